@@ -1,7 +1,9 @@
 """DuckDB SQL and statistics: event logs, ranking metrics, off-policy estimates and A/B reports.
 
-In: event logs, the session store, recommendations. Out: Arrow tables, arrays and small frozen results. Knows no other
-part but `looplib`. Read `queries` first, then `logs`, `statistics` and `ab`.
+In: event logs, the session store, recommendations. Out: Arrow tables, arrays and small frozen
+results. Knows no other part but `looplib`. Read `queries` first, then `logs`, `statistics` and
+`ab`.
 """
 
-from looplib import start as start  # first of all: Ctrl-C and a missing library end a command in one line
+# first of all: Ctrl-C and a missing library end a command in one line
+from looplib import start as start

@@ -1,9 +1,9 @@
 """`python -m analysis.aa`: false positives and coverage of the statistics on the listeners of a real log (A/A tests).
 
-Listeners are split again and again by the service's hash under new salts, and compared although they were treated
-alike. A test at level alpha must then reject in a share alpha of the splits, its p-values must be uniform, and with an
-effect injected into one arm the 95 % intervals must cover it in 95 % of them (Kohavi, Tang & Xu, Trustworthy Online
-Controlled Experiments, 2020, ch. 19).
+Listeners are split again and again by the service's hash under new salts, and compared although
+they were treated alike. A test at level alpha must then reject in a share alpha of the splits, its
+p-values must be uniform, and with an effect injected into one arm the 95 % intervals must cover it
+in 95 % of them (Kohavi, Tang & Xu, Trustworthy Online Controlled Experiments, 2020, ch. 19).
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ from looplib.arrays import BoolArray, FloatArray
 from looplib.cli import make_app, run
 
 ALPHA = 1 - CONFIDENCE
-_ALARM = 0.001 / 3  # chance that one of the three checks fails when all is well: one of the three in 1 of 1,000 systems
+# chance that one of the three checks fails when all is well: one of the three in 1 of 1,000 systems
+_ALARM = 0.001 / 3
 _SPLITS_A_CALL = 50
 _CONNECT_TIMEOUT_S = 15
 _FEWEST = 20  # listeners
@@ -44,8 +45,14 @@ def main(
     logs: planning.Logs,
     runs: Annotated[int, typer.Option(min=1, help="How often to split.")] = 1000,
     metric: planning.MetricName = "mean_time_per_session",
-    effect: Annotated[str, typer.Option(help="The effect that is injected for the coverage, such as 3%.")] = "3%",
-    scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
+    effect: Annotated[
+        str,
+        typer.Option(help="The effect that is injected for the coverage, such as 3%."),
+    ] = "3%",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="An existing Dask scheduler, such as tcp://host:8786."),
+    ] = None,
     out: planning.OutFile = None,
 ) -> None:
     """Split and compare."""
@@ -63,17 +70,30 @@ class AAReport:
     runs: int  # splits
     listeners: int  # listeners with a value
     rejections: Interval  # splits with a p-value below 5 %
-    uniformity_p: float  # p-value of the Kolmogorov-Smirnov test that the p-values are uniform
+    uniformity_p: (
+        float  # p-value of the Kolmogorov-Smirnov test that the p-values are uniform
+    )
     effect: float  # the injected relative effect
     covered: Interval  # splits whose 95 % interval of the relative effect covers it
-    detected: float  # share of the splits in which it was significant: the power at this size
-    as_expected: bool  # rejections and coverage are in their intervals, and the p-values look uniform
+    detected: (
+        float  # share of the splits in which it was significant: the power at this size
+    )
+    # rejections and coverage are in their intervals, and the p-values look uniform
+    as_expected: bool
 
 
-def check(metric: Metric, rows: pa.Table, *, runs: int, effect: float = 0.03, scheduler: str | None = None) -> AAReport:
+def check(
+    metric: Metric,
+    rows: pa.Table,
+    *,
+    runs: int,
+    effect: float = 0.03,
+    scheduler: str | None = None,
+) -> AAReport:
     """Split listeners into two arms many times, and count what looks like an effect on a metric.
 
-    Split number n is made under the salt "aa-<n>", on a Dask scheduler if an address is given. The effect is relative.
+    Split number n is made under the salt "aa-<n>", on a Dask scheduler if an address is given. The
+    effect is relative.
 
     Raises:
         AnalysisError: Too few listeners have a value, or the scheduler cannot be used.
@@ -82,9 +102,14 @@ def check(metric: Metric, rows: pa.Table, *, runs: int, effect: float = 0.03, sc
     known = rows.filter(pa.array(~np.isnan(values)))
     listeners = len(known)
     if listeners < _FEWEST:
-        raise AnalysisError(f"{listeners} listeners have a {metric.name}; at least {_FEWEST} are needed")
+        raise AnalysisError(
+            f"{listeners} listeners have a {metric.name}; at least {_FEWEST} are needed"
+        )
     salts = [f"aa-{number}" for number in range(runs)]
-    calls = [(metric, known, salts[start : start + _SPLITS_A_CALL], effect) for start in range(0, runs, _SPLITS_A_CALL)]
+    calls = [
+        (metric, known, salts[start : start + _SPLITS_A_CALL], effect)
+        for start in range(0, runs, _SPLITS_A_CALL)
+    ]
     p_values, effect_p_values, lower, upper = np.vstack(_run_splits(calls, scheduler)).T
     if np.isnan(p_values).any() or np.isnan(lower).any():
         raise AnalysisError(
@@ -93,7 +118,9 @@ def check(metric: Metric, rows: pa.Table, *, runs: int, effect: float = 0.03, sc
     rejections = _count(p_values < ALPHA, ALPHA)
     covered = _count((lower <= effect) & (effect <= upper), CONFIDENCE)
     uniformity_p = float(stats.kstest(p_values, "uniform").pvalue)
-    in_band = all(count.lower <= count.value <= count.upper for count in (rejections, covered))
+    in_band = all(
+        count.lower <= count.value <= count.upper for count in (rejections, covered)
+    )
     return AAReport(
         metric=metric.name,
         runs=runs,
@@ -119,7 +146,9 @@ def describe(report: AAReport) -> str:
             f"coverage         {covered.value} of {report.runs:,} 95 % intervals hold the injected "
             f"{100 * report.effect:+.4g} %; chance allows {covered.lower} to {covered.upper}",
             f"power            the injected effect was significant in {100 * report.detected:.1f} % of the splits",
-            "all as expected" if report.as_expected else "NOT as expected: do not trust intervals of this metric",
+            "all as expected"
+            if report.as_expected
+            else "NOT as expected: do not trust intervals of this metric",
         ]
     )
 
@@ -132,14 +161,16 @@ def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
     return np.asarray(hashes % 2 == 0)
 
 
-def split(metric: Metric, rows: pa.Table, salts: Sequence[str], effect: float) -> FloatArray:
+def split(
+    metric: Metric, rows: pa.Table, salts: Sequence[str], effect: float
+) -> FloatArray:
     """Compare a metric of two arms under each salt, without and with an effect on the second; run on a worker.
 
     With it, every listener's numerator is multiplied by 1 + effect, and so is the metric.
 
     Returns:
-        For each split the p-value without and with the effect, and the ends of the relative effect's interval with it;
-        shape (splits, 4).
+        For each split the p-value without and with the effect, and the ends of the relative
+        effect's interval with it; shape (splits, 4).
     """
     users = [str(user).encode() for user in rows["user"].to_pylist()]
     columns = {name: rows[name].to_numpy() for name in metric.sums}
@@ -148,22 +179,37 @@ def split(metric: Metric, rows: pa.Table, salts: Sequence[str], effect: float) -
     for row, salt in zip(found, salts, strict=True):
         control = in_control(users, salt)
         groups = ((columns, control), (columns, ~control), (changed, ~control))
-        before, *arms = (metric.moments({name: column[group] for name, column in of.items()}) for of, group in groups)
-        plain, injected = (compare_moments(before, arm, metric.quantity) for arm in arms)
-        row[:] = plain.p_value, injected.p_value, injected.relative.lower, injected.relative.upper
+        before, *arms = (
+            metric.moments({name: column[group] for name, column in of.items()})
+            for of, group in groups
+        )
+        plain, injected = (
+            compare_moments(before, arm, metric.quantity) for arm in arms
+        )
+        row[:] = (
+            plain.p_value,
+            injected.p_value,
+            injected.relative.lower,
+            injected.relative.upper,
+        )
     return found
 
 
-def _run_splits(calls: Sequence[tuple[Metric, pa.Table, list[str], float]], scheduler: str | None) -> list[FloatArray]:
+def _run_splits(
+    calls: Sequence[tuple[Metric, pa.Table, list[str], float]], scheduler: str | None
+) -> list[FloatArray]:
     """Call `split` for each tuple of arguments, here or on a Dask scheduler; results are in the order of the calls."""
     if scheduler is None:
         return [split(*arguments) for arguments in calls]
     try:
-        from distributed import Client  # belongs to `recsys`, and is not installed with `analysis` alone
+        # belongs to `recsys`, and is not installed with `analysis` alone
+        from distributed import Client
 
         with Client(scheduler, timeout=_CONNECT_TIMEOUT_S) as client:
             client.wait_for_workers(1, timeout=_CONNECT_TIMEOUT_S)
-            results: list[FloatArray] = client.gather([client.submit(split, *call, pure=False) for call in calls])
+            results: list[FloatArray] = client.gather(
+                [client.submit(split, *call, pure=False) for call in calls]
+            )
             return results
     except ImportError:
         why = "Dask is not installed; pip install distributed brings it"

@@ -1,7 +1,8 @@
 """Charts as altair specs, shared by the A/B page, the search report and the lab, and their rendering to SVG.
 
-In: rows of plain values. Out: an altair chart, which `to_svg` turns into SVG without a browser. Altair is imported here
-alone; it takes a third of a second to import, so pages import their figures where they render.
+In: rows of plain values. Out: an altair chart, which `to_svg` turns into SVG without a browser.
+Altair is imported here alone; it takes a third of a second to import, so pages import their figures
+where they render.
 """
 
 import json
@@ -21,18 +22,42 @@ _LETTER = 7.8  # px, a digit at the size of the texts, in a wide font
 _FEW = 12  # points of a line that may each have a dot of their own
 _CROWDED = 31  # days that may each have an interval of their own
 _WIDE = 3.0  # an interval that reaches so many times as far as the last day's leaves the chart
-_PLAIN = {"labelColor": "var(--soft)", "labelFontSize": 11, "titleColor": "var(--soft)", "titleFontSize": 11}
+_PLAIN = {
+    "labelColor": "var(--soft)",
+    "labelFontSize": 11,
+    "titleColor": "var(--soft)",
+    "titleFontSize": 11,
+}
 CONFIG = {
-    "aria": False,  # the SVG has one description; a label for each mark would be read out one by one
+    # the SVG has one description; a label for each mark would be read out one by one
+    "aria": False,
     "autosize": {"type": "fit-x", "contains": "padding"},
     "background": None,
     "view": {"stroke": None},
     "axis": _PLAIN
-    | {"titleFontWeight": "normal", "gridColor": "var(--faint)", "domain": False, "ticks": False, "labelPadding": 6},
+    | {
+        "titleFontWeight": "normal",
+        "gridColor": "var(--faint)",
+        "domain": False,
+        "ticks": False,
+        "labelPadding": 6,
+    },
     "axisX": {"titleAlign": "right", "titleAnchor": "end", "grid": False},
-    "axisY": {"titleAlign": "left", "titleAnchor": "end", "titleAngle": 0, "titleX": -34, "titleY": -10},
+    "axisY": {
+        "titleAlign": "left",
+        "titleAnchor": "end",
+        "titleAngle": 0,
+        "titleX": -34,
+        "titleY": -10,
+    },
     "legend": _PLAIN
-    | {"orient": "top", "offset": 22, "title": None, "labelLimit": 190, "columnPadding": 26}
+    | {
+        "orient": "top",
+        "offset": 22,
+        "title": None,
+        "labelLimit": 190,
+        "columnPadding": 26,
+    }
     | {"symbolOpacity": 1, "symbolStrokeWidth": 2},
     "rule": {"color": "var(--soft)"},
     "text": {"color": "var(--text)", "fontSize": 12},
@@ -64,8 +89,14 @@ def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
 def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
     """Return colours by the values of a field, with a legend if there are several, in as many columns as have room."""
     longest = max((len(name) for name in colours), default=1)
-    legend = alt.Legend(columns=max(1, WIDTH // (min(190, 6 * longest) + 34))) if len(colours) > 1 else None
-    return alt.Color(f"{field}:N", legend=legend).scale(domain=list(colours), range=list(colours.values()))
+    legend = (
+        alt.Legend(columns=max(1, WIDTH // (min(190, 6 * longest) + 34)))
+        if len(colours) > 1
+        else None
+    )
+    return alt.Color(f"{field}:N", legend=legend).scale(
+        domain=list(colours), range=list(colours.values())
+    )
 
 
 def to_svg(chart: alt.LayerChart, description: str) -> str:
@@ -90,39 +121,66 @@ class IntervalRow:
 
 
 def draw_intervals(
-    groups: Mapping[str, Sequence[IntervalRow]], x_title: str, domain: tuple[float, float] | None = None
+    groups: Mapping[str, Sequence[IntervalRow]],
+    x_title: str,
+    domain: tuple[float, float] | None = None,
 ) -> alt.LayerChart:
     """Draw values with intervals, label and text above each, by headings, of which an empty one is left out.
 
-    The domain is the values at both sides, with a line at 0; intervals that reach further end in an arrow. By default
-    all values have room.
+    The domain is the values at both sides, with a line at 0; intervals that reach further end in an
+    arrow. By default all values have room.
     """
     lines = list(_lines(groups, domain))
     rows = [line for line in lines if "label" in line]
-    room = 0.9 * (WIDTH - 16 - _LETTER * max((len(row["text"]) for row in rows), default=0))
+    room = 0.9 * (
+        WIDTH - 16 - _LETTER * max((len(row["text"]) for row in rows), default=0)
+    )
     base = chart_of(rows)
-    scale = alt.Scale(domain=list(domain), clamp=True, nice=False) if domain else alt.Scale(zero=False, padding=8)
-    x = alt.X("value:Q", title=x_title, scale=scale, axis=alt.Axis(grid=True, tickCount=5))
-    y, above = (alt.Y("row:O", axis=None, bandPosition=position) for position in (0.76, 0.28))
+    scale = (
+        alt.Scale(domain=list(domain), clamp=True, nice=False)
+        if domain
+        else alt.Scale(zero=False, padding=8)
+    )
+    x = alt.X(
+        "value:Q", title=x_title, scale=scale, axis=alt.Axis(grid=True, tickCount=5)
+    )
+    y, above = (
+        alt.Y("row:O", axis=None, bandPosition=position) for position in (0.76, 0.28)
+    )
     stroke = alt.Stroke("colour:N", scale=None)
     layers: list[Layer] = [
-        base.mark_rule(strokeWidth=2.5).encode(x=alt.X("lower:Q"), x2="upper:Q", y=y, stroke=stroke),
-        base.mark_point(size=80, opacity=1).encode(x=x, y=y, stroke=stroke, fill=alt.Fill("fill:N", scale=None)),
-        base.mark_text(align="left", limit=room).encode(x=alt.value(0), y=above, text="label:N"),
-        base.mark_text(align="right").encode(x=alt.value("width"), y=above, text="text:N"),
+        base.mark_rule(strokeWidth=2.5).encode(
+            x=alt.X("lower:Q"), x2="upper:Q", y=y, stroke=stroke
+        ),
+        base.mark_point(size=80, opacity=1).encode(
+            x=x, y=y, stroke=stroke, fill=alt.Fill("fill:N", scale=None)
+        ),
+        base.mark_text(align="left", limit=room).encode(
+            x=alt.value(0), y=above, text="label:N"
+        ),
+        base.mark_text(align="right").encode(
+            x=alt.value("width"), y=above, text="text:N"
+        ),
         chart_of(line for line in lines if "heading" in line)
         .mark_text(align="left", limit=0.83 * WIDTH, color="var(--soft)")
         .encode(x=alt.value(0), y=y, text="heading:N"),
         chart_of(line for line in lines if "shape" in line)
         .mark_point(size=60, opacity=1, filled=True)
-        .encode(x=x, y=y, shape=alt.Shape("shape:N", scale=None), color=alt.Color("colour:N", scale=None)),
+        .encode(
+            x=x,
+            y=y,
+            shape=alt.Shape("shape:N", scale=None),
+            color=alt.Color("colour:N", scale=None),
+        ),
     ]
     if domain:
         layers.insert(0, chart_of([{"value": 0}]).mark_rule().encode(x="value:Q"))
     return layered(_ROW * sum("shape" not in line for line in lines), *layers)
 
 
-def _lines(groups: Mapping[str, Sequence[IntervalRow]], domain: tuple[float, float] | None) -> Iterator[dict[str, Any]]:
+def _lines(
+    groups: Mapping[str, Sequence[IntervalRow]], domain: tuple[float, float] | None
+) -> Iterator[dict[str, Any]]:
     """Number headings and rows from above, with an arrow for each end of an interval that is out of sight."""
     low, high = domain or (float("-inf"), float("inf"))
     number = 0
@@ -133,11 +191,25 @@ def _lines(groups: Mapping[str, Sequence[IntervalRow]], domain: tuple[float, flo
         for row in rows:
             is_seen = row.value is not None and low <= row.value <= high
             fill = row.colour if row.filled else "var(--page)"
-            yield asdict(row) | {"row": number, "value": row.value if is_seen else None, "fill": fill}
+            yield asdict(row) | {
+                "row": number,
+                "value": row.value if is_seen else None,
+                "fill": fill,
+            }
             if row.lower is not None and row.lower < low:
-                yield {"row": number, "value": low, "shape": "triangle-left", "colour": row.colour}
+                yield {
+                    "row": number,
+                    "value": low,
+                    "shape": "triangle-left",
+                    "colour": row.colour,
+                }
             if row.upper is not None and row.upper > high:
-                yield {"row": number, "value": high, "shape": "triangle-right", "colour": row.colour}
+                yield {
+                    "row": number,
+                    "value": high,
+                    "shape": "triangle-right",
+                    "colour": row.colour,
+                }
             number += 1
 
 
@@ -158,37 +230,65 @@ class Point(NamedTuple):
 
 
 def draw_lines(
-    points: Sequence[Point], colours: Mapping[str, str], x: alt.X, y_title: str, *, from_zero: bool = False
+    points: Sequence[Point],
+    colours: Mapping[str, str],
+    x: alt.X,
+    y_title: str,
+    *,
+    from_zero: bool = False,
 ) -> alt.LayerChart:
     """Draw a line for each series, in the order of its points, with a band where these have intervals.
 
-    The legend has the order of the colours; the axis of the field "x" is one of `number_axis` or `name_axis`.
+    The legend has the order of the colours; the axis of the field "x" is one of `number_axis` or
+    `name_axis`.
     """
     base = chart_of(point._asdict() for point in points)
     colour = colour_by("series", dict(colours))
-    y = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=from_zero), axis=alt.Axis(tickCount=4))
-    layers = [base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, detail="line:N")]
+    y = alt.Y(
+        "y:Q",
+        title=y_title,
+        scale=alt.Scale(zero=from_zero),
+        axis=alt.Axis(tickCount=4),
+    )
+    layers = [
+        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, detail="line:N")
+    ]
     if any(point.lower is not None for point in points):
         layers.insert(
-            0, base.mark_area(opacity=0.14).encode(x=x, y="lower:Q", y2="upper:Q", color=colour, detail="line:N")
+            0,
+            base.mark_area(opacity=0.14).encode(
+                x=x, y="lower:Q", y2="upper:Q", color=colour, detail="line:N"
+            ),
         )
     if len({point.x for point in points}) <= _FEW:
-        layers.append(base.mark_circle(size=24, opacity=1).encode(x=x, y=y, color=colour))
+        layers.append(
+            base.mark_circle(size=24, opacity=1).encode(x=x, y=y, color=colour)
+        )
     return layered(210, *layers)
 
 
-def draw_days(days: Sequence[str], daily: Sequence[Point], so_far: Sequence[Point], colour: str) -> alt.LayerChart:
+def draw_days(
+    days: Sequence[str], daily: Sequence[Point], so_far: Sequence[Point], colour: str
+) -> alt.LayerChart:
     """Draw an effect over the days of an experiment: of each day alone, and of all days up to one with its interval.
 
     The points' x is the day, counted from 0, and all have an interval.
     """
     # The first days, of which little is known, may reach out of the chart.
     reach = _WIDE * max(map(abs, so_far[-1].ends)) if so_far else float("inf")
-    domain = around_zero(end for point in so_far for end in point.ends if abs(end) <= reach)
-    x, scale = name_axis("day, UTC", days), alt.Scale(domain=list(domain), clamp=True, nice=False)
+    domain = around_zero(
+        end for point in so_far for end in point.ends if abs(end) <= reach
+    )
+    x, scale = (
+        name_axis("day, UTC", days),
+        alt.Scale(domain=list(domain), clamp=True, nice=False),
+    )
     y = alt.Y("y:Q", title="effect, %", scale=scale, axis=alt.Axis(tickCount=5))
     ends = {"x": x, "y": alt.Y("lower:Q"), "y2": alt.Y2("upper:Q")}
-    alone, total, last = (chart_of(point._asdict() for point in points) for points in (daily, so_far, so_far[-1:]))
+    alone, total, last = (
+        chart_of(point._asdict() for point in points)
+        for points in (daily, so_far, so_far[-1:])
+    )
     layers: list[Layer] = [
         chart_of([{"y": 0}]).mark_rule().encode(y="y:Q"),
         total.mark_area(opacity=0.26, color=colour).encode(**ends),
@@ -201,18 +301,29 @@ def draw_days(days: Sequence[str], daily: Sequence[Point], so_far: Sequence[Poin
     return layered(210, *layers)
 
 
-def draw_scatter(points: Sequence[Point], colours: Mapping[str, str], y_title: str) -> alt.LayerChart:
+def draw_scatter(
+    points: Sequence[Point], colours: Mapping[str, str], y_title: str
+) -> alt.LayerChart:
     """Draw values with intervals against the seconds that they took; what is drawn last is above the others."""
     x = alt.X("x:Q", title="seconds", axis=alt.Axis(tickCount=5))
-    y = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
-    base = chart_of(point._asdict() for point in points).encode(x=x, color=colour_by("series", dict(colours)))
+    y = alt.Y(
+        "y:Q", title=y_title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)
+    )
+    base = chart_of(point._asdict() for point in points).encode(
+        x=x, color=colour_by("series", dict(colours))
+    )
     ends = base.mark_rule(opacity=0.5).encode(y=alt.Y("lower:Q"), y2="upper:Q")
     return layered(210, ends, base.mark_circle(size=40, opacity=1).encode(y=y))
 
 
 def number_axis(title: str, *, from_zero: bool = True) -> alt.X:
     """Return an axis of numbers for the field "x"."""
-    return alt.X("x:Q", title=title, scale=alt.Scale(zero=from_zero, nice=False), axis=alt.Axis(tickCount=6))
+    return alt.X(
+        "x:Q",
+        title=title,
+        scale=alt.Scale(zero=from_zero, nice=False),
+        axis=alt.Axis(tickCount=6),
+    )
 
 
 def name_axis(title: str, names: Sequence[str], most: int = 5) -> alt.X:
@@ -221,5 +332,9 @@ def name_axis(title: str, names: Sequence[str], most: int = 5) -> alt.X:
     The names, such as days, become part of an expression: never a text from the data.
     """
     values = list(range(0, len(names), max(1, -(-len(names) // most))))
-    axis = alt.Axis(title=title, values=values, labelExpr=f"{json.dumps(list(names))}[datum.value]")
-    return alt.X("x:Q", scale=alt.Scale(domain=[-0.5, len(names) - 0.5], nice=False), axis=axis)
+    axis = alt.Axis(
+        title=title, values=values, labelExpr=f"{json.dumps(list(names))}[datum.value]"
+    )
+    return alt.X(
+        "x:Q", scale=alt.Scale(domain=[-0.5, len(names) - 0.5], nice=False), axis=axis
+    )

@@ -18,9 +18,16 @@ from analysis.errors import AnalysisError
 from looplib.files import atomic_write_json
 
 # Arguments of the commands
-Logs = Annotated[list[str], typer.Argument(metavar="LOG…", help="Event logs, folders, patterns, or a session store.")]
+Logs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="LOG…", help="Event logs, folders, patterns, or a session store."
+    ),
+]
 MetricName = Annotated[str, typer.Option(help="What is compared.")]
-OutFile = Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")]
+OutFile = Annotated[
+    Path | None, typer.Option(help="Write the result to this JSON file.")
+]
 
 
 def find_metric(name: str) -> Metric:
@@ -29,26 +36,37 @@ def find_metric(name: str) -> Metric:
     Raises:
         AnalysisError: There is none, or it is a quantile; the message names the nearest.
     """
-    known = {metric.name: metric for metric in METRICS.values() if metric.quantile is None}
+    known = {
+        metric.name: metric for metric in METRICS.values() if metric.quantile is None
+    }
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
         what = "a quantile, which has no listeners" if name in METRICS else "unknown"
-        raise AnalysisError(f"metric {name}: {what}; the nearest is {nearest}, allowed are {', '.join(known)}")
+        raise AnalysisError(
+            f"metric {name}: {what}; the nearest is {nearest}, allowed are {', '.join(known)}"
+        )
     return known[name]
 
 
-def read_values(logs: Sequence[str | Path], name: str, by: str) -> tuple[Metric, pa.Table]:
+def read_values(
+    logs: Sequence[str | Path], name: str, by: str
+) -> tuple[Metric, pa.Table]:
     """Read a metric, and its numerator and denominator of each listener, from logs or stores.
 
     The rows are those of `analysis.ab.measures.values_of`, by "day" or for the "whole" log.
 
     Raises:
-        AnalysisError: There is no such metric, they cannot be read, or no session in them was closed.
+        AnalysisError: There is no such metric, they cannot be read, or no session in them was
+            closed.
     """
     metric = find_metric(name)
     with load(logs) as loaded:
         measure(loaded, AbConfig())
-        if not queries.read_table(loaded.connection, "all_sessions").filter(pc.field("is_closed")).num_rows:
+        if (
+            not queries.read_table(loaded.connection, "all_sessions")
+            .filter(pc.field("is_closed"))
+            .num_rows
+        ):
             raise AnalysisError(
                 f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
             )
@@ -66,7 +84,9 @@ def parse_effect(text: str) -> float:
     except ValueError:
         effect = float("nan")
     if not (effect > -1 and effect != 0 and effect < float("inf")):
-        raise AnalysisError(f"effect {text}: a share such as 5% or 0.05 is expected, above -100% and not 0")
+        raise AnalysisError(
+            f"effect {text}: a share such as 5% or 0.05 is expected, above -100% and not 0"
+        )
     return effect
 
 

@@ -1,7 +1,8 @@
 """`python -m analysis.power`: how many listeners and days an experiment takes, from a log of the same listeners.
 
-The longer an experiment runs, the more listeners it has and the better each is known: both the listeners and the
-variance at the end of each day are those that the log shows for an experiment begun on its first day.
+The longer an experiment runs, the more listeners it has and the better each is known: both the
+listeners and the variance at the end of each day are those that the log shows for an experiment
+begun on its first day.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,14 @@ import typer
 from analysis.ab.measures import follow
 from analysis.ab.metrics import Metric
 from analysis.errors import AnalysisError
-from analysis.planning import Logs, MetricName, OutFile, answer, parse_effect, read_values
+from analysis.planning import (
+    Logs,
+    MetricName,
+    OutFile,
+    answer,
+    parse_effect,
+    read_values,
+)
 from analysis.statistics.power import Design, detectable_effect, needed_listeners
 from looplib.cli import make_app, run
 
@@ -24,17 +32,31 @@ _FEWEST = 3  # listeners of whom a variance says anything
 
 PROG = "python -m analysis.power"
 
-app = make_app("Plan an experiment: how many listeners and days find an effect at the 5 % level, from a log of theirs.")
+app = make_app(
+    "Plan an experiment: how many listeners and days find an effect at the 5 % level, from a log of theirs."
+)
 
 
-@app.command(epilog="Example: python -m analysis.power out/demo/log --effect 5% --metric mean_time_per_session")
+@app.command(
+    epilog="Example: python -m analysis.power out/demo/log --effect 5% --metric mean_time_per_session"
+)
 def main(
     logs: Logs,
-    effect: Annotated[str, typer.Option(help="The relative effect that must not be missed, such as 5%.")],
+    effect: Annotated[
+        str,
+        typer.Option(help="The relative effect that must not be missed, such as 5%."),
+    ],
     metric: MetricName = "mean_time_per_session",
-    power: Annotated[float, typer.Option(help="Chance of finding the effect when it is there.")] = 0.8,
-    ratio: Annotated[float, typer.Option(help="Listeners of the arm for each one of the control.")] = 1.0,
-    share: Annotated[float, typer.Option(help="Share of all listeners who are in the experiment, 0 to 1.")] = 1.0,
+    power: Annotated[
+        float, typer.Option(help="Chance of finding the effect when it is there.")
+    ] = 0.8,
+    ratio: Annotated[
+        float, typer.Option(help="Listeners of the arm for each one of the control.")
+    ] = 1.0,
+    share: Annotated[
+        float,
+        typer.Option(help="Share of all listeners who are in the experiment, 0 to 1."),
+    ] = 1.0,
     out: OutFile = None,
 ) -> None:
     """Plan an experiment that tests at the 5 % level."""
@@ -50,7 +72,8 @@ class Day:
     day: int  # 1 is the first
     listeners: int  # in the experiment so far, both arms
     needed: int  # listeners that it would take with what is known of each by then
-    detectable_pct: float  # the smallest effect that is found with the wanted power, in % of the mean
+    # the smallest effect that is found with the wanted power, in % of the mean
+    detectable_pct: float
 
 
 @dataclass(frozen=True)
@@ -63,28 +86,41 @@ class Plan:
     effect: float  # the relative effect to be found
     design: Design  # level, power, and listeners of the arm for each one of the control
     share: float  # share of all listeners who are in the experiment
-    listeners: int | None  # listeners needed, both arms, when it ends; None where it never does
+    listeners: (
+        int | None
+    )  # listeners needed, both arms, when it ends; None where it never does
     days: int | None  # days until then; None where it never does
-    beyond_log: bool  # that is later than the log goes, and so extrapolated from its latest arrivals
+    # that is later than the log goes, and so extrapolated from its latest arrivals
+    beyond_log: bool
     arrivals_per_day: float  # new listeners a day in the latter half of the log
     timeline: tuple[Day, ...]  # every day of the log with a session
 
 
-def plan(metric: Metric, rows: pa.Table, effect: float, design: Design, share: float = 1.0) -> Plan:
+def plan(
+    metric: Metric, rows: pa.Table, effect: float, design: Design, share: float = 1.0
+) -> Plan:
     """Plan an experiment on a metric of the listeners of a log by day; further arguments are fields of `Plan`.
 
     Raises:
         AnalysisError: The metric does not vary or has no mean, or the share is not one.
     """
     if not 0 < share <= 1:
-        raise AnalysisError(f"share {share}: the share of the listeners in the experiment is above 0 and at most 1")
+        raise AnalysisError(
+            f"share {share}: the share of the listeners in the experiment is above 0 and at most 1"
+        )
     quantity, days, timeline = metric.quantity, np.unique(rows["part"].to_numpy()), []
     moments = [so_far for _, so_far in follow(rows, days, metric)]
     for day, found in zip((days - days[0] + 1).tolist(), moments, strict=True):
-        listeners, mean, variance = int(found.count * share), found.mean(quantity), found.variance(quantity)
+        listeners, mean, variance = (
+            int(found.count * share),
+            found.mean(quantity),
+            found.variance(quantity),
+        )
         if listeners >= _FEWEST and variance > 0 and mean:
             needed = ceil(needed_listeners(variance, effect * mean, design))
-            detectable = 100 * detectable_effect(variance, listeners, design) / abs(mean)
+            detectable = (
+                100 * detectable_effect(variance, listeners, design) / abs(mean)
+            )
             timeline.append(Day(day, listeners, needed, detectable))
     if not timeline:
         raise AnalysisError(
@@ -112,11 +148,17 @@ def _find_end(timeline: Sequence[Day], arrivals: float) -> Day | None:
 
     An early variance is of few and may mislead, so a first day with enough is not trusted.
     """
-    too_few = [index for index, day in enumerate(timeline) if day.listeners < day.needed]
+    too_few = [
+        index for index, day in enumerate(timeline) if day.listeners < day.needed
+    ]
     first, last = (too_few[-1] + 1 if too_few else 0), timeline[-1]
     if first < len(timeline):
         return timeline[first]
-    return replace(last, day=last.day + ceil((last.needed - last.listeners) / arrivals)) if arrivals else None
+    return (
+        replace(last, day=last.day + ceil((last.needed - last.listeners) / arrivals))
+        if arrivals
+        else None
+    )
 
 
 def describe(planned: Plan) -> str:
@@ -129,16 +171,26 @@ def describe(planned: Plan) -> str:
     ]
     takes = f"an effect of {100 * planned.effect:+.4g} % takes"
     if planned.listeners is None:
-        lines.append(f"{takes} {last.needed:,} listeners in all arms, and no more arrive: it cannot be found")
+        lines.append(
+            f"{takes} {last.needed:,} listeners in all arms, and no more arrive: it cannot be found"
+        )
     else:
-        guess = f", extrapolated from {planned.arrivals_per_day:.3g} new listeners a day" if planned.beyond_log else ""
-        lines.append(f"{takes} {planned.listeners:,} listeners in all arms, {planned.days:,} days{guess}")
+        guess = (
+            f", extrapolated from {planned.arrivals_per_day:.3g} new listeners a day"
+            if planned.beyond_log
+            else ""
+        )
+        lines.append(
+            f"{takes} {planned.listeners:,} listeners in all arms, {planned.days:,} days{guess}"
+        )
     return "\n".join(lines)
 
 
 def _arrivals_per_day(rows: pa.Table) -> float:
     """Return the new listeners a day in the latter half of the log, or of its only day."""
-    first_days = rows.group_by("user").aggregate([("part", "min")])["part_min"].to_numpy()
+    first_days = (
+        rows.group_by("user").aggregate([("part", "min")])["part_min"].to_numpy()
+    )
     start, end = int(first_days.min()), int(rows["part"].to_numpy().max())
     middle = (start + end + 1) // 2
     return float(np.count_nonzero(first_days >= middle)) / (end - middle + 1)

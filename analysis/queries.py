@@ -1,7 +1,7 @@
 """The only module that opens DuckDB: connections, the SQL files of `analysis/sql`, and the tables that they read.
 
-A SQL file holds one statement and names in its header its parameters and the tables it reads. Those tables are attached
-here from files or Arrow tables, so no statement is ever built from strings.
+A SQL file holds one statement and names in its header its parameters and the tables it reads. Those
+tables are attached here from files or Arrow tables, so no statement is ever built from strings.
 """
 
 import glob
@@ -18,8 +18,13 @@ SQL_FOLDER = Path(__file__).parent / "sql"
 Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
 DatabaseError = duckdb.Error
-# Raised by a statement for the rows it reads: text that is not JSON, a cast that fails, SQL's error().
-DataErrors = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException)
+# Raised by a statement for the rows it reads: text that is not JSON, a cast that fails, SQL's
+# error().
+DataErrors = (
+    duckdb.InvalidInputException,
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+)
 # Raised for the machine it runs on.
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
@@ -34,22 +39,33 @@ def connect(
 ) -> Connection:
     """Open an in-memory database.
 
-    A query that needs more than the memory limit, such as "1GB", spills to the folder, which should be on the disk that
-    the result is written to. Without `keep_order`, which saves memory, rows need not come in the order of their source.
+    A query that needs more than the memory limit, such as "1GB", spills to the folder, which should
+    be on the disk that the result is written to. Without `keep_order`, which saves memory, rows
+    need not come in the order of their source.
     """
     spilled = None if temp_directory is None else str(temp_directory)
-    options = {"threads": threads, "memory_limit": memory_limit, "temp_directory": spilled}
+    options = {
+        "threads": threads,
+        "memory_limit": memory_limit,
+        "temp_directory": spilled,
+    }
     config = {name: value for name, value in options.items() if value is not None}
-    flags = {"autoinstall_known_extensions": False, "preserve_insertion_order": keep_order}
+    flags = {
+        "autoinstall_known_extensions": False,
+        "preserve_insertion_order": keep_order,
+    }
     connection = duckdb.connect(config={**config, **flags})
-    with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets there is no bar to switch off
+    # in Jupyter without ipywidgets there is no bar to switch off
+    with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = false")
     return connection
 
 
 def statement(name: str) -> str:
     """Return the text of `analysis/sql/<name>.sql`, such as "validation/listener_metrics", or of a path to a file."""
-    return (Path(name) if name.endswith(".sql") else SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+    return (
+        Path(name) if name.endswith(".sql") else SQL_FOLDER / f"{name}.sql"
+    ).read_text(encoding="utf-8")
 
 
 def open_rows(connection: Connection, name: str, **values: object) -> Rows:
@@ -73,7 +89,9 @@ def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[st
     return dict(zip(relation.columns, row, strict=True))
 
 
-def stream(connection: Connection, name: str, rows: int, **values: object) -> Iterator[pa.RecordBatch]:
+def stream(
+    connection: Connection, name: str, rows: int, **values: object
+) -> Iterator[pa.RecordBatch]:
     """Run a SQL file and yield its rows in Arrow batches of up to `rows`; a DatabaseError may come at any of them."""
     try:
         yield from open_rows(connection, name, **values).to_arrow_reader(rows)
@@ -85,21 +103,28 @@ def stream(connection: Connection, name: str, rows: int, **values: object) -> It
         raise
 
 
-def copy_to_parquet(connection: Connection, name: str, file: Path, **values: object) -> int:
+def copy_to_parquet(
+    connection: Connection, name: str, file: Path, **values: object
+) -> int:
     """Write the rows of a SQL file to a Parquet file, and return their number."""
     values["copy_target"] = str(file)
     written = connection.execute(
-        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)", values
+        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)",
+        values,
     ).fetchone()
     return int(written[0]) if written else 0
 
 
-def attach_query(connection: Connection, table: str, name: str, **values: object) -> None:
+def attach_query(
+    connection: Connection, table: str, name: str, **values: object
+) -> None:
     """Make the rows of a SQL file readable under a table's name; it runs when they are read."""
     open_rows(connection, name, **values).create_view(table, replace=True)
 
 
-def materialize(connection: Connection, table: str, name: str, **values: object) -> None:
+def materialize(
+    connection: Connection, table: str, name: str, **values: object
+) -> None:
     """Run a SQL file and keep its rows as a table of the database, instead of one of that name."""
     drop(connection, table)
     open_rows(connection, name, **values).create(table)
@@ -116,7 +141,10 @@ def insert(connection: Connection, table: str, source: str) -> None:
 
 
 def _insert(connection: Connection, table: str, rows: Rows) -> None:
-    exists = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = $table", {"table": table})
+    exists = connection.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE table_name = $table",
+        {"table": table},
+    )
     if exists.fetchall()[0][0]:
         rows.insert_into(table)
     else:
@@ -143,7 +171,12 @@ def drop(connection: Connection, table: str) -> None:
     connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
-def write_database(connection: Connection, file: Path, tables: Mapping[str, str], macros: Mapping[str, str]) -> None:
+def write_database(
+    connection: Connection,
+    file: Path,
+    tables: Mapping[str, str],
+    macros: Mapping[str, str],
+) -> None:
     """Write tables to a new database file that DuckDB 1.0 and later open: new name → table.
 
     Table macros have the text of SQL files, and are named with their parameters.
@@ -166,12 +199,21 @@ def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) ->
 
     A column that is wider in one file than in another comes as wide as the widest.
     """
-    names = [glob.escape(str(file)) for file in files]  # DuckDB takes every name for a pattern
-    connection.read_parquet(names, hive_partitioning=False, union_by_name=True).create_view(table, replace=True)
+    names = [
+        glob.escape(str(file)) for file in files
+    ]  # DuckDB takes every name for a pattern
+    connection.read_parquet(
+        names, hive_partitioning=False, union_by_name=True
+    ).create_view(table, replace=True)
 
 
 def attach_json_lines(
-    connection: Connection, table: str, files: Sequence[Path], columns: Mapping[str, str], *, gzipped: bool
+    connection: Connection,
+    table: str,
+    files: Sequence[Path],
+    columns: Mapping[str, str],
+    *,
+    gzipped: bool,
 ) -> None:
     """Make files of one JSON object a line readable: key → type; further keys are ignored, a missing one is NULL."""
     rows = connection.read_json(
@@ -184,7 +226,9 @@ def attach_json_lines(
     rows.create_view(table, replace=True)
 
 
-def attach_lines(connection: Connection, table: str, file: Path, *, gzipped: bool) -> None:
+def attach_lines(
+    connection: Connection, table: str, file: Path, *, gzipped: bool
+) -> None:
     """Make the lines of a text file readable under a table's name, as the column `line`; NULL where one is empty."""
     lines = connection.read_csv(
         glob.escape(str(file)),
@@ -202,12 +246,19 @@ def attach_lines(connection: Connection, table: str, file: Path, *, gzipped: boo
 
 
 def open_csv(
-    connection: Connection, file: Path, *, gzipped: bool, header: bool, delimiter: str | None, quoted: bool = True
+    connection: Connection,
+    file: Path,
+    *,
+    gzipped: bool,
+    header: bool,
+    delimiter: str | None,
+    quoted: bool = True,
 ) -> Rows:
     """Return the rows of a CSV file, every value as text; malformed lines go to the table `reject_errors`.
 
-    A connection for each file keeps the malformed lines apart. Without a delimiter it is detected. Where values are not
-    `quoted`, a quotation mark is a part of them. A DatabaseError says that the file is not CSV.
+    A connection for each file keeps the malformed lines apart. Without a delimiter it is detected.
+    Where values are not `quoted`, a quotation mark is a part of them. A DatabaseError says that the
+    file is not CSV.
     """
     return connection.read_csv(
         glob.escape(str(file)),
@@ -223,7 +274,9 @@ def open_csv(
     )
 
 
-def materialize_labels(connection: Connection, table: str, file: Path, column: str) -> str:
+def materialize_labels(
+    connection: Connection, table: str, file: Path, column: str
+) -> str:
     """Keep a column of a CSV, Parquet or JSON lines file as `label`, beside its column `user` or `track` as `key`.
 
     Returns which of the two keys the file has.
@@ -233,23 +286,36 @@ def materialize_labels(connection: Connection, table: str, file: Path, column: s
         ValueError: It lacks the column, or has neither key, or both.
     """
     name, ending = glob.escape(str(file)), Path(file.name.removesuffix(".gz")).suffix
-    readers: dict[str, Callable[[str], Rows]] = {".csv": connection.read_csv, ".parquet": connection.read_parquet}
+    readers: dict[str, Callable[[str], Rows]] = {
+        ".csv": connection.read_csv,
+        ".parquet": connection.read_parquet,
+    }
     rows = readers.get(ending, connection.read_json)(name)
     keys = [key for key in ("user", "track") if key in rows.columns]
     if len(keys) != 1 or column not in rows.columns:
         found = ", ".join(rows.columns)
-        raise ValueError(f"a column {column} and one of user and track are expected; found are {found}")
+        raise ValueError(
+            f"a column {column} and one of user and track are expected; found are {found}"
+        )
     key, label = duckdb.ColumnExpression(keys[0]), duckdb.ColumnExpression(column)
     drop(connection, table)
-    rows.select(key.cast("BIGINT").alias("key"), label.cast("VARCHAR").alias("label")).create(table)
+    rows.select(
+        key.cast("BIGINT").alias("key"), label.cast("VARCHAR").alias("label")
+    ).create(table)
     return keys[0]
 
 
 def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
     """Return rows with a further column for each key of a JSON column, as text."""
-    pointers = (duckdb.ConstantExpression("/" + key.replace("~", "~0").replace("/", "~1")) for key in keys)
+    pointers = (
+        duckdb.ConstantExpression("/" + key.replace("~", "~0").replace("/", "~1"))
+        for key in keys
+    )
     column = duckdb.ColumnExpression(document)
-    texts = [duckdb.FunctionExpression("json_extract_string", column, pointer) for pointer in pointers]
+    texts = [
+        duckdb.FunctionExpression("json_extract_string", column, pointer)
+        for pointer in pointers
+    ]
     named = (text.alias(key) for text, key in zip(texts, keys, strict=True))
     return rows.select(duckdb.StarExpression(), *named)
 
@@ -264,12 +330,17 @@ def attach_columns(
 ) -> None:
     """Make some columns of `open_csv`, `open_json` or a Parquet file readable as text under a table's name.
 
-    `columns` are new names and those in the rows, `constants` and `computed` further columns: values, and expressions
-    of the rows' columns. The column `kept` says 'true' where the SQL condition `where` holds, or a `fault` says why the
-    row is none. A DatabaseError says that an expression or the condition is wrong.
+    `columns` are new names and those in the rows, `constants` and `computed` further columns:
+    values, and expressions of the rows' columns. The column `kept` says 'true' where the SQL
+    condition `where` holds, or a `fault` says why the row is none. A DatabaseError says that an
+    expression or the condition is wrong.
     """
-    values: dict[str, duckdb.Expression] = {name: duckdb.ColumnExpression(old) for name, old in columns.items()}
-    values |= {name: duckdb.ConstantExpression(value) for name, value in constants.items()}
+    values: dict[str, duckdb.Expression] = {
+        name: duckdb.ColumnExpression(old) for name, old in columns.items()
+    }
+    values |= {
+        name: duckdb.ConstantExpression(value) for name, value in constants.items()
+    }
     values |= {name: duckdb.SQLExpression(text) for name, text in computed.items()}
     kept = duckdb.SQLExpression(where or "true").cast("BOOLEAN")
     values["kept"] = kept | values["fault"].isnotnull() if "fault" in columns else kept

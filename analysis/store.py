@@ -8,8 +8,8 @@ A store is a folder::
     ids/users-….parquet             the text ids that numbers in the parts stand for (id, original); items-… of items
     ids/titles-….parquet            what tracks are called (id, title, artist)
 
-Sessions are derived, not stored. Parts of interactions have the columns user, timestamp, track, time (the weight),
-session, and source (the digest of their file). `recsys.store` writes stores.
+Sessions are derived, not stored. Parts of interactions have the columns user, timestamp, track,
+time (the weight), session, and source (the digest of their file). `recsys.store` writes stores.
 """
 
 import hashlib
@@ -91,7 +91,8 @@ class IdFile:
 class Interactions:
     """What a store of interactions, or of plays, holds; ids that are whole numbers stand in the parts as they are."""
 
-    # "user", "item", and of `analysis.logs.interactions.Columns.stored` those that it has; of event logs `LOGGED`
+    # "user", "item", and of `analysis.logs.interactions.Columns.stored` those that it has; of event
+    # logs `LOGGED`
     columns: tuple[str, ...]
     text_users: bool
     text_items: bool
@@ -112,7 +113,8 @@ class Manifest:
     sources: tuple[Source, ...]  # the files read, sorted by digest
     parts: tuple[Part, ...]  # sorted by path
     interactions: Interactions | None = None  # None in a store of events
-    plays: Interactions | None = None  # of events that were the rows of a table; of event logs only with text ids
+    # of events that were the rows of a table; of event logs only with text ids
+    plays: Interactions | None = None
 
     @property
     def remedy(self) -> str:
@@ -159,7 +161,9 @@ class Store:
 
     def files(self, stored: Iterable[Part | IdFile]) -> list[Path]:
         """Return the paths of files that the manifest names; a StoreError says that one is damaged."""
-        return check_digests({self.path / file.path: file for file in stored}, lambda: self.manifest)
+        return check_digests(
+            {self.path / file.path: file for file in stored}, lambda: self.manifest
+        )
 
     def bucket_files(self, bucket: int) -> list[Path]:
         """Return the Parquet files of a bucket, in a fixed order; none if no user falls into it."""
@@ -170,12 +174,19 @@ def open_store(folder: Path) -> Store:
     """Open the store of a folder.
 
     Raises:
-        StoreError: There is no store, its manifest is damaged or of a newer version, or a part is missing or cut.
+        StoreError: There is no store, its manifest is damaged or of a newer version, or a part is
+            missing or cut.
     """
     file = folder / MANIFEST
-    manifest = decode_manifest(file.read_bytes() if file.is_file() else None, str(folder))
+    manifest = decode_manifest(
+        file.read_bytes() if file.is_file() else None, str(folder)
+    )
     files = ((stored.path, folder / stored.path) for stored in manifest.files)
-    check_sizes(manifest, {name: file.stat().st_size for name, file in files if file.exists()}, str(folder))
+    check_sizes(
+        manifest,
+        {name: file.stat().st_size for name, file in files if file.exists()},
+        str(folder),
+    )
     return Store(folder, manifest)
 
 
@@ -188,13 +199,19 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
     try:
         document = unseal(content)
         if isinstance(schema := document.get("schema"), int) and schema > SCHEMA:
-            raise StoreError(f"{file}: schema {schema} is newer than this program's {SCHEMA}; upgrade to read it")
+            raise StoreError(
+                f"{file}: schema {schema} is newer than this program's {SCHEMA}; upgrade to read it"
+            )
         manifest = msgspec.convert(document, Manifest)
-        if manifest.digest != content_digest(source.digest for source in manifest.sources):
+        if manifest.digest != content_digest(
+            source.digest for source in manifest.sources
+        ):
             raise ValueError("the digest is not that of the sources")
         return manifest
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise StoreError(f"{file}: damaged ({error}); restore it, or ingest the logs into a new store") from None
+        raise StoreError(
+            f"{file}: damaged ({error}); restore it, or ingest the logs into a new store"
+        ) from None
 
 
 def check_sizes(manifest: Manifest, sizes: Mapping[str, int], store: str) -> None:
@@ -202,17 +219,25 @@ def check_sizes(manifest: Manifest, sizes: Mapping[str, int], store: str) -> Non
     for stored in manifest.files:
         size, file = sizes.get(stored.path), f"{store}/{stored.path}"
         if size is None:
-            raise StoreError(f"{file}: the manifest names this part, and it is missing; {manifest.remedy}")
+            raise StoreError(
+                f"{file}: the manifest names this part, and it is missing; {manifest.remedy}"
+            )
         if size != stored.bytes:
-            raise StoreError(f"{file}: the manifest says {stored.bytes:,} bytes, found {size:,}; {manifest.remedy}")
+            raise StoreError(
+                f"{file}: the manifest says {stored.bytes:,} bytes, found {size:,}; {manifest.remedy}"
+            )
 
 
-def check_digests(files: Mapping[Path, Part | IdFile], manifest: Callable[[], Manifest]) -> list[Path]:
+def check_digests(
+    files: Mapping[Path, Part | IdFile], manifest: Callable[[], Manifest]
+) -> list[Path]:
     """Return files of a store, or raise a StoreError if one is damaged; `manifest` returns it, for the message."""
     for file, stored in files.items():
         try:
             if stored.sha256:
-                open_untrusted(file, stored.bytes, sha256=stored.sha256, error=StoreError).close()
+                open_untrusted(
+                    file, stored.bytes, sha256=stored.sha256, error=StoreError
+                ).close()
         except StoreError as error:
             raise StoreError(f"{error}; {manifest().remedy}") from None
     return list(files)
@@ -220,9 +245,16 @@ def check_digests(files: Mapping[Path, Part | IdFile], manifest: Callable[[], Ma
 
 def number_of(text: str) -> int:
     """Return the number that stands for a text id in a store, as `sql/interactions/text_ids.sql` defines it."""
-    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little") >> 1
+    return (
+        int.from_bytes(
+            hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little"
+        )
+        >> 1
+    )
 
 
 def content_digest(source_digests: Iterable[str]) -> str:
     """Return the digest of a store with these sources: xxh3_128 over the sorted set of their digests, in hex."""
-    return str(xxhash.xxh3_128_hexdigest("\n".join(sorted(set(source_digests))).encode()))
+    return str(
+        xxhash.xxh3_128_hexdigest("\n".join(sorted(set(source_digests))).encode())
+    )

@@ -3,8 +3,9 @@
     python -m benchmarks.ab
     python -m benchmarks.ab --times 10      # memory and time of a log so many times larger
 
-The log is rewritten once with arms, for its own events take part in no experiment. The notebook's way (pandas, row by
-row) is timed on the first 100,000 events and extrapolated; ours is whole processes, from the start of Python.
+The log is rewritten once with arms, for its own events take part in no experiment. The notebook's
+way (pandas, row by row) is timed on the first 100,000 events and extrapolated; ours is whole
+processes, from the start of Python.
 """
 
 import tempfile
@@ -19,7 +20,14 @@ import typer
 from analysis.logs.files import discover
 from benchmarks import harness
 from benchmarks.data import enlarge, with_arms
-from benchmarks.harness import Measured, console, measure, median_ratio, python, take_turns
+from benchmarks.harness import (
+    Measured,
+    console,
+    measure,
+    median_ratio,
+    python,
+    take_turns,
+)
 from tests.analysis.ab import notebook
 
 NOTEBOOK_EVENTS = 100_000
@@ -29,7 +37,10 @@ EXPERIMENTS = ("ALS", "AA")
 def main(
     log: Path = harness.SEED_LOG,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
-    times: Annotated[int, typer.Option(min=1, help="Compare with a log so many times larger instead.")] = 1,
+    times: Annotated[
+        int,
+        typer.Option(min=1, help="Compare with a log so many times larger instead."),
+    ] = 1,
 ) -> None:
     """Time the table alone, the whole report and the notebook's way in turns."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
@@ -38,28 +49,49 @@ def main(
         report = partial(_report, folder / "log", folder)
         report("--set", "table_only=true")  # warms the page cache
         if times > 1:
-            larger = partial(_report, enlarge(folder / "log", folder / "larger", times), folder)
-            kinds: dict[str, Callable[[], Measured]] = {"report": report, f"report of {times} x": larger}
-            harness.show_commands(f"{events:,} events, and {times} x as many", take_turns(kinds, 1), "report")
+            larger = partial(
+                _report, enlarge(folder / "log", folder / "larger", times), folder
+            )
+            kinds: dict[str, Callable[[], Measured]] = {
+                "report": report,
+                f"report of {times} x": larger,
+            }
+            harness.show_commands(
+                f"{events:,} events, and {times} x as many",
+                take_turns(kinds, 1),
+                "report",
+            )
         else:
             _against_notebook(report, folder, events, repeats)
     harness.show_machine("duckdb", "scipy", "pandas")
 
 
-def _against_notebook(report: Callable[..., Measured], folder: Path, events: int, repeats: int) -> None:
+def _against_notebook(
+    report: Callable[..., Measured], folder: Path, events: int, repeats: int
+) -> None:
     head = folder / "head.jsonl"
     with discover([folder / "log"])[0].path.open("rb") as lines:
         head.write_bytes(b"".join(islice(lines, NOTEBOOK_EVENTS)))
     notebook_s: list[float] = []
 
     def table() -> Measured:
-        notebook_s.append(harness.seconds(lambda: notebook.table(notebook.read([head]), EXPERIMENTS[0])))
+        notebook_s.append(
+            harness.seconds(
+                lambda: notebook.table(notebook.read([head]), EXPERIMENTS[0])
+            )
+        )
         return report("--set", "table_only=true")
 
     results = take_turns({"table": table, "report": report}, repeats)
     harness.show_commands(f"{events:,} events", results, "table", events)
-    ratio = median_ratio(notebook_s, [run.wall_s for run in results["table"]]) * events / min(events, NOTEBOOK_EVENTS)
-    console.print(f"the notebook's way takes {ratio:,.0f} x the table's time, extrapolated to {events:,} events")
+    ratio = (
+        median_ratio(notebook_s, [run.wall_s for run in results["table"]])
+        * events
+        / min(events, NOTEBOOK_EVENTS)
+    )
+    console.print(
+        f"the notebook's way takes {ratio:,.0f} x the table's time, extrapolated to {events:,} events"
+    )
 
 
 def _report(log: Path, folder: Path, *options: str) -> Measured:

@@ -1,7 +1,7 @@
 """What the service is measured against: a bare Flask view that does the same I/O and nothing else.
 
-It writes a line of the event log into the folder BARE_LOG, after the round trip to the Redis of BARE_REDIS_URL in which
-a session is appended to and read; without a URL there is no round trip.
+It writes a line of the event log into the folder BARE_LOG, after the round trip to the Redis of
+BARE_REDIS_URL in which a session is appended to and read; without a URL there is no round trip.
 """
 
 import os
@@ -20,7 +20,10 @@ _TTL_S = 1800
 app = Flask(__name__)
 _url = os.environ["BARE_REDIS_URL"]
 _redis = redis.Redis.from_url(_url, protocol=2) if _url else None
-_log = os.open(f"{os.environ['BARE_LOG']}/bare-{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+_log = os.open(
+    f"{os.environ['BARE_LOG']}/bare-{os.getpid()}",
+    os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+)
 
 
 @app.post("/bare/<int:user>")
@@ -35,4 +38,7 @@ def bare(user: int) -> Response:
             pipeline.expire(key, _TTL_S)
             pipeline.execute()
     os.write(_log, _LINE)
-    return Response(orjson.dumps({"user": user, "track": orjson.loads(content)["track"]}), mimetype="application/json")
+    return Response(
+        orjson.dumps({"user": user, "track": orjson.loads(content)["track"]}),
+        mimetype="application/json",
+    )

@@ -2,8 +2,9 @@
 
     python -m benchmarks.blocks
 
-Fits on 1, 2, 4 and 8 workers, beside one fit of two threads in this process; prints the median times, which begin with
-the interactions on the disk, and what the largest worker held (PSS, sampled 50 times a second) above an idle one.
+Fits on 1, 2, 4 and 8 workers, beside one fit of two threads in this process; prints the median
+times, which begin with the interactions on the disk, and what the largest worker held (PSS, sampled
+50 times a second) above an idle one.
 """
 
 import os
@@ -15,7 +16,15 @@ from statistics import median
 import typer
 
 from benchmarks.data import dataset_of
-from benchmarks.harness import SEED_STORE, median_ratio, memory_mib, sampled, seconds, show, show_machine
+from benchmarks.harness import (
+    SEED_STORE,
+    median_ratio,
+    memory_mib,
+    sampled,
+    seconds,
+    show,
+    show_machine,
+)
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.config import ClusterConfig, SearchConfig
@@ -26,26 +35,60 @@ from recsys.workspace import Workspace, open_workspace
 SEED = 42
 
 
-def main(store: Path = SEED_STORE, factors: int = 64, sweeps: int = 10, turns: int = 3) -> None:
+def main(
+    store: Path = SEED_STORE, factors: int = 64, sweeps: int = 10, turns: int = 3
+) -> None:
     """Fit on 1, 2, 4 and 8 workers, and in this process."""
     params, rows = AlsParams(factors, 0.1, 10.0), []
     config = SearchConfig(store=str(store), run=str(store.parent / "no-run"))
     load_kernels()
     for workers in (1, 2, 4, 8):
-        with open_cluster(ClusterConfig(workers=workers)) as cluster, tempfile.TemporaryDirectory() as name:
+        with (
+            open_cluster(ClusterConfig(workers=workers)) as cluster,
+            tempfile.TemporaryDirectory() as name,
+        ):
             dataset, folder = dataset_of(config, cluster), open_workspace(name)
-            pids = {outcome.result() for outcome in cluster.run(_import_fit, [()] * 4 * workers)}
+            pids = {
+                outcome.result()
+                for outcome in cluster.run(_import_fit, [()] * 4 * workers)
+            }
             idle = max(map(memory_mib, pids))
             whole, blocks = [], []
             for turn in range(turns):
                 whole.append(seconds(_fit_here, dataset, params, sweeps))
-                blocks.append(seconds(_fit, cluster, dataset, params, sweeps, folder.sub(str(turn))))
-            with sampled(pids, interval_s=0.02) as peaks:  # which slows the workers down
+                blocks.append(
+                    seconds(
+                        _fit, cluster, dataset, params, sweeps, folder.sub(str(turn))
+                    )
+                )
+            with sampled(
+                pids, interval_s=0.02
+            ) as peaks:  # which slows the workers down
                 _fit(cluster, dataset, params, sweeps, folder.sub("sampled"))
             largest = max(peaks.values())
-            times = (f"{median(blocks):.1f}", f"{median(whole):.1f}", f"{median_ratio(blocks, whole):.2f}")
-            rows.append((workers, *times, f"{largest:,.0f}", f"{idle:,.0f}", f"{largest - idle:,.0f}"))
-    header = ("workers", "s", "one fit, 2 threads, s", "ratio", "largest worker, MiB", "idle, MiB", "the fit's, MiB")
+            times = (
+                f"{median(blocks):.1f}",
+                f"{median(whole):.1f}",
+                f"{median_ratio(blocks, whole):.2f}",
+            )
+            rows.append(
+                (
+                    workers,
+                    *times,
+                    f"{largest:,.0f}",
+                    f"{idle:,.0f}",
+                    f"{largest - idle:,.0f}",
+                )
+            )
+    header = (
+        "workers",
+        "s",
+        "one fit, 2 threads, s",
+        "ratio",
+        "largest worker, MiB",
+        "idle, MiB",
+        "the fit's, MiB",
+    )
     show(f"{sweeps} sweeps at rank {factors}", header, rows)
     show_machine("implicit", "dask", "numpy", "scipy")
 
@@ -62,7 +105,13 @@ def _fit_here(dataset: Dataset, params: AlsParams, sweeps: int) -> None:
     Als(dataset.matrix("train"), params, SEED, 2).sweep(sweeps)
 
 
-def _fit(cluster: Cluster, dataset: Dataset, params: AlsParams, sweeps: int, folder: Workspace) -> None:
+def _fit(
+    cluster: Cluster,
+    dataset: Dataset,
+    params: AlsParams,
+    sweeps: int,
+    folder: Workspace,
+) -> None:
     blocks = cut_blocks(cluster, dataset, "train", folder.sub("blocks"))
     fit_blocks(cluster, blocks, params, SEED, sweeps, folder.sub("fit"))
 

@@ -21,9 +21,27 @@ from recsys.workspace import open_workspace
 def main() -> None:
     """Make the full-size world, log and store where they are missing."""
     if not SEED_WORLD.exists():
-        measure(python("-m", "sim.world", "--config", "configs/world/seed.yaml", "--out", SEED_WORLD))
+        measure(
+            python(
+                "-m",
+                "sim.world",
+                "--config",
+                "configs/world/seed.yaml",
+                "--out",
+                SEED_WORLD,
+            )
+        )
     if not SEED_LOG.exists():
-        measure(python("-m", "sim.run", "--config", "configs/collect/seed.yaml", "--log", SEED_LOG))
+        measure(
+            python(
+                "-m",
+                "sim.run",
+                "--config",
+                "configs/collect/seed.yaml",
+                "--log",
+                SEED_LOG,
+            )
+        )
     if not SEED_STORE.exists():
         measure(python("-m", "recsys.ingest", SEED_LOG, "--store", SEED_STORE))
 
@@ -31,7 +49,9 @@ def main() -> None:
 def dataset_of(config: SearchConfig, cluster: Cluster) -> Dataset:
     """Build the dataset of a search, or open it where it is cached."""
     store, run = open_store(config.store), open_workspace(config.run)
-    return build_dataset(store, plan_dataset(store, config), run, cluster, lambda _done, _note: None)
+    return build_dataset(
+        store, plan_dataset(store, config), run, cluster, lambda _done, _note: None
+    )
 
 
 def enlarge(log: Path, folder: Path, times: int) -> Path:
@@ -41,7 +61,9 @@ def enlarge(log: Path, folder: Path, times: int) -> Path:
         content = file.path.read_bytes()
         for number in range(1, times + 1):
             target = folder / f"{number:03}-{file.path.name}"
-            target.write_bytes(content.replace(b'"user":', f'"user":{number}0000000'.encode()))
+            target.write_bytes(
+                content.replace(b'"user":', f'"user":{number}0000000'.encode())
+            )
     return folder
 
 
@@ -53,7 +75,10 @@ def with_arms(log: Path, folder: Path, experiments: tuple[str, ...]) -> int:
 
     def assigned(line: bytes) -> bytes:
         user = line.partition(b'"user":')[2].partition(b",")[0]
-        arms = {name: ("C", "T1")[mmh3.hash(user, seed, signed=False) % 2] for name, seed in seeds.items()}
+        arms = {
+            name: ("C", "T1")[mmh3.hash(user, seed, signed=False) % 2]
+            for name, seed in seeds.items()
+        }
         return line.replace(b'"experiments":{}', b'"experiments":' + orjson.dumps(arms))
 
     for file in discover([log]):

@@ -33,7 +33,8 @@ class Measured:
 
     wall_s: float
     cpu_s: float  # user and system seconds of all its processes
-    peak_mib: float  # largest sum of its processes' shares of memory (PSS), sampled ten times a second
+    # largest sum of its processes' shares of memory (PSS), sampled ten times a second
+    peak_mib: float
     output: str  # on stdout
 
 
@@ -45,15 +46,24 @@ def python(*words: object) -> list[str]:
 def measure(argv: Sequence[str]) -> Measured:
     """Run a command to its end; its stderr is shown, and a failure is a `CalledProcessError`."""
     began, cpu_before_s = time.perf_counter(), children_cpu_s()
-    # An installation has its bytecode: without it, a search with two workers compiles for six seconds.
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
-    with subprocess.Popen(list(argv), stdout=subprocess.PIPE, text=True, env=environment) as process:
+    # An installation has its bytecode: without it, a search with two workers compiles for six
+    # seconds.
+    environment = {
+        **os.environ,
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    with subprocess.Popen(
+        list(argv), stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         with sampled([process.pid]) as peaks:
             output, _ = process.communicate()
         wall_s = time.perf_counter() - began
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(argv))
-    return Measured(wall_s, children_cpu_s() - cpu_before_s, max(peaks.values()), output)
+    return Measured(
+        wall_s, children_cpu_s() - cpu_before_s, max(peaks.values()), output
+    )
 
 
 def children_cpu_s() -> float:
@@ -63,7 +73,9 @@ def children_cpu_s() -> float:
 
 
 @contextmanager
-def sampled(pids: Collection[int], interval_s: float = 0.1) -> Iterator[dict[int, float]]:
+def sampled(
+    pids: Collection[int], interval_s: float = 0.1
+) -> Iterator[dict[int, float]]:
     """Keep the largest memory of each process, in MiB by its id, while the block runs."""
     peaks = dict.fromkeys(pids, 0.0)
     ended = threading.Event()
@@ -95,20 +107,31 @@ def memory_mib(pid: int) -> float:
 def download(package: str, folder: Path, constraint: str = "") -> Path:
     """Return the path of a source package, `name==version`, which pip downloads where it is not there yet.
 
-    The constraint is on what pip installs, in an environment of its own, to read the package's metadata.
+    The constraint is on what pip installs, in an environment of its own, to read the package's
+    metadata.
     """
     file = folder / f"{package.replace('==', '-')}.tar.gz"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "constraint.txt").write_text(constraint)
-        constrained = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(folder / "constraint.txt"))
-        words = ["download", "--quiet", "--no-deps", "--no-binary=:all:", "--ignore-requires-python"]
+        constrained = dict.fromkeys(
+            ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(folder / "constraint.txt")
+        )
+        words = [
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--no-binary=:all:",
+            "--ignore-requires-python",
+        ]
         argv = python("-m", "pip", *words, f"--dest={folder}", package)
         subprocess.run(argv, check=True, env={**os.environ, **constrained})
     return file
 
 
-def take_turns(kinds: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, list[T]]:
+def take_turns(
+    kinds: Mapping[str, Callable[[], T]], repeats: int
+) -> dict[str, list[T]]:
     """Run every kind once, then every kind again, and so on, so that a change of the machine's speed hits all alike."""
     results: dict[str, list[T]] = {name: [] for name in kinds}
     for turn in range(repeats):
@@ -127,10 +150,14 @@ def seconds(run: Callable[..., object], *arguments: object) -> float:
 
 def median_ratio(ours: Sequence[float], others: Sequence[float]) -> float:
     """Return the median over the turns of ours / other."""
-    return statistics.median(our / other for our, other in zip(ours, others, strict=True))
+    return statistics.median(
+        our / other for our, other in zip(ours, others, strict=True)
+    )
 
 
-def show_commands(title: str, results: Mapping[str, Sequence[Measured]], base: str, count: int = 0) -> None:
+def show_commands(
+    title: str, results: Mapping[str, Sequence[Measured]], base: str, count: int = 0
+) -> None:
     """Print a row for each command, with the median ratio of its wall time to that of `base`.
 
     Its rate is that of `count` events, sessions, …; 0 for none.
@@ -143,9 +170,20 @@ def show_commands(title: str, results: Mapping[str, Sequence[Measured]], base: s
         cpu = statistics.median(run.cpu_s for run in runs)
         peak = max(run.peak_mib for run in runs)
         every = ", ".join(f"{wall:.1f}" for wall in walls)
-        shown = (f"{statistics.median(walls):.2f}", every, f"{cpu:.2f}", rate, f"{peak:,.0f}", f"{ratio:.2f}")
+        shown = (
+            f"{statistics.median(walls):.2f}",
+            every,
+            f"{cpu:.2f}",
+            rate,
+            f"{peak:,.0f}",
+            f"{ratio:.2f}",
+        )
         rows.append((name, *shown))
-    show(title, ("", "wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}"), rows)
+    show(
+        title,
+        ("", "wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}"),
+        rows,
+    )
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -159,8 +197,17 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) ->
 def show_machine(*libraries: str) -> None:
     """Print the machine, its load and the versions, for the foot of a table."""
     facts = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":", 1)[1].strip() for line in facts if line.startswith("model name")), "unknown")
-    versions = ", ".join(f"{library} {importlib.metadata.version(library)}" for library in libraries)
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in facts
+            if line.startswith("model name")
+        ),
+        "unknown",
+    )
+    versions = ", ".join(
+        f"{library} {importlib.metadata.version(library)}" for library in libraries
+    )
     memory_gib = psutil.virtual_memory().total / 2**30
     cores = len(os.sched_getaffinity(0))
     console.print(

@@ -2,9 +2,10 @@
 
     python -m benchmarks.homework
 
-1.3 million sessions under random recommendations in a world of the original's listeners become the lists of the best
-of 12 models; 2,000 sessions (seed 1337) say what these are worth against random. Written to the folder: each step's own
-files, and `results.svg`, the original table as a picture. A second run starts over.
+1.3 million sessions under random recommendations in a world of the original's listeners become the
+lists of the best of 12 models; 2,000 sessions (seed 1337) say what these are worth against random.
+Written to the folder: each step's own files, and `results.svg`, the original table as a picture. A
+second run starts over.
 """
 
 import shutil
@@ -19,7 +20,15 @@ import typer
 
 from analysis.charts import IntervalRow, arm_colour, around_zero, draw_intervals
 from analysis.page import numbers
-from benchmarks.harness import Measured, children_cpu_s, console, measure, python, show, show_machine
+from benchmarks.harness import (
+    Measured,
+    children_cpu_s,
+    console,
+    measure,
+    python,
+    show,
+    show_machine,
+)
 from benchmarks.worlds import to_svg
 from looplib.files import atomic_write_text
 from recsys.loop.processes import free_port, service_step, serving
@@ -30,10 +39,15 @@ IN_THE_HOMEWORK = {"search": "one to two hours on a YARN cluster"}
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Folder, which is emptied first; takes 3 GB.")] = Path("out/homework"),
+    out: Annotated[
+        Path, typer.Option(help="Folder, which is emptied first; takes 3 GB.")
+    ] = Path("out/homework"),
     sessions: Annotated[int, typer.Option(help="Sessions to learn from.")] = 1_300_000,
     episodes: Annotated[int, typer.Option(help="Sessions of the experiment.")] = 2000,
-    changes: Annotated[list[str] | None, typer.Option("--set", help="key=value over the search's settings.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value over the search's settings."),
+    ] = None,
 ) -> None:
     """Run the six steps, and print the table of their times."""
     shutil.rmtree(out, ignore_errors=True)
@@ -46,28 +60,73 @@ def main(
     report = orjson.loads((out / "report" / "report.json").read_bytes())
     atomic_write_text(out / "results.svg", draw_results(report["original_table"]))
     rows: list[tuple[str, ...]] = [
-        (name, f"{found.wall_s:.0f}", f"{found.cpu_s:.0f}", f"{found.peak_mib:,.0f}", IN_THE_HOMEWORK.get(name, ""))
+        (
+            name,
+            f"{found.wall_s:.0f}",
+            f"{found.cpu_s:.0f}",
+            f"{found.peak_mib:,.0f}",
+            IN_THE_HOMEWORK.get(name, ""),
+        )
         for name, found in times.items()
     ]
-    total_s = (sum(getattr(found, unit) for found in times.values()) for unit in ("wall_s", "cpu_s"))
+    total_s = (
+        sum(getattr(found, unit) for found in times.values())
+        for unit in ("wall_s", "cpu_s")
+    )
     rows.append(("all", *(f"{seconds:.0f}" for seconds in total_s), "", ""))
     show("The homework", ("step", "s", "CPU s", "peak MiB", "in the homework"), rows)
     show_machine("implicit", "dask", "duckdb", "numpy")
     console.print(times["report"].output)
-    console.print(f"{out / 'results.svg'}, {out / 'report' / 'report.html'}, {out / 'run' / 'report.html'}")
+    console.print(
+        f"{out / 'results.svg'}, {out / 'report' / 'report.html'}, {out / 'run' / 'report.html'}"
+    )
 
 
-def steps_of(out: Path, sessions: int, episodes: int, changes: list[str]) -> dict[str, Callable[[], Measured]]:
+def steps_of(
+    out: Path, sessions: int, episodes: int, changes: list[str]
+) -> dict[str, Callable[[], Measured]]:
     """Return the steps by name, in order."""
-    collect = ("--world", out / "world", "--log", out / "log", "--episodes", sessions, "--seed", 1, "--processes", 2)
-    search = ("--config", CONFIGS / "search.yaml", "--store", out / "store", "--run", out / "run", "--no-export")
-    sets = [f"--set={change}" for change in (f"catalogue={out / 'world' / 'tracks.json'}", *changes)]
-    report = (out / "service" / "log", "--experiment", EXPERIMENT, "--out", out / "report")
+    collect = (
+        "--world",
+        out / "world",
+        "--log",
+        out / "log",
+        "--episodes",
+        sessions,
+        "--seed",
+        1,
+        "--processes",
+        2,
+    )
+    search = (
+        "--config",
+        CONFIGS / "search.yaml",
+        "--store",
+        out / "store",
+        "--run",
+        out / "run",
+        "--no-export",
+    )
+    sets = [
+        f"--set={change}"
+        for change in (f"catalogue={out / 'world' / 'tracks.json'}", *changes)
+    ]
+    report = (
+        out / "service" / "log",
+        "--experiment",
+        EXPERIMENT,
+        "--out",
+        out / "report",
+    )
     return {
         "collect": partial(_command, "sim.run", *collect),
-        "ingest": partial(_command, "recsys.ingest", out / "log", "--store", out / "store"),
+        "ingest": partial(
+            _command, "recsys.ingest", out / "log", "--store", out / "store"
+        ),
         "search": partial(_command, "recsys.search", *search, *sets),
-        "export": partial(_command, "recsys.export", "--run", out / "run", "--out", out / "published"),
+        "export": partial(
+            _command, "recsys.export", "--run", out / "run", "--out", out / "published"
+        ),
         "experiment": partial(_experiment, out, episodes),
         "report": partial(_command, "analysis.ab", *report),
     }
@@ -81,25 +140,64 @@ def _experiment(out: Path, episodes: int) -> Measured:
     """Serve both arms, and let the listeners listen, one a request, 64 at a time."""
     port, world = free_port(), out / "world"
     service = service_step(
-        CONFIGS / "botify.yaml", world / "tracks.json", out / "published", out / "service" / "log", port
+        CONFIGS / "botify.yaml",
+        world / "tracks.json",
+        out / "published",
+        out / "service" / "log",
+        port,
     )
-    listen = ("--recommender", "remote", "--world", world, "--episodes", episodes, "--seed", SEED)
+    listen = (
+        "--recommender",
+        "remote",
+        "--world",
+        world,
+        "--episodes",
+        episodes,
+        "--seed",
+        SEED,
+    )
     cpu_before_s = children_cpu_s()
     with serving(service, port):
-        measured = measure(python("-m", "sim.run", *listen, "--url", f"http://127.0.0.1:{port}"))
-    return replace(measured, cpu_s=children_cpu_s() - cpu_before_s)  # with the service's
+        measured = measure(
+            python("-m", "sim.run", *listen, "--url", f"http://127.0.0.1:{port}")
+        )
+    return replace(
+        measured, cpu_s=children_cpu_s() - cpu_before_s
+    )  # with the service's
 
 
 def draw_results(table: list[dict[str, Any]]) -> str:
     """Return the original table as a picture: each metric's effect in % with Welch's 95 % interval."""
     rows = []
     for found in table:
-        effect, lower, upper = (found[key] for key in ("effect_pct", "lower_pct", "upper_pct"))
-        text = "" if effect is None else f"{numbers.change(effect, 1)} ({numbers.interval(lower, upper, 1)})"
+        effect, lower, upper = (
+            found[key] for key in ("effect_pct", "lower_pct", "upper_pct")
+        )
+        text = (
+            ""
+            if effect is None
+            else f"{numbers.change(effect, 1)} ({numbers.interval(lower, upper, 1)})"
+        )
         colour = arm_colour(1 if found["significant"] else 0)
-        rows.append(IntervalRow(found["metric"], text, effect, lower, upper, colour, filled=found["significant"]))
+        rows.append(
+            IntervalRow(
+                found["metric"],
+                text,
+                effect,
+                lower,
+                upper,
+                colour,
+                filled=found["significant"],
+            )
+        )
     ends = (end for row in rows for end in (row.lower, row.upper))
-    return to_svg(draw_intervals({"": rows}, "effect against random, %; filled: significant", around_zero(ends)))
+    return to_svg(
+        draw_intervals(
+            {"": rows},
+            "effect against random, %; filled: significant",
+            around_zero(ends),
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m benchmarks.ingest
 
-The plain copy reads the columns and types that it is told and checks, buckets, sorts and digests nothing. Both are
-whole processes, in turns, after one copy that warms the page cache.
+The plain copy reads the columns and types that it is told and checks, buckets, sorts and digests
+nothing. Both are whole processes, in turns, after one copy that warms the page cache.
 """
 
 import shutil
@@ -17,7 +17,15 @@ import typer
 from analysis.logs.files import discover
 from analysis.logs.reader import TYPES
 from analysis.store import open_store
-from benchmarks.harness import SEED_LOG, Measured, measure, python, show_commands, show_machine, take_turns
+from benchmarks.harness import (
+    SEED_LOG,
+    Measured,
+    measure,
+    python,
+    show_commands,
+    show_machine,
+    take_turns,
+)
 
 PLAIN = """
 import sys, duckdb
@@ -30,9 +38,17 @@ def main(log: Path = SEED_LOG, repeats: int = 5) -> None:
     """Copy and ingest in turn."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
         store, files = Path(name) / "store", [file.path for file in discover([log])]
-        plain = partial(measure, python("-c", PLAIN.format(columns=TYPES), *files, Path(name) / "plain.parquet"))
+        plain = partial(
+            measure,
+            python(
+                "-c", PLAIN.format(columns=TYPES), *files, Path(name) / "plain.parquet"
+            ),
+        )
         plain()
-        kinds: dict[str, Callable[[], Measured]] = {"plain copy": plain, "ingest": partial(_ingest, log, store)}
+        kinds: dict[str, Callable[[], Measured]] = {
+            "plain copy": plain,
+            "ingest": partial(_ingest, log, store),
+        }
         results = take_turns(kinds, repeats)
         events = open_store(store).manifest.events
     show_commands(f"{events:,} events", results, "plain copy", events)

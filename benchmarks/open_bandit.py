@@ -2,14 +2,15 @@
 
     python -m benchmarks.open_bandit [--folder out/obp]
 
-The source package of `obp` 0.5.7 (Apache-2.0, 1.3 MB, from the Python package index) holds 60,000 impressions of ZOZO's
-fashion site with true propensities: in three campaigns, 10,000 each under uniformly random items and under Bernoulli
-Thompson sampling, "bts" (Saito et al., Open Bandit Dataset and Pipeline, 2021). Nothing of it is installed or run.
+The source package of `obp` 0.5.7 (Apache-2.0, 1.3 MB, from the Python package index) holds 60,000
+impressions of ZOZO's fashion site with true propensities: in three campaigns, 10,000 each under
+uniformly random items and under Bernoulli Thompson sampling, "bts" (Saito et al., Open Bandit
+Dataset and Pipeline, 2021). Nothing of it is installed or run.
 
-Items are random with the same probability; "bts" recommends them as often as its own log shows them at a position. The
-reward model is each item's share of clicks, drawn towards everybody's and fitted on the other half of the impressions.
-The command fails unless every 95 % interval contains what was measured, and "random" from the log of women/bts, where
-one impression weighs 21,739, is refused.
+Items are random with the same probability; "bts" recommends them as often as its own log shows them
+at a position. The reward model is each item's share of clicks, drawn towards everybody's and fitted
+on the other half of the impressions. The command fails unless every 95 % interval contains what was
+measured, and "random" from the log of women/bts, where one impression weighs 21,739, is refused.
 """
 
 import tarfile
@@ -52,17 +53,46 @@ def main(folder: Path = Path("out/obp")) -> None:
     for campaign in CAMPAIGNS:
         logs = {policy: read_log(package, campaign, policy) for policy in POLICIES}
         for valued, logging in (("bts", "random"), ("random", "bts")):
-            estimates = value(logs[logging], probabilities(logs[valued], is_uniform=valued == "random"))
-            measured, ess = logs[valued].click.mean(), f"{next(iter(estimates.values()))[1].ess:,.0f}"
-            contained = [interval.lower <= measured <= interval.upper for interval, _ in estimates.values()]
+            estimates = value(
+                logs[logging],
+                probabilities(logs[valued], is_uniform=valued == "random"),
+            )
+            measured, ess = (
+                logs[valued].click.mean(),
+                f"{next(iter(estimates.values()))[1].ess:,.0f}",
+            )
+            contained = [
+                interval.lower <= measured <= interval.upper
+                for interval, _ in estimates.values()
+            ]
             covered += all(contained)
-            reasons = {reason for _, found in estimates.values() for reason in found.reasons}
+            reasons = {
+                reason for _, found in estimates.values() for reason in found.reasons
+            }
             refused += [f"{campaign}/{logging}"] if reasons else []
             texts = [_text(interval) for interval, _ in estimates.values()]
-            verdict = "; ".join(sorted(reasons)) or "contained" if all(contained) else "MISSED"
-            rows.append((f"{campaign}: {valued} from {logging}", f"{1000 * measured:.1f}", *texts, ess, verdict))
-    show("Clicks in 1,000 impressions, 95 % intervals", ("", "measured", *METHODS, "ESS", ""), rows)
-    console.print(f"{covered} of {len(rows)} measured values are in all intervals; refused: {', '.join(refused)}")
+            verdict = (
+                "; ".join(sorted(reasons)) or "contained"
+                if all(contained)
+                else "MISSED"
+            )
+            rows.append(
+                (
+                    f"{campaign}: {valued} from {logging}",
+                    f"{1000 * measured:.1f}",
+                    *texts,
+                    ess,
+                    verdict,
+                )
+            )
+    show(
+        "Clicks in 1,000 impressions, 95 % intervals",
+        ("", "measured", *METHODS, "ESS", ""),
+        rows,
+    )
+    console.print(
+        f"{covered} of {len(rows)} measured values are in all intervals; refused: {', '.join(refused)}"
+    )
     if covered < len(rows) or refused != ["women/bts"]:
         raise typer.Exit(1)
 
@@ -86,23 +116,38 @@ def probabilities(log: Log, *, is_uniform: bool) -> FloatArray:
     return np.asarray(shown / np.maximum(shown.sum(axis=1, keepdims=True), 1))
 
 
-def value(log: Log, policy: FloatArray) -> dict[str, tuple[Interval, OffPolicyEstimate]]:
+def value(
+    log: Log, policy: FloatArray
+) -> dict[str, tuple[Interval, OffPolicyEstimate]]:
     """Estimate by each method the clicks of a policy, probabilities as `probabilities` has them, from another's log."""
     each = np.arange(len(log.item))
-    impressions = LoggedSessions(each, each, each, log.item, log.click, log.propensity, unknown=0, unfollowed=0)
+    impressions = LoggedSessions(
+        each, each, each, log.item, log.click, log.propensity, unknown=0, unfollowed=0
+    )
     scorer = OffPolicy(impressions)
     half, items = each % 2, policy.shape[1]
-    clicks = np.stack([_clicks_of_items(log, half != number, items) for number in (0, 1)])
+    clicks = np.stack(
+        [_clicks_of_items(log, half != number, items) for number in (0, 1)]
+    )
     expected = np.einsum("ij,ij->i", policy[log.position], clicks[half])
     rewards = RewardModel(clicks[half, log.item], expected)
     served = Policy(policy[log.position, log.item], np.full(len(each), fill_value=True))
-    found, switched = scorer.value(served, rewards), scorer.value(served, rewards, LARGEST_WEIGHT)
+    found, switched = (
+        scorer.value(served, rewards),
+        scorer.value(served, rewards, LARGEST_WEIGHT),
+    )
     intervals = (found.ips, found.snips, found.best, switched.best)
-    return {name: (interval, found) for name, interval in zip(METHODS, intervals, strict=True)}
+    return {
+        name: (interval, found)
+        for name, interval in zip(METHODS, intervals, strict=True)
+    }
 
 
 def _clicks_of_items(log: Log, rows: np.ndarray, items: int) -> FloatArray:
-    clicks, shown = (np.bincount(log.item[rows], weights, items) for weights in (log.click[rows], None))
+    clicks, shown = (
+        np.bincount(log.item[rows], weights, items)
+        for weights in (log.click[rows], None)
+    )
     return np.asarray((clicks + PRIOR * log.click[rows].mean()) / (shown + PRIOR))
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.remote
 
-The service runs as users run it, in one process with random lists for the world's listeners. On few cores the two take
-CPU time from each other.
+The service runs as users run it, in one process with random lists for the world's listeners. On few
+cores the two take CPU time from each other.
 """
 
 import shutil
@@ -16,12 +16,21 @@ from typing import Annotated
 import orjson
 import typer
 
-from benchmarks.harness import SEED_WORLD, measure, python, show, show_machine, take_turns
+from benchmarks.harness import (
+    SEED_WORLD,
+    measure,
+    python,
+    show,
+    show_machine,
+    take_turns,
+)
 from sim.worlds.files import load_world
 from tests.botify.exports import publish, random_lists
 from tests.faults.served import Published, Served, serve
 
-WAYS: dict[str, tuple[int, tuple[str, ...]]] = {  # how many times the sessions, and the options
+WAYS: dict[
+    str, tuple[int, tuple[str, ...]]
+] = {  # how many times the sessions, and the options
     "one request at a time": (1, ("--concurrency", "1")),
     "64 requests at a time": (2, ()),
     "batches of 500": (20, ("--batch", "500")),
@@ -30,7 +39,10 @@ WAYS: dict[str, tuple[int, tuple[str, ...]]] = {  # how many times the sessions,
 
 def main(
     world: Path = SEED_WORLD,
-    sessions: Annotated[int, typer.Option(min=10, help="One request at a time; more where it is faster.")] = 2000,
+    sessions: Annotated[
+        int,
+        typer.Option(min=10, help="One request at a time; more where it is faster."),
+    ] = 2000,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
 ) -> None:
     """Play all ways in turns and print the table."""
@@ -41,7 +53,10 @@ def main(
         publish(folder, "one", lists, catalogue=catalogue, neighbours={0: [1]})
         with serve(Published(folder), folder / "log", processes=1, threads=1) as served:
             play = partial(_play, world, served)
-            kinds = {way: partial(play, times * sessions, words) for way, (times, words) in WAYS.items()}
+            kinds = {
+                way: partial(play, times * sessions, words)
+                for way, (times, words) in WAYS.items()
+            }
             rates = take_turns(kinds, repeats)
     rows = [(way, f"{statistics.median(found):,.0f}") for way, found in rates.items()]
     show("One process of the service", ("", "sessions/s"), rows)
@@ -51,8 +66,20 @@ def main(
 def _play(world: Path, served: Served, sessions: int, words: tuple[str, ...]) -> float:
     """Play sessions, all of which have to be whole; return how many a second."""
     summary = served.log.with_name("summary.json")
-    argv = python("-m", "sim.run", "--recommender", "remote", "--world", world, "--episodes", sessions, *words)
-    measure([*argv, "--url", f"http://127.0.0.1:{served.port}", "--summary", str(summary)])
+    argv = python(
+        "-m",
+        "sim.run",
+        "--recommender",
+        "remote",
+        "--world",
+        world,
+        "--episodes",
+        sessions,
+        *words,
+    )
+    measure(
+        [*argv, "--url", f"http://127.0.0.1:{served.port}", "--summary", str(summary)]
+    )
     (day,) = orjson.loads(summary.read_bytes())["days"]
     if day["sessions"] != sessions:
         raise RuntimeError(f"{day['sessions']} of {sessions} sessions are whole: {day}")

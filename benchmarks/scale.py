@@ -2,8 +2,8 @@
 
     python -m benchmarks.scale
 
-Collects, ingests and searches the full-size log and one of so many times its sessions, through the commands that users
-run. The search is one trial of five sweeps, cold, so that it ends in minutes.
+Collects, ingests and searches the full-size log and one of so many times its sessions, through the
+commands that users run. The search is one trial of five sweeps, cold, so that it ends in minutes.
 """
 
 import json
@@ -18,12 +18,19 @@ from looplib.config import load_config
 from sim.collect import CollectConfig
 
 COLLECT = Path("configs/collect/seed.yaml")
-ONE_TRIAL = ("search.space={factors: [64], regularization: [10.0], alpha: [10.0]}", "search.sweeps=5")
+ONE_TRIAL = (
+    "search.space={factors: [64], regularization: [10.0], alpha: [10.0]}",
+    "search.sweeps=5",
+)
 
 
 def main(
-    times: Annotated[int, typer.Option(min=2, help="How many times the sessions.")] = 10,
-    out: Annotated[Path, typer.Option(help="Scratch folder; takes 2 GB and as many times 2 GB.")] = Path("out/scale"),
+    times: Annotated[
+        int, typer.Option(min=2, help="How many times the sessions.")
+    ] = 10,
+    out: Annotated[
+        Path, typer.Option(help="Scratch folder; takes 2 GB and as many times 2 GB.")
+    ] = Path("out/scale"),
 ) -> None:
     """Run each step at both sizes and print the table."""
     sessions = load_config(CollectConfig, COLLECT).episodes
@@ -33,13 +40,22 @@ def main(
     rows = []
     for step in ("collect", "ingest", "search"):
         small, large = (
-            measure(_commands(folder, sessions * size)[step]) for folder, size in zip(folders, (1, times), strict=True)
+            measure(_commands(folder, sessions * size)[step])
+            for folder, size in zip(folders, (1, times), strict=True)
         )
         pairs = ((small.wall_s, large.wall_s), (small.peak_mib, large.peak_mib))
-        cells = (cell for one, many in pairs for cell in (f"{one:,.1f}", f"{many:,.1f}", f"{many / one:.1f}"))
+        cells = (
+            cell
+            for one, many in pairs
+            for cell in (f"{one:,.1f}", f"{many:,.1f}", f"{many / one:.1f}")
+        )
         rows.append((step, *cells))
     header = ("step", "s", f"s, {times} x", "ratio", "MiB", f"MiB, {times} x", "ratio")
-    show(f"{sessions:,} sessions and {times} x as many; memory of all processes together", header, rows)
+    show(
+        f"{sessions:,} sessions and {times} x as many; memory of all processes together",
+        header,
+        rows,
+    )
     few, many = (_interactions(folder) for folder in folders)
     console.print(f"training interactions: {few:,} and {many:,}, {many / few:.1f} x")
     show_machine("implicit", "dask", "duckdb", "numpy")
@@ -47,16 +63,37 @@ def main(
 
 def _commands(folder: Path, sessions: int) -> dict[str, list[str]]:
     sets = [f"--set={setting}" for setting in ONE_TRIAL]
-    where = ("--config", SEED_CONFIG, "--store", folder / "store", "--run", folder / "run", "--no-export")
+    where = (
+        "--config",
+        SEED_CONFIG,
+        "--store",
+        folder / "store",
+        "--run",
+        folder / "run",
+        "--no-export",
+    )
     return {
-        "collect": python("-m", "sim.run", "--config", COLLECT, "--episodes", sessions, "--log", folder / "log"),
-        "ingest": python("-m", "recsys.ingest", folder / "log", "--store", folder / "store"),
+        "collect": python(
+            "-m",
+            "sim.run",
+            "--config",
+            COLLECT,
+            "--episodes",
+            sessions,
+            "--log",
+            folder / "log",
+        ),
+        "ingest": python(
+            "-m", "recsys.ingest", folder / "log", "--store", folder / "store"
+        ),
         "search": python("-m", "recsys.search", *where, *sets),
     }
 
 
 def _interactions(folder: Path) -> int:
-    facts = json.loads(next((folder / "store" / "cache").glob("*/dataset.json")).read_text())
+    facts = json.loads(
+        next((folder / "store" / "cache").glob("*/dataset.json")).read_text()
+    )
     return int(facts["interactions"])
 
 

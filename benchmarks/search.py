@@ -3,10 +3,10 @@
     python -m benchmarks.search compare
     python -m benchmarks.search compare --config mine.yaml --store out/mine/store    # of another log
 
-Bare is what a script would do: load the training matrix, fit each trial with `implicit` in one call, rank the 30 best
-tracks of every listener once; no split, scores, intervals or cluster. It is measured with all cores in one fit and with
-one fit on each core. A search is measured cold (its dataset is built from the store in the same run) and scores each
-trial three times.
+Bare is what a script would do: load the training matrix, fit each trial with `implicit` in one
+call, rank the 30 best tracks of every listener once; no split, scores, intervals or cluster. It is
+measured with all cores in one fit and with one fit on each core. A search is measured cold (its
+dataset is built from the store in the same run) and scores each trial three times.
 """
 
 import shutil
@@ -44,59 +44,100 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def compare(
     config: Path = harness.SEED_CONFIG,
-    store: Annotated[Path, typer.Option(help="Session store, whose cache is emptied.")] = harness.SEED_STORE,
+    store: Annotated[
+        Path, typer.Option(help="Session store, whose cache is emptied.")
+    ] = harness.SEED_STORE,
     repeats: Annotated[int, typer.Option(min=1)] = 2,
-    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("out/benchmark"),
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path(
+        "out/benchmark"
+    ),
 ) -> None:
     """Run every kind in turn and print the table."""
-    kinds: dict[str, Callable[[], Measured]] = {name: partial(_search, config, store, out, name) for name in SETTINGS}
+    kinds: dict[str, Callable[[], Measured]] = {
+        name: partial(_search, config, store, out, name) for name in SETTINGS
+    }
     for processes, name in enumerate(BARE, start=1):
-        kinds[name] = partial(measure, python("-m", "benchmarks.search", "bare", config, store, processes))
+        kinds[name] = partial(
+            measure, python("-m", "benchmarks.search", "bare", config, store, processes)
+        )
     results = harness.take_turns(kinds, repeats)
     harness.show_commands(f"{config}, {repeats} turns", results, "grid")
     for name in SETTINGS:
         _, winner = read_run(open_workspace(out / name))
         worth = f"{winner.select} {winner.metrics[winner.select][0]:.4f}"
-        cpu, wall = (_to_the_better_bare(results, name, unit) for unit in ("cpu_s", "wall_s"))
-        console.print(f"{name}: {cpu:.2f} x the CPU and {wall:.2f} x the wall seconds of the better bare")
-        console.print(f"    {winner.trial.params} after {winner.sweeps} sweeps, {worth}")
+        cpu, wall = (
+            _to_the_better_bare(results, name, unit) for unit in ("cpu_s", "wall_s")
+        )
+        console.print(
+            f"{name}: {cpu:.2f} x the CPU and {wall:.2f} x the wall seconds of the better bare"
+        )
+        console.print(
+            f"    {winner.trial.params} after {winner.sweeps} sweeps, {worth}"
+        )
     harness.show_machine("implicit", "dask", "duckdb", "numpy", "scipy")
 
 
-def _to_the_better_bare(results: Mapping[str, Sequence[Measured]], name: str, unit: str) -> float:
+def _to_the_better_bare(
+    results: Mapping[str, Sequence[Measured]], name: str, unit: str
+) -> float:
     """Return the median over the turns of the seconds of a kind by the fewest of a bare one."""
-    seconds = {kind: [getattr(run, unit) for run in runs] for kind, runs in results.items()}
-    return median_ratio(seconds[name], [min(turn) for turn in zip(*map(seconds.get, BARE), strict=True)])
+    seconds = {
+        kind: [getattr(run, unit) for run in runs] for kind, runs in results.items()
+    }
+    return median_ratio(
+        seconds[name], [min(turn) for turn in zip(*map(seconds.get, BARE), strict=True)]
+    )
 
 
 @app.command()
 def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
     """Fit the trials of a search bare, in this process or shared out among several."""
     if processes > 1 and part < 0:
-        argv = python("-m", "benchmarks.search", "bare", config, store, processes, "--part")
-        running = [subprocess.Popen([*argv, str(number)]) for number in range(processes)]
+        argv = python(
+            "-m", "benchmarks.search", "bare", config, store, processes, "--part"
+        )
+        running = [
+            subprocess.Popen([*argv, str(number)]) for number in range(processes)
+        ]
         raise typer.Exit(max(process.wait() for process in running))
     settings = load_config(SearchConfig, config, [f"store={store}"])
-    dataset = open_dataset(store / "cache" / plan_dataset(open_store(store), settings).digest)
+    dataset = open_dataset(
+        store / "cache" / plan_dataset(open_store(store), settings).digest
+    )
     candidates = plan_candidates(settings.search, dataset.summary.digest, settings.seed)
     for trial in candidates[max(part, 0) :: processes]:
-        _fit_bare(dataset, trial.params, settings.search.sweeps, settings.seed, 1 if processes > 1 else 0)
+        _fit_bare(
+            dataset,
+            trial.params,
+            settings.search.sweeps,
+            settings.seed,
+            1 if processes > 1 else 0,
+        )
 
 
 def _search(config: Path, store: Path, out: Path, name: str) -> Measured:
     for folder in (store / "cache", out / name):
         shutil.rmtree(folder, ignore_errors=True)
-    sets = (f"--set={setting}" for setting in (*SETTINGS[name], "cluster.threads_per_fit=1"))
+    sets = (
+        f"--set={setting}" for setting in (*SETTINGS[name], "cluster.threads_per_fit=1")
+    )
     where = ("--config", config, "--store", store, "--run", out / name, "--no-export")
     return measure(python("-m", "recsys.search", *where, *sets))
 
 
-def _fit_bare(dataset: Dataset, params: AlsParams, sweeps: int, seed: int, threads: int) -> None:
+def _fit_bare(
+    dataset: Dataset, params: AlsParams, sweeps: int, seed: int, threads: int
+) -> None:
     confidence = dataset.matrix("train").copy()
     confidence.data = 1 + np.float32(params.alpha) * confidence.data
     model = bare_implicit(params, sweeps, seed, threads)
     model.fit(confidence, show_progress=False)
-    model.recommend(np.arange(len(dataset.users)), confidence, N=30, filter_already_liked_items=False)
+    model.recommend(
+        np.arange(len(dataset.users)),
+        confidence,
+        N=30,
+        filter_already_liked_items=False,
+    )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python -m benchmarks.service
 
-Needs wrk and redis-server (Debian: `apt-get install wrk redis-server`). Both run side by side all the time and are
-loaded in turns. A session is ten `/next` and a `/last`; 512 listeners listen at any time, and each waits for an answer
-before it asks again.
+Needs wrk and redis-server (Debian: `apt-get install wrk redis-server`). Both run side by side all
+the time and are loaded in turns. A session is ten `/next` and a `/last`; 512 listeners listen at
+any time, and each waits for an answer before it asks again.
 """
 
 import http.client
@@ -23,7 +23,15 @@ from typing import Annotated
 import orjson
 import typer
 
-from benchmarks.harness import console, median_ratio, python, seconds, show, show_machine, take_turns
+from benchmarks.harness import (
+    console,
+    median_ratio,
+    python,
+    seconds,
+    show,
+    show_machine,
+    take_turns,
+)
 from tests.botify.exports import publish, random_lists, write_catalogue
 from tests.botify.redis_server import RedisServer
 from tests.faults.served import Published, Served, serve, wait_until
@@ -48,7 +56,8 @@ function done(summary, latency)
   print(string.format("[%f,%f,%f,%d]", rate, p50 / 1000, p99 / 1000, summary.errors.status))
 end
 """
-Load = tuple[float, float, float, int]  # requests a second, median and 99th percentile of the latency in ms, failed
+# requests a second, median and 99th percentile of the latency in ms, failed
+Load = tuple[float, float, float, int]
 
 
 def main(
@@ -59,18 +68,37 @@ def main(
     """Load one process without Redis, then two with it, each beside the bare view."""
     with tempfile.TemporaryDirectory(prefix="botify-benchmark-") as name:
         folder = Path(name)
-        catalogue = write_catalogue(folder / "tracks.json", [track // 10 for track in range(TRACKS)])
-        publish(folder, "one", random_lists(LISTENERS, TRACKS), catalogue=catalogue, neighbours={0: [1]})
+        catalogue = write_catalogue(
+            folder / "tracks.json", [track // 10 for track in range(TRACKS)]
+        )
+        publish(
+            folder,
+            "one",
+            random_lists(LISTENERS, TRACKS),
+            catalogue=catalogue,
+            neighbours={0: [1]},
+        )
         (folder / "load.lua").write_text(LOAD_SCRIPT)
         redis = RedisServer(folder)
         redis.start()
         try:
             for processes, redis_url in ((1, None), (2, redis.url)):
                 began, log = time.perf_counter(), folder / f"log-{processes}"
-                with serve(Published(folder), log, redis_url=redis_url, processes=processes, threads=threads) as served:
-                    wait_until(lambda: served.ask("GET", "/health/ready")[0] == http.client.OK, "the service")
+                with serve(
+                    Published(folder),
+                    log,
+                    redis_url=redis_url,
+                    processes=processes,
+                    threads=threads,
+                ) as served:
+                    wait_until(
+                        lambda: served.ask("GET", "/health/ready")[0] == http.client.OK,
+                        "the service",
+                    )
                     title = f"{processes} process(es){', Redis' if redis_url else ''}"
-                    console.print(f"{title}: {time.perf_counter() - began:.2f} s to start")
+                    console.print(
+                        f"{title}: {time.perf_counter() - began:.2f} s to start"
+                    )
                     with _bare(folder, redis_url, processes, threads) as bare_port:
                         _compare(folder, bare_port, served, repeats, duration_s)
         finally:
@@ -78,14 +106,26 @@ def main(
     show_machine("flask", "granian", "httptools", "redis")
 
 
-def _compare(folder: Path, bare_port: int, served: Served, repeats: int, duration_s: int) -> None:
+def _compare(
+    folder: Path, bare_port: int, served: Served, repeats: int, duration_s: int
+) -> None:
     kinds: dict[str, Callable[[], Load]] = {}
     for connections in (32, 1):
-        for name, port, path in (("bare view", bare_port, "/bare/"), ("/next", served.port, "/next/")):
-            kinds[f"{name}, {connections}"] = partial(wrk, folder, port, path, connections, duration_s)
+        for name, port, path in (
+            ("bare view", bare_port, "/bare/"),
+            ("/next", served.port, "/next/"),
+        ):
+            kinds[f"{name}, {connections}"] = partial(
+                wrk, folder, port, path, connections, duration_s
+            )
     loads = take_turns(kinds, repeats)
-    rows = [_row(name, found, loads[f"bare view, {name.rpartition(' ')[2]}"]) for name, found in loads.items()]
-    show("Connections", ("", "requests/s", "x bare", "p50 ms", "p99 ms", "failed"), rows)
+    rows = [
+        _row(name, found, loads[f"bare view, {name.rpartition(' ')[2]}"])
+        for name, found in loads.items()
+    ]
+    show(
+        "Connections", ("", "requests/s", "x bare", "p50 ms", "p99 ms", "failed"), rows
+    )
     memory = max(worker.memory_full_info().pss for worker in served.workers()) / 2**20
     rate = _batch_rate(served.port)
     console.print(
@@ -96,13 +136,33 @@ def _compare(folder: Path, bare_port: int, served: Served, repeats: int, duratio
 def _row(name: str, loads: list[Load], bare: list[Load]) -> tuple[str, ...]:
     rates, p50_ms, p99_ms, failed = zip(*loads, strict=True)
     ratio = median_ratio(rates, [load[0] for load in bare])
-    medians = (statistics.median(rates), statistics.median(p50_ms), statistics.median(p99_ms))
-    return (name, f"{medians[0]:,.0f}", f"{ratio:.2f}", f"{medians[1]:.2f}", f"{medians[2]:.1f}", str(sum(failed)))
+    medians = (
+        statistics.median(rates),
+        statistics.median(p50_ms),
+        statistics.median(p99_ms),
+    )
+    return (
+        name,
+        f"{medians[0]:,.0f}",
+        f"{ratio:.2f}",
+        f"{medians[1]:.2f}",
+        f"{medians[2]:.1f}",
+        str(sum(failed)),
+    )
 
 
-def wrk(folder: Path, port: int, prefix: str, connections: int, duration_s: int) -> Load:
+def wrk(
+    folder: Path, port: int, prefix: str, connections: int, duration_s: int
+) -> Load:
     """Load a service."""
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "-s", str(folder / "load.lua")]
+    argv = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{duration_s}s",
+        "-s",
+        str(folder / "load.lua"),
+    ]
     argv += [f"http://127.0.0.1:{port}", "--", prefix, str(LISTENERS), str(TRACKS)]
     output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     rate, p50_ms, p99_ms, failed = orjson.loads(output.splitlines()[-1])
@@ -112,7 +172,9 @@ def wrk(folder: Path, port: int, prefix: str, connections: int, duration_s: int)
 def _batch_rate(port: int) -> float:
     """Return the median rate of some batches."""
     with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-        return BATCH / statistics.median(seconds(_ask, connection, number) for number in range(BATCHES))
+        return BATCH / statistics.median(
+            seconds(_ask, connection, number) for number in range(BATCHES)
+        )
 
 
 def _ask(connection: http.client.HTTPConnection, number: int) -> None:
@@ -126,11 +188,32 @@ def _ask(connection: http.client.HTTPConnection, number: int) -> None:
 
 
 @contextmanager
-def _bare(folder: Path, redis_url: str | None, processes: int, threads: int) -> Iterator[int]:
+def _bare(
+    folder: Path, redis_url: str | None, processes: int, threads: int
+) -> Iterator[int]:
     port = free_port()
-    options = ["--interface", "wsgi", "--no-ws", "--log-level", "warning", "--backpressure", "1024"]
-    options += ["--workers", str(processes), "--blocking-threads", str(threads), "--port", str(port)]
-    environment = {**os.environ, "BARE_REDIS_URL": redis_url or "", "BARE_LOG": str(folder)}
+    options = [
+        "--interface",
+        "wsgi",
+        "--no-ws",
+        "--log-level",
+        "warning",
+        "--backpressure",
+        "1024",
+    ]
+    options += [
+        "--workers",
+        str(processes),
+        "--blocking-threads",
+        str(threads),
+        "--port",
+        str(port),
+    ]
+    environment = {
+        **os.environ,
+        "BARE_REDIS_URL": redis_url or "",
+        "BARE_LOG": str(folder),
+    }
     argv = python("-m", "granian", *options, "benchmarks.bare_service:app")
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=environment) as process:
         try:

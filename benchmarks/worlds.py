@@ -2,11 +2,12 @@
 
     python -m benchmarks.worlds [--only easy,noise-1] [--sessions 100000]
 
-Each world goes through the whole loop (`python -m recsys.loop`) with the real service: a log under random
-recommendations, one search trial, an experiment with all recommenders. Effects are on the listening time of a session
-over random, with the A/B report's 95 % intervals. The oracle knows the session's interest and everything else but the
-luck of the draw; it plays here, and its gain is what there was to be had. A world that is done is read again. Written
-are a table in Markdown, the same as JSON, and docs/worlds.svg.
+Each world goes through the whole loop (`python -m recsys.loop`) with the real service: a log under
+random recommendations, one search trial, an experiment with all recommenders. Effects are on the
+listening time of a session over random, with the A/B report's 95 % intervals. The oracle knows the
+session's interest and everything else but the luck of the draw; it plays here, and its gain is what
+there was to be had. A world that is done is read again. Written are a table in Markdown, the same
+as JSON, and docs/worlds.svg.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,14 +40,20 @@ EXPERIMENT, METRIC = "WORLDS", "mean_time_per_session"
 BEST = "session_context"
 SIMPLE = ("sticky_artist", "top_pop", "in_order", "session_als", "contextual")
 ARMS = ("random", *SIMPLE, BEST)
-EPISODES, ORACLE_SESSIONS, LISTENERS_AT_RANDOM = 3000, 500, 20_000  # sessions of an arm, and of the oracle
+# sessions of an arm, and of the oracle
+EPISODES, ORACLE_SESSIONS, LISTENERS_AT_RANDOM = 3000, 500, 20_000
 SVG = Path("docs/worlds.svg")
-CONSIDERED = 500  # tracks that please most before artists wear out; no session hears as many
+CONSIDERED = (
+    500  # tracks that please most before artists wear out; no session hears as many
+)
 Interval = tuple[float, float, float]  # value, lower and upper end
 _PAGE_COLOURS = Path(page.__file__).with_name("templates") / "colours.css"
 _LIFTS = (0, 50, 100, 200, 400, 800, 1600)  # named on the axis, %
 _FLOOR = 0.5  # of the ratio to random, where an interval would reach further
-_COLOURS = {arm: arm_colour(number) for arm, number in zip((*SIMPLE, BEST), (3, 4, 5, 6, 1, 2), strict=True)}
+_COLOURS = {
+    arm: arm_colour(number)
+    for arm, number in zip((*SIMPLE, BEST), (3, 4, 5, 6, 1, 2), strict=True)
+}
 _COLOURS["oracle"] = "var(--soft)"
 # name → configuration and what is changed in it
 WORLDS: dict[str, tuple[str, str]] = {
@@ -61,7 +68,10 @@ WORLDS: dict[str, tuple[str, str]] = {
     "own-1": ("easy", "idiosyncrasy=1"),
     "own-2": ("easy", "idiosyncrasy=2"),
     "tired": ("easy", "tiredness=0.03"),
-    "combined": ("easy", "noise=1 organic_neighbours=200 interest_change=0.1 idiosyncrasy=1"),
+    "combined": (
+        "easy",
+        "noise=1 organic_neighbours=200 interest_change=0.1 idiosyncrasy=1",
+    ),
     "demo": ("demo", ""),
     "course": ("course", ""),
     "seed": ("seed", ""),
@@ -79,14 +89,23 @@ class Row:
 
 
 def main(
-    only: Annotated[str, typer.Option(help="Worlds, separated by commas; all by default.")] = ",".join(WORLDS),
-    sessions: Annotated[int, typer.Option(help="Sessions that recommenders learn from.")] = 100_000,
-    out: Annotated[Path, typer.Option(help="Folder of all worlds.")] = Path("out/worlds"),
+    only: Annotated[
+        str, typer.Option(help="Worlds, separated by commas; all by default.")
+    ] = ",".join(WORLDS),
+    sessions: Annotated[
+        int, typer.Option(help="Sessions that recommenders learn from.")
+    ] = 100_000,
+    out: Annotated[Path, typer.Option(help="Folder of all worlds.")] = Path(
+        "out/worlds"
+    ),
 ) -> None:
     """Run what is missing, and print the table."""
     names = only.split(",")
     if unknown := [name for name in names if name not in WORLDS]:
-        raise typer.BadParameter(f"{unknown[0]} is no world; known are {', '.join(WORLDS)}", param_hint="--only")
+        raise typer.BadParameter(
+            f"{unknown[0]} is no world; known are {', '.join(WORLDS)}",
+            param_hint="--only",
+        )
     rows = [play_world(name, out / name, sessions) for name in names]
     atomic_write_json(out / "worlds.json", rows)
     print(table_of(rows))
@@ -95,15 +114,33 @@ def main(
 
 def play_world(name: str, folder: Path, sessions: int) -> Row:
     """Run the loop in a world, and the oracle; return the world's row."""
-    measure(python("-m", "recsys.loop", "--config", write_configs(name, folder, sessions, EPISODES)))
+    measure(
+        python(
+            "-m",
+            "recsys.loop",
+            "--config",
+            write_configs(name, folder, sessions, EPISODES),
+        )
+    )
     day = folder / "days" / "1"
     over_random = _effects(day / "report" / "report.json")
     against = day / "against"
     if not (against / "report.json").exists():
-        words = [day / "log", "--experiment", EXPERIMENT, "--set", f"control={BEST}", "--out", against]
+        words = [
+            day / "log",
+            "--experiment",
+            EXPERIMENT,
+            "--set",
+            f"control={BEST}",
+            "--out",
+            against,
+        ]
         measure(python("-m", "analysis.ab", *words))
     best_simple = max(SIMPLE, key=lambda arm: over_random[arm][0])
-    value, low, high = (100 * (1 / (1 + end / 100) - 1) for end in _effects(against / "report.json")[best_simple])
+    value, low, high = (
+        100 * (1 / (1 + end / 100) - 1)
+        for end in _effects(against / "report.json")[best_simple]
+    )
     lifts = {arm: over_random[arm] for arm in (*SIMPLE, BEST)} | {
         "oracle": _oracle_lift(folder / "world", ORACLE_SESSIONS)
     }
@@ -113,10 +150,16 @@ def play_world(name: str, folder: Path, sessions: int) -> Row:
 def table_of(rows: list[Row]) -> str:
     """Return the table in Markdown: lift over random, interval, and share of the oracle's gain."""
     arms = [*SIMPLE, BEST, "oracle"]
-    lines = [f"| world | {' | '.join(arms)} | {BEST} over the best simple one |", f"|---{'|---:' * len(arms)}|---|"]
+    lines = [
+        f"| world | {' | '.join(arms)} | {BEST} over the best simple one |",
+        f"|---{'|---:' * len(arms)}|---|",
+    ]
     for row in rows:
         best = max((*SIMPLE, BEST), key=lambda arm: row.lifts[arm][0])
-        cells = [_cell(row.lifts[arm], row.lifts["oracle"][0], is_best=arm == best) for arm in arms]
+        cells = [
+            _cell(row.lifts[arm], row.lifts["oracle"][0], is_best=arm == best)
+            for arm in arms
+        ]
         value, low, high = row.over_simple
         compared = f"{value:+.0f} % ({low:+.0f} … {high:+.0f}), {row.best_simple}"
         lines.append(f"| {row.world} | {' | '.join(cells)} | {compared} |")
@@ -130,7 +173,11 @@ def _cell(lift: Interval, oracle: float, *, is_best: bool) -> str:
 
 
 def _effects(report: Path) -> dict[str, Interval]:
-    rows = [row for row in orjson.loads(report.read_bytes())["effects"] if row["metric"] == METRIC]
+    rows = [
+        row
+        for row in orjson.loads(report.read_bytes())["effects"]
+        if row["metric"] == METRIC
+    ]
     keys = ("effect_pct", "lower_pct", "upper_pct")
     return {row["arm"]: (*(row["relative"][key] for key in keys),) for row in rows}
 
@@ -141,11 +188,17 @@ def _oracle_lift(folder: Path, sessions: int) -> Interval:
     if not file.exists():
         model = make_model(load_world(folder))
         rng = make_generator(0, "oracle")
-        some, many = (rng.integers(model.world.listeners, size=size) for size in (sessions, LISTENERS_AT_RANDOM))
+        some, many = (
+            rng.integers(model.world.listeners, size=size)
+            for size in (sessions, LISTENERS_AT_RANDOM)
+        )
         time = listen(model, Oracle(model.world), some, seed=1).time
         base = listen(model, recommend_random, many, seed=2).time.mean()
         error = 1.96 * time.std() / np.sqrt(sessions)
-        atomic_write_json(file, [float(100 * ((time.mean() + z * error) / base - 1)) for z in (0, -1, 1)])
+        atomic_write_json(
+            file,
+            [float(100 * ((time.mean() + z * error) / base - 1)) for z in (0, -1, 1)],
+        )
     value, low, high = orjson.loads(file.read_bytes())
     return value, low, high
 
@@ -156,28 +209,39 @@ class Oracle:
     def __init__(self, world: World) -> None:
         """Take the world whose listeners will listen."""
         self._world = world
-        self._best: dict[int, tuple[int, IntArray, FloatArray]] = {}  # by session: interest, tracks, their shares
+        # by session: interest, tracks, their shares
+        self._best: dict[int, tuple[int, IntArray, FloatArray]] = {}
 
-    def __call__(self, sessions: Sessions, rows: IntArray, rng: np.random.Generator) -> IntArray:
+    def __call__(
+        self, sessions: Sessions, rows: IntArray, rng: np.random.Generator
+    ) -> IntArray:
         """Return a track for each of these sessions."""
         del rng
         return np.array([self._choose(sessions, row) for row in rows.tolist()])
 
     def _choose(self, sessions: Sessions, row: int) -> int:
-        world, interest, listener = self._world, int(sessions.interest[row]), int(sessions.listener[row])
+        world, interest, listener = (
+            self._world,
+            int(sessions.interest[row]),
+            int(sessions.listener[row]),
+        )
         if row not in self._best or self._best[row][0] != interest:
             self._best[row] = (interest, *self._rank(listener, interest))
         _, tracks, shares = self._best[row]
         played = sessions.played(row)
         plays = (world.artist[played][:, None] == world.artist[tracks]).sum(axis=0)
-        worth = np.where(np.isin(tracks, played), -1.0, shares * world.gamma[listener] ** plays)
+        worth = np.where(
+            np.isin(tracks, played), -1.0, shares * world.gamma[listener] ** plays
+        )
         return int(tracks[np.argmax(worth)])
 
     def _rank(self, listener: int, interest: int) -> tuple[IntArray, FloatArray]:
         world, who = self._world, np.array([listener])
         dots = (world.embeddings @ world.embeddings[interest]).astype(np.float64)
         own = own_logits(world, who, np.arange(world.tracks))
-        shares = raw_share(dots, world.consume_bias[who], world.consume_sharpness[who], own)
+        shares = raw_share(
+            dots, world.consume_bias[who], world.consume_sharpness[who], own
+        )
         tracks = np.argsort(-shares, kind="stable")[:CONSIDERED]
         return tracks, shares[tracks]
 
@@ -185,27 +249,53 @@ class Oracle:
 def draw_worlds(worlds: Sequence[tuple[str, Mapping[str, Interval]]]) -> str:
     """Return an SVG file: for each world a line, for each recommender a dot with its 95 % interval."""
     rows = [
-        {"world": world, "arm": arm} | {key: max(1 + end / 100, _FLOOR) for key, end in zip("xab", lift, strict=True)}
+        {"world": world, "arm": arm}
+        | {
+            key: max(1 + end / 100, _FLOOR)
+            for key, end in zip("xab", lift, strict=True)
+        }
         for world, lifts in worlds
         for arm, lift in lifts.items()
     ]
     named = [1 + lift / 100 for lift in _LIFTS]
-    axis = alt.Axis(values=named, labelExpr="format(100 * (datum.value - 1), '+,.0f') + ' %'", grid=True)
-    x = alt.X("x:Q", title="listening time over random", scale=alt.Scale(type="log", nice=False), axis=axis)
-    y = alt.Y("world:N", title=None, sort=[world for world, _ in worlds], axis=alt.Axis(titleX=0, minExtent=96))
-    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, color=colour_by("arm", _COLOURS))
+    axis = alt.Axis(
+        values=named,
+        labelExpr="format(100 * (datum.value - 1), '+,.0f') + ' %'",
+        grid=True,
+    )
+    x = alt.X(
+        "x:Q",
+        title="listening time over random",
+        scale=alt.Scale(type="log", nice=False),
+        axis=axis,
+    )
+    y = alt.Y(
+        "world:N",
+        title=None,
+        sort=[world for world, _ in worlds],
+        axis=alt.Axis(titleX=0, minExtent=96),
+    )
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        y=y, color=colour_by("arm", _COLOURS)
+    )
     layers = [
         base.mark_rule(opacity=0.5).encode(x=alt.X("a:Q"), x2="b:Q"),
         base.mark_circle(size=45, opacity=1).encode(x=x),
     ]
-    return to_svg(alt.LayerChart(layer=layers).properties(width=620, height=26 * len(worlds)))
+    return to_svg(
+        alt.LayerChart(layer=layers).properties(width=620, height=26 * len(worlds))
+    )
 
 
 def to_svg(chart: alt.LayerChart) -> str:
     """Render a chart to a file of its own, with the colours of the pages in light and in dark."""
-    svg: str = vl_convert.vegalite_to_svg(chart.to_dict(), config=CONFIG | {"autosize": "pad"})
+    svg: str = vl_convert.vegalite_to_svg(
+        chart.to_dict(), config=CONFIG | {"autosize": "pad"}
+    )
     opening, _, body = svg.partition(">")
-    style = _PAGE_COLOURS.read_text(encoding="utf-8") + " svg { background: var(--page); }"
+    style = (
+        _PAGE_COLOURS.read_text(encoding="utf-8") + " svg { background: var(--page); }"
+    )
     return f"{opening}><style>{style}</style>{body}"
 
 
@@ -215,19 +305,27 @@ def write_configs(name: str, folder: Path, sessions: int, episodes: int) -> Path
     service = _demo("configs/botify.yaml", folder)
     arms = [{"name": arm, "recommender": arm} for arm in ARMS]
     search = _demo("configs/demo.yaml", folder)
-    search["search"] |= {"space": {"factors": [32], "regularization": [10.0], "alpha": [10.0]}, "sweeps": 5}
+    search["search"] |= {
+        "space": {"factors": [32], "regularization": [10.0], "alpha": [10.0]},
+        "sweeps": 5,
+    }
     search["export"] = search.get("export", {}) | {"publish_anyway": True}
     documents: dict[str, dict[str, Any]] = {
         "collect": _demo("configs/collect/demo.yaml", folder) | {"episodes": sessions},
         "search": search,
-        "service": service | {"experiments": [{"name": EXPERIMENT, "arms": arms}], "decides": EXPERIMENT},
+        "service": service
+        | {"experiments": [{"name": EXPERIMENT, "arms": arms}], "decides": EXPERIMENT},
         "report": {"control": ARMS[0], "horizon": {"listeners": 1000}},
     }
     configs = folder / "configs"
     atomic_write_text(configs / "world.yaml", dump_config(world))
     for key, document in documents.items():
-        atomic_write_text(configs / f"{key}.yaml", yaml.safe_dump(document, sort_keys=False))
-    loop: dict[str, Any] = {key: str(configs / f"{key}.yaml") for key in ("world", *documents)}
+        atomic_write_text(
+            configs / f"{key}.yaml", yaml.safe_dump(document, sort_keys=False)
+        )
+    loop: dict[str, Any] = {
+        key: str(configs / f"{key}.yaml") for key in ("world", *documents)
+    }
     loop |= {"folder": str(folder), "experiment": EXPERIMENT}
     loop["traffic"] = {"episodes": episodes * len(ARMS), "batch": 500}
     atomic_write_text(configs / "loop.yaml", yaml.safe_dump(loop))
@@ -238,12 +336,16 @@ def config_of(name: str, changes: Sequence[str] = ()) -> WorldConfig:
     """Return the configuration of one of the worlds, with more changes."""
     file, response = WORLDS[name]
     overrides = [f"response.{change}" for change in response.split()]
-    return load_config(WorldConfig, Path(f"configs/world/{file}.yaml"), [*overrides, *changes])
+    return load_config(
+        WorldConfig, Path(f"configs/world/{file}.yaml"), [*overrides, *changes]
+    )
 
 
 def _demo(file: str, folder: Path) -> dict[str, Any]:
     """Return a configuration of the demo whose paths are in another folder."""
-    document: dict[str, Any] = yaml.safe_load(Path(file).read_text(encoding="utf-8").replace("out/demo", str(folder)))
+    document: dict[str, Any] = yaml.safe_load(
+        Path(file).read_text(encoding="utf-8").replace("out/demo", str(folder))
+    )
     return document
 
 

@@ -29,27 +29,42 @@ app = make_app(HELP)
 
 @app.command()
 def main(
-    config: Annotated[Path | None, typer.Option(help="YAML file with the settings.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file with the settings.")
+    ] = None,
     published: Annotated[
-        Path | None, typer.Option(help="Folder of an export to serve, with its own catalogue; the log goes there too.")
+        Path | None,
+        typer.Option(
+            help="Folder of an export to serve, with its own catalogue; the log goes there too."
+        ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
-    processes: Annotated[int | None, typer.Option(help="Worker processes; several need redis_url.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Worker processes; several need redis_url.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Run the service."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
     if not (config or published):
-        raise StartError("--config or --published is expected: the settings, or the folder of an export to serve")
+        raise StartError(
+            "--config or --published is expected: the settings, or the folder of an export to serve"
+        )
     options = {"host": host, "port": port, "processes": processes}
     changes = [f"{key}={value}" for key, value in options.items() if value is not None]
-    settings = load_settings(config, os.environ, [*changes, *(overrides or [])], published)
+    settings = load_settings(
+        config, os.environ, [*changes, *(overrides or [])], published
+    )
     if published and not settings.catalogue.exists():
         raise StartError(
             f"{settings.catalogue}: no catalogue; is this an export? If its search named none: --set catalogue=PATH"
         )
-    with tempfile.TemporaryDirectory(prefix="botify-metrics-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="botify-metrics-", ignore_cleanup_errors=True
+    ) as folder:
         # prometheus_client looks for its folder when it is imported, so the variable is set before that.
         os.environ[METRICS_VARIABLE] = folder
         from botify.serving import serve

@@ -1,13 +1,13 @@
 """The event log: what was acknowledged is written, and a reader never sees a file that still grows.
 
-Every process appends to its own segment, whose name starts with a dot (readers skip it) and which it keeps locked. A
-segment that is large or old enough is closed: renamed to `events-…-crc….jsonl`, by the CRC-32 of its content. Its lock
-ends with its process, however that dies, so the next process to start finds the segments of dead ones, cuts off a torn
-last line, and closes them.
+Every process appends to its own segment, whose name starts with a dot (readers skip it) and which
+it keeps locked. A segment that is large or old enough is closed: renamed to `events-…-crc….jsonl`,
+by the CRC-32 of its content. Its lock ends with its process, however that dies, so the next process
+to start finds the segments of dead ones, cuts off a torn last line, and closes them.
 
-The `fsync` policy says when an event is safe, as in Redis's append-only file: `always` before the answer, `everysec`
-within a second of it (a power cut may take that second; a killed process loses nothing), `never` whenever the operating
-system likes.
+The `fsync` policy says when an event is safe, as in Redis's append-only file: `always` before the
+answer, `everysec` within a second of it (a power cut may take that second; a killed process loses
+nothing), `never` whenever the operating system likes.
 """
 
 import contextlib
@@ -59,7 +59,8 @@ def event_lines(
 ) -> list[bytes]:
     """Format lines of the event log, one a request, whose number (`numbers`) is there if it has one.
 
-    The timestamp is in ms since the epoch, UTC; the latency, in the service, in seconds; `ids` are those of the tracks.
+    The timestamp is in ms since the epoch, UTC; the latency, in the service, in seconds; `ids` are
+    those of the tracks.
     """
     lines = [
         orjson.dumps(
@@ -70,7 +71,9 @@ def event_lines(
                 "track": ids[track],
                 "time": time,
                 "latency": latency,
-                "recommendation": None if recommendation is None else ids[recommendation],
+                "recommendation": None
+                if recommendation is None
+                else ids[recommendation],
                 "experiments": experiments,
                 "session": session,
                 "recommender": recommender,
@@ -78,9 +81,13 @@ def event_lines(
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
-        for (user, track, time), (session, experiments, recommendation, recommender, propensity) in zip(
-            requests, outcomes, strict=True
-        )
+        for (user, track, time), (
+            session,
+            experiments,
+            recommendation,
+            recommender,
+            propensity,
+        ) in zip(requests, outcomes, strict=True)
     ]
     for i, number in enumerate(numbers):
         if number is not None:
@@ -88,17 +95,28 @@ def event_lines(
     return lines
 
 
-def describe_log(folder: Path, catalogue: Catalogue, *, text_users: bool = False) -> None:
+def describe_log(
+    folder: Path, catalogue: Catalogue, *, text_users: bool = False
+) -> None:
     """Write `collection.json`, which names the catalogue of the track ids, beside the log unless it is there.
 
     Raises:
-        StartError: The log in this folder is of another catalogue or kind of listeners, or cannot be read.
+        StartError: The log in this folder is of another catalogue or kind of listeners, or cannot
+            be read.
         OSError: The folder cannot be written.
     """
     path = folder / "collection.json"
-    facts = {"sha256": catalogue.sha256, "tracks": len(catalogue), **({"own_ids": True} if catalogue.numbers else {})}
+    facts = {
+        "sha256": catalogue.sha256,
+        "tracks": len(catalogue),
+        **({"own_ids": True} if catalogue.numbers else {}),
+    }
     if not path.exists():
-        atomic_write_json(path, {"schema": 1, "catalogue": facts} | ({"text_users": True} if text_users else {}))
+        atomic_write_json(
+            path,
+            {"schema": 1, "catalogue": facts}
+            | ({"text_users": True} if text_users else {}),
+        )
         return
     try:
         found = orjson.loads(path.read_bytes())
@@ -106,22 +124,29 @@ def describe_log(folder: Path, catalogue: Catalogue, *, text_users: bool = False
         raise StartError(f"{path}: not JSON ({error})") from None
     found = {"text_users": False} | (found if isinstance(found, dict) else {})
     served = {"catalogue": facts, "text_users": text_users}
-    other = [f"{key} {found.get(key)} there, {value} now" for key, value in served.items() if found.get(key) != value]
+    other = [
+        f"{key} {found.get(key)} there, {value} now"
+        for key, value in served.items()
+        if found.get(key) != value
+    ]
     if other:
-        raise StartError(f"{path}: the log here is of other ids: {'; '.join(other)}; name another folder in log_dir")
+        raise StartError(
+            f"{path}: the log here is of other ids: {'; '.join(other)}; name another folder in log_dir"
+        )
 
 
 class SegmentWriter:
     """Appends to the segment of this process; safe for several threads.
 
-    Make it in the process that writes, not before a fork: the lock of a segment would outlive its writer.
+    Make it in the process that writes, not before a fork: the lock of a segment would outlive its
+    writer.
     """
 
     def __init__(self, folder: Path, settings: EventLogSettings, process: str) -> None:
         """Make the folder and close the segments that dead processes left in it.
 
-        A segment is closed before it grows over its size (one append is never split), or within a second of its age.
-        Its name has the name of its process, such as host and number.
+        A segment is closed before it grows over its size (one append is never split), or within a
+        second of its age. Its name has the name of its process, such as host and number.
 
         Raises:
             OSError: The folder cannot be written.
@@ -133,7 +158,9 @@ class SegmentWriter:
         self._stopped = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
         adopt_segments(folder)
-        self._ticker = threading.Thread(target=self._tick_until_stopped, name="event log", daemon=True)
+        self._ticker = threading.Thread(
+            target=self._tick_until_stopped, name="event log", daemon=True
+        )
         self._ticker.start()
 
     def append(self, lines: bytes) -> None:
@@ -146,9 +173,14 @@ class SegmentWriter:
             if self._stopped.is_set():
                 raise OSError(errno.EBADF, "the event log is closed")
             try:
-                if self._segment and self._segment.size + len(lines) > self._settings.segment_bytes:
+                if (
+                    self._segment
+                    and self._segment.size + len(lines) > self._settings.segment_bytes
+                ):
                     self._close_segment()
-                self._open_segment().append(lines, sync=self._settings.fsync == "always")
+                self._open_segment().append(
+                    lines, sync=self._settings.fsync == "always"
+                )
             except OSError as error:
                 self._note(error)
                 raise
@@ -175,7 +207,11 @@ class SegmentWriter:
     def _note(self, error: OSError | None) -> None:
         """Keep whether events can be written; the first failure is logged, and its end."""
         if error and not self.failure:
-            _logger.error("%s: events cannot be written, so requests are refused (%s)", self._folder, error)
+            _logger.error(
+                "%s: events cannot be written, so requests are refused (%s)",
+                self._folder,
+                error,
+            )
         elif not error:
             _logger.warning("%s: events can be written again", self._folder)
         self.failure = str(error) if error else None
@@ -193,12 +229,22 @@ class SegmentWriter:
             if self.failure:
                 self._open_segment().probe()
                 self._note(None)
-            if self._segment and time.monotonic() - self._segment.started_s >= self._settings.segment_age_s:
+            if (
+                self._segment
+                and time.monotonic() - self._segment.started_s
+                >= self._settings.segment_age_s
+            ):
                 self._close_segment()
-            if self._settings.fsync != "everysec" or not self._segment or not self._segment.is_dirty:
+            if (
+                self._settings.fsync != "everysec"
+                or not self._segment
+                or not self._segment.is_dirty
+            ):
                 return
             self._segment.is_dirty = False
-            handle = os.dup(self._segment.handle)  # stays open when the segment is closed
+            handle = os.dup(
+                self._segment.handle
+            )  # stays open when the segment is closed
         try:
             os.fsync(handle)  # outside of the lock: appends go on meanwhile
         finally:
@@ -211,12 +257,19 @@ class _Segment:
     def __init__(self, folder: Path, process: str) -> None:
         while True:
             started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-            self._path = folder / f"{OPEN_PREFIX}events-{started}-{process}-{secrets.token_hex(4)}.jsonl"
-            self.handle = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
+            self._path = (
+                folder
+                / f"{OPEN_PREFIX}events-{started}-{process}-{secrets.token_hex(4)}.jsonl"
+            )
+            self.handle = os.open(
+                self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644
+            )
             lock(self.handle, wait=True)
             if os.fstat(self.handle).st_nlink:
                 break
-            os.close(self.handle)  # adopted as a dead process's between the two calls, and removed
+            os.close(
+                self.handle
+            )  # adopted as a dead process's between the two calls, and removed
         self.started_s = time.monotonic()
         self._is_torn = False
         self.size = self.crc = 0
@@ -228,12 +281,15 @@ class _Segment:
         self._is_torn = True
         try:
             written = os.write(self.handle, lines)
-            while written < len(lines):  # the disk is about to be full, or a signal came
+            while written < len(
+                lines
+            ):  # the disk is about to be full, or a signal came
                 written += os.write(self.handle, lines[written:])
             if sync:
                 os.fsync(self.handle)
         except OSError:
-            with contextlib.suppress(OSError):  # if this fails, the next append or the adoption cuts it
+            # if this fails, the next append or the adoption cuts it
+            with contextlib.suppress(OSError):
                 self._cut()
             raise
         self._is_torn = False
@@ -270,9 +326,11 @@ def adopt_segments(folder: Path) -> None:
         OSError: The folder cannot be written.
     """
     for path in sorted(folder.glob(f"{OPEN_PREFIX}events-*.jsonl")):
-        with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:  # missing: closed in this very moment
+        # missing: closed in this very moment
+        with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
             handle = file.fileno()
-            if lock(handle) and path.exists():  # else its process lives, or closed it before the lock was ours
+            # else its process lives, or closed it before the lock was ours
+            if lock(handle) and path.exists():
                 content = file.read()
                 size = content.rfind(b"\n") + 1
                 os.ftruncate(handle, size)

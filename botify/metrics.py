@@ -1,15 +1,35 @@
 """Metrics for Prometheus, right with several worker processes as well.
 
-With several processes the environment variable PROMETHEUS_MULTIPROC_DIR must name an empty folder before this module
-is imported: each process keeps its values there in a file of its own, and the process that is asked adds them up.
+With several processes the environment variable PROMETHEUS_MULTIPROC_DIR must name an empty folder
+before this module is imported: each process keeps its values there in a file of its own, and the
+process that is asked adds them up.
 """
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 
-_LATENCY_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_LATENCY_BUCKETS_S = (
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    1.0,
+)
 
 
 class Metrics:
@@ -25,20 +45,32 @@ class Metrics:
             buckets=_LATENCY_BUCKETS_S,
             registry=self.registry,
         )
-        self.latency = {message: latency.labels(message) for message in ("next", "last")}
+        self.latency = {
+            message: latency.labels(message) for message in ("next", "last")
+        }
         events = self._counter("botify_events", "Events logged.", "message")
         self.events = {message: events.labels(message) for message in ("next", "last")}
-        self.recommendations = self._counter("botify_recommendations", "Tracks recommended.", "recommender")
-        self.refusals = self._counter("botify_refused_requests", "Requests refused.", "status")
-        self.without_memory = self._counter("botify_requests_without_session_store", "Answered without the session.")
-        self.versions_refused = self._counter("botify_version_refused", "Versions refused.")
+        self.recommendations = self._counter(
+            "botify_recommendations", "Tracks recommended.", "recommender"
+        )
+        self.refusals = self._counter(
+            "botify_refused_requests", "Requests refused.", "status"
+        )
+        self.without_memory = self._counter(
+            "botify_requests_without_session_store", "Answered without the session."
+        )
+        self.versions_refused = self._counter(
+            "botify_version_refused", "Versions refused."
+        )
         self.versions_checked = Gauge(
             "botify_version_checked_timestamp_seconds",
             "When the watcher last looked for a new version: of the process where that is longest ago.",
             registry=self.registry,
             multiprocess_mode="livemin",
         )
-        self.log_failures = self._counter("botify_event_log_failures", "Not acknowledged: the log cannot be written.")
+        self.log_failures = self._counter(
+            "botify_event_log_failures", "Not acknowledged: the log cannot be written."
+        )
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(name, help_text, labels, registry=self.registry)

@@ -31,13 +31,30 @@ class Bodies:
 
     def __init__(self, catalogue: Catalogue, limit: int, *, text_users: bool) -> None:
         """Prepare the readers for a catalogue, listeners of one kind, and at most `limit` requests or listeners."""
-        self.text_users, self._text_tracks, self.catalogue = text_users, catalogue.is_text, catalogue
-        user: Any = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)] if text_users else WholeNumber
-        time, number = Annotated[float, Meta(ge=0, le=1)], WholeNumber | msgspec.UnsetType
-        heard = [("track", catalogue.id_type), ("time", time), ("request", number, msgspec.UNSET)]
+        self.text_users, self._text_tracks, self.catalogue = (
+            text_users,
+            catalogue.is_text,
+            catalogue,
+        )
+        user: Any = (
+            Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
+            if text_users
+            else WholeNumber
+        )
+        time, number = (
+            Annotated[float, Meta(ge=0, le=1)],
+            WholeNumber | msgspec.UnsetType,
+        )
+        heard = [
+            ("track", catalogue.id_type),
+            ("time", time),
+            ("request", number, msgspec.UNSET),
+        ]
         several = Meta(min_length=1, max_length=limit)
         self._one = _object(heard)
-        self._many = _object([("requests", Annotated[list[_object([("user", user), *heard])], several])])  # type: ignore[misc]  # a type made here
+        self._many = _object(
+            [("requests", Annotated[list[_object([("user", user), *heard])], several])]
+        )  # type: ignore[misc]  # a type made here
         self._users = _object([("users", Annotated[list[user], several])])
         self._version = _object([("version", str | None, None)])
 
@@ -47,7 +64,9 @@ class Bodies:
         if isinstance(user, int) and user > LARGEST_ID:
             raise BodyError(f"user: {user} is too large; ids are at most {LARGEST_ID}")
         if isinstance(user, str) and len(user) > LONGEST_ID:
-            raise BodyError(f"user: {len(user)} characters; ids have at most {LONGEST_ID}")
+            raise BodyError(
+                f"user: {len(user)} characters; ids have at most {LONGEST_ID}"
+            )
         return user
 
     def track(self, text: bytes) -> int | None:
@@ -66,9 +85,21 @@ class Bodies:
     def many(self, body: bytes) -> tuple[list[Listening], Numbers]:
         """Read `{"requests": [{"user", "track", "time"}…]}`, each perhaps with its number."""
         requests = _read(self._many, body).requests
-        numbers = [None if found.request is msgspec.UNSET else found.request for found in requests]
-        numbered = [(found.user, number) for found, number in zip(requests, numbers, strict=True) if number is not None]
-        _check_keys(body, 1 + (3 + self.text_users + self._text_tracks) * len(requests) + len(numbered))
+        numbers = [
+            None if found.request is msgspec.UNSET else found.request
+            for found in requests
+        ]
+        numbered = [
+            (found.user, number)
+            for found, number in zip(requests, numbers, strict=True)
+            if number is not None
+        ]
+        _check_keys(
+            body,
+            1
+            + (3 + self.text_users + self._text_tracks) * len(requests)
+            + len(numbered),
+        )
         if len(set(numbered)) < len(numbered):
             raise BodyError("two requests of a listener have one number")
         heard: list[Listening] = list(map(_values_of, requests))
@@ -90,7 +121,9 @@ class Bodies:
     def _number(self, track: Id) -> int:
         number = self.catalogue.number(track)
         if number is None:
-            raise BodyError(f"track {str(track)[:100]!r} is unknown; the catalogue has {len(self.catalogue):,} others")
+            raise BodyError(
+                f"track {str(track)[:100]!r} is unknown; the catalogue has {len(self.catalogue):,} others"
+            )
         return number
 
 

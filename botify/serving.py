@@ -1,7 +1,8 @@
 """Runs the service: a supervisor, and worker processes that it starts again when they end.
 
-The supervisor reads catalogue and recommendations before it starts the others, so that a fault in them is reported at
-once and in one line, and so that the processes share the memory until the first new version.
+The supervisor reads catalogue and recommendations before it starts the others, so that a fault in
+them is reported at once and in one line, and so that the processes share the memory until the first
+new version.
 """
 
 import asyncio
@@ -58,11 +59,14 @@ def serve(settings: Settings) -> None:
     describe_log(settings.log_dir, model.catalogue, text_users=model.text_users)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
     if settings.redis_url:
-        RedisSessions(settings.redis_url.get_secret_value())  # fails at once where every worker would
+        # fails at once where every worker would
+        RedisSessions(settings.redis_url.get_secret_value())
     try:
         make_ssl_context(settings.http)
     except OSError as error:
-        raise StartError(f"{settings.http.certificate}: cannot be used as a certificate ({error})") from None
+        raise StartError(
+            f"{settings.http.certificate}: cannot be used as a certificate ({error})"
+        ) from None
     port = _find_port(settings)
     _announce(settings, model, port)
     life, held = os.pipe()  # read to its end by workers whose supervisor has died
@@ -83,19 +87,33 @@ def _announce(settings: Settings, model: Model, port: int) -> None:
     """Log where the service is, what it serves, to whom, and where its events go."""
     scheme = "https" if settings.http.certificate else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    logger.info("%s://%s:%s, to read about it: %s://%s:%s/docs", *2 * (scheme, host, port))
+    logger.info(
+        "%s://%s:%s, to read about it: %s://%s:%s/docs", *2 * (scheme, host, port)
+    )
     lists, tracks = f"{len(model.recommendations.ids):,}", f"{len(model.catalogue):,}"
-    logger.info("version %s: lists of %s listeners, a catalogue of %s tracks", model.version, lists, tracks)
+    logger.info(
+        "version %s: lists of %s listeners, a catalogue of %s tracks",
+        model.version,
+        lists,
+        tracks,
+    )
     for experiment in settings.experiments:
-        arms = ", ".join(f"{arm.name} {arm.recommender} {experiment.shares[arm.name]:.0%}" for arm in experiment.arms)
-        decides = " (picks the recommender)" if experiment.name == settings.decides else ""
+        arms = ", ".join(
+            f"{arm.name} {arm.recommender} {experiment.shares[arm.name]:.0%}"
+            for arm in experiment.arms
+        )
+        decides = (
+            " (picks the recommender)" if experiment.name == settings.decides else ""
+        )
         logger.info("experiment %s%s: %s", experiment.name, decides, arms)
     logger.info("events are logged in %s", settings.log_dir)
     for note in lacking(settings, model):
         logger.warning("%s", note)
 
 
-async def _work(settings: Settings, model: Model, listener: socket.socket, life: int) -> None:
+async def _work(
+    settings: Settings, model: Model, listener: socket.socket, life: int
+) -> None:
     """Serve in a worker process until a signal comes, or the supervisor is gone."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,7 +124,9 @@ async def _work(settings: Settings, model: Model, listener: socket.socket, life:
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
-        await serve_http(Application(service), settings, listener, stop, settings.stop_grace_s / 2)
+        await serve_http(
+            Application(service), settings, listener, stop, settings.stop_grace_s / 2
+        )
     finally:
         service.close()
 
@@ -131,7 +151,11 @@ class _Worker:
             return
         lived_s = time.monotonic() - self.started_s
         self.quick_ends = 0 if lived_s > _HEALTHY_S else self.quick_ends + 1
-        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (self.quick_ends - 2)) if self.quick_ends > 1 else 0.0
+        pause_s = (
+            min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (self.quick_ends - 2))
+            if self.quick_ends > 1
+            else 0.0
+        )
         self.due_s = time.monotonic() + pause_s
         mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]  # it has no annotations
         logger.error(
@@ -159,16 +183,25 @@ def supervise(run: Callable[[], None], count: int, grace_s: float) -> None:
             worker.check()
             if worker.process is None and worker.due_s <= time.monotonic():
                 worker.start(run_worker)
-        pauses = [worker.due_s - time.monotonic() for worker in workers if worker.process is None]
+        pauses = [
+            worker.due_s - time.monotonic()
+            for worker in workers
+            if worker.process is None
+        ]
         if select.select([woken], [], [], max(0.0, min(pauses)) if pauses else None)[0]:
             received.update(os.read(woken, 4096))
-    processes, deadline = [worker.process for worker in workers if worker.process], time.monotonic() + grace_s
+    processes, deadline = (
+        [worker.process for worker in workers if worker.process],
+        time.monotonic() + grace_s,
+    )
     for process in processes:
         process.terminate()
     for process in processes:
         process.join(max(0.0, deadline - time.monotonic()))
         if process.is_alive():
-            logger.error("worker %s does not stop within %s s: killed", process.pid, grace_s)
+            logger.error(
+                "worker %s does not stop within %s s: killed", process.pid, grace_s
+            )
             process.kill()
             process.join()
 
@@ -183,7 +216,9 @@ def _find_port(settings: Settings) -> int:
         except OSError as error:
             if time.monotonic() > deadline:
                 address = f"{settings.host}:{settings.port}"
-                raise StartError(f"{address}: cannot be listened on ({error.strerror})") from None
+                raise StartError(
+                    f"{address}: cannot be listened on ({error.strerror})"
+                ) from None
         time.sleep(0.1)
 
 

@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    model_validator,
+)
 
 from botify.experiments import Arm, Experiment, arm_name
 from botify.recommenders.interleaved import answering
@@ -13,15 +20,28 @@ from botify.recommenders.registry import FallbackSettings, parts_read
 from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
-# The text of these variables is taken as it is, so that a token of digits stays a text; that of the others is YAML.
-_TEXT_KEYS = {"catalogue", "recommendations", "log_dir", "redis_url", "admin_token", "decides", "host"}
-_EVERYBODY = Experiment(name="RECOMMENDERS", arms=(Arm(name=arm_name(0), recommender="in_order"),))
+# The text of these variables is taken as it is, so that a token of digits stays a text; that of the
+# others is YAML.
+_TEXT_KEYS = {
+    "catalogue",
+    "recommendations",
+    "log_dir",
+    "redis_url",
+    "admin_token",
+    "decides",
+    "host",
+}
+_EVERYBODY = Experiment(
+    name="RECOMMENDERS", arms=(Arm(name=arm_name(0), recommender="in_order"),)
+)
 
 
 class EventLogSettings(Config):
     """How events reach the disk, see `botify.event_log`."""
 
-    fsync: Literal["always", "everysec", "never"] = "everysec"  # when an event is on the disk
+    fsync: Literal["always", "everysec", "never"] = (
+        "everysec"  # when an event is on the disk
+    )
     segment_bytes: PositiveInt = 64 * 2**20  # at which a segment is closed
     segment_age_s: PositiveFloat = 3600.0  # at which it is closed, too
 
@@ -31,11 +51,19 @@ class HttpSettings(Config):
 
     header_s: PositiveFloat = 10.0  # for the head of a request to come
     body_s: PositiveFloat = 10.0  # for its body
-    idle_s: PositiveFloat = 75.0  # between requests; longer than a proxy keeps its connections
-    connections: PositiveInt = 8192  # of more, the one that was idle for longest is closed
+    idle_s: PositiveFloat = (
+        75.0  # between requests; longer than a proxy keeps its connections
+    )
+    connections: PositiveInt = (
+        8192  # of more, the one that was idle for longest is closed
+    )
     client_connections: PositiveInt = 1024  # of one address
-    certificate: Path | None = None  # PEM with its chain; with it, the service speaks TLS alone
-    certificate_key: Path | None = None  # PEM; by default it is in the certificate's file
+    certificate: Path | None = (
+        None  # PEM with its chain; with it, the service speaks TLS alone
+    )
+    certificate_key: Path | None = (
+        None  # PEM; by default it is in the certificate's file
+    )
 
 
 class ApiKey(Config):
@@ -49,15 +77,23 @@ class Settings(Config):
     """The service's configuration."""
 
     catalogue: Path  # tracks.json of the catalogue
-    # Its manifest, neighbours, factors and context model lie beside it; without it, the catalogue alone is served from
+    # Its manifest, neighbours, factors and context model lie beside it; without it, the catalogue
+    # alone is served from
     recommendations: Path | None = None
-    text_users: bool | None = None  # ids of listeners; by default as in the recommendations, else as of the tracks
+    # ids of listeners; by default as in the recommendations, else as of the tracks
+    text_users: bool | None = None
     log_dir: Path  # folder of the event log
-    redis_url: SecretStr | None = None  # sessions in Redis; by default they are in the process
+    redis_url: SecretStr | None = (
+        None  # sessions in Redis; by default they are in the process
+    )
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
-    admin_token: SecretStr | None = Field(default=None, min_length=1)  # allows reload and rollback; else nobody may
-    api_keys: dict[str, ApiKey] = Field(default_factory=dict)  # by the client's name; without any, anyone may ask
-    experiments: tuple[Experiment, ...] = Field(default=(_EVERYBODY,), min_length=1)  # all that run
+    # allows reload and rollback; else nobody may
+    admin_token: SecretStr | None = Field(default=None, min_length=1)
+    # by the client's name; without any, anyone may ask
+    api_keys: dict[str, ApiKey] = Field(default_factory=dict)
+    experiments: tuple[Experiment, ...] = Field(
+        default=(_EVERYBODY,), min_length=1
+    )  # all that run
     decides: str = _EVERYBODY.name  # the experiment whose arm picks the recommender
     fallback: FallbackSettings = FallbackSettings()
     event_log: EventLogSettings = EventLogSettings()
@@ -65,13 +101,20 @@ class Settings(Config):
     host: str = "127.0.0.1"  # address to listen on
     port: int = Field(default=5001, ge=0, le=65535)  # port to listen on
     processes: PositiveInt = 1  # worker processes; several need Redis
-    threads: PositiveInt = 4  # of each process; they wait for Redis and the disk side by side
+    threads: PositiveInt = (
+        4  # of each process; they wait for Redis and the disk side by side
+    )
     session_silence_s: PositiveFloat = 1800.0  # after which a session is over
-    stop_grace_s: PositiveInt = 5  # for the requests under way and the log's last fsync when the service is stopped
-    watch_s: PositiveFloat = 1.0  # between looks for a new version of the recommendations
+    # for the requests under way and the log's last fsync when the service is stopped
+    stop_grace_s: PositiveInt = 5
+    watch_s: PositiveFloat = (
+        1.0  # between looks for a new version of the recommendations
+    )
     body_limit_bytes: PositiveInt = 2**20  # larger bodies are refused
     batch_limit: PositiveInt = 10_000  # batches of more requests are refused
-    seed: NonNegativeInt | None = None  # of the draws; by default each process draws afresh
+    seed: NonNegativeInt | None = (
+        None  # of the draws; by default each process draws afresh
+    )
 
     @model_validator(mode="after")
     def _check_experiments(self) -> Self:
@@ -79,13 +122,19 @@ class Settings(Config):
         if len(set(names)) < len(names):
             raise ValueError(f"experiments: names repeat: {', '.join(names)}")
         if self.decides not in names:
-            raise ValueError(f"decides: no experiment {self.decides}; allowed: {', '.join(names)}")
+            raise ValueError(
+                f"decides: no experiment {self.decides}; allowed: {', '.join(names)}"
+            )
         return self
 
     @property
     def asked(self) -> set[str]:
         """The recommenders of the arms, as an event may name them."""
-        arms = [arm.recommender for experiment in self.experiments for arm in experiment.arms]
+        arms = [
+            arm.recommender
+            for experiment in self.experiments
+            for arm in experiment.arms
+        ]
         return set().union(*map(answering, arms))
 
     @property
@@ -100,11 +149,15 @@ class Settings(Config):
 
 
 def load_settings(
-    path: Path | None, environment: Mapping[str, str], overrides: Sequence[str] = (), published: Path | None = None
+    path: Path | None,
+    environment: Mapping[str, str],
+    overrides: Sequence[str] = (),
+    published: Path | None = None,
 ) -> Settings:
     """Read a YAML file; `BOTIFY_…` variables win over it, and `key=value` overrides over all.
 
-    The recommendations, the catalogue and the log of a `published` folder, an export's, win over the file.
+    The recommendations, the catalogue and the log of a `published` folder, an export's, win over
+    the file.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown, or a value is not allowed.
@@ -116,7 +169,9 @@ def load_settings(
             "catalogue": "current/tracks.json",
             "log_dir": "log",
         }
-        variables += [f"{key}={json.dumps(str(published / file))}" for key, file in files.items()]
+        variables += [
+            f"{key}={json.dumps(str(published / file))}" for key, file in files.items()
+        ]
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower()

@@ -21,15 +21,36 @@ from sim.worlds.config import WorldConfig
 
 PAGE = Path(__file__).with_name("settings.md")
 PARTS = {
-    "Ingest": (IngestSettings, "`python -m recsys.ingest FILE --store DIR`, on the command line alone"),
-    "Search": (SearchConfig, "`python -m recsys.search --config FILE`, such as `configs/demo.yaml`"),
-    "A/B report": (AbConfig, "`python -m analysis.ab LOG --config FILE`, such as `configs/ab.yaml`"),
-    "Service": (Settings, "`python -m botify --config FILE`; each key is also a variable `BOTIFY_…`"),
-    "World": (WorldConfig, "`python -m sim.world --config FILE`, such as `configs/world/demo.yaml`"),
-    "World of your own data": (FitConfig, "`python -m sim.world from-interactions --config FILE`"),
+    "Ingest": (
+        IngestSettings,
+        "`python -m recsys.ingest FILE --store DIR`, on the command line alone",
+    ),
+    "Search": (
+        SearchConfig,
+        "`python -m recsys.search --config FILE`, such as `configs/demo.yaml`",
+    ),
+    "A/B report": (
+        AbConfig,
+        "`python -m analysis.ab LOG --config FILE`, such as `configs/ab.yaml`",
+    ),
+    "Service": (
+        Settings,
+        "`python -m botify --config FILE`; each key is also a variable `BOTIFY_…`",
+    ),
+    "World": (
+        WorldConfig,
+        "`python -m sim.world --config FILE`, such as `configs/world/demo.yaml`",
+    ),
+    "World of your own data": (
+        FitConfig,
+        "`python -m sim.world from-interactions --config FILE`",
+    ),
     "Collected sessions": (CollectConfig, "`python -m sim.run --config FILE`"),
     "Sessions over HTTP": (RemoteConfig, "`python -m sim.run --recommender remote`"),
-    "Loop": (LoopConfig, "`python -m recsys.loop --config FILE`, such as `configs/loop/demo.yaml`"),
+    "Loop": (
+        LoopConfig,
+        "`python -m recsys.loop --config FILE`, such as `configs/loop/demo.yaml`",
+    ),
 }
 HEAD = """# Every setting
 
@@ -43,9 +64,17 @@ def render() -> str:
     """Return the page."""
     parts = [HEAD]
     for title, (model, command) in PARTS.items():
-        rows = [f"| `{key}` | {default} | {meaning} |" for key, default, meaning in _settings(model)]
+        rows = [
+            f"| `{key}` | {default} | {meaning} |"
+            for key, default, meaning in _settings(model)
+        ]
         table = ["| setting | default | meaning |", "|---|---|---|", *rows]
-        parts.append("\n".join([f"## {title}", "", f"{command}: {_first_line(model)}", "", *table]) + "\n")
+        parts.append(
+            "\n".join(
+                [f"## {title}", "", f"{command}: {_first_line(model)}", "", *table]
+            )
+            + "\n"
+        )
     return "\n".join(parts)
 
 
@@ -58,14 +87,30 @@ def _settings(
         comments |= _comments(base)
     for name, field in model.model_fields.items():
         key, section = f"{prefix}{name}", _section(field.annotation)
-        meaning = _cell("; ".join(filter(None, (field.description or comments.get(name), _choices(field.annotation)))))
+        meaning = _cell(
+            "; ".join(
+                filter(
+                    None,
+                    (
+                        field.description or comments.get(name),
+                        _choices(field.annotation),
+                    ),
+                )
+            )
+        )
         meaning = re.sub("^[A-Z](?=[a-z ])", lambda first: first[0].lower(), meaning)
         is_list = typing.get_origin(field.annotation) in (tuple, dict)
-        default = getattr(section_default, name, field.get_default(call_default_factory=True))
+        default = getattr(
+            section_default, name, field.get_default(call_default_factory=True)
+        )
         if section is None or is_list:
             yield key, _default(default), meaning
         if section is not None:
-            yield from _settings(section, f"{key}[]." if is_list else f"{key}.", None if is_list else default)
+            yield from _settings(
+                section,
+                f"{key}[]." if is_list else f"{key}.",
+                None if is_list else default,
+            )
 
 
 def _section(annotation: object) -> type[BaseModel] | None:
@@ -109,7 +154,9 @@ def _comments(model: type[BaseModel]) -> dict[str, str]:
         if text.startswith("# "):
             above.append(text[2:])
             continue
-        if (field := _FIELD.match(line)) and (comment := " ".join([*above, line.partition("  # ")[2]]).strip()):
+        if (field := _FIELD.match(line)) and (
+            comment := " ".join([*above, line.partition("  # ")[2]]).strip()
+        ):
             found[field[1]] = comment
         above = []
     return found

@@ -6,12 +6,14 @@
     run.export("published/")
     ll.ab("logs/", experiment="RANKING").verdict
 
-In: data frames (pandas, polars, Arrow, Dask) or files. Out: frames, and the folders that the commands leave: the same
-engine runs both. What a user can fix is raised as `ll.Error`, one line. Read `stores` first, then `runs`, `models` and
-`experiments`; `frames` is the door for data frames, and `command` the command `listening-loop` with `demo` and `init`.
+In: data frames (pandas, polars, Arrow, Dask) or files. Out: frames, and the folders that the
+commands leave: the same engine runs both. What a user can fix is raised as `ll.Error`, one line.
+Read `stores` first, then `runs`, `models` and `experiments`; `frames` is the door for data frames,
+and `command` the command `listening-loop` with `demo` and `init`.
 """
 
-from looplib import start as start  # isort: skip  # first of all: Ctrl-C ends the command in one line
+# First of all: Ctrl-C ends the command in one line.
+from looplib import start as start  # isort: skip
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -25,8 +27,21 @@ if TYPE_CHECKING:
     from listening_loop.serving import serve
     from listening_loop.stores import Store, ingest, open_store
 
-__all__ = ["Error", "Model", "Run", "Store", "ab", "fit", "ingest", "open_run", "open_store", "search", "serve"]
-# Modules are imported when they are first asked for: `import listening_loop` starts neither Dask nor DuckDB.
+__all__ = [
+    "Error",
+    "Model",
+    "Run",
+    "Store",
+    "ab",
+    "fit",
+    "ingest",
+    "open_run",
+    "open_store",
+    "search",
+    "serve",
+]
+# Modules are imported when they are first asked for: `import listening_loop` starts neither Dask
+# nor DuckDB.
 _MODULES = {
     "ab": "experiments",
     **dict.fromkeys(("Model", "fit"), "models"),

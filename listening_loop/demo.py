@@ -14,27 +14,39 @@ from recsys.loop.config import LoopConfig, Paths
 from recsys.loop.processes import free_port, lab_step, service_step, serving
 
 PROG = "listening-loop demo"
-app = make_app("Run the whole loop on a small simulated world; an interrupted one continues where it was.")
+app = make_app(
+    "Run the whole loop on a small simulated world; an interrupted one continues where it was."
+)
 
 
 @app.command(epilog=f"Example: {PROG} --days 3")
 def main(
-    days: Annotated[int, typer.Option(min=1, help="How many days of learning from all logs so far.")] = 1,
-    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("out/demo"),
-    serve: Annotated[bool, typer.Option("--serve", help="Then keep service and lab running until Ctrl-C.")] = False,
+    days: Annotated[
+        int, typer.Option(min=1, help="How many days of learning from all logs so far.")
+    ] = 1,
+    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path(
+        "out/demo"
+    ),
+    serve: Annotated[
+        bool,
+        typer.Option("--serve", help="Then keep service and lab running until Ctrl-C."),
+    ] = False,
 ) -> None:
     """Run the demo."""
     configs = configs_folder()
     shipped = load_config(LoopConfig, configs / "loop" / "demo.yaml")
     parts = {
-        part: configs.parent / getattr(shipped, part) for part in ("world", "collect", "search", "service", "report")
+        part: configs.parent / getattr(shipped, part)
+        for part in ("world", "collect", "search", "service", "report")
     }
     settings = shipped.model_copy(update={**parts, "folder": folder, "days": days})
     paths = run_loop(settings)
     if serve:
         serve_loop(settings, paths)
     else:
-        typer.echo(f"Next: {PROG} --folder {folder} --serve leaves the service and the lab running")
+        typer.echo(
+            f"Next: {PROG} --folder {folder} --serve leaves the service and the lab running"
+        )
 
 
 def configs_folder() -> Path:
@@ -48,7 +60,9 @@ def serve_loop(settings: LoopConfig, paths: Paths) -> None:
     """Run the service and the lab until Ctrl-C; the lab may publish and roll back."""
     os.environ.setdefault("BOTIFY_ADMIN_TOKEN", secrets.token_hex())
     port, lab_port = free_port(5001), free_port(8040)
-    service = service_step(settings.service, paths.catalogue, paths.published, paths.service, port)
+    service = service_step(
+        settings.service, paths.catalogue, paths.published, paths.service, port
+    )
     lab = lab_step(settings.folder, paths, f"http://127.0.0.1:{port}", lab_port)
     try:
         with serving(service, port) as process, serving(lab, lab_port, "/"):

@@ -73,37 +73,59 @@ def ab(
     """Report on an experiment from event logs or a session store, or from a data frame.
 
     Args:
-        data: Files, folders, patterns, or a store; or a data frame of pandas, polars, Arrow or Dask with a row for each
-            listener or each session.
+        data: Files, folders, patterns, or a store; or a data frame of pandas, polars, Arrow or Dask
+            with a row for each listener or each session.
         experiment: Its name in the log; none for a data frame.
         control: The arm that the others are compared with.
-        metrics: Of a data frame: the columns of numbers that decide; a mapping says which are better when lower.
-        guardrails: Of a data frame: columns that must surely not get worse → the change of the mean that is still
-            accepted, in %: 5 where it may rise by 5 % at most, -10 where it may fall by 10 % at most.
+        metrics: Of a data frame: the columns of numbers that decide; a mapping says which are
+            better when lower.
+        guardrails: Of a data frame: columns that must surely not get worse → the change of the mean
+            that is still accepted, in %: 5 where it may rise by 5 % at most, -10 where it may fall
+            by 10 % at most.
         arm: Of a data frame: the column of arms.
-        listener: Of a data frame: the column of listeners, where they have several rows. Then a metric is the mean over
-            rows, and its uncertainty that between listeners (the ratio's by the delta method).
-        settings: Of the A/B configuration, such as `alpha=0.01`, or `horizon={"listeners": 5000}` where so many were
-            declared before the first of them.
+        listener: Of a data frame: the column of listeners, where they have several rows. Then a
+            metric is the mean over rows, and its uncertainty that between listeners (the ratio's by
+            the delta method).
+        settings: Of the A/B configuration, such as `alpha=0.01`, or `horizon={"listeners": 5000}`
+            where so many were declared before the first of them.
 
     Raises:
-        Error: There is no such experiment, no control, or nothing to compare it with; a column is missing or has gaps,
-            or a listener is in two arms.
+        Error: There is no such experiment, no control, or nothing to compare it with; a column is
+            missing or has gaps, or a listener is in two arms.
     """
     if not is_frame(data):
         if metrics or guardrails or listener:
-            raise UserError("metrics, guardrails and listener are of data frames; of logs, see docs/experiments.md")
+            raise UserError(
+                "metrics, guardrails and listener are of data frames; of logs, see docs/experiments.md"
+            )
         paths = [data] if isinstance(data, (str, Path)) else list(data)
-        config = parse_config(AbConfig, {"control": control, **settings}, "the arguments")
+        config = parse_config(
+            AbConfig, {"control": control, **settings}, "the arguments"
+        )
         return Experiment(build_report(paths, experiment, config))
-    better = dict(metrics) if isinstance(metrics, Mapping) else dict.fromkeys(metrics, "higher")
-    better |= {column: "lower" if change > 0 else "higher" for column, change in guardrails.items()}
+    better = (
+        dict(metrics)
+        if isinstance(metrics, Mapping)
+        else dict.fromkeys(metrics, "higher")
+    )
+    better |= {
+        column: "lower" if change > 0 else "higher"
+        for column, change in guardrails.items()
+    }
     if not metrics:
-        raise UserError("metrics: name the columns that decide, such as metrics=['minutes']")
+        raise UserError(
+            "metrics: name the columns that decide, such as metrics=['minutes']"
+        )
     names = {column: f"metric_{number}" for number, column in enumerate(better)}
     rows = "rows" if listener else None
     own = {
-        name: {"label": column, "sql": SUMS, "numerator": name, "denominator": rows, "better": better[column]}
+        name: {
+            "label": column,
+            "sql": SUMS,
+            "numerator": name,
+            "denominator": rows,
+            "better": better[column],
+        }
         | {"has_past": False}
         for column, name in names.items()
     }
@@ -113,15 +135,29 @@ def ab(
         "primary": [names[column] for column in metrics],
         "secondary": [],
         "diagnostics": [],
-        "guardrails": [{"metric": names[column], "margin_pct": abs(change)} for column, change in guardrails.items()],
+        "guardrails": [
+            {"metric": names[column], "margin_pct": abs(change)}
+            for column, change in guardrails.items()
+        ],
     }
     config = parse_config(AbConfig, document | settings, "the arguments")
     if config.horizon and not config.horizon.listeners:
-        raise UserError("horizon: a data frame has no dates; give the listeners, such as {'listeners': 5000}")
-    found = _by_arm(to_table(data, [arm, *names, *([listener] if listener else [])]), names, arm, listener)
+        raise UserError(
+            "horizon: a data frame has no dates; give the listeners, such as {'listeners': 5000}"
+        )
+    found = _by_arm(
+        to_table(data, [arm, *names, *([listener] if listener else [])]),
+        names,
+        arm,
+        listener,
+    )
     if control not in found or len(found) < 2:
-        raise FrameError(f"the data frame: {control} and another {arm} are expected; found are {list(found)}")
-    by_arm = {name: found[name] for name in (control, *sorted(found.keys() - {control}))}
+        raise FrameError(
+            f"the data frame: {control} and another {arm} are expected; found are {list(found)}"
+        )
+    by_arm = {
+        name: found[name] for name in (control, *sorted(found.keys() - {control}))
+    }
     return Experiment(report_on_columns(by_arm, config, "the data frame"))
 
 
@@ -133,11 +169,18 @@ def _by_arm(
         sums = [*((column, "sum") for column in names), (arm, "count")]
         table = table.group_by([arm, listener]).aggregate(sums)
         if len(table[listener].unique()) < table.num_rows:
-            raise FrameError(f"the data frame: a {listener} is in two values of {arm}; each is in one")
-    columns = {name: f"{column}_sum" if listener else column for column, name in names.items()}
+            raise FrameError(
+                f"the data frame: a {listener} is in two values of {arm}; each is in one"
+            )
+    columns = {
+        name: f"{column}_sum" if listener else column for column, name in names.items()
+    }
     columns |= {"rows": f"{arm}_count"} if listener else {}
     found = {}
     for value in table[arm].unique().to_pylist():
         rows = table.filter(pc.equal(table[arm], pa.scalar(value)))
-        found[str(value)] = {name: rows[column].to_numpy().astype(np.float64) for name, column in columns.items()}
+        found[str(value)] = {
+            name: rows[column].to_numpy().astype(np.float64)
+            for name, column in columns.items()
+        }
     return found

@@ -38,10 +38,13 @@ def write_parquet(data: Frame, file: Path) -> None:
     Raises:
         FrameError: It is empty, has two columns of one name, or a column of mixed types.
     """
-    is_polars = hasattr(data, "collect_schema")  # which has no two columns of one name, and may not know them yet
+    # which has no two columns of one name, and may not know them yet
+    is_polars = hasattr(data, "collect_schema")
     names = [] if is_polars else [str(name) for name in getattr(data, "columns", ())]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise FrameError(f"the data frame: two columns are named {twice[0]}; rename one")
+        raise FrameError(
+            f"the data frame: two columns are named {twice[0]}; rename one"
+        )
     writer: pq.ParquetWriter | None = None
     rows = 0
     try:
@@ -49,8 +52,15 @@ def write_parquet(data: Frame, file: Path) -> None:
             writer = writer or pq.ParquetWriter(file, table.schema)
             writer.write_table(table.cast(writer.schema))
             rows += table.num_rows
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
-        raise FrameError(f"the data frame: a column holds values of several types ({_line(error)})") from None
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        ValueError,
+    ) as error:
+        raise FrameError(
+            f"the data frame: a column holds values of several types ({_line(error)})"
+        ) from None
     except nw.exceptions.NarwhalsError as error:
         raise FrameError(f"the data frame: {_line(error)}") from None
     finally:
@@ -69,11 +79,19 @@ def to_table(data: Frame, columns: Sequence[str]) -> pa.Table:
     table = pa.concat_tables(_tables(data))
     for column in columns:
         if column not in table.column_names:
-            raise FrameError(f"the data frame: no column {column}; found are {', '.join(table.column_names)[:200]}")
+            raise FrameError(
+                f"the data frame: no column {column}; found are {', '.join(table.column_names)[:200]}"
+            )
         values = table[column]
-        gaps = values.null_count + (pc.sum(pc.is_nan(values)).as_py() if pa.types.is_floating(values.type) else 0)
+        gaps = values.null_count + (
+            pc.sum(pc.is_nan(values)).as_py()
+            if pa.types.is_floating(values.type)
+            else 0
+        )
         if gaps:
-            raise FrameError(f"the data frame: {gaps:,} rows have no {column}; leave them out, or fill them")
+            raise FrameError(
+                f"the data frame: {gaps:,} rows have no {column}; leave them out, or fill them"
+            )
     return table.select(columns)
 
 
@@ -85,12 +103,20 @@ def to_frame(table: pa.Table) -> Frame:
 
 
 def lists_frame(
-    ids: Mapping[str, Sequence[Any]], items: Sequence[Sequence[Any]], **beside: Sequence[Sequence[Any]]
+    ids: Mapping[str, Sequence[Any]],
+    items: Sequence[Sequence[Any]],
+    **beside: Sequence[Sequence[Any]],
 ) -> Frame:
     """Return lists as a frame: of each item the ids of its list, its rank from 1, and the values beside it."""
-    columns = {name: [id_ for id_, found in zip(of, items, strict=True) for _ in found] for name, of in ids.items()}
+    columns = {
+        name: [id_ for id_, found in zip(of, items, strict=True) for _ in found]
+        for name, of in ids.items()
+    }
     columns["rank"] = [rank for found in items for rank in range(1, len(found) + 1)]
-    columns |= {name: list(chain.from_iterable(of)) for name, of in {"item": items, **beside}.items()}
+    columns |= {
+        name: list(chain.from_iterable(of))
+        for name, of in {"item": items, **beside}.items()
+    }
     return to_frame(pa.table(columns))
 
 
@@ -104,7 +130,11 @@ def _tables(data: Frame) -> Iterator[pa.Table]:
 
 
 def _is_dask(data: Any) -> bool:  # noqa: ANN401  whatever a user gives
-    return hasattr(data, "dask") and hasattr(data, "partitions") and hasattr(data, "columns")
+    return (
+        hasattr(data, "dask")
+        and hasattr(data, "partitions")
+        and hasattr(data, "columns")
+    )
 
 
 def _line(error: Exception) -> str:

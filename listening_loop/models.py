@@ -82,12 +82,19 @@ class Model:
         positions = _positions(self._item_rows, items, "track")
         norms = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
         unit = self.item_factors / np.maximum(norms, np.finfo(np.float32).tiny)
-        return self._lists({"of": items}, unit[positions], unit, n, [[position] for position in positions.tolist()])
+        return self._lists(
+            {"of": items},
+            unit[positions],
+            unit,
+            n,
+            [[position] for position in positions.tolist()],
+        )
 
     def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
         """Recommend to a listener whom the model does not know, by what the listener has heard.
 
-        `history` is listening time, or another weight, by track; tracks that the model does not know are left out.
+        `history` is listening time, or another weight, by track; tracks that the model does not
+        know are left out.
 
         Returns:
             A frame with the columns rank (from 1), item, score, without the tracks of the history.
@@ -95,17 +102,33 @@ class Model:
         Raises:
             Error: The model knows no track of the history, or a weight is not positive.
         """
-        known = {track: float(weight) for track, weight in history.items() if track in self._item_rows}
+        known = {
+            track: float(weight)
+            for track, weight in history.items()
+            if track in self._item_rows
+        }
         if not known:
-            raise UnknownIdError(f"history: none of its {len(history)} tracks is known to the model")
-        if bad := [track for track, weight in known.items() if not 0 < weight < float("inf")]:
-            raise UserError(f"history: track {bad[0]} has the weight {known[bad[0]]}; a positive number is expected")
+            raise UnknownIdError(
+                f"history: none of its {len(history)} tracks is known to the model"
+            )
+        if bad := [
+            track for track, weight in known.items() if not 0 < weight < float("inf")
+        ]:
+            raise UserError(
+                f"history: track {bad[0]} has the weight {known[bad[0]]}; a positive number is expected"
+            )
         positions = _positions(self._item_rows, list(known), "track")
         heard = csr_matrix(
-            (np.array(list(known.values()), np.float32), (np.zeros_like(positions), positions)), (1, len(self.items))
+            (
+                np.array(list(known.values()), np.float32),
+                (np.zeros_like(positions), positions),
+            ),
+            (1, len(self.items)),
         )
         factors = np.zeros((1, self.params.factors), np.float32)
-        make_equations(heard, None, replace(self.params, solver="cholesky")).solve(factors, [self.item_factors], 1)
+        make_equations(heard, None, replace(self.params, solver="cholesky")).solve(
+            factors, [self.item_factors], 1
+        )
         return self._lists({}, factors, self.item_factors, n, [positions.tolist()])
 
     def save(self, folder: str | Path) -> None:
@@ -117,7 +140,10 @@ class Model:
         if Path(folder).exists():
             raise UserError(f"{folder}: there already; name another folder")
         with atomic_directory(Path(folder)) as target:
-            arrays = {name: getattr(self, name) for name in ("users", "items", "user_factors", "item_factors")}
+            arrays = {
+                name: getattr(self, name)
+                for name in ("users", "items", "user_factors", "item_factors")
+            }
             np.savez(target / FACTORS, allow_pickle=False, **arrays)
             (target / PARAMS).write_bytes(orjson.dumps(asdict(self.params)))
 
@@ -152,11 +178,20 @@ class Model:
         left_out: Sequence[Sequence[int]] = (),
     ) -> Frame:
         """Return the n best of the others for each row, without those left out of its list, as a frame."""
-        found = top_tracks(rows, others, n + max(map(len, left_out), default=0), usable_cores())
+        found = top_tracks(
+            rows, others, n + max(map(len, left_out), default=0), usable_cores()
+        )
         left_out = left_out or [()] * len(found)
-        lists = [best[~np.isin(best, out)][:n] for best, out in zip(found, left_out, strict=True)]
-        scores = [(others[best] @ row).tolist() for best, row in zip(lists, rows, strict=True)]
-        return lists_frame(ids, [self.items[best].tolist() for best in lists], score=scores)
+        lists = [
+            best[~np.isin(best, out)][:n]
+            for best, out in zip(found, left_out, strict=True)
+        ]
+        scores = [
+            (others[best] @ row).tolist() for best, row in zip(lists, rows, strict=True)
+        ]
+        return lists_frame(
+            ids, [self.items[best].tolist() for best in lists], score=scores
+        )
 
 
 def fit(
@@ -175,14 +210,16 @@ def fit(
     Args:
         client: A Dask client, on whose workers to fit; None to start processes on this machine.
         interactions: A data frame of pandas, polars, Arrow or Dask, files, or a store.
-        params: Hyperparameters by name, such as `{"factors": 128, "alpha": 10}`; axes of a search have them all.
+        params: Hyperparameters by name, such as `{"factors": 128, "alpha": 10}`; axes of a search
+            have them all.
         sweeps: How often both sides are solved.
         seed: Decides the first factors.
-        blocks: Solve blocks of listeners and tracks on all workers, instead of all on one; the factors are the same to
-            the bit. A worker that dies costs its block.
-        folder: A path or address for what workers share, removed at the end; by default a folder for temporary files
-            of this machine.
-        columns: Of `interactions`, by what they hold, as `ingest` takes them; by default `user` and `item`.
+        blocks: Solve blocks of listeners and tracks on all workers, instead of all on one; the
+            factors are the same to the bit. A worker that dies costs its block.
+        folder: A path or address for what workers share, removed at the end; by default a folder
+            for temporary files of this machine.
+        columns: Of `interactions`, by what they hold, as `ingest` takes them; by default `user` and
+            `item`.
 
     Raises:
         Error: The interactions, a hyperparameter or the cluster does not allow it.
@@ -191,17 +228,35 @@ def fit(
         if not isinstance(interactions, Store):
             named: dict[str, Any] = {"user": "user", "item": "item", **columns}
             interactions = ingest(interactions, f"{scratch}/store", **named)
-        cluster = {"workers": None if blocks else 1, "threads_per_fit": 1 if blocks or client else usable_cores()}
-        document = {"store": interactions.address, "run": f"{scratch}/run", "seed": seed, "cluster": cluster}
-        config = parse_config(SearchConfig, document | {"search": {"space": dict(params), "sweeps": sweeps}}, "params")
+        cluster = {
+            "workers": None if blocks else 1,
+            "threads_per_fit": 1 if blocks or client else usable_cores(),
+        }
+        document = {
+            "store": interactions.address,
+            "run": f"{scratch}/run",
+            "seed": seed,
+            "cluster": cluster,
+        }
+        config = parse_config(
+            SearchConfig,
+            document | {"search": {"space": dict(params), "sweeps": sweeps}},
+            "params",
+        )
         grid = Als.grid(config.search.space.model_dump())
         if len(grid) > 1:
-            raise UserError(f"params: {len(grid)} combinations; a fit has one value for each hyperparameter")
+            raise UserError(
+                f"params: {len(grid)} combinations; a fit has one value for each hyperparameter"
+            )
         return _fit(config, grid[0], scratch, client, None if blocks else 1)
 
 
 def _fit(
-    config: SearchConfig, params: AlsParams, scratch: Workspace, client: "Client | None", number: int | None
+    config: SearchConfig,
+    params: AlsParams,
+    scratch: Workspace,
+    client: "Client | None",
+    number: int | None,
 ) -> Model:
     store, sweeps = open_at(config.store), config.search.sweeps
     plan = plan_dataset(store, config)
@@ -210,10 +265,23 @@ def _fit(
         with progress("Interactions", 100, "%") as report:
             dataset = build_dataset(store, plan, scratch, cluster, report)
         with progress("Fit", sweeps, "sweeps") as report:
-            blocks = cut_blocks(cluster, dataset, "total", scratch.sub("tracks"), number)
-            fitted = fit_blocks(cluster, blocks, params, config.seed, sweeps, scratch.sub("fit"), report)
-        users, items = originals(store, "users", dataset.users), originals(store, "items", dataset.tracks)
-        return Model(users, items, np.array(fitted.user_factors), np.array(fitted.item_factors), params)
+            blocks = cut_blocks(
+                cluster, dataset, "total", scratch.sub("tracks"), number
+            )
+            fitted = fit_blocks(
+                cluster, blocks, params, config.seed, sweeps, scratch.sub("fit"), report
+            )
+        users, items = (
+            originals(store, "users", dataset.users),
+            originals(store, "items", dataset.tracks),
+        )
+        return Model(
+            users,
+            items,
+            np.array(fitted.user_factors),
+            np.array(fitted.item_factors),
+            params,
+        )
 
 
 def load_version(version: str | Path) -> Model:
@@ -226,19 +294,35 @@ def load_version(version: str | Path) -> Model:
     workspace.download_all()
     try:
         manifest = unseal((workspace.folder / MANIFEST).read_bytes())
-        parameters, sha256 = manifest["parameters"], manifest["files"][FACTORS]["sha256"]
-        with open_untrusted(workspace.folder / FACTORS, sha256=sha256) as file, np.load(file) as kept:
+        parameters, sha256 = (
+            manifest["parameters"],
+            manifest["files"][FACTORS]["sha256"],
+        )
+        with (
+            open_untrusted(workspace.folder / FACTORS, sha256=sha256) as file,
+            np.load(file) as kept,
+        ):
             arrays = dict(kept)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{version}: no published factors ({getattr(error, 'strerror', None) or error})") from None
-    params = AlsParams(**{name: value for name, value in parameters.items() if name not in ("kind", "sweeps")})
+        raise UserError(
+            f"{version}: no published factors ({getattr(error, 'strerror', None) or error})"
+        ) from None
+    params = AlsParams(
+        **{
+            name: value
+            for name, value in parameters.items()
+            if name not in ("kind", "sweeps")
+        }
+    )
     return Model(arrays.pop("users"), arrays.pop("tracks"), **arrays, params=params)
 
 
 @contextmanager
 def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
     if folder is None:
-        with tempfile.TemporaryDirectory(prefix="listening-loop-", ignore_cleanup_errors=True) as made:
+        with tempfile.TemporaryDirectory(
+            prefix="listening-loop-", ignore_cleanup_errors=True
+        ) as made:
             yield open_workspace(made)
         return
     scratch = open_workspace(folder).sub("fit")

@@ -36,7 +36,9 @@ class Run:
     address: str  # its folder
     config: SearchConfig
     winner: Winner
-    client: "Client | None" = field(default=None, compare=False)  # what refits in blocks run on
+    client: "Client | None" = field(
+        default=None, compare=False
+    )  # what refits in blocks run on
 
     @property
     def leaderboard(self) -> Frame:
@@ -52,23 +54,32 @@ class Run:
         """Read the first n of the lists that `export` publishes.
 
         Returns:
-            A frame with the columns user, rank (from 1), item, and, where the configured catalogue or the store has
-            titles, title and artist.
+            A frame with the columns user, rank (from 1), item, and, where the configured catalogue
+            or the store has titles, title and artist.
 
         Raises:
-            Error: A listener is unknown, n is more than the lists have, or the catalogue is not there.
+            Error: A listener is unknown, n is more than the lists have, or the catalogue is not
+                there.
         """
         if n > self.config.export.top:
             raise UserError(
                 f"n is {n}; lists have {self.config.export.top}: search with settings={{'export.top': {n}}}"
             )
         if unknown := [user for user in users if user not in self._lists]:
-            raise UnknownIdError(f"listener {unknown[0]!r}: unknown; run.model.fold_in recommends by a history")
+            raise UnknownIdError(
+                f"listener {unknown[0]!r}: unknown; run.model.fold_in recommends by a history"
+            )
         items = [self._lists[user][:n] for user in users]
         if not self._titles:
             return lists_frame({"user": users}, items)
-        known = [[self._titles.get(str(item), Title(item)) for item in found] for found in items]
-        texts = {name: [[getattr(title, name) for title in found] for found in known] for name in ("title", "artist")}
+        known = [
+            [self._titles.get(str(item), Title(item)) for item in found]
+            for found in items
+        ]
+        texts = {
+            name: [[getattr(title, name) for title in found] for found in known]
+            for name in ("title", "artist")
+        }
         return lists_frame({"user": users}, items, **texts)
 
     def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401  values of ExportConfig
@@ -76,29 +87,36 @@ class Run:
 
         Args:
             folder: Of the published versions: a path or an address.
-            options: Of `export` in a search's configuration, such as `top=50` or `filter_seen=True`.
+            options: Of `export` in a search's configuration, such as `top=50` or
+                `filter_seen=True`.
 
         Returns:
             The address of the version.
 
         Raises:
-            Error: An option is not allowed, the winner is no better than the popular tracks (`publish_anyway=True`
-                publishes it), or the store has changed since the search.
+            Error: An option is not allowed, the winner is no better than the popular tracks
+                (`publish_anyway=True` publishes it), or the store has changed since the search.
         """
-        chosen = parse_config(ExportConfig, self.config.export.model_dump() | options, "the options")
+        chosen = parse_config(
+            ExportConfig, self.config.export.model_dump() | options, "the options"
+        )
         return export_run(self.address, folder, chosen, client=self.client)
 
     @cached_property
     def _version(self) -> str:
         """The address of the winner's version in the run's folder, where the command leaves it too."""
         options = self.config.export.model_copy(update={"publish_anyway": True})
-        return export_run(self.address, f"{self.address}/export", options, client=self.client)
+        return export_run(
+            self.address, f"{self.address}/export", options, client=self.client
+        )
 
     @cached_property
     def _lists(self) -> dict[Any, list[Any]]:
         workspace = open_workspace(self._version)
         workspace.download_all()
-        lines = map(orjson.loads, (workspace.folder / RECOMMENDATIONS).read_bytes().splitlines())
+        lines = map(
+            orjson.loads, (workspace.folder / RECOMMENDATIONS).read_bytes().splitlines()
+        )
         return {line["user"]: line["tracks"] for line in lines}
 
     @cached_property
@@ -113,7 +131,9 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Return the report's page in a frame of the notebook."""
-        return page_frame(open_workspace(self.address).cached(REPORT).read_text(encoding="utf-8"))
+        return page_frame(
+            open_workspace(self.address).cached(REPORT).read_text(encoding="utf-8")
+        )
 
 
 def search(
@@ -127,25 +147,40 @@ def search(
 ) -> Run:
     """Fit the models of a search space, score them on held-out sessions, and rank them.
 
-    A search that was interrupted, called again, goes on where it was; one that is finished fits nothing again.
+    A search that was interrupted, called again, goes on where it was; one that is finished fits
+    nothing again.
 
     Args:
         store: What to learn from.
-        space: Values to combine, by hyperparameter: `{"factors": [32, 64]}`; a single value stands for itself.
+        space: Values to combine, by hyperparameter: `{"factors": [32, 64]}`; a single value stands
+            for itself.
         run: Folder of the run; by default beside the store, named by what is searched.
         client: A Dask client, on whose workers to run; None to start processes on this machine.
-        settings: Other values of a search's configuration by dotted key: `{"search.sweeps": 10, "seed": 7}`.
+        settings: Other values of a search's configuration by dotted key: `{"search.sweeps": 10,
+            "seed": 7}`.
         fresh: Keep an earlier run of the folder under another name, and start over.
 
     Raises:
-        Error: The store, the split, the space or the cluster does not allow it, or every trial failed.
+        Error: The store, the split, the space or the cluster does not allow it, or every trial
+            failed.
     """
-    document: dict[str, Any] = {"store": address_of(store), "search": {"space": dict(space or {})}}
+    document: dict[str, Any] = {
+        "store": address_of(store),
+        "search": {"space": dict(space or {})},
+    }
     for key, value in (settings or {}).items():
         set_value(document, key, value, "settings")
     beside = f"{document['store'].rstrip('/')}-run-{digest_of(orjson.loads(orjson.dumps(document, default=str)))[:12]}"
-    config = parse_config(SearchConfig, document | {"run": str(run or beside)}, "the arguments")
-    winner = run_search(open_at(config.store), open_workspace(config.run), config, fresh=fresh, client=client)
+    config = parse_config(
+        SearchConfig, document | {"run": str(run or beside)}, "the arguments"
+    )
+    winner = run_search(
+        open_at(config.store),
+        open_workspace(config.run),
+        config,
+        fresh=fresh,
+        client=client,
+    )
     write_report(config.run)
     return Run(config.run, config, winner, client)
 

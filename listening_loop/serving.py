@@ -19,23 +19,32 @@ class Service(service.Service):
         """Say what share of a track a listener has heard, 0..1, and return the track to play next.
 
         Raises:
-            Error: The service refuses, as the track is unknown, an id is of another kind or the share no share.
+            Error: The service refuses, as the track is unknown, an id is of another kind or the
+                share no share.
         """
-        return self.ask("POST", f"/next/{quote(str(user), safe='')}", {"track": track, "time": time})["track"]
+        return self.ask(
+            "POST", f"/next/{quote(str(user), safe='')}", {"track": track, "time": time}
+        )["track"]
 
     def last(self, user: Any, track: Any, time: float = 1.0) -> None:  # noqa: ANN401  ids of the owner
         """Say what share of a track a listener heard last, and end the session; errors are those of `next`."""
-        self.ask("POST", f"/last/{quote(str(user), safe='')}", {"track": track, "time": time})
+        self.ask(
+            "POST", f"/last/{quote(str(user), safe='')}", {"track": track, "time": time}
+        )
 
 
 @contextmanager
 def serve(
-    published: str | Path, *, port: int | None = None, settings: Mapping[str, Any] | None = None
+    published: str | Path,
+    *,
+    port: int | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Iterator[Service]:
     """Serve the recommendations in a folder that `Run.export` published to, until the block ends.
 
     Args:
-        published: The folder; its catalogue is that of the export, and the event log is its folder `log`.
+        published: The folder; its catalogue is that of the export, and the event log is its folder
+            `log`.
         port: Where to listen on this machine; by default a free one.
         settings: Other values of the service's configuration by dotted key, such as `experiments`.
 
@@ -43,6 +52,16 @@ def serve(
         Error: The service does not start; its own message is on stderr.
     """
     found = port or free_port()
-    changes = [f"--set={key}={orjson.dumps(value).decode()}" for key, value in (settings or {}).items()]
-    with serving(Step("The service", "botify", ["--published", published, "--port", str(found), *changes]), found):
+    changes = [
+        f"--set={key}={orjson.dumps(value).decode()}"
+        for key, value in (settings or {}).items()
+    ]
+    with serving(
+        Step(
+            "The service",
+            "botify",
+            ["--published", published, "--port", str(found), *changes],
+        ),
+        found,
+    ):
         yield Service(f"http://127.0.0.1:{found}")

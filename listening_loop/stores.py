@@ -52,19 +52,24 @@ def ingest(
     """Add plays to a session store, which is created if there is none; the same data twice add nothing.
 
     Args:
-        data: A data frame of pandas, polars, Arrow or Dask; files (CSV, JSON lines, Parquet); or, without columns and
-            preset, event logs and their folders.
+        data: A data frame of pandas, polars, Arrow or Dask; files (CSV, JSON lines, Parquet); or,
+            without columns and preset, event logs and their folders.
         store: The store's path or address; by default a folder in `out/` that is named by the data.
         preset: A published data set, as `listening-loop ingest --help` names them.
         where: A condition in DuckDB's SQL of the rows to take.
         percent: Whether shares are 0 to 100.
-        columns: By what they hold: `user` and `item`, and any of `weight`, `timestamp`, `session`, `share`, `title` and
-            the others that `listening-loop ingest --help` names.
+        columns: By what they hold: `user` and `item`, and any of `weight`, `timestamp`, `session`,
+            `share`, `title` and the others that `listening-loop ingest --help` names.
 
     Raises:
-        Error: The data have no such column, no good row, mixed ids; or the store is another's, or damaged.
+        Error: The data have no such column, no good row, mixed ids; or the store is another's, or
+            damaged.
     """
-    tables = _reading(preset, columns, where, percent) if is_frame(data) or columns or preset else None
+    tables = (
+        _reading(preset, columns, where, percent)
+        if is_frame(data) or columns or preset
+        else None
+    )
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         frame = Path(folder, "frame.parquet")
         paths: Sequence[str | Path] = [frame]
@@ -73,25 +78,38 @@ def ingest(
             facts = [sha256_file(frame)]
         else:
             paths = [data] if isinstance(data, (str, Path)) else list(data)
-            if isinstance(data, Mapping) or not all(isinstance(path, (str, Path)) for path in paths):
-                raise UserError(f"{type(data).__name__}: a data frame, or paths of files, is expected")
+            if isinstance(data, Mapping) or not all(
+                isinstance(path, (str, Path)) for path in paths
+            ):
+                raise UserError(
+                    f"{type(data).__name__}: a data frame, or paths of files, is expected"
+                )
             facts = [*map(str, paths)]
         facts += [repr(tables)] if tables else []
         address = str(store or DEFAULT_FOLDER / f"store-{digest_of(facts)[:12]}")
         try:
             pipeline.ingest(paths, address, tables)
         except UserError as error:
-            raise type(error)(str(error).replace(str(frame), "the data frame")) from None
+            raise type(error)(
+                str(error).replace(str(frame), "the data frame")
+            ) from None
     return Store(address)
 
 
-def _reading(preset: str | None, columns: Mapping[str, str], where: str | None, percent: bool) -> Reading:
+def _reading(
+    preset: str | None, columns: Mapping[str, str], where: str | None, percent: bool
+) -> Reading:
     """Return how to read tables: by a preset, whose columns, condition and unit others replace."""
     if preset and preset not in PRESETS:
         raise UserError(f"preset: {preset} is unknown; known are {', '.join(PRESETS)}")
     reading = PRESETS[preset] if preset else Reading(columns_by_name(columns))
     own = columns_by_name(columns) if columns else reading.columns
-    return replace(reading, columns=own, where=where or reading.where, percent=percent or reading.percent)
+    return replace(
+        reading,
+        columns=own,
+        where=where or reading.where,
+        percent=percent or reading.percent,
+    )
 
 
 def open_store(address: str | Path) -> Store:

@@ -23,14 +23,20 @@ from recsys.workspace import open_workspace
 PROG = "listening-loop verify"
 DAMAGED = 1  # the exit code
 _AGAIN = "run the same search again: only what is lost is fitted again"
-app = make_app("Compare stores, caches, runs, exports and logs with their checksums; end with 1 where one is damaged.")
+app = make_app(
+    "Compare stores, caches, runs, exports and logs with their checksums; end with 1 where one is damaged."
+)
 
-Check = Callable[[Path], Iterator[str | None]]  # what is wrong with each thing that a file vouches for; None if nothing
+# what is wrong with each thing that a file vouches for; None if nothing
+Check = Callable[[Path], Iterator[str | None]]
 
 
 @app.command(epilog=f"Example: {PROG} out/demo")
 def main(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, and folders with all below them.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH…", help="Files, and folders with all below them."),
+    ],
 ) -> int:
     """Compare them."""
     found = [outcome for path in paths for outcome in verify(path)]
@@ -50,7 +56,12 @@ def verify(path: Path) -> Iterator[str | None]:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder on this machine")
     files = [path] if path.is_file() else sorted(path.rglob("*"))
-    checked = [(check, file) for file in files for pattern, check in _CHECKS.items() if file.match(pattern)]
+    checked = [
+        (check, file)
+        for file in files
+        for pattern, check in _CHECKS.items()
+        if file.match(pattern)
+    ]
     if not checked:
         raise UserError(
             f"{path}: nothing here has checksums; stores, runs, exports and closed logs of the service have"
@@ -78,7 +89,11 @@ def _alone(check: Callable[[Path], object], advice: str = "") -> Check:
 def _check_manifest(file: Path) -> Iterator[str | None]:
     """Check a store or an export."""
     content: dict[str, Any] = {}
-    yield _fault(lambda: content.update(unseal(file.read_bytes())), file, "restore it, or make all of it again")
+    yield _fault(
+        lambda: content.update(unseal(file.read_bytes())),
+        file,
+        "restore it, or make all of it again",
+    )
     if "parts" in content:
         try:
             manifest = decode_manifest(file.read_bytes(), str(file.parent))
@@ -90,8 +105,14 @@ def _check_manifest(file: Path) -> Iterator[str | None]:
             yield _fault(partial(check_digests, {part: stored}, lambda: manifest), part)
     for name, facts in content.get("files", {}).items():
         part = file.parent / name
-        opened = partial(open_untrusted, part, within=file.parent, sha256=str(facts["sha256"]))
-        yield _fault(lambda: opened().close(), part, "remove the version and export again")  # noqa: B023  called at once
+        opened = partial(
+            open_untrusted, part, within=file.parent, sha256=str(facts["sha256"])
+        )
+        yield _fault(
+            lambda: opened().close(),  # noqa: B023  called at once
+            part,
+            "remove the version and export again",
+        )
 
 
 def _check_ledger(file: Path) -> Iterator[str | None]:

@@ -22,7 +22,8 @@ def unseal(content: bytes, *, needed: bool = False) -> dict[str, Any]:
     """Parse a JSON object, and check it against its checksum, which is left out.
 
     Raises:
-        ValueError: It is no JSON object, or has changed since it was sealed; with `needed`, or was not sealed.
+        ValueError: It is no JSON object, or has changed since it was sealed; with `needed`, or was
+            not sealed.
     """
     document = orjson.loads(content)
     if not isinstance(document, dict):

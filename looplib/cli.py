@@ -3,7 +3,7 @@
 import errno
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -11,10 +11,22 @@ import typer
 from looplib.errors import UserError
 from looplib.start import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
-# typer exports this class's children only: a wrong option, a missing one and a value of the wrong type are all of it.
+# typer exports this class's children only: a wrong option, a missing one and a value of the wrong
+# type are all of it.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable.")]
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable."),
+]
+_DISK_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+}
 
 
 def make_app(help_text: str) -> typer.Typer:
@@ -28,26 +40,49 @@ def make_app(help_text: str) -> typer.Typer:
     )
 
 
-def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None, *, known_as: str = "") -> int:
+def run(
+    app: typer.Typer,
+    prog: str,
+    argv: Sequence[str] | None = None,
+    *,
+    known_as: str = "",
+    gone: Mapping[str, str] | None = None,
+) -> int:
     """Run an application; its help names it `prog` in place of what it is otherwise known as.
 
+    `gone` has options that were removed, and what replaces each, for users who still give them.
+
     Returns:
-        The exit code: 2 after a `UserError`, a full or unwritable disk or a wrong command line, each of which gives one
-        line on stderr; 130 after Ctrl-C. Anything else is our own fault and keeps its traceback.
+        The exit code: 2 after a `UserError`, a full or unwritable disk or a wrong command line,
+        each of which gives one line on stderr; 130 after Ctrl-C. Anything else is our own fault and
+        keeps its traceback.
     """
-    if not gc.isenabled():  # by `looplib.start`; what is imported stays, so collections need not look at it
+    # by `looplib.start`; what is imported stays, so collections need not look at it
+    if not gc.isenabled():
         gc.freeze()
         gc.enable()
     command = typer.main.get_command(app)
-    command.help = app.info.help  # typer shows the docstring of an application's one function
+    command.help = (
+        app.info.help
+    )  # typer shows the docstring of an application's one function
     if known_as:
-        command.help, command.epilog = ((text or "").replace(known_as, prog) for text in (command.help, command.epilog))
+        command.help, command.epilog = (
+            (text or "").replace(known_as, prog)
+            for text in (command.help, command.epilog)
+        )
     try:
-        result = command.main(args=list(sys.argv[1:] if argv is None else argv), prog_name=prog, standalone_mode=False)
+        result = command.main(
+            args=list(sys.argv[1:] if argv is None else argv),
+            prog_name=prog,
+            standalone_mode=False,
+        )
     except UserError as error:
         return _complain(prog, str(error))
     except _UsageError as error:
         message = getattr(error, "format_message", error.__str__)()
+        option = getattr(error, "option_name", "")
+        if option in (gone or {}):
+            message = f"{option} was removed; {(gone or {})[option]}"
         return _complain(prog, f"{message} (see {prog} --help)")
     except OSError as error:
         if error.errno not in _DISK_ERRORS:

@@ -5,7 +5,7 @@ import difflib
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 import yaml
 from annotated_types import Ge, Gt, Le
@@ -23,7 +23,12 @@ Count = Annotated[int, Ge(1)]
 class Config(BaseModel):
     """Base of every configuration section: immutable, unknown keys refused, numbers finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+    # Keys that were removed, and what replaces each: named to a user who still sets them.
+    gone: ClassVar[Mapping[str, str]] = {}
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+    )
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -37,18 +42,23 @@ def load_config(
 ) -> ConfigT:
     """Read a configuration from a YAML file, or the defaults alone.
 
-    Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the file. Options are
-    values by dotted key, None where not given, and win over both: the option of a command is named by the last word.
+    Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the
+    file. Options are values by dotted key, None where not given, and win over both: the option of a
+    command is named by the last word.
 
     Raises:
-        ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or a value is
-            not allowed; the message blames the file, the override or the option.
+        ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or
+            a value is not allowed; the message blames the file, the override or the option.
     """
     of_file = _read_yaml(path) if path else {}
     document = copy.deepcopy(of_file)
     changes = [(key, value, f"--set {key}") for key, value in map(_parse, overrides)]
-    given_options = ((key, value) for key, value in (options or {}).items() if value is not None)
-    changes += [(key, value, f"--{key.rpartition('.')[2]}") for key, value in given_options]
+    given_options = (
+        (key, value) for key, value in (options or {}).items() if value is not None
+    )
+    changes += [
+        (key, value, f"--{key.rpartition('.')[2]}") for key, value in given_options
+    ]
     for key, value, source in changes:
         set_value(document, key, value, source)
     if not (faults := _faults(model, document)):
@@ -58,11 +68,19 @@ def load_config(
     by_source: dict[str, list[str]] = {}
     for fault, key in faults.items():
         blamed = file if fault in before else _blamed(key, given)
-        by_source.setdefault(blamed, []).append(fault.removeprefix(f"{blamed.removeprefix('--set ')}: "))
-    raise ConfigError("; ".join(f"{blamed}: {'; '.join(found)}" for blamed, found in by_source.items()))
+        by_source.setdefault(blamed, []).append(
+            fault.removeprefix(f"{blamed.removeprefix('--set ')}: ")
+        )
+    raise ConfigError(
+        "; ".join(
+            f"{blamed}: {'; '.join(found)}" for blamed, found in by_source.items()
+        )
+    )
 
 
-def parse_config(model: type[ConfigT], document: dict[str, Any], source: str) -> ConfigT:
+def parse_config(
+    model: type[ConfigT], document: dict[str, Any], source: str
+) -> ConfigT:
     """Check a document against a section; `source` is what error messages call it.
 
     Raises:
@@ -75,7 +93,9 @@ def parse_config(model: type[ConfigT], document: dict[str, Any], source: str) ->
 
 def dump_config(config: Config) -> str:
     """Return the effective configuration as YAML, defaults included; reading it back gives an equal one."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(
+        config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
+    )
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -84,22 +104,30 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+        raise ConfigError(
+            f"{path}: not YAML ({' '.join(str(error).split())})"
+        ) from None
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise ConfigError(f"{path}: a mapping of keys is expected, found {type(document).__name__}")
+        raise ConfigError(
+            f"{path}: a mapping of keys is expected, found {type(document).__name__}"
+        )
     return document
 
 
 def _parse(override: str) -> tuple[str, Any]:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
-        raise ConfigError(f"--set {override}: expected key=value, such as search.sweeps=10")
+        raise ConfigError(
+            f"--set {override}: expected key=value, such as search.sweeps=10"
+        )
     try:
         return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {key}: the value is not YAML ({' '.join(str(error).split())})") from None
+        raise ConfigError(
+            f"--set {key}: the value is not YAML ({' '.join(str(error).split())})"
+        ) from None
 
 
 def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> None:  # noqa: ANN401  any YAML value
@@ -123,36 +151,59 @@ def _faults(model: type[BaseModel], document: dict[str, Any]) -> dict[str, str]:
         model.model_validate(document)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return {_explain(model, detail): ".".join(map(str, detail["loc"])) for detail in details}
+        return {
+            _explain(model, detail): ".".join(map(str, detail["loc"]))
+            for detail in details
+        }
     return {}
 
 
 def _blamed(key: str, given: Mapping[str, str]) -> str:
     """Return the override or option that a fault's key is in, or all that may have caused it."""
     where = f"{key}."
-    found = [text for key, text in given.items() if where.startswith(f"{key}.") or f"{key}.".startswith(where)]
+    found = [
+        text
+        for key, text in given.items()
+        if where.startswith(f"{key}.") or f"{key}.".startswith(where)
+    ]
     return ", ".join(found or given.values())
 
 
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     where = ".".join(str(part) for part in detail["loc"]) or "the document"
     if detail["type"] != "extra_forbidden":
-        found = "" if detail["type"] == "missing" else f" (found {reprlib.repr(detail['input'])})"
+        found = (
+            ""
+            if detail["type"] == "missing"
+            else f" (found {reprlib.repr(detail['input'])})"
+        )
         return f"{where}: {detail['msg'].removeprefix('Value error, ')}{found}"
-    known = _known_keys(model, detail["loc"][:-1])
-    nearest = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.0)
+    key = str(detail["loc"][-1])
+    sections = _sections_at(model, detail["loc"][:-1])
+    for section in sections:
+        if issubclass(section, Config) and key in section.gone:
+            return f"{where}: was removed; {section.gone[key]}"
+    known = sorted({name for section in sections for name in section.model_fields})
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
     hint = f"; the nearest known key is {nearest[0]}" if nearest else ""
     return f"{where}: unknown key{hint}"
 
 
-def _known_keys(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """Return the keys of the section that an error's location leads to."""
+def _sections_at(
+    model: type[BaseModel], location: Sequence[int | str]
+) -> list[type[BaseModel]]:
+    """Return the section that an error's location leads to, or all that it may be."""
     sections = [model]
     for part in map(str, location):
-        fields = [section.model_fields[part] for section in sections if part in section.model_fields]
+        fields = [
+            section.model_fields[part]
+            for section in sections
+            if part in section.model_fields
+        ]
         inner = [found for field in fields for found in _sections(field.annotation)]
-        sections = inner or sections  # a list index or a union's tag: the section stays
-    return sorted({key for section in sections for key in section.model_fields})
+        # A list index or a union's tag: the section stays.
+        sections = inner or sections
+    return sections
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  a type expression of any form

@@ -19,11 +19,14 @@ TEMPORARY_PREFIX = ".tmp-"
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that becomes `path` when the block ends without an error.
 
-    The content is fsynced before the rename and the folder after it: whatever happens in between, `path` holds what
-    it held before or all of the new content. A killed process leaves a file that `remove_leftovers` clears.
+    The content is fsynced before the rename and the folder after it: whatever happens in between,
+    `path` holds what it held before or all of the new content. A killed process leaves a file that
+    `remove_leftovers` clears.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(
+        prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -46,7 +49,11 @@ def atomic_write_text(path: Path, text: str) -> None:
 def atomic_write_json(path: Path, document: object) -> None:
     """Write a whole JSON file for programs and people, or nothing; data classes become objects."""
     with atomic_write(path) as file:
-        file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        file.write(
+            orjson.dumps(
+                document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+            )
+        )
 
 
 @contextmanager
@@ -59,7 +66,9 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     if path.exists():
         raise FileExistsError(f"{path} exists")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent)).name)
+    temporary = path.with_name(
+        Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent)).name
+    )
     try:
         yield temporary
         for file in sorted(temporary.rglob("*")):

@@ -33,13 +33,19 @@ class Report(Protocol):
 def progress(title: str, total: float, unit: str, before: int = 0) -> Iterator[Report]:
     """Show the progress of a job; the block calls the report with what is done so far, in units.
 
-    On a terminal it is a bar with the time left; elsewhere (CI) a line at the start, at the end, and now and then in
-    between. `before` is what an earlier run has done, which says nothing about the time left.
+    On a terminal it is a bar with the time left; elsewhere (CI) a line at the start, at the end,
+    and now and then in between. `before` is what an earlier run has done, which says nothing about
+    the time left.
     """
     if not console.is_terminal:
         yield _plain_report(title, total, unit, before)
         return
-    columns = (MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
+    columns = (
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*Progress.get_default_columns(), *columns, console=console) as bar:
         task = bar.add_task(title, total=total, completed=before, note="")
 

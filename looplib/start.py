@@ -1,6 +1,7 @@
 """End a command in one line where Ctrl-C or a missing library stops it before its own code runs.
 
-The packages import this first. It does nothing in programs that are not `python -m …` or `listening-loop`.
+The packages import this first. It does nothing in programs that are not `python -m …` or
+`listening-loop`.
 """
 
 import gc
@@ -17,13 +18,21 @@ def install() -> None:
     sys.excepthook = _report
 
 
-def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+def _report(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    library = (
+        (error.name or "").partition(".")[0]
+        if isinstance(error, ModuleNotFoundError)
+        else ""
+    )
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("interrupted; nothing half-written is left\n")
         raise SystemExit(EXIT_INTERRUPTED)
     if library and library not in _OURS:
-        sys.stderr.write(f"error: {library} is not installed; pip install '.[all]' in the clone brings it\n")
+        sys.stderr.write(
+            f"error: {library} is not installed; pip install '.[all]' in the clone brings it\n"
+        )
         raise SystemExit(EXIT_USER_ERROR)
     sys.__excepthook__(kind, error, trace)
 
@@ -31,7 +40,8 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 # The first argument is `-m` while Python looks for the module of `python -m …`.
 if sys.argv[:1] == ["-m"]:
     install()
-    if any(word.startswith(_OURS) for word in sys.orig_argv[1:3]):  # a command of ours, which calls `looplib.cli.run`
+    # a command of ours, which calls `looplib.cli.run`
+    if any(word.startswith(_OURS) for word in sys.orig_argv[1:3]):
         gc.disable()  # until then: collections took a fifth of what a command needs to start
 elif sys.argv[0].endswith("/listening-loop"):
     install()

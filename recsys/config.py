@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from analysis.offpolicy import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.config import Config, Count, Positive, Share
 
-OPE_TIME = "ope_time"  # the off-policy estimate of the listening time of a recommended track
+OPE_TIME = (
+    "ope_time"  # the off-policy estimate of the listening time of a recommended track
+)
 AUTO = "auto"
 
 Value = TypeVar("Value", bound=Hashable)
@@ -33,10 +42,15 @@ def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
 Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 Natural = Annotated[int, Ge(0)]
 NonNegative = Annotated[float, Ge(0)]
-Axis = Annotated[tuple[Value, ...], BeforeValidator(as_list), Len(1), AfterValidator(_distinct)]
+Axis = Annotated[
+    tuple[Value, ...], BeforeValidator(as_list), Len(1), AfterValidator(_distinct)
+]
 Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
 # A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
-Address = Annotated[str, BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found)]
+Address = Annotated[
+    str,
+    BeforeValidator(lambda found: fspath(found) if isinstance(found, Path) else found),
+]
 
 
 class Split(Config):
@@ -48,9 +62,12 @@ class Split(Config):
         "newest; or what published files say",
     )
     holdout: Annotated[float, Gt(0), Lt(1)] = Field(
-        default=0.15, description="session_hash, time, files without test: the share held out"
+        default=0.15,
+        description="session_hash, time, files without test: the share held out",
     )
-    train: Names = Field(default=(), description="files: names or patterns of those to learn from")
+    train: Names = Field(
+        default=(), description="files: names or patterns of those to learn from"
+    )
     test: Names = Field(
         default=(),
         description="files: names or patterns of those to validate on; without any, a share of train is held out, so "
@@ -60,64 +77,104 @@ class Split(Config):
     @model_validator(mode="after")
     def _files_belong_to_files(self) -> "Split":
         if (self.kind == "files") != bool(self.train) or (self.test and not self.train):
-            raise ValueError("train is given with kind: files, test too where it is to choose, and only there")
+            raise ValueError(
+                "train is given with kind: files, test too where it is to choose, and only there"
+            )
         return self
 
 
 class Feedback(Config):
     """How events become interactions: listening time, or weights of your own, summed per listener and track."""
 
-    organic: bool = Field(default=True, description="learn from the tracks that open sessions too")
-    min_time: NonNegative = Field(default=0.0, description="leave out events, or interactions, of less than this")
-    skip_time: Share = Field(
-        default=0.0, description="a recommended track heard less than this was skipped; see search.space.skip_weight"
+    organic: bool = Field(
+        default=True, description="learn from the tracks that open sessions too"
     )
-    scale: Literal["linear", "log"] = Field(default="linear", description="log: the sum r becomes log(1 + r)")
+    min_time: NonNegative = Field(
+        default=0.0, description="leave out events, or interactions, of less than this"
+    )
+    skip_time: Share = Field(
+        default=0.0,
+        description="a recommended track heard less than this was skipped; see search.space.skip_weight",
+    )
+    scale: Literal["linear", "log"] = Field(
+        default="linear", description="log: the sum r becomes log(1 + r)"
+    )
 
 
 class Space(Config):
     """The values that the search combines; each list is one axis of the grid."""
 
     factors: Axis[Count] = (64,)  # size of the vectors of listeners and tracks
-    regularization: Axis[NonNegative] = (0.1,)  # weight of the squared length of the vectors in the loss
-    alpha: Axis[Positive] = Field(default=(10.0,), description="confidence is unobserved_weight + alpha r")
-    cg_steps: Axis[Count] = Field(default=(3,), description="conjugate-gradient steps for each row and sweep")
+    # weight of the squared length of the vectors in the loss
+    regularization: Axis[NonNegative] = (0.1,)
+    alpha: Axis[Positive] = Field(
+        default=(10.0,), description="confidence is unobserved_weight + alpha r"
+    )
+    cg_steps: Axis[Count] = Field(
+        default=(3,), description="conjugate-gradient steps for each row and sweep"
+    )
     solver: Axis[Literal["cg", "cholesky", "implicit"]] = Field(
-        default=("cg",), description="cg: a few steps towards a row's solution; cholesky: all the way; implicit: its cg"
+        default=("cg",),
+        description="cg: a few steps towards a row's solution; cholesky: all the way; implicit: its cg",
     )
-    unobserved_weight: Axis[Positive] = Field(default=(1.0,), description="confidence of a pair without interaction")
+    unobserved_weight: Axis[Positive] = Field(
+        default=(1.0,), description="confidence of a pair without interaction"
+    )
     nu: Axis[NonNegative] = Field(
-        default=(0.0,), description="regularize a row with n of N by (n + unobserved_weight N) to this power"
+        default=(0.0,),
+        description="regularize a row with n of N by (n + unobserved_weight N) to this power",
     )
-    spark: Axis[bool] = Field(default=(False,), description="as Spark's ALS, regularize a row that has heard n n-fold")
-    skip_weight: Axis[NonNegative] = Field(default=(0.0,), description="confidence that a skip adds to a dislike")
+    spark: Axis[bool] = Field(
+        default=(False,),
+        description="as Spark's ALS, regularize a row that has heard n n-fold",
+    )
+    skip_weight: Axis[NonNegative] = Field(
+        default=(0.0,), description="confidence that a skip adds to a dislike"
+    )
 
     @model_validator(mode="after")
     def _axes_mean_something_together(self) -> "Space":
         if "cholesky" in self.solver and len(self.cg_steps) > 1:
-            raise ValueError("cg_steps means nothing to the solver cholesky; give it one value, or search in two runs")
+            raise ValueError(
+                "cg_steps means nothing to the solver cholesky; give it one value, or search in two runs"
+            )
         if any(self.spark) and (any(self.nu) or set(self.unobserved_weight) != {1}):
-            raise ValueError("spark has its own regularization; nu is 0 and unobserved_weight is 1 with it")
+            raise ValueError(
+                "spark has its own regularization; nu is 0 and unobserved_weight is 1 with it"
+            )
         return self
 
 
 class Halving(Config):
     """Successive halving: all candidates begin, and after each rung the best share of them goes on."""
 
-    eta: Annotated[int, Ge(2)] = Field(default=3, description="one candidate in so many goes on after a rung")
-    rungs: Count = Field(default=2, description="cuts before the end, each after eta times the sweeps of the last")
+    eta: Annotated[int, Ge(2)] = Field(
+        default=3, description="one candidate in so many goes on after a rung"
+    )
+    rungs: Count = Field(
+        default=2,
+        description="cuts before the end, each after eta times the sweeps of the last",
+    )
 
 
 class Search(Config):
     """What is tried, for how long, and what makes the winner."""
 
     strategy: Literal["grid", "random", "halving"] = Field(
-        default="grid", description="try every combination, or draw some; halving gives up early"
+        default="grid",
+        description="try every combination, or draw some; halving gives up early",
     )
-    trials: Count | None = Field(default=None, description="random: how many combinations of the grid are drawn")
+    trials: Count | None = Field(
+        default=None, description="random: how many combinations of the grid are drawn"
+    )
     space: Space = Space()
-    sweeps: Count = Field(default=15, description="ALS sweeps (both sides solved once) of each fit")
-    score_every: Count = Field(default=5, description="score after every so many sweeps; the best scored sweep counts")
+    sweeps: Count = Field(
+        default=15, description="ALS sweeps (both sides solved once) of each fit"
+    )
+    score_every: Count = Field(
+        default=5,
+        description="score after every so many sweeps; the best scored sweep counts",
+    )
     halving: Halving = Halving()
     select: Literal["best", "simplest_tied"] = Field(
         default="best",
@@ -135,22 +192,43 @@ class Search(Config):
         """The sweeps after which halving cuts, ascending; none under other strategies."""
         if self.strategy != "halving":
             return ()
-        cuts = {max(1, self.sweeps // self.halving.eta**rung) for rung in range(1, self.halving.rungs + 1)}
+        cuts = {
+            max(1, self.sweeps // self.halving.eta**rung)
+            for rung in range(1, self.halving.rungs + 1)
+        }
         return tuple(sorted(cuts - {self.sweeps}))
 
     @property
     def scored_sweeps(self) -> tuple[int, ...]:
         """The sweeps after which a fit is scored: every so many, at each rung, and the last."""
-        return tuple(sorted({*range(self.score_every, self.sweeps + 1, self.score_every), *self.rungs, self.sweeps}))
+        return tuple(
+            sorted(
+                {
+                    *range(self.score_every, self.sweeps + 1, self.score_every),
+                    *self.rungs,
+                    self.sweeps,
+                }
+            )
+        )
 
 
 class ValidationConfig(Config):
     """How a fit is scored on the held-out sessions."""
 
-    ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)  # lengths of the lists that are scored
-    min_time: Positive = Field(default=0.5, description="a held-out track of at least this is relevant")
-    organic: bool = Field(default=True, description="count organic tracks among the held-out ones")
-    filter_seen: bool = Field(default=False, description="leave out of lists what the listener has in training")
+    ks: Annotated[tuple[Count, ...], Len(1)] = (
+        10,
+        30,
+    )  # lengths of the lists that are scored
+    min_time: Positive = Field(
+        default=0.5, description="a held-out track of at least this is relevant"
+    )
+    organic: bool = Field(
+        default=True, description="count organic tracks among the held-out ones"
+    )
+    filter_seen: bool = Field(
+        default=False,
+        description="leave out of lists what the listener has in training",
+    )
     select: str = Field(
         default=AUTO,
         description="the metric that chooses, as name@k; ope_time@k: what an experiment would measure; auto: ope_time "
@@ -166,7 +244,9 @@ class ValidationConfig(Config):
         description="ope_time: how a recommendation without propensity was drawn; logged: unknown, it does not count; "
         "uniform: from the catalogue; uniform-unheard: from what the session has not heard yet",
     )
-    resamples: Annotated[int, Ge(100)] = Field(default=1000, description="bootstrap resamples behind each interval")
+    resamples: Annotated[int, Ge(100)] = Field(
+        default=1000, description="bootstrap resamples behind each interval"
+    )
 
     @model_validator(mode="after")
     def _select_is_scored(self) -> "ValidationConfig":
@@ -194,19 +274,31 @@ class ValidationConfig(Config):
 class ClusterConfig(Config):
     """Where the trials run: on processes of this machine, or on the workers of a scheduler that already runs."""
 
-    scheduler: str | None = Field(default=None, description="tcp://HOST:PORT or tls://…; none: processes here")
-    workers: Count | None = Field(default=None, description="processes on this machine; none: cores / threads_per_fit")
-    threads_per_fit: Count = Field(default=1, description="threads of one fit")
-    fit: Literal["whole", "blocks"] = Field(default="whole", description="a trial a worker, or one on all of them")
-    memory_limit: ByteSize | Literal["auto"] = Field(
-        default="auto", description="a process here that grows beyond it is killed; auto: its share of memory"
+    scheduler: str | None = Field(
+        default=None, description="tcp://HOST:PORT or tls://…; none: processes here"
     )
-    wait_for_workers_s: Positive = Field(default=45.0, description="give up after so many seconds without a worker")
+    workers: Count | None = Field(
+        default=None,
+        description="processes on this machine; none: cores / threads_per_fit",
+    )
+    threads_per_fit: Count = Field(default=1, description="threads of one fit")
+    fit: Literal["whole", "blocks"] = Field(
+        default="whole", description="a trial a worker, or one on all of them"
+    )
+    memory_limit: ByteSize | Literal["auto"] = Field(
+        default="auto",
+        description="a process here that grows beyond it is killed; auto: its share of memory",
+    )
+    wait_for_workers_s: Positive = Field(
+        default=45.0, description="give up after so many seconds without a worker"
+    )
 
     @field_validator("scheduler")
     @classmethod
     def _address_has_a_known_protocol(cls, address: str | None) -> str | None:
-        if address is not None and not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+/?", address):
+        if address is not None and not re.fullmatch(
+            r"(tcp|tls)://[^\s/]+:\d+/?", address
+        ):
             raise ValueError("expected tcp://HOST:PORT or tls://HOST:PORT")
         return address
 
@@ -216,12 +308,16 @@ class ExportConfig(Config):
 
     top: Count = Field(default=30, description="recommendations for each listener")
     neighbours: Count = Field(default=30, description="neighbours of each track")
-    filter_seen: bool = Field(default=False, description="leave out what the listener has already heard")
+    filter_seen: bool = Field(
+        default=False, description="leave out what the listener has already heard"
+    )
     learn_from: Literal["all", "training"] = Field(
-        default="all", description="training: leave out the held-out sessions, to value the lists; no context model"
+        default="all",
+        description="training: leave out the held-out sessions, to value the lists; no context model",
     )
     publish_anyway: bool = Field(
-        default=False, description="publish a model that is not significantly better than the popular tracks"
+        default=False,
+        description="publish a model that is not significantly better than the popular tracks",
     )
 
 
@@ -229,21 +325,37 @@ class ContextConfig(Config):
     """The context model that the export adds for the recommender `session_context`."""
 
     catalogue: Path | None = Field(
-        default=None, description="tracks.json, to learn how artists wear out and what their tracks share"
+        default=None,
+        description="tracks.json, to learn how artists wear out and what their tracks share",
     )
-    factors: Count = Field(default=40, description="the most factors of interests and tracks")
+    factors: Count = Field(
+        default=40, description="the most factors of interests and tracks"
+    )
     sweeps: Count = Field(default=8, description="sweeps over the final interests")
-    rough_sweeps: Count = Field(default=4, description="sweeps over the first guess of interests")
-    distance: Distance = Field(default=0.75, description="organic tracks of one interest are at most so far apart")
-    coarse_factors: Count = Field(default=20, description="factors of the fit that guesses interests")
+    rough_sweeps: Count = Field(
+        default=4, description="sweeps over the first guess of interests"
+    )
+    distance: Distance = Field(
+        default=0.75,
+        description="organic tracks of one interest are at most so far apart",
+    )
+    coarse_factors: Count = Field(
+        default=20, description="factors of the fit that guesses interests"
+    )
     coarse_sweeps: Count = Field(default=4, description="its sweeps")
-    coarse_distance: Distance = Field(default=0.5, description="its largest distance within an interest")
-    resolution: Annotated[float, Gt(0), Le(0.1)] = Field(default=0.01, description="time is logged in steps of this")
+    coarse_distance: Distance = Field(
+        default=0.5, description="its largest distance within an interest"
+    )
+    resolution: Annotated[float, Gt(0), Le(0.1)] = Field(
+        default=0.01, description="time is logged in steps of this"
+    )
 
     @model_validator(mode="after")
     def _coarse_is_no_finer(self) -> "ContextConfig":
         if self.coarse_factors > self.factors:
-            raise ValueError(f"coarse_factors is {self.coarse_factors}; at most factors, {self.factors}")
+            raise ValueError(
+                f"coarse_factors is {self.coarse_factors}; at most factors, {self.factors}"
+            )
         return self
 
 
@@ -251,21 +363,35 @@ class SearchConfig(Config):
     """A whole search."""
 
     seed: Natural = 42  # of all randomness
-    store: Address  # the session store: a folder, or an address such as s3://bucket/folder
+    store: (
+        Address  # the session store: a folder, or an address such as s3://bucket/folder
+    )
     run: Address  # what the search leaves: a folder or an address
-    catalogue: Path | None = Field(default=None, description="tracks.json of the catalogue: the report shows titles")
+    catalogue: Path | None = Field(
+        default=None,
+        description="tracks.json of the catalogue: the report shows titles",
+    )
     split: Split = Split()
     feedback: Feedback = Feedback()
     search: Search = Search()
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
-    context: ContextConfig | None = Field(default=None, description="none: the export has no context model")
+    context: ContextConfig | None = Field(
+        default=None, description="none: the export has no context model"
+    )
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "SearchConfig":
         if any(self.search.space.skip_weight) and not self.feedback.skip_time:
-            raise ValueError("search.space.skip_weight needs feedback.skip_time, which says what a skip is")
-        if self.search.select == "simplest_tied" and not self.validation.select_is_of_listeners:
-            raise ValueError("search.select: simplest_tied compares listeners, and coverage is not theirs")
+            raise ValueError(
+                "search.space.skip_weight needs feedback.skip_time, which says what a skip is"
+            )
+        if (
+            self.search.select == "simplest_tied"
+            and not self.validation.select_is_of_listeners
+        ):
+            raise ValueError(
+                "search.select: simplest_tied compares listeners, and coverage is not theirs"
+            )
         return self

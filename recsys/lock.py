@@ -1,10 +1,10 @@
 """Hold the lock of a workspace: only one process writes to a store or run at a time, wherever it is.
 
-Of a path it is the kernel's lock of a file, which ends with its process; the file is touched as a sign of life. Of an
-address it is the object `.lock`, made only where there is none, that names the holder and is written again as a sign
-of life, so that the server's clock says how long the holder has been silent. It is taken over from a process that is
-known to be dead, or silent for `EXPIRY_S`; should that process live after all, its next `check` fails, and it writes
-no more.
+Of a path it is the kernel's lock of a file, which ends with its process; the file is touched as a
+sign of life. Of an address it is the object `.lock`, made only where there is none, that names the
+holder and is written again as a sign of life, so that the server's clock says how long the holder
+has been silent. It is taken over from a process that is known to be dead, or silent for `EXPIRY_S`;
+should that process live after all, its next `check` fails, and it writes no more.
 """
 
 import os
@@ -51,13 +51,17 @@ class Lock:
     """A lock that is held; `hold_lock` makes one."""
 
     workspace: Workspace
-    holder: Holder | None  # this process; None of a path, whose lock nobody can take over
+    holder: (
+        Holder | None
+    )  # this process; None of a path, whose lock nobody can take over
 
     def check(self) -> None:
         """Refuse to go on where another process has taken over."""
         if self.holder and (found := _read(self.workspace)) != self.holder:
             who = f"{found} has taken over" if found else "its lock was removed"
-            raise StorageError(f"{self.workspace}: {who}, as this process was silent for long; it writes no more")
+            raise StorageError(
+                f"{self.workspace}: {who}, as this process was silent for long; it writes no more"
+            )
 
 
 @contextmanager
@@ -70,11 +74,20 @@ def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
     workspace.folder.mkdir(parents=True, exist_ok=True)
     busy = f"{workspace}: another {what} is at work here"
     if not workspace.is_remote:
-        file, refusal = workspace.folder / LOCK, StorageError(f"{busy}; wait until it is done, or name another folder")
+        file, refusal = (
+            workspace.folder / LOCK,
+            StorageError(f"{busy}; wait until it is done, or name another folder"),
+        )
         with exclusive(file, refusal), _signs_of_life(lambda: os.utime(file)):
             yield Lock(workspace, None)
         return
-    me = Holder(uuid4().hex, socket.gethostname(), _machine(), os.getpid(), _start_of(os.getpid()) or "")
+    me = Holder(
+        uuid4().hex,
+        socket.gethostname(),
+        _machine(),
+        os.getpid(),
+        _start_of(os.getpid()) or "",
+    )
 
     def renew() -> None:
         if _read(workspace) == me:
@@ -104,8 +117,11 @@ def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
             f"it has not been heard of for {EXPIRY_S:.0f} s"
         )
     if _read(workspace) != holder:
-        raise StorageError(f"{busy}, which has just taken over from {holder}; wait until it is done")
-    _put(workspace, LOCK, me)  # should two come here at once, the last to write holds it, and the other's check fails
+        raise StorageError(
+            f"{busy}, which has just taken over from {holder}; wait until it is done"
+        )
+    # should two come here at once, the last to write holds it, and the other's check fails
+    _put(workspace, LOCK, me)
 
 
 @contextmanager
@@ -134,7 +150,9 @@ def _silent_s(workspace: Workspace, probe: str) -> float:
     return max(0.0, float(now - last))
 
 
-def _put(workspace: Workspace, name: str, holder: Holder | None, mode: str = "overwrite") -> None:
+def _put(
+    workspace: Workspace, name: str, holder: Holder | None, mode: str = "overwrite"
+) -> None:
     with open_files(workspace.address, name) as files:
         files.pipe_file(name, msgspec.json.encode(holder), mode=mode)
 
@@ -145,7 +163,9 @@ def _read(workspace: Workspace) -> Holder | None:
         return None if content is None else msgspec.json.decode(content, type=Holder)
     except msgspec.MsgspecError as error:
         where = f"{workspace}/{LOCK}"
-        raise StorageError(f"{where}: damaged ({error}); remove it when nobody is at work there") from None
+        raise StorageError(
+            f"{where}: damaged ({error}); remove it when nobody is at work there"
+        ) from None
 
 
 def _machine() -> str:

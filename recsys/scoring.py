@@ -1,11 +1,12 @@
 """Score lists as everything in a search is scored: top-k lists in, metrics with intervals out.
 
-Ranking metrics are defined in `analysis/validation/` and `analysis/sql/validation/`; here a metric is known by its key
-alone ("ndcg@30").
+Ranking metrics are defined in `analysis/validation/` and `analysis/sql/validation/`; here a metric
+is known by its key alone ("ndcg@30").
 
-`ope_time@k` is the mean listening time of a recommended track when any of the best k is served, all equally likely:
-the self-normalised estimate of `analysis.offpolicy` on the held-out sessions, a ratio of sums over listeners. It is
-what an experiment measures; ranking metrics reward predicting the tracks that listeners would have chosen themselves.
+`ope_time@k` is the mean listening time of a recommended track when any of the best k is served, all
+equally likely: the self-normalised estimate of `analysis.offpolicy` on the held-out sessions, a
+ratio of sums over listeners. It is what an experiment measures; ranking metrics reward predicting
+the tracks that listeners would have chosen themselves.
 """
 
 from collections.abc import Sequence
@@ -35,13 +36,15 @@ Interval = tuple[float, float, float]  # value and the ends of its 95 % interval
 class ListMetrics:
     """Metrics of lists, by their keys, such as "ndcg@30".
 
-    Fits are compared in pairs by the numerator and denominator of each listener: of the choosing metric where it is a
-    ratio of sums over listeners, and of `ope_time`.
+    Fits are compared in pairs by the numerator and denominator of each listener: of the choosing
+    metric where it is a ratio of sums over listeners, and of `ope_time`.
     """
 
     metrics: dict[str, Interval]
     warnings: dict[str, str]  # why nothing should be concluded from a metric
-    listeners: dict[str, FloatArray]  # numerators and denominators, shape (2, listeners)
+    listeners: dict[
+        str, FloatArray
+    ]  # numerators and denominators, shape (2, listeners)
 
 
 @dataclass(frozen=True)
@@ -59,36 +62,65 @@ class Scorer:
         """Digest of all that a score follows from: scores of equal digests can be compared."""
         validation = self.validation.model_dump(mode="json")
         if not validation["test_share"]:
-            del validation["test_share"]  # digests of before there was a test part stay what they were
-        return digest_of({"dataset": self.dataset.rpartition("/")[2], "validation": validation, "seed": self.seed})[:12]
+            # digests of before there was a test part stay what they were
+            del validation["test_share"]
+        return digest_of(
+            {
+                "dataset": self.dataset.rpartition("/")[2],
+                "validation": validation,
+                "seed": self.seed,
+            }
+        )[:12]
 
 
 def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMetrics:
     """Score a list for each listener, shape (listeners, ≤ largest k), by every metric, or the choosing one alone."""
     ks, select = scorer.validation.ks, scorer.validation.select
     by_time = select.startswith(f"{OPE_TIME}@")
-    missing = max(ks) - lists.shape[1]  # of a catalogue smaller than the largest cut-off
-    padded = np.pad(lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK)
+    missing = (
+        max(ks) - lists.shape[1]
+    )  # of a catalogue smaller than the largest cut-off
+    padded = np.pad(
+        lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK
+    )
     users = np.arange(len(lists))
     scored = ListMetrics({}, {}, {})
     if is_whole or not by_time:
-        validation = validator_for(scorer).score(users, padded, None if is_whole else select)
-        metrics = {key: (metric.value, metric.lower, metric.upper) for key, metric in validation.metrics.items()}
-        scored = ListMetrics(metrics, {}, {key: parts for key, parts in validation.ratios.items() if key == select})
+        validation = validator_for(scorer).score(
+            users, padded, None if is_whole else select
+        )
+        metrics = {
+            key: (metric.value, metric.lower, metric.upper)
+            for key, metric in validation.metrics.items()
+        }
+        scored = ListMetrics(
+            metrics,
+            {},
+            {key: parts for key, parts in validation.ratios.items() if key == select},
+        )
     if (is_whole or by_time) and (estimator := _estimator_for(scorer)):
-        times = _estimate_listening_time(estimator, padded, ks if is_whole else [int(select.partition("@")[2])])
-        scored = ListMetrics(scored.metrics | times.metrics, times.warnings, scored.listeners | times.listeners)
+        times = _estimate_listening_time(
+            estimator, padded, ks if is_whole else [int(select.partition("@")[2])]
+        )
+        scored = ListMetrics(
+            scored.metrics | times.metrics,
+            times.warnings,
+            scored.listeners | times.listeners,
+        )
     return scored
 
 
-def settle(scorer: Scorer, catalogue: int | None, earlier: ValidationConfig | None) -> Scorer:
+def settle(
+    scorer: Scorer, catalogue: int | None, earlier: ValidationConfig | None
+) -> Scorer:
     """Decide the metric that chooses and the share of the test part, where the configuration leaves them open.
 
-    The number of tracks of the catalogue may be unknown. What an earlier search in the same run folder was configured
-    with and decided stays.
+    The number of tracks of the catalogue may be unknown. What an earlier search in the same run
+    folder was configured with and decided stays.
 
     Raises:
-        SearchError: The number of tracks is not known and matters, or the metric that is named cannot choose.
+        SearchError: The number of tracks is not known and matters, or the metric that is named
+            cannot choose.
     """
     validation = scorer.validation
     if validation.logging_policy != "logged" and catalogue is None:
@@ -101,7 +133,10 @@ def settle(scorer: Scorer, catalogue: int | None, earlier: ValidationConfig | No
         validator_for(replace(scorer, is_test=True))
     if validation.select == AUTO:
         named = earlier.select if earlier else AUTO
-        by_time, by_rank = (_decide(scorer, select=f"{name}@{max(validation.ks)}") for name in (OPE_TIME, "ndcg"))
+        by_time, by_rank = (
+            _decide(scorer, select=f"{name}@{max(validation.ks)}")
+            for name in (OPE_TIME, "ndcg")
+        )
         if named.partition("@")[2] not in map(str, validation.ks):
             return by_rank if _why_not(by_time) else by_time
         scorer = _decide(scorer, select=named)
@@ -121,7 +156,9 @@ def _test_share(scorer: Scorer, earlier: ValidationConfig | None) -> float:
     if earlier and earlier.test_share is not None:
         return earlier.test_share
     heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
-    are_many = len(np.unique(heldout["user"].to_numpy())) * _TEST_SHARE >= _FEWEST_IN_TEST
+    are_many = (
+        len(np.unique(heldout["user"].to_numpy())) * _TEST_SHARE >= _FEWEST_IN_TEST
+    )
     return _TEST_SHARE if are_many else 0.0
 
 
@@ -138,7 +175,9 @@ def _why_not(scorer: Scorer) -> str | None:
         )
     dataset, ks = open_dataset(scorer.dataset), scorer.validation.ks
     popular: IntArray = dataset.most_popular("train", max(ks)).astype(np.int64)
-    found = _estimate_listening_time(estimator, np.tile(popular, (len(dataset.users), 1)), ks)
+    found = _estimate_listening_time(
+        estimator, np.tile(popular, (len(dataset.users), 1)), ks
+    )
     if select not in found.warnings:
         return None
     return (
@@ -147,14 +186,28 @@ def _why_not(scorer: Scorer) -> str | None:
     )
 
 
-def _estimate_listening_time(estimator: OffPolicy, lists: IntArray, ks: Sequence[int]) -> ListMetrics:
+def _estimate_listening_time(
+    estimator: OffPolicy, lists: IntArray, ks: Sequence[int]
+) -> ListMetrics:
     """Estimate `ope_time@k` of lists, best track first, filled up with -1; shape (listeners, largest k)."""
     matched = match_lists(estimator.sessions, np.arange(len(lists)), lists)
-    estimates = {f"{OPE_TIME}@{k}": estimator.value(matched.head(k).serve("random")) for k in ks}
+    estimates = {
+        f"{OPE_TIME}@{k}": estimator.value(matched.head(k).serve("random")) for k in ks
+    }
     return ListMetrics(
-        {key: (found.snips.value, found.snips.lower, found.snips.upper) for key, found in estimates.items()},
-        {key: "; ".join(found.reasons) for key, found in estimates.items() if found.reasons},
-        {key: np.stack([found.per_listener.times, found.per_listener.weights]) for key, found in estimates.items()},
+        {
+            key: (found.snips.value, found.snips.lower, found.snips.upper)
+            for key, found in estimates.items()
+        },
+        {
+            key: "; ".join(found.reasons)
+            for key, found in estimates.items()
+            if found.reasons
+        },
+        {
+            key: np.stack([found.per_listener.times, found.per_listener.weights])
+            for key, found in estimates.items()
+        },
     )
 
 
@@ -162,7 +215,9 @@ def _of_part(scorer: Scorer, file: Path) -> pa.Table:
     """Read the rows of a table by user that are of the listeners who choose, or of those who choose nothing."""
     table = pq.read_table(file)
     listeners = len(open_dataset(scorer.dataset).users)
-    drawn = make_generator(scorer.seed, "test part").random(listeners) < (scorer.validation.test_share or 0)
+    drawn = make_generator(scorer.seed, "test part").random(listeners) < (
+        scorer.validation.test_share or 0
+    )
     return table.filter(pa.array((drawn == scorer.is_test)[table["user"].to_numpy()]))
 
 
@@ -173,8 +228,16 @@ def _estimator_for(scorer: Scorer) -> OffPolicy | None:
     events = _of_part(scorer, dataset.logged) if dataset.logged.exists() else None
     if not events:
         return None
-    sessions = sessions_of(events, logging_policy=validation.logging_policy, catalogue_size=dataset.summary.tracks)
-    return OffPolicy(sessions, resamples=validation.resamples, seed=scorer.seed) if sessions.counted.any() else None
+    sessions = sessions_of(
+        events,
+        logging_policy=validation.logging_policy,
+        catalogue_size=dataset.summary.tracks,
+    )
+    return (
+        OffPolicy(sessions, resamples=validation.resamples, seed=scorer.seed)
+        if sessions.counted.any()
+        else None
+    )
 
 
 @lru_cache(maxsize=3)

@@ -1,9 +1,10 @@
 """Turn an address into a folder of this machine: download what is read, upload what a step has finished.
 
-An address is a path, or such as `s3://bucket/folder`. All code reads and writes `Workspace.folder`. A path is its own
-folder, and there downloads and uploads do nothing. The folder of any other address is a cache, one on each machine, in
-LISTENING_LOOP_SCRATCH or the user's cache folder; removed while nothing runs, it is downloaded again. Credentials,
-endpoint and region are the file system's own affair: for S3 the environment, ~/.aws, or the machine's role.
+An address is a path, or such as `s3://bucket/folder`. All code reads and writes `Workspace.folder`.
+A path is its own folder, and there downloads and uploads do nothing. The folder of any other
+address is a cache, one on each machine, in LISTENING_LOOP_SCRATCH or the user's cache folder;
+removed while nothing runs, it is downloaded again. Credentials, endpoint and region are the file
+system's own affair: for S3 the environment, ~/.aws, or the machine's role.
 """
 
 import errno
@@ -23,25 +24,47 @@ import orjson
 from fsspec.asyn import get_loop
 from fsspec.implementations.dirfs import DirFileSystem
 
-from looplib.files import TEMPORARY_PREFIX, atomic_symlink, atomic_write, digest_of, exclusive, sha256_file
+from looplib.files import (
+    TEMPORARY_PREFIX,
+    atomic_symlink,
+    atomic_write,
+    digest_of,
+    exclusive,
+    sha256_file,
+)
 from recsys.errors import StorageError
 
 SCRATCH = "LISTENING_LOOP_SCRATCH"
-OBJECTS = "objects.json"  # of a folder that was uploaded whole: name to bytes and sha256; uploaded last
-# An upload may take so long, and what its bytes take at this speed; the file system's time-outs are of what comes.
+# of a folder that was uploaded whole: name to bytes and sha256; uploaded last
+OBJECTS = "objects.json"
+# An upload may take so long, and what its bytes take at this speed; the file system's time-outs are
+# of what comes.
 _SEND_S, _SLOWEST_BYTES_S = 60.0, 100_000
 _AT_ONCE = 8
 # Bound the time that a server which does not answer takes: attempts, and seconds of each.
-_S3_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 1}}
+_S3_TIMEOUTS = {
+    "connect_timeout": 5,
+    "read_timeout": 15,
+    "retries": {"total_max_attempts": 1},
+}
 _ATTEMPTS = 3
-_OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # errors of this machine's disk explain themselves
+# errors of this machine's disk explain themselves
+_OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _NO_BUCKET = "bucket does not exist"  # in the words of S3
 _PACKAGE = "an address is a path, or such as s3://bucket/folder after pip install s3fs"
 _SERVER = "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)? The same command goes on from there"
 _ADVICE = (  # a kind of error, words in its text, and what to do; the first that fits
     ((ImportError, ValueError), "", _PACKAGE),
-    (PermissionError, "", "access is refused: are the credentials right, and may they read and write?"),
-    (Exception, "credentials", "set them, of S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"),
+    (
+        PermissionError,
+        "",
+        "access is refused: are the credentials right, and may they read and write?",
+    ),
+    (
+        Exception,
+        "credentials",
+        "set them, of S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws",
+    ),
     (Exception, _NO_BUCKET, "create it, or name another"),
     (Exception, "", _SERVER),
 )
@@ -76,7 +99,10 @@ class Workspace:
     def sizes(self) -> dict[str, int]:
         """Return the bytes of all files at the address, by name relative to it."""
         with suppress(FileNotFoundError), open_files(self.address) as files:
-            return {name: facts["size"] for name, facts in files.find("", detail=True).items()}
+            return {
+                name: facts["size"]
+                for name, facts in files.find("", detail=True).items()
+            }
         return {}
 
     def names(self) -> set[str]:
@@ -138,7 +164,9 @@ class Workspace:
             (self.folder / name).rename(target.folder / name)
             return
         found = [file for file in self.sizes() if f"{file}/".startswith(f"{name}/")]
-        old, new = ([f"{workspace}/{file}" for file in found] for workspace in (self, target))
+        old, new = (
+            [f"{workspace}/{file}" for file in found] for workspace in (self, target)
+        )
         with open_files(self.address, name) as files:
             files.fs.copy(old, new)
             files.fs.rm(old)
@@ -161,30 +189,50 @@ class Workspace:
         if not self.is_remote:
             return self.folder.exists()
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(self.folder.with_name(f".{self.folder.name}.lock")):  # processes of a machine download it once
+        # processes of a machine download it once
+        with exclusive(self.folder.with_name(f".{self.folder.name}.lock")):
             content, table = self.read(OBJECTS), self.folder / OBJECTS
             if content is None or not table.exists() or table.read_bytes() != content:
                 self.evict(".")
             if content is not None and not table.exists():
                 with ThreadPoolExecutor(_AT_ONCE) as threads:
-                    list(threads.map(lambda item: self._download(item[0], item[1][1]), orjson.loads(content).items()))
+                    list(
+                        threads.map(
+                            lambda item: self._download(item[0], item[1][1]),
+                            orjson.loads(content).items(),
+                        )
+                    )
                 table.write_bytes(content)
         return content is not None
 
     def upload_all(self) -> None:
         """Upload a whole folder; the table of its objects goes last and makes it visible."""
         if self.is_remote:
-            files = [file for file in self.folder.rglob("*") if file.is_file() and file.name != OBJECTS]
+            files = [
+                file
+                for file in self.folder.rglob("*")
+                if file.is_file() and file.name != OBJECTS
+            ]
             facts = ((file.stat().st_size, sha256_file(file)) for file in files)
-            table = dict(zip((file.relative_to(self.folder).as_posix() for file in files), facts, strict=True))
+            table = dict(
+                zip(
+                    (file.relative_to(self.folder).as_posix() for file in files),
+                    facts,
+                    strict=True,
+                )
+            )
             self.upload(*table)
-            (self.folder / OBJECTS).write_bytes(orjson.dumps(table, option=orjson.OPT_INDENT_2))
+            (self.folder / OBJECTS).write_bytes(
+                orjson.dumps(table, option=orjson.OPT_INDENT_2)
+            )
             self.upload(OBJECTS)
 
     def _download(self, name: str, sha256: str = "") -> None:
         file, url = self.folder / name, f"{self}/{name}"
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=file.parent) as scratch:
+        with tempfile.TemporaryDirectory(
+            prefix=TEMPORARY_PREFIX, dir=file.parent
+        ) as scratch:
             part = Path(scratch, "part")
             try:
                 with open_files(self.address, name) as files:
@@ -192,16 +240,24 @@ class Workspace:
             except FileNotFoundError:
                 file.unlink(missing_ok=True)
                 if sha256:
-                    raise StorageError(f"{url}: was uploaded, and now it is missing; restore it") from None
+                    raise StorageError(
+                        f"{url}: was uploaded, and now it is missing; restore it"
+                    ) from None
                 return
             if sha256 and (found := sha256_file(part)) != sha256:
-                raise StorageError(f"{url}: sha256 {sha256[:12]} was uploaded, and {found[:12]} came; restore it")
+                raise StorageError(
+                    f"{url}: sha256 {sha256[:12]} was uploaded, and {found[:12]} came; restore it"
+                )
             part.replace(file)
 
     def _upload(self, name: str) -> None:
         file = self.folder / name
         with open_files(self.address, name) as files:
-            limit = {"timeout": _SEND_S + file.stat().st_size / _SLOWEST_BYTES_S} if files.fs.async_impl else {}
+            limit = (
+                {"timeout": _SEND_S + file.stat().st_size / _SLOWEST_BYTES_S}
+                if files.fs.async_impl
+                else {}
+            )
             files.put_file(str(file), name, **limit)
 
 
@@ -218,9 +274,18 @@ def open_workspace(address: str | Path) -> Workspace:
         return Workspace(scheme, Path(scheme), is_remote=False)
     names = [name for name in rest.split("/") if name]
     if not names or any(name in (".", "..") for name in names):
-        raise StorageError(f"{address}: no address of a folder, such as s3://bucket/folder")
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "listening-loop"
+        raise StorageError(
+            f"{address}: no address of a folder, such as s3://bucket/folder"
+        )
+    endpoint = (
+        os.environ.get("AWS_ENDPOINT_URL_S3")
+        or os.environ.get("AWS_ENDPOINT_URL")
+        or ""
+    )
+    cache = (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        / "listening-loop"
+    )
     scratch = Path(os.environ.get(SCRATCH) or cache).absolute()
     folder = scratch.joinpath(f"{scheme}-{digest_of(endpoint)[:8]}", *names)
     return Workspace(f"{scheme}://{'/'.join(names)}", folder, is_remote=True)
@@ -239,24 +304,39 @@ def open_files(address: str, name: str = "") -> Iterator[Any]:
         yield DirFileSystem(address, _file_system(address), skip_instance_cache=True)
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        is_expected = isinstance(error, (FileNotFoundError, FileExistsError, StorageError))
-        is_own_disk = getattr(error, "errno", None) in _OWN_DISK and getattr(error, "filename", None)
+        is_expected = isinstance(
+            error, (FileNotFoundError, FileExistsError, StorageError)
+        )
+        is_own_disk = getattr(error, "errno", None) in _OWN_DISK and getattr(
+            error, "filename", None
+        )
         if not is_remote or (is_expected and _NO_BUCKET not in text) or is_own_disk:
             raise
         here = socket.gethostname()  # it may be a worker's
-        advice = next(advice for kind, words, advice in _ADVICE if isinstance(error, kind) and words in text.lower())
-        raise StorageError(f"{address}/{name}".rstrip("/") + f": {text} (on {here}); {advice}") from None
+        advice = next(
+            advice
+            for kind, words, advice in _ADVICE
+            if isinstance(error, kind) and words in text.lower()
+        )
+        raise StorageError(
+            f"{address}/{name}".rstrip("/") + f": {text} (on {here}); {advice}"
+        ) from None
 
 
 def _file_system(address: str) -> Any:  # noqa: ANN401  fsspec has no types
     scheme, slashes, _ = address.partition("://")
     if scheme not in ("s3", "s3a"):
-        return fsspec.filesystem(scheme if slashes else "file", use_listings_cache=False)
-    files = fsspec.filesystem(scheme, use_listings_cache=False, config_kwargs=_S3_TIMEOUTS)
+        return fsspec.filesystem(
+            scheme if slashes else "file", use_listings_cache=False
+        )
+    files = fsspec.filesystem(
+        scheme, use_listings_cache=False, config_kwargs=_S3_TIMEOUTS
+    )
     files.retries = _ATTEMPTS
 
     def show(loop: Any, context: dict[str, Any]) -> None:  # noqa: ANN401  asyncio's
-        if not isinstance(context.get("exception"), OSError):  # the call that a lost connection interrupts reports it
+        # the call that a lost connection interrupts reports it
+        if not isinstance(context.get("exception"), OSError):
             loop.default_exception_handler(context)
 
     get_loop().set_exception_handler(show)

@@ -1,7 +1,8 @@
 """The realism card: published facts about real listening beside a world's figures.
 
-A figure meets a fact if it lies in the published range, or differs from the published figure by no more than a tenth of
-it or 0.03, whichever is more. Facts of different sources contradict each other, so no world meets all.
+A figure meets a fact if it lies in the published range, or differs from the published figure by no
+more than a tenth of it or 0.03, whichever is more. Facts of different sources contradict each
+other, so no world meets all.
 """
 
 from collections.abc import Mapping
@@ -27,16 +28,26 @@ class Fact:
 
     def is_met(self, value: float) -> bool:
         """Return whether a world's figure is as good as the published one."""
-        room = max(_RELATIVE * abs(self.low), _ABSOLUTE) if self.low == self.high else 0.0
+        room = (
+            max(_RELATIVE * abs(self.low), _ABSOLUTE) if self.low == self.high else 0.0
+        )
         return self.low - room <= value <= self.high + room
 
 
-_PUBLISHED = yaml.safe_load(Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8"))
+_PUBLISHED = yaml.safe_load(
+    Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8")
+)
 _SESSIONS, _OTHERS = _PUBLISHED["sessions"], _PUBLISHED["others"]
 FIGURE_TEXTS = {figure: text for figure, (text, *_) in _SESSIONS["figures"].items()}
 FACTS = (
     *(
-        Fact(_SESSIONS["source"], f"{text}, {recommender}", f"{recommender} {figure}", values[index], values[index])
+        Fact(
+            _SESSIONS["source"],
+            f"{text}, {recommender}",
+            f"{recommender} {figure}",
+            values[index],
+            values[index],
+        )
         for index, recommender in enumerate(("random", "sticky"))
         for figure, (text, *values) in _SESSIONS["figures"].items()
     ),
@@ -53,11 +64,21 @@ def card_table(worlds: Mapping[str, Mapping[str, float]]) -> Table:
     table = Table("fact", "published", *worlds, box=box.MARKDOWN)
     for source in dict.fromkeys(fact.source for fact in FACTS):
         facts = [fact for fact in FACTS if fact.source == source]
-        met = [f"{sum(fact.is_met(found[fact.figure]) for fact in facts)} met" for found in worlds.values()]
+        met = [
+            f"{sum(fact.is_met(found[fact.figure]) for fact in facts)} met"
+            for found in worlds.values()
+        ]
         table.add_row(source, f"{len(facts)} facts", *met)
         for fact in facts:
-            published = f"{fact.low:g}" if fact.low == fact.high else f"{fact.low:g} … {fact.high:g}"
+            published = (
+                f"{fact.low:g}"
+                if fact.low == fact.high
+                else f"{fact.low:g} … {fact.high:g}"
+            )
             values = [found[fact.figure] for found in worlds.values()]
-            cells = [f"{value:.3g}{'' if fact.is_met(value) else ' misses'}" for value in values]
+            cells = [
+                f"{value:.3g}{'' if fact.is_met(value) else ' misses'}"
+                for value in values
+            ]
             table.add_row(fact.text, published, *cells)
     return table

@@ -1,11 +1,13 @@
 """Collect an event log of simulated listening: a folder of segments, and beside them what they were collected from.
 
-In: a world and a `CollectConfig`. Out: a folder of `events-….jsonl`, one JSON object a line in the fields of the
-service's log. A segment is a block of sessions simulated at once, which follows from (seed, segment) alone.
+In: a world and a `CollectConfig`. Out: a folder of `events-….jsonl`, one JSON object a line in the
+fields of the service's log. A segment is a block of sessions simulated at once, which follows from
+(seed, segment) alone.
 
-On the simulated clock a segment of sessions has a window of its own, after the windows of the segments before it, long
-enough for each listener to come once a day on average. In it a listener's sessions have slots of equal length, each
-lies anywhere in its slot, and ends `SESSION_GAP_MS` before the slot does: a listener's sessions never overlap.
+On the simulated clock a segment of sessions has a window of its own, after the windows of the
+segments before it, long enough for each listener to come once a day on average. In it a listener's
+sessions have slots of equal length, each lies anywhere in its slot, and ends `SESSION_GAP_MS`
+before the slot does: a listener's sessions never overlap.
 """
 
 import math
@@ -22,7 +24,13 @@ from pydantic import Field
 
 from looplib.arrays import IntArray
 from looplib.config import Config, Count, dump_config
-from looplib.files import atomic_write, atomic_write_json, atomic_write_text, exclusive, remove_leftovers
+from looplib.files import (
+    atomic_write,
+    atomic_write_json,
+    atomic_write_text,
+    exclusive,
+    remove_leftovers,
+)
 from looplib.progress import progress
 from looplib.randomness import make_generator
 from sim.errors import SimError
@@ -35,7 +43,9 @@ COLLECTION_FILE = "collection.json"
 CONFIG_FILE = "collect.yaml"
 SCHEMA = 1
 DAY_MS = 24 * 60 * 60 * 1000
-SESSION_GAP_MS = 31 * 60 * 1000  # a log without session ids is split at 30 minutes of silence
+SESSION_GAP_MS = (
+    31 * 60 * 1000
+)  # a log without session ids is split at 30 minutes of silence
 SKIP_MS = 1000  # what a track takes of which nothing is heard
 TRACK_MS = 180 * 1000  # and how much more one takes that is heard whole
 _TIMES = np.array([str(hundredths / 100) for hundredths in range(101)], dtype=object)
@@ -57,8 +67,9 @@ class Events:
 def format_events(events: Events, recommender: str, session_prefix: str) -> bytes:
     """Return the lines of the event log.
 
-    The recommendation of an event is the session's next track; a session's last event is its `last` message, with
-    neither recommendation nor recommender. `session_prefix` stands before a session's number in its id.
+    The recommendation of an event is the session's next track; a session's last event is its `last`
+    message, with neither recommendation nor recommender. `session_prefix` stands before a session's
+    number in its id.
     """
     is_last = np.zeros(len(events.track), dtype=np.bool_)
     is_last[np.cumsum(events.length) - 1] = True
@@ -90,12 +101,17 @@ def window_ms(segment_sessions: int, listeners: int) -> int:
 
 
 def event_times(
-    listeners: IntArray, lengths: IntArray, hundredths: IntArray, window: tuple[int, int], rng: np.random.Generator
+    listeners: IntArray,
+    lengths: IntArray,
+    hundredths: IntArray,
+    window: tuple[int, int],
+    rng: np.random.Generator,
 ) -> IntArray:
     """Return when each track ends and its event is logged (longest, sessions), in ms since the epoch.
 
-    A session longer than its slot, which takes a listener with far more sessions than others, has its events evenly
-    spaced in what the slot has room for. What stands behind a session's end means nothing.
+    A session longer than its slot, which takes a listener with far more sessions than others, has
+    its events evenly spaced in what the slot has room for. What stands behind a session's end means
+    nothing.
 
     Args:
         listeners: (sessions,) whose session it is.
@@ -111,17 +127,25 @@ def event_times(
     _, which, counts = np.unique(listeners, return_inverse=True, return_counts=True)
     sessions = counts[which]  # of the same listener
     earlier = np.empty(len(listeners), dtype=np.int64)
-    earlier[np.argsort(which, kind="stable")] = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    earlier[np.argsort(which, kind="stable")] = np.arange(len(which)) - np.repeat(
+        np.cumsum(counts) - counts, counts
+    )
     slot = window_length_ms // sessions
     room = slot - SESSION_GAP_MS
     if np.any(room < lengths):
         days = window_length_ms // DAY_MS
-        raise SimError(f"a listener has {sessions.max()} sessions in {days} days, too many to keep apart")
+        raise SimError(
+            f"a listener has {sessions.max()} sessions in {days} days, too many to keep apart"
+        )
     ends = np.cumsum(SKIP_MS + hundredths * (TRACK_MS // 100), axis=0)
     total = ends[lengths - 1, np.arange(len(lengths))]
     even = np.arange(1, len(ends) + 1)[:, None] * (room // lengths)
     spare = room - np.minimum(total, room)
-    starts = start_ms + earlier * slot + (rng.random(len(listeners)) * spare).astype(np.int64)
+    starts = (
+        start_ms
+        + earlier * slot
+        + (rng.random(len(listeners)) * spare).astype(np.int64)
+    )
     return starts + np.where(total > room, even, ends)
 
 
@@ -131,11 +155,22 @@ class CollectConfig(Config):
     world: Path = Field(description="folder of the world")
     log: Path = Field(description="folder of the log")
     episodes: Count = Field(description="number of sessions; with days, of each day")
-    recommender: Literal["random"] = Field(default="random", description="random, remote or console")
+    recommender: Literal["random"] = Field(
+        default="random", description="random, remote or console"
+    )
     seed: int = Field(default=0, ge=0, description="decides all randomness")
-    processes: int = Field(default=1, ge=1, le=512, description="processes that work; the result is the same for any")
-    start: date = Field(default=date(2026, 1, 1), description="first day of the simulated clock")
-    segment_sessions: Count = Field(default=20_000, description="sessions a segment; simulated side by side")
+    processes: int = Field(
+        default=1,
+        ge=1,
+        le=512,
+        description="processes that work; the result is the same for any",
+    )
+    start: date = Field(
+        default=date(2026, 1, 1), description="first day of the simulated clock"
+    )
+    segment_sessions: Count = Field(
+        default=20_000, description="sessions a segment; simulated side by side"
+    )
 
     @property
     def segments(self) -> int:
@@ -159,17 +194,23 @@ def collect(config: CollectConfig) -> int:
         The number of segments that were there already.
 
     Raises:
-        SimError: The world cannot be used; the folder holds something else, is in use by another collection, or cannot
-            be written; a worker died.
+        SimError: The world cannot be used; the folder holds something else, is in use by another
+            collection, or cannot be written; a worker died.
     """
     world = load_world(config.world)
     try:
         config.log.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise SimError(f"{config.log}: a folder is expected, found a file") from None
-    with exclusive(config.log, SimError(f"{config.log}: another collection is writing here")):
+    with exclusive(
+        config.log, SimError(f"{config.log}: another collection is writing here")
+    ):
         _prepare_folder(config, world)
-        missing = [segment for segment in range(config.segments) if not config.segment_path(segment).exists()]
+        missing = [
+            segment
+            for segment in range(config.segments)
+            if not config.segment_path(segment).exists()
+        ]
         if missing:
             _write_segments(config, missing, make_model(world))
     return config.segments - len(missing)
@@ -192,7 +233,9 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
     remove_leftovers(config.log)
     if not path.exists():
         if any(config.log.iterdir()):
-            raise SimError(f"{config.log}: holds files but no {COLLECTION_FILE}; name an empty or a new folder")
+            raise SimError(
+                f"{config.log}: holds files but no {COLLECTION_FILE}; name an empty or a new folder"
+            )
         atomic_write_text(config.log / CONFIG_FILE, dump_config(config))
         atomic_write_json(path, facts)
         return
@@ -200,12 +243,20 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
         found = dict(orjson.loads(path.read_bytes()))
     except (ValueError, TypeError) as error:
         raise SimError(f"{path}: not a JSON object ({error})") from None
-    other = [f"{key} {found.get(key)} there, {value} now" for key, value in facts.items() if found.get(key) != value]
+    other = [
+        f"{key} {found.get(key)} there, {value} now"
+        for key, value in facts.items()
+        if found.get(key) != value
+    ]
     if other:
-        raise SimError(f"{path}: another collection is in this folder: {'; '.join(other)}")
+        raise SimError(
+            f"{path}: another collection is in this folder: {'; '.join(other)}"
+        )
 
 
-def _write_segments(config: CollectConfig, missing: list[int], model: ListeningModel) -> None:
+def _write_segments(
+    config: CollectConfig, missing: list[int], model: ListeningModel
+) -> None:
     total = sum(len(config.sessions_in(segment)) for segment in missing)
     begun, done = time.monotonic(), 0
     job = partial(_write_segment, model, config)
@@ -224,25 +275,36 @@ def _write_segment(model: ListeningModel, config: CollectConfig, segment: int) -
     events = _simulate_segment(model, config, segment)
     try:
         with atomic_write(path) as file:
-            file.write(format_events(events, config.recommender, f"{config.recommender}-{config.seed}-"))
+            file.write(
+                format_events(
+                    events, config.recommender, f"{config.recommender}-{config.seed}-"
+                )
+            )
     except OSError as error:
         raise SimError(f"{path}: cannot be written ({error.strerror})") from None
     return len(events.session)
 
 
-def _simulate_segment(model: ListeningModel, config: CollectConfig, segment: int) -> Events:
+def _simulate_segment(
+    model: ListeningModel, config: CollectConfig, segment: int
+) -> Events:
     """Play a segment's sessions; they are in the order of their starts, and numbered in it."""
     rng = make_generator(config.seed, "collect", segment)
     numbers = config.sessions_in(segment)
-    sessions = Sessions(model, rng.integers(model.world.listeners, size=len(numbers)), rng)
+    sessions = Sessions(
+        model, rng.integers(model.world.listeners, size=len(numbers)), rng
+    )
     play_out(sessions, recommend_random, rng)
     hundredths = sessions.hundredths[: sessions.length.max()].astype(np.int64)
     length_ms = window_ms(config.segment_sessions, model.world.listeners)
-    midnight = datetime(config.start.year, config.start.month, config.start.day, tzinfo=UTC)
+    midnight = datetime(
+        config.start.year, config.start.month, config.start.day, tzinfo=UTC
+    )
     window = (1000 * int(midnight.timestamp()) + segment * length_ms, length_ms)
     timestamp = event_times(sessions.listener, sessions.length, hundredths, window, rng)
     order = np.argsort(timestamp[0], kind="stable")
-    which, position = np.nonzero(sessions.is_played()[:, order].T)  # of each event: its session, its place in it
+    # of each event: its session, its place in it
+    which, position = np.nonzero(sessions.is_played()[:, order].T)
     session = order[which]
     return Events(
         session=np.array(numbers),

@@ -1,24 +1,24 @@
 """Gymnasium environments of the listening model: `sim/Listening-v0`, one session at a time or many side by side.
 
-    import gymnasium
-    env = gymnasium.make("sim.environment:sim/Listening-v0", world="out/demo/world")
-    envs = gymnasium.make_vec("sim.environment:sim/Listening-v0", num_envs=4096, world="out/demo/world")
+    import gymnasium env = gymnasium.make("sim.environment:sim/Listening-v0",
+    world="out/demo/world") envs = gymnasium.make_vec("sim.environment:sim/Listening-v0",
+    num_envs=4096, world="out/demo/world")
 
 Importing this module registers them. An episode is a session.
 
 * Action: the track to recommend, `Discrete(tracks)`.
-* Observation: `{"user", "track", "time"}`: the listener, `Discrete(listeners)`; the track played last,
-  `Discrete(tracks)`; the share of it that was heard, a `Box` of one number from 0 to 1. The first observation of an
-  episode is the organic track, heard whole.
-* Reward: the share heard of the recommended track, 0 to 1 in hundredths, so that an episode's rewards add up to the
-  session's listening time without its organic track.
+* Observation: `{"user", "track", "time"}`: the listener, `Discrete(listeners)`; the track played
+  last, `Discrete(tracks)`; the share of it that was heard, a `Box` of one number from 0 to 1. The
+  first observation of an episode is the organic track, heard whole.
+* Reward: the share heard of the recommended track, 0 to 1 in hundredths, so that an episode's
+  rewards add up to the session's listening time without its organic track.
 * Termination: the session budget is spent. Truncation: after `max_episode_steps` recommendations.
-* Reset: `reset(seed=…, options={"user": 7})`; without the option all listeners are equally likely. The vector
-  environment takes one listener or one for each session.
+* Reset: `reset(seed=…, options={"user": 7})`; without the option all listeners are equally likely.
+  The vector environment takes one listener or one for each session.
 
-All randomness is that of `np_random`: a seed and the actions give the same episodes again. `world` is a world's folder,
-or a `ListeningModel` that several environments share, as finding the tracks around the interests of a large world takes
-seconds.
+All randomness is that of `np_random`: a seed and the actions give the same episodes again. `world`
+is a world's folder, or a `ListeningModel` that several environments share, as finding the tracks
+around the interests of a large world takes seconds.
 """
 
 from collections.abc import Mapping
@@ -34,12 +34,19 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from looplib.arrays import BoolArray, FloatArray, IntArray
-from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions, draw_starts, make_model
+from sim.listening.sessions import (
+    LONGEST_SESSION,
+    ListeningModel,
+    Sessions,
+    draw_starts,
+    make_model,
+)
 from sim.worlds.files import load_world
 
 ENVIRONMENT = "sim/Listening-v0"
 
-Observation = dict[str, Any]  # of one session numbers and an array without axes, of many an array each
+# of one session numbers and an array without axes, of many an array each
+Observation = dict[str, Any]
 Info = dict[str, Any]
 Options = Mapping[str, Any] | None
 
@@ -56,7 +63,9 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         self._row, self._only = np.zeros(1, dtype=np.int64), np.array(0)
         self.observation_space, self.action_space = _spaces_of(self._model)
 
-    def reset(self, *, seed: int | None = None, options: Options = None) -> tuple[Observation, Info]:
+    def reset(
+        self, *, seed: int | None = None, options: Options = None
+    ) -> tuple[Observation, Info]:
         """Start a session; see the module."""
         super().reset(seed=seed)
         _start(self._sessions, self._model, self._row, options, self.np_random)
@@ -71,19 +80,32 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         """
         if not len(self._sessions.under_way()):
             raise ResetNeeded("the session is over; call reset")
-        heard = self._sessions.hear(self._row, _as_tracks(self.action_space, action), self.np_random.random(1))
+        heard = self._sessions.hear(
+            self._row, _as_tracks(self.action_space, action), self.np_random.random(1)
+        )
         is_over = not len(self._sessions.under_way())
-        return _observe(self._sessions, self._only), float(heard[0]) / 100.0, is_over, False, {}
+        return (
+            _observe(self._sessions, self._only),
+            float(heard[0]) / 100.0,
+            is_over,
+            False,
+            {},
+        )
 
 
 class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
     """Many sessions side by side: the step after a session's end starts another one, whatever its action.
 
-    This is Gymnasium's mode `NEXT_STEP`; its own vectorisation of the single environment has the other modes too.
+    This is Gymnasium's mode `NEXT_STEP`; its own vectorisation of the single environment has the
+    other modes too.
     """
 
     def __init__(
-        self, num_envs: int, world: Path | str | ListeningModel, *, max_episode_steps: int | None = None
+        self,
+        num_envs: int,
+        world: Path | str | ListeningModel,
+        *,
+        max_episode_steps: int | None = None,
     ) -> None:
         """Make room for `num_envs` sessions in a world; each is truncated after `max_episode_steps` recommendations.
 
@@ -97,18 +119,24 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         self._longest = np.inf if max_episode_steps is None else max_episode_steps + 1
         self._all = np.arange(num_envs)
         self._over: BoolArray | None = None  # before the first reset
-        self.single_observation_space, self.single_action_space = _spaces_of(self._model)
+        self.single_observation_space, self.single_action_space = _spaces_of(
+            self._model
+        )
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
-    def reset(self, *, seed: int | None = None, options: Options = None) -> tuple[Observation, Info]:
+    def reset(
+        self, *, seed: int | None = None, options: Options = None
+    ) -> tuple[Observation, Info]:
         """Start all sessions; see the module."""
         super().reset(seed=seed)
         _start(self._sessions, self._model, self._all, options, self.np_random)
         self._over = np.zeros(self.num_envs, dtype=np.bool_)
         return _observe(self._sessions, self._all), {}
 
-    def step(self, actions: IntArray) -> tuple[Observation, FloatArray, BoolArray, BoolArray, Info]:
+    def step(
+        self, actions: IntArray
+    ) -> tuple[Observation, FloatArray, BoolArray, BoolArray, Info]:
         """Play the recommended tracks; see the module.
 
         Raises:
@@ -121,7 +149,10 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         over = np.flatnonzero(self._over)
         rewards = np.zeros(self.num_envs)
         rows = np.flatnonzero(~self._over) if len(over) else self._all
-        rewards[rows] = self._sessions.hear(rows, tracks[rows], self.np_random.random(len(rows))) / 100.0
+        rewards[rows] = (
+            self._sessions.hear(rows, tracks[rows], self.np_random.random(len(rows)))
+            / 100.0
+        )
         terminated = self._sessions.budget <= 0
         truncated = (self._sessions.length >= self._longest) & ~terminated
         if len(over):
@@ -132,18 +163,28 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
 
 
 def _model_of(world: Path | str | ListeningModel) -> ListeningModel:
-    return world if isinstance(world, ListeningModel) else make_model(load_world(Path(world)))
+    return (
+        world
+        if isinstance(world, ListeningModel)
+        else make_model(load_world(Path(world)))
+    )
 
 
 def _spaces_of(model: ListeningModel) -> tuple[spaces.Dict, spaces.Discrete[np.int64]]:
     """Return the spaces of one session's observations and actions."""
     tracks = spaces.Discrete(model.world.tracks)
     share = spaces.Box(0.0, 1.0, shape=(), dtype=np.float32)
-    return spaces.Dict({"user": spaces.Discrete(model.world.listeners), "track": tracks, "time": share}), tracks
+    return spaces.Dict(
+        {"user": spaces.Discrete(model.world.listeners), "track": tracks, "time": share}
+    ), tracks
 
 
 def _start(
-    sessions: Sessions, model: ListeningModel, rows: IntArray, options: Options, rng: np.random.Generator
+    sessions: Sessions,
+    model: ListeningModel,
+    rows: IntArray,
+    options: Options,
+    rng: np.random.Generator,
 ) -> None:
     """Start sessions of the listeners that the options name, or of random ones."""
     wanted = (options or {}).get("user")
@@ -152,7 +193,11 @@ def _start(
         listeners = rng.integers(count, size=len(rows))
     else:
         users = np.asarray(wanted)
-        if users.dtype.kind not in "iu" or np.any((users < 0) | (users >= count)) or users.shape not in {(), (room,)}:
+        if (
+            users.dtype.kind not in "iu"
+            or np.any((users < 0) | (users >= count))
+            or users.shape not in {(), (room,)}
+        ):
             due = f"listeners are 0..{count - 1}; one listener, or one for each session, is due"
             raise ValueError(f"options['user']: {wanted} found; {due}")
         listeners = np.broadcast_to(users, room)[rows].astype(np.int64)
@@ -167,7 +212,11 @@ def _as_tracks(space: spaces.Space[Any], actions: object) -> IntArray:
 
 def _observe(sessions: Sessions, rows: IntArray) -> Observation:
     time = (sessions.last_hundredths(rows) / 100.0).astype(np.float32)
-    return {"user": sessions.listener[rows], "track": sessions.last_tracks(rows), "time": np.asarray(time)}
+    return {
+        "user": sessions.listener[rows],
+        "track": sessions.last_tracks(rows),
+        "time": np.asarray(time),
+    }
 
 
 gymnasium.register(

@@ -1,7 +1,8 @@
 """What a world is like, in figures: simulated sessions under fixed recommenders.
 
-Names of figures begin with the recommender: `random`; `sticky`, any track of the artist, as the original course service
-has it; `neighbours`, one of the 30 tracks nearest to the opening one. `lift` is the listening time over random's, in %.
+Names of figures begin with the recommender: `random`; `sticky`, any track of the artist, as the
+original course service has it; `neighbours`, one of the 30 tracks nearest to the opening one.
+`lift` is the listening time over random's, in %.
 """
 
 from dataclasses import dataclass, replace
@@ -43,13 +44,18 @@ class Heard:
     @property
     def time(self) -> FloatArray:
         """(sessions,) listening time, the organic track included."""
-        totals: FloatArray = np.add.reduceat(self.hundredths, np.cumsum(self.length) - self.length) / 100.0
+        totals: FloatArray = (
+            np.add.reduceat(self.hundredths, np.cumsum(self.length) - self.length)
+            / 100.0
+        )
         return totals
 
     @property
     def position(self) -> IntArray:
         """(tracks of all sessions,) where in its session each is: 0 the organic track, 1 the first recommended one."""
-        return np.arange(len(self.tracks)) - np.repeat(np.cumsum(self.length) - self.length, self.length)
+        return np.arange(len(self.tracks)) - np.repeat(
+            np.cumsum(self.length) - self.length, self.length
+        )
 
     @property
     def session(self) -> IntArray:
@@ -65,10 +71,17 @@ class Heard:
     def only(self, wanted: BoolArray) -> "Heard":
         """Return some of the sessions (sessions,)."""
         kept = wanted[self.session]
-        return Heard(self.listener[wanted], self.length[wanted], self.tracks[kept], self.hundredths[kept])
+        return Heard(
+            self.listener[wanted],
+            self.length[wanted],
+            self.tracks[kept],
+            self.hundredths[kept],
+        )
 
 
-def listen(model: ListeningModel, recommend: Recommender, listeners: IntArray, seed: int) -> Heard:
+def listen(
+    model: ListeningModel, recommend: Recommender, listeners: IntArray, seed: int
+) -> Heard:
     """Simulate a session of each of these listeners (sessions,)."""
     found = []
     for start in range(0, len(listeners), _BATCH):
@@ -76,33 +89,57 @@ def listen(model: ListeningModel, recommend: Recommender, listeners: IntArray, s
         sessions = Sessions(model, listeners[start : start + _BATCH], rng)
         play_out(sessions, recommend, rng)
         played = sessions.is_played().T
-        tables = (table[: played.shape[1]].T[played] for table in (sessions.tracks, sessions.hundredths))
+        tables = (
+            table[: played.shape[1]].T[played]
+            for table in (sessions.tracks, sessions.hundredths)
+        )
         found.append((sessions.length, *tables))
-    return Heard(listeners, *(np.concatenate(parts).astype(np.int64) for parts in zip(*found, strict=True)))
+    return Heard(
+        listeners,
+        *(np.concatenate(parts).astype(np.int64) for parts in zip(*found, strict=True)),
+    )
 
 
 def measure(model: ListeningModel, sessions: int, seed: int) -> dict[str, float]:
     """Return the figures that a realism card shows, each from so many sessions, two of each listener drawn.
 
-    The popular tracks, 100, are those with the most listening time in as many sessions as the original's logs have.
+    The popular tracks, 100, are those with the most listening time in as many sessions as the
+    original's logs have.
     """
     world = model.world
-    listeners = np.repeat(make_generator(seed, "card").integers(world.listeners, size=max(sessions // 2, 2)), 2)
-    log = listen(model, recommend_random, np.arange(_LOGGED) % world.listeners, seed + 1)
+    listeners = np.repeat(
+        make_generator(seed, "card").integers(
+            world.listeners, size=max(sessions // 2, 2)
+        ),
+        2,
+    )
+    log = listen(
+        model, recommend_random, np.arange(_LOGGED) % world.listeners, seed + 1
+    )
     recommenders = {
         "random": recommend_random,
         "sticky": recommend_same_artist,
         "popular": make_popular(popular_tracks(log, world.tracks, _POPULAR)),
-        "neighbours": make_neighbours(world.embeddings, min(_NEIGHBOURS, world.tracks - 1)),
+        "neighbours": make_neighbours(
+            world.embeddings, min(_NEIGHBOURS, world.tracks - 1)
+        ),
     }
-    heard = {name: listen(model, recommend, listeners, seed) for name, recommend in recommenders.items()}
-    found = {"openings repeated": repeated_openings(model, make_generator(seed, "openings"))}
+    heard = {
+        name: listen(model, recommend, listeners, seed)
+        for name, recommend in recommenders.items()
+    }
+    found = {
+        "openings repeated": repeated_openings(model, make_generator(seed, "openings"))
+    }
     for name in _DETAILED:
         pairs = replace(heard[name], listener=np.arange(len(listeners)) // 2)
         found |= {f"{name} {key}": value for key, value in describe(pairs).items()}
     found |= products(model, make_generator(seed, "products"))
     base = float(heard["random"].time.mean())
-    return found | {f"{name} lift": 100 * (float(played.time.mean()) / base - 1) for name, played in heard.items()}
+    return found | {
+        f"{name} lift": 100 * (float(played.time.mean()) / base - 1)
+        for name, played in heard.items()
+    }
 
 
 def repeated_openings(model: ListeningModel, rng: np.random.Generator) -> float:
@@ -122,14 +159,18 @@ def products(model: ListeningModel, rng: np.random.Generator) -> dict[str, float
     world = model.world
     interests = rng.choice(world.interests, size=_PRODUCTS)
     vectors = world.embeddings[interests].astype(np.float64)
-    any_track = dot_rows(world.embeddings, rng.integers(world.tracks, size=_PRODUCTS), vectors)
+    any_track = dot_rows(
+        world.embeddings, rng.integers(world.tracks, size=_PRODUCTS), vectors
+    )
     same = draw_of_artists(world.artist, world.artist[interests], rng)
     sizes = np.bincount(world.artist)
     return {
         "product mean": float(any_track.mean()),
         "product SD": float(any_track.std()),
         "product 99.9 %": float(np.percentile(any_track, 99.9)),
-        "product same artist": float(np.median(dot_rows(world.embeddings, same, vectors)[same != interests])),
+        "product same artist": float(
+            np.median(dot_rows(world.embeddings, same, vectors)[same != interests])
+        ),
         "artist's tracks": float((sizes**2).sum() / sizes.sum()),
     }
 
@@ -169,8 +210,8 @@ def describe(heard: Heard) -> dict[str, float]:
 def between_listeners(listener: IntArray, time: FloatArray) -> tuple[float, float]:
     """Return the standard deviation of the listeners' means, and its share of a session's variance.
 
-    The analysis of variance's estimates (Searle, Casella and McCulloch, Variance Components, 1992, 3.6), of sessions
-    (sessions,); the second is the intraclass correlation.
+    The analysis of variance's estimates (Searle, Casella and McCulloch, Variance Components, 1992,
+    3.6), of sessions (sessions,); the second is the intraclass correlation.
     """
     _, who, counts = np.unique(listener, return_inverse=True, return_counts=True)
     means = np.bincount(who, weights=time) / counts
@@ -179,11 +220,17 @@ def between_listeners(listener: IntArray, time: FloatArray) -> tuple[float, floa
     among = float((counts * (means - time.mean()) ** 2).sum()) / max(groups - 1, 1)
     size = (total - float((counts**2).sum()) / total) / max(groups - 1, 1)
     between = max((among - within) / size, 0.0)
-    return between**0.5, between / (between + within) if between + within else float("nan")
+    return between**0.5, between / (between + within) if between + within else float(
+        "nan"
+    )
 
 
 def popular_tracks(heard: Heard, tracks: int, count: int) -> IntArray:
     """Return the tracks with the most listening time among those recommended (count,)."""
     recommended = heard.position > 0
-    times = np.bincount(heard.tracks[recommended], weights=heard.hundredths[recommended], minlength=tracks)
+    times = np.bincount(
+        heard.tracks[recommended],
+        weights=heard.hundredths[recommended],
+        minlength=tracks,
+    )
     return np.argsort(-times, kind="stable")[:count]

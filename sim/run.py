@@ -19,16 +19,30 @@ from sim.workers import handle_signals
 
 PROG = "python -m sim.run"
 RANDOM, REMOTE, CONSOLE = "random", "remote", "console"
-KINDS: dict[str, type[Config]] = {RANDOM: CollectConfig, REMOTE: RemoteConfig, CONSOLE: ConsoleConfig}
+KINDS: dict[str, type[Config]] = {
+    RANDOM: CollectConfig,
+    REMOTE: RemoteConfig,
+    CONSOLE: ConsoleConfig,
+}
 
 
 def _settings_text() -> str:
     """Return a line for each setting: what it is, and which recommenders take it where not all do."""
     about: dict[str, str | None] = {}
     for config in KINDS.values():
-        about |= {key: field.description for key, field in config.model_fields.items() if key not in about}
-    takers = {key: [kind for kind, config in KINDS.items() if key in config.model_fields] for key in about}
-    only = {key: "" if len(kinds) == len(KINDS) else f" ({', '.join(kinds)})" for key, kinds in takers.items()}
+        about |= {
+            key: field.description
+            for key, field in config.model_fields.items()
+            if key not in about
+        }
+    takers = {
+        key: [kind for kind, config in KINDS.items() if key in config.model_fields]
+        for key in about
+    }
+    only = {
+        key: "" if len(kinds) == len(KINDS) else f" ({', '.join(kinds)})"
+        for key, kinds in takers.items()
+    }
     return "\n".join(f"  --{key:17} {text}{only[key]}" for key, text in about.items())
 
 
@@ -66,20 +80,28 @@ class _Kind(Config):
     recommender: str = RANDOM
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
 def _main(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     overrides: Overrides = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the next day begins.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before the next day begins.")
+    ] = False,
 ) -> int:
     changes, options = overrides or [], dict(_read_options(context.args))
     kind = load_config(_Kind, config, changes, options).recommender
     if kind == REMOTE:
         go_on = (lambda _: True) if yes else _ask_for_day
-        return run_remote(load_config(RemoteConfig, config, changes, options), go_on, typer.echo)
+        return run_remote(
+            load_config(RemoteConfig, config, changes, options), go_on, typer.echo
+        )
     if kind == CONSOLE:
-        play_console(load_config(ConsoleConfig, config, changes, options), input, typer.echo)
+        play_console(
+            load_config(ConsoleConfig, config, changes, options), input, typer.echo
+        )
         return 0
     if kind != RANDOM:
         raise SimError(f"recommender: {kind} is unknown; allowed: {', '.join(KINDS)}")
@@ -87,7 +109,9 @@ def _main(
     with handle_signals():
         found = collect(collection)
     earlier = f" ({found} of them there already)" if found else ""
-    typer.echo(f"{collection.log}: {collection.episodes:,} sessions in {collection.segments} segments{earlier}")
+    typer.echo(
+        f"{collection.log}: {collection.episodes:,} sessions in {collection.segments} segments{earlier}"
+    )
     return 0
 
 

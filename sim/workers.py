@@ -1,8 +1,8 @@
 """Worker processes and signals: how workers are started, heard from and ended.
 
-A pipe to each worker is the only link. When the starting process is gone, however it went, the worker's next use of the
-pipe fails and it ends. Workers have SIGINT and SIGTERM blocked: a terminal sends them to the whole process group, and
-only the starting process decides what they mean.
+A pipe to each worker is the only link. When the starting process is gone, however it went, the
+worker's next use of the pipe fails and it ends. Workers have SIGINT and SIGTERM blocked: a terminal
+sends them to the whole process group, and only the starting process decides what they mean.
 """
 
 import multiprocessing
@@ -48,7 +48,8 @@ def start_workers(
 ) -> Iterator[Workers]:
     """Start a worker process `target(pipe, *arguments)` for each tuple of arguments; end all of them with the block.
 
-    The target ends when its pipe is closed. After `patience_s` workers are killed, after an interrupted block at once.
+    The target ends when its pipe is closed. After `patience_s` workers are killed, after an
+    interrupted block at once.
     """
     context = multiprocessing.get_context("spawn")
     workers: Workers = {}
@@ -56,8 +57,12 @@ def start_workers(
     try:
         for values in arguments:
             ours, theirs = context.Pipe()
-            process = context.Process(target=target, args=(theirs, *values), daemon=True)
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # inherited by the worker
+            process = context.Process(
+                target=target, args=(theirs, *values), daemon=True
+            )
+            before = signal.pthread_sigmask(
+                signal.SIG_BLOCK, _SIGNALS
+            )  # inherited by the worker
             try:
                 process.start()
                 workers[ours] = process
@@ -94,7 +99,8 @@ def messages(workers: Workers) -> Iterator[tuple[Connection, Any]]:
 def handle_signals(stop: Callable[[], object] | None = None) -> Iterator[list[int]]:
     """Handle SIGINT and SIGTERM within the block, except for signals that the process ignores.
 
-    The first signal calls `stop`; later ones, or all without it, raise KeyboardInterrupt. Yields the signals so far.
+    The first signal calls `stop`; later ones, or all without it, raise KeyboardInterrupt. Yields
+    the signals so far.
     """
     received: list[int] = []
 

@@ -1,6 +1,7 @@
 """Worlds from the command line: `python -m sim.world --config configs/world/demo.yaml --out out/demo/world`.
 
-Worlds fitted to real listening are made by `python -m sim.world from-interactions`, which is `sim.fitted`.
+Worlds fitted to real listening are made by `python -m sim.world from-interactions`, which is
+`sim.fitted`.
 """
 
 import sys
@@ -45,19 +46,31 @@ app = make_app(HELP)
 
 @app.command()
 def _main(
-    config: Annotated[Path | None, typer.Option(help="YAML file that describes the world.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file that describes the world.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("out/demo/world"),
-    card: Annotated[bool, typer.Option("--card", help="Print the realism card, after a minute.")] = False,
+    card: Annotated[
+        bool, typer.Option("--card", help="Print the realism card, after a minute.")
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
     if config is None and (overrides or not card):
-        raise SimError("--config: name the YAML file of a world, such as configs/world/demo.yaml")
-    if config and not make_world(load_config(WorldConfig, config, overrides or []), out):
+        raise SimError(
+            "--config: name the YAML file of a world, such as configs/world/demo.yaml"
+        )
+    if config and not make_world(
+        load_config(WorldConfig, config, overrides or []), out
+    ):
         typer.echo(f"{out} holds this very world already; nothing done")
     world = load_world(out)
-    typer.echo(f"{out}: {world.tracks:,} tracks, {world.artist.max() + 1:,} artists, {world.listeners:,} listeners")
+    typer.echo(
+        f"{out}: {world.tracks:,} tracks, {world.artist.max() + 1:,} artists, {world.listeners:,} listeners"
+    )
     if card:
-        output().print(card_table({out.name: measure(make_model(world), CARD_SESSIONS, seed=0)}))
+        output().print(
+            card_table({out.name: measure(make_model(world), CARD_SESSIONS, seed=0)})
+        )
 
 
 def make_world(config: WorldConfig, folder: Path) -> bool:
@@ -72,12 +85,18 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
     if folder.exists():
         settings = folder / CONFIG_FILE
         if not settings.exists():
-            raise SimError(f"{folder}: exists and holds no {CONFIG_FILE}; name a new folder")
+            raise SimError(
+                f"{folder}: exists and holds no {CONFIG_FILE}; name a new folder"
+            )
         if load_config(WorldConfig, settings) != config:
-            raise SimError(f"{folder}: holds a world of another configuration ({settings}); name a new folder")
+            raise SimError(
+                f"{folder}: holds a world of another configuration ({settings}); name a new folder"
+            )
         return False
     tracks, embeddings, popularity = generate_catalogue(config)
-    with new_world(folder, tracks, generate_listeners(config, popularity), embeddings) as new:
+    with new_world(
+        folder, tracks, generate_listeners(config, popularity), embeddings
+    ) as new:
         (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
     return True
 

@@ -38,23 +38,39 @@ _PRELOADED = ".* found in sys.modules after import"
 
 
 def run_module(
-    module: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+    module: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a module as `python -m` does, in a folder if one is given, with such variables and no others."""
     with tempfile.TemporaryDirectory() as kept:
         files = [Path(kept) / stream for stream in ("stdout", "stderr")]
         arguments = list(arguments)
-        process = _FORKS.Process(target=_run, args=(module, arguments, dict(environment), folder or Path.cwd(), files))
+        process = _FORKS.Process(
+            target=_run,
+            args=(module, arguments, dict(environment), folder or Path.cwd(), files),
+        )
         process.start()
         process.join(TIMEOUT_S)
         process.kill()
         process.join()
-        output, errors = (file.read_text(encoding="utf-8") if file.exists() else "" for file in files)
+        output, errors = (
+            file.read_text(encoding="utf-8") if file.exists() else "" for file in files
+        )
     code = process.exitcode
-    return subprocess.CompletedProcess([module, *arguments], -1 if code is None else code, output, errors)
+    return subprocess.CompletedProcess(
+        [module, *arguments], -1 if code is None else code, output, errors
+    )
 
 
-def _run(module: str, arguments: list[str], environment: dict[str, str], folder: Path, files: list[Path]) -> None:
+def _run(
+    module: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    folder: Path,
+    files: list[Path],
+) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

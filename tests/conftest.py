@@ -16,14 +16,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _no_global_randomness(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails the test whose code draws from a global generator: results must follow from (seed, purpose, id) alone."""
-    if "hypothesis" in request.keywords or getattr(request.function, "is_hypothesis_test", False):
+    if "hypothesis" in request.keywords or getattr(
+        request.function, "is_hypothesis_test", False
+    ):
         yield  # Hypothesis itself seeds and restores the global generators around every example
         return
     dask = request.node.get_closest_marker("dask") is not None
     before = _states(dask=dask)
     yield
     if _states(dask=dask) != before:
-        pytest.fail("a global random generator was used; take a numpy.random.Generator made from the seed")
+        pytest.fail(
+            "a global random generator was used; take a numpy.random.Generator made from the seed"
+        )
 
 
 def _states(*, dask: bool) -> tuple[object, object]:

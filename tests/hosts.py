@@ -1,7 +1,8 @@
 """Hosts on this machine: network namespaces, each with an address and a cable to one switch, which can be cut.
 
-Processes of different hosts reach each other by the network alone. A cut does what a dead machine or a pulled plug
-does, and a killed process does not: neither side is told that a connection has ended.
+Processes of different hosts reach each other by the network alone. A cut does what a dead machine
+or a pulled plug does, and a killed process does not: neither side is told that a connection has
+ended.
 """
 
 import os
@@ -74,9 +75,14 @@ def network(hosts: int) -> Iterator[list[Host]]:
 def _set_up_switch(ip: str, name: str) -> str:
     """Makes the switch; returns what forbids it, if anything does, such as missing root or a sandbox."""
     cable = ("link add probe type veth", "link delete probe")
-    inside = (f"-n {name} {command}" for command in ("link add lan type bridge", "link set lan up", *cable))
+    inside = (
+        f"-n {name} {command}"
+        for command in ("link add lan type bridge", "link set lan up", *cable)
+    )
     for command in (f"netns add {name}", f"netns exec {name} true", *inside):
-        done = subprocess.run([ip, *command.split()], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [ip, *command.split()], capture_output=True, text=True, timeout=60
+        )
         if done.returncode:
             return f"ip {command}: {done.stderr.strip()}"
     return ""
@@ -85,9 +91,22 @@ def _set_up_switch(ip: str, name: str) -> str:
 def _add_host(ip: str, switch: str, name: str, number: int) -> Host:
     port, address = f"port-{number}", f"{SUBNET}.{number + 1}"
     subprocess.run([ip, "netns", "add", name], check=True, timeout=60)
-    _configure(ip, switch, f"link add {port} type veth peer name lan netns {name}", f"link set {port} master lan up")
-    _configure(ip, name, "link set lo up", f"address add {address}/24 dev lan", "link set lan up")
-    return Host(address, (ip, "netns", "exec", name), (ip, "-n", switch, "link", "set", port))
+    _configure(
+        ip,
+        switch,
+        f"link add {port} type veth peer name lan netns {name}",
+        f"link set {port} master lan up",
+    )
+    _configure(
+        ip,
+        name,
+        "link set lo up",
+        f"address add {address}/24 dev lan",
+        "link set lan up",
+    )
+    return Host(
+        address, (ip, "netns", "exec", name), (ip, "-n", switch, "link", "set", port)
+    )
 
 
 def _configure(ip: str, namespace: str, *commands: str) -> None:
@@ -97,7 +116,9 @@ def _configure(ip: str, namespace: str, *commands: str) -> None:
 
 def _remove(ip: str, name: str) -> None:
     """Ends what runs in a namespace, which would keep it, and removes it where it was made."""
-    listed = subprocess.run([ip, "netns", "pids", name], capture_output=True, text=True, timeout=60)
+    listed = subprocess.run(
+        [ip, "netns", "pids", name], capture_output=True, text=True, timeout=60
+    )
     _end([int(pid) for pid in listed.stdout.split()])
     subprocess.run([ip, "netns", "delete", name], capture_output=True, timeout=60)
 

@@ -35,12 +35,21 @@ class Machine:
     @property
     def under(self) -> tuple[str, ...]:
         """Words before a command line that run it there."""
-        variables = [f"{name}={value}" for name, value in self.environment.items() if os.environ.get(name) != value]
+        variables = [
+            f"{name}={value}"
+            for name, value in self.environment.items()
+            if os.environ.get(name) != value
+        ]
         return (*self.host.under_with_own(self.seen, self.disk), "env", *variables)
 
     def run(self, *argv: str) -> str:
         """Runs Python there, to the end; returns what it printed."""
-        done = subprocess.run([*self.under, sys.executable, *argv], capture_output=True, text=True, timeout=400)
+        done = subprocess.run(
+            [*self.under, sys.executable, *argv],
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -57,12 +66,25 @@ def object_store(host: Host, folder: Path) -> Iterator[S3]:
     """A server of S3 on a host."""
     there = S3(f"http://{host.address}:{S3_PORT}", folder)
     with processes() as start:
-        argv = (sys.executable, "-m", "moto.server", "-H", host.address, "-p", str(S3_PORT))
+        argv = (
+            sys.executable,
+            "-m",
+            "moto.server",
+            "-H",
+            host.address,
+            "-p",
+            str(S3_PORT),
+        )
         server = start(*host.under, *argv, cwd=folder)
 
         def made() -> bool:
             argv = [*host.under, sys.executable, "-c", MAKE_BUCKET]
-            return subprocess.run(argv, env=there.environment(), capture_output=True, timeout=240).returncode == 0
+            return (
+                subprocess.run(
+                    argv, env=there.environment(), capture_output=True, timeout=240
+                ).returncode
+                == 0
+            )
 
         wait_until(made, [server])
         yield there

@@ -15,7 +15,8 @@ _PORTS = itertools.cycle(range(18_000 + 1_500 * _WORKER, 19_500 + 1_500 * _WORKE
 def free_port() -> int:
     """Return a port of this machine that nobody uses now, and that no other process of the tests returns.
 
-    Each process has a range of its own, below those from which the kernel takes ports for outgoing connections.
+    Each process has a range of its own, below those from which the kernel takes ports for outgoing
+    connections.
     """
     while True:
         port = next(_PORTS)
@@ -29,7 +30,10 @@ def free_port() -> int:
 
 def find(program: str) -> str | None:
     """The path of a program, if it is installed."""
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/libexec/docker/cli-plugins")
+    return shutil.which(
+        program,
+        path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/libexec/docker/cli-plugins",
+    )
 
 
 def need(program: str) -> str:

@@ -1,7 +1,8 @@
 """A/B reports: did an arm of an experiment win, by how much, how sure is that, and may the experiment be trusted.
 
-In: event logs, or a session store. Out: `report.json`, `report.html` and a summary in the terminal. Read `report`
-first: it puts the parts together. `tables` reads the log, `measures` runs the SQL of the metrics (`metrics.yaml`, and
-your own) into one row a listener, `effects` compares the arms by `analysis.statistics`, `parts` has what a report shows
-beside that, and `verdict` decides. `config` is the YAML, `page` the HTML.
+In: event logs, or a session store. Out: `report.json`, `report.html` and a summary in the terminal.
+Read `report` first: it puts the parts together. `tables` reads the log, `measures` runs the SQL of
+the metrics (`metrics.yaml`, and your own) into one row a listener, `effects` compares the arms by
+`analysis.statistics`, `parts` has what a report shows beside that, and `verdict` decides. `config`
+is the YAML, `page` the HTML.
 """

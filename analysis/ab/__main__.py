@@ -25,27 +25,69 @@ from looplib.progress import output
 
 PROG = "python -m analysis.ab"
 _ORIGINAL_COLUMNS = tuple(field.name for field in fields(OriginalRow))
-_ARM_COLUMNS = ("arm", "recommender", "listeners", "sessions", "value", "effect", "interval", "adjusted p", "metric")
-_EFFECT_COLUMNS = ("arm", "metric", "control", "arm's", "effect %", "lower", "upper", "adjusted p", "MDE %", "")
+_ARM_COLUMNS = (
+    "arm",
+    "recommender",
+    "listeners",
+    "sessions",
+    "value",
+    "effect",
+    "interval",
+    "adjusted p",
+    "metric",
+)
+_EFFECT_COLUMNS = (
+    "arm",
+    "metric",
+    "control",
+    "arm's",
+    "effect %",
+    "lower",
+    "upper",
+    "adjusted p",
+    "MDE %",
+    "",
+)
 _MOST_ROWS = 8
 _MOST_NOTES = 4
 
-app = make_app("Report on an experiment: which arm won, by how much, how sure that is, and whether to trust it.")
+app = make_app(
+    "Report on an experiment: which arm won, by how much, how sure that is, and whether to trust it."
+)
 
 
-@app.command(epilog="Example: python -m analysis.ab out/demo/service/log --experiment RECOMMENDERS --out out/demo/ab")
+@app.command(
+    epilog="Example: python -m analysis.ab out/demo/service/log --experiment RECOMMENDERS --out out/demo/ab"
+)
 def main(
-    logs: Annotated[list[str], typer.Argument(metavar="LOG…", help="Logs, folders, quoted patterns, session stores.")],
+    logs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LOG…", help="Logs, folders, quoted patterns, session stores."
+        ),
+    ],
     experiment: Annotated[str, typer.Option(help="The experiment's name in the log.")],
-    config: Annotated[Path | None, typer.Option(help="A YAML file such as configs/ab.yaml.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file such as configs/ab.yaml.")
+    ] = None,
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for report.json, report.html and config.yaml.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for report.json, report.html and config.yaml."),
+    ] = None,
     warehouse: Annotated[
-        Path | None, typer.Option(metavar="FILE.duckdb", help="Leave events, sessions, listeners and effects here.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.duckdb",
+            help="Leave events, sessions, listeners and effects here.",
+        ),
     ] = None,
     everything: Annotated[
         bool | None,
-        typer.Option("--all/--dry-run", help="Print every metric; or only what would be computed, with its SQL."),
+        typer.Option(
+            "--all/--dry-run",
+            help="Print every metric; or only what would be computed, with its SQL.",
+        ),
     ] = None,
 ) -> None:
     """Make the report."""
@@ -67,15 +109,27 @@ def print_plan(logs: Sequence[str], experiment: str, config: AbConfig) -> None:
     check_files(config)
     sources, console = find_sources(logs), output()
     console.soft_wrap = True
-    names = sources.names if len(sources.names) < _MOST_ROWS else (*sources.names[:_MOST_ROWS], "…")
+    names = (
+        sources.names
+        if len(sources.names) < _MOST_ROWS
+        else (*sources.names[:_MOST_ROWS], "…")
+    )
     size = f"{sources.megabytes:,.1f} MB, about {sources.events:,} events"
-    console.print(Text(f"{experiment} against {config.control}, from {', '.join(names)}: {size}"))
+    console.print(
+        Text(f"{experiment} against {config.control}, from {', '.join(names)}: {size}")
+    )
     for row in config.reported:
         what = f"{row.method}, {row.better} is better, {row.sql}: {row.label}"
         console.print(Text(f"{config.role_of(row.name):<10} {row.name}: {what}"))
     for column, labels in config.segments.items():
         console.print(Text(f"segments by {column}, from {labels}"))
-    for file in dict.fromkeys(("ab/closed_sessions", "ab/closed_events", *(row.sql for row in config.reported))):
+    for file in dict.fromkeys(
+        (
+            "ab/closed_sessions",
+            "ab/closed_events",
+            *(row.sql for row in config.reported),
+        )
+    ):
         console.print(Text(f"\n-- {file}\n{queries.statement(file).rstrip()}"))
 
 
@@ -84,21 +138,29 @@ def print_report(report: Report, *, everything: bool = False) -> None:
     console = output()
     console.soft_wrap = True
     if everything or not report.effects:
-        console.print(_table(_ORIGINAL_COLUMNS, map(_original_cells, report.original_table)))
+        console.print(
+            _table(_ORIGINAL_COLUMNS, map(_original_cells, report.original_table))
+        )
     if everything and report.effects:
         console.print(_table(_EFFECT_COLUMNS, map(_effect_cells, report.effects)))
     console.print(_table(_ARM_COLUMNS, _shortened(_arm_rows(report))))
-    guardrails = dict.fromkeys(effect.metric for effect in report.effects if effect.role == "guardrail")
+    guardrails = dict.fromkeys(
+        effect.metric for effect in report.effects if effect.role == "guardrail"
+    )
     if guardrails:
         rows = [_state_cells(metric, report) for metric in guardrails]
-        console.print(_table(("guardrail", "allowed", *report.arms[1:]), _shortened(rows)))
+        console.print(
+            _table(("guardrail", "allowed", *report.arms[1:]), _shortened(rows))
+        )
     verdict, notes = report.verdict, [f"  - {note}" for note in report.verdict.notes]
     if len(notes) > _MOST_NOTES and not everything:
         notes[_MOST_NOTES:] = [f"  - and {len(notes) - _MOST_NOTES} more: --all"]
     for line in (*map(str, report.preferences), _counts(report), *notes):
         console.print(Text(line))
     title = f"{report.experiment}{' (A/A)' if report.is_aa else ''}: {verdict.decision}"
-    console.print(Text(f"{title}{f' {verdict.arm}' if verdict.arm else ''}", style="bold"))
+    console.print(
+        Text(f"{title}{f' {verdict.arm}' if verdict.arm else ''}", style="bold")
+    )
     console.print(Text(verdict.reason))
 
 
@@ -106,59 +168,123 @@ def _arm_rows(report: Report) -> Iterator[list[str]]:
     """Yield the primary metrics of each arm, or only its size where there are none."""
     primary = [effect for effect in report.effects if effect.role == "primary"]
     for arm in report.arms:
-        size = [arm, report.recommenders[arm] or "", f"{report.listeners[arm]:,}", f"{report.sessions[arm]:,}"]
+        size = [
+            arm,
+            report.recommenders[arm] or "",
+            f"{report.listeners[arm]:,}",
+            f"{report.sessions[arm]:,}",
+        ]
         if arm == report.control:
-            cells = {effect.metric: [_format(effect.control_value, ".4g"), "", "", ""] for effect in primary}
+            cells = {
+                effect.metric: [_format(effect.control_value, ".4g"), "", "", ""]
+                for effect in primary
+            }
         else:
-            cells = {effect.metric: _decided_cells(effect) for effect in primary if effect.arm == arm}
+            cells = {
+                effect.metric: _decided_cells(effect)
+                for effect in primary
+                if effect.arm == arm
+            }
         for metric, found in (cells if primary else {"": [""] * 4}).items():
             yield [*size, *found, metric]
 
 
 def _decided_cells(effect: MetricEffect) -> list[str]:
     found = effect.deciding.relative
-    change, interval = numbers.change(found.effect_pct), numbers.interval(found.lower_pct, found.upper_pct)
-    return [_format(effect.arm_value, ".4g"), change, interval, _format(effect.adjusted_p_value, ".2g")]
+    change, interval = (
+        numbers.change(found.effect_pct),
+        numbers.interval(found.lower_pct, found.upper_pct),
+    )
+    return [
+        _format(effect.arm_value, ".4g"),
+        change,
+        interval,
+        _format(effect.adjusted_p_value, ".2g"),
+    ]
 
 
 def _state_cells(metric: str, report: Report) -> list[str]:
     """Return a guardrail, what it allows, and its state in each arm, loud unless it is kept."""
     found = {effect.arm: effect for effect in report.effects if effect.metric == metric}
     first = next(iter(found.values()))
-    margin = f"{first.margin:g}" if first.margin_pct is None else f"{first.margin_pct:g} %"
+    margin = (
+        f"{first.margin:g}" if first.margin_pct is None else f"{first.margin_pct:g} %"
+    )
     states = dict.fromkeys(report.arms[1:], "UNCLEAR")
     for arm, effect in found.items():
-        state = "kept" if effect.guardrail == "kept" else (effect.guardrail or "unclear").upper()
-        states[arm] = f"{state} {_format(effect.control_value, '.3g')} → {_format(effect.arm_value, '.3g')}"
-    return [metric, f"{numbers.MINUS if first.higher_is_better else '+'}{margin}", *states.values()]
+        state = (
+            "kept"
+            if effect.guardrail == "kept"
+            else (effect.guardrail or "unclear").upper()
+        )
+        states[arm] = (
+            f"{state} {_format(effect.control_value, '.3g')} → {_format(effect.arm_value, '.3g')}"
+        )
+    return [
+        metric,
+        f"{numbers.MINUS if first.higher_is_better else '+'}{margin}",
+        *states.values(),
+    ]
 
 
 def _shortened(rows: Iterable[list[str]]) -> list[list[str]]:
     kept = list(rows)
-    return kept if len(kept) <= _MOST_ROWS else [*kept[: _MOST_ROWS - 1], ["…", *[""] * (len(kept[0]) - 1)]]
+    return (
+        kept
+        if len(kept) <= _MOST_ROWS
+        else [*kept[: _MOST_ROWS - 1], ["…", *[""] * (len(kept[0]) - 1)]]
+    )
 
 
 def _counts(report: Report) -> str:
     lines = report.lines
     read = f"{lines.read:,} lines = {lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
-    ratio = "" if report.srm.p_value is None else f"sample ratio p = {report.srm.p_value:.3g}; "
+    ratio = (
+        ""
+        if report.srm.p_value is None
+        else f"sample ratio p = {report.srm.p_value:.3g}; "
+    )
     kind = "one look at the horizon" if report.at_horizon else "valid at any time"
-    days = f"{report.first_day} to {report.last_day}, intervals: {kind}\n" if report.first_day else ""
+    days = (
+        f"{report.first_day} to {report.last_day}, intervals: {kind}\n"
+        if report.first_day
+        else ""
+    )
     return f"{days}{ratio}{read}"
 
 
 def _original_cells(row: OriginalRow) -> list[str]:
-    signed = [_format(value, "+.3f") for value in (row.effect_pct, row.lower_pct, row.upper_pct)]
+    signed = [
+        _format(value, "+.3f")
+        for value in (row.effect_pct, row.lower_pct, row.upper_pct)
+    ]
     means = [_format(value, ".5g") for value in (row.control_mean, row.arm_mean)]
     return [row.arm, row.metric, *signed, *means, str(row.significant)]
 
 
 def _effect_cells(effect: MetricEffect) -> list[str]:
     relative = effect.relative
-    signed = [_format(value, "+.3f") for value in (relative.effect_pct, relative.lower_pct, relative.upper_pct)]
-    values = [_format(value, ".5g") for value in (effect.control_value, effect.arm_value)]
-    checks = [_format(effect.adjusted_p_value, ".3g", ""), _format(effect.mde_pct, ".2f", "")]
-    remark = ", ".join(filter(None, (effect.role, effect.guardrail, "significant" if effect.significant else None)))
+    signed = [
+        _format(value, "+.3f")
+        for value in (relative.effect_pct, relative.lower_pct, relative.upper_pct)
+    ]
+    values = [
+        _format(value, ".5g") for value in (effect.control_value, effect.arm_value)
+    ]
+    checks = [
+        _format(effect.adjusted_p_value, ".3g", ""),
+        _format(effect.mde_pct, ".2f", ""),
+    ]
+    remark = ", ".join(
+        filter(
+            None,
+            (
+                effect.role,
+                effect.guardrail,
+                "significant" if effect.significant else None,
+            ),
+        )
+    )
     return [effect.arm, effect.metric, *values, *signed, *checks, remark]
 
 

@@ -3,13 +3,15 @@
 `measure` makes of the slices that `tables.load` leaves
 
 - `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
-- a table for each metric's file and …, with one row a listener, arm and part, such as `listener_sums_day`, where … is
-  `whole`, `day`, `hour` or a segmentation's name; `listener_sums_…` has all listeners, arms and parts with a session;
+- a table for each metric's file and …, with one row a listener, arm and part, such as
+  `listener_sums_day`, where … is `whole`, `day`, `hour` or a segmentation's name; `listener_sums_…`
+  has all listeners, arms and parts with a session;
 - `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
 - `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
-A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events` (`sql/ab/closed_events.sql`), whose
-column `part` is what the numbers are asked for: 0 for the whole experiment, a day, an hour, or a segment.
+A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events`
+(`sql/ab/closed_events.sql`), whose column `part` is what the numbers are asked for: 0 for the whole
+experiment, a day, an hour, or a segment.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +35,12 @@ _GROUPS = 100  # of listeners, whose values are alike
 _NO_EVENT = pa.schema(
     {name: pa.int64() for name in ("user", "timestamp", "track", "recommendation")}
     | {name: pa.float64() for name in ("time", "latency")}
-    | {"recommender": pa.uint64(), "is_last": pa.bool_(), "arm": pa.string(), "side": pa.int32()}
+    | {
+        "recommender": pa.uint64(),
+        "is_last": pa.bool_(),
+        "arm": pa.string(),
+        "side": pa.int32(),
+    }
 )
 _NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
 
@@ -44,16 +51,25 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
     Raises:
         AnalysisError: A file of labels cannot be read, or lacks its columns.
     """
-    # Of an arm's recommenders the last one stays: that of most requests, of equal ones the first by name.
-    by_requests = sorted(sorted(loaded.recommenders, reverse=True), key=lambda pair: loaded.recommenders[pair])
+    # Of an arm's recommenders the last one stays: that of most requests, of equal ones the first by
+    # name.
+    by_requests = sorted(
+        sorted(loaded.recommenders, reverse=True),
+        key=lambda pair: loaded.recommenders[pair],
+    )
     loaded.own_recommenders = dict(by_requests) | config.recommenders
     of_tracks = _read_labels(loaded.connection, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
     primary = [config.known[name] for name in config.primary]
-    segments, periods = (NOVELTY, PAST, *config.segments), ("day", "hour") if loaded.period_ms == HOUR_MS else ("day",)
+    segments, periods = (
+        (NOVELTY, PAST, *config.segments),
+        ("day", "hour") if loaded.period_ms == HOUR_MS else ("day",),
+    )
     # The whole comes last and stays, for what has many rows a listener.
-    divisions = dict.fromkeys(segments, primary) | dict.fromkeys((*periods, WHOLE), summed)
+    divisions = dict.fromkeys(segments, primary) | dict.fromkeys(
+        (*periods, WHOLE), summed
+    )
     for connection in loaded.each_slice():
         _open_slice(connection, loaded.own_recommenders, loaded.end_ms, config)
         queries.insert(connection, "all_sessions", "slice_sessions")
@@ -65,11 +81,15 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
             for source, file in _files([METRICS["sessions"], *metrics]).items():
                 with _naming(file, *queries.DataErrors):
                     queries.append(connection, f"{source}_{by}", file)
-        queries.append(connection, "positions", "ab/positions", deepest=config.positions)
+        queries.append(
+            connection, "positions", "ab/positions", deepest=config.positions
+        )
         for source, file in _files(quantiles).items():
             queries.attach_query(connection, "measured", file)
             with _naming(file, *queries.DataErrors):
-                queries.append(connection, f"histogram_{source}", "ab/histogram", groups=_GROUPS)
+                queries.append(
+                    connection, f"histogram_{source}", "ab/histogram", groups=_GROUPS
+                )
 
 
 def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, bool]:
@@ -77,28 +97,65 @@ def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, 
     queries.attach_arrow(connection, "labels_of_none", _NO_LABEL.empty_table())
     of_tracks = {}
     for column, file in config.segments.items():
-        with _naming(f"segments {column}: {file}", ValueError, OSError, queries.DatabaseError):
-            key = queries.materialize_labels(connection, f"labels_of_{column}", file, column)
+        with _naming(
+            f"segments {column}: {file}", ValueError, OSError, queries.DatabaseError
+        ):
+            key = queries.materialize_labels(
+                connection, f"labels_of_{column}", file, column
+            )
         of_tracks[column] = key == "track"
     return of_tracks
 
 
-def _open_slice(connection: queries.Connection, recommenders: Mapping[str, str], end_ms: int, config: AbConfig) -> None:
+def _open_slice(
+    connection: queries.Connection,
+    recommenders: Mapping[str, str],
+    end_ms: int,
+    config: AbConfig,
+) -> None:
     """Make the tables `session_events` and `slice_sessions` of the table `assigned`."""
-    attach_texts(connection, "own_recommenders", {"arm": list(recommenders), "own": list(recommenders.values())})
-    queries.materialize(connection, "session_events", "ab/session_events", end_ms=end_ms)
-    queries.materialize(connection, "slice_sessions", "ab/sessions", skip_below=config.skip_below)
+    attach_texts(
+        connection,
+        "own_recommenders",
+        {"arm": list(recommenders), "own": list(recommenders.values())},
+    )
+    queries.materialize(
+        connection, "session_events", "ab/session_events", end_ms=end_ms
+    )
+    queries.materialize(
+        connection, "slice_sessions", "ab/sessions", skip_below=config.skip_below
+    )
 
 
-def _divide(connection: queries.Connection, by: str, start_ms: int, of_tracks: Mapping[str, bool]) -> None:
+def _divide(
+    connection: queries.Connection,
+    by: str,
+    start_ms: int,
+    of_tracks: Mapping[str, bool],
+) -> None:
     """Make the views `sessions` and `events` of a slice, with the parts of a division."""
     if by in _PERIODS_MS:
         past_ms = start_ms if by == WHOLE else 0
-        queries.attach_query(connection, "divided", "ab/by_period", period_ms=_PERIODS_MS[by], start_ms=past_ms)
+        queries.attach_query(
+            connection,
+            "divided",
+            "ab/by_period",
+            period_ms=_PERIODS_MS[by],
+            start_ms=past_ms,
+        )
     else:
-        queries.alias(connection, "labels", f"labels_of_{by if by in of_tracks else 'none'}")
+        queries.alias(
+            connection, "labels", f"labels_of_{by if by in of_tracks else 'none'}"
+        )
         of_track = of_tracks.get(by, False)
-        queries.attach_query(connection, "divided", "ab/by_segment", by=by, of_track=of_track, start_ms=start_ms)
+        queries.attach_query(
+            connection,
+            "divided",
+            "ab/by_segment",
+            by=by,
+            of_track=of_track,
+            start_ms=start_ms,
+        )
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
     queries.attach_query(connection, "events", "ab/closed_events")
 
@@ -133,25 +190,44 @@ def check_files(config: AbConfig) -> None:
             with _naming(where, OSError, queries.DatabaseError):
                 rows = queries.fetch_table(connection, metric.sql)
             found = dict(zip(rows.column_names, rows.schema.types, strict=True))
-            wrong = [f"no column {name}" for name in ("user", "arm", "part", *metric.columns) if name not in found]
+            wrong = [
+                f"no column {name}"
+                for name in ("user", "arm", "part", *metric.columns)
+                if name not in found
+            ]
             of_numbers = [name for name in metric.columns if name in found]
-            wrong += [f"{name} is no number" for name in of_numbers if not _is_number(found[name])]
+            wrong += [
+                f"{name} is no number"
+                for name in of_numbers
+                if not _is_number(found[name])
+            ]
             if wrong:
                 shown = ", ".join(f"{name} {kind}" for name, kind in found.items())
                 raise AnalysisError(f"{where}: {', '.join(wrong)}; found are {shown}")
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+    )
 
 
 def measure_original(loaded: Loaded) -> None:
     """Measure only what the original table needs (`sql/ab/original_listeners.sql`)."""
     for connection in loaded.each_slice():
-        queries.append(connection, "listener_sums_whole", "ab/original_listeners", end_ms=loaded.end_ms)
+        queries.append(
+            connection,
+            "listener_sums_whole",
+            "ab/original_listeners",
+            end_ms=loaded.end_ms,
+        )
 
 
-def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()) -> dict[str, FloatArray]:
+def read_listeners(
+    connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()
+) -> dict[str, FloatArray]:
     """Return the columns of an arm's listeners, each of shape (listeners,), and of their past as `past_…`.
 
     Raises:
@@ -173,17 +249,24 @@ def read_listeners(connection: queries.Connection, arm: str, metrics: Iterable[M
     return columns
 
 
-def rows_of(connection: queries.Connection, source: str, by: str, arm: str, side: str | None) -> pa.Table:
+def rows_of(
+    connection: queries.Connection, source: str, by: str, arm: str, side: str | None
+) -> pa.Table:
     """Return what a source has of the listeners of an arm by part, on a side: the arm's, or None for their past."""
     queries.alias(connection, "known", f"{METRICS['sessions'].source}_{by}")
     queries.alias(connection, "measured", f"{source}_{by}")
     return queries.fetch_table(connection, "ab/arm_rows", arm=arm, side=side)
 
 
-def values_of(connection: queries.Connection, metric: Metric, by: str, arm: str) -> pa.Table:
+def values_of(
+    connection: queries.Connection, metric: Metric, by: str, arm: str
+) -> pa.Table:
     """Return user, part and `metric.sums` of the listeners of an arm, in the order of the former; 0 without a row."""
     rows = rows_of(connection, metric.source, by, arm, arm)
-    sums = {name: _numbers(rows, column) for name, column in zip(metric.sums, metric.columns, strict=True)}
+    sums = {
+        name: _numbers(rows, column)
+        for name, column in zip(metric.sums, metric.columns, strict=True)
+    }
     return pa.table({"user": rows["user"], "part": rows["part"]} | sums)
 
 
@@ -191,7 +274,9 @@ def _numbers(rows: pa.Table, name: str) -> FloatArray:
     return np.asarray(np.nan_to_num(rows[name].to_numpy().astype(np.float64)))
 
 
-def follow(rows: pa.Table, periods: IntArray, metric: Metric) -> Iterator[tuple[Moments, Moments]]:
+def follow(
+    rows: pa.Table, periods: IntArray, metric: Metric
+) -> Iterator[tuple[Moments, Moments]]:
     """Yield the moments of an arm's listeners in each of ascending periods alone, and in all so far.
 
     The rows are those of `values_of`, whose parts are the periods.
@@ -205,6 +290,9 @@ def follow(rows: pa.Table, periods: IntArray, metric: Metric) -> Iterator[tuple[
     for of_period in np.split(order, ends[:-1]):
         sums[:, listener[of_period]] += values[:, of_period]
         seen[listener[of_period]] = True
-        both = (dict(zip(metric.sums, columns, strict=True)) for columns in (values[:, of_period], sums[:, seen]))
+        both = (
+            dict(zip(metric.sums, columns, strict=True))
+            for columns in (values[:, of_period], sums[:, seen])
+        )
         alone, so_far = map(metric.moments, both)
         yield alone, so_far

@@ -15,7 +15,13 @@ from looplib.config import Config
 Method = Literal["mean", "ratio", "quantile"]
 
 BUILT_IN = Path(__file__).with_name("metrics.yaml")
-ORIGINAL_METRICS = ("time", "sessions", "mean_request_latency", "mean_tracks_per_session", "mean_time_per_session")
+ORIGINAL_METRICS = (
+    "time",
+    "sessions",
+    "mean_request_latency",
+    "mean_tracks_per_session",
+    "mean_time_per_session",
+)
 SUMS = "ab/listener_sums"
 _VALUE = "value"  # the column of a mean over listeners of their ratios
 
@@ -23,29 +29,42 @@ _VALUE = "value"  # the column of a mean over listeners of their ratios
 class Metric(Config):
     """A metric."""
 
-    name: str = ""  # its name in configurations and reports, by which a configuration has it
+    name: str = (
+        ""  # its name in configurations and reports, by which a configuration has it
+    )
     label: str  # its name for people, with the unit
-    # Its file: one of `analysis/sql`, or a path that ends in .sql; one row a user, arm and part of the experiment
+    # Its file: one of `analysis/sql`, or a path that ends in .sql; one row a user, arm and part of
+    # the experiment
     sql: str = SUMS
     numerator: str = "numerator"  # a column of the file
-    denominator: str | None = "denominator"  # another; null for the mean of the numerator over listeners
-    # Whether the ratio is taken of each listener and then averaged; otherwise it is of the arm's sums
+    # another; null for the mean of the numerator over listeners
+    denominator: str | None = "denominator"
+    # Whether the ratio is taken of each listener and then averaged; otherwise it is of the arm's
+    # sums
     per_listener: bool = False
     better: Literal["higher", "lower"] = "higher"  # what is better
-    # The quantile that it is of the values in the file's column `value`, which may have many rows a listener
+    # The quantile that it is of the values in the file's column `value`, which may have many rows a
+    # listener
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
-    has_past: bool = True  # whether it can be computed from the time before the experiment, and says something of now
+    # whether it can be computed from the time before the experiment, and says something of now
+    has_past: bool = True
 
     @model_validator(mode="after")
     def _has_a_ratio(self) -> Self:
         if self.per_listener and self.denominator is None:
-            raise ValueError("per_listener is the mean of ratios, which need a denominator")
+            raise ValueError(
+                "per_listener is the mean of ratios, which need a denominator"
+            )
         return self
 
     @property
     def source(self) -> str:
         """What tables with the file's rows are called."""
-        return f"own_{self.name}" if self.sql.endswith(".sql") else self.sql.removeprefix("ab/")
+        return (
+            f"own_{self.name}"
+            if self.sql.endswith(".sql")
+            else self.sql.removeprefix("ab/")
+        )
 
     @property
     def method(self) -> Method:
@@ -59,7 +78,11 @@ class Metric(Config):
         """The columns of the file that it is made of."""
         if self.quantile is not None:
             return (_VALUE,)
-        return (self.numerator,) if self.denominator is None else (self.numerator, self.denominator)
+        return (
+            (self.numerator,)
+            if self.denominator is None
+            else (self.numerator, self.denominator)
+        )
 
     @property
     def sums(self) -> tuple[str, ...]:
@@ -74,7 +97,9 @@ class Metric(Config):
     @property
     def past(self) -> Quantity | None:
         """The metric before the experiment in the columns of `moments`; None where that predicts nothing."""
-        return Quantity(*(f"past_{name}" for name in self.sums)) if self.has_past else None
+        return (
+            Quantity(*(f"past_{name}" for name in self.sums)) if self.has_past else None
+        )
 
     def values(self, listeners: Mapping[str, FloatArray]) -> FloatArray:
         """Return each listener's numerator, or ratio if it is per listener; NaN for a ratio to 0."""
@@ -82,12 +107,19 @@ class Metric(Config):
         if not self.per_listener:
             return numerator
         denominator = listeners[self.sums[1]]
-        return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
+        return np.divide(
+            numerator,
+            denominator,
+            out=np.full_like(numerator, np.nan),
+            where=denominator > 0,
+        )
 
     def moments(self, listeners: Mapping[str, FloatArray]) -> Moments:
         """Return the moments of the metric and its past, over the listeners for whom it has a value."""
         past = [f"past_{name}" for name in self.sums if self.has_past]
-        columns = {name: listeners[name] for name in (*self.sums, *past) if name in listeners}
+        columns = {
+            name: listeners[name] for name in (*self.sums, *past) if name in listeners
+        }
         columns[_VALUE] = self.values(listeners)
         known = ~np.isnan(columns[_VALUE])
         return Moments.of({name: column[known] for name, column in columns.items()})
@@ -99,5 +131,6 @@ def column_name(source: str, column: str) -> str:
 
 
 METRICS = {
-    name: Metric(name=name, **given) for name, given in yaml.safe_load(BUILT_IN.read_text(encoding="utf-8")).items()
+    name: Metric(name=name, **given)
+    for name, given in yaml.safe_load(BUILT_IN.read_text(encoding="utf-8")).items()
 }

@@ -1,7 +1,8 @@
 """An A/B report: the tree that `report.json`, the page and the terminal show, made from logs and a configuration.
 
-Percentages are of the control's value. A number that does not exist, such as the effect on a control whose mean is 0,
-is None. Everything by arm names the control first. The parts of the tree are defined beside what computes them.
+Percentages are of the control's value. A number that does not exist, such as the effect on a
+control whose mean is 0, is None. Everything by arm names the control first. The parts of the tree
+are defined beside what computes them.
 """
 
 import math
@@ -16,13 +17,31 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import Listeners, MetricEffect, effects_between, metric_effects, number
+from analysis.ab.effects import (
+    Listeners,
+    MetricEffect,
+    effects_between,
+    metric_effects,
+    number,
+)
 from analysis.ab.measures import check_files, measure, measure_original, read_listeners
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
-from analysis.ab.parts.data_quality import Budget, Quality, Trust, assess, compare_budgets
+from analysis.ab.parts.data_quality import (
+    Budget,
+    Quality,
+    Trust,
+    assess,
+    compare_budgets,
+)
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.segments import Segments, segment_effects
-from analysis.ab.parts.timeline import Position, Timeline, iso_date, positions, timelines
+from analysis.ab.parts.timeline import (
+    Position,
+    Timeline,
+    iso_date,
+    positions,
+    timelines,
+)
 from analysis.ab.tables import DAY_MS, Loaded, load
 from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
@@ -33,7 +52,12 @@ from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 from looplib.files import atomic_write
 
 _EVENTS = "all_events"  # the table of all slices' events, which only a warehouse needs
-_WAREHOUSE = {"events": _EVENTS, "sessions": "all_sessions", "listeners": "listener_sums_whole", "effects": "effects"}
+_WAREHOUSE = {
+    "events": _EVENTS,
+    "sessions": "all_sessions",
+    "listeners": "listener_sums_whole",
+    "effects": "effects",
+}
 _MACROS = {"by_arm(x)": "ab/warehouse_by_arm"}
 
 
@@ -43,7 +67,8 @@ class OriginalRow:
 
     arm: str  # the arm that is compared with the control
     metric: str  # one of the original service's five
-    effect_pct: float | None  # difference of the means, in % of the control's, which counts as known exactly
+    # difference of the means, in % of the control's, which counts as known exactly
+    effect_pct: float | None
     lower_pct: float | None  # lower end of its interval
     upper_pct: float | None  # upper end
     control_mean: float | None  # mean over the control's listeners
@@ -60,9 +85,11 @@ class Report:
     arms: tuple[str, ...]  # all arms, the control first
     is_aa: bool  # whether all arms are the same, so that no effect is expected
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
-    at_horizon: bool  # whether the declared horizon is reached, so that intervals for one look decide
+    # whether the declared horizon is reached, so that intervals for one look decide
+    at_horizon: bool
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
-    recommenders: dict[str, str | None]  # each arm's own recommender, configured or the one that answered most
+    # each arm's own recommender, configured or the one that answered most
+    recommenders: dict[str, str | None]
     listeners: dict[str, int]  # listeners by arm
     sessions: dict[str, int]  # closed sessions by arm
     lines: LineCounts  # of the logs
@@ -73,13 +100,16 @@ class Report:
     # What the original table alone does not have
     first_day: str | None = None  # ISO date of the first event in the experiment
     last_day: str | None = None  # of the last
-    effects: tuple[MetricEffect, ...] = ()  # every configured metric and arm; primary ones first
+    effects: tuple[
+        MetricEffect, ...
+    ] = ()  # every configured metric and arm; primary ones first
     segments: tuple[Segments, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     timelines: tuple[Timeline, ...] = ()  # primary metrics by day
     positions: tuple[Position, ...] = ()  # listening time by position in the session
     trust: Trust | None = None  # data quality
-    budgets: tuple[Budget, ...] = ()  # whether the time of a session follows from the share that is heard, by arm
+    # whether the time of a session follows from the share that is heard, by arm
+    budgets: tuple[Budget, ...] = ()
 
     def to_json(self) -> bytes:
         """Return the report as JSON, keys in the order of the attributes."""
@@ -87,7 +117,11 @@ class Report:
 
 
 def build_report(
-    paths: Sequence[str | Path], experiment: str, config: AbConfig, *, database: Path | None = None
+    paths: Sequence[str | Path],
+    experiment: str,
+    config: AbConfig,
+    *,
+    database: Path | None = None,
 ) -> Report:
     """Make the report of an experiment.
 
@@ -95,19 +129,22 @@ def build_report(
         paths: Files, folders and patterns of logs, and folders of session stores.
         experiment: Its name in the log.
         config: Metrics, roles, and when to trust.
-        database: Leave all that the report is made from in this file, which DuckDB 1.0 and later open.
+        database: Leave all that the report is made from in this file, which DuckDB 1.0 and later
+            open.
 
     Raises:
         EventLogError: A path cannot be read.
-        AnalysisError: A metric's file is wrong; there is no such experiment, no control, nothing to compare it with, or
-            an arm without a share.
+        AnalysisError: A metric's file is wrong; there is no such experiment, no control, nothing to
+            compare it with, or an arm without a share.
     """
     if database and config.table_only:
         raise AnalysisError(
             "table_only: the original table alone has no events to leave in a database; set it to false"
         )
     check_files(config)
-    with load(paths, experiment, memory=config.memory, table_only=config.table_only) as loaded:
+    with load(
+        paths, experiment, memory=config.memory, table_only=config.table_only
+    ) as loaded:
         connection, arms = loaded.connection, _arms(loaded, experiment, config)
         if config.horizon:
             loaded.stop_at(config.horizon)
@@ -120,7 +157,10 @@ def build_report(
         report = replace(
             _begin(experiment, listeners, config, loaded.lines, loaded.at_horizon),
             recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
-            sessions={arm: int(columns["sessions"].sum()) for arm, columns in listeners.items()},
+            sessions={
+                arm: int(columns["sessions"].sum())
+                for arm, columns in listeners.items()
+            },
             original_table=original_table(listeners, config.control),
             sources=loaded.names,
         )
@@ -132,9 +172,17 @@ def build_report(
         return report
 
 
-def _begin(name: str, listeners: Mapping[str, Listeners], config: AbConfig, lines: LineCounts, end: bool) -> Report:
+def _begin(
+    name: str,
+    listeners: Mapping[str, Listeners],
+    config: AbConfig,
+    lines: LineCounts,
+    end: bool,
+) -> Report:
     """Return the report on what is known before any effect; `end` is whether the declared horizon is reached."""
-    counts = {arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()}
+    counts = {
+        arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()
+    }
     srm = check_sample_ratio(counts, config.shares)
     return Report(
         experiment=name,
@@ -155,7 +203,9 @@ def _begin(name: str, listeners: Mapping[str, Listeners], config: AbConfig, line
     )
 
 
-def report_on_columns(listeners: Mapping[str, Listeners], config: AbConfig, source: str) -> Report:
+def report_on_columns(
+    listeners: Mapping[str, Listeners], config: AbConfig, source: str
+) -> Report:
     """Make the report on columns by listener, without a log; effects and verdict name metrics by their labels.
 
     Args:
@@ -179,7 +229,9 @@ def report_on_columns(listeners: Mapping[str, Listeners], config: AbConfig, sour
     return replace(report, verdict=decide(evidence, config), effects=evidence.effects)
 
 
-def _complete(report: Report, loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig) -> Report:
+def _complete(
+    report: Report, loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig
+) -> Report:
     """Return the report with all that the original table does not have."""
     connection, arms, at_horizon = loaded.connection, report.arms, report.at_horizon
     counted = queries.fetch_row(connection, "ab/quality")
@@ -209,11 +261,17 @@ def _complete(report: Report, loaded: Loaded, listeners: Mapping[str, Listeners]
 
 
 def _write_warehouse(
-    connection: queries.Connection, effects: Sequence[MetricEffect], metrics: Iterable[Metric], file: Path
+    connection: queries.Connection,
+    effects: Sequence[MetricEffect],
+    metrics: Iterable[Metric],
+    file: Path,
 ) -> None:
     """Write the tables of `measure`, and with the name `own_…` those of own metrics, and the effects that decide."""
     names = ("arm", "metric", "label", "role", "control_value", "arm_value")
-    interval, checks = ("effect_pct", "lower_pct", "upper_pct"), ("adjusted_p_value", "significant", "guardrail")
+    interval, checks = (
+        ("effect_pct", "lower_pct", "upper_pct"),
+        ("adjusted_p_value", "significant", "guardrail"),
+    )
     rows = [
         {name: getattr(effect, name) for name in names}
         | {name: getattr(effect.deciding.relative, name) for name in interval}
@@ -221,7 +279,11 @@ def _write_warehouse(
         for effect in effects
     ]
     queries.attach_arrow(connection, "effects", pa.Table.from_pylist(rows))
-    own = {metric.source: f"{metric.source}_whole" for metric in metrics if metric.source.startswith("own_")}
+    own = {
+        metric.source: f"{metric.source}_whole"
+        for metric in metrics
+        if metric.source.startswith("own_")
+    }
     with tempfile.TemporaryDirectory(prefix="ab-") as folder:
         whole = Path(folder) / "warehouse.duckdb"
         queries.write_database(connection, whole, _WAREHOUSE | own, _MACROS)
@@ -229,7 +291,9 @@ def _write_warehouse(
             shutil.copyfileobj(source, target)
 
 
-def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[OriginalRow, ...]:
+def original_table(
+    listeners: Mapping[str, Listeners], control: str
+) -> tuple[OriginalRow, ...]:
     """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha."""
     return tuple(
         _original_row(arm, METRICS[name], listeners[control], listeners[arm])
@@ -239,10 +303,15 @@ def original_table(listeners: Mapping[str, Listeners], control: str) -> tuple[Or
     )
 
 
-def _original_row(arm: str, metric: Metric, control: Listeners, treated: Listeners) -> OriginalRow:
-    effect = effects.compare_moments(metric.moments(control), metric.moments(treated), metric.quantity)
+def _original_row(
+    arm: str, metric: Metric, control: Listeners, treated: Listeners
+) -> OriginalRow:
+    effect = effects.compare_moments(
+        metric.moments(control), metric.moments(treated), metric.quantity
+    )
     relative = effect.of_control_pct
-    if not effect.standard_error > 0:  # in the original formula 0 degrees of freedom by 0: there is no interval
+    # in the original formula 0 degrees of freedom by 0: there is no interval
+    if not effect.standard_error > 0:
         relative = Interval(relative.value, math.nan, math.nan)
     return OriginalRow(
         arm=arm,
@@ -260,12 +329,18 @@ def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
     """Return the arms, the control first, or raise an AnalysisError where there are not two or no control."""
     arms = sorted(loaded.arms)
     if not arms:
-        known = f"events name {', '.join(sorted(loaded.experiments))}" if loaded.experiments else "no event names any"
+        known = (
+            f"events name {', '.join(sorted(loaded.experiments))}"
+            if loaded.experiments
+            else "no event names any"
+        )
         raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")
     if config.control not in arms:
         raise AnalysisError(
             f"control {config.control}: nobody is in it; the arms of {experiment} are {', '.join(arms)}"
         )
     if len(arms) < 2:
-        raise AnalysisError(f"experiment {experiment}: {arms[0]} is its only arm, so there is nothing to compare")
+        raise AnalysisError(
+            f"experiment {experiment}: {arms[0]} is its only arm, so there is nothing to compare"
+        )
     return (config.control, *(arm for arm in arms if arm != config.control))

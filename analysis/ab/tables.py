@@ -1,7 +1,7 @@
 """Reading: event logs and session stores into a DuckDB connection, events split into slices by listener.
 
-However long the log, only a slice is ordered at a time (`measures`). A store has the events that an ingest made of the
-lines, and counts of the lines, so logs and their store give the same report.
+However long the log, only a slice is ordered at a time (`measures`). A store has the events that an
+ingest made of the lines, and counts of the lines, so logs and their store give the same report.
 """
 
 import datetime
@@ -55,12 +55,18 @@ class Sources:
     @property
     def megabytes(self) -> float:
         """Their size on the disk."""
-        return (sum(log.size_bytes for log in self.logs) + sum(store.bytes for store in self.stores)) / 1e6
+        return (
+            sum(log.size_bytes for log in self.logs)
+            + sum(store.bytes for store in self.stores)
+        ) / 1e6
 
     @property
     def names(self) -> tuple[str, ...]:
         """What they are called."""
-        return (*(str(store.path) for store in self.stores), *(log.name for log in self.logs))
+        return (
+            *(str(store.path) for store in self.stores),
+            *(log.name for log in self.logs),
+        )
 
 
 @dataclass(frozen=True)
@@ -77,18 +83,31 @@ class Loaded:
     """Events in a DuckDB connection, split by listener into slices, and what is known of them."""
 
     connection: queries.Connection  # holds the tables
-    experiment: str | None  # whose arms are wanted; None puts all events into one arm, `EVERYBODY`
-    slices: tuple[str, ...]  # the tables of assigned events, one a slice of the listeners
+    experiment: (
+        str | None
+    )  # whose arms are wanted; None puts all events into one arm, `EVERYBODY`
+    slices: tuple[
+        str, ...
+    ]  # the tables of assigned events, one a slice of the listeners
     is_whole: bool  # with what the original table does not need
     names: tuple[str, ...]  # the logs and stores
-    arms: set[str] = field(default_factory=set)  # the arms that events name for the experiment
-    experiments: set[str] = field(default_factory=set)  # all experiments that events name
-    recommenders: Counter[tuple[str, str]] = field(default_factory=Counter)  # requests by arm and recommender
+    arms: set[str] = field(
+        default_factory=set
+    )  # the arms that events name for the experiment
+    experiments: set[str] = field(
+        default_factory=set
+    )  # all experiments that events name
+    # requests by arm and recommender
+    recommenders: Counter[tuple[str, str]] = field(default_factory=Counter)
     span_ms: tuple[int, int] = (_LONG_AFTER, 0)  # the experiment's first and last event
-    own_recommenders: dict[str, str] = field(default_factory=dict)  # of each arm, given or the one that answered most
-    end_ms: int = _LONG_AFTER  # when the horizon ends, where one was reached; what is later is left out
+    # of each arm, given or the one that answered most
+    own_recommenders: dict[str, str] = field(default_factory=dict)
+    # when the horizon ends, where one was reached; what is later is left out
+    end_ms: int = _LONG_AFTER
     left_out: int = 0  # the experiment's events after that
-    lines: LineCounts = field(default_factory=lambda: LineCounts(0, 0, 0, 0))  # of the logs
+    lines: LineCounts = field(
+        default_factory=lambda: LineCounts(0, 0, 0, 0)
+    )  # of the logs
     rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
     _summary: list[dict[str, Any]] = field(default_factory=list)  # of the table `batch`
 
@@ -120,15 +139,25 @@ class Loaded:
         Raises:
             AnalysisError: The horizon is a date before the first event.
         """
-        of_slices = pa.concat_tables(queries.fetch_table(slice_, "ab/arrivals") for slice_ in self.each_slice())
-        by_day = of_slices.group_by("day").aggregate([("listeners", "sum"), ("events", "sum")]).sort_by("day")
-        days, arrived, events = (by_day[name].to_numpy() for name in ("day", "listeners_sum", "events_sum"))
+        of_slices = pa.concat_tables(
+            queries.fetch_table(slice_, "ab/arrivals") for slice_ in self.each_slice()
+        )
+        by_day = (
+            of_slices.group_by("day")
+            .aggregate([("listeners", "sum"), ("events", "sum")])
+            .sort_by("day")
+        )
+        days, arrived, events = (
+            by_day[name].to_numpy() for name in ("day", "listeners_sum", "events_sum")
+        )
         if horizon.date is not None:
             last = (horizon.date - datetime.date(1970, 1, 1)).days
             reached = days >= last
             if last < days[0]:
                 first = datetime.date(1970, 1, 1) + datetime.timedelta(int(days[0]))
-                raise AnalysisError(f"horizon: {horizon.date} is before the experiment's first day in the log, {first}")
+                raise AnalysisError(
+                    f"horizon: {horizon.date} is before the experiment's first day in the log, {first}"
+                )
         else:
             reached = np.cumsum(arrived) >= (horizon.listeners or 0)
             last = int(days[np.argmax(reached)])
@@ -139,7 +168,11 @@ class Loaded:
     def read(self, sources: Sources, scratch: Path, report: Report) -> None:
         """Read all stores, then all logs; the report gets the megabytes read so far."""
         done = 0.0
-        parts = [(store.path, part) for store in sources.stores for part in store.manifest.parts]
+        parts = [
+            (store.path, part)
+            for store in sources.stores
+            for part in store.manifest.parts
+        ]
         for stored in in_batches(parts, lambda part: part[1].rows, _EVENTS_AT_ONCE):
             files = [folder / part.path for folder, part in stored]
             queries.attach_parquet(self.connection, "events", files)
@@ -149,19 +182,30 @@ class Loaded:
             report(done)
         for store in sources.stores:
             for source in store.manifest.sources:
-                self._count(source.lines, store.path / source.rejects if source.lines.rejected else None)
-        for batch in reader.read(self.connection, sources.logs, self._consume, scratch=scratch):
+                self._count(
+                    source.lines,
+                    store.path / source.rejects if source.lines.rejected else None,
+                )
+        for batch in reader.read(
+            self.connection, sources.logs, self._consume, scratch=scratch
+        ):
             self._keep()
             for read in batch:
                 self._count(read.lines, read.rejects)
                 done += read.file.size_bytes / 1e6
             report(done, f"{self.lines.good:,} events")
-        self.rejected = sorted(self.rejected, key=lambda rejected: (rejected.file, rejected.line))[:_SHOWN_REJECTS]
+        self.rejected = sorted(
+            self.rejected, key=lambda rejected: (rejected.file, rejected.line)
+        )[:_SHOWN_REJECTS]
 
     def _consume(self, _: int) -> int:
         """Make the table `batch` of the table `events`, and return the number of its events."""
-        queries.materialize(self.connection, "batch", "ab/batch_events", whole=self.is_whole)
-        self._summary = queries.fetch_table(self.connection, "ab/batch_summary").to_pylist()
+        queries.materialize(
+            self.connection, "batch", "ab/batch_events", whole=self.is_whole
+        )
+        self._summary = queries.fetch_table(
+            self.connection, "ab/batch_summary"
+        ).to_pylist()
         for row in self._summary:
             text = row["experiments"]
             row["named"] = {} if text is None else _decode(canonical_assignments(text))
@@ -172,26 +216,53 @@ class Loaded:
         arms = {}
         for row in self._summary:
             self.experiments |= row["named"].keys()
-            arm = EVERYBODY if self.experiment is None else row["named"].get(self.experiment)
+            arm = (
+                EVERYBODY
+                if self.experiment is None
+                else row["named"].get(self.experiment)
+            )
             if arm is not None:
                 arms[row["experiments"]] = arm
-                self.span_ms = (min(self.span_ms[0], row["start_ms"]), max(self.span_ms[1], row["end_ms"]))
+                self.span_ms = (
+                    min(self.span_ms[0], row["start_ms"]),
+                    max(self.span_ms[1], row["end_ms"]),
+                )
                 if row["recommender"] is not None and row["requests"]:
-                    self.recommenders[arm, _credit(row["recommender"])[0]] += row["requests"]
+                    self.recommenders[arm, _credit(row["recommender"])[0]] += row[
+                        "requests"
+                    ]
         self.arms |= set(arms.values())
         names = sorted({row["recommender"] for row in self._summary} - {None})
-        rows = [dict(zip(_RECOMMENDERS.names, (name, *_credit(name)), strict=True)) for name in names]
-        queries.attach_arrow(self.connection, "recommenders", pa.Table.from_pylist(rows, _RECOMMENDERS))
-        attach_texts(self.connection, "arms", {"experiments": list(arms), "arm": list(arms.values())})
+        rows = [
+            dict(zip(_RECOMMENDERS.names, (name, *_credit(name)), strict=True))
+            for name in names
+        ]
+        queries.attach_arrow(
+            self.connection, "recommenders", pa.Table.from_pylist(rows, _RECOMMENDERS)
+        )
+        attach_texts(
+            self.connection,
+            "arms",
+            {"experiments": list(arms), "arm": list(arms.values())},
+        )
         for number, table in enumerate(self.slices):
-            queries.append(self.connection, table, "ab/assigned", slice=number, slices=len(self.slices))
+            queries.append(
+                self.connection,
+                table,
+                "ab/assigned",
+                slice=number,
+                slices=len(self.slices),
+            )
         queries.drop(self.connection, "batch")
 
     def _count(self, lines: LineCounts, rejects: Path | None) -> None:
         self.lines += lines
         if rejects and rejects.is_file():
             first = reader.read_rejects(rejects, _SHOWN_REJECTS)
-            self.rejected += [RejectedLine(reject.file, reject.line, reject.reason) for reject in first]
+            self.rejected += [
+                RejectedLine(reject.file, reject.line, reject.reason)
+                for reject in first
+            ]
 
 
 def find_sources(paths: Sequence[str | Path]) -> Sources:
@@ -201,7 +272,11 @@ def find_sources(paths: Sequence[str | Path]) -> Sources:
         EventLogError: A path holds neither.
         StoreError: A store is damaged, or holds interactions.
     """
-    stores = {Path(path).resolve(): Path(path) for path in paths if (Path(path) / MANIFEST).is_file()}
+    stores = {
+        Path(path).resolve(): Path(path)
+        for path in paths
+        if (Path(path) / MANIFEST).is_file()
+    }
     logs = [path for path in paths if Path(path).resolve() not in stores]
     opened = tuple(open_store(path) for path in stores.values())
     for store in opened:
@@ -214,7 +289,11 @@ def find_sources(paths: Sequence[str | Path]) -> Sources:
 
 @contextmanager
 def load(
-    paths: Sequence[str | Path], experiment: str | None = None, *, memory: str = "1GB", table_only: bool = False
+    paths: Sequence[str | Path],
+    experiment: str | None = None,
+    *,
+    memory: str = "1GB",
+    table_only: bool = False,
 ) -> Iterator[Loaded]:
     """Read logs and stores; the tables live as long as the block.
 
@@ -233,15 +312,27 @@ def load(
     tables = tuple(f"assigned_{number}" for number in range(slices))
     with (
         tempfile.TemporaryDirectory(prefix="ab-") as folder,
-        queries.connect(memory_limit=memory, temp_directory=Path(folder) / "spilled", keep_order=False) as connection,
+        queries.connect(
+            memory_limit=memory,
+            temp_directory=Path(folder) / "spilled",
+            keep_order=False,
+        ) as connection,
     ):
         loaded = Loaded(connection, experiment, tables, not table_only, sources.names)
         with progress("read", sources.megabytes, "MB") as report:
             loaded.read(sources, Path(folder), report)
         if not loaded.lines.good:
-            refused = [f"{line.file}:{line.line}: {line.reason}" for line in loaded.rejected]
-            why = f"the first line refused is {refused[0]}" if refused else "no line but blank ones"
-            raise AnalysisError(f"{', '.join(loaded.names)}: no event in {loaded.lines.read:,} lines; {why}")
+            refused = [
+                f"{line.file}:{line.line}: {line.reason}" for line in loaded.rejected
+            ]
+            why = (
+                f"the first line refused is {refused[0]}"
+                if refused
+                else "no line but blank ones"
+            )
+            raise AnalysisError(
+                f"{', '.join(loaded.names)}: no event in {loaded.lines.read:,} lines; {why}"
+            )
         yield loaded
 
 
@@ -256,13 +347,19 @@ def _credit(name: str) -> tuple[str, int | None]:
     found, pair = _INTERLEAVED.fullmatch(name), members(name)
     if not found or not pair:
         return name, None
-    return name.removeprefix(f"{found[1]} of "), pair.index(found[1]) + 1 if found[1] in pair else None
+    return name.removeprefix(f"{found[1]} of "), pair.index(found[1]) + 1 if found[
+        1
+    ] in pair else None
 
 
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
-def attach_texts(connection: queries.Connection, table: str, columns: Mapping[str, Sequence[str | None]]) -> None:
+def attach_texts(
+    connection: queries.Connection,
+    table: str,
+    columns: Mapping[str, Sequence[str | None]],
+) -> None:
     """Make columns of text readable under a table's name."""
     schema = pa.schema({name: pa.string() for name in columns})
     queries.attach_arrow(connection, table, pa.table(dict(columns), schema=schema))

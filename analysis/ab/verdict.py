@@ -1,8 +1,9 @@
 """Decide what to do with an experiment; `docs/experiments.md` has the rules, and the errors that they make.
 
-The first rule that applies decides, in the order in which `decide` asks. Of the arms, each by the intervals that
-decide, one *loses* if a guardrail is broken, a primary metric is significantly worse, or all are surely not better by
-enough; it *wins* if it does not lose, a primary metric is significantly better, and every guardrail is kept.
+The first rule that applies decides, in the order in which `decide` asks. Of the arms, each by the
+intervals that decide, one *loses* if a guardrail is broken, a primary metric is significantly
+worse, or all are surely not better by enough; it *wins* if it does not lose, a primary metric is
+significantly better, and every guardrail is kept.
 """
 
 import math
@@ -30,11 +31,15 @@ class Verdict:
     """What to do, and why."""
 
     decision: Decision  # the answer
-    arm: str | None  # the arm it is about: the one to ship, or the one that came nearest; None where it is about all
+    # the arm it is about: the one to ship, or the one that came nearest; None where it is about all
+    arm: str | None
     reason: str  # one sentence
-    notes: tuple[str, ...] = ()  # what else should be known before anybody acts on it, a sentence each
-    tied: tuple[str, ...] = ()  # further winners from which the one to ship does not differ significantly
-    more_listeners: int | None = None  # how many more decide, if the effects stay as they are; None if unknown
+    # what else should be known before anybody acts on it, a sentence each
+    notes: tuple[str, ...] = ()
+    # further winners from which the one to ship does not differ significantly
+    tied: tuple[str, ...] = ()
+    # how many more decide, if the effects stay as they are; None if unknown
+    more_listeners: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,20 @@ class Evidence:
 def decide(evidence: Evidence, config: AbConfig) -> Verdict:
     """Return the verdict by the module's rules."""
     trust = evidence.trust
-    notes = data_quality.notes(trust, evidence.lines, evidence.left_out, config) if trust else ()
+    notes = (
+        data_quality.notes(trust, evidence.lines, evidence.left_out, config)
+        if trust
+        else ()
+    )
     fault = _distrust(evidence, config)
     if fault:
         return Verdict("do not trust", None, fault, notes)
     if trust is None:
-        return Verdict("wait", None, "the original table alone decides nothing; make the whole report.")
+        return Verdict(
+            "wait",
+            None,
+            "the original table alone decides nothing; make the whole report.",
+        )
     if config.aa:
         return _decide_aa(evidence, notes)
     few = min(evidence.listeners, key=lambda arm: evidence.listeners[arm])
@@ -73,7 +86,13 @@ def decide(evidence: Evidence, config: AbConfig) -> Verdict:
     if missing > 0:
         reason = f"arm {few} has {evidence.listeners[few]:,} listeners, and {config.min_listeners:,} are asked for"
         more = math.ceil(missing * evidence.in_all / max(1, evidence.listeners[few]))
-        return Verdict("wait", None, f"{reason}{_how_long(more, evidence)}.", notes, more_listeners=more)
+        return Verdict(
+            "wait",
+            None,
+            f"{reason}{_how_long(more, evidence)}.",
+            notes,
+            more_listeners=more,
+        )
     return _decide_arms(evidence, config, notes)
 
 
@@ -81,7 +100,9 @@ def _distrust(evidence: Evidence, config: AbConfig) -> str | None:
     """Return what forbids any trust before an effect is looked at; None if nothing does."""
     srm, lines = evidence.srm, evidence.lines
     if srm.mismatch:
-        seen = ", ".join(f"{arm} {listeners:,}" for arm, listeners in srm.observed.items())
+        seen = ", ".join(
+            f"{arm} {listeners:,}" for arm, listeners in srm.observed.items()
+        )
         due = ", ".join(f"{arm} {srm.expected[arm]:,.0f}" for arm in srm.observed)
         return f"the arms do not have their shares of the listeners (p = {srm.p_value:.2g}): {seen}; expected {due}."
     if lines.rejected > config.trust.most_rejected * lines.read:
@@ -94,21 +115,41 @@ def _distrust(evidence: Evidence, config: AbConfig) -> str | None:
 
 def _decide_aa(evidence: Evidence, notes: tuple[str, ...]) -> Verdict:
     primary = [effect for effect in evidence.effects if effect.role == "primary"]
-    for effect, p_value in zip(primary, holm([effect.p_value for effect in primary]), strict=True):
+    for effect, p_value in zip(
+        primary, holm([effect.p_value for effect in primary]), strict=True
+    ):
         if p_value < _AA_LEVEL:
             change = f"{effect.metric} of {effect.arm} differs from the control by {_describe(effect)}"
             reason = f"the arms are the same, and {change}, p = {p_value:.2g}."
             return Verdict("do not trust", effect.arm, reason, notes)
-    return Verdict("as expected", None, "the arms are the same, and no primary metric differs significantly.", notes)
+    return Verdict(
+        "as expected",
+        None,
+        "the arms are the same, and no primary metric differs significantly.",
+        notes,
+    )
 
 
-def _decide_arms(evidence: Evidence, config: AbConfig, notes: tuple[str, ...]) -> Verdict:
+def _decide_arms(
+    evidence: Evidence, config: AbConfig, notes: tuple[str, ...]
+) -> Verdict:
     arms = [arm for arm in evidence.listeners if arm != config.control]
-    by_arm = {arm: [effect for effect in evidence.effects if effect.arm == arm] for arm in arms}
+    by_arm = {
+        arm: [effect for effect in evidence.effects if effect.arm == arm]
+        for arm in arms
+    }
     losses = {arm: loss for arm in arms if (loss := _loss(by_arm[arm], config))}
-    gains = {arm: gain for arm in arms if arm not in losses and (gain := _gain(by_arm[arm]))}
-    unclear = {arm: [effect for effect in by_arm[arm] if effect.guardrail == "unclear"] for arm in arms}
-    winners = sorted((arm for arm in gains if not unclear[arm]), key=lambda arm: -_first_gain_pct(by_arm[arm]))
+    gains = {
+        arm: gain for arm in arms if arm not in losses and (gain := _gain(by_arm[arm]))
+    }
+    unclear = {
+        arm: [effect for effect in by_arm[arm] if effect.guardrail == "unclear"]
+        for arm in arms
+    }
+    winners = sorted(
+        (arm for arm in gains if not unclear[arm]),
+        key=lambda arm: -_first_gain_pct(by_arm[arm]),
+    )
     if winners:
         tied, remark = _ties(winners, evidence, config.alpha)
         reason = f"{gains[winners[0]]}, and every guardrail is kept{remark}."
@@ -117,12 +158,22 @@ def _decide_arms(evidence: Evidence, config: AbConfig, notes: tuple[str, ...]) -
     if not undecided:
         worst = arms[0] if len(arms) == 1 else None
         return Verdict("do not ship", worst, "; ".join(losses.values()) + ".", notes)
-    nearest = max(undecided, key=lambda arm: (arm in gains, _first_gain_pct(by_arm[arm])))
-    reason = _why_undecided(nearest, by_arm[nearest], gains.get(nearest), unclear[nearest])
+    nearest = max(
+        undecided, key=lambda arm: (arm in gains, _first_gain_pct(by_arm[arm]))
+    )
+    reason = _why_undecided(
+        nearest, by_arm[nearest], gains.get(nearest), unclear[nearest]
+    )
     if any(effect.deciding.at_horizon for effect in by_arm[nearest]):
-        return Verdict("do not ship", nearest, f"{reason}, and the horizon is reached.", notes)
+        return Verdict(
+            "do not ship", nearest, f"{reason}, and the horizon is reached.", notes
+        )
     more = _more_listeners(by_arm[nearest], nearest in gains, evidence, config)
-    until = f"; wait for the horizon, {config.horizon}" if config.horizon else _how_long(more, evidence)
+    until = (
+        f"; wait for the horizon, {config.horizon}"
+        if config.horizon
+        else _how_long(more, evidence)
+    )
     return Verdict("wait", nearest, f"{reason}{until}.", notes, more_listeners=more)
 
 
@@ -159,29 +210,53 @@ def _gain(effects: Sequence[MetricEffect]) -> str | None:
 
 def _first_gain_pct(effects: Sequence[MetricEffect]) -> float:
     """Return how much better the first primary metric is, in %."""
-    gains = (effect.gain(effect.relative.effect_pct) for effect in effects if effect.role == "primary")
+    gains = (
+        effect.gain(effect.relative.effect_pct)
+        for effect in effects
+        if effect.role == "primary"
+    )
     return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
 
 
-def _ties(winners: Sequence[str], evidence: Evidence, alpha: float) -> tuple[tuple[str, ...], str]:
+def _ties(
+    winners: Sequence[str], evidence: Evidence, alpha: float
+) -> tuple[tuple[str, ...], str]:
     """Return the winners that are tied with the first, by Holm over the others, and what to say of them."""
     best, *others = winners
     p_values = holm([evidence.between[best, arm].p_value for arm in others])
-    tied = [arm for arm, p_value in zip(others, p_values, strict=True) if not p_value < alpha]
+    tied = [
+        arm
+        for arm, p_value in zip(others, p_values, strict=True)
+        if not p_value < alpha
+    ]
     if not tied:
-        return (), f"; it is better than {', '.join(others)}, which win too" if others else ""
+        return (
+            (),
+            f"; it is better than {', '.join(others)}, which win too" if others else "",
+        )
     first = evidence.between[best, tied[0]]
     win = "win too and are" if len(tied) > 1 else "wins too and is"
     remark = f"; {', '.join(tied)} {win} tied with {best}, whose effect over {tied[0]} is {first}"
-    latencies = {effect.arm: effect.arm_value for effect in evidence.effects if effect.metric == "latency_p50"}
-    known = {arm: cost for arm in (best, *tied) if (cost := latencies.get(arm)) is not None}
+    latencies = {
+        effect.arm: effect.arm_value
+        for effect in evidence.effects
+        if effect.metric == "latency_p50"
+    }
+    known = {
+        arm: cost for arm in (best, *tied) if (cost := latencies.get(arm)) is not None
+    }
     if len(known) > 1:
         cheapest = min(known, key=lambda arm: known[arm])
         remark += f", and the fastest of them is {cheapest} (median latency {known[cheapest]:.3g} ms)"
     return tuple(tied), remark
 
 
-def _why_undecided(arm: str, effects: Sequence[MetricEffect], gain: str | None, unclear: Sequence[MetricEffect]) -> str:
+def _why_undecided(
+    arm: str,
+    effects: Sequence[MetricEffect],
+    gain: str | None,
+    unclear: Sequence[MetricEffect],
+) -> str:
     if gain:
         warnings = "; ".join(
             f"guardrail {effect.metric} may be worse than its margin: {_describe(effect)}, and {_allowed(effect)}"
@@ -194,37 +269,64 @@ def _why_undecided(arm: str, effects: Sequence[MetricEffect], gain: str | None, 
     return f"{first.metric} of {arm} changes by {_describe(first)}, which may be chance"
 
 
-def _more_listeners(effects: Sequence[MetricEffect], is_gain: bool, evidence: Evidence, config: AbConfig) -> int | None:
+def _more_listeners(
+    effects: Sequence[MetricEffect], is_gain: bool, evidence: Evidence, config: AbConfig
+) -> int | None:
     """Return how many more listeners decide if effects stay as they are; None where there is no end in sight."""
     factors = []
     if not is_gain:
         level = config.alpha / len(config.primary) / (len(evidence.listeners) - 1)
         primary = (effect for effect in effects if effect.role == "primary")
         factors.append(
-            min((_growth(effect, 0.0, True, level, evidence, config) for effect in primary), default=math.inf)
+            min(
+                (
+                    _growth(effect, 0.0, True, level, evidence, config)
+                    for effect in primary
+                ),
+                default=math.inf,
+            )
         )
     for effect in effects:
         if effect.guardrail == "unclear":
             in_pct = effect.margin_pct is not None
             bound = -effect.gain(effect.margin_pct if in_pct else effect.margin)
-            factors.append(_growth(effect, bound, in_pct, config.alpha, evidence, config))
+            factors.append(
+                _growth(effect, bound, in_pct, config.alpha, evidence, config)
+            )
     factor = max(factors, default=math.inf)
     return math.ceil((factor - 1) * evidence.in_all) if factor <= _LONGEST else None
 
 
 def _growth(
-    effect: MetricEffect, bound: float, in_pct: bool, level: float, evidence: Evidence, config: AbConfig
+    effect: MetricEffect,
+    bound: float,
+    in_pct: bool,
+    level: float,
+    evidence: Evidence,
+    config: AbConfig,
 ) -> float:
     """Return how many times as many listeners it takes until the effect's interval excludes a bound."""
     found = effect.deciding
-    lower, upper = (found.relative.lower_pct, found.relative.upper_pct) if in_pct else (found.lower, found.upper)
+    lower, upper = (
+        (found.relative.lower_pct, found.relative.upper_pct)
+        if in_pct
+        else (found.lower, found.upper)
+    )
     if lower is None or upper is None or lower >= upper:
         return math.inf
-    reach = abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)  # half widths of the interval
-    listeners, planned, confidence = 2 * min(evidence.listeners.values()), config.planned_listeners, 1 - config.alpha
+    reach = abs((lower + upper) / 2 - bound) / (
+        (upper - lower) / 2
+    )  # half widths of the interval
+    listeners, planned, confidence = (
+        2 * min(evidence.listeners.values()),
+        config.planned_listeners,
+        1 - config.alpha,
+    )
     errors = reach * widening(listeners, planned, confidence)
     factor = 1.02
-    while factor <= _LONGEST and errors * math.sqrt(factor) < widening(factor * listeners, planned, confidence, level):
+    while factor <= _LONGEST and errors * math.sqrt(factor) < widening(
+        factor * listeners, planned, confidence, level
+    ):
         factor *= 1.02
     return factor
 
@@ -246,11 +348,19 @@ def _how_long(more: int | None, evidence: Evidence) -> str:
 
 def _describe(effect: MetricEffect) -> str:
     """Return the relative effect with the interval that decides, or both values where there is none."""
-    return _values(effect) if effect.relative.effect_pct is None else str(effect.deciding.relative)
+    return (
+        _values(effect)
+        if effect.relative.effect_pct is None
+        else str(effect.deciding.relative)
+    )
 
 
 def _allowed(effect: MetricEffect) -> str:
-    margin = f"{effect.margin:g}" if effect.margin_pct is None else f"{effect.margin_pct:g} %"
+    margin = (
+        f"{effect.margin:g}"
+        if effect.margin_pct is None
+        else f"{effect.margin_pct:g} %"
+    )
     return f"{margin} {'less' if effect.higher_is_better else 'more'} is allowed"
 
 

@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 SUFFIXES = (".jsonl", ".json", ".log")
 DESCRIPTION = "collection.json"  # describes a log, and is none
-OPEN = ".events-"  # begins the names of segments that a service still writes to; closed, they lose the dot
+# begins the names of segments that a service still writes to; closed, they lose the dot
+OPEN = ".events-"
 CHUNK = 1 << 16  # bytes; a chunk's lines stay in the cache while they are compared
 MOST_KINDS = 10_000
 _HEXADECIMAL = b"0123456789abcdfABCDF"  # without e, which makes a whole number a float
@@ -36,7 +37,8 @@ _NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also with .gz"
 class LogFile:
     """An event log; `name` is how it was found, for messages; of a segment that still grows, that of the closed one.
 
-    Opening one raises an EventLogError where it cannot be read, or is not the gzip file that its name says.
+    Opening one raises an EventLogError where it cannot be read, or is not the gzip file that its
+    name says.
     """
 
     path: Path
@@ -71,7 +73,11 @@ class LogFile:
             if not self.is_open:
                 raise
             closed = self.path.with_name(self.path.name.removeprefix("."))
-            named = (path for path in closed.parent.glob(f"{closed.stem}-*") if unnamed(path) == closed)
+            named = (
+                path
+                for path in closed.parent.glob(f"{closed.stem}-*")
+                if unnamed(path) == closed
+            )
             return open_untrusted(next(named, closed), error=EventLogError)
 
     @contextmanager
@@ -81,16 +87,22 @@ class LogFile:
             try:
                 yield gzip.GzipFile(fileobj=text) if self.is_gzipped else text  # type: ignore[misc]  # a binary file, too
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise EventLogError(f"{self.name}: a damaged gzip file ({error})") from None
+                raise EventLogError(
+                    f"{self.name}: a damaged gzip file ({error})"
+                ) from None
 
     def check(self) -> "LogFile":
         """Return the log, once its content has the checksum in its name, if it has one."""
         try:
             check_name(self.path)
         except OSError as error:
-            raise EventLogError(f"{self.name}: cannot be read ({error.strerror})") from None
+            raise EventLogError(
+                f"{self.name}: cannot be read ({error.strerror})"
+            ) from None
         except ValueError as error:
-            advice = "restore it, or take -crc… out of its name to read what is left of it"
+            advice = (
+                "restore it, or take -crc… out of its name to read what is left of it"
+            )
             raise EventLogError(f"{self.name}: damaged ({error}); {advice}") from None
         return self
 
@@ -103,8 +115,9 @@ def discover(
 ) -> list[LogFile]:
     """Find the logs that files, folders and glob patterns stand for.
 
-    Of a folder, every file with one of the suffixes, also with `.gz`, at any depth; names that start with a dot are
-    skipped, but for segments that a service still writes to, and so is `collection.json`.
+    Of a folder, every file with one of the suffixes, also with `.gz`, at any depth; names that
+    start with a dot are skipped, but for segments that a service still writes to, and so is
+    `collection.json`.
 
     Returns:
         Each log once, by its first path, sorted by name.
@@ -131,7 +144,10 @@ def _files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
         for file in sorted(path.rglob("*"))
         if file.name.removesuffix(".gz").endswith(suffixes)
         and file.name != DESCRIPTION
-        and not any(part.startswith(".") for part in file.relative_to(path).with_name(file.name.lstrip(".")).parts)
+        and not any(
+            part.startswith(".")
+            for part in file.relative_to(path).with_name(file.name.lstrip(".")).parts
+        )
         and (_is_open(file) or not file.name.startswith("."))
         and file.is_file()
     ]
@@ -139,8 +155,13 @@ def _files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 def _distinct(paths: Iterable[Path]) -> list[LogFile]:
     found: dict[Path, LogFile] = {}
-    for path in sorted(paths, key=_is_open):  # a segment may have been closed meanwhile, and so be there twice
-        closed = unnamed(path.with_name(path.name.removeprefix("."))) if _is_open(path) else path
+    # a segment may have been closed meanwhile, and so be there twice
+    for path in sorted(paths, key=_is_open):
+        closed = (
+            unnamed(path.with_name(path.name.removeprefix(".")))
+            if _is_open(path)
+            else path
+        )
         log = LogFile(path, str(closed))
         try:
             log.open_packed().close()
@@ -149,7 +170,9 @@ def _distinct(paths: Iterable[Path]) -> list[LogFile]:
                 continue
             raise
         if not str(path).isprintable():
-            raise EventLogError(f"{str(path)!r}: a name that is not printable UTF-8; rename it")
+            raise EventLogError(
+                f"{str(path)!r}: a name that is not printable UTF-8; rename it"
+            )
         found.setdefault(unnamed(closed.resolve()), log)
     return sorted(found.values(), key=lambda file: file.name)
 
@@ -182,7 +205,9 @@ def kinds_of(files: Iterable[LogFile]) -> IdKinds:
     return NUMBERS
 
 
-def in_batches(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
+def in_batches(
+    items: Iterable[T], size: Callable[[T], int], most: int
+) -> Iterator[list[T]]:
     """Yield consecutive items in lists whose sizes add up to no more than `most`; a larger item is on its own."""
     batch: list[T] = []
     total = 0
@@ -208,14 +233,16 @@ def digest(file: LogFile, start: int = 0, length: int | None = None) -> str:
 def count_lines(file: LogFile, kinds_of_ids: IdKinds = NUMBERS) -> int | None:
     r"""Count a log's lines, if DuckDB's typed reader neither casts a value of theirs nor passes over a fault.
 
-    Lines that differ in nothing but hexadecimal digits (`_HEXADECIMAL`) are of one kind, and a log has few kinds; one
-    line of each is parsed exactly. If that is an event, any line of its kind has the same keys with values of the same
-    types, or else is not JSON, which DuckDB notices, or has a value out of its range, which `sql/events/events.sql`
-    notices. Digits could change more than that in three cases, so that such a line counts as odd: in an array (`[1,]`),
-    behind a backslash (`\u0041`), and in a key, if they make of a line's unknown key a known one.
+    Lines that differ in nothing but hexadecimal digits (`_HEXADECIMAL`) are of one kind, and a log
+    has few kinds; one line of each is parsed exactly. If that is an event, any line of its kind has
+    the same keys with values of the same types, or else is not JSON, which DuckDB notices, or has a
+    value out of its range, which `sql/events/events.sql` notices. Digits could change more than
+    that in three cases, so that such a line counts as odd: in an array (`[1,]`), behind a backslash
+    (`\u0041`), and in a key, if they make of a line's unknown key a known one.
 
     Returns:
-        The number of lines; None if one is odd or there are many kinds, so that the log must be read line by line.
+        The number of lines; None if one is odd or there are many kinds, so that the log must be
+            read line by line.
     """
     kinds: set[bytes] = set()
     lines = 0
@@ -224,8 +251,14 @@ def count_lines(file: LogFile, kinds_of_ids: IdKinds = NUMBERS) -> int | None:
             stripped = chunk.translate(None, _HEXADECIMAL).split(b"\n")
             if new := set(stripped) - kinds:
                 kinds |= new
-                samples = (line for kind, line in zip(stripped, chunk.split(b"\n"), strict=True) if kind in new)
-                if len(kinds) > MOST_KINDS or not all(_is_typed(line, kinds_of_ids) for line in samples):
+                samples = (
+                    line
+                    for kind, line in zip(stripped, chunk.split(b"\n"), strict=True)
+                    if kind in new
+                )
+                if len(kinds) > MOST_KINDS or not all(
+                    _is_typed(line, kinds_of_ids) for line in samples
+                ):
                     return None
             lines += len(stripped)
     return lines
@@ -257,6 +290,10 @@ def _is_typed(line: bytes, kinds: IdKinds) -> bool:
     except ValueError:
         return False
     texts = line.split(b'"')  # without backslashes, every second piece is a string
-    keys = [text for text, after in zip(texts[1::2], texts[2::2], strict=True) if after.lstrip().startswith(b":")]
+    keys = [
+        text
+        for text, after in zip(texts[1::2], texts[2::2], strict=True)
+        if after.lstrip().startswith(b":")
+    ]
     similar = [key for key in keys if key.translate(None, _HEXADECIMAL) in _BARE_KEYS]
     return len(similar) == len(set(similar)) and _KEYS.issuperset(similar)

@@ -1,8 +1,8 @@
 """Tables of plays or interactions: find them, say what their columns hold, and read them.
 
-`check_file` reads CSV, JSON lines or Parquet once, with columns of any names, and writes the rows, checked but for
-their ids, to a Parquet file of its own. Whether ids are numbers or text depends on all files of an ingest together, and
-is decided later.
+`check_file` reads CSV, JSON lines or Parquet once, with columns of any names, and writes the rows,
+checked but for their ids, to a Parquet file of its own. Whether ids are numbers or text depends on
+all files of an ingest together, and is decided later.
 """
 
 import csv
@@ -23,14 +23,24 @@ CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
 PARQUET = (".parquet", ".pq")
 _KNOWN = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, {', '.join(PARQUET)}"
-_WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
+_WHOLE_NUMBERS = {
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+}
 
 
 @dataclass(frozen=True)
 class Columns:
     """The columns of a file by what they hold; of a file without header their positions, from "1".
 
-    With a share and a timestamp or a session, the rows are plays, which become events; else they are interactions.
+    With a share and a timestamp or a session, the rows are plays, which become events; else they
+    are interactions.
 
     Raises:
         InteractionFileError: They do not go together.
@@ -52,13 +62,24 @@ class Columns:
 
     def __post_init__(self) -> None:
         """Refuse columns that do not go together."""
-        alone = next((name for name in ("position", "organic", "propensity") if getattr(self, name)), None)
+        alone = next(
+            (
+                name
+                for name in ("position", "organic", "propensity")
+                if getattr(self, name)
+            ),
+            None,
+        )
         faults = {
             f"user and item are the same column, {self.user}": self.user == self.item,
-            "played and duration go together": (self.played is None) != (self.duration is None),
-            "share and played both say how much was heard; name one": self.share and self.played,
-            "weight and share both say how much was heard; name one": self.weight and self.has_share,
-            f"{alone} belongs to plays, which need share=, or played= and duration=": alone and not self.has_share,
+            "played and duration go together": (self.played is None)
+            != (self.duration is None),
+            "share and played both say how much was heard; name one": self.share
+            and self.played,
+            "weight and share both say how much was heard; name one": self.weight
+            and self.has_share,
+            f"{alone} belongs to plays, which need share=, or played= and duration=": alone
+            and not self.has_share,
             "plays need timestamp= or session=; of a share alone make interactions, weight=": self.has_share
             and not (self.timestamp or self.session),
         }
@@ -68,7 +89,9 @@ class Columns:
     @property
     def known(self) -> tuple[str, ...]:
         """The names of those that are there."""
-        return tuple(role.name for role in fields(self) if getattr(self, role.name) is not None)
+        return tuple(
+            role.name for role in fields(self) if getattr(self, role.name) is not None
+        )
 
     @property
     def has_share(self) -> bool:
@@ -79,7 +102,11 @@ class Columns:
     def stored(self) -> tuple[str, ...]:
         """The names of what a store says that its rows have; played and duration are a share."""
         left_out = ("title", "artist", "duration", "position")
-        return tuple("share" if name == "played" else name for name in self.known if name not in left_out)
+        return tuple(
+            "share" if name == "played" else name
+            for name in self.known
+            if name not in left_out
+        )
 
 
 @dataclass(frozen=True)
@@ -92,7 +119,8 @@ class Reading:
     quoted: bool = True  # values of a CSV file may stand in quotation marks
     where: str | None = None  # a SQL condition; other rows are left out
     percent: bool = False  # shares are 0 to 100
-    computed: Mapping[str, str] = field(default_factory=dict)  # further columns, and their SQL expressions
+    # further columns, and their SQL expressions
+    computed: Mapping[str, str] = field(default_factory=dict)
     # A line is a list of items after their count, or after the listener's id
     lists: Literal["counted", "named"] | None = None
 
@@ -100,9 +128,27 @@ class Reading:
     def content(self) -> str:
         """What makes of the same bytes another content; titles do not, and of interactions it is as it ever was."""
         columns = asdict(self.columns)
-        first = ", ".join(f"{name}={columns[name]!r}" for name in ("user", "item", "weight", "timestamp", "session"))
-        more = {name: columns[name] for name in ("share", "played", "duration", "position", "organic", "propensity")}
-        more |= {"where": self.where, "percent": self.percent, "computed": dict(self.computed), "lists": self.lists}
+        first = ", ".join(
+            f"{name}={columns[name]!r}"
+            for name in ("user", "item", "weight", "timestamp", "session")
+        )
+        more = {
+            name: columns[name]
+            for name in (
+                "share",
+                "played",
+                "duration",
+                "position",
+                "organic",
+                "propensity",
+            )
+        }
+        more |= {
+            "where": self.where,
+            "percent": self.percent,
+            "computed": dict(self.computed),
+            "lists": self.lists,
+        }
         given = [f"{name}={value!r}" for name, value in more.items() if value]
         return " ".join([f"Columns({first})", *given])
 
@@ -113,7 +159,9 @@ def parse_columns(text: str) -> Columns:
     for pair in text.split(","):
         name, separator, column = (part.strip() for part in pair.partition("="))
         if not separator or not column:
-            raise InteractionFileError(f"--columns {pair.strip()!r}: expected name=column, such as user=uid")
+            raise InteractionFileError(
+                f"--columns {pair.strip()!r}: expected name=column, such as user=uid"
+            )
         if name in found:
             raise InteractionFileError(f"--columns {name}: given twice")
         found[name] = column
@@ -126,7 +174,9 @@ def columns_by_name(named: Mapping[str, str]) -> Columns:
     for name in named:
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise InteractionFileError(f"columns: {name}: unknown; the nearest is {nearest}, of {', '.join(known)}")
+            raise InteractionFileError(
+                f"columns: {name}: unknown; the nearest is {nearest}, of {', '.join(known)}"
+            )
     if missing := [name for name in ("user", "item") if name not in named]:
         raise InteractionFileError(f"columns: {' and '.join(missing)} not given")
     return Columns(**named)
@@ -139,7 +189,9 @@ def discover(paths: Sequence[str | Path]) -> list[LogFile]:
         InteractionFileError: There is none, or it is of no known kind.
     """
     missing = f"no file of plays or interactions here; known are {_KNOWN}"
-    logs = files.discover(paths, (*CSV, *JSON_LINES, *PARQUET), missing, InteractionFileError)
+    logs = files.discover(
+        paths, (*CSV, *JSON_LINES, *PARQUET), missing, InteractionFileError
+    )
     for file in logs:
         suffix_of(file)
     return logs
@@ -147,9 +199,16 @@ def discover(paths: Sequence[str | Path]) -> list[LogFile]:
 
 def suffix_of(file: LogFile) -> str:
     """Return the suffix that says how a file is to be read, or raise an InteractionFileError if it is not known."""
-    suffix = (file.path.with_suffix("") if file.is_gzipped else file.path).suffix.lower()
-    if suffix not in (*CSV, *JSON_LINES, *(() if file.is_gzipped else PARQUET)) or not file.path.is_file():
-        raise InteractionFileError(f"{file.name}: no file of interactions; known are {_KNOWN}")
+    suffix = (
+        file.path.with_suffix("") if file.is_gzipped else file.path
+    ).suffix.lower()
+    if (
+        suffix not in (*CSV, *JSON_LINES, *(() if file.is_gzipped else PARQUET))
+        or not file.path.is_file()
+    ):
+        raise InteractionFileError(
+            f"{file.name}: no file of interactions; known are {_KNOWN}"
+        )
     return suffix
 
 
@@ -161,10 +220,13 @@ class Malformed(NamedTuple):
     text: str
 
 
-def check_file(file: LogFile, reading: Reading, source: str, target: Path, memory: str) -> tuple[int, list[Malformed]]:
+def check_file(
+    file: LogFile, reading: Reading, source: str, target: Path, memory: str
+) -> tuple[int, list[Malformed]]:
     """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them to a Parquet file.
 
-    The rows carry the source, which is the file's digest. Beyond the allowed memory DuckDB spills beside the target.
+    The rows carry the source, which is the file's digest. Beyond the allowed memory DuckDB spills
+    beside the target.
 
     Returns:
         The number of rows, and the lines of a CSV file that are none.
@@ -175,7 +237,9 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
     if not file.size_bytes:
         raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
     suffix = suffix_of(file)
-    with queries.connect(memory_limit=memory, temp_directory=target.parent / "spilled") as connection:
+    with queries.connect(
+        memory_limit=memory, temp_directory=target.parent / "spilled"
+    ) as connection:
         try:
             _attach_rows(file, reading, *open_rows(connection, file, reading))
             written = queries.copy_to_parquet(
@@ -185,11 +249,16 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
                 source=source,
                 has_share=reading.columns.has_share,
                 full_share=100.0 if reading.percent else 1.0,
-                **{f"has_{name}": name in reading.columns.known for name in ("weight", "timestamp", "session")},
+                **{
+                    f"has_{name}": name in reading.columns.known
+                    for name in ("weight", "timestamp", "session")
+                },
             )
             malformed = []
             if suffix in CSV and not reading.lists:
-                rows = queries.fetch_table(connection, "interactions/malformed_rows").to_pylist()
+                rows = queries.fetch_table(
+                    connection, "interactions/malformed_rows"
+                ).to_pylist()
                 malformed = [Malformed(**row) for row in rows]
         except queries.OutOfMemory:
             raise
@@ -197,17 +266,25 @@ def check_file(file: LogFile, reading: Reading, source: str, target: Path, memor
             if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
                 raise
             line = str(error).splitlines()[0]
-            raise InteractionFileError(f"{file.name}: cannot be read as {suffix} ({line})") from None
+            raise InteractionFileError(
+                f"{file.name}: cannot be read as {suffix} ({line})"
+            ) from None
     if not written and not malformed:
         raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
     return written, malformed
 
 
-def open_rows(connection: queries.Connection, file: LogFile, reading: Reading) -> tuple[queries.Rows, Sequence[str]]:
+def open_rows(
+    connection: queries.Connection, file: LogFile, reading: Reading
+) -> tuple[queries.Rows, Sequence[str]]:
     """Return the rows of a file, and the names that its columns have in it."""
     if reading.lists:
-        queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
-        rows = queries.open_rows(connection, "interactions/list_rows", has_users=reading.lists == "named")
+        queries.attach_lines(
+            connection, "text_lines", file.path, gzipped=file.is_gzipped
+        )
+        rows = queries.open_rows(
+            connection, "interactions/list_rows", has_users=reading.lists == "named"
+        )
         return rows, rows.columns
     if suffix_of(file) in JSON_LINES:
         rows = _open_json(connection, file, reading)
@@ -215,7 +292,8 @@ def open_rows(connection: queries.Connection, file: LogFile, reading: Reading) -
     if suffix_of(file) in PARQUET:
         queries.attach_parquet(connection, "parquet_rows", [file.path])
         rows = connection.table("parquet_rows")
-        _check_distinct(file, reading, pq.read_schema(file.path).names)  # DuckDB gives repeated ones other names
+        # DuckDB gives repeated ones other names
+        _check_distinct(file, reading, pq.read_schema(file.path).names)
         return rows, rows.columns
     rows = queries.open_csv(
         connection,
@@ -231,15 +309,24 @@ def open_rows(connection: queries.Connection, file: LogFile, reading: Reading) -
     return rows, rows.columns
 
 
-def _open_json(connection: queries.Connection, file: LogFile, reading: Reading) -> queries.Rows:
+def _open_json(
+    connection: queries.Connection, file: LogFile, reading: Reading
+) -> queries.Rows:
     """Return the rows of JSON lines with the columns asked for, and with all keys where SQL may ask for others."""
     queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
     columns = reading.columns
-    user, track = (f"/{name.replace('~', '~0').replace('/', '~1')}" for name in (columns.user, columns.item))
-    rows = queries.open_rows(connection, "interactions/json_documents", user=user, track=track)
+    user, track = (
+        f"/{name.replace('~', '~0').replace('/', '~1')}"
+        for name in (columns.user, columns.item)
+    )
+    rows = queries.open_rows(
+        connection, "interactions/json_documents", user=user, track=track
+    )
     keys = sorted({getattr(columns, role) for role in columns.known})
     if reading.where or reading.computed:
-        keys = sorted(queries.fetch_table(connection, "interactions/json_keys")["key"].to_pylist())
+        keys = sorted(
+            queries.fetch_table(connection, "interactions/json_keys")["key"].to_pylist()
+        )
     return queries.open_json(rows, "(document)", keys)
 
 
@@ -247,8 +334,14 @@ def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
     """Return the names in the first line of a CSV file; none where it cannot be told how they are separated."""
     with file.open() as text:
         line = text.readline(1 << 20).decode("utf-8-sig", "replace").rstrip("\r\n")
-    for delimiter in (reading.delimiter,) if reading.delimiter else (",", "\t", ";", "|"):
-        names = next(csv.reader([line], delimiter=delimiter)) if len(delimiter) == 1 else line.split(delimiter)
+    for delimiter in (
+        (reading.delimiter,) if reading.delimiter else (",", "\t", ";", "|")
+    ):
+        names = (
+            next(csv.reader([line], delimiter=delimiter))
+            if len(delimiter) == 1
+            else line.split(delimiter)
+        )
         if len(names) == columns:
             return [name.strip() for name in names]
     return []
@@ -256,35 +349,72 @@ def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
 
 def _check_distinct(file: LogFile, reading: Reading, names: Sequence[str]) -> None:
     wanted = {getattr(reading.columns, role) for role in reading.columns.known}
-    if repeated := next((name for name in names if name in wanted and names.count(name) > 1), None):
-        raise InteractionFileError(f"{file.name}: {names.count(repeated)} columns are named {repeated}; rename one")
+    if repeated := next(
+        (name for name in names if name in wanted and names.count(name) > 1), None
+    ):
+        raise InteractionFileError(
+            f"{file.name}: {names.count(repeated)} columns are named {repeated}; rename one"
+        )
 
 
-def _attach_rows(file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]) -> None:
+def _attach_rows(
+    file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]
+) -> None:
     """Make the table `raw_rows` of what `open_rows` returns."""
     found = dict(zip(names, rows.columns, strict=True))
-    types = dict(zip(names, map(str, rows.types), strict=True)) if suffix_of(file) in PARQUET else {}
+    types = (
+        dict(zip(names, map(str, rows.types), strict=True))
+        if suffix_of(file) in PARQUET
+        else {}
+    )
     computed, named = reading.computed, asdict(reading.columns)
     roles = {"user": named.pop("user"), "track": named.pop("item"), **named}
     wanted = {role: column for role, column in roles.items() if column is not None}
-    if missing := [column for column in wanted.values() if column not in found and column not in computed]:
+    if missing := [
+        column
+        for column in wanted.values()
+        if column not in found and column not in computed
+    ]:
         shown = ", ".join(name for name in found if not name.startswith("("))
-        raise InteractionFileError(f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}")
-    chosen = {role: found[column] for role, column in wanted.items() if column not in computed}
-    expressions = {role: computed[column] for role, column in wanted.items() if column in computed}
-    known = [name for name in ("fault", "text", "user_kind", "track_kind") if f"({name})" in found]  # of JSON lines
+        raise InteractionFileError(
+            f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}"
+        )
+    chosen = {
+        role: found[column] for role, column in wanted.items() if column not in computed
+    }
+    expressions = {
+        role: computed[column] for role, column in wanted.items() if column in computed
+    }
+    # of JSON lines
+    known = [
+        name
+        for name in ("fault", "text", "user_kind", "track_kind")
+        if f"({name})" in found
+    ]
     chosen |= {name: f"({name})" for name in known}
-    constants = dict.fromkeys({*roles, "fault", "text"} - chosen.keys() - expressions.keys())
+    constants = dict.fromkeys(
+        {*roles, "fault", "text"} - chosen.keys() - expressions.keys()
+    )
     for role in ("user", "track"):
         if f"{role}_kind" not in known:
             column = wanted[role]
-            constants[f"{role}_kind"] = _kind(file, column, types[column]) if column in types else "untyped"
+            constants[f"{role}_kind"] = (
+                _kind(file, column, types[column]) if column in types else "untyped"
+            )
     try:
-        queries.attach_columns("raw_rows", rows, chosen, constants, expressions, reading.where)
+        queries.attach_columns(
+            "raw_rows", rows, chosen, constants, expressions, reading.where
+        )
     except queries.DatabaseError as error:
-        hint = "" if types else "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"
+        hint = (
+            ""
+            if types
+            else "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"
+        )
         what = "--where" if reading.where else "the preset"
-        raise InteractionFileError(f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}") from None
+        raise InteractionFileError(
+            f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}"
+        ) from None
 
 
 def _kind(file: LogFile, column: str, database_type: str) -> str:

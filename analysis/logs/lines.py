@@ -1,9 +1,10 @@
 """Parse single lines of an event log exactly: slower than DuckDB's reader, and sure of every line.
 
-The rules are those of `sql/events/events.sql`: an unknown key is ignored; of a key given twice the last value counts,
-and all must be allowed; an optional key that is absent equals one that is null; ids of listeners are whole numbers in
-all lines or text in all, and so are those of tracks; a whole number is written as one (7, not "7", 7.0 or true); a line
-of white space is blank, and a byte order mark may open the file.
+The rules are those of `sql/events/events.sql`: an unknown key is ignored; of a key given twice the
+last value counts, and all must be allowed; an optional key that is absent equals one that is null;
+ids of listeners are whole numbers in all lines or text in all, and so are those of tracks; a whole
+number is written as one (7, not "7", 7.0 or true); a line of white space is blank, and a byte order
+mark may open the file.
 """
 
 import base64
@@ -21,7 +22,8 @@ from msgspec import Meta
 
 LARGEST_ID = 2**63 - 1
 LONGEST_LINE = 2**20
-LONGEST_LATENCY = 1_000_000  # seconds, to either side of 0; a clock that is set back makes some negative
+# seconds, to either side of 0; a clock that is set back makes some negative
+LONGEST_LATENCY = 1_000_000
 KEPT_OF_A_REJECT = 4096
 TORN = "torn last line"
 _EVENTS_AT_ONCE = 1000
@@ -51,7 +53,9 @@ class Event(msgspec.Struct, frozen=True):
     user: Id
     track: Id
     time: Annotated[float, Meta(ge=0, le=1)]
-    latency: float | None = None  # one beyond `LONGEST_LATENCY` is set aside, and the event counts
+    latency: float | None = (
+        None  # one beyond `LONGEST_LATENCY` is set aside, and the event counts
+    )
     recommendation: Id | None = None
     experiments: dict[str, str] | None = None
     session: Annotated[str, Meta(min_length=1)] | None = None
@@ -71,7 +75,10 @@ class LineCounts:
     def __add__(self, other: "LineCounts") -> "LineCounts":
         """The counts of two logs together."""
         return LineCounts(
-            self.read + other.read, self.good + other.good, self.rejected + other.rejected, self.blank + other.blank
+            self.read + other.read,
+            self.good + other.good,
+            self.rejected + other.rejected,
+            self.blank + other.blank,
         )
 
 
@@ -83,7 +90,9 @@ class Reject:
     line: int  # number of the line, from 1
     reason: str  # what is wrong with it
     bytes: int  # its length without the line end
-    text: str | None  # its first `KEPT_OF_A_REJECT` bytes; None where they are not UTF-8
+    text: (
+        str | None
+    )  # its first `KEPT_OF_A_REJECT` bytes; None where they are not UTF-8
     base64: str | None  # the same bytes where they are not UTF-8
 
 
@@ -119,11 +128,18 @@ def _decoder(kinds: IdKinds) -> msgspec.json.Decoder[Event]:
         types |= {"track": TextId, "recommendation": TextId | None}
     if not types:
         return msgspec.json.Decoder(Event)
-    fields = [(name, kind, *([None] if name == "recommendation" else [])) for name, kind in types.items()]
-    return msgspec.json.Decoder(msgspec.defstruct("Event", fields, bases=(Event,), frozen=True, kw_only=True))
+    fields = [
+        (name, kind, *([None] if name == "recommendation" else []))
+        for name, kind in types.items()
+    ]
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Event", fields, bases=(Event,), frozen=True, kw_only=True)
+    )
 
 
-def parse_line(line: bytes, largest_track: int = LARGEST_ID, kinds: IdKinds = NUMBERS) -> Event:
+def parse_line(
+    line: bytes, largest_track: int = LARGEST_ID, kinds: IdKinds = NUMBERS
+) -> Event:
     """Parse one line, without its line end; `largest_track` is the catalogue's last id where ids are numbers.
 
     Raises:
@@ -145,12 +161,19 @@ def parse_line(line: bytes, largest_track: int = LARGEST_ID, kinds: IdKinds = NU
         return event
     if event.track > largest_track or (event.recommendation or 0) > largest_track:
         key = "track" if event.track > largest_track else "recommendation"
-        raise ValueError(f"the catalogue's last track is {largest_track}, found {getattr(event, key)} - at `$.{key}`")
+        raise ValueError(
+            f"the catalogue's last track is {largest_track}, found {getattr(event, key)} - at `$.{key}`"
+        )
     return event
 
 
 def split_lines(
-    log: IO[bytes], name: str, clean: IO[bytes], rejects: IO[bytes], largest_track: int, kinds: IdKinds
+    log: IO[bytes],
+    name: str,
+    clean: IO[bytes],
+    rejects: IO[bytes],
+    largest_track: int,
+    kinds: IdKinds,
 ) -> LineCounts:
     """Divide the lines of a log into events, written to `clean` in the log's own format, and a `Reject` a line."""
     read = good = blank = 0
@@ -166,7 +189,9 @@ def split_lines(
             event = parse_line(line, largest_track, kinds)
         except ValueError as error:
             reason = str(error) if is_whole or _is_json(line) else TORN
-            rejects.write(_encoder.encode(_reject(name, read, reason, line, length)) + b"\n")
+            rejects.write(
+                _encoder.encode(_reject(name, read, reason, line, length)) + b"\n"
+            )
         else:
             good += 1
             events.append(event)
@@ -217,7 +242,15 @@ def _reject(name: str, number: int, reason: str, line: bytes, length: int) -> Re
     kept = line[:KEPT_OF_A_REJECT]
     is_all = len(kept) == length
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(kept, final=is_all)  # a cut may go through a character
+        # a cut may go through a character
+        text = codecs.getincrementaldecoder("utf-8")().decode(kept, final=is_all)
         return Reject(name, number, reason, length, text=text, base64=None)
     except UnicodeDecodeError:
-        return Reject(name, number, reason, length, text=None, base64=base64.b64encode(kept).decode())
+        return Reject(
+            name,
+            number,
+            reason,
+            length,
+            text=None,
+            base64=base64.b64encode(kept).decode(),
+        )

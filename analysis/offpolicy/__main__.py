@@ -12,10 +12,26 @@ from analysis import queries
 from analysis.ab.tables import Sources, find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import HOLDOUTS, LoggingPolicy, attach_events, parse_holdout, read_sessions
+from analysis.offpolicy.logged import (
+    HOLDOUTS,
+    LoggingPolicy,
+    attach_events,
+    parse_holdout,
+    read_sessions,
+)
 from analysis.offpolicy.policies import Policy, match_lists
-from analysis.offpolicy.recommendations import Recommendations, learned_from, read_artists, read_recommendations
-from analysis.offpolicy.report import ListEstimate, compare, estimates_table, predictions_table
+from analysis.offpolicy.recommendations import (
+    Recommendations,
+    learned_from,
+    read_artists,
+    read_recommendations,
+)
+from analysis.offpolicy.report import (
+    ListEstimate,
+    compare,
+    estimates_table,
+    predictions_table,
+)
 from analysis.offpolicy.session_time import NO_ARTISTS, SessionTimes
 from looplib.cli import make_app, run
 from looplib.files import atomic_write_json
@@ -24,7 +40,9 @@ from looplib.progress import output
 PROG = "python -m analysis.offpolicy"
 LOGGING_HELP = "logged (nowhere) | uniform:TRACKS | uniform-unheard:TRACKS, where TRACKS are those of the catalogue"
 
-app = make_app("Estimate what lists of recommendations would be worth, from a log whose propensities are known.")
+app = make_app(
+    "Estimate what lists of recommendations would be worth, from a log whose propensities are known."
+)
 
 
 @app.command(
@@ -33,7 +51,10 @@ app = make_app("Estimate what lists of recommendations would be worth, from a lo
 )
 def main(
     logs: Annotated[
-        list[str], typer.Argument(metavar="LOG…", help="Event logs, folders, patterns, or a session store.")
+        list[str],
+        typer.Argument(
+            metavar="LOG…", help="Event logs, folders, patterns, or a session store."
+        ),
     ],
     recommendations: Annotated[
         list[str],
@@ -42,17 +63,33 @@ def main(
             "track of the list, or in order the best one; tracks heard in the session are out."
         ),
     ],
-    holdout: Annotated[str, typer.Option(help=f"Sessions that the lists were not learned from: {HOLDOUTS}.")],
+    holdout: Annotated[
+        str,
+        typer.Option(
+            help=f"Sessions that the lists were not learned from: {HOLDOUTS}."
+        ),
+    ],
     logging_policy: Annotated[
-        str, typer.Option(help=f"Where an event without propensity gets one: {LOGGING_HELP}.")
+        str,
+        typer.Option(
+            help=f"Where an event without propensity gets one: {LOGGING_HELP}."
+        ),
     ] = "logged",
     catalogue: Annotated[
-        Path | None, typer.Option(help="tracks.json: artists wear out in a session. Without it, they do not.")
+        Path | None,
+        typer.Option(
+            help="tracks.json: artists wear out in a session. Without it, they do not."
+        ),
     ] = None,
     measured: Annotated[
-        Path | None, typer.Option(help="report.json of the experiment that served the lists: predicted and measured.")
+        Path | None,
+        typer.Option(
+            help="report.json of the experiment that served the lists: predicted and measured."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the estimates to this JSON file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the estimates to this JSON file.")
+    ] = None,
 ) -> None:
     """Estimate what recommendations are worth."""
     policy, tracks = _parse_logging_policy(logging_policy)
@@ -65,13 +102,17 @@ def main(
         queries.connect(temp_directory=Path(folder) / "spilled") as connection,
     ):
         attach_events(connection, sources, Path(folder))
-        sessions, others = read_sessions(connection, rule, logging_policy=policy, catalogue_size=tracks)
+        sessions, others = read_sessions(
+            connection, rule, logging_policy=policy, catalogue_size=tracks
+        )
     scorer = OffPolicy(sessions)
     times = SessionTimes(sessions, others, artists, scorer.resamples)
     estimates = [_estimate(scorer, times, listed, sources) for listed in lists]
     predictions = compare(estimates, measured) if measured else []
     # The policy that logged the recommendations: every weight is 1.
-    logged = Policy(np.where(sessions.counted, sessions.propensity, 0.0), sessions.counted)
+    logged = Policy(
+        np.where(sessions.counted, sessions.propensity, 0.0), sessions.counted
+    )
     logged_value = scorer.value(logged).snips
     if out:
         document = {
@@ -105,7 +146,9 @@ def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 
-def _estimate(scorer: OffPolicy, times: SessionTimes, lists: Recommendations, sources: Sources) -> ListEstimate:
+def _estimate(
+    scorer: OffPolicy, times: SessionTimes, lists: Recommendations, sources: Sources
+) -> ListEstimate:
     try:
         matched = match_lists(scorer.sessions, lists.users, lists.tracks)
         policy = matched.serve(lists.serving)

@@ -1,24 +1,29 @@
 """Off-policy estimates: the mean listening time that a policy's recommendations would have had at the logged requests.
 
-At request i the logged track a was drawn with propensity p and heard for the share r; the policy would have drawn it
-with probability π(a), and w = π(a) / p. Over n requests:
+At request i the logged track a was drawn with propensity p and heard for the share r; the policy
+would have drawn it with probability π(a), and w = π(a) / p. Over n requests:
 
 - IPS = Σ w r / n (Horvitz & Thompson, 1952): unbiased, and the noisiest;
-- SNIPS = Σ w r / Σ w (Swaminathan & Joachims, The self-normalized estimator for counterfactual learning, 2015): free of
-  the noise in how many listed tracks happened to be drawn, at a bias of the order 1 / n;
-- DR = Σ (q(π) + w (r - q(a))) / n (Dudík, Langford & Li, Doubly robust policy evaluation and learning, 2011), where q
-  is a reward model: unbiased however bad q is, and the less noisy the better it is;
-- Switch-DR leaves out of DR the corrections whose weight is above a limit (Wang, Agarwal & Dudík, Optimal and Adaptive
-  Off-policy Evaluation in Contextual Bandits, 2017): less noise, at the bias of q where the weights are large.
+- SNIPS = Σ w r / Σ w (Swaminathan & Joachims, The self-normalized estimator for counterfactual
+  learning, 2015): free of the noise in how many listed tracks happened to be drawn, at a bias of
+  the order 1 / n;
+- DR = Σ (q(π) + w (r - q(a))) / n (Dudík, Langford & Li, Doubly robust policy evaluation and
+  learning, 2011), where q is a reward model: unbiased however bad q is, and the less noisy the
+  better it is;
+- Switch-DR leaves out of DR the corrections whose weight is above a limit (Wang, Agarwal & Dudík,
+  Optimal and Adaptive Off-policy Evaluation in Contextual Bandits, 2017): less noise, at the bias
+  of q where the weights are large.
 
-What is assumed: propensities are true, and above 0 wherever the policy would go (support), and the policy was not
-learned from these sessions: Σ w / n is then 1 on average, less without support, more where the policy knows what was
-heard. Listeners, whom the bootstrap draws, are independent. Requests weigh as they were logged: the value is the mean
-over the sessions that the *logging* recommender led to. Served, a policy makes sessions of its own, longer where it
-suits, which takes a model: `session_time`.
+What is assumed: propensities are true, and above 0 wherever the policy would go (support), and the
+policy was not learned from these sessions: Σ w / n is then 1 on average, less without support, more
+where the policy knows what was heard. Listeners, whom the bootstrap draws, are independent.
+Requests weigh as they were logged: the value is the mean over the sessions that the *logging*
+recommender led to. Served, a policy makes sessions of its own, longer where it suits, which takes a
+model: `session_time`.
 
-The effective sample size (Σ w)² / Σ w² of the listeners' weights (Kish, Survey sampling, 1965; Owen, Monte Carlo
-theory, methods and examples, 2013, ch. 9.3) says how far a weighted mean can be trusted.
+The effective sample size (Σ w)² / Σ w² of the listeners' weights (Kish, Survey sampling, 1965;
+Owen, Monte Carlo theory, methods and examples, 2013, ch. 9.3) says how far a weighted mean can be
+trusted.
 """
 
 from dataclasses import dataclass
@@ -33,8 +38,9 @@ from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
 from looplib.arrays import FloatArray
 
-# A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at 100. Lists worth
-# comparing differ by less, and with fewer draws the bootstrap's interval covers too seldom.
+# A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at
+# 100. Lists worth comparing differ by less, and with fewer draws the bootstrap's interval covers
+# too seldom.
 MIN_ESS = 100.0
 # Standard errors by which the mean weight may miss 1; by chance it does so once in 16,000 times.
 _SUPPORT_ERRORS = 4.0
@@ -57,10 +63,12 @@ class OffPolicyEstimate:
     snips: Interval  # by self-normalised inverse propensities
     mean_weight: Interval  # Σ w / n; 1 is expected
     requests: int  # requests that count, n
-    unanswered: int  # requests where the policy had nothing to recommend, such as a list that was used up; left out
+    # requests where the policy had nothing to recommend, such as a list that was used up; left out
+    unanswered: int
     matched: int  # requests whose logged track the policy might have recommended, w > 0
     ess: float  # effective sample size of the listeners' weights
-    reasons: tuple[str, ...]  # why nothing should be concluded from the estimate; empty if something may
+    # why nothing should be concluded from the estimate; empty if something may
+    reasons: tuple[str, ...]
     per_listener: PerListener  # the sums it is made of
     dr: Interval | None = None  # doubly robust, where there is a reward model
 
@@ -73,7 +81,9 @@ class OffPolicyEstimate:
 class OffPolicy:
     """Estimates the value of policies, all on the same logged sessions and bootstrap resamples of their listeners."""
 
-    def __init__(self, sessions: LoggedSessions, *, resamples: int = 1000, seed: int = 0) -> None:
+    def __init__(
+        self, sessions: LoggedSessions, *, resamples: int = 1000, seed: int = 0
+    ) -> None:
         """Prepare what does not depend on a policy; an AnalysisError says that no request has a known propensity."""
         if not sessions.counted.any():
             raise AnalysisError(
@@ -84,15 +94,18 @@ class OffPolicy:
         self.resamples = bootstrap.Resamples(len(sessions.users), resamples, seed)
 
     def value(
-        self, policy: Policy, rewards: RewardModel | None = None, largest_weight: float = np.inf
+        self,
+        policy: Policy,
+        rewards: RewardModel | None = None,
+        largest_weight: float = np.inf,
     ) -> OffPolicyEstimate:
         """Estimate the value of any policy by what it would have done at the logged requests.
 
         Args:
             policy: Its probabilities.
             rewards: A reward model, for the doubly robust estimate.
-            largest_weight: The doubly robust estimate corrects the reward model by requests up to this weight: with a
-                finite one it is Switch-DR.
+            largest_weight: The doubly robust estimate corrects the reward model by requests up to
+                this weight: with a finite one it is Switch-DR.
 
         Raises:
             AnalysisError: The policy answers no request that counts.
@@ -100,20 +113,32 @@ class OffPolicy:
         sessions = self.sessions
         counted = sessions.counted & policy.answered
         if not counted.any():
-            raise AnalysisError("the policy has nothing to recommend at any request whose propensity is known")
+            raise AnalysisError(
+                "the policy has nothing to recommend at any request whose propensity is known"
+            )
         weights = np.zeros(len(counted))
         np.divide(policy.probability, sessions.propensity, out=weights, where=counted)
-        sums = PerListener(self._total(counted), self._total(weights), self._total(weights * sessions.time))
+        sums = PerListener(
+            self._total(counted),
+            self._total(weights),
+            self._total(weights * sessions.time),
+        )
         ratios = {
             "ips": (sums.times, sums.requests),
             "snips": (sums.times, sums.weights),
             "mean_weight": (sums.weights, sums.requests),
         }
         if rewards is not None:
-            corrections = np.where(weights <= largest_weight, weights, 0.0) * (sessions.time - rewards.heard)
-            robust = self._total(np.where(counted, rewards.expected, 0.0)) + self._total(corrections)
+            corrections = np.where(weights <= largest_weight, weights, 0.0) * (
+                sessions.time - rewards.heard
+            )
+            robust = self._total(
+                np.where(counted, rewards.expected, 0.0)
+            ) + self._total(corrections)
             ratios["dr"] = (robust, sums.requests)
-        numerators, denominators = map(np.column_stack, zip(*ratios.values(), strict=True))
+        numerators, denominators = map(
+            np.column_stack, zip(*ratios.values(), strict=True)
+        )
         intervals = bootstrap.ratio_intervals(self.resamples, numerators, denominators)
         squares = float(sums.weights @ sums.weights)
         ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
@@ -130,19 +155,27 @@ class OffPolicy:
     def _total(self, values: npt.NDArray[np.generic]) -> FloatArray:
         """Sum values of shape (events,) over each listener."""
         sessions = self.sessions
-        return np.bincount(sessions.listener, values, minlength=len(sessions.users)).astype(np.float64)
+        return np.bincount(
+            sessions.listener, values, minlength=len(sessions.users)
+        ).astype(np.float64)
 
 
 def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
     if ess < MIN_ESS:  # too small for the mean weight's standard error, too
-        return (f"the effective sample size is {ess:.1f}, at least {MIN_ESS:.0f} is needed",)
+        return (
+            f"the effective sample size is {ess:.1f}, at least {MIN_ESS:.0f} is needed",
+        )
     # The standard error of a ratio over listeners: Cochran, Sampling techniques, 1977, ch. 6.4.
     requests, count = sums.requests.sum(), len(sums.weights)
     mean = float(sums.weights.sum() / requests)
     deviations = sums.weights - mean * sums.requests
-    error = float(np.sqrt(float(deviations @ deviations) * count / max(count - 1, 1)) / requests)
+    error = float(
+        np.sqrt(float(deviations @ deviations) * count / max(count - 1, 1)) / requests
+    )
     if abs(mean - 1) <= _SUPPORT_ERRORS * error:
         return ()
     unlike = "the logging policy never recommends some of what this one would"
     cause = unlike if mean < 1 else "the policy was learned from these sessions"
-    return (f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, or the propensities are wrong",)
+    return (
+        f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, or the propensities are wrong",
+    )

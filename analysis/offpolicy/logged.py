@@ -47,7 +47,9 @@ def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdo
                 return Holdout(text, "time")
             case "last_session", []:
                 return Holdout(text, kind)
-            case "session_hash", [share, seed] if 0 < float(share) < 1 and int(seed) >= 0:
+            case "session_hash", [share, seed] if (
+                0 < float(share) < 1 and int(seed) >= 0
+            ):
                 return Holdout(text, kind, int(seed), float(share))
             case "since", [moment]:
                 begin = datetime.fromisoformat(moment)
@@ -62,15 +64,21 @@ def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdo
 
 def _rule_of(manifest: Mapping[str, Any] | None) -> str:
     if not manifest:
-        raise AnalysisError("holdout manifest: no manifest.json beside the recommendations")
+        raise AnalysisError(
+            "holdout manifest: no manifest.json beside the recommendations"
+        )
     try:
         split, seed = manifest["split"], manifest["seed"]
         kind = str(split["kind"])
         rule = f"{kind}:{split['holdout']}:{seed}" if kind == "session_hash" else kind
     except (KeyError, TypeError) as error:
-        raise AnalysisError(f"holdout manifest: no split and seed in manifest.json ({error!r})") from None
+        raise AnalysisError(
+            f"holdout manifest: no split and seed in manifest.json ({error!r})"
+        ) from None
     if kind == "time":
-        raise AnalysisError("holdout manifest: a split by time; name the moment it was cut at, since:MOMENT")
+        raise AnalysisError(
+            "holdout manifest: a split by time; name the moment it was cut at, since:MOMENT"
+        )
     return rule
 
 
@@ -78,8 +86,8 @@ def _rule_of(manifest: Mapping[str, Any] | None) -> str:
 class LoggedSessions:
     """Events of sessions, by listener, session and position; arrays are of shape (events,) unless said otherwise.
 
-    A session's first event is its organic track. Every later one is the outcome of a request: what was played in
-    answer to it, and how long it was heard.
+    A session's first event is its organic track. Every later one is the outcome of a request: what
+    was played in answer to it, and how long it was heard.
     """
 
     users: IntArray  # the listeners, ascending; shape (listeners,)
@@ -87,8 +95,8 @@ class LoggedSessions:
     first: IntArray  # index of the organic track of the event's session
     track: IntArray  # the track heard
     time: FloatArray  # listening time, share 0..1
-    # Probability with which the track was drawn in answer to the request; NaN where it is not known, the listener
-    # played another track, or the track is organic
+    # Probability with which the track was drawn in answer to the request; NaN where it is not
+    # known, the listener played another track, or the track is organic
     propensity: FloatArray
     unknown: int  # outcomes without a known propensity
     unfollowed: int  # outcomes that are not the track that had been recommended
@@ -119,7 +127,9 @@ class LoggedSessions:
         return sums - sums[self.first]
 
 
-def attach_events(connection: queries.Connection, sources: Sources, scratch: Path) -> None:
+def attach_events(
+    connection: queries.Connection, sources: Sources, scratch: Path
+) -> None:
     """Make the events of logs or stores readable as the table `events`; `scratch` must live as long as the table.
 
     Raises:
@@ -127,11 +137,15 @@ def attach_events(connection: queries.Connection, sources: Sources, scratch: Pat
         AnalysisError: Both logs and stores are given, or a store is empty.
     """
     if sources.logs and sources.stores:
-        raise AnalysisError("event logs and session stores together; ingest the logs into the store, or name one kind")
+        raise AnalysisError(
+            "event logs and session stores together; ingest the logs into the store, or name one kind"
+        )
     if sources.logs:
         event_log.load(connection, sources.logs, scratch=scratch)
         return
-    files = [file for store in sources.stores for file in store.files(store.manifest.parts)]
+    files = [
+        file for store in sources.stores for file in store.files(store.manifest.parts)
+    ]
     if not files:
         raise AnalysisError("an empty session store")
     queries.attach_parquet(connection, "events", files)
@@ -151,28 +165,47 @@ def read_sessions(
     """
     queries.attach_query(connection, "named_events", "sessions/named_events")
     queries.materialize(connection, "sessions", "sessions/sessions")
-    rule = {"seed": holdout.seed, "holdout": holdout.holdout, "cutoff_ms": holdout.cutoff_ms}
-    queries.materialize(connection, "heldout_sessions", "sessions/heldout_sessions", kind=holdout.kind, **rule)
+    rule = {
+        "seed": holdout.seed,
+        "holdout": holdout.holdout,
+        "cutoff_ms": holdout.cutoff_ms,
+    }
+    queries.materialize(
+        connection,
+        "heldout_sessions",
+        "sessions/heldout_sessions",
+        kind=holdout.kind,
+        **rule,
+    )
     queries.attach_query(connection, "split_events", "sessions/split_events")
     heldout, others = (
-        queries.fetch_table(connection, "offpolicy/session_events", heldout=is_heldout) for is_heldout in (True, False)
+        queries.fetch_table(connection, "offpolicy/session_events", heldout=is_heldout)
+        for is_heldout in (True, False)
     )
     if not heldout.num_rows:
-        raise AnalysisError(f"the holdout {holdout.text} has no session; at least one is needed")
-    found = sessions_of(heldout, logging_policy=logging_policy, catalogue_size=catalogue_size)
+        raise AnalysisError(
+            f"the holdout {holdout.text} has no session; at least one is needed"
+        )
+    found = sessions_of(
+        heldout, logging_policy=logging_policy, catalogue_size=catalogue_size
+    )
     return found, sessions_of(others) if others.num_rows else None
 
 
 def sessions_of(
-    events: pa.Table, *, logging_policy: LoggingPolicy = "logged", catalogue_size: int | None = None
+    events: pa.Table,
+    *,
+    logging_policy: LoggingPolicy = "logged",
+    catalogue_size: int | None = None,
 ) -> LoggedSessions:
     """Return the sessions of a table with the columns and the order of `offpolicy/session_events.sql`.
 
     Args:
         events: The table.
-        logging_policy: Where the propensity of an event without one comes from. "logged": nowhere, and it does not
-            count. "uniform": every track of the catalogue was equally likely, repeats included, as in the simulator's
-            random collection. "uniform-unheard": every track not yet heard in the session, as in the service's.
+        logging_policy: Where the propensity of an event without one comes from. "logged": nowhere,
+            and it does not count. "uniform": every track of the catalogue was equally likely,
+            repeats included, as in the simulator's random collection. "uniform-unheard": every
+            track not yet heard in the session, as in the service's.
         catalogue_size: Tracks of the catalogue; needed for the uniform ones.
 
     Raises:
@@ -186,14 +219,22 @@ def sessions_of(
     logged = events["propensity"].cast(pa.float64()).to_numpy()
     if logging_policy != "logged":
         if catalogue_size is None:
-            raise AnalysisError(f"the logging policy {logging_policy} needs the number of tracks of the catalogue")
+            raise AnalysisError(
+                f"the logging policy {logging_policy} needs the number of tracks of the catalogue"
+            )
         if track.max() >= catalogue_size:
             raise AnalysisError(
                 f"track {track.max()} was heard; a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
             )
-        is_new = (earlier_equal(first, track) == 0) & (logging_policy == "uniform-unheard")
+        is_new = (earlier_equal(first, track) == 0) & (
+            logging_policy == "uniform-unheard"
+        )
         heard = np.cumsum(is_new) - is_new
-        logged = np.where(np.isnan(logged), 1.0 / (np.float64(catalogue_size) - (heard - heard[first])), logged)
+        logged = np.where(
+            np.isnan(logged),
+            1.0 / (np.float64(catalogue_size) - (heard - heard[first])),
+            logged,
+        )
     outcome = position > 1
     return LoggedSessions(
         users=users,
@@ -209,7 +250,8 @@ def sessions_of(
 
 def earlier_equal(first: IntArray, values: IntArray) -> IntArray:
     """Count the earlier events of each one's session that have the same of these values; all of shape (events,)."""
-    key = first * len(first) + np.unique(values, return_inverse=True)[1]  # nearly in order, as sessions are
+    # nearly in order, as sessions are
+    key = first * len(first) + np.unique(values, return_inverse=True)[1]
     order = np.argsort(key, kind="stable")  # of equals the earlier event stands first
     begins = np.diff(key[order], prepend=-1) != 0
     number = np.arange(len(order))

@@ -1,7 +1,7 @@
 """What a policy would have done at every logged request, given the session before it.
 
-Lists are served as "random" (any track of the list, all equally likely) or "in-order" (the first one); tracks already
-heard in the session, the organic one included, are left out.
+Lists are served as "random" (any track of the list, all equally likely) or "in-order" (the first
+one); tracks already heard in the session, the organic one included, are left out.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,9 @@ NOT_LISTED = -1
 class Policy:
     """A policy at the logged requests; arrays of shape (events,), of which those of organic tracks do not matter."""
 
-    probability: FloatArray  # with which the policy recommends the very track that was heard
+    probability: (
+        FloatArray  # with which the policy recommends the very track that was heard
+    )
     answered: BoolArray  # whether the policy has a track to recommend; other requests are left out
 
 
@@ -29,7 +31,8 @@ class Policy:
 class RewardModel:
     """Predicted listening times; arrays of shape (events,)."""
 
-    heard: FloatArray  # of the track that was heard; read where the policy's probability of it is above 0
+    # of the track that was heard; read where the policy's probability of it is above 0
+    heard: FloatArray
     expected: FloatArray  # of the track that the policy recommends, on average over its choice
 
 
@@ -39,12 +42,17 @@ class Lists:
 
     sessions: LoggedSessions
     tracks: IntArray  # of each listener, best first, filled up with -1; shape (listeners, longest)
-    # Position in the list of a track heard for the first time in its session, else `NOT_LISTED`; shape (events,)
+    # Position in the list of a track heard for the first time in its session, else `NOT_LISTED`; of
+    # each event.
     rank: IntArray
 
     def head(self, k: int) -> "Lists":
         """Return the lists of the best k tracks alone."""
-        return Lists(self.sessions, self.tracks[:, :k], np.where(self.rank < k, self.rank, NOT_LISTED))
+        return Lists(
+            self.sessions,
+            self.tracks[:, :k],
+            np.where(self.rank < k, self.rank, NOT_LISTED),
+        )
 
     def serve(self, serving: Serving) -> Policy:
         """Return the policy that serves these lists."""
@@ -52,32 +60,45 @@ class Lists:
         length = np.count_nonzero(self.tracks != NO_TRACK, axis=1)[sessions.listener]
         if serving == "random":
             left = length - sessions.before(heard.astype(np.float64))
-            return Policy(np.divide(heard, left, out=np.zeros(len(left)), where=heard & (left > 0)), left > 0)
-        choice = np.zeros(len(self.rank), dtype=np.int64)  # how much of the list's head was heard before each event
+            return Policy(
+                np.divide(
+                    heard, left, out=np.zeros(len(left)), where=heard & (left > 0)
+                ),
+                left > 0,
+            )
+        # how much of the list's head was heard before each event
+        choice = np.zeros(len(self.rank), dtype=np.int64)
         is_heard = np.ones(len(self.rank), dtype=np.bool_)
         for position in range(self.tracks.shape[1]):
             is_heard &= sessions.before((self.rank == position).astype(np.float64)) > 0
             if not is_heard.any():
                 break
             choice += is_heard
-        return Policy((heard & (self.rank == choice)).astype(np.float64), choice < length)
+        return Policy(
+            (heard & (self.rank == choice)).astype(np.float64), choice < length
+        )
 
 
-def match_lists(sessions: LoggedSessions, users: AnyIntArray, tracks: AnyIntArray) -> Lists:
+def match_lists(
+    sessions: LoggedSessions, users: AnyIntArray, tracks: AnyIntArray
+) -> Lists:
     """Find where the tracks of lists were heard.
 
     Args:
         sessions: The logged sessions.
-        users: The user of each list, shape (lists,), in any order; those without a logged session are left out,
-            and requests of others are unanswered.
-        tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the longest).
+        users: The user of each list, shape (lists,), in any order; those without a logged session
+            are left out, and requests of others are unanswered.
+        tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the
+            longest).
 
     Raises:
         AnalysisError: The arrays cannot be used; `analysis.validation.align` says when.
     """
     lists = align(users, tracks, known=sessions.users, depth=tracks.shape[1])
     rank = np.full(len(sessions.track), NOT_LISTED)
-    events = np.bincount(sessions.listener, minlength=len(lists))  # they are listener by listener
+    events = np.bincount(
+        sessions.listener, minlength=len(lists)
+    )  # they are listener by listener
     for position, listed in enumerate(lists.T):
         rank[np.repeat(listed, events) == sessions.track] = position
     rank[~sessions.is_fresh] = NOT_LISTED

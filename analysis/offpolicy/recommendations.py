@@ -32,9 +32,12 @@ class Recommendations:
     name: str  # in the report
     file: Path
     serving: Serving
-    manifest: Mapping[str, Any]  # the content of the manifest beside them; empty without one
+    manifest: Mapping[
+        str, Any
+    ]  # the content of the manifest beside them; empty without one
     users: IntArray  # the listeners, ascending; shape (lists,)
-    tracks: IntArray  # their lists, best first, filled up with -1; shape (lists, length of the longest)
+    # their lists, best first, filled up with -1; shape (lists, length of the longest)
+    tracks: IntArray
 
 
 class _Line(msgspec.Struct):
@@ -53,7 +56,8 @@ def read_recommendations(text: str) -> Recommendations:
     A text id becomes the number that stands for it in stores.
 
     Args:
-        text: [NAME=]FILE[:in-order]; without a name it is the manifest's model, or the name of the file.
+        text: [NAME=]FILE[:in-order]; without a name it is the manifest's model, or the name of the
+            file.
 
     Raises:
         AnalysisError: A file cannot be read or used; the message names the line.
@@ -65,13 +69,31 @@ def read_recommendations(text: str) -> Recommendations:
         name, path = "", text
     file = Path(path)
     manifest = _read_manifest(file.parent / MANIFEST)
-    lines = _decode_lines(file, _Line, '{"user": …, "tracks": […]}', manifest.get("files", {}).get(file.name, {}))
-    lists = sorted((_number(line.user), list(map(_number, line.tracks))) for line in lines)
+    lines = _decode_lines(
+        file,
+        _Line,
+        '{"user": …, "tracks": […]}',
+        manifest.get("files", {}).get(file.name, {}),
+    )
+    lists = sorted(
+        (_number(line.user), list(map(_number, line.tracks))) for line in lines
+    )
     users = np.array([user for user, _ in lists], dtype=np.int64)
-    tracks = np.full((len(lists), max(1, *(len(listed) for _, listed in lists))), NO_TRACK, dtype=np.int64)
+    tracks = np.full(
+        (len(lists), max(1, *(len(listed) for _, listed in lists))),
+        NO_TRACK,
+        dtype=np.int64,
+    )
     for row, (_, listed) in zip(tracks, lists, strict=True):
         row[: len(listed)] = listed
-    return Recommendations(name or manifest.get("model") or file.stem, file, serving, manifest, users, tracks)
+    return Recommendations(
+        name or manifest.get("model") or file.stem,
+        file,
+        serving,
+        manifest,
+        users,
+        tracks,
+    )
 
 
 def read_artists(catalogue: Path) -> Artists:
@@ -81,7 +103,9 @@ def read_artists(catalogue: Path) -> Artists:
         AnalysisError: It cannot be read.
     """
     lines = _decode_lines(catalogue, _Track, '{"track": …, "artist": …}', {})
-    tracks, first = np.unique([_number(line.track) for line in lines], return_index=True)
+    tracks, first = np.unique(
+        [_number(line.track) for line in lines], return_index=True
+    )
     names = np.array([str(line.artist) for line in lines])[first]
     artists = np.unique(names, return_inverse=True)[1]
     return Artists(tracks.astype(np.int64), np.where(names == "", -1, artists))
@@ -92,7 +116,9 @@ def learned_from(manifest: Mapping[str, Any], sources: Sources) -> bool:
     data = manifest.get("data", {})
     if "store" not in data or data.get("learned_from", "all") != "all":
         return False
-    digests = {source.digest for store in sources.stores for source in store.manifest.sources}
+    digests = {
+        source.digest for store in sources.stores for source in store.manifest.sources
+    }
     digests |= {digest(log) for log in sources.logs}
     return bool(data["store"] == content_digest(digests))
 
@@ -101,23 +127,33 @@ def _read_manifest(manifest: Path) -> dict[str, Any]:
     if not manifest.exists():
         return {}
     try:
-        content = unseal(read_untrusted(manifest, _LONGEST_MANIFEST, error=AnalysisError))
+        content = unseal(
+            read_untrusted(manifest, _LONGEST_MANIFEST, error=AnalysisError)
+        )
     except ValueError as error:
         raise AnalysisError(f"{manifest}: damaged ({error})") from None
-    if not isinstance(content.get("data", {}), dict) or not isinstance(content.get("files", {}), dict):
+    if not isinstance(content.get("data", {}), dict) or not isinstance(
+        content.get("files", {}), dict
+    ):
         raise AnalysisError(f"{manifest}: not a manifest of recommendations")
     return content
 
 
-def _decode_lines(file: Path, of: type[Line], shape: str, facts: Mapping[str, Any]) -> list[Line]:
+def _decode_lines(
+    file: Path, of: type[Line], shape: str, facts: Mapping[str, Any]
+) -> list[Line]:
     """Return the lines of a file, each of this shape, once it is what a manifest says of it; no line is refused."""
     decoder = msgspec.json.Decoder(of)
     lines: list[Line] = []
     try:
-        with open_untrusted(file, facts.get("bytes"), sha256=facts.get("sha256"), error=AnalysisError) as text:
+        with open_untrusted(
+            file, facts.get("bytes"), sha256=facts.get("sha256"), error=AnalysisError
+        ) as text:
             lines.extend(decoder.decode(line) for line in text)
     except msgspec.DecodeError as error:
-        raise AnalysisError(f"{file}: line {len(lines) + 1} is not {shape} ({error})") from None
+        raise AnalysisError(
+            f"{file}: line {len(lines) + 1} is not {shape} ({error})"
+        ) from None
     if not lines:
         raise AnalysisError(f"{file}: no line here; lines of {shape} are expected")
     return lines

@@ -33,9 +33,18 @@ class ListEstimate:
         """Return the estimate as JSON's types."""
         found = asdict(self.estimate)
         del found["per_listener"]
-        named: dict[str, Any] = {"name": self.name, "file": self.file, "serving": self.serving}
+        named: dict[str, Any] = {
+            "name": self.name,
+            "file": self.file,
+            "serving": self.serving,
+        }
         named["conclusive"] = not self.estimate.reasons
-        return named | asdict(self.estimate.best) | found | {"session_time": asdict(self.session)}
+        return (
+            named
+            | asdict(self.estimate.best)
+            | found
+            | {"session_time": asdict(self.session)}
+        )
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,10 @@ class Prediction:
 
     arm: str  # the arm, and the recommendations that it served
     predicted: Interval
-    measured: Interval  # with the margin of the effect's interval, which includes the control's noise
-    error_pct: float  # by how much the estimate missed, in % of what was measured; below 0 where it was too low
+    # with the margin of the effect's interval, which includes the control's noise
+    measured: Interval
+    # by how much the estimate missed, in % of what was measured; below 0 where it was too low
+    error_pct: float
     agrees: bool  # the intervals overlap
     what: str = _SHARE  # what is predicted
 
@@ -58,11 +69,17 @@ def compare(estimates: Sequence[ListEstimate], report: Path) -> list[Prediction]
     """
     try:
         rows = orjson.loads(report.read_bytes())["effects"]
-        effects = {(row["arm"], row["metric"]): row for row in rows if row["effect"] is not None and row["arm_value"]}
+        effects = {
+            (row["arm"], row["metric"]): row
+            for row in rows
+            if row["effect"] is not None and row["arm_value"]
+        }
     except OSError as error:
         raise AnalysisError(f"{report}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise AnalysisError(f"{report}: not a report of analysis.ab ({error!r})") from None
+        raise AnalysisError(
+            f"{report}: not a report of analysis.ab ({error!r})"
+        ) from None
     predictions = []
     for listed in estimates:
         if (listed.name, LISTENING_TIME) not in effects:
@@ -73,26 +90,44 @@ def compare(estimates: Sequence[ListEstimate], report: Path) -> list[Prediction]
             )
         for what, metric, predicted in (
             (_SHARE, LISTENING_TIME, listed.estimate.best),
-            ("time of a session, from the share", SESSION_TIME, listed.session.identity),
+            (
+                "time of a session, from the share",
+                SESSION_TIME,
+                listed.session.identity,
+            ),
             ("time of a session, run forward", SESSION_TIME, listed.session.simulated),
         ):
-            if effect := effects.get((listed.name, metric)):  # a report may leave the session's time out
+            # a report may leave the session's time out
+            if effect := effects.get((listed.name, metric)):
                 predictions.append(_prediction(listed.name, what, predicted, effect))
     return predictions
 
 
-def _prediction(arm: str, what: str, predicted: Interval, effect: Mapping[str, Any]) -> Prediction:
+def _prediction(
+    arm: str, what: str, predicted: Interval, effect: Mapping[str, Any]
+) -> Prediction:
     value, shift = effect["arm_value"], effect["arm_value"] - effect["effect"]
     measured = Interval(value, shift + effect["lower"], shift + effect["upper"])
     agrees = predicted.lower <= measured.upper and measured.lower <= predicted.upper
-    return Prediction(arm, predicted, measured, 100 * (predicted.value / value - 1), agrees, what)
+    return Prediction(
+        arm, predicted, measured, 100 * (predicted.value / value - 1), agrees, what
+    )
 
 
-def estimates_table(estimates: Sequence[ListEstimate], logged: Interval, logged_time: Interval) -> Table:
+def estimates_table(
+    estimates: Sequence[ListEstimate], logged: Interval, logged_time: Interval
+) -> Table:
     """Return the estimates, highest first, and the value of the logged recommendations."""
     table = Table("recommendations", "served")
     table.title = "Share heard of a recommended track, and time of a session in tracks, with 95 % intervals"
-    for column in ("share by IPS", "by SNIPS", "session by the share", "session run forward", "matched", "ESS"):
+    for column in (
+        "share by IPS",
+        "by SNIPS",
+        "session by the share",
+        "session run forward",
+        "matched",
+        "ESS",
+    ):
         table.add_column(column, justify="right")
     table.add_column("conclusive")
     for row in sorted(estimates, key=lambda row: -row.session.simulated.value):
@@ -105,7 +140,9 @@ def estimates_table(estimates: Sequence[ListEstimate], logged: Interval, logged_
             f"{found.ess:,.0f}",
             "no" if found.reasons else "yes",
         )
-    table.add_row("as logged", "", "", _text(logged), "", _text(logged_time), "", "", "")
+    table.add_row(
+        "as logged", "", "", _text(logged), "", _text(logged_time), "", "", ""
+    )
     return table
 
 
@@ -116,7 +153,9 @@ def predictions_table(predictions: Sequence[Prediction]) -> Table:
         table.add_column(column, justify="right")
     for row in predictions:
         error, agrees = numbers.change(row.error_pct, 1), "yes" if row.agrees else "no"
-        table.add_row(row.arm, row.what, _text(row.predicted), _text(row.measured), error, agrees)
+        table.add_row(
+            row.arm, row.what, _text(row.predicted), _text(row.measured), error, agrees
+        )
     return table
 
 

@@ -16,25 +16,47 @@ def count(value: float | None) -> str:
 def number(value: float | None) -> str:
     """Format a measured value with about four digits: 0.0123, 4.567, 45.67, 123.4, 12,345."""
     size = abs(value or 0)
-    decimals = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 1 or size == 0 else 4
+    decimals = (
+        0
+        if size >= 1000
+        else 1
+        if size >= 100
+        else 2
+        if size >= 10
+        else 3
+        if size >= 1 or size == 0
+        else 4
+    )
     return _formatted(value, f",.{decimals}f")
 
 
 def limits(lower: float | None, upper: float | None) -> str:
     """Format the ends of an interval of measured values: 0.0123 … 0.0145."""
-    return NOTHING if _is_nothing(lower) or _is_nothing(upper) else f"{number(lower)} … {number(upper)}"
+    return (
+        NOTHING
+        if _is_nothing(lower) or _is_nothing(upper)
+        else f"{number(lower)} … {number(upper)}"
+    )
 
 
 def percent(value: float | None, decimals: int = 2) -> str:
     """Format a share that is given in %: 12.30 %, or < 0.01 % where it is too small to show."""
     least = 10.0**-decimals
-    return f"< {least:g}{_SPACE}%" if value and 0 < value < least / 2 else _formatted(value, f",.{decimals}f", "%")
+    return (
+        f"< {least:g}{_SPACE}%"
+        if value and 0 < value < least / 2
+        else _formatted(value, f",.{decimals}f", "%")
+    )
 
 
 def change(value: float | None, decimals: int = 2) -> str:
     """Format a difference in % with its sign: +1.23 %."""
     is_shown_as_zero = value is not None and abs(value) < 0.5 * 10.0**-decimals
-    return _formatted(0.0 if is_shown_as_zero else value, f"{'' if is_shown_as_zero else '+'},.{decimals}f", "%")
+    return _formatted(
+        0.0 if is_shown_as_zero else value,
+        f"{'' if is_shown_as_zero else '+'},.{decimals}f",
+        "%",
+    )
 
 
 def interval(lower: float | None, upper: float | None, decimals: int = 2) -> str:
@@ -46,7 +68,11 @@ def interval(lower: float | None, upper: float | None, decimals: int = 2) -> str
 
 def p_value(value: float | None) -> str:
     """Format a p-value with four decimals: 0.0123, or < 0.0001."""
-    return "< 0.0001" if value is not None and 0 <= value < 0.0001 else _formatted(value, ".4f")
+    return (
+        "< 0.0001"
+        if value is not None and 0 <= value < 0.0001
+        else _formatted(value, ".4f")
+    )
 
 
 def day(iso: str | None) -> str:

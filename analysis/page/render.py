@@ -32,7 +32,10 @@ class Figure:
 def tabulate(first: str, columns: Mapping[str, Mapping[str, str]]) -> Table:
     """Lay texts out as a table: heading → name of a row → text, after the heading of the names."""
     names = dict.fromkeys(name for column in columns.values() for name in column)
-    rows = tuple((name, *(column.get(name, numbers.NOTHING) for column in columns.values())) for name in names)
+    rows = tuple(
+        (name, *(column.get(name, numbers.NOTHING) for column in columns.values()))
+        for name in names
+    )
     return Table((first, *columns), rows)
 
 
@@ -42,7 +45,8 @@ def render(folder: Path, template: str, **values: object) -> str:
     Args:
         folder: Where the template is; the ones of this package are found as well.
         template: Name of its file; it extends `base.html.jinja`.
-        values: What the template uses beside `n`, the functions of `analysis.page.numbers`; a missing one is an error.
+        values: What the template uses beside `n`, the functions of `analysis.page.numbers`; a
+            missing one is an error.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, _TEMPLATES]),

@@ -1,8 +1,8 @@
 """Bootstrap intervals over listeners, from the same resamples for everything that is compared.
 
-A resample draws as many units (listeners) as there are, with replacement (Efron & Tibshirani, An Introduction to the
-Bootstrap, 1993, ch. 6 and 13). It holds how often each unit was drawn, so that the estimates of all metrics in all
-resamples are one matrix product.
+A resample draws as many units (listeners) as there are, with replacement (Efron & Tibshirani, An
+Introduction to the Bootstrap, 1993, ch. 6 and 13). It holds how often each unit was drawn, so that
+the estimates of all metrics in all resamples are one matrix product.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,9 @@ from looplib.arrays import ByteArray, FloatArray, IntArray, WordArray
 from looplib.randomness import make_generator
 
 _BLOCK = 64  # resamples in a block: one bit each of a 64-bit word
-_KEPT_BYTES = 128 * 2**20  # above this the blocks are drawn anew each time they are needed
+_KEPT_BYTES = (
+    128 * 2**20
+)  # above this the blocks are drawn anew each time they are needed
 _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
 
 
@@ -26,7 +28,8 @@ class Block(NamedTuple):
     """Up to 64 resamples."""
 
     draws: ByteArray  # how often each unit was drawn, shape (resamples, units)
-    members: WordArray  # shape (units,); a bit for each resample that says whether the unit was drawn at all
+    # shape (units,); a bit for each resample that says whether the unit was drawn at all
+    members: WordArray
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,17 @@ class Resamples:
 
     def blocks(self) -> Iterator[Block]:
         """Return all resamples, a block at a time; they are kept for the next call while they are small."""
-        return iter(_keep(self)) if self.units * self.count <= _KEPT_BYTES else self.draw()
+        return (
+            iter(_keep(self)) if self.units * self.count <= _KEPT_BYTES else self.draw()
+        )
 
     def draw(self) -> Iterator[Block]:
         """Draw the resamples, a block at a time."""
         for start in range(0, self.count, _BLOCK):
             numbers = range(start, min(start + _BLOCK, self.count))
-            draws = np.stack([draw(self.units, self.seed, number) for number in numbers])
+            draws = np.stack(
+                [draw(self.units, self.seed, number) for number in numbers]
+            )
             yield Block(draws, _pack(draws))
 
 
@@ -57,13 +64,16 @@ def _keep(resamples: Resamples) -> tuple[Block, ...]:
 def draw(units: int, seed: int, number: int) -> ByteArray:
     """Draw a resample: how often each unit is in it, shape (units,)."""
     drawn = make_generator(seed, "bootstrap", number).integers(0, units, size=units)
-    # Fits a byte: up to 255 units cannot be drawn more often than that, and of more units none ever is (p < 1e-500).
+    # Fits a byte: up to 255 units cannot be drawn more often than that, and of more units none ever
+    # is (p < 1e-500).
     return np.bincount(drawn, minlength=units).astype(np.uint8)
 
 
 def ratio(numerators: FloatArray, denominators: FloatArray) -> FloatArray:
     """Divide numerators by denominators; 0 where there is nothing to divide by."""
-    return np.divide(numerators, denominators, out=np.zeros_like(numerators), where=denominators > 0)
+    return np.divide(
+        numerators, denominators, out=np.zeros_like(numerators), where=denominators > 0
+    )
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,9 @@ class Distinct:
         """Count the items in every resample, shape (resamples,)."""
         members = np.bitwise_or.reduceat(block.members[self.units], self._starts)
         bits = np.unpackbits(members.view(np.uint8)).reshape(-1, _BLOCK)
-        return np.asarray(bits.sum(axis=0, dtype=np.uint32)[: len(block.draws)], np.float64)
+        return np.asarray(
+            bits.sum(axis=0, dtype=np.uint32)[: len(block.draws)], np.float64
+        )
 
     @cached_property
     def _starts(self) -> IntArray:
@@ -111,10 +123,17 @@ class Distinct:
         return np.flatnonzero(np.diff(self.items, prepend=self.items[:1] - 1))
 
 
-def estimate(resamples: Resamples, *statistics: Ratios | Distinct) -> tuple[FloatArray, ...]:
+def estimate(
+    resamples: Resamples, *statistics: Ratios | Distinct
+) -> tuple[FloatArray, ...]:
     """Estimate each statistic in all resamples, shape (resamples, …), in one pass over them."""
-    of_blocks = [[statistic.of(block) for statistic in statistics] for block in resamples.blocks()]
-    return tuple(np.concatenate(estimates) for estimates in zip(*of_blocks, strict=True))
+    of_blocks = [
+        [statistic.of(block) for statistic in statistics]
+        for block in resamples.blocks()
+    ]
+    return tuple(
+        np.concatenate(estimates) for estimates in zip(*of_blocks, strict=True)
+    )
 
 
 def ratio_intervals(
@@ -125,7 +144,8 @@ def ratio_intervals(
 ) -> list[Interval]:
     """Return ratios of sums over the units, both of shape (units, ratios), with percentile intervals.
 
-    `combine` makes other statistics of the ratios, from shape (resamples, ratios) to (resamples, statistics).
+    `combine` makes other statistics of the ratios, from shape (resamples, ratios) to (resamples,
+    statistics).
     """
     ratios = Ratios(numerators, denominators)
     (resampled,) = estimate(resamples, ratios)
@@ -140,16 +160,22 @@ def percentile_interval(estimates: FloatArray) -> FloatArray:
 
 def intervals(values: FloatArray, estimates: FloatArray) -> list[Interval]:
     """Return values of shape (metrics,) with the percentile intervals of their resampled estimates."""
-    return [Interval(*row) for row in np.vstack([values, percentile_interval(estimates)]).T.tolist()]
+    return [
+        Interval(*row)
+        for row in np.vstack([values, percentile_interval(estimates)]).T.tolist()
+    ]
 
 
 def normal_interval(value: float, estimates: FloatArray) -> tuple[float, float]:
     """Return the value ± 1.96 bootstrap standard errors (ch. 13.2 there).
 
-    For statistics that a resample misses by construction, such as a number of distinct things: it lacks the things
-    of the third of the units that were not drawn, so the percentiles lie to one side of the value.
+    For statistics that a resample misses by construction, such as a number of distinct things: it
+    lacks the things of the third of the units that were not drawn, so the percentiles lie to one
+    side of the value.
     """
-    margin = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(np.std(estimates, ddof=1))
+    margin = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(
+        np.std(estimates, ddof=1)
+    )
     return value - margin, value + margin
 
 

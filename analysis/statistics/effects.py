@@ -46,7 +46,8 @@ class Estimate:
     """A metric in one arm."""
 
     value: float  # the mean, ratio of means, or quantile
-    variance: float  # of one listener's share in it; over the count, that of the value. NaN for a quantile.
+    # of one listener's share in it; over the count, that of the value. NaN for a quantile.
+    variance: float
     count: int  # listeners
 
     @property
@@ -62,8 +63,12 @@ class Effect:
     control: Estimate  # the metric in the control
     arm: Estimate  # the metric in the arm
     absolute: Interval  # arm - control
-    relative: Interval  # arm / control - 1, with the interval of the logarithm of the ratio
-    standard_error: float  # of the absolute effect; of the logarithm of the ratio for a quantile
+    relative: (
+        Interval  # arm / control - 1, with the interval of the logarithm of the ratio
+    )
+    standard_error: (
+        float  # of the absolute effect; of the logarithm of the ratio for a quantile
+    )
     p_value: float  # two-sided, of no difference; NaN where there is no interval
 
     @property
@@ -88,11 +93,14 @@ def estimate(moments: Moments, quantity: Quantity) -> Estimate:
 def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) -> Effect:
     """Compare means or ratios of two arms without assuming equal variances.
 
-    Welch, The Generalization of Student's Problem when Several Different Population Variances are Involved, 1947. The
-    relative effect's interval is that of the difference of logarithms, whose standard errors are those of the values
-    divided by the values (delta method), turned back; it never includes an arm of nothing or less.
+    Welch, The Generalization of Student's Problem when Several Different Population Variances are
+    Involved, 1947. The relative effect's interval is that of the difference of logarithms, whose
+    standard errors are those of the values divided by the values (delta method), turned back; it
+    never includes an arm of nothing or less.
     """
-    error, degrees = _welch(control.squared_error, control.count, arm.squared_error, arm.count)
+    error, degrees = _welch(
+        control.squared_error, control.count, arm.squared_error, arm.count
+    )
     difference = arm.value - control.value
     margin = _margin(error, degrees, confidence)
     return Effect(
@@ -105,7 +113,9 @@ def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) ->
     )
 
 
-def compare_moments(control: Moments, arm: Moments, quantity: Quantity, confidence: float = CONFIDENCE) -> Effect:
+def compare_moments(
+    control: Moments, arm: Moments, quantity: Quantity, confidence: float = CONFIDENCE
+) -> Effect:
     """Compare a metric of two arms by the moments of their listeners."""
     return compare(estimate(control, quantity), estimate(arm, quantity), confidence)
 
@@ -117,7 +127,9 @@ def _relative(control: Estimate, arm: Estimate, confidence: float) -> Interval:
     if not ratio > 0:
         return Interval(ratio - 1, math.nan, math.nan)
     squares = [side.squared_error / side.value**2 for side in (control, arm)]
-    margin = _margin(*_welch(squares[0], control.count, squares[1], arm.count), confidence)
+    margin = _margin(
+        *_welch(squares[0], control.count, squares[1], arm.count), confidence
+    )
     # A control that may as well be nothing has a factor beyond the largest float, exp(709).
     factor = math.exp(margin) if margin < 709 else margin * math.inf
     return Interval(ratio - 1, ratio / factor - 1, ratio * factor - 1)
@@ -129,11 +141,17 @@ def _welch(control: float, controls: int, arm: float, arms: int) -> tuple[float,
     if not total > 0:
         return math.sqrt(total), math.inf
     # In shares of the total, whose squares do not vanish when the errors are tiny.
-    return math.sqrt(total), 1 / ((control / total) ** 2 / (controls - 1) + (arm / total) ** 2 / (arms - 1))
+    return math.sqrt(total), 1 / (
+        (control / total) ** 2 / (controls - 1) + (arm / total) ** 2 / (arms - 1)
+    )
 
 
 def _margin(error: float, degrees: float, confidence: float) -> float:
-    return error * float(special.stdtrit(degrees, (1 + confidence) / 2)) if error > 0 else error
+    return (
+        error * float(special.stdtrit(degrees, (1 + confidence) / 2))
+        if error > 0
+        else error
+    )
 
 
 def _p_value(difference: float, error: float, degrees: float) -> float:
@@ -150,15 +168,19 @@ class Adjusted:
 
     control: Estimate  # the metric in the control
     arm: Estimate  # the metric in the arm
-    variance_kept: float  # variance left over both arms, as a share of that without the adjustment
+    variance_kept: (
+        float  # variance left over both arms, as a share of that without the adjustment
+    )
 
 
-def adjust(control: Moments, arm: Moments, quantity: Quantity, covariate: Quantity) -> Adjusted:
+def adjust(
+    control: Moments, arm: Moments, quantity: Quantity, covariate: Quantity
+) -> Adjusted:
     """Remove what a covariate predicts from a metric (CUPED), by the regression over the listeners of both arms.
 
-    Deng, Xu, Kohavi & Walker, Improving the Sensitivity of Online Controlled Experiments by Utilizing Pre-Experiment
-    Data, WSDM 2013, section 3; its appendix B for ratios. The covariate, such as the metric before the experiment,
-    must not depend on the arm.
+    Deng, Xu, Kohavi & Walker, Improving the Sensitivity of Online Controlled Experiments by
+    Utilizing Pre-Experiment Data, WSDM 2013, section 3; its appendix B for ratios. The covariate,
+    such as the metric before the experiment, must not depend on the arm.
     """
     both = control + arm
     spread, centre = both.variance(covariate), both.mean(covariate)
@@ -167,23 +189,39 @@ def adjust(control: Moments, arm: Moments, quantity: Quantity, covariate: Quanti
         return Adjusted(estimate(control, quantity), estimate(arm, quantity), 1.0)
 
     def adjusted(moments: Moments) -> Estimate:
-        value = moments.mean(quantity) - coefficient * (moments.mean(covariate) - centre)
-        taken = coefficient * moments.variance(covariate) - 2 * moments.covariance(quantity, covariate)
-        return Estimate(value, max(0.0, moments.variance(quantity) + coefficient * taken), moments.count)
+        value = moments.mean(quantity) - coefficient * (
+            moments.mean(covariate) - centre
+        )
+        taken = coefficient * moments.variance(covariate) - 2 * moments.covariance(
+            quantity, covariate
+        )
+        return Estimate(
+            value,
+            max(0.0, moments.variance(quantity) + coefficient * taken),
+            moments.count,
+        )
 
-    return Adjusted(adjusted(control), adjusted(arm), adjusted(both).variance / both.variance(quantity))
+    return Adjusted(
+        adjusted(control),
+        adjusted(arm),
+        adjusted(both).variance / both.variance(quantity),
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
     """Measured values of an arm, such as latencies in ms, in steps of 0.1 %."""
 
-    steps: IntArray  # those that occur, ascending, shape (steps,); step s is exp(s * STEP) millionths, up to the next
+    # those that occur, ascending, shape (steps,); step s is exp(s * STEP) millionths, up to the
+    # next
+    steps: IntArray
     values: FloatArray  # how many each group of listeners has in each step, shape (groups, steps)
     count: int  # listeners
 
     @classmethod
-    def of(cls, steps: IntArray, groups: IntArray, counts: IntArray, listeners: int) -> "Histogram":
+    def of(
+        cls, steps: IntArray, groups: IntArray, counts: IntArray, listeners: int
+    ) -> "Histogram":
         """Make a histogram of rows of step, group and count, each of shape (rows,)."""
         known_steps, columns = np.unique(steps, return_inverse=True)
         known_groups, rows = np.unique(groups, return_inverse=True)
@@ -200,32 +238,48 @@ class Histogram:
         target = share * ends[-1]
         position = min(int(np.searchsorted(ends, target)), len(counts) - 1)
         within = (target - (ends[position] - counts[position])) / counts[position]
-        return math.exp((self.steps[position] + min(max(within, 0.0), 1.0)) * STEP) / 1e6
+        return (
+            math.exp((self.steps[position] + min(max(within, 0.0), 1.0)) * STEP) / 1e6
+        )
 
     def interval(self, share: float, confidence: float) -> Interval:
         """Return a quantile with Woodruff's interval: that of the share below it, turned back into values.
 
-        Values of a listener are alike, so the share's variance is that of a ratio over random groups of listeners.
+        Values of a listener are alike, so the share's variance is that of a ratio over random
+        groups of listeners.
 
-        Woodruff, Confidence Intervals for Medians and Other Position Measures, 1952. Wolter, Introduction to Variance
-        Estimation, 2007, chapter 2.
+        Woodruff, Confidence Intervals for Medians and Other Position Measures, 1952. Wolter,
+        Introduction to Variance Estimation, 2007, chapter 2.
         """
         value, groups = self.quantile(share), len(self.values)
         if groups < 2:
             return Interval(value, math.nan, math.nan)
-        below = self.values @ np.clip(math.log(value * 1e6) / STEP - self.steps, 0.0, 1.0)
+        below = self.values @ np.clip(
+            math.log(value * 1e6) / STEP - self.steps, 0.0, 1.0
+        )
         moments = Moments.of({"below": below, "all": self.values.sum(axis=1)})
-        margin = _margin(math.sqrt(moments.variance(_SHARE) / groups), groups - 1, confidence)
-        return Interval(value, self.quantile(max(0.0, share - margin)), self.quantile(min(1.0, share + margin)))
+        margin = _margin(
+            math.sqrt(moments.variance(_SHARE) / groups), groups - 1, confidence
+        )
+        return Interval(
+            value,
+            self.quantile(max(0.0, share - margin)),
+            self.quantile(min(1.0, share + margin)),
+        )
 
 
-def compare_quantiles(control: Histogram, arm: Histogram, share: float, confidence: float = CONFIDENCE) -> Effect:
+def compare_quantiles(
+    control: Histogram, arm: Histogram, share: float, confidence: float = CONFIDENCE
+) -> Effect:
     """Compare a quantile of two arms' values.
 
-    Differences and ratios: Zou & Donner, Construction of Confidence Limits about Effect Measures (MOVER), 2008.
+    Differences and ratios: Zou & Donner, Construction of Confidence Limits about Effect Measures
+    (MOVER), 2008.
     """
     before, after = (side.interval(share, confidence) for side in (control, arm))
-    ratio = _difference(Interval(*map(math.log, before)), Interval(*map(math.log, after)))
+    ratio = _difference(
+        Interval(*map(math.log, before)), Interval(*map(math.log, after))
+    )
     error = (ratio.upper - ratio.lower) / 2 / float(special.ndtri((1 + confidence) / 2))
     return Effect(
         control=Estimate(before.value, math.nan, control.count),

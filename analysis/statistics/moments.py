@@ -25,33 +25,52 @@ class Moments:
     names: tuple[str, ...]  # the columns
     count: int  # listeners
     means: FloatArray  # shape (columns,)
-    # Sums of products of deviations over count - 1, shape (columns, columns); zeros when there are fewer than two
-    # listeners
+    # Sums of products of deviations over count - 1, shape (columns, columns); zeros when there are
+    # fewer than two listeners
     covariances: FloatArray
 
     @classmethod
     def of(cls, columns: Mapping[str, npt.ArrayLike]) -> Self:
         """Compute the moments of columns, each of shape (listeners,)."""
-        values = np.stack([np.asarray(column, np.float64) for column in columns.values()])
+        values = np.stack(
+            [np.asarray(column, np.float64) for column in columns.values()]
+        )
         count = values.shape[1]
         if not count:
-            return cls(tuple(columns), 0, np.zeros(len(values)), np.zeros((len(values), len(values))))
+            return cls(
+                tuple(columns),
+                0,
+                np.zeros(len(values)),
+                np.zeros((len(values), len(values))),
+            )
         # Less the first value, so that a column whose values are all equal has no variance at all.
         shifted = values - values[:, :1]
         means = shifted.mean(axis=1)
         deviations = shifted - means[:, np.newaxis]
-        return cls(tuple(columns), count, values[:, 0] + means, deviations @ deviations.T / max(1, count - 1))
+        return cls(
+            tuple(columns),
+            count,
+            values[:, 0] + means,
+            deviations @ deviations.T / max(1, count - 1),
+        )
 
     def __add__(self, other: "Moments") -> "Moments":
         """Return the moments of the listeners of both, which have the same columns and no listener in common.
 
-        Chan, Golub & LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances, 1979, (2.1).
+        Chan, Golub & LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
+        Variances, 1979, (2.1).
         """
         count = self.count + other.count
         step = other.means - self.means
         share = other.count / max(1, count)
-        products = self._products() + other._products() + self.count * share * np.outer(step, step)
-        return Moments(self.names, count, self.means + share * step, products / max(1, count - 1))
+        products = (
+            self._products()
+            + other._products()
+            + self.count * share * np.outer(step, step)
+        )
+        return Moments(
+            self.names, count, self.means + share * step, products / max(1, count - 1)
+        )
 
     def mean(self, quantity: Quantity) -> float:
         """Return the mean, or ratio of means; NaN when the denominator's mean is 0."""
@@ -77,11 +96,17 @@ class Moments:
             return gradient * np.nan
         gradient[self.names.index(quantity.numerator)] += 1 / denominator
         if quantity.denominator is not None:
-            gradient[self.names.index(quantity.denominator)] -= numerator / denominator**2
+            gradient[self.names.index(quantity.denominator)] -= (
+                numerator / denominator**2
+            )
         return gradient
 
     def _pair(self, quantity: Quantity) -> tuple[float, float]:
-        below = 1.0 if quantity.denominator is None else float(self.means[self.names.index(quantity.denominator)])
+        below = (
+            1.0
+            if quantity.denominator is None
+            else float(self.means[self.names.index(quantity.denominator)])
+        )
         return float(self.means[self.names.index(quantity.numerator)]), below
 
     def _products(self) -> FloatArray:

@@ -1,6 +1,7 @@
 """Adjust p-values for many comparisons: each is then compared with the level meant for all.
 
-A p-value that is None or NaN (nothing could be tested) becomes NaN and does not count as a comparison.
+A p-value that is None or NaN (nothing could be tested) becomes NaN and does not count as a
+comparison.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,9 @@ def holm(p_values: Sequence[float | None]) -> list[float]:
 
     Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
     """
-    return _adjust(p_values, lambda p: np.maximum.accumulate(p * np.arange(len(p), 0, -1)))
+    return _adjust(
+        p_values, lambda p: np.maximum.accumulate(p * np.arange(len(p), 0, -1))
+    )
 
 
 def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float]:
@@ -23,10 +26,17 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float]:
 
     Benjamini & Hochberg, Controlling the False Discovery Rate, 1995.
     """
-    return _adjust(p_values, lambda p: np.minimum.accumulate((p * (len(p) / np.arange(1, len(p) + 1)))[::-1])[::-1])
+    return _adjust(
+        p_values,
+        lambda p: np.minimum.accumulate(
+            (p * (len(p) / np.arange(1, len(p) + 1)))[::-1]
+        )[::-1],
+    )
 
 
-def _adjust(p_values: Sequence[float | None], ascending: Callable[[FloatArray], FloatArray]) -> list[float]:
+def _adjust(
+    p_values: Sequence[float | None], ascending: Callable[[FloatArray], FloatArray]
+) -> list[float]:
     """Adjust in ascending order what is a number, leaving every value at its position."""
     values = np.array(p_values, np.float64)
     tested = np.flatnonzero(~np.isnan(values))

@@ -24,21 +24,28 @@ class Design:
     def __post_init__(self) -> None:
         """Raise an AnalysisError where power is not between alpha and 1, or ratio is not positive."""
         if not self.alpha < self.power < 1:
-            raise AnalysisError(f"power: power must be between alpha ({self.alpha}) and 1, found {self.power}")
+            raise AnalysisError(
+                f"power: power must be between alpha ({self.alpha}) and 1, found {self.power}"
+            )
         if not 0 < self.ratio < math.inf:
             raise AnalysisError(f"power: ratio must be positive, found {self.ratio}")
 
 
-def achieved_power(variance: float, listeners: float, effect: float, design: Design) -> float:
+def achieved_power(
+    variance: float, listeners: float, effect: float, design: Design
+) -> float:
     """Return the chance that Welch's test finds an effect; its distribution is then the non-central t.
 
-    Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, section 2. The variance is that of a listener's
-    share in the metric, the same in both arms; listeners are those of control and arm together; the effect is absolute.
+    Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, section 2. The variance is
+    that of a listener's share in the metric, the same in both arms; listeners are those of control
+    and arm together; the effect is absolute.
     """
     counts = _split(listeners, design)
     squares = [variance / count for count in counts]
     error = math.sqrt(sum(squares))
-    degrees = sum(squares) ** 2 / sum(square**2 / (n - 1) for square, n in zip(squares, counts, strict=True))
+    degrees = sum(squares) ** 2 / sum(
+        square**2 / (n - 1) for square, n in zip(squares, counts, strict=True)
+    )
     critical = stats.t.isf(design.alpha / 2, degrees)
     shift = abs(effect) / error
     below, inside = special.nctdtr(degrees, shift, [-critical, critical])
@@ -54,7 +61,12 @@ def detectable_effect(variance: float, listeners: float, design: Design) -> floa
         return variance
     unit = math.sqrt(variance / listeners)
     # In units of the standard error, so that the search does not depend on the metric's scale.
-    return unit * _solve(lambda shift: achieved_power(variance, listeners, shift * unit, design), design.power, 0.0, 10)
+    return unit * _solve(
+        lambda shift: achieved_power(variance, listeners, shift * unit, design),
+        design.power,
+        0.0,
+        10,
+    )
 
 
 def needed_listeners(variance: float, effect: float, design: Design) -> float:
@@ -65,11 +77,21 @@ def needed_listeners(variance: float, effect: float, design: Design) -> float:
     """
     # Just more than one in the smaller arm, whose variance is otherwise unknown.
     fewest = max(_FEWEST, 1.001 * (1 + design.ratio) / min(1.0, design.ratio))
-    if not variance > 0 or achieved_power(variance, fewest, effect, design) >= design.power:
+    if (
+        not variance > 0
+        or achieved_power(variance, fewest, effect, design) >= design.power
+    ):
         return fewest
     if not effect or achieved_power(variance, _MOST, effect, design) < design.power:
-        raise AnalysisError(f"power: no number of listeners finds an effect of {effect}")
-    return _solve(lambda count: achieved_power(variance, count, effect, design), design.power, fewest, fewest * 10)
+        raise AnalysisError(
+            f"power: no number of listeners finds an effect of {effect}"
+        )
+    return _solve(
+        lambda count: achieved_power(variance, count, effect, design),
+        design.power,
+        fewest,
+        fewest * 10,
+    )
 
 
 def _split(listeners: float, design: Design) -> tuple[float, float]:
@@ -77,7 +99,9 @@ def _split(listeners: float, design: Design) -> tuple[float, float]:
     return control, listeners - control
 
 
-def _solve(power: Callable[[float], float], wanted: float, low: float, high: float) -> float:
+def _solve(
+    power: Callable[[float], float], wanted: float, low: float, high: float
+) -> float:
     """Find the value at which a rising power is the wanted one."""
     while power(high) < wanted:
         low, high = high, high * 10

@@ -17,17 +17,24 @@ class SampleRatio:
     expected: dict[str, float]  # listeners by arm, from the configured shares
     observed: dict[str, int]  # listeners by arm
     chi_square: float | None = None  # of the test; None where there is nothing to test
-    p_value: float | None = None  # of shares as configured; None where there is nothing to test
+    p_value: float | None = (
+        None  # of shares as configured; None where there is nothing to test
+    )
     threshold: float = THRESHOLD  # below it the ratio counts as wrong
-    mismatch: bool = False  # whether it is wrong, so that the experiment must not be trusted
+    mismatch: bool = (
+        False  # whether it is wrong, so that the experiment must not be trusted
+    )
 
 
-def check_sample_ratio(listeners: Mapping[str, int], shares: Mapping[str, float] | None = None) -> SampleRatio:
+def check_sample_ratio(
+    listeners: Mapping[str, int], shares: Mapping[str, float] | None = None
+) -> SampleRatio:
     """Test the numbers of listeners against the arms' shares by Pearson's chi-square.
 
-    Fabijan et al., Diagnosing Sample Ratio Mismatch in Online Controlled Experiments, KDD 2019, for the test and the
-    threshold: it runs on every report, so that only what chance does once in a thousand counts. Shares are positive, in
-    any unit, equal by default; an arm with a share and no listeners counts.
+    Fabijan et al., Diagnosing Sample Ratio Mismatch in Online Controlled Experiments, KDD 2019, for
+    the test and the threshold: it runs on every report, so that only what chance does once in a
+    thousand counts. Shares are positive, in any unit, equal by default; an arm with a share and no
+    listeners counts.
 
     Raises:
         AnalysisError: An arm has listeners and no share.
@@ -42,5 +49,9 @@ def check_sample_ratio(listeners: Mapping[str, int], shares: Mapping[str, float]
     expected = {arm: total * weights[arm] / whole for arm in observed}
     if total == 0 or len(observed) < 2:
         return SampleRatio(expected, observed)
-    chi_square, p_value = map(float, stats.chisquare(list(observed.values()), list(expected.values())))
-    return SampleRatio(expected, observed, chi_square, p_value, mismatch=p_value < THRESHOLD)
+    chi_square, p_value = map(
+        float, stats.chisquare(list(observed.values()), list(expected.values()))
+    )
+    return SampleRatio(
+        expected, observed, chi_square, p_value, mismatch=p_value < THRESHOLD
+    )

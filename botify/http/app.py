@@ -45,7 +45,9 @@ class _Bucket:
             return True
         with self._lock:
             now_s = time.monotonic()
-            self._left = min(max(1.0, self._rate), self._left + (now_s - self._at_s) * self._rate)
+            self._left = min(
+                max(1.0, self._rate), self._left + (now_s - self._at_s) * self._rate
+            )
             self._at_s = now_s
             if self._left < 1:
                 return False
@@ -62,11 +64,18 @@ class Application:
         self._flask.url_map.converters["id"] = _IdConverter
         self._flask.url_map.merge_slashes = False
         for path, (method, view) in VIEWS.items():
-            rule = path.decode() + ("<id:id_>" if len(path) > 1 and path.endswith(b"/") else "")
-            self._flask.add_url_rule(rule, rule, view, methods=[method], provide_automatic_options=False)  # type: ignore[arg-type]  # Flask would answer with a response of its own
+            rule = path.decode() + (
+                "<id:id_>" if len(path) > 1 and path.endswith(b"/") else ""
+            )
+            self._flask.add_url_rule(
+                rule, rule, view, methods=[method], provide_automatic_options=False
+            )  # type: ignore[arg-type]  # Flask would answer with a response of its own
         self._routes = self._flask.url_map.bind("botify")
         clients = service.settings.api_keys.values()
-        self._keys = [(client.key.get_secret_value().encode(), _Bucket(client.rate)) for client in clients]
+        self._keys = [
+            (client.key.get_secret_value().encode(), _Bucket(client.rate))
+            for client in clients
+        ]
 
     def answer(self, request: Request) -> Answer:
         """Answer a request."""
@@ -88,7 +97,10 @@ class Application:
         self._service.metrics.refusals.labels(str(status)).inc()
         answer = make_answer({"error": message}, status)
         if methods := getattr(error, "valid_methods", None):  # of 405
-            return answer._replace(headers=b"allow: %b\r\n" % ", ".join(sorted(methods)).encode() + answer.headers)
+            return answer._replace(
+                headers=b"allow: %b\r\n" % ", ".join(sorted(methods)).encode()
+                + answer.headers
+            )
         return answer
 
     def _answer_by_route(self, request: Request) -> Answer:
@@ -102,7 +114,11 @@ class Application:
             self._check_token(request)
         with self._flask.app_context():  # of templates
             view = self._flask.view_functions[rule]
-            answer = make_answer(view(self._service, found.get("id_", "").encode("latin-1"), request.body))
+            answer = make_answer(
+                view(
+                    self._service, found.get("id_", "").encode("latin-1"), request.body
+                )
+            )
         return answer._replace(body=b"") if request.method == "HEAD" else answer
 
     def _check_key(self, request: Request) -> None:
@@ -110,18 +126,34 @@ class Application:
         if request.target == b"/" or request.target.startswith(_OPEN):
             return
         sent = request.header(b"x-api-key")
-        buckets = [bucket for key, bucket in self._keys if hmac.compare_digest(sent, key)]
+        buckets = [
+            bucket for key, bucket in self._keys if hmac.compare_digest(sent, key)
+        ]
         if not buckets:
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "send the header X-Api-Key: <a key of api_keys>")
+            raise RefusedError(
+                HTTPStatus.UNAUTHORIZED,
+                "send the header X-Api-Key: <a key of api_keys>",
+            )
         if not buckets[-1].take():
-            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "too many requests; ask again in a second")
+            raise RefusedError(
+                HTTPStatus.TOO_MANY_REQUESTS, "too many requests; ask again in a second"
+            )
 
     def _check_token(self, request: Request) -> None:
         token = self._service.settings.admin_token
         if token is None:
-            raise RefusedError(HTTPStatus.FORBIDDEN, "no admin_token is configured, so nobody may do this")
-        if not hmac.compare_digest(request.header(b"authorization"), f"Bearer {token.get_secret_value()}".encode()):
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "send the header Authorization: Bearer <admin_token>")
+            raise RefusedError(
+                HTTPStatus.FORBIDDEN,
+                "no admin_token is configured, so nobody may do this",
+            )
+        if not hmac.compare_digest(
+            request.header(b"authorization"),
+            f"Bearer {token.get_secret_value()}".encode(),
+        ):
+            raise RefusedError(
+                HTTPStatus.UNAUTHORIZED,
+                "send the header Authorization: Bearer <admin_token>",
+            )
 
 
 def _explain(error: Exception) -> tuple[int, str]:
@@ -136,7 +168,10 @@ def _explain(error: Exception) -> tuple[int, str]:
         case LateError() | AnswersError():
             return 503, str(error)
         case OSError():
-            return 503, f"the event could not be written ({error.strerror or error}); ask again"
+            return (
+                503,
+                f"the event could not be written ({error.strerror or error}); ask again",
+            )
         case HTTPException():
             return error.code or 500, error.description or error.name
     logger.exception("unexpected error", exc_info=error)

@@ -1,7 +1,7 @@
 """Connections of the HTTP/1.1 server: each reads requests by httptools and writes their answers in the same order.
 
-Each stage of a connection has a deadline. Connections are bounded in number: where there are too many, the one that was
-idle for longest, of the client with the most, makes room.
+Each stage of a connection has a deadline. Connections are bounded in number: where there are too
+many, the one that was idle for longest, of the client with the most, makes room.
 """
 
 import asyncio
@@ -33,14 +33,22 @@ Work = SimpleQueue[tuple["Connection", Request]]
 class Pool:
     """The connections of a server, bounded in number, and what they share; used in the event loop alone."""
 
-    def __init__(self, settings: Settings, refuse: Callable[[RefusedError], Answer]) -> None:
+    def __init__(
+        self, settings: Settings, refuse: Callable[[RefusedError], Answer]
+    ) -> None:
         """Make an empty pool; `refuse` makes the answer to a request that is refused before it was read."""
-        self.limits, self.longest_body, self.refuse = settings.http, settings.body_limit_bytes, refuse
-        self.work: Work = SimpleQueue()  # requests to be answered by `send_at_once` or `respond` of their connections
+        self.limits, self.longest_body, self.refuse = (
+            settings.http,
+            settings.body_limit_bytes,
+            refuse,
+        )
+        # requests to be answered by `send_at_once` or `respond` of their connections
+        self.work: Work = SimpleQueue()
         self.health_checks: Work = SimpleQueue()
         self.is_stopping = False
         self.date = b""  # for the headers of answers
-        self._clients: dict[str, dict[Connection, None]] = {}  # connections by client, the longest idle first
+        # connections by client, the longest idle first
+        self._clients: dict[str, dict[Connection, None]] = {}
         self._count, self._most = 0, _allow_connections(settings.http.connections)
 
     def connections(self) -> list["Connection"]:
@@ -98,15 +106,18 @@ class Connection(asyncio.Protocol):
         self.deadline = time.monotonic() + pool.limits.header_s
         self._pool = pool
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[tuple[Request | Answer, bool]] = deque()  # with whether the connection is kept after it
-        self._lock = threading.Lock()  # of what the event loop and the answering thread both look at
+        # with whether the connection is kept after it
+        self._waiting: deque[tuple[Request | Answer, bool]] = deque()
+        # of what the event loop and the answering thread both look at
+        self._lock = threading.Lock()
         self._out: int | None = None  # the socket's descriptor; None with TLS
         self._is_lost = False
         self._keep = True  # after the answer
         self._is_reading = False  # a request has begun and not ended
         self._is_deaf = False  # whatever else comes is thrown away
         self._is_at_end = False  # the client sends no more
-        self._received, self._longest = 0, _LONGEST_HEAD  # bytes of the request after its first read, and allowed
+        # bytes of the request after its first read, and allowed
+        self._received, self._longest = 0, _LONGEST_HEAD
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many."""
@@ -138,12 +149,20 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
             if self._is_reading and self._received > self._longest:
-                raise RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers or chunks are too large")
+                raise RefusedError(
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    "headers or chunks are too large",
+                )
         except httptools.HttpParserUpgrade:
-            self._is_deaf, self._keep = True, False  # another protocol would follow; the request itself is answered
+            # another protocol would follow; the request itself is answered
+            self._is_deaf, self._keep = True, False
         except httptools.HttpParserError as error:
-            cause, wrong = error.__context__, RefusedError(HTTPStatus.BAD_REQUEST, f"not HTTP/1.1 ({error})")
-            self._refuse(cause if isinstance(cause, RefusedError) else wrong)  # which a method below has raised
+            cause, wrong = (
+                error.__context__,
+                RefusedError(HTTPStatus.BAD_REQUEST, f"not HTTP/1.1 ({error})"),
+            )
+            # which a method below has raised
+            self._refuse(cause if isinstance(cause, RefusedError) else wrong)
         except RefusedError as error:
             self._refuse(error)
 
@@ -177,12 +196,20 @@ class Connection(asyncio.Protocol):
                 hosts += 1
             elif name == b"content-length":
                 self._check_size(int(value))
-            elif name == b"expect" and value.lower() == b"100-continue" and not self.is_answering:
+            elif (
+                name == b"expect"
+                and value.lower() == b"100-continue"
+                and not self.is_answering
+            ):
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if size > _LONGEST_HEAD:
-            raise RefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large")
+            raise RefusedError(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too large"
+            )
         if hosts != 1 and self._parser.get_http_version() == "1.1":
-            raise RefusedError(HTTPStatus.BAD_REQUEST, f"one Host header is needed, {hosts} came")
+            raise RefusedError(
+                HTTPStatus.BAD_REQUEST, f"one Host header is needed, {hosts} came"
+            )
 
     def on_body(self, body: bytes) -> None:
         """Add to the body."""
@@ -193,28 +220,45 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Have the request answered."""
         self._is_reading = False
-        method, keep = self._parser.get_method().decode("latin-1"), self._parser.should_keep_alive()
-        self._take(Request(method, self._target, self._headers, b"".join(self._body)), keep=keep)
+        method, keep = (
+            self._parser.get_method().decode("latin-1"),
+            self._parser.should_keep_alive(),
+        )
+        self._take(
+            Request(method, self._target, self._headers, b"".join(self._body)),
+            keep=keep,
+        )
 
     # One request after another:
 
     def format(self, answer: Answer) -> bytes:
         """Return the bytes of an answer."""
         end = b"\r\n" if self._keep else b"connection: close\r\n\r\n"
-        start = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (answer.status, _PHRASES[answer.status], self._pool.date)
+        start = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (
+            answer.status,
+            _PHRASES[answer.status],
+            self._pool.date,
+        )
         return b"".join((start, answer.headers, end, answer.body))
 
     def send_at_once(self, data: bytes) -> bytes | None:
         """Send an answer in the thread that made it, which spares the event loop a round.
 
-        Until `connection_lost` returns, the descriptor is open, so it is never another connection's.
+        Until `connection_lost` returns, the descriptor is open, so it is never another
+        connection's.
 
         Returns:
             What `respond` has to send; None if the request is done.
         """
         with self._lock:
-            is_simple = self._keep and not (self._waiting or self._is_reading or self._is_lost)
-            if self._out is None or not is_simple or self.transport.get_write_buffer_size():
+            is_simple = self._keep and not (
+                self._waiting or self._is_reading or self._is_lost
+            )
+            if (
+                self._out is None
+                or not is_simple
+                or self.transport.get_write_buffer_size()
+            ):
                 return data
             try:
                 rest = data[os.write(self._out, data) :]
@@ -242,7 +286,11 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """End a connection whose deadline has passed."""
         if self._is_reading and not self._is_deaf:
-            self._refuse(RefusedError(HTTPStatus.REQUEST_TIMEOUT, "the request did not come in time"))
+            self._refuse(
+                RefusedError(
+                    HTTPStatus.REQUEST_TIMEOUT, "the request did not come in time"
+                )
+            )
         else:
             self.transport.abort()
 
@@ -278,7 +326,11 @@ class Connection(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         self.transport.write(data)
         if self._keep:
-            self._set_deadline(self._pool.limits.body_s if self._is_reading else self._pool.limits.idle_s)
+            self._set_deadline(
+                self._pool.limits.body_s
+                if self._is_reading
+                else self._pool.limits.idle_s
+            )
             return
         self._is_deaf = True  # and closed once the client has read the answer
         self._waiting.clear()

@@ -27,12 +27,18 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def make_answer(found: object, status: int = 200, content_type: bytes = b"application/json") -> Answer:
+def make_answer(
+    found: object, status: int = 200, content_type: bytes = b"application/json"
+) -> Answer:
     """Make an answer of what becomes JSON, of the bytes of another type, or of an answer itself."""
     if isinstance(found, Answer):
         return found
     body = found if isinstance(found, bytes) else orjson.dumps(found)
-    return Answer(status, b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body)), body)
+    return Answer(
+        status,
+        b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body)),
+        body,
+    )
 
 
 class RefusedError(Exception):

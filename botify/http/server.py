@@ -1,7 +1,7 @@
 """The HTTP/1.1 server of a worker process: asyncio and httptools read requests, threads answer them.
 
-A request takes a thread only once all of it has come, so clients that are slow, silent or broken hold none. Health
-checks have a thread of their own.
+A request takes a thread only once all of it has come, so clients that are slow, silent or broken
+hold none. Health checks have a thread of their own.
 """
 
 import asyncio
@@ -21,30 +21,43 @@ _SWEEP_S = 1.0
 
 
 async def serve_http(
-    application: Application, settings: Settings, listener: socket, stop: asyncio.Event, grace_s: float
+    application: Application,
+    settings: Settings,
+    listener: socket,
+    stop: asyncio.Event,
+    grace_s: float,
 ) -> None:
     """Serve until `stop` is set; then requests under way have `grace_s` to be answered."""
     pool, loop = Pool(settings, application.refuse), asyncio.get_running_loop()
     for work in (*[pool.work] * settings.threads, pool.health_checks):
-        threading.Thread(target=_answer_all, args=[application, work, loop], daemon=True).start()
+        threading.Thread(
+            target=_answer_all, args=[application, work, loop], daemon=True
+        ).start()
     _sweep(pool, loop)
     context = make_ssl_context(settings.http)
     make_connection = functools.partial(Connection, pool)
-    server = await loop.create_server(make_connection, sock=listener, backlog=_BACKLOG, ssl=context)
+    server = await loop.create_server(
+        make_connection, sock=listener, backlog=_BACKLOG, ssl=context
+    )
     await stop.wait()
     server.close()
     pool.is_stopping = True
     for connection in pool.connections():
         connection.stop()
     deadline = time.monotonic() + grace_s
-    while any(connection.is_answering for connection in pool.connections()) and time.monotonic() < deadline:
+    while (
+        any(connection.is_answering for connection in pool.connections())
+        and time.monotonic() < deadline
+    ):
         await asyncio.sleep(0.01)
     for connection in pool.connections():
         connection.transport.close()
     await asyncio.sleep(0)
 
 
-def _answer_all(application: Application, work: Work, loop: asyncio.AbstractEventLoop) -> None:
+def _answer_all(
+    application: Application, work: Work, loop: asyncio.AbstractEventLoop
+) -> None:
     while True:
         connection, request = work.get()
         rest = connection.send_at_once(connection.format(application.answer(request)))

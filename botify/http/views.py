@@ -1,7 +1,7 @@
 """A view for every address: players ask for tracks and end sessions, operators ask for the rest.
 
-Each takes the service, the id at the end of the path as it came, and the body. It returns what becomes JSON, or an
-`Answer`.
+Each takes the service, the id at the end of the path as it came, and the body. It returns what
+becomes JSON, or an `Answer`.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,39 +29,59 @@ View = Callable[[Service, bytes, bytes], object]
 def _playback(message: Message, service: Service, text: bytes, body: bytes) -> object:
     listener = service.bodies.user(text)
     if listener is None:
-        raise RefusedError(HTTPStatus.NOT_FOUND, "listener not found: the path ends in no id")
+        raise RefusedError(
+            HTTPStatus.NOT_FOUND, "listener not found: the path ends in no id"
+        )
     listening, numbers = service.bodies.one(body, listener)
     (track,) = service.answer(message, (listening,), numbers)
     return _told(service, listener, track)
 
 
-def _playback_of_many(message: Message, service: Service, _: bytes, body: bytes) -> object:
+def _playback_of_many(
+    message: Message, service: Service, _: bytes, body: bytes
+) -> object:
     requests, numbers = service.bodies.many(body)
     tracks = service.answer(message, requests, numbers)
-    return {"responses": [_told(service, user, track) for (user, _, _), track in zip(requests, tracks, strict=True)]}
+    return {
+        "responses": [
+            _told(service, user, track)
+            for (user, _, _), track in zip(requests, tracks, strict=True)
+        ]
+    }
 
 
 def _told(service: Service, user: Id, track: int) -> dict[str, Id]:
-    return {"user": user} if track == ENDED else {"user": user, "track": service.bodies.catalogue.ids[track]}
+    return (
+        {"user": user}
+        if track == ENDED
+        else {"user": user, "track": service.bodies.catalogue.ids[track]}
+    )
 
 
 def _assigned_arms(service: Service, _: bytes, body: bytes) -> object:
     users = service.bodies.users(body)
     found = zip(users, service.arms_of(users), strict=True)
-    return {"assignments": [{"user": user, "experiments": arms} for user, arms in found]}
+    return {
+        "assignments": [{"user": user, "experiments": arms} for user, arms in found]
+    }
 
 
 def _track_record(service: Service, track: bytes, _: bytes) -> object:
     number = service.bodies.track(track)
     if number is None:
         raise RefusedError(
-            HTTPStatus.NOT_FOUND, f"track not found; the catalogue has {len(service.bodies.catalogue):,}"
+            HTTPStatus.NOT_FOUND,
+            f"track not found; the catalogue has {len(service.bodies.catalogue):,}",
         )
     return orjson.Fragment(service.bodies.catalogue.record(number))
 
 
 def _status(service: Service, status: str, *problems: str) -> dict[str, Any]:
-    return {"status": status, "problems": problems, "version": service.versions.model.version}
+    return {
+        "status": status,
+        "problems": problems,
+        "version": service.versions.model.version,
+    }
 
 
 def _live(service: Service, *_: bytes) -> object:
@@ -70,12 +90,16 @@ def _live(service: Service, *_: bytes) -> object:
 
 def _ready(service: Service, *_: bytes) -> object:
     if problems := service.problems():
-        return make_answer(_status(service, "degraded", *problems), HTTPStatus.SERVICE_UNAVAILABLE)
+        return make_answer(
+            _status(service, "degraded", *problems), HTTPStatus.SERVICE_UNAVAILABLE
+        )
     return _status(service, "ready")
 
 
 def _metrics(service: Service, *_: bytes) -> object:
-    return make_answer(service.metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4.encode())
+    return make_answer(
+        service.metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4.encode()
+    )
 
 
 def _experiments(service: Service, *_: bytes) -> object:
@@ -86,7 +110,11 @@ def _experiments(service: Service, *_: bytes) -> object:
             "decides": experiment.name == settings.decides,
             "overrides": len(experiment.overrides),
             "arms": [
-                {"name": arm.name, "share": experiment.shares[arm.name], "recommender": arm.recommender}
+                {
+                    "name": arm.name,
+                    "share": experiment.shares[arm.name],
+                    "recommender": arm.recommender,
+                }
                 for arm in experiment.arms
             ],
         }
@@ -99,9 +127,15 @@ def _experiments(service: Service, *_: bytes) -> object:
 def _document(service: Service, *_: bytes) -> dict[str, Any]:
     """Return the OpenAPI document, with the kinds of ids that the service has."""
     document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
-    for name, is_text in (("UserId", service.bodies.text_users), ("TrackId", service.bodies.catalogue.is_text)):
+    for name, is_text in (
+        ("UserId", service.bodies.text_users),
+        ("TrackId", service.bodies.catalogue.is_text),
+    ):
         if is_text:
-            document["components"]["schemas"][name] |= {"type": "string", "minLength": 1}
+            document["components"]["schemas"][name] |= {
+                "type": "string",
+                "minLength": 1,
+            }
     return document
 
 

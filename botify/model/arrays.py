@@ -11,7 +11,9 @@ import numpy.typing as npt
 from botify.errors import ModelError
 from botify.model.catalogue import Catalogue, user_number
 
-_LONGEST_HEADER = 200  # characters; ours have 118, and parsing a deeper one takes all the stack
+_LONGEST_HEADER = (
+    200  # characters; ours have 118, and parsing a deeper one takes all the stack
+)
 
 _NONE: Mapping[str, float] = {}
 Arrays = dict[str, npt.NDArray[Any]]
@@ -26,38 +28,53 @@ def read_arrays(
 ) -> tuple[Arrays, dict[str, int]]:
     """Read arrays of an `.npz` as `numpy.savez` writes it; ids become the numbers that stand for them.
 
-    `shapes` has for each the kind of its numbers, `i`, `f` (finite), or `track` or `user` for ids, and the names of its
-    axes: `"f tracks factors"`. Axes of one name have one length. `what` the file is, the message says. `defaults` are
-    numbers that older files lack.
+    `shapes` has for each the kind of its numbers, `i`, `f` (finite), or `track` or `user` for ids,
+    and the names of its axes: `"f tracks factors"`. Axes of one name have one length. `what` the
+    file is, the message says. `defaults` are numbers that older files lack.
 
     Returns:
         The arrays, and the lengths of the axes by name.
 
     Raises:
-        ModelError: The file is damaged, or lacks an array, or an array is something else, or of an unknown track.
+        ModelError: The file is damaged, or lacks an array, or an array is something else, or of an
+            unknown track.
     """
     path = file.name
     try:
         with zipfile.ZipFile(file) as archive:
-            missing = {name for name in defaults if f"{name}.npy" not in archive.namelist()}
-            arrays = {name: _read_array(archive, f"{name}.npy") for name in shapes if name not in missing}
+            missing = {
+                name for name in defaults if f"{name}.npy" not in archive.namelist()
+            }
+            arrays = {
+                name: _read_array(archive, f"{name}.npy")
+                for name in shapes
+                if name not in missing
+            }
     except Exception as error:  # noqa: BLE001  a damaged file makes zipfile and NumPy raise any kind
         raise ModelError(f"{path}: not {what} of ours ({error})") from None
     arrays |= {name: np.array(defaults[name]) for name in missing}
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
         kind, *axes = shapes[name].split()
-        expected = {"track": "U" if catalogue.is_text else "i", "user": "iU"}.get(kind, kind)
+        expected = {"track": "U" if catalogue.is_text else "i", "user": "iU"}.get(
+            kind, kind
+        )
         if array.dtype.kind not in expected or array.ndim != len(axes):
             found = f"{array.dtype} {array.shape}"
-            raise ModelError(f"{path}: {name} is {found}, expected {expected} with {len(axes)} axes")
+            raise ModelError(
+                f"{path}: {name} is {found}, expected {expected} with {len(axes)} axes"
+            )
         for axis, length in zip(axes, array.shape, strict=True):
             if lengths.setdefault(axis, length) != length:
-                raise ModelError(f"{path}: {name} is {array.shape}, but there are {lengths[axis]} {axis}")
+                raise ModelError(
+                    f"{path}: {name} is {array.shape}, but there are {lengths[axis]} {axis}"
+                )
         if kind == "f" and not np.isfinite(array).all():
             raise ModelError(f"{path}: {name} holds NaN or infinite numbers")
         if kind == "user" and array.dtype.kind == "U":
-            arrays[name] = np.array([user_number(user) for user in array.tolist()], dtype=np.int64)
+            arrays[name] = np.array(
+                [user_number(user) for user in array.tolist()], dtype=np.int64
+            )
         elif kind == "track":
             arrays[name] = _track_numbers(path, name, array, catalogue)
     return arrays, lengths
@@ -66,16 +83,24 @@ def read_arrays(
 def check_ids(path: str, name: str, ids: npt.NDArray[Any], limit: int) -> None:
     """Raise a `ModelError` unless all ids are in 0..limit-1."""
     if len(ids) and not (ids.min() >= 0 and ids.max() < limit):
-        raise ModelError(f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}")
+        raise ModelError(
+            f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}"
+        )
 
 
-def _track_numbers(path: str, name: str, tracks: npt.NDArray[Any], catalogue: Catalogue) -> npt.NDArray[Any]:
+def _track_numbers(
+    path: str, name: str, tracks: npt.NDArray[Any], catalogue: Catalogue
+) -> npt.NDArray[Any]:
     if not catalogue.numbers:
         check_ids(path, name, tracks, len(catalogue))
         return tracks
-    numbers = np.array([catalogue.numbers.get(track, -1) for track in tracks.tolist()], dtype=np.int64)
+    numbers = np.array(
+        [catalogue.numbers.get(track, -1) for track in tracks.tolist()], dtype=np.int64
+    )
     if len(unknown := tracks[numbers < 0]):
-        raise ModelError(f"{path}: {name} has {unknown[0]!r}, which is not in the catalogue")
+        raise ModelError(
+            f"{path}: {name} has {unknown[0]!r}, which is not in the catalogue"
+        )
     return numbers
 
 
@@ -83,7 +108,10 @@ def _read_array(archive: zipfile.ZipFile, member: str) -> npt.NDArray[Any]:
     entry = archive.getinfo(member)
     if entry.compress_type != zipfile.ZIP_STORED:  # it may grow a thousandfold
         raise ValueError(f"{member} is compressed")
-    # NumPy reads by and by, so a header that claims more than the file holds takes no memory before it fails.
+    # NumPy reads by and by, so a header that claims more than the file holds takes no memory before
+    # it fails.
     with archive.open(entry) as file:
-        array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False, max_header_size=_LONGEST_HEADER)
+        array: npt.NDArray[Any] = np.lib.format.read_array(
+            file, allow_pickle=False, max_header_size=_LONGEST_HEADER
+        )
         return array

@@ -38,7 +38,8 @@ class Catalogue:
     starts: IntArray  # (tracks + 1,): the record of track t is text[starts[t]:starts[t + 1]]
     artist: IntArray  # (tracks,), one number an artist
     by_artist: IntArray  # (tracks,), tracks grouped by artist
-    artist_starts: IntArray  # (artists + 1,): artist a has by_artist[artist_starts[a]:artist_starts[a + 1]]
+    # (artists + 1,): artist a has by_artist[artist_starts[a]:artist_starts[a + 1]]
+    artist_starts: IntArray
     sha256: str
     ids: Sequence[Any]  # by number
     numbers: Mapping[Any, int]  # by id; empty where ids are numbers themselves
@@ -71,7 +72,9 @@ class Catalogue:
 
     def tracks_of(self, artist: int) -> IntArray:
         """Return all tracks by an artist."""
-        return self.by_artist[self.artist_starts[artist] : self.artist_starts[artist + 1]]
+        return self.by_artist[
+            self.artist_starts[artist] : self.artist_starts[artist + 1]
+        ]
 
 
 def user_number(user: Id) -> int:
@@ -83,7 +86,8 @@ def load_catalogue(path: Path) -> Catalogue:
     """Read `tracks.json`, one `{"track", "artist", …}` a line; ids are whole numbers, or text.
 
     Raises:
-        CatalogueError: The file cannot be read, holds no tracks, or a line is torn or of a track that was there before.
+        CatalogueError: The file cannot be read, holds no tracks, or a line is torn or of a track
+            that was there before.
     """
     try:
         text = path.read_bytes()
@@ -100,9 +104,16 @@ def load_catalogue(path: Path) -> Catalogue:
         lines = [lines[i].rstrip() + b"\n" for i in order]
         text = b"".join(lines)
     is_dense = ids == list(range(len(ids)))
-    artists: dict[object, int] = {}  # as they first appear; a track of no known artist is alone
-    keys = [(number,) if record.artist == "" else record.artist for number, record in enumerate(records)]
-    artist = np.array([artists.setdefault(key, len(artists)) for key in keys], dtype=np.int64)
+    artists: dict[
+        object, int
+    ] = {}  # as they first appear; a track of no known artist is alone
+    keys = [
+        (number,) if record.artist == "" else record.artist
+        for number, record in enumerate(records)
+    ]
+    artist = np.array(
+        [artists.setdefault(key, len(artists)) for key in keys], dtype=np.int64
+    )
     return Catalogue(
         text=text,
         starts=np.cumsum([0, *map(len, lines)], dtype=np.int64),
@@ -120,7 +131,9 @@ def _read_records(path: Path, lines: Sequence[bytes]) -> list[_Record]:
     try:
         records.extend(map(_decode, lines))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CatalogueError(f"{path}:{len(records) + 1}: no object with track and artist ({error})") from None
+        raise CatalogueError(
+            f"{path}:{len(records) + 1}: no object with track and artist ({error})"
+        ) from None
     return records
 
 
@@ -129,8 +142,14 @@ def _order(path: Path, ids: Sequence[Any]) -> list[int]:
     first: dict[object, int] = {}
     for line, track in enumerate(ids, start=1):
         if type(track) is not type(ids[0]):
-            kinds = "a number and text" if isinstance(ids[0], int) else "text and a number"
-            raise CatalogueError(f"{path}:{line}: track {track!r} found after {ids[0]!r}: {kinds}; write all as one")
+            kinds = (
+                "a number and text" if isinstance(ids[0], int) else "text and a number"
+            )
+            raise CatalogueError(
+                f"{path}:{line}: track {track!r} found after {ids[0]!r}: {kinds}; write all as one"
+            )
         if first.setdefault(track, line) != line:
-            raise CatalogueError(f"{path}:{line}: track {track!r} is there already, in line {first[track]}")
+            raise CatalogueError(
+                f"{path}:{line}: track {track!r} is there already, in line {first[track]}"
+            )
     return sorted(range(len(ids)), key=ids.__getitem__)

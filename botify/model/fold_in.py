@@ -1,7 +1,8 @@
 """The item side of a published ALS model: a listener's factor, solved from what was heard so far, and the best track.
 
-Tracks are looked at by the length of their factors, longest first. A score is at most the product of the lengths
-(Cauchy and Schwarz), so once that of the next block is below the best score, no later track is better.
+Tracks are looked at by the length of their factors, longest first. A score is at most the product
+of the lengths (Cauchy and Schwarz), so once that of the next block is below the best score, no
+later track is better.
 """
 
 import math
@@ -42,7 +43,8 @@ class History:
     """What the fit was given of each listener: values of tracks heard, and minus the count of those only skipped."""
 
     users: IntArray  # (listeners,), numbers of listeners, ascending
-    starts: IntArray  # (listeners,): a listener has tracks[starts:ends] with the values[starts:ends]
+    # (listeners,): a listener has tracks[starts:ends] with the values[starts:ends]
+    starts: IntArray
     ends: IntArray  # (listeners,)
     tracks: Int32Array  # (pairs,)
     values: Float32Array  # (pairs,), before a logarithm
@@ -54,7 +56,9 @@ class History:
         if row == len(self.users) or self.users[row] != user:
             return {}
         own = slice(self.starts[row], self.ends[row])
-        return dict(zip(self.tracks[own].tolist(), self.values[own].tolist(), strict=True))
+        return dict(
+            zip(self.tracks[own].tolist(), self.values[own].tolist(), strict=True)
+        )
 
 
 @dataclass
@@ -65,7 +69,8 @@ class FoldIn:
     known: int  # tracks with factors
     parameters: Parameters
     feedback: Feedback
-    unit: float = 1.0  # what the fit was given for a track heard to its end; an interaction's mean weight
+    # what the fit was given for a track heard to its end; an interaction's mean weight
+    unit: float = 1.0
     history: History | None = None  # without it, all factors follow from sessions alone
 
     def __post_init__(self) -> None:
@@ -86,13 +91,18 @@ class FoldIn:
                 break
             start = block * _BLOCK
             scores = self.items[start : start + _BLOCK] @ found
-            scores[rows_taken[(rows_taken >= start) & (rows_taken < start + _BLOCK)] - start] = -np.inf
+            scores[
+                rows_taken[(rows_taken >= start) & (rows_taken < start + _BLOCK)]
+                - start
+            ] = -np.inf
             at = int(scores.argmax())
             if scores[at] > highest:
                 highest, row = float(scores[at]), start + at
         return int(self._order[row]) if row >= 0 else None
 
-    def solve(self, tracks: Sequence[int], times: Sequence[float], user: int | None = None) -> FloatArray | None:
+    def solve(
+        self, tracks: Sequence[int], times: Sequence[float], user: int | None = None
+    ) -> FloatArray | None:
         """Solve a listener's factor, shape (factors,), as the fit does with the history and what a session holds.
 
         Args:
@@ -108,13 +118,21 @@ class FoldIn:
             return None
         parameters, values = self.parameters, np.array(list(heard.values()))
         weight, factors = parameters.unobserved_weight, self._factors(heard)
-        scale = len(heard) if parameters.spark else (len(heard) + weight * self.known) ** parameters.nu
+        scale = (
+            len(heard)
+            if parameters.spark
+            else (len(heard) + weight * self.known) ** parameters.nu
+        )
         left = weight * self._gram + (factors.T * (parameters.alpha * values)) @ factors
         left[np.diag_indices_from(left)] += parameters.regularization * scale
         if skips:
             skipped = self._factors(skips)
-            left += (skipped.T * (parameters.skip_weight * np.array(list(skips.values())))) @ skipped
-        return np.linalg.solve(left, factors.T @ (weight + parameters.alpha * values)).astype(np.float64)
+            left += (
+                skipped.T * (parameters.skip_weight * np.array(list(skips.values())))
+            ) @ skipped
+        return np.linalg.solve(
+            left, factors.T @ (weight + parameters.alpha * values)
+        ).astype(np.float64)
 
     def seen(self, user: int) -> set[int]:
         """Return the tracks that are left out of a listener's lists for having been heard."""
@@ -137,7 +155,11 @@ class FoldIn:
             value = self.unit * time
             if position and time < feedback.skip_time:
                 skips[track] = skips.get(track, 0) + 1
-            elif time > 0 and value >= feedback.min_time and (position or feedback.organic):
+            elif (
+                time > 0
+                and value >= feedback.min_time
+                and (position or feedback.organic)
+            ):
                 heard[track] = heard.get(track, 0.0) + value
         if feedback.scale == "log":
             heard = {track: math.log1p(time) for track, time in heard.items()}

@@ -13,7 +13,15 @@ from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
 from botify.model.context import FORMAT, Context, read_context
 from botify.model.fold_in import Feedback, FoldIn, History, Parameters
-from botify.model.model import CONTEXT, FACTORS, FOLDING, HISTORY, MANIFEST, NEIGHBOURS, Model
+from botify.model.model import (
+    CONTEXT,
+    FACTORS,
+    FOLDING,
+    HISTORY,
+    MANIFEST,
+    NEIGHBOURS,
+    Model,
+)
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 from botify.recommenders.registry import parts_read
 from botify.settings import Settings
@@ -82,32 +90,56 @@ def current_folder(settings: Settings) -> Path:
         ModelError: The links lead in a circle, or no recommendations are configured.
     """
     if settings.recommendations is None:
-        raise ModelError("recommendations: none are configured, so there are no versions")
+        raise ModelError(
+            "recommendations: none are configured, so there are no versions"
+        )
     try:
         return settings.recommendations.parent.resolve()
     except RuntimeError as error:
         raise ModelError(f"{settings.recommendations.parent}: {error}") from None
 
 
-def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = None) -> Model:
+def load_model(
+    settings: Settings, catalogue: Catalogue, folder: Path | None = None
+) -> Model:
     """Load a version, by default the current one, with what the recommenders in the settings read.
 
     Raises:
-        ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue or the settings.
+        ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
+            or the settings.
     """
     text_users = settings.text_users
     if settings.recommendations is None:  # before anything is published
         is_text = catalogue.is_text if text_users is None else text_users
-        return Model("none", datetime.now(UTC), None, catalogue, is_text, NO_LISTS, [], None, None, None)
+        return Model(
+            "none",
+            datetime.now(UTC),
+            None,
+            catalogue,
+            is_text,
+            NO_LISTS,
+            [],
+            None,
+            None,
+            None,
+        )
     folder = folder or current_folder(settings)
     version = _Version(folder, read_manifest(folder), catalogue)
     manifest = version.manifest
     parts = settings.parts & {*manifest.files, FOLDING}
     lists = version.read_lists(settings.recommendations.name, "user")
     if text_users not in (None, lists.is_text):
-        kinds = ["text", "whole numbers"] if lists.is_text else ["whole numbers", "text"]
-        raise ModelError(f"{folder}: ids of listeners are {kinds[0]}, and those of the service are {kinds[1]}")
-    factors = version.read_factors() if parts & {FACTORS, FOLDING} and FACTORS in manifest.files else None
+        kinds = (
+            ["text", "whole numbers"] if lists.is_text else ["whole numbers", "text"]
+        )
+        raise ModelError(
+            f"{folder}: ids of listeners are {kinds[0]}, and those of the service are {kinds[1]}"
+        )
+    factors = (
+        version.read_factors()
+        if parts & {FACTORS, FOLDING} and FACTORS in manifest.files
+        else None
+    )
     return Model(
         manifest.model,
         manifest.created_at,
@@ -116,17 +148,31 @@ def load_model(settings: Settings, catalogue: Catalogue, folder: Path | None = N
         lists.is_text,
         lists,
         popular=lists.most_listed(POPULAR),
-        neighbours=version.read_lists(NEIGHBOURS, "track") if NEIGHBOURS in parts else None,
+        neighbours=version.read_lists(NEIGHBOURS, "track")
+        if NEIGHBOURS in parts
+        else None,
         directions=_directions(factors[1]) if factors and FACTORS in parts else None,
-        context=version.read_context(text_users=lists.is_text) if CONTEXT in parts else None,
-        folding=version.make_folding(*factors, settings) if factors and FOLDING in parts else None,
+        context=version.read_context(text_users=lists.is_text)
+        if CONTEXT in parts
+        else None,
+        folding=version.make_folding(*factors, settings)
+        if factors and FOLDING in parts
+        else None,
     )
 
 
 def lacking(settings: Settings, model: Model) -> list[str]:
     """Return for each arm whose recommender lacks a part of the model what it lacks, and what answers instead."""
-    (decides,) = [experiment for experiment in settings.experiments if experiment.name == settings.decides]
-    instead = [name for name in (*settings.fallback.unknown, "random") if parts_read(name) <= model.parts]
+    (decides,) = [
+        experiment
+        for experiment in settings.experiments
+        if experiment.name == settings.decides
+    ]
+    instead = [
+        name
+        for name in (*settings.fallback.unknown, "random")
+        if parts_read(name) <= model.parts
+    ]
     return [
         f"arm {arm.name}: {arm.recommender} needs {' and '.join(sorted(missing))}, which version {model.version} "
         f"lacks; instead: {', '.join(instead)}"
@@ -138,7 +184,9 @@ def lacking(settings: Settings, model: Model) -> list[str]:
 class _Version:
     """Reads the files of a version, each once it is what the manifest says."""
 
-    def __init__(self, folder: Path, manifest: ModelManifest, catalogue: Catalogue) -> None:
+    def __init__(
+        self, folder: Path, manifest: ModelManifest, catalogue: Catalogue
+    ) -> None:
         self._folder, self.manifest, self._catalogue = folder, manifest, catalogue
         trained_on = manifest.data.catalogue
         if trained_on and trained_on.sha256 != catalogue.sha256:
@@ -150,12 +198,22 @@ class _Version:
     def _open(self, name: str) -> BufferedReader:
         path, facts = self._folder / name, self.manifest.files.get(name)
         if facts is None:
-            raise ModelError(f"{path}: not in the manifest; it has {', '.join(sorted(self.manifest.files))}")
-        return open_untrusted(path, facts.bytes, within=self._folder, sha256=facts.sha256, error=ModelError)
+            raise ModelError(
+                f"{path}: not in the manifest; it has {', '.join(sorted(self.manifest.files))}"
+            )
+        return open_untrusted(
+            path,
+            facts.bytes,
+            within=self._folder,
+            sha256=facts.sha256,
+            error=ModelError,
+        )
 
     def read_lists(self, name: str, key: Literal["user", "track"]) -> TrackLists:
         with self._open(name) as file:
-            return read_track_lists(file, key, self.manifest.files[name].rows, self._catalogue)
+            return read_track_lists(
+                file, key, self.manifest.files[name].rows, self._catalogue
+            )
 
     def read_factors(self) -> tuple[int, Float32Array]:
         """Read how many tracks have factors, and these by track, (tracks, factors); 0 where there are none."""
@@ -166,33 +224,59 @@ class _Version:
         factors[arrays["tracks"]] = arrays["item_factors"]
         return lengths["tracks"], factors
 
-    def make_folding(self, known: int, factors: Float32Array, settings: Settings) -> FoldIn | None:
+    def make_folding(
+        self, known: int, factors: Float32Array, settings: Settings
+    ) -> FoldIn | None:
         """Return what solves listeners' factors, with the history where an arm asks for it; None of another model."""
         manifest = self.manifest
         try:
             parameters = msgspec.convert(manifest.parameters, Parameters)
         except msgspec.ValidationError:
             return None
-        history = self._read_history() if HISTORY in manifest.files and "fold_in" in settings.asked else None
+        history = (
+            self._read_history()
+            if HISTORY in manifest.files and "fold_in" in settings.asked
+            else None
+        )
         unit = manifest.data.mean_weight or 1.0
         return FoldIn(factors, known, parameters, manifest.feedback, unit, history)
 
     def _read_history(self) -> History:
-        shapes = {"users": "user listeners", "counts": "i listeners", "tracks": "track tracks"}
+        shapes = {
+            "users": "user listeners",
+            "counts": "i listeners",
+            "tracks": "track tracks",
+        }
         with self._open(HISTORY) as file:
             arrays, lengths = read_arrays(
-                file, shapes | {"heard": "i pairs", "values": "f pairs"}, "a history", self._catalogue
+                file,
+                shapes | {"heard": "i pairs", "values": "f pairs"},
+                "a history",
+                self._catalogue,
             )
         check_ids(file.name, "heard", arrays["heard"], lengths["tracks"])
         check_ids(file.name, "counts", arrays["counts"], lengths["pairs"] + 1)
         if arrays["counts"].sum() != lengths["pairs"]:
-            raise ModelError(f"{file.name}: counts add up to {arrays['counts'].sum()}, not {lengths['pairs']} pairs")
-        by_id, ends, values = np.argsort(arrays["users"]), arrays["counts"].cumsum(), arrays["values"]
+            raise ModelError(
+                f"{file.name}: counts add up to {arrays['counts'].sum()}, not {lengths['pairs']} pairs"
+            )
+        by_id, ends, values = (
+            np.argsort(arrays["users"]),
+            arrays["counts"].cumsum(),
+            arrays["values"],
+        )
         if self.manifest.feedback.scale == "log":
             values = np.where(values > 0, np.expm1(values), values)
         tracks = arrays["tracks"].astype(np.int32)[arrays["heard"]]
         starts = (ends - arrays["counts"])[by_id]
-        return History(arrays["users"][by_id], starts, ends[by_id], tracks, values, self.manifest.lists.filter_seen)
+        return History(
+            arrays["users"][by_id],
+            starts,
+            ends[by_id],
+            tracks,
+            values,
+            self.manifest.lists.filter_seen,
+        )
 
     def read_context(self, *, text_users: bool) -> Context:
         with self._open(CONTEXT) as file:

@@ -33,14 +33,22 @@ class Model:
     recommendations: TrackLists  # by listener
     popular: list[int]  # the tracks that most lists hold, most popular first
     neighbours: TrackLists | None  # by track; None where no recommender asks for them
-    directions: Float32Array | None  # (tracks, factors), item factors of length 1; 0 where there are none
-    context: Context | None  # None where no recommender asks for it, or the version has none
+    # (tracks, factors), item factors of length 1; 0 where there are none
+    directions: Float32Array | None
+    context: (
+        Context | None
+    )  # None where no recommender asks for it, or the version has none
     folding: FoldIn | None = None  # also None where the model is no ALS
 
     @property
     def parts(self) -> set[str]:
         """The parts that are there, of those that recommenders read."""
-        parts = {NEIGHBOURS: self.neighbours, FACTORS: self.directions, CONTEXT: self.context, FOLDING: self.folding}
+        parts = {
+            NEIGHBOURS: self.neighbours,
+            FACTORS: self.directions,
+            CONTEXT: self.context,
+            FOLDING: self.folding,
+        }
         return {name for name, part in parts.items() if part is not None} | (
             {LISTS} if len(self.recommendations.ids) else set()
         )

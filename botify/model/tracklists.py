@@ -22,7 +22,8 @@ class TrackLists:
     """For each id a list of tracks, best first."""
 
     ids: IntArray  # (rows,), ascending
-    tracks: Int32Array  # (rows, length of the longest list), NO_TRACK after the end of a shorter one
+    # (rows, length of the longest list), NO_TRACK after the end of a shorter one
+    tracks: Int32Array
     counts: IntArray  # (tracks of the catalogue,): how many lists hold each
     is_text: bool = False  # ids in the file are text
 
@@ -35,7 +36,9 @@ class TrackLists:
         """Return the list of one id, empty if there is none."""
         row = of
         ids = self.ids
-        if of >= len(ids) or ids[of] != of:  # ids are mostly 0..n-1, and searching takes longer
+        if (
+            of >= len(ids) or ids[of] != of
+        ):  # ids are mostly 0..n-1, and searching takes longer
             row = int(ids.searchsorted(of))
             if row == len(ids) or ids[row] != of:
                 return []
@@ -49,30 +52,43 @@ class TrackLists:
         if not len(self.ids):
             return np.full((*of.shape, 1), NO_TRACK, np.int32)
         rows = np.minimum(self.ids.searchsorted(of), len(self.ids) - 1)
-        return np.where((self.ids[rows] == of)[..., None], self.tracks[rows], np.int32(NO_TRACK))
+        return np.where(
+            (self.ids[rows] == of)[..., None], self.tracks[rows], np.int32(NO_TRACK)
+        )
 
 
-NO_LISTS = TrackLists(np.empty(0, np.int64), np.empty((0, 1), np.int32), np.empty(0, np.int64))
+NO_LISTS = TrackLists(
+    np.empty(0, np.int64), np.empty((0, 1), np.int32), np.empty(0, np.int64)
+)
 
 
 def read_track_lists(
-    file: BufferedReader, key: Literal["user", "track"], rows: int | None, catalogue: Catalogue
+    file: BufferedReader,
+    key: Literal["user", "track"],
+    rows: int | None,
+    catalogue: Catalogue,
 ) -> TrackLists:
     """Read lines such as `{"user": 7, "tracks": [3, 1]}`; text ids become the numbers that stand for them.
 
-    `key` is the field with the id, and `rows` the number of lines by the manifest. The list of a track is in the field
-    `recommendations`.
+    `key` is the field with the id, and `rows` the number of lines by the manifest. The list of a
+    track is in the field `recommendations`.
 
     Raises:
-        ModelError: The file cannot be read, or a line is something else; the message names the line.
+        ModelError: The file cannot be read, or a line is something else; the message names the
+            line.
     """
     path, numbers = file.name, catalogue.numbers
-    ids_read, lengths_read, tracks_read = array("q"), array("q"), array("i")  # compact, and grow without a copy
+    # compact, and grow without a copy
+    ids_read, lengths_read, tracks_read = array("q"), array("q"), array("i")
     value = "tracks" if key == "user" else "recommendations"
-    number_of = user_number if key == "user" else numbers.__getitem__ if numbers else int
+    number_of = (
+        user_number if key == "user" else numbers.__getitem__ if numbers else int
+    )
     id_type: Any = catalogue.id_type if key == "track" else WholeNumber | Text
     fields = [("id", id_type), ("tracks", list[catalogue.id_type])]  # type: ignore[name-defined]  # a type made here
-    decode = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename={"id": key, "tracks": value})).decode
+    decode = msgspec.json.Decoder(
+        msgspec.defstruct("Line", fields, rename={"id": key, "tracks": value})
+    ).decode
     kinds = set[type]()
     try:
         for text in file:
@@ -81,7 +97,9 @@ def read_track_lists(
             if len(kinds) > 1:
                 raise ValueError(f"id {line.id!r} found after ids of the other kind")
             ids_read.append(number_of(line.id))
-            tracks_read.fromlist([numbers[track] for track in line.tracks] if numbers else line.tracks)
+            tracks_read.fromlist(
+                [numbers[track] for track in line.tracks] if numbers else line.tracks
+            )
             lengths_read.append(len(line.tracks))
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
@@ -89,9 +107,13 @@ def read_track_lists(
         expected = f'{{"{key}": id, "{value}": [ids]}} is expected'
         raise ModelError(f"{path}:{len(ids_read) + 1}: {expected}; {error}") from None
     except KeyError as error:
-        raise ModelError(f"{path}:{len(lengths_read) + 1}: track {error} is not in the catalogue") from None
+        raise ModelError(
+            f"{path}:{len(lengths_read) + 1}: track {error} is not in the catalogue"
+        ) from None
     if len(ids_read) != rows or not rows:
-        raise ModelError(f"{path}: {len(ids_read)} lines found, the manifest says {rows}")
+        raise ModelError(
+            f"{path}: {len(ids_read)} lines found, the manifest says {rows}"
+        )
     ids, cells = np.frombuffer(ids_read, np.int64), np.frombuffer(tracks_read, np.int32)
     table = _table(path, cells, np.frombuffer(lengths_read, np.int64))
     if not (ids[1:] > ids[:-1]).all():
@@ -112,7 +134,9 @@ def _table(path: str, cells: Int32Array, lengths: IntArray) -> Int32Array:
     if len(cells) == rows * width:
         return cells.reshape(rows, width)
     if rows * width > _CELLS_A_TRACK * len(cells) + _FEW_CELLS:
-        raise ModelError(f"{path}: a list of {width} tracks among {rows} is too long; all take its memory")
+        raise ModelError(
+            f"{path}: a list of {width} tracks among {rows} is too long; all take its memory"
+        )
     table = np.full((rows, width), NO_TRACK, dtype=np.int32)
     table[np.arange(width) < lengths[:, None]] = cells
     return table

@@ -23,8 +23,9 @@ logger = logging.getLogger("botify")
 class Versions:
     """The model being served; `model` is swapped in one step, so a request sees one version or another.
 
-    The link that the recommendations are found through (`current -> versions/<model id>`) says which version is the
-    current one: the export moves it, `roll_back` moves it back, and every process of every replica follows it.
+    The link that the recommendations are found through (`current -> versions/<model id>`) says
+    which version is the current one: the export moves it, `roll_back` moves it back, and every
+    process of every replica follows it.
     """
 
     def __init__(self, settings: Settings, model: Model, metrics: Metrics) -> None:
@@ -36,7 +37,9 @@ class Versions:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._checked_s = time.monotonic()
-        self._watcher = threading.Thread(target=self._watch, name="versions", daemon=True)
+        self._watcher = threading.Thread(
+            target=self._watch, name="versions", daemon=True
+        )
 
     def reload(self) -> Model:
         """Serve the current version, loading it unless it is the one served.
@@ -68,8 +71,8 @@ class Versions:
             version: Its name; by default the version exported before the served one.
 
         Raises:
-            ModelError: There is no such version, the recommendations are not found through a link, or that version
-                is refused.
+            ModelError: There is no such version, the recommendations are not found through a link,
+                or that version is refused.
         """
         with self._lock:
             folder = self._find(version)
@@ -90,7 +93,9 @@ class Versions:
         if self._settings.recommendations is None:
             return True
         patience_s = 10 * self._settings.watch_s + _LONGEST_LOAD_S
-        return self._watcher.is_alive() and time.monotonic() - self._checked_s < patience_s
+        return (
+            self._watcher.is_alive() and time.monotonic() - self._checked_s < patience_s
+        )
 
     def close(self) -> None:
         """Stop watching."""
@@ -127,7 +132,9 @@ class Versions:
         except Exception as error:
             if isinstance(error, ModelError):
                 raise
-            raise ModelError(f"{folder}: cannot be loaded ({type(error).__name__}: {error})") from error
+            raise ModelError(
+                f"{folder}: cannot be loaded ({type(error).__name__}: {error})"
+            ) from error
         finally:
             sys.setswitchinterval(before)
 
@@ -139,18 +146,30 @@ class Versions:
         for folder in folders.glob("[!.]*"):
             with contextlib.suppress(ModelError):  # no version
                 manifest = read_manifest(folder)
-                is_earlier = folder != served.folder and manifest.created_at <= served.created_at
+                is_earlier = (
+                    folder != served.folder and manifest.created_at <= served.created_at
+                )
                 if is_earlier if version is None else manifest.model == version:
                     found.append((manifest.created_at, folder))
         if not found:
-            what = f"no version {version}" if version is not None else f"no version earlier than {served.version}"
+            what = (
+                f"no version {version}"
+                if version is not None
+                else f"no version earlier than {served.version}"
+            )
             raise ModelError(f"{folders}: {what}")
         return max(found)[1]
 
     def _point_to(self, folder: Path) -> None:
-        link = self._settings.recommendations.parent if self._settings.recommendations else Path()
+        link = (
+            self._settings.recommendations.parent
+            if self._settings.recommendations
+            else Path()
+        )
         if not link.is_symlink():
-            raise ModelError(f"{link}: no link to a version, so there is nothing to roll back")
+            raise ModelError(
+                f"{link}: no link to a version, so there is nothing to roll back"
+            )
         try:
             atomic_symlink(link, str(folder.relative_to(link.parent.resolve())))
         except (OSError, ValueError) as error:

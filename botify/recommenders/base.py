@@ -19,9 +19,12 @@ class Row:
     """A listener who needs the next track."""
 
     user: int  # the listener's number, see `user_number`
-    tracks: Sequence[int]  # heard in the open session, in order; the one just heard is the last
+    tracks: Sequence[
+        int
+    ]  # heard in the open session, in order; the one just heard is the last
     times: Sequence[float]  # share heard of each
-    all_taken: Collection[int]  # heard, or recommended and not heard yet: not to be recommended; may repeat
+    # heard, or recommended and not heard yet: not to be recommended; may repeat
+    all_taken: Collection[int]
     _taken: frozenset[int] | None = None
 
     @property
@@ -54,9 +57,15 @@ def in_blocks(size: int) -> Callable[[Recommender], Recommender]:
 
     def decorate(recommender: Recommender) -> Recommender:
         @wraps(recommender)
-        def recommend(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
-            blocks = (batch[start : start + size] for start in range(0, len(batch), size))
-            return [drawn for block in blocks for drawn in recommender(model, block, rng)]
+        def recommend(
+            model: Model, batch: Batch, rng: np.random.Generator
+        ) -> list[Drawn]:
+            blocks = (
+                batch[start : start + size] for start in range(0, len(batch), size)
+            )
+            return [
+                drawn for block in blocks for drawn in recommender(model, block, rng)
+            ]
 
         return recommend
 

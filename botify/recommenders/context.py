@@ -1,9 +1,10 @@
 """The recommender that infers the interest a session follows; the same session gets the same track.
 
-The organic track and the listener say which interest the session follows, and how sure that is. Each track heard since
-is an observation of the interest: the share heard has the mean expit(interest . track), less by the fatigue of artists.
-A listener's session with an organic track that is new may follow any of their interests, or a new one, and any session
-may change to another of them: what is heard decides. The track with the longest expected time is recommended, where an
+The organic track and the listener say which interest the session follows, and how sure that is.
+Each track heard since is an observation of the interest: the share heard has the mean
+expit(interest . track), less by the fatigue of artists. A listener's session with an organic track
+that is new may follow any of their interests, or a new one, and any session may change to another
+of them: what is heard decides. The track with the longest expected time is recommended, where an
 artist already heard counts for less.
 """
 
@@ -14,7 +15,14 @@ import numpy as np
 from botify.model.catalogue import Catalogue
 from botify.model.context import Context
 from botify.model.model import Model
-from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Row, in_blocks
+from botify.recommenders.base import (
+    IS_EXHAUSTED,
+    IS_UNKNOWN,
+    Batch,
+    Drawn,
+    Row,
+    in_blocks,
+)
 from looplib.arrays import Float32Array, FloatArray
 
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
@@ -33,7 +41,11 @@ def session_context(model: Model, batch: Batch, _: np.random.Generator) -> list[
     vectors = np.empty((len(batch), len(context.information)), dtype=np.float32)
     for vector, row, (earlier, _of_artists) in zip(vectors, batch, plays, strict=True):
         vector[:] = interest_of(context, row, earlier)
-    scores = (context.by_factor.T @ vectors[0])[None] if len(batch) == 1 else vectors @ context.by_factor
+    scores = (
+        (context.by_factor.T @ vectors[0])[None]
+        if len(batch) == 1
+        else vectors @ context.by_factor
+    )
     return [
         _best(own, context, model.catalogue, row, of_artists)
         for own, row, (_earlier, of_artists) in zip(scores, batch, plays, strict=True)
@@ -43,15 +55,17 @@ def session_context(model: Model, batch: Batch, _: np.random.Generator) -> list[
 def interest_of(context: Context, row: Row, earlier: Sequence[int]) -> Float32Array:
     """Estimate the vector of the interest that a session follows, shape (k,).
 
-    Each vector that the session may follow, with prior mean m and covariance C, is moved to its likeliest place by
-    iteratively reweighted least squares, in the form for fewer observations than factors: with the features A (n, k) of
-    the tracks heard, their working responses y (`recsys.session_model.likelihood`) and the variances R of these,
+    Each vector that the session may follow, with prior mean m and covariance C, is moved to its
+    likeliest place by iteratively reweighted least squares, in the form for fewer observations than
+    factors: with the features A (n, k) of the tracks heard, their working responses y
+    (`recsys.session_model.likelihood`) and the variances R of these,
 
         x = m + C A' S^-1 (y - A m),    S = A C A' + R
 
-    (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 3.4). The vector with the largest prior odds
-    times density of the responses, N(y; A m, S) by the slopes of the shares, is the session's. Where that may have
-    changed, a response counts by the chance that it has not since.
+    (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 3.4). The vector with the
+    largest prior odds times density of the responses, N(y; A m, S) by the slopes of the shares, is
+    the session's. Where that may have changed, a response counts by the chance that it has not
+    since.
 
     Args:
         context: The model.
@@ -73,14 +87,19 @@ def interest_of(context: Context, row: Row, earlier: Sequence[int]) -> Float32Ar
     if len(usual) > 1:
         lower = np.linalg.cholesky(total)
         innovations = np.linalg.solve(lower, off[:, :, None])[:, :, 0]
-        densities = -(innovations**2) / 2 - np.log(lower[:, diagonal, diagonal] * damped)
+        densities = -(innovations**2) / 2 - np.log(
+            lower[:, diagonal, diagonal] * damped
+        )
         if expected.anew is None:
             best = int(np.argmax(expected.log_odds + densities.sum(axis=1)))
         else:
-            best, lasting = follow_changes(context.interest_change, expected.log_odds, expected.anew, densities)
+            best, lasting = follow_changes(
+                context.interest_change, expected.log_odds, expected.anew, densities
+            )
             total[best, diagonal, diagonal] += noise[best] * (1 / lasting - 1)
     weights = np.linalg.solve(total[best], off[best])
-    if best == len(expected.variances):  # a new interest may be far from what is expected: step once more
+    # a new interest may be far from what is expected: step once more
+    if best == len(expected.variances):
         step = prior[best] @ weights
         off, noise, _ = _linearise(context, usual[best] + step, times, rest)
         total = prior[best]
@@ -95,21 +114,26 @@ def follow_changes(
 ) -> tuple[int, FloatArray]:
     """Find the vector that the session follows now, and since when.
 
-    A hidden Markov model (`recsys.session_model.changes`): before each track, with the probability `change`, the
-    session's vector is drawn anew.
+    A hidden Markov model (`recsys.session_model.changes`): before each track, with the probability
+    `change`, the session's vector is drawn anew.
 
     Args:
         change: The probability.
         log_odds: Of each vector at first, shape (vectors,).
         anew: The chance of each when it is drawn anew, shape (vectors,).
-        densities: Log density of each response, given those before, by each vector, shape (vectors, responses).
+        densities: Log density of each response, given those before, by each vector, shape (vectors,
+            responses).
 
     Returns:
-        The likeliest vector, and the chance that the session has followed it since each response, (responses,).
+        The likeliest vector, and the chance that the session has followed it since each response,
+            (responses,).
     """
     likelihoods = np.exp(densities - densities.max(axis=0)).T
-    step = (1 - change) * np.eye(len(anew)) + change * anew  # [i, j]: from vector i to vector j
-    chances = np.empty((len(likelihoods) + 1, len(anew)))  # of each vector after so many responses, up to a factor
+    step = (1 - change) * np.eye(
+        len(anew)
+    ) + change * anew  # [i, j]: from vector i to vector j
+    # of each vector after so many responses, up to a factor
+    chances = np.empty((len(likelihoods) + 1, len(anew)))
     chances[0] = np.exp(log_odds - log_odds.max())
     for place, likelihood in enumerate(likelihoods):
         chances[place + 1] = (chances[place] @ step) * likelihood
@@ -144,13 +168,18 @@ def _count_plays(catalogue: Catalogue, row: Row) -> tuple[list[int], dict[int, i
     return earlier, plays
 
 
-def _heard(context: Context, row: Row, earlier: Sequence[int]) -> tuple[list[int], FloatArray, FloatArray]:
+def _heard(
+    context: Context, row: Row, earlier: Sequence[int]
+) -> tuple[list[int], FloatArray, FloatArray]:
     """Return the latest recommended tracks heard for the first time, their times, and what was left of these.
 
-    Fatigue of artists and tiredness leave less of a time than the same track has in a session's first place.
+    Fatigue of artists and tiredness leave less of a time than the same track has in a session's
+    first place.
     """
     heard: dict[int, tuple[float, float]] = {row.tracks[0]: (1.0, 1.0)}
-    for place, (track, time, plays) in enumerate(zip(row.tracks, row.times, earlier, strict=True)):
+    for place, (track, time, plays) in enumerate(
+        zip(row.tracks, row.times, earlier, strict=True)
+    ):
         rest = context.artist_fatigue**plays * context.tiredness ** max(place - 1, 0)
         if rest > _LEAST_SHARE and track not in heard:
             heard[track] = (time, rest)
@@ -159,11 +188,17 @@ def _heard(context: Context, row: Row, earlier: Sequence[int]) -> tuple[list[int
     return tracks, observed[:, 0], observed[:, 1]
 
 
-def _best(scores: Float32Array, context: Context, catalogue: Catalogue, row: Row, plays: dict[int, int]) -> Drawn:
+def _best(
+    scores: Float32Array,
+    context: Context,
+    catalogue: Catalogue,
+    row: Row,
+    plays: dict[int, int],
+) -> Drawn:
     """Take the track with the longest expected time by its logit; scores are changed in place.
 
-    A share expit(x) of which fatigue leaves the part g has the logit log(g) - log(1 - g + exp(-x)). It only gets lower,
-    so an artist's tracks are lowered when one of them is the best.
+    A share expit(x) of which fatigue leaves the part g has the logit log(g) - log(1 - g + exp(-x)).
+    It only gets lower, so an artist's tracks are lowered when one of them is the best.
     """
     scores[list(row.taken)] = -np.inf
     while scores[track := int(scores.argmax())] > -np.inf:

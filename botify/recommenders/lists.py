@@ -10,7 +10,15 @@ import numpy as np
 
 from botify.model.model import Model
 from botify.model.tracklists import NO_TRACK, TrackLists
-from botify.recommenders.base import EXHAUSTED, IS_EXHAUSTED, IS_UNKNOWN, UNKNOWN, Batch, Drawn, in_blocks
+from botify.recommenders.base import (
+    EXHAUSTED,
+    IS_EXHAUSTED,
+    IS_UNKNOWN,
+    UNKNOWN,
+    Batch,
+    Drawn,
+    in_blocks,
+)
 
 _REDRAWS = 8
 _WORTH_ARRAYS = 16  # rows; fewer are quicker one by one
@@ -31,7 +39,9 @@ def random(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
                 break
             track = int(rng.random() * total)
         else:  # a session that has heard nearly all of a small catalogue
-            track = [track for track in range(total) if track not in row.taken][int(rng.random() * count)]
+            track = [track for track in range(total) if track not in row.taken][
+                int(rng.random() * count)
+            ]
         drawn.append(Drawn(track, 1.0 / count))
     return drawn
 
@@ -39,7 +49,14 @@ def random(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
 def sticky_artist(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
     """Draw another track of the artist just heard."""
     catalogue = model.catalogue
-    return _draw((catalogue.tracks_of(catalogue.artist[row.tracks[-1]]).tolist() for row in batch), batch, rng)
+    return _draw(
+        (
+            catalogue.tracks_of(catalogue.artist[row.tracks[-1]]).tolist()
+            for row in batch
+        ),
+        batch,
+        rng,
+    )
 
 
 def top_pop(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
@@ -51,7 +68,9 @@ def top_pop(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]
 def indexed(model: Model, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
     """Draw one track of the listener's own list."""
     if len(batch) < _WORTH_ARRAYS:
-        return _draw((model.recommendations.list_of(row.user) for row in batch), batch, rng)
+        return _draw(
+            (model.recommendations.list_of(row.user) for row in batch), batch, rng
+        )
     return _draw_in_arrays(model.recommendations, batch, rng)
 
 
@@ -66,27 +85,42 @@ def in_order(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     return drawn
 
 
-def _draw(lists: Iterable[list[int]], batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+def _draw(
+    lists: Iterable[list[int]], batch: Batch, rng: np.random.Generator
+) -> list[Drawn]:
     """Draw one track that is not taken of each row's list, all equally likely."""
     drawn = []
-    for tracks, row, at in zip(lists, batch, rng.random(len(batch)).tolist(), strict=True):
+    for tracks, row, at in zip(
+        lists, batch, rng.random(len(batch)).tolist(), strict=True
+    ):
         taken = row.taken
         free = [track for track in tracks if track not in taken]
         missing = IS_EXHAUSTED if tracks else IS_UNKNOWN
-        drawn.append(Drawn(free[int(at * len(free))], 1.0 / len(free)) if free else missing)
+        drawn.append(
+            Drawn(free[int(at * len(free))], 1.0 / len(free)) if free else missing
+        )
     return drawn
 
 
-def _draw_in_arrays(lists: TrackLists, batch: Batch, rng: np.random.Generator) -> list[Drawn]:
+def _draw_in_arrays(
+    lists: TrackLists, batch: Batch, rng: np.random.Generator
+) -> list[Drawn]:
     """Draw what `_draw` does of the listeners' own lists, in arrays of shape (rows, length of a list)."""
     own = lists.lists_of(np.array([row.user for row in batch]))
     counts = np.array([len(row.all_taken) for row in batch])
-    taken = np.fromiter(chain.from_iterable(row.all_taken for row in batch), np.int64, counts.sum())
+    taken = np.fromiter(
+        chain.from_iterable(row.all_taken for row in batch), np.int64, counts.sum()
+    )
     starts = counts.cumsum() - counts  # no row is empty: the track just heard is taken
-    are_taken = np.logical_or.reduceat(own[np.arange(len(batch)).repeat(counts)] == taken[:, None], starts, axis=0)
+    are_taken = np.logical_or.reduceat(
+        own[np.arange(len(batch)).repeat(counts)] == taken[:, None], starts, axis=0
+    )
     free = ~are_taken & (own != NO_TRACK)
     counts = free.sum(axis=1)
-    drawn = (free.cumsum(axis=1) > (rng.random(len(batch)) * counts).astype(np.int64)[:, None]).argmax(axis=1)
+    drawn = (
+        free.cumsum(axis=1)
+        > (rng.random(len(batch)) * counts).astype(np.int64)[:, None]
+    ).argmax(axis=1)
     tracks = own[np.arange(len(batch)), drawn].tolist()
     missing = np.where(own[:, 0] == NO_TRACK, UNKNOWN, EXHAUSTED).tolist()
     return [

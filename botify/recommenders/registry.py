@@ -7,7 +7,14 @@ import numpy as np
 from pydantic import AfterValidator
 
 from botify.model.model import CONTEXT, FACTORS, FOLDING, LISTS, NEIGHBOURS, Model
-from botify.recommenders.base import EXHAUSTED, IS_UNKNOWN, Batch, Drawn, Recommender, Row
+from botify.recommenders.base import (
+    EXHAUSTED,
+    IS_UNKNOWN,
+    Batch,
+    Drawn,
+    Recommender,
+    Row,
+)
 from botify.recommenders.context import session_context
 from botify.recommenders.interleaved import interleave, members
 from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
@@ -38,14 +45,18 @@ REPEAT = "repeat"
 
 def parts_read(name: str) -> set[str]:
     """Return the parts of an export that a recommender reads, or both of an interleaved one."""
-    return {part for member in members(name) or (name,) for part in READS.get(member, ())}
+    return {
+        part for member in members(name) or (name,) for part in READS.get(member, ())
+    }
 
 
 def _check_name(name: str) -> str:
     pair = members(name)
     if not RECOMMENDERS.keys() >= set(pair or (name,)) or (pair and pair[0] == pair[1]):
         known = ", ".join(RECOMMENDERS)
-        raise ValueError(f"no such recommender; allowed: {known}, and interleaved(a, b) of two of these")
+        raise ValueError(
+            f"no such recommender; allowed: {known}, and interleaved(a, b) of two of these"
+        )
     return name
 
 
@@ -62,12 +73,18 @@ FallbackName = Annotated[str, AfterValidator(_check_plain)]
 class FallbackSettings(Config):
     """Recommenders to ask, in this order, where the arm's own has no track; after them any track not yet heard."""
 
-    exhausted: tuple[FallbackName, ...] = ("sticky_artist",)  # all it would recommend was heard in this session
-    unknown: tuple[FallbackName, ...] = ("fold_in", "top_pop")  # it knows nothing of this listener or track
+    # all it would recommend was heard in this session
+    exhausted: tuple[FallbackName, ...] = ("sticky_artist",)
+    # it knows nothing of this listener or track
+    unknown: tuple[FallbackName, ...] = ("fold_in", "top_pop")
 
 
 def recommend(
-    model: Model, batch: Batch, names: Sequence[str], fallback: FallbackSettings, rng: np.random.Generator
+    model: Model,
+    batch: Batch,
+    names: Sequence[str],
+    fallback: FallbackSettings,
+    rng: np.random.Generator,
 ) -> list[tuple[str, Drawn]]:
     """Recommend a track to each row, by the recommender named for it, or by fallbacks where that has none.
 
@@ -75,19 +92,38 @@ def recommend(
         The recommender that had a track, and the track, for each row.
     """
     pairs = {name: members(name) or (name,) for name in set(names)}
-    answers = list(zip(names, _ask(model, batch, [pairs[name][0] for name in names], rng), strict=True))
+    answers = list(
+        zip(
+            names,
+            _ask(model, batch, [pairs[name][0] for name in names], rng),
+            strict=True,
+        )
+    )
     positions = [i for i, name in enumerate(names) if len(pairs[name]) > 1]
     if positions:
-        others = _ask(model, [batch[i] for i in positions], [pairs[names[i]][1] for i in positions], rng)
-        for i, other, coin in zip(positions, others, rng.random(len(positions)).tolist(), strict=True):
-            answers[i] = interleave(model, batch[i], names[i], (answers[i][1], other), coin)
+        others = _ask(
+            model,
+            [batch[i] for i in positions],
+            [pairs[names[i]][1] for i in positions],
+            rng,
+        )
+        for i, other, coin in zip(
+            positions, others, rng.random(len(positions)).tolist(), strict=True
+        ):
+            answers[i] = interleave(
+                model, batch[i], names[i], (answers[i][1], other), coin
+            )
     return [
-        (name, found) if found.track >= 0 else _fall_back(model, row, found, fallback, rng)
+        (name, found)
+        if found.track >= 0
+        else _fall_back(model, row, found, fallback, rng)
         for (name, found), row in zip(answers, batch, strict=True)
     ]
 
 
-def _ask(model: Model, batch: Batch, names: Sequence[str], rng: np.random.Generator) -> list[Drawn]:
+def _ask(
+    model: Model, batch: Batch, names: Sequence[str], rng: np.random.Generator
+) -> list[Drawn]:
     """Ask the recommender named for each row."""
     different = sorted(set(names))  # the same draws from the same seed
     if len(different) == 1:
@@ -95,13 +131,21 @@ def _ask(model: Model, batch: Batch, names: Sequence[str], rng: np.random.Genera
     drawn = [IS_UNKNOWN] * len(batch)
     for name in different:
         positions = [i for i, wanted in enumerate(names) if wanted == name]
-        for i, found in zip(positions, RECOMMENDERS[name](model, [batch[i] for i in positions], rng), strict=True):
+        for i, found in zip(
+            positions,
+            RECOMMENDERS[name](model, [batch[i] for i in positions], rng),
+            strict=True,
+        ):
             drawn[i] = found
     return drawn
 
 
 def _fall_back(
-    model: Model, row: Row, missing: Drawn, fallback: FallbackSettings, rng: np.random.Generator
+    model: Model,
+    row: Row,
+    missing: Drawn,
+    fallback: FallbackSettings,
+    rng: np.random.Generator,
 ) -> tuple[str, Drawn]:
     chain = fallback.exhausted if missing.track == EXHAUSTED else fallback.unknown
     for name in (*chain, "random"):

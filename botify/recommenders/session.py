@@ -1,8 +1,8 @@
 """Recommenders that follow the session by item factors; the same session gets the same track.
 
-The session is a direction in the factors' space: the sum of the directions of its tracks, each weighted by how long
-it was heard. A candidate's affinity is its scalar product with that, which is the weighted sum of its cosines with the
-tracks heard.
+The session is a direction in the factors' space: the sum of the directions of its tracks, each
+weighted by how long it was heard. A candidate's affinity is its scalar product with that, which is
+the weighted sum of its cosines with the tracks heard.
 """
 
 import numpy as np
@@ -13,8 +13,8 @@ from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Batch, Drawn, in_
 from looplib.arrays import Float32Array, IntArray
 
 LATEST = 8  # tracks of a session that count; earlier ones are ignored
-# Of `session_als`, chosen and not tuned: how much a rank in the listener's own list counts against the session, the
-# share heard from which a track counts as liked, and how fast earlier tracks fade.
+# Of `session_als`, chosen and not tuned: how much a rank in the listener's own list counts against
+# the session, the share heard from which a track counts as liked, and how fast earlier tracks fade.
 RANK_WEIGHT = 0.25
 LIKED_TIME = 0.3
 FADING = 0.8
@@ -26,7 +26,9 @@ def contextual(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn
     if model.neighbours is None:
         return [IS_UNKNOWN] * len(batch)
     heard, times = _session_arrays(batch)
-    candidates = model.neighbours.lists_of(heard).reshape(len(batch), -1).astype(np.int64)
+    candidates = (
+        model.neighbours.lists_of(heard).reshape(len(batch), -1).astype(np.int64)
+    )
     return _best(candidates, _affinity(model, candidates, heard, times), batch)
 
 
@@ -47,11 +49,17 @@ def fold_in(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
 def session_als(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     """Take the best of the listener's own list, where tracks near liked ones rise and tracks near skipped ones sink."""
     heard, times = _session_arrays(batch)
-    candidates = model.recommendations.lists_of(np.array([row.user for row in batch])).astype(np.int64)
+    candidates = model.recommendations.lists_of(
+        np.array([row.user for row in batch])
+    ).astype(np.int64)
     age = np.arange(heard.shape[1] - 1, -1, -1)
-    liking = np.where(heard == NO_TRACK, 0, (times - LIKED_TIME) * FADING**age).astype(np.float32)
+    liking = np.where(heard == NO_TRACK, 0, (times - LIKED_TIME) * FADING**age).astype(
+        np.float32
+    )
     rank = np.arange(candidates.shape[1]) / candidates.shape[1]
-    scores = _affinity(model, candidates, heard, liking) - (RANK_WEIGHT * rank).astype(np.float32)
+    scores = _affinity(model, candidates, heard, liking) - (RANK_WEIGHT * rank).astype(
+        np.float32
+    )
     return _best(candidates, scores, batch)
 
 
@@ -67,13 +75,18 @@ def _session_arrays(batch: Batch) -> tuple[IntArray, Float32Array]:
     return heard, times
 
 
-def _affinity(model: Model, candidates: IntArray, heard: IntArray, weights: Float32Array) -> Float32Array:
+def _affinity(
+    model: Model, candidates: IntArray, heard: IntArray, weights: Float32Array
+) -> Float32Array:
     """Return the scalar product of each candidate with its row's session, (rows, candidates)."""
     directions = model.directions
     if directions is None:
         return np.zeros(candidates.shape, dtype=np.float32)
-    session = np.matmul(weights[:, None, :], directions[heard])  # (rows, 1, factors); the weight of NO_TRACK is 0
-    affinity: Float32Array = np.matmul(directions[candidates], session.transpose(0, 2, 1))[:, :, 0]
+    # (rows, 1, factors); the weight of NO_TRACK is 0
+    session = np.matmul(weights[:, None, :], directions[heard])
+    affinity: Float32Array = np.matmul(
+        directions[candidates], session.transpose(0, 2, 1)
+    )[:, :, 0]
     return affinity
 
 
@@ -81,8 +94,13 @@ def _best(candidates: IntArray, scores: Float32Array, batch: Batch) -> list[Draw
     """Take the candidate with the highest score that is not taken, for each row."""
     order = np.argsort(-scores, axis=1, kind="stable")
     drawn = []
-    for row, ranked in zip(batch, np.take_along_axis(candidates, order, axis=1).tolist(), strict=True):
-        track = next((track for track in ranked if track != NO_TRACK and track not in row.taken), None)
+    for row, ranked in zip(
+        batch, np.take_along_axis(candidates, order, axis=1).tolist(), strict=True
+    ):
+        track = next(
+            (track for track in ranked if track != NO_TRACK and track not in row.taken),
+            None,
+        )
         if track is not None:
             drawn.append(Drawn(track, 1.0))
         else:

@@ -1,9 +1,9 @@
 """Answers to requests that named themselves: one sent again gets the same answer, and no second event is logged.
 
-A request may carry a number, `request`, that its client uses for no other. `claim` says that it is being answered,
-`keep` what was answered, once the event is in the log and before the answer is sent. A process that dies between the
-two leaves its claim behind; the process that takes the claim over looks in the log, where the event of such a request
-has its number.
+A request may carry a number, `request`, that its client uses for no other. `claim` says that it is
+being answered, `keep` what was answered, once the event is in the log and before the answer is
+sent. A process that dies between the two leaves its claim behind; the process that takes the claim
+over looks in the log, where the event of such a request has its number.
 """
 
 import contextlib
@@ -20,7 +20,8 @@ from botify.model.catalogue import Catalogue, Id
 from botify.sessions.local import make_tickets
 
 PENDING_S = 2.0  # after which the claim of a process that died is taken over
-LATE_S = 1.0  # after which a request that is answered at last is refused: it may have been taken over soon
+# after which a request that is answered at last is refused: it may have been taken over soon
+LATE_S = 1.0
 _POLL_S = 0.005
 _CLOCKS_S = 60.0  # by which clocks of machines may differ
 ENDED = -1  # the answer to `last`, in place of a track
@@ -39,10 +40,13 @@ class AnswersError(Exception):
 class LocalAnswers:
     """Answers in the memory of one process; what an earlier process logged is read before the first claim."""
 
-    def __init__(self, read_log: ReadLog, silence_s: float, most: int = 1_000_000) -> None:
+    def __init__(
+        self, read_log: ReadLog, silence_s: float, most: int = 1_000_000
+    ) -> None:
         """Keep answers for `silence_s`, and of more than `most` the latest."""
         self._silence_s, self._most = silence_s, most
-        self._answers: OrderedDict[Key, tuple[float, int | None]] = OrderedDict()  # when, and None while under way
+        # when, and None while under way
+        self._answers: OrderedDict[Key, tuple[float, int | None]] = OrderedDict()
         self._read_log: ReadLog | None = read_log  # None once it was read
         self._settled = threading.Condition()
 
@@ -60,9 +64,16 @@ class LocalAnswers:
                 for logged, answer, at_s in self._read_log(now_s - self._silence_s):
                     self._answers[logged] = at_s, answer
                 self._read_log = None
-            self._settled.wait_for(lambda: all(self._answers.get(key, (0.0, 0))[1] is not None for key in keys))
+            self._settled.wait_for(
+                lambda: all(
+                    self._answers.get(key, (0.0, 0))[1] is not None for key in keys
+                )
+            )
             found = [self._answers.get(key, (0.0, None)) for key in keys]
-            earlier = [answer if at_s > now_s - self._silence_s else None for at_s, answer in found]
+            earlier = [
+                answer if at_s > now_s - self._silence_s else None
+                for at_s, answer in found
+            ]
             for key, known in zip(keys, earlier, strict=True):
                 if known is None:
                     self._answers[key] = now_s, None
@@ -98,9 +109,20 @@ return 1
 class RedisAnswers:
     """Answers in Redis: `?ticket:seconds since the epoch` while a request is being answered, then the track."""
 
-    def __init__(self, call: Callable[..., list[Any] | None], prefix: str, read_log: ReadLog, silence_s: float) -> None:
+    def __init__(
+        self,
+        call: Callable[..., list[Any] | None],
+        prefix: str,
+        read_log: ReadLog,
+        silence_s: float,
+    ) -> None:
         """Keep answers for `silence_s`, by commands that `call` sends, under keys that begin with a prefix."""
-        self._call, self._prefix, self._read_log, self._silence_ms = call, prefix, read_log, round(silence_s * 1000)
+        self._call, self._prefix, self._read_log, self._silence_ms = (
+            call,
+            prefix,
+            read_log,
+            round(silence_s * 1000),
+        )
         self._mine: dict[Key, bytes] = {}  # claims of this process
         self._tickets = make_tickets()
 
@@ -110,7 +132,13 @@ class RedisAnswers:
         try:
             earlier.extend(map(self._claim, keys))
         except AnswersError:
-            self.release([key for key, answer in zip(keys, earlier, strict=False) if answer is None])
+            self.release(
+                [
+                    key
+                    for key, answer in zip(keys, earlier, strict=False)
+                    if answer is None
+                ]
+            )
             raise
         return earlier
 
@@ -119,7 +147,12 @@ class RedisAnswers:
         for key in keys:
             del self._mine[key]
         kept = zip(keys, answers, strict=True)
-        self._call(*[("SET", self._name(key), b"%d" % answer, "PX", self._silence_ms) for key, answer in kept])
+        self._call(
+            *[
+                ("SET", self._name(key), b"%d" % answer, "PX", self._silence_ms)
+                for key, answer in kept
+            ]
+        )
 
     def release(self, keys: Sequence[Key]) -> None:
         """See `LocalAnswers`."""
@@ -133,7 +166,9 @@ class RedisAnswers:
         while True:
             command = ("SET", self._name(key), mine, "NX", "PX", self._silence_ms)
             is_set, value = self._ask(command, ("GET", self._name(key)))
-            if is_set or value == mine:  # the latter if it was sent twice over a broken connection
+            if (
+                is_set or value == mine
+            ):  # the latter if it was sent twice over a broken connection
                 self._mine[key] = mine
                 return None
             if value and not value.startswith(b"?"):
@@ -155,13 +190,17 @@ class RedisAnswers:
         return None
 
     def _replace(self, key: Key, value: bytes, by: bytes) -> bool:
-        (replaced,) = self._ask(("EVAL", _REPLACE, 1, self._name(key), value, by, self._silence_ms))
+        (replaced,) = self._ask(
+            ("EVAL", _REPLACE, 1, self._name(key), value, by, self._silence_ms)
+        )
         return bool(replaced)
 
     def _ask(self, *commands: Sequence[Any]) -> list[Any]:
         replies = self._call(*commands)
         if replies is None:
-            raise AnswersError("the session store cannot be reached, so it is unknown whether this was answered before")
+            raise AnswersError(
+                "the session store cannot be reached, so it is unknown whether this was answered before"
+            )
         return replies
 
     def _name(self, key: Key) -> bytes:
@@ -185,7 +224,8 @@ def logged_answers(
 ) -> Iterator[tuple[Key, int, float]]:
     """Read the answers to numbered requests from the event log, its open segments included.
 
-    Events before `since_s`, seconds since the epoch, do not count; with a number, only that one does.
+    Events before `since_s`, seconds since the epoch, do not count; with a number, only that one
+    does.
 
     Returns:
         (key, answer, seconds since the epoch) of each.
@@ -197,12 +237,19 @@ def logged_answers(
                 continue
             text = path.read_bytes()
         except FileNotFoundError:  # an open segment that was closed meanwhile
-            text = b"".join(closed.read_bytes() for closed in folder.glob(f"{path.stem[1:]}-crc*.jsonl"))
+            text = b"".join(
+                closed.read_bytes()
+                for closed in folder.glob(f"{path.stem[1:]}-crc*.jsonl")
+            )
         for line in text.split(b"\n")[:-1] if wanted in text else ():
             if wanted in line:
                 event = _decode(line)
                 at_s = event.timestamp / 1000
                 if at_s >= since_s:
-                    track = None if event.recommendation is None else catalogue.number(event.recommendation)
+                    track = (
+                        None
+                        if event.recommendation is None
+                        else catalogue.number(event.recommendation)
+                    )
                     answer = ENDED if track is None else track
                     yield (event.message, event.user, event.request), answer, at_s

@@ -1,10 +1,11 @@
 """The open session of each listener: what was heard in it, and for how long.
 
-A request has two steps. `hear` adds the track just heard and returns the session after it; it also claims the session.
-`settle` ends the claim and adds the track that was recommended, before the answer is sent. Another request of the same
-listener that comes in between waits for the first one's recommendation, so that no two of a session are the same, even
-if they are asked for at once; other listeners do not wait. A claim lasts `CLAIM_S`: that of a request which died is
-taken over then, and the request that was merely slow learns it from `settle` and must be refused.
+A request has two steps. `hear` adds the track just heard and returns the session after it; it also
+claims the session. `settle` ends the claim and adds the track that was recommended, before the
+answer is sent. Another request of the same listener that comes in between waits for the first one's
+recommendation, so that no two of a session are the same, even if they are asked for at once; other
+listeners do not wait. A claim lasts `CLAIM_S`: that of a request which died is taken over then, and
+the request that was merely slow learns it from `settle` and must be refused.
 
 `LocalSessions` serves one process; `botify.sessions.redis` several.
 """
@@ -57,7 +58,8 @@ class LocalSessions:
         """Make an empty store; sessions are over after a silence, and of more than `most` the most silent ones."""
         self._silence_ms, self._most = round(silence_s * 1000), most
         self._tickets = make_tickets()
-        self._sessions: OrderedDict[Id, _OpenSession] = OrderedDict()  # the one silent for longest first
+        # the one silent for longest first
+        self._sessions: OrderedDict[Id, _OpenSession] = OrderedDict()
         self._settled = threading.Condition()
         self._waiting = 0
 
@@ -70,7 +72,8 @@ class LocalSessions:
             The session of each after it; None where the store is down.
         """
         with self._settled:
-            if self._is_claimed(requests):  # all at once, so that a request that waits holds no claim itself
+            # all at once, so that a request that waits holds no claim itself
+            if self._is_claimed(requests):
                 self._waiting += 1
                 self._settled.wait_for(lambda: not self._is_claimed(requests), CLAIM_S)
                 self._waiting -= 1
@@ -78,11 +81,17 @@ class LocalSessions:
             self._delete_old(now_ms)
         return found
 
-    def settle(self, users: Sequence[Id], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
+    def settle(
+        self,
+        users: Sequence[Id],
+        sessions: Sequence[Session | None],
+        tracks: Iterable[int | None],
+    ) -> bool:
         """End the claims of a `hear`, in any case: a request that recommends nothing settles with None.
 
         Returns:
-            False if this took so long that another request of a listener no longer waited: refuse the request.
+            False if this took so long that another request of a listener no longer waited: refuse
+                the request.
         """
         is_mine = True
         with self._settled:
@@ -137,9 +146,15 @@ class LocalSessions:
             session.tracks += (track,)
             session.times += (share,)
             if track in session.pending:
-                session.pending = tuple([other for other in session.pending if other != track])
+                session.pending = tuple(
+                    [other for other in session.pending if other != track]
+                )
             session.claim, session.expires_ms = ticket, expires_ms
-            found.append(Session(session.tracks, session.times, session.id, session.pending, ticket))
+            found.append(
+                Session(
+                    session.tracks, session.times, session.id, session.pending, ticket
+                )
+            )
         return found
 
     def _delete_old(self, now_ms: int) -> None:

@@ -1,12 +1,14 @@
 """Sessions in Redis, for several processes or replicas; the only module that knows Redis.
 
-A session is one string of records of 24 bytes: (ticket, track, share heard), and for a recommendation (ticket of its
-request, track or -1, -1). Their order is that in which things happened, for every process.
+A session is one string of records of 24 bytes: (ticket, track, share heard), and for a
+recommendation (ticket of its request, track or -1, -1). Their order is that in which things
+happened, for every process.
 
-- `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no recommendation is a
-  request that is being answered elsewhere; only then is the string read again until it has one, or until the claim
-  has run out: then (ticket, -1, -2) takes it over.
-- `settle` is one command whose reply is not awaited. A slow request awaits it, and sees whether it was taken over.
+- `hear` appends and reads back in one round trip. A ticket that was heard before mine and has no
+  recommendation is a request that is being answered elsewhere; only then is the string read again
+  until it has one, or until the claim has run out: then (ticket, -1, -2) takes it over.
+- `settle` is one command whose reply is not awaited. A slow request awaits it, and sees whether it
+  was taken over.
 
 A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` tries it again.
 """
@@ -23,7 +25,13 @@ import redis
 
 from botify.model.catalogue import Id
 from botify.schemas import Listening
-from botify.sessions.local import CLAIM_S, LONGEST_SESSION, SILENCE_S, Session, make_tickets
+from botify.sessions.local import (
+    CLAIM_S,
+    LONGEST_SESSION,
+    SILENCE_S,
+    Session,
+    make_tickets,
+)
 from looplib.errors import ConfigError
 
 TIMEOUT_S = 0.25
@@ -77,7 +85,8 @@ class Reading(NamedTuple):
     """What a session's string says to the request with a ticket."""
 
     session: Session
-    others: tuple[int, ...] = ()  # tickets of requests that came before and are still being answered
+    # tickets of requests that came before and are still being answered
+    others: tuple[int, ...] = ()
     is_taken_over: bool = False  # another request took over the claim
 
 
@@ -89,7 +98,8 @@ def read_session(value: bytes, ticket: int) -> Reading:
     for number, track, share in RECORD.iter_unpack(value):
         if share >= 0:
             first = first or number
-            if not is_past and number not in unsettled:  # one sent twice, over a broken connection, counts once
+            # one sent twice, over a broken connection, counts once
+            if not is_past and number not in unsettled:
                 unsettled[number] = None
                 tracks.append(track)
                 times.append(share)
@@ -112,18 +122,28 @@ class RedisSessions:
     """Sessions in Redis; a connection a thread. Make it in the process that uses it, not before a fork."""
 
     def __init__(
-        self, url: str, prefix: str = "botify:", *, silence_s: float = SILENCE_S, timeout_s: float = TIMEOUT_S
+        self,
+        url: str,
+        prefix: str = "botify:",
+        *,
+        silence_s: float = SILENCE_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         """Prepare connections to a URL such as `redis://localhost:6379/0`; they are made at the first request.
 
-        Keys begin with the prefix: sessions of catalogues that number their tracks differently are kept apart.
+        Keys begin with the prefix: sessions of catalogues that number their tracks differently are
+        kept apart.
 
         Raises:
             ConfigError: The URL is none of Redis's.
         """
         try:
             pool = redis.ConnectionPool.from_url(
-                url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=None
+                url,
+                protocol=2,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+                retry=None,
             )
         except ValueError as error:
             raise ConfigError(f"redis_url: {error}") from None
@@ -147,11 +167,20 @@ class RedisSessions:
             self._wait_for_others(keys, readings, now_ms)
         return [reading.session for reading in readings]
 
-    def settle(self, users: Sequence[Id], sessions: Sequence[Session | None], tracks: Iterable[int | None]) -> bool:
+    def settle(
+        self,
+        users: Sequence[Id],
+        sessions: Sequence[Session | None],
+        tracks: Iterable[int | None],
+    ) -> bool:
         """See `LocalSessions`; waits for no reply unless the request was slow."""
         known = [NO_TRACK if track is None else track for track in tracks]
         settled = [
-            (self._key(user), session.ticket, RECORD.pack(session.ticket, track, RECOMMENDED))
+            (
+                self._key(user),
+                session.ticket,
+                RECORD.pack(session.ticket, track, RECOMMENDED),
+            )
             for user, session, track in zip(users, sessions, known, strict=True)
             if session is not None
         ]
@@ -166,7 +195,11 @@ class RedisSessions:
                     connection.exchange([append], wait=False)
             return True
         _, values = self.call(append, ("MGET", *keys)) or (0, [])
-        readings = [read_session(value, ticket) for value, ticket in zip(values, tickets, strict=False) if value]
+        readings = [
+            read_session(value, ticket)
+            for value, ticket in zip(values, tickets, strict=False)
+            if value
+        ]
         return not any(reading.is_taken_over for reading in readings)
 
     def end(self, requests: Sequence[Listening], now_ms: int) -> list[Session | None]:  # noqa: ARG002  Redis has a clock of its own
@@ -175,13 +208,18 @@ class RedisSessions:
         values = self._run(_APPEND_AND_TAKE, keys, *records)
         if values is None:
             return [None] * len(keys)
-        return [reading.session for reading in map(read_session, map(_own, values, records), tickets)]
+        return [
+            reading.session
+            for reading in map(read_session, map(_own, values, records), tickets)
+        ]
 
     def ready(self) -> bool:
         """See `LocalSessions`; Redis is not asked during a pause."""
         return self.call(("PING",)) is not None
 
-    def _wait_for_others(self, keys: Sequence[bytes], readings: list[Reading], now_ms: int) -> None:
+    def _wait_for_others(
+        self, keys: Sequence[bytes], readings: list[Reading], now_ms: int
+    ) -> None:
         """Read sessions again until the requests before mine are settled, or take over their claims."""
         deadline = time.monotonic() + CLAIM_S
         while waiting := [i for i, reading in enumerate(readings) if reading.others]:
@@ -191,43 +229,74 @@ class RedisSessions:
                 (values,) = self.call(("MGET", *claimed)) or [None]
             else:
                 records = [
-                    b"".join(RECORD.pack(other, NO_TRACK, TAKEN_OVER) for other in readings[i].others) for i in waiting
+                    b"".join(
+                        RECORD.pack(other, NO_TRACK, TAKEN_OVER)
+                        for other in readings[i].others
+                    )
+                    for i in waiting
                 ]
-                values = self._run(_APPEND_AND_READ, claimed, now_ms + self._silence_ms, *records)
+                values = self._run(
+                    _APPEND_AND_READ, claimed, now_ms + self._silence_ms, *records
+                )
             for i, value in zip(waiting, values or [None] * len(waiting), strict=True):
                 session = readings[i].session
-                mine = RECORD.pack(session.ticket, session.tracks[-1], session.times[-1])
+                mine = RECORD.pack(
+                    session.ticket, session.tracks[-1], session.times[-1]
+                )
                 is_there = value is not None and mine in value
-                readings[i] = read_session(value, session.ticket) if is_there else Reading(session)
+                readings[i] = (
+                    read_session(value, session.ticket)
+                    if is_there
+                    else Reading(session)
+                )
 
-    def _append_and_read(self, keys: Sequence[bytes], expires_ms: int, records: Sequence[bytes]) -> list[bytes] | None:
+    def _append_and_read(
+        self, keys: Sequence[bytes], expires_ms: int, records: Sequence[bytes]
+    ) -> list[bytes] | None:
         """Append to sessions and read them back; None while Redis is down."""
-        if len(keys) > 1:  # all at once: were batches to interleave, each might wait for the other
+        if (
+            len(keys) > 1
+        ):  # all at once: were batches to interleave, each might wait for the other
             return self._run(_APPEND_AND_READ, keys, expires_ms, *records)
         # Two commands sent together cost Redis half of what a script does.
-        commands = (("APPEND", keys[0], records[0]), ("GETEX", keys[0], "PXAT", expires_ms))
+        commands = (
+            ("APPEND", keys[0], records[0]),
+            ("GETEX", keys[0], "PXAT", expires_ms),
+        )
         replies = self.call(*commands, keys=keys)
         if replies is None:
             return None
         value: bytes = replies[-1] or b""
-        return [value if records[0] in value else records[0]]  # the session ended between the two
+        return [
+            value if records[0] in value else records[0]
+        ]  # the session ended between the two
 
-    def _run(self, script: bytes, keys: Sequence[bytes], *values: int | bytes) -> list[bytes] | None:
+    def _run(
+        self, script: bytes, keys: Sequence[bytes], *values: int | bytes
+    ) -> list[bytes] | None:
         """Return the values that a script reads; None while Redis is down."""
         replies = self.call(("EVAL", script, len(keys), *keys, *values), keys=keys)
         return None if replies is None else list(chain.from_iterable(replies[0]))
 
-    def _records_of(self, requests: Sequence[Listening]) -> tuple[list[bytes], list[int], list[bytes]]:
+    def _records_of(
+        self, requests: Sequence[Listening]
+    ) -> tuple[list[bytes], list[int], list[bytes]]:
         """Return the key, a ticket and the record of each request."""
         tickets = [next(self._tickets) for _ in requests]
         keys = [self._key(user) for user, _, _ in requests]
         heard = zip(tickets, requests, strict=True)
-        return keys, tickets, [RECORD.pack(ticket, track, share) for ticket, (_, track, share) in heard]
+        return (
+            keys,
+            tickets,
+            [RECORD.pack(ticket, track, share) for ticket, (_, track, share) in heard],
+        )
 
     def _key(self, user: Id) -> bytes:
         return f"{self._prefix}{user}".encode()
 
-    def call(self, *commands: Sequence[Any], keys: Sequence[bytes] = ()) -> list[Any] | None:
+    def call(
+        self, *commands: Sequence[Any], keys: Sequence[bytes] = ()
+    ) -> list[Any] | None:
         """Return the replies to commands about keys, sent together; None while Redis is down."""
         if self._down_until_s and not self._may_try():
             return None
@@ -239,12 +308,15 @@ class RedisSessions:
             except redis.ConnectionError:
                 if not was_connected:
                     raise
-                # Redis was restarted, perhaps long ago. Sending again does no harm: a ticket counts once.
+                # Redis was restarted, perhaps long ago. Sending again does no harm: a ticket counts
+                # once.
                 replies = connection.exchange(commands)
             except redis.ResponseError as error:
                 if "WRONGTYPE" not in str(error):
                     raise
-                connection.exchange([("EVAL", _DELETE_FOREIGN, len(keys), *keys, RECORD.size)])
+                connection.exchange(
+                    [("EVAL", _DELETE_FOREIGN, len(keys), *keys, RECORD.size)]
+                )
                 replies = connection.exchange(commands)
         except (redis.RedisError, OSError):
             self._down_until_s = time.monotonic() + PAUSE_S
@@ -274,11 +346,15 @@ class _Connection(threading.local):
     def is_connected(self) -> bool:
         return bool(self._connection.is_connected)
 
-    def exchange(self, commands: Sequence[Sequence[Any]], *, wait: bool = True) -> list[Any]:
+    def exchange(
+        self, commands: Sequence[Sequence[Any]], *, wait: bool = True
+    ) -> list[Any]:
         """Send commands together and return their replies; without `wait` those are read before the next ones."""
         connection = self._connection
         try:
-            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            connection.send_packed_command(
+                connection.pack_commands(commands), check_health=False
+            )
             self._unread += len(commands)
             if not wait:
                 return []

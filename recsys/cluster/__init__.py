@@ -1,6 +1,7 @@
 """Run plain functions on a Dask cluster: processes on this machine, or a scheduler that already runs.
 
-In: a function and its arguments. Out: an outcome for each call. Read `cluster` first, then `processes` (of this
-machine), `retry` (what happens when a worker dies) and `preflight` (whether workers have the software and the folders
-that a search needs). The only package of recsys that imports Dask.
+In: a function and its arguments. Out: an outcome for each call. Read `cluster` first, then
+`processes` (of this machine), `retry` (what happens when a worker dies) and `preflight` (whether
+workers have the software and the folders that a search needs). The only package of recsys that
+imports Dask.
 """

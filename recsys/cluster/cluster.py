@@ -18,7 +18,12 @@ from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
 from looplib.progress import console
-from recsys.cluster.preflight import PACKAGE, call_after_check, find_difference, probe_files
+from recsys.cluster.preflight import (
+    PACKAGE,
+    call_after_check,
+    find_difference,
+    probe_files,
+)
 from recsys.cluster.processes import start_processes
 from recsys.cluster.retry import Call, Outcome, Retries
 from recsys.config import ClusterConfig
@@ -48,23 +53,31 @@ class Cluster:
         self._running: dict[Future[Any], Call] = {}
         self._without_workers_since: float | None = None
 
-    def run(self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[T]]:
+    def run(
+        self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Outcome[T]]:
         """Run a function once for each tuple of arguments, as `run_ready` does; outcomes are keyed by position."""
-        left = {position: Call(position, arguments) for position, arguments in enumerate(calls)}
+        left = {
+            position: Call(position, arguments)
+            for position, arguments in enumerate(calls)
+        }
         for outcome in self.run_ready(function, lambda: list(left.values())):
             del left[outcome.key]
             yield outcome
 
-    def run_ready(self, function: Callable[..., T], ready: Callable[[], Sequence[Call]]) -> Iterator[Outcome[T]]:
+    def run_ready(
+        self, function: Callable[..., T], ready: Callable[[], Sequence[Call]]
+    ) -> Iterator[Outcome[T]]:
         """Run calls until none is ready and none runs; yield their outcomes as they end.
 
-        `ready`, called again after outcomes, returns the calls that can run now, the most urgent first, without those
-        whose outcome has been yielded.
+        `ready`, called again after outcomes, returns the calls that can run now, the most urgent
+        first, without those whose outcome has been yielded.
 
         Raises:
             SearchError: The scheduler is lost, or there has been no worker for a while.
         """
-        self._running.clear()  # calls of a caller that stopped early; Dask cancels what has no future left
+        # calls of a caller that stopped early; Dask cancels what has no future left
+        self._running.clear()
         retries = Retries()
         while True:
             running = {call.key for call in self._running.values()}
@@ -85,16 +98,27 @@ class Cluster:
         return max(1, self._threads())
 
     def _start(self, function: Callable[..., T], call: Call) -> None:
-        key = f"{function.__name__}-{uuid4()}"  # the dashboard groups calls by the text before the dash
-        called = (call_after_check, self._probes, function) if self._probes else (function,)
-        self._running[self._client.submit(*called, *call.arguments, key=key, pure=False)] = call
+        # the dashboard groups calls by the text before the dash
+        key = f"{function.__name__}-{uuid4()}"
+        called = (
+            (call_after_check, self._probes, function) if self._probes else (function,)
+        )
+        self._running[
+            self._client.submit(*called, *call.arguments, key=key, pure=False)
+        ] = call
 
     def _wait(self) -> Sequence[Outcome[Any]]:
         while True:
             try:
                 with suppress(TimeoutError):
-                    done = distributed.wait(list(self._running), timeout=POLL_S, return_when="FIRST_COMPLETED").done
-                    if outcomes := [outcome for future in done if (outcome := self._collect(future))]:
+                    done = distributed.wait(
+                        list(self._running),
+                        timeout=POLL_S,
+                        return_when="FIRST_COMPLETED",
+                    ).done
+                    if outcomes := [
+                        outcome for future in done if (outcome := self._collect(future))
+                    ]:
                         return outcomes
             except CancelledError:
                 raise _scheduler_lost(self._address) from None
@@ -116,7 +140,9 @@ class Cluster:
 
     def _check_workers(self) -> None:
         now = time.monotonic()
-        self._without_workers_since = None if self._threads() else self._without_workers_since or now
+        self._without_workers_since = (
+            None if self._threads() else self._without_workers_since or now
+        )
         if now - (self._without_workers_since or now) > self._config.wait_for_workers_s:
             raise SearchError(
                 f"{self._address}: no worker for {self._config.wait_for_workers_s:g} s; start some "
@@ -126,7 +152,11 @@ class Cluster:
     def _threads(self) -> int:
         try:
             return sum(self._client.nthreads().values())
-        except (OSError, ValueError, RuntimeError):  # which one depends on how much the client has noticed
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ):  # which one depends on how much the client has noticed
             raise _scheduler_lost(self._address) from None
 
     @cached_property
@@ -134,13 +164,19 @@ class Cluster:
         client: Client
         if self._given is not None:
             return _checked(self._given, self._config.wait_for_workers_s)
-        self._stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # the search itself reports a lost scheduler
+        # the search itself reports a lost scheduler
+        self._stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
         dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"})
         if self._config.scheduler:
-            client = self._stack.enter_context(_join(self._config.scheduler, self._config.wait_for_workers_s))
+            client = self._stack.enter_context(
+                _join(self._config.scheduler, self._config.wait_for_workers_s)
+            )
         else:
             client = start_processes(self._config, self._stack)
-        console.print(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}", soft_wrap=True)
+        console.print(
+            f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}",
+            soft_wrap=True,
+        )
         return client
 
     @cached_property
@@ -153,20 +189,27 @@ class Cluster:
     @property
     def _address(self) -> str:
         scheduler = self._client.scheduler
-        return str((self._given is None and self._config.scheduler) or (scheduler and scheduler.address))
+        return str(
+            (self._given is None and self._config.scheduler)
+            or (scheduler and scheduler.address)
+        )
 
 
 @contextmanager
 def open_cluster(
-    config: ClusterConfig, read: Sequence[Path] = (), written: Sequence[Path] = (), client: Client | None = None
+    config: ClusterConfig,
+    read: Sequence[Path] = (),
+    written: Sequence[Path] = (),
+    client: Client | None = None,
 ) -> Iterator[Cluster]:
     """Open a cluster for the block: what it starts ends with the block, a scheduler that it joins goes on.
 
-    Every worker must see `read`, one file of each folder that calls read, and `written`, the folders they write to.
-    With a client nothing is started or closed.
+    Every worker must see `read`, one file of each folder that calls read, and `written`, the
+    folders they write to. With a client nothing is started or closed.
 
     Raises:
-        SearchError: At the first call: the scheduler does not answer, has no worker, or has other software.
+        SearchError: At the first call: the scheduler does not answer, has no worker, or has other
+            software.
     """
     with ExitStack() as stack:
         yield Cluster(config, stack, (read, written), client)
@@ -186,9 +229,19 @@ class _Client(Client):
 def _join(address: str, wait_for_workers_s: float) -> Client:
     try:
         client = _Client(address, timeout=CONNECT_TIMEOUT_S)
-    except (OSError, ValueError, TypeError) as error:  # Dask's TypeError: no certificates are configured
-        hint = "see TLS in docs/clusters.md" if address.startswith("tls") else "start one with dask scheduler"
-        raise SearchError(f"{address}: no Dask scheduler answers there ({error}); {hint}") from None
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+    ) as error:  # Dask's TypeError: no certificates are configured
+        hint = (
+            "see TLS in docs/clusters.md"
+            if address.startswith("tls")
+            else "start one with dask scheduler"
+        )
+        raise SearchError(
+            f"{address}: no Dask scheduler answers there ({error}); {hint}"
+        ) from None
     try:
         return _checked(client, wait_for_workers_s)
     except SearchError:
@@ -199,18 +252,25 @@ def _join(address: str, wait_for_workers_s: float) -> Client:
 def _checked(client: Client, wait_for_workers_s: float) -> Client:
     """Return the client if it has a worker, and all processes the software of the search."""
     if client.asynchronous or client.scheduler is None:
-        raise SearchError("the client is closed or asynchronous; an open one is needed, such as Client(address)")
+        raise SearchError(
+            "the client is closed or asynchronous; an open one is needed, such as Client(address)"
+        )
     address = client.scheduler.address
     try:
         client.wait_for_workers(1, timeout=wait_for_workers_s)
     except TimeoutError:
         message = f"{address}: no worker for {wait_for_workers_s:g} s; start one with dask worker {address}"
         raise SearchError(message) from None
-    versions: Any = client.get_versions(packages=[PACKAGE])  # a coroutine to asynchronous clients alone
+    # a coroutine to asynchronous clients alone
+    versions: Any = client.get_versions(packages=[PACKAGE])
     if difference := find_difference(versions):
-        raise SearchError(f"{difference}; install the same everywhere (docs/clusters.md)")
+        raise SearchError(
+            f"{difference}; install the same everywhere (docs/clusters.md)"
+        )
     return client
 
 
 def _scheduler_lost(address: str) -> SearchError:
-    return SearchError(f"{address}: the connection to the scheduler is lost; start it again and run the same command")
+    return SearchError(
+        f"{address}: the connection to the scheduler is lost; start it again and run the same command"
+    )

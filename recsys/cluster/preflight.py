@@ -23,7 +23,9 @@ def find_difference(versions: Mapping[str, Any]) -> str | None:
     Takes what `distributed.Client.get_versions` returns, asked for `PACKAGE` too.
     """
     ours = _shown_versions(versions["client"])
-    workers = {f"the worker {address}": found for address, found in versions["workers"].items()}
+    workers = {
+        f"the worker {address}": found for address, found in versions["workers"].items()
+    }
     for process, found in {"the scheduler": versions["scheduler"], **workers}.items():
         for here, there in zip(ours, _shown_versions(found), strict=True):
             if here != there:
@@ -34,24 +36,36 @@ def find_difference(versions: Mapping[str, Any]) -> str | None:
 def _shown_versions(process: Mapping[str, Any]) -> list[str]:
     versions = {name: process["packages"].get(name) for name in _COMPARED}
     versions["python"] = ".".join(str(versions["python"]).split(".")[:2])
-    return [f"no {name}" if version is None else f"{name} {version}" for name, version in versions.items()]
+    return [
+        f"no {name}" if version is None else f"{name} {version}"
+        for name, version in versions.items()
+    ]
 
 
 @contextmanager
-def probe_files(read: Iterable[Path], written: Iterable[Path]) -> Iterator[tuple[Path, ...]]:
+def probe_files(
+    read: Iterable[Path], written: Iterable[Path]
+) -> Iterator[tuple[Path, ...]]:
     """Give the paths that every worker must see: the files that are read, and a new folder in each that is written.
 
-    Its name is unique, so a folder of the same path on a worker's own disk is not mistaken for the search's.
+    Its name is unique, so a folder of the same path on a worker's own disk is not mistaken for the
+    search's.
     """
     with ExitStack() as stack:
         prefix, found = f"{TEMPORARY_PREFIX}seen-", [file.absolute() for file in read]
         for path in written:
-            made = tempfile.TemporaryDirectory(prefix=prefix, dir=path.absolute(), ignore_cleanup_errors=True)
+            made = tempfile.TemporaryDirectory(
+                prefix=prefix, dir=path.absolute(), ignore_cleanup_errors=True
+            )
             found.append(Path(stack.enter_context(made)))
         yield tuple(found)
 
 
-def call_after_check(paths: Sequence[Path], function: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401  any function's
+def call_after_check(
+    paths: Sequence[Path],
+    function: Callable[..., T],
+    *arguments: Any,  # noqa: ANN401  any function's
+) -> T:
     """Call a function on a worker that sees the paths.
 
     Raises:
@@ -68,7 +82,9 @@ def call_after_check(paths: Sequence[Path], function: Callable[..., T], *argumen
 def _check_visible(paths: tuple[Path, ...]) -> None:
     for path in paths:
         if not path.exists():
-            raise _unseen(path.parent if path.name.startswith(TEMPORARY_PREFIX) else path)
+            raise _unseen(
+                path.parent if path.name.startswith(TEMPORARY_PREFIX) else path
+            )
 
 
 def _unseen(path: object) -> UnseenPathError:

@@ -8,7 +8,9 @@ from typing import Any, Generic, TypeVar
 from recsys.errors import WorkerDiedError
 
 T = TypeVar("T")
-TRUSTED_DEATHS = 1  # deaths of its worker after which a call may still run beside others
+TRUSTED_DEATHS = (
+    1  # deaths of its worker after which a call may still run beside others
+)
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,18 @@ class Outcome(Generic[T]):
 class Retries:
     """The calls whose workers died, in one run of calls.
 
-    A call whose worker dies runs again. A worker can run several calls, and nobody knows which of them killed it: a
-    call that was there at more than `TRUSTED_DEATHS` deaths runs alone, and has failed if its worker dies even then.
+    A call whose worker dies runs again. A worker can run several calls, and nobody knows which of
+    them killed it: a call that was there at more than `TRUSTED_DEATHS` deaths runs alone, and has
+    failed if its worker dies even then.
     """
 
     def __init__(self) -> None:
         """Begin without a death."""
         self._deaths: Counter[Any] = Counter()
 
-    def startable(self, calls: Sequence[Call], running: Collection[Any]) -> Sequence[Call]:
+    def startable(
+        self, calls: Sequence[Call], running: Collection[Any]
+    ) -> Sequence[Call]:
         """Select, of calls without a final outcome, those that may start beside the running."""
         waiting = [call for call in calls if call.key not in running]
         suspects = [call for call in waiting if self._is_suspect(call.key)]

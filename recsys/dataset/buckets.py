@@ -1,7 +1,7 @@
 """Turn a bucket of the session store into interactions and held-out listening: what runs on a worker for each bucket.
 
-Plain functions, paths in and a small result out. Every event of a listener is in one bucket, so a bucket is split,
-checked and summed without looking at any other.
+Plain functions, paths in and a small result out. Every event of a listener is in one bucket, so a
+bucket is split, checked and summed without looking at any other.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,12 @@ def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
 
 
 def prepare_bucket(
-    store: str, parts: Sequence[Part], pieces: str, rule: SplitRule, feedback: Feedback, heldout_organic: bool
+    store: str,
+    parts: Sequence[Part],
+    pieces: str,
+    rule: SplitRule,
+    feedback: Feedback,
+    heldout_organic: bool,
 ) -> dict[str, int]:
     """Split a bucket's sessions and write the files that `bucket_file` names to the address `pieces`.
 
@@ -37,13 +42,19 @@ def prepare_bucket(
         The bucket's events and sessions and the held-out ones of both, under the names in `COUNTS`.
 
     Raises:
-        SplitError: A session came out on both sides, or an event was lost: nothing learned from it could be trusted.
+        SplitError: A session came out on both sides, or an event was lost: nothing learned from it
+            could be trusted.
     """
     workspace, bucket = open_workspace(pieces), parts[0].bucket
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
         _attach_sessions(connection, store, parts, rule)
-        queries.materialize(connection, "heldout_sessions", "sessions/heldout_sessions", **rule.parameters)
+        queries.materialize(
+            connection,
+            "heldout_sessions",
+            "sessions/heldout_sessions",
+            **rule.parameters,
+        )
         queries.materialize(connection, "split_events", "sessions/split_events")
         queries.attach_query(connection, "organic_events", "sessions/organic_events")
         found = queries.fetch_row(connection, "sessions/split_summary")
@@ -55,14 +66,18 @@ def prepare_bucket(
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
             file = bucket_file(workspace.folder, kind, bucket)
             table = queries.fetch_table(connection, name, **values)
-            with pa.ipc.new_file(file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as target:
+            with pa.ipc.new_file(
+                file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+            ) as target:
                 target.write_table(table)
             workspace.upload(file.name)
             workspace.evict(file.name)
     return {name: found[name] for name in COUNTS}
 
 
-def count_starts(store: str, parts: Sequence[Part], rule: SplitRule) -> tuple[IntArray, IntArray]:
+def count_starts(
+    store: str, parts: Sequence[Part], rule: SplitRule
+) -> tuple[IntArray, IntArray]:
     """Count the sessions of a bucket that begin in each minute since the epoch.
 
     Returns:
@@ -74,29 +89,47 @@ def count_starts(store: str, parts: Sequence[Part], rule: SplitRule) -> tuple[In
     return of_column(starts["minute"]), of_column(starts["sessions"])
 
 
-def _attach_sessions(connection: queries.Connection, store: str, parts: Sequence[Part], rule: SplitRule) -> None:
+def _attach_sessions(
+    connection: queries.Connection, store: str, parts: Sequence[Part], rule: SplitRule
+) -> None:
     """Make the tables events, named_events and sessions of a bucket."""
     files = download_stored(open_workspace(store), parts)
     if rule.is_weighted:
         queries.attach_parquet(connection, "stored", files)
-        queries.materialize(connection, "events", "interactions/events", train=list(rule.train), test=list(rule.test))
+        queries.materialize(
+            connection,
+            "events",
+            "interactions/events",
+            train=list(rule.train),
+            test=list(rule.test),
+        )
     else:
         queries.attach_parquet(connection, "events", files)
     queries.attach_query(connection, "named_events", "sessions/named_events")
     queries.materialize(connection, "sessions", "sessions/sessions")
 
 
-def _results(rule: SplitRule, feedback: Feedback, organic: bool) -> dict[Kind, tuple[str, dict[str, object]]]:
+def _results(
+    rule: SplitRule, feedback: Feedback, organic: bool
+) -> dict[Kind, tuple[str, dict[str, object]]]:
     """Name the statement of each file, with its parameters; only where they are needed, tracks and logged sessions."""
     shared: dict[Kind, tuple[str, dict[str, object]]] = {
         "lengths": ("sessions/session_lengths", {}),
-        "heldout": ("sessions/heldout", {"organic": organic, "is_weighted": rule.is_weighted}),
+        "heldout": (
+            "sessions/heldout",
+            {"organic": organic, "is_weighted": rule.is_weighted},
+        ),
     }
     if not rule.has_catalogue:
         shared["tracks"] = ("sessions/tracks", {})
     if rule.is_weighted:
-        return shared | {"interactions": ("interactions/weights", {"min_time": feedback.min_time})}
+        return shared | {
+            "interactions": ("interactions/weights", {"min_time": feedback.min_time})
+        }
     return shared | {
-        "interactions": ("sessions/interactions", feedback.model_dump(include={"organic", "min_time", "skip_time"})),
+        "interactions": (
+            "sessions/interactions",
+            feedback.model_dump(include={"organic", "min_time", "skip_time"}),
+        ),
         "logged": ("offpolicy/session_events", {"heldout": True}),
     }

@@ -16,7 +16,13 @@ import pyarrow.parquet as pq
 from analysis.store import Part
 from looplib.arrays import AnyIntArray, Float32Array, IntArray, of_column
 from looplib.checksums import seal
-from looplib.files import atomic_directory, atomic_write_json, digest_of, remove_leftovers, sha256_file
+from looplib.files import (
+    atomic_directory,
+    atomic_write_json,
+    digest_of,
+    remove_leftovers,
+    sha256_file,
+)
 from looplib.progress import console
 from recsys.cluster.cluster import Cluster
 from recsys.config import OPE_TIME, Feedback, SearchConfig, Split
@@ -62,13 +68,19 @@ def plan_dataset(store: Store, config: SearchConfig) -> Plan:
         "feedback.organic: false": not feedback.organic,
         "validation.organic: false": not validation.organic,
         "feedback.skip_time": feedback.skip_time,
-        f"validation.select: {validation.select}": validation.select.startswith(f"{OPE_TIME}@"),
+        f"validation.select: {validation.select}": validation.select.startswith(
+            f"{OPE_TIME}@"
+        ),
         "context": config.context,
     }
-    refused = next((setting for setting, is_wanted in only_of_events.items() if is_wanted), None)
+    refused = next(
+        (setting for setting, is_wanted in only_of_events.items() if is_wanted), None
+    )
     if refused and rule.is_weighted:
         hint = "; leave it out: --set context=null" if refused == "context" else ""
-        raise SplitError(f"{refused} needs event logs, and {store.workspace} holds interactions{hint}")
+        raise SplitError(
+            f"{refused} needs event logs, and {store.workspace} holds interactions{hint}"
+        )
     facts = {
         "schema": SCHEMA,
         "store": store.manifest.digest,
@@ -82,7 +94,9 @@ def plan_dataset(store: Store, config: SearchConfig) -> Plan:
     return Plan(rule, feedback, validation.organic, digest_of(facts)[:16])
 
 
-def build_dataset(store: Store, plan: Plan, run: Workspace, cluster: Cluster, report: Report) -> Dataset:
+def build_dataset(
+    store: Store, plan: Plan, run: Workspace, cluster: Cluster, report: Report
+) -> Dataset:
     """Open a dataset; where the store's folder `cache` has it not, make it with a task for each bucket.
 
     `report` is called with the percentage that is done, and a note.
@@ -97,20 +111,27 @@ def build_dataset(store: Store, plan: Plan, run: Workspace, cluster: Cluster, re
         try:
             dataset = open_whole_dataset(cached)
         except DatasetError as error:
-            console.print(str(error).partition(";")[0] + "; it is built again", soft_wrap=True, markup=False)
+            console.print(
+                str(error).partition(";")[0] + "; it is built again",
+                soft_wrap=True,
+                markup=False,
+            )
             cache.delete(plan.digest)
         else:
             report(100, "cached")
             return dataset
     cache.folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(cache.folder)
-    by_bucket = itertools.groupby(store.manifest.parts, key=lambda part: part.bucket)  # the parts are sorted by it
+    # the parts are sorted by it
+    by_bucket = itertools.groupby(store.manifest.parts, key=lambda part: part.bucket)
     buckets = [(store.workspace.address, tuple(parts)) for _, parts in by_bucket]
     if rule.split.kind == "time":
         rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
     shared = (run.sub(PIECES).address, rule, plan.feedback, plan.heldout_organic)
     with atomic_directory(cached.folder) as folder:
-        counts = _prepare([(*bucket, *shared) for bucket in buckets], run, folder, cluster, report)
+        counts = _prepare(
+            [(*bucket, *shared) for bucket in buckets], run, folder, cluster, report
+        )
         _check_sides(counts, rule.split)
         _assemble(folder, store.catalogue_size, plan.feedback)
         _write_summary(folder, plan.digest, counts)
@@ -120,7 +141,11 @@ def build_dataset(store: Store, plan: Plan, run: Workspace, cluster: Cluster, re
 
 
 def _prepare(
-    tasks: Sequence[tuple[Any, ...]], run: Workspace, folder: Path, cluster: Cluster, report: Report
+    tasks: Sequence[tuple[Any, ...]],
+    run: Workspace,
+    folder: Path,
+    cluster: Cluster,
+    report: Report,
 ) -> Counter[str]:
     """Prepare all buckets and move their files from the run, where the workers leave them, into a folder."""
     pieces = run.sub(PIECES)
@@ -138,17 +163,25 @@ def _prepare(
     return counts
 
 
-def _cutoff_ms(buckets: Sequence[tuple[str, tuple[Part, ...]]], rule: SplitRule, cluster: Cluster) -> int:
+def _cutoff_ms(
+    buckets: Sequence[tuple[str, tuple[Part, ...]]], rule: SplitRule, cluster: Cluster
+) -> int:
     outcomes = cluster.run(count_starts, [(*bucket, rule) for bucket in buckets])
     minutes, sessions = zip(*(outcome.result() for outcome in outcomes), strict=True)
-    return find_cutoff_ms(np.concatenate(minutes), np.concatenate(sessions), rule.split.holdout)
+    return find_cutoff_ms(
+        np.concatenate(minutes), np.concatenate(sessions), rule.split.holdout
+    )
 
 
 def _check_sides(counts: Mapping[str, int], split: Split) -> None:
     sessions, heldout = counts["sessions"], counts["heldout_sessions"]
     if 0 < heldout < sessions:
         return
-    share = f" and holdout {split.holdout}" if split.kind in ("session_hash", "time") else ""
+    share = (
+        f" and holdout {split.holdout}"
+        if split.kind in ("session_hash", "time")
+        else ""
+    )
     raise SplitError(
         f"split {split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; both sides need at least one: "
         "ingest more sessions or change split.kind and split.holdout"
@@ -160,17 +193,30 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
     lengths = pa.concat_tables(_read(folder, "lengths"))
     users = np.unique(of_column(lengths["user"]))
     if len(users) < 2:
-        raise SplitError("all is of one listener; recommendations are learned from what many heard")
+        raise SplitError(
+            "all is of one listener; recommendations are learned from what many heard"
+        )
     if catalogue is None:
-        tracks = np.unique(of_column(pa.concat_tables(_read(folder, "tracks"))["track"]))
+        tracks = np.unique(
+            of_column(pa.concat_tables(_read(folder, "tracks"))["track"])
+        )
     else:
         tracks = np.arange(catalogue)
-    sides = ("train", "total", *(("train_skips", "total_skips") if feedback.skip_time else ()))
+    sides = (
+        "train",
+        "total",
+        *(("train_skips", "total_skips") if feedback.skip_time else ()),
+    )
     _write_matrices(folder, sides, users, tracks, feedback)
     _write_tables(folder, users, tracks)
-    sessions = np.bincount(of_column(lengths["length"]), of_column(lengths["sessions"])).astype(np.int64)
+    sessions = np.bincount(
+        of_column(lengths["length"]), of_column(lengths["sessions"])
+    ).astype(np.int64)
     table = {"length": np.flatnonzero(sessions), "sessions": sessions[sessions > 0]}
-    pq.write_table(pa.table({name: _arrow_column(table[name]) for name in table}), folder / "lengths.parquet")
+    pq.write_table(
+        pa.table({name: _arrow_column(table[name]) for name in table}),
+        folder / "lengths.parquet",
+    )
     _save(folder / "users.npy", users)
     _save(folder / "tracks.npy", tracks)
     for file in folder.glob("*.arrow"):
@@ -186,31 +232,47 @@ def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
         table = pa.concat_tables(tables)
         rows, columns = _rows(table, users), _columns(table, tracks)
         for name, array in (("user", rows), ("track", columns)):
-            table = table.set_column(table.column_names.index(name), name, _arrow_column(array))
+            table = table.set_column(
+                table.column_names.index(name), name, _arrow_column(array)
+            )
         # Each bucket is in order, and has all of a listener.
-        pq.write_table(table.take(_arrow_column(np.argsort(rows, kind="stable"))), folder / f"{kind}.parquet")
+        pq.write_table(
+            table.take(_arrow_column(np.argsort(rows, kind="stable"))),
+            folder / f"{kind}.parquet",
+        )
 
 
-def _write_matrices(folder: Path, sides: Sequence[str], users: IntArray, tracks: IntArray, feedback: Feedback) -> None:
+def _write_matrices(
+    folder: Path,
+    sides: Sequence[str],
+    users: IntArray,
+    tracks: IntArray,
+    feedback: Feedback,
+) -> None:
     """Write the positive values of every side as a CSR matrix."""
     counts = {side: np.zeros(len(users), dtype=np.int64) for side in sides}
     for table in _read(folder, "interactions"):
         rows = _rows(table, users)
         for side in sides:
-            counts[side] += np.bincount(rows[of_column(table[side]) > 0], minlength=len(users))
+            counts[side] += np.bincount(
+                rows[of_column(table[side]) > 0], minlength=len(users)
+            )
     if not counts["train"].any():
         raise SplitError(
             f"no training session has listening time that counts (feedback.organic {feedback.organic}, "
             f"feedback.min_time {feedback.min_time}); at least one interaction is needed"
         )
-    arrays = {side: _new_matrix(folder, side, of_rows) for side, of_rows in counts.items()}
+    arrays = {
+        side: _new_matrix(folder, side, of_rows) for side, of_rows in counts.items()
+    }
     for table in _read(folder, "interactions"):
         rows, columns = _rows(table, users), _columns(table, tracks)
         for side, (indptr, indices, values) in arrays.items():
             found = of_column(table[side])
             kept = np.flatnonzero(found > 0)
             own = rows[kept]
-            # The rows ascend, and each is here whole: its values keep their order, from where the row begins.
+            # The rows ascend, and each is here whole: its values keep their order, from where the
+            # row begins.
             of_row = np.bincount(own, minlength=len(users))
             position = np.arange(len(own)) + (indptr[1:] - of_row.cumsum())[own]
             is_log = feedback.scale == "log" and not side.endswith("_skips")
@@ -218,20 +280,31 @@ def _write_matrices(folder: Path, sides: Sequence[str], users: IntArray, tracks:
             values[position] = np.log1p(found[kept]) if is_log else found[kept]
 
 
-def _new_matrix(folder: Path, side: str, counts: IntArray) -> tuple[IntArray, AnyIntArray, Float32Array]:
+def _new_matrix(
+    folder: Path, side: str, counts: IntArray
+) -> tuple[IntArray, AnyIntArray, Float32Array]:
     """Create the files of a CSR matrix with so many values a row; returns indptr, and what is to be filled."""
     indptr = np.concatenate([[0], counts.cumsum()])
     size = int(indptr[-1])
-    _save(folder / f"{side}-indptr.npy", indptr.astype(np.int32) if size <= LARGEST_MATRIX else indptr)
+    _save(
+        folder / f"{side}-indptr.npy",
+        indptr.astype(np.int32) if size <= LARGEST_MATRIX else indptr,
+    )
     indices = new_array(folder / f"{side}-indices.npy", np.int32, (size,))
-    return indptr, indices, new_array(folder / f"{side}-values.npy", np.float32, (size,))
+    return (
+        indptr,
+        indices,
+        new_array(folder / f"{side}-values.npy", np.float32, (size,)),
+    )
 
 
 def _rows(table: pa.Table, users: IntArray) -> IntArray:
     """Find the row of each user; a user's are together."""
     found = of_column(table["user"])
     first = np.flatnonzero(np.diff(found, prepend=found[:1] - 1))
-    return np.repeat(np.searchsorted(users, found[first]), np.diff(first, append=len(found)))
+    return np.repeat(
+        np.searchsorted(users, found[first]), np.diff(first, append=len(found))
+    )
 
 
 def _columns(table: pa.Table, tracks: IntArray) -> IntArray:

@@ -1,7 +1,7 @@
 """The training data of a search: interactions as sparse arrays, in a folder beside the store (docs/formats.md).
 
-It is written whole or not at all, under a digest of what it follows from (store, split, feedback). Workers map the
-arrays into memory, so that the processes of a machine share one copy.
+It is written whole or not at all, under a digest of what it follows from (store, split, feedback).
+Workers map the arrays into memory, so that the processes of a machine share one copy.
 """
 
 import os
@@ -25,7 +25,8 @@ from recsys.errors import DatasetError
 from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 2  # 1 had neither logged sessions nor lengths
-LARGEST_MATRIX = 2**31 - 1  # interactions: positions in a matrix have 32 bits, those in the files of a dataset 64
+# interactions: positions in a matrix have 32 bits, those in the files of a dataset 64
+LARGEST_MATRIX = 2**31 - 1
 _SUMMED = 2**24  # interactions that are added up at once
 SUMMARY = "dataset.json"
 PIECES = "pieces"  # in a run's folder, what its workers hand over
@@ -86,12 +87,20 @@ class Dataset:
         """Return the interactions of one side, shape (tracks, listeners); a process keeps those that it used last."""
         return _load_by_track(self.path, side, len(self.tracks))
 
-    def skips(self, side: Side, first: int = 0, last: int | None = None) -> csr_matrix | None:
+    def skips(
+        self, side: Side, first: int = 0, last: int | None = None
+    ) -> csr_matrix | None:
         """Count each listener's skips of each track, in the rows of `matrix`; None where no skip is defined."""
         has_skips = (self.path / f"{side}_skips-indptr.npy").exists()
-        return load_matrix(self.path, f"{side}_skips", len(self.tracks), first, last) if has_skips else None
+        return (
+            load_matrix(self.path, f"{side}_skips", len(self.tracks), first, last)
+            if has_skips
+            else None
+        )
 
-    def array(self, side: Side, name: Literal["values", "indices", "indptr"]) -> npt.NDArray[Any]:
+    def array(
+        self, side: Side, name: Literal["values", "indices", "indptr"]
+    ) -> npt.NDArray[Any]:
         """Map one of the three arrays of all interactions of a side."""
         return np.load(self.path / f"{side}-{name}.npy", mmap_mode="r")  # type: ignore[no-any-return]
 
@@ -102,7 +111,11 @@ class Dataset:
     def ranges(self, side: Side) -> list[tuple[int, int]]:
         """Cut the listeners into ranges, `first` and `last`, whose interactions are a matrix each: mostly into one."""
         of_range = self.array(side, "indptr")[1:] // (LARGEST_MATRIX - len(self.tracks))
-        return list(pairwise([0, *(np.flatnonzero(np.diff(of_range)) + 1).tolist(), len(self.users)]))
+        return list(
+            pairwise(
+                [0, *(np.flatnonzero(np.diff(of_range)) + 1).tolist(), len(self.users)]
+            )
+        )
 
     @property
     def heldout(self) -> Path:
@@ -117,28 +130,42 @@ class Dataset:
     def session_lengths(self) -> dict[int, int]:
         """Count the sessions of each length in tracks, shortest first."""
         table = pq.read_table(self.path / "lengths.parquet")
-        return dict(zip(table["length"].to_pylist(), table["sessions"].to_pylist(), strict=True))
+        return dict(
+            zip(table["length"].to_pylist(), table["sessions"].to_pylist(), strict=True)
+        )
 
     def popularity(self, side: Side) -> IntArray:
         """Count the listeners of each track; shape (tracks,)."""
         indices = self.array(side, "indices")
-        parts = (np.bincount(indices[at], minlength=len(self.tracks)) for at in _parts(len(indices)))
+        parts = (
+            np.bincount(indices[at], minlength=len(self.tracks))
+            for at in _parts(len(indices))
+        )
         return sum(parts, np.zeros(len(self.tracks), np.int64))
 
     def most_popular(self, side: Side, k: int) -> Int32Array:
         """Return the k tracks with the most listening time, as columns, best first; ties go to the first column."""
         indices, values = self.array(side, "indices"), self.array(side, "values")
-        times = (np.bincount(indices[at], values[at], len(self.tracks)) for at in _parts(len(indices)))
-        return np.argsort(-sum(times, np.zeros(len(self.tracks))), kind="stable")[:k].astype(np.int32)
+        times = (
+            np.bincount(indices[at], values[at], len(self.tracks))
+            for at in _parts(len(indices))
+        )
+        return np.argsort(-sum(times, np.zeros(len(self.tracks))), kind="stable")[
+            :k
+        ].astype(np.int32)
 
 
-def load_matrix(folder: Path, name: str, columns: int, first: int = 0, last: int | None = None) -> csr_matrix:
+def load_matrix(
+    folder: Path, name: str, columns: int, first: int = 0, last: int | None = None
+) -> csr_matrix:
     """Map rows of a matrix from its files; copied on write, as the solver refuses read-only memory, and does not write.
 
     Raises:
         DatasetError: The rows have more than `LARGEST_MATRIX` values.
     """
-    values, indices, indptr = (np.load(folder / f"{name}-{array}.npy", mmap_mode="c") for array in CSR)
+    values, indices, indptr = (
+        np.load(folder / f"{name}-{array}.npy", mmap_mode="c") for array in CSR
+    )
     own = indptr[first:] if last is None else indptr[first : last + 1]
     start, end = int(own[0]), int(own[-1])
     if end - start > LARGEST_MATRIX:
@@ -163,7 +190,9 @@ def open_dataset(address: str | Path) -> Dataset:
     workspace.download_all()
     path = workspace.folder
     summary = Summary(**unseal((path / SUMMARY).read_bytes(), needed=True))
-    return Dataset(workspace, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy"))
+    return Dataset(
+        workspace, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy")
+    )
 
 
 def open_whole_dataset(workspace: Workspace) -> Dataset:
@@ -176,19 +205,32 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
     try:
         files = unseal((folder / SUMMARY).read_bytes(), needed=True)["files"]
         with ThreadPoolExecutor() as threads:
-            found = dict(zip(files, threads.map(sha256_file, (folder / name for name in files)), strict=True))
+            found = dict(
+                zip(
+                    files,
+                    threads.map(sha256_file, (folder / name for name in files)),
+                    strict=True,
+                )
+            )
     except (OSError, ValueError, KeyError) as error:
-        raise DatasetError(f"{workspace}: damaged ({error}); run the search again, which builds it again") from None
+        raise DatasetError(
+            f"{workspace}: damaged ({error}); run the search again, which builds it again"
+        ) from None
     if changed := [name for name in files if found[name] != files[name]]:
-        raise DatasetError(f"{workspace}/{changed[0]}: damaged; run the search again, which builds it again")
+        raise DatasetError(
+            f"{workspace}/{changed[0]}: damaged; run the search again, which builds it again"
+        )
     return open_dataset(workspace.address)
 
 
-def new_array(file: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[Any]]":
+def new_array(
+    file: Path, dtype: type[np.generic], shape: tuple[int, ...]
+) -> "np.memmap[Any, np.dtype[Any]]":
     """Create an array file, mapped for writing, with its space on the disk reserved.
 
     Raises:
-        OSError: The disk is full; without the reservation, writing to the map would kill the process instead.
+        OSError: The disk is full; without the reservation, writing to the map would kill the
+            process instead.
     """
     mapped = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
     with file.open("r+b") as handle:

@@ -1,7 +1,8 @@
 """The kinds of split: which sessions are held out of training, and what a store needs for it.
 
-A new kind is a name in `recsys.config.Split` and a case of `analysis/sql/sessions/heldout_sessions.sql`, which selects
-the held-out sessions of a bucket. What else it must know of the store goes into `SplitRule`, which every worker gets.
+A new kind is a name in `recsys.config.Split` and a case of
+`analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a bucket. What
+else it must know of the store goes into `SplitRule`, which every worker gets.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,11 @@ class SplitRule:
 
     split: Split
     seed: int
-    cutoff_ms: int | None = None  # for split by time: sessions that begin then or later are held out
-    is_weighted: bool = False  # the store holds interactions, whose weights are added up
+    # for split by time: sessions that begin then or later are held out
+    cutoff_ms: int | None = None
+    is_weighted: bool = (
+        False  # the store holds interactions, whose weights are added up
+    )
     has_catalogue: bool = False  # which tracks there are is known
     train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
     test: tuple[str, ...] = ()  # and of those to validate on
@@ -35,26 +39,39 @@ class SplitRule:
     def parameters(self) -> dict[str, object]:
         """The parameters of `sessions/heldout_sessions`."""
         kind = "session_hash" if self.train and not self.test else self.split.kind
-        return {"kind": kind, "seed": self.seed, "holdout": self.split.holdout, "cutoff_ms": self.cutoff_ms}
+        return {
+            "kind": kind,
+            "seed": self.seed,
+            "holdout": self.split.holdout,
+            "cutoff_ms": self.cutoff_ms,
+        }
 
 
 def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     """Return the rule of a split, without the cutoff of a split by time."""
     table = store.manifest.table
-    if table and split.kind in ("time", "last_session") and "timestamp" not in table.columns:
+    if (
+        table
+        and split.kind in ("time", "last_session")
+        and "timestamp" not in table.columns
+    ):
         raise SplitError(
             f"split.kind {split.kind} needs timestamps, and the rows of {store.workspace} have none; "
             "session_hash and files do without"
         )
     train, test = _file_sides(store, split)
-    is_weighted, has_catalogue = store.manifest.interactions is not None, store.catalogue_size is not None
+    is_weighted, has_catalogue = (
+        store.manifest.interactions is not None,
+        store.catalogue_size is not None,
+    )
     return SplitRule(split, seed, None, is_weighted, has_catalogue, train, test)
 
 
 def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:
     """Find the first millisecond of the minute from which on at most a share `holdout` of all sessions begins.
 
-    Both arrays are of shape (n,): minutes since the epoch, in any order and with repeats, and the sessions of each.
+    Both arrays are of shape (n,): minutes since the epoch, in any order and with repeats, and the
+    sessions of each.
     """
     distinct, position = np.unique(minutes, return_inverse=True)
     counts = np.bincount(position, weights=sessions)
@@ -69,13 +86,21 @@ def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str,
     if split.kind != "files":
         return (), ()
     if store.manifest.interactions is None:
-        raise SplitError(f"split.kind files needs a store of interactions; {store.workspace} holds events")
+        raise SplitError(
+            f"split.kind files needs a store of interactions; {store.workspace} holds events"
+        )
     train, test = (
-        {source.digest: source for name in names for source in _named(store, side, name)}
+        {
+            source.digest: source
+            for name in names
+            for source in _named(store, side, name)
+        }
         for side, names in (("train", split.train), ("test", split.test))
     )
     if both := sorted(train.keys() & test.keys()):
-        raise SplitError(f"{train[both[0]].name}: in split.train and in split.test; a file is on one side")
+        raise SplitError(
+            f"{train[both[0]].name}: in split.train and in split.test; a file is on one side"
+        )
     return tuple(sorted(train)), tuple(sorted(test))
 
 
@@ -85,9 +110,14 @@ def _named(store: Store, side: str, pattern: str) -> list[Source]:
     found = [
         source
         for source in sources
-        if any(fnmatchcase(name, pattern) for name in (source.name, PurePath(source.name).name))
+        if any(
+            fnmatchcase(name, pattern)
+            for name in (source.name, PurePath(source.name).name)
+        )
     ]
     if not found:
         known = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])
-        raise SplitError(f"split.{side}: no file {pattern} in {store.workspace}; it has {known}")
+        raise SplitError(
+            f"split.{side}: no file {pattern} in {store.workspace}; it has {known}"
+        )
     return found

@@ -1,8 +1,9 @@
 """Refit a run's winner on all sessions and publish what the service loads (docs/formats.md).
 
-A published version is a folder `versions/<model id>` that is renamed into place whole; `current` then points to it, in
-one step. Earlier versions stay for rollback. Of a store with text ids the files have these in place of the numbers. A
-kind of model without factors has neither neighbours nor factors.
+A published version is a folder `versions/<model id>` that is renamed into place whole; `current`
+then points to it, in one step. Earlier versions stay for rollback. Of a store with text ids the
+files have these in place of the numbers. A kind of model without factors has neither neighbours nor
+factors.
 """
 
 import importlib.metadata
@@ -23,7 +24,13 @@ import orjson
 
 from looplib.arrays import Int32Array
 from looplib.checksums import seal
-from looplib.files import atomic_directory, atomic_write_json, digest_of, remove_leftovers, sha256_file
+from looplib.files import (
+    atomic_directory,
+    atomic_write_json,
+    digest_of,
+    remove_leftovers,
+    sha256_file,
+)
 from looplib.progress import progress
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
@@ -50,7 +57,16 @@ TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 CURRENT = "current"
 _SCHEMA = 1  # of the manifest
-_LIBRARIES = ("implicit", "numba", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
+_LIBRARIES = (
+    "implicit",
+    "numba",
+    "numpy",
+    "scipy",
+    "dask",
+    "distributed",
+    "duckdb",
+    "pyarrow",
+)
 Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
@@ -78,9 +94,13 @@ class _Export:
         options = self.options.model_dump(mode="json", exclude={"publish_anyway"})
         facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options}
         if context is not None:
-            known = context.catalogue is not None or stored_titles(self.store) is not None
+            known = (
+                context.catalogue is not None or stored_titles(self.store) is not None
+            )
             further = {"artists": known, "format": FORMAT}
-            facts["context"] = context.model_dump(mode="json", exclude={"catalogue"}) | further
+            facts["context"] = (
+                context.model_dump(mode="json", exclude={"catalogue"}) | further
+            )
         return f"{winner.trial.kind}-{digest_of(facts)[:12]}"
 
 
@@ -93,18 +113,24 @@ def export_run(
 ) -> str:
     """Refit a run's winner, on all sessions unless the options say otherwise, and publish it.
 
-    The store is by default where the search read it; a fit in blocks runs on the workers of the Dask client, if given.
+    The store is by default where the search read it; a fit in blocks runs on the workers of the
+    Dask client, if given.
 
     Returns:
-        The address of the version, by way of `current`; at s3:// and the like, which have no links, its own.
+        The address of the version, by way of `current`; at s3:// and the like, which have no links,
+            its own.
 
     Raises:
-        UserError: The run is not finished, its winner is no better than the popular tracks, or the store is not the
-            one that the search read.
+        UserError: The run is not finished, its winner is no better than the popular tracks, or the
+            store is not the one that the search read.
     """
     run, out = open_workspace(run_address), open_workspace(out_address)
     config, winner = read_run(run)
-    if winner.beats_popular is False and options.learn_from == "all" and not options.publish_anyway:
+    if (
+        winner.beats_popular is False
+        and options.learn_from == "all"
+        and not options.publish_anyway
+    ):
         raise ExportError(
             f"{run}: {NO_BETTER}, so it is not published; more data or a wider search may help, and "
             "--set export.publish_anyway=true, or recsys.export --publish-anyway, publishes it"
@@ -132,22 +158,49 @@ def export_run(
 
 
 def _write_version(folder: Path, export: _Export) -> None:
-    options, dataset, store, threads = export.options, export.dataset, export.store, usable_cores()
+    options, dataset, store, threads = (
+        export.options,
+        export.dataset,
+        export.store,
+        usable_cores(),
+    )
     model = _refit(export)
     lists = model.lists(options.top, filter_seen=options.filter_seen)
-    users, tracks = originals(store, "users", dataset.users), originals(store, "items", dataset.tracks)
-    rows = {RECOMMENDATIONS: _write_lines(folder / RECOMMENDATIONS, ("user", "tracks"), users, tracks, lists)}
+    users, tracks = (
+        originals(store, "users", dataset.users),
+        originals(store, "items", dataset.tracks),
+    )
+    rows = {
+        RECOMMENDATIONS: _write_lines(
+            folder / RECOMMENDATIONS, ("user", "tracks"), users, tracks, lists
+        )
+    }
     if model.fit is not None:
         nearest = nearest_tracks(model.fit.item_factors, options.neighbours, threads)
         keys = ("track", "recommendations")
-        rows[NEIGHBOURS] = _write_lines(folder / NEIGHBOURS, keys, tracks, tracks, nearest)
-        factors = {"user_factors": model.fit.user_factors, "item_factors": model.fit.item_factors}
-        np.savez(folder / FACTORS, allow_pickle=False, users=users, tracks=tracks, **factors)
-        np.savez(folder / HISTORY, allow_pickle=False, users=users, tracks=tracks, **_history(export))
+        rows[NEIGHBOURS] = _write_lines(
+            folder / NEIGHBOURS, keys, tracks, tracks, nearest
+        )
+        factors = {
+            "user_factors": model.fit.user_factors,
+            "item_factors": model.fit.item_factors,
+        }
+        np.savez(
+            folder / FACTORS, allow_pickle=False, users=users, tracks=tracks, **factors
+        )
+        np.savez(
+            folder / HISTORY,
+            allow_pickle=False,
+            users=users,
+            tracks=tracks,
+            **_history(export),
+        )
     if store.manifest.has_tables:
         titles = titles_by_id(store)
         lines = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
-        (folder / TRACKS).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+        (folder / TRACKS).write_bytes(
+            b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+        )
         rows[TRACKS] = len(lines)
     elif catalogue := _named_catalogue(export):
         shutil.copyfile(catalogue, folder / TRACKS)
@@ -157,12 +210,20 @@ def _write_version(folder: Path, export: _Export) -> None:
         **_facts(export, lists),
         "context": written,
         "files": {
-            file.name: {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": rows.get(file.name)}
+            file.name: {
+                "sha256": sha256_file(file),
+                "bytes": file.stat().st_size,
+                "rows": rows.get(file.name),
+            }
             for file in sorted(folder.iterdir())
         },
         "versions": {
             "python": platform.python_version(),
-            **{library: importlib.metadata.version(library) for library in _LIBRARIES if find_spec(library)},
+            **{
+                library: importlib.metadata.version(library)
+                for library in _LIBRARIES
+                if find_spec(library)
+            },
         },
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
@@ -172,7 +233,9 @@ def _named_catalogue(export: _Export) -> Path | None:
     """Return the catalogue that the configuration names, if it is there and, where the logs name one, theirs."""
     config, known = export.config, export.store.manifest.catalogue
     file = config.catalogue or (config.context.catalogue if config.context else None)
-    is_theirs = file and file.is_file() and (known is None or sha256_file(file) == known.sha256)
+    is_theirs = (
+        file and file.is_file() and (known is None or sha256_file(file) == known.sha256)
+    )
     return file if is_theirs else None
 
 
@@ -180,10 +243,14 @@ def _refit(export: _Export) -> Model:
     """Fit the winner again, on all sessions or on the training ones; in blocks where the search's were."""
     trial, sweeps = export.winner.trial, export.winner.sweeps
     kind = KINDS[trial.kind]
-    with progress(f"Refit on {export.options.learn_from} sessions", sweeps, "sweeps") as report:
+    with progress(
+        f"Refit on {export.options.learn_from} sessions", sweeps, "sweeps"
+    ) as report:
         in_blocks = kind.in_blocks and export.config.cluster.fit == "blocks"
         kept = _refit_in_blocks(export, report) if in_blocks else None
-        model = kind(export.dataset, export.side, trial.params, trial.seed, usable_cores(), kept)
+        model = kind(
+            export.dataset, export.side, trial.params, trial.seed, usable_cores(), kept
+        )
         while model.sweeps < sweeps:
             model.sweep(1)
             report(model.sweeps)
@@ -198,9 +265,21 @@ def _refit_in_blocks(export: _Export, report: Callable[[float], None]) -> State:
     scratch.folder.mkdir(parents=True)
     read = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
     try:
-        with open_cluster(export.config.cluster, read, scratch.on_disk, export.client) as cluster:
-            blocks = cut_blocks(cluster, export.dataset, export.side, scratch.sub("tracks"))
-            fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweeps, scratch.sub("fit"), report)
+        with open_cluster(
+            export.config.cluster, read, scratch.on_disk, export.client
+        ) as cluster:
+            blocks = cut_blocks(
+                cluster, export.dataset, export.side, scratch.sub("tracks")
+            )
+            fit = fit_blocks(
+                cluster,
+                blocks,
+                trial.params,
+                trial.seed,
+                sweeps,
+                scratch.sub("fit"),
+                report,
+            )
         return factors_of(fit)
     finally:
         export.run.delete(name)
@@ -210,7 +289,11 @@ def _history(export: _Export) -> dict[str, npt.NDArray[Any]]:
     """Return what was fitted of each listener: how many tracks (`counts`), which (`heard`), and their `values`."""
     side, params = export.side, export.winner.trial.params
     fitted = [
-        make_equations(export.dataset.matrix(side, *rows), export.dataset.skips(side, *rows), params).interactions
+        make_equations(
+            export.dataset.matrix(side, *rows),
+            export.dataset.skips(side, *rows),
+            params,
+        ).interactions
         for rows in export.dataset.ranges(side)
     ]
     return {
@@ -220,23 +303,46 @@ def _history(export: _Export) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _write_lines(file: Path, keys: tuple[str, str], row_ids: Ids, column_ids: Ids, lists: Int32Array) -> int:
+def _write_lines(
+    file: Path, keys: tuple[str, str], row_ids: Ids, column_ids: Ids, lists: Int32Array
+) -> int:
     """Write a line for each row and return how many; `NO_TRACK` is left out."""
     key, value = keys
     with file.open("wb") as lines:
         for row_id, columns in zip(row_ids.tolist(), lists, strict=True):
             ids = column_ids[columns[columns != NO_TRACK]].tolist()
-            lines.write(orjson.dumps({key: row_id, value: ids}, option=orjson.OPT_APPEND_NEWLINE))
+            lines.write(
+                orjson.dumps(
+                    {key: row_id, value: ids}, option=orjson.OPT_APPEND_NEWLINE
+                )
+            )
     return len(row_ids)
 
 
 def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
     """Return what the manifest says of the model, of what it was learned from, and of its lists."""
-    winner, config, options, manifest = export.winner, export.config, export.options, export.store.manifest
-    summary, values = export.dataset.summary, export.dataset.array(export.side, "values")
-    short = int(np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top))
-    data = {key: getattr(summary, key) for key in ("events", "sessions", "listeners", "tracks")}
-    data |= {"store": manifest.digest, "dataset": summary.digest, "learned_from": options.learn_from}
+    winner, config, options, manifest = (
+        export.winner,
+        export.config,
+        export.options,
+        export.store.manifest,
+    )
+    summary, values = (
+        export.dataset.summary,
+        export.dataset.array(export.side, "values"),
+    )
+    short = int(
+        np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top)
+    )
+    data = {
+        key: getattr(summary, key)
+        for key in ("events", "sessions", "listeners", "tracks")
+    }
+    data |= {
+        "store": manifest.digest,
+        "dataset": summary.digest,
+        "learned_from": options.learn_from,
+    }
     data["catalogue"] = asdict(manifest.catalogue) if manifest.catalogue else None
     # Of an interaction with a weight of its own; of events, the weight is the share that was heard.
     data["mean_weight"] = float(values.mean()) if manifest.interactions else None
@@ -244,8 +350,13 @@ def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
         "schema": _SCHEMA,
         "model": export.model_id,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": {"kind": winner.trial.kind, **asdict(winner.trial.params), "sweeps": winner.sweeps},
-        "seed": config.seed,  # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
+        "parameters": {
+            "kind": winner.trial.kind,
+            **asdict(winner.trial.params),
+            "sweeps": winner.sweeps,
+        },
+        # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
+        "seed": config.seed,
         "metrics": named_ends(winner.metrics),
         "selected_by": winner.select,
         "split": config.split.model_dump(mode="json"),
@@ -255,6 +366,8 @@ def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
             "length": options.top,
             "filter_seen": options.filter_seen,
             "short": short,
-            "popular_instead": int(np.count_nonzero(export.dataset.counts(export.side) == 0)),
+            "popular_instead": int(
+                np.count_nonzero(export.dataset.counts(export.side) == 0)
+            ),
         },
     }

@@ -1,7 +1,7 @@
 """From event logs or tables to the session store: `python -m recsys.ingest FILE… --store DIR`.
 
-In: event logs, and the `collection.json` that the simulator writes beside them; or plays and interactions in CSV, JSON
-lines or Parquet. Out: a session store (`recsys.store`).
+In: event logs, and the `collection.json` that the simulator writes beside them; or plays and
+interactions in CSV, JSON lines or Parquet. Out: a session store (`recsys.store`).
 """
 
 import sys
@@ -31,19 +31,33 @@ _ROLES = (
     "and duration=, with timestamp= or session=, and any of position=, organic=, propensity=; of interactions any of "
     "weight=, timestamp=, session=; of both title=, artist=."
 )
-app = make_app("Add event logs, or plays and interactions of your own, to a session store: all of them, or nothing.")
+app = make_app(
+    "Add event logs, or plays and interactions of your own, to a session store: all of them, or nothing."
+)
 
 
 class Settings(Config):
     """What few ingests change."""
 
-    percent: bool | None = Field(default=None, description="shares of a table are 0 to 100")
-    header: bool | None = Field(default=None, description="CSV files begin with names, else their columns are 1, 2, …")
-    buckets: Annotated[int, Ge(1), Le(4096)] | None = Field(default=None, description="of a new store; 16 by default")
-    memory: str = Field(default=DEFAULT_MEMORY, description="what DuckDB may use before it spills to the disk")
+    percent: bool | None = Field(
+        default=None, description="shares of a table are 0 to 100"
+    )
+    header: bool | None = Field(
+        default=None,
+        description="CSV files begin with names, else their columns are 1, 2, …",
+    )
+    buckets: Annotated[int, Ge(1), Le(4096)] | None = Field(
+        default=None, description="of a new store; 16 by default"
+    )
+    memory: str = Field(
+        default=DEFAULT_MEMORY,
+        description="what DuckDB may use before it spills to the disk",
+    )
 
 
-_SETTINGS = "; ".join(f"{name}: {field.description}" for name, field in Settings.model_fields.items())
+_SETTINGS = "; ".join(
+    f"{name}: {field.description}" for name, field in Settings.model_fields.items()
+)
 
 
 @app.command(
@@ -52,15 +66,34 @@ _SETTINGS = "; ".join(f"{name}: {field.description}" for name, field in Settings
     "python -m recsys.ingest listens.parquet --store out/yambda --preset yambda"
 )
 def main(
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files, folders, or quoted patterns.")],
-    store: Annotated[str, typer.Option(metavar="PATH", help="The store's folder, or an address; made if none is.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE…", help="Files, folders, or quoted patterns."),
+    ],
+    store: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH", help="The store's folder, or an address; made if none is."
+        ),
+    ],
     columns: Annotated[str | None, typer.Option(help=_ROLES)] = None,
-    preset: Annotated[Preset | None, typer.Option(help="Published data set of the files; other options win.")] = None,
-    where: Annotated[
-        str | None, typer.Option(help="SQL condition of the rows to take, such as 'is_organic = false'.")
+    preset: Annotated[
+        Preset | None,
+        typer.Option(help="Published data set of the files; other options win."),
     ] = None,
-    delimiter: Annotated[str | None, typer.Option(help=r"Of CSV files, such as :: or \t; by default detected.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SETTINGS)] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="SQL condition of the rows to take, such as 'is_organic = false'."
+        ),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help=r"Of CSV files, such as :: or \t; by default detected."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SETTINGS)
+    ] = None,
 ) -> None:
     """Ingest the files."""
     settings = load_config(Settings, None, set_ or ())
@@ -72,8 +105,12 @@ def main(
         given |= {"columns": parse_columns(columns)} if columns else {}
         reading = replace(PRESETS[preset], **given) if preset else Reading(**given)
     elif given:
-        raise IngestError(f"{next(iter(given))} belongs to tables of plays or interactions, with --columns or --preset")
-    print_report(ingest(files, store, reading, buckets=settings.buckets, memory=settings.memory))
+        raise IngestError(
+            f"{next(iter(given))} belongs to tables of plays or interactions, with --columns or --preset"
+        )
+    print_report(
+        ingest(files, store, reading, buckets=settings.buckets, memory=settings.memory)
+    )
 
 
 def print_report(report: IngestReport) -> None:
@@ -85,20 +122,34 @@ def print_report(report: IngestReport) -> None:
         if source.lines.rejected:
             file = store.path / source.rejects
             shown = read_rejects(file, SHOWN_REJECTS)
-            lines += [f"  {reject.file}:{reject.line}: {reject.reason}" for reject in shown]
+            lines += [
+                f"  {reject.file}:{reject.line}: {reject.reason}" for reject in shown
+            ]
             more = source.lines.rejected - len(shown)
             lines.append(f"  {f'and {more:,} more' if more else 'kept'} in {file}")
     if len(report.added) > 1:
         lines.append(_counted(f"{len(report.added):,} sources", report.lines))
-    lines += [f"{file.name}: its content is in the store already, nothing added" for file in report.known]
+    lines += [
+        f"{file.name}: its content is in the store already, nothing added"
+        for file in report.known
+    ]
     if report.repeats:
         key = "user, item, timestamp and session"
-        lines.append(f"{report.repeats:,} rows repeat another's {key}: their weights are added up")
+        lines.append(
+            f"{report.repeats:,} rows repeat another's {key}: their weights are added up"
+        )
     if report.untitled:
-        lines.append(f"{report.untitled:,} items have no title; pages show their ids instead")
+        lines.append(
+            f"{report.untitled:,} items have no title; pages show their ids instead"
+        )
     if facts := manifest.table:
-        users, items = ("text" if is_text else "whole numbers" for is_text in (facts.text_users, facts.text_items))
-        lines.append(f"users are {users}, items are {items}; exported lists carry them as they came in")
+        users, items = (
+            "text" if is_text else "whole numbers"
+            for is_text in (facts.text_users, facts.text_items)
+        )
+        lines.append(
+            f"users are {users}, items are {items}; exported lists carry them as they came in"
+        )
     rows = "interactions" if manifest.interactions else "events"
     size = f"{manifest.events:,} {rows} in {manifest.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
     lines.append(f"{store.workspace}: {size}, digest {manifest.digest}")

@@ -1,7 +1,7 @@
 """Read tables of your own into a session store: plays, which become events, or interactions (user, item, weight).
 
-Files are checked one by one, then their ids looked at together, and then all rows go to the buckets in one pass. What
-DuckDB cannot keep in memory it spills to the store's disk.
+Files are checked one by one, then their ids looked at together, and then all rows go to the buckets
+in one pass. What DuckDB cannot keep in memory it spills to the store's disk.
 """
 
 from collections import Counter
@@ -54,14 +54,21 @@ def add_tables(work: Ingest, reading: Reading, row: str, memory: str) -> Additio
     return _load(work, checked, reading) if checked else Additions((), {})
 
 
-def _check_files(files: NewFiles, reading: Reading, memory: str, scratch: Path) -> dict[str, _Checked]:
+def _check_files(
+    files: NewFiles, reading: Reading, memory: str, scratch: Path
+) -> dict[str, _Checked]:
     """Write the checked rows of each new file; return the files by digest."""
     checked: dict[str, _Checked] = {}
     done_mb = 0.0
     with progress("ingest", files.megabytes, "MB") as report:
         for file in files:
-            target, digest = scratch / f"checked-{len(checked):06}.parquet", files.digests[file]
-            checked[digest] = _Checked(file, target, *check_file(file, reading, digest, target, memory))
+            target, digest = (
+                scratch / f"checked-{len(checked):06}.parquet",
+                files.digests[file],
+            )
+            checked[digest] = _Checked(
+                file, target, *check_file(file, reading, digest, target, memory)
+            )
             done_mb += file.size_bytes / 1e6
             report(done_mb, file.name)
     return checked
@@ -70,11 +77,15 @@ def _check_files(files: NewFiles, reading: Reading, memory: str, scratch: Path) 
 def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Additions:
     """Check the ids of all files, and add the good rows to the buckets."""
     connection, scratch, known = work.connection, work.scratch, work.before.table
-    queries.attach_parquet(connection, "checked", [file.rows for file in checked.values()])
+    queries.attach_parquet(
+        connection, "checked", [file.rows for file in checked.values()]
+    )
     _check_written(connection, checked, reading)
     kinds = decide_kinds(connection, known)
     are_text = {"text_users": kinds.users, "text_items": kinds.tracks}
-    queries.attach_query(connection, "verified", "interactions/verified_rows", **are_text)
+    queries.attach_query(
+        connection, "verified", "interactions/verified_rows", **are_text
+    )
     rejects, rejected = _write_rejects(connection, checked, reading, scratch)
     sources = []
     for digest, file in checked.items():
@@ -82,22 +93,35 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
         lines = LineCounts(read, read - rejected[digest], rejected[digest], blank=0)
         sources.append(work.files.source(file.file, lines))
     earlier = known.id_files if known else ()
-    ids, untitled = write_ids(connection, kinds, download_stored(work.workspace, earlier), scratch), 0
+    ids, untitled = (
+        write_ids(connection, kinds, download_stored(work.workspace, earlier), scratch),
+        0,
+    )
     if reading.columns.title or reading.columns.artist:
         ids["titles"], untitled = write_titles(connection, scratch)
-    statement = "interactions/plays" if reading.columns.has_share else "interactions/summed_rows"
+    statement = (
+        "interactions/plays"
+        if reading.columns.has_share
+        else "interactions/summed_rows"
+    )
     rows = queries.stream(connection, statement, ROWS_AT_ONCE)
     repeats = sum(source.lines.good for source in sources) - work.bucketing.add(0, rows)
     facts = Interactions(reading.columns.stored, *kinds, earlier)
-    return Additions(sources, rejects, ids=ids, table=facts, repeats=repeats, untitled=untitled)
+    return Additions(
+        sources, rejects, ids=ids, table=facts, repeats=repeats, untitled=untitled
+    )
 
 
-def _check_written(connection: queries.Connection, checked: Mapping[str, _Checked], reading: Reading) -> None:
+def _check_written(
+    connection: queries.Connection, checked: Mapping[str, _Checked], reading: Reading
+) -> None:
     """Refuse files with timestamps of several formats, and shares that are percentages where they should not be."""
     for row in queries.fetch_table(connection, "interactions/written").to_pylist():
         file = checked[row["source"]].file.name
         if row["formats"] > 1:
-            raise IngestError(f"{file}: timestamps in {row['formats']} formats, {row['clocks']}; write them in one")
+            raise IngestError(
+                f"{file}: timestamps in {row['formats']} formats, {row['clocks']}; write them in one"
+            )
         if not reading.columns.share:
             continue
         if not reading.percent and 2 * row["beyond"] > row["valued"]:
@@ -106,11 +130,16 @@ def _check_written(connection: queries.Connection, checked: Mapping[str, _Checke
                 "where they are 0 to 100, say --set percent=true, in Python percent=True"
             )
         if reading.percent and 0 < (row["largest"] or 0) <= 0.01:
-            raise IngestError(f"{file}: no share is above 1; where they are 0 to 1, leave out percent=true")
+            raise IngestError(
+                f"{file}: no share is above 1; where they are 0 to 1, leave out percent=true"
+            )
 
 
 def _write_rejects(
-    connection: queries.Connection, checked: Mapping[str, _Checked], reading: Reading, scratch: Path
+    connection: queries.Connection,
+    checked: Mapping[str, _Checked],
+    reading: Reading,
+    scratch: Path,
 ) -> tuple[dict[str, Path], Counter[str]]:
     """Write the rejected lines of each file that has some; return those files and the lines' number by digest."""
     written: dict[str, Path] = {}
@@ -118,7 +147,9 @@ def _write_rejects(
 
     def write(digest: str, line: int, reason: str, text: str) -> None:
         name = checked[digest].file.name
-        reject = Reject(name, line, reason, len(text.encode()), text[:_KEPT_OF_A_REJECT], None)
+        reject = Reject(
+            name, line, reason, len(text.encode()), text[:_KEPT_OF_A_REJECT], None
+        )
         rejected[digest] += 1
         target = written.setdefault(digest, scratch / f"rejects-{digest}.jsonl")
         with target.open("ab") as lines:
@@ -129,7 +160,9 @@ def _write_rejects(
             write(digest, line.line, line.reason, line.text)
     for batch in queries.stream(connection, "interactions/rejected_rows", ROWS_AT_ONCE):
         for row in batch.to_pylist():
-            number = _line_number(row["row"], checked[row["source"]], has_header=reading.header)
+            number = _line_number(
+                row["row"], checked[row["source"]], has_header=reading.header
+            )
             write(row["source"], number, row["reason"], row["text"])
     return written, rejected
 

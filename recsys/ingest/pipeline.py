@@ -37,7 +37,9 @@ class IngestReport:
     store: Store  # after it
     added: tuple[Source, ...]  # the new ones
     known: tuple[LogFile, ...]  # files whose content the store had before
-    repeats: int = 0  # good rows whose weight was added to an equal row's; of interactions alone
+    repeats: int = (
+        0  # good rows whose weight was added to an equal row's; of interactions alone
+    )
     untitled: int = 0  # tracks of a table with titles that have none
 
     @property
@@ -56,37 +58,63 @@ def ingest(
 ) -> IngestReport:
     """Add files, folders and glob patterns to a session store, made if there is none: all of them, or nothing.
 
-    Without a `reading` the files are event logs, with one tables. Plays, rows with the share of a track that was heard,
-    become events. Of interactions, rows of a file with the same user, item, timestamp and session become one with the
-    sum of their weights. A file whose content the store has adds nothing; read otherwise it is another content.
-    `memory` is what DuckDB may use, such as "1GB", before it spills to the store's disk.
+    Without a `reading` the files are event logs, with one tables. Plays, rows with the share of a
+    track that was heard, become events. Of interactions, rows of a file with the same user, item,
+    timestamp and session become one with the sum of their weights. A file whose content the store
+    has adds nothing; read otherwise it is another content. `memory` is what DuckDB may use, such as
+    "1GB", before it spills to the store's disk.
 
     Raises:
         EventLogError: A log cannot be found or read.
         InteractionFileError: A table cannot be found or read, is empty, or lacks a column.
-        IngestError: No row is good, rows contradict each other, logs are of another world, or the machine has too
-            little disk or memory.
+        IngestError: No row is good, rows contradict each other, logs are of another world, or the
+            machine has too little disk or memory.
         StoreError: The store is damaged, holds something else, or has another number of buckets.
         StorageError: Another ingest is at work.
     """
     if not _MEMORY.fullmatch(memory):
         raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
     files = interactions.discover(paths) if reading else find_logs(paths)
-    row = "event" if reading is None else "play" if reading.columns.has_share else "interaction"
+    row = (
+        "event"
+        if reading is None
+        else "play"
+        if reading.columns.has_share
+        else "interaction"
+    )
     layout = INTERACTIONS if row == "interaction" else EVENTS
     workspace = open_workspace(store)
-    with _machine_errors_explained(workspace), locked(workspace, buckets) as (lock, before):
-        held = "interaction" if before.interactions else "play" if before.has_tables else "event"
+    with (
+        _machine_errors_explained(workspace),
+        locked(workspace, buckets) as (lock, before),
+    ):
+        held = (
+            "interaction"
+            if before.interactions
+            else "play"
+            if before.has_tables
+            else "event"
+        )
         if before.parts and held != row:
-            raise IngestError(f"{workspace}: a store of {held}s; {row}s need a store of their own")
+            raise IngestError(
+                f"{workspace}: a store of {held}s; {row}s need a store of their own"
+            )
         # In the store, so on its disk; what a killed ingest leaves of it the next writer removes.
-        with tempfile.TemporaryDirectory("", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(
+            "", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True
+        ) as folder:
             scratch, spilled = Path(folder), Path(folder, "spilled")
             new = NewFiles(files, before, reading.content if reading else "", scratch)
             bucketing = Bucketing(scratch, layout, before.buckets)
-            with queries.connect(memory_limit=memory, temp_directory=spilled, keep_order=False) as connection:
+            with queries.connect(
+                memory_limit=memory, temp_directory=spilled, keep_order=False
+            ) as connection:
                 work = Ingest(workspace, before, new, connection, bucketing, scratch)
-                added = add_tables(work, reading, row, memory) if reading else add_events(work)
+                added = (
+                    add_tables(work, reading, row, memory)
+                    if reading
+                    else add_events(work)
+                )
                 new.check_unchanged()
             # Without the connection: sorting needs the memory.
             return _commit(lock, work, replace(added, parts=bucketing.finish()), row)
@@ -103,7 +131,9 @@ def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestRepor
     if added.sources:
         commit(lock, work.before, added)
     store, known = open_store(work.workspace.address), tuple(work.files.known)
-    return IngestReport(store, tuple(added.sources), known, added.repeats, added.untitled)
+    return IngestReport(
+        store, tuple(added.sources), known, added.repeats, added.untitled
+    )
 
 
 @contextmanager
@@ -113,10 +143,16 @@ def _machine_errors_explained(store: Workspace) -> Iterator[None]:
         yield
     except queries.OutOfMemory as error:
         line = str(error).splitlines()[0]
-        raise IngestError(f"{store}: too little memory, allow more with --set memory=4GB ({line})") from None
+        raise IngestError(
+            f"{store}: too little memory, allow more with --set memory=4GB ({line})"
+        ) from None
     except queries.DiskErrors as error:
-        raise IngestError(f"{store}: {str(error).splitlines()[0]}; the store is as it was") from None
+        raise IngestError(
+            f"{store}: {str(error).splitlines()[0]}; the store is as it was"
+        ) from None
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
-        raise IngestError(f"{store}: {error.strerror}; the store is as it was") from None
+        raise IngestError(
+            f"{store}: {error.strerror}; the store is as it was"
+        ) from None

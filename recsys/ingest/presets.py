@@ -5,7 +5,15 @@ from typing import Literal
 
 from analysis.logs.interactions import Columns, Reading, parse_columns
 
-Preset = Literal["lastfm-1k", "yambda", "kuairand", "spotify-skips", "movielens", "citeulike", "lightgcn"]
+Preset = Literal[
+    "lastfm-1k",
+    "yambda",
+    "kuairand",
+    "spotify-skips",
+    "movielens",
+    "citeulike",
+    "lightgcn",
+]
 PRESETS: Mapping[str, Reading] = {
     # userid-timestamp-artid-artname-traid-traname.tsv: no header, no quotation, and tracks without an id.
     "lastfm-1k": Reading(
@@ -13,11 +21,15 @@ PRESETS: Mapping[str, Reading] = {
         header=False,
         delimiter="\t",
         quoted=False,
-        computed={"track": "coalesce(nullif(column4, ''), column3 || ' - ' || column5)"},
+        computed={
+            "track": "coalesce(nullif(column4, ''), column3 || ' - ' || column5)"
+        },
     ),
     # listens.parquet: time in units of 5 s since an unknown day.
     "yambda": Reading(
-        Columns("uid", "item_id", timestamp="seconds", share="share", organic="is_organic"),
+        Columns(
+            "uid", "item_id", timestamp="seconds", share="share", organic="is_organic"
+        ),
         computed={
             "seconds": "CAST(timestamp AS BIGINT) * 5",
             "share": "least(CAST(played_ratio_pct AS DOUBLE), 100) / 100",
@@ -28,7 +40,9 @@ PRESETS: Mapping[str, Reading] = {
         parse_columns(
             "user=user_id,item=video_id,timestamp=time_ms,played=play_time_ms,duration=duration_ms,propensity=propensity"
         ),
-        computed={"propensity": "CASE WHEN CAST(is_rand AS INTEGER) = 1 THEN 1.0::DOUBLE / 7583 END"},
+        computed={
+            "propensity": "CASE WHEN CAST(is_rand AS INTEGER) = 1 THEN 1.0::DOUBLE / 7583 END"
+        },
     ),
     # log_….csv: a session is all that is known of a listener; flags say how soon a track was skipped.
     "spotify-skips": Reading(
@@ -41,7 +55,10 @@ PRESETS: Mapping[str, Reading] = {
         },
     ),
     # ratings.csv: a rating of four and more is liked, as in most published protocols.
-    "movielens": Reading(Columns("userId", "movieId", timestamp="timestamp"), where="CAST(rating AS DOUBLE) >= 4"),
+    "movielens": Reading(
+        Columns("userId", "movieId", timestamp="timestamp"),
+        where="CAST(rating AS DOUBLE) >= 4",
+    ),
     # …-train-….dat and …-test-….dat: the n-th line has the number of items and the items of listener n - 1.
     "citeulike": Reading(Columns("user", "item"), lists="counted"),
     # train.txt and test.txt: a line has a listener and their items.

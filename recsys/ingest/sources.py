@@ -19,24 +19,38 @@ from recsys.workspace import Workspace
 class NewFiles:
     """Those of some files whose content neither a store nor an earlier file has.
 
-    A file's digest is taken when it is its turn to be read, while its bytes are at hand. Of a segment that a service
-    still writes to, its whole lines are read, and the next time what follows them.
+    A file's digest is taken when it is its turn to be read, while its bytes are at hand. Of a
+    segment that a service still writes to, its whole lines are read, and the next time what follows
+    them.
     """
 
-    def __init__(self, files: Sequence[LogFile], manifest: Manifest, reading: str, scratch: Path) -> None:
+    def __init__(
+        self, files: Sequence[LogFile], manifest: Manifest, reading: str, scratch: Path
+    ) -> None:
         """Take the files and the manifest of the store."""
         self.digests: dict[LogFile, str] = {}  # of the new ones so far
         self.known: list[LogFile] = []  # the others so far
         self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
-        self.all, self._sources, self._reading, self._scratch = files, manifest.sources, reading, scratch
+        self.all, self._sources, self._reading, self._scratch = (
+            files,
+            manifest.sources,
+            reading,
+            scratch,
+        )
         self._seen = {source.digest for source in manifest.sources}
-        self._starts: dict[LogFile, int] = {}  # of those that are the rest of a log, its first byte
+        self._starts: dict[
+            LogFile, int
+        ] = {}  # of those that are the rest of a log, its first byte
         self._states: dict[LogFile, tuple[int, int]] = {}
 
     def __iter__(self) -> Iterator[LogFile]:
         """Yield the new ones, one after the other."""
         for log in self.all:
-            start = self._read_before(log) if log.is_open or log.path.name.startswith(OPEN.removeprefix(".")) else 0
+            start = (
+                self._read_before(log)
+                if log.is_open or log.path.name.startswith(OPEN.removeprefix("."))
+                else 0
+            )
             file = snapshot(log, self._scratch, start)
             if file is not log and not file.size_bytes:
                 self.known.append(log)
@@ -44,7 +58,9 @@ class NewFiles:
             self._starts[file], self._states[file] = start, _state(file)
             content = digest(file)
             if self._reading:
-                content = xxhash.xxh3_128_hexdigest(f"{content} {self._reading}".encode())
+                content = xxhash.xxh3_128_hexdigest(
+                    f"{content} {self._reading}".encode()
+                )
             if content in self._seen:
                 self.known.append(file)
                 continue
@@ -54,20 +70,28 @@ class NewFiles:
 
     def source(self, file: LogFile, lines: LineCounts) -> Source:
         """Return a new file as a source of the store."""
-        return Source(file.name, self.digests[file], file.size_bytes, lines, self._starts[file])
+        return Source(
+            file.name, self.digests[file], file.size_bytes, lines, self._starts[file]
+        )
 
     def check_unchanged(self) -> None:
         """Refuse a file that was written to in the meantime: its digest is not that of what was read."""
         for file, state in self._states.items():
             if _state(file) != state:
-                raise IngestError(f"{file.name}: changed while it was read; ingest it when it is complete")
+                raise IngestError(
+                    f"{file.name}: changed while it was read; ingest it when it is complete"
+                )
 
     def _read_before(self, log: LogFile) -> int:
         """Return how many bytes of a segment the store has, by its pieces."""
         at = 0
         for piece in sorted(self._sources, key=lambda source: source.start):
             is_of_log = unnamed(Path(piece.name)).name == unnamed(Path(log.name)).name
-            if is_of_log and piece.start == at and digest(log, at, piece.bytes) == piece.digest:
+            if (
+                is_of_log
+                and piece.start == at
+                and digest(log, at, piece.bytes) == piece.digest
+            ):
                 at += piece.bytes
         return at
 

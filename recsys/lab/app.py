@@ -10,7 +10,16 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pyarrow.csv
-from flask import Blueprint, Flask, Response, abort, current_app, redirect, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    redirect,
+    request,
+    url_for,
+)
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -30,7 +39,8 @@ from recsys.workspace import open_workspace
 
 _LONGEST_NOTE = 2000  # characters
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
-# Nothing is fetched, nothing runs, and no other site shows a page in a frame, to have its buttons clicked unseen.
+# Nothing is fetched, nothing runs, and no other site shows a page in a frame, to have its buttons
+# clicked unseen.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 pages = Blueprint("lab", __name__)
 
@@ -40,17 +50,22 @@ class LabSettings:
     """What the lab shows."""
 
     root: Path  # folder below which runs and reports are looked for
-    published: Path | None  # folder of the versions that the service follows; None: nothing can be published
+    # folder of the versions that the service follows; None: nothing can be published
+    published: Path | None
     service: Service
-    log: Path | None = None  # the service's event log, for the live experiment; None: arms without numbers
-    hosts: tuple[str, ...] = ()  # names by which the lab may be addressed, beside the local ones
+    # the service's event log, for the live experiment; None: arms without numbers
+    log: Path | None = None
+    hosts: tuple[
+        str, ...
+    ] = ()  # names by which the lab may be addressed, beside the local ones
 
 
 def create_app(settings: LabSettings) -> Flask:
     """Make the app of a lab.
 
-    There is no login: the lab is for the machine that it runs on. A page of another site can neither read it (its host
-    name is not ours) nor post to it (browsers say where a form comes from).
+    There is no login: the lab is for the machine that it runs on. A page of another site can
+    neither read it (its host name is not ours) nor post to it (browsers say where a form comes
+    from).
     """
     app = Flask(__name__, static_folder=None)
     app.config["LAB"], app.config["PUBLISHER"] = settings, Publisher(settings.service)
@@ -62,17 +77,25 @@ def create_app(settings: LabSettings) -> Flask:
 def refuse_strangers() -> None:
     """Refuse requests under other names than the lab's, and forms of other sites."""
     if request.host.rsplit(":", 1)[0] not in (*_LOCAL, *_lab().hosts):
-        abort(403, f"asked as {request.host}; start the lab with --host-name for other names than localhost")
-    if request.method == "POST" and request.headers.get("Origin") != request.host_url.rstrip("/"):
+        abort(
+            403,
+            f"asked as {request.host}; start the lab with --host-name for other names than localhost",
+        )
+    if request.method == "POST" and request.headers.get(
+        "Origin"
+    ) != request.host_url.rstrip("/"):
         abort(403, "a form of another site")
 
 
 @pages.after_app_request
 def restrict(response: Response) -> Response:
     """Forbid what no page of ours needs."""
-    response.headers.setdefault("Content-Security-Policy", f"{_POLICY}; form-action 'self'")
+    response.headers.setdefault(
+        "Content-Security-Policy", f"{_POLICY}; form-action 'self'"
+    )
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "same-origin"  # without a referrer, forms have no origin either
+    # without a referrer, forms have no origin either
+    response.headers["Referrer-Policy"] = "same-origin"
     return response
 
 
@@ -80,11 +103,15 @@ def restrict(response: Response) -> Response:
 def explain(error: Exception) -> tuple[str, int]:
     """Show why there is no page; whatever one stumbles over in the files of a run or report is their damage."""
     if isinstance(error, HTTPException):
-        return _page("problem", title=error.name, problem=error.description or ""), error.code or 500
+        return _page(
+            "problem", title=error.name, problem=error.description or ""
+        ), error.code or 500
     name = (request.view_args or {}).get("name")
     if name is None and not isinstance(error, UserError):
         raise error
-    return _page("problem", title="That did not work", problem=runs.damage(str(name), error)), 409
+    return _page(
+        "problem", title="That did not work", problem=runs.damage(str(name), error)
+    ), 409
 
 
 @pages.get("/")
@@ -95,7 +122,10 @@ def overview() -> str:
         served, note = lab.service.ask("GET", "/experiments"), lab.service.url
     except LabError as error:
         served, note = None, str(error)
-    found = {"runs": runs.find_entries(lab.root, RUN), "reports": runs.find_entries(lab.root, AB_REPORT)}
+    found = {
+        "runs": runs.find_entries(lab.root, RUN),
+        "reports": runs.find_entries(lab.root, AB_REPORT),
+    }
     return _page("overview", root=lab.root, served=served, note=note, **found)
 
 
@@ -106,7 +136,9 @@ def report(kind: str, name: str) -> Response:
     if not os.path.lexists(folder / REPORT):
         abort(404, f"{name}: no report yet; a finished search has one")
     policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
-    return Response(runs.read_page(_lab().root, folder), mimetype="text/html", headers=policy)
+    return Response(
+        runs.read_page(_lab().root, folder), mimetype="text/html", headers=policy
+    )
 
 
 @pages.get("/runs/<path:name>")
@@ -130,7 +162,9 @@ def download(kind: str, name: str) -> Response:
     """Return the leaderboard of a run."""
     rows = _read_run(name).rows
     if kind == "json":
-        return Response(orjson.dumps(rows, option=orjson.OPT_INDENT_2), mimetype="application/json")
+        return Response(
+            orjson.dumps(rows, option=orjson.OPT_INDENT_2), mimetype="application/json"
+        )
     content = io.BytesIO()
     pa.csv.write_csv(pa.Table.from_pylist([dict(row) for row in rows]), content)
     return Response(content.getvalue(), mimetype="text/csv")
@@ -143,7 +177,12 @@ def comparison(name: str) -> str:
     if len(trials) < 2:
         abort(400, f"two or more trials are compared, {len(trials)} were chosen")
     found = _read_run(name)
-    return _page("compare", run=found, figure=draw_curves(found, trials), **compare(found, trials))
+    return _page(
+        "compare",
+        run=found,
+        figure=draw_curves(found, trials),
+        **compare(found, trials),
+    )
 
 
 @pages.get("/live")
@@ -162,8 +201,17 @@ def publish(name: str) -> BaseResponse | str:
     config, winner = read_run(open_workspace(found.folder))
     if request.method == "GET":
         served = lab.service.ask("GET", "/experiments")
-        return _page("publish", run=found, winner=winner, export=config.export, served=served, settings=lab)
-    current_app.config["PUBLISHER"].start(name, found.folder, lab.published, config.export)
+        return _page(
+            "publish",
+            run=found,
+            winner=winner,
+            export=config.export,
+            served=served,
+            settings=lab,
+        )
+    current_app.config["PUBLISHER"].start(
+        name, found.folder, lab.published, config.export
+    )
     return redirect(url_for(".run", name=name), code=303)
 
 
@@ -174,7 +222,9 @@ def roll_back() -> BaseResponse | str:
     if request.method == "GET":
         served = lab.service.ask("GET", "/experiments")
         versions = read_versions(lab.published) if lab.published else []
-        others = [version for version in versions if version["model"] != served["version"]]
+        others = [
+            version for version in versions if version["model"] != served["version"]
+        ]
         return _page("rollback", served=served, versions=others, settings=lab)
     lab.service.ask("POST", "/admin/rollback", {"version": request.form["version"]})
     return redirect(url_for(".live_experiment"), code=303)
@@ -183,7 +233,9 @@ def roll_back() -> BaseResponse | str:
 @pages.post("/note/<path:name>")
 def note(name: str) -> BaseResponse:
     """Keep what somebody has to say of a run."""
-    atomic_write_text(_find(RUN, name) / NOTE, request.form.get("note", "").strip()[:_LONGEST_NOTE])
+    atomic_write_text(
+        _find(RUN, name) / NOTE, request.form.get("note", "").strip()[:_LONGEST_NOTE]
+    )
     return redirect(url_for(".run", name=name), code=303)
 
 
@@ -196,7 +248,9 @@ def _find(files: tuple[str, ...], name: str) -> Path:
     """Find a run or report by its name; only a folder that was found below the root can be named."""
     folder = runs.find_folders(_lab().root, files).get(name)
     if folder is None:
-        abort(404, f"no {'run' if files == RUN else 'report'} {name} below {_lab().root}")
+        abort(
+            404, f"no {'run' if files == RUN else 'report'} {name} below {_lab().root}"
+        )
     return folder
 
 
@@ -205,9 +259,18 @@ def _read_run(name: str) -> Run:
 
 
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
-    tools = {"link": url_for, "when": _when, "setting": text_of, "job": current_app.config["PUBLISHER"].job}
-    return render(Path(__file__).parent / "templates", f"{template}.html.jinja", **tools, **values)
+    tools = {
+        "link": url_for,
+        "when": _when,
+        "setting": text_of,
+        "job": current_app.config["PUBLISHER"].job,
+    }
+    return render(
+        Path(__file__).parent / "templates", f"{template}.html.jinja", **tools, **values
+    )
 
 
 def _when(moment: datetime | str) -> str:
-    return f"{numbers.day(moment if isinstance(moment, str) else moment.isoformat())} UTC"
+    return (
+        f"{numbers.day(moment if isinstance(moment, str) else moment.isoformat())} UTC"
+    )

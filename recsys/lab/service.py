@@ -34,18 +34,32 @@ class Service:
     def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Return its answer to a request with a JSON body, or raise a LabError with the reason why there is none."""
         parts = urlsplit(self.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        kind = (
+            http.client.HTTPSConnection
+            if parts.scheme == "https"
+            else http.client.HTTPConnection
+        )
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        content = None if body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        content = (
+            None
+            if body is None
+            else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        )
         try:
             with closing(kind(parts.netloc, timeout=_TIMEOUT_S)) as connection:
-                connection.request(method, f"{parts.path.rstrip('/')}{path}", content, headers)
+                connection.request(
+                    method, f"{parts.path.rstrip('/')}{path}", content, headers
+                )
                 answer = connection.getresponse()
                 status, document = answer.status, orjson.loads(answer.read())
         except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
-            raise LabError(f"the service at {self.url} does not answer ({error})") from None
+            raise LabError(
+                f"the service at {self.url} does not answer ({error})"
+            ) from None
         if status != http.client.OK:
-            raise LabError(f"the service refuses ({status}): {document.get('error', 'no reason given')}")
+            raise LabError(
+                f"the service refuses ({status}): {document.get('error', 'no reason given')}"
+            )
         return dict(document)
 
 
@@ -76,19 +90,29 @@ class Publisher:
         self.job: Job | None = None
         self._service, self._lock = service, threading.Lock()
 
-    def start(self, name: str, folder: Path, published: Path, options: ExportConfig) -> None:
+    def start(
+        self, name: str, folder: Path, published: Path, options: ExportConfig
+    ) -> None:
         """Begin to publish a run's winner to a folder of versions, unless another publication is running."""
         with self._lock:
             if self.job is not None and self.job.state == "running":
-                raise LabError(f"{self.job.run} is being published; wait until that is done")
+                raise LabError(
+                    f"{self.job.run} is being published; wait until that is done"
+                )
             self.job = Job(name)
-        threading.Thread(target=self._publish, args=(name, folder, published, options), daemon=True).start()
+        threading.Thread(
+            target=self._publish, args=(name, folder, published, options), daemon=True
+        ).start()
 
-    def _publish(self, name: str, folder: Path, published: Path, options: ExportConfig) -> None:
+    def _publish(
+        self, name: str, folder: Path, published: Path, options: ExportConfig
+    ) -> None:
         try:
             version = Path(export_run(folder, published, options)).resolve().name
             served = self._service.ask("POST", "/admin/reload")["version"]
-            self.job = Job(name, "done", f"version {version}; the service serves {served}")
+            self.job = Job(
+                name, "done", f"version {version}; the service serves {served}"
+            )
         except UserError as error:
             self.job = Job(name, "failed", str(error))
         except BaseException as error:
@@ -100,10 +124,10 @@ def look(service: Service, log: Path | None) -> dict[str, Any]:
     """Look at a service and its log as they are now.
 
     Returns:
-        Values for the page: the service's address; its version and experiments, as it describes them, None if it does
-        not answer; the report on its log, with intervals that hold on every day, None where there is none, else with
-        the effect on the listening time of a session and that time itself, by arm, and a chart; and the verdict so far,
-        or why something is missing.
+        Values for the page: the service's address; its version and experiments, as it describes
+        them, None if it does not answer; the report on its log, with intervals that hold on every
+        day, None where there is none, else with the effect on the listening time of a session and
+        that time itself, by arm, and a chart; and the verdict so far, or why something is missing.
     """
     found: dict[str, Any] = {"url": service.url, "served": None, "report": None}
     try:
@@ -111,16 +135,29 @@ def look(service: Service, log: Path | None) -> dict[str, Any]:
         found["served"] = served
         if log is None:
             return {**found, "note": "no event log is given"}
-        (deciding,) = (experiment for experiment in served["experiments"] if experiment["decides"])
+        (deciding,) = (
+            experiment for experiment in served["experiments"] if experiment["decides"]
+        )
         shares = {arm["name"]: arm["share"] for arm in deciding["arms"]}
-        settings = AbConfig(control=deciding["arms"][0]["name"], shares=shares, secondary=())
+        settings = AbConfig(
+            control=deciding["arms"][0]["name"], shares=shares, secondary=()
+        )
         report = build_report([log], deciding["name"], settings)
     except UserError as error:
         return {**found, "note": str(error)}
-    effects = {effect.arm: effect for effect in report.effects if effect.role == "primary"}
+    effects = {
+        effect.arm: effect for effect in report.effects if effect.role == "primary"
+    }
     means = {arm: effect.arm_value for arm, effect in effects.items()}
     if effects:
         means[report.control] = next(iter(effects.values())).control_value
     figure = draw_effects(report)[0] if effects else None
     note = f"verdict: {report.verdict.decision} {report.verdict.arm or ''}".rstrip()
-    return {**found, "report": report, "effects": effects, "means": means, "figure": figure, "note": note}
+    return {
+        **found,
+        "report": report,
+        "effects": effects,
+        "means": means,
+        "figure": figure,
+        "note": note,
+    }

@@ -21,18 +21,28 @@ app = make_app(
 )
 
 
-@app.command(epilog="Example: python -m recsys.loop --config configs/loop/demo.yaml --days 3")
+@app.command(
+    epilog="Example: python -m recsys.loop --config configs/loop/demo.yaml --days 3"
+)
 def main(
-    config: Annotated[Path, typer.Option(help="The loop's YAML, such as configs/loop/demo.yaml.")],
-    days: Annotated[int | None, typer.Option(min=1, help="How many days; wins over the file's.")] = None,
+    config: Annotated[
+        Path, typer.Option(help="The loop's YAML, such as configs/loop/demo.yaml.")
+    ],
+    days: Annotated[
+        int | None, typer.Option(min=1, help="How many days; wins over the file's.")
+    ] = None,
     set_: Overrides = None,
 ) -> None:
     """Run the loop; an interrupted one continues where it was."""
     settings = load_config(LoopConfig, config, set_ or [], {"days": days})
     paths = run_loop(settings)
-    service = service_step(settings.service, paths.catalogue, paths.published, paths.service, 5001)
+    service = service_step(
+        settings.service, paths.catalogue, paths.published, paths.service, 5001
+    )
     typer.echo(f"serve it    {service.line}")
-    typer.echo(f"look at it  {lab_step(settings.folder, paths, 'http://127.0.0.1:5001', 8040).line}")
+    typer.echo(
+        f"look at it  {lab_step(settings.folder, paths, 'http://127.0.0.1:5001', 8040).line}"
+    )
 
 
 def run_loop(settings: LoopConfig) -> Paths:
@@ -42,7 +52,8 @@ def run_loop(settings: LoopConfig) -> Paths:
         The paths of the last day.
 
     Raises:
-        LoopError: Another loop runs in the folder, or began there with other settings; or a step failed.
+        LoopError: Another loop runs in the folder, or began there with other settings; or a step
+            failed.
     """
     outcomes: list[Outcome] = []
     with lock_folder(settings.folder):
@@ -66,9 +77,14 @@ def run_loop(settings: LoopConfig) -> Paths:
 def _keep_config(settings: LoopConfig, file: Path) -> None:
     """Write the effective configuration; refuse one that differs from the folder's in more than the number of days."""
     if file.exists():
-        now, before = (config.model_dump(exclude={"days"}) for config in (settings, load_config(LoopConfig, file)))
+        now, before = (
+            config.model_dump(exclude={"days"})
+            for config in (settings, load_config(LoopConfig, file))
+        )
         if changed := [key for key, value in now.items() if value != before[key]]:
-            raise LoopError(f"{file}: this loop began with another {', '.join(changed)}; name another folder")
+            raise LoopError(
+                f"{file}: this loop began with another {', '.join(changed)}; name another folder"
+            )
     atomic_write_text(file, dump_config(settings))
 
 

@@ -15,10 +15,15 @@ class Traffic(Config):
     """A day's listeners."""
 
     episodes: Count = Field(default=20_000, description="sessions a day")
-    batch: Annotated[int, Ge(0)] = Field(default=500, description="sessions in one request; 0: one request a track")
+    batch: Annotated[int, Ge(0)] = Field(
+        default=500, description="sessions in one request; 0: one request a track"
+    )
     concurrency: Count = Field(default=4, description="requests in flight at once")
     seed: Annotated[int, Ge(0)] = 1337  # of the listeners; each day adds its number
-    most_lost: Share = Field(default=0.05, description="the day fails where a larger share of the sessions was lost")
+    most_lost: Share = Field(
+        default=0.05,
+        description="the day fails where a larger share of the sessions was lost",
+    )
 
 
 class LoopConfig(Config):
@@ -30,10 +35,14 @@ class LoopConfig(Config):
     search: Path = Field(description="configuration of the search")
     service: Path = Field(description="configuration of the service")
     report: Path = Field(description="configuration of the A/B report")
-    experiment: str = Field(description="the service's experiment that decides, and is reported on")
+    experiment: str = Field(
+        description="the service's experiment that decides, and is reported on"
+    )
     traffic: Traffic = Traffic()
     days: Count = 1  # each learns from the logs of all before
-    port: Annotated[int, Ge(0)] = Field(default=0, description="of the service; 0 takes a free one")
+    port: Annotated[int, Ge(0)] = Field(
+        default=0, description="of the service; 0 takes a free one"
+    )
 
 
 class Paths:
@@ -48,20 +57,28 @@ class Paths:
         self.collected = folder / "log"
         self.store = folder / "store"
         self.published = folder / "published"
-        self.recommendations = self.published / "current" / RECOMMENDATIONS  # the newest lists
-        self.service = folder / "service"  # log of a service that is started after the loop
+        self.recommendations = (
+            self.published / "current" / RECOMMENDATIONS
+        )  # the newest lists
+        self.service = (
+            folder / "service"
+        )  # log of a service that is started after the loop
 
         self.number, self.day = day, folder / "days" / str(day)
-        self.earlier = [folder / "days" / str(number) / "log" for number in range(1, day)]  # logs
+        self.earlier = [
+            folder / "days" / str(number) / "log" for number in range(1, day)
+        ]  # logs
         self.run = self.day / "run"
         self.winner = self.run / WINNER
         self.search_page = self.run / REPORT
         self.log = self.day / "log"
-        # What the listeners' side counted, first while the service may still have some of the log open
+        # What the listeners' side counted, first while the service may still have some of the log
+        # open
         self.unfinished_traffic = self.day / "traffic-unfinished.json"
         self.traffic = self.day / "traffic.json"
         self.report = self.day / "report"
         self.report_json = self.report / "report.json"
         self.report_page = self.report / REPORT
-        self.training = self.day / "training"  # lists of the winner, learned without the held-out sessions
+        # lists of the winner, learned without the held-out sessions
+        self.training = self.day / "training"
         self.predictions = self.day / "predictions.json"

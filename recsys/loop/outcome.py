@@ -32,7 +32,8 @@ class ArmOutcome:
     recommender: str
     listeners: int
     mean: float  # mean listening time of a session, over listeners; with the organic track
-    effect_pct: Interval | None  # against the control, in % of its mean, whose noise is in the interval
+    # against the control, in % of its mean, whose noise is in the interval
+    effect_pct: Interval | None
     over_simple_pct: Interval | None = None  # the same against the best simple arm
 
 
@@ -44,40 +45,75 @@ class Outcome:
     decision: str  # the report's verdict
     reason: str
     arms: list[ArmOutcome]  # the control first
-    predictions: list[Prediction]  # arms whose lists were estimated, with what was measured
-    best_simple: str | None = None  # the arm with the longest sessions of those whose recommender is a simple one
+    predictions: list[
+        Prediction
+    ]  # arms whose lists were estimated, with what was measured
+    # the arm with the longest sessions of those whose recommender is a simple one
+    best_simple: str | None = None
 
 
 def read_outcome(paths: Paths) -> Outcome:
     """Read a day's outcome from its report and its log."""
     report: dict[str, Any] = orjson.loads(paths.report_json.read_bytes())
-    recommenders = {arm: recommender or "" for arm, recommender in report["recommenders"].items()}
+    recommenders = {
+        arm: recommender or "" for arm, recommender in report["recommenders"].items()
+    }
     rows = [row for row in report["effects"] if row["metric"] == METRIC.name]
-    means = {report["control"]: rows[0]["control_value"]} | {row["arm"]: row["arm_value"] for row in rows}
+    means = {report["control"]: rows[0]["control_value"]} | {
+        row["arm"]: row["arm_value"] for row in rows
+    }
     effects = {
-        row["arm"]: Interval(*(row["relative"][key] for key in ("effect_pct", "lower_pct", "upper_pct")))
+        row["arm"]: Interval(
+            *(row["relative"][key] for key in ("effect_pct", "lower_pct", "upper_pct"))
+        )
         for row in rows
         if row["relative"]["lower_pct"] is not None
     }
     simple = [arm for arm in means if recommenders[arm] in _SIMPLE]
     best = max(simple, key=lambda arm: means[arm], default=None)
-    over_simple = _effects_over(best, means, paths.log, report["experiment"]) if best else {}
+    over_simple = (
+        _effects_over(best, means, paths.log, report["experiment"]) if best else {}
+    )
     arms = [
-        ArmOutcome(arm, recommenders[arm], report["listeners"][arm], mean, effects.get(arm), over_simple.get(arm))
+        ArmOutcome(
+            arm,
+            recommenders[arm],
+            report["listeners"][arm],
+            mean,
+            effects.get(arm),
+            over_simple.get(arm),
+        )
         for arm, mean in means.items()
     ]
-    found = orjson.loads(paths.predictions.read_bytes())["predictions"] if paths.predictions.exists() else []
+    found = (
+        orjson.loads(paths.predictions.read_bytes())["predictions"]
+        if paths.predictions.exists()
+        else []
+    )
     predictions = msgspec.convert(found, list[Prediction])
-    return Outcome(paths.number, report["verdict"]["decision"], report["verdict"]["reason"], arms, predictions, best)
+    return Outcome(
+        paths.number,
+        report["verdict"]["decision"],
+        report["verdict"]["reason"],
+        arms,
+        predictions,
+        best,
+    )
 
 
-def _effects_over(base: str, arms: Iterable[str], log: Path, experiment: str) -> dict[str, Interval]:
+def _effects_over(
+    base: str, arms: Iterable[str], log: Path, experiment: str
+) -> dict[str, Interval]:
     """Return the effects of the other arms over one of them, in % of its mean, whose noise is in the intervals."""
     with load([log], experiment, table_only=True) as loaded:
         measure_original(loaded)
-        moments = {arm: METRIC.moments(read_listeners(loaded.connection, arm)) for arm in arms}
+        moments = {
+            arm: METRIC.moments(read_listeners(loaded.connection, arm)) for arm in arms
+        }
     return {
-        arm: compare_moments(moments[base], found, METRIC.quantity, 0.95).relative.scaled(100)
+        arm: compare_moments(
+            moments[base], found, METRIC.quantity, 0.95
+        ).relative.scaled(100)
         for arm, found in moments.items()
         if arm != base
     }
@@ -87,28 +123,48 @@ def growth_of(outcomes: Sequence[Outcome]) -> dict[str, Interval]:
     """Return how the arms changed from the first day to the last; nothing for a single day.
 
     Returns:
-        Arm → its listening time relative to the control on the last day over that on the first. Days count as
-        independent; as an arm keeps its listeners they are not, which makes the 95 % intervals too wide rather than
-        too narrow.
+        Arm → its listening time relative to the control on the last day over that on the first.
+        Days count as independent; as an arm keeps its listeners they are not, which makes the 95 %
+        intervals too wide rather than too narrow.
     """
     growth = {}
-    for before, after in zip(outcomes[0].arms, outcomes[-1].arms, strict=True) if len(outcomes) > 1 else ():
+    for before, after in (
+        zip(outcomes[0].arms, outcomes[-1].arms, strict=True)
+        if len(outcomes) > 1
+        else ()
+    ):
         if before.effect_pct and after.effect_pct:
-            # The intervals are symmetric on the logarithm of the ratio, where the difference of two days is taken.
-            start, end = (np.log1p(np.array([*effect]) / 100) for effect in (before.effect_pct, after.effect_pct))
+            # The intervals are symmetric on the logarithm of the ratio, where the difference of two
+            # days is taken.
+            start, end = (
+                np.log1p(np.array([*effect]) / 100)
+                for effect in (before.effect_pct, after.effect_pct)
+            )
             error = math.hypot(start[2] - start[1], end[2] - end[1]) / 2
-            growth[after.arm] = Interval(*np.exp(end[0] - start[0] + np.array([0, -error, error])).tolist())
+            growth[after.arm] = Interval(
+                *np.exp(end[0] - start[0] + np.array([0, -error, error])).tolist()
+            )
     return growth
 
 
 def print_outcomes(outcomes: Sequence[Outcome], output: Console) -> None:
     """Print the last day's verdict and arms, how these grew since the first day, and what was predicted."""
     last, growth = outcomes[-1], growth_of(outcomes)
-    output.print(f"[bold]{last.decision}[/]: {last.reason}\n", soft_wrap=True, highlight=False)
+    output.print(
+        f"[bold]{last.decision}[/]: {last.reason}\n", soft_wrap=True, highlight=False
+    )
     names = {arm.arm: f"{arm.arm} {arm.recommender}" for arm in last.arms}
-    table = Table("arm", box=None, title="Listening time of a session in tracks, with 95 % intervals")
+    table = Table(
+        "arm",
+        box=None,
+        title="Listening time of a session in tracks, with 95 % intervals",
+    )
     columns = ["time", f"over {names[last.arms[0].arm]}"]
-    columns += [f"over {names[last.best_simple]}, the best simple arm"] if last.best_simple else []
+    columns += (
+        [f"over {names[last.best_simple]}, the best simple arm"]
+        if last.best_simple
+        else []
+    )
     columns += ["lift since day 1"] if growth else []
     for column in columns:
         table.add_column(column, justify="right")
@@ -118,7 +174,9 @@ def print_outcomes(outcomes: Sequence[Outcome], output: Console) -> None:
         cells += [_growth(growth[arm.arm])] if arm.arm in growth else []
         table.add_row(names[arm.arm], *cells)
     output.print(table)
-    if predictions := [prediction for outcome in outcomes for prediction in outcome.predictions]:
+    if predictions := [
+        prediction for outcome in outcomes for prediction in outcome.predictions
+    ]:
         predicted = predictions_table(predictions)
         predicted.box = None
         output.print("", predicted)
@@ -131,5 +189,7 @@ def _effect(effect: Interval | None) -> str:
 
 
 def _growth(factor: Interval) -> str:
-    change = "grew" if factor.lower > 1 else "shrank" if factor.upper < 1 else "not certain"
+    change = (
+        "grew" if factor.lower > 1 else "shrank" if factor.upper < 1 else "not certain"
+    )
     return f"{change}: \N{MULTIPLICATION SIGN} {factor.value:.2f} ({factor.lower:.2f} … {factor.upper:.2f})"

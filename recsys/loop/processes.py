@@ -1,8 +1,8 @@
 """Commands that the loop runs, the service among them, and their processes.
 
-What the loop starts ends with it, however it ends: every process inherits the lock on the loop's folder, so the lock is
-free when the last of them is gone. Linux tells a process that its parent died (`prctl`, PR_SET_PDEATHSIG); here it is
-by SIGTERM, at which a step cleans up.
+What the loop starts ends with it, however it ends: every process inherits the lock on the loop's
+folder, so the lock is free when the last of them is gone. Linux tells a process that its parent
+died (`prctl`, PR_SET_PDEATHSIG); here it is by SIGTERM, at which a step cleans up.
 """
 
 import ctypes
@@ -40,7 +40,8 @@ class Step:
     title: str  # what it does, for people
     module: str  # the module that is run, such as "recsys.ingest"
     arguments: Sequence[str | Path]
-    done: Path | None = None  # a file that is there when the step is done, whole or not at all; None: always run it
+    # a file that is there when the step is done, whole or not at all; None: always run it
+    done: Path | None = None
 
     @property
     def line(self) -> str:
@@ -105,27 +106,49 @@ def run_step(step: Step) -> None:
             process.wait()
             raise
     if code:
-        raise LoopError(f"{step.title}: {_describe_exit(code)}; the command was: {step.line}")
+        raise LoopError(
+            f"{step.title}: {_describe_exit(code)}; the command was: {step.line}"
+        )
 
 
-def service_step(config: Path, catalogue: Path, published: Path, log: Path, port: int) -> Step:
+def service_step(
+    config: Path, catalogue: Path, published: Path, log: Path, port: int
+) -> Step:
     """Return the command that serves what is published."""
-    settings = {"catalogue": catalogue, "recommendations": published / "current" / RECOMMENDATIONS, "log_dir": log}
+    settings = {
+        "catalogue": catalogue,
+        "recommendations": published / "current" / RECOMMENDATIONS,
+        "log_dir": log,
+    }
     changes = [f"--set={key}={path}" for key, path in settings.items()]
-    return Step("The service", "botify", ["--config", config, *changes, "--port", str(port)])
+    return Step(
+        "The service", "botify", ["--config", config, *changes, "--port", str(port)]
+    )
 
 
 def lab_step(root: Path, paths: Paths, service: str, port: int) -> Step:
     """Return the command that shows a loop, and the service at an address, in a browser."""
-    arguments: list[str | Path] = ["--root", root, "--published", paths.published, "--log", paths.service]
-    return Step("The lab", "recsys.lab", [*arguments, "--service", service, "--port", str(port)])
+    arguments: list[str | Path] = [
+        "--root",
+        root,
+        "--published",
+        paths.published,
+        "--log",
+        paths.service,
+    ]
+    return Step(
+        "The lab", "recsys.lab", [*arguments, "--service", service, "--port", str(port)]
+    )
 
 
 @contextmanager
-def serving(step: Step, port: int, page: str = "/health/ready") -> Iterator["subprocess.Popen[bytes]"]:
+def serving(
+    step: Step, port: int, page: str = "/health/ready"
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a server for the time of the block, which gets its process once a page is there; then a log is complete."""
     name = step.title.lower()
-    with start(step, own_group=True) as process:  # at Ctrl-C the listeners end their sessions, then it is stopped
+    # at Ctrl-C the listeners end their sessions, then it is stopped
+    with start(step, own_group=True) as process:
         try:
             _wait_until_ready(process, name, port, page)
             try:
@@ -133,11 +156,15 @@ def serving(step: Step, port: int, page: str = "/health/ready") -> Iterator["sub
             except LoopError as error:
                 if process.poll() is None:
                     raise
-                raise LoopError(f"{name} did not last: {_describe_exit(process.returncode)}; {error}") from None
+                raise LoopError(
+                    f"{name} did not last: {_describe_exit(process.returncode)}; {error}"
+                ) from None
         finally:
             _stop(process)
     if process.returncode not in (0, -signal.SIGTERM):
-        raise LoopError(f"{name} did not end well: {_describe_exit(process.returncode)}")
+        raise LoopError(
+            f"{name} did not end well: {_describe_exit(process.returncode)}"
+        )
 
 
 def free_port(wanted: int = 0) -> int:
@@ -147,7 +174,9 @@ def free_port(wanted: int = 0) -> int:
     return free_port()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], name: str, port: int, page: str) -> None:
+def _wait_until_ready(
+    process: subprocess.Popen[bytes], name: str, port: int, page: str
+) -> None:
     deadline = time.monotonic() + _START_S
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -156,9 +185,13 @@ def _wait_until_ready(process: subprocess.Popen[bytes], name: str, port: int, pa
             if connection.getresponse().status == http.client.OK:
                 return
         if process.poll() is not None:
-            raise LoopError(f"{name} does not start: {_describe_exit(process.returncode)}")
+            raise LoopError(
+                f"{name} does not start: {_describe_exit(process.returncode)}"
+            )
         if time.monotonic() > deadline:
-            raise LoopError(f"{name} is not ready after {_START_S:.0f} s on port {port}")
+            raise LoopError(
+                f"{name} is not ready after {_START_S:.0f} s on port {port}"
+            )
         time.sleep(0.05)
 
 
@@ -174,8 +207,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _describe_exit(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return (
+        f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    )
 
 
 def _announce(step: Step) -> None:
-    console.print(f"\n[bold]{step.title}[/]\n[dim]$ {step.line}[/]", soft_wrap=True, highlight=False)
+    console.print(
+        f"\n[bold]{step.title}[/]\n[dim]$ {step.line}[/]",
+        soft_wrap=True,
+        highlight=False,
+    )

@@ -17,7 +17,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def cache_folder() -> Path:
     """Return a folder for compiled code that this user alone can write to; the installation may be read-only."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "listening-loop" / "compiled"
+    home = (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        / "listening-loop"
+        / "compiled"
+    )
     temporary = Path(tempfile.gettempdir()) / f"listening-loop-{os.getuid()}"
     for folder in (Path(os.environ.get("NUMBA_CACHE_DIR") or home), temporary):
         try:
@@ -26,7 +30,11 @@ def cache_folder() -> Path:
         except OSError:
             continue
         # Compiled code is executed: a folder or link that another user could have made is no place for it.
-        if status.st_uid == os.getuid() and not status.st_mode & 0o022 and os.access(folder, os.W_OK):
+        if (
+            status.st_uid == os.getuid()
+            and not status.st_mode & 0o022
+            and os.access(folder, os.W_OK)
+        ):
             return folder
     return Path(tempfile.mkdtemp())
 
@@ -38,7 +46,9 @@ numba.config.CACHE_DIR = str(_CACHE)
 def compiled(function: Function) -> Function:
     """Compile a function for this processor at its first call, once on a machine; it holds no lock of Python's."""
     # Sums may be reordered, for vector instructions; what is not finite stays so, and a division by 0 gives it.
-    compile_function = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy")
+    compile_function = numba.njit(
+        nogil=True, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy"
+    )
     return compile_function(function)  # type: ignore[no-any-return]  # numba has no types
 
 

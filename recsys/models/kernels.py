@@ -1,9 +1,9 @@
 """Solve one side of an ALS fit in compiled loops; importing this takes half a second.
 
-In: interactions and the other side's factors. Out: the side's factors, written in place. Read `solve` first, then
-`solve_by_cg`. The vectors that a row's interactions need are copied into one buffer, and every step runs on that, with
-the loops of `vectors`. A row's operations have one order, whatever rows stand beside it, so that no number of threads
-or blocks changes a bit.
+In: interactions and the other side's factors. Out: the side's factors, written in place. Read
+`solve` first, then `solve_by_cg`. The vectors that a row's interactions need are copied into one
+buffer, and every step runs on that, with the loops of `vectors`. A row's operations have one order,
+whatever rows stand beside it, so that no number of threads or blocks changes a bit.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,21 @@ import numpy as np
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.models.compiled import compiled
-from recsys.models.vectors import LANES, TOGETHER, add_multiples, aligned, copy, multiply
+from recsys.models.vectors import (
+    LANES,
+    TOGETHER,
+    add_multiples,
+    aligned,
+    copy,
+    multiply,
+)
 
 _CHUNK = 32  # vectors that are copied and then used while they are in the fastest cache
 _AHEAD = 16  # a vector is asked for this many vectors before it is copied; memory takes that long
 _LONG = 512  # vectors that BLAS multiplies at once
-_SOLVED = np.float32(1e-20)  # squared residual at which conjugate gradients end, as in implicit
+_SOLVED = np.float32(
+    1e-20
+)  # squared residual at which conjugate gradients end, as in implicit
 
 
 class Side(NamedTuple):
@@ -27,7 +36,8 @@ class Side(NamedTuple):
 
     indptr: IntArray  # shape (rows + 1,); into the next two
     others: Int32Array  # the others that a row heard or skipped
-    values: Float32Array  # listening time of what was heard, minus the number of skips of what was never heard
+    # listening time of what was heard, minus the number of skips of what was never heard
+    values: Float32Array
     regularization: Float32Array  # λ_u, shape (rows,)
 
 
@@ -49,11 +59,17 @@ class Buffer(NamedTuple):
 
 
 def solve(
-    rows: Float32Array, others: Sequence[Float32Array], side: Side, weights: Weights, cg_steps: int | None, threads: int
+    rows: Float32Array,
+    others: Sequence[Float32Array],
+    side: Side,
+    weights: Weights,
+    cg_steps: int | None,
+    threads: int,
 ) -> None:
     """Solve all rows in place, shape (rows, factors), from the factors of the other side, arrays of as many columns.
 
-    Conjugate gradients begin at the rows; without `cg_steps` the solution is exact, by Cholesky's factorization.
+    Conjugate gradients begin at the rows; without `cg_steps` the solution is exact, by Cholesky's
+    factorization.
 
     Raises:
         LinAlgError: The equations of a row have no single solution.
@@ -67,7 +83,10 @@ def solve(
     gram[:factors, :factors] = weights.unobserved * (copied.T @ copied)
 
     def solve_part(first: int, last: int) -> None:
-        indptr, regularization = side.indptr[first : last + 1], side.regularization[first:last]
+        indptr, regularization = (
+            side.indptr[first : last + 1],
+            side.regularization[first:last],
+        )
         part = side._replace(indptr=indptr, regularization=regularization)
         if cg_steps is None:
             _solve_by_cholesky(rows[first:last], padded, gram, part, weights)
@@ -97,7 +116,14 @@ def _weigh(side: Side, weights: Weights, first: int, last: int, buffer: Buffer) 
 
 
 @compiled
-def _gather(others: Float32Array, chosen: Int32Array, at: int, vectors: Float32Array, first: int, last: int) -> None:
+def _gather(
+    others: Float32Array,
+    chosen: Int32Array,
+    at: int,
+    vectors: Float32Array,
+    first: int,
+    last: int,
+) -> None:
     """Copy the vectors of a row's interactions, from `first` to `last`; the row's first one is at `at`."""
     end = chosen.size - 1
     for j in range(first, last):
@@ -106,19 +132,28 @@ def _gather(others: Float32Array, chosen: Int32Array, at: int, vectors: Float32A
 
 @compiled
 def _add_pairs(
-    buffer: Buffer, first: int, last: int, direction: Float32Array, out: Float32Array, add: bool
+    buffer: Buffer,
+    first: int,
+    last: int,
+    direction: Float32Array,
+    out: Float32Array,
+    add: bool,
 ) -> np.float32:
     """Return Σ_j left_j p_j², where p_j = y_j · direction; if `add`, add Σ_j (right_j + left_j p_j) y_j to `out`."""
     total = np.float32(0)
     for j in range(first, last, TOGETHER):
-        total += multiply(buffer.vectors, j, direction, buffer.left, buffer.right, buffer.products)
+        total += multiply(
+            buffer.vectors, j, direction, buffer.left, buffer.right, buffer.products
+        )
         if add:
             add_multiples(buffer.vectors, j, buffer.products, out)
     return total
 
 
 @compiled
-def _multiply_gram(gram: Float32Array, diagonal: float, direction: Float32Array, out: Float32Array) -> None:
+def _multiply_gram(
+    gram: Float32Array, diagonal: float, direction: Float32Array, out: Float32Array
+) -> None:
     """Write (gram + diagonal I) direction; the matrix is symmetric."""
     for k in range(direction.size):
         out[k] = diagonal * direction[k]
@@ -143,14 +178,21 @@ def _new_buffer(length: int, width: int) -> Buffer:
 
 @compiled
 def solve_by_cg(
-    rows: Float32Array, others: Float32Array, gram: Float32Array, side: Side, weights: Weights, steps: int
+    rows: Float32Array,
+    others: Float32Array,
+    gram: Float32Array,
+    side: Side,
+    weights: Weights,
+    steps: int,
 ) -> None:
     """Take conjugate-gradient steps towards each row's solution (Takács, Pilászy and Tikk, RecSys 2011)."""
     factors, width = rows.shape[1], len(gram)
     buffer, state = _new_buffer(np.max(np.diff(side.indptr)), width), aligned(4, width)
     solution, residual, direction, image = state[0], state[1], state[2], state[3]
     # The steps add nothing to the right side.
-    left_side = Buffer(buffer.vectors, np.zeros_like(buffer.right), buffer.left, buffer.products)
+    left_side = Buffer(
+        buffer.vectors, np.zeros_like(buffer.right), buffer.left, buffer.products
+    )
     for row in range(len(rows)):
         at, count = side.indptr[row], side.indptr[row + 1] - side.indptr[row]
         diagonal = side.regularization[row]
@@ -174,7 +216,9 @@ def solve_by_cg(
             _multiply_gram(gram, diagonal, direction, image)
             curvature = _dot(direction, image)
             # The last step needs no new residual.
-            curvature += _add_pairs(left_side, 0, count, direction, image, step + 1 < steps)
+            curvature += _add_pairs(
+                left_side, 0, count, direction, image, step + 1 < steps
+            )
             length, before = norm / curvature, norm
             for k in range(width):
                 solution[k] += length * direction[k]
@@ -189,7 +233,11 @@ def solve_by_cg(
 
 @compiled
 def _solve_by_cholesky(
-    rows: Float32Array, others: Float32Array, gram: Float32Array, side: Side, weights: Weights
+    rows: Float32Array,
+    others: Float32Array,
+    gram: Float32Array,
+    side: Side,
+    weights: Weights,
 ) -> None:
     """Solve each row from the factor of its matrix, which BLAS multiplies from many vectors at once."""
     factors, width = rows.shape[1], len(gram)

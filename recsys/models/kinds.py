@@ -1,7 +1,7 @@
 """The kinds of model that a search fits and scores; another one is one class here, and its entry in `KINDS`.
 
-A search knows of a model what `Model` says: it makes a grid of hyperparameters, fits sweep by sweep, keeps the state of
-a fit between its steps, and asks for lists.
+A search knows of a model what `Model` says: it makes a grid of hyperparameters, fits sweep by
+sweep, keeps the state of a fit between its steps, and asks for lists.
 """
 
 import itertools
@@ -34,11 +34,16 @@ class Model(ABC):
 
     name: ClassVar[str]  # in ledger, leaderboard and manifest
     params_type: ClassVar[type] = NoParams  # a frozen dataclass of its hyperparameters
-    main_params: ClassVar[tuple[str, ...]] = ()  # always shown; others are shown where they are no default
-    is_baseline: ClassVar[bool] = False  # scored once, beside the trials, and never wins
+    # always shown; others are shown where they are no default
+    main_params: ClassVar[tuple[str, ...]] = ()
+    is_baseline: ClassVar[bool] = (
+        False  # scored once, beside the trials, and never wins
+    )
     in_blocks: ClassVar[bool] = False  # `recsys.blockwise` fits it across all workers
     sweeps: int  # done so far
-    fit: Fit | None = None  # the factors of listeners and tracks; None of a kind without
+    fit: Fit | None = (
+        None  # the factors of listeners and tracks; None of a kind without
+    )
 
     def __init__(
         self,
@@ -50,7 +55,13 @@ class Model(ABC):
         kept: State | None = None,
     ) -> None:
         """Prepare a fit, or take it up where another left its state: what follows is the same to the bit."""
-        self._dataset, self._side, self._params, self._seed, self._threads = dataset, side, params, seed, threads
+        self._dataset, self._side, self._params, self._seed, self._threads = (
+            dataset,
+            side,
+            params,
+            seed,
+            threads,
+        )
         self.sweeps = int(kept["sweeps"]) if kept else 0
 
     @classmethod
@@ -68,7 +79,9 @@ class Model(ABC):
 
     def _unseen(self, lists: Int32Array, k: int) -> Int32Array:
         """Remove from lists what their listeners have interactions with; shape (listeners, k)."""
-        indices, indptr = (self._dataset.array(self._side, name) for name in ("indices", "indptr"))
+        indices, indptr = (
+            self._dataset.array(self._side, name) for name in ("indices", "indptr")
+        )
         return unseen(lists, k, indices, indptr)
 
     @abstractmethod
@@ -86,12 +99,22 @@ class Als(Model):
     fit: Fit
 
     def __init__(
-        self, dataset: Dataset, side: Side, params: AlsParams, seed: int, threads: int, kept: State | None = None
+        self,
+        dataset: Dataset,
+        side: Side,
+        params: AlsParams,
+        seed: int,
+        threads: int,
+        kept: State | None = None,
     ) -> None:
         """Take over the factors of both sides, or draw the first ones."""
         super().__init__(dataset, side, params, seed, threads, kept)
         shape = (len(dataset.users), len(dataset.tracks))
-        factors = (kept["user_factors"], kept["item_factors"]) if kept else first_factors(shape, params.factors, seed)
+        factors = (
+            (kept["user_factors"], kept["item_factors"])
+            if kept
+            else first_factors(shape, params.factors, seed)
+        )
         self.fit = Fit(self.sweeps, *factors)
 
     @cached_property
@@ -99,13 +122,22 @@ class Als(Model):
         """The solver, made when it is needed: a fit in blocks may have more interactions than its matrix can hold."""
         data, side = self._dataset, self._side
         by_track = partial(data.by_track, side)
-        matrices = (data.matrix(side), self._params, self._seed, self._threads, data.skips(side))
+        matrices = (
+            data.matrix(side),
+            self._params,
+            self._seed,
+            self._threads,
+            data.skips(side),
+        )
         return als.Als(*matrices, self.fit, by_track)
 
     @classmethod
     def grid(cls, axes: Axes) -> list[AlsParams]:
         """Return every combination of the axes."""
-        return [AlsParams(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+        return [
+            AlsParams(**dict(zip(axes, values, strict=True)))
+            for values in itertools.product(*axes.values())
+        ]
 
     def sweep(self, count: int) -> None:
         """Solve both sides `count` times more."""
@@ -118,7 +150,9 @@ class Als(Model):
 
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return the tracks with the largest products of factors."""
-        return personal_lists(self.fit, self._dataset, self._side, k, self._threads, filter_seen)
+        return personal_lists(
+            self.fit, self._dataset, self._side, k, self._threads, filter_seen
+        )
 
 
 class Popular(Model):
@@ -129,7 +163,9 @@ class Popular(Model):
 
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return the same list for each listener, but for what a listener has seen."""
-        ranking = self._dataset.most_popular(self._side, len(self._dataset.tracks) if filter_seen else k)
+        ranking = self._dataset.most_popular(
+            self._side, len(self._dataset.tracks) if filter_seen else k
+        )
         lists = np.broadcast_to(ranking, (len(self._dataset.users), len(ranking)))
         return self._unseen(lists, k) if filter_seen else lists
 
@@ -143,7 +179,11 @@ class Random(Model):
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return lists of distinct tracks, each equally likely."""
         shape = (len(self._dataset.users), len(self._dataset.tracks))
-        lists = random_lists(*shape, 2 * k if filter_seen else k, make_generator(self._seed, "random baseline"))
+        lists = random_lists(
+            *shape,
+            2 * k if filter_seen else k,
+            make_generator(self._seed, "random baseline"),
+        )
         return self._unseen(lists, k) if filter_seen else lists
 
 
@@ -152,32 +192,57 @@ KINDS: Mapping[str, type[Model]] = {kind.name: kind for kind in (Als, Random, Po
 
 def factors_of(fit: Fit) -> State:
     """Return the state of an ALS fit, however it was fitted."""
-    return {"sweeps": fit.sweeps, "user_factors": fit.user_factors, "item_factors": fit.item_factors}
+    return {
+        "sweeps": fit.sweeps,
+        "user_factors": fit.user_factors,
+        "item_factors": fit.item_factors,
+    }
 
 
 def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hyperparameters that tell a model of a kind from others: its main ones, and what is no default."""
-    main, defaults = KINDS[kind].main_params, {field.name: field.default for field in fields(KINDS[kind].params_type)}
-    return {name: value for name, value in params.items() if name in main or value != defaults[name]}
+    main, defaults = (
+        KINDS[kind].main_params,
+        {field.name: field.default for field in fields(KINDS[kind].params_type)},
+    )
+    return {
+        name: value
+        for name, value in params.items()
+        if name in main or value != defaults[name]
+    }
 
 
-def random_lists(listeners: int, tracks: int, k: int, generator: np.random.Generator) -> Int32Array:
+def random_lists(
+    listeners: int, tracks: int, k: int, generator: np.random.Generator
+) -> Int32Array:
     """Draw distinct tracks for each listener, every list equally likely; shape (listeners, min(k, tracks)).
 
-    Lists with a repeat are drawn again, which leaves the rest uniform; where repeats are the rule (k near the number
-    of tracks), each list is the beginning of a shuffle instead.
+    Lists with a repeat are drawn again, which leaves the rest uniform; where repeats are the rule
+    (k near the number of tracks), each list is the beginning of a shuffle instead.
     """
     length = min(k, tracks)
     if length * length > tracks:
         rows = (generator.permutation(tracks)[:length] for _ in range(listeners))
-        return np.stack(list(rows)).astype(np.int32) if listeners else np.empty((0, length), dtype=np.int32)
+        return (
+            np.stack(list(rows)).astype(np.int32)
+            if listeners
+            else np.empty((0, length), dtype=np.int32)
+        )
     lists = generator.integers(tracks, size=(listeners, length), dtype=np.int32)
-    while len(repeated := np.flatnonzero((np.diff(np.sort(lists, axis=1), axis=1) == 0).any(axis=1))):
-        lists[repeated] = generator.integers(tracks, size=(len(repeated), length), dtype=np.int32)
+    while len(
+        repeated := np.flatnonzero(
+            (np.diff(np.sort(lists, axis=1), axis=1) == 0).any(axis=1)
+        )
+    ):
+        lists[repeated] = generator.integers(
+            tracks, size=(len(repeated), length), dtype=np.int32
+        )
     return lists
 
 
-def unseen(lists: Int32Array, k: int, indices: Int32Array, indptr: AnyIntArray) -> Int32Array:
+def unseen(
+    lists: Int32Array, k: int, indices: Int32Array, indptr: AnyIntArray
+) -> Int32Array:
     """Remove from lists of distinct tracks those at their listeners' rows of a CSR matrix; shape (listeners, k)."""
     kept = np.full((len(lists), k), NO_TRACK, dtype=np.int32)
     for row, columns in enumerate(lists):

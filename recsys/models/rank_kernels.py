@@ -1,9 +1,10 @@
 """Find the largest inner products of factors in compiled loops; importing this takes half a second.
 
-In: factors of listeners and tracks. Out: the best tracks of each listener, exactly. Read `rank_tracks` first. Factors
-are rounded to 16 bits, at which a processor multiplies several times as many numbers at once. A listener keeps the
-tracks whose rounded product is so near the k-th largest that rounding may have put it below; exact products order
-those. Tracks with the longest vectors come first: most listeners need not look at those with the shortest.
+In: factors of listeners and tracks. Out: the best tracks of each listener, exactly. Read
+`rank_tracks` first. Factors are rounded to 16 bits, at which a processor multiplies several times
+as many numbers at once. A listener keeps the tracks whose rounded product is so near the k-th
+largest that rounding may have put it below; exact products order those. Tracks with the longest
+vectors come first: most listeners need not look at those with the shortest.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +22,16 @@ from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.models.compiled import compiled
 from recsys.models.vectors import LANES, WORD, open_arrays, shuffle, spread
 
-_LISTENERS, _TRACKS = 8, LANES  # multiplied at once: as many sums as a processor keeps in registers
+_LISTENERS, _TRACKS = (
+    8,
+    LANES,
+)  # multiplied at once: as many sums as a processor keeps in registers
 _TOGETHER = 256  # listeners that are ranked together
 _TILE = 128  # blocks of `_TRACKS` that stay in a fast cache meanwhile
 _ROOM = 96  # tracks kept for a listener, beyond k, before the best k of them are chosen
-_LENGTH = 32_000  # of the longest rounded vector: the products of two such fit into 32 bits
+_LENGTH = (
+    32_000  # of the longest rounded vector: the products of two such fit into 32 bits
+)
 _HALVES = ir.VectorType(ir.IntType(16), 2 * _TRACKS)  # pairs of factors
 _PRODUCTS, _SUMS = ir.VectorType(WORD, 2 * _TRACKS), ir.VectorType(WORD, _TRACKS)
 _LEAST, _MOST = np.int32(np.iinfo(np.int32).min), np.int32(np.iinfo(np.int32).max)
@@ -34,7 +40,8 @@ _LEAST, _MOST = np.int32(np.iinfo(np.int32).min), np.int32(np.iinfo(np.int32).ma
 class Tracks(NamedTuple):
     """Tracks, the longest vector first."""
 
-    packed: npt.NDArray[np.int16]  # rounded, shape (blocks, pairs of factors, 2 x tracks of a block)
+    # rounded, shape (blocks, pairs of factors, 2 x tracks of a block)
+    packed: npt.NDArray[np.int16]
     bounds: Int32Array  # no rounded product in a tile is larger, shape (tiles,)
     columns: Int32Array  # of the tracks in `factors`, shape (tracks,)
     factors: Float32Array  # shape (tracks, factors)
@@ -52,19 +59,26 @@ class Kept(NamedTuple):
     """What may be among the best of some listeners."""
 
     least: Int32Array  # a rounded product below it is not, shape (listeners,)
-    largest: Int32Array  # the largest rounded products, best first, shape (listeners, k)
+    largest: (
+        Int32Array  # the largest rounded products, best first, shape (listeners, k)
+    )
     positions: Int32Array  # of the tracks kept, shape (listeners, k + room)
     products: Int32Array  # their rounded products, or more for what was chosen by its exact one
     counts: IntArray  # how many those are, shape (listeners,)
 
 
 def rank_tracks(
-    user_factors: Float32Array, item_factors: Float32Array, k: int, threads: int, seen: csr_matrix | None = None
+    user_factors: Float32Array,
+    item_factors: Float32Array,
+    k: int,
+    threads: int,
+    seen: csr_matrix | None = None,
 ) -> Int32Array:
     """Find the k tracks with the largest inner product with each listener's factors, shape (listeners, factors).
 
-    Of equal products the smaller column is better. Of `seen`, shape (listeners, tracks), what a listener has a value
-    for is left out. Where all products are equal, as of a vector of zeros, each is computed exactly: that is slow.
+    Of equal products the smaller column is better. Of `seen`, shape (listeners, tracks), what a
+    listener has a value for is left out. Where all products are equal, as of a vector of zeros,
+    each is computed exactly: that is slow.
 
     Returns:
         Columns, best first, shape (listeners, k); -1 where `seen` leaves fewer.
@@ -78,9 +92,17 @@ def rank_tracks(
         part = slice(first, first + _TOGETHER)
         own = Seen(np.empty(0, np.int64), np.empty(0, np.int32))
         if seen is not None:
-            own = Seen(seen.indptr[first : part.stop + 1].astype(np.int64), seen.indices)
+            own = Seen(
+                seen.indptr[first : part.stop + 1].astype(np.int64), seen.indices
+            )
         factors = user_factors[part]
-        _rank(_round_listeners(factors), np.ascontiguousarray(factors), tracks, own, lists[part])
+        _rank(
+            _round_listeners(factors),
+            np.ascontiguousarray(factors),
+            tracks,
+            own,
+            lists[part],
+        )
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(rank_some, range(0, len(user_factors), _TOGETHER)))
@@ -95,55 +117,101 @@ def _pack_tracks(factors: Float32Array) -> Tracks:
     rounded = np.zeros((blocks * _TRACKS, 2 * pairs), dtype=np.int16)
     longest = lengths[columns[0]] or 1.0
     rounded[:count, :rank] = np.rint(factors[columns] * (_LENGTH / longest))
-    packed = rounded.reshape(blocks, _TRACKS, pairs, 2).transpose(0, 2, 1, 3).reshape(blocks, pairs, 2 * _TRACKS)
-    # Each of the two vectors misses by at most half in every factor, and a product by that times the other's sum.
+    packed = (
+        rounded.reshape(blocks, _TRACKS, pairs, 2)
+        .transpose(0, 2, 1, 3)
+        .reshape(blocks, pairs, 2 * _TRACKS)
+    )
+    # Each of the two vectors misses by at most half in every factor, and a product by that times
+    # the other's sum.
     error = 0.51 * rank**0.5 * (2 * _LENGTH + rank**0.5)
     bounds = lengths[columns[:: _TILE * _TRACKS]] / longest * _LENGTH**2 + error
     slack = np.int32(2 * error)
-    return Tracks(np.ascontiguousarray(packed), np.ceil(bounds).astype(np.int32), columns, factors, slack)
+    return Tracks(
+        np.ascontiguousarray(packed),
+        np.ceil(bounds).astype(np.int32),
+        columns,
+        factors,
+        slack,
+    )
 
 
 def _round_listeners(factors: Float32Array) -> Int32Array:
     """Round vectors, each to the same length; shape (listeners, padded to a full step; pairs of factors)."""
     count, rank = factors.shape
     lengths = np.linalg.norm(factors, axis=1, keepdims=True)
-    rounded = np.zeros((-(-count // _LISTENERS) * _LISTENERS, -(-rank // 2) * 2), dtype=np.int16)
-    rounded[:count, :rank] = np.rint(factors * (_LENGTH / np.where(lengths > 0, lengths, 1)))
+    rounded = np.zeros(
+        (-(-count // _LISTENERS) * _LISTENERS, -(-rank // 2) * 2), dtype=np.int16
+    )
+    rounded[:count, :rank] = np.rint(
+        factors * (_LENGTH / np.where(lengths > 0, lengths, 1))
+    )
     return rounded.view(np.int32)
 
 
 def _pair_products(builder: Any, of_tracks: Any, pair: Any) -> Any:
     """Multiply two factors of a listener with those of every track; processors have an instruction for all of it."""
-    of_listener = builder.sext(builder.bitcast(spread(builder, pair), _HALVES), _PRODUCTS)
+    of_listener = builder.sext(
+        builder.bitcast(spread(builder, pair), _HALVES), _PRODUCTS
+    )
     products = builder.mul(of_tracks, of_listener)
-    even, odd = (shuffle(builder, range(side, 2 * _TRACKS, 2), products) for side in (0, 1))
+    even, odd = (
+        shuffle(builder, range(side, 2 * _TRACKS, 2), products) for side in (0, 1)
+    )
     return builder.add(even, odd)
 
 
 @intrinsic
-def _multiply(_context: Any, rounded: Any, _row: Any, packed: Any, _block: Any, least: Any, products: Any) -> Any:
+def _multiply(
+    _context: Any,
+    rounded: Any,
+    _row: Any,
+    packed: Any,
+    _block: Any,
+    least: Any,
+    products: Any,
+) -> Any:
     """Multiply some listeners, from a row on, with a block of tracks; returns a bit for each who has one to keep.
 
     Written in LLVM's words, as numba's own products of 16 bits have 64.
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        (pointer, shape), (_, row, _, block, _, _) = open_arrays(context, builder, signature, values), values
+        (pointer, shape), (_, row, _, block, _, _) = (
+            open_arrays(context, builder, signature, values),
+            values,
+        )
         numbers = [row.type(number) for number in range(_LISTENERS)]
-        totals = [cgutils.alloca_once_value(builder, ir.Constant(_SUMS, [0] * _TRACKS)) for _ in numbers]
+        totals = [
+            cgutils.alloca_once_value(builder, ir.Constant(_SUMS, [0] * _TRACKS))
+            for _ in numbers
+        ]
         with cgutils.for_range(builder, shape(2)[1]) as loop:
             address = pointer(_HALVES, 2, block, loop.index, numbers[0])
             of_tracks = builder.sext(builder.load(address, align=2), _PRODUCTS)
             for number, total in zip(numbers, totals, strict=True):
-                pair = builder.load(pointer(WORD, 0, builder.add(row, number), loop.index))
-                builder.store(builder.add(builder.load(total), _pair_products(builder, of_tracks, pair)), total)
+                pair = builder.load(
+                    pointer(WORD, 0, builder.add(row, number), loop.index)
+                )
+                builder.store(
+                    builder.add(
+                        builder.load(total), _pair_products(builder, of_tracks, pair)
+                    ),
+                    total,
+                )
         bits = numbers[0]
         for number, total in zip(numbers, totals, strict=True):
             found = builder.load(total)
             builder.store(found, pointer(_SUMS, 5, number, numbers[0]), align=4)
-            needed = spread(builder, builder.load(pointer(WORD, 4, builder.add(row, number))))
-            reached = builder.bitcast(builder.icmp_signed(">=", found, needed), ir.IntType(_TRACKS))
-            bit = builder.zext(builder.icmp_unsigned("!=", reached, ir.IntType(_TRACKS)(0)), bits.type)
+            needed = spread(
+                builder, builder.load(pointer(WORD, 4, builder.add(row, number)))
+            )
+            reached = builder.bitcast(
+                builder.icmp_signed(">=", found, needed), ir.IntType(_TRACKS)
+            )
+            bit = builder.zext(
+                builder.icmp_unsigned("!=", reached, ir.IntType(_TRACKS)(0)), bits.type
+            )
             bits = builder.or_(bits, builder.shl(bit, number))
         return bits
 
@@ -166,7 +234,10 @@ def _forget(kept: Kept, row: int) -> None:
     left = 0
     for j in range(kept.counts[row]):
         if kept.products[row, j] >= kept.least[row]:
-            kept.positions[row, left], kept.products[row, left] = kept.positions[row, j], kept.products[row, j]
+            kept.positions[row, left], kept.products[row, left] = (
+                kept.positions[row, j],
+                kept.products[row, j],
+            )
             left += 1
     kept.counts[row] = left
 
@@ -185,7 +256,8 @@ def _choose(kept: Kept, row: int, tracks: Tracks, factors: Float32Array) -> None
             product += np.float64(factors[f]) * np.float64(tracks.factors[column, f])
         at = chosen
         while at and (
-            best[at - 1] < product or (best[at - 1] == product and tracks.columns[positions[at - 1]] > column)
+            best[at - 1] < product
+            or (best[at - 1] == product and tracks.columns[positions[at - 1]] > column)
         ):
             at -= 1
         if at == k:
@@ -199,7 +271,15 @@ def _choose(kept: Kept, row: int, tracks: Tracks, factors: Float32Array) -> None
 
 
 @compiled
-def _keep(products: Int32Array, number: int, block: int, row: int, kept: Kept, tracks: Tracks, seen: Seen) -> None:
+def _keep(
+    products: Int32Array,
+    number: int,
+    block: int,
+    row: int,
+    kept: Kept,
+    tracks: Tracks,
+    seen: Seen,
+) -> None:
     """Keep those of a block's tracks that may be among a listener's best."""
     # To name a part of an array costs two atomic operations, which would take longer than the rest.
     k = kept.largest.shape[1]
@@ -226,7 +306,13 @@ def _keep(products: Int32Array, number: int, block: int, row: int, kept: Kept, t
 
 @compiled
 def _rank_tile(
-    rounded: Int32Array, first: int, tile: int, kept: Kept, tracks: Tracks, seen: Seen, factors: Float32Array
+    rounded: Int32Array,
+    first: int,
+    tile: int,
+    kept: Kept,
+    tracks: Tracks,
+    seen: Seen,
+    factors: Float32Array,
 ) -> None:
     """Keep of a tile's tracks what may be among the best of some listeners, from the row `first` on."""
     products = np.zeros((_LISTENERS, _TRACKS), np.int32)
@@ -245,7 +331,13 @@ def _rank_tile(
 
 
 @compiled
-def _rank(rounded: Int32Array, factors: Float32Array, tracks: Tracks, seen: Seen, lists: Int32Array) -> None:
+def _rank(
+    rounded: Int32Array,
+    factors: Float32Array,
+    tracks: Tracks,
+    seen: Seen,
+    lists: Int32Array,
+) -> None:
     """Write the best tracks of some listeners, shape (listeners, k)."""
     size, k = len(rounded), lists.shape[1]
     room = k + _ROOM + _TRACKS

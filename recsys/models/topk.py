@@ -15,7 +15,11 @@ _FILTERED = np.float32(np.finfo(np.float32).min) / 2
 
 
 def top_tracks(
-    user_factors: Float32Array, item_factors: Float32Array, k: int, threads: int, seen: csr_matrix | None = None
+    user_factors: Float32Array,
+    item_factors: Float32Array,
+    k: int,
+    threads: int,
+    seen: csr_matrix | None = None,
 ) -> Int32Array:
     """Find the k tracks with the largest inner product with each listener's factors, shape (listeners, factors).
 
@@ -30,8 +34,11 @@ def top_tracks(
 
         return rank_tracks(user_factors, item_factors, k, threads, seen)
     with threadpool_limits(1, user_api="blas"):
-        columns, scores = topk(item_factors, user_factors, k, filter_query_items=seen, num_threads=threads)
-    # The library fills lists that the filter leaves short with filtered tracks at the smallest score there is.
+        columns, scores = topk(
+            item_factors, user_factors, k, filter_query_items=seen, num_threads=threads
+        )
+    # The library fills lists that the filter leaves short with filtered tracks at the smallest
+    # score there is.
     columns[scores < _FILTERED] = NO_TRACK
     return columns  # type: ignore[no-any-return]  # implicit has no types
 
@@ -50,18 +57,25 @@ def nearest_tracks(item_factors: Float32Array, k: int, threads: int) -> Int32Arr
         return neighbours
     columns = top_tracks(unit, unit, length + 1, threads)
     itself = columns == np.arange(len(known))[:, None]
-    itself[~itself.any(axis=1), -1] = True  # a list full of identical tracks may miss the track itself
+    # a list full of identical tracks may miss the track itself
+    itself[~itself.any(axis=1), -1] = True
     others = columns[~itself].reshape(len(known), -1)
     neighbours[known, : others.shape[1]] = known[others]
     return neighbours
 
 
 def personal_lists(
-    model: Fit, dataset: Dataset, side: Side, k: int, threads: int, filter_seen: bool = False
+    model: Fit,
+    dataset: Dataset,
+    side: Side,
+    k: int,
+    threads: int,
+    filter_seen: bool = False,
 ) -> Int32Array:
     """Recommend the k best tracks to each listener: without an interaction, those with the most listening time.
 
-    `filter_seen` leaves out what the listener has heard or skipped, and may leave lists short, as of `top_tracks`.
+    `filter_seen` leaves out what the listener has heard or skipped, and may leave lists short, as
+    of `top_tracks`.
     """
     counts = dataset.counts(side)
     lists = np.empty((len(counts), min(k, len(dataset.tracks))), np.int32)
@@ -69,9 +83,14 @@ def personal_lists(
         known = first + np.flatnonzero(counts[first:last])
         seen = None
         if filter_seen:
-            heard, skips = dataset.matrix(side, first, last), dataset.skips(side, first, last)
+            heard, skips = (
+                dataset.matrix(side, first, last),
+                dataset.skips(side, first, last),
+            )
             seen = csr_matrix(heard if skips is None else heard + skips)[known - first]
-        lists[known] = top_tracks(model.user_factors[known], model.item_factors, k, threads, seen)
+        lists[known] = top_tracks(
+            model.user_factors[known], model.item_factors, k, threads, seen
+        )
     if not counts.all():
         lists[counts == 0] = dataset.most_popular(side, k)
     return lists

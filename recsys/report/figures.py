@@ -36,27 +36,47 @@ def _leader(row: Row, run: Run, metric: str) -> charts.IntervalRow:
     note = " (tied)" if is_tied else " (pruned)" if row["state"] == "pruned" else ""
     text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
     colour = charts.arm_colour(1 if row in run.candidates else 0)
-    return charts.IntervalRow(f"{run.label(row)}{note}", text, value, lower, upper, colour, not is_tied)
+    return charts.IntervalRow(
+        f"{run.label(row)}{note}", text, value, lower, upper, colour, not is_tied
+    )
 
 
 def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
     """Draw the choosing metric after each scored sweep: of some trials with intervals, by default of all without."""
-    found = {trial: run.curve(trial) for trial in trials or [row["trial"] for row in run.candidates]}
+    found = {
+        trial: run.curve(trial)
+        for trial in trials or [row["trial"] for row in run.candidates]
+    }
     curves = {trial: curve for trial, curve in found.items() if curve}
     labels = {row["trial"]: run.label(row) for row in run.rows}
     coloured = list(curves)[:_COLOURED]
     points = []
-    for trial, curve in reversed(curves.items()):  # the best is drawn last, over the others
+    for trial, curve in reversed(
+        curves.items()
+    ):  # the best is drawn last, over the others
         series = labels[trial] if trial in coloured else _OTHERS
         for sweep, (value, lower, upper) in curve:
             points.append(
-                charts.Point(series, sweep, value, lower if trials else None, upper if trials else None, trial)
+                charts.Point(
+                    series,
+                    sweep,
+                    value,
+                    lower if trials else None,
+                    upper if trials else None,
+                    trial,
+                )
             )
-    colours = {labels[trial]: charts.arm_colour(number) for number, trial in enumerate(coloured, start=1)}
+    colours = {
+        labels[trial]: charts.arm_colour(number)
+        for number, trial in enumerate(coloured, start=1)
+    }
     if len(curves) > len(coloured):
         colours[_OTHERS] = charts.arm_colour(0)
     texts = {
-        labels[trial]: {str(sweep): numbers.number(ends[0]) for sweep, ends in curves[trial]} for trial in coloured
+        labels[trial]: {
+            str(sweep): numbers.number(ends[0]) for sweep, ends in curves[trial]
+        }
+        for trial in coloured
     }
     described = (
         f"{label}: {', '.join(f'{value} after {sweep}' for sweep, value in values.items())}"
@@ -64,9 +84,12 @@ def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
     )
     return Figure(
         f"{run.select} by sweep",
-        "With 95 % intervals over listeners." if trials else "A line that ends early is a fit that was pruned there.",
+        "With 95 % intervals over listeners."
+        if trials
+        else "A line that ends early is a fit that was pruned there.",
         charts.to_svg(
-            charts.draw_lines(points, colours, charts.number_axis("sweep"), run.select), "; ".join(described)
+            charts.draw_lines(points, colours, charts.number_axis("sweep"), run.select),
+            "; ".join(described),
         ),
         tabulate("Sweep", texts),
     )
@@ -74,27 +97,36 @@ def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
 
 def draw_costs(run: Run) -> Figure:
     """Draw what each fit took and how good it is."""
-    scored = sorted(run.scored(run.candidates), key=lambda row: row is run.winner)  # the winner over the others
+    # the winner over the others
+    scored = sorted(run.scored(run.candidates), key=lambda row: row is run.winner)
     dots = [
-        charts.Point(_WINNER if row is run.winner else _OTHERS, row["fit_s"], *interval_of(row, run.select))
+        charts.Point(
+            _WINNER if row is run.winner else _OTHERS,
+            row["fit_s"],
+            *interval_of(row, run.select),
+        )
         for row in scored
     ]
     described = (
-        f"{run.label(row)}: {numbers.number(row[run.select])} in {numbers.number(row['fit_s'])} s" for row in scored
+        f"{run.label(row)}: {numbers.number(row[run.select])} in {numbers.number(row['fit_s'])} s"
+        for row in scored
     )
     colours = {_WINNER: charts.arm_colour(2), _OTHERS: charts.arm_colour(1)}
     return Figure(
         f"{run.select} by the time of the fit",
         "Seconds up to the best scored sweep, scoring aside; with 95 % intervals.",
-        charts.to_svg(charts.draw_scatter(dots, colours, run.select), "; ".join(described)),
+        charts.to_svg(
+            charts.draw_scatter(dots, colours, run.select), "; ".join(described)
+        ),
     )
 
 
 def draw_importance(run: Run) -> Figure | None:
     """Draw the share of the variance of the choosing metric that each hyperparameter explains by itself.
 
-    Between the means of its values: the main effects of Hutter et al., An Efficient Approach for Assessing
-    Hyperparameter Importance, 2014, exact on a whole grid. None where fewer than two have several values.
+    Between the means of its values: the main effects of Hutter et al., An Efficient Approach for
+    Assessing Hyperparameter Importance, 2014, exact on a whole grid. None where fewer than two have
+    several values.
     """
     rows, axes = run.scored(run.candidates), run.varied
     values = np.array([row[run.select] for row in rows])
@@ -103,10 +135,21 @@ def draw_importance(run: Run) -> Figure | None:
     shares = {}
     for name in axes:
         groups = np.array([str(row[name]) for row in rows])
-        means = {group: values[groups == group].mean() for group in set(groups.tolist())}
-        shares[name] = float(np.var([means[group] for group in groups.tolist()]) / np.var(values))
+        means = {
+            group: values[groups == group].mean() for group in set(groups.tolist())
+        }
+        shares[name] = float(
+            np.var([means[group] for group in groups.tolist()]) / np.var(values)
+        )
     marks = [
-        charts.IntervalRow(name, numbers.percent(100 * share, 0), 100 * share, 0, 100 * share, charts.arm_colour(1))
+        charts.IntervalRow(
+            name,
+            numbers.percent(100 * share, 0),
+            100 * share,
+            0,
+            100 * share,
+            charts.arm_colour(1),
+        )
         for name, share in sorted(shares.items(), key=lambda item: -item[1])
     ]
     note = f"Share of the variance of {run.select} over the candidates that the values of one hyperparameter explain."
@@ -115,7 +158,10 @@ def draw_importance(run: Run) -> Figure | None:
 
 def draw_parallel(run: Run) -> Figure | None:
     """Draw a line for each candidate through its hyperparameters and its metric; None where fewer than two vary."""
-    rows, axes = sorted(run.scored(run.candidates), key=lambda row: row is run.winner), [*run.varied, run.select]
+    rows, axes = (
+        sorted(run.scored(run.candidates), key=lambda row: row is run.winner),
+        [*run.varied, run.select],
+    )
     if len(axes) < 3:
         return None
     scales = {name: sorted({row[name] for row in rows}) for name in axes}
@@ -130,17 +176,28 @@ def draw_parallel(run: Run) -> Figure | None:
         for number, name in enumerate(axes)
     ]
     colours = {_WINNER: charts.arm_colour(2), _OTHERS: charts.arm_colour(0)}
-    ends = "; ".join(f"{name}: {_text(scales[name][0])} … {_text(scales[name][-1])}" for name in axes)
+    ends = "; ".join(
+        f"{name}: {_text(scales[name][0])} … {_text(scales[name][-1])}" for name in axes
+    )
     return Figure(
         "Paths to the metric",
         f"A line is a candidate; values go from the smallest, below, to the largest, in equal steps. {ends}.",
-        charts.to_svg(charts.draw_lines(points, colours, charts.name_axis("", axes), "largest above"), ends),
+        charts.to_svg(
+            charts.draw_lines(
+                points, colours, charts.name_axis("", axes), "largest above"
+            ),
+            ends,
+        ),
     )
 
 
-def _draw_intervals(title: str, note: str, rows: Sequence[charts.IntervalRow], axis: str) -> Figure:
+def _draw_intervals(
+    title: str, note: str, rows: Sequence[charts.IntervalRow], axis: str
+) -> Figure:
     described = "; ".join(f"{row.label}: {row.text}" for row in rows)
-    return Figure(title, note, charts.to_svg(charts.draw_intervals({"": rows}, axis), described))
+    return Figure(
+        title, note, charts.to_svg(charts.draw_intervals({"": rows}, axis), described)
+    )
 
 
 def _text(value: object) -> str:

@@ -32,8 +32,8 @@ class Example:
     listener: str  # the id
     tracks: int  # how many tracks the listener has in training
     heard: list[Title]  # those with the most listening time
-    # The head of the list, best first: with the share that was heard in the held-out sessions, or else None, and
-    # whether the listener had heard it in the training sessions
+    # The head of the list, best first: with the share that was heard in the held-out sessions, or
+    # else None, and whether the listener had heard it in the training sessions
     recommended: list[tuple[Title, float | None, bool]]
 
 
@@ -43,7 +43,8 @@ def write_report(address: str) -> None:
     Titles are those of the configured catalogue, or else those in the store.
 
     Raises:
-        UserError: The run is not finished, the store is not there, or the catalogue is not that of the store.
+        UserError: The run is not finished, the store is not there, or the catalogue is not that of
+            the store.
     """
     run = open_workspace(address)
     config, winner = read_run(run)
@@ -53,17 +54,30 @@ def write_report(address: str) -> None:
     dataset = open_whole_dataset(cached) if cached.download_all() else None
     examples: tuple[Example, ...] = ()
     if dataset:
-        scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
+        scorer = Scorer(
+            dataset.address,
+            config.validation,
+            config.seed,
+            config.cluster.threads_per_fit,
+        )
         lists = run.cached(listeners_name(scorer, winner.trial, winner.sweeps))
         examples = _read_examples(lists, dataset, store, titles)
-    page = render_report(read_folder(run, run.folder.resolve().name), winner, dataset, examples)
+    page = render_report(
+        read_folder(run, run.folder.resolve().name), winner, dataset, examples
+    )
     with run.write(REPORT) as file:
         file.write(page.encode())
 
 
-def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, examples: tuple[Example, ...] = ()) -> str:
+def render_report(
+    run: Run,
+    winner: Winner,
+    dataset: Dataset | None = None,
+    examples: tuple[Example, ...] = (),
+) -> str:
     """Render the page of a finished run, without figures of the data where the dataset is gone."""
-    from recsys.report import figures  # imports altair: half a second that only those who render a page pay
+    # imports altair: half a second that only those who render a page pay
+    from recsys.report import figures
 
     return render(
         Path(__file__).parent,
@@ -76,8 +90,14 @@ def render_report(run: Run, winner: Winner, dataset: Dataset | None = None, exam
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
         peak=max((row["peak_bytes"] or 0 for row in run.rows), default=0),
         leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
-        fits=[figures.draw_costs(run), figures.draw_importance(run), figures.draw_parallel(run)],
-        baselines=[row for row in run.scored(run.rows) if KINDS[row["model"]].is_baseline],
+        fits=[
+            figures.draw_costs(run),
+            figures.draw_importance(run),
+            figures.draw_parallel(run),
+        ],
+        baselines=[
+            row for row in run.scored(run.rows) if KINDS[row["model"]].is_baseline
+        ],
         state_of=lambda row: _state(run, row),
         facts=dataset.summary if dataset else None,
         examples=examples,
@@ -91,10 +111,18 @@ def _state(run: Run, row: Row) -> str:
         return "baseline"
     if row is run.winner:
         return "winner"
-    return "tied with the best" if row["ties"] else "worse than the best" if row["ties"] is False else ""
+    return (
+        "tied with the best"
+        if row["ties"]
+        else "worse than the best"
+        if row["ties"] is False
+        else ""
+    )
 
 
-def _read_examples(file: Path, dataset: Dataset, store: Store, titles: Mapping[str, Title]) -> tuple[Example, ...]:
+def _read_examples(
+    file: Path, dataset: Dataset, store: Store, titles: Mapping[str, Title]
+) -> tuple[Example, ...]:
     """Read the example lists that a search kept of a scored sweep; none where the file is gone."""
     if not file.exists():
         return ()
@@ -105,15 +133,26 @@ def _read_examples(file: Path, dataset: Dataset, store: Store, titles: Mapping[s
     def titles_of(columns: Int32Array) -> list[Title]:
         tracks = originals(store, "items", dataset.tracks[columns]).tolist()
         known = [titles.get(str(track), Title(track)) for track in tracks]
-        return [title if title.title else Title(title.track, f"track {title.track}", title.artist) for title in known]
+        return [
+            title
+            if title.title
+            else Title(title.track, f"track {title.track}", title.artist)
+            for title in known
+        ]
 
-    for listener, row, columns in zip(users.tolist(), rows.tolist(), lists, strict=True):
+    for listener, row, columns in zip(
+        users.tolist(), rows.tolist(), lists, strict=True
+    ):
         own = dataset.matrix("train", row, row + 1)
         known = own.indices[np.argsort(-own.data, kind="stable")]
         heldout = pq.read_table(dataset.heldout, filters=pc.field("user") == row)
-        times = dict(zip(heldout["track"].to_pylist(), heldout["time"].to_pylist(), strict=True))
+        times = dict(
+            zip(heldout["track"].to_pylist(), heldout["time"].to_pylist(), strict=True)
+        )
         shown = columns[columns != NO_TRACK][:_RECOMMENDED]
         heard, is_known = map(times.get, shown.tolist()), np.isin(shown, known).tolist()
         recommended = list(zip(titles_of(shown), heard, is_known, strict=True))
-        examples.append(Example(str(listener), len(known), titles_of(known[:_HEARD]), recommended))
+        examples.append(
+            Example(str(listener), len(known), titles_of(known[:_HEARD]), recommended)
+        )
     return tuple(examples)

@@ -32,8 +32,11 @@ class Run:
     folder: Path
     config: SearchConfig
     scores: Scores  # of every sweep in the ledger
-    rows: tuple[Row, ...]  # the leaderboard, best first; while the search is not finished, what is scored so far
-    winner: Row | None  # its row of the leaderboard; None while the search is not finished
+    # the leaderboard, best first; while the search is not finished, what is scored so far
+    rows: tuple[Row, ...]
+    winner: (
+        Row | None
+    )  # its row of the leaderboard; None while the search is not finished
 
     @property
     def changed(self) -> datetime:
@@ -44,7 +47,11 @@ class Run:
     def alive(self) -> datetime:
         """When the search last gave a sign of life."""
         lock = self.folder / LOCK
-        return datetime.fromtimestamp(lock.stat().st_mtime, UTC) if lock.exists() else self.changed
+        return (
+            datetime.fromtimestamp(lock.stat().st_mtime, UTC)
+            if lock.exists()
+            else self.changed
+        )
 
     @property
     def dashboard(self) -> str:
@@ -56,7 +63,13 @@ class Run:
     def state(self) -> str:
         """What became of the search: "finished", "running" or "interrupted"."""
         silent = datetime.now(UTC) - self.alive
-        return "finished" if self.winner else "running" if silent < timedelta(seconds=EXPIRY_S) else "interrupted"
+        return (
+            "finished"
+            if self.winner
+            else "running"
+            if silent < timedelta(seconds=EXPIRY_S)
+            else "interrupted"
+        )
 
     @property
     def select(self) -> str:
@@ -66,7 +79,9 @@ class Run:
     @cached_property
     def params(self) -> tuple[str, ...]:
         """The names of the hyperparameters."""
-        known = {field.name for kind in KINDS.values() for field in fields(kind.params_type)}
+        known = {
+            field.name for kind in KINDS.values() for field in fields(kind.params_type)
+        }
         return tuple(name for name in next(iter(self.rows), {}) if name in known)
 
     @cached_property
@@ -77,17 +92,29 @@ class Run:
     @cached_property
     def axes(self) -> tuple[str, ...]:
         """The hyperparameters that distinguish the candidates, and the three that everybody looks for."""
-        return tuple(telling_axes([{name: row[name] for name in self.params} for row in self.candidates]))
+        return tuple(
+            telling_axes(
+                [{name: row[name] for name in self.params} for row in self.candidates]
+            )
+        )
 
     @cached_property
     def varied(self) -> list[str]:
         """The hyperparameters of which several values were tried."""
-        return [name for name in self.axes if len({row[name] for row in self.candidates}) > 1]
+        return [
+            name
+            for name in self.axes
+            if len({row[name] for row in self.candidates}) > 1
+        ]
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
         """All metrics of the leaderboard, as name@k."""
-        return tuple(dict.fromkeys(key for row in self.rows for key in row if "@" in key and " " not in key))
+        return tuple(
+            dict.fromkeys(
+                key for row in self.rows for key in row if "@" in key and " " not in key
+            )
+        )
 
     def scored(self, rows: tuple[Row, ...]) -> list[Row]:
         """Return those of the rows that have a score."""
@@ -95,26 +122,43 @@ class Run:
 
     def label(self, row: Row) -> str:
         """Name a row: by the hyperparameters that distinguish it, or as the baseline that it is."""
-        return describe_params({name: row[name] for name in self.axes}) if row in self.candidates else row["model"]
+        return (
+            describe_params({name: row[name] for name in self.axes})
+            if row in self.candidates
+            else row["model"]
+        )
 
     def curve(self, trial: str) -> list[tuple[int, Interval]]:
         """Return the choosing metric with its interval after each scored sweep of a trial."""
         scores = self.scores.get(trial, ())
-        return [(score.sweep, score.metrics[self.select]) for score in scores if self.select in score.metrics]
+        return [
+            (score.sweep, score.metrics[self.select])
+            for score in scores
+            if self.select in score.metrics
+        ]
 
 
 def read_folder(run: Workspace, name: str) -> Run:
     """Read a run folder; the search may be running."""
     run.download(LEADERBOARD, CONFIG, LEDGER, WINNER)
-    settings, (trials, scores) = load_config(SearchConfig, run.folder / CONFIG), read_scores(run.folder / LEDGER)
+    settings, (trials, scores) = (
+        load_config(SearchConfig, run.folder / CONFIG),
+        read_scores(run.folder / LEDGER),
+    )
     leaderboard, winner = run.folder / LEADERBOARD, run.folder / WINNER
     so_far = rank(trials, {}, scores, settings.validation.select)
-    rows = pq.read_table(leaderboard).to_pylist() if leaderboard.exists() else leaderboard_rows(so_far)
+    rows = (
+        pq.read_table(leaderboard).to_pylist()
+        if leaderboard.exists()
+        else leaderboard_rows(so_far)
+    )
     trial = unseal(winner.read_bytes())["trial"]["id"] if winner.exists() else None
     chosen = next((row for row in rows if row["trial"] == trial), None)
     return Run(name, run.folder, settings, scores, tuple(rows), chosen)
 
 
-def interval_of(row: Row, metric: str) -> tuple[float | None, float | None, float | None]:
+def interval_of(
+    row: Row, metric: str
+) -> tuple[float | None, float | None, float | None]:
     """Return a metric of a row: value, lower and upper end of its interval."""
     return row.get(metric), row.get(f"{metric} lower"), row.get(f"{metric} upper")

@@ -46,8 +46,10 @@ class Winner:
     select: str  # the metric that chose it
     dataset: str  # digest of the dataset that it was fitted and scored on
     remarks: tuple[str, ...] = ()  # warnings about the choice
-    beats_popular: bool | None = None  # significantly, by the metric; None where listeners cannot be compared by it
-    test: dict[str, Interval] = field(default_factory=dict)  # metrics on the listeners who chose nothing
+    # significantly, by the metric; None where listeners cannot be compared by it
+    beats_popular: bool | None = None
+    # metrics on the listeners who chose nothing
+    test: dict[str, Interval] = field(default_factory=dict)
 
 
 def checkpoint_name(trial: Trial) -> str:
@@ -65,15 +67,21 @@ def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
     return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}.npz"
 
 
-def read_listeners(run: Workspace, scorer: Scorer, metric: str, trial: Trial, sweep: int) -> FloatArray:
+def read_listeners(
+    run: Workspace, scorer: Scorer, metric: str, trial: Trial, sweep: int
+) -> FloatArray:
     """Read what each listener adds to a metric, as `run_step` kept it of a scored sweep; shape (2, listeners)."""
     name = listeners_name(scorer, trial, sweep)
     try:
         with np.load(run.cached(name)) as kept:
             return kept[metric]  # type: ignore[no-any-return]  # numpy says Any
     except Exception as error:  # noqa: BLE001  a damaged file makes zipfile and NumPy raise any kind
-        found = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
-        raise SearchError(f"{run}/{name}: {found}; search again, which runs this step again") from None
+        found = (
+            "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+        )
+        raise SearchError(
+            f"{run}/{name}: {found}; search again, which runs this step again"
+        ) from None
 
 
 def has_listeners(run: Workspace, scorer: Scorer, trial: Trial, sweep: int) -> bool:
@@ -98,12 +106,16 @@ def check_arrays(file: Path) -> None:
 def locked_run(run: Workspace, *, fresh: bool) -> Iterator[Lock]:
     """Make the block the only search in a run folder, new or with what an earlier search left.
 
-    An earlier winner and leaderboard are removed: until the block has found its own, there is none. Of a run at an
-    address, nothing but the ledger is kept on this machine. `fresh` moves an earlier run to the next free `<folder>.N`
-    and begins with an empty folder.
+    An earlier winner and leaderboard are removed: until the block has found its own, there is none.
+    Of a run at an address, nothing but the ledger is kept on this machine. `fresh` moves an earlier
+    run to the next free `<folder>.N` and begins with an empty folder.
     """
     names = run.names()
-    if any(not name.startswith(LOCK) for name in names) and not names & {LOCK, LEDGER, CONFIG}:
+    if any(not name.startswith(LOCK) for name in names) and not names & {
+        LOCK,
+        LEDGER,
+        CONFIG,
+    }:
         raise SearchError(f"{run}: not empty and not a run; choose another --run")
     with hold_lock(run, "search") as lock:
         if fresh:
@@ -111,7 +123,11 @@ def locked_run(run: Workspace, *, fresh: bool) -> Iterator[Lock]:
         run.evict(".")
         run.folder.mkdir(parents=True, exist_ok=True)
         run.download(LEDGER)
-        for written in (run.folder, run.folder / CHECKPOINTS, *(run.folder / LISTENERS).glob("*")):
+        for written in (
+            run.folder,
+            run.folder / CHECKPOINTS,
+            *(run.folder / LISTENERS).glob("*"),
+        ):
             remove_leftovers(written)
         run.delete(PIECES, WINNER, LEADERBOARD, REPORT)
         yield lock
@@ -133,12 +149,16 @@ def read_run(run: Workspace) -> tuple[SearchConfig, Winner]:
     """
     content = run.read(WINNER)
     if content is None:
-        raise SearchError(f"{run}: no finished run here ({WINNER} is missing); make one with python -m recsys.search")
+        raise SearchError(
+            f"{run}: no finished run here ({WINNER} is missing); make one with python -m recsys.search"
+        )
     try:
         winner = msgspec.convert(unseal(content), Winner)
         params = KINDS[winner.trial.kind].params_type(**winner.trial.params)
     except (ValueError, KeyError, TypeError) as error:
-        raise SearchError(f"{run}/{WINNER}: damaged ({error}); search again, which reads the ledger") from None
+        raise SearchError(
+            f"{run}/{WINNER}: damaged ({error}); search again, which reads the ledger"
+        ) from None
     run.download(CONFIG)
     config = load_config(SearchConfig, run.folder / CONFIG)
     return config, replace(winner, trial=replace(winner.trial, params=params))
@@ -150,6 +170,10 @@ def _keep_beside(run: Workspace) -> None:
     if not moved:
         return
     numbers = itertools.count(1)
-    beside = next(found for number in numbers if not (found := open_workspace(f"{run}.{number}")).names())
+    beside = next(
+        found
+        for number in numbers
+        if not (found := open_workspace(f"{run}.{number}")).names()
+    )
     for name in sorted(moved, key=lambda name: name in (LEDGER, CONFIG)):
         run.move(name, beside)

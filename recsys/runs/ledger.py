@@ -1,10 +1,12 @@
 """The scores of a search, and the ledger that keeps them: a JSON line for each trial and scored sweep.
 
-On the way a line has the metric that chooses; of what is left at the end, another line has every metric. A line is on
-disk before the search goes on: one that is killed knows all that it had found when it is run again.
+On the way a line has the metric that chooses; of what is left at the end, another line has every
+metric. A line is on disk before the search goes on: one that is killed knows all that it had found
+when it is run again.
 
-A line says what was scored (the trial's id, a digest of data, parameters and seed) and by what (the scorer's digest):
-lines of other data, or scored otherwise, count for nothing. Its checksum tells damage: that step is run again.
+A line says what was scored (the trial's id, a digest of data, parameters and seed) and by what (the
+scorer's digest): lines of other data, or scored otherwise, count for nothing. Its checksum tells
+damage: that step is run again.
 """
 
 import os
@@ -29,13 +31,18 @@ class Score:
     """A model after some sweeps of its fit, or why it did not come so far."""
 
     sweep: int  # 0 for a baseline
-    metrics: dict[str, Interval] = field(default_factory=dict)  # by key, such as "ndcg@30"; none of a failure
+    # by key, such as "ndcg@30"; none of a failure
+    metrics: dict[str, Interval] = field(default_factory=dict)
     fit_s: float = 0.0  # since the fit began, scoring aside
-    peak_bytes: int | None = None  # the worker's largest memory during the step, mapped data included
-    warnings: dict[str, str] = field(default_factory=dict)  # of metrics from which nothing should be concluded
-    test: dict[str, Interval] = field(default_factory=dict)  # of what was chosen, on other listeners
+    # the worker's largest memory during the step, mapped data included
+    peak_bytes: int | None = None
+    # of metrics from which nothing should be concluded
+    warnings: dict[str, str] = field(default_factory=dict)
+    # of what was chosen, on other listeners
+    test: dict[str, Interval] = field(default_factory=dict)
     error: str | None = None  # why the trial failed on the way to this sweep
-    is_final: bool = True  # a failure follows from data and parameters; if not, the next run tries again
+    # a failure follows from data and parameters; if not, the next run tries again
+    is_final: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -57,7 +64,10 @@ class Stop:
 
 def score_after(scores: Sequence[Score], sweep: int) -> Score | None:
     """Return a trial's score after a sweep; None if it has none."""
-    return next((score for score in scores if score.sweep == sweep and score.error is None), None)
+    return next(
+        (score for score in scores if score.sweep == sweep and score.error is None),
+        None,
+    )
 
 
 def failure_of(scores: Sequence[Score]) -> Score | None:
@@ -71,12 +81,16 @@ class Ledger:
     scores: Scores
 
     def __init__(
-        self, file: Path, scorer: str, trials: Iterable[Trial], is_kept: Callable[[Trial, int], bool] = lambda *_: True
+        self,
+        file: Path,
+        scorer: str,
+        trials: Iterable[Trial],
+        is_kept: Callable[[Trial, int], bool] = lambda *_: True,
     ) -> None:
         """Read what a scorer of this digest found of the trials, if the file is there.
 
-        Lines that are not whole are removed from the file, and a failure that is not final is tried again; so is a
-        sweep of which `is_kept` says that what its score needs is gone.
+        Lines that are not whole are removed from the file, and a failure that is not final is tried
+        again; so is a sweep of which `is_kept` says that what its score needs is gone.
         """
         self._file, self._scorer = file, scorer
         known = {trial.id: trial for trial in trials}
@@ -87,7 +101,9 @@ class Ledger:
             with atomic_write(file) as whole:
                 whole.write(lines.content)
         for row in lines.rows:
-            trial = known.get(row.get("trial", "")) if row.get("scorer") == scorer else None
+            trial = (
+                known.get(row.get("trial", "")) if row.get("scorer") == scorer else None
+            )
             if trial is None or not (score := _score(row)).is_final:
                 continue
             if score.error is None and not is_kept(trial, score.sweep):
@@ -100,7 +116,12 @@ class Ledger:
     def add(self, trial: Trial, score: Score) -> None:
         """Add a score or a failure; it is on disk when this returns."""
         with self._file.open("ab") as lines:
-            lines.write(orjson.dumps(seal(_row(self._scorer, trial, score)), option=orjson.OPT_APPEND_NEWLINE))
+            lines.write(
+                orjson.dumps(
+                    seal(_row(self._scorer, trial, score)),
+                    option=orjson.OPT_APPEND_NEWLINE,
+                )
+            )
             lines.flush()
             os.fsync(lines.fileno())
         self.scores = {**self.scores, trial.id: _with(self.scores[trial.id], score)}
@@ -112,7 +133,8 @@ class LedgerLines:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     content: bytearray = field(default_factory=bytearray)
-    damaged: list[str] = field(default_factory=list)  # others; but for a torn last one, which a search may be writing
+    # others; but for a torn last one, which a search may be writing
+    damaged: list[str] = field(default_factory=list)
 
 
 def read_ledger(file: Path) -> LedgerLines:
@@ -152,31 +174,56 @@ def read_scores(file: Path) -> tuple[list[Trial], Scores]:
 def _with(scores: tuple[Score, ...], score: Score) -> tuple[Score, ...]:
     """Return scores with a further one, in the order of the fit; a failure is the last.
 
-    The score of a sweep takes the place of an earlier one of the same sweep, which has fewer metrics.
+    The score of a sweep takes the place of an earlier one of the same sweep, which has fewer
+    metrics.
     """
-    by_sweep = {(known.error is not None, known.sweep): known for known in (*scores, score)}
+    by_sweep = {
+        (known.error is not None, known.sweep): known for known in (*scores, score)
+    }
     return tuple(by_sweep[key] for key in sorted(by_sweep))
 
 
 def named_ends(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
     """Name the value of each metric, and the ends of its interval, as JSON has them."""
-    return {key: dict(zip(("value", "lower", "upper"), ends, strict=True)) for key, ends in metrics.items()}
+    return {
+        key: dict(zip(("value", "lower", "upper"), ends, strict=True))
+        for key, ends in metrics.items()
+    }
 
 
 def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
-    row = {"trial": trial.id, "scorer": scorer, "model": trial.kind, "params": asdict(trial.params), "seed": trial.seed}
+    row = {
+        "trial": trial.id,
+        "scorer": scorer,
+        "model": trial.kind,
+        "params": asdict(trial.params),
+        "seed": trial.seed,
+    }
     row["sweep"] = score.sweep
     if score.error is not None:
         return row | {"state": "failed", "error": score.error, "final": score.is_final}
-    row |= {"state": "scored", "metrics": named_ends(score.metrics), "test": named_ends(score.test)}
-    return row | {"warnings": score.warnings, "fit_s": score.fit_s, "peak_bytes": score.peak_bytes}
+    row |= {
+        "state": "scored",
+        "metrics": named_ends(score.metrics),
+        "test": named_ends(score.test),
+    }
+    return row | {
+        "warnings": score.warnings,
+        "fit_s": score.fit_s,
+        "peak_bytes": score.peak_bytes,
+    }
 
 
 def _score(row: dict[str, Any]) -> Score:
     if row["state"] == "failed":
         return Score(row["sweep"], error=row["error"], is_final=row["final"])
     metrics, test = (
-        {key: (ends["value"], ends["lower"], ends["upper"]) for key, ends in row.get(part, {}).items()}
+        {
+            key: (ends["value"], ends["lower"], ends["upper"])
+            for key, ends in row.get(part, {}).items()
+        }
         for part in ("metrics", "test")
     )
-    return Score(row["sweep"], metrics, row["fit_s"], row["peak_bytes"], row["warnings"], test)
+    return Score(
+        row["sweep"], metrics, row["fit_s"], row["peak_bytes"], row["warnings"], test
+    )

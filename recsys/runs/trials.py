@@ -14,7 +14,8 @@ from recsys.models.kinds import KINDS
 class Trial:
     """One fit of the search."""
 
-    id: str  # digest of dataset, parameters and seed, the same in every search; of a baseline its name
+    # digest of dataset, parameters and seed, the same in every search; of a baseline its name
+    id: str
     kind: str  # of model, in `recsys.models.kinds.KINDS`
     params: Any  # of the kind's `params_type`
     seed: int  # decides all that is random in the fit
@@ -25,7 +26,9 @@ class Trial:
         return KINDS[self.kind].is_baseline
 
 
-def plan_candidates(search: Search, dataset_digest: str, seed: int) -> tuple[Trial, ...]:
+def plan_candidates(
+    search: Search, dataset_digest: str, seed: int
+) -> tuple[Trial, ...]:
     """Plan the trials of a search, those with the most factors first so that the longest does not start last."""
     axes = search.space.model_dump()
     candidates = [
@@ -40,14 +43,22 @@ def plan_candidates(search: Search, dataset_digest: str, seed: int) -> tuple[Tri
             raise SearchError(
                 f"search.trials is {search.trials}, and search.space has {grid} combinations; at most that many"
             )
-        drawn = make_generator(seed, "trials").choice(grid, size=search.trials, replace=False)
+        drawn = make_generator(seed, "trials").choice(
+            grid, size=search.trials, replace=False
+        )
         candidates = [candidates[index] for index in sorted(drawn)]
-    return tuple(sorted(candidates, key=lambda trial: -getattr(trial.params, "factors", 0)))
+    return tuple(
+        sorted(candidates, key=lambda trial: -getattr(trial.params, "factors", 0))
+    )
 
 
 def plan_baselines(seed: int) -> tuple[Trial, ...]:
     """Plan the baselines of a search, which have no hyperparameters."""
-    return tuple(Trial(kind.name, kind.name, kind.params_type(), seed) for kind in KINDS.values() if kind.is_baseline)
+    return tuple(
+        Trial(kind.name, kind.name, kind.params_type(), seed)
+        for kind in KINDS.values()
+        if kind.is_baseline
+    )
 
 
 def _trial(kind: str, params: Any, dataset_digest: str, seed: int) -> Trial:  # noqa: ANN401  of any kind

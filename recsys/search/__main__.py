@@ -16,30 +16,64 @@ from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
 PROG = "python -m recsys.search"
-app = make_app("Fit a grid of ALS models on a Dask cluster, score them on held-out sessions, and publish the best.")
+app = make_app(
+    "Fit a grid of ALS models on a Dask cluster, score them on held-out sessions, and publish the best."
+)
 
 
-@app.command(epilog="Example: python -m recsys.search --config configs/demo.yaml --set search.space.factors=[32,64]")
+@app.command(
+    epilog="Example: python -m recsys.search --config configs/demo.yaml --set search.space.factors=[32,64]"
+)
 def main(
-    config: Annotated[Path, typer.Option(help="The search's YAML, such as configs/demo.yaml.")],
+    config: Annotated[
+        Path, typer.Option(help="The search's YAML, such as configs/demo.yaml.")
+    ],
     set_: Overrides = None,
-    store: Annotated[str | None, typer.Option(metavar="PATH", help="Session store; wins over the file's.")] = None,
-    run_folder: Annotated[str | None, typer.Option("--run", metavar="PATH", help="Run folder; wins as well.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="An existing Dask scheduler, such as tcp://host:8786.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over; an earlier run is kept beside it.")] = False,
-    export: Annotated[bool, typer.Option(help="Refit the winner on all sessions and publish it.")] = True,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Session store; wins over the file's."),
+    ] = None,
+    run_folder: Annotated[
+        str | None,
+        typer.Option("--run", metavar="PATH", help="Run folder; wins as well."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="An existing Dask scheduler, such as tcp://host:8786."),
+    ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Start over; an earlier run is kept beside it."),
+    ] = False,
+    export: Annotated[
+        bool, typer.Option(help="Refit the winner on all sessions and publish it.")
+    ] = True,
 ) -> None:
     """Search, then export."""
-    flags: dict[str, Any] = {"store": store, "run": run_folder, "cluster.scheduler": scheduler}
+    flags: dict[str, Any] = {
+        "store": store,
+        "run": run_folder,
+        "cluster.scheduler": scheduler,
+    }
     settings = load_config(SearchConfig, config, set_ or [], flags)
-    search(open_store(settings.store), open_workspace(settings.run), settings, fresh=fresh)
+    search(
+        open_store(settings.store), open_workspace(settings.run), settings, fresh=fresh
+    )
     write_report(settings.run)
-    for name, file in (("leaderboard", LEADERBOARD), ("ledger", LEDGER), ("report", REPORT)):
+    for name, file in (
+        ("leaderboard", LEADERBOARD),
+        ("ledger", LEDGER),
+        ("report", REPORT),
+    ):
         typer.echo(f"{name:<16} {settings.run}/{file}")
     if export:
         version = export_run(settings.run, f"{settings.run}/export", settings.export)
-        typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}")
-        typer.echo(f"Next: open the report; serve the lists: python -m botify --published {settings.run}/export")
+        typer.echo(
+            f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}"
+        )
+        typer.echo(
+            f"Next: open the report; serve the lists: python -m botify --published {settings.run}/export"
+        )
 
 
 if __name__ == "__main__":

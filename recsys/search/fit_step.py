@@ -30,7 +30,9 @@ from recsys.scoring import Scorer, score_lists
 from recsys.workspace import Workspace, open_workspace
 
 
-def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str, is_whole: bool = False) -> Score:
+def run_step(
+    trial: Trial, sweep: int, scorer: Scorer, address: str, is_whole: bool = False
+) -> Score:
     """Fit a trial up to a sweep, and score it, by every metric if `is_whole`, else by the one that chooses."""
     run, name = open_workspace(address), lists_name(scorer, trial, sweep)
     made = _read(run, name) if is_whole else None
@@ -43,7 +45,13 @@ def run_step(trial: Trial, sweep: int, scorer: Scorer, address: str, is_whole: b
         rows = example_listeners(open_dataset(scorer.dataset))
         kept = {"example_rows": rows, "example_lists": lists[rows], **scored.listeners}
         _write(kept, run, listeners_name(scorer, trial, sweep))
-    return Score(sweep, scored.metrics, float(made["fit_s"]), int(made["peak_bytes"]), scored.warnings)
+    return Score(
+        sweep,
+        scored.metrics,
+        float(made["fit_s"]),
+        int(made["peak_bytes"]),
+        scored.warnings,
+    )
 
 
 def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
@@ -56,23 +64,31 @@ def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
         fit_s = float(kept["fit_s"])
     else:
         kept = None
-    model = KINDS[trial.kind](dataset, "train", trial.params, trial.seed, scorer.threads, kept)
+    model = KINDS[trial.kind](
+        dataset, "train", trial.params, trial.seed, scorer.threads, kept
+    )
     if model.sweeps < sweep:
         model.sweep(sweep - model.sweeps)
         fit_s += time.perf_counter() - began
         _write({"fit_s": fit_s, **model.state()}, run, checkpoint_name(trial))
-    lists = model.lists(max(scorer.validation.ks), filter_seen=scorer.validation.filter_seen)
+    lists = model.lists(
+        max(scorer.validation.ks), filter_seen=scorer.validation.filter_seen
+    )
     return {"lists": lists, "fit_s": round(fit_s, 3), "peak_bytes": _peak_bytes()}
 
 
-def fit_in_blocks(cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, address: str) -> None:
+def fit_in_blocks(
+    cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, address: str
+) -> None:
     """Take a trial's fit up to a sweep across all workers; the step that is run next finds nothing left to fit."""
     began = time.perf_counter()
     run = open_workspace(address)
     kept = _read(run, checkpoint_name(trial))
     if kept is not None and kept["sweeps"] >= sweep:
         return
-    blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "train", run.sub(f"{CHECKPOINTS}/tracks"))
+    blocks = cut_blocks(
+        cluster, open_dataset(scorer.dataset), "train", run.sub(f"{CHECKPOINTS}/tracks")
+    )
     folder = run.sub(f"{CHECKPOINTS}/{trial.id}")
     fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweep, folder)
     fit_s = (float(kept["fit_s"]) if kept else 0.0) + time.perf_counter() - began
@@ -82,7 +98,8 @@ def fit_in_blocks(cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, ad
 def _read(run: Workspace, name: str) -> State | None:
     """Read arrays that an earlier step left; None where it left none, or where they are damaged."""
     run.download(name)
-    with suppress(Exception), np.load(run.folder / name) as kept:  # a damaged file makes NumPy raise any kind
+    # a damaged file makes NumPy raise any kind
+    with suppress(Exception), np.load(run.folder / name) as kept:
         return dict(kept)
     return None
 
@@ -103,4 +120,6 @@ def _peak_bytes() -> int:
     """Return the largest resident set since the reset, mapped files that were read included."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     found = re.search(r"VmHWM:\s+(\d+)", status)
-    return 1024 * (int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return 1024 * (
+        int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    )

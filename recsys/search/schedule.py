@@ -1,12 +1,13 @@
 """What a search does next: which fits go on to which checkpoint, and which are stopped.
 
-A pure function of what is known, so a search that is run again after a crash goes on where it was, and nothing depends
-on the order in which results come.
+A pure function of what is known, so a search that is run again after a crash goes on where it was,
+and nothing depends on the order in which results come.
 
-Successive halving (Jamieson and Talwalkar, AISTATS 2016) with the asynchrony of ASHA (Li et al., MLSys 2020) where it
-cannot change the outcome: the size of every rung is known beforehand, so a candidate is promoted as soon as the results
-still missing could not push it out, and stopped as soon as enough others are better. ASHA promotes on what has come so
-far, so that its winner depends on the speed of the workers; this one's does not.
+Successive halving (Jamieson and Talwalkar, AISTATS 2016) with the asynchrony of ASHA (Li et al.,
+MLSys 2020) where it cannot change the outcome: the size of every rung is known beforehand, so a
+candidate is promoted as soon as the results still missing could not push it out, and stopped as
+soon as enough others are better. ASHA promotes on what has come so far, so that its winner depends
+on the speed of the workers; this one's does not.
 """
 
 import itertools
@@ -31,13 +32,21 @@ class Decisions:
     done: frozenset[str]  # candidates that take no further step
 
 
-def decide(search: Search, candidates: Sequence[Trial], scores: Scores, metric: str) -> Decisions:
+def decide(
+    search: Search, candidates: Sequence[Trial], scores: Scores, metric: str
+) -> Decisions:
     """Decide what to do next, given the planned candidates, what is known of their trials, and the choosing metric."""
     sweeps = search.scored_sweeps
     curves = [_curve(scores[candidate.id], sweeps, metric) for candidate in candidates]
     limits, stopped = _cut(search, curves)
-    over = stopped.keys() | {n for n, curve in enumerate(curves) if _FAILED in curve or len(curve) == len(sweeps)}
-    going = [n for n, curve in enumerate(curves) if n not in over and len(curve) <= limits[n]]
+    over = stopped.keys() | {
+        n
+        for n, curve in enumerate(curves)
+        if _FAILED in curve or len(curve) == len(sweeps)
+    }
+    going = [
+        n for n, curve in enumerate(curves) if n not in over and len(curve) <= limits[n]
+    ]
     going.sort(key=lambda n: -len(curves[n]))
     return Decisions(
         steps=tuple((candidates[n], sweeps[len(curves[n])]) for n in going),
@@ -46,7 +55,9 @@ def decide(search: Search, candidates: Sequence[Trial], scores: Scores, metric: 
     )
 
 
-def _curve(scores: tuple[Score, ...], sweeps: Sequence[int], metric: str) -> list[float]:
+def _curve(
+    scores: tuple[Score, ...], sweeps: Sequence[int], metric: str
+) -> list[float]:
     """Return a candidate's values at the scored sweeps, as far as it has come; the last is -inf where it failed."""
     values: list[float] = []
     for sweep in sweeps:
@@ -57,7 +68,9 @@ def _curve(scores: tuple[Score, ...], sweeps: Sequence[int], metric: str) -> lis
     return values
 
 
-def _cut(search: Search, curves: Sequence[list[float]]) -> tuple[list[int], dict[int, Stop]]:
+def _cut(
+    search: Search, curves: Sequence[list[float]]
+) -> tuple[list[int], dict[int, Stop]]:
     """Return how far each candidate may go, as the position of a scored sweep, and which are cut."""
     sweeps, eta = search.scored_sweeps, search.halving.eta
     positions = [*map(sweeps.index, search.rungs), len(sweeps) - 1]
@@ -70,7 +83,10 @@ def _cut(search: Search, curves: Sequence[list[float]]) -> tuple[list[int], dict
         known.sort(key=lambda i: (-_best(curves[i][: position + 1]), i))
         for i in known[keep:]:
             if _FAILED not in curves[i]:
-                cut[i] = Stop(sweeps[position], f"not among the best {keep} of {size}, one in {eta}")
+                cut[i] = Stop(
+                    sweeps[position],
+                    f"not among the best {keep} of {size}, one in {eta}",
+                )
         unknown = size - len(known)
         inside, size = known[: max(0, keep - unknown)], keep
         for i in inside:

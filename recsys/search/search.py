@@ -32,7 +32,14 @@ from recsys.runs.folder import (
     read_listeners,
     read_validation,
 )
-from recsys.runs.leaderboard import WARNING, describe, leaderboard_table, remarks, warn_of_rival, write_leaderboard
+from recsys.runs.leaderboard import (
+    WARNING,
+    describe,
+    leaderboard_table,
+    remarks,
+    warn_of_rival,
+    write_leaderboard,
+)
 from recsys.runs.ledger import Score, score_after
 from recsys.runs.ranking import Compare, Row, compare, scored_candidates, simplest
 from recsys.runs.trials import plan_candidates
@@ -44,11 +51,18 @@ from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
 _SAMPLED = 10_000_000  # values of which quantiles are taken
-_MAGNITUDES = 100  # the largest weights over the smallest, from which on a logarithm is proposed
+_MAGNITUDES = (
+    100  # the largest weights over the smallest, from which on a logarithm is proposed
+)
 
 
 def search(
-    store: Store, run: Workspace, config: SearchConfig, *, fresh: bool = False, client: Client | None = None
+    store: Store,
+    run: Workspace,
+    config: SearchConfig,
+    *,
+    fresh: bool = False,
+    client: Client | None = None,
 ) -> Winner:
     """Run a search and leave its run folder; one that was interrupted goes on where it was.
 
@@ -56,15 +70,22 @@ def search(
         store: What is learned from.
         run: The run's folder.
         config: What to do; the addresses in it are those of the store and the run.
-        fresh: Keep an earlier run of the folder under another name and start over, instead of going on with it.
-        client: A Dask client, on whose workers to run instead of where the configuration says; it stays open.
+        fresh: Keep an earlier run of the folder under another name and start over, instead of going
+            on with it.
+        client: A Dask client, on whose workers to run instead of where the configuration says; it
+            stays open.
 
     Raises:
-        UserError: The store, the split, the grid or the cluster does not allow it, or every trial failed.
+        UserError: The store, the split, the grid or the cluster does not allow it, or every trial
+            failed.
     """
     plan = plan_dataset(store, config)
     titles = read_titles(config.catalogue, store)
-    if config.context and config.export.learn_from != "training" and config.context.catalogue != config.catalogue:
+    if (
+        config.context
+        and config.export.learn_from != "training"
+        and config.context.catalogue != config.catalogue
+    ):
         read_titles(config.context.catalogue, store)
     candidates = plan_candidates(config.search, plan.digest, config.seed)
     with locked_run(run, fresh=fresh) as lock:
@@ -83,12 +104,21 @@ def search(
             )
             for warning in _check_dataset(config, store, dataset, titles):
                 console.print(warning, soft_wrap=True, markup=False, style="bold")
-            scorer = Scorer(dataset.address, config.validation, config.seed, config.cluster.threads_per_fit)
+            scorer = Scorer(
+                dataset.address,
+                config.validation,
+                config.seed,
+                config.cluster.threads_per_fit,
+            )
             scorer = settle(scorer, store.catalogue_size, earlier)
             _keep(config.model_copy(update={"validation": scorer.validation}), run)
             state = SearchState(config.search, candidates, scorer, lock)
             for damage in state.ledger.damaged:
-                console.print(f"{run}/{LEDGER}, {damage}; its step is run again", soft_wrap=True, markup=False)
+                console.print(
+                    f"{run}/{LEDGER}, {damage}; its step is run again",
+                    soft_wrap=True,
+                    markup=False,
+                )
             _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
             winner = _conclude(cluster, state, config.search)
         run.delete(CHECKPOINTS, LISTS, DASHBOARD)
@@ -100,12 +130,14 @@ def _keep(config: SearchConfig, run: Workspace) -> None:
         file.write(dump_config(config).encode())
 
 
-def _check_dataset(config: SearchConfig, store: Store, dataset: Dataset, titles: Mapping[str, Title]) -> list[str]:
+def _check_dataset(
+    config: SearchConfig, store: Store, dataset: Dataset, titles: Mapping[str, Title]
+) -> list[str]:
     """Return warnings about settings that do not fit the data.
 
     Raises:
-        SearchError: The context model has nothing to learn from, the catalogue names other tracks, or there are more
-            interactions than a fit on one worker takes.
+        SearchError: The context model has nothing to learn from, the catalogue names other tracks,
+            or there are more interactions than a fit on one worker takes.
     """
     if config.context is not None and max(dataset.session_lengths(), default=1) < 2:
         raise SearchError(
@@ -120,7 +152,9 @@ def _check_dataset(config: SearchConfig, store: Store, dataset: Dataset, titles:
                 "belongs to another store; leave it out: --set catalogue=null"
             )
     warnings = []
-    if (shown := config.export.filter_seen) != (scored := config.validation.filter_seen):
+    if (shown := config.export.filter_seen) != (
+        scored := config.validation.filter_seen
+    ):
         warnings.append(
             f"{WARNING} validation.filter_seen is {str(scored).lower()} and export.filter_seen {str(shown).lower()}: "
             "the lists that are published are not those that are scored"
@@ -129,8 +163,12 @@ def _check_dataset(config: SearchConfig, store: Store, dataset: Dataset, titles:
     if config.cluster.fit != "blocks" and interactions > LARGEST_MATRIX:
         raise SearchError(f"{interactions:,} interactions; {TOO_LARGE}")
     values = dataset.array("train", "values")
-    least, median, most = np.quantile(values[:: 1 + len(values) // _SAMPLED], [0.01, 0.5, 0.99])
-    is_linear = store.manifest.interactions is not None and config.feedback.scale == "linear"
+    least, median, most = np.quantile(
+        values[:: 1 + len(values) // _SAMPLED], [0.01, 0.5, 0.99]
+    )
+    is_linear = (
+        store.manifest.interactions is not None and config.feedback.scale == "linear"
+    )
     if is_linear and most >= _MAGNITUDES * least:
         warnings.append(
             f"{WARNING} the weights span orders of magnitude, {least:g} … {most:g} with the median {median:g}; try "
@@ -143,13 +181,21 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
     """Run all steps, each recorded before the next decision."""
     with progress("Trials", state.sweeps, "sweeps", state.done) as report:
         report(state.done, "from the ledger" if state.done else "")
-        outcomes = _run_in_blocks(cluster, state) if in_blocks else cluster.run_ready(run_step, state.ready)
+        outcomes = (
+            _run_in_blocks(cluster, state)
+            if in_blocks
+            else cluster.run_ready(run_step, state.ready)
+        )
         for number, outcome in enumerate(outcomes):
             if not number:
                 atomic_write_text(state.run.folder / DASHBOARD, cluster.dashboard)
             state.record(outcome)
             best = next(iter(scored_candidates(state.rank(state.metric))), None)
-            value = f"best {state.metric} {best.value(state.metric):.4f} ({describe(best.trial)})" if best else ""
+            value = (
+                f"best {state.metric} {best.value(state.metric):.4f} ({describe(best.trial)})"
+                if best
+                else ""
+            )
             report(state.done, value)
 
 
@@ -171,7 +217,9 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
 def _score_wholly(cluster: Cluster, state: SearchState, rows: Sequence[Row]) -> None:
     if calls := state.partly_scored(rows):
         with progress("Finalists", len(calls), "fits") as report:
-            for done, outcome in enumerate(cluster.run_ready(run_step, partial(state.partly_scored, rows)), start=1):
+            for done, outcome in enumerate(
+                cluster.run_ready(run_step, partial(state.partly_scored, rows)), start=1
+            ):
                 state.record(outcome)
                 report(done, "every metric")
 
@@ -181,7 +229,10 @@ def _score_on_test(cluster: Cluster, state: SearchState, chosen: Row) -> Row:
     if not chosen.score or chosen.score.test or not state.scorer.validation.test_share:
         return chosen
     step = (chosen.trial, chosen.sweep)
-    (outcome,) = cluster.run(run_step, [(*step, replace(state.scorer, is_test=True), state.run.address, True)])
+    (outcome,) = cluster.run(
+        run_step,
+        [(*step, replace(state.scorer, is_test=True), state.run.address, True)],
+    )
     score = replace(chosen.score, test=outcome.result().metrics)
     state.record(Outcome(step, score, None))
     return replace(chosen, score=score)
@@ -192,7 +243,9 @@ def _finalists(state: SearchState) -> list[Row]:
     ranking = state.rank(state.metric)
     if not (candidates := scored_candidates(ranking)):
         errors = sorted({row.stop.reason for row in ranking if row.stop})
-        raise SearchError(f"every trial failed ({'; '.join(errors)}); see {state.run}/{LEDGER}")
+        raise SearchError(
+            f"every trial failed ({'; '.join(errors)}); see {state.run}/{LEDGER}"
+        )
     return [row for row in candidates if row.state != "pruned" or row is candidates[0]]
 
 
@@ -211,9 +264,16 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
         if search.select == "simplest_tied":
             chosen = simplest(ranking, best, compare_by_metric)
             _score_wholly(cluster, state, [chosen])
-            chosen = replace(chosen, score=score_after(state.ledger.scores[chosen.trial.id], chosen.sweep))
-        popular = [row for row in ranking if row.trial.kind == Popular.name and row.score]
-        beats_popular = not any(row.ties for row in compare_by_metric([chosen, *popular], chosen)[1:])
+            chosen = replace(
+                chosen,
+                score=score_after(state.ledger.scores[chosen.trial.id], chosen.sweep),
+            )
+        popular = [
+            row for row in ranking if row.trial.kind == Popular.name and row.score
+        ]
+        beats_popular = not any(
+            row.ties for row in compare_by_metric([chosen, *popular], chosen)[1:]
+        )
     chosen = _score_on_test(cluster, state, chosen)
     write_leaderboard(run.folder / LEADERBOARD, ranking)
     run.upload(LEADERBOARD)
@@ -221,15 +281,28 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
     score = chosen.score or Score(chosen.sweep)
     found = remarks(ranking, chosen, metric, search)
     if beats_popular is False:
-        found.append(f"{WARNING} {NO_BETTER}, so it is not published without export.publish_anyway: true")
+        found.append(
+            f"{WARNING} {NO_BETTER}, so it is not published without export.publish_anyway: true"
+        )
     if other in score.metrics:
         time = metric if metric.startswith(OPE_TIME) else other
-        found += warn_of_rival(best, state.rank(other), _compare_by(time, run, scorer), (metric, other))
+        found += warn_of_rival(
+            best, state.rank(other), _compare_by(time, run, scorer), (metric, other)
+        )
     for remark in found:
         style = "bold" if remark.startswith(WARNING) else None
         console.print(remark, soft_wrap=True, markup=False, style=style)
     dataset = scorer.dataset.rpartition("/")[2]
-    winner = Winner(chosen.trial, chosen.sweep, score.metrics, metric, dataset, tuple(found), beats_popular, score.test)
+    winner = Winner(
+        chosen.trial,
+        chosen.sweep,
+        score.metrics,
+        metric,
+        dataset,
+        tuple(found),
+        beats_popular,
+        score.test,
+    )
     atomic_write_json(run.folder / WINNER, seal(winner))
     run.upload(WINNER)
     return winner
@@ -238,4 +311,9 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
 def _compare_by(metric: str, run: Workspace, scorer: Scorer) -> Compare:
     """Return what compares rows by a metric, over the listeners of the scorer."""
     listeners = partial(read_listeners, run, scorer, metric)
-    return partial(compare, listeners=listeners, resamples=scorer.validation.resamples, seed=scorer.seed)
+    return partial(
+        compare,
+        listeners=listeners,
+        resamples=scorer.validation.resamples,
+        seed=scorer.seed,
+    )

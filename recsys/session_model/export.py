@@ -1,7 +1,7 @@
 """Publish a context model as `context.npz`, for the service's recommender `session_context`.
 
-Arrays, in the ids that came in, numbers or texts; k factors, the constant among them, in axes along which the prior of
-an interest has the variance 1 and responses add information one axis at a time:
+Arrays, in the ids that came in, numbers or texts; k factors, the constant among them, in axes along
+which the prior of an interest has the variance 1 and responses add information one axis at a time:
 
     tracks (tracks,), track_factors (tracks, k)
     listeners, organics, interest_of (openings,)   sorted by listener, then organic track
@@ -11,8 +11,8 @@ an interest has the variance 1 and responses add information one axis at a time:
     newcomer_map, newcomer_covariance, own_map, own_covariance (k, k)
     dispersion, artist_fatigue, tiredness, interest_change, resolution ()
 
-They are explained in `recsys.session_model.model.ContextModel`, and what the service does with them in
-`docs/session-model.md`.
+They are explained in `recsys.session_model.model.ContextModel`, and what the service does with them
+in `docs/session-model.md`.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,9 @@ FORMAT = 2  # the service reads this one alone
 _NUMBERS = ("dispersion", "artist_fatigue", "tiredness", "interest_change")
 
 
-def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, threads: int) -> Mapping[str, Any]:
+def write_context(
+    folder: Path, store: Store, config: ContextConfig, seed: int, threads: int
+) -> Mapping[str, Any]:
     """Fit a context model on all sessions of a store, and write it to a folder.
 
     Returns:
@@ -60,8 +62,17 @@ def write_context(folder: Path, store: Store, config: ContextConfig, seed: int, 
     }
 
 
-def _save(file: Path, responses: Responses, model: ContextModel, config: ContextConfig, store: Store) -> None:
-    users, tracks = originals(store, "users", responses.users), originals(store, "items", responses.tracks)
+def _save(
+    file: Path,
+    responses: Responses,
+    model: ContextModel,
+    config: ContextConfig,
+    store: Store,
+) -> None:
+    users, tracks = (
+        originals(store, "users", responses.users),
+        originals(store, "items", responses.tracks),
+    )
     listeners, organics = users[responses.listener], tracks[responses.organic]
     order = np.lexsort((organics, listeners))
     by_id = np.argsort(users, kind="stable")
@@ -82,11 +93,13 @@ def _save(file: Path, responses: Responses, model: ContextModel, config: Context
 def _in_axes_of_information(model: ContextModel) -> dict[str, Float32Array]:
     """Turn vectors to axes in which the prior precision of an interest is 1 and the information is diagonal.
 
-    With P = L L' and L^-1 information L^-T = Q diag(information) Q', an interest's vector x becomes A x, A = Q' L', and
-    a track's A^-T v, so that their products stay.
+    With P = L L' and L^-1 information L^-T = Q diag(information) Q', an interest's vector x becomes
+    A x, A = Q' L', and a track's A^-T v, so that their products stay.
     """
     lower = np.linalg.cholesky(model.interest_precision.astype(np.float64))
-    inner = np.linalg.solve(lower, np.linalg.solve(lower, model.information.astype(np.float64)).T)
+    inner = np.linalg.solve(
+        lower, np.linalg.solve(lower, model.information.astype(np.float64)).T
+    )
     information, axes = np.linalg.eigh((inner + inner.T) / 2)
     turn = axes.T @ lower.T
     tracks = np.hstack([model.tracks, np.ones((len(model.tracks), 1))])

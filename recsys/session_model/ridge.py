@@ -27,7 +27,11 @@ class Grouping:
     def blocks(self) -> list[tuple[int, int]]:
         """Cut the rows into ranges that hold about `_BLOCK` observations each."""
         cuts = np.searchsorted(self.starts, np.arange(_BLOCK, self.starts[-1], _BLOCK))
-        return list(pairwise(np.unique(np.concatenate([[0], cuts, [len(self.counts)]])).tolist()))
+        return list(
+            pairwise(
+                np.unique(np.concatenate([[0], cuts, [len(self.counts)]])).tolist()
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,23 @@ class Vectors:
 
     def without_constant(self) -> "Vectors":
         """Leave out the last element."""
-        return Vectors(np.ascontiguousarray(self.means[:, :-1]), self.covariance[:-1, :-1])
+        return Vectors(
+            np.ascontiguousarray(self.means[:, :-1]), self.covariance[:-1, :-1]
+        )
 
 
 def solve_rows(
-    observed: Observations, features: Vectors, prior: Float32Array, precision: Float32Array, threads: int
+    observed: Observations,
+    features: Vectors,
+    prior: Float32Array,
+    precision: Float32Array,
+    threads: int,
 ) -> Vectors:
     """Find the vector x of each row that minimises E sum(w (y - f . x)^2) + (x - m)' P (x - m) over its observations.
 
-    The expectation is over the error of the features f, of covariance C: it adds sum(w) x' C x, so that features that
-    are little known are trusted little (Lim and Teh, "Variational Bayesian approach to movie rating prediction", 3).
+    The expectation is over the error of the features f, of covariance C: it adds sum(w) x' C x, so
+    that features that are little known are trusted little (Lim and Teh, "Variational Bayesian
+    approach to movie rating prediction", 3).
 
     Args:
         observed: The observations.
@@ -85,9 +96,15 @@ def solve_rows(
         starts = by_row.starts[first : last + 1] - by_row.starts[first]
         these = by_row.order[by_row.starts[first] : by_row.starts[last]]
         owner = np.repeat(np.arange(last - first), np.diff(starts))
-        design, weights = features.means[observed.column[these]], observed.weights[these]
+        design, weights = (
+            features.means[observed.column[these]],
+            observed.weights[these],
+        )
         roots = np.sqrt(weights)
-        residuals = (observed.targets[these] - np.einsum("ij,ij->i", design, prior[first:last][owner])) * roots
+        residuals = (
+            observed.targets[these]
+            - np.einsum("ij,ij->i", design, prior[first:last][owner])
+        ) * roots
         design *= roots[:, None]
         totals = np.bincount(owner, weights, last - first).astype(np.float32)
         gram = precision + totals[:, None, None] * features.covariance
@@ -96,7 +113,9 @@ def solve_rows(
             own = slice(starts[row], starts[row + 1])
             gram[row] += design[own].T @ design[own]
             moment[row] += residuals[own] @ design[own]
-        solved[first:last] = prior[first:last] + np.linalg.solve(gram, moment[:, :, None])[:, :, 0]
+        solved[first:last] = (
+            prior[first:last] + np.linalg.solve(gram, moment[:, :, None])[:, :, 0]
+        )
         some: AnyFloatArray = np.linalg.inv(gram[-first % _INVERTED :: _INVERTED])
         return np.asarray(some.sum(axis=0))
 
@@ -105,7 +124,13 @@ def solve_rows(
     return Vectors(solved, (np.sum(sums, axis=0) / inverted).astype(np.float32))
 
 
-def paired_dots(left: Float32Array, i: AnyIntArray, right: Float32Array, j: AnyIntArray, threads: int) -> Float32Array:
+def paired_dots(
+    left: Float32Array,
+    i: AnyIntArray,
+    right: Float32Array,
+    j: AnyIntArray,
+    threads: int,
+) -> Float32Array:
     """Compute left[i] . right[j] for each pair of rows, shape (pairs,)."""
     dots = np.empty(len(i), dtype=np.float32)
 
@@ -113,7 +138,11 @@ def paired_dots(left: Float32Array, i: AnyIntArray, right: Float32Array, j: AnyI
         own = slice(*block)
         np.einsum("ij,ij->i", left[i[own]], right[j[own]], out=dots[own])
 
-    _run(multiply, [(start, start + _BLOCK) for start in range(0, len(i), _BLOCK)], threads)
+    _run(
+        multiply,
+        [(start, start + _BLOCK) for start in range(0, len(i), _BLOCK)],
+        threads,
+    )
     return dots
 
 
@@ -123,7 +152,9 @@ def variances_along(directions: Float32Array, covariance: Float32Array) -> Float
     return variances
 
 
-def grouped_means(group: AnyIntArray, groups: int, values: Float32Array) -> Float32Array:
+def grouped_means(
+    group: AnyIntArray, groups: int, values: Float32Array
+) -> Float32Array:
     """Average the values of each group, shape (groups, k); 0 for an empty one."""
     counts = np.maximum(np.bincount(group, minlength=groups), 1)
     sums = [np.bincount(group, column, minlength=groups) for column in values.T]
@@ -133,14 +164,23 @@ def grouped_means(group: AnyIntArray, groups: int, values: Float32Array) -> Floa
 def precision_of(deviations: Float32Array, covariance: Float32Array) -> Float32Array:
     """Invert the covariance of some vectors (n, k), drawn towards a sphere of their mean variance when n is small.
 
-    The vectors are estimates, drawn to 0 as far as they are not known: the covariance of their errors is added back.
+    The vectors are estimates, drawn to 0 as far as they are not known: the covariance of their
+    errors is added back.
     """
     count, size = deviations.shape
-    spread = np.atleast_2d(np.cov(deviations.T, bias=True)) + covariance if count else np.zeros((size, size))
+    spread = (
+        np.atleast_2d(np.cov(deviations.T, bias=True)) + covariance
+        if count
+        else np.zeros((size, size))
+    )
     sphere = max(float(np.trace(spread)) / size, 1e-4) * np.eye(size)
-    return np.linalg.inv((count * spread + size * sphere) / (count + size)).astype(np.float32)
+    return np.linalg.inv((count * spread + size * sphere) / (count + size)).astype(
+        np.float32
+    )
 
 
-def _run(job: Callable[[tuple[int, int]], Any], blocks: list[tuple[int, int]], threads: int) -> list[Any]:
+def _run(
+    job: Callable[[tuple[int, int]], Any], blocks: list[tuple[int, int]], threads: int
+) -> list[Any]:
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(job, blocks))

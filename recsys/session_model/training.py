@@ -26,7 +26,8 @@ from recsys.session_model.ridge import (
 LISTENER_PRIOR = 10.0
 _HELD_OUT = 20  # one response in so many
 _LEAST_SHRINKAGE = 0.01
-# One more parameter is kept when it lowers the held-out deviance by so many times what it would by chance.
+# One more parameter is kept when it lowers the held-out deviance by so many times what it would by
+# chance.
 WORTH_IT = 4.0
 
 
@@ -36,12 +37,23 @@ class Training:
     def __init__(self, responses: Responses, step: float, threads: int) -> None:
         """Divide the responses; time is logged in steps of `step`."""
         fresh = np.flatnonzero(responses.earlier == 0).astype(np.int32)
-        if not len(fresh):  # the catalogue has one artist, so that its fatigue is in every time
+        if not len(
+            fresh
+        ):  # the catalogue has one artist, so that its fatigue is in every time
             fresh = np.arange(len(responses), dtype=np.int32)
-        self.responses, self.step, self.threads, self.fresh = responses, step, threads, fresh
+        self.responses, self.step, self.threads, self.fresh = (
+            responses,
+            step,
+            threads,
+            fresh,
+        )
         self.held_out = fresh[_HELD_OUT - 1 :: _HELD_OUT]
         kept = np.delete(fresh, np.s_[_HELD_OUT - 1 :: _HELD_OUT])
-        self.kept, self.opening, self.time = kept, responses.opening[kept], responses.time[kept]
+        self.kept, self.opening, self.time = (
+            kept,
+            responses.opening[kept],
+            responses.time[kept],
+        )
         self.by_track = Grouping(responses.track[kept], len(responses.tracks))
         self.dispersion, self.tiredness = FIRST_DISPERSION, 1.0
 
@@ -50,7 +62,9 @@ class Training:
         if self.tiredness == 1:
             return 1.0
         before = self.responses.before[responses]
-        return (self.tiredness ** np.arange(before.max(initial=0) + 1)).astype(np.float32)[before]
+        return (self.tiredness ** np.arange(before.max(initial=0) + 1)).astype(
+            np.float32
+        )[before]
 
     def opening_biases(self) -> Float32Array:
         """Return the logit of the mean share of each opening's listener, shape (openings,)."""
@@ -58,7 +72,9 @@ class Training:
         count = np.bincount(who, minlength=people) + LISTENER_PRIOR
         usual = np.clip(self.time.mean(), self.step, 1 - self.step)
         mean = (np.bincount(who, self.time, people) + LISTENER_PRIOR * usual) / count
-        biases: Float32Array = np.log(mean / (1 - mean)).astype(np.float32)[self.responses.listener]
+        biases: Float32Array = np.log(mean / (1 - mean)).astype(np.float32)[
+            self.responses.listener
+        ]
         return biases
 
     def regress(
@@ -72,43 +88,70 @@ class Training:
     ) -> Vectors:
         """Move the vectors of rows from `start` by one step of iteratively reweighted least squares.
 
-        The logit of each response is offset + vector of its row . features of its column. The vectors are drawn to
-        those `expected`, shape (rows, k), by the inverse of their spread about them.
+        The logit of each response is offset + vector of its row . features of its column. The
+        vectors are drawn to those `expected`, shape (rows, k), by the inverse of their spread about
+        them.
         """
         precision = precision_of(start.means - expected, start.covariance)
-        dots = paired_dots(start.means, rows.row, features.means, columns.row, self.threads)
-        off, weights = working_responses(offset + dots, self.time, self.dispersion, self.step, self.rest(self.kept))
+        dots = paired_dots(
+            start.means, rows.row, features.means, columns.row, self.threads
+        )
+        off, weights = working_responses(
+            offset + dots, self.time, self.dispersion, self.step, self.rest(self.kept)
+        )
         observed = Observations(rows, columns.row, dots + off, weights)
         return solve_rows(observed, features, expected, precision, self.threads)
 
-    def measure(self, vectors: Vectors, row_of: AnyIntArray, tracks: Vectors, bias: Float32Array | None = None) -> None:
+    def measure(
+        self,
+        vectors: Vectors,
+        row_of: AnyIntArray,
+        tracks: Vectors,
+        bias: Float32Array | None = None,
+    ) -> None:
         """Measure the dispersion and the tiredness by the responses held out.
 
         Args:
             vectors: Of rows.
             row_of: The row of each opening.
             tracks: Of each track.
-            bias: What is added to the logits of each opening; none in the final model, whose error is not counted as
-                noise of the responses.
+            bias: What is added to the logits of each opening; none in the final model, whose error
+                is not counted as noise of the responses.
         """
-        track, opening = self.responses.track[self.held_out], self.responses.opening[self.held_out]
-        row, features, time = row_of[opening], tracks.with_constant(), self.responses.time[self.held_out]
+        track, opening = (
+            self.responses.track[self.held_out],
+            self.responses.opening[self.held_out],
+        )
+        row, features, time = (
+            row_of[opening],
+            tracks.with_constant(),
+            self.responses.time[self.held_out],
+        )
         logit = paired_dots(vectors.means, row, features.means, track, self.threads)
         uncertainty = np.zeros(len(logit), dtype=np.float32)
         if bias is None:
             uncertainty += variances_along(features.means, vectors.covariance)[track]
             uncertainty += variances_along(vectors.means, features.covariance)[row]
             mean, _ = mean_and_slope(logit)
-            tiredness, gain = find_decay(mean, time, self.responses.before[self.held_out], has_level=True)
-            by_chance = float(np.sum((time - mean) ** 2)) / max(float(np.sum(mean)), _LEAST_SHRINKAGE)
+            tiredness, gain = find_decay(
+                mean, time, self.responses.before[self.held_out], has_level=True
+            )
+            by_chance = float(np.sum((time - mean) ** 2)) / max(
+                float(np.sum(mean)), _LEAST_SHRINKAGE
+            )
             self.tiredness = tiredness if gain > WORTH_IT * by_chance else 1.0
         else:
             logit = bias[opening] + logit
-        self.dispersion = measure_dispersion(logit, time, uncertainty, self.step, self.rest(self.held_out))
+        self.dispersion = measure_dispersion(
+            logit, time, uncertainty, self.step, self.rest(self.held_out)
+        )
 
 
 def listener_tastes(
-    listener: AnyIntArray, mapped: Float32Array, vectors: Float32Array, counts: AnyIntArray
+    listener: AnyIntArray,
+    mapped: Float32Array,
+    vectors: Float32Array,
+    counts: AnyIntArray,
 ) -> tuple[Float32Array, Float32Array]:
     """Find each listener's scale and constant: by them, vectors are scale * mapped, then constant.
 
@@ -118,15 +161,24 @@ def listener_tastes(
         vectors: Those fitted, shape (vectors, k + 1).
         counts: How much each counts.
     """
-    along = np.bincount(listener, counts * np.einsum("ij,ij->i", mapped, vectors[:, :-1]))
+    along = np.bincount(
+        listener, counts * np.einsum("ij,ij->i", mapped, vectors[:, :-1])
+    )
     squared = np.bincount(listener, counts * np.einsum("ij,ij->i", mapped, mapped))
     shrink = max(float(squared.mean()) / LISTENER_PRIOR, _LEAST_SHRINKAGE)
-    summed = np.bincount(listener, counts * vectors[:, -1]) + LISTENER_PRIOR * float(vectors[:, -1].mean())
-    scale, constant = (along + shrink) / (squared + shrink), summed / (np.bincount(listener, counts) + LISTENER_PRIOR)
+    summed = np.bincount(listener, counts * vectors[:, -1]) + LISTENER_PRIOR * float(
+        vectors[:, -1].mean()
+    )
+    scale, constant = (
+        (along + shrink) / (squared + shrink),
+        summed / (np.bincount(listener, counts) + LISTENER_PRIOR),
+    )
     return scale.astype(np.float32), constant.astype(np.float32)
 
 
-def group_openings(listener: AnyIntArray, organic: AnyIntArray, vectors: Float32Array, distance: float) -> Int32Array:
+def group_openings(
+    listener: AnyIntArray, organic: AnyIntArray, vectors: Float32Array, distance: float
+) -> Int32Array:
     """Group each listener's organic tracks by complete linkage: any two of a group are within a cosine distance.
 
     Args:
@@ -140,7 +192,9 @@ def group_openings(listener: AnyIntArray, organic: AnyIntArray, vectors: Float32
     """
     centred = vectors - vectors.mean(axis=0)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    directions: Float32Array = (centred / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    directions: Float32Array = (centred / np.where(lengths > 0, lengths, 1)).astype(
+        np.float32
+    )
     interest = np.empty(len(listener), dtype=np.int32)
     starts = np.flatnonzero(np.diff(listener, prepend=-1)).tolist()
     known = 0

@@ -1,8 +1,9 @@
 """Divide rows into user buckets: runs of rows in Arrow files first, then one sorted Parquet part a bucket.
 
-A run is the share of one bucket in one Arrow batch, by user. Neither step needs more memory for more rows: a batch is
-written as it comes, and a bucket is sorted a slice of users at a time. `moment` is twice a row's timestamp, and 1 more
-for `last`: the order of a user's rows in one number.
+A run is the share of one bucket in one Arrow batch, by user. Neither step needs more memory for
+more rows: a batch is written as it comes, and a bucket is sorted a slice of users at a time.
+`moment` is twice a row's timestamp, and 1 more for `last`: the order of a user's rows in one
+number.
 """
 
 import itertools
@@ -40,7 +41,9 @@ class Layout:
     def __init__(self, columns: str, dictionaries: str) -> None:
         """Take names; dictionaries are of columns of few values: of others they would be larger than the values."""
         types = {"message": pa.dictionary(pa.int8(), pa.string()), **_NUMBERS, **_REALS}
-        self.schema = pa.schema({name: types.get(name, pa.string()) for name in columns.split()})
+        self.schema = pa.schema(
+            {name: types.get(name, pa.string()) for name in columns.split()}
+        )
         self.dictionaries = dictionaries.split()
 
 
@@ -48,7 +51,9 @@ EVENTS = Layout(
     "user timestamp message track time latency recommendation experiments session recommender propensity",
     dictionaries="message time experiments recommender propensity",
 )
-INTERACTIONS = Layout("user timestamp track time session source", dictionaries="time session source")
+INTERACTIONS = Layout(
+    "user timestamp track time session source", dictionaries="time session source"
+)
 
 
 @dataclass(frozen=True)
@@ -89,14 +94,19 @@ class Bucketing:
         runs: dict[int, list[Run]] = defaultdict(list)
         for bucket, run in itertools.chain(*self._groups.values()):
             runs[bucket].append(run)
-        parts = {bucket: self._folder / f"bucket-{bucket:03}.parquet" for bucket in sorted(runs)}
+        parts = {
+            bucket: self._folder / f"bucket-{bucket:03}.parquet"
+            for bucket in sorted(runs)
+        }
 
         def write(bucket: int) -> None:
             _write_sorted(runs[bucket], self._layout, parts[bucket])
 
         with (
             progress("sort", len(parts), "buckets") as report,
-            ThreadPoolExecutor(min(_MOST_WORKERS, len(os.sched_getaffinity(0)))) as workers,
+            ThreadPoolExecutor(
+                min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+            ) as workers,
         ):
             for done, _ in enumerate(workers.map(write, parts), start=1):
                 report(done)
@@ -106,7 +116,8 @@ class Bucketing:
 def bucket_of(users: IntArray, buckets: int) -> IntArray:
     """Return the bucket of each user: the id folded into 32 bits, mixed, and scaled to the number of buckets.
 
-    This function is part of the store's schema. Users are ids from 0, shape (n,); there are up to 2^31 buckets.
+    This function is part of the store's schema. Users are ids from 0, shape (n,); there are up to
+    2^31 buckets.
     """
     mixed = (users ^ (users >> 32)) & _MASK
     mixed = (mixed * 1_640_531_527) & _MASK
@@ -116,13 +127,24 @@ def bucket_of(users: IntArray, buckets: int) -> IntArray:
 
 def _write_sorted(runs: Sequence[Run], layout: Layout, target: Path) -> None:
     """Write the rows of some runs by user, timestamp, `next` before `last`, track; equal ones keep their order."""
-    options = {"compression": "zstd", "use_dictionary": layout.dictionaries, "store_schema": False}
-    with target.open("wb") as sink, pq.ParquetWriter(sink, layout.schema, **options) as parquet:
+    options = {
+        "compression": "zstd",
+        "use_dictionary": layout.dictionaries,
+        "store_schema": False,
+    }
+    with (
+        target.open("wb") as sink,
+        pq.ParquetWriter(sink, layout.schema, **options) as parquet,
+    ):
         for rows in _slices(runs):
-            parquet.write_table(_as_stored(rows, layout.schema), row_group_size=_ROW_GROUP_ROWS)
+            parquet.write_table(
+                _as_stored(rows, layout.schema), row_group_size=_ROW_GROUP_ROWS
+            )
 
 
-def _by_bucket(batch: pa.RecordBatch, buckets: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _by_bucket(
+    batch: pa.RecordBatch, buckets: int
+) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yield a batch's rows bucket by bucket, each by user; buckets without rows are left out."""
     users = batch["user"].to_numpy()
     bucket = bucket_of(users, buckets)
@@ -136,16 +158,24 @@ def _by_bucket(batch: pa.RecordBatch, buckets: int) -> Iterator[tuple[int, pa.Re
 def _slices(runs: Sequence[Run]) -> Iterator[pa.Table]:
     """Yield the rows of runs, slice by slice of users in order; a user is in one slice alone."""
     count = -(-sum(run.rows for run in runs) // SLICE_ROWS)
-    sample = np.sort(np.concatenate([batch["user"].to_numpy()[::_SAMPLED] for batch in _read(runs)]))
+    sample = np.sort(
+        np.concatenate([batch["user"].to_numpy()[::_SAMPLED] for batch in _read(runs)])
+    )
     cuts = np.unique(sample[np.arange(1, count) * len(sample) // count])
     for number in range(len(cuts) + 1):
-        rows = pa.Table.from_batches([_slice(batch, cuts, number) for batch in _read(runs)])
+        rows = pa.Table.from_batches(
+            [_slice(batch, cuts, number) for batch in _read(runs)]
+        )
         if rows.num_rows:
             yield rows
 
 
 def _slice(batch: pa.RecordBatch, cuts: IntArray, number: int) -> pa.RecordBatch:
-    edges = [0, *np.searchsorted(batch["user"].to_numpy(), cuts).tolist(), batch.num_rows]
+    edges = [
+        0,
+        *np.searchsorted(batch["user"].to_numpy(), cuts).tolist(),
+        batch.num_rows,
+    ]
     return batch.slice(edges[number], edges[number + 1] - edges[number])
 
 
@@ -161,13 +191,18 @@ def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
 def _as_stored(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return rows in the order and with the columns of the session store."""
     rows = rows.combine_chunks()
-    user, moment, track = (rows[name].fill_null(0).to_numpy() for name in ("user", "moment", "track"))
+    user, moment, track = (
+        rows[name].fill_null(0).to_numpy() for name in ("user", "moment", "track")
+    )
     order = np.lexsort((moment, user))
     users, moments = user[order], moment[order]
-    if ((users[1:] == users[:-1]) & (moments[1:] == moments[:-1])).any():  # rare, so tracks are looked at only then
+    # rare, so tracks are looked at only then
+    if ((users[1:] == users[:-1]) & (moments[1:] == moments[:-1])).any():
         order = np.lexsort((track, moment, user))
     ordered = rows.take(pa.array(order))
     columns = {name: ordered[name] for name in ordered.column_names}
     columns["timestamp"] = pc.shift_right(ordered["moment"], 1)
-    columns["message"] = pa.DictionaryArray.from_arrays((moment[order] & 1).astype(np.int8), _MESSAGES)
+    columns["message"] = pa.DictionaryArray.from_arrays(
+        (moment[order] & 1).astype(np.int8), _MESSAGES
+    )
     return pa.table([columns[name] for name in schema.names], schema=schema)

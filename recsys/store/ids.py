@@ -21,7 +21,9 @@ from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
 from recsys.store.remote import Store
 
-_NO_IDS = pa.table({"id": pa.array([], pa.int64()), "original": pa.array([], pa.string())})
+_NO_IDS = pa.table(
+    {"id": pa.array([], pa.int64()), "original": pa.array([], pa.string())}
+)
 _TABLES: dict[IdsOf, str] = {"users": "user_ids", "items": "track_ids"}
 _SIMULATED = "world.yaml"  # what the simulator leaves beside its catalogues
 
@@ -37,7 +39,8 @@ class Title(msgspec.Struct, frozen=True):
 def decide_kinds(connection: queries.Connection, known: Interactions | None) -> IdKinds:
     """Return which ids are text: as in the store, or by the rows of its first ingest.
 
-    Those are in the table `checked`. Typed files say it; without types (CSV), ids are whole numbers if each is one.
+    Those are in the table `checked`. Typed files say it; without types (CSV), ids are whole numbers
+    if each is one.
 
     Raises:
         IngestError: By the files' own types, some ids are numbers and some are text.
@@ -54,7 +57,10 @@ def decide_kinds(connection: queries.Connection, known: Interactions | None) -> 
                 f"mixed {of}: {found['whole number']:,} rows have a number and {found['text']:,} have text; "
                 "one or the other is expected"
             )
-    kinds = (not found["whole number"] and found["text"] + found["characters"] > 0 for found in counts.values())
+    kinds = (
+        not found["whole number"] and found["text"] + found["characters"] > 0
+        for found in counts.values()
+    )
     return IdKinds(*kinds)
 
 
@@ -63,7 +69,8 @@ def write_ids(
 ) -> dict[IdsOf, Path]:
     """Write the text ids of the table `verified` to files in `scratch`, and attach them as `user_ids` and `track_ids`.
 
-    `known` are files of the ids that the store has. Returns the new files of users and of items, where they are text.
+    `known` are files of the ids that the store has. Returns the new files of users and of items,
+    where they are text.
 
     Raises:
         IngestError: Two texts have the same number.
@@ -74,9 +81,17 @@ def write_ids(
             queries.attach_arrow(connection, table, _NO_IDS)
             continue
         written[of] = file = scratch / f"{of}.parquet"
-        queries.copy_to_parquet(connection, "interactions/text_ids", file, users=of == "users")
-        queries.attach_parquet(connection, "ids", [file, *(path for path in known if path.name.startswith(of))])
-        if same := queries.fetch_table(connection, "interactions/repeated_numbers").to_pylist():
+        queries.copy_to_parquet(
+            connection, "interactions/text_ids", file, users=of == "users"
+        )
+        queries.attach_parquet(
+            connection,
+            "ids",
+            [file, *(path for path in known if path.name.startswith(of))],
+        )
+        if same := queries.fetch_table(
+            connection, "interactions/repeated_numbers"
+        ).to_pylist():
             raise IngestError(
                 f"{of} {same[0]['first']!r} and {same[0]['second']!r} have the same number {same[0]['id']}; rename one"
             )
@@ -104,8 +119,12 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
     known = table["id"].to_numpy()
     positions = np.minimum(known.searchsorted(numbers), len(known) - 1)
     if not np.array_equal(known[positions], numbers):
-        raise StoreError(f"{store.workspace}: some {of} are not in its id files; restore them")
-    texts: npt.NDArray[np.str_] = np.array(table["original"].to_pylist(), dtype=np.str_)[positions]
+        raise StoreError(
+            f"{store.workspace}: some {of} are not in its id files; restore them"
+        )
+    texts: npt.NDArray[np.str_] = np.array(
+        table["original"].to_pylist(), dtype=np.str_
+    )[positions]
     return texts
 
 
@@ -114,8 +133,14 @@ def stored_titles(store: Store) -> pa.Table | None:
     table = _stored(store, "titles")
     if table is None:
         return None
-    merged = table.group_by("id").aggregate([("title", "min"), ("artist", "min")]).sort_by("id")
-    return merged.select(["id", "title_min", "artist_min"]).rename_columns(["track", "title", "artist"])
+    merged = (
+        table.group_by("id")
+        .aggregate([("title", "min"), ("artist", "min")])
+        .sort_by("id")
+    )
+    return merged.select(["id", "title_min", "artist_min"]).rename_columns(
+        ["track", "title", "artist"]
+    )
 
 
 def titles_by_id(store: Store) -> dict[str, Title]:
@@ -124,8 +149,13 @@ def titles_by_id(store: Store) -> dict[str, Title]:
     if table is None:
         return {}
     tracks = originals(store, "items", table["track"].to_numpy()).tolist()
-    rows = zip(tracks, table["title"].to_pylist(), table["artist"].to_pylist(), strict=True)
-    return {str(track): Title(track, title or "", artist or "") for track, title, artist in rows}
+    rows = zip(
+        tracks, table["title"].to_pylist(), table["artist"].to_pylist(), strict=True
+    )
+    return {
+        str(track): Title(track, title or "", artist or "")
+        for track, title, artist in rows
+    }
 
 
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
@@ -139,10 +169,17 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise StoreError(f"{file}: no catalogue to be read here ({error.strerror})") from None
+        raise StoreError(
+            f"{file}: no catalogue to be read here ({error.strerror})"
+        ) from None
     catalogue, titles = store.manifest.catalogue, {}
-    if catalogue and (digest := hashlib.sha256(content).hexdigest()) != catalogue.sha256:
-        raise StoreError(f"{file}: not the catalogue of {store.workspace}: {catalogue}, and this has {digest[:12]}")
+    if (
+        catalogue
+        and (digest := hashlib.sha256(content).hexdigest()) != catalogue.sha256
+    ):
+        raise StoreError(
+            f"{file}: not the catalogue of {store.workspace}: {catalogue}, and this has {digest[:12]}"
+        )
     if not catalogue and file.with_name(_SIMULATED).exists():
         raise StoreError(
             f"{file}: the catalogue of a simulated world, and {store.workspace} is not from one; leave it out: "
@@ -161,5 +198,11 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
 
 def _stored(store: Store, of: IdsOf) -> pa.Table | None:
     facts = store.manifest.table
-    files = store.files(file for file in facts.id_files if file.of == of) if facts else []
-    return pa.concat_tables([pq.read_table(file, partitioning=None) for file in files]) if files else None
+    files = (
+        store.files(file for file in facts.id_files if file.of == of) if facts else []
+    )
+    return (
+        pa.concat_tables([pq.read_table(file, partitioning=None) for file in files])
+        if files
+        else None
+    )

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import store as local
-from analysis.store import MANIFEST, IdFile, Part, check_digests, check_sizes, decode_manifest
+from analysis.store import (
+    MANIFEST,
+    IdFile,
+    Part,
+    check_digests,
+    check_sizes,
+    decode_manifest,
+)
 from recsys.workspace import Workspace, open_workspace
 
 
@@ -24,7 +31,8 @@ def open_store(address: str | Path) -> Store:
     """Open the store of a path or an address for reading.
 
     Raises:
-        StoreError: There is no store, its manifest is damaged or of a newer version, or a part is missing or cut.
+        StoreError: There is no store, its manifest is damaged or of a newer version, or a part is
+            missing or cut.
         StorageError: The server of a store at an address does not answer or refuses.
     """
     workspace = open_workspace(address)
@@ -43,4 +51,6 @@ def download_stored(workspace: Workspace, files: Iterable[Part | IdFile]) -> lis
     stored = {workspace.cached(file.path, file.sha256 or ""): file for file in files}
     if workspace.is_remote:  # checked when it came
         return list(stored)
-    return check_digests(stored, lambda: decode_manifest(workspace.read(MANIFEST), str(workspace)))
+    return check_digests(
+        stored, lambda: decode_manifest(workspace.read(MANIFEST), str(workspace))
+    )

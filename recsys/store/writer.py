@@ -1,7 +1,7 @@
 """Write to a session store: one writer at a time, and all files of an ingest appear together or not at all.
 
-Files get their final names before the manifest names them. Whatever happens in between, the manifest says what the
-store holds; what it does not name is removed by the next writer.
+Files get their final names before the manifest names them. Whatever happens in between, the
+manifest says what the store holds; what it does not name is removed by the next writer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,13 @@ import pyarrow.parquet as pq
 
 from analysis import store
 from looplib.checksums import seal
-from looplib.files import TEMPORARY_PREFIX, atomic_write_json, fsync, remove_leftovers, sha256_file
+from looplib.files import (
+    TEMPORARY_PREFIX,
+    atomic_write_json,
+    fsync,
+    remove_leftovers,
+    sha256_file,
+)
 from recsys.errors import StoreError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.workspace import Workspace
@@ -30,34 +36,56 @@ class Additions:
     """What an ingest adds to a store; all files are in its scratch folder."""
 
     sources: Sequence[store.Source]
-    rejects: Mapping[str, Path]  # the rejected lines of sources that have some, by digest
+    rejects: Mapping[
+        str, Path
+    ]  # the rejected lines of sources that have some, by digest
     parts: Mapping[int, Path] = field(default_factory=dict)  # by bucket
-    ids: Mapping[store.IdsOf, Path] = field(default_factory=dict)  # text ids, and titles
-    table: store.Interactions | None = None  # what a store of tables holds, its id files too; None of event logs
+    ids: Mapping[store.IdsOf, Path] = field(
+        default_factory=dict
+    )  # text ids, and titles
+    # what a store of tables holds, its id files too; None of event logs
+    table: store.Interactions | None = None
     repeats: int = 0  # good rows whose weight was added to an equal row's
     untitled: int = 0  # tracks without a title, where the table has titles
 
 
 @contextmanager
-def locked(workspace: Workspace, buckets: int | None = None) -> Iterator[tuple[Lock, store.Manifest]]:
+def locked(
+    workspace: Workspace, buckets: int | None = None
+) -> Iterator[tuple[Lock, store.Manifest]]:
     """Make the block the only writer of a store, whose folder is made if missing, and clear what killed ones left.
 
-    The block gets the lock and the store's manifest, or that of an empty store with so many buckets, or the default.
+    The block gets the lock and the store's manifest, or that of an empty store with so many
+    buckets, or the default.
 
     Raises:
-        StoreError: The folder is not a store's, the store has another number of buckets, or its manifest is damaged.
+        StoreError: The folder is not a store's, the store has another number of buckets, or its
+            manifest is damaged.
         StorageError: Another writer is at work.
     """
     names = workspace.names()
-    for name in sorted(names if store.MANIFEST not in names else ()):  # a killed first ingest leaves no more than these
-        if name not in (store.REJECTS, _IDS) and not name.startswith((LOCK, TEMPORARY_PREFIX, _BUCKET)):
-            raise StoreError(f"{workspace}: not a session store, it holds {name}; name a new or an empty folder")
+    # a killed first ingest leaves no more than these
+    for name in sorted(names if store.MANIFEST not in names else ()):
+        if name not in (store.REJECTS, _IDS) and not name.startswith(
+            (LOCK, TEMPORARY_PREFIX, _BUCKET)
+        ):
+            raise StoreError(
+                f"{workspace}: not a session store, it holds {name}; name a new or an empty folder"
+            )
     with hold_lock(workspace, "ingest") as lock:
         remove_leftovers(workspace.folder)
         manifest = _manifest_to_extend(workspace, buckets)
-        named = {stored.path for stored in manifest.files} | {source.rejects for source in manifest.sources}
+        named = {stored.path for stored in manifest.files} | {
+            source.rejects for source in manifest.sources
+        }
         ours = (_BUCKET, f"{store.REJECTS}/", f"{_IDS}/")
-        workspace.delete(*(name for name in workspace.sizes() if name.startswith(ours) and name not in named))
+        workspace.delete(
+            *(
+                name
+                for name in workspace.sizes()
+                if name.startswith(ours) and name not in named
+            )
+        )
         yield lock, manifest
 
 
@@ -65,11 +93,21 @@ def _manifest_to_extend(workspace: Workspace, buckets: int | None) -> store.Mani
     content = workspace.read(store.MANIFEST)
     if content is None:
         return store.Manifest(
-            store.SCHEMA, buckets or DEFAULT_BUCKETS, store.content_digest(()), None, 0, None, None, (), ()
+            store.SCHEMA,
+            buckets or DEFAULT_BUCKETS,
+            store.content_digest(()),
+            None,
+            0,
+            None,
+            None,
+            (),
+            (),
         )
     manifest = store.decode_manifest(content, str(workspace))
     if buckets not in (None, manifest.buckets):
-        raise StoreError(f"{workspace}: has {manifest.buckets} buckets, not {buckets}; a new number needs a new store")
+        raise StoreError(
+            f"{workspace}: has {manifest.buckets} buckets, not {buckets}; a new number needs a new store"
+        )
     return manifest
 
 
@@ -78,7 +116,8 @@ def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
 
     Raises:
         OSError: The disk is full; the store is as it was.
-        StorageError: The server of a store at an address does not answer or refuses; the store is as it was.
+        StorageError: The server of a store at an address does not answer or refuses; the store is
+            as it was.
     """
     after, files = _extended(before, added)
     workspace, path = lock.workspace, lock.workspace.folder
@@ -97,22 +136,45 @@ def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
     workspace.upload(store.MANIFEST)
 
 
-def _extended(before: store.Manifest, added: Additions) -> tuple[store.Manifest, dict[str, Path]]:
+def _extended(
+    before: store.Manifest, added: Additions
+) -> tuple[store.Manifest, dict[str, Path]]:
     """Return the manifest with what is added, and the new files by the names they get."""
-    sources = sorted((*before.sources, *added.sources), key=lambda source: source.digest)
+    sources = sorted(
+        (*before.sources, *added.sources), key=lambda source: source.digest
+    )
     digest = store.content_digest(source.digest for source in sources)
     ending = f"-{digest[:16]}.parquet"
-    parts = [store.Part(f"{_BUCKET}{n:03}/part{ending}", n, *_facts(file)) for n, file in added.parts.items()]
-    ids = [store.IdFile(f"{_IDS}/{of}{ending}", of, *_facts(file)) for of, file in added.ids.items()]
-    files = {source.rejects: added.rejects[source.digest] for source in added.sources if source.digest in added.rejects}
-    files |= {part.path: added.parts[part.bucket] for part in parts} | {file.path: added.ids[file.of] for file in ids}
+    parts = [
+        store.Part(f"{_BUCKET}{n:03}/part{ending}", n, *_facts(file))
+        for n, file in added.parts.items()
+    ]
+    ids = [
+        store.IdFile(f"{_IDS}/{of}{ending}", of, *_facts(file))
+        for of, file in added.ids.items()
+    ]
+    files = {
+        source.rejects: added.rejects[source.digest]
+        for source in added.sources
+        if source.digest in added.rejects
+    }
+    files |= {part.path: added.parts[part.bucket] for part in parts} | {
+        file.path: added.ids[file.of] for file in ids
+    }
     moments = [before.first_timestamp, before.last_timestamp]
     for file in added.parts.values():
-        moments += pc.min_max(pq.ParquetFile(file).read(["timestamp"])["timestamp"]).as_py().values()
+        moments += (
+            pc.min_max(pq.ParquetFile(file).read(["timestamp"])["timestamp"])
+            .as_py()
+            .values()
+        )
     known = [moment for moment in moments if moment is not None]
     table = added.table
     if table:
-        table = replace(table, id_files=tuple(sorted((*table.id_files, *ids), key=lambda file: file.path)))
+        table = replace(
+            table,
+            id_files=tuple(sorted((*table.id_files, *ids), key=lambda file: file.path)),
+        )
     is_plays = table is not None and "share" in table.columns
     after = replace(
         before,

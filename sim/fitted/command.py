@@ -26,7 +26,12 @@ from sim.fitted.data import (
     read_table,
     read_texts,
 )
-from sim.fitted.reproduction import NEIGHBOURS, compare_listening, compare_sessions, simulate_listening
+from sim.fitted.reproduction import (
+    NEIGHBOURS,
+    compare_listening,
+    compare_sessions,
+    simulate_listening,
+)
 from sim.fitted.world import FitConfig, FittedWorld, fit_world
 from sim.listening.sessions import make_model
 from sim.recommenders import recommend_random
@@ -66,11 +71,23 @@ app = make_app(HELP)
 
 @app.command()
 def _main(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Interactions, or event logs.")],
-    export: Annotated[Path, typer.Option(help=f"Folder of recsys.export, or of one version, with {FACTORS_FILE}.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Interactions, or event logs."),
+    ],
+    export: Annotated[
+        Path,
+        typer.Option(
+            help=f"Folder of recsys.export, or of one version, with {FACTORS_FILE}."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
-    catalogue: Annotated[Path | None, typer.Option(help=f"{TRACKS_FILE} with the artists and titles.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of what the data do not say.")] = None,
+    catalogue: Annotated[
+        Path | None, typer.Option(help=f"{TRACKS_FILE} with the artists and titles.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of what the data do not say.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     settings = load_config(FitConfig, config, overrides or [])
@@ -78,18 +95,23 @@ def _main(
 
 
 def make_fitted_world(
-    files: Sequence[Path], export: Path, catalogue: Path | None, config: FitConfig, folder: Path
+    files: Sequence[Path],
+    export: Path,
+    catalogue: Path | None,
+    config: FitConfig,
+    folder: Path,
 ) -> dict[str, Any]:
     """Fit a world and write its folder, whole or not at all.
 
-    `export` is a published version of recommendations, or the folder of them; without a catalogue each track has an
-    artist of its own.
+    `export` is a published version of recommendations, or the folder of them; without a catalogue
+    each track has an artist of its own.
 
     Returns:
         The content of `fit.json`.
 
     Raises:
-        SimError: The files cannot be read or contradict each other; the folder exists, or cannot be written.
+        SimError: The files cannot be read or contradict each other; the folder exists, or cannot be
+            written.
     """
     if folder.exists():
         raise SimError(f"{folder}: exists; name a new folder")
@@ -101,7 +123,9 @@ def make_fitted_world(
         users, tracks = factors.users, factors.tracks
         log = read_log(files, users, tracks) if files[0].suffix == LOG_SUFFIX else None
         if log:
-            table = ListeningTable.of(len(users), len(tracks), log.listener, log.organic)
+            table = ListeningTable.of(
+                len(users), len(tracks), log.listener, log.organic
+            )
         else:
             table = read_table(files, users, tracks)
         report(1, "read")
@@ -115,7 +139,12 @@ def make_fitted_world(
         }
         facts: dict[str, Any] = {"schema": SCHEMA, "inputs": inputs}
         with new_world(folder, world.tracks, world.users, world.embeddings) as new:
-            effective = config.model_copy(update={"gamma": world.response.gamma, "response": world.response.beyond})
+            effective = config.model_copy(
+                update={
+                    "gamma": world.response.gamma,
+                    "response": world.response.beyond,
+                }
+            )
             (new / FIT_FILE).write_text(dump_config(effective), encoding="utf-8")
             facts |= _measure(new, world, len(factors.users), config)
             atomic_write_json(new / FACTS_FILE, facts)
@@ -123,10 +152,14 @@ def make_fitted_world(
     return facts
 
 
-def _measure(folder: Path, fitted: FittedWorld, users: int, config: FitConfig) -> dict[str, Any]:
+def _measure(
+    folder: Path, fitted: FittedWorld, users: int, config: FitConfig
+) -> dict[str, Any]:
     """Return the figures of a world as it is read back from its folder."""
     model = make_model(load_world(folder))
-    listeners = make_generator(config.seed, "fitted sessions").integers(model.world.listeners, size=_SESSIONS)
+    listeners = make_generator(config.seed, "fitted sessions").integers(
+        model.world.listeners, size=_SESSIONS
+    )
     random = describe(listen(model, recommend_random, listeners, config.seed))
     log, response, count = fitted.log, fitted.response, config.sessions
     if log:  # as many sessions as in the log: the fewer there are, the more unequal are tracks
@@ -139,37 +172,68 @@ def _measure(folder: Path, fitted: FittedWorld, users: int, config: FitConfig) -
         "listeners": model.world.listeners,
         "silent_listeners": users - model.world.listeners,
         "unplaced_tracks": fitted.unplaced,
-        "tuning": {"squared_length": response.squared_length, "near_share": response.near_share},
-        "response": {"gamma": response.gamma, **response.beyond.model_dump(mode="json")},
+        "tuning": {
+            "squared_length": response.squared_length,
+            "near_share": response.near_share,
+        },
+        "response": {
+            "gamma": response.gamma,
+            **response.beyond.model_dump(mode="json"),
+        },
         "listening": {"tracks": random["tracks"], "time": random["time"]},
         "reproduction": compare_listening(fitted.table, simulated, config.seed),
-        "sessions": {name: {"data": data, "simulated": found} for name, (data, found) in sessions.items()},
+        "sessions": {
+            name: {"data": data, "simulated": found}
+            for name, (data, found) in sessions.items()
+        },
     }
 
 
 def _show(facts: dict[str, Any], config: FitConfig, folder: Path) -> None:
     listening, found = facts["listening"], facts["reproduction"]
-    typer.echo(f"{folder}: {facts['tracks']:,} tracks, {facts['artists']:,} artists, {facts['listeners']:,} listeners")
+    typer.echo(
+        f"{folder}: {facts['tracks']:,} tracks, {facts['artists']:,} artists, {facts['listeners']:,} listeners"
+    )
     if facts["silent_listeners"]:
-        typer.echo(f"{facts['silent_listeners']:,} listeners of the factors heard nothing and are left out")
+        typer.echo(
+            f"{facts['silent_listeners']:,} listeners of the factors heard nothing and are left out"
+        )
     if facts["unplaced_tracks"]:
-        typer.echo(f"{facts['unplaced_tracks']:,} tracks have factors of 0 and lie anywhere")
+        typer.echo(
+            f"{facts['unplaced_tracks']:,} tracks have factors of 0 and lie anywhere"
+        )
     if near_share := facts["tuning"]["near_share"]:
-        typer.echo(f"listening time a session, random: {listening['time']:.3f}, {config.random_listening:g} wanted")
-        typer.echo(f"share heard near an interest: {near_share:.3f}, {config.near_share:g} wanted")
+        typer.echo(
+            f"listening time a session, random: {listening['time']:.3f}, {config.random_listening:g} wanted"
+        )
+        typer.echo(
+            f"share heard near an interest: {near_share:.3f}, {config.near_share:g} wanted"
+        )
         typer.echo(f"tracks a session, random: {listening['tracks']:.3f}")
     table = Table("figure", "simulated", "compare with")
     for name, pair in facts["sessions"].items():
         text = FIGURE_TEXTS.get(name, name)
-        table.add_row(text, f"{pair['simulated']:.3g}", f"{pair['data']:.3g}, held-out listeners")
-    table.add_row("popularity, Gini", f"{found['gini']:.3f}", f"{found['data_gini']:.3f}, the data")
+        table.add_row(
+            text, f"{pair['simulated']:.3g}", f"{pair['data']:.3g}, held-out listeners"
+        )
+    table.add_row(
+        "popularity, Gini",
+        f"{found['gini']:.3f}",
+        f"{found['data_gini']:.3f}, the data",
+    )
     table.add_row("popularity, rank correlation", f"{found['popularity']:.3f}", "1")
     table.add_row(
-        "the same, held-out listeners", f"{found['held_out']:.3f}", f"{found['held_out_data']:.3f}, the limit"
+        "the same, held-out listeners",
+        f"{found['held_out']:.3f}",
+        f"{found['held_out_data']:.3f}, the limit",
     )
     co_listening = f"co-listening, top {NEIGHBOURS} of {found['tracks']:,} tracks"
-    table.add_row(co_listening, f"{found['co_listening']:.3f}", f"{found['chance']:.3f}, chance")
+    table.add_row(
+        co_listening, f"{found['co_listening']:.3f}", f"{found['chance']:.3f}, chance"
+    )
     limit = f"{found['held_out_co_listening_data']:.3f}, the limit"
-    table.add_row("the same, held-out listeners", f"{found['held_out_co_listening']:.3f}", limit)
+    table.add_row(
+        "the same, held-out listeners", f"{found['held_out_co_listening']:.3f}", limit
+    )
     output().print(table)
     typer.echo(_NOTE)

@@ -2,14 +2,17 @@
 
 The interest of a session is its organic track o, and listener u hears of track a the mean share
 
-    m = expit(a_u + b cos(o, a)) * gamma ** (earlier tracks of the artist) * (1 - tiredness) ** (recommended before).
+    m = expit(a_u + b cos(o, a)) * gamma ** (earlier tracks of the artist) * (1 - tiredness) **
+    (recommended before).
 
-a_u is normal over the listeners. Newton's method solves the equations sum z (share - m) = 0, where z is 1 for a
-listener, drawn towards all, and the cosine and the two counts for all events (quasi-likelihood: McCullagh and Nelder,
-Generalized Linear Models, 1989, ch. 9); so every listener's mean share is the data's. Each listener's a_u is then drawn
-from what the data leave open: means of few sessions spread too much, and estimates drawn towards all too little.
-What the cosine does not say is idiosyncrasy, always the same for a listener and a track, and noise: so much of each
-that the shares' distribution is the data's. The session budget is the mean sum of 1 - share.
+a_u is normal over the listeners. Newton's method solves the equations sum z (share - m) = 0, where
+z is 1 for a listener, drawn towards all, and the cosine and the two counts for all events
+(quasi-likelihood: McCullagh and Nelder, Generalized Linear Models, 1989, ch. 9); so every
+listener's mean share is the data's. Each listener's a_u is then drawn from what the data leave
+open: means of few sessions spread too much, and estimates drawn towards all too little. What the
+cosine does not say is idiosyncrasy, always the same for a listener and a track, and noise: so much
+of each that the shares' distribution is the data's. The session budget is the mean sum of 1 -
+share.
 """
 
 from dataclasses import dataclass
@@ -42,7 +45,8 @@ class Response:
     session_budget: IntArray  # (listeners,)
     gamma: float
     beyond: ResponseConfig
-    near_share: float | None = None  # mean share heard of tracks near an interest; None where a log says it
+    # mean share heard of tracks near an interest; None where a log says it
+    near_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,9 @@ class _Events:
     share: FloatArray
 
 
-def fit_response(log: Heard, directions: FloatArray, artist: IntArray, seed: int) -> Response:
+def fit_response(
+    log: Heard, directions: FloatArray, artist: IntArray, seed: int
+) -> Response:
     """Fit to a log, whose listeners are 0..n-1; `directions` (tracks, dimensions) have length 1."""
     events = _events(log, directions, artist)
     listeners = int(log.listener.max()) + 1
@@ -64,16 +70,23 @@ def fit_response(log: Heard, directions: FloatArray, artist: IntArray, seed: int
     wants = wants + np.sqrt(open_variance) * rng.standard_normal(listeners)
     noise, idiosyncrasy = _spread(events, wants, slope, wear, rng)
     stretch = _stretch(idiosyncrasy)
-    unheard = float((1 - log.hundredths / 100.0)[log.position > 0].sum() / len(log.listener))
+    unheard = float(
+        (1 - log.hundredths / 100.0)[log.position > 0].sum() / len(log.listener)
+    )
     gamma, awake = np.round(np.exp(wear), 4).tolist()
     return Response(
         squared_length=round(slope * stretch, 3),
         bias=np.round(-wants * stretch, 3),
         sharpness=np.ones(listeners),
-        session_budget=np.maximum(np.floor(unheard + rng.random(listeners)), 1).astype(np.int64),
+        session_budget=np.maximum(np.floor(unheard + rng.random(listeners)), 1).astype(
+            np.int64
+        ),
         gamma=gamma,
         beyond=ResponseConfig(
-            noise=noise, idiosyncrasy=idiosyncrasy, tiredness=round(1 - awake, 4), organic_neighbours=1
+            noise=noise,
+            idiosyncrasy=idiosyncrasy,
+            tiredness=round(1 - awake, 4),
+            organic_neighbours=1,
         ),
     )
 
@@ -89,12 +102,20 @@ def _events(log: Heard, directions: FloatArray, artist: IntArray) -> _Events:
     rows = np.flatnonzero(is_fresh & (by != artist[organic]))
     cosine = np.empty(len(rows))
     for part in np.array_split(np.arange(len(rows)), len(rows) // _AT_ONCE + 1):
-        cosine[part] = np.vecdot(directions[organic[rows[part]]], directions[tracks[rows[part]]])
-    counts = np.column_stack([_earlier_equal(session, by)[rows], log.position[rows] - 1]).astype(np.float64)
-    return _Events(log.listener[session[rows]], cosine, counts, log.hundredths[rows] / 100.0)
+        cosine[part] = np.vecdot(
+            directions[organic[rows[part]]], directions[tracks[rows[part]]]
+        )
+    counts = np.column_stack(
+        [_earlier_equal(session, by)[rows], log.position[rows] - 1]
+    ).astype(np.float64)
+    return _Events(
+        log.listener[session[rows]], cosine, counts, log.hundredths[rows] / 100.0
+    )
 
 
-def _solve(events: _Events, listeners: int) -> tuple[FloatArray, float, FloatArray, FloatArray]:
+def _solve(
+    events: _Events, listeners: int
+) -> tuple[FloatArray, float, FloatArray, FloatArray]:
     """Return a_u, b, the logarithms of gamma and 1 - tiredness, and the variance that is left open of each a_u."""
     who, share = events.listener, events.share
     known = np.column_stack([events.cosine, events.counts])
@@ -107,23 +128,37 @@ def _solve(events: _Events, listeners: int) -> tuple[FloatArray, float, FloatArr
         error, grows = share - heard, heard * (1 - fresh)
         ridge = dispersion / variance
         information = np.bincount(who, grows, listeners) + ridge
-        wants += (np.bincount(who, error, listeners) - ridge * (wants - wants.mean())) / information
-        changes = np.column_stack([grows * events.cosine, heard[:, np.newaxis] * events.counts])
+        wants += (
+            np.bincount(who, error, listeners) - ridge * (wants - wants.mean())
+        ) / information
+        changes = np.column_stack(
+            [grows * events.cosine, heard[:, np.newaxis] * events.counts]
+        )
         step = np.linalg.solve(known.T @ changes + _LEAST * np.eye(3), known.T @ error)
         common = np.clip(common + step, [0.1, -3.0, -1.0], [30.0, 0.0, 0.0])
-        dispersion = float((error**2).sum() / max(float((heard * (1 - heard)).sum()), _LEAST))
+        dispersion = float(
+            (error**2).sum() / max(float((heard * (1 - heard)).sum()), _LEAST)
+        )
         variance = float(np.var(wants) + np.mean(dispersion / information)) + _LEAST
     open_variance: FloatArray = (dispersion / information).astype(np.float64)
     return wants, float(common[0]), common[1:], open_variance
 
 
 def _spread(
-    events: _Events, wants: FloatArray, slope: float, wear: FloatArray, rng: np.random.Generator
+    events: _Events,
+    wants: FloatArray,
+    slope: float,
+    wear: FloatArray,
+    rng: np.random.Generator,
 ) -> tuple[float | None, float]:
     """Choose noise and idiosyncrasy by the largest difference of the shares' distribution functions, of some events."""
     rows = rng.permutation(len(events.share))[:_SAMPLE]
     logit = wants[events.listener[rows]] + slope * events.cosine[rows]
-    worn, own, bits = np.exp(events.counts[rows] @ wear), rng.standard_normal(len(rows)), bits_of(rng.random(len(rows)))
+    worn, own, bits = (
+        np.exp(events.counts[rows] @ wear),
+        rng.standard_normal(len(rows)),
+        bits_of(rng.random(len(rows))),
+    )
     wanted = _distribution(events.share[rows])
 
     def distance(noise: float | None, sigma: float) -> float:
@@ -136,14 +171,16 @@ def _spread(
 
 def _distribution(share: FloatArray) -> FloatArray:
     """Return which part of some shares is no more than 0, 1, … 100 hundredths."""
-    return np.cumsum(np.bincount(np.rint(100 * share).astype(np.int64), minlength=101)) / max(len(share), 1)
+    return np.cumsum(
+        np.bincount(np.rint(100 * share).astype(np.int64), minlength=101)
+    ) / max(len(share), 1)
 
 
 def _stretch(sigma: float) -> float:
     """Return the factor on a logit that keeps the mean share when a normal of this sigma is added.
 
-    The mean of expit(x) over a normal x is about expit(mean / sqrt(1 + pi / 8 variance)) (MacKay, The Evidence
-    Framework Applied to Classification Networks, 1992).
+    The mean of expit(x) over a normal x is about expit(mean / sqrt(1 + pi / 8 variance)) (MacKay,
+    The Evidence Framework Applied to Classification Networks, 1992).
     """
     return float(np.sqrt(1 + np.pi / 8 * sigma**2))
 

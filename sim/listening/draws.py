@@ -1,7 +1,8 @@
 """The random numbers of each session, which follow from (seed, session) alone.
 
-Session i has an endless row of draws from [0, 1): the listener, the interest, the organic track, then one for each
-recommended track. They are made in tables, for many sessions and many draws at once; tables used last are cached.
+Session i has an endless row of draws from [0, 1): the listener, the interest, the organic track,
+then one for each recommended track. They are made in tables, for many sessions and many draws at
+once; tables used last are cached.
 """
 
 from functools import lru_cache
@@ -30,11 +31,18 @@ class SessionDraws:
     def listeners(self, sessions: IntArray) -> IntArray:
         """Return the listener of each session."""
         limits = np.full(len(sessions), self._model.world.listeners)
-        return scale_below(limits, self._at(sessions, np.full(len(sessions), _LISTENER)))
+        return scale_below(
+            limits, self._at(sessions, np.full(len(sessions), _LISTENER))
+        )
 
     def starts(self, sessions: IntArray) -> Starts:
         """Return how each session begins."""
-        uniform = np.stack([self._at(sessions, np.full(len(sessions), index)) for index in (_INTEREST, _ORGANIC)])
+        uniform = np.stack(
+            [
+                self._at(sessions, np.full(len(sessions), index))
+                for index in (_INTEREST, _ORGANIC)
+            ]
+        )
         return scale_starts(self._model, self.listeners(sessions), uniform)
 
     def boredom(self, sessions: IntArray, lengths: IntArray) -> FloatArray:
@@ -46,8 +54,12 @@ class SessionDraws:
         found = np.empty(len(sessions))
         for block, chunk in set(zip(blocks.tolist(), chunks.tolist(), strict=True)):
             here = (blocks == block) & (chunks == chunk)
-            found[here] = self._table(block, chunk)[index[here] % _CHUNK, sessions[here] % BLOCK]
+            found[here] = self._table(block, chunk)[
+                index[here] % _CHUNK, sessions[here] % BLOCK
+            ]
         return found
 
     def _make_table(self, block: int, chunk: int) -> FloatArray:
-        return make_generator(self._seed, "session", block, chunk).random((_CHUNK, BLOCK))
+        return make_generator(self._seed, "session", block, chunk).random(
+            (_CHUNK, BLOCK)
+        )

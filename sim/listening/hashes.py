@@ -1,16 +1,18 @@
 """Random numbers that are hashes: of a pair of ids, or of another draw. No state, no memory, no order.
 
-A track that is heard has one draw from [0, 1), which decides on boredom. Whatever else is random about it follows from
-the bits of that draw, hashed with a number for the purpose: so collection, environment and remote traffic need no other
-stream, and a world without noise keeps its logs to the byte. The hash is the finalizer of SplitMix64 (Steele, Lea and
-Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+A track that is heard has one draw from [0, 1), which decides on boredom. Whatever else is random
+about it follows from the bits of that draw, hashed with a number for the purpose: so collection,
+environment and remote traffic need no other stream, and a world without noise keeps its logs to the
+byte. The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
+number generators", OOPSLA 2014).
 """
 
 import numpy as np
 
 from looplib.arrays import FloatArray, IntArray, WordArray
 
-CHANGE, WHICH_CHANGE, RETURN, SHARE, REST = range(1, 6)  # purposes of what follows from a track's draw
+# purposes of what follows from a track's draw
+CHANGE, WHICH_CHANGE, RETURN, SHARE, REST = range(1, 6)
 _STEP, _WORDS = 0x9E3779B97F4A7C15, 2**64
 _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
@@ -26,7 +28,10 @@ def bits_of(uniform: FloatArray) -> WordArray:
 def pair_bits(seed: int, first: IntArray, second: IntArray) -> WordArray:
     """Return bits that follow from a seed and each pair of ids, which are broadcast."""
     start = _mix(np.full(1, seed % _WORDS, dtype=np.uint64))
-    return _mix(_mix(start + first.astype(np.uint64) * np.uint64(_STEP)) + second.astype(np.uint64) * np.uint64(_STEP))
+    return _mix(
+        _mix(start + first.astype(np.uint64) * np.uint64(_STEP))
+        + second.astype(np.uint64) * np.uint64(_STEP)
+    )
 
 
 def uniforms(bits: WordArray, purpose: int) -> FloatArray:
@@ -44,7 +49,8 @@ def normals(bits: WordArray, purpose: int) -> FloatArray:
 def betas(mean: FloatArray, concentration: float, bits: WordArray) -> FloatArray:
     """Return a draw for each mean from Beta(concentration * mean, concentration * (1 - mean)).
 
-    Its variance is mean * (1 - mean) / (concentration + 1); at concentration 0 it is 1 with probability mean, else 0.
+    Its variance is mean * (1 - mean) / (concentration + 1); at concentration 0 it is 1 with
+    probability mean, else 0.
     """
     if concentration == 0:
         return (uniforms(bits, SHARE) < mean).astype(np.float64)
@@ -57,8 +63,9 @@ def betas(mean: FloatArray, concentration: float, bits: WordArray) -> FloatArray
 def _log_gammas(shape: FloatArray, bits: WordArray, purpose: int) -> FloatArray:
     """Return the logarithm of a Gamma draw for each shape.
 
-    Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000); a shape below 1 takes a
-    draw of shape + 1 times U ** (1 / shape), which would underflow as a number.
+    Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000); a
+    shape below 1 takes a draw of shape + 1 times U ** (1 / shape), which would underflow as a
+    number.
     """
     found = np.empty(len(shape))
     offset = np.where(shape < 1.0, shape + 1.0, shape) - 1.0 / 3.0
@@ -71,7 +78,10 @@ def _log_gammas(shape: FloatArray, bits: WordArray, purpose: int) -> FloatArray:
         v = np.maximum(1.0 + normal / np.sqrt(9.0 * d), 0.0) ** 3
         with np.errstate(divide="ignore", invalid="ignore"):
             log_v = np.log(v)
-            accepted = np.log(uniforms(words, attempt + 2)) < 0.5 * normal**2 + d - d * v + d * log_v
+            accepted = (
+                np.log(uniforms(words, attempt + 2))
+                < 0.5 * normal**2 + d - d * v + d * log_v
+            )
         found[waiting[accepted]] = np.log(d[accepted]) + log_v[accepted]
         waiting, attempt = waiting[~accepted], attempt + _PER_ATTEMPT
     boost = np.where(shape < 1.0, np.log(uniforms(salted, 0)) / shape, 0.0)

@@ -1,19 +1,20 @@
 """The listening model: how much of a track is heard, and when the session ends.
 
-A session draws one of the listener's interests. Its first track is organic: one of the tracks nearest to the
-interest, heard whole. Every recommended track is then heard to the share
+A session draws one of the listener's interests. Its first track is organic: one of the tracks
+nearest to the interest, heard whole. Every recommended track is then heard to the share
 
     expit((track . interest - consume_bias) * consume_sharpness + idiosyncrasy * z(listener, track))
         * gamma ** (earlier tracks of its artist) * (1 - tiredness) ** (recommended tracks before)
 
-or, with noise, to a share drawn from the Beta distribution of this mean m whose parameters are noise * m and
-noise * (1 - m); in hundredths, or not at all when it was already played in this session. z is standard normal, and
-always the same for a listener and a track. The session budget drops by one with probability 1 - share, and the session
-ends when it is spent. "Nearest" means least Euclidean distance between embeddings, the interest's own track included,
-or largest inner product (`sim.worlds.neighbours`).
+or, with noise, to a share drawn from the Beta distribution of this mean m whose parameters are
+noise * m and noise * (1 - m); in hundredths, or not at all when it was already played in this
+session. z is standard normal, and always the same for a listener and a track. The session budget
+drops by one with probability 1 - share, and the session ends when it is spent. "Nearest" means
+least Euclidean distance between embeddings, the interest's own track included, or largest inner
+product (`sim.worlds.neighbours`).
 
-Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between them, and
-`sim.listening.hashes` has the randomness beyond boredom.
+Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between
+them, and `sim.listening.hashes` has the randomness beyond boredom.
 """
 
 import numpy as np
@@ -26,13 +27,22 @@ def expit(x: FloatArray) -> FloatArray:
     return 0.5 * (1.0 + np.tanh(0.5 * x))
 
 
-def raw_share(dot: FloatArray, bias: FloatArray, sharpness: FloatArray, own: FloatArray | float = 0.0) -> FloatArray:
+def raw_share(
+    dot: FloatArray,
+    bias: FloatArray,
+    sharpness: FloatArray,
+    own: FloatArray | float = 0.0,
+) -> FloatArray:
     """Return the mean share heard of a track of a new artist; `dot` is track . interest, `own` adds to the logit."""
     return expit((dot - bias) * sharpness + own)
 
 
 def mean_share(
-    raw: FloatArray, gamma: FloatArray, artist_plays: IntArray, tiredness: float, recommended: IntArray
+    raw: FloatArray,
+    gamma: FloatArray,
+    artist_plays: IntArray,
+    tiredness: float,
+    recommended: IntArray,
 ) -> FloatArray:
     """Return the mean share heard after so many earlier tracks of the artist, and so many recommended ones in all."""
     share: FloatArray = raw * gamma**artist_plays * (1.0 - tiredness) ** recommended
@@ -49,12 +59,16 @@ def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
     return uniform < 1.0 - hundredths / 100.0
 
 
-def dot_rows(embeddings: Float32Array, tracks: IntArray, vectors: FloatArray) -> FloatArray:
+def dot_rows(
+    embeddings: Float32Array, tracks: IntArray, vectors: FloatArray
+) -> FloatArray:
     """Return inner products of some tracks' embeddings with vectors (tracks, dimensions), in double precision.
 
     A pair's product is the same to the bit whatever pairs are beside it.
     """
-    products: FloatArray = np.vecdot(embeddings.take(tracks, axis=0).astype(np.float64), vectors)
+    products: FloatArray = np.vecdot(
+        embeddings.take(tracks, axis=0).astype(np.float64), vectors
+    )
     return products
 
 

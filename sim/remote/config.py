@@ -13,18 +13,45 @@ _POOLS_ONE_BY_ONE, _POOLS_OF_BATCHES = 64, 4
 class RemoteConfig(Config):
     """Which listeners, which service, and how many requests at a time."""
 
-    world: Path = Field(default=Path("out/demo/world"), description="its tracks are the service's catalogue")
+    world: Path = Field(
+        default=Path("out/demo/world"),
+        description="its tracks are the service's catalogue",
+    )
     recommender: Literal["remote"] = "remote"  # a service answers
     episodes: Count = Field(description="sessions, of each day")
-    days: Count = Field(default=1, description="days, one after the other; Enter begins each")
+    days: Count = Field(
+        default=1, description="days, one after the other; Enter begins each"
+    )
     seed: int = Field(default=0, ge=0)  # decides what listeners do
-    url: HttpUrl = Field(default=HttpUrl("http://localhost:5001"), description="address of the service")
-    concurrency: int | None = Field(default=None, ge=1, le=10_000, description="requests at a time; 64, of batches 4")
-    batch: int = Field(default=0, ge=0, le=100_000, description="sessions in a request; 0: one, as the original has it")
-    processes: int = Field(default=1, ge=1, le=512, description="the listeners behave alike for any number")
-    timeout_s: Positive = Field(default=10.0, description="silence after which an answer counts as lost")
-    patience_s: float = Field(default=10.0, ge=0, description="how long a request that was not done is tried again")
-    summary: Path | None = Field(default=None, description="file for the figures in JSON")
+    url: HttpUrl = Field(
+        default=HttpUrl("http://localhost:5001"), description="address of the service"
+    )
+    concurrency: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="requests at a time; 64, of batches 4",
+    )
+    batch: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="sessions in a request; 0: one, as the original has it",
+    )
+    processes: int = Field(
+        default=1, ge=1, le=512, description="the listeners behave alike for any number"
+    )
+    timeout_s: Positive = Field(
+        default=10.0, description="silence after which an answer counts as lost"
+    )
+    patience_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="how long a request that was not done is tried again",
+    )
+    summary: Path | None = Field(
+        default=None, description="file for the figures in JSON"
+    )
 
     @property
     def address(self) -> str:
@@ -34,4 +61,6 @@ class RemoteConfig(Config):
     @property
     def pools(self) -> int:
         """Session pools of each process; each has one request under way at a time."""
-        return self.concurrency or (_POOLS_OF_BATCHES if self.batch else _POOLS_ONE_BY_ONE)
+        return self.concurrency or (
+            _POOLS_OF_BATCHES if self.batch else _POOLS_ONE_BY_ONE
+        )

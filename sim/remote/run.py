@@ -1,7 +1,8 @@
 """A run against a service, day after day, its sessions in one process or several, and its summary file.
 
-Each process has an event loop with its session pools. With more than one, each has listeners of its own and is told to
-stop by a message; one whose parent is gone stops too. Ctrl-C and SIGTERM have open sessions ended; twice kills.
+Each process has an event loop with its session pools. With more than one, each has listeners of its
+own and is told to stop by a message; one whose parent is gone stops too. Ctrl-C and SIGTERM have
+open sessions ended; twice kills.
 """
 
 import asyncio
@@ -32,13 +33,17 @@ Report = Callable[[int], Any]
 _REPORT_S = 0.5
 
 
-def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], say: Callable[[str], None]) -> int:
+def run_remote(
+    config: RemoteConfig, go_on: Callable[[int], bool], say: Callable[[str], None]
+) -> int:
     """Drive a service, show the results, and return the exit code.
 
-    `go_on` is asked before each day but the first one, with its number, whether it is to begin; `say` shows a line.
+    `go_on` is asked before each day but the first one, with its number, whether it is to begin;
+    `say` shows a line.
 
     Raises:
-        SimError: World or service cannot be used; what was done so far is shown and in the summary file.
+        SimError: World or service cannot be used; what was done so far is shown and in the summary
+            file.
     """
     model = make_model(load_world(config.world))
     days: list[dict[str, object]] = []
@@ -65,7 +70,9 @@ def run_remote(config: RemoteConfig, go_on: Callable[[int], bool], say: Callable
     return 0
 
 
-def _write_summary(config: RemoteConfig, file: Path, world: World, days: list[dict[str, object]]) -> None:
+def _write_summary(
+    config: RemoteConfig, file: Path, world: World, days: list[dict[str, object]]
+) -> None:
     document = {
         "schema": SCHEMA,
         "url": config.address,
@@ -93,12 +100,19 @@ async def drive(
 ) -> Counts:
     """Play one process's share of the sessions: `share` says which of how many processes it is.
 
-    Setting `stop` ends the open sessions; `report` is called every half second with how many sessions are through.
+    Setting `stop` ends the open sessions; `report` is called every half second with how many
+    sessions are through.
     """
-    counts, draws = Counts.empty(model.world.listeners), SessionDraws(config.seed, model)
+    counts, draws = (
+        Counts.empty(model.world.listeners),
+        SessionDraws(config.seed, model),
+    )
     queue = SessionQueue(draws, sessions, share)
     async with aclosing(Service(config, model.world.tracks, stop, counts)) as service:
-        pools = [SessionPool(model, config.batch or 1, draws, queue, service) for _ in range(config.pools)]
+        pools = [
+            SessionPool(model, config.batch or 1, draws, queue, service)
+            for _ in range(config.pools)
+        ]
         playing = asyncio.gather(*(pool.run() for pool in pools))
         while not playing.done():
             await asyncio.wait([playing], timeout=_REPORT_S)
@@ -108,7 +122,9 @@ async def drive(
     return counts
 
 
-async def _run_here(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
+async def _run_here(
+    model: ListeningModel, config: RemoteConfig, sessions: range, report: Report
+) -> Counts:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     with handle_signals(lambda: loop.call_soon_threadsafe(stop.set)) as received:
         counts = await drive(model, config, sessions, (0, 1), stop, report)
@@ -116,18 +132,28 @@ async def _run_here(model: ListeningModel, config: RemoteConfig, sessions: range
     return counts
 
 
-def _run_in_workers(model: ListeningModel, config: RemoteConfig, sessions: range, report: Report) -> Counts:
+def _run_in_workers(
+    model: ListeningModel, config: RemoteConfig, sessions: range, report: Report
+) -> Counts:
     total = Counts.empty(model.world.listeners)
     pipes: list[Connection] = []
     done: dict[Connection, int] = {}
 
     def stop() -> None:
         for pipe in pipes:
-            with suppress(OSError):  # it has ended, and the reading of its pipe says how
+            with suppress(
+                OSError
+            ):  # it has ended, and the reading of its pipe says how
                 pipe.send(None)
 
-    arguments = [(model, config, sessions, (share, config.processes)) for share in range(config.processes)]
-    with handle_signals(stop) as received, start_workers(_work, arguments, config.timeout_s) as workers:
+    arguments = [
+        (model, config, sessions, (share, config.processes))
+        for share in range(config.processes)
+    ]
+    with (
+        handle_signals(stop) as received,
+        start_workers(_work, arguments, config.timeout_s) as workers,
+    ):
         pipes.extend(workers)
         if received:
             stop()  # it came while they were started
@@ -144,7 +170,11 @@ def _run_in_workers(model: ListeningModel, config: RemoteConfig, sessions: range
 
 
 def _work(
-    pipe: Connection, model: ListeningModel, config: RemoteConfig, sessions: range, share: tuple[int, int]
+    pipe: Connection,
+    model: ListeningModel,
+    config: RemoteConfig,
+    sessions: range,
+    share: tuple[int, int],
 ) -> None:
     """Play a worker's share: numbers of sessions go out, at last the counts; whatever comes in means stop."""
 

@@ -1,9 +1,10 @@
 """Sessions under way: which one comes next, and pools of sessions side by side that share a request.
 
-A session whose answer was lost is given up, since the service may have logged what it was told: the listener says that
-the same track was played again and not heard at all, as the listening model has it of a track played twice, and ends
-the session by that. So nothing is heard twice in the log, and the listener's next session is another one. If the end
-itself is lost, the session may be open still, and the listener gets no other one in this run.
+A session whose answer was lost is given up, since the service may have logged what it was told: the
+listener says that the same track was played again and not heard at all, as the listening model has
+it of a track played twice, and ends the session by that. So nothing is heard twice in the log, and
+the listener's next session is another one. If the end itself is lost, the session may be open
+still, and the listener gets no other one in this run.
 """
 
 from collections import deque
@@ -15,7 +16,14 @@ import numpy as np
 from looplib.arrays import BoolArray, IntArray
 from sim.listening.draws import BLOCK, SessionDraws
 from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions
-from sim.remote.service import ANSWER_LOST, SERVICE_FAILED, UNUSABLE, FailedError, Service, StoppedError
+from sim.remote.service import (
+    ANSWER_LOST,
+    SERVICE_FAILED,
+    UNUSABLE,
+    FailedError,
+    Service,
+    StoppedError,
+)
 
 END_LOST = "answer to the end lost"
 ANSWER_UNUSABLE = "answer unusable"
@@ -24,16 +32,23 @@ ANSWER_UNUSABLE = "answer unusable"
 class SessionQueue:
     """Sessions in the order of their numbers, except that a listener has one at a time."""
 
-    def __init__(self, draws: SessionDraws, sessions: range, share: tuple[int, int]) -> None:
+    def __init__(
+        self, draws: SessionDraws, sessions: range, share: tuple[int, int]
+    ) -> None:
         """Queue the sessions of these numbers whose listeners leave `share[0]` when divided by `share[1]`."""
         self.skipped = 0  # sessions of listeners who were set aside
         self._waiting: dict[int, deque[int]] = {}  # by listener, ascending
-        for block in np.split(np.arange(sessions.start, sessions.stop), range(BLOCK, len(sessions), BLOCK)):
+        for block in np.split(
+            np.arange(sessions.start, sessions.stop), range(BLOCK, len(sessions), BLOCK)
+        ):
             whose = draws.listeners(block)
             mine = whose % share[1] == share[0]
-            for number, listener in zip(block[mine].tolist(), whose[mine].tolist(), strict=True):
+            for number, listener in zip(
+                block[mine].tolist(), whose[mine].tolist(), strict=True
+            ):
                 self._waiting.setdefault(listener, deque()).append(number)
-        self._ready: list[tuple[int, int]] = []  # a heap of sessions and their listeners, who have none open
+        # a heap of sessions and their listeners, who have none open
+        self._ready: list[tuple[int, int]] = []
         self.free(self._waiting)
 
     def take(self, most: int) -> IntArray:
@@ -55,14 +70,25 @@ class SessionQueue:
 class SessionPool:
     """Rows for so many open sessions, at first free; each round tells the service what all of them heard.
 
-    A pool ends when it finds no session to open. The pool that ends a listener's session opens the next one.
+    A pool ends when it finds no session to open. The pool that ends a listener's session opens the
+    next one.
     """
 
     def __init__(
-        self, model: ListeningModel, size: int, draws: SessionDraws, queue: SessionQueue, service: Service
+        self,
+        model: ListeningModel,
+        size: int,
+        draws: SessionDraws,
+        queue: SessionQueue,
+        service: Service,
     ) -> None:
         """Make room for `size` sessions of a queue."""
-        self._sessions, self._draws, self._queue, self._service = Sessions.none(model, size), draws, queue, service
+        self._sessions, self._draws, self._queue, self._service = (
+            Sessions.none(model, size),
+            draws,
+            queue,
+            service,
+        )
         self._number = np.zeros(size, dtype=np.int64)
         self._is_open = np.zeros(size, dtype=np.bool_)
 
@@ -99,11 +125,17 @@ class SessionPool:
         usable = tracks != UNUSABLE
         await self._give_up(rows[~usable], ANSWER_UNUSABLE)
         rows, tracks = rows[usable], tracks[usable]
-        self._sessions.hear(rows, tracks, self._draws.boredom(self._number[rows], self._sessions.length[rows]))
+        self._sessions.hear(
+            rows,
+            tracks,
+            self._draws.boredom(self._number[rows], self._sessions.length[rows]),
+        )
         await self._end(rows[self._is_over(rows)])
 
     def _is_over(self, rows: IntArray) -> BoolArray:
-        return (self._sessions.budget[rows] <= 0) | (self._sessions.length[rows] >= LONGEST_SESSION)
+        return (self._sessions.budget[rows] <= 0) | (
+            self._sessions.length[rows] >= LONGEST_SESSION
+        )
 
     async def _end(self, rows: IntArray) -> None:
         """End sessions that are over, and count them; those that the end of the run overtakes stay open."""
@@ -113,10 +145,16 @@ class SessionPool:
         counts, listeners = self._service.counts, self._sessions.listener[rows]
         self._is_open[rows] = False
         if failure:
-            counts.failed[END_LOST if str(failure) == ANSWER_LOST else SERVICE_FAILED] += len(rows)
+            counts.failed[
+                END_LOST if str(failure) == ANSWER_LOST else SERVICE_FAILED
+            ] += len(rows)
             self._queue.set_aside(listeners.tolist())
         else:
-            counts.add_sessions(listeners, self._sessions.length[rows], self._sessions.total_hundredths(rows))
+            counts.add_sessions(
+                listeners,
+                self._sessions.length[rows],
+                self._sessions.total_hundredths(rows),
+            )
             self._queue.free(listeners.tolist())
 
     async def _give_up(self, rows: IntArray, reason: str) -> None:
@@ -125,9 +163,13 @@ class SessionPool:
         self._service.counts.failed[reason] += len(rows)
         self._is_open[rows] = False
         failure = await self._tell_last(rows, is_heard=reason == SERVICE_FAILED)
-        (self._queue.set_aside if failure else self._queue.free)(self._sessions.listener[rows].tolist())
+        (self._queue.set_aside if failure else self._queue.free)(
+            self._sessions.listener[rows].tolist()
+        )
 
-    async def _tell_last(self, rows: IntArray, *, is_heard: bool = True) -> FailedError | StoppedError | None:
+    async def _tell_last(
+        self, rows: IntArray, *, is_heard: bool = True
+    ) -> FailedError | StoppedError | None:
         """Tell the service that sessions end, their last track heard or not. Returns why they may be open still."""
         if not len(rows):
             return None
@@ -140,4 +182,8 @@ class SessionPool:
 
     def _just_heard(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         sessions = self._sessions
-        return sessions.listener[rows], sessions.last_tracks(rows), sessions.last_hundredths(rows)
+        return (
+            sessions.listener[rows],
+            sessions.last_tracks(rows),
+            sessions.last_hundredths(rows),
+        )

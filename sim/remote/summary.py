@@ -31,9 +31,12 @@ class Counts:
     hundredths: IntArray  # (listeners,) shares heard of these tracks, summed
     failed: Counter[str] = field(default_factory=Counter)  # sessions, by reason
     interrupted: int = 0  # sessions ended early, as the run was
-    skipped: int = 0  # sessions never opened, as the listener's earlier one may still be open at the service
+    # sessions never opened, as the listener's earlier one may still be open at the service
+    skipped: int = 0
     requests: int = 0  # answered
-    retries: Counter[str] = field(default_factory=Counter)  # requests sent again, by reason
+    retries: Counter[str] = field(
+        default_factory=Counter
+    )  # requests sent again, by reason
     error: SimError | None = None  # why the run ended before all sessions were through
     was_interrupted: bool = False  # by a signal
 
@@ -45,9 +48,16 @@ class Counts:
     @property
     def done(self) -> int:
         """The number of sessions that are through, whole or not."""
-        return int(self.sessions.sum()) + self.failed.total() + self.interrupted + self.skipped
+        return (
+            int(self.sessions.sum())
+            + self.failed.total()
+            + self.interrupted
+            + self.skipped
+        )
 
-    def add_sessions(self, listeners: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
+    def add_sessions(
+        self, listeners: IntArray, tracks: IntArray, hundredths: IntArray
+    ) -> None:
         """Add a whole session of each of these different listeners."""
         self.sessions[listeners] += 1
         self.tracks[listeners] += tracks
@@ -69,14 +79,16 @@ class Counts:
         """Return the tracks and the listening time of a whole session, organic tracks included."""
         heard = self.sessions > 0
         sessions = self.sessions[heard]
-        return ratio_mean(self.tracks[heard], sessions), ratio_mean(self.hundredths[heard] / 100.0, sessions)
+        return ratio_mean(self.tracks[heard], sessions), ratio_mean(
+            self.hundredths[heard] / 100.0, sessions
+        )
 
 
 def ratio_mean(sums: FloatArray | IntArray, counts: IntArray) -> Mean:
     """Return the mean of what was drawn in clusters, from the sum and number of each, with its standard error.
 
-    The mean is R = sum(sums) / sum(counts); its variance n / (n - 1) * sum((sums - R counts)²) / sum(counts)², over n
-    clusters (Cochran, Sampling Techniques, 3rd ed., 2.11).
+    The mean is R = sum(sums) / sum(counts); its variance n / (n - 1) * sum((sums - R counts)²) /
+    sum(counts)², over n clusters (Cochran, Sampling Techniques, 3rd ed., 2.11).
     """
     clusters, total = len(counts), float(counts.sum())
     mean = float(sums.sum()) / total if total else float("nan")
@@ -90,16 +102,28 @@ def describe_day(day: int, seconds: float, counts: Counts) -> list[str]:
     """Return lines for people about a day: what was heard, and what did not go as it should."""
     tracks, time = counts.means()
     sessions, listeners = int(counts.sessions.sum()), np.count_nonzero(counts.sessions)
-    heard = f"tracks a session {tracks}, listening time {time}" if sessions else "nothing was heard"
+    heard = (
+        f"tracks a session {tracks}, listening time {time}"
+        if sessions
+        else "nothing was heard"
+    )
     lines = [
         f"day {day}: {sessions:,} sessions of {listeners:,} listeners, {sessions / seconds:,.0f} a second; {heard}"
     ]
-    lines += [f"{count:,} sessions failed: {reason}" for reason, count in counts.failed.most_common()]
+    lines += [
+        f"{count:,} sessions failed: {reason}"
+        for reason, count in counts.failed.most_common()
+    ]
     if counts.skipped:
-        lines.append(f"{counts.skipped:,} sessions skipped: an earlier one of the listener may still be open")
+        lines.append(
+            f"{counts.skipped:,} sessions skipped: an earlier one of the listener may still be open"
+        )
     if counts.interrupted:
         lines.append(f"{counts.interrupted:,} sessions ended early and not counted")
-    return lines + [f"{count:,} requests sent again: {reason}" for reason, count in counts.retries.most_common()]
+    return lines + [
+        f"{count:,} requests sent again: {reason}"
+        for reason, count in counts.retries.most_common()
+    ]
 
 
 def day_document(day: int, seconds: float, counts: Counts) -> dict[str, object]:
@@ -108,7 +132,11 @@ def day_document(day: int, seconds: float, counts: Counts) -> dict[str, object]:
     return {
         "day": day,
         "seconds": round(seconds, 3),
-        "ended_early": str(counts.error) if counts.error else "interrupted" if counts.was_interrupted else None,
+        "ended_early": str(counts.error)
+        if counts.error
+        else "interrupted"
+        if counts.was_interrupted
+        else None,
         "listeners": int(np.count_nonzero(counts.sessions)),
         "sessions": int(counts.sessions.sum()),
         "tracks": tracks,

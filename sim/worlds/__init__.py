@@ -1,4 +1,5 @@
 """Worlds: what they are made from, how they are drawn, and their files.
 
-In: a `WorldConfig`, or a folder. Out: a folder, or a `World`. Read `config`, `generate`, `files`, `neighbours`.
+In: a `WorldConfig`, or a folder. Out: a folder, or a `World`. Read `config`, `generate`, `files`,
+`neighbours`.
 """

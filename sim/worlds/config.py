@@ -30,36 +30,67 @@ class PositiveSpan(Span):
     """A range of values above 0."""
 
     low: Positive  # least of what is drawn
-    log: bool = Field(default=False, description="the logarithm is uniform, so that the median is the geometric mean")
+    log: bool = Field(
+        default=False,
+        description="the logarithm is uniform, so that the median is the geometric mean",
+    )
 
 
 class CatalogueConfig(Config):
     """Artists in genres, tracks around their artists.
 
-    A track's embedding is genre centre + the artist's deviation + the track's own deviation; the shares say how much
-    of its expected squared length comes from each, the track's own share being what is left of 1.
+    A track's embedding is genre centre + the artist's deviation + the track's own deviation; the
+    shares say how much of its expected squared length comes from each, the track's own share being
+    what is left of 1.
     """
 
     tracks: int = Field(ge=1, le=10_000_000)  # how many
     artists: Count  # how many
     genres: Count  # how many
     dimensions: int = Field(ge=1, le=4096)  # of the embeddings
-    squared_length: Positive = Field(description="expected squared length of a track's embedding")
-    axis_decay: float = Field(default=0.0, ge=0, description="axis j has a variance proportional to j ** -axis_decay")
+    squared_length: Positive = Field(
+        description="expected squared length of a track's embedding"
+    )
+    axis_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="axis j has a variance proportional to j ** -axis_decay",
+    )
     genre_share: Share  # share of the squared length that comes from the genre
     artist_share: Share  # share that comes from the artist; the rest is the track's own
-    length_spread: float = Field(default=0.0, ge=0, le=2, description="sigma of the log of an artist's lengths")
-    common: float = Field(default=0.0, ge=0, le=100, description="length of what all tracks have in common, on axis 1")
-    genre_spread: float = Field(ge=0, description="sigma of the log of a genre's weight: 0 makes all equally large")
-    mainstream: float = Field(default=0.0, ge=0, le=3, description="log of popularity for each sigma along axis 1")
-    popularity_spread: float = Field(ge=0, le=3, description="sigma of the rest of the log of a track's popularity")
+    length_spread: float = Field(
+        default=0.0, ge=0, le=2, description="sigma of the log of an artist's lengths"
+    )
+    common: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="length of what all tracks have in common, on axis 1",
+    )
+    genre_spread: float = Field(
+        ge=0,
+        description="sigma of the log of a genre's weight: 0 makes all equally large",
+    )
+    mainstream: float = Field(
+        default=0.0,
+        ge=0,
+        le=3,
+        description="log of popularity for each sigma along axis 1",
+    )
+    popularity_spread: float = Field(
+        ge=0, le=3, description="sigma of the rest of the log of a track's popularity"
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.artists > self.tracks:
-            raise ValueError(f"artists ({self.artists}) cannot be more than tracks ({self.tracks})")
+            raise ValueError(
+                f"artists ({self.artists}) cannot be more than tracks ({self.tracks})"
+            )
         if self.genre_share + self.artist_share > 1:
-            raise ValueError(f"genre_share + artist_share is {self.genre_share + self.artist_share:.3g}, above 1")
+            raise ValueError(
+                f"genre_share + artist_share is {self.genre_share + self.artist_share:.3g}, above 1"
+            )
         return self
 
 
@@ -71,12 +102,16 @@ class ListenersConfig(Config):
     interests_high: Count = Field(description="most interests of a listener")
     consume_bias: Span
     consume_sharpness: PositiveSpan
-    session_budget: Count = DEFAULT_SESSION_BUDGET  # bored so many times, a listener leaves
+    session_budget: Count = (
+        DEFAULT_SESSION_BUDGET  # bored so many times, a listener leaves
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.interests_low > self.interests_high:
-            raise ValueError(f"interests_low {self.interests_low} is above interests_high {self.interests_high}")
+            raise ValueError(
+                f"interests_low {self.interests_low} is above interests_high {self.interests_high}"
+            )
         return self
 
 
@@ -84,23 +119,44 @@ class ResponseConfig(Config):
     """What a listener does beyond the formula of `sim.listening.response`; by default nothing."""
 
     noise: float | None = Field(
-        default=None, ge=0, le=1e6, description="concentration of the shares' Beta; 0: all or none"
+        default=None,
+        ge=0,
+        le=1e6,
+        description="concentration of the shares' Beta; 0: all or none",
     )
-    tiredness: Share = Field(default=0.0, description="share of the listening lost with each recommended track before")
-    interest_change: Share = Field(default=0.0, description="probability, before a track, of another own interest")
-    idiosyncrasy: float = Field(default=0.0, ge=0, le=100, description="sigma of each pair's own part of the logit")
-    organic_neighbours: Count = Field(default=10, description="tracks around an interest that can open a session")
+    tiredness: Share = Field(
+        default=0.0,
+        description="share of the listening lost with each recommended track before",
+    )
+    interest_change: Share = Field(
+        default=0.0, description="probability, before a track, of another own interest"
+    )
+    idiosyncrasy: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="sigma of each pair's own part of the logit",
+    )
+    organic_neighbours: Count = Field(
+        default=10, description="tracks around an interest that can open a session"
+    )
     organic_metric: Literal["euclidean", "inner_product"] = Field(
         default="euclidean", description="what makes them near"
     )
-    repeats: Share = Field(default=0.0, description="share of sessions opened by the first interest's nearest track")
+    repeats: Share = Field(
+        default=0.0,
+        description="share of sessions opened by the first interest's nearest track",
+    )
 
 
 class WorldConfig(Config):
     """A whole world."""
 
     seed: int = Field(ge=0)  # of all randomness
-    gamma: Share = Field(default=DEFAULT_GAMMA, description="factor on the share for each earlier track of the artist")
+    gamma: Share = Field(
+        default=DEFAULT_GAMMA,
+        description="factor on the share for each earlier track of the artist",
+    )
     catalogue: CatalogueConfig
     listeners: ListenersConfig
     response: ResponseConfig = ResponseConfig()

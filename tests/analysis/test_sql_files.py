@@ -18,11 +18,13 @@ from analysis.ab.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(
-    file.relative_to(queries.SQL_FOLDER).with_suffix("").as_posix() for file in queries.SQL_FOLDER.rglob("*.sql")
+    file.relative_to(queries.SQL_FOLDER).with_suffix("").as_posix()
+    for file in queries.SQL_FOLDER.rglob("*.sql")
 )
 every_file = pytest.mark.parametrize("name", NAMES)
 
-# A value of each type, to plan a statement with; what it is does not matter, as the tables are empty.
+# A value of each type, to plan a statement with; what it is does not matter, as the tables are
+# empty.
 VALUES = {
     "BIGINT": 1,
     "INTEGER": 1,
@@ -69,7 +71,9 @@ def header(name: str) -> Header:
 
 
 @every_file
-def test_the_header_of_one_statement_says_one_row_per_what_parameters_tables_and_columns(name: str) -> None:
+def test_the_header_of_one_statement_says_one_row_per_what_parameters_tables_and_columns(
+    name: str,
+) -> None:
     assert header(name).rows.startswith(("-- One row per ", "-- One row: "))
     assert header(name).tables
     assert header(name).columns
@@ -77,45 +81,73 @@ def test_the_header_of_one_statement_says_one_row_per_what_parameters_tables_and
     assert set(header(name).parameters) == set(parsed.named_parameters)
     statement = re.sub(r"--[^\n]*", "", queries.statement(name))
     for table in header(name).tables:
-        assert re.search(rf"\b(FROM|JOIN) {table.partition('(')[0]}\b", statement), table
+        assert re.search(rf"\b(FROM|JOIN) {table.partition('(')[0]}\b", statement), (
+            table
+        )
     assert name in _names_in_modules(), "no module runs it"
 
 
 @every_file
-def test_runs_on_empty_tables_and_returns_the_columns_of_its_header(name: str, tmp_path: Path) -> None:
+def test_runs_on_empty_tables_and_returns_the_columns_of_its_header(
+    name: str, tmp_path: Path
+) -> None:
     connection = queries.connect(threads=1)
     for table in header(name).tables:
         connection.execute(f"CREATE TABLE {table}")
-    values = {parameter: _value(parameter, kind, tmp_path) for parameter, kind in header(name).parameters.items()}
-    assert queries.fetch_table(connection, name, **values).column_names == header(name).columns
+    values = {
+        parameter: _value(parameter, kind, tmp_path)
+        for parameter, kind in header(name).parameters.items()
+    }
+    assert (
+        queries.fetch_table(connection, name, **values).column_names
+        == header(name).columns
+    )
 
 
 def test_calls_pass_all_parameters_of_a_file_and_no_other() -> None:
     wrong = [
         f"{where}: {name} takes {sorted(header(name).parameters)}, got {sorted(given)}"
         for where, name, given, has_more in _calls()
-        if not (given <= header(name).parameters.keys() if has_more else given == header(name).parameters.keys())
+        if not (
+            given <= header(name).parameters.keys()
+            if has_more
+            else given == header(name).parameters.keys()
+        )
     ]
     assert not wrong
 
 
 def _calls() -> Iterator[tuple[str, str, set[str], bool]]:
     """Calls of `queries` that name a file: where, the file, the keywords, and whether there are unpacked ones too."""
-    functions = {f"queries.{name}" for name, function in vars(queries).items() if _takes_values(function)}
+    functions = {
+        f"queries.{name}"
+        for name, function in vars(queries).items()
+        if _takes_values(function)
+    }
     for folder in ("analysis", "recsys", "benchmarks"):
         for module in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in functions:
-                    names = {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+                    names = {
+                        argument.value
+                        for argument in node.args
+                        if isinstance(argument, ast.Constant)
+                    }
                     keywords = {keyword.arg for keyword in node.keywords}
                     for name in (known for known in NAMES if known in names):
                         where = f"{module.relative_to(ROOT)}:{node.lineno}"
-                        yield where, name, {keyword for keyword in keywords if keyword}, None in keywords
+                        yield (
+                            where,
+                            name,
+                            {keyword for keyword in keywords if keyword},
+                            None in keywords,
+                        )
 
 
 def _takes_values(function: object) -> bool:
     return inspect.isfunction(function) and any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in inspect.signature(function).parameters.values()
+        parameter.kind is inspect.Parameter.VAR_KEYWORD
+        for parameter in inspect.signature(function).parameters.values()
     )
 
 
@@ -127,8 +159,14 @@ def test_there_are_files_to_check() -> None:
 @cache
 def _names_in_modules() -> frozenset[str]:
     """Every text of the form "topic/result" in the modules that may run SQL files, and of the built-in metrics."""
-    modules = (file for folder in ("analysis", "recsys") for file in (ROOT / folder).rglob("*.py"))
-    texts = (re.findall(r'"(\w+/\w+)"', file.read_text(encoding="utf-8")) for file in modules)
+    modules = (
+        file
+        for folder in ("analysis", "recsys")
+        for file in (ROOT / folder).rglob("*.py")
+    )
+    texts = (
+        re.findall(r'"(\w+/\w+)"', file.read_text(encoding="utf-8")) for file in modules
+    )
     return frozenset(chain(*texts, (metric.sql for metric in METRICS.values())))
 
 

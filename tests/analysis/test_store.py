@@ -9,7 +9,15 @@ import pytest
 
 from analysis.errors import StoreError
 from analysis.logs.lines import LineCounts
-from analysis.store import MANIFEST, Catalogue, Manifest, Part, Source, content_digest, open_store
+from analysis.store import (
+    MANIFEST,
+    Catalogue,
+    Manifest,
+    Part,
+    Source,
+    content_digest,
+    open_store,
+)
 
 SOURCE = Source("events.jsonl", "ab" * 16, 120, LineCounts(3, 2, 1, 0))
 
@@ -21,7 +29,9 @@ def write_store(path: Path) -> Manifest:
     part.write_bytes(b"12345")
     parts = (Part("bucket=001/part-a.parquet", 1, 2, 5),)
     catalogue = Catalogue("0" * 64, 90)
-    manifest = Manifest(1, 4, content_digest([SOURCE.digest]), catalogue, 2, 17, 19, (SOURCE,), parts)
+    manifest = Manifest(
+        1, 4, content_digest([SOURCE.digest]), catalogue, 2, 17, 19, (SOURCE,), parts
+    )
     (path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
     return manifest
 
@@ -38,11 +48,16 @@ def test_a_store_reads_back_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "nowhere", "file"])
 def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"no session store here .* create one with python -m recsys\.ingest"):
+    with pytest.raises(
+        StoreError,
+        match=r"no session store here .* create one with python -m recsys\.ingest",
+    ):
         open_store(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": "1"}', "\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": "1"}', "\x00"]
+)
 def test_a_damaged_manifest_is_said_to_be(tmp_path: Path, content: str) -> None:
     write_store(tmp_path)
     (tmp_path / "manifest.json").write_text(content)
@@ -53,7 +68,9 @@ def test_a_damaged_manifest_is_said_to_be(tmp_path: Path, content: str) -> None:
 def test_a_newer_store_is_not_guessed_at(tmp_path: Path) -> None:
     write_store(tmp_path)
     document = json.loads((tmp_path / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps({"schema": 4, "shards": document["parts"]}))
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"schema": 4, "shards": document["parts"]})
+    )
     with pytest.raises(StoreError, match="schema 4 is newer than this program's 3"):
         open_store(tmp_path)
 
@@ -61,14 +78,19 @@ def test_a_newer_store_is_not_guessed_at(tmp_path: Path) -> None:
 def test_a_missing_part_is_named(tmp_path: Path) -> None:
     write_store(tmp_path)
     (tmp_path / "bucket=001" / "part-a.parquet").unlink()
-    with pytest.raises(StoreError, match=r"part-a\.parquet: the manifest names this part, and it is missing"):
+    with pytest.raises(
+        StoreError,
+        match=r"part-a\.parquet: the manifest names this part, and it is missing",
+    ):
         open_store(tmp_path)
 
 
 def test_a_cut_part_is_named(tmp_path: Path) -> None:
     write_store(tmp_path)
     os.truncate(tmp_path / "bucket=001" / "part-a.parquet", 3)
-    with pytest.raises(StoreError, match=r"part-a\.parquet: the manifest says 5 bytes, found 3"):
+    with pytest.raises(
+        StoreError, match=r"part-a\.parquet: the manifest says 5 bytes, found 3"
+    ):
         open_store(tmp_path)
 
 

@@ -17,17 +17,44 @@ def test_the_search_is_the_homeworks() -> None:
 def test_lists_at_random_are_compared_with_random_and_fall_back_to_the_artist() -> None:
     settings = load_config(Settings, CONFIGS / "botify.yaml")
     (experiment,) = settings.experiments
-    assert (experiment.name, [arm.recommender for arm in experiment.arms]) == (EXPERIMENT, ["random", "indexed"])
+    assert (experiment.name, [arm.recommender for arm in experiment.arms]) == (
+        EXPERIMENT,
+        ["random", "indexed"],
+    )
     assert settings.fallback.exhausted == ("sticky_artist",)
 
 
 def test_the_experiment_is_played_before_it_is_reported(tmp_path: Path) -> None:
-    assert list(steps_of(tmp_path, 1, 1, [])) == ["collect", "ingest", "search", "export", "experiment", "report"]
+    assert list(steps_of(tmp_path, 1, 1, [])) == [
+        "collect",
+        "ingest",
+        "search",
+        "export",
+        "experiment",
+        "report",
+    ]
 
 
 def test_the_picture_shows_every_metric_with_its_effect() -> None:
-    row = {"metric": "time", "effect_pct": 50.0, "lower_pct": 40.0, "upper_pct": 60.0, "significant": True}
-    unknown = dict.fromkeys(("effect_pct", "lower_pct", "upper_pct")) | {"metric": "sessions", "significant": False}
+    row = {
+        "metric": "time",
+        "effect_pct": 50.0,
+        "lower_pct": 40.0,
+        "upper_pct": 60.0,
+        "significant": True,
+    }
+    unknown = dict.fromkeys(("effect_pct", "lower_pct", "upper_pct")) | {
+        "metric": "sessions",
+        "significant": False,
+    }
     picture = draw_results([row, unknown])
     assert picture.startswith("<svg")
-    assert all(text in picture for text in ("time", "sessions", numbers.change(50, 1), numbers.interval(40, 60, 1)))
+    assert all(
+        text in picture
+        for text in (
+            "time",
+            "sessions",
+            numbers.change(50, 1),
+            numbers.interval(40, 60, 1),
+        )
+    )

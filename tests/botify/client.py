@@ -16,17 +16,29 @@ def wsgi_of(service: Service) -> Callable[..., Iterable[bytes]]:
     """The application of a service, as test clients for WSGI want it."""
     application = Application(service)
 
-    def answer(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
+    def answer(
+        environ: dict[str, Any], start_response: Callable[..., object]
+    ) -> list[bytes]:
         headers = [
-            (name.removeprefix("HTTP_").lower().replace("_", "-").encode(), str(value).encode("latin-1"))
+            (
+                name.removeprefix("HTTP_").lower().replace("_", "-").encode(),
+                str(value).encode("latin-1"),
+            )
             for name, value in environ.items()
             if name.startswith("HTTP_")
         ]
         target = environ.get("REQUEST_URI") or environ["RAW_URI"]
         body = environ["wsgi.input"].read()
-        found = application.answer(Request(environ["REQUEST_METHOD"], target.encode("latin-1"), headers, body))
-        lines = [line.split(": ", 1) for line in found.headers.decode("latin-1").splitlines()]
-        start_response(f"{found.status} {HTTPStatus(found.status).phrase}", [tuple(line) for line in lines])
+        found = application.answer(
+            Request(environ["REQUEST_METHOD"], target.encode("latin-1"), headers, body)
+        )
+        lines = [
+            line.split(": ", 1) for line in found.headers.decode("latin-1").splitlines()
+        ]
+        start_response(
+            f"{found.status} {HTTPStatus(found.status).phrase}",
+            [tuple(line) for line in lines],
+        )
         return [found.body]
 
     return answer
@@ -47,4 +59,6 @@ def events(service: Service) -> list[dict[str, Any]]:
     """What a service has logged; it is closed."""
     service.close()
     files = sorted(service.settings.log_dir.glob("*.jsonl"))
-    return [orjson.loads(line) for file in files for line in file.read_bytes().splitlines()]
+    return [
+        orjson.loads(line) for file in files for line in file.read_bytes().splitlines()
+    ]

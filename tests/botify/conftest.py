@@ -34,7 +34,9 @@ def make_service(tmp_path: Path) -> Iterator[MakeService]:
     services: list[Service] = []
 
     def make(*, tracks: int = 40, listeners: int = 20, **settings: Any) -> Service:  # noqa: ANN401  any setting
-        catalogue = write_catalogue(tmp_path / "tracks.json", [track // 5 for track in range(tracks)])
+        catalogue = write_catalogue(
+            tmp_path / "tracks.json", [track // 5 for track in range(tracks)]
+        )
         publish(tmp_path, "one", random_lists(listeners, tracks), catalogue=catalogue)
         services.append(start_service(tmp_path, catalogue, **settings))
         return services[-1]

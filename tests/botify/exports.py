@@ -21,7 +21,10 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 def write_catalogue(file: Path, artists: Sequence[int]) -> Path:
     """A track for each artist named, in this order."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    lines = [{"track": i, "artist": f"artist {artist}", "title": f"track {i}"} for i, artist in enumerate(artists)]
+    lines = [
+        {"track": i, "artist": f"artist {artist}", "title": f"track {i}"}
+        for i, artist in enumerate(artists)
+    ]
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
     return file
 
@@ -51,20 +54,34 @@ def publish(
     if factors is None:
         factors = np.random.default_rng(3).normal(size=(tracks, 8))
     if neighbours is None:
-        neighbours = {i: [(i + j) % tracks for j in range(1, 11)] for i in range(tracks)}
+        neighbours = {
+            i: [(i + j) % tracks for j in range(1, 11)] for i in range(tracks)
+        }
     folder = root / "versions" / name
     folder.mkdir(parents=True)
     _write_lines(folder / "recommendations.jsonl", "user", "tracks", lists)
     _write_lines(folder / "neighbours.jsonl", "track", "recommendations", neighbours)
-    np.savez(folder / "factors.npz", tracks=np.arange(len(factors)), item_factors=factors.astype(np.float32))
-    rows = {"recommendations.jsonl": len(lists), "neighbours.jsonl": len(neighbours), "factors.npz": None}
+    np.savez(
+        folder / "factors.npz",
+        tracks=np.arange(len(factors)),
+        item_factors=factors.astype(np.float32),
+    )
+    rows = {
+        "recommendations.jsonl": len(lists),
+        "neighbours.jsonl": len(neighbours),
+        "factors.npz": None,
+    }
     manifest = {
         "schema": 1,
         "model": name,
         "created_at": (FIRST + timedelta(days=day)).isoformat(),
         "data": {"catalogue": {"sha256": sha256_file(catalogue), "tracks": tracks}},
         "files": {
-            file: {"sha256": sha256_file(folder / file), "bytes": (folder / file).stat().st_size, "rows": count}
+            file: {
+                "sha256": sha256_file(folder / file),
+                "bytes": (folder / file).stat().st_size,
+                "rows": count,
+            }
             for file, count in rows.items()
         },
     }
@@ -92,16 +109,25 @@ def update_manifest(folder: Path, name: str) -> None:
     file = folder / name
     facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
     context = {"context": {"format": FORMAT}} if name == "context.npz" else {}
-    edit_manifest(folder, files={**files, name: {"rows": None, **files.get(name, {}), **facts}}, **context)
+    edit_manifest(
+        folder,
+        files={**files, name: {"rows": None, **files.get(name, {}), **facts}},
+        **context,
+    )
 
 
 def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, list[int]]:
     """A list of different tracks for each listener."""
     starts = np.random.default_rng(5).integers(tracks, size=listeners).tolist()
-    return {user: [(start + 7 * j) % tracks for j in range(length)] for user, start in enumerate(starts)}
+    return {
+        user: [(start + 7 * j) % tracks for j in range(length)]
+        for user, start in enumerate(starts)
+    }
 
 
-def make_settings(root: Path, catalogue: Path, recommender: str = "indexed", **changes: object) -> Settings:
+def make_settings(
+    root: Path, catalogue: Path, recommender: str = "indexed", **changes: object
+) -> Settings:
     """Settings of a service of one arm, over what was published in `root`."""
     document: dict[str, Any] = {
         "catalogue": str(catalogue),
@@ -115,5 +141,12 @@ def make_settings(root: Path, catalogue: Path, recommender: str = "indexed", **c
     return parse_config(Settings, {**document, **changes}, "the test")
 
 
-def _write_lines(file: Path, key: str, value: str, lists: Mapping[int, Sequence[int]]) -> None:
-    file.write_bytes(b"".join(orjson.dumps({key: of, value: list(tracks)}) + b"\n" for of, tracks in lists.items()))
+def _write_lines(
+    file: Path, key: str, value: str, lists: Mapping[int, Sequence[int]]
+) -> None:
+    file.write_bytes(
+        b"".join(
+            orjson.dumps({key: of, value: list(tracks)}) + b"\n"
+            for of, tracks in lists.items()
+        )
+    )

@@ -16,15 +16,29 @@ class RedisServer:
     """A `redis-server` on a free port; keeps nothing on the disk."""
 
     def __init__(self, folder: Path) -> None:
-        self._program, self._folder, self.port = need("redis-server"), folder, free_port()
+        self._program, self._folder, self.port = (
+            need("redis-server"),
+            folder,
+            free_port(),
+        )
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        settings = {"port": self.port, "bind": "127.0.0.1", "dir": self._folder, "save": "", "appendonly": "no"}
-        words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
-        self.process = subprocess.Popen([self._program, *words], stdout=subprocess.DEVNULL)
+        settings = {
+            "port": self.port,
+            "bind": "127.0.0.1",
+            "dir": self._folder,
+            "save": "",
+            "appendonly": "no",
+        }
+        words = [
+            word for key, value in settings.items() for word in (f"--{key}", str(value))
+        ]
+        self.process = subprocess.Popen(
+            [self._program, *words], stdout=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 60
         while not self._answers():
             assert self.process.poll() is None, "redis-server ended"
@@ -50,7 +64,9 @@ class RedisServer:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection(
+                ("127.0.0.1", self.port), timeout=1
+            ) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(16).startswith(b"+PONG")
         except OSError:

@@ -50,7 +50,9 @@ def test_a_session_of_thirty_requests_repeats_no_track(client: Client) -> None:
     assert post(client, "/last/4", {"track": track, "time": 0.7}) == {"user": 4}
 
 
-def test_every_acknowledged_event_is_logged_with_all_that_is_known(client: Client, service: Service) -> None:
+def test_every_acknowledged_event_is_logged_with_all_that_is_known(
+    client: Client, service: Service
+) -> None:
     given = post(client, "/next/4", {"track": 299, "time": 0.25})
     post(client, "/next/3", {"track": 8, "time": 1})
     post(client, "/last/4", {"track": given["track"], "time": 0})
@@ -61,8 +63,16 @@ def test_every_acknowledged_event_is_logged_with_all_that_is_known(client: Clien
         "message": "next", "user": 4, "track": 299, "time": 0.25, "recommendation": given["track"],
         "experiments": {"ONE": "C", "OTHER": "on"}, "recommender": "indexed", "propensity": 1 / 30,
     }  # fmt: skip
-    assert (second["recommender"], second["propensity"], second["experiments"]["ONE"]) == ("sticky_artist", 0.25, "T1")
-    assert (last["message"], last["session"], last["recommendation"]) == ("last", session, None)
+    assert (
+        second["recommender"],
+        second["propensity"],
+        second["experiments"]["ONE"],
+    ) == ("sticky_artist", 0.25, "T1")
+    assert (last["message"], last["session"], last["recommendation"]) == (
+        "last",
+        session,
+        None,
+    )
     assert last["timestamp"] >= timestamp
 
 
@@ -73,17 +83,23 @@ def test_after_last_a_new_session_begins(client: Client, service: Service) -> No
     assert first == last != second
 
 
-def test_a_batch_answers_in_order_and_a_listener_in_it_twice_gets_two_tracks(client: Client, service: Service) -> None:
+def test_a_batch_answers_in_order_and_a_listener_in_it_twice_gets_two_tracks(
+    client: Client, service: Service
+) -> None:
     users = [5, 4, 4, 19, 4]
     requests = [{"user": user, "track": 7, "time": 0.5} for user in users]
     responses = post(client, "/next", {"requests": requests})["responses"]
     assert [response["user"] for response in responses] == users
-    assert len({response["track"] for response in responses if response["user"] == 4}) == 3
+    assert (
+        len({response["track"] for response in responses if response["user"] == 4}) == 3
+    )
     ended = post(client, "/last", {"requests": requests})
     assert ended == {"responses": [{"user": user} for user in users]}
     logged = events(service)
     assert [event["user"] for event in logged] == users * 2
-    assert [event["recommendation"] for event in logged[:5]] == [response["track"] for response in responses]
+    assert [event["recommendation"] for event in logged[:5]] == [
+        response["track"] for response in responses
+    ]
 
 
 def test_a_batch_asks_the_store_as_often_as_its_most_frequent_listener_is_in_it(
@@ -92,18 +108,28 @@ def test_a_batch_asks_the_store_as_often_as_its_most_frequent_listener_is_in_it(
     asked: list[list[int]] = []
     hear = service.store.hear
 
-    def count(requests: Sequence[tuple[int, int, float]], now_ms: int) -> list[Session | None]:
+    def count(
+        requests: Sequence[tuple[int, int, float]], now_ms: int
+    ) -> list[Session | None]:
         asked.append([user for user, _, _ in requests])
         return hear(requests, now_ms)
 
     monkeypatch.setattr(service.store, "hear", count)
     users = [5, 4, 4, 6, 5, 4]
-    post(client, "/next", {"requests": [{"user": user, "track": 7, "time": 0.5} for user in users]})
+    post(
+        client,
+        "/next",
+        {"requests": [{"user": user, "track": 7, "time": 0.5} for user in users]},
+    )
     assert asked == [[5, 4, 6], [4, 5], [4]]
 
 
 def test_a_track_is_the_catalogues_record(client: Client) -> None:
-    assert client.get("/track/7").json == {"track": 7, "artist": "artist 1", "title": "track 7"}
+    assert client.get("/track/7").json == {
+        "track": 7,
+        "artist": "artist 1",
+        "title": "track 7",
+    }
     assert client.get("/track/300").status_code == 404
 
 
@@ -112,14 +138,50 @@ def test_a_track_is_the_catalogues_record(client: Client) -> None:
     [
         ("POST", "/next/4", b"", 400, "Input data was truncated"),
         ("POST", "/next/4", b'{"track": 1}', 400, "required field `time`"),
-        ("POST", "/next/4", b'{"track": 1, "time": 1.5}', 400, "Expected `float` <= 1.0 - at `$.time`"),
-        ("POST", "/next/4", b'{"track": 300, "time": 1}', 400, "Expected `int` <= 299 - at `$.track`"),
-        ("POST", "/next/4", b'{"track": 1, "time": 1, "x": 1}', 400, "unknown field `x`"),
-        ("POST", "/next/4", b'{"track": 1, "track": 2, "time": 1}', 400, "a key is given twice"),
-        ("POST", "/next/9223372036854775808", b'{"track": 1, "time": 1}', 400, "user: 9223372036854775808 is too"),
+        (
+            "POST",
+            "/next/4",
+            b'{"track": 1, "time": 1.5}',
+            400,
+            "Expected `float` <= 1.0 - at `$.time`",
+        ),
+        (
+            "POST",
+            "/next/4",
+            b'{"track": 300, "time": 1}',
+            400,
+            "Expected `int` <= 299 - at `$.track`",
+        ),
+        (
+            "POST",
+            "/next/4",
+            b'{"track": 1, "time": 1, "x": 1}',
+            400,
+            "unknown field `x`",
+        ),
+        (
+            "POST",
+            "/next/4",
+            b'{"track": 1, "track": 2, "time": 1}',
+            400,
+            "a key is given twice",
+        ),
+        (
+            "POST",
+            "/next/9223372036854775808",
+            b'{"track": 1, "time": 1}',
+            400,
+            "user: 9223372036854775808 is too",
+        ),
         ("POST", "/next/-4", b'{"track": 1, "time": 1}', 404, "not found"),
         ("POST", "/next/" + "9" * 5000, b'{"track": 1, "time": 1}', 404, "not found"),
-        ("POST", "/next", b'{"requests": []}', 400, "Expected `array` of length >= 1 - at `$.requests`"),
+        (
+            "POST",
+            "/next",
+            b'{"requests": []}',
+            400,
+            "Expected `array` of length >= 1 - at `$.requests`",
+        ),
         (
             "POST",
             "/next",
@@ -132,7 +194,13 @@ def test_a_track_is_the_catalogues_record(client: Client) -> None:
     ],
 )
 def test_a_wrong_request_is_refused_with_a_message_and_not_logged(
-    client: Client, service: Service, method: str, path: str, body: bytes, status: int, message: str
+    client: Client,
+    service: Service,
+    method: str,
+    path: str,
+    body: bytes,
+    status: int,
+    message: str,
 ) -> None:
     for wanted in {path, path.replace("/next", "/last")}:
         answer = client.open(wanted, method=method, data=body)
@@ -198,20 +266,30 @@ def test_a_request_that_lost_its_claim_is_refused(
     assert events(service) == []
 
 
-def test_readiness_tells_of_the_store(client: Client, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readiness_tells_of_the_store(
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert client.get("/health/live").status_code == 200
     assert client.get("/").json == {"status": "alive", "problems": [], "version": "one"}
-    assert client.get("/health/ready").json == {"status": "ready", "problems": [], "version": "one"}
+    assert client.get("/health/ready").json == {
+        "status": "ready",
+        "problems": [],
+        "version": "one",
+    }
     monkeypatch.setattr(service.store, "ready", lambda: False)
     answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.get_json()["problems"] == ["the session store cannot be reached"]
     monkeypatch.undo()
     service.log.failure = "no room"
-    assert client.get("/health/ready").get_json()["problems"] == ["events cannot be written (no room)"]
+    assert client.get("/health/ready").get_json()["problems"] == [
+        "events cannot be written (no room)"
+    ]
     service.log.failure = None
     service.versions.close()
-    assert client.get("/health/ready").get_json()["problems"] == ["nothing watches for new versions"]
+    assert client.get("/health/ready").get_json()["problems"] == [
+        "nothing watches for new versions"
+    ]
     ready = client.get("/openapi.json").get_json()["paths"]["/health/ready"]["get"]
     assert set(ready["responses"]) == {"200", "503"}
 
@@ -219,16 +297,24 @@ def test_readiness_tells_of_the_store(client: Client, service: Service, monkeypa
 def test_without_a_store_answers_go_on_and_are_counted(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.store, "hear", lambda requests, _: [None] * len(requests))
+    monkeypatch.setattr(
+        service.store, "hear", lambda requests, _: [None] * len(requests)
+    )
     for _ in range(3):
         assert post(client, "/next/4", {"track": 1, "time": 1})["track"] != 1
-    assert "botify_requests_without_session_store_total 3.0" in client.get("/metrics").text
+    assert (
+        "botify_requests_without_session_store_total 3.0" in client.get("/metrics").text
+    )
     assert [event["session"] for event in events(service)] == [None] * 3
 
 
 def test_metrics_count_events_recommenders_and_refusals(client: Client) -> None:
     post(client, "/next/4", {"track": 1, "time": 1})
-    post(client, "/next", {"requests": [{"user": user, "track": 1, "time": 1} for user in (4, 5)]})
+    post(
+        client,
+        "/next",
+        {"requests": [{"user": user, "track": 1, "time": 1} for user in (4, 5)]},
+    )
     post(client, "/last/4", {"track": 1, "time": 1})
     client.post("/next/4", data=b"{")
     text = client.get("/metrics").text
@@ -265,7 +351,9 @@ def test_the_document_is_openapi_and_knows_every_address(client: Client) -> None
     assert described == known - {("/openapi.json", "GET"), ("/docs", "GET")}
 
 
-def test_the_page_of_the_document_names_every_endpoint_and_model_and_needs_no_other_host(client: Client) -> None:
+def test_the_page_of_the_document_names_every_endpoint_and_model_and_needs_no_other_host(
+    client: Client,
+) -> None:
     document, page = client.get("/openapi.json").get_json(), client.get("/docs").text
     for path, operations in document["paths"].items():
         for method in operations.keys() - {"parameters"}:
@@ -273,13 +361,23 @@ def test_the_page_of_the_document_names_every_endpoint_and_model_and_needs_no_ot
     for model in document["components"]["schemas"]:
         assert f'id="{model}"' in page
     assert not re.search(r"<script|//|@import|url\(", page), "all of it is in the page"
-    assert set(re.findall(r'(?:href|src)="([^"#]+)', page)) == {"/openapi.json", "data:,"}
-    assert set(re.findall(r'href="#(\w+)"', page)) <= set(re.findall(r'id="(\w+)"', page)), "no link leads nowhere"
+    assert set(re.findall(r'(?:href|src)="([^"#]+)', page)) == {
+        "/openapi.json",
+        "data:,",
+    }
+    assert set(re.findall(r'href="#(\w+)"', page)) <= set(
+        re.findall(r'id="(\w+)"', page)
+    ), "no link leads nowhere"
 
 
 def test_only_the_token_reloads_and_rolls_back(client: Client, tmp_path: Path) -> None:
     publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
-    for headers in ({}, {"Authorization": "Bearer no"}, {"Authorization": "secret"}, {"Authorization": "Bearer \xe9"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer no"},
+        {"Authorization": "secret"},
+        {"Authorization": "Bearer \xe9"},
+    ):
         assert client.post("/admin/reload", headers=headers).status_code == 401
     assert client.post("/admin/reload", headers=TOKEN).json == {"version": "two"}
     assert client.post("/admin/rollback", headers=TOKEN).json == {"version": "one"}
@@ -288,8 +386,12 @@ def test_only_the_token_reloads_and_rolls_back(client: Client, tmp_path: Path) -
     assert "no version earlier" in answer.get_json()["error"]
 
 
-def test_a_refused_version_is_told_to_the_administrator(client: Client, tmp_path: Path) -> None:
-    folder = publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
+def test_a_refused_version_is_told_to_the_administrator(
+    client: Client, tmp_path: Path
+) -> None:
+    folder = publish(
+        tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1
+    )
     (folder / "recommendations.jsonl").write_bytes(b"{}\n")
     answer = client.post("/admin/reload", headers=TOKEN)
     assert answer.status_code == 409
@@ -298,18 +400,30 @@ def test_a_refused_version_is_told_to_the_administrator(client: Client, tmp_path
     assert "recommendations.jsonl" in client.get("/experiments").get_json()["refused"]
 
 
-def test_without_a_configured_token_nobody_administers(make_service: MakeService) -> None:
+def test_without_a_configured_token_nobody_administers(
+    make_service: MakeService,
+) -> None:
     client = client_of(make_service())
-    assert client.post("/admin/reload", headers={"Authorization": "Bearer "}).status_code == 403
+    assert (
+        client.post("/admin/reload", headers={"Authorization": "Bearer "}).status_code
+        == 403
+    )
 
 
-def test_with_api_keys_a_request_needs_one_and_each_has_its_rate(make_service: MakeService) -> None:
-    keys = {"one": {"key": "the key of the first"}, "two": {"key": "the key of the second", "rate": 2}}
+def test_with_api_keys_a_request_needs_one_and_each_has_its_rate(
+    make_service: MakeService,
+) -> None:
+    keys = {
+        "one": {"key": "the key of the first"},
+        "two": {"key": "the key of the second", "rate": 2},
+    }
     application = Application(make_service(api_keys=keys))
 
     def ask(key: bytes | None, target: bytes = b"/next/4") -> int:
         headers = [] if key is None else [(b"x-api-key", key)]
-        return application.answer(Request("POST", target, headers, b'{"track":1,"time":1}')).status
+        return application.answer(
+            Request("POST", target, headers, b'{"track":1,"time":1}')
+        ).status
 
     assert [ask(None), ask(b""), ask(b"the key of the third")] == [401, 401, 401]
     assert [ask(b"the key of the first") for _ in range(9)] == [200] * 9
@@ -324,32 +438,49 @@ def test_a_wrong_method_is_told_the_right_ones(client: Client) -> None:
     assert answer.headers["Allow"] == "POST"
 
 
-def test_a_rollback_to_a_named_version_goes_there_once(client: Client, tmp_path: Path) -> None:
+def test_a_rollback_to_a_named_version_goes_there_once(
+    client: Client, tmp_path: Path
+) -> None:
     for day, name in enumerate(("two", "three"), start=1):
         publish(tmp_path, name, {0: [1]}, catalogue=tmp_path / "tracks.json", day=day)
     assert client.post("/admin/reload", headers=TOKEN).json == {"version": "three"}
     for _ in range(2):
-        assert client.post("/admin/rollback", headers=TOKEN, json={"version": "two"}).json == {"version": "two"}
-    assert "no version four" in client.post("/admin/rollback", headers=TOKEN, json={"version": "four"}).text
+        assert client.post(
+            "/admin/rollback", headers=TOKEN, json={"version": "two"}
+        ).json == {"version": "two"}
+    assert (
+        "no version four"
+        in client.post("/admin/rollback", headers=TOKEN, json={"version": "four"}).text
+    )
     assert client.post("/admin/rollback", headers=TOKEN, data=b"[]").status_code == 400
 
 
 def assignments(client: Client, users: list[int]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = post(client, "/assignments", {"users": users})["assignments"]
+    found: list[dict[str, Any]] = post(client, "/assignments", {"users": users})[
+        "assignments"
+    ]
     return found
 
 
-def test_listeners_arms_are_answered_in_the_order_asked_even_of_one_named_twice(client: Client) -> None:
+def test_listeners_arms_are_answered_in_the_order_asked_even_of_one_named_twice(
+    client: Client,
+) -> None:
     users = [4, 2**63 - 1, 3, 4, 0]
     found = assignments(client, users)
     assert [answer["user"] for answer in found] == users
-    assert found[0] == found[3] == {"user": 4, "experiments": {"ONE": "C", "OTHER": "on"}}
+    assert (
+        found[0] == found[3] == {"user": 4, "experiments": {"ONE": "C", "OTHER": "on"}}
+    )
     assert found[2]["experiments"]["ONE"] == "T1"
 
 
-def test_the_arms_are_those_that_the_event_log_has(client: Client, service: Service) -> None:
+def test_the_arms_are_those_that_the_event_log_has(
+    client: Client, service: Service
+) -> None:
     users = list(range(LIMIT))
-    answered = {answer["user"]: answer["experiments"] for answer in assignments(client, users)}
+    answered = {
+        answer["user"]: answer["experiments"] for answer in assignments(client, users)
+    }
     requests = [{"user": user, "track": 1, "time": 0.5} for user in users]
     assert client.post("/next", json={"requests": requests}).status_code == 200
     logged = events(service)
@@ -357,7 +488,9 @@ def test_the_arms_are_those_that_the_event_log_has(client: Client, service: Serv
     assert {arms["ONE"] for arms in answered.values()} == {"C", "T1"}
 
 
-def test_asking_logs_nothing_and_begins_no_session(client: Client, service: Service) -> None:
+def test_asking_logs_nothing_and_begins_no_session(
+    client: Client, service: Service
+) -> None:
     assignments(client, [0, 1])
     assert 'botify_events_total{message="next"} 0.0' in client.get("/metrics").text
     assert events(service) == []
@@ -375,10 +508,18 @@ def test_asking_logs_nothing_and_begins_no_session(client: Client, service: Serv
         (b'{"users": [7, "1"]}', 400, "Expected `int`, got `str`"),
         (b'{"users": [7, 1.0]}', 400, "Expected `int`, got `float`"),
         (b'{"users": [true]}', 400, "Expected `int`, got `bool`"),
-        (b'{"users": [9223372036854775808]}', 400, "Expected `int` <= 9223372036854775807"),
+        (
+            b'{"users": [9223372036854775808]}',
+            400,
+            "Expected `int` <= 9223372036854775807",
+        ),
         (b'{"users": [1], "x": 1}', 400, "unknown field `x`"),
         (b'{"users": [1], "users": [2]}', 400, "a key is given twice"),
-        (orjson.dumps({"users": [1] * (LIMIT + 1)}), 400, f"Expected `array` of length <= {LIMIT}"),
+        (
+            orjson.dumps({"users": [1] * (LIMIT + 1)}),
+            400,
+            f"Expected `array` of length <= {LIMIT}",
+        ),
     ],
 )
 def test_a_wrong_request_for_assignments_is_refused_with_a_message(

@@ -51,12 +51,27 @@ REQUESTS = [(7, 3, 0.25), (8, 4, 1.0)]
 
 
 def test_a_line_is_an_event_to_the_reader_of_the_log() -> None:
-    outcomes = [("a-1", {"ALL": "T6"}, 9, "indexed", 1 / 30), ("b-1", {"ALL": "C"}, 5, "top_pop", 0.5)]
-    first, second = event_lines("next", 1_760_000_000_000, 0.0011, REQUESTS, outcomes, ids=range(10))
+    outcomes = [
+        ("a-1", {"ALL": "T6"}, 9, "indexed", 1 / 30),
+        ("b-1", {"ALL": "C"}, 5, "top_pop", 0.5),
+    ]
+    first, second = event_lines(
+        "next", 1_760_000_000_000, 0.0011, REQUESTS, outcomes, ids=range(10)
+    )
     assert first.endswith(b"\n")
     assert first.count(b"\n") == 1
     assert parse_line(first) == Event(
-        "next", 1_760_000_000_000, 7, 3, 0.25, 0.0011, 9, {"ALL": "T6"}, "a-1", "indexed", 1 / 30
+        "next",
+        1_760_000_000_000,
+        7,
+        3,
+        0.25,
+        0.0011,
+        9,
+        {"ALL": "T6"},
+        "a-1",
+        "indexed",
+        1 / 30,
     )
     assert parse_line(second).session == "b-1"
 
@@ -71,7 +86,12 @@ def test_what_is_not_known_is_null() -> None:
         ids=range(10),
     )
     event = parse_line(unknown)
-    assert (event.recommendation, event.session, event.recommender, event.propensity) == (None, None, None, None)
+    assert (
+        event.recommendation,
+        event.session,
+        event.recommender,
+        event.propensity,
+    ) == (None, None, None, None)
     assert set(orjson.loads(unknown)) == set(orjson.loads(known))
 
 
@@ -101,12 +121,16 @@ def test_a_closed_log_refuses_events(open_log: Open) -> None:
         log.append(b"late\n")
 
 
-def test_a_segment_is_closed_before_it_grows_over_its_size(tmp_path: Path, open_log: Open) -> None:
+def test_a_segment_is_closed_before_it_grows_over_its_size(
+    tmp_path: Path, open_log: Open
+) -> None:
     log = open_log(segment_bytes=10)
     for text in (b"aaaa\n", b"bbbb\n", b"cccc\n", b"longer than a segment\n"):
         log.append(text)
     assert sorted(final(tmp_path)) == [b"aaaa\nbbbb\n", b"cccc\n"]
-    assert [path.read_bytes() for path in growing(tmp_path)] == [b"longer than a segment\n"]
+    assert [path.read_bytes() for path in growing(tmp_path)] == [
+        b"longer than a segment\n"
+    ]
 
 
 def test_a_segment_is_closed_at_its_age_though_nobody_writes(
@@ -127,7 +151,9 @@ def _count_fsyncs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def test_fsync_always_is_before_the_append_returns(open_log: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fsync_always_is_before_the_append_returns(
+    open_log: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = _count_fsyncs(monkeypatch)
     log = open_log(fsync="always")
     for count in (1, 2, 3):
@@ -135,7 +161,9 @@ def test_fsync_always_is_before_the_append_returns(open_log: Open, monkeypatch: 
         assert len(calls) == count
 
 
-def test_fsync_everysec_is_once_a_tick_however_many_appends(open_log: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fsync_everysec_is_once_a_tick_however_many_appends(
+    open_log: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(event_log, "TICK_S", 3600)  # the test ticks
     calls = _count_fsyncs(monkeypatch)
     log = open_log(fsync="everysec")
@@ -147,7 +175,9 @@ def test_fsync_everysec_is_once_a_tick_however_many_appends(open_log: Open, monk
         assert len(calls) == 1
 
 
-def test_fsync_never_is_left_to_the_operating_system(open_log: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fsync_never_is_left_to_the_operating_system(
+    open_log: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(event_log, "TICK_S", 3600)
     calls = _count_fsyncs(monkeypatch)
     log = open_log(fsync="never")
@@ -199,7 +229,10 @@ def test_an_event_whose_fsync_fails_is_not_in_the_log(
 
 def test_threads_lose_nothing_and_mix_no_lines(tmp_path: Path, open_log: Open) -> None:
     log = open_log(segment_bytes=2000)
-    texts = [[f"{thread}-{number}\n".encode() for number in range(300)] for thread in range(4)]
+    texts = [
+        [f"{thread}-{number}\n".encode() for number in range(300)]
+        for thread in range(4)
+    ]
 
     def write(mine: list[bytes]) -> None:
         for text in mine:
@@ -216,7 +249,9 @@ def test_threads_lose_nothing_and_mix_no_lines(tmp_path: Path, open_log: Open) -
     assert max(map(len, final(tmp_path))) <= 2000
 
 
-def test_a_torn_last_line_of_a_dead_process_is_cut_off_and_the_rest_published(tmp_path: Path) -> None:
+def test_a_torn_last_line_of_a_dead_process_is_cut_off_and_the_rest_published(
+    tmp_path: Path,
+) -> None:
     (tmp_path / ".events-a.jsonl").write_bytes(b"one\ntwo\nthr")
     (tmp_path / ".events-b.jsonl").write_bytes(b"torn from the start" * 10_000)
     (tmp_path / ".events-c.jsonl").write_bytes(b"")
@@ -225,7 +260,9 @@ def test_a_torn_last_line_of_a_dead_process_is_cut_off_and_the_rest_published(tm
     assert growing(tmp_path) == []
 
 
-def test_the_segment_of_a_living_process_is_left_alone(tmp_path: Path, open_log: Open) -> None:
+def test_the_segment_of_a_living_process_is_left_alone(
+    tmp_path: Path, open_log: Open
+) -> None:
     log = open_log()
     log.append(b"mine\n")
     other = open_log(process="other")
@@ -250,7 +287,9 @@ for number in range(10**9):
 
 
 def test_after_kill_9_every_acknowledged_line_is_in_the_log(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout
         acknowledged = [int(process.stdout.readline()) for _ in range(3000)]
         process.send_signal(signal.SIGKILL)
@@ -258,7 +297,9 @@ def test_after_kill_9_every_acknowledged_line_is_in_the_log(tmp_path: Path) -> N
     SegmentWriter(tmp_path, EventLogSettings(), "next").close()
     logged = sorted(int(text) for text in b"".join(final(tmp_path)).splitlines())
     assert logged[: len(acknowledged)] == acknowledged
-    assert len(logged) - len(acknowledged) <= 1  # written, and killed before the acknowledgement
+    assert (
+        len(logged) - len(acknowledged) <= 1
+    )  # written, and killed before the acknowledgement
     assert growing(tmp_path) == []
 
 
@@ -267,7 +308,10 @@ def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
     for _ in range(2):
         describe_log(tmp_path, load_catalogue(file))
     found = orjson.loads((tmp_path / "collection.json").read_bytes())
-    assert found == {"schema": 1, "catalogue": {"sha256": sha256_file(file), "tracks": 3}}
+    assert found == {
+        "schema": 1,
+        "catalogue": {"sha256": sha256_file(file), "tracks": 3},
+    }
 
 
 @pytest.mark.parametrize(
@@ -277,13 +321,21 @@ def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
             '{"catalogue": {"sha256": "0", "tracks": 7}}',
             "of other ids: catalogue {'sha256': '0', 'tracks': 7} there, {'sha256': ",
         ),
-        ('{"text_users": true}', "; text_users True there, False now; name another folder"),
+        (
+            '{"text_users": true}',
+            "; text_users True there, False now; name another folder",
+        ),
         ("[]", "of other ids: catalogue None there, "),
         ('{"catalogue": ', "collection.json: not JSON"),
     ],
 )
-def test_a_log_of_another_catalogue_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_log_of_another_catalogue_is_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
     (tmp_path / "collection.json").write_text(text)
     with pytest.raises(StartError) as caught:
-        describe_log(tmp_path, load_catalogue(write_catalogue(tmp_path / "tracks.json", [0, 1, 2])))
+        describe_log(
+            tmp_path,
+            load_catalogue(write_catalogue(tmp_path / "tracks.json", [0, 1, 2])),
+        )
     assert message in str(caught.value)

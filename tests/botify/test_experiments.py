@@ -7,8 +7,16 @@ from scipy.stats import chi2_contingency
 from botify.experiments import Arm, Experiment, arm_name
 
 
-def make(name: str, *weights: float, salt: str | None = None, overrides: dict[int, str] | None = None) -> Experiment:
-    arms = tuple(Arm(name=arm_name(i), weight=weight, recommender="random") for i, weight in enumerate(weights))
+def make(
+    name: str,
+    *weights: float,
+    salt: str | None = None,
+    overrides: dict[int, str] | None = None,
+) -> Experiment:
+    arms = tuple(
+        Arm(name=arm_name(i), weight=weight, recommender="random")
+        for i, weight in enumerate(weights)
+    )
     return Experiment(name=name, arms=arms, salt=salt, overrides=overrides or {})
 
 
@@ -19,7 +27,9 @@ def make(name: str, *weights: float, salt: str | None = None, overrides: dict[in
         ("STICKY_ARTIST", 4, [1, 3, 2, 1, 3, 3, 2, 3, 0, 2, 1, 1]),
     ],
 )
-def test_equal_arms_are_those_that_the_original_service_logged(name: str, arms: int, logged: list[int]) -> None:
+def test_equal_arms_are_those_that_the_original_service_logged(
+    name: str, arms: int, logged: list[int]
+) -> None:
     experiment = make(name, *[1.0] * arms)
     assert experiment.assign(range(12)) == [arm_name(index) for index in logged]
 
@@ -27,7 +37,9 @@ def test_equal_arms_are_those_that_the_original_service_logged(name: str, arms: 
 def test_equal_arms_take_the_hash_modulo_their_number_whatever_the_weight() -> None:
     experiment = make("ANY", 0.2, 0.2, 0.2)
     for user in [0, 1, 17, 2**31, 2**63 - 1]:
-        expected = mmh3.hash(str(user), mmh3.hash("ANY", signed=False), signed=False) % 3
+        expected = (
+            mmh3.hash(str(user), mmh3.hash("ANY", signed=False), signed=False) % 3
+        )
         assert experiment.assign([user]) == [experiment.arms[expected].name]
 
 
@@ -36,19 +48,25 @@ def test_weights_are_the_shares_of_the_listeners() -> None:
     names = experiment.assign(range(50_000))
     for name, share in {"C": 0.8, "T1": 0.1, "T2": 0.1}.items():
         assert experiment.shares[name] == pytest.approx(share)
-        assert names.count(name) / 50_000 == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 50_000))
+        assert names.count(name) / 50_000 == pytest.approx(
+            share, abs=4 * np.sqrt(share * (1 - share) / 50_000)
+        )
 
 
 def test_more_weight_moves_listeners_into_the_arm_and_none_between_the_others() -> None:
     before, after = make("GROWS", 9, 1), make("GROWS", 8, 2)
-    moves = set(zip(before.assign(range(10_000)), after.assign(range(10_000)), strict=True))
+    moves = set(
+        zip(before.assign(range(10_000)), after.assign(range(10_000)), strict=True)
+    )
     assert moves == {("C", "C"), ("C", "T1"), ("T1", "T1")}
 
 
 def test_experiments_are_independent_of_one_another() -> None:
     one, other = make("ONE", 1, 1), make("OTHER", 3, 1)
     table = np.zeros((2, 2))
-    for arm, other_arm in zip(one.assign(range(20_000)), other.assign(range(20_000)), strict=True):
+    for arm, other_arm in zip(
+        one.assign(range(20_000)), other.assign(range(20_000)), strict=True
+    ):
         table[int(arm == "C"), int(other_arm == "C")] += 1
     assert chi2_contingency(table).pvalue > 0.001
 
@@ -64,7 +82,9 @@ def test_a_salt_splits_anew_and_one_salt_splits_alike() -> None:
 def test_an_override_wins_over_the_hash() -> None:
     experiment = make("ALL", 1, 1, overrides={0: "C", 1: "T1"})
     assert experiment.assign([0, 1]) == ["C", "T1"]
-    assert make("ALL", 1, 1).assign(range(2, 50)) == experiment.assign(range(2, 50)), "nobody else moves"
+    assert make("ALL", 1, 1).assign(range(2, 50)) == experiment.assign(range(2, 50)), (
+        "nobody else moves"
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,15 +93,23 @@ def test_an_override_wins_over_the_hash() -> None:
         ([], {}, "at least 1 item"),
         ([1, 0], {}, "greater than 0"),
         ([1, float("nan")], {}, "finite"),
-        ([1, 1], {7: "T2"}, "experiment BAD: overrides put listener 7 into arm T2; the arms are C, T1"),
+        (
+            [1, 1],
+            {7: "T2"},
+            "experiment BAD: overrides put listener 7 into arm T2; the arms are C, T1",
+        ),
     ],
 )
-def test_an_experiment_that_cannot_run_is_refused(weights: list[float], overrides: dict[int, str], reason: str) -> None:
+def test_an_experiment_that_cannot_run_is_refused(
+    weights: list[float], overrides: dict[int, str], reason: str
+) -> None:
     with pytest.raises(ValidationError, match=reason):
         make("BAD", *weights, overrides=overrides)
 
 
 def test_two_arms_of_one_name_are_refused() -> None:
     arms = (Arm(name="C", recommender="random"), Arm(name="C", recommender="indexed"))
-    with pytest.raises(ValidationError, match="experiment BAD: two arms have one name among C, C"):
+    with pytest.raises(
+        ValidationError, match="experiment BAD: two arms have one name among C, C"
+    ):
         Experiment(name="BAD", arms=arms)

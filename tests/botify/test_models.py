@@ -33,7 +33,9 @@ ALL_FILES = ("recommendations.jsonl", "neighbours.jsonl", "factors.npz")
 
 @pytest.fixture
 def catalogue_file(tmp_path: Path) -> Path:
-    return write_catalogue(tmp_path / "tracks.json", [track % 9 for track in range(TRACKS)])
+    return write_catalogue(
+        tmp_path / "tracks.json", [track % 9 for track in range(TRACKS)]
+    )
 
 
 @pytest.fixture
@@ -47,7 +49,9 @@ def load(settings: Settings) -> Model:
     return load_model(settings, load_catalogue(settings.catalogue))
 
 
-def test_lists_are_found_by_id_whether_ids_are_dense_sorted_or_not(tmp_path: Path, catalogue_file: Path) -> None:
+def test_lists_are_found_by_id_whether_ids_are_dense_sorted_or_not(
+    tmp_path: Path, catalogue_file: Path
+) -> None:
     lists = {9_000_000_000: [1, 2, 3], 4: [5], 0: [], 77: [59, 0]}
     publish(tmp_path, "one", lists, catalogue=catalogue_file)
     found = load(make_settings(tmp_path, catalogue_file)).recommendations
@@ -59,12 +63,18 @@ def test_lists_are_found_by_id_whether_ids_are_dense_sorted_or_not(tmp_path: Pat
     assert (found.counts[:6].tolist(), found.counts.sum()) == ([1, 1, 1, 1, 0, 1], 6)
 
 
-def test_the_most_listed_tracks_are_popular(tmp_path: Path, catalogue_file: Path) -> None:
-    publish(tmp_path, "one", {0: [3, 1], 1: [3, 2], 2: [2, 3]}, catalogue=catalogue_file)
+def test_the_most_listed_tracks_are_popular(
+    tmp_path: Path, catalogue_file: Path
+) -> None:
+    publish(
+        tmp_path, "one", {0: [3, 1], 1: [3, 2], 2: [2, 3]}, catalogue=catalogue_file
+    )
     assert load(make_settings(tmp_path, catalogue_file)).popular == [3, 2, 1]
 
 
-def test_only_what_a_recommender_asks_for_is_loaded(tmp_path: Path, settings: Settings) -> None:
+def test_only_what_a_recommender_asks_for_is_loaded(
+    tmp_path: Path, settings: Settings
+) -> None:
     model = load(make_settings(tmp_path, settings.catalogue, "indexed"))
     assert model.neighbours is None
     assert model.directions is None
@@ -81,11 +91,16 @@ def test_no_object_is_kept_for_a_listener(tmp_path: Path, catalogue_file: Path) 
 
 
 @pytest.mark.parametrize("name", ALL_FILES)
-def test_a_changed_truncated_or_missing_file_is_refused(settings: Settings, tmp_path: Path, name: str) -> None:
+def test_a_changed_truncated_or_missing_file_is_refused(
+    settings: Settings, tmp_path: Path, name: str
+) -> None:
     file = tmp_path / "versions" / "one" / name
     whole = file.read_bytes()
     file.write_bytes(whole[:-5])
-    with pytest.raises(ModelError, match=f"{name}: {len(whole) - 5} bytes found, the manifest says {len(whole)}"):
+    with pytest.raises(
+        ModelError,
+        match=f"{name}: {len(whole) - 5} bytes found, the manifest says {len(whole)}",
+    ):
         load(settings)
     middle = len(whole) // 2
     file.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
@@ -117,8 +132,17 @@ def _factors(**arrays: Any) -> Callable[[Path], None]:  # noqa: ANN401  whatever
 
 def _history(counts: list[int], heard: list[int]) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
-        users, tracks, values = np.arange(len(counts)), np.arange(60), np.ones(len(heard))
-        arrays: dict[str, Any] = {"users": users, "tracks": tracks, "counts": np.array(counts), "values": values}
+        users, tracks, values = (
+            np.arange(len(counts)),
+            np.arange(60),
+            np.ones(len(heard)),
+        )
+        arrays: dict[str, Any] = {
+            "users": users,
+            "tracks": tracks,
+            "counts": np.array(counts),
+            "values": values,
+        }
         np.savez(folder / "history.npz", heard=np.array(heard), **arrays)
         update_manifest(folder, "history.npz")
         edit_manifest(folder, parameters={"regularization": 1, "alpha": 1})
@@ -131,14 +155,20 @@ def _manifest(**changes: object) -> Callable[[Path], None]:
 
 
 def _pack(folder: Path) -> None:
-    np.savez_compressed(folder / "factors.npz", tracks=np.arange(60), item_factors=np.zeros((60, 100), np.float32))
+    np.savez_compressed(
+        folder / "factors.npz",
+        tracks=np.arange(60),
+        item_factors=np.zeros((60, 100), np.float32),
+    )
     update_manifest(folder, "factors.npz")
 
 
 def _claim(folder: Path, shape: tuple[int, ...]) -> None:
     """Factors whose header claims a shape that is not in the file."""
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
     tracks = io.BytesIO()
     np.save(tracks, np.arange(60))
     with zipfile.ZipFile(folder / "factors.npz", "w") as archive:
@@ -155,7 +185,10 @@ def _link(folder: Path, name: str) -> None:
 
 def _say(folder: Path, **facts: int) -> None:
     files = json.loads((folder / "manifest.json").read_bytes())["files"]
-    edit_manifest(folder, files=files | {"recommendations.jsonl": files["recommendations.jsonl"] | facts})
+    edit_manifest(
+        folder,
+        files=files | {"recommendations.jsonl": files["recommendations.jsonl"] | facts},
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,29 +202,68 @@ def _say(folder: Path, **facts: int) -> None:
         (_line_edit('{"user": 3, "tracks": [1]'), "recommendations.jsonl:4: "),
         (_line_edit("[]"), "recommendations.jsonl:4: "),
         (_line_edit('{"user": 2, "tracks": [1]}'), "user 2 has two lines"),
-        (_line_edit('{"user": -2, "tracks": [1]}'), "Expected `int` >= 0 - at `$.user`"),
-        (_line_edit('{"user": 99, "tracks": [1]}\n{"user": 98, "tracks": [1]}'), "the manifest says 20"),
-        (_line_edit('{"user": 99, "tracks": [1]}, {"user": 98, "tracks": [1]}'), "recommendations.jsonl:4: "),
+        (
+            _line_edit('{"user": -2, "tracks": [1]}'),
+            "Expected `int` >= 0 - at `$.user`",
+        ),
+        (
+            _line_edit('{"user": 99, "tracks": [1]}\n{"user": 98, "tracks": [1]}'),
+            "the manifest says 20",
+        ),
+        (
+            _line_edit('{"user": 99, "tracks": [1]}, {"user": 98, "tracks": [1]}'),
+            "recommendations.jsonl:4: ",
+        ),
         (_manifest(schema=2), "manifest.json: Invalid enum value 2 - at `$.schema`"),
         (_manifest(files={}), "not in the manifest"),
         (_manifest(created_at="yesterday"), "created_at"),
-        (_manifest(data={"catalogue": {"sha256": "0" * 64, "tracks": 5}}), "trained on another catalogue, of 5 tracks"),
+        (
+            _manifest(data={"catalogue": {"sha256": "0" * 64, "tracks": 5}}),
+            "trained on another catalogue, of 5 tracks",
+        ),
         (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json: "),
-        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json: cannot be read"),
-        (_factors(tracks=np.arange(3), item_factors=np.ones((4, 2))), "item_factors is (4, 2), but there are 3 tracks"),
+        (
+            lambda folder: (folder / "manifest.json").unlink(),
+            "manifest.json: cannot be read",
+        ),
+        (
+            _factors(tracks=np.arange(3), item_factors=np.ones((4, 2))),
+            "item_factors is (4, 2), but there are 3 tracks",
+        ),
         (_factors(tracks=np.arange(60), item_factors=np.full((60, 2), np.nan)), "NaN"),
-        (_factors(tracks=np.array([60]), item_factors=np.ones((1, 2))), "tracks has 60..60; allowed is 0..59"),
-        (_factors(tracks=np.array([{}], dtype=object), item_factors=np.ones((1, 2))), "not factors of ours"),
+        (
+            _factors(tracks=np.array([60]), item_factors=np.ones((1, 2))),
+            "tracks has 60..60; allowed is 0..59",
+        ),
+        (
+            _factors(tracks=np.array([{}], dtype=object), item_factors=np.ones((1, 2))),
+            "not factors of ours",
+        ),
         (_factors(tracks=np.arange(3)), "not factors of ours"),
         (_pack, "tracks.npy is compressed"),
-        (_history(counts=[2, 1], heard=[0, 1, 60]), "heard has 0..60; allowed is 0..59"),
+        (
+            _history(counts=[2, 1], heard=[0, 1, 60]),
+            "heard has 0..60; allowed is 0..59",
+        ),
         (_history(counts=[2, 2], heard=[0, 1, 2]), "counts add up to 4, not 3 pairs"),
-        (_history(counts=[-1, 4], heard=[0, 1, 2]), "counts has -1..4; allowed is 0..3"),
+        (
+            _history(counts=[-1, 4], heard=[0, 1, 2]),
+            "counts has -1..4; allowed is 0..3",
+        ),
         (lambda folder: _claim(folder, (10**6, 10**6)), "not factors of ours"),
         (lambda folder: _claim(folder, (2**40, 2**40)), "not factors of ours"),
-        (lambda folder: _link(folder, "factors.npz"), "factors.npz: a link that leads out of"),
-        (lambda folder: _link(folder, "recommendations.jsonl"), "a link that leads out of"),
-        (lambda folder: _say(folder, rows=10**15), "20 lines found, the manifest says 1000000000000000"),
+        (
+            lambda folder: _link(folder, "factors.npz"),
+            "factors.npz: a link that leads out of",
+        ),
+        (
+            lambda folder: _link(folder, "recommendations.jsonl"),
+            "a link that leads out of",
+        ),
+        (
+            lambda folder: _say(folder, rows=10**15),
+            "20 lines found, the manifest says 1000000000000000",
+        ),
         (lambda folder: _say(folder, rows=21), "20 lines found, the manifest says 21"),
         (lambda folder: _say(folder, bytes=-1), "bytes"),
         (
@@ -199,7 +271,14 @@ def _say(folder: Path, **facts: int) -> None:
             "a list of 500000 tracks among 20 is too long",
         ),
         (_manifest(padding="x" * 2**20), "bytes found, at most 1048576 are read"),
-        (_manifest(files={"../../../etc/passwd": {"sha256": "0" * 64, "bytes": 1, "rows": 1}}), "not in the manifest"),
+        (
+            _manifest(
+                files={
+                    "../../../etc/passwd": {"sha256": "0" * 64, "bytes": 1, "rows": 1}
+                }
+            ),
+            "not in the manifest",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_reason(
@@ -211,8 +290,12 @@ def test_what_does_not_fit_is_refused_with_the_reason(
     assert message in str(caught.value)
 
 
-def test_a_list_that_widens_after_the_first_lines_is_kept(tmp_path: Path, catalogue_file: Path) -> None:
-    lists = {user: [user % TRACKS] for user in range(15_000)} | {15_000: list(range(40))}
+def test_a_list_that_widens_after_the_first_lines_is_kept(
+    tmp_path: Path, catalogue_file: Path
+) -> None:
+    lists = {user: [user % TRACKS] for user in range(15_000)} | {
+        15_000: list(range(40))
+    }
     publish(tmp_path, "one", lists, catalogue=catalogue_file)
     found = load(make_settings(tmp_path, catalogue_file)).recommendations
     assert found.list_of(15_000) == list(range(40))
@@ -228,7 +311,9 @@ def versions(settings: Settings) -> Versions:
     return Versions(settings, load_model(settings, catalogue), Metrics())
 
 
-def test_reload_serves_the_version_that_current_points_to(versions: Versions, tmp_path: Path) -> None:
+def test_reload_serves_the_version_that_current_points_to(
+    versions: Versions, tmp_path: Path
+) -> None:
     assert versions.reload().version == "one"
     publish(tmp_path, "two", {0: [7]}, catalogue=tmp_path / "tracks.json", day=1)
     assert versions.model.version == "one"
@@ -236,8 +321,12 @@ def test_reload_serves_the_version_that_current_points_to(versions: Versions, tm
     assert versions.model.recommendations.list_of(0) == [7]
 
 
-def test_a_refused_version_leaves_the_old_one_and_says_why(versions: Versions, tmp_path: Path) -> None:
-    folder = publish(tmp_path, "two", {0: [7]}, catalogue=tmp_path / "tracks.json", day=1)
+def test_a_refused_version_leaves_the_old_one_and_says_why(
+    versions: Versions, tmp_path: Path
+) -> None:
+    folder = publish(
+        tmp_path, "two", {0: [7]}, catalogue=tmp_path / "tracks.json", day=1
+    )
     (folder / "recommendations.jsonl").write_bytes(b'{"user":0,"tracks":[8]}\n')
     with pytest.raises(ModelError, match="sha256"):
         versions.reload()
@@ -249,7 +338,9 @@ def test_a_refused_version_leaves_the_old_one_and_says_why(versions: Versions, t
     assert versions.refused is None
 
 
-def test_the_watcher_picks_up_a_new_version_and_survives_a_bad_one(versions: Versions, tmp_path: Path) -> None:
+def test_the_watcher_picks_up_a_new_version_and_survives_a_bad_one(
+    versions: Versions, tmp_path: Path
+) -> None:
     catalogue = tmp_path / "tracks.json"
     versions.watch()
     try:
@@ -259,7 +350,9 @@ def test_the_watcher_picks_up_a_new_version_and_survives_a_bad_one(versions: Ver
         assert versions.model.version == "one"
         publish(tmp_path, "good", {0: [7]}, catalogue=catalogue, day=2)
         _wait_for(lambda: versions.model.version == "good")
-        _wait_for(lambda: versions.refused is None)  # which is said after the version is served
+        _wait_for(
+            lambda: versions.refused is None
+        )  # which is said after the version is served
     finally:
         versions.close()
 
@@ -271,7 +364,9 @@ def test_a_link_to_nowhere_is_refused(versions: Versions, tmp_path: Path) -> Non
     assert versions.model.version == "one"
 
 
-def test_rollback_goes_to_the_version_before_and_moves_the_link(versions: Versions, tmp_path: Path) -> None:
+def test_rollback_goes_to_the_version_before_and_moves_the_link(
+    versions: Versions, tmp_path: Path
+) -> None:
     for day, name in enumerate(("two", "three"), start=1):
         publish(tmp_path, name, {0: [day]}, catalogue=tmp_path / "tracks.json", day=day)
     versions.reload()
@@ -283,7 +378,9 @@ def test_rollback_goes_to_the_version_before_and_moves_the_link(versions: Versio
         versions.roll_back()
 
 
-def test_rollback_to_a_bad_version_is_refused(versions: Versions, tmp_path: Path) -> None:
+def test_rollback_to_a_bad_version_is_refused(
+    versions: Versions, tmp_path: Path
+) -> None:
     publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
     versions.reload()
     (tmp_path / "versions" / "one" / "recommendations.jsonl").write_bytes(b"")
@@ -293,9 +390,13 @@ def test_rollback_to_a_bad_version_is_refused(versions: Versions, tmp_path: Path
     assert (tmp_path / "current").resolve().name == "two"
 
 
-def test_a_version_without_a_link_can_be_served_but_not_rolled_back(tmp_path: Path, settings: Settings) -> None:
+def test_a_version_without_a_link_can_be_served_but_not_rolled_back(
+    tmp_path: Path, settings: Settings
+) -> None:
     shutil.copytree(tmp_path / "versions" / "one", tmp_path / "versions" / "zero")
-    edit_manifest(tmp_path / "versions" / "zero", created_at="2020-01-01T00:00:00Z", model="zero")
+    edit_manifest(
+        tmp_path / "versions" / "zero", created_at="2020-01-01T00:00:00Z", model="zero"
+    )
     file = tmp_path / "versions" / "one" / "recommendations.jsonl"
     fixed = settings.model_copy(update={"recommendations": file})
     catalogue = load_catalogue(settings.catalogue)

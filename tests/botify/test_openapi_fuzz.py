@@ -18,10 +18,14 @@ EXAMPLES = 40  # of each operation and mode
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_service_answers_as_its_document_says(make_service: MakeService, mode: GenerationMode) -> None:
+def test_the_service_answers_as_its_document_says(
+    make_service: MakeService, mode: GenerationMode
+) -> None:
     """No 5xx, no undocumented status, no answer of another shape; what breaks the schema is refused."""
     schema = schemathesis.openapi.from_wsgi("/openapi.json", wsgi_of(make_service()))
-    operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+    operations = [
+        result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)
+    ]
     assert len(operations) >= 8
     for operation in operations:
         takes_something = operation.body or operation.path_parameters

@@ -12,7 +12,12 @@ from botify.model.loading import load_model
 from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Batch, Drawn, Row
 from botify.recommenders.interleaved import interleave
-from botify.recommenders.registry import RECOMMENDERS, REPEAT, FallbackSettings, recommend
+from botify.recommenders.registry import (
+    RECOMMENDERS,
+    REPEAT,
+    FallbackSettings,
+    recommend,
+)
 from looplib.errors import ConfigError
 from tests.botify.exports import make_settings, publish, write_catalogue
 
@@ -30,20 +35,39 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 def _model(folder: Path, artists: Sequence[int] = ARTISTS) -> Model:
     catalogue = write_catalogue(folder / "tracks.json", artists)
-    neighbours = {track: [other for other in range(12) if other != track][:9] for track in range(12)}
-    publish(folder, "one", LISTS, catalogue=catalogue, factors=FACTORS, neighbours=neighbours)
-    return load_model(make_settings(folder, catalogue, "contextual"), load_catalogue(catalogue))
+    neighbours = {
+        track: [other for other in range(12) if other != track][:9]
+        for track in range(12)
+    }
+    publish(
+        folder,
+        "one",
+        LISTS,
+        catalogue=catalogue,
+        factors=FACTORS,
+        neighbours=neighbours,
+    )
+    return load_model(
+        make_settings(folder, catalogue, "contextual"), load_catalogue(catalogue)
+    )
 
 
-def row(user: int, *tracks: int, times: Sequence[float] = (), taken: Sequence[int] = ()) -> Row:
+def row(
+    user: int, *tracks: int, times: Sequence[float] = (), taken: Sequence[int] = ()
+) -> Row:
     return Row(user, tracks, times or [1.0] * len(tracks), {*tracks, *taken})
 
 
 def ask(model: Model, name: str, *rows: Row, seed: int = 1) -> list[int]:
-    return [drawn.track for drawn in RECOMMENDERS[name](model, rows, np.random.default_rng(seed))]
+    return [
+        drawn.track
+        for drawn in RECOMMENDERS[name](model, rows, np.random.default_rng(seed))
+    ]
 
 
-def test_in_order_takes_the_best_track_of_the_list_that_is_left_and_is_sure_of_it(model: Model) -> None:
+def test_in_order_takes_the_best_track_of_the_list_that_is_left_and_is_sure_of_it(
+    model: Model,
+) -> None:
     rows = [row(0, 5), row(0, 0, 3), row(0, 6, taken=[0]), row(1, 5), row(9, 5)]
     drawn = RECOMMENDERS["in_order"](model, rows, np.random.default_rng(1))
     assert [found.track for found in drawn] == [0, 6, 3, EXHAUSTED, UNKNOWN]
@@ -60,7 +84,9 @@ def test_in_order_takes_the_best_track_of_the_list_that_is_left_and_is_sure_of_i
         ("indexed", row(0, 3), {0, 6, 9}),
     ],
 )
-def test_draws_are_uniform_and_say_so(model: Model, name: str, session: Row, allowed: set[int]) -> None:
+def test_draws_are_uniform_and_say_so(
+    model: Model, name: str, session: Row, allowed: set[int]
+) -> None:
     draws = 4000
     drawn = RECOMMENDERS[name](model, [session] * draws, np.random.default_rng(2))
     assert {found.propensity for found in drawn} == {1 / len(allowed)}
@@ -101,15 +127,21 @@ def test_contextual_follows_what_was_heard_for_long(model: Model) -> None:
 def test_contextual_knows_nothing_without_neighbours(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
     publish(tmp_path, "one", LISTS, catalogue=catalogue, neighbours={11: [0]})
-    model = load_model(make_settings(tmp_path, catalogue, "contextual"), load_catalogue(catalogue))
+    model = load_model(
+        make_settings(tmp_path, catalogue, "contextual"), load_catalogue(catalogue)
+    )
     assert ask(model, "contextual", row(0, 3)) == [UNKNOWN]
 
 
-def test_session_als_keeps_the_order_of_the_list_without_a_reason_to_change_it(model: Model) -> None:
+def test_session_als_keeps_the_order_of_the_list_without_a_reason_to_change_it(
+    model: Model,
+) -> None:
     assert ask(model, "session_als", row(0, 1, times=[0.3])) == [0]
 
 
-def test_in_session_als_tracks_near_a_liked_one_rise_and_near_a_skipped_one_sink(model: Model) -> None:
+def test_in_session_als_tracks_near_a_liked_one_rise_and_near_a_skipped_one_sink(
+    model: Model,
+) -> None:
     assert ask(model, "session_als", row(0, 10, times=[1.0])) == [9]
     assert ask(model, "session_als", row(0, 1, times=[0.0])) != [0]
 
@@ -123,7 +155,11 @@ def test_what_was_heard_last_counts_most_in_session_als(model: Model) -> None:
 def test_a_batch_gives_what_its_rows_give_alone(model: Model, name: str) -> None:
     rng = np.random.default_rng(4)
     rows = [
-        row(user % 4, *rng.permutation(12)[: 1 + user % 11].tolist(), times=rng.random(1 + user % 11).tolist())
+        row(
+            user % 4,
+            *rng.permutation(12)[: 1 + user % 11].tolist(),
+            times=rng.random(1 + user % 11).tolist(),
+        )
         for user in range(300)
     ]
     together = RECOMMENDERS[name](model, rows, np.random.default_rng(1))
@@ -134,7 +170,9 @@ def test_a_batch_gives_what_its_rows_give_alone(model: Model, name: str) -> None
 
 
 sessions = st.tuples(
-    st.integers(0, 4), st.lists(st.integers(0, 11), min_size=1, max_size=14), st.lists(st.integers(0, 11), max_size=4)
+    st.integers(0, 4),
+    st.lists(st.integers(0, 11), min_size=1, max_size=14),
+    st.lists(st.integers(0, 11), max_size=4),
 )
 
 
@@ -146,7 +184,9 @@ def test_a_taken_track_is_never_recommended_while_another_is_free(
     model: Model, rows: list[tuple[int, list[int], list[int]]], names: list[str]
 ) -> None:
     batch: Batch = [row(user, *tracks, taken=taken) for user, tracks, taken in rows]
-    answers = recommend(model, batch, names[: len(batch)], FALLBACK, np.random.default_rng(0))
+    answers = recommend(
+        model, batch, names[: len(batch)], FALLBACK, np.random.default_rng(0)
+    )
     assert len(answers) == len(batch)
     for asked, (name, drawn) in zip(batch, answers, strict=True):
         assert 0 <= drawn.track < 12
@@ -167,17 +207,27 @@ def test_a_taken_track_is_never_recommended_while_another_is_free(
         (row(17, 1), "top_pop"),  # a listener without a list
     ],
 )
-def test_the_configured_chain_answers_where_indexed_cannot(model: Model, session: Row, recommender: str) -> None:
+def test_the_configured_chain_answers_where_indexed_cannot(
+    model: Model, session: Row, recommender: str
+) -> None:
     for batch in ([session], [session, row(0, 6)]):
-        answers = recommend(model, batch, ["indexed"] * len(batch), FALLBACK, np.random.default_rng(0))
+        answers = recommend(
+            model, batch, ["indexed"] * len(batch), FALLBACK, np.random.default_rng(0)
+        )
         assert answers[0][0] == recommender
 
 
 def test_fallbacks_come_from_the_configuration(model: Model) -> None:
     fallback = FallbackSettings(exhausted=("top_pop",), unknown=("sticky_artist",))
     rng = np.random.default_rng(0)
-    assert recommend(model, [row(0, 0, 3, 6, 9)], ["indexed"], fallback, rng)[0][0] == "top_pop"
-    assert recommend(model, [row(17, 1)], ["indexed"], fallback, rng)[0][0] == "sticky_artist"
+    assert (
+        recommend(model, [row(0, 0, 3, 6, 9)], ["indexed"], fallback, rng)[0][0]
+        == "top_pop"
+    )
+    assert (
+        recommend(model, [row(17, 1)], ["indexed"], fallback, rng)[0][0]
+        == "sticky_artist"
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,40 +243,82 @@ def test_fallbacks_come_from_the_configuration(model: Model) -> None:
 def test_an_interleaved_track_is_drawn_as_often_as_its_propensity_says_and_credited_by_a_fair_coin(
     model: Model, first: str, second: str
 ) -> None:
-    name, session, draws = f"interleaved({first}, {second})", row(0, 3, 4, times=[1.0, 0.2]), 6000
-    answers = recommend(model, [session] * draws, [name] * draws, FALLBACK, np.random.default_rng(4))
+    name, session, draws = (
+        f"interleaved({first}, {second})",
+        row(0, 3, 4, times=[1.0, 0.2]),
+        6000,
+    )
+    answers = recommend(
+        model, [session] * draws, [name] * draws, FALLBACK, np.random.default_rng(4)
+    )
     propensities = {drawn.track: drawn.propensity or 0.0 for _, drawn in answers}
     assert sum(propensities.values()) == pytest.approx(1)
-    assert {(drawn.track, drawn.propensity) for _, drawn in answers} == set(propensities.items())
+    assert {(drawn.track, drawn.propensity) for _, drawn in answers} == set(
+        propensities.items()
+    )
     counts = Counter(drawn.track for _, drawn in answers)
     for track, propensity in propensities.items():
-        assert counts[track] / draws == pytest.approx(propensity, abs=5 * (propensity / draws) ** 0.5)
+        assert counts[track] / draws == pytest.approx(
+            propensity, abs=5 * (propensity / draws) ** 0.5
+        )
     credited = Counter(who for who, _ in answers)
     assert credited.keys() <= {f"{first} of {name}", f"{second} of {name}", name}
     total = credited[f"{first} of {name}"] + credited[f"{second} of {name}"]
-    assert credited[f"{first} of {name}"] / total == pytest.approx(0.5, abs=2.5 / total**0.5)
+    assert credited[f"{first} of {name}"] / total == pytest.approx(
+        0.5, abs=2.5 / total**0.5
+    )
 
 
 def test_what_both_have_or_one_alone_is_credited_to_neither(model: Model) -> None:
     name, session = "interleaved(in_order, session_als)", row(0, 3)
     both = interleave(model, session, name, (Drawn(6, 1.0), Drawn(6, 1.0)), 0.1)
-    alone = interleave(model, session, name, (Drawn(EXHAUSTED, None), Drawn(6, 1.0)), 0.9)
+    alone = interleave(
+        model, session, name, (Drawn(EXHAUSTED, None), Drawn(6, 1.0)), 0.9
+    )
     assert both == alone == (name, Drawn(6, 1.0))
-    (answer,) = recommend(model, [row(9, 5)], [name], FALLBACK, np.random.default_rng(1))
+    (answer,) = recommend(
+        model, [row(9, 5)], [name], FALLBACK, np.random.default_rng(1)
+    )
     assert answer[0] == "top_pop"  # the fallback for listeners without a list
 
 
-def test_interleaved_arms_stand_beside_others_and_draw_the_same_for_the_same_seed(model: Model) -> None:
-    names = ["indexed", "interleaved(indexed, in_order)", "random", "interleaved(random, top_pop)"] * 50
+def test_interleaved_arms_stand_beside_others_and_draw_the_same_for_the_same_seed(
+    model: Model,
+) -> None:
+    names = [
+        "indexed",
+        "interleaved(indexed, in_order)",
+        "random",
+        "interleaved(random, top_pop)",
+    ] * 50
     batch = [row(position % 3, 3) for position in range(200)]
-    asked = [recommend(model, batch, names, FALLBACK, np.random.default_rng(6)) for _ in range(2)]
+    asked = [
+        recommend(model, batch, names, FALLBACK, np.random.default_rng(6))
+        for _ in range(2)
+    ]
     assert asked[0] == asked[1]
-    assert all(name == who for (who, _), name in zip(asked[0], names, strict=True) if "(" not in name)
+    assert all(
+        name == who
+        for (who, _), name in zip(asked[0], names, strict=True)
+        if "(" not in name
+    )
 
 
-@pytest.mark.parametrize("name", ["interleaved(in_order, nobody)", "interleaved(in_order, in_order)", "interleaved()"])
-def test_an_interleaved_recommender_of_others_than_two_known_ones_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"no such recommender; allowed: .*, and interleaved\(a, b\) of two of these"):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "interleaved(in_order, nobody)",
+        "interleaved(in_order, in_order)",
+        "interleaved()",
+    ],
+)
+def test_an_interleaved_recommender_of_others_than_two_known_ones_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(
+        ConfigError,
+        match=r"no such recommender; allowed: .*, and interleaved\(a, b\) of two of these",
+    ):
         make_settings(tmp_path, tmp_path / "tracks.json", name)
     fallback = {"unknown": ["interleaved(random, top_pop)"]}
     with pytest.raises(ConfigError, match="a fallback may not"):

@@ -55,7 +55,13 @@ def hear(store: SessionStore, user: int, track: int, share: float = 1.0) -> Sess
     return heard
 
 
-def listen(store: SessionStore, user: int, track: int, recommended: int | None = None, share: float = 1.0) -> Session:
+def listen(
+    store: SessionStore,
+    user: int,
+    track: int,
+    recommended: int | None = None,
+    share: float = 1.0,
+) -> Session:
     heard = hear(store, user, track, share)
     assert store.settle([user], [heard], [recommended])
     return heard
@@ -67,14 +73,18 @@ def end(store: SessionStore, user: int, track: int, share: float = 0.0) -> Sessi
     return heard
 
 
-def test_a_session_remembers_what_was_heard_in_its_order(store: SessionStore, user: int) -> None:
+def test_a_session_remembers_what_was_heard_in_its_order(
+    store: SessionStore, user: int
+) -> None:
     first = listen(store, user, 5, share=0.1)
     second = listen(store, user, 3, share=1 / 3)
     assert (first.tracks, first.times) == ((5,), (0.1,))
     assert (second.tracks, second.times, second.id) == ((5, 3), (0.1, 1 / 3), first.id)
 
 
-def test_the_last_track_belongs_to_the_session_and_ends_it(store: SessionStore, user: int) -> None:
+def test_the_last_track_belongs_to_the_session_and_ends_it(
+    store: SessionStore, user: int
+) -> None:
     first = listen(store, user, 5)
     last = end(store, user, 3, 0.5)
     assert (last.tracks, last.times, last.id) == ((5, 3), (1.0, 0.5), first.id)
@@ -88,7 +98,9 @@ def test_the_last_track_alone_is_a_session(store: SessionStore, user: int) -> No
     assert end(store, user, 4).tracks == (4,)
 
 
-def test_a_listener_named_twice_in_one_end_ends_two_sessions(store: SessionStore, user: int) -> None:
+def test_a_listener_named_twice_in_one_end_ends_two_sessions(
+    store: SessionStore, user: int
+) -> None:
     first, second = store.end([(user, 1, 1.0), (user, 2, 1.0)], now_ms())
     assert first is not None
     assert second is not None
@@ -96,12 +108,16 @@ def test_a_listener_named_twice_in_one_end_ends_two_sessions(store: SessionStore
     assert first.id != second.id
 
 
-def test_a_batch_of_more_listeners_than_redis_reads_at_once_is_in_order(store: SessionStore) -> None:
+def test_a_batch_of_more_listeners_than_redis_reads_at_once_is_in_order(
+    store: SessionStore,
+) -> None:
     users = [next(_listeners) for _ in range(2500)]
     for track in (1, 2):
         heard = store.hear([(user, track, 0.5) for user in users], now_ms())
         assert store.settle(users, heard, users)
-    assert [state and (state.tracks, state.pending) for state in heard] == [((1, 2), (user,)) for user in users]
+    assert [state and (state.tracks, state.pending) for state in heard] == [
+        ((1, 2), (user,)) for user in users
+    ]
 
 
 def test_listeners_and_their_sessions_are_kept_apart(store: SessionStore) -> None:
@@ -109,11 +125,15 @@ def test_listeners_and_their_sessions_are_kept_apart(store: SessionStore) -> Non
     first = store.hear([(user, user % 7, 0.5) for user in users], now_ms())
     assert store.settle(users, first, [None] * 50)
     second = store.hear([(user, 7, 0.25) for user in reversed(users)], now_ms())
-    assert [heard.tracks for heard in second if heard] == [(user % 7, 7) for user in reversed(users)]
+    assert [heard.tracks for heard in second if heard] == [
+        (user % 7, 7) for user in reversed(users)
+    ]
     assert len({heard.id for heard in first if heard}) == 50
 
 
-def test_what_was_recommended_is_pending_until_it_is_heard(store: SessionStore, user: int) -> None:
+def test_what_was_recommended_is_pending_until_it_is_heard(
+    store: SessionStore, user: int
+) -> None:
     assert listen(store, user, 1, recommended=2).pending == ()
     assert listen(store, user, 3, recommended=4).pending == (2,)
     assert listen(store, user, 2, recommended=5).pending == (4,)
@@ -121,7 +141,9 @@ def test_what_was_recommended_is_pending_until_it_is_heard(store: SessionStore, 
 
 
 @pytest.mark.parametrize("kind", ["local", "redis"])
-def test_silence_ends_a_session(kind: str, request: pytest.FixtureRequest, user: int) -> None:
+def test_silence_ends_a_session(
+    kind: str, request: pytest.FixtureRequest, user: int
+) -> None:
     store: SessionStore = LocalSessions(silence_s=0.2)
     if kind == "redis":
         store = connect(request.getfixturevalue("redis_url"), silence_s=0.2)
@@ -132,14 +154,18 @@ def test_silence_ends_a_session(kind: str, request: pytest.FixtureRequest, user:
     assert second.id != first.id
 
 
-def test_an_endless_session_is_ended(store: SessionStore, user: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_session_is_ended(
+    store: SessionStore, user: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sessions, "LONGEST_SESSION", 10)
     monkeypatch.setattr(redis_sessions, "_LONGEST_VALUE", 10 * 2 * 24)
     lengths = [len(listen(store, user, track).tracks) for track in range(12)]
     assert lengths == [*range(1, 11), 1, 2]
 
 
-def test_a_second_request_at_once_waits_for_the_first_ones_recommendation(store: SessionStore, user: int) -> None:
+def test_a_second_request_at_once_waits_for_the_first_ones_recommendation(
+    store: SessionStore, user: int
+) -> None:
     first = hear(store, user, 1)
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(hear, store, user, 2)
@@ -173,7 +199,9 @@ def test_the_claim_of_a_request_that_died_is_taken_over_and_never_given_back(
     dead = hear(store, user, 1)
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(hear, store, user, 2).result(timeout=60)
-        assert not store.settle([user], [dead], [9]), "too late: another request no longer reckons with it"
+        assert not store.settle([user], [dead], [9]), (
+            "too late: another request no longer reckons with it"
+        )
         assert pool.submit(store.settle, [user], [second], [9]).result(timeout=60)
     third = listen(store, user, 3)
     assert third.tracks[-2:] == (2, 3)
@@ -198,18 +226,29 @@ def recommend_lowest(store: SessionStore, users: list[int], track: int) -> list[
     for state in heard:
         assert state is not None
         taken = {*state.tracks, *state.pending}
-        recommended.append(next(candidate for candidate in range(1000) if candidate not in taken))
+        recommended.append(
+            next(candidate for candidate in range(1000) if candidate not in taken)
+        )
     assert store.settle(users, heard, recommended)
     return recommended
 
 
 def no_repeats(answers: Iterable[Iterable[int]]) -> bool:
-    return all(len(set(column)) == len(list(column)) for column in zip(*answers, strict=True))
+    return all(
+        len(set(column)) == len(list(column)) for column in zip(*answers, strict=True)
+    )
 
 
-def test_many_requests_of_one_listener_at_once_get_different_tracks(store: SessionStore, user: int) -> None:
+def test_many_requests_of_one_listener_at_once_get_different_tracks(
+    store: SessionStore, user: int
+) -> None:
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda number: recommend_lowest(store, [user], 2000 + number), range(100)))
+        answers = list(
+            pool.map(
+                lambda number: recommend_lowest(store, [user], 2000 + number),
+                range(100),
+            )
+        )
     assert no_repeats(answers)
 
 
@@ -221,7 +260,9 @@ def test_batches_with_the_same_listeners_at_once_get_different_tracks_and_never_
 
     def ask(number: int) -> list[int]:
         order = orders[number % 4]
-        answer = dict(zip(order, recommend_lowest(store, order, 2000 + number), strict=True))
+        answer = dict(
+            zip(order, recommend_lowest(store, order, 2000 + number), strict=True)
+        )
         return [answer[user] for user in users]
 
     with ThreadPoolExecutor(4) as pool:
@@ -260,7 +301,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(own_redis: RedisServer) -> None:
+def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(
+    own_redis: RedisServer,
+) -> None:
     store = connect(own_redis.url)
     listen(store, 1, 1)
     assert store.ready()
@@ -277,7 +320,9 @@ def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(own_redis: R
     assert listen(store, 1, 2).tracks == (2,), "this Redis keeps nothing on the disk"
 
 
-def test_a_restart_between_two_requests_costs_the_second_one_nothing(own_redis: RedisServer) -> None:
+def test_a_restart_between_two_requests_costs_the_second_one_nothing(
+    own_redis: RedisServer,
+) -> None:
     store = connect(own_redis.url)
     listen(store, 1, 1, recommended=5)
     own_redis.stop()
@@ -301,7 +346,9 @@ def test_a_redis_that_hangs_costs_one_time_out_and_not_one_a_request(
     assert own_redis.process
     own_redis.process.send_signal(signal.SIGSTOP)
 
-    def count(line: redis_sessions._Connection, commands: Sequence[Sequence[object]]) -> list[object]:
+    def count(
+        line: redis_sessions._Connection, commands: Sequence[Sequence[object]]
+    ) -> list[object]:
         asked.append(commands)
         return exchange(line, commands)
 
@@ -312,7 +359,9 @@ def test_a_redis_that_hangs_costs_one_time_out_and_not_one_a_request(
     assert len(asked) == 1
 
 
-def test_while_redis_is_down_one_thread_at_a_time_tries_it(own_redis: RedisServer) -> None:
+def test_while_redis_is_down_one_thread_at_a_time_tries_it(
+    own_redis: RedisServer,
+) -> None:
     store = connect(own_redis.url)
     own_redis.stop()
     store.hear([(1, 1, 1.0)], now_ms())
@@ -345,7 +394,9 @@ def test_what_was_sent_twice_over_a_broken_connection_counts_once() -> None:
     assert (reading.session.tracks, reading.others) == ((1, 2), (7,))
 
 
-def test_values_of_redis_that_are_no_sessions_are_replaced_and_others_are_not_disturbed(redis_url: str) -> None:
+def test_values_of_redis_that_are_no_sessions_are_replaced_and_others_are_not_disturbed(
+    redis_url: str,
+) -> None:
     store, other = connect(redis_url), connect(redis_url)
     raw = redis.Redis.from_url(redis_url)
     users = [next(_listeners) for _ in range(3)]

@@ -18,14 +18,28 @@ decides: A
 """
 
 
-def load(folder: Path, environment: dict[str, str] | None = None, text: str = BASIC, **options: object) -> Settings:
+def load(
+    folder: Path,
+    environment: dict[str, str] | None = None,
+    text: str = BASIC,
+    **options: object,
+) -> Settings:
     file = folder / "botify.yaml"
     file.write_text(text)
-    return load_settings(file, environment or {}, [f"{key}={value}" for key, value in options.items()])
+    return load_settings(
+        file, environment or {}, [f"{key}={value}" for key, value in options.items()]
+    )
 
 
-def test_the_environment_wins_over_the_file_and_options_over_both(tmp_path: Path) -> None:
-    environment = {"BOTIFY_LOG_DIR": "/var/log/b", "BOTIFY_PORT": "7000", "BOTIFY_PROCESSES": "2", "HOME": "/x"}
+def test_the_environment_wins_over_the_file_and_options_over_both(
+    tmp_path: Path,
+) -> None:
+    environment = {
+        "BOTIFY_LOG_DIR": "/var/log/b",
+        "BOTIFY_PORT": "7000",
+        "BOTIFY_PROCESSES": "2",
+        "HOME": "/x",
+    }
     found = load(tmp_path, environment, port=8000)
     assert (found.log_dir, found.port, found.processes) == (Path("/var/log/b"), 8000, 2)
 
@@ -36,14 +50,31 @@ def test_the_environment_wins_over_the_file_and_options_over_both(tmp_path: Path
         ("catalogue", "/data/t.json", "/data/t.json"),
         ("redis_timeout_s", "0.5", 0.5),
         ("text_users", "true", True),
-        ("api_keys", "{a: {key: sixteen-letters-or, rate: 2}}", {"a": {"key": "**********", "rate": 2.0}}),
-        ("fallback", "{unknown: [random]}", {"exhausted": ["sticky_artist"], "unknown": ["random"]}),
-        ("event_log", "{segment_age_s: 2}", {"fsync": "everysec", "segment_bytes": 64 * 2**20, "segment_age_s": 2.0}),
+        (
+            "api_keys",
+            "{a: {key: sixteen-letters-or, rate: 2}}",
+            {"a": {"key": "**********", "rate": 2.0}},
+        ),
+        (
+            "fallback",
+            "{unknown: [random]}",
+            {"exhausted": ["sticky_artist"], "unknown": ["random"]},
+        ),
+        (
+            "event_log",
+            "{segment_age_s: 2}",
+            {"fsync": "everysec", "segment_bytes": 64 * 2**20, "segment_age_s": 2.0},
+        ),
         ("seed", "3", 3),
     ],
 )
-def test_a_setting_has_a_variable_of_its_name(tmp_path: Path, key: str, text: str, expected: object) -> None:
-    assert load(tmp_path, {f"BOTIFY_{key.upper()}": text}).model_dump(mode="json")[key] == expected
+def test_a_setting_has_a_variable_of_its_name(
+    tmp_path: Path, key: str, text: str, expected: object
+) -> None:
+    assert (
+        load(tmp_path, {f"BOTIFY_{key.upper()}": text}).model_dump(mode="json")[key]
+        == expected
+    )
 
 
 def test_a_token_of_digits_is_a_text(tmp_path: Path) -> None:
@@ -64,7 +95,10 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"BOTIFY_LOGDIR": "x"}, "logdir: unknown key; the nearest known key is log_dir"),
+        (
+            {"BOTIFY_LOGDIR": "x"},
+            "logdir: unknown key; the nearest known key is log_dir",
+        ),
         ({"BOTIFY_DECIDES": "Z"}, "no experiment Z; allowed: A"),
         (
             {"BOTIFY_EXPERIMENTS": "[{name: A, arms: [{recommender: best}]}]"},
@@ -87,13 +121,24 @@ def test_several_processes_without_redis_are_refused_in_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     load(tmp_path)
-    assert run(program.app, program.PROG, ["--config", str(tmp_path / "botify.yaml"), "--processes", "2"]) == 2
+    assert (
+        run(
+            program.app,
+            program.PROG,
+            ["--config", str(tmp_path / "botify.yaml"), "--processes", "2"],
+        )
+        == 2
+    )
     errors = capfd.readouterr().err.strip().splitlines()
     assert len(errors) == 1
     assert "set redis_url, or processes to 1" in errors[0]
 
 
-def test_a_missing_catalogue_is_told_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_catalogue_is_told_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     load(tmp_path)
-    assert run(program.app, program.PROG, ["--config", str(tmp_path / "botify.yaml")]) == 2
+    assert (
+        run(program.app, program.PROG, ["--config", str(tmp_path / "botify.yaml")]) == 2
+    )
     assert "tracks.json: cannot be read" in capfd.readouterr().err

@@ -27,7 +27,9 @@ def simulated() -> bytes:
         session=np.array([4, 5]),
         listener=np.array([17, 0]),
         length=np.array([3, 1]),
-        timestamp=np.array([1_767_225_605_204, 1_767_225_624_204, 1_767_225_652_204, 1_767_225_700_000]),
+        timestamp=np.array(
+            [1_767_225_605_204, 1_767_225_624_204, 1_767_225_652_204, 1_767_225_700_000]
+        ),
         track=np.array([45_826, 49_143, 8_586, 0]),
         hundredths=np.array([100, 10, 0, 57]),
         propensity=2e-05,
@@ -46,10 +48,24 @@ def stored(folder: Path, log: bytes) -> Store:
 def expected(line: str | bytes) -> dict[str, Any]:
     """The row of a line: every documented field as logged, null where the log has none."""
     logged = json.loads(line)
-    fields = ("user", "timestamp", "message", "track", "time", "latency", "recommendation", "experiments")
-    row = {field: logged.get(field) for field in (*fields, "session", "recommender", "propensity")}
+    fields = (
+        "user",
+        "timestamp",
+        "message",
+        "track",
+        "time",
+        "latency",
+        "recommendation",
+        "experiments",
+    )
+    row = {
+        field: logged.get(field)
+        for field in (*fields, "session", "recommender", "propensity")
+    }
     row["latency"] = float(np.float32(logged["latency"]))
-    row["experiments"] = json.dumps(logged["experiments"], sort_keys=True, separators=(",", ":"))
+    row["experiments"] = json.dumps(
+        logged["experiments"], sort_keys=True, separators=(",", ":")
+    )
     return row
 
 
@@ -61,5 +77,7 @@ def test_what_the_simulator_writes_arrives_unchanged(tmp_path: Path) -> None:
 
 
 def test_what_the_original_service_wrote_arrives_unchanged(tmp_path: Path) -> None:
-    rows = read_rows(stored(tmp_path, "".join(f"{line}\n" for line in ORIGINAL).encode()))
+    rows = read_rows(
+        stored(tmp_path, "".join(f"{line}\n" for line in ORIGINAL).encode())
+    )
     assert rows == [expected(line) for line in ORIGINAL]

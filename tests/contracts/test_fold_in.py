@@ -28,7 +28,9 @@ from tests.recsys.finished import finish_run
 LISTENERS, NEW, TRACKS, HEARD = 600, 150, 400, 20
 
 
-def make_folding(items: Float32Array, params: AlsParams, **feedback: float | bool | str) -> FoldIn:
+def make_folding(
+    items: Float32Array, params: AlsParams, **feedback: float | bool | str
+) -> FoldIn:
     parameters = msgspec.convert(asdict(params), Parameters)
     return FoldIn(items, len(items), parameters, msgspec.convert(feedback, Feedback))
 
@@ -37,26 +39,40 @@ def make_folding(items: Float32Array, params: AlsParams, **feedback: float | boo
     ("params", "feedback"),
     [
         (AlsParams(6, 0.1, 10.0, solver="cholesky"), {}),
-        (AlsParams(6, 0.2, 3.0, solver="cholesky", unobserved_weight=0.3, nu=0.7), {"scale": "log"}),
+        (
+            AlsParams(6, 0.2, 3.0, solver="cholesky", unobserved_weight=0.3, nu=0.7),
+            {"scale": "log"},
+        ),
         (AlsParams(6, 0.2, 3.0, solver="cholesky", spark=True), {"min_time": 0.3}),
-        (AlsParams(6, 0.2, 3.0, solver="cholesky", skip_weight=2.0), {"skip_time": 0.3, "organic": False}),
+        (
+            AlsParams(6, 0.2, 3.0, solver="cholesky", skip_weight=2.0),
+            {"skip_time": 0.3, "organic": False},
+        ),
     ],
     ids=["plain", "nu and log", "spark and min_time", "skips"],
 )
 def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
     params: AlsParams, feedback: dict[str, float | bool | str]
 ) -> None:
-    items = np.random.default_rng(4).normal(size=(30, params.factors)).astype(np.float32)
+    items = (
+        np.random.default_rng(4).normal(size=(30, params.factors)).astype(np.float32)
+    )
     tracks, times = (3, 17, 9, 3, 21, 9, 2), (0.9, 0.4, 0.2, 0.6, 1.0, 0.5, 0.0)
     heard, skipped = np.zeros((1, 30)), np.zeros((1, 30))
     for position, (track, time) in enumerate(zip(tracks, times, strict=True)):
         if position and time < float(feedback.get("skip_time", 0)):
             skipped[0, track] += 1
-        elif time >= float(feedback.get("min_time", 0)) and (position or feedback.get("organic", True)):
+        elif time >= float(feedback.get("min_time", 0)) and (
+            position or feedback.get("organic", True)
+        ):
             heard[0, track] += time
     heard = np.log1p(heard) if feedback.get("scale") == "log" else heard
     expected = np.zeros((1, params.factors), dtype=np.float32)
-    equations = make_equations(csr_matrix(heard.astype(np.float32)), csr_matrix(skipped.astype(np.float32)), params)
+    equations = make_equations(
+        csr_matrix(heard.astype(np.float32)),
+        csr_matrix(skipped.astype(np.float32)),
+        params,
+    )
     equations.solve(expected, [items], 1)
     found = make_folding(items, params, **feedback).solve(tracks, times)
     assert found == pytest.approx(expected[0], rel=1e-3, abs=1e-5)
@@ -69,45 +85,82 @@ def test_nothing_heard_gives_no_factor() -> None:
 
 def test_the_best_track_is_that_of_all_scores() -> None:
     generator = np.random.default_rng(2)
-    items = (generator.normal(size=(7000, 6)) * generator.lognormal(sigma=1, size=(7000, 1))).astype(np.float32)
+    items = (
+        generator.normal(size=(7000, 6)) * generator.lognormal(sigma=1, size=(7000, 1))
+    ).astype(np.float32)
     folding = make_folding(items, AlsParams(6, 0.1, 1.0))
     for factor in generator.normal(size=(50, 6)):
         scores = items @ factor.astype(np.float32)
         best = np.argsort(-scores)[:30].tolist()
-        assert [folding.best(factor, best[:taken]) for taken in (0, 1, 29)] == [best[0], best[1], best[29]]
+        assert [folding.best(factor, best[:taken]) for taken in (0, 1, 29)] == [
+            best[0],
+            best[1],
+            best[29],
+        ]
         assert folding.best(-factor, set(range(7000)) - {3}) == 3
     assert folding.best(items[0].astype(np.float64), range(7000)) is None
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
-def test_a_known_listener_s_factor_is_that_of_history_and_session(scale: str, tmp_path: Path) -> None:
+def test_a_known_listener_s_factor_is_that_of_history_and_session(
+    scale: str, tmp_path: Path
+) -> None:
     generator = np.random.default_rng(6)
-    plays = pd.DataFrame({"u": generator.integers(30, size=900), "i": generator.integers(40, size=900)})
-    plays = plays.assign(u=plays["u"].map("u{}".format), i=plays["i"].map("i{}".format), w=generator.uniform(1, 9, 900))
+    plays = pd.DataFrame(
+        {"u": generator.integers(30, size=900), "i": generator.integers(40, size=900)}
+    )
+    plays = plays.assign(
+        u=plays["u"].map("u{}".format),
+        i=plays["i"].map("i{}".format),
+        w=generator.uniform(1, 9, 900),
+    )
     plays.to_parquet(tmp_path / "plays.parquet")
     reading = Reading(parse_columns("user=u,item=i,weight=w"))
     ingest([tmp_path / "plays.parquet"], tmp_path / "store", reading, memory="200MB")
     run = finish_run(tmp_path, feedback={"scale": scale})
-    version = Path(export_run(run, tmp_path / "out", ExportConfig(top=5, neighbours=3, filter_seen=True)))
+    version = Path(
+        export_run(
+            run, tmp_path / "out", ExportConfig(top=5, neighbours=3, filter_seen=True)
+        )
+    )
     service = make_settings(tmp_path / "out", version / "tracks.json", "fold_in")
     model = load_model(service, load_catalogue(service.catalogue))
     assert model.folding is not None
     with np.load(version / "factors.npz") as factors:
-        ids, items = factors["tracks"].tolist(), factors["item_factors"].astype(np.float64)
+        ids, items = (
+            factors["tracks"].tolist(),
+            factors["item_factors"].astype(np.float64),
+        )
     number, sums = model.catalogue.numbers, plays.groupby(["u", "i"])["w"].sum()
     unit = (np.log1p(sums) if scale == "log" else sums).mean()
     for user in ("u3", "u17"):
-        total = {item: sums.get((user, item), 0.0) for item in ids} | {"i4": sums.get((user, "i4"), 0.0) + unit / 2}
+        total = {item: sums.get((user, item), 0.0) for item in ids} | {
+            "i4": sums.get((user, "i4"), 0.0) + unit / 2
+        }
         heard = {item: value for item, value in total.items() if value}
         rows = items[[ids.index(item) for item in heard]]
-        values = np.log1p(list(heard.values())) if scale == "log" else np.array(list(heard.values()))
+        values = (
+            np.log1p(list(heard.values()))
+            if scale == "log"
+            else np.array(list(heard.values()))
+        )
         left = items.T @ items + (rows.T * values) @ rows + 0.1 * np.eye(4)
         found = model.folding.solve([number["i4"]], [0.5], user_number(user))
-        assert found == pytest.approx(np.linalg.solve(left, rows.T @ (1 + values)), rel=1e-4)
-        (drawn,) = fold_in(model, [Row(user_number(user), [number["i4"]], [0.5], [number["i4"]])], generator)
-        assert model.catalogue.ids[drawn.track] not in heard  # as in the lists of this export
+        assert found == pytest.approx(
+            np.linalg.solve(left, rows.T @ (1 + values)), rel=1e-4
+        )
+        (drawn,) = fold_in(
+            model,
+            [Row(user_number(user), [number["i4"]], [0.5], [number["i4"]])],
+            generator,
+        )
+        assert (
+            model.catalogue.ids[drawn.track] not in heard
+        )  # as in the lists of this export
     alone = model.folding.solve([number["i4"]], [0.5])
-    assert np.array_equal(model.folding.solve([number["i4"]], [0.5], user_number("nobody")), alone)  # type: ignore[arg-type]
+    assert np.array_equal(
+        model.folding.solve([number["i4"]], [0.5], user_number("nobody")), alone
+    )  # type: ignore[arg-type]
     (version / "history.npz").unlink()  # as exports were before
     manifest = unseal((version / "manifest.json").read_bytes())
     manifest["files"].pop("history.npz")
@@ -117,19 +170,33 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(scale: str, tm
     assert older.solve([number["i4"]], [0.5], user_number("u3")) == pytest.approx(alone)
 
 
-def ndcg(scores: Float32Array, heard: csr_matrix, held_out: csr_matrix, k: int = 30) -> float:
+def ndcg(
+    scores: Float32Array, heard: csr_matrix, held_out: csr_matrix, k: int = 30
+) -> float:
     """Mean NDCG of the lists of the highest scores, without what was heard."""
     scores = np.where(heard.toarray() > 0, -np.inf, scores)
     lists = np.argsort(-scores, axis=1)[:, :k]
-    gains = np.take_along_axis(held_out.toarray() > 0, lists, axis=1) / np.log2(np.arange(k) + 2)
-    ideal = np.cumsum(1 / np.log2(np.arange(k) + 2))[np.minimum(held_out.getnnz(axis=1), k) - 1]
+    gains = np.take_along_axis(held_out.toarray() > 0, lists, axis=1) / np.log2(
+        np.arange(k) + 2
+    )
+    ideal = np.cumsum(1 / np.log2(np.arange(k) + 2))[
+        np.minimum(held_out.getnnz(axis=1), k) - 1
+    ]
     return float((gains.sum(axis=1) / ideal).mean())
 
 
-def test_lists_of_new_listeners_are_nearly_as_good_as_those_of_a_model_that_knows_them() -> None:
+def test_lists_of_new_listeners_are_nearly_as_good_as_those_of_a_model_that_knows_them() -> (
+    None
+):
     generator = np.random.default_rng(11)
-    tastes = generator.normal(size=(LISTENERS + NEW, 8)) @ generator.normal(size=(8, TRACKS)) / 2
-    order = np.argsort(-(tastes + generator.gumbel(size=tastes.shape)), axis=1)[:, : 2 * HEARD]
+    tastes = (
+        generator.normal(size=(LISTENERS + NEW, 8))
+        @ generator.normal(size=(8, TRACKS))
+        / 2
+    )
+    order = np.argsort(-(tastes + generator.gumbel(size=tastes.shape)), axis=1)[
+        :, : 2 * HEARD
+    ]
     order = generator.permuted(order, axis=1)
     rows = np.repeat(np.arange(len(order)), HEARD)
     shape = (len(order), TRACKS)
@@ -137,15 +204,26 @@ def test_lists_of_new_listeners_are_nearly_as_good_as_those_of_a_model_that_know
     heard = csr_matrix((times, (rows, order[:, :HEARD].ravel())), shape)
     held_out = csr_matrix((times, (rows, order[:, HEARD:].ravel())), shape)
     params, new = AlsParams(16, 0.1, 10.0), slice(LISTENERS, None)
-    published, retrained = (Als(csr_matrix(matrix), params, 3, 1) for matrix in (heard[:LISTENERS], vstack([heard])))
+    published, retrained = (
+        Als(csr_matrix(matrix), params, 3, 1)
+        for matrix in (heard[:LISTENERS], vstack([heard]))
+    )
     for model in (published, retrained):
         model.sweep(15)
     folding = make_folding(published.item_factors, params)
     sessions = [(row.indices.tolist(), row.data.tolist()) for row in heard[new]]
     solved = [folding.solve(tracks, shares) for tracks, shares in sessions]
     factors = np.stack([factor for factor in solved if factor is not None])
-    by_folding = ndcg((factors @ published.item_factors.T).astype(np.float32), heard[new], held_out[new])
-    by_retraining = ndcg(retrained.user_factors[new] @ retrained.item_factors.T, heard[new], held_out[new])
+    by_folding = ndcg(
+        (factors @ published.item_factors.T).astype(np.float32),
+        heard[new],
+        held_out[new],
+    )
+    by_retraining = ndcg(
+        retrained.user_factors[new] @ retrained.item_factors.T,
+        heard[new],
+        held_out[new],
+    )
     popular = np.tile(heard.getnnz(axis=0).astype(np.float32), (NEW, 1))
     assert by_retraining > 1.5 * ndcg(popular, heard[new], held_out[new])
     assert by_folding > 0.98 * by_retraining

@@ -44,8 +44,19 @@ def hostile_events() -> Events:
     for number, good in enumerate(experiment()):
         arms = {HOSTILE: f"{good['experiments']['ALS']}{HOSTILE}"}
         session = f"{good['session']}{NAMES[good['user'] % len(NAMES)]}"
-        changed = {"experiments": arms, "session": session, "recommender": NAMES[number % len(NAMES)]}
-        found.append(good | (changed if good["message"] == "next" else changed | {"recommender": None}))
+        changed = {
+            "experiments": arms,
+            "session": session,
+            "recommender": NAMES[number % len(NAMES)],
+        }
+        found.append(
+            good
+            | (
+                changed
+                if good["message"] == "next"
+                else changed | {"recommender": None}
+            )
+        )
     return found
 
 
@@ -53,7 +64,10 @@ def hostile_events() -> Events:
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("hostile") / "log" / "events-1.jsonl"
     file.parent.mkdir()
-    refused = [line if isinstance(line, (str, bytes)) else json.dumps(line) for line in REFUSED.values()]
+    refused = [
+        line if isinstance(line, (str, bytes)) else json.dumps(line)
+        for line in REFUSED.values()
+    ]
     lines = [json.dumps(hostile).encode() for hostile in hostile_events()]
     lines += [line.encode() if isinstance(line, str) else line for line in refused]
     file.write_bytes(b"\n".join(lines) + b"\n")
@@ -65,12 +79,24 @@ def root(log: Path) -> Path:
     """A folder with the A/B report of the log."""
     out = log.parent.parent / "lab" / "report"
     control = f"control=C{HOSTILE}"
-    argv = [str(log), "--experiment", HOSTILE, "--config", "configs/ab.yaml", "--set", control, "--out", str(out)]
+    argv = [
+        str(log),
+        "--experiment",
+        HOSTILE,
+        "--config",
+        "configs/ab.yaml",
+        "--set",
+        control,
+        "--out",
+        str(out),
+    ]
     assert run(app, PROG, argv) == 0
     return out.parent
 
 
-def test_hostile_names_are_kept_as_they_are_and_make_no_file(log: Path, tmp_path: Path) -> None:
+def test_hostile_names_are_kept_as_they_are_and_make_no_file(
+    log: Path, tmp_path: Path
+) -> None:
     report = ingest([log], tmp_path / "store")
     assert report.lines.good == len(hostile_events())
     assert report.lines.rejected == len(REFUSED)
@@ -93,22 +119,32 @@ def test_in_the_report_hostile_names_are_text(root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def lab(root: Path) -> FlaskClient:
-    return create_app(LabSettings(root=root, published=root, service=Service("http://localhost:1"))).test_client()
+    return create_app(
+        LabSettings(root=root, published=root, service=Service("http://localhost:1"))
+    ).test_client()
 
 
-def test_in_the_lab_hostile_names_are_text_and_reports_run_nothing(lab: FlaskClient) -> None:
+def test_in_the_lab_hostile_names_are_text_and_reports_run_nothing(
+    lab: FlaskClient,
+) -> None:
     overview = lab.get("/", headers=LOCAL)
     page = Parser(overview.get_data(as_text=True)).root
     assert not page.find("img")
     assert "alert(1)" not in "".join(script.text for script in page.find("script"))
     shown = lab.get("/reports/report", headers=LOCAL)
     assert shown.status_code == 200
-    assert shown.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert shown.headers["Content-Security-Policy"].startswith(
+        "sandbox; default-src 'none'"
+    )
 
 
 @pytest.mark.parametrize("name", ["%2e%2e/%2e%2e/etc/passwd", HOSTILE])
-@pytest.mark.parametrize("kind", ["runs", "search-reports", "compare", "reports", "download/csv"])
-def test_the_lab_shows_only_what_it_found_below_its_root(lab: FlaskClient, kind: str, name: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["runs", "search-reports", "compare", "reports", "download/csv"]
+)
+def test_the_lab_shows_only_what_it_found_below_its_root(
+    lab: FlaskClient, kind: str, name: str
+) -> None:
     answer = lab.get(f"/{kind}/{name}", headers=LOCAL, follow_redirects=True)
     assert answer.status_code in (400, 404)
     assert not Parser(answer.get_data(as_text=True)).root.find("img")
@@ -119,4 +155,9 @@ def test_another_site_can_neither_read_the_lab_nor_post_to_it(lab: FlaskClient) 
     for origin in ({}, {"Origin": "http://evil.example"}, {"Origin": "null"}):
         assert lab.post("/rollback", headers=LOCAL | origin).status_code == 403
         assert lab.post("/publish/report", headers=LOCAL | origin).status_code == 403
-    assert lab.post("/publish/nothing", headers=LOCAL | {"Origin": "http://localhost"}).status_code == 404
+    assert (
+        lab.post(
+            "/publish/nothing", headers=LOCAL | {"Origin": "http://localhost"}
+        ).status_code
+        == 404
+    )

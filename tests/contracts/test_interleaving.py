@@ -21,17 +21,28 @@ PAIR = "interleaved(in_order, top_pop)"
 def serve(folder: Path, liking: float) -> Path:
     """Serves sessions of listeners, who hear `liking` more of the tracks of their own lists; returns the log."""
     catalogue = write_catalogue(folder / "tracks.json", range(TRACKS))
-    lists = {user: [(user * 7 + step) % 40 for step in range(12)] for user in range(LISTENERS)}
+    lists = {
+        user: [(user * 7 + step) % 40 for step in range(12)]
+        for user in range(LISTENERS)
+    }
     publish(folder, "one", lists, catalogue=catalogue)
     arms = [{"recommender": "in_order"}, {"recommender": PAIR}]
-    settings = make_settings(folder, catalogue, experiments=[{"name": "MIX", "arms": arms}], decides="MIX")
+    settings = make_settings(
+        folder, catalogue, experiments=[{"name": "MIX", "arms": arms}], decides="MIX"
+    )
     service = Service(settings, load_model(settings, load_catalogue(catalogue)))
     for user in range(LISTENERS):
         generator = make_generator(5, "interleaving", user)
         track, time = int(generator.integers(40, TRACKS)), 1.0
         for _ in range(6):
             (track,) = service.answer("next", [(user, track, time)])
-            time = float(np.clip(generator.normal(0.4 + liking * (track in lists[user][:6]), 0.2), 0, 1))
+            time = float(
+                np.clip(
+                    generator.normal(0.4 + liking * (track in lists[user][:6]), 0.2),
+                    0,
+                    1,
+                )
+            )
         service.answer("last", [(user, track, time)])
     service.close()
     return settings.log_dir
@@ -43,7 +54,9 @@ def preference_of(report: Report) -> tuple[str | None, float]:
     return found.preferred, found.effect.effect_pct or 0.0
 
 
-def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(tmp_path: Path) -> None:
+def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
+    tmp_path: Path,
+) -> None:
     config = AbConfig(min_listeners=20, planned_listeners=150)
     log = serve(tmp_path / "liked", 0.3)
     report = build_report([log], "MIX", config)
@@ -52,9 +65,20 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(tmp_path
     assert effect_pct < -10
     assert report.recommenders == {"C": "in_order", "T1": PAIR}
     ingest([str(log)], tmp_path / "store", buckets=2)
-    assert build_report([tmp_path / "store"], "MIX", config).preferences == report.preferences
-    assert next(row for row in report.effects if row.metric == "fallback_share" and row.arm == "T1").arm_value == 0
-    strict = AbConfig(min_listeners=20, planned_listeners=150, alpha=0.001)  # chance prefers one in 1 of 1,000 runs
+    assert (
+        build_report([tmp_path / "store"], "MIX", config).preferences
+        == report.preferences
+    )
+    assert (
+        next(
+            row
+            for row in report.effects
+            if row.metric == "fallback_share" and row.arm == "T1"
+        ).arm_value
+        == 0
+    )
+    # chance prefers one in 1 of 1,000 runs
+    strict = AbConfig(min_listeners=20, planned_listeners=150, alpha=0.001)
     unliked = build_report([serve(tmp_path / "unliked", 0.0)], "MIX", strict)
     assert preference_of(unliked)[0] is None
     assert "neither is preferred so far" in str(unliked.preferences[0])
@@ -67,7 +91,10 @@ def test_an_interval_of_a_preference_holds_equality_as_often_as_it_says() -> Non
     missed = 0
     for number in range(600):
         generator = make_generator(number, "preference")
-        taste, counts = generator.lognormal(0, 0.6, 300), generator.poisson(3, (2, 300)).astype(float)
+        taste, counts = (
+            generator.lognormal(0, 0.6, 300),
+            generator.poisson(3, (2, 300)).astype(float),
+        )
         times = taste * counts * generator.lognormal(0, 0.4, (2, 300))
         columns = {
             "first_tracks": counts[0],

@@ -76,7 +76,13 @@ def export(
 
 def publish_model(folder: Path, context: ContextConfig | None = None) -> Path:
     """Publishes a model of the store in a folder."""
-    return Path(export_run(finish_run(folder, context), folder / "out", ExportConfig(top=5, neighbours=3)))
+    return Path(
+        export_run(
+            finish_run(folder, context),
+            folder / "out",
+            ExportConfig(top=5, neighbours=3),
+        )
+    )
 
 
 def serve(version: Path, log: Path, **settings: Any) -> Service:  # noqa: ANN401  any setting
@@ -94,7 +100,9 @@ def serve(version: Path, log: Path, **settings: Any) -> Service:  # noqa: ANN401
 
 def post(service: Service, target: str, body: object) -> tuple[int, Any]:
     """Asks the service as a client does, the target as it stands in the request."""
-    answer = Application(service).answer(Request("POST", target.encode(), [], orjson.dumps(body)))
+    answer = Application(service).answer(
+        Request("POST", target.encode(), [], orjson.dumps(body))
+    )
     return answer.status, orjson.loads(answer.body)
 
 
@@ -106,10 +114,15 @@ IDS: dict[str, tuple[Callable[[int], int | str], Callable[[int], int | str]]] = 
 
 
 @pytest.mark.parametrize("kind", IDS)
-def test_ids_of_the_owner_are_served_and_logged(kind: str, tmp_path: Path, redis_url: str) -> None:
+def test_ids_of_the_owner_are_served_and_logged(
+    kind: str, tmp_path: Path, redis_url: str
+) -> None:
     user_of, item_of = IDS[kind]
     version = export(tmp_path, user_of, item_of)
-    lines = [orjson.loads(line) for line in (version / "recommendations.jsonl").read_bytes().splitlines()]
+    lines = [
+        orjson.loads(line)
+        for line in (version / "recommendations.jsonl").read_bytes().splitlines()
+    ]
     lists = {line["user"]: line["tracks"] for line in lines}
     assert lists.keys() == {user_of(user) for user in range(USERS)}
     tracks = {item_of(item) for item in range(ITEMS)}
@@ -122,27 +135,62 @@ def test_ids_of_the_owner_are_served_and_logged(kind: str, tmp_path: Path, redis
             played: list[int | str] = []
             target = quote(str(user), safe="")
             for _ in range(3):
-                status, answer = post(service, f"/next/{target}", {"track": heard, "time": 0.5, "request": len(played)})
+                status, answer = post(
+                    service,
+                    f"/next/{target}",
+                    {"track": heard, "time": 0.5, "request": len(played)},
+                )
                 assert (status, answer["user"]) == (200, user)
-                again = {"requests": [{"user": user, "track": heard, "time": 0.5, "request": len(played)}]}
+                again = {
+                    "requests": [
+                        {
+                            "user": user,
+                            "track": heard,
+                            "time": 0.5,
+                            "request": len(played),
+                        }
+                    ]
+                }
                 assert post(service, "/next", again) == (200, {"responses": [answer]})
                 played.append(heard)
                 heard = answer["track"]
             if user in lists:
-                assert [*played[1:], heard] == [track for track in lists[user] if track != played[0]][:3]
+                assert [*played[1:], heard] == [
+                    track for track in lists[user] if track != played[0]
+                ][:3]
             else:
                 assert {*played, heard} <= tracks
-            assert post(service, f"/last/{target}", {"track": heard, "time": 1}) == (200, {"user": user})
-        assert post(service, "/assignments", {"users": [stranger]})[1]["assignments"][0]["user"] == stranger
+            assert post(service, f"/last/{target}", {"track": heard, "time": 1}) == (
+                200,
+                {"user": user},
+            )
+        assert (
+            post(service, "/assignments", {"users": [stranger]})[1]["assignments"][0][
+                "user"
+            ]
+            == stranger
+        )
         client = client_of(service)
         record = client.get(f"/track/{quote(str(item_of(4)), safe='')}").json
         assert record == {"track": item_of(4), "title": "", "artist": ""}
-        assert post(service, f"/next/{quote(str(stranger))}", {"track": "x7", "time": 1})[0] == 400
+        assert (
+            post(service, f"/next/{quote(str(stranger))}", {"track": "x7", "time": 1})[
+                0
+            ]
+            == 400
+        )
         service.close()
-        events = [orjson.loads(line) for line in b"".join(f.read_bytes() for f in log.glob("*.jsonl")).splitlines()]
+        events = [
+            orjson.loads(line)
+            for line in b"".join(
+                f.read_bytes() for f in log.glob("*.jsonl")
+            ).splitlines()
+        ]
         assert len(events) == 8
         assert {event["user"] for event in events} == {user_of(3), stranger}
-        assert {event["recommender"] for event in events if event["user"] == stranger} == {"fold_in", None}
+        assert {
+            event["recommender"] for event in events if event["user"] == stranger
+        } == {"fold_in", None}
         assert {event["track"] for event in events} <= tracks
         assert {event["recommendation"] for event in events} <= tracks | {None}
 
@@ -153,13 +201,21 @@ def listen(service: Service, rounds: int, seed: int) -> int:
     for _ in range(rounds):
         user, track = f"u/{generator.integers(USERS)}", f"i{generator.integers(ITEMS)}"
         for what in ("next", "next", "last"):
-            answer = post(service, f"/{what}/{quote(user, safe='')}", {"track": track, "time": 0.01 * len(track)})[1]
+            answer = post(
+                service,
+                f"/{what}/{quote(user, safe='')}",
+                {"track": track, "time": 0.01 * len(track)},
+            )[1]
             track, events = answer.get("track"), events + 1
     return events
 
 
-def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once(tmp_path: Path) -> None:
-    version = export(tmp_path / "first", lambda user: f"u/{user}", lambda item: f"i{item}")
+def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once(
+    tmp_path: Path,
+) -> None:
+    version = export(
+        tmp_path / "first", lambda user: f"u/{user}", lambda item: f"i{item}"
+    )
     arms = [{"recommender": "in_order"}, {"recommender": "random"}]
     log, store = tmp_path / "log", tmp_path / "store"
     service = serve(version, log, experiments=[{"name": "ONE", "arms": arms}])
@@ -169,50 +225,108 @@ def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once
     assert build_report([log], "ONE", AbConfig()).lines.good == events
     with segment.open("ab") as torn:  # of an append that goes on
         torn.write(b'{"message":"ne')
-    assert [ingest([log], store).store.manifest.events for _ in range(2)] == [events, events]
+    assert [ingest([log], store).store.manifest.events for _ in range(2)] == [
+        events,
+        events,
+    ]
     os.truncate(segment, segment.stat().st_size - len(b'{"message":"ne'))
     events += listen(service, 20, seed=2)
     assert ingest([log], store).store.manifest.events == events
     service.close()
     again = ingest([log], store)
-    assert (again.added, len(again.known), again.store.manifest.events) == ((), 1, events)
-    by_log, by_store = (build_report([path], "ONE", AbConfig()) for path in (log, store))
-    assert (by_log.listeners, by_log.effects, by_log.lines) == (by_store.listeners, by_store.effects, by_store.lines)
+    assert (again.added, len(again.known), again.store.manifest.events) == (
+        (),
+        1,
+        events,
+    )
+    by_log, by_store = (
+        build_report([path], "ONE", AbConfig()) for path in (log, store)
+    )
+    assert (by_log.listeners, by_log.effects, by_log.lines) == (
+        by_store.listeners,
+        by_store.effects,
+        by_store.lines,
+    )
     lists = publish_model(tmp_path) / "recommendations.jsonl"
     lines = [orjson.loads(line) for line in lists.read_bytes().splitlines()]
-    logged = [orjson.loads(line) for file in log.glob("*.jsonl") for line in file.read_bytes().splitlines()]
+    logged = [
+        orjson.loads(line)
+        for file in log.glob("*.jsonl")
+        for line in file.read_bytes().splitlines()
+    ]
     assert {line["user"] for line in lines} == {event["user"] for event in logged}
-    assert {track for line in lines for track in line["tracks"]} <= {event["track"] for event in logged}
-    with pytest.raises(IngestError, match="a store of events; interactions need a store of their own"):
-        ingest([tmp_path / "first/plays.jsonl"], store, Reading(parse_columns("user=u,item=i")))
+    assert {track for line in lines for track in line["tracks"]} <= {
+        event["track"] for event in logged
+    }
+    with pytest.raises(
+        IngestError, match="a store of events; interactions need a store of their own"
+    ):
+        ingest(
+            [tmp_path / "first/plays.jsonl"],
+            store,
+            Reading(parse_columns("user=u,item=i")),
+        )
 
 
 def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
     version = export(tmp_path, lambda user: f"u{user}", lambda item: f"i{item}")
     service = serve(version, tmp_path / "log")
     for target, body, message in (
-        ("/next/u1", {"track": 3, "time": 1}, "Expected `str`, got `int` - at `$.track`"),
-        ("/next/u1", {"track": "i999", "time": 1}, "track 'i999' is unknown; the catalogue has 50 others"),
-        ("/next", {"requests": [{"user": 1, "track": "i1", "time": 1}]}, "Expected `str`, got `int`"),
+        (
+            "/next/u1",
+            {"track": 3, "time": 1},
+            "Expected `str`, got `int` - at `$.track`",
+        ),
+        (
+            "/next/u1",
+            {"track": "i999", "time": 1},
+            "track 'i999' is unknown; the catalogue has 50 others",
+        ),
+        (
+            "/next",
+            {"requests": [{"user": 1, "track": "i1", "time": 1}]},
+            "Expected `str`, got `int`",
+        ),
         ("/next/%ff", {"track": "i1", "time": 1}, "%ff is not UTF-8"),
-        (f"/next/{'u' * 600}", {"track": "i1", "time": 1}, "user: 600 characters; ids have at most 512"),
+        (
+            f"/next/{'u' * 600}",
+            {"track": "i1", "time": 1},
+            "user: 600 characters; ids have at most 512",
+        ),
     ):
         status, answer = post(service, target, body)
         assert (status, message in answer["error"]) == (400, True), answer
     twice = b'{"track":"i1","time":1,"track":"i2"}'
-    assert Application(service).answer(Request("POST", b"/next/u1", [], twice)).status == 400
+    assert (
+        Application(service).answer(Request("POST", b"/next/u1", [], twice)).status
+        == 400
+    )
     service.close()
-    with pytest.raises(ModelError, match="ids of listeners are text, and those of the service are whole numbers"):
+    with pytest.raises(
+        ModelError,
+        match="ids of listeners are text, and those of the service are whole numbers",
+    ):
         serve(version, tmp_path / "log", text_users=False)
     (version / "tracks.json").write_text('{"track": "i1", "artist": "A"}\n')
-    with pytest.raises(ModelError, match=r"recommendations\.jsonl:\d: track 'i\d+' is not in the catalogue"):
+    with pytest.raises(
+        ModelError,
+        match=r"recommendations\.jsonl:\d: track 'i\d+' is not in the catalogue",
+    ):
         serve(version, tmp_path / "other log")
 
 
-def test_plays_give_a_context_model_a_catalogue_and_estimates_in_the_ids_that_came_in(tmp_path: Path) -> None:
-    context = ContextConfig(factors=2, coarse_factors=2, sweeps=1, rough_sweeps=1, coarse_sweeps=1)
-    version = export(tmp_path, lambda user: f"u{user}", lambda item: f"i{item}", PLAYS, context)
-    catalogue = [json.loads(line) for line in (version / "tracks.json").read_text().splitlines()]
+def test_plays_give_a_context_model_a_catalogue_and_estimates_in_the_ids_that_came_in(
+    tmp_path: Path,
+) -> None:
+    context = ContextConfig(
+        factors=2, coarse_factors=2, sweeps=1, rough_sweeps=1, coarse_sweeps=1
+    )
+    version = export(
+        tmp_path, lambda user: f"u{user}", lambda item: f"i{item}", PLAYS, context
+    )
+    catalogue = [
+        json.loads(line) for line in (version / "tracks.json").read_text().splitlines()
+    ]
     with np.load(version / "factors.npz", allow_pickle=False) as factors:
         assert [line["track"] for line in catalogue] == factors["tracks"].tolist()
     assert {line["track"]: (line["title"], line["artist"]) for line in catalogue} == {
@@ -220,7 +334,9 @@ def test_plays_give_a_context_model_a_catalogue_and_estimates_in_the_ids_that_ca
     }
     with np.load(version / "context.npz", allow_pickle=False) as model:
         assert set(model["tracks"].tolist()) == {f"i{item}" for item in range(ITEMS)}
-        openings = list(zip(model["listeners"].tolist(), model["organics"].tolist(), strict=True))
+        openings = list(
+            zip(model["listeners"].tolist(), model["organics"].tolist(), strict=True)
+        )
         assert openings == sorted(set(openings))
     titles = read_titles(None, open_store(tmp_path / "store"))
     assert titles["i7"] == Title("i7", "No. 7", "A7")
@@ -245,15 +361,28 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
 ) -> None:
     export(tmp_path, lambda user: user, lambda item: item)
     store = str(tmp_path / "store")
-    config = SearchConfig(store=store, run=str(tmp_path / "run"), context=ContextConfig())
+    config = SearchConfig(
+        store=store, run=str(tmp_path / "run"), context=ContextConfig()
+    )
     (tmp_path / "run" / CONFIG).write_text(dump_config(config))
     (tmp_path / "search.yaml").write_text(dump_config(config))
-    searched, fresh = ["--config", str(tmp_path / "search.yaml"), "--run", str(tmp_path / "new")], "--set"
+    searched, fresh = (
+        ["--config", str(tmp_path / "search.yaml"), "--run", str(tmp_path / "new")],
+        "--set",
+    )
     lists = str(tmp_path / "out/current/recommendations.jsonl")
     capsys.readouterr()
     for module, argv, message in (
-        (ab, [store, "--experiment", "A"], "holds interactions, which have no sessions"),
-        (power, [store, "--effect", "5%"], "holds interactions, which have no sessions"),
+        (
+            ab,
+            [store, "--experiment", "A"],
+            "holds interactions, which have no sessions",
+        ),
+        (
+            power,
+            [store, "--effect", "5%"],
+            "holds interactions, which have no sessions",
+        ),
         (aa, [store], "holds interactions, which have no sessions"),
         (
             offpolicy,
@@ -261,17 +390,31 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
             "holds interactions, which have no sessions",
         ),
         (search, searched, "context needs event logs, and"),
-        (search, [*searched, fresh, "context=null", fresh, "validation.select=ope_time@30"], "ope_time@30 needs event"),
+        (
+            search,
+            [*searched, fresh, "context=null", fresh, "validation.select=ope_time@30"],
+            "ope_time@30 needs event",
+        ),
         (
             search,
             [*searched, fresh, "context=null", fresh, "feedback.organic=false"],
             "organic: false needs event logs",
         ),
-        (search, [*searched, fresh, "context=null", fresh, "split.kind=time"], "split.kind time needs timestamps"),
-        (publish, ["--run", str(tmp_path / "run"), "--out", str(tmp_path / "again")], "context needs event logs, and"),
+        (
+            search,
+            [*searched, fresh, "context=null", fresh, "split.kind=time"],
+            "split.kind time needs timestamps",
+        ),
+        (
+            publish,
+            ["--run", str(tmp_path / "run"), "--out", str(tmp_path / "again")],
+            "context needs event logs, and",
+        ),
     ):
         assert run(module.app, module.PROG, argv) == 2
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+        (line,) = [
+            line for line in capsys.readouterr().err.splitlines() if "error:" in line
+        ]
         assert message in line
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "again").exists()

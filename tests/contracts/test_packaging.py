@@ -28,8 +28,13 @@ def would_install(extra: str) -> set[str]:
         for text in _requires(requirement.name):
             needed = Requirement(text)
             marks = [{"extra": name} for name in requirement.extras or [""]]
-            if needed.marker is None or any(needed.marker.evaluate(mark) for mark in marks):
-                new = {canonicalize_name(needed.name), *(f"{needed.name}[{name}]" for name in needed.extras)} - found
+            if needed.marker is None or any(
+                needed.marker.evaluate(mark) for mark in marks
+            ):
+                new = {
+                    canonicalize_name(needed.name),
+                    *(f"{needed.name}[{name}]" for name in needed.extras),
+                } - found
                 found |= new
                 left += [needed] if new else []
     return found
@@ -43,7 +48,11 @@ def _requires(name: str) -> Iterator[str]:
     for extra, needed in PROJECT["project"]["optional-dependencies"].items():
         for text in needed:
             requirement, _, marker = text.partition(";")
-            yield f'{requirement}; ({marker}) and extra == "{extra}"' if marker else f'{text}; extra == "{extra}"'
+            yield (
+                f'{requirement}; ({marker}) and extra == "{extra}"'
+                if marker
+                else f'{text}; extra == "{extra}"'
+            )
 
 
 def test_the_service_and_the_simulator_install_without_what_training_needs() -> None:
@@ -70,7 +79,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(folder: Path, target: str, out: Path) -> None:
-    argv = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(out)]
+    argv = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "--target",
+        target,
+        "--directory",
+        str(out),
+    ]
     subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=True)
 
 
@@ -78,9 +96,19 @@ def build(folder: Path, target: str, out: Path) -> None:
 def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
     with ZipFile(wheel) as files:
         names = set(files.namelist())
-    ours = {file for package in PACKAGES for file in (ROOT / package).rglob("*") if file.is_file()}
-    needed = {file.relative_to(ROOT).as_posix() for file in ours if file.suffix != ".pyc"}
-    shipped = {f"listening_loop/{file.relative_to(ROOT)}" for file in (ROOT / "configs").rglob("*.yaml")}
+    ours = {
+        file
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*")
+        if file.is_file()
+    }
+    needed = {
+        file.relative_to(ROOT).as_posix() for file in ours if file.suffix != ".pyc"
+    }
+    shipped = {
+        f"listening_loop/{file.relative_to(ROOT)}"
+        for file in (ROOT / "configs").rglob("*.yaml")
+    }
     assert (needed | shipped) - names == set()
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
 
@@ -90,16 +118,34 @@ def test_what_is_installed_works_without_the_clone(wheel: Path, tmp_path: Path) 
     installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
     shutil.unpack_archive(wheel, installed, "zip")
     elsewhere.mkdir()
-    (elsewhere / "plays.csv").write_text("user,song,seconds\n" + "".join(f"u{n % 9},s{n},{n}\n" for n in range(99)))
+    (elsewhere / "plays.csv").write_text(
+        "user,song,seconds\n" + "".join(f"u{n % 9},s{n},{n}\n" for n in range(99))
+    )
     environment = {**os.environ, "PYTHONPATH": str(installed)}
 
     def command(*words: str) -> str:
         argv = [sys.executable, "-m", "listening_loop.command", *words]
-        done = subprocess.run(argv, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            argv,
+            cwd=elsewhere,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     assert command("--version") == f"listening-loop {PROJECT['project']['version']}\n"
-    assert "listening-loop ingest plays.csv" in command("init", "plays.csv", "--out", "plays.yaml")
-    command("ingest", "plays.csv", "--store", "store", "--columns", "user=user,item=song,weight=seconds")
+    assert "listening-loop ingest plays.csv" in command(
+        "init", "plays.csv", "--out", "plays.yaml"
+    )
+    command(
+        "ingest",
+        "plays.csv",
+        "--store",
+        "store",
+        "--columns",
+        "user=user,item=song,weight=seconds",
+    )
     assert (elsewhere / "store" / "manifest.json").exists()

@@ -25,12 +25,22 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     rng = np.random.default_rng(3)
     write_world(
         folder / "world",
-        tracks=[{"track": i, "artist": f"artist {i // 8}", "title": f"title {i}"} for i in range(TRACKS)],
+        tracks=[
+            {"track": i, "artist": f"artist {i // 8}", "title": f"title {i}"}
+            for i in range(TRACKS)
+        ],
         embeddings=rng.normal(0, 0.8, size=(TRACKS, 8)),
-        users=[{"user": i, "interests": rng.integers(TRACKS, size=3).tolist()} for i in range(LISTENERS)],
+        users=[
+            {"user": i, "interests": rng.integers(TRACKS, size=3).tolist()}
+            for i in range(LISTENERS)
+        ],
     )
-    (folder / "tracks.json").write_bytes((folder / "world" / "tracks.json").read_bytes())
-    publish(folder, "one", random_lists(LISTENERS, TRACKS), catalogue=folder / "tracks.json")
+    (folder / "tracks.json").write_bytes(
+        (folder / "world" / "tracks.json").read_bytes()
+    )
+    publish(
+        folder, "one", random_lists(LISTENERS, TRACKS), catalogue=folder / "tracks.json"
+    )
     return Published(folder)
 
 
@@ -39,7 +49,9 @@ def model(published: Published) -> ListeningModel:
     return make_model(load_world(published.folder / "world"))
 
 
-def _play(model: ListeningModel, served: Served, concurrency: int, batch: int) -> Counts:
+def _play(
+    model: ListeningModel, served: Served, concurrency: int, batch: int
+) -> Counts:
     url = f"http://127.0.0.1:{served.port}"
     return play(model, url, range(SESSIONS), concurrency=concurrency, batch=batch)
 
@@ -53,19 +65,32 @@ def _sessions(log: Path) -> dict[str, list[Event]]:
 
 @pytest.mark.parametrize(("concurrency", "batch"), [(1, 0), (3, 15)])
 def test_the_services_log_holds_the_sessions_that_were_played_and_ingests_without_a_reject(
-    published: Published, model: ListeningModel, tmp_path: Path, concurrency: int, batch: int
+    published: Published,
+    model: ListeningModel,
+    tmp_path: Path,
+    concurrency: int,
+    batch: int,
 ) -> None:
     """Without concurrency and batches it is the original client's way: one connection, one request at a time."""
     with serve(published, tmp_path / "log") as served:
         counts = _play(model, served, concurrency=concurrency, batch=batch)
         assert served.stop() == 0
-    assert (counts.error, counts.failed, counts.skipped, counts.retries) == (None, {}, 0, {})
+    assert (counts.error, counts.failed, counts.skipped, counts.retries) == (
+        None,
+        {},
+        0,
+        {},
+    )
     sessions = _sessions(tmp_path / "log")
     assert len(sessions) == counts.sessions.sum() == SESSIONS
     ended, tracks, hundredths = np.zeros((3, LISTENERS), dtype=np.int64)
     for events in sessions.values():
-        assert [event.message for event in events] == ["next"] * (len(events) - 1) + ["last"]
-        assert [event.recommendation for event in events[:-1]] == [event.track for event in events[1:]]
+        assert [event.message for event in events] == ["next"] * (len(events) - 1) + [
+            "last"
+        ]
+        assert [event.recommendation for event in events[:-1]] == [
+            event.track for event in events[1:]
+        ]
         assert events[0].time == 1.0
         (user,) = {event.user for event in events}
         ended[user] += 1

@@ -10,10 +10,13 @@ from tests.programs import need
 TIMEOUT_MS = 60_000
 
 
-@pytest.fixture(scope="module")  # no longer: while it is open its event loop runs, and no other test can start one
+# no longer: while it is open its event loop runs, and no other test can start one
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = need("chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=TIMEOUT_MS)
+        chromium = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"], timeout=TIMEOUT_MS
+        )
         yield chromium
         chromium.close()

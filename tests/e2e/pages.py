@@ -7,9 +7,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MADE = {"settings.md"}  # by programs
-PAGES = (ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in MADE))
+PAGES = (
+    ROOT / "README.md",
+    *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in MADE),
+)
 _FENCE = re.compile(r"^```([\w{}-]*)[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
-_PROGRAMS = ("python", "python3", ".venv/bin/python", "curl", "docker", "dask", "export", "sbatch", "pip", "tox")
+_PROGRAMS = (
+    "python",
+    "python3",
+    ".venv/bin/python",
+    "curl",
+    "docker",
+    "dask",
+    "export",
+    "sbatch",
+    "pip",
+    "tox",
+)
 _ASSIGNMENT = re.compile(r"\w+=\S*\s+")
 
 
@@ -40,7 +54,11 @@ class Block:
     def commands(self) -> list[str]:
         """Its commands, one a line: continued lines are joined, comments are left out."""
         lines = self.text.replace("\\\n", " ").splitlines()
-        return [command for line in lines if (command := re.sub(r"(^|\s)#.*", "", line).strip())]
+        return [
+            command
+            for line in lines
+            if (command := re.sub(r"(^|\s)#.*", "", line).strip())
+        ]
 
 
 def blocks_of(page: Path) -> list[Block]:
@@ -50,7 +68,15 @@ def blocks_of(page: Path) -> list[Block]:
     for match in _FENCE.finditer(text):
         marked, content = match.groups()
         line = text[: match.start()].count("\n") + 1
-        found.append(Block(page.name, line, marked or _looks_like(content), content, text[end : match.start()]))
+        found.append(
+            Block(
+                page.name,
+                line,
+                marked or _looks_like(content),
+                content,
+                text[end : match.start()],
+            )
+        )
         end = match.end()
     return found
 
@@ -58,7 +84,11 @@ def blocks_of(page: Path) -> list[Block]:
 def _looks_like(content: str) -> str:
     if content.startswith("{"):
         return "json"
-    return "bash" if _ASSIGNMENT.sub("", content).split(maxsplit=1)[0] in _PROGRAMS else "text"
+    return (
+        "bash"
+        if _ASSIGNMENT.sub("", content).split(maxsplit=1)[0] in _PROGRAMS
+        else "text"
+    )
 
 
 def prose_of(page: Path) -> str:

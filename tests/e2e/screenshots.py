@@ -1,6 +1,7 @@
 """Pictures of the pages: `python -m tests.e2e.screenshots docs` takes the README's, of what `tox run -e demo` left.
 
-`--all` takes every page at two widths, light and dark, and on paper, to be looked at before a release.
+`--all` takes every page at two widths, light and dark, and on paper, to be looked at before a
+release.
 """
 
 import os
@@ -32,13 +33,17 @@ app = make_app("Takes pictures of the reports, the lab and the service's page.")
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the pictures.")],
     demo: Annotated[Path, typer.Option(help="What the demo left.")] = Path("out/demo"),
-    every: Annotated[bool, typer.Option("--all", help="Every page, at every width, light and dark.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every page, at every width, light and dark.")
+    ] = False,
 ) -> None:
     """Take them."""
     out.mkdir(parents=True, exist_ok=True)
     program = find("chromium")
     with pages_of(demo) as pages, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=TIMEOUT_MS)
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"], timeout=TIMEOUT_MS
+        )
         if every:
             take_all(browser, pages, out)
         else:
@@ -50,19 +55,46 @@ def main(
 def pages_of(demo: Path) -> Iterator[dict[str, str]]:
     """The addresses of the pages, by name, while a service and a lab run."""
     reports = (demo / "days").glob("*/report/report.html")
-    day = max((report.parents[1] for report in reports), key=lambda folder: int(folder.name))
-    with tempfile.TemporaryDirectory() as folder, _service(demo, Path(folder)) as service:
+    day = max(
+        (report.parents[1] for report in reports), key=lambda folder: int(folder.name)
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _service(demo, Path(folder)) as service,
+    ):
         port = free_port()
-        flags = ["--root", demo, "--published", demo / "published", "--log", day / "log", "--port", str(port)]
-        argv = [sys.executable, "-m", "recsys.lab", *map(str, flags), "--service", f"http://localhost:{service.port}"]
+        flags = [
+            "--root",
+            demo,
+            "--published",
+            demo / "published",
+            "--log",
+            day / "log",
+            "--port",
+            str(port),
+        ]
+        argv = [
+            sys.executable,
+            "-m",
+            "recsys.lab",
+            *map(str, flags),
+            "--service",
+            f"http://localhost:{service.port}",
+        ]
         token = {"BOTIFY_ADMIN_TOKEN": "secret"}
-        with subprocess.Popen(argv, env={**os.environ, **token}, stdout=subprocess.PIPE) as lab:
+        with subprocess.Popen(
+            argv, env={**os.environ, **token}, stdout=subprocess.PIPE
+        ) as lab:
             try:
                 assert lab.stdout is not None
-                assert lab.stdout.readline().startswith(b"http://"), "the lab has not started"
+                assert lab.stdout.readline().startswith(b"http://"), (
+                    "the lab has not started"
+                )
                 address = f"http://localhost:{port}"
                 of_run = f"days/{day.name}/run"
-                best = pq.read_table(day / "run" / "leaderboard.parquet", columns=["trial"])["trial"].to_pylist()[:2]
+                best = pq.read_table(
+                    day / "run" / "leaderboard.parquet", columns=["trial"]
+                )["trial"].to_pylist()[:2]
                 yield {
                     "report": (day / "report" / "report.html").resolve().as_uri(),
                     "search": (day / "run" / "report.html").resolve().as_uri(),
@@ -82,7 +114,9 @@ def _service(demo: Path, folder: Path) -> Iterator[Served]:
     """The service as configured for the demo; what it logs goes elsewhere."""
     config = yaml.safe_load(Path("configs/botify.yaml").read_text(encoding="utf-8"))
     config["catalogue"] = str(demo / "world" / "tracks.json")
-    config["recommendations"] = str(demo / "published" / "current" / "recommendations.jsonl")
+    config["recommendations"] = str(
+        demo / "published" / "current" / "recommendations.jsonl"
+    )
     del config["log_dir"]
     served = Served(Published(demo / "published"), folder / "log", **config)
     try:
@@ -93,9 +127,15 @@ def _service(demo: Path, folder: Path) -> Iterator[Served]:
 
 def take_readme(browser: Browser, pages: dict[str, str], out: Path) -> None:
     """The tops of the A/B report and of the live experiment."""
-    for name, page_name, height in (("report", "report", 1000), ("lab", "lab-live", 920)):
+    for name, page_name, height in (
+        ("report", "report", 1000),
+        ("lab", "lab-live", 920),
+    ):
         with _opened(browser, pages[page_name], 1440, "light") as page:
-            page.screenshot(path=out / f"{name}.png", clip={"x": 0, "y": 0, "width": 1440, "height": height})
+            page.screenshot(
+                path=out / f"{name}.png",
+                clip={"x": 0, "y": 0, "width": 1440, "height": height},
+            )
 
 
 def take_all(browser: Browser, pages: dict[str, str], out: Path) -> None:
@@ -107,15 +147,21 @@ def take_all(browser: Browser, pages: dict[str, str], out: Path) -> None:
                     found = page.evaluate("document.documentElement.scrollWidth")
                     if found > width:
                         typer.echo(f"{name}: {found} px wide in a window of {width}")
-                    page.screenshot(path=out / f"{name}-{width_name}-{scheme}.png", full_page=True)
+                    page.screenshot(
+                        path=out / f"{name}-{width_name}-{scheme}.png", full_page=True
+                    )
     for name in ("report", "search"):
         with _opened(browser, pages[name], 1440, "light") as page:
             page.pdf(path=out / f"{name}.pdf", format="A4")
 
 
 @contextmanager
-def _opened(browser: Browser, address: str, width: int, scheme: Literal["light", "dark"]) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": width, "height": 1000}, color_scheme=scheme)
+def _opened(
+    browser: Browser, address: str, width: int, scheme: Literal["light", "dark"]
+) -> Iterator[Page]:
+    page = browser.new_page(
+        viewport={"width": width, "height": 1000}, color_scheme=scheme
+    )
     page.goto(address, timeout=TIMEOUT_MS)
     yield page
     page.close()

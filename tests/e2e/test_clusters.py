@@ -45,19 +45,28 @@ def commands_without_a_shared_disk() -> list[str]:
 
 def words(command: str, port: int) -> list[str]:
     """A command on this machine, with the port that is free and the programs of this environment."""
-    program, *options = shlex.split(command.replace("HOST", "127.0.0.1").replace("8786", str(port)))
+    program, *options = shlex.split(
+        command.replace("HOST", "127.0.0.1").replace("8786", str(port))
+    )
     return [str(Path(sys.executable).with_name(program)), *options]
 
 
-def start_scheduler(start: Callable[..., subprocess.Popen[bytes]], command: str, cwd: Path) -> int:
+def start_scheduler(
+    start: Callable[..., subprocess.Popen[bytes]], command: str, cwd: Path
+) -> int:
     """Returns the port; takes another one where a stranger was faster."""
     for _ in range(5):
         port = free_port()
         process = start(*words(command, port), cwd=cwd)
 
-        def is_settled(process: "subprocess.Popen[bytes]" = process, port: int = port) -> bool:
+        def is_settled(
+            process: "subprocess.Popen[bytes]" = process, port: int = port
+        ) -> bool:
             with socket.socket() as probe:
-                return process.poll() is not None or probe.connect_ex(("127.0.0.1", port)) == 0
+                return (
+                    process.poll() is not None
+                    or probe.connect_ex(("127.0.0.1", port)) == 0
+                )
 
         wait_until(is_settled)
         if process.poll() is None:
@@ -67,8 +76,18 @@ def start_scheduler(start: Callable[..., subprocess.Popen[bytes]], command: str,
 
 def own_settings(s3: S3, scratch: str) -> list[str]:
     """What the page sets, as words before a program."""
-    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", SCRATCH)
-    section = PAGE.read_text(encoding="utf-8").partition("## No shared disk")[2].split("```\n")[1]
+    names = (
+        "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_DEFAULT_REGION",
+        SCRATCH,
+    )
+    section = (
+        PAGE.read_text(encoding="utf-8")
+        .partition("## No shared disk")[2]
+        .split("```\n")[1]
+    )
     assert all(f" {name}=" in section for name in names)
     return ["env", *(f"{name}={s3.environment(scratch)[name]}" for name in names)]
 
@@ -99,9 +118,17 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """What a search of the same configuration publishes without `--scheduler`."""
     folder = make_demo(tmp_path_factory.mktemp("laptop"))
     config = words(commands_of_the_page()[2], 0)[4]
-    paths = ["--store", str(folder / "out/demo/store"), "--run", str(folder / "out/demo/run")]
+    paths = [
+        "--store",
+        str(folder / "out/demo/store"),
+        "--run",
+        str(folder / "out/demo/run"),
+    ]
     with without_processes():
-        assert run(search.app, search.PROG, ["--config", str(folder / config), *paths]) == 0
+        assert (
+            run(search.app, search.PROG, ["--config", str(folder / config), *paths])
+            == 0
+        )
     return (folder / RECOMMENDATIONS).read_bytes()
 
 
@@ -120,7 +147,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with server(folder) as s3, processes() as start:
         port = start_scheduler(start, scheduler, folder)
         workers = [
-            start(*own_settings(s3, f"worker-{number}"), *words(worker, port), cwd=folder) for number in range(2)
+            start(
+                *own_settings(s3, f"worker-{number}"), *words(worker, port), cwd=folder
+            )
+            for number in range(2)
         ]
         wait_for_workers(2, port)
         yield Page(port, s3)
@@ -128,9 +158,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 
 @pytest.mark.slow
-def test_three_commands_give_on_a_cluster_what_a_laptop_gives(page: Page, laptop: bytes, tmp_path: Path) -> None:
+def test_three_commands_give_on_a_cluster_what_a_laptop_gives(
+    page: Page, laptop: bytes, tmp_path: Path
+) -> None:
     folder = make_demo(tmp_path / "shared")
-    assert "2 workers, dashboard" in run_here(words(commands_of_the_page()[2], page.port), folder, os.environ)
+    assert "2 workers, dashboard" in run_here(
+        words(commands_of_the_page()[2], page.port), folder, os.environ
+    )
     assert (folder / RECOMMENDATIONS).read_bytes() == laptop
 
 
@@ -141,12 +175,12 @@ def test_three_commands_without_a_shared_disk_give_what_a_laptop_gives(
     folder = make_demo(tmp_path / "own")
     for command in commands_without_a_shared_disk():
         run_here(words(command, page.port), folder, page.s3.environment("search"))
-    assert (folder / "out/demo/export/current/recommendations.jsonl").read_bytes() == laptop
+    assert (
+        folder / "out/demo/export/current/recommendations.jsonl"
+    ).read_bytes() == laptop
 
 
 def wait_for_workers(number: int, port: int) -> None:
     """Asks the scheduler from another process: Dask's code draws from the global generator."""
-    wait = (
-        f"from distributed import Client; Client('tcp://127.0.0.1:{port}', timeout=60).wait_for_workers({number}, 120)"
-    )
+    wait = f"from distributed import Client; Client('tcp://127.0.0.1:{port}', timeout=60).wait_for_workers({number}, 120)"
     subprocess.run([sys.executable, "-c", wait], check=True, timeout=240)

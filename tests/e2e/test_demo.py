@@ -29,13 +29,21 @@ def demo_commands() -> list[list[str]]:
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
     lines = tox["testenv:demo"]["commands"].replace("\\\n", " ").strip().splitlines()
-    return [shlex.split(line.replace("{posargs}", shlex.join(SMALLER))) for line in lines]
+    return [
+        shlex.split(line.replace("{posargs}", shlex.join(SMALLER))) for line in lines
+    ]
 
 
 def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
     (command,) = demo_commands()
     assert command[0] == "python"
-    done = subprocess.run([sys.executable, *command[1:]], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *command[1:]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done
 
@@ -48,7 +56,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "configs/demo.yaml").write_text(yaml.safe_dump(search | SMALLER_SEARCH))
     report = (folder / "configs/loop/report.yaml").read_text()
     # A quarter of the sessions makes the guardrails' intervals twice as wide; latencies are not what is tested.
-    report = report.replace("margin_pct: 10", "margin_pct: 25").replace("margin: 1000", "margin: 100000")
+    report = report.replace("margin_pct: 10", "margin_pct: 25").replace(
+        "margin: 1000", "margin: 100000"
+    )
     (folder / "configs/loop/report.yaml").write_text(report)
     done = run_demo(folder)
     before, _, ending = done.stdout.partition("\nship: ")
@@ -65,12 +75,20 @@ def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) ->
     (day,) = json.loads((demo / "out/demo/loop.json").read_text())
     assert day["decision"] == "ship"
     arms = {arm["recommender"]: arm for arm in day["arms"]}
-    effects = {name: arm["effect_pct"]["value"] for name, arm in arms.items() if arm["effect_pct"] is not None}
-    assert max(effects.values()) > 41, "as much as one artist's tracks brought in the original course"
-    assert all(arm["effect_pct"]["lower"] > 0 for name, arm in arms.items() if name != "random"), (
-        "all beat random, surely"
+    effects = {
+        name: arm["effect_pct"]["value"]
+        for name, arm in arms.items()
+        if arm["effect_pct"] is not None
+    }
+    assert max(effects.values()) > 41, (
+        "as much as one artist's tracks brought in the original course"
     )
-    assert {prediction["arm"] for prediction in day["predictions"]} == {arms["indexed"]["arm"]}
+    assert all(
+        arm["effect_pct"]["lower"] > 0 for name, arm in arms.items() if name != "random"
+    ), "all beat random, surely"
+    assert {prediction["arm"] for prediction in day["predictions"]} == {
+        arms["indexed"]["arm"]
+    }
     report = json.loads((demo / "out/demo/days/1/report/report.json").read_text())
     assert report["verdict"]["decision"] == "ship"
     assert report["srm"]["mismatch"] is False
@@ -83,28 +101,43 @@ def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) ->
 def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> None:
     board = pq.read_table(demo / "out/demo/days/1/run/leaderboard.parquet").to_pylist()
     best = {
-        model: max(row["ndcg@30"] for row in board if row["model"] == model) for model in ("als", "popular", "random")
+        model: max(row["ndcg@30"] for row in board if row["model"] == model)
+        for model in ("als", "popular", "random")
     }
     assert best["als"] > best["popular"] > best["random"]
     published = demo / "out/demo/published/current"
-    lists = [json.loads(line) for line in (published / "recommendations.jsonl").read_text().splitlines()]
+    lists = [
+        json.loads(line)
+        for line in (published / "recommendations.jsonl").read_text().splitlines()
+    ]
     assert [line["user"] for line in lists] == list(range(1500))
     assert all(len(set(line["tracks"])) == 30 for line in lists)
-    assert {"neighbours.jsonl", "factors.npz", "history.npz", "context.npz", "tracks.json", "manifest.json"} <= {
-        f.name for f in published.iterdir()
-    }
+    assert {
+        "neighbours.jsonl",
+        "factors.npz",
+        "history.npz",
+        "context.npz",
+        "tracks.json",
+        "manifest.json",
+    } <= {f.name for f in published.iterdir()}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_demo_run_again_does_nothing_twice(demo: Path) -> None:
-    logs = {file: file.read_bytes() for file in (demo / "out/demo/days/1/log").glob("events-*")}
+    logs = {
+        file: file.read_bytes()
+        for file in (demo / "out/demo/days/1/log").glob("events-*")
+    }
     outcome = (demo / "out/demo/loop.json").read_bytes()
     done = run_demo(demo)
     assert (
         done.stderr.count("done already") == 7
     )  # ingest, search, export, traffic, report, training lists, predictions
-    assert {file: file.read_bytes() for file in (demo / "out/demo/days/1/log").glob("events-*")} == logs
+    assert {
+        file: file.read_bytes()
+        for file in (demo / "out/demo/days/1/log").glob("events-*")
+    } == logs
     assert (demo / "out/demo/loop.json").read_bytes() == outcome
 
 

@@ -1,8 +1,8 @@
 """Run every command of README and docs/ as a reader would, in a small world: the quick start, then each page.
 
-`smaller` and `REPLACED` make the world small; `bring` makes the files that a reader has. All pages are read in one
-folder, so a command that stands on several runs once. A server runs until its page ends, another one of its kind
-starts, or the text says to press Ctrl-C.
+`smaller` and `REPLACED` make the world small; `bring` makes the files that a reader has. All pages
+are read in one folder, so a command that stands on several runs once. A server runs until its page
+ends, another one of its kind starts, or the text says to press Ctrl-C.
 """
 
 import ast
@@ -39,7 +39,9 @@ REPLACED = {
     "--runs 200": "--runs 20",
 }
 SERVERS = {"botify": "/health/live", "recsys.lab": "/"}
-INSTALLS = re.compile(r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run)( [^&;|]+)?")
+INSTALLS = re.compile(
+    r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run)( [^&;|]+)?"
+)
 RUN_BY_ANOTHER_TEST = {
     "recsys.loop": "test_demo.py",
     "clusters.md": "test_clusters.py; test_names_in_docs.py checks the names in what needs more machines",
@@ -64,9 +66,17 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
         },
         "validation": {"resamples": 100},
         "cluster": {"scheduler": scheduler},
-        "context": {"factors": 8, "sweeps": 1, "rough_sweeps": 1, "coarse_factors": 4, "coarse_sweeps": 1},
+        "context": {
+            "factors": 8,
+            "sweeps": 1,
+            "rough_sweeps": 1,
+            "coarse_factors": 4,
+            "coarse_sweeps": 1,
+        },
     }
-    search["export"] = {"publish_anyway": True}  # so little data need not beat the popular tracks
+    search["export"] = {
+        "publish_anyway": True
+    }  # so little data need not beat the popular tracks
     return {
         "world/demo.yaml": {
             "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
@@ -94,17 +104,30 @@ class Reader:
             "--recommender remote": f"--recommender remote --url http://localhost:{self.port}",
             "-m recsys.lab": f"-m recsys.lab --port {self.lab} --service http://localhost:{self.port}",
         }
-        (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")  # a status of 400 fails the command
-        self._environment = {**os.environ, "CURL_HOME": str(folder), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        # a status of 400 fails the command
+        (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
+        self._environment = {
+            **os.environ,
+            "CURL_HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "200",
+        }
         self._done: set[str] = set()
-        self._wanted: dict[str, tuple[str, Block]] = {}  # servers that are to run, with what starts them
+        # servers that are to run, with what starts them
+        self._wanted: dict[str, tuple[str, Block]] = {}
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
 
     def read(self, page: Path) -> None:
-        if script := "\n".join(self._meant(block.text) for block in blocks_of(page) if block.language == "python"):
+        if script := "\n".join(
+            self._meant(block.text)
+            for block in blocks_of(page)
+            if block.language == "python"
+        ):
             (self.folder / "page.py").write_text(script)  # without a guard
             done = self._run_to_its_end(f"{sys.executable} page.py")
-            assert done.returncode == 0, f"{page}: {done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            assert done.returncode == 0, (
+                f"{page}: {done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            )
         try:
             for block in blocks_of(page):
                 if "Ctrl-C" in block.before:
@@ -133,7 +156,9 @@ class Reader:
             self._serve(server, *self._wanted[server])
         if not module or module[1] not in SERVERS:
             done = self._run_to_its_end(self._meant(command))
-            assert done.returncode == 0, f"{block.position}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            assert done.returncode == 0, (
+                f"{block.position}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            )
             assert done.stdout.strip(), f"{block.position}: {command}: prints nothing"
         self._done.add(command)
 
@@ -147,7 +172,14 @@ class Reader:
         if words[:2] == [sys.executable, "-m"] and words[2] in MODULES:
             return run_module(words[2], words[3:], self._environment, self.folder)
         argv = ["bash", "-c", command]
-        return subprocess.run(argv, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            argv,
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
     def _serve(self, module: str, text: str, block: Block) -> None:
         log = self.folder / f"{module}.stderr"
@@ -166,7 +198,12 @@ class Reader:
 
         def answers() -> bool:
             assert process.poll() is None, f"{block.position}: {log.read_text()}"
-            return subprocess.run(["curl", "-sf", "-o", "/dev/null", address], check=False).returncode == 0
+            return (
+                subprocess.run(
+                    ["curl", "-sf", "-o", "/dev/null", address], check=False
+                ).returncode
+                == 0
+            )
 
         wait_until(answers, f"{block.position}: {module} to answer", 120)
 
@@ -209,8 +246,14 @@ def shrink(configs: Path, smaller: dict[str, dict[str, Any]]) -> None:
 
 
 def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    both = {key: (document[key], value) for key, value in changes.items() if key in document}
-    inner = {key: merged(old, new) for key, (old, new) in both.items() if isinstance(new, dict)}
+    both = {
+        key: (document[key], value) for key, value in changes.items() if key in document
+    }
+    inner = {
+        key: merged(old, new)
+        for key, (old, new) in both.items()
+        if isinstance(new, dict)
+    }
     return {**document, **changes, **inner}
 
 
@@ -218,13 +261,27 @@ def bring(folder: Path) -> None:
     """Make the files that the pages expect of a reader: logs, interactions, and what the loop leaves."""
     shutil.copytree(folder / "out/demo/log", folder / "LOGS")
     for left, of_the_loop in {"run": "run", "service/log": "log"}.items():
-        shutil.copytree(folder / "out/demo" / left, folder / "out/demo/days/1" / of_the_loop)
+        shutil.copytree(
+            folder / "out/demo" / left, folder / "out/demo/days/1" / of_the_loop
+        )
     log = next((folder / "LOGS").glob("*.jsonl")).read_bytes()
-    events = [event for line in log.splitlines() if (event := orjson.loads(line))["time"]]
-    rows = [f"u{e['user']},t{e['track']},{200 * e['time']:.0f},{e['timestamp'] // 1000}" for e in events]
-    heard = [f"u{e['user']},t{e['track']},{e['time']},{e['timestamp']},No. {e['track']},by" for e in events]
+    events = [
+        event for line in log.splitlines() if (event := orjson.loads(line))["time"]
+    ]
+    rows = [
+        f"u{e['user']},t{e['track']},{200 * e['time']:.0f},{e['timestamp'] // 1000}"
+        for e in events
+    ]
+    heard = [
+        f"u{e['user']},t{e['track']},{e['time']},{e['timestamp']},No. {e['track']},by"
+        for e in events
+    ]
     head = "uid,song,seconds,ts"
-    items = [[user % 10 * 8 + (user // 10 + number) % 8 for number in range(8)] for user in range(300)]  # of ten tastes
+    # of ten tastes
+    items = [
+        [user % 10 * 8 + (user // 10 + number) % 8 for number in range(8)]
+        for user in range(300)
+    ]
     tables = {
         "plays.csv": [head, *rows],
         "heard.csv": ["uid,song,heard,ts,name,by", *heard],
@@ -246,13 +303,19 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    settings: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
+    settings: dict[str, Any] = {
+        "n_workers": 1,
+        "threads_per_worker": 1,
+        "dashboard_address": ":0",
+    }
     with LocalCluster(**settings) as cluster:  # type: ignore[no-untyped-call]  # Dask has no types
         yield str(cluster.scheduler_address)
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory, redis: RedisServer, scheduler: str) -> Reader:
+def reader(
+    tmp_path_factory: pytest.TempPathFactory, redis: RedisServer, scheduler: str
+) -> Reader:
     """A reader who has done what the quick start says; the other pages begin with what it leaves."""
     need("curl")
     reader = Reader(tmp_path_factory.mktemp("reader"), redis, scheduler)
@@ -291,13 +354,19 @@ def test_every_block_is_of_a_checked_kind(page: Path, tmp_path: Path) -> None:
                 ast.parse(block.text)
             case "sql":
                 (tmp_path / "metric.sql").write_text(block.text)
-                metric = {"sql": str(tmp_path / "metric.sql"), "label": block.position, "role": "secondary"}
+                metric = {
+                    "sql": str(tmp_path / "metric.sql"),
+                    "label": block.position,
+                    "role": "secondary",
+                }
                 check_files(AbConfig.model_validate({"metrics": {"shown": metric}}))
             case "{toctree}" | "{eval-rst}":
                 pass  # the site is built from them
             case "yaml":
                 yaml.safe_load(block.text)
             case "text":
-                assert "──▶" in block.text or block.before.rstrip().endswith(":"), f"{block.position}: what is this?"
+                assert "──▶" in block.text or block.before.rstrip().endswith(":"), (
+                    f"{block.position}: what is this?"
+                )
             case language:
                 pytest.fail(f"{block.position}: nothing checks {language}")

@@ -12,11 +12,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 IN_JUPYTER = "ab_test"
-each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+each_notebook = pytest.mark.parametrize(
+    "notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem
+)
 
 
 def code_of(notebook: Path) -> list[dict[str, Any]]:
-    return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    return [
+        cell
+        for cell in json.loads(notebook.read_text())["cells"]
+        if cell["cell_type"] == "code"
+    ]
 
 
 @each_notebook
@@ -33,10 +39,19 @@ def test_a_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> N
         shutil.copy(notebook, tmp_path)
         argv = ["-c", "from nbclient.cli import main; main()", notebook.name]
     else:
-        code = "print('from the top')\n" + "\n".join("".join(cell["source"]) for cell in code_of(notebook))
+        code = "print('from the top')\n" + "\n".join(
+            "".join(cell["source"]) for cell in code_of(notebook)
+        )
         (tmp_path / "script.py").write_text(code)
-        starts_a_client = "Client(" in code  # whose processes Dask starts, which import a script; ours do not
+        # whose processes Dask starts, which import a script; ours do not
+        starts_a_client = "Client(" in code
         argv = ["-c", code] if starts_a_client else ["script.py"]
-    done = subprocess.run([sys.executable, *argv], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [sys.executable, *argv],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("from the top") == (notebook.stem != IN_JUPYTER)

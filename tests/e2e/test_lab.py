@@ -52,11 +52,24 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if name == "first":
                 export_run(config.run, folder / "published", config.export)
     arms = ("C", "T1")
-    events = [event | {"experiments": {"ALS": arms[event["user"] % 2]}} for one in sessions for event in events_of(one)]
+    events = [
+        event | {"experiments": {"ALS": arms[event["user"] % 2]}}
+        for one in sessions
+        for event in events_of(one)
+    ]
     write_lines(folder / "ab-log.jsonl", events)
-    argv = [str(folder / "ab-log.jsonl"), "--experiment", "ALS", "--out", str(folder / "reports" / "als")]
+    argv = [
+        str(folder / "ab-log.jsonl"),
+        "--experiment",
+        "ALS",
+        "--out",
+        str(folder / "reports" / "als"),
+    ]
     assert run(ab.app, ab.PROG, argv) == 0
-    titles = [{"track": track, "artist": f"artist {track % 9}", "title": f"title {track}"} for track in range(TRACKS)]
+    titles = [
+        {"track": track, "artist": f"artist {track % 9}", "title": f"title {track}"}
+        for track in range(TRACKS)
+    ]
     write_lines(folder / "tracks.json", titles)
     return folder
 
@@ -84,10 +97,19 @@ def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 @pytest.fixture(scope="module")
 def lab(root: Path, service: Served) -> Iterator[str]:
-    flags = ["--root", root, "--published", root / "published", "--service", f"http://127.0.0.1:{service.port}"]
+    flags = [
+        "--root",
+        root,
+        "--published",
+        root / "published",
+        "--service",
+        f"http://127.0.0.1:{service.port}",
+    ]
     flags += ["--log", service.log, "--port", "0"]
     argv = [sys.executable, "-m", "recsys.lab", *map(str, flags)]
-    with subprocess.Popen(argv, env={**os.environ, "BOTIFY_ADMIN_TOKEN": "secret"}, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        argv, env={**os.environ, "BOTIFY_ADMIN_TOKEN": "secret"}, stdout=subprocess.PIPE
+    ) as process:
         try:
             assert process.stdout is not None
             address = process.stdout.readline().decode().split()[0]
@@ -122,15 +144,21 @@ def test_a_run_is_opened_and_two_of_its_trials_are_compared(page: Page) -> None:
     for box in page.get_by_role("checkbox").all():
         box.check()
     page.get_by_role("button", name="Compare").click()
-    expect(page.locator("#finding p")).to_have_count(3)  # three others against the first
+    expect(page.locator("#finding p")).to_have_count(
+        3
+    )  # three others against the first
     page.go_back()
     for box in page.get_by_role("checkbox").all()[1:]:
         box.uncheck()
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_role("alert")).to_contain_text("two or more trials are compared, 1 were chosen")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "two or more trials are compared, 1 were chosen"
+    )
 
 
-def test_trials_are_sorted_filtered_and_downloaded_under_an_address_to_keep(page: Page, lab: str, root: Path) -> None:
+def test_trials_are_sorted_filtered_and_downloaded_under_an_address_to_keep(
+    page: Page, lab: str, root: Path
+) -> None:
     page.get_by_role("link", name="runs/second", exact=True).click()
     page.get_by_label("Metric").select_option("recall@30")
     page.get_by_label("Only with").fill("factors")
@@ -145,7 +173,10 @@ def test_trials_are_sorted_filtered_and_downloaded_under_an_address_to_keep(page
     table = pq.read_table(root / "runs/second/leaderboard.parquet")
     answer = page.request.get(f"{lab}/download/json/runs/second")
     assert [row["trial"] for row in answer.json()] == table["trial"].to_pylist()
-    assert page.request.get(f"{lab}/download/csv/runs/second").text().count("\n") == table.num_rows + 1
+    assert (
+        page.request.get(f"{lab}/download/csv/runs/second").text().count("\n")
+        == table.num_rows + 1
+    )
 
 
 def test_a_note_is_kept_with_the_run(page: Page, root: Path) -> None:
@@ -154,11 +185,15 @@ def test_a_note_is_kept_with_the_run(page: Page, root: Path) -> None:
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_label("Note")).to_have_value("<b>the one before</b>")
     page.get_by_role("link", name="Lab", exact=True).click()
-    expect(page.get_by_role("row", name="runs/first")).to_contain_text("<b>the one before</b>")
+    expect(page.get_by_role("row", name="runs/first")).to_contain_text(
+        "<b>the one before</b>"
+    )
     assert (root / "runs/first/note.txt").read_text() == "<b>the one before</b>"
 
 
-def test_a_search_under_way_shows_what_is_scored_so_far(page: Page, lab: str, root: Path) -> None:
+def test_a_search_under_way_shows_what_is_scored_so_far(
+    page: Page, lab: str, root: Path
+) -> None:
     folder = root / "runs" / "going-on"
     shutil.copytree(root / "runs" / "first", folder)
     for name in ("winner.json", "leaderboard.parquet", "report.html"):
@@ -168,7 +203,9 @@ def test_a_search_under_way_shows_what_is_scored_so_far(page: Page, lab: str, ro
     os.utime(folder / LOCK)
     (folder / DASHBOARD).write_text("http://127.0.0.1:8787/status")
     page.goto(f"{lab}/runs/runs/going-on")
-    expect(page.locator("#running")).to_contain_text(f"{len(trials)} trials have a score so far")
+    expect(page.locator("#running")).to_contain_text(
+        f"{len(trials)} trials have a score so far"
+    )
     expect(page.get_by_role("link", name="Dask dashboard")).to_be_visible()
     expect(page.locator("#leaderboard tbody tr")).to_have_count(len(trials))
     os.utime(folder / LOCK, (0, 0))
@@ -189,7 +226,9 @@ def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> 
     expect(page.locator("#original-table tbody tr")).to_have_count(5)
 
 
-def test_a_run_is_published_and_rolled_back(page: Page, root: Path, service: Served) -> None:
+def test_a_run_is_published_and_rolled_back(
+    page: Page, root: Path, service: Served
+) -> None:
     first = service.ask("GET", "/experiments")[1]["version"]
     assert_recommends_from(service, root, first)
     page.get_by_role("link", name="runs/second", exact=True).click()
@@ -212,29 +251,59 @@ def test_a_run_is_published_and_rolled_back(page: Page, root: Path, service: Ser
 
 def assert_recommends_from(service: Served, root: Path, version: str) -> None:
     """The running service, which nobody has started again, plays the lists of a version."""
-    lists = {folder.name: lists_of(folder) for folder in (root / "published" / "versions").iterdir()}
-    played = {user: service.ask("POST", f"/next/{user}", {"track": 1, "time": 0.5})[1]["track"] for user in range(60)}
-    assert all(service.ask("POST", f"/last/{user}", {"track": 1, "time": 0.5})[0] == 200 for user in played)
-    fitting = {name for name, of in lists.items() if all(track in of[user] for user, track in played.items())}
+    lists = {
+        folder.name: lists_of(folder)
+        for folder in (root / "published" / "versions").iterdir()
+    }
+    played = {
+        user: service.ask("POST", f"/next/{user}", {"track": 1, "time": 0.5})[1][
+            "track"
+        ]
+        for user in range(60)
+    }
+    assert all(
+        service.ask("POST", f"/last/{user}", {"track": 1, "time": 0.5})[0] == 200
+        for user in played
+    )
+    fitting = {
+        name
+        for name, of in lists.items()
+        if all(track in of[user] for user, track in played.items())
+    }
     assert fitting == {version}
 
 
 def lists_of(folder: Path) -> dict[int, list[int]]:
-    lines = map(orjson.loads, (folder / "recommendations.jsonl").read_bytes().splitlines())
+    lines = map(
+        orjson.loads, (folder / "recommendations.jsonl").read_bytes().splitlines()
+    )
     return {line["user"]: line["tracks"] for line in lines}
 
 
-def test_the_live_experiment_shows_what_is_logged_so_far(page: Page, lab: str, service: Served) -> None:
+def test_the_live_experiment_shows_what_is_logged_so_far(
+    page: Page, lab: str, service: Served
+) -> None:
     for user in range(40):
         assert service.ask("POST", f"/next/{user}", {"track": 1, "time": 0.5})[0] == 200
-        assert service.ask("POST", f"/last/{user}", {"track": 2, "time": 0.25})[0] == 200
-    counts = [line for line in service.ask("GET", "/metrics")[1].splitlines() if line.startswith("botify_events_total")]
+        assert (
+            service.ask("POST", f"/last/{user}", {"track": 2, "time": 0.25})[0] == 200
+        )
+    counts = [
+        line
+        for line in service.ask("GET", "/metrics")[1].splitlines()
+        if line.startswith("botify_events_total")
+    ]
     events = f"{sum(float(line.split()[-1]) for line in counts):,.0f}"
-    wait_until(lambda: _sees_events(page, lab, events), "the lab to look at the log again", 60)
+    wait_until(
+        lambda: _sees_events(page, lab, events), "the lab to look at the log again", 60
+    )
     expect(page.get_by_role("row", name="C indexed")).to_be_visible()
     expect(page.locator("svg.chart text", has_text="T1").first).to_be_visible()
 
 
 def _sees_events(page: Page, lab: str, events: str) -> bool:
     page.goto(f"{lab}/live")
-    return events in page.locator("dl.facts div", has_text="Events read").inner_text().split()
+    return (
+        events
+        in page.locator("dl.facts div", has_text="Events read").inner_text().split()
+    )

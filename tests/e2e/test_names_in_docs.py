@@ -18,10 +18,14 @@ from listening_loop.command import STEPS
 from recsys.config import SearchConfig, Space
 from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
 
-FOLDERS = "listening_loop|recsys|analysis|botify|sim|looplib|configs|tests|benchmarks|docs"
+FOLDERS = (
+    "listening_loop|recsys|analysis|botify|sim|looplib|configs|tests|benchmarks|docs"
+)
 PARTS = ("recsys", "analysis", "botify", "sim", "looplib", "listening_loop")
 A_FILE = re.compile(rf"(?:{FOLDERS})/[\w./*-]*")
-A_SETTING = re.compile(rf"(?!run\.)({'|'.join(SearchConfig.model_fields)})\.(?!npz|py)[a-z_.]+")
+A_SETTING = re.compile(
+    rf"(?!run\.)({'|'.join(SearchConfig.model_fields)})\.(?!npz|py)[a-z_.]+"
+)
 COMMANDS: tuple[str, ...] = (
     "recsys.ingest",
     "recsys.search",
@@ -29,20 +33,36 @@ COMMANDS: tuple[str, ...] = (
     "recsys.loop",
     "recsys.lab",
 )
-COMMANDS += ("analysis.ab", "analysis.power", "analysis.aa", "analysis.offpolicy", "botify", "sim.run", "sim.world")
+COMMANDS += (
+    "analysis.ab",
+    "analysis.power",
+    "analysis.aa",
+    "analysis.offpolicy",
+    "botify",
+    "sim.run",
+    "sim.world",
+)
 EVERYWHERE = {"--help", "--version", "--install-completion", "--show-completion"}
-every_page = pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+every_page = pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name
+)
 
 
 def test_the_page_of_all_settings_is_made_from_the_models() -> None:
     made = runpy.run_path(str(ROOT / "docs/settings.py"))["render"]()
-    assert (ROOT / "docs/settings.md").read_text(encoding="utf-8") == made, "run python docs/settings.py"
+    assert (ROOT / "docs/settings.md").read_text(encoding="utf-8") == made, (
+        "run python docs/settings.py"
+    )
 
 
 @every_page
 def test_links_have_targets(page: Path) -> None:
     targets = re.findall(r"!?\[[^\]]*\]\(([^)\s]+)\)", prose_of(page))
-    lost = [target for target in targets if not target.startswith("https://") and not _is_there(page, target)]
+    lost = [
+        target
+        for target in targets
+        if not target.startswith("https://") and not _is_there(page, target)
+    ]
     assert lost == []
 
 
@@ -55,7 +75,10 @@ def _is_there(page: Path, target: str) -> bool:
 def _anchors(file: Path) -> set[str]:
     """Return the anchors of the headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in headings
+    }
 
 
 @every_page
@@ -67,14 +90,23 @@ def test_named_files_exist(page: Path) -> None:
 @pytest.mark.dask
 @every_page
 def test_commands_have_the_options_that_are_shown(page: Path) -> None:
-    commands = [command for block in blocks_of(page) if block.language == "bash" for command in block.commands]
+    commands = [
+        command
+        for block in blocks_of(page)
+        if block.language == "bash"
+        for command in block.commands
+    ]
     for written in (*commands, *inline_code(page)):
         text = written
         for name, (of_step, _) in STEPS.items():
             text = re.sub(rf"listening-loop {name}\b", f"python -m {of_step}", text)
-        if match := re.search(r"python -m ((?:listening_loop|recsys|analysis|botify|sim)[\w.]*)(.*)", text):
+        if match := re.search(
+            r"python -m ((?:listening_loop|recsys|analysis|botify|sim)[\w.]*)(.*)", text
+        ):
             module, rest = match.groups()
-            shown = {word.split("=")[0] for word in re.findall(r"(?<=\s)--[\w-]+", rest)}
+            shown = {
+                word.split("=")[0] for word in re.findall(r"(?<=\s)--[\w-]+", rest)
+            }
             assert shown <= _options(module, rest), f"{text}: no such option"
 
 
@@ -86,21 +118,37 @@ def _options(module: str, rest: str) -> set[str]:
     if hasattr(found, "__path__"):
         found = importlib.import_module(f"{module}.__main__")
     parameters = typer.main.get_command(found.app).params
-    settings = {f"--{key}" for config in getattr(found, "KINDS", {}).values() for key in config.model_fields}
-    return settings | {option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)}
+    settings = {
+        f"--{key}"
+        for config in getattr(found, "KINDS", {}).values()
+        for key in config.model_fields
+    }
+    return settings | {
+        option
+        for parameter in parameters
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
 
 
 @pytest.mark.dask
 @every_page
 def test_named_options_belong_to_a_command(page: Path) -> None:
     known = set[str]().union(*(_options(module, "") for module in COMMANDS), EVERYWHERE)
-    named = {code.split()[0].split("=")[0] for code in inline_code(page) if code.startswith("--")}
+    named = {
+        code.split()[0].split("=")[0]
+        for code in inline_code(page)
+        if code.startswith("--")
+    }
     assert named <= known
 
 
 @every_page
 def test_named_settings_exist(page: Path) -> None:
-    named = {match[0].rstrip(".") for code in inline_code(page) if (match := A_SETTING.match(code))}
+    named = {
+        match[0].rstrip(".")
+        for code in inline_code(page)
+        if (match := A_SETTING.match(code))
+    }
     assert [key for key in named if not _exists(SearchConfig, key)] == []
 
 
@@ -108,8 +156,13 @@ def _exists(model: type[BaseModel], key: str) -> bool:
     first, _, rest = key.partition(".")
     if first not in model.model_fields:
         return False
-    inner = [model.model_fields[first].annotation, *typing.get_args(model.model_fields[first].annotation)]
-    sections = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    inner = [
+        model.model_fields[first].annotation,
+        *typing.get_args(model.model_fields[first].annotation),
+    ]
+    sections = [
+        kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)
+    ]
     return not rest or any(_exists(section, rest) for section in sections)
 
 
@@ -118,7 +171,11 @@ def test_the_page_of_the_service_has_every_setting() -> None:
 
 
 def test_the_page_of_the_service_has_the_defaults() -> None:
-    rows = re.findall(r"^\| (`[a-z_`, ]+`) \| ([^|]+) \|", _section("service.md", "## Settings"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (`[a-z_`, ]+`) \| ([^|]+) \|",
+        _section("service.md", "## Settings"),
+        re.MULTILINE,
+    )
     defaults = {
         key.strip("`"): yaml.safe_load(value)
         for keys, values in rows
@@ -130,29 +187,54 @@ def test_the_page_of_the_service_has_the_defaults() -> None:
 
 def test_the_page_of_the_service_has_every_metric() -> None:
     text = Metrics().text().decode()
-    counted = set(re.findall(r"^# TYPE (botify_\w+) (?:counter|gauge|histogram)$", text, re.MULTILINE))
-    named = {name for name in _first_cells("service.md", "## Health and metrics") if name.startswith("botify_")}
+    counted = set(
+        re.findall(
+            r"^# TYPE (botify_\w+) (?:counter|gauge|histogram)$", text, re.MULTILINE
+        )
+    )
+    named = {
+        name
+        for name in _first_cells("service.md", "## Health and metrics")
+        if name.startswith("botify_")
+    }
     assert named == {name for name in counted if not name.endswith("_created")}
 
 
 @pytest.mark.parametrize("package", ["recsys", "analysis", "botify", "sim"])
 def test_the_page_of_the_architecture_has_every_module(package: str) -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rows = text.split(f"| in `{package}/` | |\n|---|---|\n")[1].split("\n\n")[0].splitlines()
-    shown = {name for row in rows for name in re.findall(r"`([\w./]+)`", row.split("|")[1])}
-    files, folders = (ROOT / package).glob("[!_]*.py"), (ROOT / package).glob("[!_]*/[!_]*")
-    there = {file.name for file in files} | {f"{inside.parent.name}/" for inside in folders}
+    rows = (
+        text.split(f"| in `{package}/` | |\n|---|---|\n")[1]
+        .split("\n\n")[0]
+        .splitlines()
+    )
+    shown = {
+        name for row in rows for name in re.findall(r"`([\w./]+)`", row.split("|")[1])
+    }
+    files, folders = (
+        (ROOT / package).glob("[!_]*.py"),
+        (ROOT / package).glob("[!_]*/[!_]*"),
+    )
+    there = {file.name for file in files} | {
+        f"{inside.parent.name}/" for inside in folders
+    }
     assert shown - {"facts.yaml"} == there - {"errors.py"}
 
 
 def test_the_page_of_the_search_has_every_axis() -> None:
     text = (ROOT / "docs" / "searching.md").read_text(encoding="utf-8")
-    named = re.findall(r"`(\w+)`", text.split("Axes of the grid")[1].split("Sweeps are")[0])
+    named = re.findall(
+        r"`(\w+)`", text.split("Axes of the grid")[1].split("Sweeps are")[0]
+    )
     assert set(Space.model_fields) <= set(named)
 
 
 def test_explained_messages_are_in_the_code() -> None:
-    source = "".join(file.read_text(encoding="utf-8") for folder in PARTS for file in (ROOT / folder).rglob("*.py"))
+    source = "".join(
+        file.read_text(encoding="utf-8")
+        for folder in PARTS
+        for file in (ROOT / folder).rglob("*.py")
+    )
     source = re.sub(r'"\s*\n\s*f?"', "", source)  # texts over several lines
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     for message in re.findall(r"^\| `([^`]+)`", page, re.MULTILINE):

@@ -31,7 +31,8 @@ from tests.e2e.conftest import TIMEOUT_MS
 Open = Callable[..., AbstractContextManager[Page]]
 LARGE = RelativeEffect(1150.47, 972.25, 1358.31, 0.0)
 NOTHING = RelativeEffect(None, None, None, None)
-# Texts of a chart that lie on one another or reach out of it, and values that are wider than their room.
+# Texts of a chart that lie on one another or reach out of it, and values that are wider than their
+# room.
 SPILLED = """() => [...document.querySelectorAll("svg.chart")].flatMap(svg => {
     const room = svg.getBoundingClientRect();
     const texts = [...svg.querySelectorAll("text")].filter(text => text.textContent.trim());
@@ -52,9 +53,13 @@ def opened(browser: Browser, tmp_path: Path) -> Open:
     """Opens the text of a page in a window."""
 
     @contextmanager
-    def open_page(text: str, width: int = 1440, scheme: Literal["light", "dark"] = "light") -> Iterator[Page]:
+    def open_page(
+        text: str, width: int = 1440, scheme: Literal["light", "dark"] = "light"
+    ) -> Iterator[Page]:
         (tmp_path / "report.html").write_text(text, encoding="utf-8")
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme=scheme
+        )
         page.goto((tmp_path / "report.html").as_uri(), timeout=TIMEOUT_MS)
         yield page
         page.close()
@@ -65,10 +70,18 @@ def opened(browser: Browser, tmp_path: Path) -> Open:
 def write_run(folder: Path) -> Winner:
     """A run of two candidates, one of which failed for a reason that tries to be markup."""
     config = SearchConfig(
-        store=Path(HOSTILE.replace("/", "")), run=folder, validation=ValidationConfig(select="ndcg@30")
+        store=Path(HOSTILE.replace("/", "")),
+        run=folder,
+        validation=ValidationConfig(select="ndcg@30"),
     )
-    good, bad = (Trial(name, "als", AlsParams(8, 0.1, alpha), 1) for name, alpha in (("good", 1.0), ("bad", 10.0)))
-    scores = tuple(Score(sweep, {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep, 5_000_000) for sweep in (1, 3))
+    good, bad = (
+        Trial(name, "als", AlsParams(8, 0.1, alpha), 1)
+        for name, alpha in (("good", 1.0), ("bad", 10.0))
+    )
+    scores = tuple(
+        Score(sweep, {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep, 5_000_000)
+        for sweep in (1, 3)
+    )
     folder.mkdir()
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     ledger = Ledger(folder / "ledger.jsonl", "scorer", [good])
@@ -79,7 +92,9 @@ def write_run(folder: Path) -> Winner:
         Row(bad, "failed", Stop(1, HOSTILE), (), None),
     ]
     write_leaderboard(folder / "leaderboard.parquet", ranking)
-    winner = Winner(good, 3, scores[-1].metrics, "ndcg@30", "dataset", (f"Warning: {HOSTILE}",))
+    winner = Winner(
+        good, 3, scores[-1].metrics, "ndcg@30", "dataset", (f"Warning: {HOSTILE}",)
+    )
     (folder / "winner.json").write_bytes(orjson.dumps(asdict(winner)))
     return winner
 
@@ -105,7 +120,9 @@ def with_effects(report: Report, relative: RelativeEffect) -> Report:
     return replace(report, effects=tuple(effects))
 
 
-def test_the_ab_report_is_read_as_it_was_written_and_takes_no_name_for_markup(opened: Open) -> None:
+def test_the_ab_report_is_read_as_it_was_written_and_takes_no_name_for_markup(
+    opened: Open,
+) -> None:
     report = make_report(("C", HOSTILE), HOSTILE, text=HOSTILE)
     with opened(render(report)) as page:
         read = Parser(page.content()).root
@@ -128,7 +145,10 @@ def test_the_report_of_a_search_is_read_as_it_was_written_and_takes_nothing_for_
     verdict = read.find("div", id="verdict")[0]
     assert verdict.find("h2")[0].text == "Winner: factors 8, reg 0.1, alpha 1"
     assert verdict.find("li")[0].text == f"Warning: {HOSTILE}"
-    assert [row[1] for row in read_table(read, "trials")[1:]] == ["winner", f"failed at sweep 1: {HOSTILE}"]
+    assert [row[1] for row in read_table(read, "trials")[1:]] == [
+        "winner",
+        f"failed at sweep 1: {HOSTILE}",
+    ]
 
 
 def test_page_and_charts_follow_the_readers_colours(opened: Open) -> None:
@@ -141,14 +161,23 @@ def test_page_and_charts_follow_the_readers_colours(opened: Open) -> None:
             colours[scheme] = page.evaluate(COLOURS)
             page.emulate_media(media="print")
             colours[f"{scheme}, printed"] = page.evaluate(COLOURS)
-    assert all(light != dark for light, dark in zip(colours["light"], colours["dark"], strict=True))
+    assert all(
+        light != dark
+        for light, dark in zip(colours["light"], colours["dark"], strict=True)
+    )
     assert colours["light, printed"] == colours["dark, printed"]
-    assert colours["light, printed"][1] == colours["light"][1]  # the paper is white, and the chart as on a light page
+    # the paper is white, and the chart as on a light page
+    assert colours["light, printed"][1] == colours["light"][1]
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_the_longest_numbers_have_room(width: int, opened: Open, search_page: str) -> None:
-    for text in (render(with_effects(make_report(("C", "T1", "T2")), LARGE)), search_page):
+def test_the_longest_numbers_have_room(
+    width: int, opened: Open, search_page: str
+) -> None:
+    for text in (
+        render(with_effects(make_report(("C", "T1", "T2")), LARGE)),
+        search_page,
+    ):
         with opened(text, width) as page:
             assert page.evaluate(SPILLED) == []
             assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -157,6 +186,12 @@ def test_the_longest_numbers_have_room(width: int, opened: Open, search_page: st
 def test_an_effect_that_has_no_percentage_is_told_by_its_values(opened: Open) -> None:
     report = make_report()
     deciding = replace(report.effects[0].deciding, relative=NOTHING)
-    first = replace(report.effects[0], control_value=0.0, arm_value=0.079, relative=NOTHING, deciding=deciding)
+    first = replace(
+        report.effects[0],
+        control_value=0.0,
+        arm_value=0.079,
+        relative=NOTHING,
+        deciding=deciding,
+    )
     with opened(render(replace(report, effects=(first,)))) as page:
         assert page.locator("svg.chart text", has_text="0.000 → 0.0790").count() == 1

@@ -38,7 +38,15 @@ class TinyLoop:
         return self.out / "days" / str(day) / "log"
 
     def argv(self, days: int) -> list[str]:
-        return [sys.executable, "-m", "recsys.loop", "--config", str(self.config), "--days", str(days)]
+        return [
+            sys.executable,
+            "-m",
+            "recsys.loop",
+            "--config",
+            str(self.config),
+            "--days",
+            str(days),
+        ]
 
 
 def make_loop(folder: Path, episodes: int = 600) -> TinyLoop:
@@ -51,7 +59,12 @@ def make_loop(folder: Path, episodes: int = 600) -> TinyLoop:
     arms = [{"recommender": name} for name in ("random", "in_order")]
     documents: dict[str, dict[str, Any]] = {
         "world": world,
-        "collect": {"world": str(out / "world"), "log": str(out / "log"), "episodes": COLLECTED, "seed": 1},
+        "collect": {
+            "world": str(out / "world"),
+            "log": str(out / "log"),
+            "episodes": COLLECTED,
+            "seed": 1,
+        },
         "search": {
             "store": str(out / "store"),
             "run": str(out / "run"),
@@ -84,7 +97,9 @@ class Running:
 
     def __init__(self, loop: TinyLoop, days: int, prefix: Sequence[str] = ()) -> None:
         argv = [*prefix, *loop.argv(days)]
-        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -114,16 +129,27 @@ class Running:
 
     def find(self, module: str) -> psutil.Process | None:
         """The process that runs a module of the loop's."""
-        return next((child for child in self.children() if f"-m {module}" in command_of(child)), None)
+        return next(
+            (child for child in self.children() if f"-m {module}" in command_of(child)),
+            None,
+        )
 
     def wait_for_traffic(self, log: Path) -> psutil.Process:
         """The listeners' process, some of whose requests were answered."""
         found = self.wait_for("sim.run --world")
-        wait_until(lambda: any(file.stat().st_size for file in log.glob(".events-*")), "traffic", PATIENCE_S)
+        wait_until(
+            lambda: any(file.stat().st_size for file in log.glob(".events-*")),
+            "traffic",
+            PATIENCE_S,
+        )
         return found
 
     def wait_for(self, module: str) -> psutil.Process:
-        wait_until(lambda: self.find(module) is not None or self.ended, f"{module} to start:\n{self.text}", PATIENCE_S)
+        wait_until(
+            lambda: self.find(module) is not None or self.ended,
+            f"{module} to start:\n{self.text}",
+            PATIENCE_S,
+        )
         found = self.find(module)
         assert found is not None, f"it ended before {module}:\n{self.text}"
         return found
@@ -153,7 +179,11 @@ def command_of(process: psutil.Process) -> str:
 def events_of(log: Path) -> list[dict[str, Any]]:
     """Every event of a log; none is in an open segment."""
     assert not list(log.glob(".events-*"))
-    return [orjson.loads(line) for file in sorted(log.glob("events-*")) for line in file.read_bytes().splitlines()]
+    return [
+        orjson.loads(line)
+        for file in sorted(log.glob("events-*"))
+        for line in file.read_bytes().splitlines()
+    ]
 
 
 def assert_whole(loop: TinyLoop, days: int, *, most_failed: int = 0) -> None:
@@ -167,14 +197,28 @@ def assert_whole(loop: TinyLoop, days: int, *, most_failed: int = 0) -> None:
         events = events_of(folder / "log")
         total += len(events) if day < days else 0
         report = json.loads((folder / "report" / "report.json").read_text())
-        assert report["lines"] == {"read": len(events), "good": len(events), "rejected": 0, "blank": 0}
+        assert report["lines"] == {
+            "read": len(events),
+            "good": len(events),
+            "rejected": 0,
+            "blank": 0,
+        }
         (traffic,) = json.loads((folder / "traffic.json").read_text())["days"]
         assert traffic["ended_early"] is None
-        ends = Counter(event["session"] for event in events if event["message"] == "last")
+        ends = Counter(
+            event["session"] for event in events if event["message"] == "last"
+        )
         assert loop.episodes - most_failed <= len(ends) <= loop.episodes
         assert set(ends.values()) == {1}
-        heard = Counter((event["session"], event["track"]) for event in events if event["recommendation"] is not None)
+        heard = Counter(
+            (event["session"], event["track"])
+            for event in events
+            if event["recommendation"] is not None
+        )
         assert max(heard.values()) == 1, "an event stands twice"
     manifest = json.loads((loop.out / "store" / "manifest.json").read_text())
-    stored = sum(pq.read_metadata(loop.out / "store" / part["path"]).num_rows for part in manifest["parts"])
+    stored = sum(
+        pq.read_metadata(loop.out / "store" / part["path"]).num_rows
+        for part in manifest["parts"]
+    )
     assert stored == total

@@ -31,7 +31,9 @@ WRONG_PATHS = [
 ]  # fmt: skip
 
 
-def malformed_bodies(rng: python_random.Random, tracks: int) -> Iterator[tuple[str, bytes]]:
+def malformed_bodies(
+    rng: python_random.Random, tracks: int
+) -> Iterator[tuple[str, bytes]]:
     """Addresses, and bodies that are not what is expected there, by a service of so many tracks."""
     unknown = b"%d" % tracks
     values = [*VALUES, unknown]
@@ -48,12 +50,17 @@ def malformed_bodies(rng: python_random.Random, tracks: int) -> Iterator[tuple[s
         fields[damaged] = wrong
         order = rng.sample(sorted(fields), len(fields))
         text = b"{" + b",".join(b'"%s":%s' % (key, fields[key]) for key in order) + b"}"
-        if (damaged == b"user" and wrong in {unknown, b"99999999"}) or (damaged == b"time" and wrong == b"1e-999"):
+        if (damaged == b"user" and wrong in {unknown, b"99999999"}) or (
+            damaged == b"time" and wrong == b"1e-999"
+        ):
             continue  # that is a listener, and a share of nothing
         if kind < 2:
             yield rng.choice(PATHS), text
         elif kind == 2:
-            yield rng.choice(BATCH_PATHS), b'{"requests":[{"user":1,"track":1,"time":1},%s]}' % text
+            yield (
+                rng.choice(BATCH_PATHS),
+                b'{"requests":[{"user":1,"track":1,"time":1},%s]}' % text,
+            )
         elif kind == 3:  # bytes lost or changed in a good body
             good = bytearray(orjson.dumps({"track": 1, "time": 0.5}))
             at = rng.randrange(len(good))

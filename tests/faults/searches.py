@@ -20,20 +20,42 @@ SPACE = Space(factors=(8, 16), alpha=(1.0, 10.0))
 VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
 
 
-def config_of(store: Path, run: Path, cluster: ClusterConfig, sweeps: int, space: Space = SPACE) -> SearchConfig:
+def config_of(
+    store: Path, run: Path, cluster: ClusterConfig, sweeps: int, space: Space = SPACE
+) -> SearchConfig:
     """A search that scores every fit twice."""
     search = Search(space=space, sweeps=sweeps, score_every=sweeps // 2)
-    return SearchConfig(store=str(store), run=str(run), search=search, validation=VALIDATION, cluster=cluster)
+    return SearchConfig(
+        store=str(store),
+        run=str(run),
+        search=search,
+        validation=VALIDATION,
+        cluster=cluster,
+    )
 
 
 @contextmanager
-def started(config: SearchConfig, *extra: str, under: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
+def started(
+    config: SearchConfig, *extra: str, under: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
     """The search as a process of its own, below another program if one is given; it ends with the block."""
     file = Path(f"{config.run}.yaml")
     file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
-    argv = [*under, sys.executable, "-m", "recsys.search", "--config", str(file), *extra]
+    argv = [
+        *under,
+        sys.executable,
+        "-m",
+        "recsys.search",
+        "--config",
+        str(file),
+        *extra,
+    ]
     with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_interrupts,
     ) as process:
         try:
             yield process
@@ -55,7 +77,11 @@ def refusal(process: subprocess.Popen[str], timeout_s: float) -> str:
     return line
 
 
-def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]", timeout_s: float = 240) -> None:
+def wait_until(
+    condition: Callable[[], bool],
+    process: "subprocess.Popen[str]",
+    timeout_s: float = 240,
+) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert process.poll() is None, process.communicate()[1]
@@ -73,11 +99,19 @@ def rows(run: Path) -> list[dict[str, Any]]:
 def results(run: Path) -> list[str]:
     """The ledger without its timings, in an order of its own; a line that stands twice is there twice."""
     timing = ("fit_s", "peak_bytes", "crc32")
-    return sorted(json.dumps({key: value for key, value in row.items() if key not in timing}) for row in rows(run))
+    return sorted(
+        json.dumps({key: value for key, value in row.items() if key not in timing})
+        for row in rows(run)
+    )
 
 
 def assert_same_end(run: Path, undisturbed: Path) -> None:
     assert results(run) == results(undisturbed)
-    assert (run / "winner.json").read_bytes() == (undisturbed / "winner.json").read_bytes()
+    assert (run / "winner.json").read_bytes() == (
+        undisturbed / "winner.json"
+    ).read_bytes()
     board = pq.read_table(run / "leaderboard.parquet").to_pylist()
-    assert sum(row["model"] == "als" and row["state"] == "scored" for row in board) == TRIALS
+    assert (
+        sum(row["model"] == "als" and row["state"] == "scored" for row in board)
+        == TRIALS
+    )

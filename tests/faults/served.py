@@ -52,9 +52,19 @@ class Published:
     def publish(self, version: str, first: int = 0, last: int = TRACKS) -> Lists:
         """Publishes a version whose lists hold tracks first..last-1, and makes it the current one."""
         rng = np.random.default_rng(len(version) + first)
-        lists = {user: rng.permutation(np.arange(first, last))[:LENGTH].tolist() for user in range(LISTENERS)}
+        lists = {
+            user: rng.permutation(np.arange(first, last))[:LENGTH].tolist()
+            for user in range(LISTENERS)
+        }
         earlier = len(list((self.folder / "versions").glob("*")))
-        publish(self.folder, version, lists, catalogue=self.catalogue, neighbours={0: [1]}, day=earlier)
+        publish(
+            self.folder,
+            version,
+            lists,
+            catalogue=self.catalogue,
+            neighbours={0: [1]},
+            day=earlier,
+        )
         return lists
 
 
@@ -69,7 +79,14 @@ def publish_first(folder: Path) -> Published:
 class Served:
     """A running service."""
 
-    def __init__(self, published: Published, log: Path, *, prefix: Sequence[str] = (), **settings: object) -> None:
+    def __init__(
+        self,
+        published: Published,
+        log: Path,
+        *,
+        prefix: Sequence[str] = (),
+        **settings: object,
+    ) -> None:
         self.log, self.port, self._prefix = log, free_port(), prefix
         self.context: ssl.SSLContext | None = None  # with it, it is asked over TLS
         self._config = log.parent / f"{log.name}-{self.port}.yaml"
@@ -79,7 +96,9 @@ class Served:
             "log_dir": str(log),
             "port": self.port,
             "admin_token": "secret",
-            "experiments": [{"name": "ALL", "arms": [{"name": "C", "recommender": "indexed"}]}],
+            "experiments": [
+                {"name": "ALL", "arms": [{"name": "C", "recommender": "indexed"}]}
+            ],
             "decides": "ALL",
             "redis_timeout_s": 30,
             "stop_grace_s": 60,  # a disk that others use takes its time over an fsync
@@ -90,17 +109,28 @@ class Served:
 
     @property
     def argv(self) -> list[str]:
-        return [*self._prefix, sys.executable, "-m", "botify", "--config", str(self._config)]
+        return [
+            *self._prefix,
+            sys.executable,
+            "-m",
+            "botify",
+            "--config",
+            str(self._config),
+        ]
 
     def start(self) -> Self:
         self.errors = self._config.with_suffix(".stderr")
         with self.errors.open("w") as errors:
-            self.process = subprocess.Popen(self.argv, stderr=errors, text=True, start_new_session=True)
+            self.process = subprocess.Popen(
+                self.argv, stderr=errors, text=True, start_new_session=True
+            )
         wait_until(self._lives, f"the service to start: {self.errors}")
         return self
 
     def workers(self) -> list[psutil.Process]:
-        children: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        children: list[psutil.Process] = psutil.Process(self.process.pid).children(
+            recursive=True
+        )
         return children
 
     def _lives(self) -> bool:
@@ -113,13 +143,19 @@ class Served:
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         if self.context:
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.context)
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=60, context=self.context
+            )
         try:
             headers = {"Authorization": "Bearer secret"}
-            connection.request(method, path, None if body is None else orjson.dumps(body), headers)
+            connection.request(
+                method, path, None if body is None else orjson.dumps(body), headers
+            )
             answer = connection.getresponse()
             text = answer.read()
-            return answer.status, orjson.loads(text) if text.startswith(b"{") else text.decode()
+            return answer.status, orjson.loads(text) if text.startswith(
+                b"{"
+            ) else text.decode()
         finally:
             connection.close()
 
@@ -142,7 +178,9 @@ class Served:
 
 
 @contextmanager
-def serve(published: Published, log: Path, *, prefix: Sequence[str] = (), **settings: object) -> Iterator[Served]:
+def serve(
+    published: Published, log: Path, *, prefix: Sequence[str] = (), **settings: object
+) -> Iterator[Served]:
     served = Served(published, log, prefix=prefix, **settings)
     try:
         yield served.start()
@@ -168,11 +206,16 @@ class Load:
     users: Sequence[Sequence[int]]  # of each client, in turn
     answers: list[Answer] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
-    broken: list[str] = field(default_factory=list)  # requests without an answer, and why
+    broken: list[str] = field(
+        default_factory=list
+    )  # requests without an answer, and why
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=[client]) for client in range(len(self.users))]
+        self._threads = [
+            threading.Thread(target=self._run, args=[client])
+            for client in range(len(self.users))
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -186,21 +229,31 @@ class Load:
 
     def wait_for(self, count: int) -> None:
         goal = len(self.answers) + count
-        wait_until(lambda: len(self.answers) >= goal, f"{count} more answers; {self.statuses}, {self.broken[-3:]}", 60)
+        wait_until(
+            lambda: len(self.answers) >= goal,
+            f"{count} more answers; {self.statuses}, {self.broken[-3:]}",
+            60,
+        )
 
     def _run(self, client: int) -> None:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+        with closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        ) as connection:
             for number in itertools.count():
                 if self._stop.is_set():
                     return
                 self._ask(connection, client, number)
 
-    def _ask(self, connection: http.client.HTTPConnection, client: int, number: int) -> None:
+    def _ask(
+        self, connection: http.client.HTTPConnection, client: int, number: int
+    ) -> None:
         users = self.users[client]
         user, track = users[number % len(users)], number % TRACKS
         time_ = ((number * len(self.users) + client) % 10**7) / 10**7
         try:
-            connection.request("POST", f"/next/{user}", orjson.dumps({"track": track, "time": time_}))
+            connection.request(
+                "POST", f"/next/{user}", orjson.dumps({"track": track, "time": time_})
+            )
             with connection.getresponse() as answer:
                 status, body = answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -222,7 +275,11 @@ def read_events(log: Path) -> list[Event]:
     """Every event of a log whose writers are gone; reading it fails on a line that is none."""
     adopt_segments(log)
     assert not list(log.glob(".events-*"))
-    lines = [line for path in sorted(log.glob("events-*.jsonl")) for line in path.read_bytes().splitlines()]
+    lines = [
+        line
+        for path in sorted(log.glob("events-*.jsonl"))
+        for line in path.read_bytes().splitlines()
+    ]
     return [parse_line(line) for line in lines]
 
 
@@ -238,7 +295,9 @@ def logged_answers(log: Path) -> Counter[Answer]:
 def assert_all_logged(load: Load, log: Path) -> None:
     """Every acknowledged event is in the log, with what was answered."""
     missing = Counter(load.answers) - logged_answers(log)
-    assert not missing, f"{missing.total()} of {len(load.answers)} acknowledged events are not in the log"
+    assert not missing, (
+        f"{missing.total()} of {len(load.answers)} acknowledged events are not in the log"
+    )
 
 
 @dataclass
@@ -249,14 +308,19 @@ class Insistent:
     user: int
     count: int
     answers: dict[int, int] = field(default_factory=dict)
-    stop: threading.Event = field(default_factory=threading.Event)  # after the request that is under way
+    # after the request that is under way
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+        with closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        ) as connection:
             for number in range(self.count):
                 if self.stop.is_set():
                     return
-                body = orjson.dumps({"track": number % TRACKS, "time": 0.5, "request": number})
+                body = orjson.dumps(
+                    {"track": number % TRACKS, "time": 0.5, "request": number}
+                )
                 while number not in self.answers:
                     try:
                         connection.request("POST", f"/next/{self.user}", body)
@@ -273,6 +337,16 @@ class Insistent:
 def assert_logged_once(listeners: Sequence[Insistent], log: Path) -> None:
     """Each answered request is in the log once, as it was answered, and no other."""
     adopt_segments(log)
-    lines = [orjson.loads(line) for path in log.glob("events-*.jsonl") for line in path.read_bytes().splitlines()]
-    logged = Counter((line["user"], line["request"], line["recommendation"]) for line in lines)
-    assert logged == Counter((own.user, number, track) for own in listeners for number, track in own.answers.items())
+    lines = [
+        orjson.loads(line)
+        for path in log.glob("events-*.jsonl")
+        for line in path.read_bytes().splitlines()
+    ]
+    logged = Counter(
+        (line["user"], line["request"], line["recommendation"]) for line in lines
+    )
+    assert logged == Counter(
+        (own.user, number, track)
+        for own in listeners
+        for number, track in own.answers.items()
+    )

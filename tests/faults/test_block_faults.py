@@ -23,7 +23,9 @@ pytestmark = pytest.mark.dask
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("blocks")
-    store = make_store(folder, random_sessions(5, listeners=100, tracks=150, sessions=1000), tracks=150)
+    store = make_store(
+        folder, random_sessions(5, listeners=100, tracks=150, sessions=1000), tracks=150
+    )
     config = SearchConfig(store=store, run=folder / "run")
     return dataset_of(config)
 
@@ -34,7 +36,9 @@ def workers() -> list[psutil.Process]:
     for child in psutil.Process().children(recursive=True):
         try:
             parent = child.parent()
-            if "spawn_main" in " ".join(child.cmdline()) or (parent and "forkserver" in " ".join(parent.cmdline())):
+            if "spawn_main" in " ".join(child.cmdline()) or (
+                parent and "forkserver" in " ".join(parent.cmdline())
+            ):
                 found.append(child)
         except psutil.NoSuchProcess:
             continue
@@ -46,13 +50,25 @@ def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) 
     killed: list[int] = []
 
     def kill_one(sweep: float) -> None:
-        if sweep < SWEEPS and (alive := [worker for worker in workers() if worker.pid not in killed]):
+        if sweep < SWEEPS and (
+            alive := [worker for worker in workers() if worker.pid not in killed]
+        ):
             killed.append(alive[0].pid)
             alive[0].kill()
 
     with open_cluster(ClusterConfig(workers=2)) as cluster:
-        blocks = cut_blocks(cluster, dataset, "train", open_workspace(tmp_path / "blocks"), 4)
-        fit = fit_blocks(cluster, blocks, PARAMS, 4, SWEEPS, open_workspace(tmp_path / "fit"), kill_one)
+        blocks = cut_blocks(
+            cluster, dataset, "train", open_workspace(tmp_path / "blocks"), 4
+        )
+        fit = fit_blocks(
+            cluster,
+            blocks,
+            PARAMS,
+            4,
+            SWEEPS,
+            open_workspace(tmp_path / "fit"),
+            kill_one,
+        )
     model = Als(dataset.matrix("train"), PARAMS, seed=4, threads=1)
     model.sweep(SWEEPS)
     assert killed

@@ -22,7 +22,11 @@ Report = dict[str, Any]
 def write_segments(folder: Path, shift_ms: int) -> list[Path]:
     """The experiment in three segments, the clock of the middle one off."""
     events = sorted(experiment(), key=lambda event: event["timestamp"])
-    cuts = [0, *(_within_a_session(events, part * len(events) // 3) for part in (1, 2)), len(events)]
+    cuts = [
+        0,
+        *(_within_a_session(events, part * len(events) // 3) for part in (1, 2)),
+        len(events),
+    ]
     files = []
     for number, shift in enumerate((0, shift_ms, 0)):
         part = events[cuts[number] : cuts[number + 1]]
@@ -32,11 +36,23 @@ def write_segments(folder: Path, shift_ms: int) -> list[Path]:
 
 
 def _within_a_session(events: list[dict[str, Any]], start: int) -> int:
-    return next(at for at in range(start, len(events)) if events[at]["session"] == events[at - 1]["session"])
+    return next(
+        at
+        for at in range(start, len(events))
+        if events[at]["session"] == events[at - 1]["session"]
+    )
 
 
 def report_of(files: list[Path], out: Path) -> Report:
-    argv = [*map(str, files), "--experiment", "ALS", "--config", str(CONFIG), "--out", str(out)]
+    argv = [
+        *map(str, files),
+        "--experiment",
+        "ALS",
+        "--config",
+        str(CONFIG),
+        "--out",
+        str(out),
+    ]
     assert run(app, PROG, argv) == 0
     report: Report = orjson.loads((out / "report.json").read_bytes())
     return report
@@ -53,23 +69,36 @@ def value_of(report: Report, metric: str) -> tuple[float, float]:
     return row["control_value"], row["arm_value"]
 
 
-@pytest.mark.parametrize("shift_ms", [-HOUR_MS, 400 * 24 * HOUR_MS], ids=["back", "a year"])
-def test_a_jumping_clock_is_noted_and_counts_stay_right(tmp_path: Path, right: Report, shift_ms: int) -> None:
+@pytest.mark.parametrize(
+    "shift_ms", [-HOUR_MS, 400 * 24 * HOUR_MS], ids=["back", "a year"]
+)
+def test_a_jumping_clock_is_noted_and_counts_stay_right(
+    tmp_path: Path, right: Report, shift_ms: int
+) -> None:
     found = report_of(write_segments(tmp_path / "log", shift_ms), tmp_path / "report")
     assert any("as when a clock jumps" in note for note in found["verdict"]["notes"])
     assert not any("clock" in note for note in right["verdict"]["notes"])
     for count in ("lines", "listeners", "sessions", "srm"):
         assert found[count] == right[count], count
-    for metric in ("time", "sessions", "mean_tracks_per_session", "mean_time_per_session"):
+    for metric in (
+        "time",
+        "sessions",
+        "mean_tracks_per_session",
+        "mean_time_per_session",
+    ):
         # What stands alone at the end, a year ahead, is a session without an end and left out.
-        assert value_of(found, metric) == pytest.approx(value_of(right, metric), rel=0.01), metric
+        assert value_of(found, metric) == pytest.approx(
+            value_of(right, metric), rel=0.01
+        ), metric
     quality, whole = (report["trust"]["quality"] for report in (found, right))
     assert quality["events"] == whole["events"]
     assert quality["dropped_events"] <= 2
 
 
 def test_training_on_the_log_of_a_jumping_clock_loses_no_event(tmp_path: Path) -> None:
-    store = ingest(write_segments(tmp_path / "log", -HOUR_MS), tmp_path / "store", buckets=1).store
+    store = ingest(
+        write_segments(tmp_path / "log", -HOUR_MS), tmp_path / "store", buckets=1
+    ).store
     address, parts, rule = (
         store.workspace.address,
         [part for part in store.manifest.parts if not part.bucket],
@@ -77,4 +106,7 @@ def test_training_on_the_log_of_a_jumping_clock_loses_no_event(tmp_path: Path) -
     )
     found = prepare_bucket(address, parts, str(tmp_path), rule, Feedback(), True)
     events = experiment()
-    assert (found["events"], found["sessions"]) == (len(events), len({event["session"] for event in events}))
+    assert (found["events"], found["sessions"]) == (
+        len(events),
+        len({event["session"] for event in events}),
+    )

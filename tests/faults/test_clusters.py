@@ -32,13 +32,21 @@ def search(store: Path, run_folder: Path, address: str) -> int:
     config = run_folder.parent / f"{run_folder.name}.yaml"
     config.write_text(f"store: {store}\nrun: {run_folder}\n")
     sets = [word for setting in SETTINGS for word in ("--set", setting)]
-    return run(app, PROG, ["--config", str(config), *sets, "--scheduler", address, "--no-export"])
+    return run(
+        app,
+        PROG,
+        ["--config", str(config), *sets, "--scheduler", address, "--no-export"],
+    )
 
 
-def refusal(capsys: pytest.CaptureFixture[str], store: Path, run_folder: Path, address: str) -> str:
+def refusal(
+    capsys: pytest.CaptureFixture[str], store: Path, run_folder: Path, address: str
+) -> str:
     """The one line of a search that could not go on."""
     assert search(store, run_folder, address) == 2
-    (line,) = (line for line in capsys.readouterr().err.splitlines() if "error:" in line)
+    (line,) = (
+        line for line in capsys.readouterr().err.splitlines() if "error:" in line
+    )
     return line
 
 
@@ -46,11 +54,34 @@ def tls_settings(folder: Path) -> dict[str, str]:
     """A certificate of this machine that is its own authority, as docs/clusters.md gives it to Dask."""
     folder.mkdir()
     cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
-    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=here")
-    argv = [need("openssl"), "req", "-x509", *kind, "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*argv, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    kind = (
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=here",
+    )
+    argv = [
+        need("openssl"),
+        "req",
+        "-x509",
+        *kind,
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    subprocess.run(
+        [*argv, "-keyout", key, "-out", cert], check=True, capture_output=True
+    )
     prefix = "distributed.comm.tls"
-    roles = {f"{prefix}.{role}.{name}": file for role in ROLES for name, file in (("cert", cert), ("key", key))}
+    roles = {
+        f"{prefix}.{role}.{name}": file
+        for role in ROLES
+        for name, file in (("cert", cert), ("key", key))
+    }
     return {f"{prefix}.ca-file": cert, **roles}
 
 
@@ -59,11 +90,20 @@ def variable_of(setting: str) -> str:
 
 
 def test_over_tls_a_search_runs_with_the_right_certificates_and_is_refused_with_others(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ours, theirs = tls_settings(tmp_path / "ours"), tls_settings(tmp_path / "theirs")
-    under = ("env", *(f"{variable_of(setting)}={value}" for setting, value in ours.items()))
-    with scheduler(tmp_path, "--protocol", "tls", under=under) as (address, start_worker):
+    under = (
+        "env",
+        *(f"{variable_of(setting)}={value}" for setting, value in ours.items()),
+    )
+    with scheduler(tmp_path, "--protocol", "tls", under=under) as (
+        address,
+        start_worker,
+    ):
         assert address.startswith("tls://")
         worker = start_worker(under=under)
         with dask.config.set(theirs), monkeypatch.context() as patch:
@@ -91,7 +131,13 @@ def test_a_folder_that_a_worker_does_not_see_and_its_other_software_are_one_line
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The worker is in a mount namespace of its own, where an empty file system lies over the folder."""
-    private = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"')
+    private = (
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        'mount -t tmpfs tmpfs "$0" && exec "$@"',
+    )
     spare, hidden = tmp_path / "spare", tmp_path / "run"
     for folder in (spare, hidden):
         folder.mkdir()
@@ -111,4 +157,7 @@ def test_a_folder_that_a_worker_does_not_see_and_its_other_software_are_one_line
         start_worker(dask=(sys.executable, "-c", OTHER_SOFTWARE))
         line = refusal(capsys, store, tmp_path / "other", address)
     assert "error: the worker tcp://127.0.0.1:" in line
-    assert f"has listening-loop 0.0.1, and the search listening-loop {version('listening-loop')}" in line
+    assert (
+        f"has listening-loop 0.0.1, and the search listening-loop {version('listening-loop')}"
+        in line
+    )

@@ -24,9 +24,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def undisturbed(
+    world: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
     log = tmp_path_factory.mktemp("undisturbed") / "log"
-    collect(CollectConfig(world=world, log=log, episodes=EPISODES, segment_sessions=100))
+    collect(
+        CollectConfig(world=world, log=log, episodes=EPISODES, segment_sessions=100)
+    )
     return _segments(log)
 
 
@@ -35,7 +39,16 @@ def _segments(log: Path) -> dict[str, bytes]:
 
 
 def _argv(world: Path, log: Path, processes: int) -> list[str]:
-    flags = ["--world", str(world), "--log", str(log), "--episodes", str(EPISODES), "--processes", str(processes)]
+    flags = [
+        "--world",
+        str(world),
+        "--log",
+        str(log),
+        "--episodes",
+        str(EPISODES),
+        "--processes",
+        str(processes),
+    ]
     return [sys.executable, "-m", "sim.run", *flags, "--set", "segment_sessions=100"]
 
 
@@ -43,7 +56,11 @@ def _start(world: Path, log: Path, processes: int) -> subprocess.Popen[str]:
     """Starts a collection in a process group of its own and waits until it is well under way."""
     argv = _argv(world, log, processes)
     process = subprocess.Popen(
-        argv, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_interrupts
+        argv,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
     _wait_until(lambda: len(list(log.glob("events-*.jsonl"))) >= 5)
     return process
@@ -57,7 +74,9 @@ def _wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
 
 
 def _children(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    children: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
+    children: list[psutil.Process] = psutil.Process(process.pid).children(
+        recursive=True
+    )
     return children
 
 
@@ -67,8 +86,12 @@ def _assert_unfinished_but_whole(log: Path, undisturbed: dict[str, bytes]) -> No
     assert all(content == undisturbed[name] for name, content in found.items())
 
 
-def _assert_rerun_completes(world: Path, log: Path, undisturbed: dict[str, bytes]) -> None:
-    subprocess.run(_argv(world, log, processes=2), check=True, capture_output=True, timeout=120)
+def _assert_rerun_completes(
+    world: Path, log: Path, undisturbed: dict[str, bytes]
+) -> None:
+    subprocess.run(
+        _argv(world, log, processes=2), check=True, capture_output=True, timeout=120
+    )
     assert _segments(log) == undisturbed
     assert not list(log.glob(".tmp-*"))
 
@@ -87,17 +110,28 @@ def test_after_kill_9_whole_segments_stand_workers_end_and_a_rerun_completes(
     _assert_rerun_completes(world, log, undisturbed)
 
 
-@pytest.mark.parametrize(("sent", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)])
+@pytest.mark.parametrize(
+    ("sent", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 2)]
+)
 def test_a_polite_stop_leaves_no_process_and_no_temporary_file(
-    world: Path, tmp_path: Path, undisturbed: dict[str, bytes], sent: signal.Signals, processes: int
+    world: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, bytes],
+    sent: signal.Signals,
+    processes: int,
 ) -> None:
     log = tmp_path / "log"
     with _start(world, log, processes) as process:
         children = _children(process)
-        os.killpg(process.pid, sent)  # the whole group, as a terminal or a service manager does
+        os.killpg(
+            process.pid, sent
+        )  # the whole group, as a terminal or a service manager does
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error.splitlines()[-1] == "python -m sim.run: error: interrupted; nothing half-written is left"
+    assert (
+        error.splitlines()[-1]
+        == "python -m sim.run: error: interrupted; nothing half-written is left"
+    )
     assert "Traceback" not in error
     _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []
@@ -105,26 +139,47 @@ def test_a_polite_stop_leaves_no_process_and_no_temporary_file(
     _assert_unfinished_but_whole(log, undisturbed)
 
 
-def test_the_death_of_a_worker_is_said_in_one_line(world: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+def test_the_death_of_a_worker_is_said_in_one_line(
+    world: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
     log = tmp_path / "log"
     with _start(world, log, processes=2) as process:
-        workers = [child for child in _children(process) if "spawn_main" in " ".join(child.cmdline())]
+        workers = [
+            child
+            for child in _children(process)
+            if "spawn_main" in " ".join(child.cmdline())
+        ]
         workers[0].kill()
         _, error = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert error.splitlines()[-1].startswith("python -m sim.run: error: a worker process died (signal 9")
+    assert error.splitlines()[-1].startswith(
+        "python -m sim.run: error: a worker process died (signal 9"
+    )
     assert "Traceback" not in error
     assert not list(log.glob(".tmp-*"))
     _assert_unfinished_but_whole(log, undisturbed)
 
 
-def test_a_full_disk_is_said_in_one_line_and_leaves_nothing_half_written(world: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_said_in_one_line_and_leaves_nothing_half_written(
+    world: Path, tmp_path: Path
+) -> None:
     """The limit on file sizes stands for the disk's: writing stops in the middle of a segment."""
     log = tmp_path / "log"
-    limited = ["bash", "-c", 'ulimit -f 64 && exec "$@"', "bash", *_argv(world, log, processes=2)]
-    result = subprocess.run(limited, capture_output=True, text=True, timeout=120, check=False)
+    limited = [
+        "bash",
+        "-c",
+        'ulimit -f 64 && exec "$@"',
+        "bash",
+        *_argv(world, log, processes=2),
+    ]
+    result = subprocess.run(
+        limited, capture_output=True, text=True, timeout=120, check=False
+    )
     assert result.returncode == 2
     assert f"{log}/events-0000" in result.stderr
     assert result.stderr.splitlines()[-1].endswith("cannot be written (File too large)")
     assert "Traceback" not in result.stderr
-    assert sorted(path.name for path in log.iterdir()) == ["collect.yaml", "collection.json"]
+    assert sorted(path.name for path in log.iterdir()) == [
+        "collect.yaml",
+        "collection.json",
+    ]

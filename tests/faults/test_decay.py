@@ -36,20 +36,30 @@ class Loop:
     """A store with a finished search and its export; `search` and `serve` return what follows from the files."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.store, self.run, self.out = (folder / name for name in ("", "store", "run", "out"))
+        self.folder, self.store, self.run, self.out = (
+            folder / name for name in ("", "store", "run", "out")
+        )
 
     def search(self) -> object:
         config = SearchConfig(
             store=str(self.store),
             run=str(self.run),
-            search=Search(space=Space(factors=(2, 4), alpha=(1.0,)), sweeps=2, score_every=1),
+            search=Search(
+                space=Space(factors=(2, 4), alpha=(1.0,)), sweeps=2, score_every=1
+            ),
             validation=ValidationConfig(ks=(5, 30), resamples=100),
         )
         with without_processes():
             winner = search_of(config)
-        rows = [orjson.loads(line) for line in (self.run / "ledger.jsonl").read_bytes().splitlines()]
+        rows = [
+            orjson.loads(line)
+            for line in (self.run / "ledger.jsonl").read_bytes().splitlines()
+        ]
         unlike = ("fit_s", "peak_bytes", "crc32")
-        scored = {orjson.dumps({key: row[key] for key in row if key not in unlike}) for row in rows}
+        scored = {
+            orjson.dumps({key: row[key] for key in row if key not in unlike})
+            for row in rows
+        }
         return winner.trial.id, winner.sweeps, winner.metrics, winner.dataset, scored
 
     def export(self) -> None:
@@ -63,8 +73,17 @@ class Loop:
         read = read_recommendations(str(settings.recommendations))
         assert model.directions is not None
         assert model.neighbours is not None
-        served = (model.recommendations.tracks, model.neighbours.tracks, model.directions, read.tracks)
-        return model.version, read.manifest["metrics"], [array.tobytes() for array in served]
+        served = (
+            model.recommendations.tracks,
+            model.neighbours.tracks,
+            model.directions,
+            read.tracks,
+        )
+        return (
+            model.version,
+            read.manifest["metrics"],
+            [array.tobytes() for array in served],
+        )
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +108,11 @@ def copy(whole: Loop, tmp_path: Path) -> Copy:
 
 def flip(generator: np.random.Generator, folder: Path, pattern: str) -> Path:
     """Change a byte of a file, at random; larger files are chosen more often."""
-    files = [file for file in sorted(folder.glob(pattern)) if file.is_file() and file.name != ".lock"]
+    files = [
+        file
+        for file in sorted(folder.glob(pattern))
+        if file.is_file() and file.name != ".lock"
+    ]
     sizes = np.array([file.stat().st_size for file in files])
     file = files[generator.choice(len(files), p=sizes / sizes.sum())]
     content = bytearray(file.read_bytes())
@@ -105,7 +128,9 @@ def outcome(step: Callable[[], object]) -> object:
     return None
 
 
-def test_a_changed_byte_of_the_store_is_refused_or_changes_nothing(whole: Loop, copy: Copy) -> None:
+def test_a_changed_byte_of_the_store_is_refused_or_changes_nothing(
+    whole: Loop, copy: Copy
+) -> None:
     generator, expected, refused = np.random.default_rng(1), whole.search(), 0
     for _ in range(FLIPS):
         loop = copy()
@@ -118,8 +143,12 @@ def test_a_changed_byte_of_the_store_is_refused_or_changes_nothing(whole: Loop, 
     assert refused >= FLIPS / 2
 
 
-@pytest.mark.parametrize("pattern", ["store/cache/**/*", "run/ledger.jsonl", "run/listeners/**/*"])
-def test_what_decays_in_cache_and_ledger_is_made_again(whole: Loop, copy: Copy, pattern: str) -> None:
+@pytest.mark.parametrize(
+    "pattern", ["store/cache/**/*", "run/ledger.jsonl", "run/listeners/**/*"]
+)
+def test_what_decays_in_cache_and_ledger_is_made_again(
+    whole: Loop, copy: Copy, pattern: str
+) -> None:
     generator, expected = np.random.default_rng(2), whole.search()
     for _ in range(FLIPS):
         loop = copy()
@@ -127,7 +156,9 @@ def test_what_decays_in_cache_and_ledger_is_made_again(whole: Loop, copy: Copy, 
         assert loop.search() == expected, file
 
 
-def test_a_changed_byte_of_an_export_is_refused_or_changes_nothing(whole: Loop, copy: Copy) -> None:
+def test_a_changed_byte_of_an_export_is_refused_or_changes_nothing(
+    whole: Loop, copy: Copy
+) -> None:
     generator, expected = np.random.default_rng(3), whole.serve()
     for _ in range(FLIPS):
         loop = copy()
@@ -135,7 +166,9 @@ def test_a_changed_byte_of_an_export_is_refused_or_changes_nothing(whole: Loop, 
         assert outcome(loop.serve) in (None, expected), file
 
 
-def test_a_damaged_part_is_named_with_the_command_that_makes_it_anew(copy: Copy) -> None:
+def test_a_damaged_part_is_named_with_the_command_that_makes_it_anew(
+    copy: Copy,
+) -> None:
     loop = copy()
     shutil.rmtree(loop.store / "cache")
     part = flip(np.random.default_rng(4), loop.store, "**/*.parquet")
@@ -146,12 +179,16 @@ def test_a_damaged_part_is_named_with_the_command_that_makes_it_anew(copy: Copy)
     assert f"listening-loop ingest {log}" in str(refusal.value)
 
 
-def test_a_damaged_line_costs_one_step_and_is_said(whole: Loop, copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_line_costs_one_step_and_is_said(
+    whole: Loop, copy: Copy, capsys: pytest.CaptureFixture[str]
+) -> None:
     loop = copy()
     ledger = loop.run / "ledger.jsonl"
     lines = ledger.read_bytes().splitlines(keepends=True)
     ledger.write_bytes(
-        b"".join([lines[0].replace(b'"sweep":1', b'"sweep":2'), *lines[1:]]).replace(b'"sweep":0', b'"sweep":9', 1)
+        b"".join([lines[0].replace(b'"sweep":1', b'"sweep":2'), *lines[1:]]).replace(
+            b'"sweep":0', b'"sweep":9', 1
+        )
     )
     capsys.readouterr()
     assert loop.search() == whole.search()
@@ -159,8 +196,13 @@ def test_a_damaged_line_costs_one_step_and_is_said(whole: Loop, copy: Copy, caps
     assert "its step is run again" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("pattern", ["store/**/*", "run/ledger.jsonl", "run/listeners/**/*", "out/versions/**/*"])
-def test_verify_finds_what_has_decayed(copy: Copy, pattern: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "pattern",
+    ["store/**/*", "run/ledger.jsonl", "run/listeners/**/*", "out/versions/**/*"],
+)
+def test_verify_finds_what_has_decayed(
+    copy: Copy, pattern: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     loop = copy()
     assert main(["verify", str(loop.folder)]) == 0
     assert " whole, 0 damaged" in capsys.readouterr().out
@@ -172,7 +214,9 @@ def test_verify_finds_what_has_decayed(copy: Copy, pattern: str, capsys: pytest.
         assert code == 0 or str(file) in shown or str(file.parent) in shown
 
 
-def test_verify_checks_the_logs_of_the_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_checks_the_logs_of_the_service(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     writer = SegmentWriter(tmp_path, EventLogSettings(fsync="never"), "test")
     writer.append(b'{"message": "next"}\n')
     writer.append(b'{"message": "last"}\n')
@@ -186,7 +230,9 @@ def test_verify_checks_the_logs_of_the_service(tmp_path: Path, capsys: pytest.Ca
     assert f"{segment}: damaged" in capsys.readouterr().err
 
 
-def test_verify_needs_something_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_needs_something_to_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["verify", str(tmp_path / "nowhere")]) == 2
     assert main(["verify", str(tmp_path)]) == 2
     assert "nothing here has checksums" in capsys.readouterr().err

@@ -5,20 +5,32 @@ from pathlib import Path
 import pytest
 
 from recsys.config import ClusterConfig
-from tests.faults.searches import assert_same_end, config_of, refusal, rows, started, wait_until
+from tests.faults.searches import (
+    assert_same_end,
+    config_of,
+    refusal,
+    rows,
+    started,
+    wait_until,
+)
 from tests.hosts import network
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
 
-SILENCE = ("env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s")  # instead of Dask's 30 s; its least
+SILENCE = (
+    "env",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s",
+)  # instead of Dask's 30 s; its least
 SWEEPS = 100
 BOUND_S = 240  # less than the five minutes after which Dask misses a worker by its heartbeats alone
 pytestmark = [pytest.mark.slow, pytest.mark.dask]
 
 
-def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(tmp_path: Path) -> None:
+def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
+    tmp_path: Path,
+) -> None:
     """A short silence costs nothing, and a worker that is silent for good its calls, which run again.
 
     A scheduler that falls silent is one line, and the search goes on later.
@@ -29,14 +41,19 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(tmp_path:
         search_of(config_of(store, here, ClusterConfig(), SWEEPS))
     with (
         network(5) as (first, last, *others),
-        scheduler(tmp_path, host=first.address, under=(*first.under, *SILENCE)) as (address, start_worker),
+        scheduler(tmp_path, host=first.address, under=(*first.under, *SILENCE)) as (
+            address,
+            start_worker,
+        ),
     ):
         for host in others:
             start_worker(under=(*host.under, *SILENCE))
         under = (*last.under, *SILENCE)
         run = tmp_path / "workers-cut"
         with started(
-            config_of(store, run, ClusterConfig(scheduler=address), SWEEPS), "--no-export", under=under
+            config_of(store, run, ClusterConfig(scheduler=address), SWEEPS),
+            "--no-export",
+            under=under,
         ) as process:
             wait_until(lambda: len(rows(run)) >= 2, process)
             others[0].cut()
@@ -50,12 +67,17 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(tmp_path:
 
         run = tmp_path / "scheduler-cut"
         with started(
-            config_of(store, run, ClusterConfig(scheduler=address), SWEEPS), "--no-export", under=under
+            config_of(store, run, ClusterConfig(scheduler=address), SWEEPS),
+            "--no-export",
+            under=under,
         ) as process:
             wait_until(lambda: len(rows(run)) >= 2, process)
             first.cut()
             line = refusal(process, timeout_s=BOUND_S)
-        assert f"{address}: the connection to the scheduler is lost; start it again" in line
+        assert (
+            f"{address}: the connection to the scheduler is lost; start it again"
+            in line
+        )
     assert not (run / "winner.json").exists()
     assert not list(run.glob(".tmp-*"))
     before_cut = rows(run)

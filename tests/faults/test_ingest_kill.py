@@ -32,17 +32,26 @@ class Content:
 
 def make_log(file: Path, seed: int, count: int = EVENTS) -> Path:
     generator = np.random.default_rng(seed)
-    users, tracks = generator.integers(500, size=count).tolist(), generator.integers(1000, size=count).tolist()
+    users, tracks = (
+        generator.integers(500, size=count).tolist(),
+        generator.integers(1000, size=count).tolist(),
+    )
     start = 1_767_225_600_000
     pairs = enumerate(zip(users, tracks, strict=True))
-    rows = [event(user=user, track=track, timestamp=start + number) for number, (user, track) in pairs]
+    rows = [
+        event(user=user, track=track, timestamp=start + number)
+        for number, (user, track) in pairs
+    ]
     return write_log(file, rows, more=b"garbage\n")
 
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("logs")
-    return [make_log(folder / f"{seed}.jsonl", seed, EVENTS if seed else 1000) for seed in range(3)]
+    return [
+        make_log(folder / f"{seed}.jsonl", seed, EVENTS if seed else 1000)
+        for seed in range(3)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +62,11 @@ def undisturbed(logs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> S
 
 
 def content(store: Store) -> Content:
-    return Content(store.manifest.digest, store.manifest.events, tuple(sorted(map(repr, read_rows(store)))))
+    return Content(
+        store.manifest.digest,
+        store.manifest.events,
+        tuple(sorted(map(repr, read_rows(store)))),
+    )
 
 
 def start(logs: list[Path], store: Path, **limits: int) -> subprocess.Popen[str]:
@@ -61,16 +74,34 @@ def start(logs: list[Path], store: Path, **limits: int) -> subprocess.Popen[str]
         for name, value in limits.items():
             resource.setrlimit(getattr(resource, name), (value, value))
 
-    argv = [sys.executable, "-m", "recsys.ingest", *map(str, logs), "--store", str(store)]
+    argv = [
+        sys.executable,
+        "-m",
+        "recsys.ingest",
+        *map(str, logs),
+        "--store",
+        str(store),
+    ]
     return subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit if limits else None
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit if limits else None,
     )
 
 
 def assert_nothing_is_left_over(store: Path) -> None:
     named = {part.path for part in open_store(store).manifest.parts}
-    named |= {f"rejects/{source.digest}.jsonl" for source in open_store(store).manifest.sources}
-    assert {file.relative_to(store).as_posix() for file in store.rglob("*") if file.is_file()} == {
+    named |= {
+        f"rejects/{source.digest}.jsonl"
+        for source in open_store(store).manifest.sources
+    }
+    assert {
+        file.relative_to(store).as_posix()
+        for file in store.rglob("*")
+        if file.is_file()
+    } == {
         "manifest.json",
         ".lock",
     } | named
@@ -98,7 +129,9 @@ def test_killed_at_any_moment_the_store_is_as_before_or_after_and_a_second_run_c
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Content, Content]:
+def small(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[list[Path], Content, Content]:
     folder = tmp_path_factory.mktemp("small")
     logs = [make_log(folder / f"{seed}.jsonl", seed, count=20) for seed in range(2)]
     before = content(ingest.ingest(logs[:1], folder / "store", buckets=2).store)
@@ -157,7 +190,11 @@ def test_a_full_disk_is_one_line_and_leaves_the_store_as_it_was(
     printed, complaint = process.communicate()
     assert process.returncode == 2, complaint
     assert printed == ""
-    (line,) = [line for line in complaint.splitlines() if not line.startswith(("ingest: ", "sort: "))]
+    (line,) = [
+        line
+        for line in complaint.splitlines()
+        if not line.startswith(("ingest: ", "sort: "))
+    ]
     assert line.startswith("python -m recsys.ingest: error: ")
     assert "File too large" in line
     assert content(open_store(store)) == before

@@ -21,12 +21,17 @@ from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
 
 LOCAL = {"Host": "localhost"}
-VERDICT = {"experiment": "ALS", "verdict": {"decision": "wait", "arm": None, "reason": "too few listeners"}}
+VERDICT = {
+    "experiment": "ALS",
+    "verdict": {"decision": "wait", "arm": None, "reason": "too few listeners"},
+}
 Damage = Callable[[Path], object]
 
 
 def _table(folder: Path) -> None:
-    pq.write_table(pa.table({"trial": ["a"], "model": ["nothing"]}), folder / "leaderboard.parquet")
+    pq.write_table(
+        pa.table({"trial": ["a"], "model": ["nothing"]}), folder / "leaderboard.parquet"
+    )
 
 
 def _link(name: str, target: str) -> Damage:
@@ -47,16 +52,26 @@ def _pipe(name: str) -> Damage:
 
 DAMAGES: dict[str, Damage] = {
     "a winner that is cut": lambda folder: (folder / "winner.json").write_text("{"),
-    "a winner without a trial": lambda folder: (folder / "winner.json").write_bytes(orjson.dumps(seal({}))),
+    "a winner without a trial": lambda folder: (folder / "winner.json").write_bytes(
+        orjson.dumps(seal({}))
+    ),
     "an endless winner": _link("winner.json", "/dev/zero"),
-    "a configuration that is no YAML": lambda folder: (folder / "config.yaml").write_text("{"),
-    "a configuration of bytes": lambda folder: (folder / "config.yaml").write_bytes(b"\xff\xfe"),
+    "a configuration that is no YAML": lambda folder: (
+        folder / "config.yaml"
+    ).write_text("{"),
+    "a configuration of bytes": lambda folder: (folder / "config.yaml").write_bytes(
+        b"\xff\xfe"
+    ),
     "a configuration elsewhere": _link("config.yaml", "/etc/passwd"),
     "a configuration that is a pipe": _pipe("config.yaml"),
     "a ledger elsewhere": _link("ledger.jsonl", "/etc/passwd"),
     "a ledger that is a pipe": _pipe("ledger.jsonl"),
-    "a ledger of other objects": lambda folder: (folder / "ledger.jsonl").write_bytes(orjson.dumps(seal({})) + b"\n"),
-    "a leaderboard that is no Parquet": lambda folder: (folder / "leaderboard.parquet").write_bytes(b"PAR1"),
+    "a ledger of other objects": lambda folder: (folder / "ledger.jsonl").write_bytes(
+        orjson.dumps(seal({})) + b"\n"
+    ),
+    "a leaderboard that is no Parquet": lambda folder: (
+        folder / "leaderboard.parquet"
+    ).write_bytes(b"PAR1"),
     "a leaderboard of something else": _table,
     "a note that is a device": _link("note.txt", "/dev/zero"),
 }
@@ -66,7 +81,9 @@ DAMAGES: dict[str, Damage] = {
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run and an A/B report, and twice as many for damage."""
     folder = tmp_path_factory.mktemp("lab")
-    store = make_store(folder, random_sessions(5, listeners=40, tracks=60, sessions=300))
+    store = make_store(
+        folder, random_sessions(5, listeners=40, tracks=60, sessions=300)
+    )
     config = SearchConfig(
         store=str(store),
         run=str(folder / "root" / "good"),
@@ -86,7 +103,9 @@ def lab(root: Path, tmp_path: Path) -> FlaskClient:
     shutil.copytree(root, tmp_path / "root")
     for name in ("good", "good-report"):
         shutil.copytree(root / name, tmp_path / "root" / name.replace("good", "bad"))
-    settings = LabSettings(tmp_path / "root", tmp_path / "published", Service("http://127.0.0.1:1"))
+    settings = LabSettings(
+        tmp_path / "root", tmp_path / "published", Service("http://127.0.0.1:1")
+    )
     return create_app(settings).test_client()
 
 
@@ -106,7 +125,9 @@ def test_whole_runs_and_reports_are_shown(lab: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_run_is_a_row_that_says_so(lab: FlaskClient, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_run_is_a_row_that_says_so(
+    lab: FlaskClient, tmp_path: Path, damage: str
+) -> None:
     before = rows(lab)
     DAMAGES[damage](tmp_path / "root" / "bad")
     found = rows(lab)
@@ -115,14 +136,24 @@ def test_a_damaged_run_is_a_row_that_says_so(lab: FlaskClient, tmp_path: Path, d
     assert {name: row for name, row in found.items() if name != "bad"} == {
         name: row for name, row in before.items() if name != "bad"
     }
-    for path in ("runs/bad", "compare/bad?trial=a&trial=b", "download/csv/bad", "download/json/bad", "publish/bad"):
+    for path in (
+        "runs/bad",
+        "compare/bad?trial=a&trial=b",
+        "download/csv/bad",
+        "download/json/bad",
+        "publish/bad",
+    ):
         answer = lab.get(f"/{path}", headers=LOCAL)
         assert answer.status_code in (200, 409), path
         assert b"root:" not in answer.data
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{", b'{"experiment": "x"}', b"\xff", b'{"verdict": []}'])
-def test_a_damaged_report_is_a_row_that_says_so(lab: FlaskClient, tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"[]", b"{", b'{"experiment": "x"}', b"\xff", b'{"verdict": []}']
+)
+def test_a_damaged_report_is_a_row_that_says_so(
+    lab: FlaskClient, tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "root" / "bad-report" / "report.json").write_bytes(content)
     found = rows(lab)
     assert "too few listeners" in found["good-report"]
@@ -131,7 +162,9 @@ def test_a_damaged_report_is_a_row_that_says_so(lab: FlaskClient, tmp_path: Path
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "/dev/zero", "../../outside.html"])
 @pytest.mark.parametrize("path", ["reports/bad-report", "search-reports/bad"])
-def test_a_page_elsewhere_is_not_shown(lab: FlaskClient, tmp_path: Path, path: str, target: str) -> None:
+def test_a_page_elsewhere_is_not_shown(
+    lab: FlaskClient, tmp_path: Path, path: str, target: str
+) -> None:
     (tmp_path / "outside.html").write_text("root: secret")
     _link("report.html", target)(tmp_path / "root" / path.partition("/")[2])
     answer = lab.get(f"/{path}", headers=LOCAL)
@@ -139,8 +172,12 @@ def test_a_page_elsewhere_is_not_shown(lab: FlaskClient, tmp_path: Path, path: s
     assert b"root:" not in answer.data
 
 
-def test_a_name_that_is_not_utf_8_is_a_row_of_its_own(lab: FlaskClient, tmp_path: Path) -> None:
-    (tmp_path / "root" / "bad").rename(os.fsdecode(os.fsencode(tmp_path / "root") + b"/b\xffd"))
+def test_a_name_that_is_not_utf_8_is_a_row_of_its_own(
+    lab: FlaskClient, tmp_path: Path
+) -> None:
+    (tmp_path / "root" / "bad").rename(
+        os.fsdecode(os.fsencode(tmp_path / "root") + b"/b\xffd")
+    )
     found = rows(lab)
     assert "finished" in found["good"]
     assert found["b\\xffd"].startswith("b\\xffd")

@@ -15,14 +15,19 @@ _, HARD = resource.getrlimit(resource.RLIMIT_FSIZE)
 
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
-def test_after_a_full_disk_and_kills_the_loop_continues_and_every_event_counts_once(tmp_path: Path) -> None:
+def test_after_a_full_disk_and_kills_the_loop_continues_and_every_event_counts_once(
+    tmp_path: Path,
+) -> None:
     loop = make_loop(tmp_path, episodes=2000)
     log = loop.log_of(1)
     with Running(loop, 1) as running:
         running.wait_for("sim.world")
-        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (LITTLE, HARD))  # of what it starts from now
+        # of what it starts from now
+        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (LITTLE, HARD))
         assert running.end() == 2, running.text
-    assert running.lines[-1].startswith(f"{PROG}: error: Listening under random recommendations: "), running.text
+    assert running.lines[-1].startswith(
+        f"{PROG}: error: Listening under random recommendations: "
+    ), running.text
     assert "Traceback" not in running.text
 
     with Running(loop, 1) as running:
@@ -41,7 +46,9 @@ def test_after_a_full_disk_and_kills_the_loop_continues_and_every_event_counts_o
         assert running.end() == 2
         assert "the service did not last: killed by SIGKILL" in running.text
         _, alive = psutil.wait_procs(workers, timeout=60)
-        assert not [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE]
+        assert not [
+            worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE
+        ]
     assert not (log.parent / "traffic.json").exists()
 
     with Running(loop, 1) as running:
@@ -49,9 +56,13 @@ def test_after_a_full_disk_and_kills_the_loop_continues_and_every_event_counts_o
     assert_whole(loop, 1)
 
 
-def test_a_loop_that_cannot_write_its_own_folder_says_so_in_one_line(tmp_path: Path) -> None:
+def test_a_loop_that_cannot_write_its_own_folder_says_so_in_one_line(
+    tmp_path: Path,
+) -> None:
     loop = make_loop(tmp_path)
-    with Running(loop, 1, prefix=["bash", "-c", 'ulimit -Sf 0 && exec "$@"', "bash"]) as running:
+    with Running(
+        loop, 1, prefix=["bash", "-c", 'ulimit -Sf 0 && exec "$@"', "bash"]
+    ) as running:
         assert running.end() == 2
     (line,) = running.lines
     assert line.startswith(f"{PROG}: error: ")

@@ -25,7 +25,9 @@ class KilledError(BaseException):
 class StandIn:
     """Runs steps without their commands; a cut falls before or after one of them, or in the middle of its traffic."""
 
-    def __init__(self, paths: Paths, cut_at: float = float("inf"), lost: int = 0) -> None:
+    def __init__(
+        self, paths: Paths, cut_at: float = float("inf"), lost: int = 0
+    ) -> None:
         self.paths, self.count = paths, 0
         self._cut_at, self._lost = cut_at, lost
         self._log: Path | None = None  # of the service that runs
@@ -41,24 +43,44 @@ class StandIn:
             self._listen(Path(given["--summary"]), given["--seed"])
         elif step.module == "recsys.ingest":
             logs = [Path(word) for word in words[: words.index("--store")]]
-            self._write(Path(given["--store"], "events"), "".join(self._text_of(log) for log in logs))
+            self._write(
+                Path(given["--store"], "events"),
+                "".join(self._text_of(log) for log in logs),
+            )
         elif step.module == "recsys.search":
-            self._write(Path(given["--run"], "winner.json"), Path(given["--store"], "events").read_text())
+            self._write(
+                Path(given["--run"], "winner.json"),
+                Path(given["--store"], "events").read_text(),
+            )
         elif step.module == "recsys.export":
-            self._write(Path(given["--out"], "lists"), Path(given["--run"], "winner.json").read_text())
+            self._write(
+                Path(given["--out"], "lists"),
+                Path(given["--run"], "winner.json").read_text(),
+            )
         elif step.module == "analysis.ab":
-            report = {"recommenders": {"C": "random", "T1": "indexed"}, "log": self._text_of(Path(words[0]))}
-            self._write(Path(given["--out"], "report.json"), orjson.dumps(report).decode())
+            report = {
+                "recommenders": {"C": "random", "T1": "indexed"},
+                "log": self._text_of(Path(words[0])),
+            }
+            self._write(
+                Path(given["--out"], "report.json"), orjson.dumps(report).decode()
+            )
         elif step.module == "analysis.offpolicy":
             self._write(Path(given["--out"]), self._text_of(Path(words[0])))
         else:
-            self._write(Path(given.get("--log") or given["--out"], "events"), f"{step.module}\n")
+            self._write(
+                Path(given.get("--log") or given["--out"], "events"), f"{step.module}\n"
+            )
         self._cut(self.count)
 
     @contextmanager
     def serving(self, step: Step, port: int) -> Iterator[None]:
         del port
-        (log,) = (word.removeprefix("--set=log_dir=") for word in map(str, step.arguments) if "log_dir=" in word)
+        (log,) = (
+            word.removeprefix("--set=log_dir=")
+            for word in map(str, step.arguments)
+            if "log_dir=" in word
+        )
         self._log = Path(log)
         yield
 
@@ -67,8 +89,14 @@ class StandIn:
         for session in range(EPISODES):
             if session == EPISODES // 2:
                 self._cut(self.count - 0.25)
-            self._write(self._log / f"events-{session}", f"{seed}/{session} hears {self._lists()}")
-        self._write(summary, orjson.dumps({"days": [{"sessions": EPISODES - self._lost}]}).decode())
+            self._write(
+                self._log / f"events-{session}",
+                f"{seed}/{session} hears {self._lists()}",
+            )
+        self._write(
+            summary,
+            orjson.dumps({"days": [{"sessions": EPISODES - self._lost}]}).decode(),
+        )
 
     def _lists(self) -> int:
         return len((self.paths.published / "lists").read_text())
@@ -91,7 +119,9 @@ def make_config(folder: Path) -> LoopConfig:
     names = ("world", "collect", "search", "service", "report")
     files = {name: folder / f"{name}.yaml" for name in names}
     traffic = {"episodes": EPISODES}
-    return LoopConfig.model_validate({"folder": folder / "loop", "experiment": "E", "traffic": traffic} | files)
+    return LoopConfig.model_validate(
+        {"folder": folder / "loop", "experiment": "E", "traffic": traffic} | files
+    )
 
 
 def run_loop(config: LoopConfig, **how: Any) -> int:  # noqa: ANN401  as StandIn has it
@@ -107,7 +137,11 @@ def run_loop(config: LoopConfig, **how: Any) -> int:  # noqa: ANN401  as StandIn
 
 
 def content(folder: Path) -> dict[str, str]:
-    return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+    return {
+        str(file.relative_to(folder)): file.read_text()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +170,9 @@ def test_a_day_that_lost_too_many_sessions_fails_and_is_served_again(
     undisturbed: dict[str, str], tmp_path: Path
 ) -> None:
     config = make_config(tmp_path)
-    with pytest.raises(LoopError, match=r"^day 1: 2 of 10 sessions failed, at most 5% may; "):
+    with pytest.raises(
+        LoopError, match=r"^day 1: 2 of 10 sessions failed, at most 5% may; "
+    ):
         run_loop(config, lost=2)
     run_loop(config)
     assert content(config.folder) == undisturbed

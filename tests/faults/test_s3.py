@@ -44,7 +44,9 @@ pytestmark = pytest.mark.slow
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log, searches of a few sweeps and of many, and what they find on a disk."""
     folder = tmp_path_factory.mktemp("s3")
-    make_store(folder, random_sessions(5, listeners=100, tracks=300, sessions=1200), tracks=300)
+    make_store(
+        folder, random_sessions(5, listeners=100, tracks=300, sessions=1200), tracks=300
+    )
     for name, search in (("short", SHORT), ("long", LONG)):
         config = folder / f"{name}.yaml"
         config.write_text(f"store: {folder}/store\nrun: {folder}/{name}\n{search}")
@@ -62,18 +64,26 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 @pytest.fixture(scope="module")
 def joined(s3: S3, folder: Path) -> Iterator[list[str]]:
     """Flags that join workers which share no folder; the store is there."""
-    done = s3.run("recsys.ingest", str(folder / "log"), "--store", STORE, "--set", "buckets=4")
+    done = s3.run(
+        "recsys.ingest", str(folder / "log"), "--store", STORE, "--set", "buckets=4"
+    )
     assert done.returncode == 0, done.stderr
     with scheduler(folder) as (address, start_worker):
         for number in range(2):
             environment = s3.environment(scratch=f"worker-{number}")
-            own = [f"{key}={value}" for key, value in environment.items() if key.startswith(("AWS_", "LISTENING_"))]
+            own = [
+                f"{key}={value}"
+                for key, value in environment.items()
+                if key.startswith(("AWS_", "LISTENING_"))
+            ]
             start_worker(under=("env", *own))
         yield ["--scheduler", address, "--set", "cluster.workers=null"]
 
 
 @pytest.fixture(scope="module")
-def searched(s3: S3, folder: Path, joined: list[str]) -> "subprocess.CompletedProcess[str]":
+def searched(
+    s3: S3, folder: Path, joined: list[str]
+) -> "subprocess.CompletedProcess[str]":
     """The search of a few sweeps at an address."""
     done = s3.run(*words(folder, "searched", "short", *joined), scratch="searched")
     assert done.returncode == 0, done.stderr
@@ -90,16 +100,23 @@ def results(ledger: bytes) -> list[str]:
     """A ledger without its timings, in an order of its own."""
     timing = ("fit_s", "peak_bytes", "crc32")
     rows = [json.loads(line) for line in ledger.splitlines()]
-    return sorted(json.dumps({key: value for key, value in row.items() if key not in timing}) for row in rows)
+    return sorted(
+        json.dumps({key: value for key, value in row.items() if key not in timing})
+        for row in rows
+    )
 
 
 def assert_same(s3: S3, run: str, local: Path) -> None:
     """The search at the address came to the same as the one on the disk, and left nothing but what it found."""
-    assert results(s3.get(f"{run}/ledger.jsonl") or b"") == results((local / "ledger.jsonl").read_bytes())
+    assert results(s3.get(f"{run}/ledger.jsonl") or b"") == results(
+        (local / "ledger.jsonl").read_bytes()
+    )
     assert s3.get(f"{run}/winner.json") == (local / "winner.json").read_bytes()
     current = (s3.get(f"{run}/export/current") or b"").decode().strip()
     published = s3.get(f"{run}/export/{current}/{RECOMMENDATIONS}") or b""
-    assert hashlib.sha256(published).hexdigest() == sha256_of(local / "export" / "current")
+    assert hashlib.sha256(published).hexdigest() == sha256_of(
+        local / "export" / "current"
+    )
     rest = {key.split("/")[1] for key in s3.keys(f"{run}/")}
     assert rest == {
         "config.yaml",
@@ -114,7 +131,12 @@ def assert_same(s3: S3, run: str, local: Path) -> None:
 
 def sha256_of(version: Path) -> str:
     found = hashlib.sha256((version / RECOMMENDATIONS).read_bytes()).hexdigest()
-    assert json.loads((version / "manifest.json").read_bytes())["files"][RECOMMENDATIONS]["sha256"] == found
+    assert (
+        json.loads((version / "manifest.json").read_bytes())["files"][RECOMMENDATIONS][
+            "sha256"
+        ]
+        == found
+    )
     return found
 
 
@@ -127,7 +149,10 @@ def refusal(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 def test_at_an_address_workers_that_share_no_folder_find_and_publish_the_same_bytes(
-    s3: S3, folder: Path, joined: list[str], searched: "subprocess.CompletedProcess[str]"
+    s3: S3,
+    folder: Path,
+    joined: list[str],
+    searched: "subprocess.CompletedProcess[str]",
 ) -> None:
     assert f"ledger           s3://{BUCKET}/searched/ledger.jsonl" in searched.stdout
     assert_same(s3, "searched", folder / "short")
@@ -138,21 +163,27 @@ def test_at_an_address_workers_that_share_no_folder_find_and_publish_the_same_by
 
 
 @pytest.mark.usefixtures("searched")
-def test_a_run_at_an_address_is_exported_from_elsewhere(s3: S3, folder: Path, tmp_path: Path) -> None:
+def test_a_run_at_an_address_is_exported_from_elsewhere(
+    s3: S3, folder: Path, tmp_path: Path
+) -> None:
     run = f"s3://{BUCKET}/searched"
     version = s3.keys("searched/export/versions")
     for out in (str(tmp_path / "out"), f"{run}/export"):
         done = s3.run("recsys.export", "--run", run, "--out", out, scratch="empty")
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "current").is_symlink()
-    assert sha256_of(tmp_path / "out" / "current") == sha256_of(folder / "short" / "export" / "current")
+    assert sha256_of(tmp_path / "out" / "current") == sha256_of(
+        folder / "short" / "export" / "current"
+    )
     assert s3.keys("searched/export/versions") == version
 
 
 class Searching:
     """A search as a process of its own."""
 
-    def __init__(self, s3: S3, argv: list[str], scratch: str, endpoint: str | None = None) -> None:
+    def __init__(
+        self, s3: S3, argv: list[str], scratch: str, endpoint: str | None = None
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", *argv],
             env=s3.environment(scratch, endpoint),
@@ -173,7 +204,9 @@ class Searching:
 
 
 @contextmanager
-def searching(s3: S3, argv: list[str], scratch: str, endpoint: str | None = None) -> Iterator[Searching]:
+def searching(
+    s3: S3, argv: list[str], scratch: str, endpoint: str | None = None
+) -> Iterator[Searching]:
     search = Searching(s3, argv, scratch, endpoint)
     try:
         yield search
@@ -196,7 +229,9 @@ class Passing(BaseRequestHandler):
     def handle(self) -> None:
         there = cast("Passage", self.server).there
         with socket.create_connection(there) as other:
-            back = threading.Thread(target=self._pass, args=(other, self.request), daemon=True)
+            back = threading.Thread(
+                target=self._pass, args=(other, self.request), daemon=True
+            )
             back.start()
             self._pass(self.request, other)
             back.join()
@@ -240,7 +275,9 @@ class Passage(ThreadingTCPServer):
                 request.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_lost_server_and_a_lost_machine_cost_no_score(s3: S3, folder: Path, joined: list[str]) -> None:
+def test_a_lost_server_and_a_lost_machine_cost_no_score(
+    s3: S3, folder: Path, joined: list[str]
+) -> None:
     """A server that is lost is one line; a search whose machine dies goes on from another one."""
     passage = Passage(s3.endpoint)
     with searching(s3, words(folder, "cut", "long"), "cut", passage.endpoint) as search:
@@ -248,7 +285,9 @@ def test_a_lost_server_and_a_lost_machine_cost_no_score(s3: S3, folder: Path, jo
         first = s3.get("cut/ledger.jsonl") or b""
         passage.close()
         _, errors = search.process.communicate(timeout=300)
-    line = refusal(subprocess.CompletedProcess([], search.process.returncode, "", errors))
+    line = refusal(
+        subprocess.CompletedProcess([], search.process.returncode, "", errors)
+    )
     assert f"error: s3://{BUCKET}/cut" in line
     assert "The same command goes on from there" in line
 
@@ -290,7 +329,11 @@ for ask in (there.read, there.upload):
 
 def test_a_silent_server_is_one_line(s3: S3) -> None:
     """Its process stands still, and its port accepts all the same."""
-    server = next(child for child in psutil.Process().children() if "moto.server" in " ".join(child.cmdline()))
+    server = next(
+        child
+        for child in psutil.Process().children()
+        if "moto.server" in " ".join(child.cmdline())
+    )
     with subprocess.Popen(
         [sys.executable, "-c", ASK],
         env=s3.environment("silent"),

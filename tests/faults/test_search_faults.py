@@ -15,13 +15,23 @@ from distributed import LocalCluster
 from recsys.cluster.cluster import open_cluster
 from recsys.config import ClusterConfig
 from recsys.errors import SearchError
-from tests.faults.searches import LONG, assert_same_end, config_of, refusal, rows, started, wait_until
+from tests.faults.searches import (
+    LONG,
+    assert_same_end,
+    config_of,
+    refusal,
+    rows,
+    started,
+    wait_until,
+)
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
 
-PATIENT = 300.0  # seconds without a worker, on a machine with more to do than start another
+PATIENT = (
+    300.0  # seconds without a worker, on a machine with more to do than start another
+)
 ONE = ClusterConfig(workers=1, wait_for_workers_s=PATIENT)
 pytestmark = [pytest.mark.slow, pytest.mark.dask]
 
@@ -45,10 +55,16 @@ def undisturbed(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workers() -> Iterator[ClusterConfig]:
     """Two workers, each of which is replaced when it dies."""
     with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),  # see recsys.cluster
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
+        dask.config.set(
+            {"distributed.deploy.lost-worker-timeout": "1h"}
+        ),  # see recsys.cluster
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as cluster,
     ):
-        yield ClusterConfig(scheduler=cluster.scheduler_address, wait_for_workers_s=PATIENT)
+        yield ClusterConfig(
+            scheduler=cluster.scheduler_address, wait_for_workers_s=PATIENT
+        )
 
 
 def test_a_killed_worker_changes_nothing(
@@ -83,7 +99,9 @@ def workers_below(process: psutil.Process) -> list[psutil.Process]:
     return found
 
 
-def test_a_killed_search_ends_its_workers_and_refits_nothing(store: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_a_killed_search_ends_its_workers_and_refits_nothing(
+    store: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     config = config_of(store, run, ONE, LONG)
     with started(config, "--no-export") as process:
@@ -110,7 +128,9 @@ def assert_goes_on(store: Path, run: Path, undisturbed: Path) -> None:
     assert_same_end(run, undisturbed)
 
 
-def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(store: Path, tmp_path: Path) -> None:
+def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(
+    store: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     with started(config_of(store, run, ONE, LONG)) as process:
         wait_until(lambda: len(rows(run)) >= 1, process)
@@ -129,7 +149,9 @@ def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(store: Path, tm
 def test_without_workers_calls_are_given_up(tmp_path: Path) -> None:
     with scheduler(tmp_path) as (address, start_worker):
         worker = start_worker()
-        with open_cluster(ClusterConfig(scheduler=address, wait_for_workers_s=1)) as cluster:
+        with open_cluster(
+            ClusterConfig(scheduler=address, wait_for_workers_s=1)
+        ) as cluster:
             outcomes = cluster.run(max, [(1, 2), (3, 4), (5, 6)])
             assert next(outcomes).result() in (2, 4, 6)
             worker.kill()
@@ -145,9 +167,18 @@ def test_a_killed_scheduler_is_one_line_and_the_search_goes_on_later(
     run = tmp_path / "run"
     with scheduler(tmp_path) as (address, start_worker):
         start_worker()
-        with started(config_of(store, run, ClusterConfig(scheduler=address), LONG), "--no-export") as process:
+        with started(
+            config_of(store, run, ClusterConfig(scheduler=address), LONG), "--no-export"
+        ) as process:
             wait_until(lambda: len(rows(run)) >= 2, process)
-            next(child for child in psutil.Process().children() if "scheduler" in child.cmdline()).kill()
+            next(
+                child
+                for child in psutil.Process().children()
+                if "scheduler" in child.cmdline()
+            ).kill()
             line = refusal(process, timeout_s=120)
-    assert f"{address}: the connection to the scheduler is lost; start it again and run the same command" in line
+    assert (
+        f"{address}: the connection to the scheduler is lost; start it again and run the same command"
+        in line
+    )
     assert_goes_on(store, run, undisturbed)

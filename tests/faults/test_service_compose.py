@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.faults.served import Load, Served, clients, logged_answers, publish_first, serve, wait_until
+from tests.faults.served import (
+    Load,
+    Served,
+    clients,
+    logged_answers,
+    publish_first,
+    serve,
+    wait_until,
+)
 from tests.programs import free_port, need
 
 BOTIFY = Path(__file__).parents[2] / "botify"
@@ -25,9 +33,13 @@ class Nginx:
         self._file = folder / "nginx.conf"
         text = (BOTIFY / "nginx.conf").read_text()
         (server,) = re.findall(r"server recommender:5001(.*;)", text)
-        replicas = "\n".join(f"server 127.0.0.1:{port}{server}" for port in recommenders)
+        replicas = "\n".join(
+            f"server 127.0.0.1:{port}{server}" for port in recommenders
+        )
         text = text.replace(f"server recommender:5001{server}", replicas)
-        text = text.replace("listen 80 ", f"listen 127.0.0.1:{self.port} ").replace("auto;", "1;")
+        text = text.replace("listen 80 ", f"listen 127.0.0.1:{self.port} ").replace(
+            "auto;", "1;"
+        )
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         folders = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
         self._file.write_text(text.replace("http {", f"http {{\n{folders}"))
@@ -35,10 +47,22 @@ class Nginx:
     @property
     def argv(self) -> list[str]:
         settings = f"pid {self._folder}/nginx.pid; error_log stderr; daemon off;"
-        return [self._program, "-e", "stderr", "-p", str(self._folder), "-c", str(self._file), "-g", settings]
+        return [
+            self._program,
+            "-e",
+            "stderr",
+            "-p",
+            str(self._folder),
+            "-c",
+            str(self._file),
+            "-g",
+            settings,
+        ]
 
     def check(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*self.argv, "-t"], capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(
+            [*self.argv, "-t"], capture_output=True, text=True, timeout=30, check=False
+        )
 
     def start(self) -> subprocess.Popen[bytes]:
         with (self._folder / "stderr").open("wb") as errors:
@@ -50,7 +74,10 @@ def services(tmp_path: Path, redis_url: str) -> Iterator[tuple[list[Served], Ser
     """The recommenders, and the way to them through nginx."""
     published, log = publish_first(tmp_path / "published"), tmp_path / "log"
     with ExitStack() as stack:
-        replicas = [stack.enter_context(serve(published, log, redis_url=redis_url)) for _ in range(2)]
+        replicas = [
+            stack.enter_context(serve(published, log, redis_url=redis_url))
+            for _ in range(2)
+        ]
         nginx = Nginx(tmp_path, [replica.port for replica in replicas])
         process = nginx.start()
         stack.callback(process.wait, timeout=60)
@@ -74,31 +101,45 @@ def test_two_recommenders_share_load_sessions_and_log_and_one_may_leave(
     replicas, front = services
     shared = [[1980] for _ in range(4)]  # one listener, by four clients at once
     with Load(front.port, [*clients(4), *shared]) as load:
-        wait_until(lambda: all(events(replica) > 50 for replica in replicas), "both to take their share")
+        wait_until(
+            lambda: all(events(replica) > 50 for replica in replicas),
+            "both to take their share",
+        )
         assert replicas[0].stop() == 0
         load.wait_for(500)
     assert set(load.statuses) == {200}, "nobody notices that one has left"
     assert load.broken == []
-    recommended = [answer.recommendation for answer in load.answers if answer.user == 1980][:900]  # then it ends
+    # then it ends
+    recommended = [
+        answer.recommendation for answer in load.answers if answer.user == 1980
+    ][:900]
     assert len(recommended) > 50
     assert len(set(recommended)) == len(recommended)
     assert replicas[1].stop() == 0
     assert logged_answers(tmp_path / "log") == Counter(load.answers)
 
 
-def test_what_is_of_one_replica_is_not_shown_to_the_outside(services: tuple[list[Served], Served]) -> None:
+def test_what_is_of_one_replica_is_not_shown_to_the_outside(
+    services: tuple[list[Served], Served],
+) -> None:
     _, front = services
     assert front.ask("GET", "/metrics")[0] == 404
     assert front.ask("POST", "/admin/reload")[0] == 404
     assert front.ask("GET", "/track/7")[1]["track"] == 7
-    status, refusal = front.ask("POST", "/next/7", {"track": "x" * 2_000_000, "time": 1})
+    status, refusal = front.ask(
+        "POST", "/next/7", {"track": "x" * 2_000_000, "time": 1}
+    )
     assert status == 413
     assert "error" in refusal, "in JSON, by the service"
 
 
 def events(replica: Served) -> float:
     metrics = replica.ask("GET", "/metrics")[1]
-    (line,) = [line for line in metrics.splitlines() if line.startswith('botify_events_total{message="next"}')]
+    (line,) = [
+        line
+        for line in metrics.splitlines()
+        if line.startswith('botify_events_total{message="next"}')
+    ]
     return float(line.split()[-1])
 
 
@@ -115,17 +156,31 @@ def test_the_compose_file_fits_the_service_and_nginx() -> None:
     assert "server recommender:5001 " in (BOTIFY / "nginx.conf").read_text()
     password = services["redis"]["environment"]["REDISCLI_AUTH"]
     assert password.startswith("${REDIS_PASSWORD:-")
-    assert services["recommender"]["environment"]["BOTIFY_REDIS_URL"] == f"redis://:{password}@redis:6379/0"
+    assert (
+        services["recommender"]["environment"]["BOTIFY_REDIS_URL"]
+        == f"redis://:{password}@redis:6379/0"
+    )
     command = services["redis"]["command"]
     assert command[command.index("--requirepass") + 1] == password
     for service in services.values():
         assert service["read_only"]
         assert service["cap_drop"] == ["ALL"]
-    assert (BOTIFY.parent / "botify" / services["recommender"]["build"]["context"]).resolve() == BOTIFY.parent
-    mounted = {volume.split(":")[0] for service in services.values() for volume in service["volumes"]}
+    assert (
+        BOTIFY.parent / "botify" / services["recommender"]["build"]["context"]
+    ).resolve() == BOTIFY.parent
+    mounted = {
+        volume.split(":")[0]
+        for service in services.values()
+        for volume in service["volumes"]
+    }
     assert set(document["volumes"]) <= mounted
     dockerfile = (BOTIFY / "Dockerfile").read_text()
-    for text in ("BOTIFY_PORT=5001", "EXPOSE 5001", "USER botify", "VOLUME /var/log/botify"):
+    for text in (
+        "BOTIFY_PORT=5001",
+        "EXPOSE 5001",
+        "USER botify",
+        "VOLUME /var/log/botify",
+    ):
         assert text in dockerfile
 
 
@@ -133,23 +188,40 @@ def test_the_image_finds_what_the_demo_leaves() -> None:
     dockerfile = (BOTIFY / "Dockerfile").read_text()
     config = yaml.safe_load((BOTIFY.parent / "configs" / "botify.yaml").read_text())
     for key in ("catalogue", "recommendations"):
-        assert f"BOTIFY_{key.upper()}={config[key].replace('out/demo/', '/data/')} " in dockerfile
+        assert (
+            f"BOTIFY_{key.upper()}={config[key].replace('out/demo/', '/data/')} "
+            in dockerfile
+        )
 
 
 def test_the_image_installs_pinned_releases_of_all_that_the_service_needs() -> None:
     wanted = tomllib.loads((BOTIFY.parent / "pyproject.toml").read_text())["project"]
     needed = {
-        re.split(r"[>\[]", text)[0] for text in wanted["dependencies"] + wanted["optional-dependencies"]["service"]
+        re.split(r"[>\[]", text)[0]
+        for text in wanted["dependencies"] + wanted["optional-dependencies"]["service"]
     }
-    releases = [line for line in (BOTIFY / "requirements.txt").read_text().splitlines() if re.match(r"\w", line)]
+    releases = [
+        line
+        for line in (BOTIFY / "requirements.txt").read_text().splitlines()
+        if re.match(r"\w", line)
+    ]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+ \\", line) for line in releases)
     assert needed <= {line.partition("==")[0] for line in releases}
-    assert "--require-hashes -r botify/requirements.txt" in (BOTIFY / "Dockerfile").read_text()
+    assert (
+        "--require-hashes -r botify/requirements.txt"
+        in (BOTIFY / "Dockerfile").read_text()
+    )
 
 
 def test_compose_accepts_its_file() -> None:
     result = subprocess.run(
-        [need("docker-compose"), "-f", BOTIFY / "docker-compose.yml", "config", "--quiet"],
+        [
+            need("docker-compose"),
+            "-f",
+            BOTIFY / "docker-compose.yml",
+            "config",
+            "--quiet",
+        ],
         capture_output=True,
         text=True,
         timeout=60,

@@ -6,10 +6,19 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.served import Load, clients, logged_answers, publish_first, serve, wait_until
+from tests.faults.served import (
+    Load,
+    clients,
+    logged_answers,
+    publish_first,
+    serve,
+    wait_until,
+)
 
 
-def test_while_the_disk_is_full_requests_are_refused_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+def test_while_the_disk_is_full_requests_are_refused_and_nothing_acknowledged_is_lost(
+    tmp_path: Path,
+) -> None:
     published = publish_first(tmp_path / "published")
     limited = ["bash", "-c", 'ulimit -Sf 64 && exec "$@"', "bash"]
     settings = {"event_log": {"fsync": "always"}}
@@ -26,13 +35,20 @@ def test_while_the_disk_is_full_requests_are_refused_and_nothing_acknowledged_is
             acknowledged = len(load.answers)
             give_room(served.workers())
             load.wait_for(100)
-            wait_until(lambda: served.ask("GET", "/health/ready")[0] == 200, "the service to be ready again")
+            wait_until(
+                lambda: served.ask("GET", "/health/ready")[0] == 200,
+                "the service to be ready again",
+            )
         assert served.stop() == 0
-        assert served.errors.read_text().count("events cannot be written") == 1, "not a line a request"
+        assert served.errors.read_text().count("events cannot be written") == 1, (
+            "not a line a request"
+        )
     assert acknowledged > 50
     assert set(load.statuses) == {200, 503}
     assert load.broken == []
-    assert logged_answers(tmp_path / "log") == Counter(load.answers), "logged and acknowledged are the same"
+    assert logged_answers(tmp_path / "log") == Counter(load.answers), (
+        "logged and acknowledged are the same"
+    )
 
 
 def give_room(processes: list[psutil.Process]) -> None:

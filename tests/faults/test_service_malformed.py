@@ -11,7 +11,14 @@ from itertools import islice
 from pathlib import Path
 
 from tests.faults.malformed import WRONG_PATHS, malformed_bodies
-from tests.faults.served import TRACKS, Answer, Served, logged_answers, publish_first, serve
+from tests.faults.served import (
+    TRACKS,
+    Answer,
+    Served,
+    logged_answers,
+    publish_first,
+    serve,
+)
 
 BODIES, BROKEN = 3_000, 300
 GOOD = b'{"track":1,"time":0.5}'
@@ -75,7 +82,9 @@ def broken_requests(rng: python_random.Random) -> Iterator[tuple[bytes, bool]]:
 
 def statuses_of(port: int, request: bytes, *, is_cut_off: bool = False) -> set[int]:
     """Sends bytes; the statuses of all that is answered before the connection ends."""
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as connection:
+    with closing(
+        socket.create_connection(("127.0.0.1", port), timeout=60)
+    ) as connection:
         answer = b""
         try:
             connection.sendall(request)
@@ -87,10 +96,16 @@ def statuses_of(port: int, request: bytes, *, is_cut_off: bool = False) -> set[i
             raise
         except OSError:
             pass  # refused, and the connection closed, before all of it was read
-    return {int(line.split()[1]) for line in answer.splitlines() if line.startswith(b"HTTP/")}
+    return {
+        int(line.split()[1])
+        for line in answer.splitlines()
+        if line.startswith(b"HTTP/")
+    }
 
 
-def test_malformed_requests_give_no_5xx_and_no_event_and_the_service_goes_on(tmp_path: Path) -> None:
+def test_malformed_requests_give_no_5xx_and_no_event_and_the_service_goes_on(
+    tmp_path: Path,
+) -> None:
     published = publish_first(tmp_path / "published")
     with serve(published, tmp_path / "log") as served:
         workers = {process.pid for process in served.workers()}
@@ -103,22 +118,32 @@ def test_malformed_requests_give_no_5xx_and_no_event_and_the_service_goes_on(tmp
             assert statuses <= REFUSED, (request[:200], statuses)
             answered += bool(statuses)
         assert answered > BROKEN // 4
-        assert {process.pid for process in served.workers()} == workers, "no worker died"
+        assert {process.pid for process in served.workers()} == workers, (
+            "no worker died"
+        )
         status, answer = served.ask("POST", "/next/7", {"track": 1, "time": 0.5})
         assert status == 200
         assert served.ask("GET", "/health/ready")[0] == 200
         assert served.stop() == 0
-    assert logged_answers(tmp_path / "log") == Counter([Answer(7, 1, 0.5, answer["track"])]), "this one alone"
+    assert logged_answers(tmp_path / "log") == Counter(
+        [Answer(7, 1, 0.5, answer["track"])]
+    ), "this one alone"
     assert "Traceback" not in served.errors.read_text()
 
 
 def send_bodies(served: Served, rng: python_random.Random) -> Counter[int]:
     """Broken bodies in good HTTP, a third of them chunked, over one connection as long as it is kept."""
     statuses: Counter[int] = Counter()
-    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)) as connection:
-        for number, (path, body) in enumerate(islice(malformed_bodies(rng, TRACKS), BODIES)):
+    with closing(
+        http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+    ) as connection:
+        for number, (path, body) in enumerate(
+            islice(malformed_bodies(rng, TRACKS), BODIES)
+        ):
             try:
-                connection.request("POST", path, iter([body]) if number % 3 == 0 else body)
+                connection.request(
+                    "POST", path, iter([body]) if number % 3 == 0 else body
+                )
                 with connection.getresponse() as answer:
                     assert b'"error"' in answer.read()
                     statuses[answer.status] += 1
@@ -133,9 +158,16 @@ def send_bodies(served: Served, rng: python_random.Random) -> Counter[int]:
 
 
 def send_wrong_addresses_and_methods(served: Served) -> None:
-    for method, path in itertools.product(WRONG_METHODS, ("/next/7", "/last/7", "/next", "/last")):
-        statuses = statuses_of(served.port, with_length(b"22").replace(b"POST /next/7", f"{method} {path}".encode()))
+    for method, path in itertools.product(
+        WRONG_METHODS, ("/next/7", "/last/7", "/next", "/last")
+    ):
+        statuses = statuses_of(
+            served.port,
+            with_length(b"22").replace(b"POST /next/7", f"{method} {path}".encode()),
+        )
         assert statuses == {{"FROB": 400}.get(method, 405)}, (method, path)
     for path in WRONG_PATHS:
-        statuses = statuses_of(served.port, with_length(b"22").replace(b"/next/7", path.encode()))
+        statuses = statuses_of(
+            served.port, with_length(b"22").replace(b"/next/7", path.encode())
+        )
         assert statuses <= REFUSED, path

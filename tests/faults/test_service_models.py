@@ -22,9 +22,14 @@ def version_of(served: Served) -> str:
     return str(served.ask("GET", "/experiments")[1]["version"])
 
 
-def test_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(tmp_path: Path) -> None:
+def test_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(
+    tmp_path: Path,
+) -> None:
     published = publish_first(tmp_path / "published")
-    lists = {version: published.publish(version, first) for version, first in (("low", 0), ("high", TRACKS // 2))}
+    lists = {
+        version: published.publish(version, first)
+        for version, first in (("low", 0), ("high", TRACKS // 2))
+    }
     with serve(published, tmp_path / "log", watch_s=3600) as served:
         assert version_of(served) == "high"
         # The first rounds fill the lists of few listeners only: each is asked a few times.
@@ -32,12 +37,19 @@ def test_reloads_under_load_fail_no_request_and_each_answer_is_of_one_version(tm
             for number in range(RELOADS):
                 version = ("low", "high")[number % 2]
                 point_to(published.folder, version)
-                assert served.ask("POST", "/admin/reload") == (200, {"version": version})
+                assert served.ask("POST", "/admin/reload") == (
+                    200,
+                    {"version": version},
+                )
                 load.wait_for(5)
     assert set(load.statuses) == {200}
     assert load.broken == []
-    of_low = sum(answer.recommendation in lists["low"][answer.user] for answer in load.answers)
-    of_high = sum(answer.recommendation in lists["high"][answer.user] for answer in load.answers)
+    of_low = sum(
+        answer.recommendation in lists["low"][answer.user] for answer in load.answers
+    )
+    of_high = sum(
+        answer.recommendation in lists["high"][answer.user] for answer in load.answers
+    )
     neither = [
         answer
         for answer in load.answers
@@ -56,15 +68,22 @@ def test_a_bad_version_at_the_start_is_reported_in_one_line(tmp_path: Path) -> N
     file = published.folder / "versions/bad/recommendations.jsonl"
     file.write_bytes(file.read_bytes().replace(b"1", b"2", 1))
     served = Served(published, tmp_path / "log")
-    result = subprocess.run(served.argv, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(
+        served.argv, capture_output=True, text=True, timeout=60, check=False
+    )
     assert result.returncode == 2
     assert "sha256" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
 
 
-def test_a_new_version_is_seen_by_itself_and_rolled_back_on_demand(tmp_path: Path) -> None:
+def test_a_new_version_is_seen_by_itself_and_rolled_back_on_demand(
+    tmp_path: Path,
+) -> None:
     published = publish_first(tmp_path / "published")
-    with serve(published, tmp_path / "log", watch_s=0.05) as served, Load(served.port, clients(2)) as load:
+    with (
+        serve(published, tmp_path / "log", watch_s=0.05) as served,
+        Load(served.port, clients(2)) as load,
+    ):
         published.publish("two")
         wait_until(lambda: version_of(served) == "two", "the new version to be served")
         assert served.ask("POST", "/admin/rollback") == (200, {"version": "one"})

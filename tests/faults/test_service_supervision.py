@@ -42,7 +42,9 @@ def test_a_worker_that_dies_again_and_again_leaves_the_others_serving(
         healthy = served.workers()[0].pid
         for _ in range(3):
             wait_until(lambda: len(served.workers()) == 2, "another worker to start")
-            victim = next(worker for worker in served.workers() if worker.pid != healthy)
+            victim = next(
+                worker for worker in served.workers() if worker.pid != healthy
+            )
             victim.kill()
             psutil.wait_procs([victim], timeout=60)
         wait_until(lambda: len(served.workers()) == 2, "another worker to start")
@@ -58,14 +60,19 @@ def test_at_sigterm_requests_under_way_are_answered_and_segments_closed(
     published: Published, tmp_path: Path, redis_url: str
 ) -> None:
     log = tmp_path / "log"
-    with serve(published, log, processes=2, redis_url=redis_url) as served, Load(served.port, clients(8)) as load:
+    with (
+        serve(published, log, processes=2, redis_url=redis_url) as served,
+        Load(served.port, clients(8)) as load,
+    ):
         load.wait_for(500)
         workers = served.workers()
         assert served.stop() == 0
         assert not psutil.wait_procs(workers, timeout=60)[1]
     assert set(load.statuses) == {200}
     assert not list(log.glob(".events-*")), "a segment is still open"
-    assert logged_answers(log) == Counter(load.answers), "logged and answered are the same"
+    assert logged_answers(log) == Counter(load.answers), (
+        "logged and answered are the same"
+    )
     assert "Traceback" not in served.errors.read_text()
 
 
@@ -80,7 +87,9 @@ def test_workers_end_with_their_supervisor_and_a_restart_finds_the_port_free(
             served.process.kill()
             assert not psutil.wait_procs(workers, timeout=60)[1], "orphans go on"
         assert not list(log.glob(".events-*")), "they closed their segments"
-        again = Served(published, log, processes=2, redis_url=redis_url, port=served.port)
+        again = Served(
+            published, log, processes=2, redis_url=redis_url, port=served.port
+        )
         again.port = served.port
         try:
             again.start()
@@ -133,11 +142,19 @@ def an_archive_of_the_future(version: Path) -> None:
 
 
 def a_header_of_minus_signs(version: Path) -> None:
-    header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (" + b"-" * 9000 + b"1,)}"
+    header = (
+        b"{'descr': '<i8', 'fortran_order': False, 'shape': (" + b"-" * 9000 + b"1,)}"
+    )
     header += b" " * (-(len(header) + 11) % 64) + b"\n"
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
-        archive.writestr("tracks.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 8)
+        archive.writestr(
+            "tracks.npy",
+            b"\x93NUMPY\x01\x00"
+            + len(header).to_bytes(2, "little")
+            + header
+            + b"\0" * 8,
+        )
     (version / "context.npz").write_bytes(made.getvalue())
     update_manifest(version, "context.npz")
 
@@ -156,36 +173,60 @@ def serves(served: Served, version: str) -> bool:
     return bool(served.ask("GET", "/experiments")[1]["version"] == version)
 
 
-def test_hostile_versions_are_refused_and_the_next_good_one_is_served(tmp_path: Path) -> None:
+def test_hostile_versions_are_refused_and_the_next_good_one_is_served(
+    tmp_path: Path,
+) -> None:
     """Met by the watcher, and by more reloads than there are threads."""
     published = publish_first(tmp_path / "published")
-    experiments = [{"name": "ALL", "arms": [{"name": "C", "recommender": "session_context"}]}]
-    with serve(published, tmp_path / "log", watch_s=0.05, experiments=experiments, threads=2) as served:
+    experiments = [
+        {"name": "ALL", "arms": [{"name": "C", "recommender": "session_context"}]}
+    ]
+    with serve(
+        published, tmp_path / "log", watch_s=0.05, experiments=experiments, threads=2
+    ) as served:
         for number, harm in enumerate(HOSTILE):
-            bad = publish(tmp_path / "stage", f"bad-{number}", {0: [1]}, catalogue=published.catalogue)
+            bad = publish(
+                tmp_path / "stage",
+                f"bad-{number}",
+                {0: [1]},
+                catalogue=published.catalogue,
+            )
             harm(bad)
             bad.rename(published.folder / "versions" / bad.name)
             point_to(published.folder, bad.name)
-            wait_until(lambda: served.ask("GET", "/experiments")[1]["refused"] is not None, harm.__name__)
-            assert [served.ask("POST", "/admin/reload")[0] for _ in range(3)] == [409] * 3, harm.__name__
+            wait_until(
+                lambda: served.ask("GET", "/experiments")[1]["refused"] is not None,
+                harm.__name__,
+            )
+            assert [served.ask("POST", "/admin/reload")[0] for _ in range(3)] == [
+                409
+            ] * 3, harm.__name__
             assert served.ask("GET", "/health/ready")[0] == 200
             assert served.ask("POST", "/next/7", {"track": 1, "time": 0.5})[0] == 200
             published.publish(f"good-{number}")
             wait_until(partial(serves, served, f"good-{number}"), harm.__name__)
         metrics = served.ask("GET", "/metrics")[1]
         assert "Traceback" not in served.errors.read_text()
-    refused = [line for line in metrics.splitlines() if line.startswith("botify_version_refused_total")]
+    refused = [
+        line
+        for line in metrics.splitlines()
+        if line.startswith("botify_version_refused_total")
+    ]
     assert float(refused[0].split()[-1]) >= len(HOSTILE)
     assert "botify_version_checked_timestamp_seconds" in metrics
 
 
-def test_a_stop_signal_to_the_group_ends_the_service_well(published: Published, tmp_path: Path) -> None:
+def test_a_stop_signal_to_the_group_ends_the_service_well(
+    published: Published, tmp_path: Path
+) -> None:
     with serve(published, tmp_path / "log") as served:
         assert served.ask("POST", "/next/7", {"track": 1, "time": 0.5})[0] == 200
         os.killpg(served.process.pid, signal.SIGINT)  # Ctrl-C reaches all processes
         assert served.process.wait(timeout=60) == 0
         lines = served.errors.read_text().splitlines()
-        assert all(" INFO " in line for line in lines), "nothing but what it says at start"
+        assert all(" INFO " in line for line in lines), (
+            "nothing but what it says at start"
+        )
     assert not list((tmp_path / "log").glob(".events-*"))
 
 
@@ -195,9 +236,14 @@ def test_requests_sent_until_answered_are_logged_once_through_kills(
 ) -> None:
     """Workers are killed, then all processes; without Redis the log alone remembers."""
     log = tmp_path / "log"
-    settings: dict[str, Any] = {"processes": 2, "redis_url": redis_url} if processes > 1 else {}
+    settings: dict[str, Any] = (
+        {"processes": 2, "redis_url": redis_url} if processes > 1 else {}
+    )
     served = Served(published, log, **settings)
-    listeners = [Insistent(served.port, user, 200) for user in range(1900 + 10 * processes, 1906 + 10 * processes)]
+    listeners = [
+        Insistent(served.port, user, 200)
+        for user in range(1900 + 10 * processes, 1906 + 10 * processes)
+    ]
     threads = [threading.Thread(target=listener.run) for listener in listeners]
     try:
         served.start()

@@ -29,8 +29,13 @@ from tests.botify.redis_server import RedisServer
 from tests.faults.served import read_events
 
 TRACKS, LISTENERS = 60, 3
-USERS, TRACK, WHICH = st.integers(0, LISTENERS - 1), st.integers(0, TRACKS - 1), st.integers(0, 1)
-FOREIGN = (("SET", b"x" * 25), ("LPUSH", b"x"), ("SADD", b"x"))  # of another length, and of other types
+USERS, TRACK, WHICH = (
+    st.integers(0, LISTENERS - 1),
+    st.integers(0, TRACKS - 1),
+    st.integers(0, 1),
+)
+# of another length, and of other types
+FOREIGN = (("SET", b"x" * 25), ("LPUSH", b"x"), ("SADD", b"x"))
 SERVER: list[RedisServer] = []  # one for all runs of the machine
 Request = tuple[int, int, float]
 
@@ -57,9 +62,15 @@ class Sessions(RuleBasedStateMachine):
         self.server.start()
         self.is_up, self.number = True, 0
         self.catalogue = write_catalogue(self.folder / "tracks.json", range(TRACKS))
-        publish(self.folder, "one", random_lists(LISTENERS, TRACKS), catalogue=self.catalogue)
+        publish(
+            self.folder,
+            "one",
+            random_lists(LISTENERS, TRACKS),
+            catalogue=self.catalogue,
+        )
         self.services = [self.start_service(), self.start_service()]
-        self.known: defaultdict[int, set[int]] = defaultdict(set)  # by listener, heard or recommended in this session
+        # by listener, heard or recommended in this session
+        self.known: defaultdict[int, set[int]] = defaultdict(set)
         self.acknowledged: list[Request] = []
         self.latest: tuple[str, Request, int, int] | None = (
             None  # that Redis must know: message, request, number, answer
@@ -68,7 +79,12 @@ class Sessions(RuleBasedStateMachine):
     def start_service(self) -> Service:
         log = self.folder / "log"
         return start_service(
-            self.folder, self.catalogue, redis_url=self.server.url, redis_timeout_s=30, log_dir=str(log), watch_s=30
+            self.folder,
+            self.catalogue,
+            redis_url=self.server.url,
+            redis_timeout_s=30,
+            log_dir=str(log),
+            watch_s=30,
         )
 
     def new_request(self, user: int, track: int) -> Request:
@@ -146,7 +162,10 @@ class Sessions(RuleBasedStateMachine):
     def teardown(self) -> None:
         for service in self.services:
             service.close()
-        logged = Counter((event.user, event.track, event.time) for event in read_events(self.folder / "log"))
+        logged = Counter(
+            (event.user, event.track, event.time)
+            for event in read_events(self.folder / "log")
+        )
         assert all(logged[request] == 1 for request in self.acknowledged)
         assert max(logged.values(), default=1) == 1
         shutil.rmtree(self.folder)
@@ -156,6 +175,9 @@ def test_no_track_is_repeated_and_every_acknowledged_event_is_logged_once() -> N
     run_state_machine_as_test(
         Sessions,
         settings=settings(
-            max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=15,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

@@ -13,9 +13,18 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from tests.faults.served import Insistent, Published, Served, assert_logged_once, wait_until
+from tests.faults.served import (
+    Insistent,
+    Published,
+    Served,
+    assert_logged_once,
+    wait_until,
+)
 
-SECONDS, KILLS = float(os.environ.get("SOAK_S", "4")), int(os.environ.get("SOAK_KILLS", "2"))
+SECONDS, KILLS = (
+    float(os.environ.get("SOAK_S", "4")),
+    int(os.environ.get("SOAK_KILLS", "2")),
+)
 ENOUGH_S = 60.0  # for trends
 SLACK = 1.2
 Sample = tuple[int, int]  # the largest resident bytes and open files of a worker
@@ -37,7 +46,12 @@ def kill_one(served: Served, chance: np.random.Generator) -> None:
 
 def sample(served: Served) -> list[Sample]:
     with suppress(psutil.Error, ValueError):  # one ends meanwhile, or there is none
-        return [max((worker.memory_info().rss, worker.num_fds()) for worker in served.workers())]
+        return [
+            max(
+                (worker.memory_info().rss, worker.num_fds())
+                for worker in served.workers()
+            )
+        ]
     return []
 
 
@@ -49,7 +63,9 @@ def assert_flat(samples: Sequence[Sample]) -> None:
         assert last <= SLACK * first
 
 
-def test_a_soak_with_kills_loses_and_repeats_nothing(published: Published, tmp_path: Path, redis_url: str) -> None:
+def test_a_soak_with_kills_loses_and_repeats_nothing(
+    published: Published, tmp_path: Path, redis_url: str
+) -> None:
     log, chance = tmp_path / "log", np.random.default_rng(1)
     samples: list[Sample] = []
     served = Served(published, log, processes=2, redis_url=redis_url)

@@ -28,8 +28,18 @@ from looplib.progress import Report
 from recsys.models.als import AlsParams
 from recsys.search import __main__ as search_command
 
-COLUMNS: dict[str, Any] = {"user": "listener", "item": "song", "weight": "seconds", "title": "name"}
-SETTINGS = {"search.sweeps": 2, "validation.resamples": 100, "validation.min_time": 5, "feedback.scale": "log"}
+COLUMNS: dict[str, Any] = {
+    "user": "listener",
+    "item": "song",
+    "weight": "seconds",
+    "title": "name",
+}
+SETTINGS = {
+    "search.sweeps": 2,
+    "validation.resamples": 100,
+    "validation.min_time": 5,
+    "feedback.scale": "log",
+}
 pytestmark = pytest.mark.dask
 
 
@@ -57,22 +67,34 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ll.Store:
 
 @pytest.fixture(scope="module")
 def found(store: ll.Store, client: Client) -> ll.Run:
-    return ll.search(store, {"factors": [4, 8], "alpha": 1}, client=client, settings=SETTINGS)
+    return ll.search(
+        store, {"factors": [4, 8], "alpha": 1}, client=client, settings=SETTINGS
+    )
 
 
-def test_frames_of_any_library_and_files_are_the_same_plays(store: ll.Store, tmp_path: Path) -> None:
+def test_frames_of_any_library_and_files_are_the_same_plays(
+    store: ll.Store, tmp_path: Path
+) -> None:
     plays = make_plays()
     plays.to_csv(tmp_path / "plays.csv", index=False)
     dask_plays = dask.dataframe.from_pandas(plays, npartitions=3)  # type: ignore[no-untyped-call]  # Dask has no types
-    frames = (pa.Table.from_pandas(plays), dask_plays, polars.from_pandas(plays), polars.from_pandas(plays).lazy())
+    frames = (
+        pa.Table.from_pandas(plays),
+        dask_plays,
+        polars.from_pandas(plays),
+        polars.from_pandas(plays).lazy(),
+    )
     for number, data in enumerate((*frames, tmp_path / "plays.csv")):
         other = ll.ingest(data, tmp_path / str(number), **COLUMNS)
         assert other.manifest.events == store.manifest.events
-    assert ll.ingest(plays, store.address, **COLUMNS).manifest == store.manifest  # a second time adds nothing
+    # a second time adds nothing
+    assert ll.ingest(plays, store.address, **COLUMNS).manifest == store.manifest
     assert ll.open_store(store.address) == store
 
 
-def test_plays_with_shares_become_events_and_presets_name_columns(tmp_path: Path) -> None:
+def test_plays_with_shares_become_events_and_presets_name_columns(
+    tmp_path: Path,
+) -> None:
     plays = make_plays(300).assign(ts=1_700_000_000 + 60 * np.arange(300), own=True)
     shares: dict[str, Any] = {
         "user": "listener",
@@ -82,11 +104,20 @@ def test_plays_with_shares_become_events_and_presets_name_columns(tmp_path: Path
         "title": "song",
     }
     events = ll.ingest(
-        plays.assign(seconds=plays["seconds"] / 2), tmp_path / "a", percent=True, where="ts > 0", **shares
+        plays.assign(seconds=plays["seconds"] / 2),
+        tmp_path / "a",
+        percent=True,
+        where="ts > 0",
+        **shares,
     )
     assert events.manifest.interactions is None
     ratings = pd.DataFrame(
-        {"userId": [1, 1, 2], "movieId": [5, 6, 5], "rating": [5.0, 3.0, 4.0], "timestamp": 3 * [9**9]}
+        {
+            "userId": [1, 1, 2],
+            "movieId": [5, 6, 5],
+            "rating": [5.0, 3.0, 4.0],
+            "timestamp": 3 * [9**9],
+        }
     )
     assert ll.ingest(ratings, tmp_path / "b", preset="movielens").manifest.events == 2
 
@@ -95,22 +126,42 @@ def test_plays_with_shares_become_events_and_presets_name_columns(tmp_path: Path
     ("plays", "columns", "message"),
     [
         (make_plays(0), COLUMNS, "the data frame: no row in it"),
-        (pd.DataFrame([[1, 2, 3]], columns=["song", "song", "listener"]), COLUMNS, "two columns are named song"),
+        (
+            pd.DataFrame([[1, 2, 3]], columns=["song", "song", "listener"]),
+            COLUMNS,
+            "two columns are named song",
+        ),
         (
             make_plays(9).assign(listener=pd.Series([1, "a", *7 * [2]], dtype=object)),
             COLUMNS,
             "a column holds values of several types",
         ),
-        (make_plays(9), {"user": "listner", "item": "song"}, "the data frame: no column listner; found are listener"),
+        (
+            make_plays(9),
+            {"user": "listner", "item": "song"},
+            "the data frame: no column listner; found are listener",
+        ),
         (make_plays(9), {}, "user and item not given"),
-        (make_plays(9), {**COLUMNS, "wieght": "seconds"}, "wieght: unknown; the nearest is weight"),
-        (make_plays(9), {"preset": "lastfm"}, "preset: lastfm is unknown; known are lastfm-1k"),
+        (
+            make_plays(9),
+            {**COLUMNS, "wieght": "seconds"},
+            "wieght: unknown; the nearest is weight",
+        ),
+        (
+            make_plays(9),
+            {"preset": "lastfm"},
+            "preset: lastfm is unknown; known are lastfm-1k",
+        ),
         (
             make_plays(9).assign(ts=1),
             {"user": "listener", "item": "song", "share": "seconds", "timestamp": "ts"},
             "shares",
         ),
-        (make_plays(9).assign(song=0.5), COLUMNS, "column song is of type DOUBLE; ids are whole numbers or text"),
+        (
+            make_plays(9).assign(song=0.5),
+            COLUMNS,
+            "column song is of type DOUBLE; ids are whole numbers or text",
+        ),
     ],
 )
 def test_a_frame_that_cannot_be_used_is_one_line(
@@ -125,34 +176,59 @@ def test_a_search_with_a_client_publishes_the_bytes_of_the_command(
     store: ll.Store, found: ll.Run, client: Client, tmp_path: Path
 ) -> None:
     version = Path(found.export(tmp_path / "published"))
-    (tmp_path / "search.yaml").write_text(f"store: {store.address}\nrun: {tmp_path / 'run'}\n")
-    argv = ["--config", str(tmp_path / "search.yaml"), "--scheduler", str(client.scheduler_info()["address"])]
+    (tmp_path / "search.yaml").write_text(
+        f"store: {store.address}\nrun: {tmp_path / 'run'}\n"
+    )
+    argv = [
+        "--config",
+        str(tmp_path / "search.yaml"),
+        "--scheduler",
+        str(client.scheduler_info()["address"]),
+    ]
     settings = {**SETTINGS, "search.space.factors": [4, 8], "search.space.alpha": 1}
-    argv += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    argv += [
+        word for key, value in settings.items() for word in ("--set", f"{key}={value}")
+    ]
     assert run(search_command.app, search_command.PROG, argv) == 0
     for name in ("recommendations.jsonl", "neighbours.jsonl"):
-        assert (version / name).read_bytes() == (tmp_path / "run/export/current" / name).read_bytes()
+        assert (version / name).read_bytes() == (
+            tmp_path / "run/export/current" / name
+        ).read_bytes()
     assert client.status == "running"
 
 
-def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(found: ll.Run, tmp_path: Path) -> None:
+def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
+    found: ll.Run, tmp_path: Path
+) -> None:
     board = found.leaderboard
     assert list(board["rank"]) == [1, 2, 3, 4]
     assert {"ndcg@30", "ndcg@30 lower", "ties", "factors"} <= set(board.columns)
     assert "<iframe" in found._repr_html_()
     version = Path(found.export(tmp_path / "published"))
-    lines = map(orjson.loads, (version / "recommendations.jsonl").read_bytes().splitlines())
+    lines = map(
+        orjson.loads, (version / "recommendations.jsonl").read_bytes().splitlines()
+    )
     lists = {line["user"]: line["tracks"] for line in lines}
     recommended = found.recommend(["u17", "u3"], n=5)
     assert list(recommended["item"]) == lists["u17"][:5] + lists["u3"][:5]
-    titles = [f"title {item[1:]}" if item != "t0" else "" for item in recommended["item"]]
+    titles = [
+        f"title {item[1:]}" if item != "t0" else "" for item in recommended["item"]
+    ]
     assert list(recommended["title"]) == titles
     assert list(found.model.recommend(["u17"], 5)["item"]) == lists["u17"][:5]
     opened = ll.open_run(found.address)
-    assert (opened.address, opened.winner.trial.id) == (found.address, found.winner.trial.id)
+    assert (opened.address, opened.winner.trial.id) == (
+        found.address,
+        found.winner.trial.id,
+    )
     item = lists["u17"][0]
-    (tmp_path / "tracks.json").write_bytes(orjson.dumps({"track": item, "artist": "", "title": "another title"}))
-    named = replace(found, config=found.config.model_copy(update={"catalogue": tmp_path / "tracks.json"}))
+    (tmp_path / "tracks.json").write_bytes(
+        orjson.dumps({"track": item, "artist": "", "title": "another title"})
+    )
+    named = replace(
+        found,
+        config=found.config.model_copy(update={"catalogue": tmp_path / "tracks.json"}),
+    )
     assert named.recommend(["u17"], n=1)["title"].tolist() == ["another title"]
 
 
@@ -174,7 +250,13 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
     client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     whole = ll.fit(
-        client, make_plays(), {"factors": 6, "alpha": 2}, sweeps=3, user="listener", item="song", weight="seconds"
+        client,
+        make_plays(),
+        {"factors": 6, "alpha": 2},
+        sweeps=3,
+        user="listener",
+        item="song",
+        weight="seconds",
     )
     killed: list[int] = []
 
@@ -227,29 +309,59 @@ def test_folding_in_solves_the_equations_of_the_fit(params: AlsParams) -> None:
     generator = np.random.default_rng(2)
     items = generator.standard_normal((30, params.factors)).astype(np.float32)
     history = {4: 0.5, 17: 2.0, 9: 1.0}
-    heard, times, weight = items[list(history)], np.array(list(history.values())), params.unobserved_weight
-    scale = len(history) if params.spark else (len(history) + weight * len(items)) ** params.nu
+    heard, times, weight = (
+        items[list(history)],
+        np.array(list(history.values())),
+        params.unobserved_weight,
+    )
+    scale = (
+        len(history)
+        if params.spark
+        else (len(history) + weight * len(items)) ** params.nu
+    )
     left = weight * items.T @ items + heard.T @ (params.alpha * times[:, None] * heard)
     left += params.regularization * scale * np.eye(params.factors)
     scores = items @ np.linalg.solve(left, heard.T @ (weight + params.alpha * times))
-    model = ll.Model(np.arange(0), np.arange(30), np.zeros((0, params.factors), np.float32), items, params)
+    model = ll.Model(
+        np.arange(0),
+        np.arange(30),
+        np.zeros((0, params.factors), np.float32),
+        items,
+        params,
+    )
     found = model.fold_in(history, n=27)
     assert sorted(found["item"]) == sorted(set(range(30)) - history.keys())
-    assert list(found["score"]) == pytest.approx(scores[found["item"]], rel=1e-3, abs=1e-4)
+    assert list(found["score"]) == pytest.approx(
+        scores[found["item"]], rel=1e-3, abs=1e-4
+    )
 
 
 def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
     generator = np.random.default_rng(3)
-    rows = pd.DataFrame({"arm": ["C"] * 60 + ["T1"] * 40, "user": range(100), "time": generator.gamma(2.0, size=100)})
+    rows = pd.DataFrame(
+        {
+            "arm": ["C"] * 60 + ["T1"] * 40,
+            "user": range(100),
+            "time": generator.gamma(2.0, size=100),
+        }
+    )
     control, arm = (rows["time"][rows["arm"] == name] for name in ("C", "T1"))
     horizon = {"listeners": 100}  # so that one look decides
     (found,) = ll.ab(rows, metrics=["time"], horizon=horizon).effects.to_dict("records")
-    assert found["p_value"] == pytest.approx(stats.ttest_ind(arm, control, equal_var=False).pvalue)
+    assert found["p_value"] == pytest.approx(
+        stats.ttest_ind(arm, control, equal_var=False).pvalue
+    )
     assert found["effect_pct"] == pytest.approx(100 * (arm.mean() / control.mean() - 1))
-    (by_listener,) = ll.ab(rows, metrics=["time"], listener="user", horizon=horizon).effects.to_dict("records")
+    (by_listener,) = ll.ab(
+        rows, metrics=["time"], listener="user", horizon=horizon
+    ).effects.to_dict("records")
     assert by_listener == pytest.approx(found)
-    twice = pd.concat([rows, rows])  # the same sessions again say nothing new of the listeners
-    (of_sessions,) = ll.ab(twice, metrics=["time"], listener="user", horizon=horizon).effects.to_dict("records")
+    twice = pd.concat(
+        [rows, rows]
+    )  # the same sessions again say nothing new of the listeners
+    (of_sessions,) = ll.ab(
+        twice, metrics=["time"], listener="user", horizon=horizon
+    ).effects.to_dict("records")
     assert of_sessions == pytest.approx(found)
     for data, message in (
         (rows.assign(time=rows["time"].where(rows["user"] > 3)), "4 rows have no time"),
@@ -278,10 +390,17 @@ def test_a_data_frame_has_a_verdict_by_the_rules_of_reports(
 ) -> None:
     generator = np.random.default_rng(4)
     is_treated = np.arange(listeners) % 2 == 1
-    rows = pd.DataFrame({"group": np.where(is_treated, "B", "A"), "Time": generator.gamma(2.0, size=listeners)})
+    rows = pd.DataFrame(
+        {
+            "group": np.where(is_treated, "B", "A"),
+            "Time": generator.gamma(2.0, size=listeners),
+        }
+    )
     rows["Time"] *= np.where(is_treated, lift, 1)
     rows["ms"] = generator.gamma(9.0, size=listeners) * np.where(is_treated, cost, 1)
-    report = ll.ab(rows, metrics=["Time"], guardrails={"ms": 10}, arm="group", control="A")
+    report = ll.ab(
+        rows, metrics=["Time"], guardrails={"ms": 10}, arm="group", control="A"
+    )
     assert report.verdict.decision == decision, report.verdict.reason
     assert {"Time", "ms"} == set(report.effects["metric"])
     assert f"{decision}" in report._repr_html_().lower()
@@ -289,5 +408,7 @@ def test_a_data_frame_has_a_verdict_by_the_rules_of_reports(
 
 def test_importing_starts_nothing_heavy() -> None:
     heavy = "import sys, listening_loop; print({'dask', 'duckdb', 'pyarrow', 'numpy'} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", heavy], capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.strip() == "set()"

@@ -34,7 +34,9 @@ def test_the_version_and_the_steps_are_told(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_the_help_of_a_step_has_an_example_of_this_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_a_step_has_an_example_of_this_command(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([name, "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.startswith(f"Usage: listening-loop {name}")
@@ -43,15 +45,27 @@ def test_the_help_of_a_step_has_an_example_of_this_command(name: str, capsys: py
         assert "[required]" in shown
 
 
-def test_an_error_names_the_command_that_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_names_the_command_that_was_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["search", "--config", "nowhere.yaml"]) == 2
-    assert capsys.readouterr().err.startswith("listening-loop search: error: nowhere.yaml: cannot be read")
+    assert capsys.readouterr().err.startswith(
+        "listening-loop search: error: nowhere.yaml: cannot be read"
+    )
 
 
-def test_the_shell_completes_steps_and_their_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    for typed, expected in (("listening-loop se", "search"), ("listening-loop search --sch", "--scheduler")):
+def test_the_shell_completes_steps_and_their_options(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for typed, expected in (
+        ("listening-loop se", "search"),
+        ("listening-loop search --sch", "--scheduler"),
+    ):
         environment = {"_LISTENING_LOOP_COMPLETE": "complete_bash", "COMP_WORDS": typed}
-        environment |= {"COMP_CWORD": str(typed.count(" ")), "_TYPER_COMPLETE_ARGS": typed}
+        environment |= {
+            "COMP_CWORD": str(typed.count(" ")),
+            "_TYPER_COMPLETE_ARGS": typed,
+        }
         for key, value in environment.items():
             monkeypatch.setenv(key, value)
         done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=120)
@@ -59,17 +73,31 @@ def test_the_shell_completes_steps_and_their_options(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("module", ["listening_loop.command", "analysis.ab"])
-def test_a_library_that_is_missing_is_named_with_what_installs_it(module: str, tmp_path: Path) -> None:
-    (tmp_path / "duckdb.py").write_text("raise ModuleNotFoundError('No module named duckdb', name='duckdb')\n")
+def test_a_library_that_is_missing_is_named_with_what_installs_it(
+    module: str, tmp_path: Path
+) -> None:
+    (tmp_path / "duckdb.py").write_text(
+        "raise ModuleNotFoundError('No module named duckdb', name='duckdb')\n"
+    )
     code = f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['-m', 'ab', '--help']\n"
     code += f"from looplib import start\nstart.install()\nrunpy.run_module({module!r}, run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 2
-    assert done.stderr == "error: duckdb is not installed; pip install '.[all]' in the clone brings it\n"
+    assert (
+        done.stderr
+        == "error: duckdb is not installed; pip install '.[all]' in the clone brings it\n"
+    )
 
 
 @pytest.mark.parametrize(
-    "argv", [COMMAND, [sys.executable, "-m", "recsys.search"], [sys.executable, "-m", "analysis.ab"]]
+    "argv",
+    [
+        COMMAND,
+        [sys.executable, "-m", "recsys.search"],
+        [sys.executable, "-m", "analysis.ab"],
+    ],
 )
 def test_ctrl_c_during_imports_is_one_line(argv: list[str]) -> None:
     step = ["search"] if argv is COMMAND else []
@@ -89,7 +117,8 @@ def test_ctrl_c_during_imports_is_one_line(argv: list[str]) -> None:
             interrupted += 1
             assert errors.count("\n") == 1, errors
             assert "interrupted" in errors
-    assert interrupted or process.returncode in (0, -signal.SIGINT)  # before Python's first import, or after the end
+    # before Python's first import, or after the end
+    assert interrupted or process.returncode in (0, -signal.SIGINT)
 
 
 def write_plays(file: Path, rows: list[str]) -> Path:
@@ -101,8 +130,14 @@ def test_init_guesses_columns_scale_and_split_and_the_result_is_a_configuration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rows = [f"{day * 86_400 + user},u{user},t{day},{10 ** (day % 6)}" for day in range(20) for user in range(5)]
-    file = write_plays(tmp_path / "plays.csv", ["Played-At,User ID,song,Play_Count", *rows])
+    rows = [
+        f"{day * 86_400 + user},u{user},t{day},{10 ** (day % 6)}"
+        for day in range(20)
+        for user in range(5)
+    ]
+    file = write_plays(
+        tmp_path / "plays.csv", ["Played-At,User ID,song,Play_Count", *rows]
+    )
     assert main(["init", str(file)]) == 0
     assert f"ingest {file} --store out/plays/store --columns" in capsys.readouterr().out
     text = (tmp_path / "plays.yaml").read_text()
@@ -113,8 +148,12 @@ def test_init_guesses_columns_scale_and_split_and_the_result_is_a_configuration(
     assert "plays.yaml: there already" in capsys.readouterr().err
 
 
-def test_init_knows_an_event_log_and_asks_for_columns_that_it_cannot_guess(tmp_path: Path) -> None:
-    log = write_log(tmp_path / "events.jsonl", random_sessions(1, listeners=3, tracks=9, sessions=5))
+def test_init_knows_an_event_log_and_asks_for_columns_that_it_cannot_guess(
+    tmp_path: Path,
+) -> None:
+    log = write_log(
+        tmp_path / "events.jsonl", random_sessions(1, listeners=3, tracks=9, sessions=5)
+    )
     assert look_at(log).reading is None
     other = write_plays(tmp_path / "odd.csv", ["a,b,c", "1,2,3"])
     assert main(["init", str(other), "--out", str(tmp_path / "odd.yaml")]) == 2
@@ -128,23 +167,41 @@ def test_init_of_a_published_pair_keeps_the_test_file_out_of_the_choice(
     monkeypatch.chdir(tmp_path)
     file = write_plays(tmp_path / "train.dat", ["2 17 4", "0", "1 17"])
     assert main(["init", str(file), "--preset", "citeulike", "--out", "pair.yaml"]) == 0
-    assert f"ingest {file} --store out/pair/store --preset citeulike" in capsys.readouterr().out
+    assert (
+        f"ingest {file} --store out/pair/store --preset citeulike"
+        in capsys.readouterr().out
+    )
     config = load_config(SearchConfig, Path("pair.yaml"))
-    assert (config.split.kind, config.split.train, config.split.test) == ("files", ("train.dat",), ())
-    assert (config.validation.filter_seen, config.export.filter_seen, config.validation.min_time) == (True, True, 1)
+    assert (config.split.kind, config.split.train, config.split.test) == (
+        "files",
+        ("train.dat",),
+        (),
+    )
+    assert (
+        config.validation.filter_seen,
+        config.export.filter_seen,
+        config.validation.min_time,
+    ) == (True, True, 1)
 
 
-def test_the_demo_finds_the_configurations_that_are_shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_demo_finds_the_configurations_that_are_shipped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     called: list[LoopConfig] = []
     monkeypatch.setattr(demo, "run_loop", called.append)
     assert main(["demo", "--folder", "here"]) == 0
     (settings,) = called
     assert settings.folder == Path("here")
-    assert all(getattr(settings, part).exists() for part in ("world", "collect", "search", "service", "report"))
+    assert all(
+        getattr(settings, part).exists()
+        for part in ("world", "collect", "search", "service", "report")
+    )
 
 
-def test_an_export_without_a_catalogue_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_export_without_a_catalogue_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["serve", "--published", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "no catalogue" in line

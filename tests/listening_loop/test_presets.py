@@ -32,13 +32,25 @@ pytestmark = [pytest.mark.dask, pytest.mark.slow]
 def make_pairs() -> Pairs:
     """Listeners and tracks: most listen to the tracks of their own fifth."""
     generator = np.random.default_rng(8)
-    users, tracks = generator.integers(LISTENERS, size=ROWS), generator.integers(TRACKS, size=ROWS)
+    users, tracks = (
+        generator.integers(LISTENERS, size=ROWS),
+        generator.integers(TRACKS, size=ROWS),
+    )
     own = tracks // 5 * 5 + users % 5
-    return list(zip(users.tolist(), np.where(generator.random(ROWS) < 0.8, own, tracks).tolist(), strict=True))
+    return list(
+        zip(
+            users.tolist(),
+            np.where(generator.random(ROWS) < 0.8, own, tracks).tolist(),
+            strict=True,
+        )
+    )
 
 
 def write_table(
-    file: Path, names: Sequence[str] | None, rows: Iterator[Sequence[object]], delimiter: str = ","
+    file: Path,
+    names: Sequence[str] | None,
+    rows: Iterator[Sequence[object]],
+    delimiter: str = ",",
 ) -> Path:
     with file.open("w", newline="") as text:
         writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
@@ -49,8 +61,14 @@ def write_table(
 
 def write_lines(file: Path, pairs: Pairs, first: Callable[[int, int], int]) -> Path:
     """A line for each listener, whose first number is made of the listener and the length of the list."""
-    of_users = [sorted({track for user, track in pairs if user == number}) for number in range(LISTENERS)]
-    lines = [" ".join(map(str, [first(user, len(tracks)), *tracks])) for user, tracks in enumerate(of_users)]
+    of_users = [
+        sorted({track for user, track in pairs if user == number})
+        for number in range(LISTENERS)
+    ]
+    lines = [
+        " ".join(map(str, [first(user, len(tracks)), *tracks]))
+        for user, tracks in enumerate(of_users)
+    ]
     file.write_text("\n".join(lines) + "\n")
     return file
 
@@ -61,20 +79,27 @@ def lastfm(folder: Path, pairs: Pairs) -> Path:
          f"t-{track}" if track % 9 else "", f"Song/{track}")
         for n, (user, track) in enumerate(pairs)
     )  # fmt: skip
-    return write_table(folder / "userid-timestamp-artid-artname-traid-traname.tsv", None, rows, "\t")
+    return write_table(
+        folder / "userid-timestamp-artid-artname-traid-traname.tsv", None, rows, "\t"
+    )
 
 
 def yambda(folder: Path, pairs: Pairs) -> Path:
     users, tracks = map(np.array, zip(*pairs, strict=True))
     count = np.arange(ROWS)
-    columns = {"uid": users * 100, "timestamp": 39_420 + 7 * count, "item_id": 9_000_000 + 11 * tracks}
+    columns = {
+        "uid": users * 100,
+        "timestamp": 39_420 + 7 * count,
+        "item_id": 9_000_000 + 11 * tracks,
+    }
     columns |= {
         "is_organic": count % 3 == 0,
         "played_ratio_pct": 40 + count % 61,
         "track_length_seconds": 200 + 0 * count,
     }
     pq.write_table(
-        pa.table({name: values.astype(np.uint32) for name, values in columns.items()}), folder / "listens.parquet"
+        pa.table({name: values.astype(np.uint32) for name, values in columns.items()}),
+        folder / "listens.parquet",
     )
     return folder / "listens.parquet"
 
@@ -93,7 +118,18 @@ def kuairand(folder: Path, pairs: Pairs) -> Path:
         "tab",
     )
     rows = (
-        (user, track * 3, 20220408, 1000, 1_649_000_000_000 + n * 60_000, 1, 9_000, 10_000, n % 2, 1)
+        (
+            user,
+            track * 3,
+            20220408,
+            1000,
+            1_649_000_000_000 + n * 60_000,
+            1,
+            9_000,
+            10_000,
+            n % 2,
+            1,
+        )
         for n, (user, track) in enumerate(pairs)
     )
     return write_table(folder / "log_standard_4_08_to_4_21_pure.csv", names, rows)
@@ -111,8 +147,13 @@ def spotify(folder: Path, pairs: Pairs) -> Path:
 
 
 def movielens(folder: Path, pairs: Pairs) -> Path:
-    rows = ((1 + user, 7 * track + 1, 4.5, 964_982_703 + 86_400 * n) for n, (user, track) in enumerate(pairs))
-    return write_table(folder / "ratings.csv", ("userId", "movieId", "rating", "timestamp"), rows)
+    rows = (
+        (1 + user, 7 * track + 1, 4.5, 964_982_703 + 86_400 * n)
+        for n, (user, track) in enumerate(pairs)
+    )
+    return write_table(
+        folder / "ratings.csv", ("userId", "movieId", "rating", "timestamp"), rows
+    )
 
 
 # By preset: the file, and ids of a listener and of a track in it.
@@ -126,10 +167,29 @@ SHAPES: dict[str, tuple[Writer, int | str, int | str, Callable[[int], int | str]
     ),
     "yambda": (yambda, 700, 9_000_033, lambda n: 9_000_000 + 11 * n),
     "kuairand": (kuairand, 7, 9, lambda n: n * 3),
-    "spotify-skips": (spotify, f"0_{7:08x}", f"t_{3:08x}-ab", lambda n: f"t_{n:08x}-ab"),
+    "spotify-skips": (
+        spotify,
+        f"0_{7:08x}",
+        f"t_{3:08x}-ab",
+        lambda n: f"t_{n:08x}-ab",
+    ),
     "movielens": (movielens, 8, 22, lambda n: 7 * n + 1),
-    "citeulike": (lambda folder, pairs: write_lines(folder / "cf-train-1-users.dat", pairs, lambda _, n: n), 7, 3, int),
-    "lightgcn": (lambda folder, pairs: write_lines(folder / "train.txt", pairs, lambda user, _: user), 7, 3, int),
+    "citeulike": (
+        lambda folder, pairs: write_lines(
+            folder / "cf-train-1-users.dat", pairs, lambda _, n: n
+        ),
+        7,
+        3,
+        int,
+    ),
+    "lightgcn": (
+        lambda folder, pairs: write_lines(
+            folder / "train.txt", pairs, lambda user, _: user
+        ),
+        7,
+        3,
+        int,
+    ),
 }
 SCRIPT = """\
 import listening_loop as ll
@@ -146,25 +206,57 @@ def check(answer: int | str, preset: str, log: Path) -> None:
     """The answer is another track of the file, and the log has the file's ids."""
     _, user, track, track_of = SHAPES[preset]
     assert answer in {track_of(number) for number in range(TRACKS)} - {track}
-    (event,) = [orjson.loads(line) for file in log.glob("*events-*.jsonl") for line in file.read_bytes().splitlines()]
-    assert (event["user"], event["track"], event["recommendation"]) == (user, track, answer)
+    (event,) = [
+        orjson.loads(line)
+        for file in log.glob("*events-*.jsonl")
+        for line in file.read_bytes().splitlines()
+    ]
+    assert (event["user"], event["track"], event["recommendation"]) == (
+        user,
+        track,
+        answer,
+    )
     assert event["recommender"] == "in_order"
 
 
 @pytest.mark.parametrize("preset", SHAPES)
-def test_four_commands_lead_from_a_file_to_a_track(preset: str, client: Client, tmp_path: Path) -> None:
+def test_four_commands_lead_from_a_file_to_a_track(
+    preset: str, client: Client, tmp_path: Path
+) -> None:
     write, user, track, _ = SHAPES[preset]
-    file, store, run = write(tmp_path, make_pairs()), tmp_path / "store", tmp_path / "run"
+    file, store, run = (
+        write(tmp_path, make_pairs()),
+        tmp_path / "store",
+        tmp_path / "run",
+    )
     assert main(["ingest", str(file), "--store", str(store), "--preset", preset]) == 0
-    search = ["search", "--config", str(CONFIG), "--store", str(store), "--run", str(run)]
+    search = [
+        "search",
+        "--config",
+        str(CONFIG),
+        "--store",
+        str(store),
+        "--run",
+        str(run),
+    ]
     search += ["--set", "export.publish_anyway=true"]
-    small = {**{f"search.space.{axis}": value for axis, value in SMALL.items()}, "validation.resamples": 100}
+    small = {
+        **{f"search.space.{axis}": value for axis, value in SMALL.items()},
+        "validation.resamples": 100,
+    }
     changes = {"catalogue": "null", "context": "null", "search.sweeps": 3, **small}
-    sets = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
-    assert main([*search, *sets, "--scheduler", str(client.scheduler_info()["address"])]) == 0
+    sets = [
+        word for key, value in changes.items() for word in ("--set", f"{key}={value}")
+    ]
+    assert (
+        main([*search, *sets, "--scheduler", str(client.scheduler_info()["address"])])
+        == 0
+    )
     port = free_port()
     serve = ["serve", "--published", f"{run}/export", "--port", str(port)]
-    with subprocess.Popen([sys.executable, "-m", "listening_loop.command", *serve]) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "listening_loop.command", *serve]
+    ) as process:
         try:
             wait_until(lambda: is_open(port), "the service")
             answer = Service(f"http://127.0.0.1:{port}").next(user, track, time=0.9)
@@ -181,7 +273,9 @@ def is_open(port: int) -> bool:
 
 
 @pytest.mark.parametrize("preset", SHAPES)
-def test_fifteen_lines_of_python_lead_from_a_file_to_a_track(preset: str, client: Client, tmp_path: Path) -> None:
+def test_fifteen_lines_of_python_lead_from_a_file_to_a_track(
+    preset: str, client: Client, tmp_path: Path
+) -> None:
     write, user, track, _ = SHAPES[preset]
     names: dict[str, Any] = {
         "file": write(tmp_path, make_pairs()),

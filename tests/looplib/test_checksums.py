@@ -11,23 +11,40 @@ from hypothesis import strategies as st
 
 from looplib.checksums import check_name, named, seal, unseal
 
-LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text()
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text()
+)
 KEYS = st.text().filter(lambda key: key != "crc32")
-OBJECTS = st.dictionaries(KEYS, st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner)))
+OBJECTS = st.dictionaries(
+    KEYS,
+    st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner)),
+)
 
 
 @settings(max_examples=40)
 @given(OBJECTS)
 def test_what_was_sealed_is_what_is_read(document: dict[str, object]) -> None:
-    assert unseal(orjson.dumps(seal(document)), needed=True) == orjson.loads(orjson.dumps(document))
-    assert unseal(orjson.dumps(document, option=orjson.OPT_INDENT_2)) == orjson.loads(orjson.dumps(document))
+    assert unseal(orjson.dumps(seal(document)), needed=True) == orjson.loads(
+        orjson.dumps(document)
+    )
+    assert unseal(orjson.dumps(document, option=orjson.OPT_INDENT_2)) == orjson.loads(
+        orjson.dumps(document)
+    )
 
 
 @settings(max_examples=40)
 @given(OBJECTS, st.data())
-def test_a_changed_byte_changes_nothing_or_is_noticed(document: dict[str, object], data: st.DataObject) -> None:
+def test_a_changed_byte_changes_nothing_or_is_noticed(
+    document: dict[str, object], data: st.DataObject
+) -> None:
     content = bytearray(orjson.dumps(seal(document)))
-    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(
+        st.integers(1, 255)
+    )
     try:
         found = unseal(bytes(content), needed=True)
     except ValueError:
@@ -40,12 +57,19 @@ class Point:
     x: int
 
 
-def test_a_data_class_becomes_an_object_and_the_checksum_is_that_of_its_sorted_text() -> None:
+def test_a_data_class_becomes_an_object_and_the_checksum_is_that_of_its_sorted_text() -> (
+    None
+):
     assert seal(Point(1)) == {"x": 1, "crc32": format(zlib.crc32(b'{"x":1}'), "08x")}
-    assert seal({"b": 1, "a": 2})["crc32"] == format(zlib.crc32(b'{"a":2,"b":1}'), "08x")
+    assert seal({"b": 1, "a": 2})["crc32"] == format(
+        zlib.crc32(b'{"a":2,"b":1}'), "08x"
+    )
 
 
-@pytest.mark.parametrize("content", [b"123", b"[]", b"", b"{", b"[" * 10_000, b'{"crc32": "0"}', b'{"crc32": null}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"123", b"[]", b"", b"{", b"[" * 10_000, b'{"crc32": "0"}', b'{"crc32": null}'],
+)
 def test_other_content_is_no_sealed_object(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         unseal(content, needed=True)

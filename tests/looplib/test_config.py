@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -33,9 +33,17 @@ def write(folder: Path, text: str) -> Path:
 
 def test_values_come_from_defaults_then_the_file_then_overrides(tmp_path: Path) -> None:
     file = write(tmp_path, "seed: 2\nsearch: {sweeps: 7}\n")
-    config = load_config(Outer, file, ["search.sweeps=9", "search.sweeps=10", "spaces=[{factors: [8, 16]}]"])
-    assert config == Outer(seed=2, search=Inner(sweeps=10), spaces=(Space(factors=(8, 16)),))
-    assert load_config(Outer, write(tmp_path, ""), ["maybe.sweeps=3"]).maybe == Inner(sweeps=3)
+    config = load_config(
+        Outer,
+        file,
+        ["search.sweeps=9", "search.sweeps=10", "spaces=[{factors: [8, 16]}]"],
+    )
+    assert config == Outer(
+        seed=2, search=Inner(sweeps=10), spaces=(Space(factors=(8, 16)),)
+    )
+    assert load_config(Outer, write(tmp_path, ""), ["maybe.sweeps=3"]).maybe == Inner(
+        sweeps=3
+    )
 
 
 def test_a_dumped_configuration_reads_back_equal(tmp_path: Path) -> None:
@@ -47,9 +55,18 @@ def test_a_dumped_configuration_reads_back_equal(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("sede: 1", "sede: unknown key; the nearest known key is seed"),
-        ("search: {sweep: 1}", "search.sweep: unknown key; the nearest known key is sweeps"),
-        ("maybe: {score_evry: 1}", "maybe.score_evry: unknown key; the nearest known key is score_every"),
-        ("spaces: [{factor: [1]}]", "spaces.0.factor: unknown key; the nearest known key is factors"),
+        (
+            "search: {sweep: 1}",
+            "search.sweep: unknown key; the nearest known key is sweeps",
+        ),
+        (
+            "maybe: {score_evry: 1}",
+            "maybe.score_evry: unknown key; the nearest known key is score_every",
+        ),
+        (
+            "spaces: [{factor: [1]}]",
+            "spaces.0.factor: unknown key; the nearest known key is factors",
+        ),
         ("seed: many", "seed: Input should be a valid integer"),
         ("kind: grids", "kind: Input should be 'grid' or 'random' (found 'grids')"),
         ("share: .nan", "share: Input should be a finite number"),
@@ -57,7 +74,9 @@ def test_a_dumped_configuration_reads_back_equal(tmp_path: Path) -> None:
         ("a: [", "not YAML"),
     ],
 )
-def test_an_unknown_key_or_a_value_that_is_not_allowed_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_an_unknown_key_or_a_value_that_is_not_allowed_is_named(
+    tmp_path: Path, text: str, message: str
+) -> None:
     with pytest.raises(ConfigError) as refused:
         load_config(Outer, write(tmp_path, text))
     assert message in str(refused.value)
@@ -65,7 +84,9 @@ def test_an_unknown_key_or_a_value_that_is_not_allowed_is_named(tmp_path: Path, 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"absent\.yaml: cannot be read \(No such file or directory\)"):
+    with pytest.raises(
+        ConfigError, match=r"absent\.yaml: cannot be read \(No such file or directory\)"
+    ):
         load_config(Outer, tmp_path / "absent.yaml")
 
 
@@ -88,13 +109,20 @@ def test_a_bad_override_is_named(tmp_path: Path, override: str, message: str) ->
     ("override", "message"),
     [
         ("seed=many", "--set seed: Input should be a valid integer"),
-        ("search.sweep=1", "--set search.sweep: unknown key; the nearest known key is sweeps"),
+        (
+            "search.sweep=1",
+            "--set search.sweep: unknown key; the nearest known key is sweeps",
+        ),
         ("search=1", "--set search: Input should be a valid dictionary"),
     ],
 )
-def test_an_override_s_fault_is_blamed_on_the_override(tmp_path: Path, override: str, message: str) -> None:
+def test_an_override_s_fault_is_blamed_on_the_override(
+    tmp_path: Path, override: str, message: str
+) -> None:
     with pytest.raises(ConfigError) as refused:
-        load_config(Outer, write(tmp_path, "share: 2\nkind: grids"), [override, "share=0.1"])
+        load_config(
+            Outer, write(tmp_path, "share: 2\nkind: grids"), [override, "share=0.1"]
+        )
     assert message in str(refused.value)
     assert f"{tmp_path / 'config.yaml'}: kind: Input should be" in str(refused.value)
     assert "share" not in str(refused.value)
@@ -102,6 +130,21 @@ def test_an_override_s_fault_is_blamed_on_the_override(tmp_path: Path, override:
 
 def test_options_win_and_are_blamed_by_their_own_name(tmp_path: Path) -> None:
     file = write(tmp_path, "seed: 1")
-    assert load_config(Outer, file, ["seed=2"], {"seed": 3, "search.sweeps": None}) == Outer(seed=3)
-    with pytest.raises(ConfigError, match=r"^--sweeps: search\.sweeps: Input should be a valid integer"):
+    assert load_config(
+        Outer, file, ["seed=2"], {"seed": 3, "search.sweeps": None}
+    ) == Outer(seed=3)
+    with pytest.raises(
+        ConfigError, match=r"^--sweeps: search\.sweeps: Input should be a valid integer"
+    ):
         load_config(Outer, file, (), {"search.sweeps": "many"})
+
+
+def test_a_key_that_was_removed_names_what_replaces_it() -> None:
+    class Served(Config):
+        gone: ClassVar = {"certificate": "let nginx end TLS"}
+        port: int = 1
+
+    with pytest.raises(
+        ConfigError, match="certificate: was removed; let nginx end TLS"
+    ):
+        load_config(Served, overrides=["certificate=x.pem"])

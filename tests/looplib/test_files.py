@@ -24,7 +24,9 @@ def fail_after(write: Callable[[Any], Any], content: object) -> None:
     raise RuntimeError
 
 
-def test_a_written_file_replaces_the_earlier_one_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_written_file_replaces_the_earlier_one_when_it_is_whole(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "deep" / "file.txt"
     with atomic_write(file) as handle:
         handle.write(b"one")
@@ -51,7 +53,9 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [whole]
 
 
-def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(
+    tmp_path: Path,
+) -> None:
     (tmp_path / f"{TEMPORARY_PREFIX}file").write_text("x")
     (tmp_path / f"{TEMPORARY_PREFIX}folder").mkdir()
     (tmp_path / f"{TEMPORARY_PREFIX}folder" / "inner").write_text("x")
@@ -60,11 +64,17 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path
     assert list(tmp_path.iterdir()) == [tmp_path / "kept"]
 
 
-def test_a_digest_is_that_of_the_content_or_of_facts_in_any_order(tmp_path: Path) -> None:
+def test_a_digest_is_that_of_the_content_or_of_facts_in_any_order(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"content" * 100_000)
     assert sha256_file(file) == hashlib.sha256(b"content" * 100_000).hexdigest()
-    assert digest_of({"a": 1, "b": [2]}) == digest_of({"b": [2], "a": 1}) != digest_of({"a": 1, "b": [3]})
+    assert (
+        digest_of({"a": 1, "b": [2]})
+        == digest_of({"b": [2], "a": 1})
+        != digest_of({"a": 1, "b": [3]})
+    )
 
 
 HOLD = """
@@ -78,17 +88,25 @@ with exclusive(Path(sys.argv[1])):
 
 
 @pytest.mark.parametrize("name", ["folder", "file"])
-def test_a_lock_refuses_other_processes_until_its_holder_dies(tmp_path: Path, name: str) -> None:
+def test_a_lock_refuses_other_processes_until_its_holder_dies(
+    tmp_path: Path, name: str
+) -> None:
     path = tmp_path / name
     if name == "folder":
         path.mkdir()
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match="in use"), exclusive(path, UserError("in use")):
+        with (
+            pytest.raises(UserError, match="in use"),
+            exclusive(path, UserError("in use")),
+        ):
             pass
         holder.kill()
     with exclusive(path, UserError("in use")):

@@ -3,13 +3,18 @@ import pytest
 from looplib.progress import progress
 
 
-def test_a_log_gets_plain_lines_with_what_is_done_and_the_note(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_gets_plain_lines_with_what_is_done_and_the_note(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with progress("Trials", 4, "done") as report:
         report(1, "best 0.1")
         report(2)  # within the interval: not shown
         report(4, "best 0.3")
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(",")[0] for line in lines] == ["Trials: 1/4 done", "Trials: 4/4 done"]
+    assert [line.split(",")[0] for line in lines] == [
+        "Trials: 1/4 done",
+        "Trials: 4/4 done",
+    ]
     assert "s left" in lines[0]
     assert lines[1].endswith("best 0.3")
     assert "left" not in lines[1]

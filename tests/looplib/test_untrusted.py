@@ -59,9 +59,18 @@ def test_a_link_is_followed_within_the_folder_only(tmp_path: Path) -> None:
         read_untrusted(inside / "out", 9, within=inside)
 
 
-@given(content=st.binary(max_size=50), longest=st.integers(0, 50), is_known=st.booleans(), changed=st.booleans())
+@given(
+    content=st.binary(max_size=50),
+    longest=st.integers(0, 50),
+    is_known=st.booleans(),
+    changed=st.booleans(),
+)
 def test_bytes_and_digest_are_what_was_allowed(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, longest: int, is_known: bool, changed: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    content: bytes,
+    longest: int,
+    is_known: bool,
+    changed: bool,
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "file"
     file.write_bytes(content)

@@ -14,12 +14,16 @@ DASK = str(Path(sys.executable).with_name("dask"))
 START_S = 600.0  # on a machine with much more to do
 
 
-def wait_until(condition: Callable[[], bool], alive: Sequence[subprocess.Popen[bytes]] = ()) -> None:
+def wait_until(
+    condition: Callable[[], bool], alive: Sequence[subprocess.Popen[bytes]] = ()
+) -> None:
     """Asks again and again, as long as the processes that it depends on run."""
     deadline = time.monotonic() + START_S
     while not condition():
         for process in alive:
-            assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
+            assert process.poll() is None, (
+                f"{process.args!r} ended with {process.returncode}"
+            )
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
 
@@ -30,7 +34,9 @@ def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(*argv: str, cwd: Path) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=cwd)
+        process = subprocess.Popen(
+            argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=cwd
+        )
         running.append(process)
         return process
 
@@ -48,20 +54,39 @@ def scheduler(
     """A scheduler; gives its address and how to start a worker: with which options, and below which other program."""
     file = folder / "scheduler.json"
     with processes() as start:
-        words = ("--host", host, "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+        words = (
+            "--host",
+            host,
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            str(file),
+        )
         process = start(*under, DASK, "scheduler", *words, *options, cwd=folder)
         address = ""
 
         def answers() -> bool:
             nonlocal address
-            with suppress(FileNotFoundError, json.JSONDecodeError):  # not there, or in the making
+            with suppress(
+                FileNotFoundError, json.JSONDecodeError
+            ):  # not there, or in the making
                 address = json.loads(file.read_text())["address"]
             return bool(address)
 
         wait_until(answers, [process])
 
-        def worker(*options: str, under: Sequence[str] = (), dask: Sequence[str] = (DASK,)) -> subprocess.Popen[bytes]:
-            words = ("worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard")
+        def worker(
+            *options: str, under: Sequence[str] = (), dask: Sequence[str] = (DASK,)
+        ) -> subprocess.Popen[bytes]:
+            words = (
+                "worker",
+                address,
+                "--no-nanny",
+                "--nthreads",
+                "1",
+                "--no-dashboard",
+            )
             process = start(*under, *dask, *words, *options, cwd=folder)
             wait_until(lambda: _is_connected(process), [process])
             return process
@@ -72,10 +97,14 @@ def scheduler(
 def _is_connected(process: subprocess.Popen[bytes]) -> bool:
     """Whether it has a connection, in its own network, which psutil does not look at."""
     facts = Path(f"/proc/{process.pid}")
-    rows = [line.split() for line in (facts / "net" / "tcp").read_text().splitlines()[1:]]
+    rows = [
+        line.split() for line in (facts / "net" / "tcp").read_text().splitlines()[1:]
+    ]
     established = {f"socket:[{row[9]}]" for row in rows if row[3] == "01"}
     with suppress(FileNotFoundError):  # a file that it has closed meanwhile
-        return any(str(file.readlink()) in established for file in (facts / "fd").iterdir())
+        return any(
+            str(file.readlink()) in established for file in (facts / "fd").iterdir()
+        )
     return False
 
 

@@ -30,18 +30,38 @@ def event(**changes: object) -> dict[str, Any]:
     return EVENT | changes
 
 
-def write_log(file: Path, events: Iterable[dict[str, Any]], *, more: bytes = b"", tracks: int | None = None) -> Path:
+def write_log(
+    file: Path,
+    events: Iterable[dict[str, Any]],
+    *,
+    more: bytes = b"",
+    tracks: int | None = None,
+) -> Path:
     """Writes events and then some more bytes; `tracks` puts the description of their catalogue beside the log."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in events) + more)
+    file.write_bytes(
+        b"".join(json.dumps(row).encode() + b"\n" for row in events) + more
+    )
     if tracks is not None:
-        description = {"schema": 1, "catalogue": {"sha256": f"{tracks:064x}", "tracks": tracks}, "users": 3}
+        description = {
+            "schema": 1,
+            "catalogue": {"sha256": f"{tracks:064x}", "tracks": tracks},
+            "users": 3,
+        }
         (file.parent / COLLECTION).write_text(json.dumps(description))
     return file
 
 
 def read_rows(store: Store) -> list[dict[str, Any]]:
     """All rows of a store, bucket by bucket."""
-    files = [file for bucket in range(store.manifest.buckets) for file in store.bucket_files(bucket)]
-    rows: list[dict[str, Any]] = [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
+    files = [
+        file
+        for bucket in range(store.manifest.buckets)
+        for file in store.bucket_files(bucket)
+    ]
+    rows: list[dict[str, Any]] = [
+        row
+        for file in files
+        for row in pq.read_table(file, partitioning=None).to_pylist()
+    ]
     return rows

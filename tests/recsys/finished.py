@@ -13,14 +13,25 @@ from recsys.runs.trials import Trial
 from tests.recsys.opened import dataset_of
 
 
-def finish_run(folder: Path, context: ContextConfig | None = None, **sections: Any) -> Path:  # noqa: ANN401  of a search
+def finish_run(
+    folder: Path,
+    context: ContextConfig | None = None,
+    **sections: Any,  # noqa: ANN401  of a search
+) -> Path:
     """Make the folder `run` beside the folder `store`; returns it."""
-    config = SearchConfig(store=str(folder / "store"), run=str(folder / "run"), context=context, **sections)
+    config = SearchConfig(
+        store=str(folder / "store"),
+        run=str(folder / "run"),
+        context=context,
+        **sections,
+    )
     dataset = dataset_of(config)
     run = folder / "run"
     run.mkdir(exist_ok=True)
     (run / CONFIG).write_text(dump_config(config))
     trial = Trial("trial", "als", AlsParams(4, 0.1, 1.0), 42)
-    winner = Winner(trial, 2, {"ndcg@30": (0.0, 0.0, 0.0)}, "ndcg@30", dataset.summary.digest)
+    winner = Winner(
+        trial, 2, {"ndcg@30": (0.0, 0.0, 0.0)}, "ndcg@30", dataset.summary.digest
+    )
     (run / WINNER).write_bytes(orjson.dumps(winner))
     return run

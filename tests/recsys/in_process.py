@@ -21,11 +21,15 @@ class InProcess:
     def slots(self) -> int:
         return self._slots
 
-    def run(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[Outcome[Any]]:
+    def run(
+        self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Outcome[Any]]:
         for position, arguments in reversed(list(enumerate(calls))):
             yield _outcome(function, Call(position, arguments))
 
-    def run_ready(self, function: Callable[..., Any], ready: Callable[[], Sequence[Call]]) -> Iterator[Outcome[Any]]:
+    def run_ready(
+        self, function: Callable[..., Any], ready: Callable[[], Sequence[Call]]
+    ) -> Iterator[Outcome[Any]]:
         while calls := ready():
             yield _outcome(function, calls[-1])
 

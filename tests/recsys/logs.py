@@ -49,16 +49,24 @@ def events_of(session: Session) -> list[dict[str, Any]]:
             "track": track,
             "time": time,
             "latency": 0.001,
-            "recommendation": None if position == last else session.heard[position + 1][0],
+            "recommendation": None
+            if position == last
+            else session.heard[position + 1][0],
             "experiments": {},
             **({} if session.name is None else {"session": session.name}),
-            **({} if session.propensity is None or position == last else {"propensity": session.propensity}),
+            **(
+                {}
+                if session.propensity is None or position == last
+                else {"propensity": session.propensity}
+            ),
         }
         for position, (track, time) in enumerate(session.heard)
     ]
 
 
-def random_sessions(seed: int, *, listeners: int, tracks: int, sessions: int, named: bool = True) -> list[Session]:
+def random_sessions(
+    seed: int, *, listeners: int, tracks: int, sessions: int, named: bool = True
+) -> list[Session]:
     """Sessions of listeners who like the tracks of their own third of the catalogue, days apart for each listener."""
     generator = np.random.default_rng(seed)
     made = []
@@ -69,20 +77,37 @@ def random_sessions(seed: int, *, listeners: int, tracks: int, sessions: int, na
         for _ in range(length - 1):
             track = int(generator.integers(tracks))
             likes = 0.8 if track % 3 == user % 3 else 0.1
-            heard.append((track, round(float(generator.beta(4 * likes, 4 * (1 - likes))), 2)))
-        made.append(Session(user, START_MS + number * 86_400_000, heard, f"s{number}" if named else None))
+            heard.append(
+                (track, round(float(generator.beta(4 * likes, 4 * (1 - likes))), 2))
+            )
+        made.append(
+            Session(
+                user,
+                START_MS + number * 86_400_000,
+                heard,
+                f"s{number}" if named else None,
+            )
+        )
     return made
 
 
 def write_log(file: Path, sessions: Iterable[Session]) -> Path:
     """Writes an event log."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    lines = [orjson.dumps(event) for session in sessions for event in events_of(session)]
+    lines = [
+        orjson.dumps(event) for session in sessions for event in events_of(session)
+    ]
     file.write_bytes(b"".join(line + b"\n" for line in lines))
     return file
 
 
-def make_store(folder: Path, sessions: Iterable[Session], *, buckets: int = 4, tracks: int | None = None) -> Path:
+def make_store(
+    folder: Path,
+    sessions: Iterable[Session],
+    *,
+    buckets: int = 4,
+    tracks: int | None = None,
+) -> Path:
     """Ingests sessions into a new store; `tracks` makes the catalogue known."""
     log = write_log(folder / "log" / "events.jsonl", sessions)
     if tracks is not None:
@@ -95,6 +120,13 @@ def make_store(folder: Path, sessions: Iterable[Session], *, buckets: int = 4, t
 def write_part(file: Path, sessions: Iterable[Session]) -> Path:
     """Writes sessions as a part of a store, in the store's order."""
     rows = [event for session in sessions for event in events_of(session)]
-    rows.sort(key=lambda row: (row["user"], row["timestamp"], row["message"] == "last", row["track"]))
+    rows.sort(
+        key=lambda row: (
+            row["user"],
+            row["timestamp"],
+            row["message"] == "last",
+            row["track"],
+        )
+    )
     pq.write_table(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA), file)
     return file

@@ -10,10 +10,18 @@ from recsys.workspace import open_workspace
 from tests.recsys.in_process import in_process
 
 
-def dataset_of(config: SearchConfig, report: Report = lambda _done, _note: None) -> Dataset:
+def dataset_of(
+    config: SearchConfig, report: Report = lambda _done, _note: None
+) -> Dataset:
     """The dataset of a search, built in this process."""
     store = open_store(config.store)
-    return build_dataset(store, plan_dataset(store, config), open_workspace(config.run), in_process(), report)
+    return build_dataset(
+        store,
+        plan_dataset(store, config),
+        open_workspace(config.run),
+        in_process(),
+        report,
+    )
 
 
 def search_of(config: SearchConfig) -> Winner:

@@ -30,7 +30,9 @@ class S3:
     endpoint: str
     folder: Path
 
-    def environment(self, scratch: str = "scratch", endpoint: str | None = None) -> Mapping[str, str]:
+    def environment(
+        self, scratch: str = "scratch", endpoint: str | None = None
+    ) -> Mapping[str, str]:
         """The environment of a process that uses it, with a scratch folder of that name."""
         return {
             **os.environ,
@@ -59,7 +61,9 @@ class S3:
     def keys(self, prefix: str) -> list[str]:
         """Names of the objects that begin so."""
         _, listing = self._ask("GET", f"/{BUCKET}?prefix={prefix}")
-        return [part.partition("</Key>")[0] for part in listing.decode().split("<Key>")[1:]]
+        return [
+            part.partition("</Key>")[0] for part in listing.decode().split("<Key>")[1:]
+        ]
 
     def make_bucket(self) -> None:
         """Makes the bucket."""
@@ -72,7 +76,9 @@ class S3:
         except OSError:
             return False
 
-    def _ask(self, method: str, path: str, content: bytes | None = None) -> tuple[int, bytes]:
+    def _ask(
+        self, method: str, path: str, content: bytes | None = None
+    ) -> tuple[int, bytes]:
         connection = HTTPConnection(self.endpoint.removeprefix("http://"), timeout=60)
         try:
             connection.request(method, path, content, {"Authorization": _ANYBODY})
@@ -88,7 +94,9 @@ def server(folder: Path) -> Iterator[S3]:
     port = free_port()
     there = S3(f"http://127.0.0.1:{port}", folder)
     with processes() as start:
-        process = start(sys.executable, "-m", "moto.server", "-p", str(port), cwd=folder)
+        process = start(
+            sys.executable, "-m", "moto.server", "-p", str(port), cwd=folder
+        )
         wait_until(there.answers, [process])
         there.make_bucket()
         yield there

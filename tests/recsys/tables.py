@@ -24,7 +24,9 @@ def write_csv(file: Path, rows: Sequence[Row]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
         content = text.getvalue().encode()
-    file.write_bytes(gzip.compress(content, mtime=0) if file.suffix == ".gz" else content)
+    file.write_bytes(
+        gzip.compress(content, mtime=0) if file.suffix == ".gz" else content
+    )
     return file
 
 
@@ -48,4 +50,8 @@ WRITERS: dict[str, Callable[[Path, Sequence[Row]], Path]] = {
 
 def ingest(store: Path, *argv: object) -> int:
     """Run the command; returns its exit code."""
-    return run(ingest_command.app, ingest_command.PROG, [*map(str, argv), "--store", str(store)])
+    return run(
+        ingest_command.app,
+        ingest_command.PROG,
+        [*map(str, argv), "--store", str(store)],
+    )

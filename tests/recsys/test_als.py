@@ -10,10 +10,14 @@ from recsys.errors import TrialError
 from recsys.models.als import Als, AlsParams
 
 
-def random_interactions(seed: int = 0, listeners: int = 30, tracks: int = 40, density: float = 0.2) -> csr_matrix:
+def random_interactions(
+    seed: int = 0, listeners: int = 30, tracks: int = 40, density: float = 0.2
+) -> csr_matrix:
     generator = np.random.default_rng(seed)
     heard = generator.random((listeners, tracks)) < density
-    return csr_matrix(np.where(heard, generator.random((listeners, tracks)), 0).astype(np.float32))
+    return csr_matrix(
+        np.where(heard, generator.random((listeners, tracks)), 0).astype(np.float32)
+    )
 
 
 def test_sweeps_in_steps_of_the_library_s_solver_equal_its_fit_to_the_bit() -> None:
@@ -24,7 +28,12 @@ def test_sweeps_in_steps_of_the_library_s_solver_equal_its_fit_to_the_bit() -> N
         model.sweep(count)
     with threadpool_limits(1, user_api="blas"):
         library = AlternatingLeastSquares(
-            factors=8, regularization=0.1, alpha=1.0, iterations=6, num_threads=1, random_state=3
+            factors=8,
+            regularization=0.1,
+            alpha=1.0,
+            iterations=6,
+            num_threads=1,
+            random_state=3,
         )
         confidence = interactions.copy()
         confidence.data = 1 + 10 * confidence.data
@@ -59,7 +68,10 @@ def test_a_fit_that_diverges_is_a_trial_error_that_says_when() -> None:
 
 
 def test_a_restored_fit_goes_on_as_the_one_that_was_left_off() -> None:
-    interactions, params = random_interactions(), AlsParams(factors=4, regularization=0.1, alpha=10)
+    interactions, params = (
+        random_interactions(),
+        AlsParams(factors=4, regularization=0.1, alpha=10),
+    )
     whole, first = (Als(interactions, params, seed=1, threads=1) for _ in range(2))
     whole.sweep(5)
     first.sweep(2)

@@ -25,7 +25,9 @@ from tests.recsys.opened import dataset_of
 KNOBS = {
     "cg": AlsParams(6, 0.1, 10.0),
     "cholesky": AlsParams(6, 0.1, 10.0, solver="cholesky"),
-    "nu, weight and skips": AlsParams(6, 0.01, 1.0, unobserved_weight=0.2, nu=0.8, skip_weight=2.0),
+    "nu, weight and skips": AlsParams(
+        6, 0.01, 1.0, unobserved_weight=0.2, nu=0.8, skip_weight=2.0
+    ),
     "spark": AlsParams(6, 0.1, 10.0, solver="cholesky", spark=True),
 }
 
@@ -33,13 +35,21 @@ KNOBS = {
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("blocks")
-    store = open_store(make_store(folder, random_sessions(5, listeners=30, tracks=60, sessions=400), tracks=60))
-    config = SearchConfig(store=store.path, run=folder / "run", feedback=Feedback(skip_time=0.3))
+    store = open_store(
+        make_store(
+            folder, random_sessions(5, listeners=30, tracks=60, sessions=400), tracks=60
+        )
+    )
+    config = SearchConfig(
+        store=store.path, run=folder / "run", feedback=Feedback(skip_time=0.3)
+    )
     return dataset_of(config)
 
 
 def whole(dataset: Dataset, params: AlsParams, sweeps: int) -> Als:
-    model = Als(dataset.matrix("train"), params, seed=4, threads=1, skips=dataset.skips("train"))
+    model = Als(
+        dataset.matrix("train"), params, seed=4, threads=1, skips=dataset.skips("train")
+    )
     model.sweep(sweeps)
     return model
 
@@ -55,21 +65,37 @@ def assert_same(fit: Fit, model: Fit) -> None:
 def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
     params: AlsParams, number: int, dataset: Dataset, tmp_path: Path
 ) -> None:
-    blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), number)
+    blocks = cut_blocks(
+        in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), number
+    )
     assert_same(
-        fit_blocks(in_process(), blocks, params, 4, 3, open_workspace(tmp_path / "fit")), whole(dataset, params, 3)
+        fit_blocks(
+            in_process(), blocks, params, 4, 3, open_workspace(tmp_path / "fit")
+        ),
+        whole(dataset, params, 3),
     )
 
 
-def test_more_blocks_than_rows_are_a_block_for_each_row(dataset: Dataset, tmp_path: Path) -> None:
-    blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 1000)
+def test_more_blocks_than_rows_are_a_block_for_each_row(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    blocks = cut_blocks(
+        in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 1000
+    )
     assert tuple(map(len, blocks)) == (len(dataset.users), len(dataset.tracks))
 
 
-def test_blocks_cover_every_row_once_with_about_as_much_work(dataset: Dataset, tmp_path: Path) -> None:
+def test_blocks_cover_every_row_once_with_about_as_much_work(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     cut = cut_blocks(in_process(slots=4), dataset, "total", open_workspace(tmp_path))
-    for blocks, rows in zip(cut, (len(dataset.users), len(dataset.tracks)), strict=True):
-        assert [block.first for block in blocks] == [0, *(block.last for block in blocks[:-1])]
+    for blocks, rows in zip(
+        cut, (len(dataset.users), len(dataset.tracks)), strict=True
+    ):
+        assert [block.first for block in blocks] == [
+            0,
+            *(block.last for block in blocks[:-1]),
+        ]
         assert blocks[-1].last == rows
         sizes = [block.load()[0].nnz for block in blocks]
         assert len(sizes) == 4
@@ -90,7 +116,9 @@ def test_a_fit_goes_on_from_its_last_whole_sweep_in_the_same_blocks_or_in_others
     number: int, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = KNOBS["cg"]
-    blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 3)
+    blocks = cut_blocks(
+        in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 3
+    )
     solved: list[Block] = []
 
     def solve(block: Block, *arguments: Any) -> None:  # noqa: ANN401  those of `solve_block`
@@ -103,19 +131,40 @@ def test_a_fit_goes_on_from_its_last_whole_sweep_in_the_same_blocks_or_in_others
     with pytest.raises(KeyboardInterrupt):
         fit_blocks(in_process(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"))
     monkeypatch.undo()
-    blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "others"), number)
+    blocks = cut_blocks(
+        in_process(), dataset, "train", open_workspace(tmp_path / "others"), number
+    )
     done: list[float] = []
-    fit = fit_blocks(in_process(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"), report=done.append)
+    fit = fit_blocks(
+        in_process(),
+        blocks,
+        params,
+        4,
+        5,
+        open_workspace(tmp_path / "fit"),
+        report=done.append,
+    )
     assert done == [3, 4, 5]
     assert_same(fit, whole(dataset, params, 5))
     kept = sorted(block.part(5).name for side in blocks for block in side)
     assert sorted(file.name for file in (tmp_path / "fit").iterdir()) == kept
 
 
-def test_factors_out_of_bounds_are_a_trial_error(dataset: Dataset, tmp_path: Path) -> None:
-    blocks = cut_blocks(in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 2)
+def test_factors_out_of_bounds_are_a_trial_error(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    blocks = cut_blocks(
+        in_process(), dataset, "train", open_workspace(tmp_path / "blocks"), 2
+    )
     with pytest.raises(TrialError, match="not finite after sweep 1"):
-        fit_blocks(in_process(), blocks, AlsParams(4, 0.1, alpha=1e39), 4, 3, open_workspace(tmp_path / "fit"))
+        fit_blocks(
+            in_process(),
+            blocks,
+            AlsParams(4, 0.1, alpha=1e39),
+            4,
+            3,
+            open_workspace(tmp_path / "fit"),
+        )
 
 
 def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[bytes]]:
@@ -131,15 +180,24 @@ def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[by
         code = run(search.app, search.PROG, ["--config", str(file)])
     assert not (run_folder / "checkpoints").exists()
     version = run_folder / "export/current"
-    return code, [(version / name).read_bytes() for name in (RECOMMENDATIONS, FACTORS, HISTORY) if not code]
+    return code, [
+        (version / name).read_bytes()
+        for name in (RECOMMENDATIONS, FACTORS, HISTORY)
+        if not code
+    ]
 
 
 @pytest.mark.usefixtures("no_reports")
 @pytest.mark.parametrize("seen", [False, True])
 def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(
-    seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    seen: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    make_store(tmp_path, random_sessions(5, listeners=40, tracks=90, sessions=600), tracks=90)
+    make_store(
+        tmp_path, random_sessions(5, listeners=40, tracks=90, sessions=600), tracks=90
+    )
     whole_fits = search_and_publish(tmp_path, "whole", seen)
     assert whole_fits[0] == 0
     shutil.rmtree(tmp_path / "whole")

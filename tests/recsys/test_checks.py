@@ -32,7 +32,10 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = np.random.default_rng(1)
     users, items = generator.integers(30, size=900), generator.zipf(1.6, size=900) % 60
     weights = 10.0 ** generator.integers(0, 6, size=900)
-    lines = [f"u{user},t{item},{weight:g}" for user, item, weight in zip(users, items, weights, strict=True)]
+    lines = [
+        f"u{user},t{item},{weight:g}"
+        for user, item, weight in zip(users, items, weights, strict=True)
+    ]
     (folder / "plays.csv").write_text("user,item,weight\n" + "\n".join(lines) + "\n")
     reading = Reading(parse_columns("user=user,item=item,weight=weight"))
     ingest([folder / "plays.csv"], folder / "store", reading)
@@ -40,7 +43,9 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_config(folder: Path, store: Path, text: str = QUICK) -> list[str]:
-    (folder / "search.yaml").write_text(f"store: {store}\nrun: {folder / 'run'}\n{text}")
+    (folder / "search.yaml").write_text(
+        f"store: {store}\nrun: {folder / 'run'}\n{text}"
+    )
     return ["--config", str(folder / "search.yaml")]
 
 
@@ -63,8 +68,17 @@ def test_what_a_later_step_cannot_do_is_refused_before_the_first_fit(
         f"catalogue={simulated}": "the catalogue of a simulated world, and",
         f"catalogue={other}": "names 0 of the",
     }.items():
-        assert run(search.app, search.PROG, [*write_config(tmp_path, plays), "--set", setting]) == 2
-        (line,) = (line for line in capsys.readouterr().err.splitlines() if "error:" in line)
+        assert (
+            run(
+                search.app,
+                search.PROG,
+                [*write_config(tmp_path, plays), "--set", setting],
+            )
+            == 2
+        )
+        (line,) = (
+            line for line in capsys.readouterr().err.splitlines() if "error:" in line
+        )
         assert message in line
         assert "leave it out: --set" in line
         assert not (tmp_path / "run" / "ledger.jsonl").exists()
@@ -74,16 +88,24 @@ def test_what_a_later_step_cannot_do_is_refused_before_the_first_fit(
 def test_commands_that_need_event_logs_refuse_interactions_in_one_line(
     plays: Path, command: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = {ab: ["--experiment", "X"], power: ["--effect", "5%"], aa: ["--runs", "5"]}[command]
+    words = {ab: ["--experiment", "X"], power: ["--effect", "5%"], aa: ["--runs", "5"]}[
+        command
+    ]
     assert run(command.app, command.PROG, [str(plays), *words]) == 2
-    assert "holds interactions, which have no sessions and arms; event logs are needed" in capsys.readouterr().err
+    assert (
+        "holds interactions, which have no sessions and arms; event logs are needed"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_context_model_without_recommended_tracks_is_refused_before_the_first_fit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sessions = random_sessions(1, listeners=20, tracks=30, sessions=200)
-    alone = [type(session)(session.user, session.start_ms, session.heard[:1], session.name) for session in sessions]
+    alone = [
+        type(session)(session.user, session.start_ms, session.heard[:1], session.name)
+        for session in sessions
+    ]
     argv = [*write_config(tmp_path, make_store(tmp_path, alone)), "--set", "context={}"]
     assert run(search.app, search.PROG, argv) == 2
     assert "context learns from recommended tracks" in capsys.readouterr().err
@@ -91,23 +113,38 @@ def test_a_context_model_without_recommended_tracks_is_refused_before_the_first_
 
 
 def test_a_model_no_better_than_popular_is_published_on_demand_alone(
-    plays: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    plays: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown: list[Any] = []
     monkeypatch.setattr(console, "print", lambda text, **_: shown.append(str(text)))
     argv = [*write_config(tmp_path, plays), "--set", "export.filter_seen=true"]
     assert run(search.app, search.PROG, argv) == 2
     captured = capsys.readouterr()
-    assert "no better" in captured.err or "not significantly better than the popular tracks" in captured.err
+    assert (
+        "no better" in captured.err
+        or "not significantly better than the popular tracks" in captured.err
+    )
     assert "report.html" in captured.out
     assert not (tmp_path / "run" / "export").exists()
     run_folder = tmp_path / "run"
     winner = read_run(open_workspace(run_folder))[1]
     assert winner.beats_popular is False
-    assert any("not published without export.publish_anyway" in remark for remark in winner.remarks)
+    assert any(
+        "not published without export.publish_anyway" in remark
+        for remark in winner.remarks
+    )
     with pytest.raises(ExportError, match="--publish-anyway"):
         export_run(run_folder, tmp_path / "out", ExportConfig())
-    assert run(search.app, search.PROG, [*argv, "--set", "export.publish_anyway=true"]) == 0
+    assert (
+        run(search.app, search.PROG, [*argv, "--set", "export.publish_anyway=true"])
+        == 0
+    )
     assert (run_folder / "export" / "current" / "recommendations.jsonl").exists()
-    assert any("validation.filter_seen is false and export.filter_seen true" in text for text in shown)
+    assert any(
+        "validation.filter_seen is false and export.filter_seen true" in text
+        for text in shown
+    )
     assert any("--set feedback.scale=log" in text for text in shown)

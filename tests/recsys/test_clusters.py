@@ -18,15 +18,21 @@ from recsys.errors import SearchError
 from tests.programs import free_port
 
 
-@pytest.mark.parametrize("address", ["HOST:8786", "http://h:8786", "tcp://h", "tls://h:x"])
+@pytest.mark.parametrize(
+    "address", ["HOST:8786", "http://h:8786", "tcp://h", "tls://h:x"]
+)
 def test_an_address_that_is_no_scheduler_s_is_refused(address: str) -> None:
-    message = f"scheduler: expected tcp://HOST:PORT or tls://HOST:PORT (found '{address}')"
+    message = (
+        f"scheduler: expected tcp://HOST:PORT or tls://HOST:PORT (found '{address}')"
+    )
     with pytest.raises(ConfigError, match=re.escape(message)):
         load_config(ClusterConfig, None, [f"scheduler={address}"])
 
 
 def test_without_a_call_nothing_is_started_or_joined(tmp_path: Path) -> None:
-    with open_cluster(ClusterConfig(scheduler="tcp://nowhere:1"), (tmp_path / "missing",), (tmp_path,)) as cluster:
+    with open_cluster(
+        ClusterConfig(scheduler="tcp://nowhere:1"), (tmp_path / "missing",), (tmp_path,)
+    ) as cluster:
         assert list(cluster.run(max, [])) == []
     assert not list(tmp_path.iterdir())
 
@@ -38,13 +44,23 @@ def refusal(config: ClusterConfig) -> str:
 
 
 @pytest.mark.dask
-def test_a_scheduler_that_does_not_answer_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_does_not_answer_is_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 1)
     address = f"127.0.0.1:{free_port()}"
     line = refusal(ClusterConfig(scheduler=f"tcp://{address}"))
-    assert re.match(rf"tcp://{address}: no Dask scheduler answers there .*; start one with dask scheduler$", line)
-    line = refusal(ClusterConfig(scheduler=f"tls://{address}"))  # no certificates are configured
-    assert re.match(rf"tls://{address}: no Dask scheduler answers there .*; see TLS in docs/clusters\.md$", line)
+    assert re.match(
+        rf"tcp://{address}: no Dask scheduler answers there .*; start one with dask scheduler$",
+        line,
+    )
+    line = refusal(
+        ClusterConfig(scheduler=f"tls://{address}")
+    )  # no certificates are configured
+    assert re.match(
+        rf"tls://{address}: no Dask scheduler answers there .*; see TLS in docs/clusters\.md$",
+        line,
+    )
 
 
 @pytest.mark.dask
@@ -52,7 +68,9 @@ def test_a_scheduler_without_workers_is_named_with_what_to_do() -> None:
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster:
         address = cluster.scheduler_address
         line = refusal(ClusterConfig(scheduler=address, wait_for_workers_s=0.5))
-    assert line == f"{address}: no worker for 0.5 s; start one with dask worker {address}"
+    assert (
+        line == f"{address}: no worker for 0.5 s; start one with dask worker {address}"
+    )
 
 
 @pytest.mark.dask
@@ -62,12 +80,20 @@ def test_processes_of_this_machine_listen_on_loopback_alone_hear_no_ctrl_c_and_e
     monkeypatch.setenv("A_LATE_SETTING", "kept")
     before = _programs_below()
     with open_cluster(ClusterConfig(workers=1)) as cluster:
-        assert [outcome.result() for outcome in cluster.run(max, [(1, 2), (4, 3)])] in ([2, 4], [4, 2])
-        assert [outcome.result() for outcome in cluster.run(os.getenv, [("A_LATE_SETTING",)])] == ["kept"]
+        assert [outcome.result() for outcome in cluster.run(max, [(1, 2), (4, 3)])] in (
+            [2, 4],
+            [4, 2],
+        )
+        assert [
+            outcome.result()
+            for outcome in cluster.run(os.getenv, [("A_LATE_SETTING",)])
+        ] == ["kept"]
         (blocked,) = cluster.run(signal.pthread_sigmask, [(signal.SIG_BLOCK, [])])
         assert signal.SIGINT in blocked.result()
         assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-        assert str(cluster._client.scheduler_info()["address"]).startswith("tcp://127.0.0.1:")
+        assert str(cluster._client.scheduler_info()["address"]).startswith(
+            "tcp://127.0.0.1:"
+        )
         assert "//127.0.0.1:" in cluster._client.dashboard_link
     assert _programs_below() <= before
 
@@ -75,13 +101,19 @@ def test_processes_of_this_machine_listen_on_loopback_alone_hear_no_ctrl_c_and_e
 def _programs_below() -> set[int]:
     """The processes that this one started, without what multiprocessing keeps to clean up after it."""
     children = psutil.Process().children(recursive=True)
-    return {child.pid for child in children if "resource_tracker" not in " ".join(child.cmdline())}
+    return {
+        child.pid
+        for child in children
+        if "resource_tracker" not in " ".join(child.cmdline())
+    }
 
 
 @pytest.mark.dask
 def test_a_client_that_is_given_is_used_and_stays_open(tmp_path: Path) -> None:
     with (
-        LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as started,
+        LocalCluster(
+            n_workers=1, processes=False, dashboard_address="127.0.0.1:0"
+        ) as started,
         Client(started) as client,
     ):
         with open_cluster(ClusterConfig(), (), (tmp_path,), client) as cluster:

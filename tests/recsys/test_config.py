@@ -14,7 +14,10 @@ PLACES = ["store=s", "run=r"]
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["split.kind=files"], "train is given with kind: files, test too where it is to choose, and only there"),
+        (
+            ["split.kind=files"],
+            "train is given with kind: files, test too where it is to choose, and only there",
+        ),
         (
             ["split.kind=files", "split.test=a.csv"],
             "train is given with kind: files, test too where it is to choose, and only there",
@@ -23,23 +26,39 @@ PLACES = ["store=s", "run=r"]
             ["split.train=a.csv", "split.test=b.csv"],
             "train is given with kind: files, test too where it is to choose, and only there",
         ),
-        (["search.space.solver=[cg, cholesky]", "search.space.cg_steps=[2, 3]"], "cg_steps means nothing to"),
-        (["search.space.spark=[true]", "search.space.nu=[0.5]"], "spark has its own regularization"),
-        (["search.space.spark=[true]", "search.space.unobserved_weight=[0.1]"], "spark has its own regularization"),
-        (["search.space.skip_weight=[0, 1]"], "search.space.skip_weight needs feedback.skip_time"),
+        (
+            ["search.space.solver=[cg, cholesky]", "search.space.cg_steps=[2, 3]"],
+            "cg_steps means nothing to",
+        ),
+        (
+            ["search.space.spark=[true]", "search.space.nu=[0.5]"],
+            "spark has its own regularization",
+        ),
+        (
+            ["search.space.spark=[true]", "search.space.unobserved_weight=[0.1]"],
+            "spark has its own regularization",
+        ),
+        (
+            ["search.space.skip_weight=[0, 1]"],
+            "search.space.skip_weight needs feedback.skip_time",
+        ),
         (["search.space.nu=[0.5, 0.5]"], "a value stands twice in"),
         (["search.space.unobserved_weight=[0]"], "greater than 0"),
         (["search.space.solver=[qr]"], "'cholesky' or 'implicit'"),
     ],
 )
-def test_settings_that_mean_nothing_together_are_refused(settings: list[str], message: str) -> None:
+def test_settings_that_mean_nothing_together_are_refused(
+    settings: list[str], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(SearchConfig, None, [*PLACES, *settings])
 
 
 def test_a_split_by_files_takes_one_name_or_several(tmp_path: Path) -> None:
     file = tmp_path / "search.yaml"
-    file.write_text("store: s\nrun: r\nsplit: {kind: files, train: [a.csv, b.csv], test: c.csv}\n")
+    file.write_text(
+        "store: s\nrun: r\nsplit: {kind: files, train: [a.csv, b.csv], test: c.csv}\n"
+    )
     split = load_config(SearchConfig, file).split
     assert (split.train, split.test) == (("a.csv", "b.csv"), ("c.csv",))
 
@@ -53,7 +72,9 @@ def test_every_knob_of_the_model_is_an_axis() -> None:
         "regularization": [0.003],
     }
     settings = [f"search.space.{name}={values}" for name, values in axes.items()]
-    space = load_config(SearchConfig, None, [*PLACES, "feedback.skip_time=0.2", *settings]).search.space
+    space = load_config(
+        SearchConfig, None, [*PLACES, "feedback.skip_time=0.2", *settings]
+    ).search.space
     assert {name: list(getattr(space, name)) for name in axes} == axes
 
 

@@ -15,7 +15,9 @@ from recsys.session_model.responses import Responses
 from recsys.session_model.training import Training, group_openings
 
 LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
-CONFIG = ContextConfig(factors=4, coarse_factors=3, coarse_sweeps=3, rough_sweeps=3, sweeps=4)
+CONFIG = ContextConfig(
+    factors=4, coarse_factors=3, coarse_sweeps=3, rough_sweeps=3, sweeps=4
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +30,13 @@ def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
     return make_responses(taste)
 
 
-def make_responses(taste: FloatArray, change: float = 0.0) -> tuple[Responses, IntArray]:
+def make_responses(
+    taste: FloatArray, change: float = 0.0
+) -> tuple[Responses, IntArray]:
     """Responses, and the interest of each opening: two tracks that are far apart, with their five nearest.
 
-    With the probability `change` before each response, the session of five goes on with the other interest.
+    With the probability `change` before each response, the session of five goes on with the other
+    interest.
     """
     rng = np.random.default_rng(2)
     listener, organic, interest = [], [], []
@@ -48,13 +53,19 @@ def make_responses(taste: FloatArray, change: float = 0.0) -> tuple[Responses, I
     sharpness, bias = rng.uniform(0.5, 1.2, LISTENERS), rng.uniform(0, 2, LISTENERS)
     count, session = 25, 5  # responses an opening and a session
     opening = np.repeat(np.arange(len(organic)), count)
-    changes = (rng.random((len(opening) // session, session)) < change).cumsum(axis=1).ravel() % 2
+    changes = (rng.random((len(opening) // session, session)) < change).cumsum(
+        axis=1
+    ).ravel() % 2
     track = rng.integers(TRACKS, size=len(opening))
     who = np.array(listener)[opening]
-    followed = np.array(interest)[opening] ^ changes  # the two of a listener are 2 i and 2 i + 1
+    followed = (
+        np.array(interest)[opening] ^ changes
+    )  # the two of a listener are 2 i and 2 i + 1
     dots = np.einsum("ij,ij->i", np.array(vectors)[followed], taste[track])
     earlier = (rng.random(len(opening)) < 0.05).astype(np.int16)
-    time = np.round(GAMMA**earlier / (1 + np.exp(-sharpness[who] * (dots - bias[who]))), 2)
+    time = np.round(
+        GAMMA**earlier / (1 + np.exp(-sharpness[who] * (dots - bias[who]))), 2
+    )
     responses = Responses(
         users=np.arange(LISTENERS),
         tracks=np.arange(TRACKS),
@@ -82,7 +93,9 @@ def expected_times(model: ContextModel, responses: Responses) -> FloatArray:
     for position in range(len(responses)):
         x = model.interests[model.interest_of[opening[position]]]
         logit = x[:-1] @ model.tracks[responses.track[position]] + x[-1]
-        times.append(model.artist_fatigue ** responses.earlier[position] / (1 + np.exp(-logit)))
+        times.append(
+            model.artist_fatigue ** responses.earlier[position] / (1 + np.exp(-logit))
+        )
     return np.array(times)
 
 
@@ -95,11 +108,19 @@ def test_times_are_explained_and_the_fatigue_of_artists_is_found(
     assert (model.interest_change, model.tiredness) == (0, 1)
 
 
-def test_openings_of_an_interest_are_found_together(truth: tuple[Responses, IntArray], model: ContextModel) -> None:
-    mixed = sum(len(set(truth[1][model.interest_of == interest].tolist())) > 1 for interest in set(model.interest_of))
+def test_openings_of_an_interest_are_found_together(
+    truth: tuple[Responses, IntArray], model: ContextModel
+) -> None:
+    mixed = sum(
+        len(set(truth[1][model.interest_of == interest].tolist())) > 1
+        for interest in set(model.interest_of)
+    )
     assert mixed <= 0.05 * len(model.interests)
     assert len(model.interests) < 3 * LISTENERS
-    assert (model.evidence == np.bincount(model.interest_of[Training(truth[0], 0.01, 1).opening])).all()
+    assert (
+        model.evidence
+        == np.bincount(model.interest_of[Training(truth[0], 0.01, 1).opening])
+    ).all()
 
 
 def test_the_fit_follows_from_the_seed_whatever_the_threads(
@@ -107,15 +128,21 @@ def test_the_fit_follows_from_the_seed_whatever_the_threads(
 ) -> None:
     again = fit_context(truth[0], CONFIG, seed=1, threads=1)
     for field in fields(ContextModel):
-        assert np.array_equal(getattr(again, field.name), getattr(model, field.name)), field.name
-    assert not np.array_equal(fit_context(truth[0], CONFIG, seed=2, threads=2).tracks, model.tracks)
+        assert np.array_equal(getattr(again, field.name), getattr(model, field.name)), (
+            field.name
+        )
+    assert not np.array_equal(
+        fit_context(truth[0], CONFIG, seed=2, threads=2).tracks, model.tracks
+    )
 
 
 def test_a_newcomer_is_expected_near_what_the_organic_track_opens_for_others(
     truth: tuple[Responses, IntArray], model: ContextModel
 ) -> None:
     responses = truth[0]
-    opened_by = np.hstack([model.tracks, np.ones((TRACKS, 1), dtype=np.float32)])[responses.organic]
+    opened_by = np.hstack([model.tracks, np.ones((TRACKS, 1), dtype=np.float32)])[
+        responses.organic
+    ]
     usual = opened_by @ model.newcomer_map
     own = model.interests[model.interest_of]
     off = np.mean((usual - own)[:, :-1] ** 2)
@@ -144,7 +171,9 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
         np.zeros(1, np.int16),
     )
     model = fit_context(responses, CONFIG, 1, 1)
-    assert all(np.isfinite(getattr(model, field.name)).all() for field in fields(ContextModel))
+    assert all(
+        np.isfinite(getattr(model, field.name)).all() for field in fields(ContextModel)
+    )
     assert 0 <= model.artist_fatigue <= 1
 
 
@@ -188,7 +217,9 @@ def test_a_new_interest_of_a_known_listener_has_their_scale_and_constant(
     who, own = truth[0].listener, model.interests[model.interest_of]
     opened_by = np.hstack([model.tracks, np.ones((TRACKS, 1))])[truth[0].organic]
     usual = opened_by @ model.newcomer_map
-    expected = np.hstack([usual[:, :-1] * model.scale[who, None], model.constant[who, None]])
+    expected = np.hstack(
+        [usual[:, :-1] * model.scale[who, None], model.constant[who, None]]
+    )
     assert np.mean((own - expected) ** 2) < np.mean((own - usual) ** 2)
     deviations = (own - expected).astype(float)
     spread = np.linalg.inv(model.new_precision)

@@ -34,7 +34,9 @@ def dataset(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return build(store, tmp_path_factory.mktemp("run"))[0]
 
 
-def test_the_same_data_are_built_once(store: Path, dataset: Dataset, tmp_path: Path) -> None:
+def test_the_same_data_are_built_once(
+    store: Path, dataset: Dataset, tmp_path: Path
+) -> None:
     found, notes = build(store, tmp_path / "another run")
     assert found.path == dataset.path
     assert notes == ["cached"]
@@ -45,18 +47,24 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with 3 MiB, where this process may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)],
+        capture_output=True,
+    )
     if mounted.returncode:
         pytest.skip("mounting a small file system needs root")
     yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # this process still maps files of it
+    # this process still maps files of it
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def fill(disk: Path, store: Path, dataset: Dataset, share: float) -> Path:
     """Copies the store to a disk and leaves room for a share of the finished dataset; returns what fills the rest."""
     shutil.copytree(store, disk / "store", ignore=shutil.ignore_patterns("cache"))
     room = share * sum(file.stat().st_size for file in dataset.path.iterdir())
-    (ballast := disk / "ballast").write_bytes(b"x" * int(shutil.disk_usage(disk).free - room))
+    (ballast := disk / "ballast").write_bytes(
+        b"x" * int(shutil.disk_usage(disk).free - room)
+    )
     return ballast
 
 
@@ -75,11 +83,19 @@ def test_a_full_disk_leaves_nothing_half_written(
 
 @pytest.mark.usefixtures("no_processes")
 def test_a_full_disk_is_one_line_of_the_search(
-    store: Path, dataset: Dataset, small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Path,
+    dataset: Dataset,
+    small_disk: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     fill(small_disk, store, dataset, 0.5)
-    (tmp_path / "search.yaml").write_text(f"store: {small_disk / 'store'}\nrun: {tmp_path / 'run'}\n")
-    assert run(search.app, search.PROG, ["--config", str(tmp_path / "search.yaml")]) == 2
+    (tmp_path / "search.yaml").write_text(
+        f"store: {small_disk / 'store'}\nrun: {tmp_path / 'run'}\n"
+    )
+    assert (
+        run(search.app, search.PROG, ["--config", str(tmp_path / "search.yaml")]) == 2
+    )
     shown = capsys.readouterr().err
     assert "No space left on device" in shown.splitlines()[-1]
     assert "Traceback" not in shown

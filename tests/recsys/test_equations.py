@@ -29,21 +29,38 @@ KNOBS: dict[str, dict[str, Any]] = {
     "spark": {"spark": True},
     "skips": {"skip_weight": 2.5},
     "skips without regularization": {"skip_weight": 0.5, "regularization": 0.0},
-    "everything": {"nu": 0.6, "unobserved_weight": 0.1, "skip_weight": 3.0, "alpha": 0.7},
+    "everything": {
+        "nu": 0.6,
+        "unobserved_weight": 0.1,
+        "skip_weight": 3.0,
+        "alpha": 0.7,
+    },
     "spark with skips": {"spark": True, "skip_weight": 1.5},
 }
 
 
-def listening(seed: int = 0, rows: int = 30, others: int = 40) -> tuple[csr_matrix, csr_matrix]:
+def listening(
+    seed: int = 0, rows: int = 30, others: int = 40
+) -> tuple[csr_matrix, csr_matrix]:
     """Listening times and skips: rows with both; the first has neither, the second skips alone."""
     generator = np.random.default_rng(seed)
-    heard = np.where(generator.random((rows, others)) < 0.2, generator.gamma(1.5, 1.0, (rows, others)), 0)
-    skipped = np.where(generator.random((rows, others)) < 0.15, generator.integers(1, 4, (rows, others)), 0)
+    heard = np.where(
+        generator.random((rows, others)) < 0.2,
+        generator.gamma(1.5, 1.0, (rows, others)),
+        0,
+    )
+    skipped = np.where(
+        generator.random((rows, others)) < 0.15,
+        generator.integers(1, 4, (rows, others)),
+        0,
+    )
     heard[:2], skipped[0] = 0, 0
     return csr_matrix(heard.astype(np.float32)), csr_matrix(skipped.astype(np.float32))
 
 
-def dense_solution(heard: FloatArray, skipped: FloatArray, others: FloatArray, params: AlsParams) -> FloatArray:
+def dense_solution(
+    heard: FloatArray, skipped: FloatArray, others: FloatArray, params: AlsParams
+) -> FloatArray:
     solution = np.zeros((len(heard), params.factors))
     weight = params.unobserved_weight
     for row, (r, s) in enumerate(zip(heard, skipped, strict=True)):
@@ -51,25 +68,38 @@ def dense_solution(heard: FloatArray, skipped: FloatArray, others: FloatArray, p
         confidence = np.full(len(r), weight)
         confidence[likes] += params.alpha * r[likes]
         confidence[~likes] += params.skip_weight * s[~likes]
-        scale = float(likes.sum()) if params.spark else (likes.sum() + weight * len(r)) ** params.nu
-        left = (others.T * confidence) @ others + params.regularization * scale * np.eye(params.factors)
+        scale = (
+            float(likes.sum())
+            if params.spark
+            else (likes.sum() + weight * len(r)) ** params.nu
+        )
+        left = (
+            others.T * confidence
+        ) @ others + params.regularization * scale * np.eye(params.factors)
         solution[row] = np.linalg.solve(left, others.T @ (confidence * likes))
     return solution
 
 
 @pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
 @pytest.mark.parametrize("solver", ["cholesky", "cg", "implicit"])
-def test_a_side_is_solved_as_by_the_dense_equations(solver: Solver, knobs: dict[str, Any]) -> None:
+def test_a_side_is_solved_as_by_the_dense_equations(
+    solver: Solver, knobs: dict[str, Any]
+) -> None:
     heard, skipped = listening()
     # With as many steps as factors, conjugate gradients are exact but for rounding.
     params = replace(PLAIN, solver=solver, cg_steps=3 * FACTORS, **knobs)
     generator = np.random.default_rng(1)
     others = generator.normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
-    rows = generator.normal(scale=0.01, size=(heard.shape[0], FACTORS)).astype(np.float32)
+    rows = generator.normal(scale=0.01, size=(heard.shape[0], FACTORS)).astype(
+        np.float32
+    )
     with threadpool_limits(1, user_api="blas"):
         make_equations(heard, skipped, params).solve(rows, [others], threads=1)
     expected = dense_solution(
-        heard.toarray().astype(float), skipped.toarray().astype(float), others.astype(float), params
+        heard.toarray().astype(float),
+        skipped.toarray().astype(float),
+        others.astype(float),
+        params,
     )
     assert rows == pytest.approx(expected, abs=1e-5)
     assert np.abs(expected[2:]).max() > 0.1
@@ -77,10 +107,24 @@ def test_a_side_is_solved_as_by_the_dense_equations(solver: Solver, knobs: dict[
 
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])
 @pytest.mark.parametrize("factors", [16, 21])
-def test_a_row_of_many_interactions_is_solved_as_by_the_dense_equations(solver: Solver, factors: int) -> None:
+def test_a_row_of_many_interactions_is_solved_as_by_the_dense_equations(
+    solver: Solver, factors: int
+) -> None:
     heard, skipped = listening(rows=7, others=4000)
-    params = AlsParams(factors, regularization=0.5, alpha=2.0, cg_steps=60, solver=solver, nu=0.5, skip_weight=1.5)
-    others = np.random.default_rng(1).normal(size=(heard.shape[1], factors)).astype(np.float32)
+    params = AlsParams(
+        factors,
+        regularization=0.5,
+        alpha=2.0,
+        cg_steps=60,
+        solver=solver,
+        nu=0.5,
+        skip_weight=1.5,
+    )
+    others = (
+        np.random.default_rng(1)
+        .normal(size=(heard.shape[1], factors))
+        .astype(np.float32)
+    )
     found = []
     for threads in (1, 3):
         rows = np.full((heard.shape[0], factors), 0.01, dtype=np.float32)
@@ -88,7 +132,10 @@ def test_a_row_of_many_interactions_is_solved_as_by_the_dense_equations(solver: 
             make_equations(heard, skipped, params).solve(rows, [others], threads)
         found.append(rows)
     expected = dense_solution(
-        heard.toarray().astype(float), skipped.toarray().astype(float), others.astype(float), params
+        heard.toarray().astype(float),
+        skipped.toarray().astype(float),
+        others.astype(float),
+        params,
     )
     assert found[0] == pytest.approx(expected, abs=1e-5)
     assert np.array_equal(found[0], found[1])
@@ -113,12 +160,20 @@ def test_sweeps_alternate_both_sides(knobs: dict[str, Any]) -> None:
 def test_a_row_s_solution_does_not_depend_on_the_rows_beside_it(solver: Solver) -> None:
     heard, skipped = listening()
     params = replace(PLAIN, solver=solver, **KNOBS["everything"])
-    others = np.random.default_rng(1).normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
-    whole, parts = (np.zeros((heard.shape[0], FACTORS), dtype=np.float32) for _ in range(2))
+    others = (
+        np.random.default_rng(1)
+        .normal(size=(heard.shape[1], FACTORS))
+        .astype(np.float32)
+    )
+    whole, parts = (
+        np.zeros((heard.shape[0], FACTORS), dtype=np.float32) for _ in range(2)
+    )
     with threadpool_limits(1, user_api="blas"):
         make_equations(heard, skipped, params).solve(whole, [others], threads=1)
         for block in (slice(0, 7), slice(7, 30)):
-            make_equations(heard[block], skipped[block], params).solve(parts[block], [others], threads=1)
+            make_equations(heard[block], skipped[block], params).solve(
+                parts[block], [others], threads=1
+            )
     assert np.array_equal(whole, parts)
 
 
@@ -127,7 +182,9 @@ def test_a_skip_lowers_the_score_of_its_track() -> None:
     pairs = (skipped.toarray() > 0) & (heard.toarray() == 0)
     means = []
     for weight in (0.0, 1.0, 10.0):
-        model = Als(heard, replace(PLAIN, skip_weight=weight), seed=1, threads=1, skips=skipped)
+        model = Als(
+            heard, replace(PLAIN, skip_weight=weight), seed=1, threads=1, skips=skipped
+        )
         model.sweep(5)
         means.append(np.square(model.user_factors @ model.item_factors.T)[pairs].mean())
     assert means[0] > means[1] > means[2]
@@ -138,7 +195,9 @@ def test_equations_without_a_solution_are_a_trial_error() -> None:
     params = replace(PLAIN, regularization=0.0, factors=39)
     zeros = Fit(0, *(np.zeros((count, 39), dtype=np.float32) for count in heard.shape))
     model = Als(heard, params, seed=1, threads=1, start=zeros)
-    with pytest.raises(TrialError, match=r"a row has no solution with regularization 0\.0"):
+    with pytest.raises(
+        TrialError, match=r"a row has no solution with regularization 0\.0"
+    ):
         model.sweep(1)
 
 
@@ -150,9 +209,14 @@ def test_without_numba_the_library_s_solver_serves_with_a_note(
         monkeypatch.delitem(sys.modules, f"recsys.models.{name}", raising=False)
         monkeypatch.delattr(f"recsys.models.{name}", raising=False)
     for module in ("als", "topk"):
-        monkeypatch.setattr(f"recsys.models.{module}.load_kernels", load_kernels.__wrapped__)
+        monkeypatch.setattr(
+            f"recsys.models.{module}.load_kernels", load_kernels.__wrapped__
+        )
     heard, _ = listening()
-    fits = [Als(heard, replace(PLAIN, solver=solver), seed=1, threads=1) for solver in ("cg", "implicit")]
+    fits = [
+        Als(heard, replace(PLAIN, solver=solver), seed=1, threads=1)
+        for solver in ("cg", "implicit")
+    ]
     for fit in fits:
         fit.sweep(2)
     assert np.array_equal(fits[0].item_factors, fits[1].item_factors)
@@ -160,7 +224,9 @@ def test_without_numba_the_library_s_solver_serves_with_a_note(
     assert "the slower solver of implicit serves" in capsys.readouterr().err
 
 
-def test_compiled_code_is_kept_where_nobody_else_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_code_is_kept_where_nobody_else_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -22,15 +22,33 @@ from tests.recsys.logs import make_store, random_sessions, write_log
 
 TRACKS = 90
 pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
-QUICK = ["--set", "search.space.factors=[4]", "--set", "search.sweeps=2", "--set", "validation.resamples=100"]
+QUICK = [
+    "--set",
+    "search.space.factors=[4]",
+    "--set",
+    "search.sweeps=2",
+    "--set",
+    "validation.resamples=100",
+]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
-    store = make_store(folder, random_sessions(5, listeners=40, tracks=TRACKS, sessions=600), tracks=TRACKS)
+    store = make_store(
+        folder,
+        random_sessions(5, listeners=40, tracks=TRACKS, sessions=600),
+        tracks=TRACKS,
+    )
     (folder / "search.yaml").write_text(f"store: {store}\nrun: {folder / 'run'}\n")
-    assert run(search.app, search.PROG, ["--config", str(folder / "search.yaml"), "--no-export", *QUICK]) == 0
+    assert (
+        run(
+            search.app,
+            search.PROG,
+            ["--config", str(folder / "search.yaml"), "--no-export", *QUICK],
+        )
+        == 0
+    )
     return folder / "run"
 
 
@@ -38,7 +56,9 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def test_every_listener_has_thirty_distinct_tracks_of_the_catalogue(finished: Path, tmp_path: Path) -> None:
+def test_every_listener_has_thirty_distinct_tracks_of_the_catalogue(
+    finished: Path, tmp_path: Path
+) -> None:
     version = Path(export.export_run(finished, tmp_path, ExportConfig()))
     lines = read_lines(version / "recommendations.jsonl")
     assert [line["user"] for line in lines] == list(range(40))
@@ -47,41 +67,64 @@ def test_every_listener_has_thirty_distinct_tracks_of_the_catalogue(finished: Pa
         assert set(line["tracks"]) <= set(range(TRACKS))
 
 
-def test_lists_and_neighbours_are_those_of_the_exported_factors(finished: Path, tmp_path: Path) -> None:
+def test_lists_and_neighbours_are_those_of_the_exported_factors(
+    finished: Path, tmp_path: Path
+) -> None:
     version = Path(export.export_run(finished, tmp_path, ExportConfig(neighbours=5)))
     factors = np.load(version / "factors.npz")
     scores = factors["user_factors"] @ factors["item_factors"].T
     for row, line in enumerate(read_lines(version / "recommendations.jsonl")):
         assert line["user"] == factors["users"][row]
-        assert scores[row, line["tracks"]] == pytest.approx(-np.sort(-scores[row])[:30], rel=1e-4, abs=1e-6)
-    unit = factors["item_factors"] / np.linalg.norm(factors["item_factors"], axis=1, keepdims=True)
+        assert scores[row, line["tracks"]] == pytest.approx(
+            -np.sort(-scores[row])[:30], rel=1e-4, abs=1e-6
+        )
+    unit = factors["item_factors"] / np.linalg.norm(
+        factors["item_factors"], axis=1, keepdims=True
+    )
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -np.inf)
     neighbours = read_lines(version / "neighbours.jsonl")
     assert [line["track"] for line in neighbours] == list(range(TRACKS))
     for line in neighbours:
         nearest = -np.sort(-cosine[line["track"]])[:5]
-        assert cosine[line["track"], line["recommendations"]] == pytest.approx(nearest, rel=1e-4)
+        assert cosine[line["track"], line["recommendations"]] == pytest.approx(
+            nearest, rel=1e-4
+        )
 
 
-def test_the_refit_learns_from_held_out_sessions_too(finished: Path, tmp_path: Path) -> None:
+def test_the_refit_learns_from_held_out_sessions_too(
+    finished: Path, tmp_path: Path
+) -> None:
     version = Path(export.export_run(finished, tmp_path, ExportConfig()))
     manifest = json.loads((version / "manifest.json").read_text())
-    dataset = open_dataset(finished.parent / "store" / "cache" / manifest["data"]["dataset"])
+    dataset = open_dataset(
+        finished.parent / "store" / "cache" / manifest["data"]["dataset"]
+    )
     assert dataset.matrix("total").nnz > dataset.matrix("train").nnz
     assert dataset.matrix("total").sum() > dataset.matrix("train").sum()
 
 
-def test_the_manifest_says_what_it_is_and_how_to_check_it(finished: Path, tmp_path: Path) -> None:
+def test_the_manifest_says_what_it_is_and_how_to_check_it(
+    finished: Path, tmp_path: Path
+) -> None:
     version = Path(export.export_run(finished, tmp_path, ExportConfig()))
     manifest = json.loads((version / "manifest.json").read_text())
     winner = json.loads((finished / "winner.json").read_text())
     assert manifest["schema"] == 1
-    assert manifest["parameters"] == {"kind": "als", **winner["trial"]["params"], "sweeps": winner["sweeps"]}
+    assert manifest["parameters"] == {
+        "kind": "als",
+        **winner["trial"]["params"],
+        "sweeps": winner["sweeps"],
+    }
     assert list(manifest["metrics"]["ndcg@30"].values()) == winner["metrics"]["ndcg@30"]
     assert manifest["data"]["sessions"] == 600
     assert manifest["data"]["catalogue"]["tracks"] == TRACKS
-    assert manifest["lists"] == {"length": 30, "filter_seen": False, "short": 0, "popular_instead": 0}
+    assert manifest["lists"] == {
+        "length": 30,
+        "filter_seen": False,
+        "short": 0,
+        "popular_instead": 0,
+    }
     assert manifest["files"]["recommendations.jsonl"]["rows"] == 40
     assert manifest["versions"].keys() >= {"implicit", "dask", "duckdb", "numpy"}
     for name, facts in manifest["files"].items():
@@ -90,20 +133,30 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(finished: Path, tmp_pa
 
 
 def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> None:
-    version = Path(export.export_run(finished, tmp_path, ExportConfig(filter_seen=True)))
+    version = Path(
+        export.export_run(finished, tmp_path, ExportConfig(filter_seen=True))
+    )
     manifest = json.loads((version / "manifest.json").read_text())
-    dataset = open_dataset(finished.parent / "store" / "cache" / manifest["data"]["dataset"])
+    dataset = open_dataset(
+        finished.parent / "store" / "cache" / manifest["data"]["dataset"]
+    )
     seen = dataset.matrix("total")
     lines = read_lines(version / "recommendations.jsonl")
     for row, line in enumerate(lines):
-        assert not set(line["tracks"]) & set(seen.indices[seen.indptr[row] : seen.indptr[row + 1]].tolist())
+        assert not set(line["tracks"]) & set(
+            seen.indices[seen.indptr[row] : seen.indptr[row + 1]].tolist()
+        )
     short = [line for line in lines if len(line["tracks"]) < 30]
     assert manifest["lists"]["short"] == len(short) > 0
 
 
 def test_a_tiny_catalogue_gives_shorter_lists_and_counts_them(tmp_path: Path) -> None:
-    make_store(tmp_path, random_sessions(5, listeners=10, tracks=12, sessions=200), tracks=12)
-    version = Path(export.export_run(finish_run(tmp_path), tmp_path / "out", ExportConfig()))
+    make_store(
+        tmp_path, random_sessions(5, listeners=10, tracks=12, sessions=200), tracks=12
+    )
+    version = Path(
+        export.export_run(finish_run(tmp_path), tmp_path / "out", ExportConfig())
+    )
     lines = read_lines(version / "recommendations.jsonl")
     assert all(sorted(line["tracks"]) == list(range(12)) for line in lines)
     manifest = json.loads((version / "manifest.json").read_text())
@@ -112,25 +165,38 @@ def test_a_tiny_catalogue_gives_shorter_lists_and_counts_them(tmp_path: Path) ->
 
 def test_ids_of_an_unknown_catalogue_are_kept(tmp_path: Path) -> None:
     sessions = [
-        type(s)(s.user * 1000 + 5, s.start_ms, [(track * 10**12 + 7, time) for track, time in s.heard], s.name)
+        type(s)(
+            s.user * 1000 + 5,
+            s.start_ms,
+            [(track * 10**12 + 7, time) for track, time in s.heard],
+            s.name,
+        )
         for s in random_sessions(5, listeners=20, tracks=60, sessions=300)
     ]
     heard = {track for session in sessions for track, _ in session.heard}
     make_store(tmp_path, sessions)
-    version = Path(export.export_run(finish_run(tmp_path), tmp_path / "out", ExportConfig()))
+    version = Path(
+        export.export_run(finish_run(tmp_path), tmp_path / "out", ExportConfig())
+    )
     lines = read_lines(version / "recommendations.jsonl")
-    assert [line["user"] for line in lines] == sorted({session.user for session in sessions})
+    assert [line["user"] for line in lines] == sorted(
+        {session.user for session in sessions}
+    )
     assert {track for line in lines for track in line["tracks"]} <= heard
 
 
-def test_a_new_version_leaves_the_earlier_ones_and_moves_current(finished: Path, tmp_path: Path) -> None:
+def test_a_new_version_leaves_the_earlier_ones_and_moves_current(
+    finished: Path, tmp_path: Path
+) -> None:
     first = Path(export.export_run(finished, tmp_path, ExportConfig())).resolve()
     before = {file.name: file.read_bytes() for file in first.iterdir()}
     second = Path(export.export_run(finished, tmp_path, ExportConfig(top=10))).resolve()
     assert first != second
     assert (tmp_path / "current").resolve() == second
     assert {file.name: file.read_bytes() for file in first.iterdir()} == before
-    assert Path(export.export_run(finished, tmp_path, ExportConfig())).resolve() == first
+    assert (
+        Path(export.export_run(finished, tmp_path, ExportConfig())).resolve() == first
+    )
     assert {file.name: file.read_bytes() for file in first.iterdir()} == before
 
 
@@ -140,7 +206,9 @@ def test_a_published_folder_can_be_moved(finished: Path, tmp_path: Path) -> None
     assert (tmp_path / "moved" / "current" / "manifest.json").exists()
 
 
-def test_a_failed_export_leaves_what_was_there(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_export_leaves_what_was_there(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path(export.export_run(finished, tmp_path, ExportConfig()))
     before = (tmp_path / "current").resolve()
 
@@ -155,13 +223,17 @@ def test_a_failed_export_leaves_what_was_there(finished: Path, tmp_path: Path, m
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
-    assert run(export_command.app, export_command.PROG, [str(word) for word in argv]) == 2
+    assert (
+        run(export_command.app, export_command.PROG, [str(word) for word in argv]) == 2
+    )
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     return shown
 
 
-def test_a_run_without_a_winner_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_a_winner_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = refusal(capsys, "--run", tmp_path / "absent", "--out", tmp_path / "out")
     assert "no finished run here (winner.json is missing)" in line
     assert not (tmp_path / "out").exists()
@@ -172,9 +244,14 @@ def test_a_store_that_has_grown_since_is_refused(
 ) -> None:
     for name in ("store", "run"):
         shutil.copytree(finished.parent / name, tmp_path / name)
-    config = load_config(SearchConfig, finished / "config.yaml", [f"store={tmp_path / 'store'}"])
+    config = load_config(
+        SearchConfig, finished / "config.yaml", [f"store={tmp_path / 'store'}"]
+    )
     (tmp_path / "run" / "config.yaml").write_text(dump_config(config))
-    more = write_log(tmp_path / "more" / "events.jsonl", random_sessions(6, listeners=40, tracks=TRACKS, sessions=50))
+    more = write_log(
+        tmp_path / "more" / "events.jsonl",
+        random_sessions(6, listeners=40, tracks=TRACKS, sessions=50),
+    )
     ingest([more], tmp_path / "store")
     capsys.readouterr()
     line = refusal(capsys, "--run", tmp_path / "run", "--out", tmp_path / "out")
@@ -184,7 +261,18 @@ def test_a_store_that_has_grown_since_is_refused(
 def test_the_command_prints_where_things_are(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["--run", str(finished), "--out", str(tmp_path), "--top", "7", "--filter-seen"]
+    argv = [
+        "--run",
+        str(finished),
+        "--out",
+        str(tmp_path),
+        "--top",
+        "7",
+        "--filter-seen",
+    ]
     assert run(export_command.app, export_command.PROG, argv) == 0
     assert "current/recommendations.jsonl" in capsys.readouterr().out
-    assert all(len(line["tracks"]) == 7 for line in read_lines(tmp_path / "current" / "recommendations.jsonl"))
+    assert all(
+        len(line["tracks"]) == 7
+        for line in read_lines(tmp_path / "current" / "recommendations.jsonl")
+    )

@@ -11,7 +11,13 @@ from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError
 from recsys.models.als import Als, AlsParams
 from recsys.models.topk import personal_lists
-from recsys.runs.folder import CHECKPOINTS, LISTS, checkpoint_name, listeners_name, read_listeners
+from recsys.runs.folder import (
+    CHECKPOINTS,
+    LISTS,
+    checkpoint_name,
+    listeners_name,
+    read_listeners,
+)
 from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring import Scorer, score_lists, validator_for
 from recsys.search.fit_step import run_step
@@ -27,7 +33,9 @@ VALIDATION = ValidationConfig(ks=(5, 30), select="ndcg@30", resamples=100)
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("fitting")
-    store = make_store(folder, random_sessions(5, listeners=60, tracks=90, sessions=1500), tracks=90)
+    store = make_store(
+        folder, random_sessions(5, listeners=60, tracks=90, sessions=1500), tracks=90
+    )
     config = SearchConfig(store=store, run=folder / "run")
     return dataset_of(config)
 
@@ -42,18 +50,24 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
 ) -> None:
     whole = Als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, threads=1)
     whole.sweep(5)
-    expected = score_lists(scorer, personal_lists(whole, dataset, "train", 30, threads=1), is_whole=True)
+    expected = score_lists(
+        scorer, personal_lists(whole, dataset, "train", 30, threads=1), is_whole=True
+    )
     run_step(TRIAL, 2, scorer, str(tmp_path))
     with np.load(tmp_path / checkpoint_name(TRIAL)) as kept:
         assert kept["sweeps"] == 2
     score = run_step(TRIAL, 5, scorer, str(tmp_path))
-    assert score.metrics == {"ndcg@30": pytest.approx(expected.metrics["ndcg@30"], rel=1e-12)}
+    assert score.metrics == {
+        "ndcg@30": pytest.approx(expected.metrics["ndcg@30"], rel=1e-12)
+    }
     with np.load(tmp_path / checkpoint_name(TRIAL)) as kept:
         assert np.array_equal(kept["item_factors"], whole.item_factors)
         assert kept["fit_s"] == pytest.approx(score.fit_s, abs=0.001)
 
 
-def test_a_step_that_is_run_again_gives_the_same_and_fits_nothing(scorer: Scorer, tmp_path: Path) -> None:
+def test_a_step_that_is_run_again_gives_the_same_and_fits_nothing(
+    scorer: Scorer, tmp_path: Path
+) -> None:
     """As after the death of a worker that had written its checkpoint and not yet answered."""
     first = run_step(TRIAL, 3, scorer, str(tmp_path))
     again = run_step(TRIAL, 3, scorer, str(tmp_path))
@@ -70,12 +84,21 @@ def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit
         patch.setattr(Als, "sweep", None)
         whole = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True)
     assert (partly.is_whole, whole.is_whole) == (False, True)
-    assert (whole.sweep, whole.fit_s, whole.peak_bytes) == (3, partly.fit_s, partly.peak_bytes)
+    assert (whole.sweep, whole.fit_s, whole.peak_bytes) == (
+        3,
+        partly.fit_s,
+        partly.peak_bytes,
+    )
     shutil.rmtree(tmp_path / LISTS)
-    assert run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True).metrics == whole.metrics
+    assert (
+        run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True).metrics
+        == whole.metrics
+    )
 
 
-def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(scorer: Scorer, tmp_path: Path) -> None:
+def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(
+    scorer: Scorer, tmp_path: Path
+) -> None:
     expected = run_step(TRIAL, 2, scorer, str(tmp_path / "other")).metrics
     run_step(TRIAL, 4, scorer, str(tmp_path))
     assert run_step(TRIAL, 2, scorer, str(tmp_path)).metrics == expected
@@ -83,43 +106,66 @@ def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(sc
 
 def test_what_listeners_add_makes_up_the_metric(scorer: Scorer, tmp_path: Path) -> None:
     score = run_step(TRIAL, 2, scorer, str(tmp_path))
-    numerators, denominators = read_listeners(open_workspace(tmp_path), scorer, "ndcg@30", TRIAL, 2)
+    numerators, denominators = read_listeners(
+        open_workspace(tmp_path), scorer, "ndcg@30", TRIAL, 2
+    )
     assert len(numerators) == len(validator_for(scorer).users)
-    assert numerators.sum() / denominators.sum() == pytest.approx(score.metrics["ndcg@30"][0], abs=1e-12)
+    assert numerators.sum() / denominators.sum() == pytest.approx(
+        score.metrics["ndcg@30"][0], abs=1e-12
+    )
 
 
-def test_a_score_whose_listeners_are_gone_is_one_line(scorer: Scorer, tmp_path: Path) -> None:
-    with pytest.raises(SearchError, match="npz: missing; search again, which runs this step again"):
+def test_a_score_whose_listeners_are_gone_is_one_line(
+    scorer: Scorer, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        SearchError, match="npz: missing; search again, which runs this step again"
+    ):
         read_listeners(open_workspace(tmp_path), scorer, "ndcg@30", TRIAL, 2)
 
 
-def test_a_metric_that_is_not_of_listeners_keeps_none(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_metric_that_is_not_of_listeners_keeps_none(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     by_coverage = VALIDATION.model_copy(update={"select": "coverage@30"})
     scorer = Scorer(dataset.address, by_coverage, seed=1, threads=1)
     run_step(BASELINES["popular"], 0, scorer, str(tmp_path))
     with np.load(tmp_path / listeners_name(scorer, BASELINES["popular"], 0)) as kept:
-        assert not [name for name in kept.files if "@" in name and not name.startswith("ope_time@")]
+        assert not [
+            name
+            for name in kept.files
+            if "@" in name and not name.startswith("ope_time@")
+        ]
 
 
 @pytest.mark.parametrize("name", ["random", "popular"])
-def test_a_baseline_is_scored_without_a_fit(scorer: Scorer, tmp_path: Path, name: str) -> None:
+def test_a_baseline_is_scored_without_a_fit(
+    scorer: Scorer, tmp_path: Path, name: str
+) -> None:
     score = run_step(BASELINES[name], 0, scorer, str(tmp_path))
     assert (score.sweep, score.fit_s) == (0, 0)
     assert (tmp_path / listeners_name(scorer, BASELINES[name], 0)).exists()
 
 
-def test_factors_that_are_not_finite_leave_no_checkpoint(scorer: Scorer, tmp_path: Path) -> None:
+def test_factors_that_are_not_finite_leave_no_checkpoint(
+    scorer: Scorer, tmp_path: Path
+) -> None:
     trial = Trial("nan", "als", AlsParams(4, 1.0, 1e39), 7)
     with pytest.raises(TrialError, match="not finite after sweep 2"):
         run_step(trial, 2, scorer, str(tmp_path))
     assert not (tmp_path / checkpoint_name(trial)).exists()
 
 
-def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(scorer: Scorer) -> None:
+def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(
+    scorer: Scorer,
+) -> None:
     others = [
         Scorer(f"{scorer.dataset}-other", VALIDATION, 1, 1),
         Scorer(scorer.dataset, VALIDATION.model_copy(update={"min_time": 0.4}), 1, 1),
         Scorer(scorer.dataset, VALIDATION, 2, 1),
     ]
     assert scorer.digest not in {other.digest for other in others}
-    assert scorer.digest == Scorer(f"moved/{scorer.dataset.rpartition('/')[2]}", VALIDATION, 1, 8).digest
+    assert (
+        scorer.digest
+        == Scorer(f"moved/{scorer.dataset.rpartition('/')[2]}", VALIDATION, 1, 8).digest
+    )

@@ -29,7 +29,9 @@ def session_name(session: Session) -> str:
 
 def held_by_hash(session: Session, rule: SplitRule) -> bool:
     text = f"{rule.seed} {session.user} {session_name(session)}"
-    drawn = int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little")
+    drawn = int.from_bytes(
+        hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little"
+    )
     return drawn / 2**64 < rule.split.holdout
 
 
@@ -37,7 +39,11 @@ def sums(sessions: Iterable[Session], feedback: Feedback) -> Pairs:
     total: Pairs = defaultdict(float)
     for session in sessions:
         for position, (track, time) in enumerate(session.heard):
-            if time > 0 and time >= feedback.min_time and (position or feedback.organic):
+            if (
+                time > 0
+                and time >= feedback.min_time
+                and (position or feedback.organic)
+            ):
                 total[session.user, track] += time
     return dict(total)
 
@@ -61,20 +67,34 @@ def prepare(
     organic: bool = True,
 ) -> dict[str, int]:
     part = write_part(folder / "part.parquet", sessions)
-    return prepare_bucket(*stored([part]), str(folder), rule, feedback or Feedback(), organic)
+    return prepare_bucket(
+        *stored([part]), str(folder), rule, feedback or Feedback(), organic
+    )
 
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize(
-    "feedback", [Feedback(), Feedback(organic=False), Feedback(min_time=0.5), Feedback(organic=False, min_time=0.9)]
+    "feedback",
+    [
+        Feedback(),
+        Feedback(organic=False),
+        Feedback(min_time=0.5),
+        Feedback(organic=False, min_time=0.9),
+    ],
 )
-def test_interactions_are_the_sums_of_each_side(tmp_path: Path, named: bool, feedback: Feedback) -> None:
+def test_interactions_are_the_sums_of_each_side(
+    tmp_path: Path, named: bool, feedback: Feedback
+) -> None:
     sessions = random_sessions(1, listeners=9, tracks=30, sessions=200, named=named)
     prepare(tmp_path, sessions, feedback=feedback)
     training = [session for session in sessions if not held_by_hash(session, HASH)]
     file = bucket_file(tmp_path, "interactions", 0)
-    assert read_pairs(file, "train") == pytest.approx(sums(training, feedback), rel=1e-6)
-    assert read_pairs(file, "total") == pytest.approx(sums(sessions, feedback), rel=1e-6)
+    assert read_pairs(file, "train") == pytest.approx(
+        sums(training, feedback), rel=1e-6
+    )
+    assert read_pairs(file, "total") == pytest.approx(
+        sums(sessions, feedback), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("organic", [True, False])
@@ -102,7 +122,9 @@ def test_a_recommended_track_heard_less_than_the_threshold_is_a_skip_and_adds_no
 
 
 @pytest.mark.parametrize("organic", [True, False])
-def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(tmp_path: Path, organic: bool) -> None:
+def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
+    tmp_path: Path, organic: bool
+) -> None:
     sessions = random_sessions(2, listeners=9, tracks=30, sessions=200)
     counts = prepare(tmp_path, sessions, organic=organic)
     held = [session for session in sessions if held_by_hash(session, HASH)]
@@ -110,8 +132,12 @@ def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(tmp_path
     for session in held:
         for track, time in session.heard[0 if organic else 1 :]:
             if time > 0:
-                expected[session.user, track] = max(time, expected.get((session.user, track), 0))
-    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == pytest.approx(expected)
+                expected[session.user, track] = max(
+                    time, expected.get((session.user, track), 0)
+                )
+    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == pytest.approx(
+        expected
+    )
     assert counts == {
         "events": sum(len(session.heard) for session in sessions),
         "heldout_events": sum(len(session.heard) for session in held),
@@ -120,15 +146,23 @@ def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(tmp_path
     }
 
 
-def test_a_share_of_the_sessions_is_held_out_and_another_seed_holds_out_others(tmp_path: Path) -> None:
+def test_a_share_of_the_sessions_is_held_out_and_another_seed_holds_out_others(
+    tmp_path: Path,
+) -> None:
     sessions = random_sessions(3, listeners=50, tracks=30, sessions=2000)
     held = {
-        seed: frozenset(session.name for session in sessions if held_by_hash(session, SplitRule(HASH.split, seed)))
+        seed: frozenset(
+            session.name
+            for session in sessions
+            if held_by_hash(session, SplitRule(HASH.split, seed))
+        )
         for seed in (7, 8)
     }
     counts = prepare(tmp_path, sessions)
     assert counts["heldout_sessions"] == len(held[7])
-    assert counts["heldout_sessions"] == pytest.approx(600, abs=4 * np.sqrt(2000 * 0.3 * 0.7))
+    assert counts["heldout_sessions"] == pytest.approx(
+        600, abs=4 * np.sqrt(2000 * 0.3 * 0.7)
+    )
     assert held[7] != held[8]
 
 
@@ -139,7 +173,10 @@ def test_the_last_session_is_held_out_of_listeners_with_two(tmp_path: Path) -> N
         Session(2, START_MS, [(5, 1.0), (6, 0.5)]),
     ]
     prepare(tmp_path, sessions, SplitRule(Split(kind="last_session"), seed=1))
-    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == {(1, 3): 1.0, (1, 4): 0.5}
+    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == {
+        (1, 3): 1.0,
+        (1, 4): 0.5,
+    }
     assert read_pairs(bucket_file(tmp_path, "interactions", 0), "train") == {
         (1, 1): 1.0,
         (1, 2): 0.5,
@@ -148,14 +185,28 @@ def test_the_last_session_is_held_out_of_listeners_with_two(tmp_path: Path) -> N
     }
 
 
-def test_by_time_whole_sessions_that_begin_from_the_cutoff_on_are_held_out(tmp_path: Path) -> None:
-    sessions = [Session(1, START_MS, [(1, 1.0), (2, 0.5)]), Session(2, START_MS + 60_000, [(3, 1.0), (4, 0.5)])]
-    prepare(tmp_path, sessions, SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500))
-    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == {(2, 3): 1.0, (2, 4): 0.5}
+def test_by_time_whole_sessions_that_begin_from_the_cutoff_on_are_held_out(
+    tmp_path: Path,
+) -> None:
+    sessions = [
+        Session(1, START_MS, [(1, 1.0), (2, 0.5)]),
+        Session(2, START_MS + 60_000, [(3, 1.0), (4, 0.5)]),
+    ]
+    prepare(
+        tmp_path,
+        sessions,
+        SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500),
+    )
+    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == {
+        (2, 3): 1.0,
+        (2, 4): 0.5,
+    }
 
 
 @pytest.mark.parametrize(
-    ("gap_ms", "sessions"), [(HALF_HOUR_MS, 1), (HALF_HOUR_MS + 1, 2)], ids=["half an hour", "longer"]
+    ("gap_ms", "sessions"),
+    [(HALF_HOUR_MS, 1), (HALF_HOUR_MS + 1, 2)],
+    ids=["half an hour", "longer"],
 )
 def test_without_a_name_a_session_ends_after_half_an_hour_of_silence(
     tmp_path: Path, gap_ms: int, sessions: int
@@ -163,23 +214,32 @@ def test_without_a_name_a_session_ends_after_half_an_hour_of_silence(
     first = Session(1, START_MS, [(1, 1.0), (2, 0.5), (3, 0.5)])
     part = write_part(tmp_path / "a.parquet", [first])
     table = pq.read_table(part)
-    later = table.set_column(1, "timestamp", [[START_MS, START_MS + gap_ms, START_MS + gap_ms + 1000]])
+    later = table.set_column(
+        1, "timestamp", [[START_MS, START_MS + gap_ms, START_MS + gap_ms + 1000]]
+    )
     pq.write_table(later, part)
     counts = prepare_bucket(*stored([part]), str(tmp_path), HASH, Feedback(), True)
     assert counts["sessions"] == sessions
 
 
-def test_without_a_name_a_session_ends_after_last_however_soon_the_next_begins(tmp_path: Path) -> None:
-    sessions = [Session(1, START_MS, [(1, 1.0), (2, 0.5)]), Session(1, START_MS + 1500, [(3, 1.0), (4, 0.5)])]
+def test_without_a_name_a_session_ends_after_last_however_soon_the_next_begins(
+    tmp_path: Path,
+) -> None:
+    sessions = [
+        Session(1, START_MS, [(1, 1.0), (2, 0.5)]),
+        Session(1, START_MS + 1500, [(3, 1.0), (4, 0.5)]),
+    ]
     assert prepare(tmp_path, sessions)["sessions"] == 2
 
 
-def test_without_a_name_what_begins_at_the_same_millisecond_is_one_session(tmp_path: Path) -> None:
+def test_without_a_name_what_begins_at_the_same_millisecond_is_one_session(
+    tmp_path: Path,
+) -> None:
     sessions = [Session(1, START_MS, [(1, 1.0)]), Session(1, START_MS, [(2, 0.5)])]
     rule = SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS)
-    assert prepare(tmp_path, sessions, rule) == dict.fromkeys(("events", "heldout_events"), 2) | dict.fromkeys(
-        ("sessions", "heldout_sessions"), 1
-    )
+    assert prepare(tmp_path, sessions, rule) == dict.fromkeys(
+        ("events", "heldout_events"), 2
+    ) | dict.fromkeys(("sessions", "heldout_sessions"), 1)
 
 
 def test_named_sessions_of_a_listener_may_overlap(tmp_path: Path) -> None:
@@ -190,29 +250,42 @@ def test_named_sessions_of_a_listener_may_overlap(tmp_path: Path) -> None:
     assert prepare(tmp_path, sessions)["sessions"] == 2
     rule = Feedback(organic=False)
     prepare(tmp_path, sessions, feedback=rule)
-    assert read_pairs(bucket_file(tmp_path, "interactions", 0), "total") == {(1, 2): 0.5, (1, 4): 0.5}
+    assert read_pairs(bucket_file(tmp_path, "interactions", 0), "total") == {
+        (1, 2): 0.5,
+        (1, 4): 0.5,
+    }
 
 
 def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) -> None:
     sessions = random_sessions(4, listeners=9, tracks=30, sessions=100, named=False)
     files = []
-    for name, parts in (("one", [sessions]), ("many", [sessions[60:], sessions[:30], sessions[30:60]])):
+    for name, parts in (
+        ("one", [sessions]),
+        ("many", [sessions[60:], sessions[:30], sessions[30:60]]),
+    ):
         folder = tmp_path / name
         folder.mkdir()
-        written = [write_part(folder / f"{number}.parquet", part) for number, part in enumerate(parts)]
+        written = [
+            write_part(folder / f"{number}.parquet", part)
+            for number, part in enumerate(parts)
+        ]
         prepare_bucket(*stored(written), str(folder), HASH, Feedback(), True)
         files.append([file.read_bytes() for file in sorted(folder.glob("*-000.arrow"))])
     assert len(files[0]) == 5
     assert files[0] == files[1]
 
 
-def test_a_session_on_both_sides_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_on_both_sides_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The check itself: a split that leaks, here by holding out single events, must not come through."""
     leaking = queries.statement("sessions/split_events").replace(
         "number, heldout\nFROM", "number, track % 2 = 0 AS heldout\nFROM"
     )
     original = queries.statement
-    replaced: Callable[[str], str] = lambda name: leaking if name == "sessions/split_events" else original(name)  # noqa: E731  a stand-in
+    replaced: Callable[[str], str] = lambda name: (  # noqa: E731  a stand-in
+        leaking if name == "sessions/split_events" else original(name)
+    )
     monkeypatch.setattr(queries, "statement", replaced)
     with pytest.raises(SplitError, match="bucket 0: 1 sessions are on both sides"):
         prepare(tmp_path, [Session(1, START_MS, [(1, 1.0), (2, 0.5)])])
@@ -222,11 +295,17 @@ def test_a_session_on_both_sides_is_refused(tmp_path: Path, monkeypatch: pytest.
     ("counts", "holdout", "cutoff"),
     [
         ({10: 85, 11: 15}, 0.15, 11),
-        ({10: 84, 11: 16}, 0.15, 12),  # the newest minute alone would be too many: none is held out
+        (
+            {10: 84, 11: 16},
+            0.15,
+            12,
+        ),  # the newest minute alone would be too many: none is held out
         ({10: 50, 12: 40, 13: 5, 14: 5}, 0.15, 13),
         ({14: 5, 10: 50, 13: 5, 12: 40}, 0.15, 13),
     ],
 )
-def test_the_cutoff_holds_out_at_most_the_share(counts: dict[int, int], holdout: float, cutoff: int) -> None:
+def test_the_cutoff_holds_out_at_most_the_share(
+    counts: dict[int, int], holdout: float, cutoff: int
+) -> None:
     minutes, sessions = np.array(list(counts)), np.array(list(counts.values()))
     assert find_cutoff_ms(minutes, sessions, holdout) == cutoff * 60_000

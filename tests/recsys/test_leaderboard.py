@@ -32,7 +32,9 @@ def candidates() -> tuple[Trial, ...]:
     return plan_candidates(Search(space=Space(factors=(8, 16, 32))), "data", seed=1)
 
 
-def shares_of(candidates: tuple[Trial, ...], means: Mapping[int, tuple[float, ...]]) -> Shares:
+def shares_of(
+    candidates: tuple[Trial, ...], means: Mapping[int, tuple[float, ...]]
+) -> Shares:
     """What listeners add, by entry and sweep: listeners differ much, models by their means alone, and some noise."""
     generator = np.random.default_rng(3)
     base = generator.random(LISTENERS)
@@ -47,16 +49,24 @@ def shares_of(candidates: tuple[Trial, ...], means: Mapping[int, tuple[float, ..
     return shares
 
 
-def scores_of(candidates: tuple[Trial, ...], shares: Shares) -> dict[str, tuple[Score, ...]]:
-    scores: dict[str, tuple[Score, ...]] = {trial.id: () for trial in (*candidates, *BASELINES)}
+def scores_of(
+    candidates: tuple[Trial, ...], shares: Shares
+) -> dict[str, tuple[Score, ...]]:
+    scores: dict[str, tuple[Score, ...]] = {
+        trial.id: () for trial in (*candidates, *BASELINES)
+    }
     for (key, sweep), (numerators, denominators) in shares.items():
         value = float(numerators.sum() / denominators.sum())
-        metrics = dict.fromkeys((METRIC, "recall@30", "coverage@30"), (value, value - 0.1, value + 0.1))
+        metrics = dict.fromkeys(
+            (METRIC, "recall@30", "coverage@30"), (value, value - 0.1, value + 0.1)
+        )
         scores[key] = (*scores[key], Score(sweep, metrics, 1.0))
     return scores
 
 
-def ranked(candidates: tuple[Trial, ...], stopped: Mapping[str, Stop], scores: Scores) -> list[Row]:
+def ranked(
+    candidates: tuple[Trial, ...], stopped: Mapping[str, Stop], scores: Scores
+) -> list[Row]:
     return rank((*candidates, *BASELINES), stopped, scores, METRIC)
 
 
@@ -68,41 +78,87 @@ def compared(ranking: list[Row], shares: Shares) -> list[Row]:
     return compare(ranking, ranking[0], listeners(shares), RESAMPLES, seed=5)
 
 
-def test_the_best_scored_sweep_counts_and_those_without_a_score_come_last(candidates: tuple[Trial, ...]) -> None:
-    scores = scores_of(candidates, shares_of(candidates, {32: (0.5, 0.7, 0.6), 16: (0.8, 0.8)}))
+def test_the_best_scored_sweep_counts_and_those_without_a_score_come_last(
+    candidates: tuple[Trial, ...],
+) -> None:
+    scores = scores_of(
+        candidates, shares_of(candidates, {32: (0.5, 0.7, 0.6), 16: (0.8, 0.8)})
+    )
     scores[candidates[2].id] = (Score(1, error="NaN"),)
     ranking = ranked(candidates, {candidates[0].id: Stop(3, "enough")}, scores)
-    assert [getattr(row.trial.params, "factors", row.trial.id) for row in ranking] == [16, 32, "popular", "random", 8]
+    assert [getattr(row.trial.params, "factors", row.trial.id) for row in ranking] == [
+        16,
+        32,
+        "popular",
+        "random",
+        8,
+    ]
     assert [row.sweep for row in ranking] == [ranking[0].sweep, 2, 0, 0, 0]
-    assert [row.state for row in ranking] == ["scored", "pruned", "scored", "scored", "failed"]
-    assert [row.stop.reason if row.stop else None for row in ranking] == [None, "enough", None, None, "NaN"]
+    assert [row.state for row in ranking] == [
+        "scored",
+        "pruned",
+        "scored",
+        "scored",
+        "failed",
+    ]
+    assert [row.stop.reason if row.stop else None for row in ranking] == [
+        None,
+        "enough",
+        None,
+        None,
+        "NaN",
+    ]
 
 
-def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(candidates: tuple[Trial, ...]) -> None:
+def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(
+    candidates: tuple[Trial, ...],
+) -> None:
     """Against max-T written out: the same listeners drawn for all, the largest difference in standard errors."""
     shares = shares_of(candidates, {32: (0.5,), 16: (0.45,), 8: (0.2,)})
     ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
     models = [shares[row.trial.id, row.sweep] for row in ranking]
     drawn = [
-        make_generator(5, "bootstrap", number).integers(0, LISTENERS, size=LISTENERS) for number in range(RESAMPLES)
+        make_generator(5, "bootstrap", number).integers(0, LISTENERS, size=LISTENERS)
+        for number in range(RESAMPLES)
     ]
-    noise = np.array([[part[0, rows].mean() - part[0].mean() for part in models] for rows in drawn])
+    noise = np.array(
+        [[part[0, rows].mean() - part[0].mean() for part in models] for rows in drawn]
+    )
     pairs = list(combinations(range(len(models)), 2))
-    errors = {(i, j): (models[i][0] - models[j][0]).std() / np.sqrt(LISTENERS) for i, j in pairs}
-    varying = [np.abs(noise[:, i] - noise[:, j]) / errors[i, j] for i, j in pairs if errors[i, j] > 1e-9]
+    errors = {
+        (i, j): (models[i][0] - models[j][0]).std() / np.sqrt(LISTENERS)
+        for i, j in pairs
+    }
+    varying = [
+        np.abs(noise[:, i] - noise[:, j]) / errors[i, j]
+        for i, j in pairs
+        if errors[i, j] > 1e-9
+    ]
     rank = int(np.ceil(0.95 * RESAMPLES + np.sqrt(0.95 * 0.05 * RESAMPLES)))
-    critical = stats.t.isf(stats.norm.sf(np.sort(np.max(varying, axis=0))[rank - 1]), LISTENERS - 1)
+    critical = stats.t.isf(
+        stats.norm.sf(np.sort(np.max(varying, axis=0))[rank - 1]), LISTENERS - 1
+    )
     error = critical * errors[0, 1]
     value = models[1][0].mean() - models[0][0].mean()
-    assert ranking[1].behind == pytest.approx((value, value - error, value + error), abs=1e-9)
+    assert ranking[1].behind == pytest.approx(
+        (value, value - error, value + error), abs=1e-9
+    )
     assert ranking[0].behind == (0, 0, 0)
 
 
-def test_pairs_tell_apart_what_overlapping_intervals_do_not(candidates: tuple[Trial, ...]) -> None:
+def test_pairs_tell_apart_what_overlapping_intervals_do_not(
+    candidates: tuple[Trial, ...],
+) -> None:
     """Listeners differ by 0.3, the models by 0.01: the intervals overlap, the paired difference is certain."""
     shares = shares_of(candidates, {32: (0.51,), 16: (0.50,), 8: (0.509,)})
-    first, *others = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
-    ties = {row.trial.params.factors: row.ties for row in others if not row.trial.is_baseline}
+    first, *others = compared(
+        ranked(candidates, {}, scores_of(candidates, shares)), shares
+    )
+    ties = {
+        row.trial.params.factors: row.ties
+        for row in others
+        if not row.trial.is_baseline
+    }
     assert first.ties
     assert ties[16] is False
     width = 2 * 1.96 * shares[first.trial.id, 1][0].std() / np.sqrt(LISTENERS)
@@ -110,7 +166,9 @@ def test_pairs_tell_apart_what_overlapping_intervals_do_not(candidates: tuple[Tr
 
 
 @pytest.mark.parametrize(("models", "searches", "most"), [(12, 100, 9), (36, 40, 4)])
-def test_of_equal_models_any_is_called_worse_in_one_search_of_twenty(models: int, searches: int, most: int) -> None:
+def test_of_equal_models_any_is_called_worse_in_one_search_of_twenty(
+    models: int, searches: int, most: int
+) -> None:
     wrong = 0
     for search in range(searches):
         generator = make_generator(7, "equal models", search)
@@ -134,23 +192,41 @@ def test_equal_models_are_reported_as_noise(candidates: tuple[Trial, ...]) -> No
 def test_the_simplest_that_is_no_worse_has_the_fewest_factors_then_the_fewest_sweeps(
     candidates: tuple[Trial, ...],
 ) -> None:
-    shares = shares_of(candidates, {32: (0.4, 0.501, 0.501), 16: (0.4, 0.5, 0.501, 0.5), 8: (0.3, 0.4)})
+    shares = shares_of(
+        candidates, {32: (0.4, 0.501, 0.501), 16: (0.4, 0.5, 0.501, 0.5), 8: (0.3, 0.4)}
+    )
     ranking = ranked(candidates, {}, scores_of(candidates, shares))
     best = ranking[0]
-    chosen = simplest(ranking, best, lambda rows, _: compare(rows, best, listeners(shares), RESAMPLES, seed=5))
+    chosen = simplest(
+        ranking,
+        best,
+        lambda rows, _: compare(rows, best, listeners(shares), RESAMPLES, seed=5),
+    )
     assert (chosen.trial.params.factors, chosen.sweep) == (16, 2)
-    (said,) = (each for each in remarks(compared(ranking, shares), chosen, METRIC, Search()) if "Chosen" in each)
+    (said,) = (
+        each
+        for each in remarks(compared(ranking, shares), chosen, METRIC, Search())
+        if "Chosen" in each
+    )
     assert "als factors 16, reg 0.1, alpha 10 after 2 sweeps" in said
 
 
-def test_the_leaderboard_says_what_was_stopped_when_and_why(candidates: tuple[Trial, ...], tmp_path: Path) -> None:
+def test_the_leaderboard_says_what_was_stopped_when_and_why(
+    candidates: tuple[Trial, ...], tmp_path: Path
+) -> None:
     shares = shares_of(candidates, {32: (0.5, 0.6), 16: (0.4,)})
     scores = scores_of(candidates, shares)
     stopped = {trial.id: Stop(1, "rung") for trial in candidates[1:3]}
     ranking = compared(ranked(candidates, stopped, scores), shares)
     write_leaderboard(tmp_path / "board.parquet", ranking)
-    rows = {row["factors"]: row for row in pq.read_table(tmp_path / "board.parquet").to_pylist()}
-    found = {factors: (rows[factors]["state"], rows[factors]["stopped_at"]) for factors in (32, 16, 8)}
+    rows = {
+        row["factors"]: row
+        for row in pq.read_table(tmp_path / "board.parquet").to_pylist()
+    }
+    found = {
+        factors: (rows[factors]["state"], rows[factors]["stopped_at"])
+        for factors in (32, 16, 8)
+    }
     assert found == {32: ("scored", None), 16: ("pruned", 1), 8: ("pruned", 1)}
     assert rows[16]["why"] == "rung"
     assert rows[16]["behind"] < rows[16]["behind upper"] < 0
@@ -162,8 +238,14 @@ def test_the_leaderboard_says_what_was_stopped_when_and_why(candidates: tuple[Tr
 @pytest.mark.parametrize(
     ("best", "hint"),
     [
-        (32, "(factors 32): widen it with --fresh --set search.space.factors=[8,16,32,64]"),
-        (8, "(factors 8): widen it with --fresh --set search.space.factors=[4,8,16,32]"),
+        (
+            32,
+            "(factors 32): widen it with --fresh --set search.space.factors=[8,16,32,64]",
+        ),
+        (
+            8,
+            "(factors 8): widen it with --fresh --set search.space.factors=[4,8,16,32]",
+        ),
         (16, None),
     ],
 )
@@ -172,7 +254,11 @@ def test_a_winner_at_the_edge_of_an_axis_is_reported_with_what_widens_it(
 ) -> None:
     shares = shares_of(candidates, dict.fromkeys((8, 16, 32), (0.2,)) | {best: (0.6,)})
     ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
-    said = remarks(ranking, ranking[0], METRIC, Search(space=Space(factors=(8, 16, 32))))
-    assert [line.removeprefix("The winner is at the edge of what was tried ") for line in said if "edge" in line] == (
-        [hint] if hint else []
+    said = remarks(
+        ranking, ranking[0], METRIC, Search(space=Space(factors=(8, 16, 32)))
     )
+    assert [
+        line.removeprefix("The winner is at the edge of what was tried ")
+        for line in said
+        if "edge" in line
+    ] == ([hint] if hint else [])

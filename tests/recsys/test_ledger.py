@@ -28,16 +28,26 @@ def file(tmp_path: Path) -> Path:
     ledger = read(tmp_path / "ledger.jsonl")
     for trial, found in ((TRIAL, score(5)), (TRIAL, score(10)), (RANDOM, score(0))):
         ledger.add(trial, found)
-    assert ledger.scores == {"abc": (score(5), score(10)), "def": (), "random": (score(0),)}
+    assert ledger.scores == {
+        "abc": (score(5), score(10)),
+        "def": (),
+        "random": (score(0),),
+    }
     return tmp_path / "ledger.jsonl"
 
 
 def test_what_is_read_is_what_was_written(file: Path) -> None:
-    assert read(file).scores == {"abc": (score(5), score(10)), "def": (), "random": (score(0),)}
+    assert read(file).scores == {
+        "abc": (score(5), score(10)),
+        "def": (),
+        "random": (score(0),),
+    }
 
 
 @pytest.mark.parametrize("cut", range(1, 200, 7))
-def test_a_torn_last_line_is_dropped_and_the_next_one_is_whole(file: Path, cut: int) -> None:
+def test_a_torn_last_line_is_dropped_and_the_next_one_is_whole(
+    file: Path, cut: int
+) -> None:
     whole = file.read_bytes()
     last = len(whole.splitlines(keepends=True)[-1])
     file.write_bytes(whole[: -min(cut, last - 1)])
@@ -58,7 +68,9 @@ UNSEALED = b'{"trial": "abc", "scorer": "scorer", "sweep": 10}'
 
 
 @pytest.mark.parametrize("line", [b"123", b"{}", UNSEALED, b"\xff", b"[" * 9999])
-def test_a_damaged_line_before_the_last_costs_its_own_step(file: Path, line: bytes) -> None:
+def test_a_damaged_line_before_the_last_costs_its_own_step(
+    file: Path, line: bytes
+) -> None:
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(lines[0] + line + b"\n" + lines[2])
     ledger = read(file)
@@ -81,17 +93,25 @@ def test_a_step_before_others_can_be_run_again(file: Path) -> None:
 def test_no_changed_byte_changes_a_score(file: Path) -> None:
     whole, rows = file.read_bytes(), read_ledger(file).rows
     for position in range(len(whole)):
-        file.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        file.write_bytes(
+            whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :]
+        )
         assert all(row in rows for row in read_ledger(file).rows), position
 
 
 def test_a_score_whose_listeners_are_gone_is_scored_again(file: Path) -> None:
-    ledger = Ledger(file, "scorer", TRIALS, lambda trial, sweep: (trial.id, sweep) != ("abc", 10))
+    ledger = Ledger(
+        file, "scorer", TRIALS, lambda trial, sweep: (trial.id, sweep) != ("abc", 10)
+    )
     assert ledger.scores["abc"] == (score(5),)
-    assert ledger.damaged == ["trial abc after sweep 10: what its listeners add is not whole"]
+    assert ledger.damaged == [
+        "trial abc after sweep 10: what its listeners add is not whole"
+    ]
 
 
-def test_lines_scored_otherwise_or_of_other_trials_count_for_nothing(file: Path) -> None:
+def test_lines_scored_otherwise_or_of_other_trials_count_for_nothing(
+    file: Path,
+) -> None:
     assert read(file, "other data").scores["random"] == ()
     assert set(Ledger(file, "scorer", [OTHER]).scores) == {"def"}
 
@@ -106,4 +126,8 @@ def test_only_a_final_failure_is_not_tried_again(file: Path) -> None:
     ledger, nan = read(file), Score(5, error="NaN")
     ledger.add(TRIAL, Score(15, error="out of memory", is_final=False))
     ledger.add(OTHER, nan)
-    assert read(file).scores == {"abc": (score(5), score(10)), "def": (nan,), "random": (score(0),)}
+    assert read(file).scores == {
+        "abc": (score(5), score(10)),
+        "def": (nan,),
+        "random": (score(0),),
+    }

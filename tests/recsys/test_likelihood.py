@@ -6,7 +6,12 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from looplib.arrays import FloatArray
-from recsys.session_model.likelihood import calibrate, find_decay, measure_dispersion, working_responses
+from recsys.session_model.likelihood import (
+    calibrate,
+    find_decay,
+    measure_dispersion,
+    working_responses,
+)
 
 STEP = 0.01
 
@@ -14,40 +19,61 @@ STEP = 0.01
 def beta_shares(mean: FloatArray, dispersion: float, seed: int) -> FloatArray:
     """Shares of the variance dispersion * mean * (1 - mean), logged in steps."""
     concentration = 1 / dispersion - 1
-    shares = np.random.default_rng(seed).beta(mean * concentration, (1 - mean) * concentration)
+    shares = np.random.default_rng(seed).beta(
+        mean * concentration, (1 - mean) * concentration
+    )
     return np.round(shares / STEP) * STEP
 
 
 @pytest.mark.parametrize("dispersion", [0.02, 1.0])
-def test_repeated_regressions_end_where_the_likelihood_is_largest(dispersion: float) -> None:
+def test_repeated_regressions_end_where_the_likelihood_is_largest(
+    dispersion: float,
+) -> None:
     rng = np.random.default_rng(1)
     design = rng.normal(size=(400, 3))
-    time = np.round(expit(design @ [1.0, -0.5, 2.0] - 0.5) * rng.uniform(0.7, 1, 400), 2)
+    time = np.round(
+        expit(design @ [1.0, -0.5, 2.0] - 0.5) * rng.uniform(0.7, 1, 400), 2
+    )
     x = np.zeros(3)
     for _ in range(60):
         off, weights = working_responses(design @ x, time, dispersion, step=0)
-        x = x + np.linalg.solve((design.T * weights) @ design, design.T @ (weights * off))
+        x = x + np.linalg.solve(
+            (design.T * weights) @ design, design.T @ (weights * off)
+        )
 
     def loss(x: FloatArray) -> float:
-        return -float(np.sum(time * np.log(expit(design @ x)) + (1 - time) * np.log(expit(-design @ x))))
+        return -float(
+            np.sum(
+                time * np.log(expit(design @ x))
+                + (1 - time) * np.log(expit(-design @ x))
+            )
+        )
 
     best = minimize(loss, np.zeros(3))
     assert x == pytest.approx(best.x, abs=1e-3)
 
 
 @pytest.mark.parametrize("dispersion", [0.02, 0.3, 0.7])
-def test_the_dispersion_of_held_out_shares_is_found_whatever_the_logits_are_off_by(dispersion: float) -> None:
+def test_the_dispersion_of_held_out_shares_is_found_whatever_the_logits_are_off_by(
+    dispersion: float,
+) -> None:
     rng = np.random.default_rng(2)
     logit = rng.normal(-1, 1, 40_000)
     time = beta_shares(expit(logit), dispersion, seed=3)
     uncertainty = np.full(len(logit), 0.04)
     predicted = logit + rng.normal(0, 0.2, len(logit))
-    assert measure_dispersion(logit, time, 0 * uncertainty, STEP) == pytest.approx(dispersion, rel=0.05, abs=0.001)
-    assert measure_dispersion(predicted, time, uncertainty, STEP) == pytest.approx(dispersion, rel=0.05, abs=0.002)
+    assert measure_dispersion(logit, time, 0 * uncertainty, STEP) == pytest.approx(
+        dispersion, rel=0.05, abs=0.001
+    )
+    assert measure_dispersion(predicted, time, uncertainty, STEP) == pytest.approx(
+        dispersion, rel=0.05, abs=0.002
+    )
 
 
 def test_without_held_out_shares_the_dispersion_stays_the_first_guess() -> None:
-    assert measure_dispersion(np.empty(0), np.empty(0), np.empty(0), STEP) == pytest.approx(0.3)
+    assert measure_dispersion(
+        np.empty(0), np.empty(0), np.empty(0), STEP
+    ) == pytest.approx(0.3)
 
 
 def test_logits_are_calibrated_and_hardly_by_few_shares() -> None:
@@ -61,13 +87,19 @@ def test_fatigue_is_found_in_noise() -> None:
     rng = np.random.default_rng(6)
     mean, earlier = expit(rng.normal(-1, 1, 30_000)), rng.integers(1, 4, 30_000)
     heard = (rng.random(30_000) < mean * 0.8**earlier).astype(float)
-    assert find_decay(mean, heard, earlier, has_level=False)[0] == pytest.approx(0.8, abs=0.02)
+    assert find_decay(mean, heard, earlier, has_level=False)[0] == pytest.approx(
+        0.8, abs=0.02
+    )
     assert find_decay(mean[:0], heard[:0], earlier[:0], has_level=False) == (1, 0)
-    assert find_decay(mean, 0 * heard, earlier, has_level=False)[0] == pytest.approx(0.01)
+    assert find_decay(mean, 0 * heard, earlier, has_level=False)[0] == pytest.approx(
+        0.01
+    )
 
 
 @pytest.mark.parametrize("factor", [0.97, 1.0])
-def test_a_decay_beside_an_unknown_level_has_the_largest_poisson_likelihood(factor: float) -> None:
+def test_a_decay_beside_an_unknown_level_has_the_largest_poisson_likelihood(
+    factor: float,
+) -> None:
     rng = np.random.default_rng(7)
     mean, count = expit(rng.normal(-1, 1, 60_000)), rng.integers(0, 9, 60_000)
     heard = (rng.random(60_000) < mean * factor**count).astype(float)

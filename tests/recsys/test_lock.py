@@ -38,17 +38,23 @@ def held_by(there: Workspace, **changes: object) -> Holder:
 
 def test_a_second_process_is_refused_and_the_lock_released(there: Workspace) -> None:
     with hold_lock(there, "search") as held:
-        refused = pytest.raises(StorageError, match=rf"another search is at work here \(process {os.getpid()} on ")
+        refused = pytest.raises(
+            StorageError,
+            match=rf"another search is at work here \(process {os.getpid()} on ",
+        )
         with refused, hold_lock(there, "search"):
             pytest.fail("two at once")
         held.check()
     assert there.names() == set()
 
 
-def test_the_lock_of_a_dead_process_of_this_machine_is_taken_over_at_once(there: Workspace) -> None:
+def test_the_lock_of_a_dead_process_of_this_machine_is_taken_over_at_once(
+    there: Workspace,
+) -> None:
     with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
         process.wait()
-    for changes in ({"pid": process.pid}, {"started": "1"}):  # another process may have the number of a dead one
+    # another process may have the number of a dead one
+    for changes in ({"pid": process.pid}, {"started": "1"}):
         held_by(there, **changes)
         with hold_lock(there, "search") as held:
             held.check()
@@ -59,7 +65,9 @@ def test_of_another_machine_only_silence_says_that_a_process_is_dead(
     there: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held_by(there, machine="another boot", host="node2", pid=4711)
-    refused = pytest.raises(StorageError, match=r"process 4711 on node2, last heard of \d+ s ago")
+    refused = pytest.raises(
+        StorageError, match=r"process 4711 on node2, last heard of \d+ s ago"
+    )
     with refused, hold_lock(there, "search"):
         pytest.fail("two at once")
     monkeypatch.setattr(lock, "EXPIRY_S", 0.0)
@@ -80,12 +88,17 @@ def test_a_lock_that_another_process_has_just_taken_over_is_refused(
         return found
 
     monkeypatch.setattr(lock, "_silent_s", overtaken)
-    with pytest.raises(StorageError, match="has just taken over"), hold_lock(there, "search"):
+    with (
+        pytest.raises(StorageError, match="has just taken over"),
+        hold_lock(there, "search"),
+    ):
         pytest.fail("two at once")
     assert lock._read(there) == successor
 
 
-def test_a_holder_gives_signs_of_life(there: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_holder_gives_signs_of_life(
+    there: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lock, "SIGN_S", 0.01)
     with hold_lock(there, "search"):
         first = lock._silent_s(there, "probe")

@@ -48,103 +48,177 @@ def sessions_of_world(seed: int, *, propensity: float | None = None) -> list[Ses
     made = []
     for number in range(4000):
         user = number % LISTENERS
-        organic = (int(3 * generator.integers(TRACKS // 6, TRACKS // 3) + user % 3), 1.0)
+        organic = (
+            int(3 * generator.integers(TRACKS // 6, TRACKS // 3) + user % 3),
+            1.0,
+        )
         tracks = generator.integers(TRACKS, size=5).tolist()
-        heard = [(track, float(generator.random() < true_time(user, track))) for track in tracks]
-        made.append(Session(user, START_MS + number * 86_400_000, [organic, *heard], f"s{number}", propensity))
+        heard = [
+            (track, float(generator.random() < true_time(user, track)))
+            for track in tracks
+        ]
+        made.append(
+            Session(
+                user,
+                START_MS + number * 86_400_000,
+                [organic, *heard],
+                f"s{number}",
+                propensity,
+            )
+        )
     return made
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log without propensities, of a catalogue that is known."""
-    return make_store(tmp_path_factory.mktemp("data"), sessions_of_world(3), tracks=TRACKS)
+    return make_store(
+        tmp_path_factory.mktemp("data"), sessions_of_world(3), tracks=TRACKS
+    )
 
 
 def search_by(store: Path, folder: Path, *settings: str) -> int:
     config = folder / "search.yaml"
     config.write_text("store: nowhere\nrun: nowhere\n")
     words = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
-    argv = ["--config", str(config), "--store", str(store), "--run", str(folder / "run"), "--no-export", *words]
+    argv = [
+        "--config",
+        str(config),
+        "--store",
+        str(store),
+        "--run",
+        str(folder / "run"),
+        "--no-export",
+        *words,
+    ]
     return run(search.app, search.PROG, argv)
 
 
 @pytest.fixture(scope="module")
 def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("search")
-    assert search_by(store, folder, "validation.select=ope_time@10", "validation.logging_policy=uniform") == 0
+    assert (
+        search_by(
+            store,
+            folder,
+            "validation.select=ope_time@10",
+            "validation.logging_policy=uniform",
+        )
+        == 0
+    )
     return folder / "run"
 
 
 @pytest.fixture(scope="module")
 def scorer(store: Path, finished: Path) -> Scorer:
     config, winner = read_run(open_workspace(finished))
-    return Scorer(str(store / "cache" / winner.dataset), config.validation, config.seed, threads=1)
+    return Scorer(
+        str(store / "cache" / winner.dataset), config.validation, config.seed, threads=1
+    )
 
 
 def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
     """Ten tracks for each listener: any, the popular ones, and those that the listener's truth says."""
     generator = np.random.default_rng(1)
     listeners = len(dataset.users)
-    best = [sorted(range(TRACKS), key=lambda track: -true_time(user, track))[:10] for user in dataset.users.tolist()]
+    best = [
+        sorted(range(TRACKS), key=lambda track: -true_time(user, track))[:10]
+        for user in dataset.users.tolist()
+    ]
     return {
-        "random": np.stack([generator.choice(TRACKS, 10, replace=False) for _ in range(listeners)]).astype(np.int32),
+        "random": np.stack(
+            [generator.choice(TRACKS, 10, replace=False) for _ in range(listeners)]
+        ).astype(np.int32),
         "popular": np.tile(np.arange(10, dtype=np.int32), (listeners, 1)),
         "best": np.array(best, dtype=np.int32),
     }
 
 
-def test_random_is_worth_less_than_popular_and_popular_less_than_the_truth(scorer: Scorer) -> None:
+def test_random_is_worth_less_than_popular_and_popular_less_than_the_truth(
+    scorer: Scorer,
+) -> None:
     lists = lists_of(open_dataset(scorer.dataset))
-    scored = {name: score_lists(scorer, own, is_whole=True).metrics["ope_time@10"] for name, own in lists.items()}
+    scored = {
+        name: score_lists(scorer, own, is_whole=True).metrics["ope_time@10"]
+        for name, own in lists.items()
+    }
     assert scored["random"][2] < scored["popular"][1]
     assert scored["popular"][2] < scored["best"][1]
 
 
-def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says(scorer: Scorer) -> None:
+def test_the_estimate_is_as_near_to_the_true_listening_time_as_its_interval_says(
+    scorer: Scorer,
+) -> None:
     dataset = open_dataset(scorer.dataset)
     for lists in lists_of(dataset).values():
         users = dataset.users.tolist()
-        truth = np.mean([[true_time(u, t) for t in row] for u, row in zip(users, lists.tolist(), strict=True)])
-        value, lower, upper = score_lists(scorer, lists, is_whole=True).metrics["ope_time@10"]
+        truth = np.mean(
+            [
+                [true_time(u, t) for t in row]
+                for u, row in zip(users, lists.tolist(), strict=True)
+            ]
+        )
+        value, lower, upper = score_lists(scorer, lists, is_whole=True).metrics[
+            "ope_time@10"
+        ]
         assert abs(value - truth) < upper - lower  # four standard errors
         assert upper - lower < 0.1
 
 
-def test_what_each_listener_adds_gives_the_metric(scorer: Scorer, finished: Path) -> None:
+def test_what_each_listener_adds_gives_the_metric(
+    scorer: Scorer, finished: Path
+) -> None:
     _, winner = read_run(open_workspace(finished))
-    heard = read_listeners(open_workspace(finished), scorer, "ope_time@10", winner.trial, winner.sweeps)
-    assert heard[0].sum() / heard[1].sum() == pytest.approx(winner.metrics["ope_time@10"][0], abs=1e-12)
+    heard = read_listeners(
+        open_workspace(finished), scorer, "ope_time@10", winner.trial, winner.sweeps
+    )
+    assert heard[0].sum() / heard[1].sum() == pytest.approx(
+        winner.metrics["ope_time@10"][0], abs=1e-12
+    )
 
 
 def test_the_winner_has_the_longest_listening_time(finished: Path) -> None:
     board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
     _, winner = read_run(open_workspace(finished))
     assert winner.select == "ope_time@10"
-    assert [row["ope_time@10"] for row in board] == sorted((row["ope_time@10"] for row in board), reverse=True)
+    assert [row["ope_time@10"] for row in board] == sorted(
+        (row["ope_time@10"] for row in board), reverse=True
+    )
     assert board[0]["ope_time@10"] == winner.metrics["ope_time@10"][0]
     assert {row["model"] for row in board[-2:]} == {"random", "popular"}
     assert all(row["behind"] is not None for row in board)
 
 
-def test_a_small_effective_sample_is_shown_with_its_reason(scorer: Scorer, finished: Path) -> None:
-    scored = score_lists(scorer, lists_of(open_dataset(scorer.dataset))["best"], is_whole=True)
+def test_a_small_effective_sample_is_shown_with_its_reason(
+    scorer: Scorer, finished: Path
+) -> None:
+    scored = score_lists(
+        scorer, lists_of(open_dataset(scorer.dataset))["best"], is_whole=True
+    )
     assert "ope_time@1" in scored.metrics
     assert list(scored.warnings) == ["ope_time@1"]
     assert "effective sample size" in scored.warnings["ope_time@1"]
     board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
-    assert all("ope_time@1: the effective sample size" in row["warnings"] for row in board)
+    assert all(
+        "ope_time@1: the effective sample size" in row["warnings"] for row in board
+    )
 
 
 def refusal(capsys: pytest.CaptureFixture[str]) -> str:
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    (line,) = [
+        line for line in capsys.readouterr().err.splitlines() if "error:" in line
+    ]
     return line
 
 
 def test_without_propensities_the_metric_is_missing(scorer: Scorer) -> None:
     blind = replace(scorer, validation=ValidationConfig(ks=(10,), select="ndcg@10"))
     lists = lists_of(open_dataset(scorer.dataset))["best"]
-    assert not [key for key in score_lists(blind, lists, is_whole=True).metrics if key.startswith("ope_time")]
+    assert not [
+        key
+        for key in score_lists(blind, lists, is_whole=True).metrics
+        if key.startswith("ope_time")
+    ]
 
 
 def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
@@ -155,14 +229,22 @@ def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
     assert not (tmp_path / "run" / "ledger.jsonl").exists()
 
 
-def test_choosing_by_too_small_a_sample_is_refused_with_the_reason(scorer: Scorer) -> None:
+def test_choosing_by_too_small_a_sample_is_refused_with_the_reason(
+    scorer: Scorer,
+) -> None:
     few = scorer.validation.model_copy(update={"select": "ope_time@1"})
-    with pytest.raises(SearchError, match=r"ope_time@1, which cannot choose here: .* the effective sample size is"):
+    with pytest.raises(
+        SearchError,
+        match=r"ope_time@1, which cannot choose here: .* the effective sample size is",
+    ):
         settle(replace(scorer, validation=few), TRACKS, None)
 
 
 def test_a_uniform_policy_needs_the_catalogue(scorer: Scorer) -> None:
-    with pytest.raises(SearchError, match=r"logging_policy is uniform, and the store does not know how many tracks"):
+    with pytest.raises(
+        SearchError,
+        match=r"logging_policy is uniform, and the store does not know how many tracks",
+    ):
         settle(scorer, None, None)
 
 
@@ -170,7 +252,9 @@ def test_logged_propensities_count_for_themselves_and_by_default_the_listening_t
     store: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same sessions with the propensity in the log give the same figures, without a word on the policy."""
-    logged = make_store(tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS)
+    logged = make_store(
+        tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS
+    )
     (tmp_path / "other").mkdir()
     assert search_by(logged, tmp_path) == 0
     assert "ndcg@10" in capsys.readouterr().out
@@ -186,36 +270,65 @@ def test_logged_propensities_count_for_themselves_and_by_default_the_listening_t
 
 def test_by_default_a_sample_that_is_too_small_does_not_choose(scorer: Scorer) -> None:
     few = ValidationConfig(ks=(1,), logging_policy="uniform")
-    assert settle(replace(scorer, validation=few), TRACKS, None).validation.select == "ndcg@1"
+    assert (
+        settle(replace(scorer, validation=few), TRACKS, None).validation.select
+        == "ndcg@1"
+    )
 
 
 def test_a_run_keeps_to_what_chose_and_to_its_test_part(scorer: Scorer) -> None:
-    open_one = replace(scorer, validation=ValidationConfig(ks=(1, 10), logging_policy="uniform"))
-    kept = settle(open_one, TRACKS, ValidationConfig(ks=(1, 10), select="ndcg@1", test_share=0.3)).validation
+    open_one = replace(
+        scorer, validation=ValidationConfig(ks=(1, 10), logging_policy="uniform")
+    )
+    kept = settle(
+        open_one, TRACKS, ValidationConfig(ks=(1, 10), select="ndcg@1", test_share=0.3)
+    ).validation
     assert (kept.select, kept.test_share) == ("ndcg@1", 0.3)
     assert settle(open_one, TRACKS, None).validation.select == "ope_time@10"
 
 
 def test_scores_without_a_test_part_have_the_digest_of_before(scorer: Scorer) -> None:
     digests = {
-        replace(scorer, validation=scorer.validation.model_copy(update={"test_share": share})).digest
+        replace(
+            scorer,
+            validation=scorer.validation.model_copy(update={"test_share": share}),
+        ).digest
         for share in (None, 0.0)
     }
     assert digests == {scorer.digest}
 
 
-def test_what_was_chosen_looks_better_than_it_is_and_the_test_part_does_not(scorer: Scorer) -> None:
+def test_what_was_chosen_looks_better_than_it_is_and_the_test_part_does_not(
+    scorer: Scorer,
+) -> None:
     """Lists at random are worth the same: the best of many looks better, but not to the listeners who chose nothing."""
     dataset, generator = open_dataset(scorer.dataset), np.random.default_rng(4)
-    parted = replace(scorer, validation=scorer.validation.model_copy(update={"test_share": 0.5}))
-    truth = np.mean([true_time(user, track) for user in dataset.users.tolist() for track in range(TRACKS)])
+    parted = replace(
+        scorer, validation=scorer.validation.model_copy(update={"test_share": 0.5})
+    )
+    truth = np.mean(
+        [
+            true_time(user, track)
+            for user in dataset.users.tolist()
+            for track in range(TRACKS)
+        ]
+    )
     tried = [
-        np.stack([generator.choice(TRACKS, 10, replace=False) for _ in dataset.users]).astype(np.int32)
+        np.stack(
+            [generator.choice(TRACKS, 10, replace=False) for _ in dataset.users]
+        ).astype(np.int32)
         for _ in range(30)
     ]
-    best = max(tried, key=lambda lists: score_lists(parted, lists, is_whole=False).metrics["ope_time@10"][0])
+    best = max(
+        tried,
+        key=lambda lists: score_lists(parted, lists, is_whole=False).metrics[
+            "ope_time@10"
+        ][0],
+    )
     optimistic, _, _ = score_lists(parted, best, is_whole=False).metrics["ope_time@10"]
-    value, lower, upper = score_lists(replace(parted, is_test=True), best, is_whole=True).metrics["ope_time@10"]
+    value, lower, upper = score_lists(
+        replace(parted, is_test=True), best, is_whole=True
+    ).metrics["ope_time@10"]
     assert lower < truth < upper
     assert value < optimistic
     assert abs(value - truth) < abs(optimistic - truth)
@@ -224,26 +337,43 @@ def test_what_was_chosen_looks_better_than_it_is_and_the_test_part_does_not(scor
 def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = ("validation.select=ope_time@10", "validation.logging_policy=uniform", "validation.test_share=0.3")
+    settings = (
+        "validation.select=ope_time@10",
+        "validation.logging_policy=uniform",
+        "validation.test_share=0.3",
+    )
     assert search_by(store, tmp_path, *settings) == 0
     _, winner = read_run(open_workspace(tmp_path / "run"))
     _, scores = read_scores(tmp_path / "run" / LEDGER)
-    assert [score.test for of_trial in scores.values() for score in of_trial if score.test] == [winner.test]
+    assert [
+        score.test for of_trial in scores.values() for score in of_trial if score.test
+    ] == [winner.test]
     value, lower, upper = winner.test["ope_time@10"]
     assert lower < value < upper
     assert value != winner.metrics["ope_time@10"][0]
-    assert f"on the listeners who chose nothing it is {value:.4f}" in " ".join(winner.remarks)
+    assert f"on the listeners who chose nothing it is {value:.4f}" in " ".join(
+        winner.remarks
+    )
     assert "who chose nothing" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_unknown_metric_names_those_that_are_known() -> None:
-    with pytest.raises(ValueError, match=r"select is ope_time@7; .* coverage, ope_time and k one of 10, 30"):
-        SearchConfig(store=Path("s"), run=Path("r"), validation=ValidationConfig(select="ope_time@7"))
+    with pytest.raises(
+        ValueError,
+        match=r"select is ope_time@7; .* coverage, ope_time and k one of 10, 30",
+    ):
+        SearchConfig(
+            store=Path("s"),
+            run=Path("r"),
+            validation=ValidationConfig(select="ope_time@7"),
+        )
 
 
 def rivals(more: float) -> tuple[Row, Row, dict[str, FloatArray]]:
     """Two candidates, one first by each metric; the second is listened to for so much more."""
-    config = SearchConfig.model_validate({"store": "s", "run": "r", "search": {"space": {"factors": [8, 16]}}})
+    config = SearchConfig.model_validate(
+        {"store": "s", "run": "r", "search": {"space": {"factors": [8, 16]}}}
+    )
     trials = plan_candidates(config.search, "data", seed=1)
     base = np.random.default_rng(2).random(400)
     noise = np.random.default_rng(3).normal(scale=0.05, size=400)
@@ -260,21 +390,27 @@ def test_a_warning_says_when_ranking_and_listening_time_disagree_beyond_chance(
     difference: float, is_warned: bool
 ) -> None:
     best, rival, shares = rivals(difference)
-    by_time = partial(compare, listeners=lambda trial, _: shares[trial.id], resamples=200, seed=1)
+    by_time = partial(
+        compare, listeners=lambda trial, _: shares[trial.id], resamples=200, seed=1
+    )
     behind = by_time([best, rival], best)[1].behind
     assert behind is not None
     assert behind[0] == pytest.approx(difference, abs=0.01)
     warnings = warn_of_rival(best, [rival, best], by_time, ("ndcg@30", "ope_time@30"))
     assert bool(warnings) == is_warned
     for warning in warnings:
-        assert warning.startswith(f"{WARNING} ndcg@30 and ope_time@30 disagree: ope_time@30 puts als factors 8")
+        assert warning.startswith(
+            f"{WARNING} ndcg@30 and ope_time@30 disagree: ope_time@30 puts als factors 8"
+        )
         assert "0.1 more" in warning or "more (+0." in warning
     assert warn_of_rival(best, [best, rival], by_time, ("ndcg@30", "ope_time@30")) == []
 
 
 def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
     best, _, _ = rivals(0.1)
-    score = Score(5, {"ope_time@30": (0.3, 0.2, 0.4)}, 1, warnings={"ope_time@30": "too few"})
+    score = Score(
+        5, {"ope_time@30": (0.3, 0.2, 0.4)}, 1, warnings={"ope_time@30": "too few"}
+    )
     unreliable = replace(best, score=score)
     assert remarks([unreliable], unreliable, "ope_time@30", Search()) == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"

@@ -9,7 +9,12 @@ import pytest
 from recsys.cluster.preflight import call_after_check, find_difference, probe_files
 from recsys.errors import UnseenPathError
 
-HERE = {"python": "3.11.2.final.0", "dask": "2026.8.0", "distributed": "2026.8.0", "listening-loop": "0.1.0"}
+HERE = {
+    "python": "3.11.2.final.0",
+    "dask": "2026.8.0",
+    "distributed": "2026.8.0",
+    "listening-loop": "0.1.0",
+}
 
 
 def versions(scheduler: dict[str, Any], worker: dict[str, Any]) -> dict[str, Any]:
@@ -17,11 +22,16 @@ def versions(scheduler: dict[str, Any], worker: dict[str, Any]) -> dict[str, Any
     return {
         "client": {"packages": HERE},
         "scheduler": {"packages": HERE | scheduler},
-        "workers": {"tcp://a:1": {"packages": HERE}, "tcp://b:2": {"packages": HERE | worker}},
+        "workers": {
+            "tcp://a:1": {"packages": HERE},
+            "tcp://b:2": {"packages": HERE | worker},
+        },
     }
 
 
-@pytest.mark.parametrize("harmless", [{}, {"python": "3.11.9.final.0"}, {"numpy": "1.0"}])
+@pytest.mark.parametrize(
+    "harmless", [{}, {"python": "3.11.9.final.0"}, {"numpy": "1.0"}]
+)
 def test_what_unpickles_the_same_is_no_difference(harmless: dict[str, Any]) -> None:
     assert find_difference(versions(harmless, harmless)) is None
 
@@ -48,13 +58,19 @@ def test_probe_files_are_there_for_the_block_alone(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_missing_probe_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UnseenPathError, match=rf"manifest\.json: the worker on .* \(process {os.getpid()}\)"):
+    with pytest.raises(
+        UnseenPathError,
+        match=rf"manifest\.json: the worker on .* \(process {os.getpid()}\)",
+    ):
         call_after_check([tmp_path / "manifest.json"], max, 1, 2)
-    with pytest.raises(UnseenPathError, match=rf"^{tmp_path}: the worker"):  # the folder is there, and another
+    # the folder is there, and another
+    with pytest.raises(UnseenPathError, match=rf"^{tmp_path}: the worker"):
         call_after_check([tmp_path / ".tmp-seen-1"], max, 1, 2)
 
 
-def test_a_file_that_is_missing_during_the_call_is_named_and_other_errors_pass(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_during_the_call_is_named_and_other_errors_pass(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(UnseenPathError, match=f"^{tmp_path / 'part'}: the worker"):
         call_after_check([tmp_path], Path.read_bytes, tmp_path / "part")
     with pytest.raises(ZeroDivisionError):

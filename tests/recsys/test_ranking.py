@@ -18,17 +18,23 @@ def random_factors(seed: int, rows: int, factors: int = 4) -> Float32Array:
 
 @settings(deadline=None)  # the first example compiles
 @given(seed=st.integers(0, 1000), tracks=st.integers(1, 60), k=st.integers(1, 70))
-def test_lists_are_the_largest_inner_products_best_first(seed: int, tracks: int, k: int) -> None:
+def test_lists_are_the_largest_inner_products_best_first(
+    seed: int, tracks: int, k: int
+) -> None:
     users, items = random_factors(seed, 7), random_factors(seed + 1, tracks)
     lists = top_tracks(users, items, k, threads=1)
     assert lists.shape == (7, min(k, tracks))
     scores = users @ items.T
-    assert np.take_along_axis(scores, lists, axis=1) == pytest.approx(-np.sort(-scores, axis=1)[:, :k], rel=1e-5)
+    assert np.take_along_axis(scores, lists, axis=1) == pytest.approx(
+        -np.sort(-scores, axis=1)[:, :k], rel=1e-5
+    )
 
 
 def test_what_was_seen_is_left_out_and_short_lists_end_with_no_track() -> None:
     users, items = random_factors(1, 3), random_factors(2, 5)
-    seen = csr_matrix(np.array([[1, 0, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32))
+    seen = csr_matrix(
+        np.array([[1, 0, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32)
+    )
     lists = top_tracks(users, items, 3, threads=1, seen=seen)
     assert 0 not in lists[0]
     assert NO_TRACK not in lists[0]
@@ -36,21 +42,31 @@ def test_what_was_seen_is_left_out_and_short_lists_end_with_no_track() -> None:
     assert NO_TRACK not in lists[2]
 
 
-@pytest.mark.parametrize(("factors", "tracks", "k"), [(1, 900, 30), (5, 3000, 100), (64, 5000, 30)])
+@pytest.mark.parametrize(
+    ("factors", "tracks", "k"), [(1, 900, 30), (5, 3000, 100), (64, 5000, 30)]
+)
 def test_compiled_lists_are_those_of_exact_products_and_equal_ones_go_by_column(
     factors: int, tracks: int, k: int
 ) -> None:
     """Small whole numbers have exact products, of which many are equal; a listener in ten has no factors."""
     generator = np.random.default_rng(factors)
-    users, items = (generator.integers(-3, 4, (rows, factors)).astype(np.float32) for rows in (300, tracks))
+    users, items = (
+        generator.integers(-3, 4, (rows, factors)).astype(np.float32)
+        for rows in (300, tracks)
+    )
     items *= generator.choice([0, 1, 1, 40], (tracks, 1)).astype(np.float32)
     users[::10] = 0
     seen = csr_matrix((generator.random((300, tracks)) < 0.3).astype(np.float32))
     exact = users.astype(np.int64) @ items.T.astype(np.int64)
     for threads in (1, 3):
-        for filtered, products in ((None, exact), (seen, np.where(seen.toarray() > 0, -(10**9), exact))):
+        for filtered, products in (
+            (None, exact),
+            (seen, np.where(seen.toarray() > 0, -(10**9), exact)),
+        ):
             expected = np.argsort(-products, axis=1, kind="stable")[:, :k]
-            assert np.array_equal(rank_tracks(users, items, k, threads, filtered), expected)
+            assert np.array_equal(
+                rank_tracks(users, items, k, threads, filtered), expected
+            )
 
 
 def test_neighbours_are_the_other_tracks_by_cosine() -> None:
@@ -60,7 +76,9 @@ def test_neighbours_are_the_other_tracks_by_cosine() -> None:
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -np.inf)
     expected = -np.sort(-cosine, axis=1)[:, :5]
-    assert np.take_along_axis(cosine, neighbours, axis=1) == pytest.approx(expected, rel=1e-5)
+    assert np.take_along_axis(cosine, neighbours, axis=1) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_identical_tracks_are_neighbours_and_none_is_its_own() -> None:
@@ -89,6 +107,12 @@ def test_random_lists_are_distinct_and_even(tracks: int, length: int) -> None:
 
 
 def test_unseen_keeps_the_order_and_ends_short_lists_with_no_track() -> None:
-    seen = csr_matrix(np.array([[1, 0, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32))
+    seen = csr_matrix(
+        np.array([[1, 0, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32)
+    )
     ranking = np.broadcast_to(np.array([4, 0, 3, 1, 2], dtype=np.int32), (3, 5))
-    assert unseen(ranking, 3, seen.indices, seen.indptr).tolist() == [[4, 3, 1], [3, NO_TRACK, NO_TRACK], [4, 0, 3]]
+    assert unseen(ranking, 3, seen.indices, seen.indptr).tolist() == [
+        [4, 3, 1],
+        [3, NO_TRACK, NO_TRACK],
+        [4, 0, 3],
+    ]

@@ -19,20 +19,30 @@ SESSIONS = random_sessions(8, listeners=12, tracks=TRACKS, sessions=150)
 def write_catalogue(folder: Path) -> Path:
     """Tracks of seven artists."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [{"track": track, "artist": f"artist {track % 7}", "title": "x"} for track in range(TRACKS)]
-    (folder / "tracks.json").write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    lines = [
+        {"track": track, "artist": f"artist {track % 7}", "title": "x"}
+        for track in range(TRACKS)
+    ]
+    (folder / "tracks.json").write_bytes(
+        b"".join(orjson.dumps(line) + b"\n" for line in lines)
+    )
     return folder / "tracks.json"
 
 
 def store_of(folder: Path, catalogue: Path) -> Path:
     log = write_log(folder / "log" / "events.jsonl", SESSIONS)
-    facts = {"schema": 1, "catalogue": {"sha256": sha256_file(catalogue), "tracks": TRACKS}}
+    facts = {
+        "schema": 1,
+        "catalogue": {"sha256": sha256_file(catalogue), "tracks": TRACKS},
+    }
     (log.parent / "collection.json").write_bytes(orjson.dumps(facts))
     ingest([log], folder / "store", buckets=4)
     return folder / "store"
 
 
-def expected(sessions: list[Session], artists: bool) -> Counter[tuple[int, int, int, float, int, int]]:
+def expected(
+    sessions: list[Session], artists: bool
+) -> Counter[tuple[int, int, int, float, int, int]]:
     """Listener, organic track, track, time, earlier tracks of its artist, and in all, of every response."""
     found: Counter[tuple[int, int, int, float, int, int]] = Counter()
     for session in sessions:
@@ -40,8 +50,19 @@ def expected(sessions: list[Session], artists: bool) -> Counter[tuple[int, int, 
         for position, (track, time) in enumerate(session.heard):
             before = heard[:position]
             if position and track not in before:
-                earlier = sum(other % 7 == track % 7 for other in before) if artists else 0
-                found[(session.user, heard[0], track, round(time, 2), earlier, position - 1)] += 1
+                earlier = (
+                    sum(other % 7 == track % 7 for other in before) if artists else 0
+                )
+                found[
+                    (
+                        session.user,
+                        heard[0],
+                        track,
+                        round(time, 2),
+                        earlier,
+                        position - 1,
+                    )
+                ] += 1
     return found
 
 
@@ -59,7 +80,9 @@ def listed(responses: Responses) -> Counter[tuple[int, int, int, float, int, int
     return Counter(columns)
 
 
-def test_every_first_hearing_of_a_recommended_track_is_a_response(tmp_path: Path) -> None:
+def test_every_first_hearing_of_a_recommended_track_is_a_response(
+    tmp_path: Path,
+) -> None:
     catalogue = write_catalogue(tmp_path)
     responses = load_responses(open_store(store_of(tmp_path, catalogue)), catalogue)
     assert listed(responses) == expected(SESSIONS, artists=True)
@@ -72,12 +95,18 @@ def test_without_a_catalogue_no_artist_is_known(tmp_path: Path) -> None:
     assert listed(responses) == expected(SESSIONS, artists=False)
 
 
-def test_openings_are_distinct_and_those_of_a_listener_side_by_side(tmp_path: Path) -> None:
+def test_openings_are_distinct_and_those_of_a_listener_side_by_side(
+    tmp_path: Path,
+) -> None:
     responses = load_responses(open_store(make_store(tmp_path, SESSIONS)), None)
-    openings = list(zip(responses.listener.tolist(), responses.organic.tolist(), strict=True))
+    openings = list(
+        zip(responses.listener.tolist(), responses.organic.tolist(), strict=True)
+    )
     assert len(set(openings)) == len(openings)
     assert responses.listener.tolist() == sorted(responses.listener.tolist())
-    assert sorted(responses.users.tolist()) == sorted({session.user for session in SESSIONS})
+    assert sorted(responses.users.tolist()) == sorted(
+        {session.user for session in SESSIONS}
+    )
     assert np.unique(responses.opening).tolist() == list(range(len(openings)))
     assert (np.diff(responses.opening) >= 0).all()
 
@@ -87,9 +116,13 @@ def test_another_catalogue_is_refused(tmp_path: Path) -> None:
     store = open_store(store_of(tmp_path, catalogue))
     other = write_catalogue(tmp_path / "other")
     other.write_bytes(other.read_bytes() + b"\n")
-    with pytest.raises(StoreError, match=r"other/tracks\.json: not the catalogue of .*: 30 tracks"):
+    with pytest.raises(
+        StoreError, match=r"other/tracks\.json: not the catalogue of .*: 30 tracks"
+    ):
         load_responses(store, other)
-    with pytest.raises(StoreError, match=r"missing\.json: no catalogue to be read here"):
+    with pytest.raises(
+        StoreError, match=r"missing\.json: no catalogue to be read here"
+    ):
         load_responses(store, tmp_path / "missing.json")
 
 

@@ -12,7 +12,9 @@ from recsys.errors import WorkerDiedError
 class MadeUpWorkers:
     """Workers that end one call at a time; a killer takes everything on its worker with it."""
 
-    def __init__(self, workers: int, threads: int, killers: set[int], order: int) -> None:
+    def __init__(
+        self, workers: int, threads: int, killers: set[int], order: int
+    ) -> None:
         self.slots: list[int | None] = [None] * (workers * threads)
         self.threads = threads
         self.killers = killers
@@ -65,7 +67,10 @@ def test_a_call_that_kills_its_workers_fails_after_few_deaths_and_no_other_with_
     assert {key for key, outcome in outcomes.items() if outcome.error} == killers
     assert all(outcomes[key].result() == key * 10 for key in set(range(8)) - killers)
     assert all(pool.started[key] == 3 for key in killers)
-    assert all(str(outcomes[key].error).startswith("3 workers died running it") for key in killers)
+    assert all(
+        str(outcomes[key].error).startswith("3 workers died running it")
+        for key in killers
+    )
 
 
 def test_the_most_urgent_call_comes_first_and_none_twice() -> None:

@@ -9,7 +9,9 @@ from recsys.runs.folder import locked_run, read_run
 from recsys.workspace import open_workspace
 
 
-def test_a_second_search_in_a_folder_is_refused_and_a_later_one_is_not(tmp_path: Path) -> None:
+def test_a_second_search_in_a_folder_is_refused_and_a_later_one_is_not(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "run"
     with locked_run(open_workspace(folder), fresh=False):
         for fresh in (False, True):
@@ -22,14 +24,26 @@ def test_a_second_search_in_a_folder_is_refused_and_a_later_one_is_not(tmp_path:
         assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_what_an_earlier_search_found_is_kept_but_its_conclusions(tmp_path: Path) -> None:
+def test_what_an_earlier_search_found_is_kept_but_its_conclusions(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "run"
     with locked_run(open_workspace(folder), fresh=False):
-        for name in ("ledger.jsonl", "winner.json", "leaderboard.parquet", ".tmp-half", "checkpoints/.tmp-half"):
+        for name in (
+            "ledger.jsonl",
+            "winner.json",
+            "leaderboard.parquet",
+            ".tmp-half",
+            "checkpoints/.tmp-half",
+        ):
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text("x")
     with locked_run(open_workspace(folder), fresh=False):
-        assert {file.name for file in folder.iterdir()} == {".lock", "ledger.jsonl", "checkpoints"}
+        assert {file.name for file in folder.iterdir()} == {
+            ".lock",
+            "ledger.jsonl",
+            "checkpoints",
+        }
         assert list((folder / "checkpoints").iterdir()) == []
     with pytest.raises(SearchError, match="no finished run here"):
         read_run(open_workspace(folder))
@@ -41,7 +55,9 @@ def test_fresh_keeps_the_earlier_run_beside_and_begins_empty(tmp_path: Path) -> 
         with locked_run(open_workspace(folder), fresh=True):
             assert {file.name for file in folder.iterdir()} == {".lock"}
             (folder / "ledger.jsonl").write_text(content)
-    kept = {file.parent.name: file.read_text() for file in tmp_path.glob("*/ledger.jsonl")}
+    kept = {
+        file.parent.name: file.read_text() for file in tmp_path.glob("*/ledger.jsonl")
+    }
     assert kept == {"run": "third", "run.1": "first", "run.2": "second"}
 
 
@@ -49,7 +65,10 @@ def test_a_file_or_a_folder_of_something_else_is_refused(tmp_path: Path) -> None
     (tmp_path / "file").write_text("x")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "photo.jpg").write_text("x")
-    for name, message in (("file", "this is a file"), ("photos", "not empty and not a run")):
+    for name, message in (
+        ("file", "this is a file"),
+        ("photos", "not empty and not a run"),
+    ):
         with (
             pytest.raises((SearchError, StorageError), match=message),
             locked_run(open_workspace(tmp_path / name), fresh=True),

@@ -57,7 +57,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_log(
-        tmp_path_factory.mktemp("log") / "events.jsonl", random_sessions(5, listeners=20, tracks=30, sessions=50)
+        tmp_path_factory.mktemp("log") / "events.jsonl",
+        random_sessions(5, listeners=20, tracks=30, sessions=50),
     )
 
 
@@ -74,7 +75,13 @@ def test_a_store_that_is_not_there_is_one_line(s3: S3) -> None:
     line = refusal(s3.run("recsys.search", "--config", str(config)))
     assert f"s3://{BUCKET}/none: no session store here" in line
     assert f"s3://{BUCKET}/none-run: no finished run here" in refusal(
-        s3.run("recsys.export", "--run", f"s3://{BUCKET}/none-run", "--out", str(s3.folder / "out"))
+        s3.run(
+            "recsys.export",
+            "--run",
+            f"s3://{BUCKET}/none-run",
+            "--out",
+            str(s3.folder / "out"),
+        )
     )
 
 
@@ -105,44 +112,93 @@ def refusing() -> Iterator[str]:
 def test_what_a_server_may_do_is_one_line_each(s3: S3, refusing: str) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     argv = [sys.executable, "-c", ASK, nowhere, refusing]
-    done = subprocess.run(argv, env=s3.environment(), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        argv, env=s3.environment(), capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     nothing, bucket, lost, refused, anonymous = done.stdout.splitlines()
     assert nothing == "None"
-    assert bucket.startswith("s3://no-such-bucket/here/file: The specified bucket does not exist")
+    assert bucket.startswith(
+        "s3://no-such-bucket/here/file: The specified bucket does not exist"
+    )
     assert "Could not connect to the endpoint URL" in lost
-    assert "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)?" in lost
-    assert "access is refused: are the credentials right, and may they read and write?" in refused
-    assert "set them, of S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws" in anonymous
+    assert (
+        "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)?"
+        in lost
+    )
+    assert (
+        "access is refused: are the credentials right, and may they read and write?"
+        in refused
+    )
+    assert (
+        "set them, of S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"
+        in anonymous
+    )
     assert "lost" not in done.stderr  # a connection that is lost behind a call
     assert "a bug" in done.stderr
 
 
-def test_an_ingest_is_whole_idempotent_and_alone(s3: S3, log: Path, tmp_path: Path) -> None:
+def test_an_ingest_is_whole_idempotent_and_alone(
+    s3: S3, log: Path, tmp_path: Path
+) -> None:
     store = f"s3://{BUCKET}/ingested"
     done = s3.run("recsys.ingest", str(log), "--store", store, "--set", "buckets=2")
     assert done.returncode == 0, done.stderr
     first = s3.get("ingested/manifest.json")
     assert first is not None
     assert b'"sha256"' in first
-    again = s3.run("recsys.ingest", str(log), "--store", store, scratch="another machine's")
+    again = s3.run(
+        "recsys.ingest", str(log), "--store", store, scratch="another machine's"
+    )
     assert "its content is in the store already" in again.stdout
     assert s3.get("ingested/manifest.json") == first
     s3.put("ingested/bucket=001/part-left-by-a-killed-one.parquet", b"half")
-    more = write_log(tmp_path / "more.jsonl", random_sessions(6, listeners=20, tracks=30, sessions=5))
-    assert s3.run("recsys.ingest", str(more), "--store", store, scratch="a third").returncode == 0
-    assert "ingested/bucket=001/part-left-by-a-killed-one.parquet" not in s3.keys("ingested/")
+    more = write_log(
+        tmp_path / "more.jsonl", random_sessions(6, listeners=20, tracks=30, sessions=5)
+    )
+    assert (
+        s3.run(
+            "recsys.ingest", str(more), "--store", store, scratch="a third"
+        ).returncode
+        == 0
+    )
+    assert "ingested/bucket=001/part-left-by-a-killed-one.parquet" not in s3.keys(
+        "ingested/"
+    )
     assert not [key for key in s3.keys("ingested/") if ".lock" in key]
-    whole = s3.run("recsys.ingest", str(log), str(more), "--store", str(tmp_path / "local"), "--set", "buckets=2")
+    whole = s3.run(
+        "recsys.ingest",
+        str(log),
+        str(more),
+        "--store",
+        str(tmp_path / "local"),
+        "--set",
+        "buckets=2",
+    )
     assert whole.returncode == 0, whole.stderr
-    assert digest_of(whole.stdout) == digest_of(s3.run("recsys.ingest", str(more), "--store", store).stdout)
+    assert digest_of(whole.stdout) == digest_of(
+        s3.run("recsys.ingest", str(more), "--store", store).stdout
+    )
 
 
-def test_a_second_ingest_is_refused_while_another_machine_holds_the_lock(s3: S3, log: Path) -> None:
-    holder = {"id": "other", "host": "node1", "machine": "another boot", "pid": 4711, "started": "1"}
+def test_a_second_ingest_is_refused_while_another_machine_holds_the_lock(
+    s3: S3, log: Path
+) -> None:
+    holder = {
+        "id": "other",
+        "host": "node1",
+        "machine": "another boot",
+        "pid": 4711,
+        "started": "1",
+    }
     s3.put("locked/.lock", json.dumps(holder).encode())
-    line = refusal(s3.run("recsys.ingest", str(log), "--store", f"s3://{BUCKET}/locked"))
-    assert f"s3://{BUCKET}/locked: another ingest is at work here (process 4711 on node1, last heard of " in line
+    line = refusal(
+        s3.run("recsys.ingest", str(log), "--store", f"s3://{BUCKET}/locked")
+    )
+    assert (
+        f"s3://{BUCKET}/locked: another ingest is at work here (process 4711 on node1, last heard of "
+        in line
+    )
     assert s3.keys("locked/") == ["locked/.lock"]
 
 
@@ -152,7 +208,12 @@ def digest_of(said: str) -> str:
 
 def test_a_part_that_is_gone_or_damaged_is_one_line(s3: S3, log: Path) -> None:
     store = f"s3://{BUCKET}/damaged"
-    assert s3.run("recsys.ingest", str(log), "--store", store, "--set", "buckets=1").returncode == 0
+    assert (
+        s3.run(
+            "recsys.ingest", str(log), "--store", store, "--set", "buckets=1"
+        ).returncode
+        == 0
+    )
     config = s3.folder / "damaged.yaml"
     config.write_text(f"store: {store}\nrun: s3://{BUCKET}/damaged-run\n")
     (key,) = (key for key in s3.keys("damaged/bucket") if key.endswith(".parquet"))
@@ -160,8 +221,14 @@ def test_a_part_that_is_gone_or_damaged_is_one_line(s3: S3, log: Path) -> None:
     assert part is not None
     s3.put(key, part[:-1])
     assert f"the manifest says {len(part):,} bytes, found {len(part) - 1:,}" in refusal(
-        s3.run("tests.recsys.search_in_process", "--config", str(config), scratch="fresh")
+        s3.run(
+            "tests.recsys.search_in_process", "--config", str(config), scratch="fresh"
+        )
     )
     s3.put(key, os.urandom(len(part)))
-    line = refusal(s3.run("tests.recsys.search_in_process", "--config", str(config), scratch="fresh"))
+    line = refusal(
+        s3.run(
+            "tests.recsys.search_in_process", "--config", str(config), scratch="fresh"
+        )
+    )
     assert "was uploaded, and" in line

@@ -30,11 +30,15 @@ def score(sweep: int, value: float) -> Score:
 class Played:
     """A search whose fits are made up: the value of a step is looked up instead."""
 
-    def __init__(self, search: Search, values: Mapping[tuple[int, int], float | None]) -> None:
+    def __init__(
+        self, search: Search, values: Mapping[tuple[int, int], float | None]
+    ) -> None:
         self.search = search
         self.candidates = plan(search)
         self.values = values
-        self.scores: dict[str, tuple[Score, ...]] = {trial.id: () for trial in self.candidates}
+        self.scores: dict[str, tuple[Score, ...]] = {
+            trial.id: () for trial in self.candidates
+        }
         self.taken: list[Step] = []
 
     @property
@@ -62,10 +66,15 @@ class Played:
             self.take(running.pop(int(generator.integers(len(running)))))
 
 
-def random_values(search: Search, seed: int, failing: Sequence[int] = ()) -> dict[tuple[int, int], float | None]:
+def random_values(
+    search: Search, seed: int, failing: Sequence[int] = ()
+) -> dict[tuple[int, int], float | None]:
     generator = np.random.default_rng(seed)
     pairs = itertools.product(range(len(plan(search))), search.scored_sweeps)
-    return {(number, sweep): None if number in failing else float(generator.random()) for number, sweep in pairs}
+    return {
+        (number, sweep): None if number in failing else float(generator.random())
+        for number, sweep in pairs
+    }
 
 
 def test_a_grid_takes_every_candidate_to_the_end() -> None:
@@ -86,15 +95,25 @@ def test_a_fit_that_has_begun_is_more_urgent_than_one_that_has_not() -> None:
 
 def test_halving_keeps_a_third_after_each_rung() -> None:
     search = halving()
-    values = {(number, sweep): float(number) for number in range(9) for sweep in search.scored_sweeps}
+    values = {
+        (number, sweep): float(number)
+        for number in range(9)
+        for sweep in search.scored_sweeps
+    }
     played = Played(search, values).play(1, np.random.default_rng(0))
     sweeps = [(played.number(trial), sweep) for trial, sweep in played.taken]
-    assert sorted(sweeps) == sorted([*((number, 1) for number in range(9)), (6, 3), (7, 3), (8, 3), (8, 9)])
+    assert sorted(sweeps) == sorted(
+        [*((number, 1) for number in range(9)), (6, 3), (7, 3), (8, 3), (8, 9)]
+    )
     at = {
-        played.candidates[number].id: sweep for number, sweep in [*((number, 1) for number in range(6)), (6, 3), (7, 3)]
+        played.candidates[number].id: sweep
+        for number, sweep in [*((number, 1) for number in range(6)), (6, 3), (7, 3)]
     }
     assert {key: stop.sweep for key, stop in played.decisions.stopped.items()} == at
-    assert "not among the best 3 of 9" in played.decisions.stopped[played.candidates[0].id].reason
+    assert (
+        "not among the best 3 of 9"
+        in played.decisions.stopped[played.candidates[0].id].reason
+    )
 
 
 @pytest.mark.parametrize("score_every", [1, 5])
@@ -107,9 +126,13 @@ def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_
     outcomes = []
     for workers, order in itertools.product((1, 2, 4, 20), range(3)):
         played = Played(search, values).play(workers, np.random.default_rng(order))
-        outcomes.append((set(played.taken), played.decisions.stopped, played.decisions.done))
+        outcomes.append(
+            (set(played.taken), played.decisions.stopped, played.decisions.done)
+        )
         assert len(played.taken) == len(set(played.taken))
-        assert played.decisions.done == {candidate.id for candidate in played.candidates}
+        assert played.decisions.done == {
+            candidate.id for candidate in played.candidates
+        }
     assert all(outcome == outcomes[0] for outcome in outcomes)
 
 
@@ -122,12 +145,16 @@ def test_a_promotion_does_not_wait_for_results_that_cannot_change_it() -> None:
         played.take((candidate, first))
     deeper = [step for step in played.decisions.steps if step[1] != first]
     assert [trial for trial, _ in deeper] == [played.candidates[0]]
-    assert set(played.decisions.stopped) == {candidate.id for candidate in played.candidates[3:7]}
+    assert set(played.decisions.stopped) == {
+        candidate.id for candidate in played.candidates[3:7]
+    }
 
 
 def test_of_equals_the_first_of_the_plan_goes_on() -> None:
     search = halving()
-    values = {(number, sweep): 0.5 for number in range(9) for sweep in search.scored_sweeps}
+    values = {
+        (number, sweep): 0.5 for number in range(9) for sweep in search.scored_sweeps
+    }
     played = Played(search, values).play(3, np.random.default_rng(0))
     assert played.candidates[0].id not in played.decisions.stopped
 
@@ -135,8 +162,14 @@ def test_of_equals_the_first_of_the_plan_goes_on() -> None:
 def test_a_candidate_is_never_stopped_while_it_is_the_best() -> None:
     search = halving().model_copy(update={"score_every": 1})
     for seed in range(20):
-        played = Played(search, random_values(search, seed)).play(2, np.random.default_rng(seed))
-        best = max((score.metrics[METRIC][0], trial) for trial, scores in played.scores.items() for score in scores)
+        played = Played(search, random_values(search, seed)).play(
+            2, np.random.default_rng(seed)
+        )
+        best = max(
+            (score.metrics[METRIC][0], trial)
+            for trial, scores in played.scores.items()
+            for score in scores
+        )
         assert best[1] not in played.decisions.stopped
 
 

@@ -1,6 +1,7 @@
 """The search as a user runs it: a real store, the run folder it leaves.
 
-One search runs on a real cluster of processes; the others, which must find the same, run their calls in the test's.
+One search runs on a real cluster of processes; the others, which must find the same, run their
+calls in the test's.
 """
 
 import json
@@ -25,9 +26,19 @@ from tests.recsys.in_process import without_processes
 from tests.recsys.logs import Session, make_store, random_sessions
 
 LISTENERS, TRACKS = 60, 90
-SPACE = ["search.space.factors=[4, 8]", "search.space.regularization=[1.0]", "search.space.alpha=[1.0, 10.0]"]
+SPACE = [
+    "search.space.factors=[4, 8]",
+    "search.space.regularization=[1.0]",
+    "search.space.alpha=[1.0, 10.0]",
+]
 pytestmark = pytest.mark.usefixtures("no_reports")
-QUICK = [*SPACE, "search.sweeps=4", "search.score_every=2", "validation.resamples=100", "validation.ks=[5, 30]"]
+QUICK = [
+    *SPACE,
+    "search.sweeps=4",
+    "search.score_every=2",
+    "validation.resamples=100",
+    "validation.ks=[5, 30]",
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +47,40 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_store(tmp_path_factory.mktemp("data"), sessions, tracks=TRACKS)
 
 
-def search_argv(store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None) -> list[str]:
+def search_argv(
+    store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None
+) -> list[str]:
     config = run_folder.parent / "search.yaml"
     config.write_text("store: nowhere\nrun: nowhere\n")
-    sets = [word for setting in (QUICK if settings is None else settings) for word in ("--set", setting)]
-    return ["--config", str(config), "--store", str(store), "--run", str(run_folder), *sets, *extra]
+    sets = [
+        word
+        for setting in (QUICK if settings is None else settings)
+        for word in ("--set", setting)
+    ]
+    return [
+        "--config",
+        str(config),
+        "--store",
+        str(store),
+        "--run",
+        str(run_folder),
+        *sets,
+        *extra,
+    ]
 
 
-def search_ok(store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None) -> None:
+def search_ok(
+    store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None
+) -> None:
     with without_processes():
-        assert run(search.app, search.PROG, search_argv(store, run_folder, *extra, settings=settings)) == 0
+        assert (
+            run(
+                search.app,
+                search.PROG,
+                search_argv(store, run_folder, *extra, settings=settings),
+            )
+            == 0
+        )
 
 
 def refusal(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
@@ -57,7 +92,10 @@ def refusal(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
 
 
 def ledger(run_folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run_folder / "ledger.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line)
+        for line in (run_folder / "ledger.jsonl").read_text().splitlines()
+    ]
 
 
 def of_one_metric(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -68,7 +106,10 @@ def of_one_metric(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def results(run_folder: Path) -> list[bytes]:
     """The ledger without its timings, in an order of its own."""
     timing = ("fit_s", "peak_bytes", "crc32")
-    rows = ({key: value for key, value in row.items() if key not in timing} for row in ledger(run_folder))
+    rows = (
+        {key: value for key, value in row.items() if key not in timing}
+        for row in ledger(run_folder)
+    )
     return sorted(orjson.dumps(row) for row in rows)
 
 
@@ -76,18 +117,36 @@ def results(run_folder: Path) -> list[bytes]:
 def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search that started two processes of its own."""
     folder = tmp_path_factory.mktemp("search") / "run"
-    assert run(search.app, search.PROG, search_argv(store, folder, settings=[*QUICK, "cluster.workers=2"])) == 0
+    assert (
+        run(
+            search.app,
+            search.PROG,
+            search_argv(store, folder, settings=[*QUICK, "cluster.workers=2"]),
+        )
+        == 0
+    )
     return folder
 
 
-def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(finished: Path) -> None:
+def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(
+    finished: Path,
+) -> None:
     """And of what is left at the end, another with every metric."""
     rows = ledger(finished)
     assert len(rows) == 4 * 2 + 2 + 4
     whole = [row["trial"] for row in rows if row not in of_one_metric(rows)]
     assert sorted(whole) == sorted({row["trial"] for row in rows})
-    curves = {(row["params"]["factors"], row["params"]["alpha"], row["sweep"]) for row in rows if row["model"] == "als"}
-    assert curves == {(factors, alpha, sweep) for factors in (4, 8) for alpha in (1.0, 10.0) for sweep in (2, 4)}
+    curves = {
+        (row["params"]["factors"], row["params"]["alpha"], row["sweep"])
+        for row in rows
+        if row["model"] == "als"
+    }
+    assert curves == {
+        (factors, alpha, sweep)
+        for factors in (4, 8)
+        for alpha in (1.0, 10.0)
+        for sweep in (2, 4)
+    }
     assert {row["model"] for row in rows} == {"als", "random", "popular"}
     for row in rows:
         assert row["state"] == "scored"
@@ -95,11 +154,15 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(
             assert metric["lower"] <= metric["value"] <= metric["upper"]
 
 
-def test_the_leaderboard_has_the_best_sweep_of_each_entry_best_first(finished: Path) -> None:
+def test_the_leaderboard_has_the_best_sweep_of_each_entry_best_first(
+    finished: Path,
+) -> None:
     board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
     best: dict[str, float] = {}
     for row in ledger(finished):
-        best[row["trial"]] = max(row["metrics"]["ndcg@30"]["value"], best.get(row["trial"], 0))
+        best[row["trial"]] = max(
+            row["metrics"]["ndcg@30"]["value"], best.get(row["trial"], 0)
+        )
     assert [row["ndcg@30"] for row in board] == sorted(best.values(), reverse=True)
     assert {row["trial"]: row["ndcg@30"] for row in board} == best
     assert [row["rank"] for row in board] == list(range(1, 7))
@@ -108,7 +171,9 @@ def test_the_leaderboard_has_the_best_sweep_of_each_entry_best_first(finished: P
 def test_als_is_better_than_popular_and_popular_than_random(finished: Path) -> None:
     board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
     rows = {row["model"]: row for row in reversed(board)}
-    assert rows["als"]["ndcg@30"] > rows["popular"]["ndcg@30"] > rows["random"]["ndcg@30"]
+    assert (
+        rows["als"]["ndcg@30"] > rows["popular"]["ndcg@30"] > rows["random"]["ndcg@30"]
+    )
     assert rows["random"]["coverage@30"] == 1.0
     assert rows["popular"]["coverage@30"] == pytest.approx(30 / TRACKS)
 
@@ -133,18 +198,28 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
             relevant.setdefault(row["user"], set()).add(row["track"])
     ndcg = []
     for user, tracks in relevant.items():
-        gain = sum(1 / np.log2(rank + 2) for rank, track in enumerate(lists[user].tolist()) if track in tracks)
-        ndcg.append(gain / sum(1 / np.log2(rank + 2) for rank in range(min(30, len(tracks)))))
+        gain = sum(
+            1 / np.log2(rank + 2)
+            for rank, track in enumerate(lists[user].tolist())
+            if track in tracks
+        )
+        ndcg.append(
+            gain / sum(1 / np.log2(rank + 2) for rank in range(min(30, len(tracks))))
+        )
     assert winner["metrics"]["ndcg@30"][0] == pytest.approx(np.mean(ndcg), abs=1e-9)
 
 
-def test_the_result_is_the_same_for_any_number_of_workers_threads_and_buckets(finished: Path, tmp_path: Path) -> None:
+def test_the_result_is_the_same_for_any_number_of_workers_threads_and_buckets(
+    finished: Path, tmp_path: Path
+) -> None:
     sessions = random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
     store = make_store(tmp_path, sessions, tracks=TRACKS, buckets=1)
     settings = [*QUICK, "cluster.threads_per_fit=2"]
     search_ok(store, tmp_path / "run", settings=settings)
     exported = "export/current/recommendations.jsonl"
-    assert (tmp_path / "run" / exported).read_bytes() == (finished / exported).read_bytes()
+    assert (tmp_path / "run" / exported).read_bytes() == (
+        finished / exported
+    ).read_bytes()
     assert results(tmp_path / "run") == results(finished)
 
 
@@ -160,36 +235,60 @@ def test_halving_stops_early_and_says_when(store: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["last_session", "time"])
 def test_other_splits_run_through(store: Path, tmp_path: Path, kind: str) -> None:
-    search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, f"split.kind={kind}"])
+    search_ok(
+        store, tmp_path / "run", "--no-export", settings=[*QUICK, f"split.kind={kind}"]
+    )
     assert not (tmp_path / "run" / "export").exists()
     winner = json.loads((tmp_path / "run" / "winner.json").read_text())
     facts = open_dataset(store / "cache" / winner["dataset"]).summary
-    assert facts.heldout_sessions == pytest.approx({"last_session": LISTENERS, "time": 225}[kind], abs=2)
+    assert facts.heldout_sessions == pytest.approx(
+        {"last_session": LISTENERS, "time": 225}[kind], abs=2
+    )
 
 
-def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(store: Path, tmp_path: Path) -> None:
+def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
+    store: Path, tmp_path: Path
+) -> None:
     """No memory has 2^40 factors, and no array 2^62."""
-    settings = [*QUICK, f"search.space.factors=[4, {2**40}, {2**62}]", "search.space.alpha=[10.0, 1.0e+39]"]
+    settings = [
+        *QUICK,
+        f"search.space.factors=[4, {2**40}, {2**62}]",
+        "search.space.alpha=[10.0, 1.0e+39]",
+    ]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     failed = {
         (row["params"]["factors"], row["params"]["alpha"]): (row["sweep"], row["error"])
         for row in ledger(tmp_path / "run")
         if row["state"] == "failed"
     }
-    assert failed.pop((4, 1e39)) == (2, "TrialError: the factors are not finite after sweep 2")
-    assert {(factors, error.split(":")[0]) for (factors, _), (_, error) in failed.items()} == {
+    assert failed.pop((4, 1e39)) == (
+        2,
+        "TrialError: the factors are not finite after sweep 2",
+    )
+    assert {
+        (factors, error.split(":")[0]) for (factors, _), (_, error) in failed.items()
+    } == {
         (2**40, "MemoryError"),
         (2**62, "ValueError"),
     }
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     assert [row["state"] for row in board] == ["scored"] * 3 + ["failed"] * 5
-    assert json.loads((tmp_path / "run" / "winner.json").read_text())["trial"]["params"]["factors"] == 4
+    assert (
+        json.loads((tmp_path / "run" / "winner.json").read_text())["trial"]["params"][
+            "factors"
+        ]
+        == 4
+    )
 
 
 @pytest.fixture
 def interrupted(finished: Path, tmp_path: Path) -> Path:
     """A finished run of its own, to go on with; without its export."""
-    return Path(shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("export")))
+    return Path(
+        shutil.copytree(
+            finished, tmp_path / "run", ignore=shutil.ignore_patterns("export")
+        )
+    )
 
 
 @pytest.fixture
@@ -201,51 +300,91 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_cluster")
-def test_a_finished_search_is_concluded_again_without_a_cluster(store: Path, finished: Path, interrupted: Path) -> None:
+def test_a_finished_search_is_concluded_again_without_a_cluster(
+    store: Path, finished: Path, interrupted: Path
+) -> None:
     assert run(search.app, search.PROG, search_argv(store, interrupted)) == 0
-    same = ("ledger.jsonl", "winner.json", "leaderboard.parquet", "export/current/recommendations.jsonl")
+    same = (
+        "ledger.jsonl",
+        "winner.json",
+        "leaderboard.parquet",
+        "export/current/recommendations.jsonl",
+    )
     for file in same:
         assert (interrupted / file).read_bytes() == (finished / file).read_bytes()
     assert not (interrupted / "checkpoints").exists()
 
 
 @pytest.mark.usefixtures("no_cluster")
-def test_the_simplest_tied_is_chosen_by_what_is_known_already(store: Path, finished: Path, interrupted: Path) -> None:
-    argv = search_argv(store, interrupted, "--no-export", settings=[*QUICK, "search.select=simplest_tied"])
+def test_the_simplest_tied_is_chosen_by_what_is_known_already(
+    store: Path, finished: Path, interrupted: Path
+) -> None:
+    argv = search_argv(
+        store,
+        interrupted,
+        "--no-export",
+        settings=[*QUICK, "search.select=simplest_tied"],
+    )
     assert run(search.app, search.PROG, argv) == 0
-    assert (interrupted / "ledger.jsonl").read_bytes() == (finished / "ledger.jsonl").read_bytes()
-    chosen, best = (json.loads((folder / "winner.json").read_text()) for folder in (interrupted, finished))
-    complexity = [(winner["trial"]["params"]["factors"], winner["sweeps"]) for winner in (chosen, best)]
+    assert (interrupted / "ledger.jsonl").read_bytes() == (
+        finished / "ledger.jsonl"
+    ).read_bytes()
+    chosen, best = (
+        json.loads((folder / "winner.json").read_text())
+        for folder in (interrupted, finished)
+    )
+    complexity = [
+        (winner["trial"]["params"]["factors"], winner["sweeps"])
+        for winner in (chosen, best)
+    ]
     assert complexity[0] <= complexity[1]
     assert chosen["metrics"]["ndcg@30"][0] <= best["metrics"]["ndcg@30"][0]
 
 
-def test_a_torn_ledger_costs_the_torn_sweep(store: Path, finished: Path, interrupted: Path) -> None:
+def test_a_torn_ledger_costs_the_torn_sweep(
+    store: Path, finished: Path, interrupted: Path
+) -> None:
     whole = (finished / "ledger.jsonl").read_bytes()
     (interrupted / "ledger.jsonl").write_bytes(whole[:-40])
     search_ok(store, interrupted, "--no-export")
     kept = len(whole.splitlines(keepends=True)) - 1
-    assert (interrupted / "ledger.jsonl").read_bytes().splitlines()[:kept] == whole.splitlines()[:kept]
+    assert (interrupted / "ledger.jsonl").read_bytes().splitlines()[
+        :kept
+    ] == whole.splitlines()[:kept]
     assert results(interrupted) == results(finished)
-    assert (interrupted / "winner.json").read_bytes() == (finished / "winner.json").read_bytes()
+    assert (interrupted / "winner.json").read_bytes() == (
+        finished / "winner.json"
+    ).read_bytes()
 
 
-def test_a_changed_grid_fits_only_what_is_new(store: Path, finished: Path, interrupted: Path) -> None:
+def test_a_changed_grid_fits_only_what_is_new(
+    store: Path, finished: Path, interrupted: Path
+) -> None:
     before = ledger(finished)
     settings = [*QUICK, "search.space.factors=[8, 12]", "search.sweeps=6"]
     search_ok(store, interrupted, "--no-export", settings=settings)
     rows = ledger(interrupted)
     assert rows[: len(before)] == before
     new = rows[len(before) :]
-    assert sorted((row["params"]["factors"], row["params"]["alpha"], row["sweep"]) for row in of_one_metric(new)) == [
+    assert sorted(
+        (row["params"]["factors"], row["params"]["alpha"], row["sweep"])
+        for row in of_one_metric(new)
+    ) == [
         *((8, alpha, 6) for alpha in (1.0, 10.0)),
         *((12, a, sweep) for a in (1.0, 10.0) for sweep in (2, 4, 6)),
     ]
     board = pq.read_table(interrupted / "leaderboard.parquet").to_pylist()
-    assert sorted(row["factors"] for row in board if row["model"] == "als") == [8, 8, 12, 12]
+    assert sorted(row["factors"] for row in board if row["model"] == "als") == [
+        8,
+        8,
+        12,
+        12,
+    ]
 
 
-def test_scores_of_other_data_or_by_another_scorer_never_mix(finished: Path, interrupted: Path, tmp_path: Path) -> None:
+def test_scores_of_other_data_or_by_another_scorer_never_mix(
+    finished: Path, interrupted: Path, tmp_path: Path
+) -> None:
     sessions = random_sessions(6, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
     store = make_store(tmp_path / "other", sessions, tracks=TRACKS)
     settings = [*QUICK, "search.space.alpha=[10.0]"]
@@ -253,27 +392,52 @@ def test_scores_of_other_data_or_by_another_scorer_never_mix(finished: Path, int
     before, rows = ledger(finished), ledger(interrupted)
     assert len(rows) == len(before) + 2 * 2 + 2 + 2
     board = pq.read_table(interrupted / "leaderboard.parquet").to_pylist()
-    assert {row["trial"] for row in board} == {row["trial"] for row in rows[len(before) :]}
-    search_ok(store, interrupted, "--no-export", settings=[*settings, "validation.min_time=0.4"])
+    assert {row["trial"] for row in board} == {
+        row["trial"] for row in rows[len(before) :]
+    }
+    search_ok(
+        store,
+        interrupted,
+        "--no-export",
+        settings=[*settings, "validation.min_time=0.4"],
+    )
     assert len(ledger(interrupted)) == len(rows) + 2 * 2 + 2 + 2
 
 
 def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
     store: Path, interrupted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = refusal(capsys, search_argv(store, interrupted, settings=[*QUICK, "search.space.alpha=[1.0e+39]"]))
-    assert "every trial failed (TrialError: the factors are not finite after sweep 2)" in line
+    line = refusal(
+        capsys,
+        search_argv(
+            store, interrupted, settings=[*QUICK, "search.space.alpha=[1.0e+39]"]
+        ),
+    )
+    assert (
+        "every trial failed (TrialError: the factors are not finite after sweep 2)"
+        in line
+    )
     assert not (interrupted / "winner.json").exists()
     assert not (interrupted / "leaderboard.parquet").exists()
 
 
-def test_fresh_starts_over_and_keeps_the_earlier_run(store: Path, finished: Path, interrupted: Path) -> None:
-    search_ok(store, interrupted, "--fresh", "--no-export", settings=[*QUICK, "search.space.factors=[4]"])
+def test_fresh_starts_over_and_keeps_the_earlier_run(
+    store: Path, finished: Path, interrupted: Path
+) -> None:
+    search_ok(
+        store,
+        interrupted,
+        "--fresh",
+        "--no-export",
+        settings=[*QUICK, "search.space.factors=[4]"],
+    )
     assert results(interrupted.with_name("run.1")) == results(finished)
     assert {row["params"].get("factors") for row in ledger(interrupted)} == {4, None}
 
 
-def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(tmp_path: Path) -> None:
+def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
+    tmp_path: Path,
+) -> None:
     sessions = random_sessions(6, listeners=20, tracks=60, sessions=300)
     newcomer = Session(999, sessions[-1].start_ms, [(1, 0.0), (2, 0.0)], "newcomer")
     store = make_store(tmp_path, [*sessions, newcomer], tracks=60)
@@ -285,12 +449,17 @@ def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(t
     assert manifest["lists"]["popular_instead"] == 1
 
 
-def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_better_baseline_is_pointed_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Everybody hears the same few tracks, and models regularized too much for any taste are a little worse."""
     generator = np.random.default_rng(1)
     sessions = [
         Session(
-            number % 50, 1_767_225_600_000 + number * 86_400_000, [(int(track), 1.0) for track in order], f"s{number}"
+            number % 50,
+            1_767_225_600_000 + number * 86_400_000,
+            [(int(track), 1.0) for track in order],
+            f"s{number}",
         )
         for number in range(300)
         for order in [generator.permutation(12)[:4]]
@@ -305,14 +474,32 @@ def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.Capture
     ("setting", "message"),
     [
         ("serch.sweeps=3", "serch: unknown key; the nearest known key is search"),
-        ("search.space.factor=[3]", "search.space.factor: unknown key; the nearest known key is factors"),
-        ("search.space.factors=[]", "--set search.space.factors: Value should have at least 1 item"),
+        (
+            "search.space.factor=[3]",
+            "search.space.factor: unknown key; the nearest known key is factors",
+        ),
+        (
+            "search.space.factors=[]",
+            "--set search.space.factors: Value should have at least 1 item",
+        ),
         ("search.space.factors=[8, 8]", "a value stands twice in [8, 8]"),
-        ("search.space.alpha=[-1]", "search.space.alpha.0: Input should be greater than 0"),
-        ("search.space.regularization=[.nan]", "search.space.regularization.0: Input should be a finite number"),
-        ("search.strategy=random", "trials is given with strategy: random, and only there"),
+        (
+            "search.space.alpha=[-1]",
+            "search.space.alpha.0: Input should be greater than 0",
+        ),
+        (
+            "search.space.regularization=[.nan]",
+            "search.space.regularization.0: Input should be a finite number",
+        ),
+        (
+            "search.strategy=random",
+            "trials is given with strategy: random, and only there",
+        ),
         ("split.holdout=1.0", "split.holdout: Input should be less than 1"),
-        ("validation.select=ndgc@30", "select is ndgc@30; expected auto or metric@k, the metric one of ndcg, "),
+        (
+            "validation.select=ndgc@30",
+            "select is ndgc@30; expected auto or metric@k, the metric one of ndcg, ",
+        ),
         ("validation.select=ndcg@20", "k one of 5, 30"),
         (
             "search={strategy: halving, halving: {eta: 1}}",
@@ -322,13 +509,21 @@ def test_a_better_baseline_is_pointed_out(tmp_path: Path, capsys: pytest.Capture
     ],
 )
 def test_a_setting_that_cannot_be_is_one_line(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, message: str
+    store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    setting: str,
+    message: str,
 ) -> None:
-    assert message in refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting]))
+    assert message in refusal(
+        capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting])
+    )
     assert not list(tmp_path.glob("run/ledger*"))
 
 
-def test_a_missing_store_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_store_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = refusal(capsys, search_argv(tmp_path / "absent", tmp_path / "run"))
     assert "absent: no session store here" in line
     assert not (tmp_path / "run").exists()
@@ -337,17 +532,33 @@ def test_a_missing_store_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("sessions", "setting", "message"),
     [
-        (3, "split.holdout=0.0001", "holds out 0 of 3 sessions; both sides need at least one"),
-        (3, "split.holdout=0.9999", "holds out 3 of 3 sessions; both sides need at least one"),
+        (
+            3,
+            "split.holdout=0.0001",
+            "holds out 0 of 3 sessions; both sides need at least one",
+        ),
+        (
+            3,
+            "split.holdout=0.9999",
+            "holds out 3 of 3 sessions; both sides need at least one",
+        ),
         (1, "split.kind=last_session", "split last_session holds out 0 of 1 sessions"),
         (1, "split.kind=time", "split time and holdout 0.15 holds out 0 of 1 sessions"),
     ],
 )
 def test_a_one_sided_split_is_one_line_and_leaves_no_dataset(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], sessions: int, setting: str, message: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    sessions: int,
+    setting: str,
+    message: str,
 ) -> None:
-    store = make_store(tmp_path, random_sessions(1, listeners=1, tracks=9, sessions=sessions))
-    line = refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting]))
+    store = make_store(
+        tmp_path, random_sessions(1, listeners=1, tracks=9, sessions=sessions)
+    )
+    line = refusal(
+        capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting])
+    )
     assert message in line
     assert list((store / "cache").iterdir()) == []
 
@@ -355,20 +566,35 @@ def test_a_one_sided_split_is_one_line_and_leaves_no_dataset(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["feedback.organic=false", "feedback.min_time=0.5"], "no training session has listening time that counts"),
+        (
+            ["feedback.organic=false", "feedback.min_time=0.5"],
+            "no training session has listening time that counts",
+        ),
         (["validation.organic=false"], "no held-out track was heard for at least 0.5"),
     ],
 )
 def test_settings_that_leave_nothing_to_learn_from_or_to_score_are_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: list[str], message: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    settings: list[str],
+    message: str,
 ) -> None:
     start = random_sessions(1, listeners=1, tracks=9, sessions=1)[0].start_ms
-    sessions = [Session(day % 2, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}") for day in range(30)]
+    sessions = [
+        Session(day % 2, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}")
+        for day in range(30)
+    ]
     store = make_store(tmp_path, sessions)
-    assert message in refusal(capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, *settings]))
+    assert message in refusal(
+        capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, *settings])
+    )
 
 
-def test_a_folder_that_is_no_run_is_refused(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_no_run_is_refused(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.jpg").write_text("x")
-    assert "not empty and not a run" in refusal(capsys, search_argv(store, tmp_path / "other", "--fresh"))
+    assert "not empty and not a run" in refusal(
+        capsys, search_argv(store, tmp_path / "other", "--fresh")
+    )

@@ -19,7 +19,11 @@ def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["path", "memory"])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
-    return open_workspace(tmp_path / "folder" if request.param == "path" else f"memory://bucket-{uuid4().hex}")
+    return open_workspace(
+        tmp_path / "folder"
+        if request.param == "path"
+        else f"memory://bucket-{uuid4().hex}"
+    )
 
 
 @pytest.fixture
@@ -42,7 +46,9 @@ def write(there: Workspace, name: str, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("address", ["s3://bucket/a/b", "memory://store"])
-def test_an_address_has_a_folder_in_the_scratch_and_comes_back_as_it_went_in(address: str, tmp_path: Path) -> None:
+def test_an_address_has_a_folder_in_the_scratch_and_comes_back_as_it_went_in(
+    address: str, tmp_path: Path
+) -> None:
     there = open_workspace(address)
     assert (str(there), there.address, there.on_disk) == (address, address, ())
     assert there.sub("c").address == f"{address}/c"
@@ -51,7 +57,11 @@ def test_an_address_has_a_folder_in_the_scratch_and_comes_back_as_it_went_in(add
 
 def test_a_path_is_its_own_folder(tmp_path: Path) -> None:
     there = open_workspace("out/store")
-    assert (there.folder, str(there), there.on_disk) == (Path("out/store"), "out/store", (Path("out/store"),))
+    assert (there.folder, str(there), there.on_disk) == (
+        Path("out/store"),
+        "out/store",
+        (Path("out/store"),),
+    )
     assert there.address == str(Path("out/store").absolute())
     assert open_workspace(f"file://{tmp_path}").folder == tmp_path
 
@@ -112,7 +122,9 @@ def test_a_file_that_never_changes_is_downloaded_once_and_checked() -> None:
     write(there, "f", b"first")
     there.upload("f")
     there.evict("f")
-    with pytest.raises(StorageError, match="sha256 000 was uploaded, and a7937b64b8ca came"):
+    with pytest.raises(
+        StorageError, match="sha256 000 was uploaded, and a7937b64b8ca came"
+    ):
         there.cached("f", "000")
     assert not (there.folder / "f").exists()
     assert there.cached("f").read_bytes() == b"first"
@@ -128,7 +140,9 @@ def upload_some(there: Workspace) -> None:
     there.sub("d").upload_all()
 
 
-def test_a_folder_comes_whole_and_anew_when_it_changes(here: Workspace, elsewhere: Callable[[], Workspace]) -> None:
+def test_a_folder_comes_whole_and_anew_when_it_changes(
+    here: Workspace, elsewhere: Callable[[], Workspace]
+) -> None:
     assert not here.sub("d").download_all()
     upload_some(here)
     found = elsewhere().sub("d")
@@ -140,7 +154,9 @@ def test_a_folder_comes_whole_and_anew_when_it_changes(here: Workspace, elsewher
     assert (found.folder / "x").read_bytes() == b"other"
 
 
-def test_a_folder_whose_upload_was_interrupted_is_invisible(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_whose_upload_was_interrupted_is_invisible(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     there = open_workspace(f"memory://bucket-{uuid4().hex}")
     upload = Workspace._upload
 
@@ -157,8 +173,12 @@ def test_a_folder_whose_upload_was_interrupted_is_invisible(monkeypatch: pytest.
     assert not there.sub("d").folder.exists()
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"onf", "was uploaded, and"), (None, "now it is missing")])
-def test_a_folder_with_a_damaged_or_lost_file_is_an_error(content: bytes | None, said: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"onf", "was uploaded, and"), (None, "now it is missing")]
+)
+def test_a_folder_with_a_damaged_or_lost_file_is_an_error(
+    content: bytes | None, said: str
+) -> None:
     there = open_workspace(f"memory://bucket-{uuid4().hex}")
     upload_some(there)
     (there.folder / "d" / OBJECTS).unlink()
@@ -170,7 +190,9 @@ def test_a_folder_with_a_damaged_or_lost_file_is_an_error(content: bytes | None,
         there.sub("d").download_all()
 
 
-def test_processes_of_a_machine_download_a_folder_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_of_a_machine_download_a_folder_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     there = open_workspace(f"memory://bucket-{uuid4().hex}")
     upload_some(there)
     (there.folder / "d" / OBJECTS).unlink()
@@ -198,7 +220,9 @@ def test_processes_of_a_machine_download_a_folder_once(monkeypatch: pytest.Monke
         ("nowhere://bucket/store", r"not known: nowhere .* such as s3://bucket/folder"),
     ],
 )
-def test_a_scheme_without_its_package_is_one_line(address: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheme_without_its_package_is_one_line(
+    address: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in ("gcsfs", "s3fs"):
         monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)

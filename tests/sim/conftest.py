@@ -19,7 +19,9 @@ def demo_config() -> WorldConfig:
 
 
 @pytest.fixture(scope="session")
-def demo_world(tmp_path_factory: pytest.TempPathFactory, demo_config: WorldConfig) -> Path:
+def demo_world(
+    tmp_path_factory: pytest.TempPathFactory, demo_config: WorldConfig
+) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "world"
     make_world(demo_config, folder)
     return folder

@@ -21,23 +21,36 @@ def _play(tmp_path: Path, *typed: str, episodes: int = 1) -> list[str]:
             raise EOFError
         return answer
 
-    world = write_world(tmp_path / "world") if not (tmp_path / "world").exists() else tmp_path / "world"
-    play_console(ConsoleConfig(world=world, episodes=episodes, seed=3), ask, lines.append)
+    world = (
+        write_world(tmp_path / "world")
+        if not (tmp_path / "world").exists()
+        else tmp_path / "world"
+    )
+    play_console(
+        ConsoleConfig(world=world, episodes=episodes, seed=3), ask, lines.append
+    )
     return lines
 
 
-def test_tracks_are_found_by_artist_and_title_and_played_by_place(tmp_path: Path) -> None:
+def test_tracks_are_found_by_artist_and_title_and_played_by_place(
+    tmp_path: Path,
+) -> None:
     lines = _play(tmp_path, "ARTIST 3", "title 7 artist", "1")
     assert "  1  artist 3 - title 3  #3" in lines
     assert "  3  artist 3 - title 11  #11" in lines
-    assert any(line.startswith("  heard") and line.endswith("artist 3 - title 7  #7") for line in lines)
+    assert any(
+        line.startswith("  heard") and line.endswith("artist 3 - title 7  #7")
+        for line in lines
+    )
 
 
 def test_a_track_is_played_by_its_number(tmp_path: Path) -> None:
     lines = _play(tmp_path, "#5")
     assert lines[1].startswith("session 1 of 1: listener ")
     assert lines[2].startswith("  heard 1.00  artist ")
-    assert [line.split("  ")[2:] for line in lines if line.startswith("  heard")][-1] == ["artist 1 - title 5", "#5"]
+    assert [line.split("  ")[2:] for line in lines if line.startswith("  heard")][
+        -1
+    ] == ["artist 1 - title 5", "#5"]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +63,9 @@ def test_a_track_is_played_by_its_number(tmp_path: Path) -> None:
         ("", "words: search by artist and title"),
     ],
 )
-def test_what_plays_nothing_is_answered(tmp_path: Path, typed: str, answer: str) -> None:
+def test_what_plays_nothing_is_answered(
+    tmp_path: Path, typed: str, answer: str
+) -> None:
     lines = _play(tmp_path, typed)
     asked = lines.index("recommend> ")
     assert any(line.startswith(answer) for line in lines[asked:])
@@ -75,7 +90,10 @@ def test_the_command_reads_the_terminal(
     world = write_world(tmp_path / "world")
     answers = iter(["title 3", "q"])
     monkeypatch.setattr("builtins.input", lambda _: next(answers))
-    assert main(["--recommender", "console", "--world", str(world), "--episodes", "2"]) == 0
+    assert (
+        main(["--recommender", "console", "--world", str(world), "--episodes", "2"])
+        == 0
+    )
     out = capsys.readouterr().out
     assert "  1  artist 3 - title 3  #3" in out
     assert out.endswith("0 whole sessions\n")

@@ -26,19 +26,33 @@ def env(demo_model: ListeningModel) -> ListeningEnv:
     return ListeningEnv(demo_model)
 
 
-def _episode(env: ListeningEnv, seed: int, actions: IntArray) -> list[tuple[object, ...]]:
+def _episode(
+    env: ListeningEnv, seed: int, actions: IntArray
+) -> list[tuple[object, ...]]:
     observation, _ = env.reset(seed=seed)
-    found: list[tuple[object, ...]] = [tuple(observation[key].item() for key in OBSERVED)]
+    found: list[tuple[object, ...]] = [
+        tuple(observation[key].item() for key in OBSERVED)
+    ]
     for action in actions:
         observation, reward, terminated, truncated, _ = env.step(action)
-        found.append((*(observation[key].item() for key in OBSERVED), reward, terminated, truncated))
+        found.append(
+            (
+                *(observation[key].item() for key in OBSERVED),
+                reward,
+                terminated,
+                truncated,
+            )
+        )
         if terminated:
             break
     return found
 
 
 def _same(left: dict[str, Any], right: dict[str, Any]) -> bool:
-    return all(np.array_equal(left[key], right[key]) and left[key].dtype == right[key].dtype for key in OBSERVED)
+    return all(
+        np.array_equal(left[key], right[key]) and left[key].dtype == right[key].dtype
+        for key in OBSERVED
+    )
 
 
 def test_gymnasiums_checker_finds_nothing(demo_model: ListeningModel) -> None:
@@ -51,7 +65,9 @@ def test_it_is_made_by_name_from_a_folder(tmp_path: Path) -> None:
     observation, info = env.reset(seed=1, options={"user": 2})
     assert env.observation_space.contains(observation)
     assert (int(observation["user"]), float(observation["time"]), info) == (2, 1.0, {})
-    envs = gymnasium.make_vec(ENVIRONMENT, num_envs=3, vectorization_mode="vector_entry_point", world=world)
+    envs = gymnasium.make_vec(
+        ENVIRONMENT, num_envs=3, vectorization_mode="vector_entry_point", world=world
+    )
     assert isinstance(envs, ListeningVectorEnv)
     assert envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
     assert envs.observation_space.contains(envs.reset(seed=1)[0])
@@ -63,7 +79,9 @@ def test_a_world_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
         ListeningEnv(tmp_path)
 
 
-def test_two_environments_with_one_seed_agree_in_every_field(demo_model: ListeningModel) -> None:
+def test_two_environments_with_one_seed_agree_in_every_field(
+    demo_model: ListeningModel,
+) -> None:
     actions = make_generator(1, "actions").integers(5000, size=200)
     first, second = ListeningEnv(demo_model), ListeningEnv(demo_model)
     for seed in range(20):
@@ -71,16 +89,25 @@ def test_two_environments_with_one_seed_agree_in_every_field(demo_model: Listeni
     assert _episode(first, 1, actions) != _episode(first, 2, actions)
 
 
-def test_an_episode_is_a_session_of_the_listening_model(env: ListeningEnv, demo_model: ListeningModel) -> None:
+def test_an_episode_is_a_session_of_the_listening_model(
+    env: ListeningEnv, demo_model: ListeningModel
+) -> None:
     actions = make_generator(1, "actions").integers(5000, size=200)
     for seed in range(20):
         steps = _episode(env, seed, actions)
         rng = np.random.default_rng(seed)
         row = np.zeros(1, dtype=np.int64)
         sessions = Sessions.none(demo_model, 1)
-        sessions.start(row, draw_starts(demo_model, rng.integers(demo_model.world.listeners, size=1), rng))
+        sessions.start(
+            row,
+            draw_starts(
+                demo_model, rng.integers(demo_model.world.listeners, size=1), rng
+            ),
+        )
         while len(sessions.under_way()):
-            sessions.hear(row, actions[int(sessions.length[0]) - 1 :][:1], rng.random(1))
+            sessions.hear(
+                row, actions[int(sessions.length[0]) - 1 :][:1], rng.random(1)
+            )
         assert [step[1] for step in steps] == sessions.played(0).tolist()
         heard = sessions.heard_of(0) / 100
         assert [step[2] for step in steps] == heard.astype(np.float32).tolist()
@@ -122,7 +149,10 @@ def test_a_long_session_is_truncated_at_the_limit(tmp_path: Path) -> None:
     """Everything is heard to the end: nobody is ever bored."""
     tracks = [{"track": i, "artist": i} for i in range(12)]
     world = write_world(
-        tmp_path / "w", tracks=tracks, users=[{"user": 0, "interests": [0], "consume_bias": -1e6}], embeddings=None
+        tmp_path / "w",
+        tracks=tracks,
+        users=[{"user": 0, "interests": [0], "consume_bias": -1e6}],
+        embeddings=None,
     )
     one = gymnasium.make(ENVIRONMENT, world=world, max_episode_steps=3)
     many = gymnasium.make_vec(ENVIRONMENT, num_envs=2, world=world, max_episode_steps=3)
@@ -139,22 +169,34 @@ def test_a_long_session_is_truncated_at_the_limit(tmp_path: Path) -> None:
 
 def test_one_of_many_goes_as_one_alone(demo_model: ListeningModel) -> None:
     """A vector of one against Gymnasium's own vectorisation of the single environment."""
-    ours, theirs = ListeningVectorEnv(1, demo_model), SyncVectorEnv([lambda: ListeningEnv(demo_model)])
+    ours, theirs = (
+        ListeningVectorEnv(1, demo_model),
+        SyncVectorEnv([lambda: ListeningEnv(demo_model)]),
+    )
     actions = make_generator(2, "actions")
     assert _same(ours.reset(seed=5)[0], theirs.reset(seed=5)[0])
     ends = 0
     for _ in range(120):
         action = actions.integers(5000, size=1)
-        (seen, *ours_rest, info), (expected, *theirs_rest, their_info) = ours.step(action), theirs.step(action)
+        (seen, *ours_rest, info), (expected, *theirs_rest, their_info) = (
+            ours.step(action),
+            theirs.step(action),
+        )
         assert _same(seen, expected)
-        assert [part.tolist() for part in ours_rest] == [part.tolist() for part in theirs_rest]
-        assert [part.dtype for part in ours_rest] == [part.dtype for part in theirs_rest]
+        assert [part.tolist() for part in ours_rest] == [
+            part.tolist() for part in theirs_rest
+        ]
+        assert [part.dtype for part in ours_rest] == [
+            part.dtype for part in theirs_rest
+        ]
         assert info == their_info == {}
         ends += int(ours_rest[1][0])
     assert ends > 5
 
 
-def test_two_vectors_with_one_seed_agree_in_every_field(demo_model: ListeningModel) -> None:
+def test_two_vectors_with_one_seed_agree_in_every_field(
+    demo_model: ListeningModel,
+) -> None:
     pair = [ListeningVectorEnv(50, demo_model) for _ in range(2)]
     actions = make_generator(3, "actions")
     assert _same(*(envs.reset(seed=9)[0] for envs in pair))
@@ -162,10 +204,14 @@ def test_two_vectors_with_one_seed_agree_in_every_field(demo_model: ListeningMod
         action = actions.integers(5000, size=50)
         first, second = (envs.step(action) for envs in pair)
         assert _same(first[0], second[0])
-        assert all(np.array_equal(a, b) for a, b in zip(first[1:4], second[1:4], strict=True))
+        assert all(
+            np.array_equal(a, b) for a, b in zip(first[1:4], second[1:4], strict=True)
+        )
 
 
-def test_next_step_starts_another_session_whatever_the_action(demo_model: ListeningModel) -> None:
+def test_next_step_starts_another_session_whatever_the_action(
+    demo_model: ListeningModel,
+) -> None:
     envs = ListeningVectorEnv(200, demo_model, max_episode_steps=1000)
     envs.reset(seed=1)
     over = np.zeros(200, dtype=np.bool_)
@@ -192,7 +238,9 @@ def test_a_step_before_the_first_reset_is_refused(demo_model: ListeningModel) ->
         ({"user": [1, 1500]}, r"listeners are 0\.\.1499"),
     ],
 )
-def test_wrong_options_are_refused(demo_model: ListeningModel, options: dict[str, Any], message: str) -> None:
+def test_wrong_options_are_refused(
+    demo_model: ListeningModel, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         ListeningVectorEnv(2, demo_model).reset(options=options)
 

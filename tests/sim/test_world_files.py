@@ -15,7 +15,9 @@ from tests.sim.worlds import TRACKS, Line, write_world
 
 def _tracks(line: int, new: Line) -> list[Line]:
     """The default tracks with another line in place of one; lines count from 1."""
-    return [new if number == line else track for number, track in enumerate(TRACKS, start=1)]
+    return [
+        new if number == line else track for number, track in enumerate(TRACKS, start=1)
+    ]
 
 
 def test_the_originals_files_load_with_its_defaults(tmp_path: Path) -> None:
@@ -49,17 +51,34 @@ def test_embeddings_of_another_number_type_become_float32(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("tracks", "message"),
     [
-        (_tracks(3, {"track": 7, "artist": "x"}), r"tracks\.json:3: track 7 found, 2 expected: ids must be 0\.\.n-1"),
-        (_tracks(2, {"track": 0, "artist": "x"}), r"tracks\.json:2: track 0 found, 1 expected"),
-        (_tracks(2, '{"track": 1, "artist": "x"'), r"tracks\.json:2: Invalid JSON: EOF"),
+        (
+            _tracks(3, {"track": 7, "artist": "x"}),
+            r"tracks\.json:3: track 7 found, 2 expected: ids must be 0\.\.n-1",
+        ),
+        (
+            _tracks(2, {"track": 0, "artist": "x"}),
+            r"tracks\.json:2: track 0 found, 1 expected",
+        ),
+        (
+            _tracks(2, '{"track": 1, "artist": "x"'),
+            r"tracks\.json:2: Invalid JSON: EOF",
+        ),
         (_tracks(12, ""), r"tracks\.json:12: Invalid JSON"),
         (_tracks(4, '{"track": 3}'), r"tracks\.json:4: artist: Field required"),
-        (_tracks(4, {"track": "3", "artist": "x"}), r"tracks\.json:4: track '3' found, 3 expected"),
+        (
+            _tracks(4, {"track": "3", "artist": "x"}),
+            r"tracks\.json:4: track '3' found, 3 expected",
+        ),
         ([], r"tracks\.json: holds no tracks"),
-        (TRACKS[:11], r"tracks\.npy: 12 embeddings found, but tracks\.json holds 11 tracks"),
+        (
+            TRACKS[:11],
+            r"tracks\.npy: 12 embeddings found, but tracks\.json holds 11 tracks",
+        ),
     ],
 )
-def test_a_wrong_catalogue_is_refused(tmp_path: Path, tracks: Sequence[Line], message: str) -> None:
+def test_a_wrong_catalogue_is_refused(
+    tmp_path: Path, tracks: Sequence[Line], message: str
+) -> None:
     with pytest.raises(SimError, match=message):
         load_world(write_world(tmp_path / "world", tracks=tracks))
 
@@ -68,25 +87,57 @@ def test_a_wrong_catalogue_is_refused(tmp_path: Path, tracks: Sequence[Line], me
     ("user", "message"),
     [
         ({"user": 2, "interests": [1]}, "user 2 found, 1 expected"),
-        ({"user": 1, "interests": [12]}, r"interest 12 is no track; the catalogue has 0\.\.11"),
-        ({"user": 1, "interests": [-1]}, r"interests\.0: Input should be greater than or equal to 0"),
-        ({"user": 1, "interests": [1, 2], "interest_weights": [1]}, "1 interest_weights for 2 interests"),
-        ({"user": 1, "interests": [1], "interest_weights": [0]}, "interest_weights.0: Input should be greater than 0"),
+        (
+            {"user": 1, "interests": [12]},
+            r"interest 12 is no track; the catalogue has 0\.\.11",
+        ),
+        (
+            {"user": 1, "interests": [-1]},
+            r"interests\.0: Input should be greater than or equal to 0",
+        ),
+        (
+            {"user": 1, "interests": [1, 2], "interest_weights": [1]},
+            "1 interest_weights for 2 interests",
+        ),
+        (
+            {"user": 1, "interests": [1], "interest_weights": [0]},
+            "interest_weights.0: Input should be greater than 0",
+        ),
         ({"user": 1, "interests": []}, "interests: List should have at least 1 item"),
         ({"user": 1}, "interests: Field required"),
-        ({"user": 1, "interests": [1.5]}, r"interests\.0: Input should be a valid integer"),
-        ({"user": 1, "interests": [1], "consume_sharpness": -1.0}, "consume_sharpness: Input should be greater than 0"),
-        ({"user": 1, "interests": [1], "consume_bias": "high"}, "consume_bias: Input should be a valid number"),
-        ('{"user": 1, "interests": [1], "consume_bias": NaN}', "consume_bias: Input should be a finite number"),
-        ({"user": 1, "interests": [1], "session_budget": 0}, "session_budget: Input should be greater than"),
-        ({"user": 1, "interests": [1], "artist_discount_gamma": 2}, "artist_discount_gamma: Input should be less"),
+        (
+            {"user": 1, "interests": [1.5]},
+            r"interests\.0: Input should be a valid integer",
+        ),
+        (
+            {"user": 1, "interests": [1], "consume_sharpness": -1.0},
+            "consume_sharpness: Input should be greater than 0",
+        ),
+        (
+            {"user": 1, "interests": [1], "consume_bias": "high"},
+            "consume_bias: Input should be a valid number",
+        ),
+        (
+            '{"user": 1, "interests": [1], "consume_bias": NaN}',
+            "consume_bias: Input should be a finite number",
+        ),
+        (
+            {"user": 1, "interests": [1], "session_budget": 0},
+            "session_budget: Input should be greater than",
+        ),
+        (
+            {"user": 1, "interests": [1], "artist_discount_gamma": 2},
+            "artist_discount_gamma: Input should be less",
+        ),
         ("[1, 2]", "Input should be an object"),
         ("\xff", "Invalid JSON"),
     ],
 )
 def test_a_wrong_listener_is_refused(tmp_path: Path, user: Line, message: str) -> None:
     with pytest.raises(SimError, match=rf"users\.json:2: {message}"):
-        load_world(write_world(tmp_path / "world", users=[{"user": 0, "interests": [0]}, user]))
+        load_world(
+            write_world(tmp_path / "world", users=[{"user": 0, "interests": [0]}, user])
+        )
 
 
 def test_a_world_without_listeners_is_refused(tmp_path: Path) -> None:
@@ -97,19 +148,26 @@ def test_a_world_without_listeners_is_refused(tmp_path: Path) -> None:
 def test_an_embedding_that_is_no_number_is_refused(tmp_path: Path) -> None:
     embeddings = np.zeros((12, 2))
     embeddings[8, 1] = np.nan
-    with pytest.raises(SimError, match=r"tracks\.npy: the embedding of track 8 holds NaN"):
+    with pytest.raises(
+        SimError, match=r"tracks\.npy: the embedding of track 8 holds NaN"
+    ):
         load_world(write_world(tmp_path / "world", embeddings=embeddings))
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros(12), r"a numeric \(tracks, dimensions\) array is expected, found float64 \(12,\)"),
+        (
+            np.zeros(12),
+            r"a numeric \(tracks, dimensions\) array is expected, found float64 \(12,\)",
+        ),
         (np.full((12, 2), "x"), "a numeric"),
         (np.zeros((11, 2)), "11 embeddings found"),
     ],
 )
-def test_a_wrong_embedding_array_is_refused(tmp_path: Path, array: npt.NDArray[Any], message: str) -> None:
+def test_a_wrong_embedding_array_is_refused(
+    tmp_path: Path, array: npt.NDArray[Any], message: str
+) -> None:
     folder = write_world(tmp_path / "world")
     np.save(folder / "tracks.npy", array)
     with pytest.raises(SimError, match=message):

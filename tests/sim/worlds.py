@@ -10,7 +10,9 @@ import numpy.typing as npt
 import orjson
 
 Line = dict[str, Any] | str
-TRACKS: Sequence[Line] = [{"track": i, "artist": f"artist {i % 4}", "title": f"title {i}"} for i in range(12)]
+TRACKS: Sequence[Line] = [
+    {"track": i, "artist": f"artist {i % 4}", "title": f"title {i}"} for i in range(12)
+]
 USERS: Sequence[Line] = [
     {"user": 0, "interests": [0, 5]},
     {"user": 1, "interests": [7]},
@@ -38,7 +40,10 @@ def write_world(
     circle = 2.5 * np.column_stack([np.cos(angles), np.sin(angles)])
     (folder / "tracks.json").write_bytes(_join(tracks))
     (folder / "users.json").write_bytes(_join(users))
-    np.save(folder / "tracks.npy", (circle if embeddings is None else embeddings).astype(np.float32))
+    np.save(
+        folder / "tracks.npy",
+        (circle if embeddings is None else embeddings).astype(np.float32),
+    )
     return folder
 
 
@@ -48,4 +53,7 @@ def heed_interrupts() -> None:
 
 
 def _join(lines: Sequence[Line]) -> bytes:
-    return b"".join((line.encode() if isinstance(line, str) else orjson.dumps(line)) + b"\n" for line in lines)
+    return b"".join(
+        (line.encode() if isinstance(line, str) else orjson.dumps(line)) + b"\n"
+        for line in lines
+    )

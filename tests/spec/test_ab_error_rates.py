@@ -1,6 +1,7 @@
 """How often the rules of the verdict are wrong, by simulation: the figures of docs/experiments.md.
 
-Listeners' values are lognormal with a skewness of 6, heavier-tailed than the demo's; every arm gets 50 new ones a day.
+Listeners' values are lognormal with a skewness of 6, heavier-tailed than the demo's; every arm gets
+50 new ones a day.
 """
 
 from dataclasses import dataclass
@@ -37,13 +38,17 @@ def simulate(arms: int) -> Looks:
     sums, squares = np.zeros((2, EXPERIMENTS, arms + 1))
     errors = np.empty((DAYS, EXPERIMENTS, arms))
     for day in range(1, DAYS + 1):
-        values = np.exp(generator.standard_normal((EXPERIMENTS, arms + 1, DAILY), np.float32))
+        values = np.exp(
+            generator.standard_normal((EXPERIMENTS, arms + 1, DAILY), np.float32)
+        )
         sums += values.sum(axis=2)
         squares += np.einsum("abc,abc->ab", values, values)
         count = day * DAILY
         means = sums / count
         variances = (squares / count - means**2) / (count - 1)
-        errors[day - 1] = (means[:, 1:] - means[:, :1]) / np.sqrt(variances[:, 1:] + variances[:, :1])
+        errors[day - 1] = (means[:, 1:] - means[:, :1]) / np.sqrt(
+            variances[:, 1:] + variances[:, :1]
+        )
     return Looks(errors, 2 * DAILY * np.arange(1.0, DAYS + 1))
 
 
@@ -51,8 +56,14 @@ def better(errors: FloatArray, p_values: FloatArray) -> BoolArray:
     """Return whether any arm is better and significant by Holm, the arms on the last axis."""
     order = np.argsort(p_values, axis=-1)
     steps = np.arange(p_values.shape[-1], 0, -1)
-    adjusted = np.maximum.accumulate(np.take_along_axis(p_values, order, -1) * steps, axis=-1)
-    return np.asarray(((adjusted < CONFIG.alpha) & (np.take_along_axis(errors, order, -1) > 0)).any(axis=-1))
+    adjusted = np.maximum.accumulate(
+        np.take_along_axis(p_values, order, -1) * steps, axis=-1
+    )
+    return np.asarray(
+        ((adjusted < CONFIG.alpha) & (np.take_along_axis(errors, order, -1) > 0)).any(
+            axis=-1
+        )
+    )
 
 
 def always_valid(looks: Looks) -> FloatArray:
@@ -70,7 +81,9 @@ def one_look(errors: FloatArray) -> FloatArray:
 
 @pytest.mark.parametrize("arms", [1, 4])
 @pytest.mark.parametrize("days", [30, 90])
-def test_without_an_effect_a_look_a_day_ships_in_one_of_twenty_at_most(arms: int, days: int) -> None:
+def test_without_an_effect_a_look_a_day_ships_in_one_of_twenty_at_most(
+    arms: int, days: int
+) -> None:
     looks = simulate(arms)
     wins = better(looks.errors, always_valid(looks))[FIRST:days]
     assert wins.any(axis=0).mean() <= 0.05
@@ -81,24 +94,41 @@ def test_without_an_effect_a_look_a_day_ships_in_one_of_twenty_at_most(arms: int
 
 
 @pytest.mark.parametrize("days", [30, 90])
-def test_a_guardrail_that_worsens_by_its_margin_is_kept_in_one_of_twenty_at_most(days: int) -> None:
+def test_a_guardrail_that_worsens_by_its_margin_is_kept_in_one_of_twenty_at_most(
+    days: int,
+) -> None:
     looks = simulate(1)
-    from_margin = looks.errors[:days, :, 0]  # the effect less the margin, so that below 0 is better than allowed
-    bounds = np.array([widening(count, CONFIG.planned_listeners) for count in looks.listeners[:days]])
+    # the effect less the margin, so that below 0 is better than allowed
+    from_margin = looks.errors[:days, :, 0]
+    bounds = np.array(
+        [widening(count, CONFIG.planned_listeners) for count in looks.listeners[:days]]
+    )
     kept = (from_margin < -bounds[:, np.newaxis])[FIRST:].any(axis=0)
     assert (kept | (from_margin[-1] < -1.96)).mean() <= 0.05
 
 
-def test_intervals_at_the_default_minimum_hold_the_effect_as_often_as_they_say() -> None:
+def test_intervals_at_the_default_minimum_hold_the_effect_as_often_as_they_say() -> (
+    None
+):
     generator = make_generator(32, "verdict")
     values = np.exp(generator.standard_normal((4000, 2, CONFIG.min_listeners)))
     means, variances = values.mean(axis=2), values.var(axis=2, ddof=1)
     means[:, 1], variances[:, 1] = 1.2 * means[:, 1], 1.44 * variances[:, 1]
     covered = []
-    for (control, arm), (before, after) in zip(means.tolist(), variances.tolist(), strict=True):
-        effect = compare(Estimate(control, before, CONFIG.min_listeners), Estimate(arm, after, CONFIG.min_listeners))
+    for (control, arm), (before, after) in zip(
+        means.tolist(), variances.tolist(), strict=True
+    ):
+        effect = compare(
+            Estimate(control, before, CONFIG.min_listeners),
+            Estimate(arm, after, CONFIG.min_listeners),
+        )
         absolute, relative, true = effect.absolute, effect.relative, 0.2 * np.exp(0.5)
-        covered.append((absolute.lower <= true <= absolute.upper, relative.lower <= 0.2 <= relative.upper))
+        covered.append(
+            (
+                absolute.lower <= true <= absolute.upper,
+                relative.lower <= 0.2 <= relative.upper,
+            )
+        )
     assert np.mean(covered, axis=0) == pytest.approx(0.95, abs=0.01)
 
 
@@ -115,5 +145,9 @@ def test_the_effect_that_is_called_detectable_is_found_with_the_power_that_is_cl
     means = generator.standard_normal((20_000, arms + 1)) / np.sqrt(count)
     means[:, 1] += mde_pct / 100  # the others have no effect
     errors = (means[:, 1:] - means[:, :1]) / np.sqrt(2 / count)
-    p_values = one_look(errors) if at_horizon else p_value_at(errors, 2 * count, CONFIG.planned_listeners)
+    p_values = (
+        one_look(errors)
+        if at_horizon
+        else p_value_at(errors, 2 * count, CONFIG.planned_listeners)
+    )
     assert better(errors, p_values).mean() == pytest.approx(CONFIG.power, abs=0.02)

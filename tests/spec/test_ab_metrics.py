@@ -24,7 +24,8 @@ def walk(events: list[dict[str, Any]]) -> dict[tuple[int, str], dict[str, float]
         by_listener[event["user"], event["experiments"].get("ALS")].append(event)
     found = {key: totals(of_one, key[1]) for key, of_one in by_listener.items()}
     return {
-        (user, arm): of_one | {f"past_{name}": value for name, value in found.get((user, None), {}).items()}
+        (user, arm): of_one
+        | {f"past_{name}": value for name, value in found.get((user, None), {}).items()}
         for (user, arm), of_one in found.items()
         if arm is not None
     }
@@ -41,9 +42,15 @@ def totals(events: list[dict[str, Any]], arm: str | None) -> dict[str, float]:
     return result
 
 
-def add_session(result: dict[str, float], session: list[dict[str, Any]], arm: str | None) -> None:
+def add_session(
+    result: dict[str, float], session: list[dict[str, Any]], arm: str | None
+) -> None:
     _, *recommended = session
-    named = [event for event in session if event["message"] == "next" and event["recommender"]]
+    named = [
+        event
+        for event in session
+        if event["message"] == "next" and event["recommender"]
+    ]
     result["sessions"] += 1
     result["tracks"] += len(session)
     result["time"] += sum(event["time"] for event in session)
@@ -60,7 +67,9 @@ def add_session(result: dict[str, float], session: list[dict[str, Any]], arm: st
     result["fallbacks"] += sum(event["recommender"] != f"of {arm}" for event in named)
 
 
-def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(tmp_path: Path) -> None:
+def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(
+    tmp_path: Path,
+) -> None:
     events = experiment(30, past=3, days=6)
     for event in events[::7]:
         event["latency"] *= -1  # a clock was set back
@@ -71,14 +80,22 @@ def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(tmp_path: 
     with load([write(tmp_path / "a.jsonl", events)], "ALS") as loaded:
         measure(loaded, AbConfig(skip_below=SKIP_BELOW))
         columns = {arm: read_listeners(loaded.connection, arm) for arm in loaded.arms}
-        users = {arm: rows_of(loaded.connection, "listener_sums", "whole", arm, arm)["user"] for arm in columns}
-    assert {(user, arm) for arm in columns for user in users[arm].to_pylist()} == expected.keys()
+        users = {
+            arm: rows_of(loaded.connection, "listener_sums", "whole", arm, arm)["user"]
+            for arm in columns
+        }
+    assert {
+        (user, arm) for arm in columns for user in users[arm].to_pylist()
+    } == expected.keys()
     for arm, of_arm in columns.items():
         for row, user in enumerate(users[arm].to_pylist()):
-            names = of_arm.keys() - {"past_fallbacks"}  # there is no arm whose own recommender it could be
+            # there is no arm whose own recommender it could be
+            names = of_arm.keys() - {"past_fallbacks"}
             walked = {name: expected[user, arm].get(name, 0) for name in names}
             assert {name: of_arm[name][row] for name in names} == pytest.approx(walked)
-        assert {"repeats", "fallbacks", "past_repeats"} <= {name for name, values in of_arm.items() if values.sum()}
+        assert {"repeats", "fallbacks", "past_repeats"} <= {
+            name for name, values in of_arm.items() if values.sum()
+        }
 
 
 COLUMNS = {name: np.array([4.0, 0.0, 1.0]) for name in ("time", "past_time")}
@@ -109,10 +126,18 @@ def test_a_ratio_is_of_the_sums_of_all_listeners_and_so_is_that_of_the_past() ->
 def test_every_metric_is_made_of_columns_that_its_file_has() -> None:
     summed = tuple(name for name, metric in METRICS.items() if metric.quantile is None)
     quantiles = tuple(METRICS.keys() - summed)
-    check_files(AbConfig(primary=summed, guardrails=(), secondary=(), diagnostics=quantiles))
-    wrong = {"label": "wrong", "sql": "ab/listener_sums", "numerator": "times", "role": "secondary"}
+    check_files(
+        AbConfig(primary=summed, guardrails=(), secondary=(), diagnostics=quantiles)
+    )
+    wrong = {
+        "label": "wrong",
+        "sql": "ab/listener_sums",
+        "numerator": "times",
+        "role": "secondary",
+    }
     with pytest.raises(
-        AnalysisError, match="no column times, no column denominator; found are user int64, arm string, part"
+        AnalysisError,
+        match="no column times, no column denominator; found are user int64, arm string, part",
     ):
         check_files(AbConfig.model_validate({"metrics": {"wrong": wrong}}))
 
@@ -122,5 +147,9 @@ def test_a_configured_recommender_is_the_arms_own(tmp_path: Path) -> None:
     with load([write(tmp_path / "a.jsonl", events)], "ALS") as loaded:
         measure(loaded, AbConfig(recommenders={"T1": "fallback"}))
         columns = read_listeners(loaded.connection, "T1")
-    answered = [event["recommender"] for event in events if event["experiments"].get("ALS") == "T1"]
+    answered = [
+        event["recommender"]
+        for event in events
+        if event["experiments"].get("ALS") == "T1"
+    ]
     assert columns["fallbacks"].sum() == answered.count("of T1")

@@ -26,7 +26,9 @@ def effect(
     **changes: Any,  # noqa: ANN401  any value
 ) -> MetricEffect:
     """An effect with its interval, significant if that excludes 0."""
-    relative = RelativeEffect(pct, pct - half, pct + half, 1e-9 if abs(pct) > half else 0.5)
+    relative = RelativeEffect(
+        pct, pct - half, pct + half, 1e-9 if abs(pct) > half else 0.5
+    )
     values: dict[str, Any] = {
         "arm": arm,
         "metric": f"{role} metric",
@@ -58,20 +60,35 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
         "listeners": arms,
         "lines": LineCounts(100, 100, 0, 0),
         "srm": SampleRatio(
-            expected=dict(arms), observed=arms, chi_square=0.0, p_value=1.0, threshold=0.001, mismatch=False
+            expected=dict(arms),
+            observed=arms,
+            chi_square=0.0,
+            p_value=1.0,
+            threshold=0.001,
+            mismatch=False,
         ),
         "trust": Trust(0, (), NO_FAULTS, ()),
         "effects": effects,
         "days": 10.0,
-        "between": {pair: RelativeEffect(1.0, -1.0, 3.0, 0.4) for pair in permutations(arms, 2)},
+        "between": {
+            pair: RelativeEffect(1.0, -1.0, 3.0, 0.4) for pair in permutations(arms, 2)
+        },
     }
     return Evidence(**values | changes)
 
 
-BAD_RATIO = SampleRatio({"C": 1000, "T1": 1000}, {"C": 1200, "T1": 800}, 80.0, 1e-18, 0.001, mismatch=True)
-BROKEN = effect(role="guardrail", pct=9.0, margin=1.0, guardrail="broken", higher_is_better=False)
-UNCLEAR = effect(role="guardrail", pct=1.0, margin=1.0, guardrail="unclear", higher_is_better=False)
-KEPT = effect(role="guardrail", pct=-1.0, margin=1.0, guardrail="kept", higher_is_better=False)
+BAD_RATIO = SampleRatio(
+    {"C": 1000, "T1": 1000}, {"C": 1200, "T1": 800}, 80.0, 1e-18, 0.001, mismatch=True
+)
+BROKEN = effect(
+    role="guardrail", pct=9.0, margin=1.0, guardrail="broken", higher_is_better=False
+)
+UNCLEAR = effect(
+    role="guardrail", pct=1.0, margin=1.0, guardrail="unclear", higher_is_better=False
+)
+KEPT = effect(
+    role="guardrail", pct=-1.0, margin=1.0, guardrail="kept", higher_is_better=False
+)
 CHANGING = Trust(21, (), NO_FAULTS, ())
 
 
@@ -99,7 +116,11 @@ CHANGING = Trust(21, (), NO_FAULTS, ())
         (evidence(effect(pct=1), effect("T2", pct=-8)), "wait", "T1"),
         (evidence(effect(pct=-4), effect("T2", pct=-8)), "do not ship", None),
         (
-            evidence(effect(), effect("T2", pct=8), effect("T2", "guardrail", guardrail="broken", margin=0)),
+            evidence(
+                effect(),
+                effect("T2", pct=8),
+                effect("T2", "guardrail", guardrail="broken", margin=0),
+            ),
             "ship",
             "T1",
         ),
@@ -109,7 +130,9 @@ CHANGING = Trust(21, (), NO_FAULTS, ())
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_the_first_rule_that_applies_decides(case: Evidence, decision: Decision, arm: str | None) -> None:
+def test_the_first_rule_that_applies_decides(
+    case: Evidence, decision: Decision, arm: str | None
+) -> None:
     verdict = decide(case, CONFIG)
     assert (verdict.decision, verdict.arm) == (decision, arm)
     assert verdict.reason.endswith(".")
@@ -124,7 +147,9 @@ def test_the_first_rule_that_applies_decides(case: Evidence, decision: Decision,
         (evidence(effect(pct=1), srm=BAD_RATIO), "do not trust", None),
     ],
 )
-def test_arms_that_are_the_same_must_not_differ(case: Evidence, decision: Decision, arm: str | None) -> None:
+def test_arms_that_are_the_same_must_not_differ(
+    case: Evidence, decision: Decision, arm: str | None
+) -> None:
     verdict = decide(case, SAME_ARMS)
     assert (verdict.decision, verdict.arm) == (decision, arm)
 
@@ -140,19 +165,33 @@ def test_waiting_says_how_long() -> None:
     assert 2000 < verdict.more_listeners < 20_000
     assert f"about {verdict.more_listeners:,} more listeners" in verdict.reason
     assert "days at the pace so far" in verdict.reason
-    assert "listeners would tell" in decide(evidence(effect(pct=1), days=0.0), CONFIG).reason  # no times known
+    # no times known
+    assert (
+        "listeners would tell"
+        in decide(evidence(effect(pct=1), days=0.0), CONFIG).reason
+    )
     horizon = CONFIG.model_copy(update={"horizon": Horizon(listeners=4000)})
-    assert "wait for the horizon, 4,000 listeners" in decide(evidence(effect(pct=1)), horizon).reason
+    assert (
+        "wait for the horizon, 4,000 listeners"
+        in decide(evidence(effect(pct=1)), horizon).reason
+    )
     assert "no end is in sight" in decide(evidence(effect(pct=0.01)), AbConfig()).reason
 
 
 def test_winners_that_do_not_differ_are_tied_and_the_fastest_is_named() -> None:
-    fast = effect("T1", "diagnostic", metric="latency_p50", arm_value=1.0, higher_is_better=False)
-    slow = effect("T2", "diagnostic", metric="latency_p50", arm_value=3.0, higher_is_better=False)
+    fast = effect(
+        "T1", "diagnostic", metric="latency_p50", arm_value=1.0, higher_is_better=False
+    )
+    slow = effect(
+        "T2", "diagnostic", metric="latency_p50", arm_value=3.0, higher_is_better=False
+    )
     verdict = decide(evidence(effect(), effect("T2", pct=6), fast, slow), CONFIG)
     assert (verdict.arm, verdict.tied) == ("T2", ("T1",))
     assert "the fastest of them is T1" in verdict.reason
-    apart = {pair: RelativeEffect(9.0, 5.0, 13.0, 1e-6) for pair in permutations(("T1", "T2"), 2)}
+    apart = {
+        pair: RelativeEffect(9.0, 5.0, 13.0, 1e-6)
+        for pair in permutations(("T1", "T2"), 2)
+    }
     verdict = decide(evidence(effect(), effect("T2", pct=14), between=apart), CONFIG)
     assert (verdict.arm, verdict.tied) == ("T2", ())
     assert "it is better than T1" in verdict.reason
@@ -166,4 +205,6 @@ def test_sound_arms_that_are_the_same_raise_an_alarm_in_one_of_a_thousand() -> N
 
 def test_the_reason_names_the_effect_with_its_interval() -> None:
     reason = decide(evidence(effect()), CONFIG).reason
-    assert "+5.00 % (+3.00 … +7.00 %)" in reason.replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert "+5.00 % (+3.00 … +7.00 %)" in reason.replace(
+        "\N{NARROW NO-BREAK SPACE}", " "
+    )

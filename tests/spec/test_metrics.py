@@ -1,7 +1,7 @@
 """The metrics' definitions, as small tables with the expected values written as arithmetic.
 
-Held-out tables have a row per pair: user, track, listening time. Tables of recommendations have a row per user: tracks,
-best first, `-` where there is none.
+Held-out tables have a row per pair: user, track, listening time. Tables of recommendations have a
+row per user: tracks, best first, `-` where there is none.
 """
 
 from math import log2
@@ -41,9 +41,13 @@ def heldout_of(table: str) -> pa.Table:
 
 
 def lists_of(table: str, width: int) -> tuple[IntArray, IntArray]:
-    rows = [[-1 if cell == "-" else int(cell) for cell in row] for row in rows_of(table)]
+    rows = [
+        [-1 if cell == "-" else int(cell) for cell in row] for row in rows_of(table)
+    ]
     users = np.array([row[0] for row in rows], np.int64)
-    return users, np.array([row[1:] for row in rows], np.int64).reshape(len(rows), width)
+    return users, np.array([row[1:] for row in rows], np.int64).reshape(
+        len(rows), width
+    )
 
 
 def validator_of(heldout: str, k: int = 3) -> Validator:
@@ -160,11 +164,28 @@ GRADED_IDEAL_OF_3 = 1.0 / log2(2) + 0.8 / log2(3) + 0.5 / log2(4)
         pytest.param(
             ONE_RELEVANT,
             SHORT,
-            {"ndcg": 1, "precision": 1 / 3, "recall": 1, "map": 1, "novelty": -log2(8 / 8), "coverage": 1 / 100},
+            {
+                "ndcg": 1,
+                "precision": 1 / 3,
+                "recall": 1,
+                "map": 1,
+                "novelty": -log2(8 / 8),
+                "coverage": 1 / 100,
+            },
             id="a short list: precision still divides by k, the rest by what there is",
         ),
-        pytest.param(ONE_RELEVANT, NOTHING, dict.fromkeys(METRICS, 0), id="a list of nothing counts 0"),
-        pytest.param(ONE_RELEVANT, NOBODY, dict.fromkeys(METRICS, 0), id="no list at all counts 0"),
+        pytest.param(
+            ONE_RELEVANT,
+            NOTHING,
+            dict.fromkeys(METRICS, 0),
+            id="a list of nothing counts 0",
+        ),
+        pytest.param(
+            ONE_RELEVANT,
+            NOBODY,
+            dict.fromkeys(METRICS, 0),
+            id="no list at all counts 0",
+        ),
         pytest.param(
             TWO_LISTENERS,
             ONE_OF_TWO,
@@ -183,7 +204,11 @@ GRADED_IDEAL_OF_3 = 1.0 / log2(2) + 0.8 / log2(3) + 0.5 / log2(4)
             BOTH,
             {
                 "hit_time": (1.0 + 0.6 + 0.2) / 3,
-                "novelty": ((-log2(8 / 8) - log2(4 / 8)) / 2 + (-log2(4 / 8) - log2(1 / 8) - log2(2 / 8)) / 3) / 2,
+                "novelty": (
+                    (-log2(8 / 8) - log2(4 / 8)) / 2
+                    + (-log2(4 / 8) - log2(1 / 8) - log2(2 / 8)) / 3
+                )
+                / 2,
                 "coverage": 4 / 100,
             },
             id="hit_time is a ratio of sums over all listeners, novelty a mean of means, coverage of distinct tracks",
@@ -191,32 +216,57 @@ GRADED_IDEAL_OF_3 = 1.0 / log2(2) + 0.8 / log2(3) + 0.5 / log2(4)
         pytest.param(
             ONE_RELEVANT,
             STRANGER_TOO,
-            {"ndcg": 1 / log2(3), "coverage": 3 / 100, "novelty": (-log2(2 / 8) - log2(8 / 8) - log2(1 / 8)) / 3},
+            {
+                "ndcg": 1 / log2(3),
+                "coverage": 3 / 100,
+                "novelty": (-log2(2 / 8) - log2(8 / 8) - log2(1 / 8)) / 3,
+            },
             id="recommendations for someone without held-out listening are ignored",
         ),
     ],
 )
-def test_metrics_of_the_first_three(heldout: str, recommended: str, expected: dict[str, float]) -> None:
+def test_metrics_of_the_first_three(
+    heldout: str, recommended: str, expected: dict[str, float]
+) -> None:
     validation = validate(heldout, recommended)
-    assert {name: validation.metrics[f"{name}@3"].value for name in expected} == pytest.approx(expected, abs=1e-12)
+    assert {
+        name: validation.metrics[f"{name}@3"].value for name in expected
+    } == pytest.approx(expected, abs=1e-12)
 
 
 def test_ideal_and_average_precision_count_no_more_than_k_relevant_tracks() -> None:
     validation = validate(THREE_RELEVANT, HITS_AT_1_AND_3, k=2)
-    assert validation.metrics["ndcg@2"].value == pytest.approx((1 / log2(2)) / (1 / log2(2) + 1 / log2(3)))
+    assert validation.metrics["ndcg@2"].value == pytest.approx(
+        (1 / log2(2)) / (1 / log2(2) + 1 / log2(3))
+    )
     assert validation.metrics["map@2"].value == pytest.approx((1 / 1) / min(2, 3))
     assert validation.metrics["recall@2"].value == pytest.approx(1 / 3)
-    assert validation.metrics["graded_ndcg@2"].value == pytest.approx(1.0 / (1.0 / log2(2) + 0.8 / log2(3)))
+    assert validation.metrics["graded_ndcg@2"].value == pytest.approx(
+        1.0 / (1.0 / log2(2) + 0.8 / log2(3))
+    )
 
 
-def test_a_listener_who_heard_nothing_long_enough_counts_for_graded_ndcg_alone() -> None:
+def test_a_listener_who_heard_nothing_long_enough_counts_for_graded_ndcg_alone() -> (
+    None
+):
     heldout = ONE_RELEVANT + "2    20    0.3\n"
     recommended = HIT_AT_2 + "2    30 20 31\n"
     validation = validate(heldout, recommended)
-    of_first = {"ndcg": 1 / log2(3), "precision": 1 / 3, "recall": 1, "map": 1 / 2, "mrr": 1 / 2, "hit_rate": 1}
-    assert {name: validation.metrics[f"{name}@3"].value for name in of_first} == pytest.approx(of_first)
+    of_first = {
+        "ndcg": 1 / log2(3),
+        "precision": 1 / 3,
+        "recall": 1,
+        "map": 1 / 2,
+        "mrr": 1 / 2,
+        "hit_rate": 1,
+    }
+    assert {
+        name: validation.metrics[f"{name}@3"].value for name in of_first
+    } == pytest.approx(of_first)
     graded_of_first = (0.9 / log2(3)) / (0.9 / log2(2) + 0.4 / log2(3))
-    assert validation.metrics["graded_ndcg@3"].value == pytest.approx((graded_of_first + 1 / log2(3)) / 2)
+    assert validation.metrics["graded_ndcg@3"].value == pytest.approx(
+        (graded_of_first + 1 / log2(3)) / 2
+    )
 
 
 def test_a_pair_never_heard_is_neither_relevant_nor_a_hit() -> None:
@@ -229,7 +279,15 @@ def test_a_pair_never_heard_is_neither_relevant_nor_a_hit() -> None:
 def test_perfect_recommendations_score_exactly_one() -> None:
     perfect = "user tracks\n1    10 12 11\n"
     validation = validate(THREE_RELEVANT, perfect)
-    for name in ("ndcg", "precision", "recall", "map", "mrr", "hit_rate", "graded_ndcg"):
+    for name in (
+        "ndcg",
+        "precision",
+        "recall",
+        "map",
+        "mrr",
+        "hit_rate",
+        "graded_ndcg",
+    ):
         assert validation.metrics[f"{name}@3"].value == 1
 
 

@@ -1,8 +1,9 @@
 """Off-policy estimates against the exact truth of a small world, over many logs of it, with fixed seeds.
 
-Every session has one organic and five random tracks out of forty. All tracks are equally likely everywhere, so what
-is left of a list is too, and the value of "random" is the mean over the organic track of the mean over the rest of the
-list; that of "in-order" follows from the chance that the first k of the rest have been heard after some draws.
+Every session has one organic and five random tracks out of forty. All tracks are equally likely
+everywhere, so what is left of a list is too, and the value of "random" is the mean over the organic
+track of the mean over the rest of the list; that of "in-order" follows from the chance that the
+first k of the rest have been heard after some draws.
 """
 
 from functools import cache
@@ -37,8 +38,20 @@ def true_value(serving: Serving) -> float:
     others = (listed.sum(axis=1, keepdims=True) - listed) / (LISTED - 1)
     if serving == "random":
         organic_listed, organic_not = others.mean(axis=1), listed.mean(axis=1)
-        return float(np.mean(LISTED / TRACKS * organic_listed + (1 - LISTED / TRACKS) * organic_not))
-    return float(np.mean([_in_order(of_user, request) for of_user in listed for request in range(REQUESTS)]))
+        return float(
+            np.mean(
+                LISTED / TRACKS * organic_listed + (1 - LISTED / TRACKS) * organic_not
+            )
+        )
+    return float(
+        np.mean(
+            [
+                _in_order(of_user, request)
+                for of_user in listed
+                for request in range(REQUESTS)
+            ]
+        )
+    )
 
 
 def _in_order(of_list: np.ndarray, draws: int) -> float:
@@ -49,7 +62,9 @@ def _in_order(of_list: np.ndarray, draws: int) -> float:
 
 def _all_heard(k: int, draws: int) -> float:
     """Chance that k given tracks are all among so many uniform draws (inclusion and exclusion)."""
-    return float(sum((-1) ** i * comb(k, i) * (1 - i / TRACKS) ** draws for i in range(k + 1)))
+    return float(
+        sum((-1) ** i * comb(k, i) * (1 - i / TRACKS) ** draws for i in range(k + 1))
+    )
 
 
 @cache
@@ -57,45 +72,73 @@ def estimates() -> dict[Serving, list[OffPolicyEstimate]]:
     means, lists = world()
     listed = np.take_along_axis(means, lists, axis=1).mean(axis=1)
     guesses = np.clip(listed + np.random.default_rng(8).normal(0, 0.05, USERS), 0, 1)
-    found: dict[Serving, list[OffPolicyEstimate]] = {serving: [] for serving in SERVINGS}
+    found: dict[Serving, list[OffPolicyEstimate]] = {
+        serving: [] for serving in SERVINGS
+    }
     for log in range(LOGS):
-        events = uniform_events(np.random.default_rng([9, log]), USERS, SESSIONS, REQUESTS, TRACKS, means)
+        events = uniform_events(
+            np.random.default_rng([9, log]), USERS, SESSIONS, REQUESTS, TRACKS, means
+        )
         policies = OffPolicy(sessions_of(events), resamples=200, seed=log)
         for serving in SERVINGS:
             of_events = guesses[policies.sessions.listener]
-            policy = match_lists(policies.sessions, np.arange(USERS), lists).serve(serving)
-            found[serving].append(policies.value(policy, RewardModel(of_events, of_events)))
+            policy = match_lists(policies.sessions, np.arange(USERS), lists).serve(
+                serving
+            )
+            found[serving].append(
+                policies.value(policy, RewardModel(of_events, of_events))
+            )
     return found
 
 
 @pytest.mark.parametrize("serving", SERVINGS)
 @pytest.mark.parametrize("method", ["ips", "snips", "dr"])
 def test_estimates_are_right_on_average(method: str, serving: Serving) -> None:
-    values = np.array([getattr(estimate, method).value for estimate in estimates()[serving]])
+    values = np.array(
+        [getattr(estimate, method).value for estimate in estimates()[serving]]
+    )
     error = values.std(ddof=1) / np.sqrt(LOGS)
-    # The ratio of SNIPS has a bias of the order of its variance (Owen, ch. 9.2), a hundredth of its spread here.
+    # The ratio of SNIPS has a bias of the order of its variance (Owen, ch. 9.2), a hundredth of its
+    # spread here.
     assert abs(values.mean() - true_value(serving)) < 4 * error + 0.02 * values.std()
 
 
 @pytest.mark.parametrize("serving", SERVINGS)
 @pytest.mark.parametrize("method", ["ips", "snips", "dr"])
-def test_the_95_percent_interval_covers_the_truth_as_often_as_it_says(method: str, serving: Serving) -> None:
+def test_the_95_percent_interval_covers_the_truth_as_often_as_it_says(
+    method: str, serving: Serving
+) -> None:
     intervals = [getattr(estimate, method) for estimate in estimates()[serving]]
-    covered = sum(interval.lower <= true_value(serving) <= interval.upper for interval in intervals)
+    covered = sum(
+        interval.lower <= true_value(serving) <= interval.upper
+        for interval in intervals
+    )
     # 93 to 97 %, and what chance adds in so many logs.
-    least, most = stats.binom.ppf(0.0005, LOGS, 0.93), stats.binom.ppf(0.9995, LOGS, 0.97)
+    least, most = (
+        stats.binom.ppf(0.0005, LOGS, 0.93),
+        stats.binom.ppf(0.9995, LOGS, 0.97),
+    )
     assert least <= covered <= most
 
 
 def test_a_reward_model_and_normalised_weights_both_narrow_the_interval() -> None:
     spread = {
-        name: np.std([getattr(estimate, name).value for estimate in estimates()["random"]])
+        name: np.std(
+            [getattr(estimate, name).value for estimate in estimates()["random"]]
+        )
         for name in ("ips", "snips", "dr")
     }
     assert spread["dr"] < spread["snips"] < spread["ips"]
 
 
 @pytest.mark.parametrize("serving", SERVINGS)
-def test_the_mean_weight_of_a_log_with_full_support_raises_no_alarm(serving: Serving) -> None:
-    alarms = [reason for estimate in estimates()[serving] for reason in estimate.reasons if "mean weight" in reason]
+def test_the_mean_weight_of_a_log_with_full_support_raises_no_alarm(
+    serving: Serving,
+) -> None:
+    alarms = [
+        reason
+        for estimate in estimates()[serving]
+        for reason in estimate.reasons
+        if "mean weight" in reason
+    ]
     assert len(alarms) <= 1

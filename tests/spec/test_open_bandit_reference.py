@@ -35,7 +35,9 @@ def obp_estimates(
         "ips": float((reward * iw).mean()),
         "snips": float((reward * iw / iw.mean()).mean()),
         "dr": float((iw * (reward - q_hat_factual) + base).mean()),
-        "switch": float(((iw <= lambda_) * iw * (reward - q_hat_factual) + base).mean()),
+        "switch": float(
+            ((iw <= lambda_) * iw * (reward - q_hat_factual) + base).mean()
+        ),
     }
 
 
@@ -44,24 +46,40 @@ def test_estimates_equal_those_of_the_open_bandit_pipeline() -> None:
     logging = rng.dirichlet(np.full(ACTIONS, 0.4), POSITIONS) * 0.9 + 0.1 / ACTIONS
     evaluated = rng.dirichlet(np.full(ACTIONS, 0.6), POSITIONS)
     position = rng.integers(POSITIONS, size=ROUNDS)
-    action = np.array([rng.choice(ACTIONS, p=logging[shown]) for shown in position.tolist()])
+    action = np.array(
+        [rng.choice(ACTIONS, p=logging[shown]) for shown in position.tolist()]
+    )
     reward = (rng.random(ROUNDS) < 0.1 + 0.5 * action / ACTIONS).astype(np.float64)
     guesses = rng.random((ROUNDS, ACTIONS, POSITIONS))
     pscore, rounds = logging[position, action], np.arange(ROUNDS)
     action_dist = np.broadcast_to(evaluated.T, (ROUNDS, ACTIONS, POSITIONS))
 
-    impressions = LoggedSessions(rounds, rounds, rounds, action, reward, pscore, unknown=0, unfollowed=0)
+    impressions = LoggedSessions(
+        rounds, rounds, rounds, action, reward, pscore, unknown=0, unfollowed=0
+    )
     scorer = OffPolicy(impressions, resamples=2)
     served = Policy(evaluated[position, action], np.full(ROUNDS, fill_value=True))
     expected = (evaluated[position] * guesses[rounds, :, position]).sum(axis=1)
     rewards = RewardModel(guesses[rounds, action, position], expected)
-    found, switched = scorer.value(served, rewards), scorer.value(served, rewards, largest_weight=3.0)
+    found, switched = (
+        scorer.value(served, rewards),
+        scorer.value(served, rewards, largest_weight=3.0),
+    )
 
-    reference = obp_estimates(reward, action, position, pscore, action_dist, guesses, 3.0)
+    reference = obp_estimates(
+        reward, action, position, pscore, action_dist, guesses, 3.0
+    )
     assert found.dr is not None
     assert switched.dr is not None
-    ours = {"ips": found.ips, "snips": found.snips, "dr": found.dr, "switch": switched.dr}
-    assert {name: interval.value for name, interval in ours.items()} == pytest.approx(reference, rel=0, abs=1e-9)
+    ours = {
+        "ips": found.ips,
+        "snips": found.snips,
+        "dr": found.dr,
+        "switch": switched.dr,
+    }
+    assert {name: interval.value for name, interval in ours.items()} == pytest.approx(
+        reference, rel=0, abs=1e-9
+    )
     assert reference["switch"] != pytest.approx(reference["dr"])
 
 
@@ -71,6 +89,11 @@ def test_one_impression_that_weighs_as_much_as_all_others_is_refused() -> None:
     items = rng.integers(4, size=1000)
     propensity = np.full(1000, 0.25)
     propensity[7] = 1e-6
-    log = Log(items, np.ones(1000, np.int64), (rng.random(1000) < 0.1).astype(float), propensity)
+    log = Log(
+        items,
+        np.ones(1000, np.int64),
+        (rng.random(1000) < 0.1).astype(float),
+        propensity,
+    )
     for _, found in value(log, probabilities(log, is_uniform=True)).values():
         assert "effective sample size is 1.0" in found.reasons[0]

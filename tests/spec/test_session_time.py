@@ -1,9 +1,10 @@
 """Session times against a small world that is played on: the lists are really served, and the sessions listened to.
 
-Each listener has two interests, which split the tracks in two halves. A session follows one of them, and the organic
-track shows which. Sessions end when what was not heard of their recommendations uses up three tracks, a track of an
-artist heard before in the session wears out, and lists of one interest suit half of their sessions only: those grow
-long, and the share of a request of the log knows nothing of it.
+Each listener has two interests, which split the tracks in two halves. A session follows one of
+them, and the organic track shows which. Sessions end when what was not heard of their
+recommendations uses up three tracks, a track of an artist heard before in the session wears out,
+and lists of one interest suit half of their sessions only: those grow long, and the share of a
+request of the log knows nothing of it.
 """
 
 from functools import cache
@@ -37,37 +38,60 @@ def lists_of(kind: str) -> np.ndarray:
     if kind == "random":
         return np.stack([rng.permutation(TRACKS)[:LISTED] for _ in range(USERS)])
     interests = shares()[:, 0] if kind == "one interest" else shares().mean(axis=1)
-    return np.argsort(-interests - rng.normal(0, 0.05, interests.shape), axis=1)[:, :LISTED]
+    return np.argsort(-interests - rng.normal(0, 0.05, interests.shape), axis=1)[
+        :, :LISTED
+    ]
 
 
-def play(rng: np.random.Generator, lists: np.ndarray | None, sessions: int) -> list[dict[str, Any]]:
+def play(
+    rng: np.random.Generator, lists: np.ndarray | None, sessions: int
+) -> list[dict[str, Any]]:
     """Events of sessions that draw from lists, or from all tracks; of a used-up list, from all too."""
     events: list[dict[str, Any]] = []
     for number in range(sessions):
         user, interest = number % USERS, int(rng.integers(2))
         heard = [int(2 * rng.integers(TRACKS // 2) + interest)]
         events.append(
-            {"user": user, "number": number, "position": 1, "track": heard[0], "time": 1.0, "propensity": None}
+            {
+                "user": user,
+                "number": number,
+                "position": 1,
+                "track": heard[0],
+                "time": 1.0,
+                "propensity": None,
+            }
         )
         budget = BUDGET
         while budget:
-            rest = np.setdiff1d(np.arange(TRACKS) if lists is None else lists[user], heard)
+            rest = np.setdiff1d(
+                np.arange(TRACKS) if lists is None else lists[user], heard
+            )
             rest = rest if len(rest) else np.setdiff1d(np.arange(TRACKS), heard)
             track = int(rng.choice(rest))
             earlier = int(np.count_nonzero(ARTISTS[heard] == ARTISTS[track]))
             mean = shares()[user, interest, track] * WEAR**earlier
             time = float(rng.beta(5 * mean, 5 * (1 - mean)))
             heard.append(track)
-            row = {"user": user, "number": number, "position": len(heard), "track": track, "time": time}
+            row = {
+                "user": user,
+                "number": number,
+                "position": len(heard),
+                "track": track,
+                "time": time,
+            }
             events.append(row | {"propensity": 1 / len(rest)})
             budget -= rng.random() > time
-    return sorted(events, key=lambda event: (event["user"], event["number"], event["position"]))
+    return sorted(
+        events, key=lambda event: (event["user"], event["number"], event["position"])
+    )
 
 
 @cache
 def measured(kind: str) -> float:
     """The time of a session that the lists were served in."""
-    times = [event["time"] for event in play(np.random.default_rng(3), lists_of(kind), 4000)]
+    times = [
+        event["time"] for event in play(np.random.default_rng(3), lists_of(kind), 4000)
+    ]
     return float(np.sum(times) / 4000)
 
 
@@ -77,7 +101,9 @@ def estimates(serving: Serving = "random") -> dict[str, SessionTime]:
     followed = pa.array(table["position"].to_numpy() > 1)
     sessions = sessions_of(table.append_column("followed", followed))
     scorer = OffPolicy(sessions, resamples=200)
-    times = SessionTimes(sessions, None, Artists(np.arange(TRACKS), ARTISTS), scorer.resamples)
+    times = SessionTimes(
+        sessions, None, Artists(np.arange(TRACKS), ARTISTS), scorer.resamples
+    )
     found = {}
     for kind in KINDS:
         lists = match_lists(scorer.sessions, np.arange(USERS), lists_of(kind))
@@ -86,20 +112,29 @@ def estimates(serving: Serving = "random") -> dict[str, SessionTime]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_session_time_is_what_is_measured_when_the_lists_are_served(kind: str) -> None:
+def test_the_session_time_is_what_is_measured_when_the_lists_are_served(
+    kind: str,
+) -> None:
     found = estimates()[kind].simulated
     assert found.value == pytest.approx(measured(kind), rel=0.06)
     slack = 0.03 * measured(kind)  # what is measured has its own error
     assert found.lower - slack < measured(kind) < found.upper + slack
 
 
-def test_the_share_alone_is_too_low_where_sessions_differ_in_how_well_a_list_suits_them() -> None:
+def test_the_share_alone_is_too_low_where_sessions_differ_in_how_well_a_list_suits_them() -> (
+    None
+):
     found = estimates()["one interest"]
     assert found.identity.value < 0.95 * measured("one interest")
-    assert abs(found.simulated.value - measured("one interest")) < abs(found.identity.value - measured("one interest"))
+    assert abs(found.simulated.value - measured("one interest")) < abs(
+        found.identity.value - measured("one interest")
+    )
 
 
 def test_lists_served_in_order_are_run_forward_in_order() -> None:
     """Their best tracks come first, and in one order out of many at random."""
-    in_order, drawn = estimates("in-order")["both interests"], estimates()["both interests"]
+    in_order, drawn = (
+        estimates("in-order")["both interests"],
+        estimates()["both interests"],
+    )
     assert in_order.simulated.value > 1.1 * drawn.simulated.value

@@ -18,30 +18,55 @@ _RARE = 0.005  # share of an arm's sessions below which a position's mean is cha
 def effects_in_order(report: Report) -> list[MetricEffect]:
     """Return the effects by role and metric, the arms of a metric together."""
     metrics = [effect.metric for effect in report.effects]
-    return sorted(report.effects, key=lambda effect: (_ROLES.index(effect.role), metrics.index(effect.metric)))
+    return sorted(
+        report.effects,
+        key=lambda effect: (_ROLES.index(effect.role), metrics.index(effect.metric)),
+    )
 
 
 def shown(effect: MetricEffect) -> RelativeEffect:
     """Return the one interval of an effect that the page shows: the one that decides, where one does."""
-    return effect.deciding.relative if effect.role in {"primary", "guardrail"} else effect.relative
+    return (
+        effect.deciding.relative
+        if effect.role in {"primary", "guardrail"}
+        else effect.relative
+    )
 
 
 def draw_effects(report: Report) -> list[Figure]:
     """Draw primary and secondary metrics on one scale, and the primary ones over the days or hours."""
-    timelines = [_draw_timeline(timeline, report) for timeline in report.timelines if len(timeline.days) > 1]
+    timelines = [
+        _draw_timeline(timeline, report)
+        for timeline in report.timelines
+        if len(timeline.days) > 1
+    ]
     return [_draw_forest(report), *timelines] if report.effects else timelines
 
 
 def _draw_forest(report: Report) -> Figure:
-    effects = [effect for effect in effects_in_order(report) if effect.role in {"primary", "secondary"}]
+    effects = [
+        effect
+        for effect in effects_in_order(report)
+        if effect.role in {"primary", "secondary"}
+    ]
     groups: dict[str, list[charts.IntervalRow]] = {}
     for effect in effects:
         groups.setdefault(f"{effect.role} metrics".upper(), [])
         relative = shown(effect)
         ends = relative.effect_pct, relative.lower_pct, relative.upper_pct
-        row = charts.IntervalRow(effect.arm, _change(effect), *ends, _colours(report)[effect.arm], effect.significant)
+        row = charts.IntervalRow(
+            effect.arm,
+            _change(effect),
+            *ends,
+            _colours(report)[effect.arm],
+            effect.significant,
+        )
         groups.setdefault(_capital(effect.label), []).append(row)
-    found = "; ".join(f"{effect.label}, {effect.arm}: {_change(effect)}" for effect in effects if effect.significant)
+    found = "; ".join(
+        f"{effect.label}, {effect.arm}: {_change(effect)}"
+        for effect in effects
+        if effect.significant
+    )
     return Figure(
         f"Primary and secondary metrics against {report.control}",
         f"Differences in % of its value, with {_level(report)} intervals: those that "
@@ -58,7 +83,11 @@ def _change(effect: MetricEffect) -> str:
     """Format the effect with its interval, or both values where the control's is 0."""
     relative, values = shown(effect), (effect.control_value, effect.arm_value)
     if relative.effect_pct is None:
-        return numbers.NOTHING if None in values else " → ".join(map(numbers.number, values))
+        return (
+            numbers.NOTHING
+            if None in values
+            else " → ".join(map(numbers.number, values))
+        )
     return f"{numbers.change(relative.effect_pct, 1)} ({numbers.interval(relative.lower_pct, relative.upper_pct, 1)})"
 
 
@@ -66,12 +95,17 @@ def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:
     """Return limits that hold 0 and all intervals but those that would leave no room for most."""
     spans = [point.ends for point in _points(map(shown, effects))]
     reach = _FAR * median([max(map(abs, span)) for span in spans]) if spans else 1.0
-    return charts.around_zero(end for span in spans if max(map(abs, span)) <= reach for end in span)
+    return charts.around_zero(
+        end for span in spans if max(map(abs, span)) <= reach for end in span
+    )
 
 
 def _points(found: Iterable[RelativeEffect]) -> list[charts.Point]:
     """Return the effects that have all their numbers, at their position."""
-    rows = ((day, effect.effect_pct, effect.lower_pct, effect.upper_pct) for day, effect in enumerate(found))
+    rows = (
+        (day, effect.effect_pct, effect.lower_pct, effect.upper_pct)
+        for day, effect in enumerate(found)
+    )
     return [charts.Point("", *row) for row in rows if None not in row]
 
 
@@ -92,7 +126,10 @@ def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
     )
     names = [_short(day.date) for day in days]
     chart = charts.draw_days(
-        names, _points(day.daily for day in days), _points(deciding), _colours(report)[timeline.arm]
+        names,
+        _points(day.daily for day in days),
+        _points(deciding),
+        _colours(report)[timeline.arm],
     )
     return Figure(
         f"{_capital(timeline.label)}: {timeline.arm} against {report.control}",
@@ -104,14 +141,26 @@ def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
             f"Effect of {timeline.arm} on {timeline.label} over {len(days)} days; after the last one "
             f"{numbers.change(days[-1].cumulative.effect_pct)}, interval {limits[-1]}.",
         ),
-        Table(("Day", "Control's listeners", "Arm's listeners", "Day alone", "So far", "Interval"), tuple(rows)),
+        Table(
+            (
+                "Day",
+                "Control's listeners",
+                "Arm's listeners",
+                "Day alone",
+                "So far",
+                "Interval",
+            ),
+            tuple(rows),
+        ),
     )
 
 
 def draw_positions(report: Report) -> list[Figure]:
     """Draw how long tracks are listened to by their position in the session; nothing where there is none."""
     opened = {spot.arm: spot.events for spot in report.positions if spot.position == 1}
-    frequent = [spot for spot in report.positions if spot.events >= _RARE * opened[spot.arm]]
+    frequent = [
+        spot for spot in report.positions if spot.events >= _RARE * opened[spot.arm]
+    ]
     if not frequent:
         return []
     heard: dict[str, dict[str, str]] = {arm: {} for arm in opened}
@@ -122,14 +171,18 @@ def draw_positions(report: Report) -> list[Figure]:
         for arm, texts in heard.items()
         for position in (next(iter(texts)), next(reversed(texts)))
     )
-    points = [charts.Point(spot.arm, spot.position, spot.mean_time) for spot in frequent]
+    points = [
+        charts.Point(spot.arm, spot.position, spot.mean_time) for spot in frequent
+    ]
     axis = charts.number_axis("position", from_zero=False)
     return [
         Figure(
             "Listening time by position in the session",
             "Mean share of a track that is heard. The listener chose the first one.",
             charts.to_svg(
-                charts.draw_lines(points, _colours(report), axis, "share heard", from_zero=True),
+                charts.draw_lines(
+                    points, _colours(report), axis, "share heard", from_zero=True
+                ),
                 f"Mean share of a track that is heard, by position. {ends}.",
             ),
             tabulate("Position", heard),
@@ -138,7 +191,9 @@ def draw_positions(report: Report) -> list[Figure]:
 
 
 def _colours(report: Report) -> dict[str, str]:
-    return {arm: charts.arm_colour(position) for position, arm in enumerate(report.arms)}
+    return {
+        arm: charts.arm_colour(position) for position, arm in enumerate(report.arms)
+    }
 
 
 def _level(report: Report) -> str:
@@ -150,4 +205,8 @@ def _capital(label: str) -> str:
 
 
 def _short(iso: str) -> str:
-    return numbers.day(iso).split(" ")[-1] if "T" in iso else numbers.day(iso).rsplit(" ", 1)[0]
+    return (
+        numbers.day(iso).split(" ")[-1]
+        if "T" in iso
+        else numbers.day(iso).rsplit(" ", 1)[0]
+    )

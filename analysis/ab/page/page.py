@@ -31,7 +31,8 @@ _CONTENTS = (
 
 def render(report: Report) -> str:
     """Render the page: no script, no other file, no other host; readable in light and dark, and printed."""
-    from analysis.ab.page import figures  # imports altair: half a second that only those who render a page pay
+    # imports altair: half a second that only those who render a page pay
+    from analysis.ab.page import figures
 
     return render_template(
         Path(__file__).parent,
@@ -43,8 +44,14 @@ def render(report: Report) -> str:
         effects=figures.effects_in_order(report),
         shown=figures.shown,
         checks=_checks(report),
-        contents=[(name, title) for name, title, part in _CONTENTS if not part or getattr(report, part)],
-        suspicious=sum(sum(kind.listeners.values()) for kind in report.trust.suspicions) if report.trust else None,
+        contents=[
+            (name, title)
+            for name, title, part in _CONTENTS
+            if not part or getattr(report, part)
+        ],
+        suspicious=sum(sum(kind.listeners.values()) for kind in report.trust.suspicions)
+        if report.trust
+        else None,
         effect_figures=figures.draw_effects(report),
         session_figures=figures.draw_positions(report),
     )
@@ -55,18 +62,35 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
     srm, lines, trust = report.srm, report.lines, report.trust
     ratio = ("Sample ratio", "there is one arm only", "wait")
     if srm.p_value is not None:
-        due = [f"{arm} {numbers.count(n)} of {numbers.count(srm.expected.get(arm))}" for arm, n in srm.observed.items()]
+        due = [
+            f"{arm} {numbers.count(n)} of {numbers.count(srm.expected.get(arm))}"
+            for arm, n in srm.observed.items()
+        ]
         found = f"p = {numbers.p_value(srm.p_value)}, wrong below {srm.threshold}; {', '.join(due)} expected"
         ratio = ("Sample ratio", found, "bad" if srm.mismatch else "good")
-    checks = [ratio, _counted("Lines that are not events", lines.rejected, lines.read - lines.blank, "lines")]
+    checks = [
+        ratio,
+        _counted(
+            "Lines that are not events",
+            lines.rejected,
+            lines.read - lines.blank,
+            "lines",
+        ),
+    ]
     if trust is None:
         return checks
     changing, quality = trust.changing_listeners, trust.quality
     found = f"{numbers.count(changing)}; they count in each" if changing else "none"
-    checks.append(("Listeners in more than one arm", found, "wait" if changing else "good"))
+    checks.append(
+        ("Listeners in more than one arm", found, "wait" if changing else "good")
+    )
     for kind in trust.suspicions:
-        shown = ", ".join(f"{arm} {numbers.count(kind.listeners.get(arm, 0))}" for arm in report.arms)
-        examples = f"; such as {', '.join(map(str, kind.examples))}" if kind.examples else ""
+        shown = ", ".join(
+            f"{arm} {numbers.count(kind.listeners.get(arm, 0))}" for arm in report.arms
+        )
+        examples = (
+            f"; such as {', '.join(map(str, kind.examples))}" if kind.examples else ""
+        )
         is_seen = any(kind.listeners.values())
         found = f"listeners: {shown}{examples}" if is_seen else "none"
         checks.append((kind.kind, found, "wait" if is_seen else "good"))
@@ -80,7 +104,10 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
         "Events without latency": quality.without_latency,
         "Requests that do not name the recommender": quality.without_recommender,
     }
-    checks += [_counted(name, found, quality.events, "events") for name, found in counts.items()]
+    checks += [
+        _counted(name, found, quality.events, "events")
+        for name, found in counts.items()
+    ]
     return checks + [_budget(budget) for budget in report.budgets]
 
 
@@ -90,11 +117,23 @@ def _budget(budget: Budget) -> tuple[str, str, str]:
     if budget.change.lower_pct is not None:
         found += f", {numbers.change(budget.change.effect_pct)} "
         found += numbers.interval(budget.change.lower_pct, budget.change.upper_pct)
-    follows = "the same, so its time follows from the share heard" if budget.holds else f"{unlike}, so it does not"
-    return f"What ends a session, {budget.arm}", f"unheard {found}: {follows}", "good" if budget.holds else "wait"
+    follows = (
+        "the same, so its time follows from the share heard"
+        if budget.holds
+        else f"{unlike}, so it does not"
+    )
+    return (
+        f"What ends a session, {budget.arm}",
+        f"unheard {found}: {follows}",
+        "good" if budget.holds else "wait",
+    )
 
 
 def _counted(name: str, found: int, total: int, things: str) -> tuple[str, str, str]:
     share = numbers.percent(100 * found / total if total else None)
-    text = f"{numbers.count(found)} of {numbers.count(total)} {things}, {share}" if found else "none"
+    text = (
+        f"{numbers.count(found)} of {numbers.count(total)} {things}, {share}"
+        if found
+        else "none"
+    )
     return name, text, "wait" if found else "good"

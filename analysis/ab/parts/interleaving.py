@@ -15,7 +15,10 @@ from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.sequential import at_any_time
 
-_FIRST, _SECOND = Quantity("first_time", "first_tracks"), Quantity("second_time", "second_tracks")
+_FIRST, _SECOND = (
+    Quantity("first_time", "first_tracks"),
+    Quantity("second_time", "second_tracks"),
+)
 
 
 @dataclass(frozen=True)
@@ -30,35 +33,57 @@ class Preference:
     second_tracks: int
     first_time: float  # mean share heard of one
     second_time: float
-    effect: RelativeEffect  # of the second's tracks on the first's, in %; always valid, or for the look at the horizon
+    # of the second's tracks on the first's, in %; always valid, or for the look at the horizon
+    effect: RelativeEffect
     preferred: str | None  # the one whose tracks are surely heard for longer
 
     def __str__(self) -> str:
         """What was found, in one sentence."""
-        result = f"{self.preferred} is preferred" if self.preferred else "neither is preferred so far"
+        result = (
+            f"{self.preferred} is preferred"
+            if self.preferred
+            else "neither is preferred so far"
+        )
         pair = f"{self.first} and {self.second}"
         what = f"what is heard of {self.second}'s tracks differs by {self.effect}"
         return f"{self.arm} interleaves {pair}: {result}; {what}"
 
 
-def preferences(loaded: Loaded, arms: Sequence[str], config: AbConfig) -> tuple[Preference, ...]:
+def preferences(
+    loaded: Loaded, arms: Sequence[str], config: AbConfig
+) -> tuple[Preference, ...]:
     """Compare the recommenders of every arm that interleaves two, from the table `credited`.
 
-    It compares what is heard of a track. What the tracks do to the rest of a session is shared by both: a recommender
-    that keeps listeners for longer, or that tires them when heard alone, is not credited for it.
+    It compares what is heard of a track. What the tracks do to the rest of a session is shared by
+    both: a recommender that keeps listeners for longer, or that tires them when heard alone, is not
+    credited for it.
     """
     found = []
     for arm in arms:
         pair = members(loaded.own_recommenders.get(arm, ""))
         if pair:
-            rows = queries.read_table(loaded.connection, "credited").filter(pc.field("arm") == arm).sort_by("user")
-            moments = Moments.of({name: rows[name].to_numpy() for name in rows.column_names[2:]})
+            rows = (
+                queries.read_table(loaded.connection, "credited")
+                .filter(pc.field("arm") == arm)
+                .sort_by("user")
+            )
+            moments = Moments.of(
+                {name: rows[name].to_numpy() for name in rows.column_names[2:]}
+            )
             if moments.count > 1 and moments.means.all():
-                found.append(compare_pair(arm, pair, moments, loaded.at_horizon, config))
+                found.append(
+                    compare_pair(arm, pair, moments, loaded.at_horizon, config)
+                )
     return tuple(found)
 
 
-def compare_pair(arm: str, pair: tuple[str, str], moments: Moments, at_horizon: bool, config: AbConfig) -> Preference:
+def compare_pair(
+    arm: str,
+    pair: tuple[str, str],
+    moments: Moments,
+    at_horizon: bool,
+    config: AbConfig,
+) -> Preference:
     """Compare two ratios of the same listeners by the logarithm of their quotient (delta method)."""
     before, after, count = moments.mean(_FIRST), moments.mean(_SECOND), moments.count
     variance = (
@@ -72,13 +97,19 @@ def compare_pair(arm: str, pair: tuple[str, str], moments: Moments, at_horizon: 
         control=Estimate(before, math.nan, count),
         arm=Estimate(after, math.nan, count),
         absolute=NO_INTERVAL,
-        relative=Interval(*(math.expm1(end) for end in (ratio, ratio - half, ratio + half))),
+        relative=Interval(
+            *(math.expm1(end) for end in (ratio, ratio - half, ratio + half))
+        ),
         standard_error=error,
-        p_value=2 * float(stats.norm.sf(abs(ratio) / error)) if error else float(ratio == 0),
+        p_value=2 * float(stats.norm.sf(abs(ratio) / error))
+        if error
+        else float(ratio == 0),
     )
     if not at_horizon:
         effect = at_any_time(effect, config.planned_listeners, 1 - config.alpha, count)
-    first_tracks, second_tracks = (moments.mean(Quantity(f"{side}_tracks")) for side in ("first", "second"))
+    first_tracks, second_tracks = (
+        moments.mean(Quantity(f"{side}_tracks")) for side in ("first", "second")
+    )
     return Preference(
         arm=arm,
         first=pair[0],

@@ -1,8 +1,9 @@
 """Segments: an arm's effect on listeners or sessions of one kind, and whether the kinds differ in it.
 
-A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners who were there before
-the experiment; or of one time since a listener's first session in it, where an effect that fades was novelty. Segments
-explain and decide nothing, so their intervals are for one look.
+A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners who
+were there before the experiment; or of one time since a listener's first session in it, where an
+effect that fades was novelty. Segments explain and decide nothing, so their intervals are for one
+look.
 """
 
 import math
@@ -26,7 +27,10 @@ from looplib.arrays import IntArray
 _MOST = 8  # segments of a kind; the smallest beyond are taken together
 _FEWEST = 30  # listeners of an arm whose mean is about normal
 _OTHERS = "others"
-_NAMES = {NOVELTY: "time since the first session", PAST: "listeners new or known before"}
+_NAMES = {
+    NOVELTY: "time since the first session",
+    PAST: "listeners new or known before",
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,11 @@ class SegmentEffect:
     arm_listeners: int  # the arm's
     control_value: float | None  # the metric of the control's sessions in it
     arm_value: float | None  # of the arm's
-    relative: RelativeEffect  # the effect in % of the control's value, with the interval for one look
-    adjusted_p_value: float | None = None  # by Benjamini and Hochberg over all segments of a report
+    # the effect in % of the control's value, with the interval for one look
+    relative: RelativeEffect
+    adjusted_p_value: float | None = (
+        None  # by Benjamini and Hochberg over all segments of a report
+    )
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,13 @@ class Segments:
     label: str  # the metric's name for people
     effects: tuple[SegmentEffect, ...]
     p_value: float | None  # that the relative effects of all segments are the same
-    adjusted_p_value: float | None = None  # by Holm over all kinds of segments, arms and metrics of a report
+    # by Holm over all kinds of segments, arms and metrics of a report
+    adjusted_p_value: float | None = None
 
 
-def segment_effects(connection: queries.Connection, arms: Sequence[str], config: AbConfig) -> tuple[Segments, ...]:
+def segment_effects(
+    connection: queries.Connection, arms: Sequence[str], config: AbConfig
+) -> tuple[Segments, ...]:
     """Compare the arms, the control first, on primary metrics wherever there is more than one segment."""
     found = []
     for by in (NOVELTY, PAST, *config.segments):
@@ -64,17 +74,39 @@ def segment_effects(connection: queries.Connection, arms: Sequence[str], config:
             labels, segments = _merge(of_arms)
             if len(labels) < 2:
                 continue
-            control, *others = (_sums_of(*side, len(labels), metric) for side in zip(of_arms, segments, strict=True))
+            control, *others = (
+                _sums_of(*side, len(labels), metric)
+                for side in zip(of_arms, segments, strict=True)
+            )
             for arm, treated in zip(arms[1:], others, strict=True):
                 effects, p_value = _compare(control, treated, labels, config)
-                found.append(Segments(_NAMES.get(by, by), arm, metric.name, metric.label, effects, number(p_value)))
-    of_segments = iter(benjamini_hochberg([effect.relative.p_value for row in found for effect in row.effects]))
+                found.append(
+                    Segments(
+                        _NAMES.get(by, by),
+                        arm,
+                        metric.name,
+                        metric.label,
+                        effects,
+                        number(p_value),
+                    )
+                )
+    of_segments = iter(
+        benjamini_hochberg(
+            [effect.relative.p_value for row in found for effect in row.effects]
+        )
+    )
     adjusted = (
-        tuple(replace(effect, adjusted_p_value=number(next(of_segments))) for effect in row.effects) for row in found
+        tuple(
+            replace(effect, adjusted_p_value=number(next(of_segments)))
+            for effect in row.effects
+        )
+        for row in found
     )
     return tuple(
         replace(row, adjusted_p_value=number(p_value), effects=effects)
-        for row, p_value, effects in zip(found, holm([row.p_value for row in found]), adjusted, strict=True)
+        for row, p_value, effects in zip(
+            found, holm([row.p_value for row in found]), adjusted, strict=True
+        )
     )
 
 
@@ -84,9 +116,13 @@ def _merge(of_arms: Sequence[pa.Table]) -> tuple[list[str], list[IntArray]]:
     names, row_names, counts = np.unique(parts, return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     kept = order if len(order) <= _MOST else order[: _MOST - 1]
-    labels = sorted(names[kept].tolist(), key=_day) + ([_OTHERS] if len(kept) < len(order) else [])
+    labels = sorted(names[kept].tolist(), key=_day) + (
+        [_OTHERS] if len(kept) < len(order) else []
+    )
     position = {label: index for index, label in enumerate(labels)}
-    segments = np.array([position.get(name, len(labels) - 1) for name in names.tolist()], np.int64)[row_names]
+    segments = np.array(
+        [position.get(name, len(labels) - 1) for name in names.tolist()], np.int64
+    )[row_names]
     return labels, np.split(segments, np.cumsum([len(rows) for rows in of_arms[:-1]]))
 
 
@@ -118,7 +154,12 @@ def _sums_of(rows: pa.Table, segments: IntArray, count: int, metric: Metric) -> 
     elif metric.method == "mean":
         y = seen
     columns = {f"x{number}": values for number, values in enumerate(x.T)}
-    return _Side(Moments.of(columns | {f"y{number}": values for number, values in enumerate(y.T)}), listeners)
+    return _Side(
+        Moments.of(
+            columns | {f"y{number}": values for number, values in enumerate(y.T)}
+        ),
+        listeners,
+    )
 
 
 def _compare(
@@ -128,30 +169,47 @@ def _compare(
     effects, large = [], []
     for position, label in enumerate(labels):
         quantity = Quantity(f"x{position}", f"y{position}")
-        effect = compare_moments(control.moments, arm.moments, quantity, 1 - config.alpha)
+        effect = compare_moments(
+            control.moments, arm.moments, quantity, 1 - config.alpha
+        )
         before, after = effect.control.value, effect.arm.value
         counts = control.listeners[position], arm.listeners[position]
-        effects.append(SegmentEffect(label, *counts, number(before), number(after), relative_effect(effect)))
+        effects.append(
+            SegmentEffect(
+                label, *counts, number(before), number(after), relative_effect(effect)
+            )
+        )
         if min(counts) >= _FEWEST and min(before, after) > 0:
             large.append(quantity)
     return tuple(effects), difference_p(control.moments, arm.moments, large)
 
 
-def difference_p(control: Moments, arm: Moments, quantities: Sequence[Quantity]) -> float:
+def difference_p(
+    control: Moments, arm: Moments, quantities: Sequence[Quantity]
+) -> float:
     """Test whether the relative effects on several quantities are the same; NaN for fewer than two.
 
-    Wald's test on the differences of the logarithms of the ratios, whose covariances are those of the delta method over
-    the listeners, so a listener may count in several quantities. Wald, Tests of Statistical Hypotheses Concerning
-    Several Parameters When the Number of Observations is Large, 1943.
+    Wald's test on the differences of the logarithms of the ratios, whose covariances are those of
+    the delta method over the listeners, so a listener may count in several quantities. Wald, Tests
+    of Statistical Hypotheses Concerning Several Parameters When the Number of Observations is
+    Large, 1943.
     """
     if len(quantities) < 2:
         return math.nan
-    means = [np.array([side.mean(quantity) for quantity in quantities]) for side in (control, arm)]
+    means = [
+        np.array([side.mean(quantity) for quantity in quantities])
+        for side in (control, arm)
+    ]
     covariance = np.zeros((len(quantities), len(quantities)))
     for side, values in zip((control, arm), means, strict=True):
-        rows = [[side.covariance(left, right) for right in quantities] for left in quantities]
+        rows = [
+            [side.covariance(left, right) for right in quantities]
+            for left in quantities
+        ]
         covariance += np.array(rows) / np.outer(values, values) / side.count
-    contrasts = np.hstack([np.full((len(quantities) - 1, 1), -1.0), np.eye(len(quantities) - 1)])
+    contrasts = np.hstack(
+        [np.full((len(quantities) - 1, 1), -1.0), np.eye(len(quantities) - 1)]
+    )
     off = contrasts @ (np.log(means[1]) - np.log(means[0]))
     statistic = off @ np.linalg.pinv(contrasts @ covariance @ contrasts.T) @ off
     return float(stats.chi2.sf(statistic, len(off)))

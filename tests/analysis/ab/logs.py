@@ -14,7 +14,12 @@ DAY_MS = 86_400_000
 ARMS = ("C", "T1")
 
 
-def event(user: int, timestamp: int, message: str = "next", **changes: Any) -> dict[str, Any]:  # noqa: ANN401  any value
+def event(
+    user: int,
+    timestamp: int,
+    message: str = "next",
+    **changes: Any,  # noqa: ANN401  any value
+) -> dict[str, Any]:
     """An event in the form of the original service."""
     return {
         "message": message,
@@ -61,7 +66,11 @@ def experiment(
         taste = generator.uniform(0.2, 0.6)
         for day in range(-past, days):
             found += _session(
-                generator, user, day, arm if day >= 0 else None, taste + effect * (day >= 0 and arm == arms[-1])
+                generator,
+                user,
+                day,
+                arm if day >= 0 else None,
+                taste + effect * (day >= 0 and arm == arms[-1]),
             )
     return found
 
@@ -88,7 +97,11 @@ def _session(
                 recommendation=None if is_last else recommended,
                 experiments={"ALS": arm, "AA": "C"} if arm else {"AA": "C"},
                 session=name,
-                recommender=None if is_last else f"of {arm}" if generator.random() > 0.1 else "fallback",
+                recommender=None
+                if is_last
+                else f"of {arm}"
+                if generator.random() > 0.1
+                else "fallback",
             )
         )
         track = recommended

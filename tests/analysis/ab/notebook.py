@@ -7,20 +7,35 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-METRICS = ("time", "sessions", "mean_request_latency", "mean_tracks_per_session", "mean_time_per_session")
+METRICS = (
+    "time",
+    "sessions",
+    "mean_request_latency",
+    "mean_tracks_per_session",
+    "mean_time_per_session",
+)
 
 
 def read(files: list[Path]) -> pd.DataFrame:
     """All events of some logs."""
-    return pd.concat([pd.read_json(file, lines=True, dtype=False) for file in files], ignore_index=True)
+    return pd.concat(
+        [pd.read_json(file, lines=True, dtype=False) for file in files],
+        ignore_index=True,
+    )
 
 
 def sessionize(events: pd.DataFrame) -> list[tuple[int, float, float]]:
     """Tracks, listening time and latency in ms of a listener's closed sessions."""
     sessions, tracks, time, latency = [], 0, 0.0, 0.0
-    ordered = events.assign(is_last=events["message"] == "last").sort_values(["timestamp", "is_last", "track"])
+    ordered = events.assign(is_last=events["message"] == "last").sort_values(
+        ["timestamp", "is_last", "track"]
+    )
     for _, row in ordered.iterrows():
-        tracks, time, latency = tracks + 1, time + row["time"], latency + row["latency"] * 1000
+        tracks, time, latency = (
+            tracks + 1,
+            time + row["time"],
+            latency + row["latency"] * 1000,
+        )
         if row["message"] == "last":
             sessions.append((tracks, time, latency))
             tracks, time, latency = 0, 0.0, 0.0
@@ -29,24 +44,41 @@ def sessionize(events: pd.DataFrame) -> list[tuple[int, float, float]]:
 
 def listeners(events: pd.DataFrame, experiment: str) -> pd.DataFrame:
     """The metrics of each listener and arm."""
-    arms = events["experiments"].map(lambda one: one.get(experiment) if isinstance(one, dict) else None)
+    arms = events["experiments"].map(
+        lambda one: one.get(experiment) if isinstance(one, dict) else None
+    )
     rows = []
     for (user, arm), of_one in events.assign(arm=arms).groupby(["user", "arm"]):
         sessions = np.array(sessionize(of_one)).reshape(-1, 3)
         tracks, time, latency = sessions.sum(axis=0)
         rows.append(
-            (user, arm, time, len(sessions), *_divided(latency, tracks), *_divided(tracks, time, by=len(sessions)))
+            (
+                user,
+                arm,
+                time,
+                len(sessions),
+                *_divided(latency, tracks),
+                *_divided(tracks, time, by=len(sessions)),
+            )
         )
     return pd.DataFrame(rows, columns=["user", "arm", *METRICS])
 
 
-def table(events: pd.DataFrame, experiment: str, control: str = "C") -> dict[tuple[str, str], dict[str, Any]]:
+def table(
+    events: pd.DataFrame, experiment: str, control: str = "C"
+) -> dict[tuple[str, str], dict[str, Any]]:
     """The table, by arm and metric."""
-    summary = listeners(events, experiment).groupby("arm")[list(METRICS)].agg(["count", "mean", "var"])
+    summary = (
+        listeners(events, experiment)
+        .groupby("arm")[list(METRICS)]
+        .agg(["count", "mean", "var"])
+    )
     found = {}
     for arm in summary.index.drop(control):
         for metric in METRICS:
-            (n0, m0, v0), (n1, m1, v1) = (_numbers(summary, one, metric) for one in (control, arm))
+            (n0, m0, v0), (n1, m1, v1) = (
+                _numbers(summary, one, metric) for one in (control, arm)
+            )
             a, b = v0 / n0, v1 / n1
             degrees = (a + b) ** 2 / (a**2 / (n0 - 1) + b**2 / (n1 - 1))
             margin = stats.t.ppf(0.975, degrees) * np.sqrt(a + b)

@@ -16,7 +16,9 @@ from tests.analysis.ab import notebook
 from tests.analysis.ab.logs import START_MS, event, experiment, write
 
 # The notebook divides by 0 where nothing varies.
-pytestmark = pytest.mark.filterwarnings("ignore:(invalid value|divide by zero):RuntimeWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:(invalid value|divide by zero):RuntimeWarning"
+)
 
 CONFIG = AbConfig()
 TABLE_ONLY = AbConfig(table_only=True)
@@ -44,7 +46,9 @@ def assert_equal(report: Report, files: list[Path]) -> None:
 
 def test_three_arms_are_each_compared_with_the_control(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", experiment(arms=("C", "T1", "T2")))
-    report, alone = (build_report([file], "ALS", config) for config in (CONFIG, TABLE_ONLY))
+    report, alone = (
+        build_report([file], "ALS", config) for config in (CONFIG, TABLE_ONLY)
+    )
     assert_equal(report, [file])
     assert report.arms == ("C", "T1", "T2")
     for name in ("original_table", "listeners", "sessions", "lines", "srm"):
@@ -66,7 +70,9 @@ def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
             latency=draw(st.floats(0, 3)),
             experiments={"ALS": "C" if user % 2 else "T1"},
         )
-        for index, user in enumerate(draw(st.lists(st.integers(0, 7), min_size=count, max_size=count)))
+        for index, user in enumerate(
+            draw(st.lists(st.integers(0, 7), min_size=count, max_size=count))
+        )
     ]
 
 
@@ -77,8 +83,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=logs())
-def test_any_log_gives_the_notebooks_table(folder: Path, events: list[dict[str, Any]]) -> None:
-    both = [event(user, START_MS + 20, "last", experiments={"ALS": arm}) for user, arm in ((0, "T1"), (1, "C"))]
+def test_any_log_gives_the_notebooks_table(
+    folder: Path, events: list[dict[str, Any]]
+) -> None:
+    both = [
+        event(user, START_MS + 20, "last", experiments={"ALS": arm})
+        for user, arm in ((0, "T1"), (1, "C"))
+    ]
     file = write(folder / "a.jsonl", events + both)
     report = build_report([file], "ALS", TABLE_ONLY)
     assert_equal(report, [file])
@@ -86,16 +97,23 @@ def test_any_log_gives_the_notebooks_table(folder: Path, events: list[dict[str, 
 
 
 def shuffled(events: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-    return [events[row] for row in make_generator(seed, "shuffle").permutation(len(events))]
+    return [
+        events[row] for row in make_generator(seed, "shuffle").permutation(len(events))
+    ]
 
 
 def in_files(folder: Path, events: list[dict[str, Any]], files: int) -> list[Path]:
     """The events dealt to files, as replicas of the service would."""
-    return [write(folder / f"replica-{number}" / "a.jsonl", events[number::files]) for number in range(files)]
+    return [
+        write(folder / f"replica-{number}" / "a.jsonl", events[number::files])
+        for number in range(files)
+    ]
 
 
 @pytest.mark.parametrize("table_only", [True, False])
-def test_neither_the_order_of_lines_nor_of_files_nor_the_replica_matters(tmp_path: Path, table_only: bool) -> None:
+def test_neither_the_order_of_lines_nor_of_files_nor_the_replica_matters(
+    tmp_path: Path, table_only: bool
+) -> None:
     events = experiment(effect=0.1, past=2)
     config = CONFIG.model_copy(update={"table_only": table_only})
 
@@ -109,7 +127,9 @@ def test_neither_the_order_of_lines_nor_of_files_nor_the_replica_matters(tmp_pat
     assert make(files[::-1]) == expected
 
 
-def test_a_report_does_not_depend_on_the_number_of_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_does_not_depend_on_the_number_of_slices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = write(tmp_path / "a.jsonl", experiment(24, effect=0.1, past=1))
     whole = build_report([log], "ALS", CONFIG)
     monkeypatch.setattr(tables, "_EVENTS_OF_A_SLICE", 300)

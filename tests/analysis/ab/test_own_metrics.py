@@ -35,10 +35,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own")
     write(folder / "log" / "a.jsonl", EVENTS)
     (folder / "late_skips.sql").write_text(LATE_SKIPS)
-    devices = "".join(f"{user},{device_of(user)}\n" for user in range(190))  # ten listeners are not in it
+    # ten listeners are not in it
+    devices = "".join(f"{user},{device_of(user)}\n" for user in range(190))
     (folder / "listeners.csv").write_text("user,device\n" + devices)
-    tracks = [{"track": track, "artist": "a", "genre": genre_of(track)} for track in range(100)]
-    (folder / "tracks.json").write_text("".join(json.dumps(track) + "\n" for track in tracks))
+    tracks = [
+        {"track": track, "artist": "a", "genre": genre_of(track)}
+        for track in range(100)
+    ]
+    (folder / "tracks.json").write_text(
+        "".join(json.dumps(track) + "\n" for track in tracks)
+    )
     return folder
 
 
@@ -51,8 +57,15 @@ def genre_of(track: int) -> str:
 
 
 def settings(folder: Path, **changes: Any) -> AbConfig:  # noqa: ANN401  any value
-    late = {"sql": str(folder / "late_skips.sql"), "label": "late skips, share", "better": "lower"}
-    given = {"metrics": {"late_skips": late | {"role": "guardrail", "margin": 0.5}}, "min_listeners": 20}
+    late = {
+        "sql": str(folder / "late_skips.sql"),
+        "label": "late skips, share",
+        "better": "lower",
+    }
+    given = {
+        "metrics": {"late_skips": late | {"role": "guardrail", "margin": 0.5}},
+        "min_listeners": 20,
+    }
     return AbConfig.model_validate(given | changes)
 
 
@@ -69,17 +82,32 @@ def sessions_of(arm: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener_and_by_day(folder: Path) -> None:
+def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener_and_by_day(
+    folder: Path,
+) -> None:
     config = settings(
         folder,
         primary=["late_skips"],
-        metrics={"late_skips": {"sql": str(folder / "late_skips.sql"), "label": "late skips"}},
+        metrics={
+            "late_skips": {"sql": str(folder / "late_skips.sql"), "label": "late skips"}
+        },
     )
     report = build_report([folder / "log"], "ALS", config)
     (effect,) = (effect for effect in report.effects if effect.metric == "late_skips")
-    late = {arm: [event["time"] < 0.3 for own in sessions_of(arm).values() for event in own[3:]] for arm in ("C", "T1")}
-    assert (effect.control_value, effect.arm_value) == pytest.approx([np.mean(late["C"]), np.mean(late["T1"])])
-    assert report.timelines[0].days[-1].sequential.effect_pct == pytest.approx(effect.relative.effect_pct)
+    late = {
+        arm: [
+            event["time"] < 0.3
+            for own in sessions_of(arm).values()
+            for event in own[3:]
+        ]
+        for arm in ("C", "T1")
+    }
+    assert (effect.control_value, effect.arm_value) == pytest.approx(
+        [np.mean(late["C"]), np.mean(late["T1"])]
+    )
+    assert report.timelines[0].days[-1].sequential.effect_pct == pytest.approx(
+        effect.relative.effect_pct
+    )
     assert effect.past_explains is not None
 
 
@@ -91,7 +119,11 @@ def test_an_own_metric_takes_its_role_beside_the_others_and_comes_through_the_wr
     assert len(config.guardrails) == len(AbConfig().guardrails) + 1
     (folder / "written.yaml").write_text(dump_config(config))
     assert load_config(AbConfig, folder / "written.yaml") == config
-    effect = next(row for row in build_report([folder / "log"], "ALS", config).effects if row.metric == "late_skips")
+    effect = next(
+        row
+        for row in build_report([folder / "log"], "ALS", config).effects
+        if row.metric == "late_skips"
+    )
     assert (effect.guardrail, effect.higher_is_better) == ("kept", False)
 
 
@@ -99,14 +131,20 @@ def with_metric(folder: Path, file: Path, columns: str | None) -> AbConfig:
     """A configuration with a metric `wrong` of these columns of the sessions, or of a file that is not there."""
     if columns:
         file.write_text(f"SELECT user, arm, part, {columns} FROM sessions")  # noqa: S608  written by these tests
-    return settings(folder, metrics={"wrong": {"sql": str(file), "label": "wrong", "role": "secondary"}})
+    return settings(
+        folder,
+        metrics={"wrong": {"sql": str(file), "label": "wrong", "role": "secondary"}},
+    )
 
 
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
         ("FROM", "Parser Error"),
-        ("1 AS numerator", "no column denominator; found are user int64, arm string, part"),
+        (
+            "1 AS numerator",
+            "no column denominator; found are user int64, arm string, part",
+        ),
         ("'x' AS numerator, 1 AS denominator", "numerator is no number; found are"),
         ("tims AS numerator, 1 AS denominator", 'Referenced column "tims" not'),
         (None, "No such file"),
@@ -116,7 +154,11 @@ def test_a_file_that_is_wrong_is_refused_in_one_line_before_anything_is_read(
     folder: Path, tmp_path: Path, columns: str | None, words: str
 ) -> None:
     with pytest.raises(AnalysisError) as caught:
-        build_report([tmp_path / "no log"], "ALS", with_metric(folder, tmp_path / "wrong.sql", columns))
+        build_report(
+            [tmp_path / "no log"],
+            "ALS",
+            with_metric(folder, tmp_path / "wrong.sql", columns),
+        )
     assert "\n" not in str(caught.value)
     assert "metric wrong: " in str(caught.value)
     assert words in str(caught.value)
@@ -125,106 +167,225 @@ def test_a_file_that_is_wrong_is_refused_in_one_line_before_anything_is_read(
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ("CAST(user || 'x' AS BIGINT) AS numerator, 1 AS denominator", r"wrong\.sql: Conversion Error"),
-        ("1 AS numerator, 1 AS denominator", "metric wrong: two rows for listener 0; one a user, arm and part is"),
+        (
+            "CAST(user || 'x' AS BIGINT) AS numerator, 1 AS denominator",
+            r"wrong\.sql: Conversion Error",
+        ),
+        (
+            "1 AS numerator, 1 AS denominator",
+            "metric wrong: two rows for listener 0; one a user, arm and part is",
+        ),
     ],
 )
-def test_a_file_that_fails_on_the_data_is_named(folder: Path, tmp_path: Path, columns: str, words: str) -> None:
+def test_a_file_that_fails_on_the_data_is_named(
+    folder: Path, tmp_path: Path, columns: str, words: str
+) -> None:
     with pytest.raises(AnalysisError, match=words):
-        build_report([folder / "log"], "ALS", with_metric(folder, tmp_path / "wrong.sql", columns))
+        build_report(
+            [folder / "log"],
+            "ALS",
+            with_metric(folder, tmp_path / "wrong.sql", columns),
+        )
 
 
 def test_a_dry_run_prints_the_plan_and_the_sql_and_computes_nothing(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "ab.yaml").write_text(dump_config(settings(folder)))
-    argv = [str(folder / "log"), "--experiment", "ALS", "--config", str(tmp_path / "ab.yaml"), "--dry-run"]
+    argv = [
+        str(folder / "log"),
+        "--experiment",
+        "ALS",
+        "--config",
+        str(tmp_path / "ab.yaml"),
+        "--dry-run",
+    ]
     assert run(app, PROG, [*argv, "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "ALS against C, from" in printed
-    assert "guardrail" in next(line for line in printed.splitlines() if "late_skips" in line)
+    assert "guardrail" in next(
+        line for line in printed.splitlines() if "late_skips" in line
+    )
     assert "WHERE position > 3" in printed
     assert "-- ab/listener_sums" in printed
     assert not (tmp_path / "out").exists()
 
 
-def test_a_warehouse_has_what_the_report_was_made_from(folder: Path, tmp_path: Path) -> None:
+def test_a_warehouse_has_what_the_report_was_made_from(
+    folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "ab.yaml").write_text(dump_config(settings(folder)))
-    argv = [str(folder / "log"), "--experiment", "ALS", "--config", str(tmp_path / "ab.yaml"), "--out", str(tmp_path)]
+    argv = [
+        str(folder / "log"),
+        "--experiment",
+        "ALS",
+        "--config",
+        str(tmp_path / "ab.yaml"),
+        "--out",
+        str(tmp_path),
+    ]
     assert run(app, PROG, [*argv, "--warehouse", str(tmp_path / "w.duckdb")]) == 0
     effects = json.loads((tmp_path / "report.json").read_bytes())["effects"]
     with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as warehouse:
-        counts = [warehouse.execute(f"SELECT count(arm) FROM {name}").fetchall()[0][0] for name in TABLES]  # noqa: S608  three known names
-        means = warehouse.execute("SELECT arm, listeners, mean FROM by_arm(time / sessions)").fetchall()
-        late = warehouse.execute("SELECT sum(numerator) / sum(denominator) FROM own_late_skips WHERE arm = 'C'")
+        counts = [
+            warehouse.execute(f"SELECT count(arm) FROM {name}").fetchall()[0][0]  # noqa: S608  three known names
+            for name in TABLES
+        ]
+        means = warehouse.execute(
+            "SELECT arm, listeners, mean FROM by_arm(time / sessions)"
+        ).fetchall()
+        late = warehouse.execute(
+            "SELECT sum(numerator) / sum(denominator) FROM own_late_skips WHERE arm = 'C'"
+        )
         late_skips = late.fetchall()[0][0]
     sessions = [session for arm in ("C", "T1") for session in sessions_of(arm).values()]
     assert counts == [sum(map(len, sessions)), len(sessions), len(effects)]
     by_metric = {effect["metric"]: effect for effect in effects}
     mean = by_metric["mean_time_per_session"]
-    assert means == [("C", 100, pytest.approx(mean["control_value"])), ("T1", 100, pytest.approx(mean["arm_value"]))]
+    assert means == [
+        ("C", 100, pytest.approx(mean["control_value"])),
+        ("T1", 100, pytest.approx(mean["arm_value"])),
+    ]
     assert late_skips == pytest.approx(by_metric["late_skips"]["control_value"])
-    assert run(app, PROG, [*argv, "--warehouse", str(tmp_path / "x.duckdb"), "--set", "table_only=true"]) == 2
+    assert (
+        run(
+            app,
+            PROG,
+            [
+                *argv,
+                "--warehouse",
+                str(tmp_path / "x.duckdb"),
+                "--set",
+                "table_only=true",
+            ],
+        )
+        == 2
+    )
 
 
 def test_a_quantile_of_listening_time_is_that_of_the_sessions(folder: Path) -> None:
-    report = build_report([folder / "log"], "ALS", settings(folder, diagnostics=["session_time_p50"]))
+    report = build_report(
+        [folder / "log"], "ALS", settings(folder, diagnostics=["session_time_p50"])
+    )
     effect = next(row for row in report.effects if row.metric == "session_time_p50")
-    times = [sum(event["time"] for event in session) for session in sessions_of("C").values()]
+    times = [
+        sum(event["time"] for event in session) for session in sessions_of("C").values()
+    ]
     assert effect.control_value == pytest.approx(np.quantile(times, 0.5), rel=0.02)
 
 
-def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(folder: Path, tmp_path: Path) -> None:
-    metrics = ["mean_time_per_session", "time_per_recommended_track", "time"]  # of each method
+def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
+    folder: Path, tmp_path: Path
+) -> None:
+    metrics = [
+        "mean_time_per_session",
+        "time_per_recommended_track",
+        "time",
+    ]  # of each method
     files = {"device": folder / "listeners.csv", "genre": folder / "tracks.json"}
     report = build_report(
-        [folder / "log"], "ALS", settings(folder, primary=metrics, secondary=[], guardrails=[], segments=files)
+        [folder / "log"],
+        "ALS",
+        settings(folder, primary=metrics, secondary=[], guardrails=[], segments=files),
     )
     sessions = [session for arm in ("C", "T1") for session in sessions_of(arm).values()]
-    of_phones = [one for one in sessions if device_of(one[0]["user"]) == "phone" and one[0]["user"] < 190]
+    of_phones = [
+        one
+        for one in sessions
+        if device_of(one[0]["user"]) == "phone" and one[0]["user"] < 190
+    ]
     of_rock = [one for one in sessions if genre_of(one[0]["track"]) == "rock"]
-    for name, label, of_label in (("device", "phone", of_phones), ("genre", "rock", of_rock)):
+    for name, label, of_label in (
+        ("device", "phone", of_phones),
+        ("genre", "rock", of_rock),
+    ):
         config = settings(folder, primary=metrics, secondary=[], guardrails=[])
-        alone = report_of([event for session in of_label for event in session], tmp_path, config)
+        alone = report_of(
+            [event for session in of_label for event in session], tmp_path, config
+        )
         for expected in (row for row in alone.effects if row.metric in metrics):
-            (found,) = (row for row in report.segments if (row.name, row.metric) == (name, expected.metric))
+            (found,) = (
+                row
+                for row in report.segments
+                if (row.name, row.metric) == (name, expected.metric)
+            )
             segment = next(row for row in found.effects if row.segment == label)
             assert segment.control_listeners == alone.listeners["C"]
-            values = (segment.relative.effect_pct, segment.control_value, segment.arm_value)
-            assert values == pytest.approx((expected.relative.effect_pct, expected.control_value, expected.arm_value))
+            values = (
+                segment.relative.effect_pct,
+                segment.control_value,
+                segment.arm_value,
+            )
+            assert values == pytest.approx(
+                (
+                    expected.relative.effect_pct,
+                    expected.control_value,
+                    expected.arm_value,
+                )
+            )
             ends = (segment.relative.lower_pct, segment.relative.upper_pct)
-            assert ends == pytest.approx((expected.relative.lower_pct, expected.relative.upper_pct), rel=0.05)
-    labels = {row.name: [effect.segment for effect in row.effects] for row in report.segments}
+            assert ends == pytest.approx(
+                (expected.relative.lower_pct, expected.relative.upper_pct), rel=0.05
+            )
+    labels = {
+        row.name: [effect.segment for effect in row.effects] for row in report.segments
+    }
     assert set(labels["device"]) == {"phone", "speaker", "unknown"}
     assert labels["time since the first session"] == ["day 1", "day 2", "from day 3"]
 
 
-def test_listeners_who_differ_in_their_effect_are_found_and_others_are_not(folder: Path, tmp_path: Path) -> None:
+def test_listeners_who_differ_in_their_effect_are_found_and_others_are_not(
+    folder: Path, tmp_path: Path
+) -> None:
     events = [event | {} for event in EVENTS]
     for event in events:
-        if event["experiments"].get("ALS") == "T1" and device_of(event["user"]) == "speaker":
+        if (
+            event["experiments"].get("ALS") == "T1"
+            and device_of(event["user"]) == "speaker"
+        ):
             event["time"] *= 0.5
     files = {"device": folder / "listeners.csv", "genre": folder / "tracks.json"}
-    found = {row.name: row for row in report_of(events, tmp_path, settings(folder, segments=files)).segments}
+    found = {
+        row.name: row
+        for row in report_of(
+            events, tmp_path, settings(folder, segments=files)
+        ).segments
+    }
     assert (found["device"].adjusted_p_value or 1) < 0.001
     assert (found["genre"].adjusted_p_value or 0) > 0.05
-    by_label = {row.segment: row.relative.effect_pct or 0 for row in found["device"].effects}
+    by_label = {
+        row.segment: row.relative.effect_pct or 0 for row in found["device"].effects
+    }
     assert by_label["speaker"] < -20 < 0 < by_label["phone"]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("listener,device\n1,a\n", "a column device and one of user and track are expected"), (None, "No files found")],
+    [
+        (
+            "listener,device\n1,a\n",
+            "a column device and one of user and track are expected",
+        ),
+        (None, "No files found"),
+    ],
 )
-def test_a_file_of_labels_that_is_wrong_is_refused(folder: Path, tmp_path: Path, text: str | None, words: str) -> None:
+def test_a_file_of_labels_that_is_wrong_is_refused(
+    folder: Path, tmp_path: Path, text: str | None, words: str
+) -> None:
     if text:
         (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(AnalysisError, match="segments device: ") as caught:
-        build_report([folder / "log"], "ALS", settings(folder, segments={"device": tmp_path / "labels.csv"}))
+        build_report(
+            [folder / "log"],
+            "ALS",
+            settings(folder, segments={"device": tmp_path / "labels.csv"}),
+        )
     assert words in str(caught.value)
 
 
-def test_equal_effects_in_segments_that_share_listeners_differ_in_one_of_twenty() -> None:
+def test_equal_effects_in_segments_that_share_listeners_differ_in_one_of_twenty() -> (
+    None
+):
     quantities = [Quantity(f"x{number}", f"y{number}") for number in range(3)]
     p_values = []
     for experiment_number in range(600):
@@ -233,8 +394,18 @@ def test_equal_effects_in_segments_that_share_listeners_differ_in_one_of_twenty(
         for lift in (1.0, 1.2):
             taste = generator.lognormal(0, 0.5, 400)
             counts = generator.poisson([2.0, 3.0, 4.0], (400, 3)).astype(float)
-            times = lift * taste[:, np.newaxis] * counts * [1.0, 2.0, 0.5] * generator.lognormal(0, 0.3, (400, 3))
+            times = (
+                lift
+                * taste[:, np.newaxis]
+                * counts
+                * [1.0, 2.0, 0.5]
+                * generator.lognormal(0, 0.3, (400, 3))
+            )
             columns = {f"x{number}": times[:, number] for number in range(3)}
-            sides.append(Moments.of(columns | {f"y{number}": counts[:, number] for number in range(3)}))
+            sides.append(
+                Moments.of(
+                    columns | {f"y{number}": counts[:, number] for number in range(3)}
+                )
+            )
         p_values.append(difference_p(sides[0], sides[1], quantities))
     assert 0.03 <= np.mean(np.array(p_values) < 0.05) <= 0.075

@@ -27,7 +27,9 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("log") / "a.jsonl", experiment(effect=0.2, past=3))
+    return write(
+        tmp_path_factory.mktemp("log") / "a.jsonl", experiment(effect=0.2, past=3)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,16 @@ def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
     assert [one.metric for one in report.effects] == list(CONFIG.names)
     assert report.effects[0].role == "primary"
     document = json.loads(report.to_json())
-    names = {"arm", "metric", "effect_pct", "lower_pct", "upper_pct", "control_mean", "arm_mean", "significant"}
+    names = {
+        "arm",
+        "metric",
+        "effect_pct",
+        "lower_pct",
+        "upper_pct",
+        "control_mean",
+        "arm_mean",
+        "significant",
+    }
     assert all(row.keys() == names for row in document["original_table"])
     assert document["lines"].keys() == {"read", "good", "rejected", "blank"}
 
@@ -56,49 +67,87 @@ def test_the_last_day_so_far_is_the_whole_experiment(report: Report) -> None:
     (line,) = report.timelines
     (row,) = (row for row in report.original_table if row.metric == line.metric)
     last = line.days[-1]
-    found = (last.cumulative.effect_pct, last.cumulative.lower_pct, last.cumulative.upper_pct)
-    assert found == pytest.approx((row.effect_pct, row.lower_pct, row.upper_pct), rel=1e-9)
-    assert (last.control_listeners, last.arm_listeners) == (report.listeners["C"], report.listeners["T1"])
+    found = (
+        last.cumulative.effect_pct,
+        last.cumulative.lower_pct,
+        last.cumulative.upper_pct,
+    )
+    assert found == pytest.approx(
+        (row.effect_pct, row.lower_pct, row.upper_pct), rel=1e-9
+    )
+    assert (last.control_listeners, last.arm_listeners) == (
+        report.listeners["C"],
+        report.listeners["T1"],
+    )
     assert len(line.days) == 4
-    assert all((day.sequential.lower_pct or 0) < (day.cumulative.lower_pct or 0) for day in line.days)
+    assert all(
+        (day.sequential.lower_pct or 0) < (day.cumulative.lower_pct or 0)
+        for day in line.days
+    )
 
 
-def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(tmp_path: Path) -> None:
+def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(
+    tmp_path: Path,
+) -> None:
     log = write(tmp_path / "a.jsonl", experiment(80, past=12, days=6))
-    metric, declared = "time_per_recommended_track", CONFIG.model_copy(update={"cuped": True})
-    plain, adjusted = (effect_of(build_report([log], "ALS", config), metric) for config in (CONFIG, declared))
+    metric, declared = (
+        "time_per_recommended_track",
+        CONFIG.model_copy(update={"cuped": True}),
+    )
+    plain, adjusted = (
+        effect_of(build_report([log], "ALS", config), metric)
+        for config in (CONFIG, declared)
+    )
     assert plain.past_explains == adjusted.past_explains
     assert (plain.past_explains or 0) > 0.2
-    for before, after in ((plain.relative, adjusted.relative), (plain.deciding.relative, adjusted.deciding.relative)):
+    for before, after in (
+        (plain.relative, adjusted.relative),
+        (plain.deciding.relative, adjusted.deciding.relative),
+    ):
         ends = (before.lower_pct, before.upper_pct, after.lower_pct, after.upper_pct)
         lower, upper, lower_adjusted, upper_adjusted = (end or 0.0 for end in ends)
         assert 0 < upper_adjusted - lower_adjusted < upper - lower
 
 
 def test_without_a_past_there_is_nothing_to_take_out(tmp_path: Path) -> None:
-    log, declared = write(tmp_path / "a.jsonl", experiment()), CONFIG.model_copy(update={"cuped": True})
-    found = [build_report([log], "ALS", config).effects for config in (CONFIG, declared)]
+    log, declared = (
+        write(tmp_path / "a.jsonl", experiment()),
+        CONFIG.model_copy(update={"cuped": True}),
+    )
+    found = [
+        build_report([log], "ALS", config).effects for config in (CONFIG, declared)
+    ]
     assert found[0] == found[1]
     assert all(one.past_explains is None for one in found[0])
 
 
 def test_a_listener_without_a_closed_session_counts_everywhere(tmp_path: Path) -> None:
     config = AbConfig(primary=("time",), min_listeners=20)
-    log = write(tmp_path / "a.jsonl", [*experiment(), event(900, START_MS + 5), event(901, START_MS + 6)])
+    log = write(
+        tmp_path / "a.jsonl",
+        [*experiment(), event(900, START_MS + 5), event(901, START_MS + 6)],
+    )
     found = build_report([log], "ALS", config)
     assert found.listeners == {"C": 32, "T1": 30}
     assert found.original_table == build_report([log], "ALS", TABLE_ONLY).original_table
     last, effect = found.timelines[0].days[-1], effect_of(found, "time")
     assert (last.control_listeners, last.arm_listeners) == (32, 30)
-    assert last.sequential.effect_pct == pytest.approx(effect.relative.effect_pct, rel=1e-9)
+    assert last.sequential.effect_pct == pytest.approx(
+        effect.relative.effect_pct, rel=1e-9
+    )
     assert len(read_values([log], "time", "whole")[1]) == 62
 
 
 def test_positions_count_every_event_of_closed_sessions(report: Report) -> None:
-    tracks = {row.arm: row for row in report.original_table if row.metric == "mean_tracks_per_session"}
+    tracks = {
+        row.arm: row
+        for row in report.original_table
+        if row.metric == "mean_tracks_per_session"
+    }
     assert tracks["T1"].arm_mean is not None
     events = sum(one.events for one in report.positions if one.arm == "T1")
-    assert events == pytest.approx(tracks["T1"].arm_mean * report.sessions["T1"])  # four sessions for everybody
+    # four sessions for everybody
+    assert events == pytest.approx(tracks["T1"].arm_mean * report.sessions["T1"])
     assert next(one for one in report.positions if one.position == 1).mean_time == 1.0
 
 
@@ -108,39 +157,65 @@ def without_source(report: Report) -> Report:
 
 def test_a_store_and_its_logs_give_the_same_report(tmp_path: Path) -> None:
     events = experiment(effect=0.1, past=2)
-    events[3]["latency"], events[5]["latency"] = -0.5, 3e6  # a clock that was set back, and one that is absurd
+    # a clock that was set back, and one that is absurd
+    events[3]["latency"], events[5]["latency"] = -0.5, 3e6
     logs = [
-        write(tmp_path / "logs" / "a.jsonl", events[::2], more=b'\n{"message":"next"}\n'),
-        write(tmp_path / "logs" / "b.jsonl", events[1::2], more=b'garbage\n{"message":'),
+        write(
+            tmp_path / "logs" / "a.jsonl", events[::2], more=b'\n{"message":"next"}\n'
+        ),
+        write(
+            tmp_path / "logs" / "b.jsonl", events[1::2], more=b'garbage\n{"message":'
+        ),
     ]
     ingest([str(log) for log in logs], tmp_path / "store", buckets=4)
-    of_logs, of_store = (build_report([tmp_path / name], "ALS", CONFIG) for name in ("logs", "store"))
+    of_logs, of_store = (
+        build_report([tmp_path / name], "ALS", CONFIG) for name in ("logs", "store")
+    )
     assert without_source(of_store) == without_source(of_logs)
     assert of_store.lines.rejected == 3
 
 
-def test_logs_of_the_original_and_of_our_service_can_be_mixed_and_packed(tmp_path: Path) -> None:
+def test_logs_of_the_original_and_of_our_service_can_be_mixed_and_packed(
+    tmp_path: Path,
+) -> None:
     events = experiment(effect=0.1)
     ours = write(tmp_path / "ours.jsonl", events)
-    old = [{key: value for key, value in one.items() if key not in ("session", "recommender")} for one in events[::2]]
+    old = [
+        {
+            key: value
+            for key, value in one.items()
+            if key not in ("session", "recommender")
+        }
+        for one in events[::2]
+    ]
     write(tmp_path / "mixed" / "a.jsonl", old)
     packed = tmp_path / "mixed" / "b.jsonl.gz"
-    packed.write_bytes(gzip.compress("".join(json.dumps(one) + "\n" for one in events[1::2]).encode()))
+    packed.write_bytes(
+        gzip.compress("".join(json.dumps(one) + "\n" for one in events[1::2]).encode())
+    )
     mixed = build_report([tmp_path / "mixed"], "ALS", CONFIG)
     assert mixed.original_table == build_report([ours], "ALS", CONFIG).original_table
     assert mixed.trust is not None
     assert mixed.trust.quality.without_recommender > 0
 
 
-def test_every_line_is_counted_once_and_the_first_bad_ones_are_named(tmp_path: Path) -> None:
+def test_every_line_is_counted_once_and_the_first_bad_ones_are_named(
+    tmp_path: Path,
+) -> None:
     events = experiment()
-    log = write(tmp_path / "a.jsonl", events, more=b"\n\n[1,2]\nnull\n" + b'{"message":"ne')
+    log = write(
+        tmp_path / "a.jsonl", events, more=b"\n\n[1,2]\nnull\n" + b'{"message":"ne'
+    )
     found = build_report([log], "ALS", CONFIG)
     lines = found.lines
     assert (lines.good, lines.rejected, lines.blank) == (len(events), 3, 2)
     assert lines.read == lines.good + lines.rejected + lines.blank
     assert found.trust is not None
-    assert [one.line for one in found.trust.rejected] == [len(events) + 3, len(events) + 4, len(events) + 5]
+    assert [one.line for one in found.trust.rejected] == [
+        len(events) + 3,
+        len(events) + 4,
+        len(events) + 5,
+    ]
 
 
 def test_arms_that_miss_their_shares_are_not_trusted(log: Path) -> None:
@@ -172,12 +247,17 @@ def test_what_the_events_say_against_themselves_is_counted(tmp_path: Path) -> No
         event(900, START_MS + 5, track=2, recommendation=3, session="a"),
         event(900, START_MS + 5, track=2, recommendation=3, session="a"),  # a duplicate
         event(900, START_MS + 7, track=3, recommendation=4, session="a"),
-        event(900, START_MS + 9, track=7, recommendation=8, session="a"),  # comes before its cause
+        event(
+            900, START_MS + 9, track=7, recommendation=8, session="a"
+        ),  # comes before its cause
         event(900, START_MS + 10, track=9, recommendation=7, session="a"),
         event(900, START_MS + 20, "last", track=7, session="a"),
-        event(900, START_MS + 30, track=4, recommendation=5, session="b", latency=None),  # never closed
+        # never closed
+        event(900, START_MS + 30, track=4, recommendation=5, session="b", latency=None),
     ]
-    found = build_report([write(tmp_path / "a.jsonl", [*experiment(), *odd])], "ALS", CONFIG)
+    found = build_report(
+        [write(tmp_path / "a.jsonl", [*experiment(), *odd])], "ALS", CONFIG
+    )
     assert found.trust is not None
     quality = found.trust.quality
     assert quality.duplicates == 1
@@ -191,25 +271,40 @@ def test_events_of_one_millisecond_say_nothing_of_the_clock(tmp_path: Path) -> N
     meeting = [
         event(900, START_MS, track=1, recommendation=2, session="a"),
         event(900, START_MS + 5, "last", track=2, session="a"),
-        event(900, START_MS + 5, track=4, recommendation=5, session="b"),  # stands before the 'last'
+        # stands before the 'last'
+        event(900, START_MS + 5, track=4, recommendation=5, session="b"),
         event(900, START_MS + 9, "last", track=5, session="b"),
     ]
-    found = build_report([write(tmp_path / "a.jsonl", [*experiment(), *meeting])], "ALS", CONFIG)
+    found = build_report(
+        [write(tmp_path / "a.jsonl", [*experiment(), *meeting])], "ALS", CONFIG
+    )
     assert found.trust is not None
-    assert (found.trust.quality.broken_chains, found.trust.quality.clock_went_back) == (0, 0)
+    assert (found.trust.quality.broken_chains, found.trust.quality.clock_went_back) == (
+        0,
+        0,
+    )
 
 
 def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -> None:
     events = [one | {"experiments": {"ALS": "C"}} for one in experiment(2)]
-    other = [one | {"user": one["user"] + 2, "experiments": {"ALS": "T1"}} for one in events]
+    other = [
+        one | {"user": one["user"] + 2, "experiments": {"ALS": "T1"}} for one in events
+    ]
     other[3]["latency"], other[5]["latency"] = -0.5, 3e6
     log = write(tmp_path / "a.jsonl", events + other)
     found = build_report([log], "ALS", CONFIG)
     assert found.lines.rejected == 0
     assert found.trust is not None
-    assert (found.trust.quality.negative_latencies, found.trust.quality.without_latency) == (1, 1)
-    assert any("1 events have a latency below 0" in note for note in found.verdict.notes)
-    original = next(row for row in found.original_table if row.metric == "mean_request_latency")
+    assert (
+        found.trust.quality.negative_latencies,
+        found.trust.quality.without_latency,
+    ) == (1, 1)
+    assert any(
+        "1 events have a latency below 0" in note for note in found.verdict.notes
+    )
+    original = next(
+        row for row in found.original_table if row.metric == "mean_request_latency"
+    )
     assert original.effect_pct is not None
     assert original.effect_pct < -100
     table = build_report([log], "ALS", TABLE_ONLY).original_table
@@ -218,12 +313,20 @@ def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -
     assert effect_of(found, "time").relative.effect_pct == 0
 
 
-def test_what_is_later_than_the_horizon_is_left_out_and_one_look_decides(log: Path, tmp_path: Path) -> None:
-    early = [one for one in experiment(effect=0.2, past=3) if one["timestamp"] < START_MS + 2 * DAY_MS]
+def test_what_is_later_than_the_horizon_is_left_out_and_one_look_decides(
+    log: Path, tmp_path: Path
+) -> None:
+    early = [
+        one
+        for one in experiment(effect=0.2, past=3)
+        if one["timestamp"] < START_MS + 2 * DAY_MS
+    ]
     cut = build_report([write(tmp_path / "a.jsonl", early)], "ALS", CONFIG)
     for horizon in (Horizon(date=date(2026, 1, 2)), Horizon(listeners=60)):
         days = 2 if horizon.date else 1
-        found = build_report([log], "ALS", CONFIG.model_copy(update={"horizon": horizon}))
+        found = build_report(
+            [log], "ALS", CONFIG.model_copy(update={"horizon": horizon})
+        )
         assert found.at_horizon
         assert found.last_day == f"2026-01-0{days}"
         assert all(one.deciding.relative == one.relative for one in found.effects)
@@ -231,25 +334,36 @@ def test_what_is_later_than_the_horizon_is_left_out_and_one_look_decides(log: Pa
         if horizon.date:
             assert found.original_table == cut.original_table
     too_early = CONFIG.model_copy(update={"horizon": Horizon(date=date(2025, 12, 31))})
-    with pytest.raises(AnalysisError, match=r"horizon: 2025-12-31 is before .* 2026-01-01"):
+    with pytest.raises(
+        AnalysisError, match=r"horizon: 2025-12-31 is before .* 2026-01-01"
+    ):
         build_report([log], "ALS", too_early)
-    waiting = build_report([log], "ALS", CONFIG.model_copy(update={"horizon": Horizon(listeners=61)}))
+    waiting = build_report(
+        [log], "ALS", CONFIG.model_copy(update={"horizon": Horizon(listeners=61)})
+    )
     assert not waiting.at_horizon
     assert waiting.effects == build_report([log], "ALS", CONFIG).effects
 
 
 def test_a_short_experiment_is_followed_by_hours(tmp_path: Path) -> None:
-    found = build_report([write(tmp_path / "a.jsonl", experiment(days=1))], "ALS", CONFIG)
+    found = build_report(
+        [write(tmp_path / "a.jsonl", experiment(days=1))], "ALS", CONFIG
+    )
     assert len(found.timelines[0].days) > 8
     assert found.timelines[0].days[0].date == "2026-01-01T00:00"
 
 
-def test_an_effect_on_next_to_nothing_is_shown_in_the_metrics_unit(tmp_path: Path) -> None:
+def test_an_effect_on_next_to_nothing_is_shown_in_the_metrics_unit(
+    tmp_path: Path,
+) -> None:
     events = experiment()
     for one in events:
         if one["recommender"] and one["experiments"]["ALS"] == "C":
             one["recommender"] = "of C"
-    found = effect_of(build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG), "fallback_share")
+    found = effect_of(
+        build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG),
+        "fallback_share",
+    )
     assert found.relative.effect_pct is None
     assert found.effect is not None
     assert found.effect > 0.05
@@ -258,13 +372,17 @@ def test_an_effect_on_next_to_nothing_is_shown_in_the_metrics_unit(tmp_path: Pat
 def test_impossible_listeners_are_named(tmp_path: Path) -> None:
     busy = [event(901, START_MS + number, session="x") for number in range(40)]
     at_once = [event(903, START_MS, track=track) for track in range(20)]
-    quick = [event(904, START_MS, track=track, latency=0.0002) for track in range(20)]  # who waits, but not for long
+    # who waits, but not for long
+    quick = [event(904, START_MS, track=track, latency=0.0002) for track in range(20)]
     closing = [event(user, START_MS + 9000, "last") for user in (901, 903, 904)]
     events = [*experiment(), *busy, *at_once, *quick, *closing]
     settings = load_config(AbConfig, None, ["trust.most_tracks_a_day=30"])
     found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", settings)
     assert found.trust is not None
-    shown = {one.kind: (one.listeners["C"], one.examples[-1]) for one in found.trust.suspicions}
+    shown = {
+        one.kind: (one.listeners["C"], one.examples[-1])
+        for one in found.trust.suspicions
+    }
     assert shown["more tracks on a day than can be heard"] == (1, 901)
     assert shown["events within one millisecond, before an answer came"] == (1, 903)
 
@@ -276,16 +394,25 @@ def test_impossible_listeners_are_named(tmp_path: Path) -> None:
         (experiment(), {"control": "X"}, ["control X", "C, T1"]),
         (experiment(arms=("C",)), {}, ["only arm"]),
         (experiment(), {"shares": {"C": 1}}, ["T1", "no share"]),
-        ([event(1, START_MS) | {"experiments": {}}], {}, ["nobody is in it", "no event names any"]),
+        (
+            [event(1, START_MS) | {"experiments": {}}],
+            {},
+            ["nobody is in it", "no event names any"],
+        ),
         ([], {}, ["no event"]),
         ([{"message": "next"}], {}, ["no event", "a.jsonl:1", "timestamp"]),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_one_line(
-    tmp_path: Path, content: list[dict[str, object]], options: dict[str, object], words: list[str]
+    tmp_path: Path,
+    content: list[dict[str, object]],
+    options: dict[str, object],
+    words: list[str],
 ) -> None:
     log = write(tmp_path / "a.jsonl", content)
-    settings = AbConfig.model_validate({key: value for key, value in options.items() if key != "experiment"})
+    settings = AbConfig.model_validate(
+        {key: value for key, value in options.items() if key != "experiment"}
+    )
     with pytest.raises(AnalysisError) as caught:
         build_report([log], str(options.get("experiment", "ALS")), settings)
     assert "\n" not in str(caught.value)
@@ -314,7 +441,14 @@ def test_the_command_writes_the_report_and_prints_the_table(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ("positions=12", "min_listeners=20", "planned_listeners=60")
-    argv = [str(log), "--experiment", "ALS", "--out", str(tmp_path / "out"), *(f"--set={text}" for text in given)]
+    argv = [
+        str(log),
+        "--experiment",
+        "ALS",
+        "--out",
+        str(tmp_path / "out"),
+        *(f"--set={text}" for text in given),
+    ]
     assert run(app, PROG, argv) == 0
     printed = capsys.readouterr().out
     assert "ALS: ship T1" in printed
@@ -323,14 +457,26 @@ def test_the_command_writes_the_report_and_prints_the_table(
     assert "ALS: ship T1" in printed.splitlines()[-2]
     document = json.loads((tmp_path / "out" / "report.json").read_bytes())
     assert document["verdict"]["decision"] == "ship"
-    assert 'data-decision="ship"' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert 'data-decision="ship"' in (tmp_path / "out" / "report.html").read_text(
+        encoding="utf-8"
+    )
     assert load_config(AbConfig, tmp_path / "out" / "config.yaml").positions == 12
 
 
 def test_a_control_can_be_named_on_the_command_line(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = [str(log), "--experiment", "ALS", "--set", "control=T1", "--set", "table_only=true", "--out", str(tmp_path)]
+    argv = [
+        str(log),
+        "--experiment",
+        "ALS",
+        "--set",
+        "control=T1",
+        "--set",
+        "table_only=true",
+        "--out",
+        str(tmp_path),
+    ]
     assert run(app, PROG, argv) == 0
     assert json.loads((tmp_path / "report.json").read_bytes())["control"] == "T1"
     assert "C " in capsys.readouterr().out
@@ -343,15 +489,32 @@ def test_a_control_can_be_named_on_the_command_line(
         (["--experiment", "ALS", "--set", "memory=much"], "a size such as"),
         (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),
         (
-            ["--experiment", "ALS", "--set", "primary=[latency_p50]", "--set", "guardrails=[]"],
+            [
+                "--experiment",
+                "ALS",
+                "--set",
+                "primary=[latency_p50]",
+                "--set",
+                "guardrails=[]",
+            ],
             "has no value by listener",
         ),
-        (["--experiment", "ALS", "--set", "secondary=[mean_time_per_session]"], "one role alone"),
-        (["--experiment", "ALS", "--set", "segments={Day: days.csv}"], "reserves the name Day"),
+        (
+            ["--experiment", "ALS", "--set", "secondary=[mean_time_per_session]"],
+            "one role alone",
+        ),
+        (
+            ["--experiment", "ALS", "--set", "segments={Day: days.csv}"],
+            "reserves the name Day",
+        ),
     ],
 )
 def test_a_wrong_command_says_so_in_one_line_and_leaves_nothing(
-    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+    log: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
 ) -> None:
     assert run(app, PROG, [str(log), *options, "--out", str(tmp_path / "out")]) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]

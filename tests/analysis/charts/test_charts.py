@@ -29,15 +29,28 @@ DAYS = [Point("", day, 3.0, 1.0, 5.0) for day in range(3)]
 KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
     "intervals": (
         draw_intervals(
-            {"Primary": [IntervalRow("Time", "+5 %", 5.0, 3.0, 7.0, BLUE)], "Guardrails": [FAR]}, "x", (-10, 10)
+            {
+                "Primary": [IntervalRow("Time", "+5 %", 5.0, 3.0, 7.0, BLUE)],
+                "Guardrails": [FAR],
+            },
+            "x",
+            (-10, 10),
         ),
         {"Primary", "Guardrails", "Time", "+5 %", "Fallbacks", "+60 %"},
     ),
     "lines": (
-        draw_lines([Point(arm, x, x, x - 1, x + 1) for arm in COLOURS for x in (1, 2)], COLOURS, number_axis("x"), "y"),
+        draw_lines(
+            [Point(arm, x, x, x - 1, x + 1) for arm in COLOURS for x in (1, 2)],
+            COLOURS,
+            number_axis("x"),
+            "y",
+        ),
         {"C", "T1", "x", "y"},
     ),
-    "days": (draw_days(["1 Nov", "2 Nov", "3 Nov"], DAYS, DAYS, BLUE), {"1 Nov", "3 Nov", "day, UTC"}),
+    "days": (
+        draw_days(["1 Nov", "2 Nov", "3 Nov"], DAYS, DAYS, BLUE),
+        {"1 Nov", "3 Nov", "day, UTC"},
+    ),
     "one day": (draw_days(["1 Nov"], DAYS[:1], DAYS[:1], BLUE), {"1 Nov"}),
     "scatter": (
         draw_scatter([Point("C", 1, 2, 1, 3), Point("T1", 2, 3, 2, 4)], COLOURS, "y"),
@@ -52,21 +65,36 @@ def rows_of(chart: alt.LayerChart) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_a_described_svg_whose_texts_are_text_and_whose_colours_are_the_pages(kind: str) -> None:
+def test_every_kind_is_a_described_svg_whose_texts_are_text_and_whose_colours_are_the_pages(
+    kind: str,
+) -> None:
     chart, texts = KINDS[kind]
     chart.to_dict()  # altair's own check of the spec
     (svg,) = Parser(to_svg(chart, "what is seen & how")).root.children
-    assert (svg.tag, svg.attributes["role"], svg.attributes["aria-label"]) == ("svg", "img", "what is seen & how")
+    assert (svg.tag, svg.attributes["role"], svg.attributes["aria-label"]) == (
+        "svg",
+        "img",
+        "what is seen & how",
+    )
     assert texts <= {text.text for text in svg.find("text")}
-    named = [element.attributes.get(name, "none") for element in svg.walk() for name in ("fill", "stroke")]
-    assert {colour for colour in named if not colour.startswith("var(--")} <= {"none", "transparent"}
+    named = [
+        element.attributes.get(name, "none")
+        for element in svg.walk()
+        for name in ("fill", "stroke")
+    ]
+    assert {colour for colour in named if not colour.startswith("var(--")} <= {
+        "none",
+        "transparent",
+    }
     assert float(svg.attributes["viewbox"].split()[2]) == pytest.approx(WIDTH, abs=3)
 
 
 def test_the_same_chart_is_the_same_svg_with_no_name_that_another_could_have() -> None:
     chart, _ = KINDS["intervals"]
     assert to_svg(chart, "") == to_svg(chart, "")
-    assert not re.search(r'\bid="|url\(', "".join(to_svg(chart, "") for chart, _ in KINDS.values()))
+    assert not re.search(
+        r'\bid="|url\(', "".join(to_svg(chart, "") for chart, _ in KINDS.values())
+    )
 
 
 def test_a_name_is_never_taken_for_markup() -> None:
@@ -82,7 +110,9 @@ def test_a_name_is_never_taken_for_markup() -> None:
         assert tree.children[0].attributes["aria-label"] == HOSTILE
 
 
-def test_an_interval_that_leaves_the_axis_ends_in_an_arrow_and_a_value_outside_has_no_mark() -> None:
+def test_an_interval_that_leaves_the_axis_ends_in_an_arrow_and_a_value_outside_has_no_mark() -> (
+    None
+):
     chart = draw_intervals({"": [FAR]}, "x", (-10, 10))
     rows = rows_of(chart)
     assert [(row["shape"], row["value"]) for row in rows if "shape" in row] == [
@@ -90,21 +120,31 @@ def test_an_interval_that_leaves_the_axis_ends_in_an_arrow_and_a_value_outside_h
         ("triangle-right", 10),
     ]
     assert {row["value"] for row in rows if row.get("label") == "Fallbacks"} == {None}
-    assert {row["fill"] for row in rows if row.get("label") == "Fallbacks"} == {"var(--page)"}  # an open mark
+    # an open mark
+    assert {row["fill"] for row in rows if row.get("label") == "Fallbacks"} == {
+        "var(--page)"
+    }
 
 
 def test_the_first_days_of_which_little_is_known_do_not_decide_the_axis() -> None:
     wide = [Point("", 0, 0.0, -900.0, 900.0), *DAYS[1:]]
     layers = draw_days(["1", "2", "3"], DAYS, wide, BLUE).to_dict()["layer"]
-    scale = next(layer["encoding"]["y"]["scale"] for layer in layers if "scale" in layer["encoding"]["y"])
+    scale = next(
+        layer["encoding"]["y"]["scale"]
+        for layer in layers
+        if "scale" in layer["encoding"]["y"]
+    )
     assert scale["clamp"]
     assert -15 < scale["domain"][0] < 0 < 5 < scale["domain"][1] < 15
 
 
 @pytest.mark.parametrize(
-    ("count", "named"), [(0, []), (1, [0]), (5, [0, 1, 2, 3, 4]), (6, [0, 2, 4]), (11, [0, 3, 6, 9])]
+    ("count", "named"),
+    [(0, []), (1, [0]), (5, [0, 1, 2, 3, 4]), (6, [0, 2, 4]), (11, [0, 3, 6, 9])],
 )
-def test_names_are_spread_evenly_where_there_is_room_for_few(count: int, named: list[int]) -> None:
+def test_names_are_spread_evenly_where_there_is_room_for_few(
+    count: int, named: list[int]
+) -> None:
     axis: Any = name_axis("", [str(number) for number in range(count)]).to_dict()
     assert axis["axis"]["values"] == named
 

@@ -18,15 +18,31 @@ from tests.analysis.logs.test_reader import EVENT, text, write
 
 
 def test_a_folder_stands_for_its_logs_at_any_depth(tmp_path: Path) -> None:
-    logs = ["a.jsonl", "b.json", "c.log", "d.jsonl.gz", "sub/deep/f.jsonl", "sub/e.log.gz"]
-    others = ["note.txt", "collection.json", ".hidden.jsonl", ".cache/g.jsonl", "h.gz", "world.yaml"]
+    logs = [
+        "a.jsonl",
+        "b.json",
+        "c.log",
+        "d.jsonl.gz",
+        "sub/deep/f.jsonl",
+        "sub/e.log.gz",
+    ]
+    others = [
+        "note.txt",
+        "collection.json",
+        ".hidden.jsonl",
+        ".cache/g.jsonl",
+        "h.gz",
+        "world.yaml",
+    ]
     for name in logs + others:
         write(tmp_path / name)
     found = discover([tmp_path])
     assert [file.path.relative_to(tmp_path).as_posix() for file in found] == logs
 
 
-def test_a_pattern_stands_for_what_matches_and_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
+def test_a_pattern_stands_for_what_matches_and_a_file_named_twice_is_read_once(
+    tmp_path: Path,
+) -> None:
     first, second = write(tmp_path / "a-1.jsonl"), write(tmp_path / "a-2.jsonl")
     write(tmp_path / "b.jsonl")
     found = discover([f"{tmp_path}/a-*.jsonl", first, tmp_path / "." / "a-2.jsonl"])
@@ -57,7 +73,9 @@ def test_what_is_no_file_of_text_is_refused_at_once(
         ("empty", r"empty: no event log here; logs are files named \*\.jsonl"),
     ],
 )
-def test_a_path_without_logs_is_an_error_that_names_it(tmp_path: Path, name: str, why: str) -> None:
+def test_a_path_without_logs_is_an_error_that_names_it(
+    tmp_path: Path, name: str, why: str
+) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(EventLogError, match=why):
         discover([tmp_path / name])
@@ -71,10 +89,17 @@ def count(folder: Path, content: bytes | str) -> int | None:
 
 def test_what_the_service_writes_is_read_as_types(tmp_path: Path) -> None:
     requests = [(7, 3, 0.25), (12345678, 49_999, 1.0)]
-    outcomes = [("00000000000c0ffe", {"ALS": "T1", "AA": "C"}, 9, "als", 0.5), (None, {}, 8, "random", None)]
+    outcomes = [
+        ("00000000000c0ffe", {"ALS": "T1", "AA": "C"}, 9, "als", 0.5),
+        (None, {}, 8, "random", None),
+    ]
     ends = [("a-1", {"ALS": "T1"}, None, None, None), ("b", {}, None, None, None)]
-    lines = event_lines("next", 1_767_225_600_000, 0.00052, requests, outcomes, ids=range(50_000))
-    lines += event_lines("last", 1_767_225_600_000, 8.5e-05, requests, ends, ids=range(50_000))
+    lines = event_lines(
+        "next", 1_767_225_600_000, 0.00052, requests, outcomes, ids=range(50_000)
+    )
+    lines += event_lines(
+        "last", 1_767_225_600_000, 8.5e-05, requests, ends, ids=range(50_000)
+    )
     assert count(tmp_path, b"".join(lines)) == 4
 
 
@@ -92,7 +117,9 @@ def test_what_the_simulator_writes_is_read_as_types(tmp_path: Path) -> None:
 
 
 def test_what_the_original_service_wrote_is_read_as_types(tmp_path: Path) -> None:
-    assert count(tmp_path, f"{text(session=..., recommender=..., propensity=...)}\n") == 1
+    assert (
+        count(tmp_path, f"{text(session=..., recommender=..., propensity=...)}\n") == 1
+    )
 
 
 ODD = {
@@ -115,8 +142,13 @@ def test_an_odd_line_is_noticed_at_any_position(tmp_path: Path, odd: str) -> Non
         assert count(tmp_path, content) is None
 
 
-def test_lines_are_counted_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [json.dumps(EVENT | {"user": user, "experiments": {"T": "x" * (user % 7)}}) for user in range(300)]
+def test_lines_are_counted_across_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        json.dumps(EVENT | {"user": user, "experiments": {"T": "x" * (user % 7)}})
+        for user in range(300)
+    ]
     content = "\n".join(lines)
     for size in (600, 601, 1021, 4096):
         monkeypatch.setattr(files, "CHUNK", size)

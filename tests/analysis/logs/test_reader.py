@@ -18,7 +18,14 @@ from analysis import queries
 from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
 from analysis.logs.files import LogFile, count_lines, discover
-from analysis.logs.lines import TORN, IdKinds, LineCounts, canonical_assignments, id_kinds, parse_line
+from analysis.logs.lines import (
+    TORN,
+    IdKinds,
+    LineCounts,
+    canonical_assignments,
+    id_kinds,
+    parse_line,
+)
 from analysis.store import number_of
 
 START_MS = 1_767_225_600_000
@@ -40,7 +47,9 @@ COLUMNS = tuple(EVENT)
 
 def text(**changes: object) -> str:
     """An event's line with some values replaced; `...` leaves the key out."""
-    return json.dumps({key: value for key, value in (EVENT | changes).items() if value is not ...})
+    return json.dumps(
+        {key: value for key, value in (EVENT | changes).items() if value is not ...}
+    )
 
 
 def raw(key: str, token: str) -> str:
@@ -68,7 +77,9 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
     def read(content: bytes | str, name: str = "events.jsonl") -> Loaded:
         file = folder / name
         packed = content.encode() if isinstance(content, str) else content
-        file.write_bytes(gzip.compress(packed, mtime=0) if name.endswith(".gz") else packed)
+        file.write_bytes(
+            gzip.compress(packed, mtime=0) if name.endswith(".gz") else packed
+        )
         rows: list[dict[str, Any]] = []
 
         def consume(_: int) -> int:
@@ -77,9 +88,15 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
                 canonical_assignments(arms)
             return len(rows)
 
-        ((found,),) = event_log.read(connection, [LogFile(file, name)], consume, scratch=folder)
-        rejects = event_log.read_rejects(found.rejects, 1_000_000) if found.rejects else []
-        return Loaded(rows, found.lines, [(reject.line, reject.reason) for reject in rejects])
+        ((found,),) = event_log.read(
+            connection, [LogFile(file, name)], consume, scratch=folder
+        )
+        rejects = (
+            event_log.read_rejects(found.rejects, 1_000_000) if found.rejects else []
+        )
+        return Loaded(
+            rows, found.lines, [(reject.line, reject.reason) for reject in rejects]
+        )
 
     yield read
     connection.close()
@@ -113,7 +130,11 @@ def reference(content: bytes) -> Loaded:
             rejects.append((number, TORN if is_torn else str(error)))
             continue
         row = {column: getattr(event, column) for column in COLUMNS}
-        ids = {key: number_of(row[key]) for key in ("user", "track", "recommendation") if isinstance(row[key], str)}
+        ids = {
+            key: number_of(row[key])
+            for key in ("user", "track", "recommendation")
+            if isinstance(row[key], str)
+        }
         rows.append(row | ids)
     return Loaded(rows, LineCounts(len(lines), len(rows), len(rejects), blank), rejects)
 
@@ -122,24 +143,34 @@ def normal(row: dict[str, Any]) -> str:
     """A row for comparison: experiments as canonical JSON, whichever form they came in."""
     arms = row["experiments"]
     if arms is not None:
-        arms = canonical_assignments(arms if isinstance(arms, str) else json.dumps(arms))
-    return repr([(arms if column == "experiments" else row[column]) for column in COLUMNS])
+        arms = canonical_assignments(
+            arms if isinstance(arms, str) else json.dumps(arms)
+        )
+    return repr(
+        [(arms if column == "experiments" else row[column]) for column in COLUMNS]
+    )
 
 
 GOOD = {
     "as the simulator writes": text(),
     "compact": json.dumps(EVENT, separators=(",", ":")),
-    "the end of a session": text(message="last", recommendation=None, recommender=None, propensity=None),
+    "the end of a session": text(
+        message="last", recommendation=None, recommender=None, propensity=None
+    ),
     "of the original service": text(session=..., recommender=..., propensity=...),
     "no latency": text(latency=...),
     "no experiment runs": text(experiments={}),
     "many experiments": text(experiments={f"E{number}": "T1" for number in range(200)}),
     "an arm that is a comma": text(experiments={"AA": ","}),
     "experiments in another order": text(experiments={"REC": "T1", "AA": "C"}),
-    "optional keys null": text(latency=None, session=None, recommender=None, propensity=None, experiments=None),
+    "optional keys null": text(
+        latency=None, session=None, recommender=None, propensity=None, experiments=None
+    ),
     "an unknown key": text(extra={"a": [1, None, "x"]}),
     "a name beyond ASCII": text(session="séance", recommender="рекомендатель"),
-    "a name with escapes": text(session='a "b" \\ \n \u0001 \u0000', recommender="a\tb"),
+    "a name with escapes": text(
+        session='a "b" \\ \n \u0001 \u0000', recommender="a\tb"
+    ),
     "the largest id": text(user=2**63 - 1),
     "negative latency": text(latency=-0.5),
     "the smallest values": text(user=0, track=0, time=0, latency=0, recommendation=0),
@@ -158,13 +189,28 @@ BAD = {
     "text for an id": (text(user="7"), "Expected `int`, got `str` - at `$.user`"),
     "text for a share": (text(time="0.5"), "Expected `float`, got `str` - at `$.time`"),
     "a flag for an id": (text(user=True), "Expected `int`, got `bool` - at `$.user`"),
-    "a fraction for an id": (text(user=1.5), "Expected `int`, got `float` - at `$.user`"),
-    "a decimal point in an id": (text(user=7.0), "Expected `int`, got `float` - at `$.user`"),
-    "an exponent in an id": (raw("user", "7e0"), "Expected `int`, got `float` - at `$.user`"),
+    "a fraction for an id": (
+        text(user=1.5),
+        "Expected `int`, got `float` - at `$.user`",
+    ),
+    "a decimal point in an id": (
+        text(user=7.0),
+        "Expected `int`, got `float` - at `$.user`",
+    ),
+    "an exponent in an id": (
+        raw("user", "7e0"),
+        "Expected `int`, got `float` - at `$.user`",
+    ),
     "a leading zero": (raw("user", "07"), "not JSON"),
     "a negative id": (text(user=-1), "Expected `int` >= 0 - at `$.user`"),
-    "twenty digits": (raw("user", "12345678901234567890"), "Expected `int` <= 9223372036854775807 - at `$.user`"),
-    "a bad value before a good one": (text().replace('"user": 7', '"user": "7", "user": 7'), "got `str` - at `$.user`"),
+    "twenty digits": (
+        raw("user", "12345678901234567890"),
+        "Expected `int` <= 9223372036854775807 - at `$.user`",
+    ),
+    "a bad value before a good one": (
+        text().replace('"user": 7', '"user": "7", "user": 7'),
+        "got `str` - at `$.user`",
+    ),
     "a missing id": (text(user=...), "Object missing required field `user`"),
     "a null id": (text(user=None), "Expected `int`, got `null` - at `$.user`"),
     "a list for an id": (text(user=[7]), "Expected `int`, got `array` - at `$.user`"),
@@ -172,16 +218,40 @@ BAD = {
     "a share above 1": (text(time=1.01), "Expected `float` <= 1.0 - at `$.time`"),
     "no number": (text(time=math.nan), "not JSON"),
     "infinity": (text(latency=math.inf), "not JSON"),
-    "a number too large": (raw("latency", "1e400"), "Number out of range - at `$.latency`"),
+    "a number too large": (
+        raw("latency", "1e400"),
+        "Number out of range - at `$.latency`",
+    ),
     "propensity 0": (text(propensity=0), "Expected `float` > 0.0 - at `$.propensity`"),
-    "propensity above 1": (text(propensity=1.5), "Expected `float` <= 1.0 - at `$.propensity`"),
-    "seconds for milliseconds": (text(timestamp=START_MS // 1000), "Expected `int` >= 100000000000 - at `$.timestamp`"),
-    "another message": (text(message="skip"), "Invalid enum value 'skip' - at `$.message`"),
+    "propensity above 1": (
+        text(propensity=1.5),
+        "Expected `float` <= 1.0 - at `$.propensity`",
+    ),
+    "seconds for milliseconds": (
+        text(timestamp=START_MS // 1000),
+        "Expected `int` >= 100000000000 - at `$.timestamp`",
+    ),
+    "another message": (
+        text(message="skip"),
+        "Invalid enum value 'skip' - at `$.message`",
+    ),
     "no message": (text(message=...), "Object missing required field `message`"),
-    "a session without a name": (text(session=""), "Expected `str` of length >= 1 - at `$.session`"),
-    "a number for a session": (text(session=5), "Expected `str | null`, got `int` - at `$.session`"),
-    "a list of experiments": (text(experiments=[]), "Expected `object | null`, got `array` - at `$.experiments`"),
-    "a number for an arm": (text(experiments={"AA": 1}), "Expected `str`, got `int` - at `$.experiments[...]`"),
+    "a session without a name": (
+        text(session=""),
+        "Expected `str` of length >= 1 - at `$.session`",
+    ),
+    "a number for a session": (
+        text(session=5),
+        "Expected `str | null`, got `int` - at `$.session`",
+    ),
+    "a list of experiments": (
+        text(experiments=[]),
+        "Expected `object | null`, got `array` - at `$.experiments`",
+    ),
+    "a number for an arm": (
+        text(experiments={"AA": 1}),
+        "Expected `str`, got `int` - at `$.experiments[...]`",
+    ),
     "text for a recommendation": (
         text(recommendation="12"),
         "Expected `int | null`, got `str` - at `$.recommendation`",
@@ -195,29 +265,47 @@ BAD = {
     "no number in an unknown key": (text(extra=math.nan), "not JSON"),
     "a comment": (f"{text()} // why", "not JSON"),
     "a zero byte": (f"{text()}\0", "not JSON"),
-    "bytes that are not UTF-8": (text(session="@@").encode().replace(b"@@", b"\xff"), "not UTF-8"),
+    "bytes that are not UTF-8": (
+        text(session="@@").encode().replace(b"@@", b"\xff"),
+        "not UTF-8",
+    ),
     "half a surrogate pair": (raw("session", '"\\ud800"'), "not JSON"),
     "a tab within a name": (raw("session", '"a\tb"'), "not JSON"),
-    "ten megabytes": (text(extra="x" * 10_000_000), "bytes long; a line may have 1048576"),
-    "a deep nest": (raw("session", "[" * 2000 + "]" * 2000), "Expected `str | null`, got `array` - at `$.session`"),
-    "a deep unknown key": (text(extra="@@").replace('"@@"', "[" * 200_000 + "]" * 200_000), "nested too deeply"),
+    "ten megabytes": (
+        text(extra="x" * 10_000_000),
+        "bytes long; a line may have 1048576",
+    ),
+    "a deep nest": (
+        raw("session", "[" * 2000 + "]" * 2000),
+        "Expected `str | null`, got `array` - at `$.session`",
+    ),
+    "a deep unknown key": (
+        text(extra="@@").replace('"@@"', "[" * 200_000 + "]" * 200_000),
+        "nested too deeply",
+    ),
     "a mark in the middle": (f"\ufeff{text()}", "not JSON"),
 }
 
 
 @pytest.mark.parametrize("latency", [2.6e6, -2.6e6, 1e300])
-def test_a_latency_that_cannot_be_is_left_out_and_the_event_counts(load: Load, latency: float) -> None:
+def test_a_latency_that_cannot_be_is_left_out_and_the_event_counts(
+    load: Load, latency: float
+) -> None:
     loaded = load(f"{text(latency=latency)}\n")
     assert loaded.lines == LineCounts(read=1, good=1, rejected=0, blank=0)
     assert loaded.rows[0]["latency"] is None
 
 
 @pytest.mark.parametrize("line", GOOD.values(), ids=GOOD.keys())
-def test_an_event_is_read_with_its_values_unchanged(load: Load, line: str | bytes) -> None:
+def test_an_event_is_read_with_its_values_unchanged(
+    load: Load, line: str | bytes
+) -> None:
     content = line.encode() if isinstance(line, str) else line
     loaded = load(content + b"\n")
     assert loaded.lines == LineCounts(read=1, good=1, rejected=0, blank=0)
-    assert [normal(row) for row in loaded.rows] == [normal(row) for row in reference(content).rows]
+    assert [normal(row) for row in loaded.rows] == [
+        normal(row) for row in reference(content).rows
+    ]
 
 
 @pytest.mark.parametrize(("line", "reason"), BAD.values(), ids=BAD.keys())
@@ -233,34 +321,65 @@ def test_a_bad_line_is_rejected_with_its_number_and_reason_and_the_others_are_re
     assert reason in found
 
 
-@pytest.mark.parametrize("odd", ["", '"quoted" [one]\n', "zoë \u0000"], ids=["typed", "escaped", "beyond ASCII"])
-@pytest.mark.parametrize("kinds", [IdKinds(users=True), IdKinds(tracks=True), IdKinds(users=True, tracks=True)])
+@pytest.mark.parametrize(
+    "odd",
+    ["", '"quoted" [one]\n', "zoë \u0000"],
+    ids=["typed", "escaped", "beyond ASCII"],
+)
+@pytest.mark.parametrize(
+    "kinds",
+    [IdKinds(users=True), IdKinds(tracks=True), IdKinds(users=True, tracks=True)],
+)
 def test_text_ids_become_the_numbers_of_stores_and_ids_of_another_kind_are_rejected(
     load: Load, kinds: IdKinds, odd: str
 ) -> None:
-    users: list[Any] = [f"u{number}{odd}" for number in range(4)] if kinds.users else [5, 6, 7, 8]
-    tracks: list[Any] = [f"{number:x}-{odd}" for number in range(5)] if kinds.tracks else [1, 2, 3, 4, 5]
+    users: list[Any] = (
+        [f"u{number}{odd}" for number in range(4)] if kinds.users else [5, 6, 7, 8]
+    )
+    tracks: list[Any] = (
+        [f"{number:x}-{odd}" for number in range(5)]
+        if kinds.tracks
+        else [1, 2, 3, 4, 5]
+    )
     rows = list(zip(users, tracks, tracks[1:], strict=False))
-    lines = [text(user=user, track=track, recommendation=following) for user, track, following in rows]
-    wrong = [text(), text(user="", track=""), text(user="x", track="y", recommendation="")]
+    lines = [
+        text(user=user, track=track, recommendation=following)
+        for user, track, following in rows
+    ]
+    wrong = [
+        text(),
+        text(user="", track=""),
+        text(user="x", track="y", recommendation=""),
+    ]
     loaded = load("\n".join([*lines, *wrong]))
     assert loaded.lines == LineCounts(read=7, good=4, rejected=3, blank=0)
     assert {line for line, _ in loaded.rejects} == {5, 6, 7}
-    expected = [tuple(number_of(found) if isinstance(found, str) else found for found in row) for row in rows]
-    assert [(row["user"], row["track"], row["recommendation"]) for row in loaded.rows] == expected
+    expected = [
+        tuple(number_of(found) if isinstance(found, str) else found for found in row)
+        for row in rows
+    ]
+    assert [
+        (row["user"], row["track"], row["recommendation"]) for row in loaded.rows
+    ] == expected
     assert load("\n".join(lines)).rows == loaded.rows
 
 
 @pytest.mark.parametrize("blank", [b"", b" ", b"\t", b"\r", b"  \r"])
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_a_blank_line_is_counted_and_nothing_else(load: Load, blank: bytes, position: int) -> None:
+def test_a_blank_line_is_counted_and_nothing_else(
+    load: Load, blank: bytes, position: int
+) -> None:
     lines = [text().encode()] * 2
     lines.insert(position, blank)
-    assert load(b"\n".join(lines) + b"\n").lines == LineCounts(read=3, good=2, rejected=0, blank=1)
+    assert load(b"\n".join(lines) + b"\n").lines == LineCounts(
+        read=3, good=2, rejected=0, blank=1
+    )
 
 
 def test_a_log_without_the_last_line_end_is_whole(load: Load) -> None:
-    assert load(f"{text()}\n{text(user=8)}").lines == LineCounts(read=2, good=2, rejected=0, blank=0)
+    assert load(f"{text()}\n{text(user=8)}").lines == LineCounts(
+        read=2, good=2, rejected=0, blank=0
+    )
 
 
 @pytest.mark.parametrize("cut", [1, 17, 40, 60, 120, 200])
@@ -271,10 +390,14 @@ def test_a_torn_last_line_is_rejected_as_such(load: Load, cut: int) -> None:
 
 
 def test_a_whole_last_line_with_a_bad_value_keeps_its_reason(load: Load) -> None:
-    assert load(f"{text()}\n{text(time=2)}").rejects == [(2, "Expected `float` <= 1.0 - at `$.time`")]
+    assert load(f"{text()}\n{text(time=2)}").rejects == [
+        (2, "Expected `float` <= 1.0 - at `$.time`")
+    ]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"\n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"]
+)
 def test_a_log_without_events_is_empty(load: Load, content: bytes) -> None:
     loaded = load(content)
     assert loaded.rows == []
@@ -283,7 +406,9 @@ def test_a_log_without_events_is_empty(load: Load, content: bytes) -> None:
 
 
 def test_a_byte_order_mark_may_open_a_log(load: Load) -> None:
-    assert load(b"\xef\xbb\xbf" + text().encode() + b"\n").lines == LineCounts(read=1, good=1, rejected=0, blank=0)
+    assert load(b"\xef\xbb\xbf" + text().encode() + b"\n").lines == LineCounts(
+        read=1, good=1, rejected=0, blank=0
+    )
 
 
 def test_windows_line_ends_are_line_ends(load: Load) -> None:
@@ -307,7 +432,12 @@ def test_rejects_keep_the_line_as_it_was(tmp_path: Path) -> None:
     (found,) = event_log.load(queries.connect(), discover([file]), scratch=tmp_path)
     assert found.rejects
     first, second, third, fourth = event_log.read_rejects(found.rejects, 10)
-    assert (first.file, first.line, first.bytes, first.text) == (str(file), 1, 8, "garbäge")
+    assert (first.file, first.line, first.bytes, first.text) == (
+        str(file),
+        1,
+        8,
+        "garbäge",
+    )
     assert (second.text, second.base64) == (None, "//4=")
     assert (third.bytes, third.text) == (5001, "{" + "x" * 4095)
     assert (fourth.bytes, fourth.text) == (4098, "é" * 2048)
@@ -318,9 +448,43 @@ WHOLE = ("0", "1", "7", "-0", "-1", "01", "+1", "9007199254740993")
 FRACTIONS = ("0.5", "1.0", "7.5", "1.", ".5", "1e-7", "1e-17")
 EXPONENTS = ("1e0", "1e3", "1e17", "1e18", "123456789e9")
 NUMBERS = WHOLE + FRACTIONS + EXPONENTS
-LARGE = ("1e400", "-1e400", "1e-400", "9223372036854775807", "9223372036854775808", "18446744073709551616", "9" * 23)
-WORDS = ('"7"', '"0.5"', '""', '"next"', '"last"', '"a"', '"\\u0041"', '"\\ud800"', '"a\\u0000b"', '"x,}"', '"NaN"')
-LITERALS = ("true", "false", "null", "NaN", "nan", "Infinity", "-Infinity", "-inf", "nul", "[]", "[1,]", "[[1]]", "{}")
+LARGE = (
+    "1e400",
+    "-1e400",
+    "1e-400",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551616",
+    "9" * 23,
+)
+WORDS = (
+    '"7"',
+    '"0.5"',
+    '""',
+    '"next"',
+    '"last"',
+    '"a"',
+    '"\\u0041"',
+    '"\\ud800"',
+    '"a\\u0000b"',
+    '"x,}"',
+    '"NaN"',
+)
+LITERALS = (
+    "true",
+    "false",
+    "null",
+    "NaN",
+    "nan",
+    "Infinity",
+    "-Infinity",
+    "-inf",
+    "nul",
+    "[]",
+    "[1,]",
+    "[[1]]",
+    "{}",
+)
 OBJECTS = (
     '{"b":"x","a":"y"}',
     '{"a":"x",}',
@@ -339,16 +503,39 @@ def log_lines(draw: st.DrawFn) -> bytes:
     """A line: an event, or one with a few changes of the kinds that logs suffer."""
     members = {key: json.dumps(value) for key, value in EVENT.items()}
     members["user"] = str(draw(st.integers(0, 3)))
-    members |= draw(st.dictionaries(st.sampled_from(KEYS), tokens, max_size=draw(st.sampled_from([0, 0, 1, 2]))))
-    for key in draw(st.lists(st.sampled_from(COLUMNS), max_size=draw(st.sampled_from([0, 0, 2])))):
+    members |= draw(
+        st.dictionaries(
+            st.sampled_from(KEYS), tokens, max_size=draw(st.sampled_from([0, 0, 1, 2]))
+        )
+    )
+    for key in draw(
+        st.lists(st.sampled_from(COLUMNS), max_size=draw(st.sampled_from([0, 0, 2])))
+    ):
         members.pop(key, None)
-    pairs = [f'"{key}"{draw(st.sampled_from([":", ": ", " : "]))}{token}' for key, token in members.items()]
-    pairs += draw(st.lists(st.sampled_from(pairs), max_size=draw(st.sampled_from([0, 0, 0, 1])))) if pairs else []
+    pairs = [
+        f'"{key}"{draw(st.sampled_from([":", ": ", " : "]))}{token}'
+        for key, token in members.items()
+    ]
+    pairs += (
+        draw(
+            st.lists(
+                st.sampled_from(pairs), max_size=draw(st.sampled_from([0, 0, 0, 1]))
+            )
+        )
+        if pairs
+        else []
+    )
     line = ("{" + draw(st.sampled_from([",", ", "])).join(pairs) + "}").encode()
-    kind = draw(st.sampled_from(["whole"] * 6 + ["byte", "cut", "blank", "return", "comma", "twice"]))
+    kind = draw(
+        st.sampled_from(
+            ["whole"] * 6 + ["byte", "cut", "blank", "return", "comma", "twice"]
+        )
+    )
     position = draw(st.integers(0, len(line)))
     changes = {
-        "byte": line[:position] + draw(st.binary(min_size=1, max_size=2)).replace(b"\n", b"") + line[position:],
+        "byte": line[:position]
+        + draw(st.binary(min_size=1, max_size=2)).replace(b"\n", b"")
+        + line[position:],
         "cut": line[:position],
         "blank": draw(st.sampled_from([b"", b" ", b"\t \r"])),
         "return": line + b"\r",
@@ -362,21 +549,39 @@ def assert_agree(load: Load, content: bytes) -> None:
     """Compare the rows, counts and rejects of a log with those of the exact reader alone."""
     loaded, expected = load(content), reference(content)
     assert (loaded.lines, loaded.rejects) == (expected.lines, expected.rejects), content
-    assert sorted(map(normal, loaded.rows)) == sorted(map(normal, expected.rows)), content
+    assert sorted(map(normal, loaded.rows)) == sorted(map(normal, expected.rows)), (
+        content
+    )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lines=st.lists(log_lines(), max_size=4), ending=st.sampled_from([b"\n", b"\n", b"", b"\r\n"]))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    lines=st.lists(log_lines(), max_size=4),
+    ending=st.sampled_from([b"\n", b"\n", b"", b"\r\n"]),
+)
 @example(lines=[raw("user", "-0").encode()], ending=b"\n")
 @example(lines=[raw("latency", "1e-400").encode()], ending=b"\n")
-def test_both_readers_agree_on_every_log(load: Load, lines: list[bytes], ending: bytes) -> None:
+def test_both_readers_agree_on_every_log(
+    load: Load, lines: list[bytes], ending: bytes
+) -> None:
     assert_agree(load, b"\n".join(lines) + ending)
 
 
 @pytest.mark.parametrize("token", NUMBERS + LARGE + WORDS + LITERALS + OBJECTS + TIMES)
 def test_both_readers_agree_on_every_value_of_every_key(load: Load, token: str) -> None:
-    for key in set(KEYS) - {"track", "recommender"}:  # which have the rules of user and session
-        line = raw(key, token) if key in EVENT else f"{text()[:-1]}, {json.dumps(key)}: {token}}}"
+    for key in set(KEYS) - {
+        "track",
+        "recommender",
+    }:  # which have the rules of user and session
+        line = (
+            raw(key, token)
+            if key in EVENT
+            else f"{text()[:-1]}, {json.dumps(key)}: {token}}}"
+        )
         assert_agree(load, f"{text()}\n{line}\n{text(message='last')}\n".encode())
 
 
@@ -395,7 +600,26 @@ BASES = [
     text(session=..., session1=5, extra=False, more=None),
     text().replace('"user": 7', '"us1er": 7, "user": 5'),
 ]
-EDGES = (".", "-", "e", "E", "+", '"', ",", ":", " ", "{", "}", "[", "]", "\\", "null", "NaN", "\0", "\r")
+EDGES = (
+    ".",
+    "-",
+    "e",
+    "E",
+    "+",
+    '"',
+    ",",
+    ":",
+    " ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\\",
+    "null",
+    "NaN",
+    "\0",
+    "\r",
+)
 
 
 @st.composite
@@ -406,15 +630,29 @@ def kindred_lines(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(1, 2))):
         line = base
         for _ in range(draw(st.sampled_from([1, 1, 2, 3]))):
-            digits = [position for position, character in enumerate(line) if character in DIGITS]
-            position = draw(st.sampled_from(digits)) if draw(st.booleans()) else draw(st.integers(0, len(line)))
+            digits = [
+                position
+                for position, character in enumerate(line)
+                if character in DIGITS
+            ]
+            position = (
+                draw(st.sampled_from(digits))
+                if draw(st.booleans())
+                else draw(st.integers(0, len(line)))
+            )
             new = draw(st.sampled_from(("", *DIGITS, "00", "9" * 20) * 2 + EDGES))
-            line = line[:position] + new + line[position + draw(st.sampled_from([0, 1])) :]
+            line = (
+                line[:position] + new + line[position + draw(st.sampled_from([0, 1])) :]
+            )
         lines.append(line)
     return "\n".join(draw(st.permutations(lines))).encode() + b"\n"
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(content=kindred_lines())
 def test_both_readers_agree_on_lines_that_differ_in_hexadecimal_digits(
     load: Load, kindred: LogFile, content: bytes
@@ -447,15 +685,29 @@ def kindred(tmp_path_factory: pytest.TempPathFactory) -> LogFile:
         (text(latency=1e5), raw("latency", "1e400")),
     ],
 )
-def test_a_line_like_a_good_one_but_for_hexadecimal_digits_may_be_bad(load: Load, exact: str, alike: str) -> None:
+def test_a_line_like_a_good_one_but_for_hexadecimal_digits_may_be_bad(
+    load: Load, exact: str, alike: str
+) -> None:
     assert_agree(load, f"{exact}\n{alike}\n".encode())
 
 
 @settings(max_examples=30, deadline=None)
-@given(times=st.lists(st.floats(0, 1).filter(lambda value: value == 0 or value > 1e-300), min_size=1, max_size=20))
-def test_decimals_are_read_to_the_nearest_double(load: Load, times: list[float]) -> None:
-    rows = load("".join(f"{text(time=time, latency=1e5 * time)}\n" for time in times)).rows
-    assert sorted((row["time"], row["latency"]) for row in rows) == sorted((time, 1e5 * time) for time in times)
+@given(
+    times=st.lists(
+        st.floats(0, 1).filter(lambda value: value == 0 or value > 1e-300),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_decimals_are_read_to_the_nearest_double(
+    load: Load, times: list[float]
+) -> None:
+    rows = load(
+        "".join(f"{text(time=time, latency=1e5 * time)}\n" for time in times)
+    ).rows
+    assert sorted((row["time"], row["latency"]) for row in rows) == sorted(
+        (time, 1e5 * time) for time in times
+    )
 
 
 def write(file: Path, content: str = f"{text()}\n") -> Path:
@@ -473,9 +725,16 @@ def test_a_file_may_have_any_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(text().encode() * 50)[:-12], b"no gzip", gzip.compress(b"", mtime=0)[:5]]
+    "content",
+    [
+        gzip.compress(text().encode() * 50)[:-12],
+        b"no gzip",
+        gzip.compress(b"", mtime=0)[:5],
+    ],
 )
-def test_a_damaged_gzip_file_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_gzip_file_is_an_error_that_names_it(
+    tmp_path: Path, content: bytes
+) -> None:
     file = tmp_path / "a.jsonl.gz"
     file.write_bytes(content)
     with pytest.raises(EventLogError, match=r"a\.jsonl\.gz: a damaged gzip file"):
@@ -489,26 +748,45 @@ def test_a_bad_file_among_good_ones_spoils_no_other(tmp_path: Path) -> None:
     connection = queries.connect()
     found = event_log.load(connection, discover([tmp_path]), scratch=tmp_path)
     assert [file.lines.good for file in found] == [3, 3, 1, 3, 3]
-    counts = connection.sql("SELECT user, count(*) FROM events GROUP BY user ORDER BY user").fetchall()
+    counts = connection.sql(
+        "SELECT user, count(*) FROM events GROUP BY user ORDER BY user"
+    ).fetchall()
     assert counts == [(0, 3), (1, 3), (2, 1), (3, 3), (4, 3)]
 
 
-def test_a_log_with_an_odd_line_after_many_good_ones_is_read_all_the_same(tmp_path: Path) -> None:
+def test_a_log_with_an_odd_line_after_many_good_ones_is_read_all_the_same(
+    tmp_path: Path,
+) -> None:
     start = f"{text()}\n" * 5000
-    for name, end in (("array", text(extra=[1])), ("bad", text(time=2)), ("good", text())):
+    for name, end in (
+        ("array", text(extra=[1])),
+        ("bad", text(time=2)),
+        ("good", text()),
+    ):
         write(tmp_path / f"{name}.jsonl", f"{start}{end}\n")
     connection = queries.connect()
     found = event_log.load(connection, discover([tmp_path]), scratch=tmp_path)
-    assert [(file.lines.good, file.lines.rejected) for file in found] == [(5001, 0), (5000, 1), (5001, 0)]
+    assert [(file.lines.good, file.lines.rejected) for file in found] == [
+        (5001, 0),
+        (5000, 1),
+        (5001, 0),
+    ]
     assert connection.sql("SELECT count(*) FROM events").fetchall() == [(15_002,)]
 
 
-def test_lines_across_chunks_and_batches_are_all_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_across_chunks_and_batches_are_all_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(event_log, "BATCH_BYTES", 1 << 20)
     rows = 6000
     for number in range(4):
-        write(tmp_path / f"{number}.jsonl", "".join(f"{text(user=user)}\n" for user in range(rows)))
+        write(
+            tmp_path / f"{number}.jsonl",
+            "".join(f"{text(user=user)}\n" for user in range(rows)),
+        )
     connection = queries.connect()
     found = event_log.load(connection, discover([tmp_path]), scratch=tmp_path)
     assert [file.lines for file in found] == [LineCounts(rows, rows, 0, 0)] * 4
-    assert connection.sql("SELECT count(*), sum(user) FROM events").fetchall() == [(4 * rows, 4 * sum(range(rows)))]
+    assert connection.sql("SELECT count(*), sum(user) FROM events").fetchall() == [
+        (4 * rows, 4 * sum(range(rows)))
+    ]

@@ -31,17 +31,34 @@ class Session:
 def heldout_events(sessions: Iterable[Session]) -> pa.Table:
     """The table of `offpolicy/session_events.sql`; sessions of one user must stand together, users ascending."""
     rows = [
-        {"user": session.user, "position": n + 1, "track": track, "time": time, "followed": n > 0, "propensity": p}
+        {
+            "user": session.user,
+            "position": n + 1,
+            "track": track,
+            "time": time,
+            "followed": n > 0,
+            "propensity": p,
+        }
         for session in sessions
         for n, (track, time, p) in enumerate(
-            zip(session.tracks, session.times, [None, *session.propensities], strict=True)
+            zip(
+                session.tracks,
+                session.times,
+                [None, *session.propensities],
+                strict=True,
+            )
         )
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def uniform_events(
-    rng: np.random.Generator, users: int, sessions: int, requests: int, tracks: int, means: np.ndarray
+    rng: np.random.Generator,
+    users: int,
+    sessions: int,
+    requests: int,
+    tracks: int,
+    means: np.ndarray,
 ) -> pa.Table:
     """Sessions of one length whose organic and recommended tracks are all drawn uniformly, repeats included.
 
@@ -51,15 +68,17 @@ def uniform_events(
         sessions: Of each listener.
         requests: Of each session.
         tracks: Of the catalogue.
-        means: Chance that a track is heard whole and not skipped at once, shape (users, tracks); a repeat always is
-            skipped.
+        means: Chance that a track is heard whole and not skipped at once, shape (users, tracks); a
+            repeat always is skipped.
     """
     length = requests + 1
     track = rng.integers(tracks, size=(users, sessions, length))
     user = np.broadcast_to(np.arange(users)[:, None, None], track.shape)
     repeated = np.zeros(track.shape, dtype=bool)
     for position in range(1, length):
-        repeated[..., position] = (track[..., :position] == track[..., position : position + 1]).any(axis=-1)
+        repeated[..., position] = (
+            track[..., :position] == track[..., position : position + 1]
+        ).any(axis=-1)
     heard = (rng.random(track.shape) < means[user, track]) & ~repeated
     positions = np.broadcast_to(np.arange(length) + 1, track.shape)
     return pa.table(

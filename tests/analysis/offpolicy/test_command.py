@@ -59,11 +59,24 @@ def folder(tmp_path: Path, means: np.ndarray) -> Path:
     (tmp_path / "log").mkdir()
     _write_lines(tmp_path / "log" / "events.jsonl", lines)
     _write_lines(
-        tmp_path / "lists.jsonl", [{"user": user, "tracks": listed.tolist()} for user, listed in enumerate(top(means))]
+        tmp_path / "lists.jsonl",
+        [
+            {"user": user, "tracks": listed.tolist()}
+            for user, listed in enumerate(top(means))
+        ],
     )
-    effect = {"arm": "T1", "metric": LISTENING_TIME, "arm_value": 0.7, "effect": 0.2, "lower": 0.15, "upper": 0.25}
+    effect = {
+        "arm": "T1",
+        "metric": LISTENING_TIME,
+        "arm_value": 0.7,
+        "effect": 0.2,
+        "lower": 0.15,
+        "upper": 0.25,
+    }
     (tmp_path / "report.json").write_text(json.dumps({"effects": [effect]}))
-    (tmp_path / "other.json").write_text(json.dumps({"effects": [effect | {"metric": "time"}]}))
+    (tmp_path / "other.json").write_text(
+        json.dumps({"effects": [effect | {"metric": "time"}]})
+    )
     return tmp_path
 
 
@@ -81,18 +94,34 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
     lists = f"T1={folder / 'lists.jsonl'}"
     measured = ["--measured", str(folder / "report.json")]
     out = folder / "estimates.json"
-    assert command(folder, "--recommendations", lists, "--holdout", "all", "--out", str(out), *measured) == 0
+    assert (
+        command(
+            folder,
+            "--recommendations",
+            lists,
+            "--holdout",
+            "all",
+            "--out",
+            str(out),
+            *measured,
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     document = json.loads(out.read_bytes())
     (found,) = document["recommendations"]
     assert found["conclusive"] is True
-    assert found["value"] == pytest.approx(float(np.mean(np.sort(means, axis=1)[:, -LISTED:])), abs=0.03)
+    assert found["value"] == pytest.approx(
+        float(np.mean(np.sort(means, axis=1)[:, -LISTED:])), abs=0.03
+    )
     assert document["sessions"] == 3000
     assert f"{found['value']:.4f}" in printed
     assert f"{document['logged']['value']:.4f}" in printed
     (row,) = document["predictions"]
     assert row["error_pct"] == pytest.approx(100 * (found["value"] / 0.7 - 1))
-    assert row["measured"] == pytest.approx({"value": 0.7, "lower": 0.65, "upper": 0.75})
+    assert row["measured"] == pytest.approx(
+        {"value": 0.7, "lower": 0.65, "upper": 0.75}
+    )
     assert numbers.change(row["error_pct"], 1) in printed
 
 
@@ -101,9 +130,19 @@ def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
 ) -> None:
     (log,) = discover([folder / "log"])
     store = content_digest([digest(log)])  # what an export of a store of this log names
-    (folder / "manifest.json").write_text(json.dumps({"model": "m1", "data": {"store": store}}))
-    assert command(folder, "--recommendations", str(folder / "lists.jsonl"), "--holdout", "all") == 0
-    assert "m1: not conclusive: the lists were learned from all sessions" in capsys.readouterr().out
+    (folder / "manifest.json").write_text(
+        json.dumps({"model": "m1", "data": {"store": store}})
+    )
+    assert (
+        command(
+            folder, "--recommendations", str(folder / "lists.jsonl"), "--holdout", "all"
+        )
+        == 0
+    )
+    assert (
+        "m1: not conclusive: the lists were learned from all sessions"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
@@ -111,16 +150,40 @@ def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
     sessions = random_sessions(5, listeners=40, tracks=60, sessions=900, named=False)
     store = make_store(tmp_path, sessions, tracks=60)
     (log,) = (file for file in tmp_path.rglob("*.jsonl") if store not in file.parents)
-    lists = [{"user": user, "tracks": list(range(user % 3, 60, 3))} for user in range(40)]
+    lists = [
+        {"user": user, "tracks": list(range(user % 3, 60, 3))} for user in range(40)
+    ]
     _write_lines(tmp_path / "lists.json", lists)
     documents = []
     out = tmp_path / "out.json"
     for source in (store, log):
-        arguments = ["--recommendations", str(tmp_path / "lists.json"), "--holdout", "session_hash:0.5:1"]
-        assert run(app, PROG, [str(source), *arguments, "--logging-policy", "uniform:60", "--out", str(out)]) == 0
+        arguments = [
+            "--recommendations",
+            str(tmp_path / "lists.json"),
+            "--holdout",
+            "session_hash:0.5:1",
+        ]
+        assert (
+            run(
+                app,
+                PROG,
+                [
+                    str(source),
+                    *arguments,
+                    "--logging-policy",
+                    "uniform:60",
+                    "--out",
+                    str(out),
+                ],
+            )
+            == 0
+        )
         documents.append(json.loads(out.read_bytes()))
     assert documents[0]["recommendations"] == documents[1]["recommendations"]
-    assert documents[0]["recommendations"][0]["value"] > 1.5 * documents[0]["logged"]["value"]
+    assert (
+        documents[0]["recommendations"][0]["value"]
+        > 1.5 * documents[0]["logged"]["value"]
+    )
     assert documents[0]["unknown"] == 0
 
 
@@ -138,7 +201,12 @@ def test_bad_lists_are_one_line_with_the_file_and_exit_code_2(
     folder: Path, content: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "lists.jsonl").write_text(content)
-    assert command(folder, "--recommendations", str(folder / "lists.jsonl"), "--holdout", "all") == 2
+    assert (
+        command(
+            folder, "--recommendations", str(folder / "lists.jsonl"), "--holdout", "all"
+        )
+        == 2
+    )
     error = capsys.readouterr().err.splitlines()
     assert message in error[-1]
     assert str(folder / "lists.jsonl") in error[-1]
@@ -151,17 +219,36 @@ REPORT = ("--measured", "{folder}/report.json")
     ("lists", "more", "message"),
     [
         ("T2={folder}/lists.jsonl", REPORT, "of an arm T2; .* of T1"),
-        ("T1={folder}/lists.jsonl", ("--measured", "{folder}/other.json"), "no time_per_recommended_track"),
-        ("T1={folder}/lists.jsonl", ("--measured", "{folder}/lists.jsonl"), "not a report"),
+        (
+            "T1={folder}/lists.jsonl",
+            ("--measured", "{folder}/other.json"),
+            "no time_per_recommended_track",
+        ),
+        (
+            "T1={folder}/lists.jsonl",
+            ("--measured", "{folder}/lists.jsonl"),
+            "not a report",
+        ),
         ("{folder}/none.jsonl", (), "cannot be read"),
         ("{folder}/lists.jsonl", ("--logging-policy", "uniform"), "allowed are logged"),
-        ("{folder}/lists.jsonl", ("--logging-policy", "uniform:7"), "a catalogue of 7 has 0 … 6"),
+        (
+            "{folder}/lists.jsonl",
+            ("--logging-policy", "uniform:7"),
+            "a catalogue of 7 has 0 … 6",
+        ),
         ("{folder}/lists.jsonl", ("--logging-policy", "unfair"), "allowed are logged"),
     ],
 )
 def test_other_mistakes_are_one_line_too(
-    folder: Path, lists: str, more: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    lists: str,
+    more: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = [argument.format(folder=folder) for argument in ("--recommendations", lists, *more)]
+    arguments = [
+        argument.format(folder=folder)
+        for argument in ("--recommendations", lists, *more)
+    ]
     assert command(folder, "--holdout", "all", *arguments) == 2
     assert re.search(message, capsys.readouterr().err)

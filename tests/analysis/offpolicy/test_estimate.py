@@ -29,11 +29,15 @@ def top(means: np.ndarray) -> np.ndarray:
     return np.argsort(-means, axis=1)[:, :LISTED]
 
 
-def value_lists(scorer: OffPolicy, users: np.ndarray, tracks: np.ndarray) -> OffPolicyEstimate:
+def value_lists(
+    scorer: OffPolicy, users: np.ndarray, tracks: np.ndarray
+) -> OffPolicyEstimate:
     return scorer.value(match_lists(scorer.sessions, users, tracks).serve("random"))
 
 
-def test_a_clear_case_is_conclusive_and_ends_lie_around_the_value(scorer: OffPolicy, means: np.ndarray) -> None:
+def test_a_clear_case_is_conclusive_and_ends_lie_around_the_value(
+    scorer: OffPolicy, means: np.ndarray
+) -> None:
     found = value_lists(scorer, np.arange(USERS), top(means))
     assert not found.reasons
     assert found.best.lower < found.best.value < found.best.upper
@@ -41,20 +45,28 @@ def test_a_clear_case_is_conclusive_and_ends_lie_around_the_value(scorer: OffPol
     assert found.requests == USERS * 6 * 4
 
 
-def test_too_few_matches_are_not_conclusive_and_the_reason_says_how_many(scorer: OffPolicy) -> None:
+def test_too_few_matches_are_not_conclusive_and_the_reason_says_how_many(
+    scorer: OffPolicy,
+) -> None:
     found = value_lists(scorer, np.arange(3), np.arange(9).reshape(3, 3))
     assert "effective sample size" in found.reasons[0]
 
 
 def test_no_match_at_all_is_worth_0_and_not_conclusive() -> None:
     sessions = sessions_of(heldout_events([Session(0, [1, 2], [1.0, 0.5], [0.1])]))
-    found = value_lists(OffPolicy(sessions, resamples=2), np.array([0]), np.array([[5]]))
+    found = value_lists(
+        OffPolicy(sessions, resamples=2), np.array([0]), np.array([[5]])
+    )
     assert (found.snips.value, found.ess, found.matched) == (0.0, 0.0, 0)
     assert found.reasons
 
 
-def test_a_policy_beyond_what_was_ever_recommended_is_not_conclusive(scorer: OffPolicy, means: np.ndarray) -> None:
-    lists = np.hstack([top(means), TRACKS + np.arange(20) + np.zeros((USERS, 1), dtype=np.int64)])
+def test_a_policy_beyond_what_was_ever_recommended_is_not_conclusive(
+    scorer: OffPolicy, means: np.ndarray
+) -> None:
+    lists = np.hstack(
+        [top(means), TRACKS + np.arange(20) + np.zeros((USERS, 1), dtype=np.int64)]
+    )
     found = value_lists(scorer, np.arange(USERS), lists)
     assert found.mean_weight.value < 0.5
     assert any("never recommends some" in reason for reason in found.reasons)
@@ -64,13 +76,18 @@ def test_lists_that_know_the_sessions_are_not_conclusive(scorer: OffPolicy) -> N
     sessions = scorer.sessions
     recommended = np.flatnonzero(sessions.counted)
     known = [
-        np.unique(sessions.track[recommended[sessions.listener[recommended] == user]])[:3] for user in range(USERS)
+        np.unique(sessions.track[recommended[sessions.listener[recommended] == user]])[
+            :3
+        ]
+        for user in range(USERS)
     ]
     found = value_lists(scorer, np.arange(USERS), np.stack(known))
     assert any("was learned from these sessions" in reason for reason in found.reasons)
 
 
-def test_the_logging_policy_itself_is_worth_the_mean_of_the_log(scorer: OffPolicy) -> None:
+def test_the_logging_policy_itself_is_worth_the_mean_of_the_log(
+    scorer: OffPolicy,
+) -> None:
     sessions = scorer.sessions
     same = Policy(np.where(sessions.counted, 1 / TRACKS, 0.0), sessions.counted)
     found = scorer.value(same)

@@ -15,7 +15,9 @@ TRACKS = 8
 Lists = dict[int, list[int]]
 
 
-def probabilities(listed: Sequence[int], heard: set[int], serving: Serving) -> dict[int, float]:
+def probabilities(
+    listed: Sequence[int], heard: set[int], serving: Serving
+) -> dict[int, float]:
     left = [track for track in listed if track not in heard]
     if serving == "in-order":
         left = left[:1]
@@ -23,7 +25,10 @@ def probabilities(listed: Sequence[int], heard: set[int], serving: Serving) -> d
 
 
 def reference(
-    sessions: Sequence[Session], lists: Lists, serving: Serving, guess: dict[tuple[int, int], float]
+    sessions: Sequence[Session],
+    lists: Lists,
+    serving: Serving,
+    guess: dict[tuple[int, int], float],
 ) -> dict[str, float]:
     """IPS, SNIPS, DR, requests, unanswered and matched."""
     n = unanswered = matched = 0
@@ -32,7 +37,9 @@ def reference(
         for position, propensity in enumerate(session.propensities, start=1):
             if propensity is None:
                 continue
-            chances = probabilities(lists.get(session.user, []), set(session.tracks[:position]), serving)
+            chances = probabilities(
+                lists.get(session.user, []), set(session.tracks[:position]), serving
+            )
             if not chances:
                 unanswered += 1
                 continue
@@ -40,7 +47,9 @@ def reference(
             weight = chances.get(track, 0.0) / propensity
             n, matched = n + 1, matched + (weight > 0)
             weights, times = weights + weight, times + weight * time
-            corrected += sum(chance * guess[session.user, track] for track, chance in chances.items())
+            corrected += sum(
+                chance * guess[session.user, track] for track, chance in chances.items()
+            )
             corrected += weight * (time - guess.get((session.user, track), 0.0))
     snips = times / weights if weights else 0.0
     return {
@@ -50,15 +59,25 @@ def reference(
 
 
 def rewards_of(
-    sessions: Sequence[Session], lists: Lists, serving: Serving, guess: dict[tuple[int, int], float]
+    sessions: Sequence[Session],
+    lists: Lists,
+    serving: Serving,
+    guess: dict[tuple[int, int], float],
 ) -> RewardModel:
     """What the guess says of each event's track, and of what would have been recommended on average."""
     heard, expected = [], []
     for session in sessions:
         for position, track in enumerate(session.tracks):
-            chances = probabilities(lists.get(session.user, []), set(session.tracks[:position]), serving)
+            chances = probabilities(
+                lists.get(session.user, []), set(session.tracks[:position]), serving
+            )
             heard.append(guess.get((session.user, track), 0.0))
-            expected.append(sum(chance * guess[session.user, other] for other, chance in chances.items()))
+            expected.append(
+                sum(
+                    chance * guess[session.user, other]
+                    for other, chance in chances.items()
+                )
+            )
     return RewardModel(np.array(heard), np.array(expected))
 
 
@@ -71,23 +90,39 @@ def logs(draw: st.DrawFn) -> list[Session]:
 def _session(draw: st.DrawFn, user: int) -> Session:
     tracks = draw(st.lists(st.integers(0, TRACKS - 1), min_size=2, max_size=10))
     size = len(tracks)
-    times = draw(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=size, max_size=size))
+    times = draw(
+        st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=size, max_size=size)
+    )
     chances = st.sampled_from([None, 0.125, 0.25, 1.0])
-    return Session(user, tracks, times, draw(st.lists(chances, min_size=size - 1, max_size=size - 1)))
+    return Session(
+        user,
+        tracks,
+        times,
+        draw(st.lists(chances, min_size=size - 1, max_size=size - 1)),
+    )
 
 
 some_lists = st.dictionaries(
-    st.integers(0, 6), st.lists(st.integers(0, TRACKS), min_size=1, max_size=5, unique=True), min_size=1
+    st.integers(0, 6),
+    st.lists(st.integers(0, TRACKS), min_size=1, max_size=5, unique=True),
+    min_size=1,
 )
 
 
 @pytest.mark.parametrize("serving", ["random", "in-order"])
 @given(sessions=logs(), lists=some_lists)
 @settings(max_examples=60, deadline=None)
-def test_lists_are_valued_as_the_reference_values_them(serving: Serving, sessions: list[Session], lists: Lists) -> None:
-    guess = {(user, track): (user + track) % 5 / 5 for user, listed in lists.items() for track in listed}
+def test_lists_are_valued_as_the_reference_values_them(
+    serving: Serving, sessions: list[Session], lists: Lists
+) -> None:
+    guess = {
+        (user, track): (user + track) % 5 / 5
+        for user, listed in lists.items()
+        for track in listed
+    }
     answered = any(
-        p is not None and probabilities(lists.get(s.user, []), set(s.tracks[:position]), serving)
+        p is not None
+        and probabilities(lists.get(s.user, []), set(s.tracks[:position]), serving)
         for s in sessions
         for position, p in enumerate(s.propensities, start=1)
     )
@@ -97,9 +132,13 @@ def test_lists_are_valued_as_the_reference_values_them(serving: Serving, session
     policies = OffPolicy(logged, resamples=2)
     users = np.array(list(reversed(lists)))
     longest = max(map(len, lists.values()))
-    tracks = np.array([lists[user] + [-1] * (longest - len(lists[user])) for user in users.tolist()])
+    tracks = np.array(
+        [lists[user] + [-1] * (longest - len(lists[user])) for user in users.tolist()]
+    )
     matched = match_lists(logged, users, tracks)
-    found = policies.value(matched.serve(serving), rewards_of(sessions, lists, serving, guess))
+    found = policies.value(
+        matched.serve(serving), rewards_of(sessions, lists, serving, guess)
+    )
 
     expected = reference(sessions, lists, serving, guess)
     assert found.dr is not None
@@ -119,11 +158,15 @@ SESSIONS = (
 )
 
 
-def test_a_policy_that_depends_on_the_session_is_valued_by_its_own_probabilities() -> None:
+def test_a_policy_that_depends_on_the_session_is_valued_by_its_own_probabilities() -> (
+    None
+):
     """It recommends the track after the one heard last."""
     logged = sessions_of(heldout_events(SESSIONS))
     last = np.roll(logged.track, 1)
-    policy = Policy((logged.track == last + 1).astype(float), np.full(len(last), fill_value=True))
+    policy = Policy(
+        (logged.track == last + 1).astype(float), np.full(len(last), fill_value=True)
+    )
     found = OffPolicy(logged, resamples=2).value(policy)
     assert found.snips.value == (0.5 + 0.75) / 2
     assert found.ips.value == (0.5 + 0.75) * 8 / 4

@@ -12,7 +12,13 @@ from analysis import queries
 from analysis.ab.tables import find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy import OffPolicy
-from analysis.offpolicy.logged import Holdout, LoggedSessions, attach_events, parse_holdout, read_sessions
+from analysis.offpolicy.logged import (
+    Holdout,
+    LoggedSessions,
+    attach_events,
+    parse_holdout,
+    read_sessions,
+)
 from looplib.checksums import seal, unseal
 from looplib.files import atomic_write_json
 from tests.recsys.logs import make_store, random_sessions, write_log
@@ -47,7 +53,11 @@ def connect(rows: Sequence[Row]) -> queries.Connection:
     return connection
 
 
-def read(rows: Sequence[Row], holdout: Holdout | None = None, **options: Any) -> LoggedSessions:  # noqa: ANN401  those of read_sessions
+def read(
+    rows: Sequence[Row],
+    holdout: Holdout | None = None,
+    **options: Any,  # noqa: ANN401  those of read_sessions
+) -> LoggedSessions:
     return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)[0]
 
 
@@ -60,7 +70,9 @@ def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:
     assert found.first.tolist() == [0, 0, 0]
 
 
-def test_a_request_does_not_count_where_another_track_was_played_or_the_propensity_is_unknown() -> None:
+def test_a_request_does_not_count_where_another_track_was_played_or_the_propensity_is_unknown() -> (
+    None
+):
     rows: list[Row] = [
         (3, 0, "next", 10, 1.0, 11, "a", None),
         (3, 1000, "next", 11, 0.5, 12, "a", 0.2),
@@ -73,7 +85,9 @@ def test_a_request_does_not_count_where_another_track_was_played_or_the_propensi
     np.testing.assert_array_equal(found.propensity, [np.nan] * 4 + [0.1])
 
 
-def test_uniform_counts_repeats_and_uniform_unheard_does_not_and_neither_replaces_what_was_logged() -> None:
+def test_uniform_counts_repeats_and_uniform_unheard_does_not_and_neither_replaces_what_was_logged() -> (
+    None
+):
     rows: list[Row] = [
         (3, 0, "next", 10, 1.0, 11, "a", None),
         (3, 1000, "next", 11, 0.5, 11, "a", None),
@@ -88,15 +102,29 @@ def test_uniform_counts_repeats_and_uniform_unheard_does_not_and_neither_replace
     np.testing.assert_array_equal(logged.propensity, [np.nan, 0.1, 0.2])
 
 
-@pytest.mark.parametrize(("size", "message"), [(None, "needs the number of tracks"), (12, "track 12 was heard")])
-def test_a_uniform_logging_policy_needs_a_catalogue_that_holds_what_was_heard(size: int | None, message: str) -> None:
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [(None, "needs the number of tracks"), (12, "track 12 was heard")],
+)
+def test_a_uniform_logging_policy_needs_a_catalogue_that_holds_what_was_heard(
+    size: int | None, message: str
+) -> None:
     with pytest.raises(AnalysisError, match=message):
         read(A_SESSION, logging_policy="uniform", catalogue_size=size)
 
 
 def test_each_holdout_keeps_the_sessions_that_it_names() -> None:
     rows = [
-        (user, ms + day * 86_400_000, message, track, time, recommended, f"{user}-{day}", propensity)
+        (
+            user,
+            ms + day * 86_400_000,
+            message,
+            track,
+            time,
+            recommended,
+            f"{user}-{day}",
+            propensity,
+        )
         for user in range(30)
         for day in range(3)
         for _, ms, message, track, time, recommended, _, propensity in A_SESSION
@@ -111,7 +139,11 @@ def test_each_holdout_keeps_the_sessions_that_it_names() -> None:
     assert sessions("since:2026-01-02") == 60
     assert sessions("since:2026-01-02T00:00:00.001+00:00") == 30
     assert 30 < sessions("session_hash:0.5:42") < 60
-    assert sessions("manifest") == sessions("session_hash:0.5:42") != sessions("session_hash:0.5:43")
+    assert (
+        sessions("manifest")
+        == sessions("session_hash:0.5:42")
+        != sessions("session_hash:0.5:43")
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,24 +170,38 @@ def test_a_holdout_that_is_none_is_refused_with_what_is_allowed(text: str) -> No
         ({}, "beside the recommendations"),
         ({"split": []}, "no split and seed"),
         ({"split": {"kind": "time", "holdout": 0.1}, "seed": 1}, "since:MOMENT"),
-        ({"split": {"kind": "session_hash", "holdout": 7}, "seed": 1}, "allowed are all"),
+        (
+            {"split": {"kind": "session_hash", "holdout": 7}, "seed": 1},
+            "allowed are all",
+        ),
     ],
 )
-def test_a_manifest_that_names_no_usable_split_is_refused(content: dict[str, Any], message: str) -> None:
+def test_a_manifest_that_names_no_usable_split_is_refused(
+    content: dict[str, Any], message: str
+) -> None:
     with pytest.raises(AnalysisError, match=message):
         parse_holdout("manifest", content)
 
 
 def test_a_holdout_without_sessions_is_refused() -> None:
-    with pytest.raises(AnalysisError, match="the holdout since:2030-01-01 has no session"):
+    with pytest.raises(
+        AnalysisError, match="the holdout since:2030-01-01 has no session"
+    ):
         read(A_SESSION, parse_holdout("since:2030-01-01"))
 
 
-def test_a_log_without_propensities_cannot_be_used_unless_the_logging_policy_is_stated() -> None:
+def test_a_log_without_propensities_cannot_be_used_unless_the_logging_policy_is_stated() -> (
+    None
+):
     rows = [(*row[:-1], None) for row in A_SESSION]
     with pytest.raises(AnalysisError, match="state the logging policy"):
         OffPolicy(read(rows))
-    assert OffPolicy(read(rows, logging_policy="uniform", catalogue_size=13)).sessions.unknown == 0
+    assert (
+        OffPolicy(
+            read(rows, logging_policy="uniform", catalogue_size=13)
+        ).sessions.unknown
+        == 0
+    )
 
 
 @pytest.fixture
@@ -165,15 +211,26 @@ def store(tmp_path: Path) -> Path:
 
 def test_logs_and_stores_are_not_taken_together(store: Path, tmp_path: Path) -> None:
     log = write_log(tmp_path / "other" / "events.jsonl", SESSIONS)
-    with queries.connect() as connection, pytest.raises(AnalysisError, match="name one kind"):
+    with (
+        queries.connect() as connection,
+        pytest.raises(AnalysisError, match="name one kind"),
+    ):
         attach_events(connection, find_sources([store, log]), tmp_path)
 
 
-def test_a_store_that_lacks_a_file_or_has_none_is_refused(store: Path, tmp_path: Path) -> None:
+def test_a_store_that_lacks_a_file_or_has_none_is_refused(
+    store: Path, tmp_path: Path
+) -> None:
     next(store.rglob("*.parquet")).unlink()
-    with queries.connect() as connection, pytest.raises(AnalysisError, match="it is missing"):
+    with (
+        queries.connect() as connection,
+        pytest.raises(AnalysisError, match="it is missing"),
+    ):
         attach_events(connection, find_sources([store]), tmp_path)
     manifest = store / "manifest.json"
     atomic_write_json(manifest, seal(unseal(manifest.read_bytes()) | {"parts": []}))
-    with queries.connect() as connection, pytest.raises(AnalysisError, match="empty session store"):
+    with (
+        queries.connect() as connection,
+        pytest.raises(AnalysisError, match="empty session store"),
+    ):
         attach_events(connection, find_sources([store]), tmp_path)

@@ -6,11 +6,17 @@ import pytest
 
 from analysis.ab.tables import find_sources
 from analysis.errors import AnalysisError
-from analysis.offpolicy.recommendations import learned_from, read_artists, read_recommendations
+from analysis.offpolicy.recommendations import (
+    learned_from,
+    read_artists,
+    read_recommendations,
+)
 from recsys.store.remote import open_store
 from tests.recsys.logs import make_store, random_sessions, write_log
 
-SESSIONS, OTHER_SESSIONS = (random_sessions(seed, listeners=5, tracks=9, sessions=20) for seed in (1, 2))
+SESSIONS, OTHER_SESSIONS = (
+    random_sessions(seed, listeners=5, tracks=9, sessions=20) for seed in (1, 2)
+)
 
 
 @pytest.fixture
@@ -18,17 +24,24 @@ def store(tmp_path: Path) -> Path:
     return make_store(tmp_path / "made", SESSIONS, tracks=9)
 
 
-def test_lists_of_a_store_are_known_to_be_learned_from_it_and_from_its_logs(store: Path, tmp_path: Path) -> None:
+def test_lists_of_a_store_are_known_to_be_learned_from_it_and_from_its_logs(
+    store: Path, tmp_path: Path
+) -> None:
     manifest = {"data": {"store": open_store(store).manifest.digest}}
     assert learned_from(manifest, find_sources([store]))
     assert learned_from(manifest, find_sources([tmp_path / "made" / "log"]))
-    assert not learned_from(manifest, find_sources([write_log(tmp_path / "other" / "events.jsonl", OTHER_SESSIONS)]))
+    assert not learned_from(
+        manifest,
+        find_sources([write_log(tmp_path / "other" / "events.jsonl", OTHER_SESSIONS)]),
+    )
     assert not learned_from({}, find_sources([store]))
 
 
 def test_short_lists_are_filled_up_and_users_sorted(tmp_path: Path) -> None:
     file = tmp_path / "a=b.jsonl"
-    file.write_text('{"user": 7, "tracks": [1]}\n{"user": 3, "tracks": [2, 5, 4]}\n{"user": 9, "tracks": []}\n')
+    file.write_text(
+        '{"user": 7, "tracks": [1]}\n{"user": 3, "tracks": [2, 5, 4]}\n{"user": 9, "tracks": []}\n'
+    )
     found = read_recommendations(str(file))
     assert found.name == "a=b"
     assert found.users.tolist() == [3, 7, 9]
@@ -40,7 +53,11 @@ def test_short_lists_are_filled_up_and_users_sorted(tmp_path: Path) -> None:
 
 def test_artists_are_numbered_by_track(tmp_path: Path) -> None:
     file = tmp_path / "tracks.json"
-    known = ('{"track": 7, "artist": "x", "title": "t"}', '{"track": 3, "artist": "y"}', '{"track": 5, "artist": "x"}')
+    known = (
+        '{"track": 7, "artist": "x", "title": "t"}',
+        '{"track": 3, "artist": "y"}',
+        '{"track": 5, "artist": "x"}',
+    )
     file.write_text("\n".join([*known, '{"track": 8}']))
     found = read_artists(file)
     assert found.tracks.tolist() == [3, 5, 7, 8]

@@ -27,11 +27,17 @@ class Element:
 
     def find(self, tag: str, **attributes: str) -> "list[Element]":
         wanted = attributes.items()
-        return [found for found in self.walk() if found.tag == tag and wanted <= found.attributes.items()]
+        return [
+            found
+            for found in self.walk()
+            if found.tag == tag and wanted <= found.attributes.items()
+        ]
 
     @property
     def text(self) -> str:
-        parts = (part.text if isinstance(part, Element) else part for part in self.contents)
+        parts = (
+            part.text if isinstance(part, Element) else part for part in self.contents
+        )
         return " ".join("".join(parts).split())
 
 
@@ -52,7 +58,9 @@ class Parser(HTMLParser):
             self.path.append(element)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.path[-1].contents.append(Element(tag, {name: value or "" for name, value in attrs}))
+        self.path[-1].contents.append(
+            Element(tag, {name: value or "" for name, value in attrs})
+        )
 
     def handle_endtag(self, tag: str) -> None:
         assert self.path.pop().tag == tag
@@ -67,4 +75,6 @@ def read_table(page: Element, name: str) -> list[list[str]]:
 
 
 def pictures(page: Element) -> list[Element]:
-    return [element for element in page.walk() if element.attributes.get("role") == "img"]
+    return [
+        element for element in page.walk() if element.attributes.get("role") == "img"
+    ]

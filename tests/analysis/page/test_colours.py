@@ -7,18 +7,27 @@ import pytest
 
 from analysis import page
 
-STYLE = (Path(page.__file__).parent / "templates" / "colours.css").read_text(encoding="utf-8")
+STYLE = (Path(page.__file__).parent / "templates" / "colours.css").read_text(
+    encoding="utf-8"
+)
 LIGHT, DARK = (
-    dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root {([^}]*#1[^}]*)}", STYLE)
+    dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+    for block in re.findall(r":root {([^}]*#1[^}]*)}", STYLE)
 )
 SCHEMES = pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
-WORDS, SIGNS = 4.5, 3.0  # least contrasts of WCAG 2.2, success criteria 1.4.3 and 1.4.11
+WORDS, SIGNS = (
+    4.5,
+    3.0,
+)  # least contrasts of WCAG 2.2, success criteria 1.4.3 and 1.4.11
 
 
 def luminance(colour: str) -> float:
     """Relative luminance (WCAG 2.2, terms)."""
     parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in parts
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -30,7 +39,10 @@ def contrast(colour: str, other: str) -> float:
 @SCHEMES
 def test_words_stand_out_from_the_page_and_from_panels(colours: dict[str, str]) -> None:
     for name in ("text", "soft", "good", "bad", "wait", "calm"):
-        assert min(contrast(colours[name], colours[under]) for under in ("page", "panel")) >= WORDS, name
+        assert (
+            min(contrast(colours[name], colours[under]) for under in ("page", "panel"))
+            >= WORDS
+        ), name
 
 
 @SCHEMES

@@ -12,7 +12,14 @@ MINUS, SPACE, NOTHING = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}", "\N{EN DA
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0.000"), (0.01234, "0.0123"), (4.5678, "4.568"), (45.678, "45.68"), (456.78, "456.8"), (45678.9, "45,679")],
+    [
+        (0, "0.000"),
+        (0.01234, "0.0123"),
+        (4.5678, "4.568"),
+        (45.678, "45.68"),
+        (456.78, "456.8"),
+        (45678.9, "45,679"),
+    ],
 )
 def test_measured_values_have_about_four_digits(value: float, text: str) -> None:
     assert numbers.number(value) == text
@@ -21,9 +28,17 @@ def test_measured_values_have_about_four_digits(value: float, text: str) -> None
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.234, "+1.23"), (-1.236, f"{MINUS}1.24"), (1234.5, "+1,234.50"), (0.0, "0.00"), (-0.001, "0.00")],
+    [
+        (1.234, "+1.23"),
+        (-1.236, f"{MINUS}1.24"),
+        (1234.5, "+1,234.50"),
+        (0.0, "0.00"),
+        (-0.001, "0.00"),
+    ],
 )
-def test_changes_have_a_sign_unless_they_are_shown_as_nothing(value: float, text: str) -> None:
+def test_changes_have_a_sign_unless_they_are_shown_as_nothing(
+    value: float, text: str
+) -> None:
     assert numbers.change(value) == f"{text}{SPACE}%"
 
 
@@ -59,7 +74,9 @@ def test_days_are_written_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "show", [numbers.count, numbers.number, numbers.percent, numbers.change, numbers.p_value], ids=lambda f: f.__name__
+    "show",
+    [numbers.count, numbers.number, numbers.percent, numbers.change, numbers.p_value],
+    ids=lambda f: f.__name__,
 )
 def test_what_does_not_exist_is_a_dash(show: Callable[[float | None], str]) -> None:
     assert show(None) == show(math.nan) == show(math.inf) == NOTHING

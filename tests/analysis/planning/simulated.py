@@ -10,5 +10,8 @@ LISTENERS = 400
 def write_log(folder: Path) -> Path:
     """Write a session a day of every listener; no recommendation is a fallback. Return the folder."""
     events = experiment(LISTENERS, arms=("C",), days=14)
-    write(folder / "a.jsonl", (event | {"recommender": event["recommender"] and "of C"} for event in events))
+    write(
+        folder / "a.jsonl",
+        (event | {"recommender": event["recommender"] and "of C"} for event in events),
+    )
     return folder

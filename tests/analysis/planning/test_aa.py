@@ -43,7 +43,9 @@ def test_listeners_are_split_as_the_service_splits_them() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("metric", ["mean_time_per_session", "time_per_recommended_track"])
+@pytest.mark.parametrize(
+    "metric", ["mean_time_per_session", "time_per_recommended_track"]
+)
 def test_of_a_thousand_splits_of_a_simulated_log_27_to_76_are_rejected_and_intervals_cover(
     log: Path, metric: str
 ) -> None:
@@ -87,26 +89,51 @@ def test_a_test_that_takes_sessions_for_independent_is_caught() -> None:
 
 def test_an_effect_changes_the_metric_by_its_share() -> None:
     rng = np.random.default_rng(6)
-    rows = pa.table({"user": np.arange(1000), "time": rng.random(1000) + 1, "sessions": rng.random(1000) + 1})
+    rows = pa.table(
+        {
+            "user": np.arange(1000),
+            "time": rng.random(1000) + 1,
+            "sessions": rng.random(1000) + 1,
+        }
+    )
     (p_none, p_effect_none, *ends_none), (p_some, _, *ends_some) = (
-        split(METRICS["time_per_session"], rows, SALTS[:20], effect).T for effect in (0.0, 0.25)
+        split(METRICS["time_per_session"], rows, SALTS[:20], effect).T
+        for effect in (0.0, 0.25)
     )
     np.testing.assert_array_equal(p_none, p_some)
     np.testing.assert_array_equal(p_none, p_effect_none)
-    np.testing.assert_allclose(1 + np.array(ends_some), 1.25 * (1 + np.array(ends_none)), rtol=1e-12)
+    np.testing.assert_allclose(
+        1 + np.array(ends_some), 1.25 * (1 + np.array(ends_none)), rtol=1e-12
+    )
 
 
-def test_too_few_listeners_and_metrics_without_values_are_refused(log: Path, values: tuple[Metric, pa.Table]) -> None:
+def test_too_few_listeners_and_metrics_without_values_are_refused(
+    log: Path, values: tuple[Metric, pa.Table]
+) -> None:
     metric, rows = values
-    with pytest.raises(AnalysisError, match="19 listeners have a mean_time_per_session; at least 20 are needed"):
+    with pytest.raises(
+        AnalysisError,
+        match="19 listeners have a mean_time_per_session; at least 20 are needed",
+    ):
         check(metric, rows.filter(pc.field("user") < 19), runs=1)
     with pytest.raises(AnalysisError, match="nothing can be tested"):
         check(*read_values([log], "fallback_share", "whole"), runs=1)
 
 
-def test_the_command_writes_what_it_says(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_what_it_says(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "aa.json"
-    arguments = ["--runs", "60", "--effect", "4%", "--metric", "time", "--out", str(out)]
+    arguments = [
+        "--runs",
+        "60",
+        "--effect",
+        "4%",
+        "--metric",
+        "time",
+        "--out",
+        str(out),
+    ]
     assert run(app, PROG, [str(log), *arguments]) == 0
     printed = capsys.readouterr().out
     document = json.loads(out.read_bytes())
@@ -131,11 +158,17 @@ def test_mistakes_are_one_line_and_exit_code_2(
 
 
 @pytest.mark.dask
-def test_a_scheduler_gives_the_same_as_this_process(values: tuple[Metric, pa.Table]) -> None:
+def test_a_scheduler_gives_the_same_as_this_process(
+    values: tuple[Metric, pa.Table],
+) -> None:
     here = check(*values, runs=120, effect=0.5)
     assert here.detected > 0.95  # a large effect is nearly always found
-    with LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0") as cluster:
-        there = check(*values, runs=120, effect=0.5, scheduler=cluster.scheduler_address)
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0"
+    ) as cluster:
+        there = check(
+            *values, runs=120, effect=0.5, scheduler=cluster.scheduler_address
+        )
     assert asdict(there) == asdict(here)
 
 

@@ -23,14 +23,24 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arriving(per_day: list[int], metric: str = "time") -> tuple[Metric, pa.Table]:
     """New listeners on each day, who come on that day alone but for the first one, who comes on the last too."""
-    day = np.append(np.repeat(np.arange(len(per_day)), per_day), len(per_day) - 1) + 20_000
+    day = (
+        np.append(np.repeat(np.arange(len(per_day)), per_day), len(per_day) - 1)
+        + 20_000
+    )
     count = len(day)
     time = 10 + 3 * np.random.default_rng(1).standard_normal(count)
-    rows = {"user": np.append(np.arange(count - 1), 0), "part": day, "time": time, "sessions": np.ones(count)}
+    rows = {
+        "user": np.append(np.arange(count - 1), 0),
+        "part": day,
+        "time": time,
+        "sessions": np.ones(count),
+    }
     return METRICS[metric], pa.table(rows)
 
 
-def test_the_day_is_the_first_on_which_enough_listeners_have_come_and_stays_enough() -> None:
+def test_the_day_is_the_first_on_which_enough_listeners_have_come_and_stays_enough() -> (
+    None
+):
     planned = plan(*arriving([100] * 10, "mean_time_per_session"), 0.1, Design())
     assert planned.days is not None
     day = next(day for day in planned.timeline if day.day == planned.days)
@@ -45,9 +55,13 @@ def test_the_listeners_it_names_have_the_power_that_was_asked_for() -> None:
     assert planned.listeners is not None
     last = planned.timeline[-1]
     for listeners, enough in ((last.needed, True), (last.needed - 2, False)):
-        found = achieved_power(planned.variance, listeners, 0.05 * planned.mean, Design())
+        found = achieved_power(
+            planned.variance, listeners, 0.05 * planned.mean, Design()
+        )
         assert (found >= 0.9) is enough
-    assert last.detectable_pct / 5 == pytest.approx((last.needed / last.listeners) ** 0.5, rel=0.02)
+    assert last.detectable_pct / 5 == pytest.approx(
+        (last.needed / last.listeners) ** 0.5, rel=0.02
+    )
 
 
 def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
@@ -65,7 +79,9 @@ def test_without_new_listeners_there_is_no_day() -> None:
 
 
 def test_a_smaller_share_of_the_listeners_takes_longer() -> None:
-    whole, half = (plan(*arriving([100] * 20), 0.08, Design(), share) for share in (1.0, 0.5))
+    whole, half = (
+        plan(*arriving([100] * 20), 0.08, Design(), share) for share in (1.0, 0.5)
+    )
     assert whole.days is not None
     assert half.days is not None
     assert whole.days < half.days
@@ -92,7 +108,11 @@ def test_listeners_who_return_make_the_variance_fall(log: Path) -> None:
 
 def test_metrics_are_the_sums_that_their_names_say(log: Path) -> None:
     """Against the events, a line at a time."""
-    lines = [json.loads(line) for file in sorted(log.glob("*.jsonl")) for line in file.read_bytes().splitlines()]
+    lines = [
+        json.loads(line)
+        for file in sorted(log.glob("*.jsonl"))
+        for line in file.read_bytes().splitlines()
+    ]
     heard, sessions, tracks = np.zeros((3, LISTENERS))
     for line in lines:
         heard[line["user"]] += line["time"]
@@ -101,30 +121,43 @@ def test_metrics_are_the_sums_that_their_names_say(log: Path) -> None:
 
     def value(name: str) -> float:
         metric, rows = read_values([log], name, "whole")
-        return metric.moments({column: rows[column].to_numpy() for column in metric.sums}).mean(metric.quantity)
+        return metric.moments(
+            {column: rows[column].to_numpy() for column in metric.sums}
+        ).mean(metric.quantity)
 
     assert value("time") == pytest.approx(heard.mean())
     assert value("mean_time_per_session") == pytest.approx((heard / sessions).mean())
     recommended = tracks.sum() - sessions.sum()
-    assert value("time_per_recommended_track") == pytest.approx((heard.sum() - sessions.sum()) / recommended)
+    assert value("time_per_recommended_track") == pytest.approx(
+        (heard.sum() - sessions.sum()) / recommended
+    )
 
 
-@pytest.mark.parametrize(("text", "effect"), [("5%", 0.05), ("0.05", 0.05), ("-10%", -0.1), ("1e-2", 0.01)])
+@pytest.mark.parametrize(
+    ("text", "effect"), [("5%", 0.05), ("0.05", 0.05), ("-10%", -0.1), ("1e-2", 0.01)]
+)
 def test_effects_are_read_in_percent_or_shares(text: str, effect: float) -> None:
     assert parse_effect(text) == pytest.approx(effect)
 
 
-@pytest.mark.parametrize("text", ["", "%", "five", "0", "0%", "nan", "inf", "-1", "-200%"])
+@pytest.mark.parametrize(
+    "text", ["", "%", "five", "0", "0%", "nan", "inf", "-1", "-200%"]
+)
 def test_effects_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(AnalysisError, match="a share such as 5%"):
         parse_effect(text)
 
 
-def test_the_command_writes_what_it_says(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_what_it_says(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "plan.json"
     assert run(app, PROG, [str(log), "--effect", "50%", "--out", str(out)]) == 0
     document = json.loads(out.read_bytes())
-    assert f"takes {document['listeners']:,} listeners in all arms, {document['days']} days" in capsys.readouterr().out
+    assert (
+        f"takes {document['listeners']:,} listeners in all arms, {document['days']} days"
+        in capsys.readouterr().out
+    )
     assert document["timeline"][-1]["listeners"] == LISTENERS
 
 
@@ -134,7 +167,10 @@ def test_the_command_writes_what_it_says(log: Path, tmp_path: Path, capsys: pyte
         (["--effect", "x"], "effect x"),
         (["--effect", "5%", "--metric", "tim"], "the nearest is time"),
         (["--effect", "5%", "--metric", "latency_p99"], "a quantile"),
-        (["--effect", "5%", "--power", "1.5"], "power must be between alpha (0.05) and 1"),
+        (
+            ["--effect", "5%", "--power", "1.5"],
+            "power must be between alpha (0.05) and 1",
+        ),
         (["--effect", "5%", "--share", "2"], "share 2.0"),
     ],
 )

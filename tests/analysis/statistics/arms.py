@@ -12,15 +12,29 @@ from looplib.randomness import make_generator
 
 Columns: TypeAlias = Mapping[str, FloatArray]
 
-TIME, SESSIONS, TIME_BEFORE, SESSIONS_BEFORE = "time", "sessions", "time_before", "sessions_before"
+TIME, SESSIONS, TIME_BEFORE, SESSIONS_BEFORE = (
+    "time",
+    "sessions",
+    "time_before",
+    "sessions_before",
+)
 
 
-def draw_arm(generator: np.random.Generator, listeners: int, lift: float = 1.0) -> dict[str, FloatArray]:
+def draw_arm(
+    generator: np.random.Generator, listeners: int, lift: float = 1.0
+) -> dict[str, FloatArray]:
     """Skewed listening that depends on the listener's own taste, seen before the experiment as well."""
     taste = generator.gamma(2.0, 1.0, size=listeners)
-    sessions, before = (1 + generator.poisson(3 * taste).astype(np.float64) for _ in range(2))
+    sessions, before = (
+        1 + generator.poisson(3 * taste).astype(np.float64) for _ in range(2)
+    )
     time = generator.gamma(2.0 * sessions) * lift
-    return {TIME: time, SESSIONS: sessions, TIME_BEFORE: generator.gamma(2.0 * before), SESSIONS_BEFORE: before}
+    return {
+        TIME: time,
+        SESSIONS: sessions,
+        TIME_BEFORE: generator.gamma(2.0 * before),
+        SESSIONS_BEFORE: before,
+    }
 
 
 def draw_arms(
@@ -36,5 +50,10 @@ def as_aggregates(moments: Moments) -> Aggregates:
         count_=moments.count,
         mean_={name: float(moments.means[i]) for i, name in enumerate(names)},
         var_={name: float(covariances[i, i]) for i, name in enumerate(names)},
-        cov_={(a, b): float(covariances[i, j]) for i, a in enumerate(names) for j, b in enumerate(names) if i < j},
+        cov_={
+            (a, b): float(covariances[i, j])
+            for i, a in enumerate(names)
+            for j, b in enumerate(names)
+            if i < j
+        },
     )

@@ -14,9 +14,21 @@ from tea_tasting.experiment import ExperimentResult
 from analysis.statistics import effects, multiplicity
 from analysis.statistics.effects import Effect, adjust
 from analysis.statistics.moments import Moments, Quantity
-from analysis.statistics.power import Design, achieved_power, detectable_effect, needed_listeners
+from analysis.statistics.power import (
+    Design,
+    achieved_power,
+    detectable_effect,
+    needed_listeners,
+)
 from analysis.statistics.sample_ratio import check_sample_ratio
-from tests.analysis.statistics.arms import SESSIONS, SESSIONS_BEFORE, TIME, TIME_BEFORE, as_aggregates, draw_arms
+from tests.analysis.statistics.arms import (
+    SESSIONS,
+    SESSIONS_BEFORE,
+    TIME,
+    TIME_BEFORE,
+    as_aggregates,
+    draw_arms,
+)
 
 SEEDS, SIZES, LIFTS = st.integers(0, 10**6), st.integers(2, 300), st.floats(0.5, 2.0)
 LEVELS = st.sampled_from([0.8, 0.95, 0.99])
@@ -49,7 +61,9 @@ def skip_what_tea_tasting_cannot_solve() -> Iterator[None]:
         raise
 
 
-def moments_of(seed: int, control: int, arm: int, lift: float) -> tuple[Moments, Moments]:
+def moments_of(
+    seed: int, control: int, arm: int, lift: float
+) -> tuple[Moments, Moments]:
     columns = draw_arms(seed, control, arm, lift)
     return Moments.of(columns[0]), Moments.of(columns[1])
 
@@ -58,42 +72,77 @@ def moments_of(seed: int, control: int, arm: int, lift: float) -> tuple[Moments,
 @settings(max_examples=60, deadline=None)
 @pytest.mark.parametrize("denominator", [None, SESSIONS])
 def test_means_and_ratios(
-    denominator: str | None, seed: int, control: int, arm: int, lift: float, level: float
+    denominator: str | None,
+    seed: int,
+    control: int,
+    arm: int,
+    lift: float,
+    level: float,
 ) -> None:
     left, right = moments_of(seed, control, arm, lift)
     quantity = Quantity(TIME, denominator)
-    ours = effects.compare(effects.estimate(left, quantity), effects.estimate(right, quantity), level)
+    ours = effects.compare(
+        effects.estimate(left, quantity), effects.estimate(right, quantity), level
+    )
     metric = tt.RatioOfMeans(TIME, denominator, confidence_level=level)
-    assert_same(ours, metric.analyze_aggregates(as_aggregates(left), as_aggregates(right)))
+    assert_same(
+        ours, metric.analyze_aggregates(as_aggregates(left), as_aggregates(right))
+    )
 
 
 @given(seed=SEEDS, control=SIZES, arm=SIZES, lift=LIFTS)
 @settings(max_examples=60, deadline=None)
 @pytest.mark.parametrize("denominators", [(None, None), (SESSIONS, SESSIONS_BEFORE)])
-def test_cuped(denominators: tuple[str | None, str | None], seed: int, control: int, arm: int, lift: float) -> None:
+def test_cuped(
+    denominators: tuple[str | None, str | None],
+    seed: int,
+    control: int,
+    arm: int,
+    lift: float,
+) -> None:
     left, right = moments_of(seed, control, arm, lift)
-    adjusted = adjust(left, right, Quantity(TIME, denominators[0]), Quantity(TIME_BEFORE, denominators[1]))
+    adjusted = adjust(
+        left,
+        right,
+        Quantity(TIME, denominators[0]),
+        Quantity(TIME_BEFORE, denominators[1]),
+    )
     assume(min(adjusted.control.value, adjusted.arm.value) > 0.01)
     # A variance that is all but explained is the difference of two equal numbers.
     assume(adjusted.variance_kept > 1e-4 and min(control, arm) > 5)
     metric = tt.RatioOfMeans(TIME, denominators[0], TIME_BEFORE, denominators[1])
     ours = effects.compare(adjusted.control, adjusted.arm)
-    assert_same(ours, metric.analyze_aggregates(as_aggregates(left), as_aggregates(right)))
+    assert_same(
+        ours, metric.analyze_aggregates(as_aggregates(left), as_aggregates(right))
+    )
 
 
-@given(control=st.integers(1, 10**6), arm=st.integers(1, 10**6), share=st.floats(0.05, 20.0))
+@given(
+    control=st.integers(1, 10**6),
+    arm=st.integers(1, 10**6),
+    share=st.floats(0.05, 20.0),
+)
 @settings(deadline=None)
 def test_sample_ratio_of_two_arms(control: int, arm: int, share: float) -> None:
     ours = check_sample_ratio({"C": control, "T1": arm}, {"C": 1.0, "T1": share})
     test = tt.SampleRatio(share, method="norm", correction=False)
-    counts = {name: tt.aggr.Aggregates(count_=count) for name, count in (("C", control), ("T1", arm))}
-    assert ours.p_value == pytest.approx(test.analyze(counts, "C", "T1").pvalue, rel=1e-9, abs=1e-12)
+    counts = {
+        name: tt.aggr.Aggregates(count_=count)
+        for name, count in (("C", control), ("T1", arm))
+    }
+    assert ours.p_value == pytest.approx(
+        test.analyze(counts, "C", "T1").pvalue, rel=1e-9, abs=1e-12
+    )
 
 
 def adjusted_by_tea_tasting(p_values: list[float], *, family_wise: bool) -> list[float]:
-    results = {"only": ExperimentResult({i: {"pvalue": p} for i, p in enumerate(p_values)})}
+    results = {
+        "only": ExperimentResult({i: {"pvalue": p} for i, p in enumerate(p_values)})
+    }
     if family_wise:
-        adjusted = tt.adjust_fwer(results, arbitrary_dependence=True, method="bonferroni")
+        adjusted = tt.adjust_fwer(
+            results, arbitrary_dependence=True, method="bonferroni"
+        )
     else:
         adjusted = tt.adjust_fdr(results)
     return [adjusted["only"][i]["pvalue_adj"] for i in range(len(p_values))]
@@ -111,7 +160,9 @@ def test_holm(p_values: list[float]) -> None:
 @settings(deadline=None)
 def test_benjamini_hochberg(p_values: list[float]) -> None:
     theirs = adjusted_by_tea_tasting(p_values, family_wise=False)
-    assert multiplicity.benjamini_hochberg(p_values) == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+    assert multiplicity.benjamini_hochberg(p_values) == pytest.approx(
+        theirs, rel=1e-9, abs=1e-12
+    )
 
 
 @given(
@@ -131,19 +182,34 @@ def test_power(seed: int, size: int, ratio: float, power: float, lift: float) ->
     found = tt.RatioOfMeans(TIME, SESSIONS, n_obs=size, **shared)
     with skip_what_tea_tasting_cannot_solve():
         theirs = found.solve_power_from_aggregates(data, "effect_size")[0].effect_size
-    assert detectable_effect(variance, size, design) == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+    assert detectable_effect(variance, size, design) == pytest.approx(
+        theirs, rel=1e-9, abs=1e-12
+    )
 
-    chance = tt.RatioOfMeans(TIME, SESSIONS, n_obs=size, rel_effect_size=lift, ratio=ratio)
+    chance = tt.RatioOfMeans(
+        TIME, SESSIONS, n_obs=size, rel_effect_size=lift, ratio=ratio
+    )
     theirs = chance.solve_power_from_aggregates(data, "power")[0].power
     assume(not math.isnan(theirs))
-    assert achieved_power(variance, size, lift * mean, design) == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+    assert achieved_power(variance, size, lift * mean, design) == pytest.approx(
+        theirs, rel=1e-9, abs=1e-12
+    )
 
 
 @given(seed=SEEDS, power=st.floats(0.5, 0.95), lift=st.floats(0.02, 0.8))
 @settings(max_examples=20, deadline=None)
-def test_needed_listeners_of_two_equal_arms(seed: int, power: float, lift: float) -> None:
+def test_needed_listeners_of_two_equal_arms(
+    seed: int, power: float, lift: float
+) -> None:
     moments, quantity = Moments.of(draw_arms(seed, 200, 2)[0]), Quantity(TIME, SESSIONS)
-    listeners = needed_listeners(moments.variance(quantity), lift * moments.mean(quantity), Design(power=power))
+    listeners = needed_listeners(
+        moments.variance(quantity), lift * moments.mean(quantity), Design(power=power)
+    )
     planned = tt.RatioOfMeans(TIME, SESSIONS, rel_effect_size=lift, power=power)
     with skip_what_tea_tasting_cannot_solve():
-        assert math.ceil(listeners) == planned.solve_power_from_aggregates(as_aggregates(moments), "n_obs")[0].n_obs
+        assert (
+            math.ceil(listeners)
+            == planned.solve_power_from_aggregates(as_aggregates(moments), "n_obs")[
+                0
+            ].n_obs
+        )

@@ -13,7 +13,9 @@ def all_draws(resamples: Resamples) -> np.ndarray[tuple[int, ...], np.dtype[np.u
     return np.vstack([block.draws for block in resamples.blocks()])
 
 
-def of_ratios(resamples: Resamples, numerators: FloatArray, denominators: FloatArray) -> FloatArray:
+def of_ratios(
+    resamples: Resamples, numerators: FloatArray, denominators: FloatArray
+) -> FloatArray:
     return bootstrap.estimate(resamples, Ratios(numerators, denominators))[0]
 
 
@@ -37,7 +39,9 @@ def test_units_are_drawn_evenly_and_independently() -> None:
     covariance = np.cov(draws.T)
     assert draws.mean(axis=0) == pytest.approx(np.ones(50), abs=0.08)
     assert np.diag(covariance).mean() == pytest.approx(1 - 1 / 50, abs=0.02)
-    assert covariance[~np.eye(50, dtype=bool)].mean() == pytest.approx(-1 / 50, abs=0.001)
+    assert covariance[~np.eye(50, dtype=bool)].mean() == pytest.approx(
+        -1 / 50, abs=0.001
+    )
 
 
 def test_equal_arguments_give_equal_resamples_and_another_seed_gives_others() -> None:
@@ -46,24 +50,36 @@ def test_equal_arguments_give_equal_resamples_and_another_seed_gives_others() ->
     assert (first != other).any()
 
 
-def test_resamples_drawn_anew_are_the_kept_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resamples_drawn_anew_are_the_kept_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     resamples = Resamples(40, 100, 5)
     kept = all_draws(resamples)
     monkeypatch.setattr(bootstrap, "_KEPT_BYTES", 0)
     assert (all_draws(resamples) == kept).all()
 
 
-def test_ratios_are_those_of_the_repeated_units(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ratios_are_those_of_the_repeated_units(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rng = np.random.default_rng(3)
-    numerators, denominators = rng.random((30, 4)), rng.integers(0, 3, (30, 4)).astype(float)
+    numerators, denominators = (
+        rng.random((30, 4)),
+        rng.integers(0, 3, (30, 4)).astype(float),
+    )
     resamples = Resamples(30, 70, 1)
     expected = [
-        numerators.repeat(draws, axis=0).sum(axis=0) / denominators.repeat(draws, axis=0).sum(axis=0)
+        numerators.repeat(draws, axis=0).sum(axis=0)
+        / denominators.repeat(draws, axis=0).sum(axis=0)
         for draws in all_draws(resamples)
     ]
-    assert of_ratios(resamples, numerators, denominators) == pytest.approx(np.array(expected))
+    assert of_ratios(resamples, numerators, denominators) == pytest.approx(
+        np.array(expected)
+    )
     monkeypatch.setattr(bootstrap, "_PRODUCT_VALUES", 90)  # three resamples at a time
-    assert of_ratios(resamples, numerators, denominators) == pytest.approx(np.array(expected))
+    assert of_ratios(resamples, numerators, denominators) == pytest.approx(
+        np.array(expected)
+    )
 
 
 def test_distinct_items_are_those_of_the_units_drawn() -> None:
@@ -71,13 +87,19 @@ def test_distinct_items_are_those_of_the_units_drawn() -> None:
     pairs = np.unique(rng.integers(0, [25, 60], (200, 2)), axis=0)
     by_item = pairs[np.argsort(pairs[:, 1])]
     resamples = Resamples(25, 150, 2)
-    expected = [len(np.unique(pairs[draws[pairs[:, 0]] > 0, 1])) for draws in all_draws(resamples)]
+    expected = [
+        len(np.unique(pairs[draws[pairs[:, 0]] > 0, 1]))
+        for draws in all_draws(resamples)
+    ]
     assert of_distinct(resamples, by_item[:, 0], by_item[:, 1]).tolist() == expected
 
 
 def test_thousands_of_items_are_counted_without_overflow() -> None:
     everything = np.arange(3000)
-    assert of_distinct(Resamples(1, 70, 0), np.zeros_like(everything), everything).tolist() == [3000] * 70
+    assert (
+        of_distinct(Resamples(1, 70, 0), np.zeros_like(everything), everything).tolist()
+        == [3000] * 70
+    )
 
 
 def test_no_items_are_no_distinct_items() -> None:
@@ -87,17 +109,27 @@ def test_no_items_are_no_distinct_items() -> None:
 
 def test_the_interval_is_that_of_scipy() -> None:
     values = np.random.default_rng(7).beta(0.5, 2, size=400)
-    ours = bootstrap.percentile_interval(of_means(Resamples(400, 5000, 1), values[:, None]))[:, 0]
+    ours = bootstrap.percentile_interval(
+        of_means(Resamples(400, 5000, 1), values[:, None])
+    )[:, 0]
     theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(8)
+        (values,),
+        np.mean,
+        n_resamples=5000,
+        method="percentile",
+        rng=np.random.default_rng(8),
     ).confidence_interval
-    assert ours == pytest.approx([theirs.low, theirs.high], abs=0.1 * (theirs.high - theirs.low))
+    assert ours == pytest.approx(
+        [theirs.low, theirs.high], abs=0.1 * (theirs.high - theirs.low)
+    )
 
 
 def test_nineteen_of_twenty_intervals_hold_the_truth() -> None:
     # 1,000 samples of 150 listeners with a share of hits each; the truth is the mean share, 1/3.
     samples = np.random.default_rng(9).beta(1, 2, size=(150, 1000))
-    lower, upper = bootstrap.percentile_interval(of_means(Resamples(150, 1000, 1), samples))
+    lower, upper = bootstrap.percentile_interval(
+        of_means(Resamples(150, 1000, 1), samples)
+    )
     covered = np.mean((lower <= 1 / 3) & (upper >= 1 / 3))
     assert covered == pytest.approx(0.95, abs=0.02)
 

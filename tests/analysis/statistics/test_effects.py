@@ -4,22 +4,47 @@ import math
 
 import pytest
 
-from analysis.statistics.effects import Effect, Estimate, Interval, adjust, compare, estimate
+from analysis.statistics.effects import (
+    Effect,
+    Estimate,
+    Interval,
+    adjust,
+    compare,
+    estimate,
+)
 from analysis.statistics.moments import Moments, Quantity
-from tests.analysis.statistics.arms import SESSIONS, SESSIONS_BEFORE, TIME, TIME_BEFORE, draw_arms
+from tests.analysis.statistics.arms import (
+    SESSIONS,
+    SESSIONS_BEFORE,
+    TIME,
+    TIME_BEFORE,
+    draw_arms,
+)
 
 RUNS, LISTENERS, LIFT = 600, 300, 1.1
 WITHIN = (0.93 * RUNS, 0.97 * RUNS)
-PER_SESSION, PER_SESSION_BEFORE = Quantity(TIME, SESSIONS), Quantity(TIME_BEFORE, SESSIONS_BEFORE)
+PER_SESSION, PER_SESSION_BEFORE = (
+    Quantity(TIME, SESSIONS),
+    Quantity(TIME_BEFORE, SESSIONS_BEFORE),
+)
 
 
 def test_intervals_contain_the_true_effect_as_often_as_they_say() -> None:
     """Of a lift of a tenth in the time of every session: of means, of ratios, and with CUPED."""
     covered = dict.fromkeys(("mean", "ratio", "relative", "cuped", "cuped ratio"), 0)
-    time, session_time = 2.0 * 7, 2.0  # a listener has 1 + 3 * 2 sessions on average, of time 2
+    time, session_time = (
+        2.0 * 7,
+        2.0,
+    )  # a listener has 1 + 3 * 2 sessions on average, of time 2
     for run in range(RUNS):
-        control, arm = (Moments.of(columns) for columns in draw_arms(run, LISTENERS, LISTENERS, LIFT))
-        of_mean, of_ratio = (compare(estimate(control, q), estimate(arm, q)) for q in (Quantity(TIME), PER_SESSION))
+        control, arm = (
+            Moments.of(columns)
+            for columns in draw_arms(run, LISTENERS, LISTENERS, LIFT)
+        )
+        of_mean, of_ratio = (
+            compare(estimate(control, q), estimate(arm, q))
+            for q in (Quantity(TIME), PER_SESSION)
+        )
         cuped = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
         cuped_ratio = adjust(control, arm, PER_SESSION, PER_SESSION_BEFORE)
         intervals = {
@@ -27,7 +52,10 @@ def test_intervals_contain_the_true_effect_as_often_as_they_say() -> None:
             "ratio": (of_ratio.absolute, session_time * (LIFT - 1)),
             "relative": (of_ratio.relative, LIFT - 1),
             "cuped": (compare(cuped.control, cuped.arm).absolute, time * (LIFT - 1)),
-            "cuped ratio": (compare(cuped_ratio.control, cuped_ratio.arm).absolute, session_time * (LIFT - 1)),
+            "cuped ratio": (
+                compare(cuped_ratio.control, cuped_ratio.arm).absolute,
+                session_time * (LIFT - 1),
+            ),
         }
         for name, (interval, truth) in intervals.items():
             covered[name] += interval.lower <= truth <= interval.upper
@@ -56,12 +84,20 @@ def test_significance_is_an_interval_on_one_side_of_zero() -> None:
 
 
 def no_interval(effect: Effect) -> bool:
-    ends = (effect.absolute.lower, effect.absolute.upper, effect.relative.lower, effect.relative.upper, effect.p_value)
+    ends = (
+        effect.absolute.lower,
+        effect.absolute.upper,
+        effect.relative.lower,
+        effect.relative.upper,
+        effect.p_value,
+    )
     return all(math.isnan(end) for end in ends)
 
 
 @pytest.mark.parametrize("counts", [(0, 10), (1, 10), (10, 1), (1, 1)])
-def test_an_arm_of_fewer_than_two_listeners_has_no_interval(counts: tuple[int, int]) -> None:
+def test_an_arm_of_fewer_than_two_listeners_has_no_interval(
+    counts: tuple[int, int],
+) -> None:
     effect = compare(Estimate(1.0, 0.0, counts[0]), Estimate(2.0, 0.0, counts[1]))
     assert effect.absolute.value == 1
     assert no_interval(effect)
@@ -74,9 +110,20 @@ def test_a_ratio_over_nothing_has_no_effect() -> None:
 
 
 def test_values_that_do_not_vary_differ_for_sure_or_not_at_all() -> None:
-    same, more = (compare(Estimate(1.0, 0.0, 10), Estimate(value, 0.0, 10)) for value in (1.0, 2.0))
-    assert (same.absolute, same.relative, same.p_value) == (Interval(0, 0, 0), Interval(0, 0, 0), 1)
-    assert (more.absolute, more.relative, more.p_value) == (Interval(1, 1, 1), Interval(1, 1, 1), 0)
+    same, more = (
+        compare(Estimate(1.0, 0.0, 10), Estimate(value, 0.0, 10))
+        for value in (1.0, 2.0)
+    )
+    assert (same.absolute, same.relative, same.p_value) == (
+        Interval(0, 0, 0),
+        Interval(0, 0, 0),
+        1,
+    )
+    assert (more.absolute, more.relative, more.p_value) == (
+        Interval(1, 1, 1),
+        Interval(1, 1, 1),
+        0,
+    )
 
 
 def test_a_control_of_nothing_has_no_relative_effect() -> None:
@@ -86,7 +133,9 @@ def test_a_control_of_nothing_has_no_relative_effect() -> None:
     assert math.isnan(effect.of_control_pct.value)
 
 
-def test_a_control_that_may_as_well_be_nothing_has_an_endless_relative_interval() -> None:
+def test_a_control_that_may_as_well_be_nothing_has_an_endless_relative_interval() -> (
+    None
+):
     relative = compare(Estimate(1e-9, 1.0, 10), Estimate(2.0, 1.0, 10)).relative
     assert (relative.lower, relative.upper) == (-1, math.inf)
 
@@ -103,12 +152,17 @@ def test_cuped_narrows_the_interval_by_what_is_foretold() -> None:
     adjusted = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
     cuped = compare(adjusted.control, adjusted.arm)
     assert adjusted.variance_kept < 0.7
-    assert cuped.standard_error == pytest.approx(plain.standard_error * math.sqrt(adjusted.variance_kept), rel=0.02)
+    assert cuped.standard_error == pytest.approx(
+        plain.standard_error * math.sqrt(adjusted.variance_kept), rel=0.02
+    )
 
 
 @pytest.mark.parametrize("before", [0.0, 3.0])
 def test_cuped_without_a_past_that_varies_changes_nothing(before: float) -> None:
-    columns = [{TIME: values[TIME], TIME_BEFORE: values[TIME] * 0 + before} for values in draw_arms(6, 50, 60)]
+    columns = [
+        {TIME: values[TIME], TIME_BEFORE: values[TIME] * 0 + before}
+        for values in draw_arms(6, 50, 60)
+    ]
     control, arm = (Moments.of(values) for values in columns)
     adjusted = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
     assert adjusted.control == estimate(control, Quantity(TIME))

@@ -14,8 +14,12 @@ from looplib.randomness import make_generator
 COLUMNS = ("time", "sessions", "skips")
 
 
-def draw(seed: int, count: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
-    values = make_generator(seed, "test moments").gamma(2.0, 3.0, size=(len(COLUMNS), count))
+def draw(
+    seed: int, count: int
+) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    values = make_generator(seed, "test moments").gamma(
+        2.0, 3.0, size=(len(COLUMNS), count)
+    )
     values[0] += values[1]
     return dict(zip(COLUMNS, values, strict=True))
 
@@ -29,30 +33,48 @@ def test_moments_are_count_means_and_sample_covariances() -> None:
     np.testing.assert_allclose(moments.covariances, np.cov(stacked), rtol=1e-12)
 
 
-@given(seed=st.integers(0, 10**6), sizes=st.lists(st.integers(0, 40), min_size=1, max_size=6))
+@given(
+    seed=st.integers(0, 10**6),
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=6),
+)
 def test_merged_parts_equal_the_whole(seed: int, sizes: list[int]) -> None:
     columns = draw(seed, sum(sizes))
     ends = np.cumsum(sizes)[:-1]
     pieces = [
-        dict(zip(columns, p, strict=True)) for p in zip(*[np.split(c, ends) for c in columns.values()], strict=True)
+        dict(zip(columns, p, strict=True))
+        for p in zip(*[np.split(c, ends) for c in columns.values()], strict=True)
     ]
-    merged, whole = reduce(add, [Moments.of(piece) for piece in pieces]), Moments.of(columns)
+    merged, whole = (
+        reduce(add, [Moments.of(piece) for piece in pieces]),
+        Moments.of(columns),
+    )
     assert merged.count == whole.count
     np.testing.assert_allclose(merged.means, whole.means, rtol=1e-12)
-    np.testing.assert_allclose(merged.covariances, whole.covariances, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        merged.covariances, whole.covariances, rtol=1e-10, atol=1e-12
+    )
 
 
 def test_merging_loses_no_digits_far_from_zero() -> None:
     columns = {name: values + 1e6 for name, values in draw(2, 400).items()}
-    halves = [Moments.of({n: v[part] for n, v in columns.items()}) for part in (slice(0, 150), slice(150, None))]
-    np.testing.assert_allclose((halves[0] + halves[1]).covariances, np.cov(np.stack(list(columns.values()))), atol=1e-8)
+    halves = [
+        Moments.of({n: v[part] for n, v in columns.items()})
+        for part in (slice(0, 150), slice(150, None))
+    ]
+    np.testing.assert_allclose(
+        (halves[0] + halves[1]).covariances,
+        np.cov(np.stack(list(columns.values()))),
+        atol=1e-8,
+    )
 
 
 def test_variance_of_a_ratio_is_that_of_its_linear_part() -> None:
     columns = draw(4, 200)
     moments, per_session = Moments.of(columns), Quantity("time", "sessions")
     ratio = columns["time"].mean() / columns["sessions"].mean()
-    linear = (columns["time"] - ratio * columns["sessions"]) / columns["sessions"].mean()
+    linear = (columns["time"] - ratio * columns["sessions"]) / columns[
+        "sessions"
+    ].mean()
     assert moments.mean(per_session) == pytest.approx(ratio, rel=1e-13)
     assert moments.variance(per_session) == pytest.approx(linear.var(ddof=1), rel=1e-12)
     skips = (columns["skips"] - columns["skips"].mean()).copy()

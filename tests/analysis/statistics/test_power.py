@@ -7,7 +7,12 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.statistics.effects import Estimate, compare
-from analysis.statistics.power import Design, achieved_power, detectable_effect, needed_listeners
+from analysis.statistics.power import (
+    Design,
+    achieved_power,
+    detectable_effect,
+    needed_listeners,
+)
 from looplib.randomness import make_generator
 
 
@@ -24,16 +29,25 @@ def test_power_is_how_often_the_test_finds_the_effect() -> None:
     values = generator.normal([[[0.0]], [[effect]]], size=(2, runs, each))
     means, variances = values.mean(axis=2), values.var(axis=2, ddof=1)
     pairs = [
-        [Estimate(float(means[arm, run]), float(variances[arm, run]), each) for arm in (0, 1)] for run in range(runs)
+        [
+            Estimate(float(means[arm, run]), float(variances[arm, run]), each)
+            for arm in (0, 1)
+        ]
+        for run in range(runs)
     ]
     found = np.mean([compare(control, arm).p_value < 0.05 for control, arm in pairs])
     expected = achieved_power(1.0, 2 * each, effect, Design())
-    assert found == pytest.approx(expected, abs=3 * math.sqrt(expected * (1 - expected) / runs))
+    assert found == pytest.approx(
+        expected, abs=3 * math.sqrt(expected * (1 - expected) / runs)
+    )
 
 
 def test_the_units_of_the_metric_do_not_matter() -> None:
     design = Design()
-    small, large = (detectable_effect(4.0 * scale**2, 1_000, design) / scale for scale in (1e-6, 1e6))
+    small, large = (
+        detectable_effect(4.0 * scale**2, 1_000, design) / scale
+        for scale in (1e-6, 1e6)
+    )
     assert small == pytest.approx(large)
 
 
@@ -60,10 +74,15 @@ def test_an_effect_of_nothing_is_never_found() -> None:
     ("values", "message"),
     [
         ({"power": 1.0}, r"power must be between alpha \(0.05\) and 1, found 1.0"),
-        ({"alpha": 0.5, "power": 0.4}, r"power must be between alpha \(0.5\) and 1, found 0.4"),
+        (
+            {"alpha": 0.5, "power": 0.4},
+            r"power must be between alpha \(0.5\) and 1, found 0.4",
+        ),
         ({"ratio": 0.0}, "ratio must be positive, found 0.0"),
     ],
 )
-def test_levels_that_no_test_has_are_refused(values: dict[str, float], message: str) -> None:
+def test_levels_that_no_test_has_are_refused(
+    values: dict[str, float], message: str
+) -> None:
     with pytest.raises(AnalysisError, match=message):
         Design(**values)

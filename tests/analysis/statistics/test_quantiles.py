@@ -17,14 +17,22 @@ def latencies(values_ms: FloatArray, listeners: IntArray) -> Histogram:
     steps = np.floor(np.log(np.maximum(values_ms * 1e6, 1)) / STEP).astype(np.int64)
     known, columns = np.unique(steps, return_inverse=True)
     cells = listeners % GROUPS * len(known) + columns
-    requests = np.bincount(cells, minlength=GROUPS * len(known)).reshape(GROUPS, -1).astype(np.float64)
+    requests = (
+        np.bincount(cells, minlength=GROUPS * len(known))
+        .reshape(GROUPS, -1)
+        .astype(np.float64)
+    )
     return Histogram(known, requests[requests.sum(axis=1) > 0], len(listeners))
 
 
-def drawn(generator: np.random.Generator, *, factor: float = 1.0, listeners: int = 400) -> Histogram:
+def drawn(
+    generator: np.random.Generator, *, factor: float = 1.0, listeners: int = 400
+) -> Histogram:
     """Twenty requests of each listener, who has a pace of their own."""
     pace = generator.normal(0, 0.5, listeners)
-    values = factor * np.exp(np.repeat(pace, 20) + generator.normal(0, 0.3, 20 * listeners))
+    values = factor * np.exp(
+        np.repeat(pace, 20) + generator.normal(0, 0.3, 20 * listeners)
+    )
     return latencies(values, np.repeat(np.arange(listeners), 20))
 
 
@@ -36,7 +44,9 @@ def test_a_quantile_is_that_of_the_values_to_a_thousandth(share: float) -> None:
 
 
 def test_twice_the_latency_is_an_effect_of_a_hundred_percent() -> None:
-    control, arm = (drawn(make_generator(1, "latency"), factor=factor) for factor in (1, 2))
+    control, arm = (
+        drawn(make_generator(1, "latency"), factor=factor) for factor in (1, 2)
+    )
     effect = compare_quantiles(control, arm, 0.5, 0.95)
     assert effect.relative.value == pytest.approx(1, rel=2e-3)
     assert effect.absolute.value == pytest.approx(effect.control.value, rel=2e-3)
@@ -56,7 +66,11 @@ def test_the_interval_covers_no_effect_as_often_as_it_says() -> None:
 def test_equal_latencies_have_no_effect() -> None:
     one = latencies(np.full(200, 3.0), np.arange(200))
     effect = compare_quantiles(one, one, 0.99, 0.95)
-    assert (effect.absolute.value, effect.absolute.lower, effect.absolute.upper) == (0, 0, 0)
+    assert (effect.absolute.value, effect.absolute.lower, effect.absolute.upper) == (
+        0,
+        0,
+        0,
+    )
     assert effect.p_value == 1
 
 

@@ -13,7 +13,10 @@ def count_flagged(listeners: int, dropped: float, runs: int) -> int:
     arms = generator.binomial(listeners, 0.5, size=runs)
     kept = generator.binomial(arms, 1 - dropped)
     pairs = zip(listeners - arms, kept, strict=True)
-    return sum(check_sample_ratio({"C": int(control), "T1": int(arm)}).mismatch for control, arm in pairs)
+    return sum(
+        check_sample_ratio({"C": int(control), "T1": int(arm)}).mismatch
+        for control, arm in pairs
+    )
 
 
 def test_clean_assignments_are_hardly_ever_flagged() -> None:
@@ -26,7 +29,9 @@ def test_a_twentieth_missing_is_found_whatever_the_assignments_chance() -> None:
 
 
 def test_shares_need_not_be_equal_nor_sum_to_one() -> None:
-    ratio = check_sample_ratio({"C": 601, "T1": 199, "T2": 200}, {"C": 3, "T1": 1, "T2": 1})
+    ratio = check_sample_ratio(
+        {"C": 601, "T1": 199, "T2": 200}, {"C": 3, "T1": 1, "T2": 1}
+    )
     assert ratio.expected == {"C": 600, "T1": 200, "T2": 200}
     assert ratio.chi_square == pytest.approx(1 / 600 + 1 / 200)
     assert ratio.p_value is not None
@@ -48,5 +53,8 @@ def test_an_arm_without_listeners_is_a_mismatch() -> None:
 
 
 def test_an_arm_without_a_share_is_refused() -> None:
-    with pytest.raises(AnalysisError, match="arm T1 is in the log and has no share; shares are given for C"):
+    with pytest.raises(
+        AnalysisError,
+        match="arm T1 is in the log and has no share; shares are given for C",
+    ):
         check_sample_ratio({"C": 1, "T1": 1}, {"C": 1.0})

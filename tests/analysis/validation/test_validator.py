@@ -18,21 +18,31 @@ USERS = np.arange(LISTENERS) * 3 + 5  # ids need not be dense
 def heldout_table(rng: np.random.Generator) -> pa.Table:
     heard = rng.random((LISTENERS, TRACKS)) < 0.2
     rows, tracks = np.nonzero(heard)
-    return pa.table({"user": USERS[rows], "track": tracks, "time": rng.random(len(rows))})
+    return pa.table(
+        {"user": USERS[rows], "track": tracks, "time": rng.random(len(rows))}
+    )
 
 
 def random_lists(seed: int) -> IntArray:
-    return np.argsort(np.random.default_rng(seed).random((LISTENERS, TRACKS)), axis=1)[:, :WIDTH]
+    return np.argsort(np.random.default_rng(seed).random((LISTENERS, TRACKS)), axis=1)[
+        :, :WIDTH
+    ]
 
 
 HELDOUT = heldout_table(np.random.default_rng(0))
-POPULARITY = pa.table({"track": np.arange(0, TRACKS, 2), "listeners": np.arange(0, TRACKS, 2)})
+POPULARITY = pa.table(
+    {"track": np.arange(0, TRACKS, 2), "listeners": np.arange(0, TRACKS, 2)}
+)
 
 
 def build(heldout: pa.Table = HELDOUT, **settings: Any) -> Validator:  # noqa: ANN401  those of Settings
     chosen: dict[str, Any] = {"ks": (5, 10), "resamples": 200} | settings
     return Validator(
-        heldout, POPULARITY, catalogue_size=TRACKS, training_listeners=LISTENERS, settings=Settings(**chosen)
+        heldout,
+        POPULARITY,
+        catalogue_size=TRACKS,
+        training_listeners=LISTENERS,
+        settings=Settings(**chosen),
     )
 
 
@@ -41,10 +51,15 @@ def validator() -> Validator:
     return build()
 
 
-def test_every_metric_stands_at_every_cut_off_with_its_interval_around_it(validator: Validator) -> None:
+def test_every_metric_stands_at_every_cut_off_with_its_interval_around_it(
+    validator: Validator,
+) -> None:
     validation = validator.score(USERS, random_lists(1))
     assert [*validation.metrics] == [f"{name}@{k}" for name in METRICS for k in (5, 10)]
-    assert all(metric.lower <= metric.value <= metric.upper for metric in validation.metrics.values())
+    assert all(
+        metric.lower <= metric.value <= metric.upper
+        for metric in validation.metrics.values()
+    )
     assert all(ratio.shape == (2, LISTENERS) for ratio in validation.ratios.values())
 
 
@@ -53,9 +68,13 @@ def test_one_metric_alone_is_as_among_all(validator: Validator, name: str) -> No
     whole, key = validator.score(USERS, random_lists(1)), f"{name}@5"
     alone = validator.score(USERS, random_lists(1), key)
     assert [*alone.metrics] == [key]
-    assert tuple(alone.metrics[key]) == pytest.approx(tuple(whole.metrics[key]), rel=1e-12)
+    assert tuple(alone.metrics[key]) == pytest.approx(
+        tuple(whole.metrics[key]), rel=1e-12
+    )
     assert alone.ratios.keys() == whole.ratios.keys() & {key}
-    assert all(np.array_equal(parts, whole.ratios[key]) for parts in alone.ratios.values())
+    assert all(
+        np.array_equal(parts, whole.ratios[key]) for parts in alone.ratios.values()
+    )
 
 
 def test_results_are_plain_numbers(validator: Validator) -> None:
@@ -65,12 +84,19 @@ def test_results_are_plain_numbers(validator: Validator) -> None:
 
 def test_a_metric_listener_by_listener_makes_up_its_value(validator: Validator) -> None:
     validation = validator.score(USERS, random_lists(1))
-    assert validation.ratios.keys() == validation.metrics.keys() - {"coverage@5", "coverage@10"}
+    assert validation.ratios.keys() == validation.metrics.keys() - {
+        "coverage@5",
+        "coverage@10",
+    }
     for key, (numerators, denominators) in validation.ratios.items():
-        assert numerators.sum() / denominators.sum() == pytest.approx(validation.metrics[key].value, abs=1e-12)
+        assert numerators.sum() / denominators.sum() == pytest.approx(
+            validation.metrics[key].value, abs=1e-12
+        )
 
 
-def test_order_of_rows_and_lists_and_number_of_threads_do_not_show_in_the_last_digit(validator: Validator) -> None:
+def test_order_of_rows_and_lists_and_number_of_threads_do_not_show_in_the_last_digit(
+    validator: Validator,
+) -> None:
     order = np.random.default_rng(2).permutation(LISTENERS)
     shuffled = HELDOUT.take(np.random.default_rng(3).permutation(HELDOUT.num_rows))
     lists = random_lists(1)
@@ -86,42 +112,75 @@ def test_trials_are_scored_on_the_same_resamples(validator: Validator) -> None:
     assert build(seed=1).score(USERS, random_lists(1)) != first
 
 
-def test_a_difference_between_alike_trials_has_a_narrower_interval_than_either(validator: Validator) -> None:
+def test_a_difference_between_alike_trials_has_a_narrower_interval_than_either(
+    validator: Validator,
+) -> None:
     lists = random_lists(1)
     alike = lists.copy()
     alike[:20] = random_lists(2)[:20]
-    first, second = (validator.score(USERS, of_trial).ratios["precision@10"][0] for of_trial in (lists, alike))
+    first, second = (
+        validator.score(USERS, of_trial).ratios["precision@10"][0]
+        for of_trial in (lists, alike)
+    )
     one, other = first[:, None], second[:, None]
-    means = [bootstrap.Ratios(values, np.ones_like(values)) for values in (one, other, one - other)]
+    means = [
+        bootstrap.Ratios(values, np.ones_like(values))
+        for values in (one, other, one - other)
+    ]
     estimates = bootstrap.estimate(validator.resamples, *means)
     assert estimates[2] == pytest.approx(estimates[0] - estimates[1])
-    widths = [float(np.diff(bootstrap.percentile_interval(estimate), axis=0)[0, 0]) for estimate in estimates]
+    widths = [
+        float(np.diff(bootstrap.percentile_interval(estimate), axis=0)[0, 0])
+        for estimate in estimates
+    ]
     assert widths[2] < 0.7 * min(widths[:2])
 
 
 @pytest.mark.parametrize(
     ("key", "concerned"),
-    [("ndcg@1", [1, 0, 0]), ("map@1", [1, 0, 0]), ("graded_ndcg@1", [1, 1, 0]), ("novelty@1", [1, 1, 0])],
+    [
+        ("ndcg@1", [1, 0, 0]),
+        ("map@1", [1, 0, 0]),
+        ("graded_ndcg@1", [1, 1, 0]),
+        ("novelty@1", [1, 1, 0]),
+    ],
 )
-def test_a_metric_leaves_out_a_listener_whom_it_does_not_concern(key: str, concerned: list[int]) -> None:
-    heldout = pa.table({"user": [1, 2, 3], "track": [10, 10, 10], "time": [0.9, 0.2, 0.0]})
-    numerators, denominators = build(heldout, ks=[1]).score(np.array([1, 2]), np.array([[10], [10]])).ratios[key]
+def test_a_metric_leaves_out_a_listener_whom_it_does_not_concern(
+    key: str, concerned: list[int]
+) -> None:
+    heldout = pa.table(
+        {"user": [1, 2, 3], "track": [10, 10, 10], "time": [0.9, 0.2, 0.0]}
+    )
+    numerators, denominators = (
+        build(heldout, ks=[1])
+        .score(np.array([1, 2]), np.array([[10], [10]]))
+        .ratios[key]
+    )
     assert denominators.tolist() == concerned
     assert not numerators[denominators == 0].any()
 
 
 def test_coverage_has_the_interval_of_the_resampled_lists(validator: Validator) -> None:
     lists = random_lists(1)[:, :5] // 3  # some tracks are in many lists
-    distinct_lists = np.array([[*dict.fromkeys(row), *[-1] * 5][:5] for row in lists.tolist()])
+    distinct_lists = np.array(
+        [[*dict.fromkeys(row), *[-1] * 5][:5] for row in lists.tolist()]
+    )
     found = build(ks=[5]).score(USERS, distinct_lists).metrics["coverage@5"]
     draws = np.vstack([block.draws for block in validator.resamples.blocks()])
-    counts = [len(set(distinct_lists[row > 0].ravel()) - {-1}) / TRACKS for row in draws]
+    counts = [
+        len(set(distinct_lists[row > 0].ravel()) - {-1}) / TRACKS for row in draws
+    ]
     margin = 1.959964 * np.std(counts, ddof=1)
-    assert (found.lower, found.upper) == pytest.approx((found.value - margin, found.value + margin))
+    assert (found.lower, found.upper) == pytest.approx(
+        (found.value - margin, found.value + margin)
+    )
 
 
 def test_threads_may_share_a_validator(validator: Validator) -> None:
     lists = [random_lists(seed) for seed in range(8)]
     expected = [validator.score(USERS, of_trial) for of_trial in lists]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda of_trial: validator.score(USERS, of_trial), lists)) == expected
+        assert (
+            list(pool.map(lambda of_trial: validator.score(USERS, of_trial), lists))
+            == expected
+        )

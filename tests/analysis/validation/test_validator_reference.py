@@ -24,13 +24,28 @@ Lists = dict[int, list[int]]  # user → tracks, best first
 
 
 def validator_of(
-    heldout: Heldout, popularity: dict[int, int], *, ks: Sequence[int] = KS, catalogue_size: int = TRACKS
+    heldout: Heldout,
+    popularity: dict[int, int],
+    *,
+    ks: Sequence[int] = KS,
+    catalogue_size: int = TRACKS,
 ) -> Validator:
-    pairs = [(user, track, time) for user, times in heldout.items() for track, time in times.items()]
+    pairs = [
+        (user, track, time)
+        for user, times in heldout.items()
+        for track, time in times.items()
+    ]
     users, tracks, times = zip(*pairs, strict=True)
     return Validator(
-        pa.table({"user": users, "track": tracks, "time": pa.array(times, pa.float64())}),
-        pa.table({"track": pa.array(popularity, pa.int64()), "listeners": pa.array(popularity.values(), pa.int64())}),
+        pa.table(
+            {"user": users, "track": tracks, "time": pa.array(times, pa.float64())}
+        ),
+        pa.table(
+            {
+                "track": pa.array(popularity, pa.int64()),
+                "listeners": pa.array(popularity.values(), pa.int64()),
+            }
+        ),
         catalogue_size=catalogue_size,
         training_listeners=TRAINING_LISTENERS,
         settings=Settings(ks=ks, min_time=MIN_TIME, resamples=2),
@@ -39,10 +54,14 @@ def validator_of(
 
 def score(validator: Validator, lists: Lists, width: int) -> Validation:
     padded = [tracks + [-1] * (width - len(tracks)) for tracks in lists.values()]
-    return validator.score(np.array([*lists], np.int64), np.array(padded, np.int64).reshape(-1, width))
+    return validator.score(
+        np.array([*lists], np.int64), np.array(padded, np.int64).reshape(-1, width)
+    )
 
 
-def reference(heldout: Heldout, lists: Lists, popularity: dict[int, int], k: int) -> dict[str, float]:
+def reference(
+    heldout: Heldout, lists: Lists, popularity: dict[int, int], k: int
+) -> dict[str, float]:
     """Every metric at k by its definition."""
     gathered: dict[str, list[float]] = {}
     for user, times in heldout.items():
@@ -52,12 +71,18 @@ def reference(heldout: Heldout, lists: Lists, popularity: dict[int, int], k: int
             gathered.setdefault(name, []).append(value)
         listeners = [popularity.get(track, 0) for track in lists.get(user, [])[:k]]
         if listeners:
-            surprise = fmean(-log2((count + 1) / (TRAINING_LISTENERS + 1)) for count in listeners)
+            surprise = fmean(
+                -log2((count + 1) / (TRAINING_LISTENERS + 1)) for count in listeners
+            )
             gathered.setdefault("novelty", []).append(surprise)
         gathered.setdefault("heard", []).extend(time for time in shown if time > 0)
     distinct = {track for user in heldout for track in lists.get(user, [])[:k]}
     return {
-        **{name: fmean(values) if values else 0 for name, values in gathered.items() if name != "heard"},
+        **{
+            name: fmean(values) if values else 0
+            for name, values in gathered.items()
+            if name != "heard"
+        },
         "hit_time": fmean(gathered["heard"]) if gathered["heard"] else 0,
         "coverage": len(distinct) / TRACKS,
     }
@@ -71,10 +96,14 @@ def of_listener(shown: list[float], best: list[float], k: int) -> dict[str, floa
     hits = [time >= MIN_TIME for time in shown]
     relevant = sum(time >= MIN_TIME for time in best)
     if relevant:
-        metrics["ndcg"] = dcg([float(hit) for hit in hits]) / dcg([1.0] * min(k, relevant))
+        metrics["ndcg"] = dcg([float(hit) for hit in hits]) / dcg(
+            [1.0] * min(k, relevant)
+        )
         metrics["precision"] = sum(hits) / k
         metrics["recall"] = sum(hits) / relevant
-        metrics["map"] = sum(hit * sum(hits[:rank]) / rank for rank, hit in enumerate(hits, 1)) / min(k, relevant)
+        metrics["map"] = sum(
+            hit * sum(hits[:rank]) / rank for rank, hit in enumerate(hits, 1)
+        ) / min(k, relevant)
         metrics["mrr"] = 1 / (hits.index(True) + 1) if any(hits) else 0
         metrics["hit_rate"] = float(any(hits))
     return metrics
@@ -87,15 +116,26 @@ def dcg(gains: list[float]) -> float:
 track_ids = st.integers(0, TRACKS - 1)
 listening = st.one_of(st.sampled_from([0.0, MIN_TIME, 1.0]), st.floats(1e-6, 1.0))
 heldouts = st.dictionaries(
-    st.integers(0, 6), st.dictionaries(track_ids, listening, min_size=1, max_size=TRACKS), min_size=1, max_size=5
-).filter(lambda heldout: any(time >= MIN_TIME for times in heldout.values() for time in times.values()))
-lists_of_users = st.dictionaries(st.integers(0, 8), st.lists(track_ids, unique=True, max_size=6), max_size=6)
+    st.integers(0, 6),
+    st.dictionaries(track_ids, listening, min_size=1, max_size=TRACKS),
+    min_size=1,
+    max_size=5,
+).filter(
+    lambda heldout: any(
+        time >= MIN_TIME for times in heldout.values() for time in times.values()
+    )
+)
+lists_of_users = st.dictionaries(
+    st.integers(0, 8), st.lists(track_ids, unique=True, max_size=6), max_size=6
+)
 popularities = st.dictionaries(track_ids, st.integers(0, TRAINING_LISTENERS))
 
 
 @given(heldouts, lists_of_users, popularities)
 @settings(max_examples=30, deadline=None)
-def test_sql_equals_the_definitions_in_plain_python(heldout: Heldout, lists: Lists, popularity: dict[int, int]) -> None:
+def test_sql_equals_the_definitions_in_plain_python(
+    heldout: Heldout, lists: Lists, popularity: dict[int, int]
+) -> None:
     validation = score(validator_of(heldout, popularity), lists, width=6)
     for k in KS:
         expected = reference(heldout, lists, popularity, k)
@@ -108,16 +148,24 @@ def random_data() -> tuple[FloatArray, FloatArray]:
     """Listening times, 0 where not heard, and scores; both of shape (60 users, 40 tracks)."""
     rng = np.random.default_rng(11)
     times = np.where(rng.random((60, 40)) < 0.3, rng.random((60, 40)), 0)
-    times[:, 0] = 0.9  # everybody has something relevant: scikit-learn knows no listener without
+    times[:, 0] = (
+        0.9  # everybody has something relevant: scikit-learn knows no listener without
+    )
     return times, rng.random((60, 40)) + 0.3 * times
 
 
 @pytest.mark.parametrize("k", [1, 5, 30])
-def test_both_ndcgs_equal_those_of_scikit_learn(random_data: tuple[FloatArray, FloatArray], k: int) -> None:
+def test_both_ndcgs_equal_those_of_scikit_learn(
+    random_data: tuple[FloatArray, FloatArray], k: int
+) -> None:
     times, scores = random_data
     validation = of_scores(times, scores, k)
-    assert validation.metrics[f"ndcg@{k}"].value == pytest.approx(ndcg_score(times >= MIN_TIME, scores, k=k), abs=1e-12)
-    assert validation.metrics[f"graded_ndcg@{k}"].value == pytest.approx(ndcg_score(times, scores, k=k), abs=1e-12)
+    assert validation.metrics[f"ndcg@{k}"].value == pytest.approx(
+        ndcg_score(times >= MIN_TIME, scores, k=k), abs=1e-12
+    )
+    assert validation.metrics[f"graded_ndcg@{k}"].value == pytest.approx(
+        ndcg_score(times, scores, k=k), abs=1e-12
+    )
 
 
 def test_average_precision_of_whole_rankings_equals_that_of_scikit_learn(
@@ -125,10 +173,15 @@ def test_average_precision_of_whole_rankings_equals_that_of_scikit_learn(
 ) -> None:
     times, scores = random_data
     expected = label_ranking_average_precision_score(times >= MIN_TIME, scores)
-    assert of_scores(times, scores, k=40).metrics["map@40"].value == pytest.approx(expected, abs=1e-12)
+    assert of_scores(times, scores, k=40).metrics["map@40"].value == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 def of_scores(times: FloatArray, scores: FloatArray, k: int) -> Validation:
-    heldout = {user: {int(track): float(row[track]) for track in np.nonzero(row)[0]} for user, row in enumerate(times)}
+    heldout = {
+        user: {int(track): float(row[track]) for track in np.nonzero(row)[0]}
+        for user, row in enumerate(times)
+    }
     validator = validator_of(heldout, {}, ks=[k], catalogue_size=times.shape[1])
     return validator.score(np.arange(len(times)), np.argsort(-scores, axis=1)[:, :k])

@@ -59,12 +59,19 @@ def ingested(folder: Path, logs: list[Path], buckets: int | None = None) -> Stor
 
 
 def test_the_store_has_the_documented_columns_and_order(tmp_path: Path) -> None:
-    store = ingested(tmp_path, [write_log(tmp_path / "a.jsonl", events(3000))], buckets=4)
+    store = ingested(
+        tmp_path, [write_log(tmp_path / "a.jsonl", events(3000))], buckets=4
+    )
     for bucket in range(4):
         (file,) = store.bucket_files(bucket)
         table = pq.read_table(file, partitioning=None)
-        assert {name: table.schema.field(name).type for name in table.column_names} == COLUMNS
-        keys = [(row["user"], row["timestamp"], row["message"] == "last", row["track"]) for row in table.to_pylist()]
+        assert {
+            name: table.schema.field(name).type for name in table.column_names
+        } == COLUMNS
+        keys = [
+            (row["user"], row["timestamp"], row["message"] == "last", row["track"])
+            for row in table.to_pylist()
+        ]
         assert keys == sorted(keys)
         assert set(bucket_of(table["user"].to_numpy(), 4).tolist()) == {bucket}
 
@@ -82,33 +89,62 @@ def test_the_manifest_says_what_the_store_holds(tmp_path: Path) -> None:
     assert store.manifest.last_timestamp == max(row["timestamp"] for row in made)
 
 
-def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_lines_no_row(tmp_path: Path) -> None:
+def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_lines_no_row(
+    tmp_path: Path,
+) -> None:
     made, generator = events(600), np.random.default_rng(2)
     stores = []
     for number, runs in enumerate([[3], [1, 2], [2, 1], [1, 1, 1], [3]]):
-        lines = [made[position] for position in generator.permutation(600)] if number == 4 else made
+        lines = (
+            [made[position] for position in generator.permutation(600)]
+            if number == 4
+            else made
+        )
         folder, order = tmp_path / str(number), generator.permutation(3)
-        logs = iter([write_log(folder / f"{part}.jsonl", lines[part::3]) for part in order])
+        logs = iter(
+            [write_log(folder / f"{part}.jsonl", lines[part::3]) for part in order]
+        )
         for size in runs:
             ingested(folder, list(itertools.islice(logs, size)))
         stores.append(open_store(folder / "store"))
     first, *others = [sorted(map(repr, read_rows(store))) for store in stores]
     assert len(first) == 600
     assert all(rows == first for rows in others)
-    assert [store.manifest.digest == stores[0].manifest.digest for store in stores] == [True] * 4 + [False]
+    assert [store.manifest.digest == stores[0].manifest.digest for store in stores] == [
+        True
+    ] * 4 + [False]
 
 
-def test_the_same_content_again_adds_nothing_under_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log, copy = (write_log(tmp_path / name, events(50)) for name in ("a.jsonl", "copy.log"))
+def test_the_same_content_again_adds_nothing_under_any_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, copy = (
+        write_log(tmp_path / name, events(50)) for name in ("a.jsonl", "copy.log")
+    )
     report = ingest.ingest([log, copy], tmp_path / "store")
-    assert (report.store.manifest.events, [file.path for file in report.known]) == (50, [copy])
-    assert run(ingest_command.app, ingest_command.PROG, [str(copy), str(log), "--store", str(tmp_path / "store")]) == 0
-    assert f"{copy}: its content is in the store already, nothing added" in capsys.readouterr().out
+    assert (report.store.manifest.events, [file.path for file in report.known]) == (
+        50,
+        [copy],
+    )
+    assert (
+        run(
+            ingest_command.app,
+            ingest_command.PROG,
+            [str(copy), str(log), "--store", str(tmp_path / "store")],
+        )
+        == 0
+    )
+    assert (
+        f"{copy}: its content is in the store already, nothing added"
+        in capsys.readouterr().out
+    )
     assert open_store(tmp_path / "store").manifest == report.store.manifest
 
 
 def test_later_logs_make_further_parts(tmp_path: Path) -> None:
-    first = ingested(tmp_path, [write_log(tmp_path / "a.jsonl", events(400, seed=1))], buckets=2)
+    first = ingested(
+        tmp_path, [write_log(tmp_path / "a.jsonl", events(400, seed=1))], buckets=2
+    )
     second = ingested(tmp_path, [write_log(tmp_path / "b.jsonl", events(400, seed=2))])
     assert second.manifest.events == 800
     assert [len(second.bucket_files(bucket)) for bucket in range(2)] == [2, 2]
@@ -119,31 +155,57 @@ def test_files_folders_patterns_and_gzip_can_be_mixed(tmp_path: Path) -> None:
     write_log(tmp_path / "folder" / "deep" / "a.jsonl", events(30, seed=1))
     write_log(tmp_path / "b-1.log", events(30, seed=2))
     packed = tmp_path / "c.json.gz"
-    packed.write_bytes(gzip.compress(write_log(tmp_path / "c.json", events(30, seed=3)).read_bytes()))
+    packed.write_bytes(
+        gzip.compress(write_log(tmp_path / "c.json", events(30, seed=3)).read_bytes())
+    )
     paths = [str(tmp_path / "folder"), str(tmp_path / "b-*.log"), str(packed)]
     assert ingest.ingest(paths, tmp_path / "store").store.manifest.events == 90
 
 
 def test_experiments_are_stored_as_canonical_json(tmp_path: Path) -> None:
     arms = [{"b": "T1", "a": "C"}, {"a": "C", "b": "T1"}, {}, None]
-    log = write_log(tmp_path / "a.jsonl", [event(user=1, track=n, experiments=arm) for n, arm in enumerate(arms)])
+    log = write_log(
+        tmp_path / "a.jsonl",
+        [event(user=1, track=n, experiments=arm) for n, arm in enumerate(arms)],
+    )
     rows = sorted(read_rows(ingested(tmp_path, [log])), key=lambda row: row["track"])
-    assert [row["experiments"] for row in rows] == ['{"a":"C","b":"T1"}', '{"a":"C","b":"T1"}', "{}", None]
+    assert [row["experiments"] for row in rows] == [
+        '{"a":"C","b":"T1"}',
+        '{"a":"C","b":"T1"}',
+        "{}",
+        None,
+    ]
 
 
-def test_rejects_are_kept_counted_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = write_log(tmp_path / "a.jsonl", events(10), more=b'{"user": 1}\n\n' + b"x" * 20)
-    assert run(ingest_command.app, ingest_command.PROG, [str(log), "--store", str(tmp_path / "store")]) == 0
+def test_rejects_are_kept_counted_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_log(
+        tmp_path / "a.jsonl", events(10), more=b'{"user": 1}\n\n' + b"x" * 20
+    )
+    assert (
+        run(
+            ingest_command.app,
+            ingest_command.PROG,
+            [str(log), "--store", str(tmp_path / "store")],
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     assert f"{log}:11: Object missing required field `message`" in printed
     assert f"{log}:13: torn last line" in printed
     (source,) = open_store(tmp_path / "store").manifest.sources
     kept = tmp_path / "store" / "rejects" / f"{source.digest}.jsonl"
     assert str(kept) in printed
-    assert [reject.text for reject in event_log.read_rejects(kept, 9)] == ['{"user": 1}', "x" * 20]
+    assert [reject.text for reject in event_log.read_rejects(kept, 9)] == [
+        '{"user": 1}',
+        "x" * 20,
+    ]
 
 
-def test_the_printed_lines_add_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_printed_lines_add_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = write_log(tmp_path / "log" / "a.jsonl", events(10), more=b"garbage\n\n")
     second = write_log(tmp_path / "log" / "b.jsonl", [], more=b"garbage\n")
     argv = [str(tmp_path / "log"), "--store", str(tmp_path / "store")]
@@ -158,7 +220,14 @@ def test_logs_without_an_event_are_an_error_and_make_no_store(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = write_log(tmp_path / "a.jsonl", [], more=b"\ngarbage\n")
-    assert run(ingest_command.app, ingest_command.PROG, [str(log), "--store", str(tmp_path / "store")]) == 2
+    assert (
+        run(
+            ingest_command.app,
+            ingest_command.PROG,
+            [str(log), "--store", str(tmp_path / "store")],
+        )
+        == 2
+    )
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert f"no event in 1 files; the first line refused is {log}:2: not JSON" in line
     with pytest.raises(StoreError, match="no session store here"):
@@ -166,7 +235,11 @@ def test_logs_without_an_event_are_an_error_and_make_no_store(
 
 
 def test_a_known_catalogue_rejects_ids_beyond_it(tmp_path: Path) -> None:
-    made = [event(user=1, track=9), event(user=1, track=10), event(user=1, track=0, recommendation=10)]
+    made = [
+        event(user=1, track=9),
+        event(user=1, track=10),
+        event(user=1, track=0, recommendation=10),
+    ]
     log = write_log(tmp_path / "log" / "a.jsonl", made, tracks=10)
     report = ingest.ingest([log], tmp_path / "store")
     assert report.lines == LineCounts(read=3, good=1, rejected=2, blank=0)
@@ -180,20 +253,30 @@ def test_a_known_catalogue_rejects_ids_beyond_it(tmp_path: Path) -> None:
 def test_two_worlds_do_not_mix(tmp_path: Path) -> None:
     first = write_log(tmp_path / "one" / "a.jsonl", events(10, seed=1), tracks=100)
     other = write_log(tmp_path / "other" / "b.jsonl", events(10, seed=2), tracks=101)
-    with pytest.raises(IngestError, match=r"two worlds: .*one.* has 100 tracks.* and .*other.* has 101 tracks"):
+    with pytest.raises(
+        IngestError,
+        match=r"two worlds: .*one.* has 100 tracks.* and .*other.* has 101 tracks",
+    ):
         ingest.ingest([first, other], tmp_path / "store")
     before = ingested(tmp_path, [first])
-    with pytest.raises(IngestError, match=r"two worlds: .*store has 100 tracks.* and .*other.* has 101 tracks"):
+    with pytest.raises(
+        IngestError,
+        match=r"two worlds: .*store has 100 tracks.* and .*other.* has 101 tracks",
+    ):
         ingest.ingest([other], tmp_path / "store")
     assert open_store(tmp_path / "store").manifest == before.manifest
 
 
-def test_logs_of_no_known_world_can_join_one_that_has_their_tracks(tmp_path: Path) -> None:
+def test_logs_of_no_known_world_can_join_one_that_has_their_tracks(
+    tmp_path: Path,
+) -> None:
     unknown = write_log(tmp_path / "a" / "a.jsonl", events(50, seed=1))
     wide = write_log(tmp_path / "b" / "b.jsonl", events(10, seed=2), tracks=50)
     narrow = write_log(tmp_path / "c" / "c.jsonl", events(10, seed=3), tracks=49)
     assert ingested(tmp_path, [unknown]).manifest.catalogue is None
-    with pytest.raises(IngestError, match=r"two worlds: .* has events of track 49, .* has 49 tracks"):
+    with pytest.raises(
+        IngestError, match=r"two worlds: .* has events of track 49, .* has 49 tracks"
+    ):
         ingest.ingest([narrow], tmp_path / "store")
     joined = ingested(tmp_path, [wide])
     assert joined.manifest.catalogue
@@ -204,7 +287,9 @@ def test_logs_of_no_known_world_can_join_one_that_has_their_tracks(tmp_path: Pat
 def test_a_damaged_description_is_an_error(tmp_path: Path, content: str) -> None:
     log = write_log(tmp_path / "a.jsonl", events(5))
     (tmp_path / COLLECTION).write_text(content)
-    with pytest.raises(IngestError, match=r"collection\.json: no description of a collection"):
+    with pytest.raises(
+        IngestError, match=r"collection\.json: no description of a collection"
+    ):
         ingest.ingest([log], tmp_path / "store")
 
 
@@ -216,7 +301,9 @@ def test_the_number_of_buckets_is_the_stores(tmp_path: Path) -> None:
     assert ingested(tmp_path, [later]).manifest.buckets == 3
 
 
-def test_a_log_that_grows_meanwhile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_grows_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = write_log(tmp_path / "a.jsonl", events(5))
 
     def digest_and_grow(file: LogFile) -> str:
@@ -231,18 +318,27 @@ def test_a_log_that_grows_meanwhile_is_refused(tmp_path: Path, monkeypatch: pyte
 
 def test_a_memory_that_is_no_size_is_refused(tmp_path: Path) -> None:
     log = write_log(tmp_path / "a.jsonl", events(5))
-    with pytest.raises(IngestError, match="memory 'lots': a size such as 500MB or 1GB is expected"):
+    with pytest.raises(
+        IngestError, match="memory 'lots': a size such as 500MB or 1GB is expected"
+    ):
         ingest.ingest([log], tmp_path / "store", memory="lots")
 
 
 def test_too_little_memory_says_so(tmp_path: Path) -> None:
     log = write_log(tmp_path / "a.jsonl", events(5))
-    with pytest.raises(IngestError, match="too little memory, allow more with --set memory"):
+    with pytest.raises(
+        IngestError, match="too little memory, allow more with --set memory"
+    ):
         ingest.ingest([log], tmp_path / "store", memory="1MB")
 
 
-def test_many_batches_of_many_buckets_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_batches_of_many_buckets_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(event_log, "BATCH_BYTES", 1 << 16)
-    logs = [write_log(tmp_path / f"{part}.jsonl", events(1000, seed=part)) for part in range(6)]
+    logs = [
+        write_log(tmp_path / f"{part}.jsonl", events(1000, seed=part))
+        for part in range(6)
+    ]
     store = ingested(tmp_path, logs, buckets=32)
     assert store.manifest.events == len(read_rows(store)) == 6000

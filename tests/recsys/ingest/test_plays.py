@@ -22,31 +22,65 @@ MINUTE = 60_000
 START_MS = 1_700_000_000_000
 
 
-def play(user: object, song: object, heard: object, minute: float, **more: object) -> Row:
-    return {"uid": user, "song": song, "heard": heard, "ts": START_MS + round(minute * MINUTE), **more}
+def play(
+    user: object, song: object, heard: object, minute: float, **more: object
+) -> Row:
+    return {
+        "uid": user,
+        "song": song,
+        "heard": heard,
+        "ts": START_MS + round(minute * MINUTE),
+        **more,
+    }
 
 
-def ingested(folder: Path, *files: Path, columns: str = COLUMNS, **settings: Any) -> Store:  # noqa: ANN401  of `Reading`
+def ingested(
+    folder: Path,
+    *files: Path,
+    columns: str = COLUMNS,
+    **settings: Any,  # noqa: ANN401  of `Reading`
+) -> Store:
     reading = Reading(parse_columns(columns), **settings)
     return pipeline.ingest(files, folder / "store", reading, memory="200MB").store
 
 
 def rows_of(store: Store) -> list[Row]:
     """All rows of a store, by user and time, with the ids that came in."""
-    rows = sorted(read_rows(store), key=lambda row: (row["user"], row["timestamp"] or 0, row["track"]))
+    rows = sorted(
+        read_rows(store),
+        key=lambda row: (row["user"], row["timestamp"] or 0, row["track"]),
+    )
     users = originals(store, "users", np.array([row["user"] for row in rows])).tolist()
     numbers = [row["track"] for row in rows]
-    tracks = dict(zip(numbers, originals(store, "items", np.array(numbers)).tolist(), strict=True))
+    tracks = dict(
+        zip(numbers, originals(store, "items", np.array(numbers)).tolist(), strict=True)
+    )
     return [
-        row | {"user": user, "track": tracks[row["track"]], "recommendation": tracks.get(row.get("recommendation"))}
+        row
+        | {
+            "user": user,
+            "track": tracks[row["track"]],
+            "recommendation": tracks.get(row.get("recommendation")),
+        }
         for user, row in zip(users, rows, strict=True)
     ]
 
 
 def events_of(store: Store) -> list[tuple[Any, ...]]:
     """User, track, recommendation, time, message, minute and propensity of the events, by user and time."""
-    keys = ("user", "track", "recommendation", "time", "message", "timestamp", "propensity")
-    events = sorted((tuple(row[key] for key in keys) for row in rows_of(store)), key=lambda event: (event[0], event[5]))
+    keys = (
+        "user",
+        "track",
+        "recommendation",
+        "time",
+        "message",
+        "timestamp",
+        "propensity",
+    )
+    events = sorted(
+        (tuple(row[key] for key in keys) for row in rows_of(store)),
+        key=lambda event: (event[0], event[5]),
+    )
     return [(*event[:5], (event[5] - START_MS) / MINUTE, event[6]) for event in events]
 
 
@@ -75,63 +109,126 @@ def test_half_an_hour_of_silence_ends_a_session_and_the_next_track_is_the_recomm
     assert store.manifest.plays.columns == ("user", "item", "timestamp", "share")
 
 
-def test_an_organic_play_opens_a_session_and_propensities_belong_to_the_request_before(tmp_path: Path) -> None:
+def test_an_organic_play_opens_a_session_and_propensities_belong_to_the_request_before(
+    tmp_path: Path,
+) -> None:
     flags = [(1, None), (0, 0.5), (0, None), (1, 0.25), (0, 0.125)]
     rows = [
-        play("a", f"s{number}", 0.5, number, organic=flag, chance=chance) for number, (flag, chance) in enumerate(flags)
+        play("a", f"s{number}", 0.5, number, organic=flag, chance=chance)
+        for number, (flag, chance) in enumerate(flags)
     ]
     store = ingested(
-        tmp_path, write_csv(tmp_path / "a.csv", rows), columns=f"{COLUMNS},organic=organic,propensity=chance"
+        tmp_path,
+        write_csv(tmp_path / "a.csv", rows),
+        columns=f"{COLUMNS},organic=organic,propensity=chance",
     )
     found = [(message, propensity) for *_, message, _, propensity in events_of(store)]
-    assert found == [("next", 0.5), ("next", None), ("last", None), ("next", 0.125), ("last", None)]
+    assert found == [
+        ("next", 0.5),
+        ("next", None),
+        ("last", None),
+        ("next", 0.125),
+        ("last", None),
+    ]
 
 
-def test_named_sessions_without_timestamps_keep_the_order_of_their_rows_or_of_their_positions(tmp_path: Path) -> None:
+def test_named_sessions_without_timestamps_keep_the_order_of_their_rows_or_of_their_positions(
+    tmp_path: Path,
+) -> None:
     rows = [
         {"uid": 7, "song": song, "heard": 1, "visit": visit, "at": at}
-        for song, visit, at in [(5, "b", 2), (4, "a", 1), (3, "b", 1), (9, "a", 2), (2, "b", 10)]
+        for song, visit, at in [
+            (5, "b", 2),
+            (4, "a", 1),
+            (3, "b", 1),
+            (9, "a", 2),
+            (2, "b", 10),
+        ]
     ]
     tracks: list[dict[str, list[int]]] = []
     for name, more in (("rows", ""), ("positions", ",position=at")):
         (tmp_path / name).mkdir()
         file = write_csv(tmp_path / name / "a.csv", rows)
-        store = ingested(tmp_path / name, file, columns=f"user=uid,item=song,share=heard,session=visit{more}")
+        store = ingested(
+            tmp_path / name,
+            file,
+            columns=f"user=uid,item=song,share=heard,session=visit{more}",
+        )
         stored = sorted(read_rows(store), key=lambda row: row["timestamp"])
-        tracks.append({visit: [row["track"] for row in stored if row["session"] == visit] for visit in "ab"})
-        assert [row["message"] for row in stored] == ["next", "last", "next", "next", "last"]
+        tracks.append(
+            {
+                visit: [row["track"] for row in stored if row["session"] == visit]
+                for visit in "ab"
+            }
+        )
+        assert [row["message"] for row in stored] == [
+            "next",
+            "last",
+            "next",
+            "next",
+            "last",
+        ]
     assert tracks == [{"a": [4, 9], "b": [5, 3, 2]}, {"a": [4, 9], "b": [3, 5, 2]}]
 
 
 def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played_of_the_duration(
     tmp_path: Path,
 ) -> None:
-    rows = [{"u": "a", "t": track, "ms": ms, "of": 200, "ts": 1_700_000_000} for track, ms in (("q", 50), ("b", 900))]
+    rows = [
+        {"u": "a", "t": track, "ms": ms, "of": 200, "ts": 1_700_000_000}
+        for track, ms in (("q", 50), ("b", 900))
+    ]
     file = write_csv(tmp_path / "a.csv", rows)
-    store = ingested(tmp_path, file, columns="user=u,item=t,played=ms,duration=of,timestamp=ts")
-    assert [(track, time) for _, track, _, time, *_ in events_of(store)] == [("q", 0.25), ("b", 1.0)]
+    store = ingested(
+        tmp_path, file, columns="user=u,item=t,played=ms,duration=of,timestamp=ts"
+    )
+    assert [(track, time) for _, track, _, time, *_ in events_of(store)] == [
+        ("q", 0.25),
+        ("b", 1.0),
+    ]
 
 
 def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None:
     folder = tmp_path / "plays" / "2023"
     folder.mkdir(parents=True)
     (tmp_path / "plays" / "README").write_text("no data")
-    write_csv(folder / "a.csv", [play("a", "x", 50, 0, kind="radio"), play("a", "y", 100, 1, kind="own")])
-    write_json(folder / "b.jsonl", [play("b", "x", 25, 0, kind="radio"), play("b", "y", 25, 1)])
+    write_csv(
+        folder / "a.csv",
+        [play("a", "x", 50, 0, kind="radio"), play("a", "y", 100, 1, kind="own")],
+    )
+    write_json(
+        folder / "b.jsonl", [play("b", "x", 25, 0, kind="radio"), play("b", "y", 25, 1)]
+    )
     with (folder / "b.jsonl").open("a") as lines:
         lines.write("{torn")
     store = ingested(tmp_path, tmp_path / "plays", percent=True, where="kind = 'radio'")
-    assert [(user, track, time) for user, track, _, time, *_ in events_of(store)] == [("a", "x", 0.5), ("b", "x", 0.25)]
+    assert [(user, track, time) for user, track, _, time, *_ in events_of(store)] == [
+        ("a", "x", 0.5),
+        ("b", "x", 0.25),
+    ]
     assert [source.lines.rejected for source in store.manifest.sources] == [0, 1]
 
 
-def test_titles_come_with_the_ids_and_gaps_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [play("a", "x", 1, 0, name="Song", by="Ann"), play("b", "y", 1, 0, name=None, by="Bob")]
+def test_titles_come_with_the_ids_and_gaps_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        play("a", "x", 1, 0, name="Song", by="Ann"),
+        play("b", "y", 1, 0, name=None, by="Bob"),
+    ]
     file = write_csv(tmp_path / "a.csv", rows)
-    assert ingest(tmp_path / "store", file, "--columns", f"{COLUMNS},title=name,artist=by") == 0
-    assert "1 items have no title; pages show their ids instead" in capsys.readouterr().out
+    assert (
+        ingest(tmp_path / "store", file, "--columns", f"{COLUMNS},title=name,artist=by")
+        == 0
+    )
+    assert (
+        "1 items have no title; pages show their ids instead" in capsys.readouterr().out
+    )
     store = open_store(tmp_path / "store")
-    found = {track: (title.title, title.artist) for track, title in titles_by_id(store).items()}
+    found = {
+        track: (title.title, title.artist)
+        for track, title in titles_by_id(store).items()
+    }
     assert found == {"x": ("Song", "Ann"), "y": ("", "Bob")}
     table = stored_titles(store)
     assert table is not None
@@ -150,11 +247,15 @@ def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
         "organic maybe; true, false, 1 and 0 are allowed": {"own": "maybe"},
         "propensity 0; above 0 to 1 is allowed": {"p": 0},
     }
-    file = write_csv(tmp_path / "a.csv", [good, *(good | fault for fault in faults.values()), good])
+    file = write_csv(
+        tmp_path / "a.csv", [good, *(good | fault for fault in faults.values()), good]
+    )
     store = ingested(tmp_path, file, columns=f"{COLUMNS},organic=own,propensity=p")
     (source,) = store.manifest.sources
     rejects = read_rejects(store.path / source.rejects, 9)
-    assert [(reject.line, reject.reason) for reject in rejects] == list(enumerate(faults, start=3))
+    assert [(reject.line, reject.reason) for reject in rejects] == list(
+        enumerate(faults, start=3)
+    )
 
 
 def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> str:
@@ -168,24 +269,48 @@ def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> 
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        ([play("a", "x", 87, 0), play("a", "y", 12.5, 1)], (), "2 of 2 shares are above 1, up to 87; where they are 0"),
-        ([play("a", "x", 0.9, 0)], ("--set", "percent=true"), "no share is above 1; where they are 0 to 1, leave out"),
         (
-            [play("a", "x", 1, 0), play("a", "x", 1, 0) | {"ts": "2020-01-01"}, play("a", "x", 1, 0) | {"ts": 5}],
+            [play("a", "x", 87, 0), play("a", "y", 12.5, 1)],
+            (),
+            "2 of 2 shares are above 1, up to 87; where they are 0",
+        ),
+        (
+            [play("a", "x", 0.9, 0)],
+            ("--set", "percent=true"),
+            "no share is above 1; where they are 0 to 1, leave out",
+        ),
+        (
+            [
+                play("a", "x", 1, 0),
+                play("a", "x", 1, 0) | {"ts": "2020-01-01"},
+                play("a", "x", 1, 0) | {"ts": 5},
+            ],
             (),
             "timestamps in 3 formats, 1 dates, 1 milliseconds, 1 seconds; write them in one",
         ),
-        ([play("a", "x", 1, 0)], ("--where", "nope = 1"), '--where: Binder Error: Referenced column "nope" not found'),
+        (
+            [play("a", "x", 1, 0)],
+            ("--where", "nope = 1"),
+            '--where: Binder Error: Referenced column "nope" not found',
+        ),
         (
             [play("a", "x", 1, 0)],
             ("--where", "heard > 0"),
             "values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)",
         ),
-        ([play("a", "x", 1, 0)], ("--where", "heard = 'no'"), "empty; at least one row is expected"),
+        (
+            [play("a", "x", 1, 0)],
+            ("--where", "heard = 'no'"),
+            "empty; at least one row is expected",
+        ),
     ],
 )
 def test_bad_tables_are_refused_in_one_line(
-    rows: list[Row], options: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    rows: list[Row],
+    options: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = write_csv(tmp_path / "a.csv", rows)
     assert message in refusal(capsys, tmp_path, file, "--columns", COLUMNS, *options)
@@ -195,10 +320,22 @@ def test_bad_tables_are_refused_in_one_line(
     ("columns", "message"),
     [
         ("user=uid,item=uid", "user and item are the same column, uid"),
-        ("user=uid,item=song,share=heard", "plays need timestamp= or session=; of a share alone make interactions"),
-        ("user=uid,item=song,played=heard,timestamp=ts", "played and duration go together"),
-        ("user=uid,item=song,share=heard,weight=heard,timestamp=ts", "weight and share both say how much was heard"),
-        ("user=uid,item=song,organic=heard,timestamp=ts", "organic belongs to plays, which need share="),
+        (
+            "user=uid,item=song,share=heard",
+            "plays need timestamp= or session=; of a share alone make interactions",
+        ),
+        (
+            "user=uid,item=song,played=heard,timestamp=ts",
+            "played and duration go together",
+        ),
+        (
+            "user=uid,item=song,share=heard,weight=heard,timestamp=ts",
+            "weight and share both say how much was heard",
+        ),
+        (
+            "user=uid,item=song,organic=heard,timestamp=ts",
+            "organic belongs to plays, which need share=",
+        ),
     ],
 )
 def test_columns_that_do_not_go_together_are_refused(
@@ -208,7 +345,9 @@ def test_columns_that_do_not_go_together_are_refused(
     assert message in refusal(capsys, tmp_path, file, "--columns", columns)
 
 
-def test_repeated_columns_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_repeated_columns_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.csv").write_text("uid;song;heard;ts;uid\n1;2;0.5;1700000000;3\n")
     table = pa.table([pa.array([1])] * 5, names=["uid", "song", "heard", "ts", "song"])
     pq.write_table(table, tmp_path / "a.parquet")
@@ -225,7 +364,10 @@ def test_plays_event_logs_and_interactions_have_stores_of_their_own(
     log = write_log(tmp_path / "log.jsonl", [event()])
     for argv, message in (
         ([str(log)], "a store of plays; events need a store of their own"),
-        ([str(file), "--columns", "user=uid,item=song"], "a store of plays; interactions need a store of their own"),
+        (
+            [str(file), "--columns", "user=uid,item=song"],
+            "a store of plays; interactions need a store of their own",
+        ),
         (
             [str(file), "--columns", f"{COLUMNS},organic=heard"],
             "its plays have user, item, timestamp, share, and these",
@@ -268,36 +410,78 @@ PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
         "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,29,4.0,1260759179\n2,31,4.5,1260759182\n",
         [(1, 29, 1.0), (2, 31, 1.0)],
     ),
-    "citeulike": ("train.dat", "2 17 4\n0\n1 17\n", [(0, 4, 1.0), (0, 17, 1.0), (2, 17, 1.0)]),
-    "lightgcn": ("train.txt", "2 17 4\n0\n1 17\n", [(1, 17, 1.0), (2, 4, 1.0), (2, 17, 1.0)]),
+    "citeulike": (
+        "train.dat",
+        "2 17 4\n0\n1 17\n",
+        [(0, 4, 1.0), (0, 17, 1.0), (2, 17, 1.0)],
+    ),
+    "lightgcn": (
+        "train.txt",
+        "2 17 4\n0\n1 17\n",
+        [(1, 17, 1.0), (2, 4, 1.0), (2, 17, 1.0)],
+    ),
 }
 
 
 @pytest.mark.parametrize("preset", PUBLISHED)
-def test_a_published_data_set_is_read_as_its_preset_says(preset: str, tmp_path: Path) -> None:
+def test_a_published_data_set_is_read_as_its_preset_says(
+    preset: str, tmp_path: Path
+) -> None:
     name, text, expected = PUBLISHED[preset]
     (tmp_path / name).write_text(text)
-    assert ingest(tmp_path / "store", tmp_path / name, "--preset", preset, "--set", "buckets=2") == 0
+    assert (
+        ingest(
+            tmp_path / "store",
+            tmp_path / name,
+            "--preset",
+            preset,
+            "--set",
+            "buckets=2",
+        )
+        == 0
+    )
     store = open_store(tmp_path / "store")
-    keys = ("user", "track", "time", "recommendation", "message", "propensity")[: len(expected[0])]
+    keys = ("user", "track", "time", "recommendation", "message", "propensity")[
+        : len(expected[0])
+    ]
     assert sorted(tuple(row[key] for key in keys) for row in rows_of(store)) == expected
     if preset == "lastfm-1k":
-        assert {key: (title.title, title.artist) for key, title in titles_by_id(store).items()} == {
+        assert {
+            key: (title.title, title.artist)
+            for key, title in titles_by_id(store).items()
+        } == {
             "a-1": ('Love "Song', "Deep “Dish"),
             '"Ann - Untitled': ("Untitled", '"Ann'),
         }
 
 
 def test_yambda_has_units_of_five_seconds_and_percentages(tmp_path: Path) -> None:
-    columns = {"uid": [100, 100], "timestamp": [39_420, 39_460], "item_id": [9000, 3000], "is_organic": [1, 0]}
+    columns = {
+        "uid": [100, 100],
+        "timestamp": [39_420, 39_460],
+        "item_id": [9000, 3000],
+        "is_organic": [1, 0],
+    }
     types = pa.uint32(), pa.uint32(), pa.uint32(), pa.uint8()
-    table = {name: pa.array(values, kind) for (name, values), kind in zip(columns.items(), types, strict=True)}
-    table |= {"played_ratio_pct": pa.array([120, 25], pa.uint16()), "track_length_seconds": pa.array([200, 90])}
+    table = {
+        name: pa.array(values, kind)
+        for (name, values), kind in zip(columns.items(), types, strict=True)
+    }
+    table |= {
+        "played_ratio_pct": pa.array([120, 25], pa.uint16()),
+        "track_length_seconds": pa.array([200, 90]),
+    }
     pq.write_table(pa.table(table), tmp_path / "listens.parquet")
     write_json(tmp_path / "listens.jsonl", pa.table(table).to_pylist())
     for name in ("listens.parquet", "listens.jsonl"):
-        assert ingest(tmp_path / f"store of {name}", tmp_path / name, "--preset", "yambda") == 0
+        assert (
+            ingest(tmp_path / f"store of {name}", tmp_path / name, "--preset", "yambda")
+            == 0
+        )
         rows = rows_of(open_store(tmp_path / f"store of {name}"))
-        found = [(row["user"], row["track"], row["time"], row["recommendation"]) for row in rows]
+        found = [
+            (row["user"], row["track"], row["time"], row["recommendation"])
+            for row in rows
+        ]
         assert found == [(100, 9000, 1.0, 3000), (100, 3000, 0.25, None)]
         assert [row["timestamp"] for row in rows] == [39_420 * 5000, 39_460 * 5000]

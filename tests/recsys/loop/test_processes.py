@@ -13,7 +13,9 @@ from recsys.loop.processes import Step, free_port, lock_folder, run_step, servin
 
 @pytest.fixture(autouse=True)
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    )
 
 
 def make_module(folder: Path, text: str) -> Step:
@@ -22,13 +24,17 @@ def make_module(folder: Path, text: str) -> Step:
     return Step("A step", "a_step", ["--to", folder / "made"])
 
 
-def test_a_step_runs_its_command_and_shows_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_step_runs_its_command_and_shows_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     run_step(make_module(tmp_path, "import sys; open(sys.argv[2], 'w').write('done')"))
     assert (tmp_path / "made").read_text() == "done"
     assert f"python -m a_step --to {tmp_path}/made" in capfd.readouterr().err
 
 
-def test_a_step_that_is_done_is_not_run_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_step_that_is_done_is_not_run_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     step = make_module(tmp_path, "raise SystemExit(1)")
     run_step(Step(step.title, step.module, step.arguments, done=tmp_path / "a_step.py"))
     assert "done already" in capfd.readouterr().err
@@ -36,16 +42,26 @@ def test_a_step_that_is_done_is_not_run_again(tmp_path: Path, capfd: pytest.Capt
 
 @pytest.mark.parametrize(
     ("text", "ending"),
-    [("raise SystemExit(3)", "exit code 3"), ("import os, signal; os.kill(os.getpid(), 9)", "killed by SIGKILL")],
+    [
+        ("raise SystemExit(3)", "exit code 3"),
+        ("import os, signal; os.kill(os.getpid(), 9)", "killed by SIGKILL"),
+    ],
 )
-def test_a_step_that_fails_ends_the_loop_in_one_line_with_its_command(tmp_path: Path, text: str, ending: str) -> None:
-    with pytest.raises(LoopError, match=rf"^A step: {ending}; the command was: .*python -m a_step --to"):
+def test_a_step_that_fails_ends_the_loop_in_one_line_with_its_command(
+    tmp_path: Path, text: str, ending: str
+) -> None:
+    with pytest.raises(
+        LoopError, match=rf"^A step: {ending}; the command was: .*python -m a_step --to"
+    ):
         run_step(make_module(tmp_path, text))
 
 
 def test_a_service_that_does_not_start_is_said(tmp_path: Path) -> None:
     step = make_module(tmp_path, "raise SystemExit(2)")
-    with pytest.raises(LoopError, match=r"^a step does not start: exit code 2$"), serving(step, free_port()):
+    with (
+        pytest.raises(LoopError, match=r"^a step does not start: exit code 2$"),
+        serving(step, free_port()),
+    ):
         pytest.fail("it does not serve")
 
 
@@ -64,11 +80,19 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
 """
 
 
-def test_a_service_that_fails_meanwhile_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_fails_meanwhile_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
-    step = make_module(tmp_path, SERVER.replace("self.end_headers()", "self.end_headers(); os._exit(7)"))
+    step = make_module(
+        tmp_path,
+        SERVER.replace("self.end_headers()", "self.end_headers(); os._exit(7)"),
+    )
     monkeypatch.setenv("PORT", str(port))
-    with pytest.raises(LoopError, match=r"^a step did not end well: exit code 7$"), serving(step, port) as process:
+    with (
+        pytest.raises(LoopError, match=r"^a step did not end well: exit code 7$"),
+        serving(step, port) as process,
+    ):
         process.wait(60)
 
 
@@ -84,10 +108,17 @@ with lock_folder(Path(sys.argv[1])):
 
 def test_a_folder_is_refused_to_a_second_loop(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(LoopError, match=f"another loop runs here, process {holder.pid}"), lock_folder(tmp_path):
+        with (
+            pytest.raises(
+                LoopError, match=f"another loop runs here, process {holder.pid}"
+            ),
+            lock_folder(tmp_path),
+        ):
             pass
         holder.kill()
     with lock_folder(tmp_path):

@@ -45,7 +45,10 @@ SETTINGS = [
 def write_catalogue(folder: Path) -> Path:
     """Titles that try to be markup."""
     folder.mkdir(parents=True)
-    rows = [{"track": track, "title": f"{HOSTILE} no. {track}", "artist": "A & B"} for track in range(TRACKS)]
+    rows = [
+        {"track": track, "title": f"{HOSTILE} no. {track}", "artist": "A & B"}
+        for track in range(TRACKS)
+    ]
     (folder / "tracks.json").write_bytes(b"\n".join(orjson.dumps(row) for row in rows))
     return folder / "tracks.json"
 
@@ -57,10 +60,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     catalogue = write_catalogue(folder / "catalogue")
     sessions = random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=900)
     log = write_log(folder / "log" / "events.jsonl", sessions)
-    facts = {"sha256": hashlib.sha256(catalogue.read_bytes()).hexdigest(), "tracks": TRACKS}
-    (log.parent / "collection.json").write_bytes(orjson.dumps({"schema": 1, "catalogue": facts}))
+    facts = {
+        "sha256": hashlib.sha256(catalogue.read_bytes()).hexdigest(),
+        "tracks": TRACKS,
+    }
+    (log.parent / "collection.json").write_bytes(
+        orjson.dumps({"schema": 1, "catalogue": facts})
+    )
     ingest.ingest([log], folder / "store", buckets=4)
-    assert run(search.app, search.PROG, search_argv(folder, f"catalogue={catalogue}")) == 0
+    assert (
+        run(search.app, search.PROG, search_argv(folder, f"catalogue={catalogue}")) == 0
+    )
     return folder
 
 
@@ -82,54 +92,86 @@ def page(run_folder: Path) -> Element:
     return Parser((run_folder / "report.html").read_text(encoding="utf-8")).root
 
 
-def test_the_verdict_is_the_winner_with_its_interval(page: Element, run_folder: Path) -> None:
+def test_the_verdict_is_the_winner_with_its_interval(
+    page: Element, run_folder: Path
+) -> None:
     _, winner = read_run(open_workspace(run_folder))
     verdict = page.find("div", id="verdict")[0]
     assert verdict.attributes["data-trial"] == winner.trial.id
     params = winner.trial.params
     heading = verdict.find("h2")[0].text
-    assert heading == f"Winner: factors {params.factors}, reg {params.regularization:g}, alpha {params.alpha:g}"
+    assert (
+        heading
+        == f"Winner: factors {params.factors}, reg {params.regularization:g}, alpha {params.alpha:g}"
+    )
     assert f"ndcg@30 {winner.metrics['ndcg@30'][0]:.4f}" in verdict.text
     assert all(remark in verdict.text for remark in winner.remarks)
 
 
-def test_every_candidate_and_baseline_has_a_row_with_its_state(page: Element, run_folder: Path) -> None:
+def test_every_candidate_and_baseline_has_a_row_with_its_state(
+    page: Element, run_folder: Path
+) -> None:
     _, *rows = read_table(page, "trials")
     board = pq.read_table(run_folder / "leaderboard.parquet").to_pylist()
     assert len(rows) == len(board) == 8 + 2
     told = [row[1] for row in rows]
     assert told.count("winner") == 1
     assert told.count("baseline") == 2
-    pruned = [state for state in told if state.startswith("pruned at sweep 2: not among the best 4 of 8")]
-    failed = [state for state in told if state.startswith("failed at sweep 2: TrialError")]
+    pruned = [
+        state
+        for state in told
+        if state.startswith("pruned at sweep 2: not among the best 4 of 8")
+    ]
+    failed = [
+        state for state in told if state.startswith("failed at sweep 2: TrialError")
+    ]
     states = [row["state"] for row in board]
-    assert (len(pruned), len(failed)) == (states.count("pruned"), states.count("failed"))
+    assert (len(pruned), len(failed)) == (
+        states.count("pruned"),
+        states.count("failed"),
+    )
     assert failed
     scored = [row for row in board if row["fit_s"] is not None]
     assert all(row["peak_bytes"] > 1e6 for row in scored)
-    assert [row[-1] for row in rows][: len(scored)] == [f"{row['peak_bytes'] / 1e6:,.0f}" for row in scored]
+    assert [row[-1] for row in rows][: len(scored)] == [
+        f"{row['peak_bytes'] / 1e6:,.0f}" for row in scored
+    ]
 
 
-def test_importance_is_the_share_of_the_variance_between_the_means_of_values(page: Element, run_folder: Path) -> None:
+def test_importance_is_the_share_of_the_variance_between_the_means_of_values(
+    page: Element, run_folder: Path
+) -> None:
     figures = {figure.find("h3")[0].text: figure for figure in page.find("figure")}
-    board = pd.read_parquet(run_folder / "leaderboard.parquet").query("model == 'als'").dropna(subset=["ndcg@30"])
+    board = (
+        pd.read_parquet(run_folder / "leaderboard.parquet")
+        .query("model == 'als'")
+        .dropna(subset=["ndcg@30"])
+    )
     values = board["ndcg@30"]
     told = pictures(figures["Importance"])[0].attributes["aria-label"].split("; ")
     for axis in ("factors", "alpha"):
-        between = ((board.groupby(axis)["ndcg@30"].transform("mean") - values.mean()) ** 2).sum()
+        between = (
+            (board.groupby(axis)["ndcg@30"].transform("mean") - values.mean()) ** 2
+        ).sum()
         share = 100 * between / ((values - values.mean()) ** 2).sum()
         assert f"{axis}: {share:.0f}{SPACE}%" in told
 
 
-def test_pictures_say_what_they_show_to_those_who_do_not_see_them(page: Element) -> None:
+def test_pictures_say_what_they_show_to_those_who_do_not_see_them(
+    page: Element,
+) -> None:
     assert len(pictures(page)) == len(page.find("figure")) == 5
     assert all(picture.attributes["aria-label"] for picture in pictures(page))
-    headings = [element.tag for element in page.walk() if element.tag in ("h1", "h2", "h3")]
+    headings = [
+        element.tag for element in page.walk() if element.tag in ("h1", "h2", "h3")
+    ]
     assert headings[0] == "h1"
     assert headings.count("h1") == 1
 
 
-def test_titles_are_text_and_nothing_is_fetched(page: Element, run_folder: Path) -> None:
+def test_titles_are_text_and_nothing_is_fetched(
+    page: Element, run_folder: Path
+) -> None:
     assert not page.find("script")
     assert not page.find("img")
     assert page.find("h1")[0].text == "<b>run"
@@ -141,25 +183,36 @@ def test_titles_are_text_and_nothing_is_fetched(page: Element, run_folder: Path)
     assert "https://" not in text
 
 
-def test_examples_are_the_lists_that_were_scored(world: Path, page: Element, run_folder: Path) -> None:
+def test_examples_are_the_lists_that_were_scored(
+    world: Path, page: Element, run_folder: Path
+) -> None:
     _, winner = read_run(open_workspace(run_folder))
-    (kept,) = (run_folder / "listeners").glob(f"*/{winner.trial.id}-{winner.sweeps}.npz")
+    (kept,) = (run_folder / "listeners").glob(
+        f"*/{winner.trial.id}-{winner.sweeps}.npz"
+    )
     dataset = open_dataset(world / "store" / "cache" / winner.dataset)
     with np.load(kept) as arrays:
         rows, lists = arrays["example_rows"].tolist(), arrays["example_lists"].tolist()
     interactions = np.diff(dataset.matrix("train").indptr)
     assert interactions[rows[0]] == interactions[interactions > 0].min()
     assert interactions[rows[-1]] == interactions.max()
-    heldout = {(row["user"], row["track"]): row["time"] for row in pq.read_table(dataset.heldout).to_pylist()}
+    heldout = {
+        (row["user"], row["track"]): row["time"]
+        for row in pq.read_table(dataset.heldout).to_pylist()
+    }
     for article, row, columns in zip(page.find("article"), rows, lists, strict=True):
         assert article.find("h3")[0].text == f"Listener {dataset.users[row]}"
         for item, column in zip(article.find("li"), columns, strict=False):
             assert f"no. {dataset.tracks[column]}" in item.text
-            assert ((row, column) in heldout) == bool([span for span in item.find("span") if "heard" in span.text])
+            assert ((row, column) in heldout) == bool(
+                [span for span in item.find("span") if "heard" in span.text]
+            )
 
 
 def test_the_data_is_counted(world: Path, page: Element, run_folder: Path) -> None:
-    dataset = open_dataset(world / "store" / "cache" / read_run(open_workspace(run_folder))[1].dataset)
+    dataset = open_dataset(
+        world / "store" / "cache" / read_run(open_workspace(run_folder))[1].dataset
+    )
     matrix = dataset.matrix("train")
     density = 100 * matrix.nnz / (matrix.shape[0] * matrix.shape[1])
     (fact,) = [fact for fact in page.find("div") if fact.text.startswith("Density")]
@@ -195,7 +248,9 @@ def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
 
 def test_the_lab_links_the_report_and_shows_it_where_nothing_runs(world: Path) -> None:
     service = Service(url="http://localhost:1", token=None)
-    client = create_app(LabSettings(root=world, published=None, service=service)).test_client()
+    client = create_app(
+        LabSettings(root=world, published=None, service=service)
+    ).test_client()
     shown = client.get("/runs/%3Cb%3Erun", headers={"Host": "localhost"})
     assert shown.status_code == 200
     (link,) = Parser(shown.get_data(as_text=True)).root.find("a", id="report")

@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 from recsys.store import buckets
 from recsys.store.buckets import EVENTS, INTERACTIONS, Bucketing, bucket_of
 
-USERS = [0, 1, 2, 7, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**62 + 12345, 2**63 - 1]
+USERS = [
+    0,
+    1,
+    2,
+    7,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**32,
+    2**32 + 1,
+    2**62 + 12345,
+    2**63 - 1,
+]
 MASK = 2**32 - 1
 MOMENT = 2 * 1_767_225_600_000
 
@@ -25,14 +37,28 @@ def by_definition(user: int, buckets: int) -> int:
 
 
 @given(user=st.integers(0, 2**63 - 1), buckets=st.integers(1, 4096))
-def test_a_bucket_is_that_of_the_definition_in_exact_integers(user: int, buckets: int) -> None:
+def test_a_bucket_is_that_of_the_definition_in_exact_integers(
+    user: int, buckets: int
+) -> None:
     (bucket,) = bucket_of(np.array([user]), buckets).tolist()
     assert bucket == by_definition(user, buckets)
     assert 0 <= bucket < buckets
 
 
 def test_the_bucket_of_a_user_never_changes() -> None:
-    assert bucket_of(np.array(USERS), 16).tolist() == [0, 0, 0, 15, 6, 14, 8, 0, 0, 1, 14]
+    assert bucket_of(np.array(USERS), 16).tolist() == [
+        0,
+        0,
+        0,
+        15,
+        6,
+        14,
+        8,
+        0,
+        0,
+        1,
+        14,
+    ]
 
 
 @pytest.mark.parametrize("stride", [1, 2, 16, 1000, 2**20, 2**32])
@@ -54,11 +80,21 @@ def batch(rows: int, seed: int) -> pa.RecordBatch:
         "latency": numbers.random(rows),
         "session": [f"{number:03}" for number in range(rows)],
     }
-    arrays = {name: columns.get(name, [None] * rows) for name in ["moment", *EVENTS.schema.names]}
-    types = {"moment": pa.int64(), **dict(zip(EVENTS.schema.names, EVENTS.schema.types, strict=True))}
+    arrays = {
+        name: columns.get(name, [None] * rows)
+        for name in ["moment", *EVENTS.schema.names]
+    }
+    types = {
+        "moment": pa.int64(),
+        **dict(zip(EVENTS.schema.names, EVENTS.schema.types, strict=True)),
+    }
     left_out = ("timestamp", "message")
     return pa.record_batch(
-        {name: pa.array(values, types[name]) for name, values in arrays.items() if name not in left_out}
+        {
+            name: pa.array(values, types[name])
+            for name, values in arrays.items()
+            if name not in left_out
+        }
     )
 
 
@@ -77,18 +113,30 @@ def test_a_part_has_the_rows_of_its_users_in_order_in_slices_of_any_size(
     expected = []
     for row in pa.Table.from_batches([*batches[1:], batches[0]]).to_pylist():
         is_last = row["moment"] % 2
-        expected.append((row["user"], row["moment"] // 2, is_last, row["track"], row["time"], row["session"]))
+        expected.append(
+            (
+                row["user"],
+                row["moment"] // 2,
+                is_last,
+                row["track"],
+                row["time"],
+                row["session"],
+            )
+        )
     expected.sort(key=lambda row: row[:4])
     for bucket, part in parts.items():
         table = pq.read_table(part)
         names = ("user", "timestamp", "message", "track", "time", "session")
         found = zip(*(table[name].to_pylist() for name in names), strict=True)
-        assert [(user, moment, message == "last", *rest) for user, moment, message, *rest in found] == [
-            row for row in expected if by_definition(row[0], 2) == bucket
-        ]
+        assert [
+            (user, moment, message == "last", *rest)
+            for user, moment, message, *rest in found
+        ] == [row for row in expected if by_definition(row[0], 2) == bucket]
 
 
-def test_interactions_without_timestamps_are_sorted_by_user_and_track(tmp_path: Path) -> None:
+def test_interactions_without_timestamps_are_sorted_by_user_and_track(
+    tmp_path: Path,
+) -> None:
     rows = pa.record_batch(
         {
             "user": [1, 2, 2],

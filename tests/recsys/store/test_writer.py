@@ -32,7 +32,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_what_the_manifest_does_not_name_is_cleared_by_the_next_writer(tmp_path: Path) -> None:
+def test_what_the_manifest_does_not_name_is_cleared_by_the_next_writer(
+    tmp_path: Path,
+) -> None:
     manifest = write_store(tmp_path)
     for folder in ("rejects", "ids"):
         (tmp_path / folder).mkdir()

@@ -37,12 +37,22 @@ Event = dict[str, Any]
 
 
 def _config(world: Path, log: Path, **changes: object) -> CollectConfig:
-    values: dict[str, object] = {"world": world, "log": log, "episodes": 2500, "seed": 7, "segment_sessions": 1000}
+    values: dict[str, object] = {
+        "world": world,
+        "log": log,
+        "episodes": 2500,
+        "seed": 7,
+        "segment_sessions": 1000,
+    }
     return CollectConfig.model_validate({**values, **changes})
 
 
 def _contents(log: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(log.iterdir()) if path.suffix == ".jsonl"}
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(log.iterdir())
+        if path.suffix == ".jsonl"
+    }
 
 
 def _events(log: Path) -> Iterator[Event]:
@@ -65,7 +75,9 @@ def sessions(log: Path) -> dict[str, list[Event]]:
     return dict(found)
 
 
-def test_every_line_has_the_fields_of_the_event_log_in_their_types(log: Path, demo_world: Path) -> None:
+def test_every_line_has_the_fields_of_the_event_log_in_their_types(
+    log: Path, demo_world: Path
+) -> None:
     world = load_world(demo_world)
     for event in _events(log):
         assert list(event) == FIELDS
@@ -79,18 +91,32 @@ def test_every_line_has_the_fields_of_the_event_log_in_their_types(log: Path, de
         assert (event["latency"], event["experiments"]) == (0.0, {})
 
 
-def test_there_are_as_many_sessions_as_asked_for(sessions: dict[str, list[Event]], log: Path) -> None:
+def test_there_are_as_many_sessions_as_asked_for(
+    sessions: dict[str, list[Event]], log: Path
+) -> None:
     assert len(sessions) == 2500
-    assert sorted(_contents(log)) == ["events-00000.jsonl", "events-00001.jsonl", "events-00002.jsonl"]
+    assert sorted(_contents(log)) == [
+        "events-00000.jsonl",
+        "events-00001.jsonl",
+        "events-00002.jsonl",
+    ]
     assert set(sessions) == {f"random-7-{number}" for number in range(2500)}
 
 
-def test_a_session_is_one_listeners_and_ends_with_its_only_last_message(sessions: dict[str, list[Event]]) -> None:
+def test_a_session_is_one_listeners_and_ends_with_its_only_last_message(
+    sessions: dict[str, list[Event]],
+) -> None:
     for events in sessions.values():
         assert len({event["user"] for event in events}) == 1
-        assert [event["message"] for event in events] == ["next"] * (len(events) - 1) + ["last"]
-        assert [events[-1][key] for key in ("recommendation", "recommender", "propensity")] == [None] * 3
-        assert len(events) >= 1 + 5  # the organic track, and one for each point of the budget
+        assert [event["message"] for event in events] == ["next"] * (
+            len(events) - 1
+        ) + ["last"]
+        assert [
+            events[-1][key] for key in ("recommendation", "recommender", "propensity")
+        ] == [None] * 3
+        assert (
+            len(events) >= 1 + 5
+        )  # the organic track, and one for each point of the budget
 
 
 def test_what_is_recommended_is_played_next(sessions: dict[str, list[Event]]) -> None:
@@ -100,8 +126,12 @@ def test_what_is_recommended_is_played_next(sessions: dict[str, list[Event]]) ->
             assert (event["recommender"], event["propensity"]) == ("random", 1 / 5000)
 
 
-def test_random_recommendations_come_from_the_whole_catalogue_alike(sessions: dict[str, list[Event]]) -> None:
-    tracks = np.array([event["track"] for events in sessions.values() for event in events[1:]])
+def test_random_recommendations_come_from_the_whole_catalogue_alike(
+    sessions: dict[str, list[Event]],
+) -> None:
+    tracks = np.array(
+        [event["track"] for events in sessions.values() for event in events[1:]]
+    )
     expected = len(tracks) / 50
     counts = np.bincount(tracks // 100, minlength=50)
     assert len(counts) == 50
@@ -109,7 +139,9 @@ def test_random_recommendations_come_from_the_whole_catalogue_alike(sessions: di
     assert chi_square < 49 + 5 * np.sqrt(2 * 49)
 
 
-def test_a_listeners_events_follow_each_other_and_sessions_are_half_an_hour_apart(log: Path) -> None:
+def test_a_listeners_events_follow_each_other_and_sessions_are_half_an_hour_apart(
+    log: Path,
+) -> None:
     by_user = defaultdict(list)
     for event in _events(log):
         by_user[event["user"]].append(event)
@@ -123,31 +155,46 @@ def test_a_listeners_events_follow_each_other_and_sessions_are_half_an_hour_apar
                 assert silence > HALF_AN_HOUR_MS
 
 
-def test_the_folder_says_what_it_was_collected_from(log: Path, demo_world: Path) -> None:
+def test_the_folder_says_what_it_was_collected_from(
+    log: Path, demo_world: Path
+) -> None:
     facts = orjson.loads((log / "collection.json").read_bytes())
     assert facts["schema"] == 1
-    assert facts["catalogue"] == {"sha256": sha256_file(demo_world / "tracks.json"), "tracks": 5000}
+    assert facts["catalogue"] == {
+        "sha256": sha256_file(demo_world / "tracks.json"),
+        "tracks": 5000,
+    }
     expected = {"users": 1500, "seed": 7, "episodes": 2500, "recommender": "random"}
     assert {key: facts[key] for key in expected} == expected
 
 
-def test_the_bytes_are_the_same_for_one_process_and_for_two(log: Path, demo_world: Path, tmp_path: Path) -> None:
+def test_the_bytes_are_the_same_for_one_process_and_for_two(
+    log: Path, demo_world: Path, tmp_path: Path
+) -> None:
     collect(_config(demo_world, tmp_path / "log", processes=2))
     assert _contents(tmp_path / "log") == _contents(log)
 
 
-def test_another_seed_gives_other_sessions(log: Path, demo_world: Path, tmp_path: Path) -> None:
+def test_another_seed_gives_other_sessions(
+    log: Path, demo_world: Path, tmp_path: Path
+) -> None:
     collect(_config(demo_world, tmp_path / "log", seed=8))
     contents = _contents(tmp_path / "log")
     assert all(content != contents[name] for name, content in _contents(log).items())
 
 
-def test_a_shorter_collection_has_the_same_whole_segments(log: Path, demo_world: Path, tmp_path: Path) -> None:
+def test_a_shorter_collection_has_the_same_whole_segments(
+    log: Path, demo_world: Path, tmp_path: Path
+) -> None:
     collect(_config(demo_world, tmp_path / "log", episodes=1000))
-    assert _contents(tmp_path / "log") == {"events-00000.jsonl": _contents(log)["events-00000.jsonl"]}
+    assert _contents(tmp_path / "log") == {
+        "events-00000.jsonl": _contents(log)["events-00000.jsonl"]
+    }
 
 
-def test_a_rerun_keeps_what_is_there_and_writes_what_is_missing(log: Path, demo_world: Path, tmp_path: Path) -> None:
+def test_a_rerun_keeps_what_is_there_and_writes_what_is_missing(
+    log: Path, demo_world: Path, tmp_path: Path
+) -> None:
     config = _config(demo_world, tmp_path / "log")
     collect(config)
     (config.log / "events-00001.jsonl").unlink()
@@ -179,17 +226,24 @@ def test_a_rerun_with_other_parameters_is_refused(
 
 
 def test_a_rerun_from_another_world_is_refused(log: Path, tmp_path: Path) -> None:
-    with pytest.raises(SimError, match=r"collection\.json: another collection is in this folder: catalogue"):
+    with pytest.raises(
+        SimError,
+        match=r"collection\.json: another collection is in this folder: catalogue",
+    ):
         collect(_config(write_world(tmp_path / "world"), log))
 
 
-def test_a_folder_of_something_else_is_refused(demo_world: Path, tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_refused(
+    demo_world: Path, tmp_path: Path
+) -> None:
     (tmp_path / "events-00000.jsonl").write_text("{}\n")
     with pytest.raises(SimError, match=r"holds files but no collection\.json"):
         collect(_config(demo_world, tmp_path))
 
 
-def test_a_folder_in_which_another_collection_writes_is_refused(demo_world: Path, tmp_path: Path) -> None:
+def test_a_folder_in_which_another_collection_writes_is_refused(
+    demo_world: Path, tmp_path: Path
+) -> None:
     handle = os.open(tmp_path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -214,15 +268,28 @@ def test_a_world_in_the_originals_files_can_be_collected_from(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_world_where_nobody_is_bored_is_refused(tmp_path: Path, processes: int) -> None:
+def test_a_world_where_nobody_is_bored_is_refused(
+    tmp_path: Path, processes: int
+) -> None:
     """Two thousand tracks of as many artists, all heard to the end: the session would go through them all."""
     folder = write_world(
         tmp_path / "world",
         tracks=[{"track": i, "artist": i} for i in range(2000)],
         embeddings=np.ones((2000, 2)),
-        users=[{"user": 0, "interests": [0], "consume_bias": -100.0, "session_budget": 1000}],
+        users=[
+            {
+                "user": 0,
+                "interests": [0],
+                "consume_bias": -100.0,
+                "session_budget": 1000,
+            }
+        ],
     )
-    config = _config(folder, tmp_path / "log", episodes=2, segment_sessions=1, processes=processes)
-    with pytest.raises(SimError, match="listener 0 is not bored after 1000 tracks in one session"):
+    config = _config(
+        folder, tmp_path / "log", episodes=2, segment_sessions=1, processes=processes
+    )
+    with pytest.raises(
+        SimError, match="listener 0 is not bored after 1000 tracks in one session"
+    ):
         collect(config)
     assert _contents(config.log) == {}

@@ -45,15 +45,30 @@ class Data:
 
     def words(self, out: Path, *more: object, plays: Path | None = None) -> list[str]:
         """A command line."""
-        words = ["from-interactions", plays or self.plays, "--export", self.export, "--out", out, *more]
+        words = [
+            "from-interactions",
+            plays or self.plays,
+            "--export",
+            self.export,
+            "--out",
+            out,
+            *more,
+        ]
         return [str(word) for word in words]
 
 
 def make_data(folder: Path) -> Data:
     """Collects sessions with random tracks in a small world, adds up who heard what, and factorises that."""
     data = Data(folder)
-    make_world(load_config(WorldConfig, Path("configs/world/easy.yaml"), _WORLD), folder / "world")
-    collect(CollectConfig(world=folder / "world", log=folder / "log", episodes=_SESSIONS, seed=1))
+    make_world(
+        load_config(WorldConfig, Path("configs/world/easy.yaml"), _WORLD),
+        folder / "world",
+    )
+    collect(
+        CollectConfig(
+            world=folder / "world", log=folder / "log", episodes=_SESSIONS, seed=1
+        )
+    )
     heard = np.zeros((250, 600))
     for segment in sorted((folder / "log").glob("*.jsonl")):
         for line in segment.read_bytes().splitlines():
@@ -62,7 +77,10 @@ def make_data(folder: Path) -> Data:
     with data.plays.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["track", "user", "weight"])
-        writer.writerows([track, user, round(heard[user, track], 2)] for user, track in np.argwhere(heard > 0).tolist())
+        writer.writerows(
+            [track, user, round(heard[user, track], 2)]
+            for user, track in np.argwhere(heard > 0).tolist()
+        )
     write_factors(data.export, np.arange(250), np.arange(600), factorise(heard))
     return data
 
@@ -75,9 +93,17 @@ def factorise(heard: FloatArray) -> FloatArray:
     return factors
 
 
-def write_factors(export: Path, users: npt.ArrayLike, tracks: npt.ArrayLike, items: npt.ArrayLike) -> Path:
+def write_factors(
+    export: Path, users: npt.ArrayLike, tracks: npt.ArrayLike, items: npt.ArrayLike
+) -> Path:
     """Writes a folder as an export leaves it, as far as a fit reads it."""
     export.mkdir(parents=True, exist_ok=True)
     nobody = np.zeros((len(np.asarray(users)), FACTORS))
-    np.savez(export / "factors.npz", users=users, user_factors=nobody, tracks=tracks, item_factors=items)
+    np.savez(
+        export / "factors.npz",
+        users=users,
+        user_factors=nobody,
+        tracks=tracks,
+        item_factors=items,
+    )
     return export

@@ -5,26 +5,48 @@ import pytest
 from scipy.stats import spearmanr
 
 from sim.fitted.data import ListeningTable
-from sim.fitted.reproduction import NEIGHBOURS, co_listened, compare_listening, gini, spearman
+from sim.fitted.reproduction import (
+    NEIGHBOURS,
+    co_listened,
+    compare_listening,
+    gini,
+    spearman,
+)
 from sim.fitted.world import FitConfig, most_heard, tune
 from sim.listening.response import raw_share
 
 
-def _random_table(seed: int, users: int = 40, tracks: int = 60, rows: int = 500) -> ListeningTable:
+def _random_table(
+    seed: int, users: int = 40, tracks: int = 60, rows: int = 500
+) -> ListeningTable:
     rng = np.random.default_rng(seed)
-    columns = rng.integers(users, size=rows), rng.integers(tracks, size=rows), rng.exponential(size=rows)
+    columns = (
+        rng.integers(users, size=rows),
+        rng.integers(tracks, size=rows),
+        rng.exponential(size=rows),
+    )
     return ListeningTable.of(users, tracks, *columns)
 
 
-def _table(rows: dict[tuple[int, int], float], users: int, tracks: int) -> ListeningTable:
+def _table(
+    rows: dict[tuple[int, int], float], users: int, tracks: int
+) -> ListeningTable:
     user, track = np.array(list(rows)).T
     return ListeningTable.of(users, tracks, user, track, np.array(list(rows.values())))
 
 
 def test_equal_pairs_are_added_up_and_pairs_without_weight_left_out() -> None:
-    user, track, weight = np.array([1, 0, 1, 1]), np.array([2, 0, 2, 1]), np.array([1.0, 3.0, 0.5, 0.0])
+    user, track, weight = (
+        np.array([1, 0, 1, 1]),
+        np.array([2, 0, 2, 1]),
+        np.array([1.0, 3.0, 0.5, 0.0]),
+    )
     table = ListeningTable.of(2, 3, user, track, weight)
-    assert (table.user.tolist(), table.track.tolist(), table.weight.tolist()) == ([0, 1], [0, 2], [3.0, 1.5])
+    assert (table.user.tolist(), table.track.tolist(), table.weight.tolist()) == (
+        [0, 1],
+        [0, 2],
+        [3.0, 1.5],
+    )
     assert table.popularity().tolist() == [3.0, 0.0, 1.5]
     assert table.offsets().tolist() == [0, 1, 2]
     assert table.only(np.array([1])).user.tolist() == [0]
@@ -46,7 +68,10 @@ def test_co_listened_tracks_have_the_largest_cosines() -> None:
     cosines = columns.T @ columns
     np.fill_diagonal(cosines, 0.0)
     for track, found in enumerate(co_listened(table, np.arange(60))):
-        assert found.tolist() == np.argsort(-cosines[track], kind="stable")[: len(found)].tolist()
+        assert (
+            found.tolist()
+            == np.argsort(-cosines[track], kind="stable")[: len(found)].tolist()
+        )
         assert len(found) == min(NEIGHBOURS, np.count_nonzero(cosines[track]))
 
 
@@ -68,7 +93,9 @@ def test_tracks_heard_alone_are_not_compared() -> None:
 
 
 def test_the_tracks_heard_most_come_first_and_ties_by_number() -> None:
-    table = _table({(0, 0): 1.0, (0, 1): 4.0, (0, 2): 4.0, (1, 3): 5.0}, users=2, tracks=6)
+    table = _table(
+        {(0, 0): 1.0, (0, 1): 4.0, (0, 2): 4.0, (1, 3): 5.0}, users=2, tracks=6
+    )
     assert most_heard(table, 9) == [([1, 2, 0], [4.0, 4.0, 1.0]), ([3], [5.0])]
     assert most_heard(table, 1) == [([1], [4.0]), ([3], [5.0])]
 
@@ -83,7 +110,10 @@ def test_the_gini_coefficient_is_the_mean_difference_over_twice_the_mean() -> No
 
 def test_listeners_count_alike_however_much_they_heard() -> None:
     little, much = {(0, 0): 1.0, (1, 1): 1.0}, {(0, 0): 1.0, (1, 1): 1000.0}
-    assert _table(much, 2, 2).shares().popularity().tolist() == _table(little, 2, 2).popularity().tolist()
+    assert (
+        _table(much, 2, 2).shares().popularity().tolist()
+        == _table(little, 2, 2).popularity().tolist()
+    )
 
 
 def test_what_is_tuned_gives_what_is_wanted() -> None:
@@ -94,11 +124,17 @@ def test_what_is_tuned_gives_what_is_wanted() -> None:
     nearest = np.argsort(-directions[interests] @ directions.T, axis=1)[:, :10]
     bias, sharpness = rng.uniform(1, 5.9, size=300), rng.uniform(0.3, 1.2, size=300)
     config = FitConfig(random_listening=2.5, near_share=0.8)
-    squared_length, bias_shift, near_share = tune(directions, interests, bias, sharpness, config)
-    shares = raw_share(
-        squared_length * directions[interests] @ directions.T, (bias + bias_shift)[:, None], sharpness[:, None]
+    squared_length, bias_shift, near_share = tune(
+        directions, interests, bias, sharpness, config
     )
-    assert np.take_along_axis(shares, nearest, axis=1).mean() == pytest.approx(0.8, abs=0.01)
+    shares = raw_share(
+        squared_length * directions[interests] @ directions.T,
+        (bias + bias_shift)[:, None],
+        sharpness[:, None],
+    )
+    assert np.take_along_axis(shares, nearest, axis=1).mean() == pytest.approx(
+        0.8, abs=0.01
+    )
     assert near_share == pytest.approx(0.8, abs=0.01)
     share = shares.mean(axis=1)
     assert 1 + (5 * share / (1 - share)).mean() == pytest.approx(2.5, abs=0.1)

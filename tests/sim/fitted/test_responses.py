@@ -9,7 +9,9 @@ from sim.fitted.responses import fit_response
 LISTENERS, TRACKS, EACH, LENGTH = 150, 200, 60, 9
 
 
-def _log(noise: float, gamma: float, tiredness: float) -> tuple[Heard, np.ndarray, np.ndarray, np.ndarray]:
+def _log(
+    noise: float, gamma: float, tiredness: float
+) -> tuple[Heard, np.ndarray, np.ndarray, np.ndarray]:
     """A log in which the share heard follows the formula; its directions, artists, and a_u."""
     rng = np.random.default_rng(1)
     directions = rng.normal(size=(TRACKS, 6))
@@ -19,17 +21,30 @@ def _log(noise: float, gamma: float, tiredness: float) -> tuple[Heard, np.ndarra
     tracks = np.argsort(rng.random((len(listener), TRACKS)), axis=1)[:, :LENGTH]
     cosine = np.einsum("sd,std->st", directions[tracks[:, 0]], directions[tracks])
     by = artist[tracks]
-    earlier = np.stack([(by[:, :at] == by[:, [at]]).sum(axis=1) for at in range(LENGTH)], axis=1)
+    earlier = np.stack(
+        [(by[:, :at] == by[:, [at]]).sum(axis=1) for at in range(LENGTH)], axis=1
+    )
     mean = 1 / (1 + np.exp(-(wants[listener][:, None] + 3 * cosine)))
-    mean = mean * gamma**earlier * (1 - tiredness) ** np.maximum(np.arange(LENGTH) - 1, 0)
+    mean = (
+        mean * gamma**earlier * (1 - tiredness) ** np.maximum(np.arange(LENGTH) - 1, 0)
+    )
     share = np.round(100 * rng.beta(noise * mean, noise * (1 - mean)))
     share[:, 0] = 100
-    heard = Heard(listener, np.full(len(listener), LENGTH), tracks.ravel(), share.ravel().astype(np.int64))
+    heard = Heard(
+        listener,
+        np.full(len(listener), LENGTH),
+        tracks.ravel(),
+        share.ravel().astype(np.int64),
+    )
     return heard, directions, artist, wants
 
 
-@pytest.mark.parametrize(("noise", "gamma", "tiredness"), [(1.0, 0.8, 0.03), (10.0, 0.6, 0.0)])
-def test_the_response_of_a_log_is_found_again(noise: float, gamma: float, tiredness: float) -> None:
+@pytest.mark.parametrize(
+    ("noise", "gamma", "tiredness"), [(1.0, 0.8, 0.03), (10.0, 0.6, 0.0)]
+)
+def test_the_response_of_a_log_is_found_again(
+    noise: float, gamma: float, tiredness: float
+) -> None:
     log, directions, artist, wants = _log(noise, gamma, tiredness)
     found = fit_response(log, directions, artist, seed=0)
     assert (found.beyond.noise, found.beyond.idiosyncrasy) == (noise, 0)

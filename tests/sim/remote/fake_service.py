@@ -11,7 +11,9 @@ from typing import Any
 import orjson
 
 Event = tuple[int, float]  # track and time
-Mishap = Callable[[int, str], str | None]  # of the number of the request, from 1, and its path
+Mishap = Callable[
+    [int, str], str | None
+]  # of the number of the request, from 1, and its path
 
 CLOSE_BEFORE = "close before"  # the request is not done, and the connection closed
 CLOSE_AFTER = "close after"  # it is done, and the connection closed without an answer
@@ -48,16 +50,24 @@ class FakeService:
     def told(self) -> Counter[tuple[int, Event]]:
         """How often each listener said each thing, hearing something."""
         every = [*self.sessions, *self.open.items()]
-        return Counter((user, event) for user, events in every for event in events if event[1] > 0)
+        return Counter(
+            (user, event) for user, events in every for event in events if event[1] > 0
+        )
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.connections += 1
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with suppress(
+            ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
+        ):
             while await self._one_request(reader, writer):
                 pass
         writer.close()
 
-    async def _one_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _one_request(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         first, *lines = head.split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines if line)
@@ -68,7 +78,9 @@ class FakeService:
         if mishap == CLOSE_BEFORE:
             return False
         if mishap and mishap.isdecimal():
-            return await self._send(writer, int(mishap), orjson.dumps({"error": f"asked for {mishap}"}))
+            return await self._send(
+                writer, int(mishap), orjson.dumps({"error": f"asked for {mishap}"})
+            )
         status, document = self._do(method, path, body)
         if mishap == CLOSE_AFTER:
             return False
@@ -79,7 +91,9 @@ class FakeService:
             return True
         return await self._send(writer, status, _spoil(document, mishap))
 
-    async def _send(self, writer: asyncio.StreamWriter, status: int, body: bytes) -> bool:
+    async def _send(
+        self, writer: asyncio.StreamWriter, status: int, body: bytes
+    ) -> bool:
         writer.write(b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\n" % status)
         writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         await writer.drain()
@@ -96,7 +110,11 @@ class FakeService:
         many = orjson.loads(body)["requests"]
         if not many:
             return 400, {"error": "no requests"}
-        return 200, {"responses": [self._hear(name, one["user"], one["track"], one["time"]) for one in many]}
+        return 200, {
+            "responses": [
+                self._hear(name, one["user"], one["track"], one["time"]) for one in many
+            ]
+        }
 
     def _hear(self, name: str, user: int, track: int, time: float) -> dict[str, int]:
         events = self.open.setdefault(user, [])
@@ -104,7 +122,10 @@ class FakeService:
         if name == "last":
             self.sessions.append((user, tuple(self.open.pop(user))))
             return {"user": user}
-        return {"user": user, "track": (7 * track + 13 * user + len(events)) % self.tracks}
+        return {
+            "user": user,
+            "track": (7 * track + 13 * user + len(events)) % self.tracks,
+        }
 
 
 def _spoil(document: Any, mishap: str | None) -> bytes:  # noqa: ANN401  a JSON document

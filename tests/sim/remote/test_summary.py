@@ -16,12 +16,16 @@ def test_clusters_of_one_have_the_standard_error_of_a_plain_mean() -> None:
     assert found.standard_error == pytest.approx(values.std(ddof=1) / math.sqrt(500))
 
 
-def test_the_standard_error_is_the_spread_of_the_mean_over_many_draws_of_listeners() -> None:
+def test_the_standard_error_is_the_spread_of_the_mean_over_many_draws_of_listeners() -> (
+    None
+):
     """Listeners differ, so that taking their sessions as independent would give about half of it."""
     rng, means, errors = make_generator(2, "test"), [], []
     for _ in range(400):
         counts = rng.integers(1, 12, size=300)
-        sums = rng.normal(2, 1, size=300) * counts + rng.normal(0, 1, size=300) * np.sqrt(counts)
+        sums = rng.normal(2, 1, size=300) * counts + rng.normal(
+            0, 1, size=300
+        ) * np.sqrt(counts)
         found = ratio_mean(sums, counts)
         means.append(found.mean)
         errors.append(found.standard_error)
@@ -29,7 +33,10 @@ def test_the_standard_error_is_the_spread_of_the_mean_over_many_draws_of_listene
 
 
 def test_without_sessions_there_is_no_mean_and_with_one_listener_no_error() -> None:
-    assert all(math.isnan(value) for value in vars(ratio_mean(np.zeros(3), np.zeros(3, dtype=np.int64))).values())
+    assert all(
+        math.isnan(value)
+        for value in vars(ratio_mean(np.zeros(3), np.zeros(3, dtype=np.int64))).values()
+    )
     one = ratio_mean(np.array([6.0]), np.array([3]))
     assert one.mean == 2.0
     assert math.isnan(one.standard_error)
@@ -39,7 +46,9 @@ def test_counts_of_two_processes_add_up() -> None:
     whole, parts = Counts.empty(4), [Counts.empty(4), Counts.empty(4)]
     for part, listeners in zip(parts, ([0, 2], [1, 3]), strict=True):
         for counts in (whole, part):
-            counts.add_sessions(np.array(listeners), np.array([7, 8]), np.array([150, 250]))
+            counts.add_sessions(
+                np.array(listeners), np.array([7, 8]), np.array([150, 250])
+            )
             counts.failed["answer lost"] += 1
             counts.skipped += 2
     parts[0].add(parts[1])

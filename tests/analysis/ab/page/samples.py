@@ -20,7 +20,16 @@ _METRICS = (
     ("time_per_session", "Time per session", "primary", "ratio", True, 4.0, 8.0, 1.6),
     ("time", "Listening time", "primary", "mean", True, 60.0, 6.0, 4.0),
     ("sessions", "Sessions", "secondary", "mean", True, 14.0, -0.4, 1.5),
-    ("tracks_per_session", "Tracks per session", "secondary", "ratio", True, 6.4, 3.4, 1.1),
+    (
+        "tracks_per_session",
+        "Tracks per session",
+        "secondary",
+        "ratio",
+        True,
+        6.4,
+        3.4,
+        1.1,
+    ),
     ("skips", "Share of skips", "secondary", "ratio", False, 0.31, -5.2, 2.3),
     ("latency_p99", "Latency p99, ms", "guardrail", "quantile", False, 4.1, 1.1, 3.5),
     ("fallbacks", "Share of fallbacks", "guardrail", "ratio", False, 0.004, 38.0, 61.0),
@@ -28,7 +37,12 @@ _METRICS = (
 
 
 def around(value: float, half: float) -> RelativeEffect:
-    return RelativeEffect(value, value - half, value + half, math.erfc(abs(value) / half * 1.96 / math.sqrt(2)))
+    return RelativeEffect(
+        value,
+        value - half,
+        value + half,
+        math.erfc(abs(value) / half * 1.96 / math.sqrt(2)),
+    )
 
 
 def effects_of(arm: str, strength: float) -> list[MetricEffect]:
@@ -63,9 +77,14 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
     return found
 
 
-def timeline_of(arm: str, metric: str, label: str, pct: float, days: Sequence[str]) -> Timeline:
+def timeline_of(
+    arm: str, metric: str, label: str, pct: float, days: Sequence[str]
+) -> Timeline:
     def on(number: int) -> Day:
-        error, wobble = 7.0 / math.sqrt(number + 1), 4 * math.sin(2.3 * number) / math.sqrt(number + 1)
+        error, wobble = (
+            7.0 / math.sqrt(number + 1),
+            4 * math.sin(2.3 * number) / math.sqrt(number + 1),
+        )
         return Day(
             date=days[number],
             control_listeners=900 + 300 * number,
@@ -78,7 +97,12 @@ def timeline_of(arm: str, metric: str, label: str, pct: float, days: Sequence[st
     return Timeline(arm, metric, label, tuple(map(on, range(len(days)))))
 
 
-def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days: int = 14, text: str = "") -> Report:
+def make_report(
+    arms: Sequence[str] = ("C", "T1"),
+    experiment: str = "ALS",
+    days: int = 14,
+    text: str = "",
+) -> Report:
     """A report of an experiment.
 
     Args:
@@ -87,7 +111,10 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         days: How many it ran.
         text: Put into every free text.
     """
-    dates = [(date(2026, 10, 25) + timedelta(days=number)).isoformat() for number in range(days)]
+    dates = [
+        (date(2026, 10, 25) + timedelta(days=number)).isoformat()
+        for number in range(days)
+    ]
     control, treated = arms[0], arms[1:]
     strengths = {arm: 1.0 - 0.55 * number for number, arm in enumerate(treated)}
     counts = {arm: 5_003 - 17 * number for number, arm in enumerate(arms)}
@@ -105,7 +132,18 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
         at_horizon=False,
         is_adjusted=False,
         preferences=(
-            Preference(arms[-1], "in_order", "top_pop", 900, 4000, 4100, 0.4, 0.42, around(5.0, 3.0), "top_pop"),
+            Preference(
+                arms[-1],
+                "in_order",
+                "top_pop",
+                900,
+                4000,
+                4100,
+                0.4,
+                0.42,
+                around(5.0, 3.0),
+                "top_pop",
+            ),
         ),
         segments=tuple(
             Segments(
@@ -114,7 +152,9 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
                 "time_per_session",
                 "Time per session",
                 tuple(
-                    SegmentEffect(f"{text}{name}", 900, 905, 4.0, 4.2, around(pct, 9.0), 0.4)
+                    SegmentEffect(
+                        f"{text}{name}", 900, 905, 4.0, 4.2, around(pct, 9.0), 0.4
+                    )
                     for name, pct in (("phone", 5.0), ("speaker", 2.0))
                 ),
                 0.03,
@@ -122,19 +162,35 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
             )
             for arm in treated
         ),
-        recommenders={arm: "random" if arm == control else f"model {arm}" for arm in arms},
+        recommenders={
+            arm: "random" if arm == control else f"model {arm}" for arm in arms
+        },
         listeners=counts,
         sessions={arm: 14 * count for arm, count in counts.items()},
         lines=LineCounts(read=842_417, good=842_404, rejected=11, blank=2),
-        srm=SampleRatio(dict.fromkeys(arms, sum(counts.values()) / len(arms)), counts, 0.0289, 0.865),
+        srm=SampleRatio(
+            dict.fromkeys(arms, sum(counts.values()) / len(arms)), counts, 0.0289, 0.865
+        ),
         verdict=Verdict(
             decision="ship",
             arm=treated[0] if treated else None,
             reason=f"{text}Time per session rose by 8.00 % (6.40 … 9.60 %), all guardrails are kept.",
-            notes=(f"{text}Two of eleven rejected lines were torn at the end of a file.", "CUPED agrees: +8.00 %."),
+            notes=(
+                f"{text}Two of eleven rejected lines were torn at the end of a file.",
+                "CUPED agrees: +8.00 %.",
+            ),
         ),
         original_table=tuple(
-            OriginalRow(arm, metric, 3.21 * strengths[arm], 1.05 * strengths[arm] - 1, 5.37, 61.23, 63.19, True)
+            OriginalRow(
+                arm,
+                metric,
+                3.21 * strengths[arm],
+                1.05 * strengths[arm] - 1,
+                5.37,
+                61.23,
+                63.19,
+                True,
+            )
             for arm in treated
             for metric in ORIGINAL_METRICS
         ),
@@ -146,7 +202,12 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
             for arm in treated
         ),
         positions=tuple(
-            Position(arm, rank, int(9_000 * 0.78**rank), 0.24 + (0.6 + 0.05 * number) * math.exp(-0.5 * rank))
+            Position(
+                arm,
+                rank,
+                int(9_000 * 0.78**rank),
+                0.24 + (0.6 + 0.05 * number) * math.exp(-0.5 * rank),
+            )
             for number, arm in enumerate(arms)
             for rank in range(1, 21)
         ),
@@ -160,8 +221,17 @@ def make_report(arms: Sequence[str] = ("C", "T1"), experiment: str = "ALS", days
                 ),
                 Suspicion("More than a track in a second", dict.fromkeys(arms, 0), ()),
             ),
-            quality=Quality(events=842_404, unclosed_sessions=412, dropped_events=1_930, broken_chains=3),
-            rejected=(RejectedLine(f"{text}log/events-1.json", 4_711, f"{text}not an object: [1,2]"),),
+            quality=Quality(
+                events=842_404,
+                unclosed_sessions=412,
+                dropped_events=1_930,
+                broken_chains=3,
+            ),
+            rejected=(
+                RejectedLine(
+                    f"{text}log/events-1.json", 4_711, f"{text}not an object: [1,2]"
+                ),
+            ),
         ),
         sources=(f"{text}log/events-1.json", f"{text}log/events-2.json.gz"),
     )

@@ -20,7 +20,9 @@ def parse(report: Report) -> Element:
 
 def bare(report: Report) -> Report:
     """A report without figures, which is rendered at once."""
-    nothing: dict[str, Any] = dict.fromkeys(("effects", "segments", "preferences", "timelines", "positions"), ())
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("effects", "segments", "preferences", "timelines", "positions"), ()
+    )
     return replace(report, **nothing, trust=None, first_day=None, last_day=None)
 
 
@@ -53,49 +55,89 @@ def test_the_verdict_comes_first_with_its_reason(usual: Element) -> None:
 @pytest.mark.parametrize("decision", get_args(Decision))
 def test_every_decision_has_its_colour(decision: Decision) -> None:
     report = bare(make_report())
-    page = parse(replace(report, verdict=replace(report.verdict, decision=decision, arm=None)))
+    page = parse(
+        replace(report, verdict=replace(report.verdict, decision=decision, arm=None))
+    )
     verdict = page.find("div", id="verdict")[0]
     assert set(verdict.attributes["class"].split()) & {"good", "bad", "wait", "calm"}
     assert verdict.find("h2")[0].text == decision.capitalize()
 
 
-def test_the_table_of_the_original_service_has_a_row_for_each_metric_and_arm(three_arms: Element) -> None:
+def test_the_table_of_the_original_service_has_a_row_for_each_metric_and_arm(
+    three_arms: Element,
+) -> None:
     report = make_report(("C", "T1", "T2"))
     heading, *rows = read_table(three_arms, "original-table")
-    assert heading[:-1] == ["Metric", "Arm", "Significant", "Effect", "Lower", "Upper", "C"]
-    assert [row[:2] for row in rows] == [[row.metric, row.arm] for row in report.original_table]
+    assert heading[:-1] == [
+        "Metric",
+        "Arm",
+        "Significant",
+        "Effect",
+        "Lower",
+        "Upper",
+        "C",
+    ]
+    assert [row[:2] for row in rows] == [
+        [row.metric, row.arm] for row in report.original_table
+    ]
     assert rows[0][2:] == ["yes", "+3.21 %", "+0.05 %", "+5.37 %", "61.23", "63.19"]
 
 
-def test_what_decides_stands_before_everything_else_with_loud_guardrails(three_arms: Element) -> None:
-    primary, guardrails = (read_table(three_arms, name) for name in ("primary-time_per_session", "guardrails-table"))
-    assert [row[:2] for row in primary[1:]] == [["C", "random"], ["T1", "model T1"], ["T2", "model T2"]]
+def test_what_decides_stands_before_everything_else_with_loud_guardrails(
+    three_arms: Element,
+) -> None:
+    primary, guardrails = (
+        read_table(three_arms, name)
+        for name in ("primary-time_per_session", "guardrails-table")
+    )
+    assert [row[:2] for row in primary[1:]] == [
+        ["C", "random"],
+        ["T1", "model T1"],
+        ["T2", "model T2"],
+    ]
     assert primary[2][6] == "+5.60 … +10.40 %"  # the one that decides
     assert guardrails[0] == ["Guardrail", "Allowed", "T1", "T2"]
-    states = {row[0]: [cell.split(" ")[:2] for cell in row[2:]] for row in guardrails[1:]}
+    states = {
+        row[0]: [cell.split(" ")[:2] for cell in row[2:]] for row in guardrails[1:]
+    }
     assert states["Latency p99, ms"] == [["✓", "kept"]] * 2
     assert states["Share of fallbacks"] == [["!", "UNCLEAR"]] * 2
     tables = [table.attributes.get("id") for table in three_arms.find("table")]
-    assert tables[:3] == ["primary-time", "primary-time_per_session", "guardrails-table"]
+    assert tables[:3] == [
+        "primary-time",
+        "primary-time_per_session",
+        "guardrails-table",
+    ]
 
 
-def test_interleaved_recommenders_and_segments_stand_below_what_decides(usual: Element) -> None:
+def test_interleaved_recommenders_and_segments_stand_below_what_decides(
+    usual: Element,
+) -> None:
     rows = read_table(usual, "interleaved-table")[1:]
     assert [row[1:3] for row in rows] == [["in_order", ""], ["top_pop", "preferred"]]
     assert rows[1][5:] == ["+5.00 %", "+2.00 … +8.00 %"]
-    (shown,) = (text for text in (element.text for element in usual.find("summary")) if "by device" in text)
+    (shown,) = (
+        text
+        for text in (element.text for element in usual.find("summary"))
+        if "by device" in text
+    )
     assert "no difference found, p = 0.0600" in shown
 
 
 def test_the_arms_of_a_metric_stand_together(three_arms: Element) -> None:
     rows = read_table(three_arms, "metrics-table")[1:]
     metrics = ("Time per session", "Listening time")
-    assert [row[:2] for row in rows[:4]] == [[metric, arm] for metric in metrics for arm in ("T1", "T2")]
+    assert [row[:2] for row in rows[:4]] == [
+        [metric, arm] for metric in metrics for arm in ("T1", "T2")
+    ]
 
 
 def test_better_and_worse_follow_the_metric_and_not_the_sign(usual: Element) -> None:
     table = usual.find("table", id="metrics-table")[0]
-    tones = {row.children[0].text: row.children[3].attributes["class"] for row in table.find("tr")[1:]}
+    tones = {
+        row.children[0].text: row.children[3].attributes["class"]
+        for row in table.find("tr")[1:]
+    }
     assert tones["Time per session"] == "number up"
     assert tones["Share of skips"] == "number up"  # fewer, which is better
     assert tones["Sessions"] == "number"
@@ -107,23 +149,38 @@ def test_a_wrong_sample_ratio_is_said_in_words() -> None:
     assert read_table(page, "checks-table")[1][::2] == ["Sample ratio", "✕ wrong"]
 
 
-@pytest.mark.parametrize(("arms", "days"), [(("C", "T1"), 40), (("C", "T1", "T2", "T3", "T4", "T5", "T6", "T7"), 1)])
-def test_every_figure_is_described_and_has_its_numbers_on_the_page(arms: tuple[str, ...], days: int) -> None:
+@pytest.mark.parametrize(
+    ("arms", "days"),
+    [(("C", "T1"), 40), (("C", "T1", "T2", "T3", "T4", "T5", "T6", "T7"), 1)],
+)
+def test_every_figure_is_described_and_has_its_numbers_on_the_page(
+    arms: tuple[str, ...], days: int
+) -> None:
     page = parse(make_report(arms=arms, days=days))
     figures = page.find("figure")
     # All effects and the positions; of several days two metrics by day and arm.
     by_day = 2 * (len(arms) - 1) if days > 1 else 0
     assert len(figures) == len(pictures(page)) == 2 + by_day
     assert all(len(picture.attributes["aria-label"]) > 20 for picture in pictures(page))
-    without = [figure.find("h3")[0].text for figure in figures if not figure.find("details")]
-    assert without == ["Primary and secondary metrics against C"]  # the table of metrics has them
-    assert all(len(table.find("tr")) > 1 for figure in figures for table in figure.find("table"))
+    without = [
+        figure.find("h3")[0].text for figure in figures if not figure.find("details")
+    ]
+    assert without == [
+        "Primary and secondary metrics against C"
+    ]  # the table of metrics has them
+    assert all(
+        len(table.find("tr")) > 1
+        for figure in figures
+        for table in figure.find("table")
+    )
 
 
 def test_the_page_needs_nobody_else(text: str, usual: Element) -> None:
     assert "http://" not in text
     assert "https://" not in text
-    assert "url(" not in text  # nor a clip path, whose name another figure of the page may have
+    assert (
+        "url(" not in text
+    )  # nor a clip path, whose name another figure of the page may have
     assert "@import" not in text
     names = {name for element in usual.walk() for name in element.attributes}
     assert not names & {"src", "xlink:href", "srcset", "action", "data"}
@@ -133,34 +190,59 @@ def test_the_page_needs_nobody_else(text: str, usual: Element) -> None:
     assert len(links) > 5
     assert all(link.startswith("#") and link[1:] in targets for link in links)
     assert (
-        "default-src 'none'" in usual.find("meta", **{"http-equiv": "Content-Security-Policy"})[0].attributes["content"]
+        "default-src 'none'"
+        in usual.find("meta", **{"http-equiv": "Content-Security-Policy"})[
+            0
+        ].attributes["content"]
     )
 
 
 def test_names_are_never_taken_for_markup(usual: Element) -> None:
     arms = (f"C{HOSTILE}", f"T{HOSTILE}")
     page = parse(make_report(arms=arms, experiment=HOSTILE, text=HOSTILE))
-    assert Counter(element.tag for element in page.walk()) == Counter(element.tag for element in usual.walk())
-    used, known = ({name for element in tree.walk() for name in element.attributes} for tree in (page, usual))
+    assert Counter(element.tag for element in page.walk()) == Counter(
+        element.tag for element in usual.walk()
+    )
+    used, known = (
+        {name for element in tree.walk() for name in element.attributes}
+        for tree in (page, usual)
+    )
     assert used == known
     assert page.find("h1")[0].text == HOSTILE
     assert read_table(page, "original-table")[1][1] == arms[1]
 
 
 def test_identifiers_are_unique(three_arms: Element) -> None:
-    found = Counter(element.attributes["id"] for element in three_arms.walk() if "id" in element.attributes)
+    found = Counter(
+        element.attributes["id"]
+        for element in three_arms.walk()
+        if "id" in element.attributes
+    )
     assert max(found.values()) == 1
 
 
 def test_what_does_not_exist_is_shown_as_a_dash() -> None:
     report, nothing = make_report(days=3), RelativeEffect(None, None, None, None)
-    names = ("control_value", "arm_value", "p_value", "adjusted_p_value", "mde_pct", "past_explains")
+    names = (
+        "control_value",
+        "arm_value",
+        "p_value",
+        "adjusted_p_value",
+        "mde_pct",
+        "past_explains",
+    )
     without: dict[str, Any] = dict.fromkeys(names) | {"relative": nothing}
     effects = [
-        replace(effect, deciding=replace(effect.deciding, relative=nothing), **without) for effect in report.effects
+        replace(effect, deciding=replace(effect.deciding, relative=nothing), **without)
+        for effect in report.effects
     ]
-    empty: dict[str, Any] = dict.fromkeys(("daily", "cumulative", "sequential"), nothing)
-    days = [replace(line, days=tuple(replace(day, **empty) for day in line.days)) for line in report.timelines]
+    empty: dict[str, Any] = dict.fromkeys(
+        ("daily", "cumulative", "sequential"), nothing
+    )
+    days = [
+        replace(line, days=tuple(replace(day, **empty) for day in line.days))
+        for line in report.timelines
+    ]
     page = parse(replace(report, effects=tuple(effects), timelines=tuple(days)))
     assert set(read_table(page, "metrics-table")[1][3:]) == {"\N{EN DASH}"}
     assert "None" not in page.text
@@ -175,7 +257,13 @@ def test_the_table_alone_makes_a_page_too() -> None:
 
 def test_an_experiment_of_one_arm_or_of_nobody_makes_a_page() -> None:
     report = make_report(arms=("C",))
-    nobody = replace(report.srm, expected={"C": 0.0}, observed={"C": 0}, chi_square=None, p_value=None)
+    nobody = replace(
+        report.srm,
+        expected={"C": 0.0},
+        observed={"C": 0},
+        chi_square=None,
+        p_value=None,
+    )
     alone = replace(report, listeners={"C": 0}, sessions={"C": 0}, srm=nobody)
     page = parse(alone)
     assert page.find("div", id="verdict")[0].find("h2")[0].text == "Ship"

@@ -1,0 +1,44 @@
+"""The fields of the event log, told once: every writer and reader takes names, order and types here.
+
+To add a field, add it to `EVENT_FIELDS`; docs/formats.md has the same table for people.
+"""
+
+from typing import Literal, NamedTuple
+
+FieldType = Literal[
+    "message",  # "next": a recommendation was asked for; "last": the session ended
+    "milliseconds",  # since the epoch, UTC
+    "listener",  # an id: a whole number from 0 or a text, of one kind in a log
+    "track",  # an id of a track, of one kind in a log
+    "share",  # 0 to 1
+    "seconds",
+    "arms",  # an object: experiment -> arm
+    "text",
+    "probability",  # above 0, at most 1
+    "number",  # a whole number from 0
+]
+
+
+class EventField(NamedTuple):
+    """A key of a line of the event log."""
+
+    name: str
+    type: FieldType
+    meaning: str
+    optional: bool = True  # may be absent or null
+
+
+EVENT_FIELDS = (
+    EventField("message", "message", "what the service was asked", optional=False),
+    EventField("timestamp", "milliseconds", "when the event came", optional=False),
+    EventField("user", "listener", "who listens", optional=False),
+    EventField("track", "track", "the track just heard", optional=False),
+    EventField("time", "share", "share of that track that was heard", optional=False),
+    EventField("latency", "seconds", "spent in the service"),
+    EventField("recommendation", "track", "the track recommended next"),
+    EventField("experiments", "arms", "the arm of each running experiment"),
+    EventField("session", "text", "the session; derived where absent"),
+    EventField("recommender", "text", "who answered, after fallbacks"),
+    EventField("propensity", "probability", "of drawing that recommendation"),
+    EventField("request", "number", "the client's number of the request"),
+)
