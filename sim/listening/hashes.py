@@ -20,7 +20,7 @@ _PER_ATTEMPT = 3  # purposes of a Gamma's draw that can be rejected
 _LEAST = 1e-9  # of a shape; the draw is all or nothing long before
 
 
-def bits_of(uniform: FloatArray) -> WordArray:
+def float_bits(uniform: FloatArray) -> WordArray:
     """Return the bits of draws from [0, 1)."""
     return np.ascontiguousarray(uniform, dtype=np.float64).view(np.uint64)
 

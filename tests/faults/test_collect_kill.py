@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from sim.collect import CollectConfig, collect
-from tests.sim.worlds import heed_interrupts, write_world
+from tests.sim.small_world import heed_interrupts, write_world
 
 SEGMENTS = 200
 EPISODES = SEGMENTS * 100

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from looplib.randomness import make_generator
-from sim.collect import DAY_MS, SESSION_GAP_MS, event_times, window_ms
 from sim.errors import SimError
+from sim.events import DAY_MS, SESSION_GAP_MS, event_times, window_ms
 
 SILENCE_MS = 30 * 60 * 1000
 

@@ -16,7 +16,7 @@ from looplib.files import sha256_file
 from sim.collect import CollectConfig, collect
 from sim.errors import SimError
 from sim.worlds.files import load_world
-from tests.sim.worlds import write_world
+from tests.sim.small_world import write_world
 
 FIELDS = [
     "message",
