@@ -10,12 +10,11 @@ from scipy.special import expit
 from scipy.stats import multivariate_normal
 
 from botify.errors import ModelError
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
 from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.context import follow_changes, interest_of, session_context
 from botify.recommenders.registry import FallbackSettings, recommend
+from botify.service import load_configured
 from tests.botify.exports import (
     edit_manifest,
     make_settings,
@@ -76,7 +75,7 @@ def publish_context(root: Path, **changes: Any) -> Path:  # noqa: ANN401  whatev
 
 def load(root: Path) -> Model:
     settings = make_settings(root, root / "tracks.json", "session_context")
-    return load_model(settings, load_catalogue(settings.catalogue))
+    return load_configured(settings)
 
 
 @pytest.fixture(scope="module")
@@ -369,7 +368,7 @@ def test_a_version_without_a_context_model_leaves_it_to_the_fallback(
 def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
     publish_context(tmp_path)
     settings = make_settings(tmp_path, tmp_path / "tracks.json", "indexed")
-    assert load_model(settings, load_catalogue(settings.catalogue)).context is None
+    assert load_configured(settings).context is None
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,7 @@ from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.http.app import Application
 from botify.http.messages import Request
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
-from botify.service import Service
+from botify.service import Service, load_configured
 from botify.settings import Settings
 from looplib.cli import run
 from looplib.config import dump_config, parse_config
@@ -95,7 +93,7 @@ def serve(version: Path, log: Path, **settings: Any) -> Service:  # noqa: ANN401
         "decides": "ONE",
     }
     found = parse_config(Settings, document | settings, "the test")
-    return Service(found, load_model(found, load_catalogue(found.catalogue)))
+    return Service(found, load_configured(found))
 
 
 def post(service: Service, target: str, body: object) -> tuple[int, Any]:
