@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from analysis.offpolicy import LoggingPolicy
+from analysis.offpolicy.logged import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.config import Config, Count, Positive, Share
 
