@@ -11,17 +11,17 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
-from botify.model.context import FORMAT, Context, read_context
 from botify.model.fold_in import Feedback, FoldIn, History, Parameters
 from botify.model.model import (
-    CONTEXT,
     FACTORS,
     FOLDING,
     HISTORY,
     MANIFEST,
     NEIGHBOURS,
+    SESSION_MODEL,
     Model,
 )
+from botify.model.session_model import FORMAT, SessionModel, read_session_model
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 from botify.recommenders.registry import parts_read
 from botify.settings import Settings
@@ -62,7 +62,7 @@ class ModelManifest(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _FileFacts]
-    context: dict[str, Any] | None = None
+    session_model: dict[str, Any] | None = None
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     feedback: Feedback = msgspec.field(default_factory=Feedback)
@@ -126,6 +126,10 @@ def load_model(
     folder = folder or current_folder(settings)
     version = _Version(folder, read_manifest(folder), catalogue)
     manifest = version.manifest
+    if SESSION_MODEL in settings.parts and "context.npz" in manifest.files:
+        raise ModelError(
+            f"{folder}: context.npz was renamed to {SESSION_MODEL}; export again"
+        )
     parts = settings.parts & {*manifest.files, FOLDING}
     lists = version.read_lists(settings.recommendations.name, "user")
     if text_users not in (None, lists.is_text):
@@ -152,8 +156,8 @@ def load_model(
         if NEIGHBOURS in parts
         else None,
         directions=_directions(factors[1]) if factors and FACTORS in parts else None,
-        context=version.read_context(text_users=lists.is_text)
-        if CONTEXT in parts
+        session_model=version.read_session_model(text_users=lists.is_text)
+        if SESSION_MODEL in parts
         else None,
         folding=version.make_folding(*factors, settings)
         if factors and FOLDING in parts
@@ -278,13 +282,13 @@ class _Version:
             self.manifest.lists.filter_seen,
         )
 
-    def read_context(self, *, text_users: bool) -> Context:
-        with self._open(CONTEXT) as file:
-            found = (self.manifest.context or {}).get("format", 1)
+    def read_session_model(self, *, text_users: bool) -> SessionModel:
+        with self._open(SESSION_MODEL) as file:
+            found = (self.manifest.session_model or {}).get("format", 1)
             if found != FORMAT:
                 reads = f"format {found} found, this service reads {FORMAT}; export with this release again"
                 raise ModelError(f"{file.name}: {reads}")
-            return read_context(file, self._catalogue, text_users=text_users)
+            return read_session_model(file, self._catalogue, text_users=text_users)
 
 
 def _directions(factors: Float32Array) -> Float32Array:

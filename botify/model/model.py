@@ -5,8 +5,8 @@ from datetime import datetime
 from pathlib import Path
 
 from botify.model.catalogue import Catalogue
-from botify.model.context import Context
 from botify.model.fold_in import FoldIn
+from botify.model.session_model import SessionModel
 from botify.model.tracklists import TrackLists
 from looplib.arrays import Float32Array
 
@@ -14,7 +14,7 @@ from looplib.arrays import Float32Array
 MANIFEST = "manifest.json"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
-CONTEXT = "context.npz"
+SESSION_MODEL = "session_model.npz"
 HISTORY = "history.npz"
 # Parts of a version that recommenders read, beside these files.
 LISTS = "lists"
@@ -35,8 +35,8 @@ class Model:
     neighbours: TrackLists | None  # by track; None where no recommender asks for them
     # (tracks, factors), item factors of length 1; 0 where there are none
     directions: Float32Array | None
-    context: (
-        Context | None
+    session_model: (
+        SessionModel | None
     )  # None where no recommender asks for it, or the version has none
     folding: FoldIn | None = None  # also None where the model is no ALS
 
@@ -46,7 +46,7 @@ class Model:
         parts = {
             NEIGHBOURS: self.neighbours,
             FACTORS: self.directions,
-            CONTEXT: self.context,
+            SESSION_MODEL: self.session_model,
             FOLDING: self.folding,
         }
         return {name for name, part in parts.items() if part is not None} | (
