@@ -78,7 +78,7 @@ class Settings(Config):
     """The service's configuration."""
 
     catalogue: Path  # tracks.json of the catalogue
-    # Its manifest, neighbours, factors and context model lie beside it; without it, the catalogue
+    # Its manifest, neighbours, factors and session model lie beside it; without it, the catalogue
     # alone is served from
     recommendations: Path | None = None
     # ids of listeners; by default as in the recommendations, else as of the tracks

@@ -12,17 +12,17 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
-from botify.model.context import FORMAT, Context, read_context
 from botify.model.fold_in import Feedback, FoldIn, History, Parameters
 from botify.model.model import (
-    CONTEXT,
     FACTORS,
     FOLDING,
     HISTORY,
     MANIFEST,
     NEIGHBOURS,
+    SESSION_MODEL,
     Model,
 )
+from botify.model.session_model import FORMAT, SessionModel, read_session_model
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 from looplib.arrays import Float32Array
 from looplib.checksums import unseal
@@ -61,7 +61,7 @@ class ModelManifest(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _FileFacts]
-    context: dict[str, Any] | None = None
+    session_model: dict[str, Any] | None = None
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     feedback: Feedback = msgspec.field(default_factory=Feedback)
@@ -130,6 +130,10 @@ def load_model(
     folder = version_folder(recommendations)
     version = _Version(folder, read_manifest(folder), catalogue)
     files = version.manifest.files
+    if SESSION_MODEL in parts and "context.npz" in files:
+        raise ModelError(
+            f"{folder}: context.npz was renamed to {SESSION_MODEL}; export again"
+        )
     wanted = set(parts) & {*files, FOLDING}
     lists = version.read_lists(recommendations.name, "user")
     if text_users not in (None, lists.is_text):
@@ -151,9 +155,9 @@ def load_model(
     neighbours = None
     if NEIGHBOURS in wanted:
         neighbours = version.read_lists(NEIGHBOURS, "track")
-    context = None
-    if CONTEXT in wanted:
-        context = version.read_context(text_users=lists.is_text)
+    session_model = None
+    if SESSION_MODEL in wanted:
+        session_model = version.read_session_model(text_users=lists.is_text)
     return Model(
         version=version.manifest.model,
         created_at=version.manifest.created_at,
@@ -164,7 +168,7 @@ def load_model(
         popular=lists.most_listed(POPULAR),
         neighbours=neighbours,
         directions=directions,
-        context=context,
+        session_model=session_model,
         folding=folding,
     )
 
@@ -256,13 +260,13 @@ class _Version:
             filter_seen=self.manifest.lists.filter_seen,
         )
 
-    def read_context(self, *, text_users: bool) -> Context:
-        with self._open(CONTEXT) as file:
-            found = (self.manifest.context or {}).get("format", 1)
+    def read_session_model(self, *, text_users: bool) -> SessionModel:
+        with self._open(SESSION_MODEL) as file:
+            found = (self.manifest.session_model or {}).get("format", 1)
             if found != FORMAT:
                 reads = f"format {found} found, this service reads {FORMAT}; export with this release again"
                 raise ModelError(f"{file.name}: {reads}")
-            return read_context(file, self._catalogue, text_users=text_users)
+            return read_session_model(file, self._catalogue, text_users=text_users)
 
 
 def _directions(factors: Float32Array) -> Float32Array:

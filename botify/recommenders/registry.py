@@ -15,10 +15,10 @@ from botify.recommenders.base import (
     Recommender,
     Row,
 )
-from botify.recommenders.context import session_context
 from botify.recommenders.interleaved import interleave, members
 from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
 from botify.recommenders.session import contextual, fold_in, session_als
+from botify.recommenders.session_model import session_model
 from looplib.config import Config
 
 RECOMMENDERS: Mapping[str, Recommender] = {
@@ -30,7 +30,7 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "contextual": contextual,
     "session_als": session_als,
     "fold_in": fold_in,
-    "session_context": session_context,
+    "session_model": session_model,
 }
 REPEAT = "repeat"
 
@@ -43,6 +43,8 @@ def parts_read(name: str) -> set[str]:
 
 def _check_name(name: str) -> str:
     pair = members(name)
+    if "session_context" in (pair or (name,)):
+        raise ValueError("session_context was renamed to session_model; export again")
     if not RECOMMENDERS.keys() >= set(pair or (name,)) or (pair and pair[0] == pair[1]):
         known = ", ".join(RECOMMENDERS)
         raise ValueError(
