@@ -1,4 +1,4 @@
-"""Listening sessions from the command line: `python -m sim.run --config configs/collect/demo.yaml`."""
+"""Listening sessions from the command line: `python -m sim.run --config FILE`."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 from pydantic import ConfigDict
 
-from looplib.cli import Overrides, make_app, run
+from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import Config, load_config
-from sim.collect import CollectConfig, collect
-from sim.errors import SimError
-from sim.remote.config import RemoteConfig
-from sim.remote.run import run_remote
-from sim.workers import handle_signals
+
+with importing():
+    from sim.collect import CollectConfig, collect
+    from sim.errors import SimError
+    from sim.remote.config import RemoteConfig
+    from sim.remote.run import run_remote
+    from sim.workers import handle_signals
 
 PROG = "python -m sim.run"
 RANDOM = "random"

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from looplib.cli import Overrides, make_app, run
+from looplib.cli import EXIT_USER_ERROR, Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
-from looplib.start import EXIT_USER_ERROR
-from sim.errors import SimError
-from sim.worlds.config import WorldConfig
-from sim.worlds.files import CONFIG_FILE, load_world, new_world
-from sim.worlds.generate import generate_catalogue, generate_listeners
+
+with importing():
+    from sim.errors import SimError
+    from sim.worlds.config import WorldConfig
+    from sim.worlds.files import CONFIG_FILE, load_world, new_world
+    from sim.worlds.generate import generate_catalogue, generate_listeners
 
 PROG = "python -m sim.world"
 HELP = f"""Invent a world: artists in genres, their tracks, and listeners with interests.

@@ -107,7 +107,7 @@ def _serve_traffic(config: LoopConfig, paths: Paths) -> None:
         port,
     ):
         run_step(step)
-    (heard,) = orjson.loads(paths.unfinished_traffic.read_bytes())["days"]
+    heard = orjson.loads(paths.unfinished_traffic.read_bytes())
     lost = traffic.episodes - heard["sessions"]
     if lost > traffic.most_lost * traffic.episodes:
         raise LoopError(

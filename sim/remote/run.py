@@ -12,9 +12,9 @@ from contextlib import aclosing, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from looplib.cli import EXIT_INTERRUPTED
 from looplib.files import atomic_write_json
 from looplib.progress import progress
-from looplib.start import EXIT_INTERRUPTED
 from sim.errors import SimError
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import ListeningModel, make_model

@@ -1,4 +1,4 @@
-"""What a run's listeners heard: counts by listener, means with standard errors, lines, a document."""
+"""What a run's listeners heard: counts by listener, and means with standard errors."""
 
 from collections import Counter
 from dataclasses import dataclass, field

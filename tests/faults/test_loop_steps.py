@@ -95,7 +95,7 @@ class StandIn:
             )
         self._write(
             summary,
-            orjson.dumps({"days": [{"sessions": EPISODES - self._lost}]}).decode(),
+            orjson.dumps({"sessions": EPISODES - self._lost}).decode(),
         )
 
     def _lists(self) -> int:

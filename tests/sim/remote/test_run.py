@@ -47,7 +47,7 @@ def play(
 def expected(
     demo_model: ListeningModel,
 ) -> Counter[tuple[int, tuple[tuple[int, float], ...]]]:
-    """The sessions by the listening model alone, one after the other, under the fake service's rule."""
+    """The sessions by the listening model alone, under the fake service's rule."""
     draws, row = SessionDraws(SEED, demo_model), np.zeros(1, dtype=np.int64)
     sessions = Sessions.none(demo_model, 1)
     found = []
@@ -97,7 +97,7 @@ def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
 
 
 def test_a_listener_has_one_open_session_at_a_time(tmp_path: Path) -> None:
-    """Three listeners, and many more pools: a second open session would be one with the first at the service."""
+    """Three listeners and many pools: a second open session would join the first."""
     model = make_model(load_world(write_world(tmp_path / "world")))
     for batch in (0, 5):
         with fake_service(12) as service:

@@ -19,7 +19,7 @@ def test_clusters_of_one_have_the_standard_error_of_a_plain_mean() -> None:
 def test_the_standard_error_is_the_spread_of_the_mean_over_many_draws_of_listeners() -> (
     None
 ):
-    """Listeners differ, so that taking their sessions as independent would give about half of it."""
+    """Listeners differ: taking their sessions as independent would give about half."""
     rng, means, errors = make_generator(2, "test"), [], []
     for _ in range(400):
         counts = rng.integers(1, 12, size=300)
