@@ -81,9 +81,11 @@ class SessionPool:
                 if not len(rows):
                     return
                 await self._play(rows)
-            raise StoppedError
         except StoppedError:
-            await self._interrupt()
+            # the share heard last may be in the log: it is not reported again
+            await self._interrupt(share=0)
+        else:
+            await self._interrupt(share=1)
 
     def _open_sessions(self) -> None:
         free = np.flatnonzero(~self._is_open)
@@ -113,14 +115,16 @@ class SessionPool:
         )
         self._queue.free(listeners.tolist())
 
-    async def _interrupt(self) -> None:
+    async def _interrupt(self, share: int) -> None:
+        """End the open sessions, with that share of what was heard last."""
         rows = np.flatnonzero(self._is_open)
         if not len(rows):
             return
         self._client.counts.interrupted += len(rows)
         # without an answer they end by silence
         with suppress(StoppedError):
-            await self._client.last(*self._just_heard(rows))
+            listeners, tracks, hundredths = self._just_heard(rows)
+            await self._client.last(listeners, tracks, share * hundredths)
 
     def _just_heard(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         sessions = self._sessions

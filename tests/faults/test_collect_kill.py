@@ -1,4 +1,4 @@
-"""Collection under kill -9, SIGTERM, Ctrl-C and a full disk: no half segment ever stands under a final name."""
+"""Collection under kill -9, SIGTERM, Ctrl-C and a full disk: no half segment is left."""
 
 import os
 import signal
