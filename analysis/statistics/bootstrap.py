@@ -5,7 +5,7 @@ Introduction to the Bootstrap, 1993, ch. 6 and 13). It holds how often each unit
 the estimates of all metrics in all resamples are one matrix product.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from statistics import NormalDist
@@ -140,16 +140,11 @@ def ratio_intervals(
     resamples: Resamples,
     numerators: FloatArray,
     denominators: FloatArray,
-    combine: Callable[[FloatArray], FloatArray] = np.asarray,
 ) -> list[Interval]:
-    """Return ratios of sums over the units, both of shape (units, ratios), with percentile intervals.
-
-    `combine` makes other statistics of the ratios, from shape (resamples, ratios) to (resamples,
-    statistics).
-    """
+    """Return ratios of sums over the units, both of shape (units, ratios), with percentile intervals."""
     ratios = Ratios(numerators, denominators)
     (resampled,) = estimate(resamples, ratios)
-    return intervals(combine(ratios.whole[np.newaxis])[0], combine(resampled))
+    return intervals(ratios.whole, resampled)
 
 
 def percentile_interval(estimates: FloatArray) -> FloatArray:
