@@ -138,7 +138,9 @@ class OffPolicy:
         numerators, denominators = map(
             np.column_stack, zip(*ratios.values(), strict=True)
         )
-        intervals = bootstrap.ratio_intervals(self.resamples, numerators, denominators)
+        intervals = bootstrap.ratio_intervals(
+            self.resamples, bootstrap.Ratios(numerators, denominators)
+        )
         squares = float(sums.weights @ sums.weights)
         ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
         return OffPolicyEstimate(

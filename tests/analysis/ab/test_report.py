@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ab.__main__ import PROG, app
+from analysis.ab.__main__ import GONE, PROG, app
 from analysis.ab.config import AbConfig, Horizon
 from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
@@ -468,7 +468,8 @@ def test_a_wrong_command_says_so_in_one_line_and_leaves_nothing(
     options: list[str],
     words: str,
 ) -> None:
-    assert run(app, PROG, [str(log), *options, "--out", str(tmp_path / "out")]) == 2
+    argv = [str(log), *options, "--out", str(tmp_path / "out")]
+    assert run(app, PROG, argv, gone=GONE) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(error) == 1
     assert words in error[0]
