@@ -5,36 +5,39 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
 
-import numpy as np
 import typer
 
-from analysis import queries
-from analysis.ab.tables import Sources, find_sources
-from analysis.errors import AnalysisError
-from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import (
-    HOLDOUTS,
-    LoggedSessions,
-    LoggingPolicy,
-    attach_events,
-    parse_holdout,
-    read_sessions,
-)
-from analysis.offpolicy.policies import Policy, match_lists
-from analysis.offpolicy.recommendations import (
-    Recommendations,
-    learned_from,
-    read_recommendations,
-)
-from analysis.offpolicy.report import (
-    ListEstimate,
-    compare,
-    estimates_table,
-    predictions_table,
-)
-from looplib.cli import make_app, run
+from looplib.cli import importing, make_app, run
 from looplib.files import atomic_write_json
 from looplib.progress import output
+
+with importing():
+    import numpy as np
+
+    from analysis import queries
+    from analysis.ab.tables import Sources, find_sources
+    from analysis.errors import AnalysisError
+    from analysis.offpolicy.estimate import OffPolicy
+    from analysis.offpolicy.logged import (
+        HOLDOUTS,
+        LoggedSessions,
+        LoggingPolicy,
+        attach_events,
+        parse_holdout,
+        read_sessions,
+    )
+    from analysis.offpolicy.policies import Policy, match_lists
+    from analysis.offpolicy.recommendations import (
+        Recommendations,
+        learned_from,
+        read_recommendations,
+    )
+    from analysis.offpolicy.report import (
+        ListEstimate,
+        compare,
+        estimates_table,
+        predictions_table,
+    )
 
 PROG = "python -m analysis.offpolicy"
 GONE = {"--catalogue": "the time of a session is no longer predicted; leave it out"}
