@@ -22,8 +22,9 @@ from scipy import sparse, stats
 from analysis.charts import arm_colour, colour_by
 from benchmarks.harness import measure, python
 from benchmarks.worlds import config_of, to_svg
+from looplib.als import AlsParams
 from looplib.files import atomic_write_text
-from recsys.models.als import Als, AlsParams
+from recsys.models.als import Als
 from sim.collect import CollectConfig, collect
 from sim.figures import listen
 from sim.listening.response import raw_share

@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from analysis.ab.config import AbConfig
 from botify.settings import Settings
-from recsys.config import SearchConfig
+from recsys.config import SearchConfig, Space
 from recsys.ingest.__main__ import Settings as IngestSettings
 from recsys.loop.config import LoopConfig
 from sim.collect import CollectConfig
@@ -149,6 +149,8 @@ def _comments(model: type[BaseModel]) -> dict[str, str]:
     """Return what the comments beside or above the fields of a model say, by field."""
     found: dict[str, str] = {}
     above: list[str] = []
+    if model is Space:  # made of the hyperparameters, which have descriptions
+        return found
     for line in inspect.getsource(model).splitlines():
         text = line.strip()
         if text.startswith("# "):
