@@ -27,8 +27,7 @@ from botify.http.server import make_ssl_context, serve_http
 from botify.model.catalogue import load_catalogue
 from botify.model.loading import lacking, load_model
 from botify.model.model import Model
-from botify.service import Service
-from botify.sessions.redis import RedisSessions
+from botify.service import Service, make_sessions
 from botify.settings import Settings
 from looplib.config import dump_config
 from looplib.errors import UserError
@@ -60,7 +59,7 @@ def serve(settings: Settings) -> None:
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
     if settings.redis_url:
         # fails at once where every worker would
-        RedisSessions(settings.redis_url.get_secret_value())
+        make_sessions(settings, model.catalogue.sha256)
     try:
         make_ssl_context(settings.http)
     except OSError as error:

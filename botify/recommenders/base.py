@@ -1,8 +1,8 @@
 """What a recommender takes and returns."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from typing import NamedTuple
 
 import numpy as np
@@ -14,25 +14,19 @@ UNKNOWN = -1  # nothing is known of this listener or track
 EXHAUSTED = -2  # all that could be recommended is taken in this session
 
 
-@dataclass(slots=True)
+@dataclass
 class Row:
     """A listener who needs the next track."""
 
     user: int  # the listener's number, see `user_number`
-    tracks: Sequence[
-        int
-    ]  # heard in the open session, in order; the one just heard is the last
+    # heard in the open session, in order: not to be recommended; the last one was just heard
+    tracks: Sequence[int]
     times: Sequence[float]  # share heard of each
-    # heard, or recommended and not heard yet: not to be recommended; may repeat
-    all_taken: Collection[int]
-    _taken: frozenset[int] | None = None
 
-    @property
+    @cached_property
     def taken(self) -> frozenset[int]:
-        """The taken tracks as a set; made when it is first used, as code over arrays needs none."""
-        if self._taken is None:
-            self._taken = frozenset(self.all_taken)
-        return self._taken
+        """The tracks heard, made when first used: code over arrays needs no set."""
+        return frozenset(self.tracks)
 
 
 Batch = Sequence[Row]

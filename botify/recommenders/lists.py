@@ -107,9 +107,9 @@ def _draw_in_arrays(
 ) -> list[Drawn]:
     """Draw what `_draw` does of the listeners' own lists, in arrays of shape (rows, length of a list)."""
     own = lists.lists_of(np.array([row.user for row in batch]))
-    counts = np.array([len(row.all_taken) for row in batch])
+    counts = np.array([len(row.tracks) for row in batch])
     taken = np.fromiter(
-        chain.from_iterable(row.all_taken for row in batch), np.int64, counts.sum()
+        chain.from_iterable(row.tracks for row in batch), np.int64, counts.sum()
     )
     starts = counts.cumsum() - counts  # no row is empty: the track just heard is taken
     are_taken = np.logical_or.reduceat(
