@@ -150,7 +150,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         )
         (drawn,) = fold_in(
             model,
-            [Row(user_number(user), [number["i4"]], [0.5], [number["i4"]])],
+            [Row(user_number(user), [number["i4"]], [0.5])],
             generator,
         )
         assert (
