@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from analysis.ab.config import AbConfig
 from botify.settings import Settings
-from recsys.config import SearchConfig
+from recsys.config import SearchConfig, Space
 from recsys.ingest.__main__ import Settings as IngestSettings
 from recsys.loop.config import LoopConfig
 from sim.collect import CollectConfig
@@ -150,6 +150,8 @@ def _comments(model: type[BaseModel]) -> dict[str, str]:
     found: dict[str, str] = {}
     above: list[str] = []
     name = ""  # of the field whose lines these are
+    if model is Space:  # made of the hyperparameters, which have descriptions
+        return found
     for line in inspect.getsource(model).splitlines():
         if (text := line.strip()).startswith("# "):
             above.append(text[2:])
