@@ -25,8 +25,7 @@ from botify.event_log import adopt_segments, describe_log
 from botify.http.app import Application
 from botify.http.server import make_ssl_context, serve_http
 from botify.model.model import Model
-from botify.service import Service, load_configured
-from botify.sessions.redis import RedisSessions
+from botify.service import Service, load_configured, make_sessions
 from botify.settings import Settings
 from looplib.config import dump_config
 from looplib.errors import UserError
@@ -58,7 +57,7 @@ def serve(settings: Settings) -> None:
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
     if settings.redis_url:
         # fails at once where every worker would
-        RedisSessions(settings.redis_url.get_secret_value())
+        make_sessions(settings, model.catalogue.sha256)
     try:
         make_ssl_context(settings.http)
     except OSError as error:

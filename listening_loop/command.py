@@ -76,7 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif first in STEPS:
         with importing():
             module = import_module(STEPS[first][0])
-        return run(module.app, f"{PROG} {first}", words[1:], known_as=module.PROG)
+        return run(
+            module.app,
+            f"{PROG} {first}",
+            words[1:],
+            known_as=module.PROG,
+            gone=getattr(module, "GONE", None),
+        )
     else:
         nearest = get_close_matches(first, STEPS, n=1, cutoff=0)[0]
         typer.echo(
