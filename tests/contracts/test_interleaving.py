@@ -1,4 +1,4 @@
-"""Interleaving, from both sides: what the service logs of two recommenders is what the report compares."""
+"""Interleaving, from both sides: the report compares what the service logs."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ PAIR = "interleaved(in_order, top_pop)"
 
 
 def serve(folder: Path, liking: float) -> Path:
-    """Serves sessions of listeners, who hear `liking` more of the tracks of their own lists; returns the log."""
+    """Serve listeners who hear `liking` more of their own lists; returns the log."""
     catalogue = write_catalogue(folder / "tracks.json", range(TRACKS))
     lists = {
         user: [(user * 7 + step) % 40 for step in range(12)]
