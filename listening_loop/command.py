@@ -27,6 +27,10 @@ STEPS = {
         "listening_loop.demo",
         "Run the whole loop on a small simulated world, in about a minute.",
     ),
+    "loop": (
+        "listening_loop.loop",
+        "Listen, learn, publish, serve, experiment, report, day after day.",
+    ),
     "init": (
         "listening_loop.init",
         "Look at a file of yours and write a configuration for it.",
@@ -49,15 +53,13 @@ STEPS = {
         "Report on an experiment: which arm won, and whether to trust it.",
     ),
     "power": ("analysis.power", "Plan how many listeners an experiment needs."),
-    "verify": (
-        "listening_loop.verify",
-        "Compare stores, runs, exports and logs with their checksums.",
-    ),
     "lab": (
-        "recsys.lab.__main__",
+        "listening_loop.lab.command",
         "Show runs, reports and the live experiment in the browser.",
     ),
 }
+# Commands that were removed, and what replaces each.
+GONE = {"verify": "what is damaged is found, and named, when it is read"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,10 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(module.app, f"{PROG} {first}", words[1:], known_as=module.PROG)
     else:
         nearest = get_close_matches(first, STEPS, n=1, cutoff=0)[0]
-        typer.echo(
-            f"{PROG}: error: no command {first}; the nearest is {nearest} (see {PROG} --help)",
-            err=True,
-        )
+        problem = f"no command {first}; the nearest is {nearest}"
+        if first in GONE:
+            problem = f"{first} was removed; {GONE[first]}"
+        typer.echo(f"{PROG}: error: {problem} (see {PROG} --help)", err=True)
         return EXIT_USER_ERROR
     return 0
 

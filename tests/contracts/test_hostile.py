@@ -8,10 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from analysis.ab.__main__ import PROG, app
+from listening_loop.lab.app import LabSettings, create_app
+from listening_loop.lab.service import Service
 from looplib.cli import run
 from recsys.ingest.pipeline import ingest
-from recsys.lab.app import LabSettings, create_app
-from recsys.lab.service import Service
 from tests.analysis.ab.logs import START_MS, event, experiment
 from tests.analysis.page.html import HOSTILE, Parser
 from tests.recsys.events import read_rows

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from flask.testing import FlaskClient
 
+from listening_loop.lab.app import LabSettings, create_app
+from listening_loop.lab.service import Service
 from looplib.checksums import seal
 from recsys.config import Search, SearchConfig, Space, ValidationConfig
-from recsys.lab.app import LabSettings, create_app
-from recsys.lab.service import Service
 from tests.analysis.page.html import Parser
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions

@@ -22,7 +22,7 @@ from scipy import stats
 
 import listening_loop as ll
 import looplib.progress
-from listening_loop import models
+from listening_loop.api import models
 from looplib.cli import run
 from looplib.progress import Report
 from recsys.models.als import AlsParams

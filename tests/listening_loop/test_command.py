@@ -11,10 +11,10 @@ import pytest
 from analysis.logs.interactions import Reading, parse_columns
 from listening_loop import demo
 from listening_loop.command import STEPS, main
+from listening_loop.config import LoopConfig
 from listening_loop.init import look_at
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.loop.config import LoopConfig
 from tests.recsys.logs import random_sessions, write_log
 
 COMMAND = [sys.executable, "-m", "listening_loop.command"]
@@ -27,6 +27,8 @@ def test_the_version_and_the_steps_are_told(capsys: pytest.CaptureFixture[str]) 
     assert main([]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {name} " in shown for name in STEPS)
+    assert main(["verify", "out"]) == 2
+    assert "verify was removed" in capsys.readouterr().err
     assert main(["serach"]) == 2
     assert capsys.readouterr().err == (
         "listening-loop: error: no command serach; the nearest is search (see listening-loop --help)\n"

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client
 
+from listening_loop.api.serving import Service
 from listening_loop.command import main
-from listening_loop.serving import Service
 from tests.faults.served import wait_until
 from tests.programs import free_port
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from listening_loop.lab.app import LabSettings, create_app
+from listening_loop.lab.service import Service
 from looplib.cli import run
 from looplib.errors import UserError
 from recsys.dataset.dataset import open_dataset
 from recsys.ingest import pipeline as ingest
-from recsys.lab.app import LabSettings, create_app
-from recsys.lab.service import Service
 from recsys.report.page import write_report
 from recsys.report.runs import read_folder
 from recsys.runs.folder import read_run

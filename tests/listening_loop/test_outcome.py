@@ -10,11 +10,9 @@ from rich.console import Console
 
 from analysis.offpolicy.report import Prediction
 from analysis.statistics.effects import Interval
+from listening_loop.outcome import METRIC, growth, print_outcomes, read_outcome
 from looplib.files import atomic_write_json
-from recsys.loop.config import LoopConfig, Paths
-from recsys.loop.outcome import METRIC, growth_of, print_outcomes, read_outcome
 from tests.recsys.logs import Session, events_of
-from tests.recsys.loop.test_days import make_config
 
 # by arm and listener
 TIMES = {
@@ -24,23 +22,15 @@ TIMES = {
 }
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> LoopConfig:
-    return make_config(tmp_path)
-
-
-def write_day(
-    config: LoopConfig, day: int, effect_pct: float, spread_pct: float
-) -> Paths:
+def write_day(folder: Path, effect_pct: float, spread_pct: float) -> Path:
     """A day whose arms had such an effect, its interval symmetric about the logarithm of the ratio."""
-    paths = Paths(config.folder, day)
     ratio, factor = 1 + effect_pct / 100, 1 + spread_pct / 100
     ends = {
         "lower_pct": 100 * (ratio / factor - 1),
         "upper_pct": 100 * (ratio * factor - 1),
     }
     effect = {
-        "metric": METRIC.name,
+        "metric": METRIC,
         "control_value": 2.0,
         "relative": {"effect_pct": effect_pct} | ends,
     }
@@ -56,8 +46,8 @@ def write_day(
         ],
         "verdict": {"decision": "ship", "reason": "why not"},
     }
-    paths.report.mkdir(parents=True)
-    paths.report_json.write_bytes(orjson.dumps(report))
+    (folder / "report").mkdir(parents=True)
+    (folder / "report" / "report.json").write_bytes(orjson.dumps(report))
     prediction = Prediction(
         "T1",
         Interval(0.3, 0.2, 0.35),
@@ -65,18 +55,18 @@ def write_day(
         error_pct=-25.0,
         agrees=False,
     )
-    atomic_write_json(paths.predictions, {"predictions": [prediction]})
+    atomic_write_json(folder / "predictions.json", {"predictions": [prediction]})
     sessions = [
         event | {"experiments": {"E": arm}}
         for number, (arm, times) in enumerate(TIMES.items())
         for listener, time in enumerate(times)
         for event in events_of(Session(10 * number + listener, 10**12, [(1, time)]))
     ]
-    paths.log.mkdir()
-    (paths.log / "events-1.jsonl").write_bytes(
+    (folder / "log").mkdir()
+    (folder / "log" / "events-1.jsonl").write_bytes(
         b"".join(orjson.dumps(event) + b"\n" for event in sessions)
     )
-    return paths
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -89,13 +79,13 @@ def write_day(
     ],
 )
 def test_the_days_end_with_a_table_and_whether_the_lift_grew(
-    config: LoopConfig, last_pct: float, spread_pct: float, words: str
+    tmp_path: Path, last_pct: float, spread_pct: float, words: str
 ) -> None:
     days = [
-        write_day(config, 1, 100, spread_pct),
-        write_day(config, 2, last_pct, spread_pct),
+        write_day(tmp_path / "1", 100, spread_pct),
+        write_day(tmp_path / "2", last_pct, spread_pct),
     ]
-    outcomes = [read_outcome(day) for day in days]
+    outcomes = [read_outcome(number, day) for number, day in enumerate(days, 1)]
     page = io.StringIO()
     print_outcomes(outcomes, Console(file=page, width=150))
     text = page.getvalue()
@@ -103,17 +93,17 @@ def test_the_days_end_with_a_table_and_whether_the_lift_grew(
     assert words in text
     assert f"+{last_pct}\N{NARROW NO-BREAK SPACE}%" in text
     assert "0.3000 (0.2000 … 0.3500)" in text
-    growth = growth_of(outcomes)["T1"]
+    grown = growth(outcomes)["T1"]
     error = np.sqrt(2) * np.log1p(spread_pct / 100)
-    assert growth.value == pytest.approx((1 + last_pct / 100) / 2)
-    assert np.log([growth.lower, growth.upper]) == pytest.approx(
-        np.log(growth.value) + np.array([-error, error])
+    assert grown.value == pytest.approx((1 + last_pct / 100) / 2)
+    assert np.log([grown.lower, grown.upper]) == pytest.approx(
+        np.log(grown.value) + np.array([-error, error])
     )
-    assert growth_of(outcomes[:1]) == {}
+    assert growth(outcomes[:1]) == {}
 
 
-def test_arms_are_compared_with_the_best_of_the_simple_ones(config: LoopConfig) -> None:
-    outcome = read_outcome(write_day(config, 1, 100, 5))
+def test_arms_are_compared_with_the_best_of_the_simple_ones(tmp_path: Path) -> None:
+    outcome = read_outcome(1, write_day(tmp_path / "1", 100, 5))
     assert outcome.best_simple == "T2"
     over = {arm.arm: arm.over_simple_pct for arm in outcome.arms}
     assert over["T2"] is None

@@ -12,8 +12,9 @@ import numpy as np
 import orjson
 from scipy.sparse import csr_matrix
 
-from listening_loop.frames import Frame, lists_frame
-from listening_loop.stores import Source, Store, ingest
+from listening_loop.api.frames import Frame, lists_frame
+from listening_loop.api.stores import Source, Store, ingest
+from listening_loop.errors import UnknownIdError
 from looplib.arrays import Float32Array, IntArray
 from looplib.checksums import unseal
 from looplib.config import parse_config
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
 PARAMS = "params.json"
-
-
-class UnknownIdError(UserError):
-    """A listener or track that a model has not learned."""
 
 
 @dataclass(eq=False, repr=False)

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import orjson
 
-from recsys.lab import service
-from recsys.loop.processes import Step, free_port, serving
+from listening_loop.lab import service
+from listening_loop.processes import command, free_port, serving
 
 
 class Service(service.Service):
@@ -56,12 +56,6 @@ def serve(
         f"--set={key}={orjson.dumps(value).decode()}"
         for key, value in (settings or {}).items()
     ]
-    with serving(
-        Step(
-            "The service",
-            "botify",
-            ["--published", published, "--port", str(found), *changes],
-        ),
-        found,
-    ):
+    server = command("The service", "botify", *changes, published=published, port=found)
+    with serving(server, found):
         yield Service(f"http://127.0.0.1:{found}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from analysis.logs.interactions import Reading, columns_by_name
 from analysis.store import Manifest
-from listening_loop.frames import Frame, is_frame, write_parquet
+from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import digest_of, sha256_file
 from recsys.ingest import pipeline

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow.parquet as pq
 
-from listening_loop.frames import Frame, lists_frame, to_frame
-from listening_loop.models import Model, UnknownIdError, load_version
-from listening_loop.stores import Store, address_of
+from listening_loop.api.frames import Frame, lists_frame, to_frame
+from listening_loop.api.models import Model, load_version
+from listening_loop.api.stores import Store, address_of
+from listening_loop.errors import UnknownIdError
 from looplib.config import parse_config, set_value
 from looplib.errors import UserError
 from looplib.files import digest_of

@@ -13,11 +13,11 @@ import orjson
 from analysis.ab.config import AbConfig
 from analysis.ab.page.figures import draw_effects
 from analysis.ab.report import build_report
+from listening_loop.errors import LabError
 from looplib.checksums import unseal
 from looplib.errors import UserError
 from looplib.untrusted import read_untrusted
 from recsys.config import ExportConfig
-from recsys.errors import LabError
 from recsys.export.export import MANIFEST, export_run
 
 _TIMEOUT_S = 20.0

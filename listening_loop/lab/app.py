@@ -25,12 +25,12 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from analysis.page import numbers
 from analysis.page.render import render
+from listening_loop.errors import LabError
+from listening_loop.lab import runs
+from listening_loop.lab.runs import AB_REPORT, NOTE, RUN, compare, view
+from listening_loop.lab.service import Publisher, Service, look, read_versions
 from looplib.errors import UserError
 from looplib.files import atomic_write_text
-from recsys.errors import LabError
-from recsys.lab import runs
-from recsys.lab.runs import AB_REPORT, NOTE, RUN, compare, view
-from recsys.lab.service import Publisher, Service, look, read_versions
 from recsys.report.figures import draw_curves, draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import REPORT, read_run

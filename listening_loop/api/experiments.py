@@ -15,8 +15,9 @@ from analysis.ab.metrics import SUMS
 from analysis.ab.page.page import render
 from analysis.ab.report import Report, build_report, report_on_columns
 from analysis.ab.verdict import Verdict
-from listening_loop.frames import Frame, FrameError, is_frame, to_frame, to_table
-from listening_loop.runs import page_frame
+from listening_loop.api.frames import Frame, is_frame, to_frame, to_table
+from listening_loop.api.runs import page_frame
+from listening_loop.errors import FrameError
 from looplib.arrays import FloatArray
 from looplib.config import parse_config
 from looplib.errors import UserError

@@ -13,13 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from looplib.errors import UserError
+from listening_loop.errors import FrameError
 
 Frame = Any  # of pandas, polars, pyarrow or dask.dataframe
-
-
-class FrameError(UserError):
-    """A data frame that cannot be used."""
 
 
 def is_frame(data: object) -> bool:

@@ -13,9 +13,9 @@ import numpy as np
 import orjson
 
 from analysis.page import numbers
+from listening_loop.errors import LabError
 from looplib.errors import UserError
 from looplib.untrusted import open_untrusted, read_untrusted
-from recsys.errors import LabError
 from recsys.lock import LOCK
 from recsys.report.runs import Row, Run, interval_of, read_folder
 from recsys.runs.folder import (
