@@ -1,15 +1,10 @@
 """The lab's pages: a function of its settings."""
 
-import io
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
-import pyarrow as pa
-import pyarrow.csv
 from flask import (
     Blueprint,
     Flask,
@@ -25,23 +20,25 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from analysis.page import numbers
 from analysis.page.render import render
-from listening_loop.errors import LabError
-from listening_loop.lab import runs
-from listening_loop.lab.runs import AB_REPORT, NOTE, RUN, compare, view
-from listening_loop.lab.service import Publisher, Service, look, read_versions
+from listening_loop.api.serving import ServiceClient
+from listening_loop.errors import ServiceError
+from listening_loop.lab import folders
+from listening_loop.lab.folders import AB_REPORT, compare_trials, find_entries
+from listening_loop.lab.service import Publisher, list_versions, look
 from looplib.errors import UserError
-from looplib.files import atomic_write_text
 from recsys.report.figures import draw_curves, draw_leaderboard
 from recsys.report.runs import Run
-from recsys.runs.folder import REPORT, read_run
+from recsys.runs.folder import LEDGER, REPORT, read_run
 from recsys.runs.leaderboard import text_of
 from recsys.workspace import open_workspace
 
-_LONGEST_NOTE = 2000  # characters
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 # Nothing is fetched, nothing runs, and no other site shows a page in a frame, to have its buttons
 # clicked unseen.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
 pages = Blueprint("lab", __name__)
 
 
@@ -52,12 +49,11 @@ class LabSettings:
     root: Path  # folder below which runs and reports are looked for
     # folder of the versions that the service follows; None: nothing can be published
     published: Path | None
-    service: Service
+    service: ServiceClient
     # the service's event log, for the live experiment; None: arms without numbers
     log: Path | None = None
-    hosts: tuple[
-        str, ...
-    ] = ()  # names by which the lab may be addressed, beside the local ones
+    # names by which the lab may be addressed, beside the local ones
+    hosts: tuple[str, ...] = ()
 
 
 def create_app(settings: LabSettings) -> Flask:
@@ -68,7 +64,8 @@ def create_app(settings: LabSettings) -> Flask:
     from).
     """
     app = Flask(__name__, static_folder=None)
-    app.config["LAB"], app.config["PUBLISHER"] = settings, Publisher(settings.service)
+    app.config["LAB"] = settings
+    app.config["PUBLISHER"] = Publisher(settings.service)
     app.register_blueprint(pages)
     return app
 
@@ -77,22 +74,17 @@ def create_app(settings: LabSettings) -> Flask:
 def refuse_strangers() -> None:
     """Refuse requests under other names than the lab's, and forms of other sites."""
     if request.host.rsplit(":", 1)[0] not in (*_LOCAL, *_lab().hosts):
-        abort(
-            403,
-            f"asked as {request.host}; start the lab with --host-name for other names than localhost",
-        )
-    if request.method == "POST" and request.headers.get(
-        "Origin"
-    ) != request.host_url.rstrip("/"):
+        abort(403, f"asked as {request.host}; --host-name of the lab allows more names")
+    origin = request.headers.get("Origin")
+    if request.method == "POST" and origin != request.host_url.rstrip("/"):
         abort(403, "a form of another site")
 
 
 @pages.after_app_request
 def restrict(response: Response) -> Response:
     """Forbid what no page of ours needs."""
-    response.headers.setdefault(
-        "Content-Security-Policy", f"{_POLICY}; form-action 'self'"
-    )
+    policy = f"{_POLICY}; form-action 'self'"
+    response.headers.setdefault("Content-Security-Policy", policy)
     response.headers["X-Content-Type-Options"] = "nosniff"
     # without a referrer, forms have no origin either
     response.headers["Referrer-Policy"] = "same-origin"
@@ -101,17 +93,15 @@ def restrict(response: Response) -> Response:
 
 @pages.app_errorhandler(Exception)
 def explain(error: Exception) -> tuple[str, int]:
-    """Show why there is no page; whatever one stumbles over in the files of a run or report is their damage."""
+    """Show why there is no page; any other error in reading a run or report is its damage."""
     if isinstance(error, HTTPException):
-        return _page(
-            "problem", title=error.name, problem=error.description or ""
-        ), error.code or 500
+        page = _page("problem", title=error.name, problem=error.description or "")
+        return page, error.code or 500
     name = (request.view_args or {}).get("name")
     if name is None and not isinstance(error, UserError):
         raise error
-    return _page(
-        "problem", title="That did not work", problem=runs.damage(str(name), error)
-    ), 409
+    problem = folders.describe_damage(str(name), error)
+    return _page("problem", title="That did not work", problem=problem), 409
 
 
 @pages.get("/")
@@ -120,54 +110,37 @@ def overview() -> str:
     lab = _lab()
     try:
         served, note = lab.service.ask("GET", "/experiments"), lab.service.url
-    except LabError as error:
+    except ServiceError as error:
         served, note = None, str(error)
-    found = {
-        "runs": runs.find_entries(lab.root, RUN),
-        "reports": runs.find_entries(lab.root, AB_REPORT),
-    }
-    return _page("overview", root=lab.root, served=served, note=note, **found)
-
-
-@pages.get("/<any('search-reports', reports):kind>/<path:name>")
-def report(kind: str, name: str) -> Response:
-    """Show the page of a search or of an experiment as it was written, so that it can do nothing but be read."""
-    folder = _find(AB_REPORT if kind == "reports" else RUN, name)
-    if not os.path.lexists(folder / REPORT):
-        abort(404, f"{name}: no report yet; a finished search has one")
-    policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
-    return Response(
-        runs.read_page(_lab().root, folder), mimetype="text/html", headers=policy
+    return _page(
+        "overview",
+        root=lab.root,
+        served=served,
+        note=note,
+        runs=find_entries(lab.root, LEDGER),
+        reports=find_entries(lab.root, AB_REPORT),
     )
+
+
+@pages.get("/reports/<path:name>")
+def report(name: str) -> Response:
+    """Show the page of a search or of an experiment so that it can do nothing but be read."""
+    page = folders.read_file(_lab().root, _find(REPORT, name) / REPORT)
+    policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
+    return Response(page, mimetype="text/html", headers=policy)
 
 
 @pages.get("/runs/<path:name>")
 def run(name: str) -> str:
     """Show a run, finished or not."""
     found = _read_run(name)
-    shown = view(found, request.args)
     return _page(
         "run",
         run=found,
-        view=shown,
-        figure=draw_leaderboard(found, shown["metric"]),
-        note=runs.read_note(found.folder),
+        figure=draw_leaderboard(found),
         has_report=(found.folder / REPORT).exists(),
         can_publish=_lab().published is not None,
     )
-
-
-@pages.get("/download/<any(csv, json):kind>/<path:name>")
-def download(kind: str, name: str) -> Response:
-    """Return the leaderboard of a run."""
-    rows = _read_run(name).rows
-    if kind == "json":
-        return Response(
-            orjson.dumps(rows, option=orjson.OPT_INDENT_2), mimetype="application/json"
-        )
-    content = io.BytesIO()
-    pa.csv.write_csv(pa.Table.from_pylist([dict(row) for row in rows]), content)
-    return Response(content.getvalue(), mimetype="text/csv")
 
 
 @pages.get("/compare/<path:name>")
@@ -177,18 +150,16 @@ def comparison(name: str) -> str:
     if len(trials) < 2:
         abort(400, f"two or more trials are compared, {len(trials)} were chosen")
     found = _read_run(name)
-    return _page(
-        "compare",
-        run=found,
-        figure=draw_curves(found, trials),
-        **compare(found, trials),
-    )
+    curves = draw_curves(found, trials)
+    compared = compare_trials(found, trials)
+    return _page("compare", run=found, figure=curves, **compared)
 
 
 @pages.get("/live")
 def live_experiment() -> str:
     """Show the experiment so far."""
-    return _page("live", live=look(_lab().service, _lab().log))
+    lab = _lab()
+    return _page("live", url=lab.service.url, **look(lab.service, lab.log))
 
 
 @pages.route("/publish/<path:name>", methods=["GET", "POST"])
@@ -199,44 +170,26 @@ def publish(name: str) -> BaseResponse | str:
         abort(409, "nothing can be published: start the lab with --published")
     found = _read_run(name)
     config, winner = read_run(open_workspace(found.folder))
-    if request.method == "GET":
-        served = lab.service.ask("GET", "/experiments")
-        return _page(
-            "publish",
-            run=found,
-            winner=winner,
-            export=config.export,
-            served=served,
-            settings=lab,
-        )
-    current_app.config["PUBLISHER"].start(
-        name, found.folder, lab.published, config.export
-    )
-    return redirect(url_for(".run", name=name), code=303)
+    if request.method == "POST":
+        current_app.config["PUBLISHER"].start(found, lab.published, config.export)
+        return redirect(url_for(".run", name=name), code=303)
+    served = lab.service.ask("GET", "/experiments")
+    values = {"winner": winner, "export": config.export, "served": served}
+    return _page("publish", run=found, lab=lab, **values)
 
 
 @pages.route("/rollback", methods=["GET", "POST"])
 def roll_back() -> BaseResponse | str:
     """Ask which version is to be served again, or have it served."""
     lab = _lab()
-    if request.method == "GET":
-        served = lab.service.ask("GET", "/experiments")
-        versions = read_versions(lab.published) if lab.published else []
-        others = [
-            version for version in versions if version["model"] != served["version"]
-        ]
-        return _page("rollback", served=served, versions=others, settings=lab)
-    lab.service.ask("POST", "/admin/rollback", {"version": request.form["version"]})
-    return redirect(url_for(".live_experiment"), code=303)
-
-
-@pages.post("/note/<path:name>")
-def note(name: str) -> BaseResponse:
-    """Keep what somebody has to say of a run."""
-    atomic_write_text(
-        _find(RUN, name) / NOTE, request.form.get("note", "").strip()[:_LONGEST_NOTE]
-    )
-    return redirect(url_for(".run", name=name), code=303)
+    if request.method == "POST":
+        chosen = {"version": request.form["version"]}
+        lab.service.ask("POST", "/admin/rollback", chosen)
+        return redirect(url_for(".live_experiment"), code=303)
+    served = lab.service.ask("GET", "/experiments")["version"]
+    versions = list_versions(lab.published) if lab.published else []
+    others = [version for version in versions if version != served]
+    return _page("rollback", served=served, versions=others, lab=lab)
 
 
 def _lab() -> LabSettings:
@@ -244,33 +197,27 @@ def _lab() -> LabSettings:
     return settings
 
 
-def _find(files: tuple[str, ...], name: str) -> Path:
-    """Find a run or report by its name; only a folder that was found below the root can be named."""
-    folder = runs.find_folders(_lab().root, files).get(name)
+def _find(file: str, name: str) -> Path:
+    """Find a folder by its name; only one that was found below the root can be named."""
+    root = _lab().root
+    folder = folders.find_folders(root, file).get(name)
     if folder is None:
-        abort(
-            404, f"no {'run' if files == RUN else 'report'} {name} below {_lab().root}"
-        )
+        abort(404, f"no {file} of {name} below {root}")
     return folder
 
 
 def _read_run(name: str) -> Run:
-    return runs.read_run_in(_lab().root, _find(RUN, name))
+    return folders.read_run(_lab().root, _find(LEDGER, name))
 
 
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
-    tools = {
-        "link": url_for,
-        "when": _when,
-        "setting": text_of,
-        "job": current_app.config["PUBLISHER"].job,
-    }
-    return render(
-        Path(__file__).parent / "templates", f"{template}.html.jinja", **tools, **values
-    )
+    file = f"{template}.html.jinja"
+    tools = {"link": url_for, "when": _when, "setting": text_of}
+    publisher = current_app.config["PUBLISHER"]
+    templates = Path(__file__).parent / "templates"
+    return render(templates, file, **tools, job=publisher, **values)
 
 
 def _when(moment: datetime | str) -> str:
-    return (
-        f"{numbers.day(moment if isinstance(moment, str) else moment.isoformat())} UTC"
-    )
+    text = moment if isinstance(moment, str) else moment.isoformat()
+    return f"{numbers.day(text)} UTC"

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from werkzeug.serving import make_server
 
+from listening_loop.api.serving import ServiceClient
 from listening_loop.errors import LabError
 from listening_loop.lab.app import LabSettings, create_app
-from listening_loop.lab.service import Service
 from looplib.cli import make_app
 
 PROG = "python -m recsys.lab"
@@ -58,7 +58,7 @@ def main(
         raise LabError(f"{root}: no such folder")
     token = os.environ.get(TOKEN)
     settings = LabSettings(
-        root, published, Service(service, token), log, tuple(host_name or ())
+        root, published, ServiceClient(service, token), log, tuple(host_name or ())
     )
     try:
         server = make_server(host, port, create_app(settings), threaded=True)
