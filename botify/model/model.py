@@ -32,12 +32,11 @@ class Model:
     text_users: bool  # ids of listeners are text
     recommendations: TrackLists  # by listener
     popular: list[int]  # the tracks that most lists hold, most popular first
-    neighbours: TrackLists | None  # by track; None where no recommender asks for them
+    # The rest is None where no recommender asks for it, or the version has none.
+    neighbours: TrackLists | None = None  # by track
     # (tracks, factors), item factors of length 1; 0 where there are none
-    directions: Float32Array | None
-    session_model: (
-        SessionModel | None
-    )  # None where no recommender asks for it, or the version has none
+    directions: Float32Array | None = None
+    session_model: SessionModel | None = None
     folding: FoldIn | None = None  # also None where the model is no ALS
 
     @property
@@ -49,6 +48,7 @@ class Model:
             SESSION_MODEL: self.session_model,
             FOLDING: self.folding,
         }
-        return {name for name, part in parts.items() if part is not None} | (
-            {LISTS} if len(self.recommendations.ids) else set()
-        )
+        found = {name for name, part in parts.items() if part is not None}
+        if len(self.recommendations.ids):
+            found.add(LISTS)
+        return found

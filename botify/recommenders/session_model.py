@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from botify.model.catalogue import Catalogue
-from botify.model.model import Model
+from botify.model.model import SESSION_MODEL, Model
 from botify.model.session_model import SessionModel
 from botify.recommenders.base import (
     IS_EXHAUSTED,
@@ -21,7 +21,7 @@ from botify.recommenders.base import (
     Batch,
     Drawn,
     Row,
-    in_blocks,
+    recommender,
 )
 from looplib.arrays import Float32Array, FloatArray
 
@@ -31,7 +31,7 @@ _LEAST_LASTING = 1e-3
 _LEAST_SHARE = 1e-6  # of a time that fatigue and tiredness leave; less says nothing
 
 
-@in_blocks(32)  # a row of scores is as long as the catalogue
+@recommender(SESSION_MODEL, at_once=32)  # a row of scores is as long as the catalogue
 def session_model(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     """Take the track with the longest expected time, by what the session has shown of its interest so far."""
     fitted = model.session_model

@@ -7,7 +7,7 @@ import pytest
 
 from botify.event_log import describe_log
 from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
+from botify.service import load_configured
 from looplib.cli import run
 from looplib.files import sha256_file
 from recsys.config import ExportConfig
@@ -68,7 +68,7 @@ def test_what_the_export_publishes_is_served(
     settings = make_settings(
         exported, exported / "tracks.json", recommender, log_dir=str(tmp_path)
     )
-    model = load_model(settings, load_catalogue(settings.catalogue))
+    model = load_configured(settings)
     lines = (exported / "current" / "recommendations.jsonl").read_bytes().splitlines()
     assert len(lines) == LISTENERS
     for line in lines:
