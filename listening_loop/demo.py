@@ -1,4 +1,4 @@
-"""`listening-loop demo`: the whole loop on a small simulated world, with the configurations that are shipped."""
+"""`listening-loop demo`: the whole loop on a small simulated world, as it is shipped."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""The closed loop: listen, learn, publish, serve, experiment, report, and again with what was learned.
+"""The closed loop: listen, learn, publish, serve, experiment, report, and again.
 
 In: a configuration that names the other parts' configurations. Out: one folder with everything.
 Each step is a command that can be run by itself; it is printed before it runs, and skipped where
@@ -24,7 +24,7 @@ import typer
 
 from listening_loop.config import LoopConfig, keep_config
 from listening_loop.errors import LoopError
-from listening_loop.outcome import print_outcomes, read_outcome
+from listening_loop.outcome import print_outcome, read_outcome
 from listening_loop.processes import (
     LISTS,
     command,
@@ -41,6 +41,7 @@ from looplib.files import atomic_write_json, fsync
 from looplib.progress import output
 
 PROG = "python -m recsys.loop"
+MOST_LOST = 0.05  # share of a day's sessions, from which on the rest would differ
 app = make_app("Run the whole loop, day after day; an interrupted one continues.")
 
 
@@ -73,7 +74,7 @@ def run_loop(config: LoopConfig) -> None:
             outcomes.append(read_outcome(number, day))
             atomic_write_json(folder / "loop.json", outcomes)
     typer.echo()
-    print_outcomes(outcomes, output())
+    print_outcome(outcomes[-1], output())
     typer.echo(f"\nexperiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")
@@ -134,8 +135,8 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
 
 
 def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
-    """Serve a day's listeners; refuse a day that lost so many sessions that the rest differ."""
-    port, traffic, log = config.port or free_port(), config.traffic, day / "log"
+    """Serve a day's listeners; refuse a day that lost many sessions."""
+    port, traffic, log = free_port(), config.traffic, day / "log"
     counted = day / "traffic-unfinished.json"
     listeners = command(
         f"Day {number}: listeners",
@@ -155,11 +156,10 @@ def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
         run_step(listeners)
     (heard,) = orjson.loads(counted.read_bytes())["days"]
     lost = traffic.episodes - heard["sessions"]
-    if lost > traffic.most_lost * traffic.episodes:
-        raise LoopError(
-            f"day {number}: {lost:,} of {traffic.episodes:,} sessions failed, at most "
-            f"{traffic.most_lost:.0%} may; the service's messages are above; run the loop again"
-        )
+    if lost > MOST_LOST * traffic.episodes:
+        failed = f"{lost:,} of {traffic.episodes:,} sessions failed, at most {MOST_LOST:.0%} may"
+        advice = "the service's messages are above; run the loop again"
+        raise LoopError(f"day {number}: {failed}; {advice}")
     counted.replace(day / "traffic.json")  # the log is complete
     fsync(day)
 

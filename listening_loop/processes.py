@@ -1,4 +1,4 @@
-"""Run the project's commands as processes: one step after another, or a server for the time of a block.
+"""Run the project's commands as processes: step after step, or a server during a block.
 
 Each process has a group of its own: Ctrl-C reaches only the program that started it, which passes
 it on.

@@ -1,4 +1,4 @@
-"""Serve what was published, from Python: the service runs in a process of its own for the time of a block."""
+"""Serve what was published, from Python, in a process of its own for the time of a block."""
 
 import http.client
 from collections.abc import Iterator, Mapping

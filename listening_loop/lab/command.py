@@ -1,4 +1,4 @@
-"""`python -m recsys.lab`, or `listening-loop lab`: runs, reports and the live experiment on one set of pages."""
+"""`listening-loop lab`: runs, reports and the live experiment on one set of pages."""
 
 import os
 from pathlib import Path

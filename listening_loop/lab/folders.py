@@ -1,4 +1,4 @@
-"""Runs and A/B reports below the lab's root; one that is damaged is an entry that says what is wrong."""
+"""Runs and A/B reports below the lab's root; a damaged one is an entry that says so."""
 
 import os
 from collections.abc import Sequence

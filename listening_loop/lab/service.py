@@ -1,4 +1,4 @@
-"""What is served: the live experiment, the versions, and publishing a run's winner in the background."""
+"""What is served: the live experiment, versions, and publishing a run's winner."""
 
 import threading
 from pathlib import Path

@@ -27,7 +27,7 @@ from looplib.checksums import seal
 from looplib.files import (
     atomic_directory,
     atomic_write_json,
-    digest_of,
+    json_digest,
     remove_leftovers,
     sha256_file,
 )
@@ -102,7 +102,7 @@ class _Export:
             facts["session_model"] = (
                 session_model.model_dump(mode="json", exclude={"catalogue"}) | further
             )
-        return f"{winner.trial.kind}-{digest_of(facts)[:12]}"
+        return f"{winner.trial.kind}-{json_digest(facts)[:12]}"
 
 
 def export_run(

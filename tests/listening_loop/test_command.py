@@ -56,24 +56,6 @@ def test_an_error_names_the_command_that_was_typed(
     )
 
 
-def test_the_shell_completes_steps_and_their_options(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for typed, expected in (
-        ("listening-loop se", "search"),
-        ("listening-loop search --sch", "--scheduler"),
-    ):
-        environment = {"_LISTENING_LOOP_COMPLETE": "complete_bash", "COMP_WORDS": typed}
-        environment |= {
-            "COMP_CWORD": str(typed.count(" ")),
-            "_TYPER_COMPLETE_ARGS": typed,
-        }
-        for key, value in environment.items():
-            monkeypatch.setenv(key, value)
-        done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=120)
-        assert expected in done.stdout.split(), done.stderr
-
-
 SEARCH = [sys.executable, "-m", "recsys.search"]
 COMMANDS = pytest.mark.parametrize("argv", [[*COMMAND, "search"], SEARCH])
 
