@@ -79,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if first in STEPS:
         with importing():
             module = import_module(STEPS[first][0])
-        return run(module.app, f"{PROG} {first}", words[1:], known_as=module.PROG)
+        gone = getattr(module, "GONE", None)
+        prog = f"{PROG} {first}"
+        return run(module.app, prog, words[1:], known_as=module.PROG, gone=gone)
     if first in ("--help", "-h"):
         rows = [f"  {name:<8} {text}\n" for name, (_, text) in STEPS.items()]
         sys.stdout.write(HELP + "".join(rows))

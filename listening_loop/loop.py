@@ -192,7 +192,6 @@ def predict(folder: Path, day: Path, report: Path) -> None:
         folder / "log",
         *lists,
         holdout="manifest",
-        catalogue=folder / "world" / "tracks.json",
         measured=report,
         out=predictions,
     )

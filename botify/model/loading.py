@@ -12,7 +12,7 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
-from botify.model.fold_in import Feedback, FoldIn, History, Parameters
+from botify.model.fold_in import Feedback, FoldIn, History
 from botify.model.model import (
     FACTORS,
     FOLDING,
@@ -24,6 +24,7 @@ from botify.model.model import (
 )
 from botify.model.session_model import FORMAT, SessionModel, read_session_model
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
+from looplib.als import AlsParams
 from looplib.arrays import Float32Array
 from looplib.checksums import unseal
 from looplib.untrusted import open_untrusted, read_untrusted
@@ -222,12 +223,12 @@ class _Version:
         """Return what solves listeners' factors; None where the model is no ALS."""
         manifest = self.manifest
         try:
-            parameters = msgspec.convert(manifest.parameters, Parameters)
-        except msgspec.ValidationError:
+            params = AlsParams.read(manifest.parameters)
+        except ValueError:
             return None
         history = self._read_history() if with_history else None
         unit = manifest.data.mean_weight or 1.0
-        return FoldIn(factors, known, parameters, manifest.feedback, unit, history)
+        return FoldIn(factors, known, params, manifest.feedback, unit, history)
 
     def _read_history(self) -> History:
         shapes = {

@@ -3,19 +3,19 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-from scipy.sparse import csr_matrix
 
 from listening_loop.api.frames import Frame, lists_frame
 from listening_loop.api.stores import Source, Store, ingest
 from listening_loop.errors import UnknownIdError
-from looplib.arrays import Float32Array, IntArray
+from looplib.als import AlsParams, solve_row
+from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.files import atomic_directory, atomic_write_json, sha256_file
@@ -27,9 +27,8 @@ from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset, plan_dataset
 from recsys.export.export import FACTORS, MANIFEST
-from recsys.models.als import AlsParams, make_equations
 from recsys.models.kinds import Als
-from recsys.models.topk import NO_TRACK, top_tracks
+from recsys.models.topk import top_tracks
 from recsys.store.ids import originals
 from recsys.store.remote import open_store as open_at
 from recsys.workspace import Workspace, open_workspace
@@ -77,10 +76,7 @@ class Model:
         positions = _positions(self._item_rows, items, "track")
         norms = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
         unit = self.item_factors / np.maximum(norms, np.finfo(np.float32).tiny)
-        shape = (len(positions), len(self.items))
-        ones = np.ones(len(positions), np.float32)
-        itself = csr_matrix((ones, (np.arange(len(positions)), positions)), shape)
-        return self._lists({"of": items}, unit[positions], unit, n, itself)
+        return self._lists({"of": items}, unit[positions], unit, n, positions[:, None])
 
     def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
         """Recommend to a listener whom the model does not know, by what the listener has heard.
@@ -107,13 +103,17 @@ class Model:
                 problem = f"track {item} has the weight {weight}"
                 raise UserError(f"history: {problem}; a positive number is expected")
         positions = _positions(self._item_rows, list(known), "track")
-        weights = np.array(list(known.values()), np.float32)
-        shape = (1, len(self.items))
-        heard = csr_matrix((weights, (np.zeros_like(positions), positions)), shape)
-        factors = np.zeros((1, self.params.factors), np.float32)
-        params = replace(self.params, solver="cholesky")
-        make_equations(heard, None, params).solve(factors, [self.item_factors], 1)
-        return self._lists({}, factors, self.item_factors, n, heard)
+        factors = solve_row(
+            gram=self._gram,
+            heard=self.item_factors[positions].astype(np.float64),
+            times=np.array(list(known.values())),
+            skipped=np.empty((0, self.params.factors)),
+            skips=np.empty(0),
+            others=len(self.items),
+            params=self.params,
+        )
+        rows = factors[None].astype(np.float32)
+        return self._lists({}, rows, self.item_factors, n, positions[None])
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a new folder, whole or not at all; `Model.load` reads it.
@@ -147,7 +147,7 @@ class Model:
         workspace.download_all()
         try:
             manifest = orjson.loads((workspace.folder / MANIFEST).read_bytes())
-            parameters = manifest["parameters"]
+            params = AlsParams.read(manifest["parameters"])
             sha256 = manifest["files"][FACTORS]["sha256"]
             file = open_untrusted(workspace.folder / FACTORS, sha256=sha256)
             with file, np.load(file, allow_pickle=False) as arrays:
@@ -156,9 +156,11 @@ class Model:
         except (OSError, ValueError, KeyError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"{folder}: no saved model ({reason})") from None
-        known = {field.name for field in fields(AlsParams)}
-        params = {name: parameters[name] for name in known & parameters.keys()}
-        return cls(users, items, *factors, AlsParams(**params))
+        return cls(users, items, *factors, params)
+
+    @cached_property
+    def _gram(self) -> FloatArray:
+        return (self.item_factors.T @ self.item_factors).astype(np.float64)
 
     @cached_property
     def _user_rows(self) -> dict[Any, int]:
@@ -174,11 +176,16 @@ class Model:
         rows: Float32Array,
         others: Float32Array,
         n: int,
-        seen: csr_matrix | None = None,
+        left_out: IntArray | None = None,
     ) -> Frame:
-        """Return the n best of the others for each row, without those seen, as a frame."""
-        found = top_tracks(rows, others, n, usable_cores(), seen)
-        lists = [best[best != NO_TRACK] for best in found]
+        """Return the n best of the others for each row, without those left out, as a frame."""
+        if left_out is None:
+            left_out = np.empty((len(rows), 0), np.int64)
+        found = top_tracks(rows, others, n + left_out.shape[1], usable_cores())
+        lists = [
+            best[~np.isin(best, out)][:n]
+            for best, out in zip(found, left_out, strict=True)
+        ]
         items = [self.items[best].tolist() for best in lists]
         scores = [
             (others[best] @ row).tolist() for best, row in zip(lists, rows, strict=True)

@@ -79,6 +79,6 @@ def look(service: ServiceClient, log: Path | None) -> dict[str, Any]:
         report = build_report([log], deciding["name"], settings)
     except UserError as error:
         return {**found, "note": str(error)}
-    figure = draw_effects(report)[0] if report.effects else None
+    figure = draw_effects(report) if report.effects else None
     note = f"verdict: {report.verdict.decision} {report.verdict.arm or ''}".rstrip()
     return {"served": served, "report": report, "figure": figure, "note": note}
