@@ -17,5 +17,8 @@ WordArray = npt.NDArray[np.uint64]
 
 
 def of_column(column: Any) -> npt.NDArray[Any]:  # noqa: ANN401  of pyarrow, which not all parts have
-    """Return the numbers of an Arrow column, none of which is missing; its `to_numpy` would import pandas."""
+    """Return the numbers of an Arrow column, none of which is missing.
+
+    (Arrow's own `to_numpy` would import pandas.)
+    """
     return np.from_dlpack(column.combine_chunks())

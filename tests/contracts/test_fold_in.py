@@ -1,4 +1,4 @@
-"""The service solves a listener's factor, new or known, as the fit that published the tracks' factors would."""
+"""The service solves a listener's factor, new or known, as the published fit would."""
 
 from pathlib import Path
 
