@@ -3,18 +3,18 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-from scipy.sparse import csr_matrix
 
 from listening_loop.frames import Frame, lists_frame
 from listening_loop.stores import Source, Store, ingest
-from looplib.arrays import Float32Array, IntArray
+from looplib.als import AlsParams, solve_row
+from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.errors import UserError
@@ -27,7 +27,6 @@ from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset, plan_dataset
 from recsys.export.export import FACTORS, MANIFEST
-from recsys.models.als import AlsParams, make_equations
 from recsys.models.kinds import Als
 from recsys.models.topk import top_tracks
 from recsys.store.ids import originals
@@ -118,17 +117,16 @@ class Model:
                 f"history: track {bad[0]} has the weight {known[bad[0]]}; a positive number is expected"
             )
         positions = _positions(self._item_rows, list(known), "track")
-        heard = csr_matrix(
-            (
-                np.array(list(known.values()), np.float32),
-                (np.zeros_like(positions), positions),
-            ),
-            (1, len(self.items)),
-        )
-        factors = np.zeros((1, self.params.factors), np.float32)
-        make_equations(heard, None, replace(self.params, solver="cholesky")).solve(
-            factors, [self.item_factors], 1
-        )
+        nothing = np.empty((0, self.params.factors))
+        factors = solve_row(
+            gram=self._gram,
+            heard=self.item_factors[positions].astype(np.float64),
+            times=np.array(list(known.values())),
+            skipped=nothing,
+            skips=np.empty(0),
+            others=len(self.items),
+            params=self.params,
+        )[None].astype(np.float32)
         return self._lists({}, factors, self.item_factors, n, [positions.tolist()])
 
     def save(self, folder: str | Path) -> None:
@@ -160,6 +158,10 @@ class Model:
                 return cls(**arrays, params=params)
         except OSError as error:
             raise UserError(f"{folder}: no saved model ({error.strerror})") from None
+
+    @cached_property
+    def _gram(self) -> FloatArray:
+        return (self.item_factors.T @ self.item_factors).astype(np.float64)
 
     @cached_property
     def _user_rows(self) -> dict[Any, int]:
@@ -304,17 +306,11 @@ def load_version(version: str | Path) -> Model:
             np.load(file) as kept,
         ):
             arrays = dict(kept)
+        params = AlsParams.read(parameters)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{version}: no published factors ({getattr(error, 'strerror', None) or error})"
         ) from None
-    params = AlsParams(
-        **{
-            name: value
-            for name, value in parameters.items()
-            if name not in ("kind", "sweeps")
-        }
-    )
     return Model(arrays.pop("users"), arrays.pop("tracks"), **arrays, params=params)
 
 

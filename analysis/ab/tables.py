@@ -30,7 +30,6 @@ from looplib.progress import Report, progress
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
 _SHOWN_REJECTS = 5
 DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
 _LONG_AFTER = 2**63 - 1
 _INTERLEAVED = re.compile(r"(?:(\w+) of )?interleaved\((\w+), ?(\w+)\)")
 _RECOMMENDERS = pa.schema({"name": pa.string(), "own": pa.string(), "side": pa.int32()})
@@ -115,12 +114,6 @@ class Loaded:
     def start_ms(self) -> int:
         """When the experiment began; 0 for one without events."""
         return self.span_ms[0] if self.arms else 0
-
-    @property
-    def period_ms(self) -> int:
-        """Length of the periods in which it is followed: an hour where it is shorter than two days."""
-        length_ms = min(self.span_ms[1], self.end_ms) - self.start_ms
-        return DAY_MS if length_ms >= 2 * DAY_MS else HOUR_MS
 
     @property
     def at_horizon(self) -> bool:

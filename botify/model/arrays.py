@@ -11,9 +11,8 @@ import numpy.typing as npt
 from botify.errors import ModelError
 from botify.model.catalogue import Catalogue, user_number
 
-_LONGEST_HEADER = (
-    200  # characters; ours have 118, and parsing a deeper one takes all the stack
-)
+# characters; ours have 118, and parsing a deeper one takes all the stack
+_LONGEST_HEADER = 200
 
 _NONE: Mapping[str, float] = {}
 Arrays = dict[str, npt.NDArray[Any]]

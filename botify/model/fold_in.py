@@ -13,20 +13,10 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from looplib.als import AlsParams, solve_row
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 
 _BLOCK = 2048  # tracks whose scores stay in the cache
-
-
-class Parameters(msgspec.Struct):
-    """The hyperparameters of the fit, as `recsys.models.als` defines them."""
-
-    regularization: float
-    alpha: float
-    unobserved_weight: float = 1.0
-    nu: float = 0.0
-    spark: bool = False
-    skip_weight: float = 0.0
 
 
 class Feedback(msgspec.Struct):
@@ -67,7 +57,7 @@ class FoldIn:
 
     items: Float32Array  # factors of the tracks, by number, 0 where there are none; kept by length
     known: int  # tracks with factors
-    parameters: Parameters
+    params: AlsParams
     feedback: Feedback
     # what the fit was given for a track heard to its end; an interaction's mean weight
     unit: float = 1.0
@@ -111,28 +101,20 @@ class FoldIn:
             user: The listener's number; None to leave out the history.
 
         Returns:
-            The solution of `recsys.models.als` for this row; None where nothing counts as heard.
+            The solution of `looplib.als` for this row; None where nothing counts as heard.
         """
         heard, skips = self._interactions(tracks, times, user)
         if not heard:
             return None
-        parameters, values = self.parameters, np.array(list(heard.values()))
-        weight, factors = parameters.unobserved_weight, self._factors(heard)
-        scale = (
-            len(heard)
-            if parameters.spark
-            else (len(heard) + weight * self.known) ** parameters.nu
+        return solve_row(
+            self._gram,
+            self._factors(heard),
+            np.array(list(heard.values())),
+            self._factors(skips),
+            np.array(list(skips.values())),
+            self.known,
+            self.params,
         )
-        left = weight * self._gram + (factors.T * (parameters.alpha * values)) @ factors
-        left[np.diag_indices_from(left)] += parameters.regularization * scale
-        if skips:
-            skipped = self._factors(skips)
-            left += (
-                skipped.T * (parameters.skip_weight * np.array(list(skips.values())))
-            ) @ skipped
-        return np.linalg.solve(
-            left, factors.T @ (weight + parameters.alpha * values)
-        ).astype(np.float64)
 
     def seen(self, user: int) -> set[int]:
         """Return the tracks that are left out of a listener's lists for having been heard."""
@@ -164,4 +146,4 @@ class FoldIn:
         if feedback.scale == "log":
             heard = {track: math.log1p(time) for track, time in heard.items()}
         skips = {track: count for track, count in skips.items() if track not in heard}
-        return heard, skips if self.parameters.skip_weight else {}
+        return heard, skips if self.params.skip_weight else {}

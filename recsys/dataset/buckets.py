@@ -131,5 +131,5 @@ def _results(
             "sessions/interactions",
             feedback.model_dump(include={"organic", "min_time", "skip_time"}),
         ),
-        "logged": ("offpolicy/session_events", {"heldout": True}),
+        "logged": ("offpolicy/session_events", {}),
     }

@@ -151,7 +151,7 @@ def look(service: Service, log: Path | None) -> dict[str, Any]:
     means = {arm: effect.arm_value for arm, effect in effects.items()}
     if effects:
         means[report.control] = next(iter(effects.values())).control_value
-    figure = draw_effects(report)[0] if effects else None
+    figure = draw_effects(report) if effects else None
     note = f"verdict: {report.verdict.decision} {report.verdict.arm or ''}".rstrip()
     return {
         **found,

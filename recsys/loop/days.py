@@ -151,8 +151,6 @@ def _predict(paths: Paths) -> None:
         paths.collected,
         "--holdout",
         "manifest",
-        "--catalogue",
-        paths.catalogue,
     ]
     arguments += ["--measured", paths.report_json, "--out", paths.predictions]
     for arm in served:

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from looplib.als import AlsParams
 from looplib.arrays import AnyIntArray, Int32Array
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models import als
-from recsys.models.als import AlsParams, Fit, first_factors
+from recsys.models.als import Fit, first_factors
 from recsys.models.topk import NO_TRACK, personal_lists
 
 Axes = Mapping[str, Sequence[Any]]
@@ -36,14 +37,12 @@ class Model(ABC):
     params_type: ClassVar[type] = NoParams  # a frozen dataclass of its hyperparameters
     # always shown; others are shown where they are no default
     main_params: ClassVar[tuple[str, ...]] = ()
-    is_baseline: ClassVar[bool] = (
-        False  # scored once, beside the trials, and never wins
-    )
+    # scored once, beside the trials, and never wins
+    is_baseline: ClassVar[bool] = False
     in_blocks: ClassVar[bool] = False  # `recsys.blockwise` fits it across all workers
     sweeps: int  # done so far
-    fit: Fit | None = (
-        None  # the factors of listeners and tracks; None of a kind without
-    )
+    # the factors of listeners and tracks; None of a kind without
+    fit: Fit | None = None
 
     def __init__(
         self,

@@ -29,9 +29,8 @@ _LISTENERS, _TRACKS = (
 _TOGETHER = 256  # listeners that are ranked together
 _TILE = 128  # blocks of `_TRACKS` that stay in a fast cache meanwhile
 _ROOM = 96  # tracks kept for a listener, beyond k, before the best k of them are chosen
-_LENGTH = (
-    32_000  # of the longest rounded vector: the products of two such fit into 32 bits
-)
+# of the longest rounded vector: the products of two such fit into 32 bits
+_LENGTH = 32_000
 _HALVES = ir.VectorType(ir.IntType(16), 2 * _TRACKS)  # pairs of factors
 _PRODUCTS, _SUMS = ir.VectorType(WORD, 2 * _TRACKS), ir.VectorType(WORD, _TRACKS)
 _LEAST, _MOST = np.int32(np.iinfo(np.int32).min), np.int32(np.iinfo(np.int32).max)
@@ -59,9 +58,8 @@ class Kept(NamedTuple):
     """What may be among the best of some listeners."""
 
     least: Int32Array  # a rounded product below it is not, shape (listeners,)
-    largest: (
-        Int32Array  # the largest rounded products, best first, shape (listeners, k)
-    )
+    # the largest rounded products, best first, shape (listeners, k)
+    largest: Int32Array
     positions: Int32Array  # of the tracks kept, shape (listeners, k + room)
     products: Int32Array  # their rounded products, or more for what was chosen by its exact one
     counts: IntArray  # how many those are, shape (listeners,)

@@ -1,9 +1,7 @@
 """Rank the whole catalogue by factors: lists for listeners, which search and export share, and neighbours of tracks."""
 
 import numpy as np
-from implicit.cpu.topk import topk
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side
@@ -11,7 +9,6 @@ from recsys.models.als import Fit, load_kernels
 
 NO_TRACK = -1
 EXAMPLES = 5  # listeners whose lists a run keeps
-_FILTERED = np.float32(np.finfo(np.float32).min) / 2
 
 
 def top_tracks(
@@ -29,18 +26,10 @@ def top_tracks(
         Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
     """
     k = min(k, len(item_factors))
-    if load_kernels() is not None:
-        from recsys.models.rank_kernels import rank_tracks
+    load_kernels()
+    from recsys.models.rank_kernels import rank_tracks
 
-        return rank_tracks(user_factors, item_factors, k, threads, seen)
-    with threadpool_limits(1, user_api="blas"):
-        columns, scores = topk(
-            item_factors, user_factors, k, filter_query_items=seen, num_threads=threads
-        )
-    # The library fills lists that the filter leaves short with filtered tracks at the smallest
-    # score there is.
-    columns[scores < _FILTERED] = NO_TRACK
-    return columns  # type: ignore[no-any-return]  # implicit has no types
+    return rank_tracks(user_factors, item_factors, k, threads, seen)
 
 
 def nearest_tracks(item_factors: Float32Array, k: int, threads: int) -> Int32Array:

@@ -14,12 +14,13 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
+from looplib.als import AlsParams
 from looplib.cli import run
 from looplib.config import load_config
 from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
-from recsys.models.als import Als, AlsParams
+from recsys.models.als import Als
 from recsys.models.topk import personal_lists
 from recsys.search import __main__ as search
 from tests.recsys.in_process import without_processes

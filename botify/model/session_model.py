@@ -1,4 +1,4 @@
-"""The context model of a published version: what is expected of a track, given the listener and the organic track."""
+"""The session model of a published version: what is expected of a track, given the listener and the organic track."""
 
 from dataclasses import dataclass
 from io import BufferedReader
@@ -12,9 +12,8 @@ from botify.model.catalogue import Catalogue
 from looplib.arrays import Float32Array, FloatArray, IntArray
 
 FORMAT = 2  # of the file, by its manifest
-_CANDIDATES = (
-    5  # likeliest interests that a session with a new organic track may follow
-)
+# likeliest interests that a session with a new organic track may follow
+_CANDIDATES = 5
 
 # The openings by listener and organic track, and the vectors of tracks.
 _TABLES = {
@@ -46,9 +45,8 @@ class Expected(NamedTuple):
     means: Float32Array  # shape (vectors, k)
     # of the known interests, which stand first: along each axis, shape (known, k)
     variances: FloatArray
-    covariance: (
-        Float32Array | None
-    )  # of the last vector, where it is a new interest, shape (k, k)
+    # of the last vector, where it is a new interest, shape (k, k)
+    covariance: Float32Array | None
     # chance of each vector when it is drawn anew, shape (vectors,); None: it never is
     anew: FloatArray | None
 
@@ -61,7 +59,7 @@ class Expected(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Context:
+class SessionModel:
     """As `recsys.export` wrote it, by track id; k factors. What is annotated is in the file, by kind and axes."""
 
     tracks: Float32Array  # (tracks, k), the vector of each track; 0 where nothing is known of it
@@ -179,7 +177,7 @@ class Context:
         return variances
 
 
-_HINTS = get_type_hints(Context, include_extras=True)
+_HINTS = get_type_hints(SessionModel, include_extras=True)
 _NUMBERS = {
     name: hint.__metadata__[0]
     for name, hint in _HINTS.items()
@@ -187,17 +185,17 @@ _NUMBERS = {
 }
 
 
-def read_context(
+def read_session_model(
     file: BufferedReader, catalogue: Catalogue, *, text_users: bool
-) -> Context:
-    """Read a context model for a catalogue.
+) -> SessionModel:
+    """Read a session model for a catalogue.
 
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
     path = file.name
     arrays, lengths = read_arrays(
-        file, {**_TABLES, **_NUMBERS}, "a context model", catalogue, _DEFAULTS
+        file, {**_TABLES, **_NUMBERS}, "a session model", catalogue, _DEFAULTS
     )
     check_ids(path, "interest_of", arrays["interest_of"], lengths["interests"])
     if text_users:  # which are sorted as text
@@ -232,7 +230,7 @@ def read_context(
     )
     openings = np.bincount(interest_of, minlength=lengths["interests"])
     pairs = pairs[np.lexsort((-openings[pairs[:, 1]], pairs[:, 0]))]
-    return Context(
+    return SessionModel(
         tracks=vectors,
         by_factor=np.ascontiguousarray(vectors.T),
         starts=np.append(starts, len(organic)),
