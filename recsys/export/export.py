@@ -292,7 +292,11 @@ def _refit_in_blocks(export: _Export, report: Callable[[float], None]) -> State:
     read = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
     try:
         with open_cluster(
-            export.config.cluster, read, scratch.on_disk, export.client
+            export.config.cluster,
+            read,
+            scratch.on_disk,
+            export.client,
+            (fit_blocks.__module__,),
         ) as cluster:
             blocks = cut_blocks(
                 cluster, export.dataset, export.side, scratch.sub("tracks")
