@@ -256,7 +256,8 @@ def _fit(
     store, sweeps = open_at(config.store), config.search.sweeps
     plan = plan_dataset(store, config)
     scratch.folder.mkdir(parents=True, exist_ok=True)
-    with open_cluster(config.cluster, (), scratch.on_disk, client) as cluster:
+    modules = (fit_blocks.__module__,)
+    with open_cluster(config.cluster, (), scratch.on_disk, client, modules) as cluster:
         with progress("Interactions", 100, "%") as report:
             dataset = build_dataset(store, plan, scratch, cluster, report)
         with progress("Fit", sweeps, "sweeps") as report:

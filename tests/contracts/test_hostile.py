@@ -1,4 +1,7 @@
-"""What a hostile log line can do, from the log to the pages: be counted as what it is, and nothing else."""
+"""What a hostile log line can do, from the log to the pages.
+
+Be counted as what it is, and nothing else.
+"""
 
 import json
 from pathlib import Path
