@@ -8,13 +8,14 @@ from botify.model.catalogue import Catalogue
 from botify.model.fold_in import FoldIn
 from botify.model.session_model import SessionModel
 from botify.model.tracklists import TrackLists
+from looplib import session_model_file
 from looplib.arrays import Float32Array
 
 # Files of a version, beside the lists.
 MANIFEST = "manifest.json"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
-SESSION_MODEL = "session_model.npz"
+SESSION_MODEL = session_model_file.FILE_NAME
 HISTORY = "history.npz"
 # Parts of a version that recommenders read, beside these files.
 LISTS = "lists"
@@ -32,12 +33,11 @@ class Model:
     text_users: bool  # ids of listeners are text
     recommendations: TrackLists  # by listener
     popular: list[int]  # the tracks that most lists hold, most popular first
-    neighbours: TrackLists | None  # by track; None where no recommender asks for them
+    # The rest is None where no recommender asks for it, or the version has none.
+    neighbours: TrackLists | None = None  # by track
     # (tracks, factors), item factors of length 1; 0 where there are none
-    directions: Float32Array | None
-    session_model: (
-        SessionModel | None
-    )  # None where no recommender asks for it, or the version has none
+    directions: Float32Array | None = None
+    session_model: SessionModel | None = None
     folding: FoldIn | None = None  # also None where the model is no ALS
 
     @property
@@ -49,6 +49,7 @@ class Model:
             SESSION_MODEL: self.session_model,
             FOLDING: self.folding,
         }
-        return {name for name, part in parts.items() if part is not None} | (
-            {LISTS} if len(self.recommendations.ids) else set()
-        )
+        found = {name for name, part in parts.items() if part is not None}
+        if len(self.recommendations.ids):
+            found.add(LISTS)
+        return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from botify.model.catalogue import Catalogue
-from botify.model.model import Model
+from botify.model.model import SESSION_MODEL, Model
 from botify.model.session_model import SessionModel
 from botify.recommenders.base import (
     IS_EXHAUSTED,
@@ -20,7 +20,7 @@ from botify.recommenders.base import (
     Batch,
     Drawn,
     Row,
-    in_blocks,
+    recommender,
 )
 from looplib.arrays import Float32Array, FloatArray
 
@@ -41,7 +41,7 @@ class Heard:
     plays: dict[int, int]  # tracks of each artist in the session
 
 
-@in_blocks(32)  # a row of scores is as long as the catalogue
+@recommender(SESSION_MODEL, at_once=32)  # a row of scores is as long as the catalogue
 def session_model(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     """Take the track with the longest expected time, by what the session has shown so far."""
     fitted = model.session_model
@@ -91,7 +91,8 @@ def infer_interest(fitted: SessionModel, row: Row, heard: Heard) -> FloatArray:
     """
     expected = fitted.expected(row.user, row.tracks[0])
     if not heard.tracks:
-        return expected.means[expected.log_odds.argmax()]
+        likeliest: FloatArray = expected.means[expected.log_odds.argmax()]
+        return likeliest
     design = fitted.tracks[heard.tracks].astype(np.float64)
     spread = expected.spread(design)
     logits = expected.means @ design.T

@@ -113,7 +113,8 @@ class Changes:
             _, chance = chains.follow(change)
             best = chance.argmax(axis=1)
             likeliest[chains.response] = chains.candidates[chains.session, best]
-        return likeliest[self.training.kept]
+        kept: Int32Array = likeliest[self.training.kept]
+        return kept
 
     def _most_opened(self) -> Int32Array:
         """Return each listener's interests with most openings, (listeners, _OTHERS).

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Grouping:
         targets = np.arange(_BLOCK, self.starts[-1], _BLOCK)
         inner = np.searchsorted(self.starts, targets)
         cuts = np.unique([0, *inner, len(self.counts)]).tolist()
-        return list(zip(cuts[:-1], cuts[1:], strict=True))
+        return list(pairwise(cuts))
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def grouped_means(
 
 
 def estimate_precision(
-    deviations: Float32Array, covariance: Float32Array
+    deviations: AnyFloatArray, covariance: AnyFloatArray
 ) -> Float32Array:
     """Invert the covariance of some vectors (n, k); that of few is drawn towards a sphere.
 

@@ -10,12 +10,11 @@ from scipy.special import expit
 from scipy.stats import multivariate_normal
 
 from botify.errors import ModelError
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
 from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.registry import FallbackSettings, recommend
 from botify.recommenders.session_model import follow_changes, interest_of, session_model
+from botify.service import load_configured
 from tests.botify.exports import (
     edit_manifest,
     make_settings,
@@ -76,7 +75,7 @@ def publish_session_model(root: Path, **changes: Any) -> Path:  # noqa: ANN401  
 
 def load(root: Path) -> Model:
     settings = make_settings(root, root / "tracks.json", "session_model")
-    return load_model(settings, load_catalogue(settings.catalogue))
+    return load_configured(settings)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +88,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def row(
     user: int, tracks: list[int], times: list[float], taken: list[int] | None = None
 ) -> Row:
-    return Row(user, tracks, times, {*tracks, *(taken or [])})
+    found = Row(user, tracks, times)
+    found.taken = frozenset({*tracks, *(taken or [])})
+    return found
 
 
 def ask(model: Model, *rows: Row) -> list[int]:
@@ -379,9 +380,7 @@ def test_a_version_without_a_context_model_leaves_it_to_the_fallback(
 def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
     publish_session_model(tmp_path)
     settings = make_settings(tmp_path, tmp_path / "tracks.json", "indexed")
-    assert (
-        load_model(settings, load_catalogue(settings.catalogue)).session_model is None
-    )
+    assert load_configured(settings).session_model is None
 
 
 @pytest.mark.parametrize(
