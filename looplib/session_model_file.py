@@ -21,6 +21,8 @@ ARRAYS: Mapping[str, str] = {
     "interest_of": "i openings",
     "interests": "f interests factors",
     "evidence": "i interests",  # the number of responses behind each
+    # log odds against a new interest, before its distance to what is expected of that
+    "odds": "f interests",
     "information": "f factors",  # precision that a response adds to an interest's of 1
     "new_map": "f factors factors",  # track @ new_map is expected of a new interest
     "new_covariance": "f factors factors",  # about that

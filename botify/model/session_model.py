@@ -50,8 +50,7 @@ class SessionModel:
     opened: IntArray  # (interests,), how many openings lead to each
     interests: Float32Array  # (interests, k)
     evidence: Float32Array  # (interests,)
-    # (interests,), log odds against a new one, before its distance to what is expected
-    odds: FloatArray
+    odds: Float32Array  # (interests,)
     information: Float32Array  # (k,)
     new_map: Float32Array  # (k, k)
     new_covariance: Float32Array  # (k, k)
@@ -135,7 +134,6 @@ def read_session_model(file: BufferedReader, catalogue: Catalogue) -> SessionMod
     owner_of[interest_of] = owner[order]
     own_interests = np.lexsort((-opened, owner_of))
     own_starts = np.searchsorted(owner_of[own_interests], np.arange(len(owners) + 1))
-    odds = _odds(opened, owner_of, np.bincount(owner))
     tracks = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
     tracks[arrays["tracks"]] = arrays["track_factors"]
     new_covariance = arrays["new_covariance"].astype(np.float64)
@@ -154,7 +152,7 @@ def read_session_model(file: BufferedReader, catalogue: Catalogue) -> SessionMod
         opened=opened,
         interests=arrays["interests"],
         evidence=arrays["evidence"].astype(np.float32),
-        odds=odds,
+        odds=arrays["odds"],
         information=arrays["information"],
         new_map=arrays["new_map"],
         new_covariance=arrays["new_covariance"],
@@ -164,15 +162,3 @@ def read_session_model(file: BufferedReader, catalogue: Catalogue) -> SessionMod
         tiredness=float(arrays["tiredness"]),
         interest_change=float(arrays["interest_change"]),
     )
-
-
-def _odds(opened: IntArray, owner_of: IntArray, openings: IntArray) -> FloatArray:
-    """Return the log odds of each interest against a new one, at a new opening.
-
-    Among the known, an interest counts by its openings. The chance of something new is that of an
-    interest met once (Good, "The population frequencies of species", 1953).
-    """
-    is_new = (np.count_nonzero(opened == 1) + 1) / (openings.sum() + 2)
-    share = np.maximum(opened, 1) / openings[owner_of]
-    odds: FloatArray = np.log(share * (1 - is_new) / is_new)
-    return odds

@@ -22,6 +22,7 @@ class FittedSessionModel:
     interest_of: Int32Array
     interests: Float32Array
     evidence: Int32Array
+    odds: Float32Array
     information: Float32Array
     new_map: Float32Array
     new_covariance: Float32Array
@@ -64,6 +65,7 @@ def describe(
         interest_of=interest_of,
         interests=turned.astype(np.float32),
         evidence=evidence.astype(np.int32),
+        odds=_odds(training, turned, interest_of, errors, new_precision),
         information=np.maximum(information, 0).astype(np.float32),
         new_map=new_map.astype(np.float32),
         new_covariance=np.linalg.inv(new_precision).astype(np.float32),
@@ -87,6 +89,34 @@ def _average_information(
     products = (features.means * weight[:, None]).T @ features.means
     average: FloatArray = products + weight.sum() * features.covariance
     return average
+
+
+def _odds(
+    training: Training,
+    interests: FloatArray,
+    interest_of: Int32Array,
+    errors: FloatArray,
+    new_precision: Float32Array,
+) -> Float32Array:
+    """Return the log odds of each interest against a new one, at a new opening of its listener.
+
+    The chance of something new is that of an interest met once (Good, "The population frequencies
+    of species", 1953). Among the known, an interest x counts by its openings and, by Bayes' rule,
+    by p(x | organic track) / p(x). Both are normal. The service, which knows the track, adds the
+    term of the distance of x from what the organic track says.
+    """
+    listener = training.responses.listener
+    opened = np.bincount(interest_of)
+    owner = np.empty(len(opened), dtype=np.int32)
+    owner[interest_of] = listener
+    share = opened / np.bincount(listener)[owner]
+    is_new = (np.count_nonzero(opened == 1) + 1) / (len(interest_of) + 2)
+    centred = interests - interests.mean(axis=0)
+    usual = estimate_precision(centred, errors)
+    distance = np.einsum("ij,ij->i", centred @ usual, centred)
+    volume = np.linalg.slogdet(new_precision)[1] - np.linalg.slogdet(usual)[1]
+    odds: FloatArray = np.log(share * (1 - is_new) / is_new) + (volume + distance) / 2
+    return odds.astype(np.float32)
 
 
 def _decays(

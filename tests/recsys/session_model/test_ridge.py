@@ -7,9 +7,9 @@ from recsys.session_model.ridge import (
     Grouping,
     Observations,
     Vectors,
+    estimate_precision,
     grouped_means,
     paired_dots,
-    precision_of,
     solve_rows,
 )
 
@@ -98,8 +98,11 @@ def test_a_precision_is_the_inverse_covariance_of_many_vectors_with_their_errors
         .astype(np.float32)
     )
     error = np.diag([3, 0, 0]).astype(np.float32)
-    assert precision_of(deviations, error) == pytest.approx(
+    assert estimate_precision(deviations, error) == pytest.approx(
         np.diag([1 / 4, 1 / 4, 1 / 9]), abs=0.02
     )
     for count in (0, 1, 2):
-        assert np.linalg.eigvalsh(precision_of(deviations[:count], 0 * error)).min() > 0
+        assert (
+            np.linalg.eigvalsh(estimate_precision(deviations[:count], 0 * error)).min()
+            > 0
+        )
