@@ -67,7 +67,7 @@ def fit_session_model(
     Responses to artists heard before in the session tell of the fatigue alone. The seed decides the
     first track vectors; `report` is called after each sweep with the sweeps done.
     """
-    fit = _Fit(Training(responses, threads), config, seed, report)
+    fit = Fit(Training(responses, threads), config, seed, report)
     interest_of = fit.coarse_interests()
     fit.sweep(interest_of, config.rough_sweeps)
     interest_of = fit.regroup(interest_of)
@@ -77,7 +77,7 @@ def fit_session_model(
     )
 
 
-class _Fit:
+class Fit:
     """A fit under way: `tracks` holds v of each, `interests` x of each."""
 
     tracks: Vectors
