@@ -1,4 +1,4 @@
-"""The lab in a browser: open a run, compare two trials, open the A/B report, publish a model, roll it back."""
+"""The lab in a browser: runs, a comparison, reports, a publication and its rollback."""
 
 import os
 import shutil
