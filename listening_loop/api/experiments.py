@@ -100,9 +100,6 @@ def ab(
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, settings, "the arguments")
         return Experiment(build_report(paths, experiment, config))
-    if not metrics:
-        example = "such as metrics=['minutes']"
-        raise UserError(f"metrics: name the columns that decide, {example}")
     config = _configure(metrics, guardrails, listener, settings)
     names = {metric.label: name for name, metric in config.metrics.items()}
     columns = [arm, *names, *([listener] if listener else [])]
@@ -123,6 +120,9 @@ def _configure(
     settings: Mapping[str, Any],
 ) -> AbConfig:
     """Return the configuration of a report on metrics that are columns."""
+    if not metrics:
+        example = "such as metrics=['minutes']"
+        raise UserError(f"metrics: name the columns that decide, {example}")
     better = dict.fromkeys(metrics, "higher")
     if isinstance(metrics, Mapping):
         better = dict(metrics)
