@@ -1,9 +1,8 @@
-"""Bodies of requests: what they must be, and reading them. `http/openapi.yaml` describes them, and the answers."""
+"""Bodies of requests: what they must be, and reading them. `openapi.yaml` describes them, and the answers."""
 
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Annotated, Any
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import Meta
@@ -58,7 +57,7 @@ class Bodies:
         self._users = _object([("users", Annotated[list[user], several])])
         self._version = _object([("version", str | None, None)])
 
-    def user(self, text: bytes) -> Id | None:
+    def user(self, text: str) -> Id | None:
         """Read a listener's id from the end of a path; None where it is none."""
         user = _id_of(text, is_text=self.text_users)
         if isinstance(user, int) and user > LARGEST_ID:
@@ -69,7 +68,7 @@ class Bodies:
             )
         return user
 
-    def track(self, text: bytes) -> int | None:
+    def track(self, text: str) -> int | None:
         """Read the number of a track from its id at the end of a path; None where the catalogue lacks it."""
         track = _id_of(text, is_text=self.catalogue.is_text)
         return None if track is None else self.catalogue.number(track)
@@ -127,14 +126,14 @@ class Bodies:
         return number
 
 
-def _id_of(text: bytes, *, is_text: bool) -> Id | None:
-    """Read an id in a path, where % stands before bytes in hex."""
-    if not is_text:
-        return int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else None
-    try:
-        return unquote_to_bytes(text).decode() or None
-    except UnicodeDecodeError:
-        raise BodyError(f"{text[:100].decode('latin-1')} is not UTF-8") from None
+def _id_of(text: str, *, is_text: bool) -> Id | None:
+    """Read an id at the end of a path, whose bytes were decoded as UTF-8."""
+    if is_text:
+        if "\ufffd" in text:  # in place of what could not be decoded
+            raise BodyError(f"{text[:100]} is not UTF-8")
+        return text
+    is_number = text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
+    return int(text) if is_number else None
 
 
 def _object(fields: list[Any]) -> type[msgspec.Struct]:
