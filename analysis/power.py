@@ -10,23 +10,26 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Annotated
 
-import numpy as np
-import pyarrow as pa
 import typer
 
-from analysis.ab.measures import follow
-from analysis.ab.metrics import Metric
-from analysis.errors import AnalysisError
-from analysis.planning import (
-    Logs,
-    MetricName,
-    OutFile,
-    answer,
-    parse_effect,
-    read_values,
-)
-from analysis.statistics.power import Design, detectable_effect, needed_listeners
-from looplib.cli import make_app, run
+from looplib.cli import importing, make_app, run
+
+with importing():
+    import numpy as np
+    import pyarrow as pa
+
+    from analysis.ab.measures import follow
+    from analysis.ab.metrics import Metric
+    from analysis.errors import AnalysisError
+    from analysis.planning import (
+        Logs,
+        MetricName,
+        OutFile,
+        answer,
+        parse_effect,
+        read_values,
+    )
+    from analysis.statistics.power import Design, detectable_effect, needed_listeners
 
 _FEWEST = 3  # listeners of whom a variance says anything
 

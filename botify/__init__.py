@@ -13,9 +13,6 @@ A request's way: `asgi` (reads its body) → `app` and `views` (a Flask applicat
 
 from typing import TYPE_CHECKING
 
-# first of all: Ctrl-C and a missing library end a command in one line
-from looplib import start as start
-
 if TYPE_CHECKING:
     from flask import Flask
 

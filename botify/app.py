@@ -13,11 +13,9 @@ from werkzeug.routing import PathConverter
 
 from botify.errors import ModelError
 from botify.event_log import describe_log
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
 from botify.model.model import Model
 from botify.schemas import BodyError
-from botify.service import LateError, Service
+from botify.service import LateError, Service, load_configured
 from botify.sessions.answers import AnswersError
 from botify.settings import Settings, load_settings
 from botify.views import admin, views
@@ -55,7 +53,7 @@ def prepare(settings: Settings) -> Model:
         UserError: Catalogue or recommendations cannot be used, or the log is of others.
         OSError: The log's folder cannot be written.
     """
-    model = load_model(settings, load_catalogue(settings.catalogue))
+    model = load_configured(settings)
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     describe_log(settings.log_dir, model.catalogue, text_users=model.text_users)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))

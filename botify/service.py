@@ -5,6 +5,7 @@ that, so a request whose event could not be written, and that is sent again, fin
 session twice and nothing else.
 """
 
+import logging
 import os
 import socket
 import time
@@ -17,7 +18,8 @@ import numpy as np
 
 from botify.event_log import Message, SegmentWriter, event_lines
 from botify.metrics import Metrics
-from botify.model.catalogue import Id, user_number
+from botify.model.catalogue import Id, load_catalogue, user_number
+from botify.model.loading import load_model, no_model
 from botify.model.model import Model
 from botify.model.versions import Versions
 from botify.recommenders.base import Drawn, Row
@@ -35,6 +37,23 @@ from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
 from looplib.randomness import make_generator
 
+logger = logging.getLogger("botify")
+
+
+def load_configured(settings: Settings) -> Model:
+    """Load the catalogue and the current version that the settings name.
+
+    Raises:
+        CatalogueError: The catalogue cannot be read.
+        ModelError: The version is not what its manifest says, or does not fit.
+    """
+    catalogue = load_catalogue(settings.catalogue)
+    text_users = settings.text_users
+    if settings.recommendations is None:
+        return no_model(catalogue, text_users=text_users)
+    parts = settings.parts
+    return load_model(settings.recommendations, catalogue, parts, text_users=text_users)
+
 
 class LateError(Exception):
     """A request that took so long that another one of its listener was answered meanwhile."""
@@ -51,7 +70,14 @@ class Service:
             OSError: The event log's folder cannot be written.
         """
         self.settings, self.metrics = settings, Metrics()
-        self.versions = Versions(settings, model, self.metrics)
+        self.versions = Versions(
+            settings.recommendations,
+            model,
+            settings.parts,
+            self.metrics,
+            watch_s=settings.watch_s,
+            on_load=self._note_lacking,
+        )
         self.bodies = Bodies(
             model.catalogue, settings.batch_limit, text_users=model.text_users
         )
@@ -82,12 +108,9 @@ class Service:
         ]
         # listeners with the same arms share a mapping
         self._shared_arms: dict[tuple[str, ...], Mapping[str, str]] = {}
-        (decides,) = [
-            experiment
-            for experiment in settings.experiments
-            if experiment.name == settings.decides
-        ]
-        self._recommender_of_arm = {arm.name: arm.recommender for arm in decides.arms}
+        self._recommender_of_arm = {
+            arm.name: arm.recommender for arm in settings.deciding.arms
+        }
         counter = self.metrics.recommendations
         self._recommended = {
             name: counter.labels(name) for name in (*settings.recommenders, REPEAT)
@@ -159,6 +182,10 @@ class Service:
         if not self.versions.is_watching():
             problems.append("nothing watches for new versions")
         return problems
+
+    def _note_lacking(self, model: Model) -> None:
+        for note in self.settings.lacking(model):
+            logger.warning("%s", note)
 
     def close(self) -> None:
         """Stop watching and close the event log's segment; no request may come after."""

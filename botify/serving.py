@@ -21,7 +21,6 @@ from botify.app import make_app, prepare
 from botify.asgi import BufferedApp
 from botify.errors import StartError
 from botify.event_log import adopt_segments
-from botify.model.loading import lacking
 from botify.model.model import Model
 from botify.service import Service
 from botify.sessions.redis import RedisSessions
@@ -136,7 +135,7 @@ def _announce(settings: Settings, model: Model, port: int) -> None:
         note = " (picks the recommender)" if decides else ""
         logger.info("experiment %s%s: %s", experiment.name, note, arms)
     logger.info("events are logged in %s", settings.log_dir)
-    for missing in lacking(settings, model):
+    for missing in settings.lacking(model):
         logger.warning("%s", missing)
 
 

@@ -12,9 +12,6 @@ Read `stores` first, then `runs`, `models` and `experiments`; `frames` is the do
 and `command` the command `listening-loop` with `demo` and `init`.
 """
 
-# First of all: Ctrl-C ends the command in one line.
-from looplib import start as start  # isort: skip
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -13,8 +13,7 @@ from importlib.metadata import version
 
 import typer
 
-from looplib import start
-from looplib.cli import run
+from looplib.cli import EXIT_USER_ERROR, importing, run
 
 PROG = "listening-loop"
 _OF_ALL_STEPS = ("--help", "--install-completion", "--show-completion")
@@ -75,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif first == "--version":
         typer.echo(f"{PROG} {version(PROG)}")
     elif first in STEPS:
-        module = import_module(STEPS[first][0])
+        with importing():
+            module = import_module(STEPS[first][0])
         return run(module.app, f"{PROG} {first}", words[1:], known_as=module.PROG)
     else:
         nearest = get_close_matches(first, STEPS, n=1, cutoff=0)[0]
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{PROG}: error: no command {first}; the nearest is {nearest} (see {PROG} --help)",
             err=True,
         )
-        return start.EXIT_USER_ERROR
+        return EXIT_USER_ERROR
     return 0
 
 

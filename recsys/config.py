@@ -1,10 +1,10 @@
 """The configuration of a search: what is learned from, what is tried, how it is scored, and where it runs."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from os import fspath
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import (
@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from analysis.offpolicy import LoggingPolicy
+from analysis.offpolicy.logged import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.config import Config, Count, Positive, Share
 
@@ -313,7 +313,7 @@ class ExportConfig(Config):
     )
     learn_from: Literal["all", "training"] = Field(
         default="all",
-        description="training: leave out the held-out sessions, to value the lists; no context model",
+        description="training: leave out the held-out sessions, to value the lists; no session model",
     )
     publish_anyway: bool = Field(
         default=False,
@@ -321,8 +321,8 @@ class ExportConfig(Config):
     )
 
 
-class ContextConfig(Config):
-    """The context model that the export adds for the recommender `session_context`."""
+class SessionModelConfig(Config):
+    """The session model that the export adds for the recommender `session_model`."""
 
     catalogue: Path | None = Field(
         default=None,
@@ -351,7 +351,7 @@ class ContextConfig(Config):
     )
 
     @model_validator(mode="after")
-    def _coarse_is_no_finer(self) -> "ContextConfig":
+    def _coarse_is_no_finer(self) -> "SessionModelConfig":
         if self.coarse_factors > self.factors:
             raise ValueError(
                 f"coarse_factors is {self.coarse_factors}; at most factors, {self.factors}"
@@ -361,6 +361,8 @@ class ContextConfig(Config):
 
 class SearchConfig(Config):
     """A whole search."""
+
+    gone: ClassVar[Mapping[str, str]] = {"context": "it is session_model now"}
 
     seed: Natural = 42  # of all randomness
     store: (
@@ -377,8 +379,8 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
-    context: ContextConfig | None = Field(
-        default=None, description="none: the export has no context model"
+    session_model: SessionModelConfig | None = Field(
+        default=None, description="none: the export has no session model"
     )
 
     @model_validator(mode="after")

@@ -18,7 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.offpolicy import OffPolicy, match_lists, sessions_of
+from analysis.offpolicy.estimate import OffPolicy
+from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.policies import match_lists
 from analysis.validation import Settings, Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import digest_of

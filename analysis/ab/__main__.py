@@ -10,18 +10,20 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from analysis import queries
-from analysis.ab.config import AbConfig
-from analysis.ab.effects import MetricEffect
-from analysis.ab.measures import check_files
-from analysis.ab.page.page import render
-from analysis.ab.report import OriginalRow, Report, build_report
-from analysis.ab.tables import find_sources
-from analysis.page import numbers
-from looplib.cli import Overrides, make_app, run
+from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write, atomic_write_text
 from looplib.progress import output
+
+with importing():
+    from analysis import queries
+    from analysis.ab.config import AbConfig
+    from analysis.ab.effects import MetricEffect
+    from analysis.ab.measures import check_files
+    from analysis.ab.page.page import render
+    from analysis.ab.report import OriginalRow, Report, build_report
+    from analysis.ab.tables import find_sources
+    from analysis.page import numbers
 
 PROG = "python -m analysis.ab"
 _ORIGINAL_COLUMNS = tuple(field.name for field in fields(OriginalRow))

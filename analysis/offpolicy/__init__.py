@@ -7,9 +7,3 @@ why there is none.
 Read `logged` (sessions), `policies` (what a policy would have done), `estimate` (the formulas),
 `share_model` and `session_time` (sessions of its own length), then `__main__`.
 """
-
-from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import LoggingPolicy, sessions_of
-from analysis.offpolicy.policies import match_lists
-
-__all__ = ["LoggingPolicy", "OffPolicy", "match_lists", "sessions_of"]

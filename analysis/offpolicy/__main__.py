@@ -5,37 +5,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
 
-import numpy as np
 import typer
 
-from analysis import queries
-from analysis.ab.tables import Sources, find_sources
-from analysis.errors import AnalysisError
-from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import (
-    HOLDOUTS,
-    LoggingPolicy,
-    attach_events,
-    parse_holdout,
-    read_sessions,
-)
-from analysis.offpolicy.policies import Policy, match_lists
-from analysis.offpolicy.recommendations import (
-    Recommendations,
-    learned_from,
-    read_artists,
-    read_recommendations,
-)
-from analysis.offpolicy.report import (
-    ListEstimate,
-    compare,
-    estimates_table,
-    predictions_table,
-)
-from analysis.offpolicy.session_time import NO_ARTISTS, SessionTimes
-from looplib.cli import make_app, run
+from looplib.cli import importing, make_app, run
 from looplib.files import atomic_write_json
 from looplib.progress import output
+
+with importing():
+    import numpy as np
+
+    from analysis import queries
+    from analysis.ab.tables import Sources, find_sources
+    from analysis.errors import AnalysisError
+    from analysis.offpolicy.estimate import OffPolicy
+    from analysis.offpolicy.logged import (
+        HOLDOUTS,
+        LoggingPolicy,
+        attach_events,
+        parse_holdout,
+        read_sessions,
+    )
+    from analysis.offpolicy.policies import Policy, match_lists
+    from analysis.offpolicy.recommendations import (
+        Recommendations,
+        learned_from,
+        read_artists,
+        read_recommendations,
+    )
+    from analysis.offpolicy.report import (
+        ListEstimate,
+        compare,
+        estimates_table,
+        predictions_table,
+    )
+    from analysis.offpolicy.session_time import NO_ARTISTS, SessionTimes
 
 PROG = "python -m analysis.offpolicy"
 LOGGING_HELP = "logged (nowhere) | uniform:TRACKS | uniform-unheard:TRACKS, where TRACKS are those of the catalogue"

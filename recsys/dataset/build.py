@@ -71,13 +71,17 @@ def plan_dataset(store: Store, config: SearchConfig) -> Plan:
         f"validation.select: {validation.select}": validation.select.startswith(
             f"{OPE_TIME}@"
         ),
-        "context": config.context,
+        "session_model": config.session_model,
     }
     refused = next(
         (setting for setting, is_wanted in only_of_events.items() if is_wanted), None
     )
     if refused and rule.is_weighted:
-        hint = "; leave it out: --set context=null" if refused == "context" else ""
+        hint = (
+            "; leave it out: --set session_model=null"
+            if refused == "session_model"
+            else ""
+        )
         raise SplitError(
             f"{refused} needs event logs, and {store.workspace} holds interactions{hint}"
         )

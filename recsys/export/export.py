@@ -44,7 +44,7 @@ from recsys.models.kinds import KINDS, Model, State, factors_of
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.runs.ledger import named_ends
-from recsys.session_model.export import FORMAT, write_context
+from recsys.session_model.export import FORMAT, write_session_model
 from recsys.store.ids import Title, originals, stored_titles, titles_by_id
 from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
@@ -90,16 +90,17 @@ class _Export:
     @property
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
-        winner, context = self.winner, self.config.context
+        winner, session_model = self.winner, self.config.session_model
         options = self.options.model_dump(mode="json", exclude={"publish_anyway"})
         facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options}
-        if context is not None:
+        if session_model is not None:
             known = (
-                context.catalogue is not None or stored_titles(self.store) is not None
+                session_model.catalogue is not None
+                or stored_titles(self.store) is not None
             )
             further = {"artists": known, "format": FORMAT}
-            facts["context"] = (
-                context.model_dump(mode="json", exclude={"catalogue"}) | further
+            facts["session_model"] = (
+                session_model.model_dump(mode="json", exclude={"catalogue"}) | further
             )
         return f"{winner.trial.kind}-{digest_of(facts)[:12]}"
 
@@ -144,8 +145,8 @@ def export_run(
     if not cached.download_all():
         raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
     dataset = open_whole_dataset(cached)
-    if options.learn_from == "training":  # the context model knows no held-out sessions
-        config = config.model_copy(update={"context": None})
+    if options.learn_from == "training":  # the session model knows no held-out sessions
+        config = config.model_copy(update={"session_model": None})
     export = _Export(run, store, dataset, config, winner, options, client)
     version = out.sub(f"versions/{export.model_id}")
     if not version.download_all():
@@ -204,11 +205,15 @@ def _write_version(folder: Path, export: _Export) -> None:
         rows[TRACKS] = len(lines)
     elif catalogue := _named_catalogue(export):
         shutil.copyfile(catalogue, folder / TRACKS)
-    context, seed = export.config.context, export.winner.trial.seed
-    written = write_context(folder, store, context, seed, threads) if context else None
+    session_model, seed = export.config.session_model, export.winner.trial.seed
+    written = (
+        write_session_model(folder, store, session_model, seed, threads)
+        if session_model
+        else None
+    )
     manifest = {
         **_facts(export, lists),
-        "context": written,
+        "session_model": written,
         "files": {
             file.name: {
                 "sha256": sha256_file(file),
@@ -232,7 +237,9 @@ def _write_version(folder: Path, export: _Export) -> None:
 def _named_catalogue(export: _Export) -> Path | None:
     """Return the catalogue that the configuration names, if it is there and, where the logs name one, theirs."""
     config, known = export.config, export.store.manifest.catalogue
-    file = config.catalogue or (config.context.catalogue if config.context else None)
+    file = config.catalogue or (
+        config.session_model.catalogue if config.session_model else None
+    )
     is_theirs = (
         file and file.is_file() and (known is None or sha256_file(file) == known.sha256)
     )

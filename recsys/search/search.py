@@ -82,11 +82,11 @@ def search(
     plan = plan_dataset(store, config)
     titles = read_titles(config.catalogue, store)
     if (
-        config.context
+        config.session_model
         and config.export.learn_from != "training"
-        and config.context.catalogue != config.catalogue
+        and config.session_model.catalogue != config.catalogue
     ):
-        read_titles(config.context.catalogue, store)
+        read_titles(config.session_model.catalogue, store)
     candidates = plan_candidates(config.search, plan.digest, config.seed)
     with locked_run(run, fresh=fresh) as lock:
         earlier = read_validation(run)
@@ -136,12 +136,15 @@ def _check_dataset(
     """Return warnings about settings that do not fit the data.
 
     Raises:
-        SearchError: The context model has nothing to learn from, the catalogue names other tracks,
+        SearchError: The session model has nothing to learn from, the catalogue names other tracks,
             or there are more interactions than a fit on one worker takes.
     """
-    if config.context is not None and max(dataset.session_lengths(), default=1) < 2:
+    if (
+        config.session_model is not None
+        and max(dataset.session_lengths(), default=1) < 2
+    ):
         raise SearchError(
-            f"context learns from recommended tracks, and {store.workspace} has none; leave it out: --set context=null"
+            f"session_model learns from recommended tracks, and {store.workspace} has none; leave it out: --set session_model=null"
         )
     if config.catalogue is not None and not store.manifest.catalogue:
         tracks = originals(store, "items", dataset.tracks).tolist()

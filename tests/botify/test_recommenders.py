@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
 from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Batch, Drawn, Row
 from botify.recommenders.interleaved import interleave
@@ -18,6 +16,7 @@ from botify.recommenders.registry import (
     FallbackSettings,
     recommend,
 )
+from botify.service import load_configured
 from looplib.errors import ConfigError
 from tests.botify.exports import make_settings, publish, write_catalogue
 
@@ -47,9 +46,7 @@ def _model(folder: Path, artists: Sequence[int] = ARTISTS) -> Model:
         factors=FACTORS,
         neighbours=neighbours,
     )
-    return load_model(
-        make_settings(folder, catalogue, "contextual"), load_catalogue(catalogue)
-    )
+    return load_configured(make_settings(folder, catalogue, "contextual"))
 
 
 def row(
@@ -127,9 +124,7 @@ def test_contextual_follows_what_was_heard_for_long(model: Model) -> None:
 def test_contextual_knows_nothing_without_neighbours(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
     publish(tmp_path, "one", LISTS, catalogue=catalogue, neighbours={11: [0]})
-    model = load_model(
-        make_settings(tmp_path, catalogue, "contextual"), load_catalogue(catalogue)
-    )
+    model = load_configured(make_settings(tmp_path, catalogue, "contextual"))
     assert ask(model, "contextual", row(0, 3)) == [UNKNOWN]
 
 
@@ -271,10 +266,10 @@ def test_an_interleaved_track_is_drawn_as_often_as_its_propensity_says_and_credi
 
 def test_what_both_have_or_one_alone_is_credited_to_neither(model: Model) -> None:
     name, session = "interleaved(in_order, session_als)", row(0, 3)
-    both = interleave(model, session, name, (Drawn(6, 1.0), Drawn(6, 1.0)), 0.1)
-    alone = interleave(
-        model, session, name, (Drawn(EXHAUSTED, None), Drawn(6, 1.0)), 0.9
-    )
+    one, none = Drawn(6, 1.0), Drawn(EXHAUSTED, None)
+    may_draw = (None, None)
+    both = interleave(model, session, name, (one, one), may_draw, 0.1)
+    alone = interleave(model, session, name, (none, one), may_draw, 0.9)
     assert both == alone == (name, Drawn(6, 1.0))
     (answer,) = recommend(
         model, [row(9, 5)], [name], FALLBACK, np.random.default_rng(1)

@@ -11,11 +11,11 @@ import pytest
 from scipy.sparse import csr_matrix, vstack
 
 from analysis.logs.interactions import Reading, parse_columns
-from botify.model.catalogue import load_catalogue, user_number
+from botify.model.catalogue import user_number
 from botify.model.fold_in import Feedback, FoldIn, Parameters
-from botify.model.loading import load_model
 from botify.recommenders.base import Row
 from botify.recommenders.session import fold_in
+from botify.service import load_configured
 from looplib.arrays import Float32Array
 from looplib.checksums import unseal
 from recsys.config import ExportConfig
@@ -124,7 +124,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         )
     )
     service = make_settings(tmp_path / "out", version / "tracks.json", "fold_in")
-    model = load_model(service, load_catalogue(service.catalogue))
+    model = load_configured(service)
     assert model.folding is not None
     with np.load(version / "factors.npz") as factors:
         ids, items = (
@@ -165,7 +165,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     manifest = unseal((version / "manifest.json").read_bytes())
     manifest["files"].pop("history.npz")
     (version / "manifest.json").write_bytes(orjson.dumps(manifest))
-    older = load_model(service, load_catalogue(service.catalogue)).folding
+    older = load_configured(service).folding
     assert older is not None
     assert older.solve([number["i4"]], [0.5], user_number("u3")) == pytest.approx(alone)
 

@@ -7,9 +7,7 @@ import pytest
 
 from analysis.ab.config import AbConfig
 from analysis.ab.report import Report, build_report
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
-from botify.service import Service
+from botify.service import Service, load_configured
 from looplib.randomness import make_generator
 from recsys.ingest.pipeline import ingest
 from tests.botify.exports import make_settings, publish, write_catalogue
@@ -30,7 +28,7 @@ def serve(folder: Path, liking: float) -> Path:
     settings = make_settings(
         folder, catalogue, experiments=[{"name": "MIX", "arms": arms}], decides="MIX"
     )
-    service = Service(settings, load_model(settings, load_catalogue(catalogue)))
+    service = Service(settings, load_configured(settings))
     for user in range(LISTENERS):
         generator = make_generator(5, "interleaving", user)
         track, time = int(generator.integers(40, TRACKS)), 1.0

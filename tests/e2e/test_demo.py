@@ -116,7 +116,7 @@ def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> Non
         "neighbours.jsonl",
         "factors.npz",
         "history.npz",
-        "context.npz",
+        "session_model.npz",
         "tracks.json",
         "manifest.json",
     } <= {f.name for f in published.iterdir()}

@@ -15,8 +15,7 @@ import pytest
 
 from analysis.offpolicy.recommendations import read_recommendations
 from botify.event_log import SegmentWriter
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
+from botify.service import load_configured
 from botify.settings import EventLogSettings
 from listening_loop.command import main
 from looplib.errors import UserError
@@ -69,7 +68,7 @@ class Loop:
     def serve(self) -> object:
         catalogue = write_catalogue(self.folder / "tracks.json", range(TRACKS))
         settings = make_settings(self.out, catalogue, "contextual")
-        model = load_model(settings, load_catalogue(catalogue))
+        model = load_configured(settings)
         read = read_recommendations(str(settings.recommendations))
         assert model.directions is not None
         assert model.neighbours is not None

@@ -244,7 +244,12 @@ def test_four_commands_lead_from_a_file_to_a_track(
         **{f"search.space.{axis}": value for axis, value in SMALL.items()},
         "validation.resamples": 100,
     }
-    changes = {"catalogue": "null", "context": "null", "search.sweeps": 3, **small}
+    changes = {
+        "catalogue": "null",
+        "session_model": "null",
+        "search.sweeps": 3,
+        **small,
+    }
     sets = [
         word for key, value in changes.items() for word in ("--set", f"{key}={value}")
     ]

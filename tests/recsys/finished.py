@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from looplib.config import dump_config
-from recsys.config import ContextConfig, SearchConfig
+from recsys.config import SearchConfig, SessionModelConfig
 from recsys.models.als import AlsParams
 from recsys.runs.folder import CONFIG, WINNER, Winner
 from recsys.runs.trials import Trial
@@ -15,14 +15,14 @@ from tests.recsys.opened import dataset_of
 
 def finish_run(
     folder: Path,
-    context: ContextConfig | None = None,
+    session_model: SessionModelConfig | None = None,
     **sections: Any,  # noqa: ANN401  of a search
 ) -> Path:
     """Make the folder `run` beside the folder `store`; returns it."""
     config = SearchConfig(
         store=str(folder / "store"),
         run=str(folder / "run"),
-        context=context,
+        session_model=session_model,
         **sections,
     )
     dataset = dataset_of(config)

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis.offpolicy import OffPolicy, match_lists, sessions_of
-from analysis.offpolicy.policies import Serving
+from analysis.offpolicy.estimate import OffPolicy
+from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.policies import Serving, match_lists
 from analysis.offpolicy.session_time import Artists, SessionTime, SessionTimes
 
 USERS, TRACKS, SESSIONS, LISTED, BUDGET, WEAR = 100, 120, 8000, 20, 3, 0.7

@@ -11,7 +11,7 @@ import pytest
 from analysis import queries
 from analysis.ab.tables import find_sources
 from analysis.errors import AnalysisError
-from analysis.offpolicy import OffPolicy
+from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import (
     Holdout,
     LoggedSessions,

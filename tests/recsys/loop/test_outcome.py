@@ -47,7 +47,7 @@ def write_day(
     report = {
         "experiment": "E",
         "control": "C",
-        "recommenders": {"C": "random", "T1": "session_context", "T2": "top_pop"},
+        "recommenders": {"C": "random", "T1": "session_model", "T2": "top_pop"},
         "listeners": {"C": 100, "T1": 101, "T2": 102},
         "effects": [
             effect | {"arm": "T1", "arm_value": 4 * ratio},

@@ -231,7 +231,7 @@ def test_the_page_is_written_again_and_only_with_the_titles_of_its_own_catalogue
     assert (run_folder / "report.html").read_bytes() == before
 
 
-@pytest.mark.parametrize("key", ["catalogue", "context.catalogue"])
+@pytest.mark.parametrize("key", ["catalogue", "session_model.catalogue"])
 def test_a_missing_catalogue_is_reported_before_the_search_and_costs_no_winner(
     key: str, world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""The context model of a published version: what is expected of a track, given the listener and the organic track."""
+"""The session model of a published version: what is expected of a track, given the listener and the organic track."""
 
 from dataclasses import dataclass
 from io import BufferedReader
@@ -61,7 +61,7 @@ class Expected(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Context:
+class SessionModel:
     """As `recsys.export` wrote it, by track id; k factors. What is annotated is in the file, by kind and axes."""
 
     tracks: Float32Array  # (tracks, k), the vector of each track; 0 where nothing is known of it
@@ -179,7 +179,7 @@ class Context:
         return variances
 
 
-_HINTS = get_type_hints(Context, include_extras=True)
+_HINTS = get_type_hints(SessionModel, include_extras=True)
 _NUMBERS = {
     name: hint.__metadata__[0]
     for name, hint in _HINTS.items()
@@ -187,17 +187,17 @@ _NUMBERS = {
 }
 
 
-def read_context(
+def read_session_model(
     file: BufferedReader, catalogue: Catalogue, *, text_users: bool
-) -> Context:
-    """Read a context model for a catalogue.
+) -> SessionModel:
+    """Read a session model for a catalogue.
 
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
     path = file.name
     arrays, lengths = read_arrays(
-        file, {**_TABLES, **_NUMBERS}, "a context model", catalogue, _DEFAULTS
+        file, {**_TABLES, **_NUMBERS}, "a session model", catalogue, _DEFAULTS
     )
     check_ids(path, "interest_of", arrays["interest_of"], lengths["interests"])
     if text_users:  # which are sorted as text
@@ -232,7 +232,7 @@ def read_context(
     )
     openings = np.bincount(interest_of, minlength=lengths["interests"])
     pairs = pairs[np.lexsort((-openings[pairs[:, 1]], pairs[:, 0]))]
-    return Context(
+    return SessionModel(
         tracks=vectors,
         by_factor=np.ascontiguousarray(vectors.T),
         starts=np.append(starts, len(organic)),

@@ -1,4 +1,4 @@
-"""The context model as the service loads it, and the recommender that follows it."""
+"""The session model as the service loads it, and the recommender that follows it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +10,11 @@ from scipy.special import expit
 from scipy.stats import multivariate_normal
 
 from botify.errors import ModelError
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
 from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
-from botify.recommenders.context import follow_changes, interest_of, session_context
 from botify.recommenders.registry import FallbackSettings, recommend
+from botify.recommenders.session_model import follow_changes, interest_of, session_model
+from botify.service import load_configured
 from tests.botify.exports import (
     edit_manifest,
     make_settings,
@@ -65,24 +64,24 @@ def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy sa
     return {**made, **changes}
 
 
-def publish_context(root: Path, **changes: Any) -> Path:  # noqa: ANN401  whatever NumPy saves
-    """Publish a version with a context model; returns the version's folder."""
+def publish_session_model(root: Path, **changes: Any) -> Path:  # noqa: ANN401  whatever NumPy saves
+    """Publish a version with a session model; returns the version's folder."""
     catalogue = write_catalogue(root / "tracks.json", ARTISTS)
     folder = publish(root, "one", random_lists(20, TRACKS), catalogue=catalogue)
-    np.savez(folder / "context.npz", **arrays(**changes))
-    update_manifest(folder, "context.npz")
+    np.savez(folder / "session_model.npz", **arrays(**changes))
+    update_manifest(folder, "session_model.npz")
     return folder
 
 
 def load(root: Path) -> Model:
-    settings = make_settings(root, root / "tracks.json", "session_context")
-    return load_model(settings, load_catalogue(settings.catalogue))
+    settings = make_settings(root, root / "tracks.json", "session_model")
+    return load_configured(settings)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    root = tmp_path_factory.mktemp("context")
-    publish_context(root)
+    root = tmp_path_factory.mktemp("session_model")
+    publish_session_model(root)
     return load(root)
 
 
@@ -94,17 +93,17 @@ def row(
 
 def ask(model: Model, *rows: Row) -> list[int]:
     return [
-        drawn.track for drawn in session_context(model, rows, np.random.default_rng(1))
+        drawn.track for drawn in session_model(model, rows, np.random.default_rng(1))
     ]
 
 
 def follow(model: Model, user: int, tracks: list[int], times: list[float]) -> "Vector":
-    assert model.context is not None
+    assert model.session_model is not None
     earlier = [
         [ARTISTS[t] for t in tracks[:i]].count(ARTISTS[track])
         for i, track in enumerate(tracks)
     ]
-    return interest_of(model.context, row(user, tracks, times), earlier)
+    return interest_of(model.session_model, row(user, tracks, times), earlier)
 
 
 Vector = np.ndarray[Any, Any]
@@ -206,7 +205,7 @@ SESSIONS = [
 def test_the_interest_is_the_posterior_of_the_regression(
     model: Model, user: int, tracks: list[int], times: list[float]
 ) -> None:
-    assert model.context is not None
+    assert model.session_model is not None
     found = follow(model, user, tracks, times)
     assert found == pytest.approx(expected_interest(user, tracks, times), abs=1e-4)
 
@@ -246,7 +245,7 @@ def test_a_batch_gets_what_each_session_would_get_alone(model: Model) -> None:
 
 def test_a_new_opening_follows_what_is_heard(model: Model) -> None:
     """Each vector that it may follow is found by the session that it would answer."""
-    assert model.context is not None
+    assert model.session_model is not None
     tracks = [
         track for track in range(TRACKS) if track not in (1, 2, 30, OTHER_OPENING)
     ][:30]
@@ -323,7 +322,7 @@ def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
     )
     numbers = {"interest_change": 0.1, "tiredness": 0.95, "dispersion": 0.02}
     changes = {name: np.float64(number) for name, number in numbers.items()}
-    publish_context(tmp_path, evidence=np.full(3, 100, np.int32), **changes)
+    publish_session_model(tmp_path, evidence=np.full(3, 100, np.int32), **changes)
     model = load(tmp_path)
     for heard, interest in ((4, 0), (10, 1)):
         found = follow(model, KNOWN, [1, *tracks[:heard]], [1.0, *times[:heard]])
@@ -333,14 +332,24 @@ def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
 
 
 def test_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
-    folder = publish_context(tmp_path)
-    edit_manifest(folder, context={"parameters": {}})
+    folder = publish_session_model(tmp_path)
+    edit_manifest(folder, session_model={"parameters": {}})
     with pytest.raises(
         ModelError,
-        match=r"context\.npz: format 1 found, this service reads 2; export with this",
+        match=r"session_model\.npz: format 1 found, this service reads 2; export with this",
     ) as found:
         load(tmp_path)
     assert "\n" not in str(found.value)
+
+
+def test_an_export_with_the_former_file_name_is_refused_in_one_line(
+    tmp_path: Path,
+) -> None:
+    folder = publish_session_model(tmp_path)
+    (folder / "session_model.npz").rename(folder / "context.npz")
+    update_manifest(folder, "context.npz")
+    with pytest.raises(ModelError, match=r"context\.npz was renamed to session_model"):
+        load(tmp_path)
 
 
 def test_a_session_that_heard_everything_is_exhausted(model: Model) -> None:
@@ -353,13 +362,13 @@ def test_a_version_without_a_context_model_leaves_it_to_the_fallback(
     catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
     publish(tmp_path, "one", random_lists(20, TRACKS), catalogue=catalogue)
     model = load(tmp_path)
-    assert model.context is None
+    assert model.session_model is None
     assert ask(model, row(KNOWN, [1], [1.0])) == [UNKNOWN]
     fallback = FallbackSettings(unknown=("top_pop",))
     (answer,) = recommend(
         model,
         [row(KNOWN, [1], [1.0])],
-        ["session_context"],
+        ["session_model"],
         fallback,
         np.random.default_rng(1),
     )
@@ -367,9 +376,9 @@ def test_a_version_without_a_context_model_leaves_it_to_the_fallback(
 
 
 def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
-    publish_context(tmp_path)
+    publish_session_model(tmp_path)
     settings = make_settings(tmp_path, tmp_path / "tracks.json", "indexed")
-    assert load_model(settings, load_catalogue(settings.catalogue)).context is None
+    assert load_configured(settings).session_model is None
 
 
 @pytest.mark.parametrize(
@@ -427,8 +436,8 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
 def test_a_model_that_does_not_fit_is_refused(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    publish_context(tmp_path, **changes)
-    with pytest.raises(ModelError, match=f"context.npz: {message}"):
+    publish_session_model(tmp_path, **changes)
+    with pytest.raises(ModelError, match=f"session_model.npz: {message}"):
         load(tmp_path)
 
 
@@ -449,10 +458,12 @@ def _with_an_object(file: Path) -> None:
 def test_a_damaged_model_is_refused(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    folder = publish_context(tmp_path)
-    damage(folder / "context.npz")
-    with pytest.raises(ModelError, match=r"context\.npz"):
+    folder = publish_session_model(tmp_path)
+    damage(folder / "session_model.npz")
+    with pytest.raises(ModelError, match=r"session_model\.npz"):
         load(tmp_path)
-    update_manifest(folder, "context.npz")
-    with pytest.raises(ModelError, match=r"context\.npz: not a context model of ours"):
+    update_manifest(folder, "session_model.npz")
+    with pytest.raises(
+        ModelError, match=r"session_model\.npz: not a session model of ours"
+    ):
         load(tmp_path)

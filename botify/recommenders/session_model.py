@@ -13,15 +13,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from botify.model.catalogue import Catalogue
-from botify.model.context import Context
-from botify.model.model import Model
+from botify.model.model import SESSION_MODEL, Model
+from botify.model.session_model import SessionModel
 from botify.recommenders.base import (
     IS_EXHAUSTED,
     IS_UNKNOWN,
     Batch,
     Drawn,
     Row,
-    in_blocks,
+    recommender,
 )
 from looplib.arrays import Float32Array, FloatArray
 
@@ -31,28 +31,28 @@ _LEAST_LASTING = 1e-3
 _LEAST_SHARE = 1e-6  # of a time that fatigue and tiredness leave; less says nothing
 
 
-@in_blocks(32)  # a row of scores is as long as the catalogue
-def session_context(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
+@recommender(SESSION_MODEL, at_once=32)  # a row of scores is as long as the catalogue
+def session_model(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
     """Take the track with the longest expected time, by what the session has shown of its interest so far."""
-    context = model.context
-    if context is None:
+    fitted = model.session_model
+    if fitted is None:
         return [IS_UNKNOWN] * len(batch)
     plays = [_count_plays(model.catalogue, row) for row in batch]
-    vectors = np.empty((len(batch), len(context.information)), dtype=np.float32)
+    vectors = np.empty((len(batch), len(fitted.information)), dtype=np.float32)
     for vector, row, (earlier, _of_artists) in zip(vectors, batch, plays, strict=True):
-        vector[:] = interest_of(context, row, earlier)
+        vector[:] = interest_of(fitted, row, earlier)
     scores = (
-        (context.by_factor.T @ vectors[0])[None]
+        (fitted.by_factor.T @ vectors[0])[None]
         if len(batch) == 1
-        else vectors @ context.by_factor
+        else vectors @ fitted.by_factor
     )
     return [
-        _best(own, context, model.catalogue, row, of_artists)
+        _best(own, fitted, model.catalogue, row, of_artists)
         for own, row, (_earlier, of_artists) in zip(scores, batch, plays, strict=True)
     ]
 
 
-def interest_of(context: Context, row: Row, earlier: Sequence[int]) -> Float32Array:
+def interest_of(fitted: SessionModel, row: Row, earlier: Sequence[int]) -> Float32Array:
     """Estimate the vector of the interest that a session follows, shape (k,).
 
     Each vector that the session may follow, with prior mean m and covariance C, is moved to its
@@ -68,19 +68,19 @@ def interest_of(context: Context, row: Row, earlier: Sequence[int]) -> Float32Ar
     since.
 
     Args:
-        context: The model.
+        fitted: The model.
         row: The session.
         earlier: For each track heard, how many by its artist were before it.
     """
-    expected = context.expected(row.user, row.tracks[0])
-    tracks, times, rest = _heard(context, row, earlier)
+    expected = fitted.expected(row.user, row.tracks[0])
+    tracks, times, rest = _heard(fitted, row, earlier)
     if not tracks:
         likeliest: Float32Array = expected.means[expected.log_odds.argmax()]
         return likeliest
-    design = context.tracks[tracks].astype(np.float64)
+    design = fitted.tracks[tracks].astype(np.float64)
     spread = expected.spread(design)
     prior, usual = spread @ design.T, expected.means @ design.T
-    off, noise, damped = _linearise(context, usual, times, rest)
+    off, noise, damped = _linearise(fitted, usual, times, rest)
     total, diagonal, best = prior.copy(), np.arange(len(times)), 0
     lasting: FloatArray | float = 1.0
     total[:, diagonal, diagonal] += noise
@@ -94,14 +94,14 @@ def interest_of(context: Context, row: Row, earlier: Sequence[int]) -> Float32Ar
             best = int(np.argmax(expected.log_odds + densities.sum(axis=1)))
         else:
             best, lasting = follow_changes(
-                context.interest_change, expected.log_odds, expected.anew, densities
+                fitted.interest_change, expected.log_odds, expected.anew, densities
             )
             total[best, diagonal, diagonal] += noise[best] * (1 / lasting - 1)
     weights = np.linalg.solve(total[best], off[best])
     # a new interest may be far from what is expected: step once more
     if best == len(expected.variances):
         step = prior[best] @ weights
-        off, noise, _ = _linearise(context, usual[best] + step, times, rest)
+        off, noise, _ = _linearise(fitted, usual[best] + step, times, rest)
         total = prior[best]
         total[diagonal, diagonal] += noise / lasting
         weights = np.linalg.solve(total, off + step)
@@ -145,15 +145,15 @@ def follow_changes(
 
 
 def _linearise(
-    context: Context, logit: FloatArray, times: FloatArray, rest: FloatArray
+    fitted: SessionModel, logit: FloatArray, times: FloatArray, rest: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return how far logits (…, n) are off by the shares heard, the variance of that, and the slopes divided by."""
-    phi = context.dispersion
+    phi = fitted.dispersion
     fresh = 1 / (1 + np.exp(-logit.clip(-_FARTHEST_LOGIT, _FARTHEST_LOGIT)))
     mean = rest * fresh
     slope = mean * (1 - fresh)
     damped = np.maximum(slope, rest * (_LEAST_SLOPE * min(1.0, 10 * phi)))
-    noise = (phi * mean * (1 - mean) + context.resolution**2 / 12) / (slope * damped)
+    noise = (phi * mean * (1 - mean) + fitted.resolution**2 / 12) / (slope * damped)
     return (times - mean) / damped, noise, damped
 
 
@@ -169,7 +169,7 @@ def _count_plays(catalogue: Catalogue, row: Row) -> tuple[list[int], dict[int, i
 
 
 def _heard(
-    context: Context, row: Row, earlier: Sequence[int]
+    fitted: SessionModel, row: Row, earlier: Sequence[int]
 ) -> tuple[list[int], FloatArray, FloatArray]:
     """Return the latest recommended tracks heard for the first time, their times, and what was left of these.
 
@@ -180,7 +180,7 @@ def _heard(
     for place, (track, time, plays) in enumerate(
         zip(row.tracks, row.times, earlier, strict=True)
     ):
-        rest = context.artist_fatigue**plays * context.tiredness ** max(place - 1, 0)
+        rest = fitted.artist_fatigue**plays * fitted.tiredness ** max(place - 1, 0)
         if rest > _LEAST_SHARE and track not in heard:
             heard[track] = (time, rest)
     tracks = list(heard)[1:][-_LATEST:]
@@ -190,7 +190,7 @@ def _heard(
 
 def _best(
     scores: Float32Array,
-    context: Context,
+    fitted: SessionModel,
     catalogue: Catalogue,
     row: Row,
     plays: dict[int, int],
@@ -203,7 +203,7 @@ def _best(
     scores[list(row.taken)] = -np.inf
     while scores[track := int(scores.argmax())] > -np.inf:
         artist = int(catalogue.artist[track])
-        rest = context.artist_fatigue ** plays.pop(artist, 0)
+        rest = fitted.artist_fatigue ** plays.pop(artist, 0)
         if rest >= 1:
             return Drawn(track, 1.0)
         own, rest = catalogue.tracks_of(artist), max(rest, _LEAST_SHARE)

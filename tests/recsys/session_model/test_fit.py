@@ -1,4 +1,4 @@
-"""The context model on logs whose rules are known: listeners of two interests in a plane of tastes."""
+"""The session model on logs whose rules are known: listeners of two interests in a plane of tastes."""
 
 from dataclasses import fields, replace
 
@@ -8,14 +8,14 @@ import pytest
 from looplib.arrays import FloatArray, IntArray
 from looplib.config import parse_config
 from looplib.errors import UserError
-from recsys.config import ContextConfig
-from recsys.session_model.fit import fit_context
-from recsys.session_model.model import ContextModel
+from recsys.config import SessionModelConfig
+from recsys.session_model.fit import fit_session_model
+from recsys.session_model.model import FittedSessionModel
 from recsys.session_model.responses import Responses
 from recsys.session_model.training import Training, group_openings
 
 LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
-CONFIG = ContextConfig(
+CONFIG = SessionModelConfig(
     factors=4, coarse_factors=3, coarse_sweeps=3, rough_sweeps=3, sweeps=4
 )
 
@@ -82,11 +82,11 @@ def make_responses(
 
 
 @pytest.fixture(scope="module")
-def model(truth: tuple[Responses, IntArray]) -> ContextModel:
-    return fit_context(truth[0], CONFIG, seed=1, threads=2)
+def model(truth: tuple[Responses, IntArray]) -> FittedSessionModel:
+    return fit_session_model(truth[0], CONFIG, seed=1, threads=2)
 
 
-def expected_times(model: ContextModel, responses: Responses) -> FloatArray:
+def expected_times(model: FittedSessionModel, responses: Responses) -> FloatArray:
     """By the model's own words, one response after the other."""
     opening = responses.opening
     times = []
@@ -100,7 +100,7 @@ def expected_times(model: ContextModel, responses: Responses) -> FloatArray:
 
 
 def test_times_are_explained_and_the_fatigue_of_artists_is_found(
-    truth: tuple[Responses, IntArray], model: ContextModel
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
 ) -> None:
     off = expected_times(model, truth[0]) - truth[0].time
     assert 1 - np.mean(off**2) / truth[0].time.var() > 0.95
@@ -109,7 +109,7 @@ def test_times_are_explained_and_the_fatigue_of_artists_is_found(
 
 
 def test_openings_of_an_interest_are_found_together(
-    truth: tuple[Responses, IntArray], model: ContextModel
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
 ) -> None:
     mixed = sum(
         len(set(truth[1][model.interest_of == interest].tolist())) > 1
@@ -124,20 +124,20 @@ def test_openings_of_an_interest_are_found_together(
 
 
 def test_the_fit_follows_from_the_seed_whatever_the_threads(
-    truth: tuple[Responses, IntArray], model: ContextModel
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
 ) -> None:
-    again = fit_context(truth[0], CONFIG, seed=1, threads=1)
-    for field in fields(ContextModel):
+    again = fit_session_model(truth[0], CONFIG, seed=1, threads=1)
+    for field in fields(FittedSessionModel):
         assert np.array_equal(getattr(again, field.name), getattr(model, field.name)), (
             field.name
         )
     assert not np.array_equal(
-        fit_context(truth[0], CONFIG, seed=2, threads=2).tracks, model.tracks
+        fit_session_model(truth[0], CONFIG, seed=2, threads=2).tracks, model.tracks
     )
 
 
 def test_a_newcomer_is_expected_near_what_the_organic_track_opens_for_others(
-    truth: tuple[Responses, IntArray], model: ContextModel
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
 ) -> None:
     responses = truth[0]
     opened_by = np.hstack([model.tracks, np.ones((TRACKS, 1), dtype=np.float32)])[
@@ -151,7 +151,7 @@ def test_a_newcomer_is_expected_near_what_the_organic_track_opens_for_others(
 
 def test_sweeps_are_reported_to_the_last(truth: tuple[Responses, IntArray]) -> None:
     done: list[float] = []
-    fit_context(truth[0], CONFIG, 1, 1, lambda so_far, _note: done.append(so_far))
+    fit_session_model(truth[0], CONFIG, 1, 1, lambda so_far, _note: done.append(so_far))
     assert done == list(range(1, 3 + 3 + 4 + 1))
 
 
@@ -170,9 +170,10 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
         np.full(1, earlier, np.int16),
         np.zeros(1, np.int16),
     )
-    model = fit_context(responses, CONFIG, 1, 1)
+    model = fit_session_model(responses, CONFIG, 1, 1)
     assert all(
-        np.isfinite(getattr(model, field.name)).all() for field in fields(ContextModel)
+        np.isfinite(getattr(model, field.name)).all()
+        for field in fields(FittedSessionModel)
     )
     assert 0 <= model.artist_fatigue <= 1
 
@@ -200,9 +201,9 @@ def noisy(truth: tuple[Responses, IntArray]) -> Responses:
 
 
 def test_shares_that_are_all_noise_leave_most_of_the_model(
-    truth: tuple[Responses, IntArray], noisy: Responses, model: ContextModel
+    truth: tuple[Responses, IntArray], noisy: Responses, model: FittedSessionModel
 ) -> None:
-    found = fit_context(noisy, CONFIG, 1, 2)
+    found = fit_session_model(noisy, CONFIG, 1, 2)
     assert found.dispersion == pytest.approx(1, abs=0.15)
     assert model.dispersion < 0.1
     assert found.artist_fatigue == pytest.approx(GAMMA, abs=0.1)
@@ -212,7 +213,7 @@ def test_shares_that_are_all_noise_leave_most_of_the_model(
 
 
 def test_a_new_interest_of_a_known_listener_has_their_scale_and_constant(
-    truth: tuple[Responses, IntArray], model: ContextModel
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
 ) -> None:
     who, own = truth[0].listener, model.interests[model.interest_of]
     opened_by = np.hstack([model.tracks, np.ones((TRACKS, 1))])[truth[0].organic]
@@ -230,7 +231,7 @@ def test_the_chance_of_a_change_and_tiredness_are_found(taste: FloatArray) -> No
     """The interest goes over to the other one at .1 of tracks, which is drawn anew at .2."""
     responses, _ = make_responses(taste, change=0.1)
     tired = responses.time * np.float32(0.95) ** responses.before
-    found = fit_context(replace(responses, time=tired), CONFIG, 1, 2)
+    found = fit_session_model(replace(responses, time=tired), CONFIG, 1, 2)
     assert found.interest_change == pytest.approx(0.2, abs=0.1)
     assert found.tiredness == pytest.approx(0.95, abs=0.02)
     assert found.artist_fatigue == pytest.approx(GAMMA, abs=0.05)
@@ -239,4 +240,4 @@ def test_the_chance_of_a_change_and_tiredness_are_found(taste: FloatArray) -> No
 
 def test_a_coarse_fit_finer_than_the_fit_is_refused() -> None:
     with pytest.raises(UserError, match="coarse_factors is 20; at most factors, 8"):
-        parse_config(ContextConfig, {"factors": 8}, "the test")
+        parse_config(SessionModelConfig, {"factors": 8}, "the test")
