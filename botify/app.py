@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -17,7 +18,7 @@ from botify.model.model import Model
 from botify.schemas import BodyError
 from botify.service import LateError, Service, load_configured
 from botify.sessions.answers import AnswersError
-from botify.settings import Settings, load_settings
+from botify.settings import FILE_VARIABLE, Settings, load_settings
 from botify.views import admin, views
 from looplib.config import dump_config
 from looplib.files import atomic_write_text
@@ -40,7 +41,8 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
         UserError: The service cannot start with these settings.
     """
     if settings is None:
-        settings = load_settings(None, os.environ)
+        file = os.environ.get(FILE_VARIABLE)
+        settings = load_settings(Path(file) if file else None, os.environ)
     service = Service(settings, prepare(settings))
     atexit.register(service.close)
     return make_app(service)

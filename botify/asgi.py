@@ -75,7 +75,7 @@ class BufferedApp:
     async def _read_body(self, scope: Message, receive: Receive) -> bytes:
         """Read a body to its end, or a part over the limit, which Flask refuses."""
         length = dict(scope["headers"]).get(b"content-length")
-        body = b""
+        body = bytearray()
         more = True
         while more and len(body) <= self._body_limit and length != b"%d" % len(body):
             message = await receive()
@@ -83,7 +83,7 @@ class BufferedApp:
                 raise ConnectionError("the body broke off")
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        return body
+        return bytes(body)
 
     def _ask(self, environ: dict[str, Any]) -> Answer:
         head: list[Any] = []

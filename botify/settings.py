@@ -21,6 +21,7 @@ from botify.recommenders.registry import FallbackSettings, parts_read
 from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
+FILE_VARIABLE = "BOTIFY_CONFIG"  # names a file for `botify.create_app()`
 # The text of these variables is taken as it is, so that a token of digits stays a text; that of the
 # others is YAML.
 _TEXT_KEYS = {
@@ -194,7 +195,7 @@ def load_settings(
             f"{key}={json.dumps(str(published / file))}" for key, file in files.items()
         ]
     for name, text in sorted(environment.items()):
-        if name.startswith(ENVIRONMENT_PREFIX):
+        if name.startswith(ENVIRONMENT_PREFIX) and name != FILE_VARIABLE:
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
             variables.append(f"{key}={json.dumps(text) if key in _TEXT_KEYS else text}")
     return load_config(Settings, path, [*variables, *overrides])
