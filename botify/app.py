@@ -9,15 +9,14 @@ from typing import Any
 import flask
 import orjson
 from flask.json.provider import JSONProvider
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.routing import PathConverter
 
 from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.model.model import Model
 from botify.schemas import BodyError
-from botify.service import LateError, Service, load_configured
-from botify.sessions.answers import AnswersError
+from botify.service import Service, load_configured
 from botify.settings import FILE_VARIABLE, Settings, load_settings
 from botify.views import admin, views
 from looplib.config import dump_config
@@ -97,6 +96,11 @@ class _IdConverter(PathConverter):
     regex = ".+"
     part_isolating = False
 
+    def to_python(self, value: str) -> str:
+        if "\ufffd" in value:  # in place of bytes that could not be decoded
+            raise BadRequest(f"{value[:100]} is not UTF-8")
+        return value
+
 
 def _refuse(error: Exception) -> flask.typing.ResponseReturnValue:
     """Answer a request that failed, in JSON."""
@@ -117,8 +121,6 @@ def _explain(error: Exception) -> tuple[int, str]:
             return 400, str(error)
         case ModelError():
             return 409, str(error)
-        case LateError() | AnswersError():
-            return 503, str(error)
         case OSError():
             cause = error.strerror or error
             return 503, f"the event could not be written ({cause}); ask again"

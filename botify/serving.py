@@ -22,8 +22,7 @@ from botify.asgi import BufferedApp
 from botify.errors import StartError
 from botify.event_log import adopt_segments
 from botify.model.model import Model
-from botify.service import Service
-from botify.sessions.redis import RedisSessions
+from botify.service import Service, make_sessions
 from botify.settings import Settings
 from looplib.errors import UserError
 
@@ -49,7 +48,7 @@ def serve(settings: Settings) -> None:
     model = prepare(settings)
     if settings.redis_url:
         # fails at once where every worker would
-        RedisSessions(settings.redis_url.get_secret_value())
+        make_sessions(settings, model.catalogue.sha256)
     port = _find_port(settings)
     _announce(settings, model, port)
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -20,7 +20,6 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from botify.event_log import Message
 from botify.model.catalogue import Id
 from botify.service import Service
-from botify.sessions.answers import ENDED
 
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
@@ -34,11 +33,9 @@ def hear(message: Message, user: str) -> ResponseReturnValue:
     """Take what a listener heard; answer with the next track, or end the session."""
     service = _service()
     listener = service.bodies.user(user)
-    if listener is None:
-        abort(404, "listener not found: the path ends in no id")
-    listening, numbers = service.bodies.one(request.get_data(), listener)
-    (track,) = service.answer(message, (listening,), numbers)
-    return _answer(service, listener, track)
+    listening = service.bodies.one(request.get_data(), listener)
+    (track,) = service.answer(message, [listening])
+    return _answer(listener, track)
 
 
 @views.post("/next", defaults={"message": "next"})
@@ -46,11 +43,11 @@ def hear(message: Message, user: str) -> ResponseReturnValue:
 def hear_many(message: Message) -> ResponseReturnValue:
     """Take what many listeners heard, as `hear` does for one."""
     service = _service()
-    requests, numbers = service.bodies.many(request.get_data())
-    tracks = service.answer(message, requests, numbers)
+    requests = service.bodies.many(request.get_data())
+    tracks = service.answer(message, requests)
     answers = [
-        _answer(service, user, track)
-        for (user, _, _), track in zip(requests, tracks, strict=True)
+        _answer(heard.user, track)
+        for heard, track in zip(requests, tracks, strict=True)
     ]
     return {"responses": answers}
 
@@ -173,10 +170,10 @@ def _service() -> Service:
     return service
 
 
-def _answer(service: Service, user: Id, track: int) -> dict[str, Id]:
-    if track == ENDED:
+def _answer(user: Id, track: Id | None) -> dict[str, Id]:
+    if track is None:
         return {"user": user}
-    return {"user": user, "track": service.bodies.catalogue.ids[track]}
+    return {"user": user, "track": track}
 
 
 def _status(status: str, *problems: str) -> dict[str, Any]:

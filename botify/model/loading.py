@@ -12,7 +12,7 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
-from botify.model.fold_in import Feedback, FoldIn, History, Parameters
+from botify.model.fold_in import Feedback, FoldIn, History
 from botify.model.model import (
     FACTORS,
     FOLDING,
@@ -24,6 +24,7 @@ from botify.model.model import (
 )
 from botify.model.session_model import FORMAT, SessionModel, read_session_model
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
+from looplib.als import AlsParams
 from looplib.arrays import Float32Array
 from looplib.checksums import unseal
 from looplib.untrusted import open_untrusted, read_untrusted
@@ -182,9 +183,11 @@ class _Version:
         self._folder, self.manifest, self._catalogue = folder, manifest, catalogue
         trained_on = manifest.data.catalogue
         if trained_on and trained_on.sha256 != catalogue.sha256:
+            theirs = f"{trained_on.tracks} tracks and sha256 {trained_on.sha256[:12]}…"
+            ours = f"{len(catalogue)} and {catalogue.sha256[:12]}…"
             raise ModelError(
-                f"{folder / MANIFEST}: trained on another catalogue, of {trained_on.tracks} tracks and sha256 "
-                f"{trained_on.sha256[:12]}…; that of the service has {len(catalogue)} and {catalogue.sha256[:12]}…"
+                f"{folder / MANIFEST}: trained on another catalogue, of {theirs}; "
+                f"that of the service has {ours}"
             )
 
     def _open(self, name: str) -> BufferedReader:
@@ -208,7 +211,10 @@ class _Version:
             )
 
     def read_factors(self) -> tuple[int, Float32Array]:
-        """Read how many tracks have factors, and these by track, (tracks, factors); 0 where there are none."""
+        """Read how many tracks have factors, and these by track, (tracks, factors).
+
+        Tracks without factors have zeros.
+        """
         shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
         with self._open(FACTORS) as file:
             arrays, lengths = read_arrays(file, shapes, "factors", self._catalogue)
@@ -222,12 +228,12 @@ class _Version:
         """Return what solves listeners' factors; None where the model is no ALS."""
         manifest = self.manifest
         try:
-            parameters = msgspec.convert(manifest.parameters, Parameters)
-        except msgspec.ValidationError:
+            params = AlsParams.read(manifest.parameters)
+        except ValueError:
             return None
         history = self._read_history() if with_history else None
         unit = manifest.data.mean_weight or 1.0
-        return FoldIn(factors, known, parameters, manifest.feedback, unit, history)
+        return FoldIn(factors, known, params, manifest.feedback, unit, history)
 
     def _read_history(self) -> History:
         shapes = {
@@ -242,8 +248,9 @@ class _Version:
         check_ids(file.name, "heard", arrays["heard"], lengths["tracks"])
         check_ids(file.name, "counts", arrays["counts"], lengths["pairs"] + 1)
         if arrays["counts"].sum() != lengths["pairs"]:
+            total = arrays["counts"].sum()
             raise ModelError(
-                f"{file.name}: counts add up to {arrays['counts'].sum()}, not {lengths['pairs']} pairs"
+                f"{file.name}: counts add up to {total}, not {lengths['pairs']} pairs"
             )
         values = arrays["values"]
         if self.manifest.feedback.scale == "log":
@@ -264,8 +271,10 @@ class _Version:
         with self._open(SESSION_MODEL) as file:
             found = (self.manifest.session_model or {}).get("format", 1)
             if found != FORMAT:
-                reads = f"format {found} found, this service reads {FORMAT}; export with this release again"
-                raise ModelError(f"{file.name}: {reads}")
+                raise ModelError(
+                    f"{file.name}: format {found} found, this service reads {FORMAT}; "
+                    "export with this release again"
+                )
             return read_session_model(file, self._catalogue, text_users=text_users)
 
 

@@ -12,9 +12,8 @@ from botify.model.catalogue import Catalogue
 from looplib.arrays import Float32Array, FloatArray, IntArray
 
 FORMAT = 2  # of the file, by its manifest
-_CANDIDATES = (
-    5  # likeliest interests that a session with a new organic track may follow
-)
+# likeliest interests that a session with a new organic track may follow
+_CANDIDATES = 5
 
 # The openings by listener and organic track, and the vectors of tracks.
 _TABLES = {
@@ -46,9 +45,8 @@ class Expected(NamedTuple):
     means: Float32Array  # shape (vectors, k)
     # of the known interests, which stand first: along each axis, shape (known, k)
     variances: FloatArray
-    covariance: (
-        Float32Array | None
-    )  # of the last vector, where it is a new interest, shape (k, k)
+    # of the last vector, where it is a new interest, shape (k, k)
+    covariance: Float32Array | None
     # chance of each vector when it is drawn anew, shape (vectors,); None: it never is
     anew: FloatArray | None
 

@@ -1,6 +1,6 @@
 """What a recommender is: a function of model, batch and generator, beside the parts it reads."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -19,16 +19,14 @@ class Row:
     """A listener who needs the next track."""
 
     user: int  # the listener's number, see `user_number`
-    # Heard in the open session, in order; the one just heard is the last.
+    # heard in the open session, in order: not to be recommended; the last one was just heard
     tracks: Sequence[int]
     times: Sequence[float]  # share heard of each
-    # Heard, or recommended and not heard yet: not to be recommended; may repeat.
-    all_taken: Collection[int]
 
     @cached_property
     def taken(self) -> frozenset[int]:
-        """The taken tracks as a set; made when it is first used, as code over arrays needs none."""
-        return frozenset(self.all_taken)
+        """The tracks heard, made when first used: code over arrays needs no set."""
+        return frozenset(self.tracks)
 
 
 Batch = Sequence[Row]

@@ -113,9 +113,9 @@ def _draw_in_arrays(
     """Draw what `_draw` draws of the listeners' own lists, (rows, length of a list)."""
     rows = np.arange(len(batch))
     own = lists.lists_of(np.array([row.user for row in batch]))
-    taken_counts = np.array([len(row.all_taken) for row in batch])
-    all_taken = chain.from_iterable(row.all_taken for row in batch)
-    taken = np.fromiter(all_taken, np.int64, taken_counts.sum())
+    taken_counts = np.array([len(row.tracks) for row in batch])
+    all_heard = chain.from_iterable(row.tracks for row in batch)
+    taken = np.fromiter(all_heard, np.int64, taken_counts.sum())
     # Each taken track beside its row's list; no row is empty: the track just heard is taken.
     matches = own[rows.repeat(taken_counts)] == taken[:, None]
     starts = taken_counts.cumsum() - taken_counts

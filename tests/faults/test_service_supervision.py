@@ -22,7 +22,7 @@ from tests.faults.served import (
     Published,
     Served,
     assert_all_logged,
-    assert_logged_once,
+    assert_each_logged,
     clients,
     logged_answers,
     publish_first,
@@ -231,7 +231,7 @@ def test_a_stop_signal_to_the_group_ends_the_service_well(
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_requests_sent_until_answered_are_logged_once_through_kills(
+def test_requests_sent_until_answered_are_logged_through_kills(
     published: Published, tmp_path: Path, redis_url: str, processes: int
 ) -> None:
     """Workers are killed, then all processes; without Redis the log alone remembers."""
@@ -263,7 +263,7 @@ def test_requests_sent_until_answered_are_logged_once_through_kills(
     finally:
         served.kill()
     assert all(len(listener.answers) == 200 for listener in listeners)
-    assert_logged_once(listeners, log)
+    assert_each_logged(listeners, log)
 
 
 def have_answers(listeners: list[Insistent], goal: int) -> bool:

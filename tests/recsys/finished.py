@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
+from looplib.als import AlsParams
 from looplib.config import dump_config
 from recsys.config import SearchConfig, SessionModelConfig
-from recsys.models.als import AlsParams
 from recsys.runs.folder import CONFIG, WINNER, Winner
 from recsys.runs.trials import Trial
 from tests.recsys.opened import dataset_of

@@ -12,7 +12,7 @@ import pytest
 from analysis.errors import EventLogError
 from analysis.logs import files, interactions
 from analysis.logs.files import LogFile, count_lines, discover
-from botify.event_log import event_lines
+from botify.event_log import event_line
 from sim.collect import Events, format_events
 from tests.analysis.logs.test_reader import EVENT, text, write
 
@@ -88,19 +88,17 @@ def count(folder: Path, content: bytes | str) -> int | None:
 
 
 def test_what_the_service_writes_is_read_as_types(tmp_path: Path) -> None:
-    requests = [(7, 3, 0.25), (12345678, 49_999, 1.0)]
-    outcomes = [
-        ("00000000000c0ffe", {"ALS": "T1", "AA": "C"}, 9, "als", 0.5),
-        (None, {}, 8, "random", None),
+    arms = {"ALS": "T1", "AA": "C"}
+    start_ms = 1_767_225_600_000
+    known = (9, arms, "00000000000c0ffe", "als", 0.5, None)
+    unknown = (8, {}, None, "random", None, 3)
+    nothing = (None, arms, "a-1", None, None, None)
+    lines = [
+        event_line("next", start_ms, 7, 3, 0.25, 0.00052, *known),
+        event_line("next", start_ms, 12345678, 49_999, 1.0, 0.00052, *unknown),
+        event_line("last", start_ms, 7, 3, 0.25, 8.5e-05, *nothing),
     ]
-    ends = [("a-1", {"ALS": "T1"}, None, None, None), ("b", {}, None, None, None)]
-    lines = event_lines(
-        "next", 1_767_225_600_000, 0.00052, requests, outcomes, ids=range(50_000)
-    )
-    lines += event_lines(
-        "last", 1_767_225_600_000, 8.5e-05, requests, ends, ids=range(50_000)
-    )
-    assert count(tmp_path, b"".join(lines)) == 4
+    assert count(tmp_path, b"".join(lines)) == 3
 
 
 def test_what_the_simulator_writes_is_read_as_types(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def read(
     holdout: Holdout | None = None,
     **options: Any,  # noqa: ANN401  those of read_sessions
 ) -> LoggedSessions:
-    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)[0]
+    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)
 
 
 def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:

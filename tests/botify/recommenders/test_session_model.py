@@ -88,7 +88,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def row(
     user: int, tracks: list[int], times: list[float], taken: list[int] | None = None
 ) -> Row:
-    return Row(user, tracks, times, {*tracks, *(taken or [])})
+    found = Row(user, tracks, times)
+    found.taken = frozenset({*tracks, *(taken or [])})
+    return found
 
 
 def ask(model: Model, *rows: Row) -> list[int]:
