@@ -11,7 +11,7 @@ import numpy as np
 
 from recsys.ingest.pipeline import ingest
 from recsys.store.remote import Store
-from sim.collect import Events, format_events
+from sim.events import Events, format_events
 from tests.recsys.events import read_rows
 
 # As the original course service logs: no session, recommender or propensity; white space as

@@ -13,7 +13,7 @@ from analysis.errors import EventLogError
 from analysis.logs import files, interactions
 from analysis.logs.files import LogFile, count_lines, discover
 from botify.event_log import event_line
-from sim.collect import Events, format_events
+from sim.events import Events, format_events
 from tests.analysis.logs.test_reader import EVENT, text, write
 
 
