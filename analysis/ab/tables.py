@@ -21,9 +21,9 @@ import pyarrow as pa
 from analysis import queries
 from analysis.ab.config import Horizon
 from analysis.errors import AnalysisError, StoreError
-from analysis.logs import reader
-from analysis.logs.files import LogFile, discover, in_batches
-from analysis.logs.lines import LineCounts, canonical_assignments
+from analysis.logs.files import LogFile, discover, snapshot
+from analysis.logs.lines import LineCounts
+from analysis.logs.reader import gather, kinds_of, read, read_rejects
 from analysis.store import MANIFEST, Store, open_store
 from looplib.progress import Report, progress
 
@@ -173,12 +173,12 @@ class Loaded:
             for store in sources.stores
             for part in store.manifest.parts
         ]
-        for stored in in_batches(parts, lambda part: part[1].rows, _EVENTS_AT_ONCE):
-            files = [folder / part.path for folder, part in stored]
-            queries.attach_parquet(self.connection, "events", files)
-            self._consume(0)
+        for folder, part in parts:
+            file = folder / part.path
+            queries.attach_parquet(self.connection, "events", [file])
+            self._consume()
             self._keep()
-            done += sum(file.stat().st_size for file in files) / 1e6
+            done += part.bytes / 1e6
             report(done)
         for store in sources.stores:
             for source in store.manifest.sources:
@@ -186,20 +186,28 @@ class Loaded:
                     source.lines,
                     store.path / source.rejects if source.lines.rejected else None,
                 )
-        for batch in reader.read(
-            self.connection, sources.logs, self._consume, scratch=scratch
-        ):
+        for rows in gather(self._read_logs(sources, scratch), _EVENTS_AT_ONCE):
+            queries.attach_arrow(self.connection, "events", rows)
+            self._consume()
             self._keep()
-            for read in batch:
-                self._count(read.lines, read.rejects)
-                done += read.file.size_bytes / 1e6
             report(done, f"{self.lines.good:,} events")
         self.rejected = sorted(
             self.rejected, key=lambda rejected: (rejected.file, rejected.line)
         )[:_SHOWN_REJECTS]
 
-    def _consume(self, _: int) -> int:
-        """Make the table `batch` of the table `events`, and return the number of its events."""
+    def _read_logs(self, sources: Sources, scratch: Path) -> Iterator[pa.Table]:
+        """Yield the events of logs, and count their lines."""
+        logs = [snapshot(log, scratch) for log in sources.logs]
+        for found in read(logs, kinds_of(logs)):
+            self.lines += found.lines
+            self.rejected += [
+                RejectedLine(reject.file, reject.line, reject.reason)
+                for reject in found.rejects[:_SHOWN_REJECTS]
+            ]
+            yield found.events
+
+    def _consume(self) -> None:
+        """Make the table `batch` of the table `events`."""
         queries.materialize(
             self.connection, "batch", "ab/batch_events", whole=self.is_whole
         )
@@ -208,8 +216,7 @@ class Loaded:
         ).to_pylist()
         for row in self._summary:
             text = row["experiments"]
-            row["named"] = {} if text is None else _decode(canonical_assignments(text))
-        return sum(row["events"] for row in self._summary)
+            row["named"] = {} if text is None else _decode(text)
 
     def _keep(self) -> None:
         """Split the table `batch`, which is final now, into the slices."""
@@ -258,7 +265,7 @@ class Loaded:
     def _count(self, lines: LineCounts, rejects: Path | None) -> None:
         self.lines += lines
         if rejects and rejects.is_file():
-            first = reader.read_rejects(rejects, _SHOWN_REJECTS)
+            first = read_rejects(rejects, _SHOWN_REJECTS)
             self.rejected += [
                 RejectedLine(reject.file, reject.line, reject.reason)
                 for reject in first
