@@ -4,6 +4,3 @@ In: event logs, the session store, recommendations. Out: Arrow tables, arrays an
 results. Knows no other part but `looplib`. Read `queries` first, then `logs`, `statistics` and
 `ab`.
 """
-
-# first of all: Ctrl-C and a missing library end a command in one line
-from looplib import start as start

@@ -10,19 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import mmh3
-import numpy as np
-import pyarrow as pa
 import typer
-from scipy import stats
 
-from analysis import planning
-from analysis.ab.measures import WHOLE
-from analysis.ab.metrics import Metric
-from analysis.errors import AnalysisError
-from analysis.statistics.effects import CONFIDENCE, Interval, compare_moments
 from looplib.arrays import BoolArray, FloatArray
-from looplib.cli import make_app, run
+from looplib.cli import importing, make_app, run
+
+with importing():
+    import mmh3
+    import numpy as np
+    import pyarrow as pa
+    from scipy import stats
+
+    from analysis import planning
+    from analysis.ab.measures import WHOLE
+    from analysis.ab.metrics import Metric
+    from analysis.errors import AnalysisError
+    from analysis.statistics.effects import CONFIDENCE, Interval, compare_moments
 
 ALPHA = 1 - CONFIDENCE
 # chance that one of the three checks fails when all is well: one of the three in 1 of 1,000 systems

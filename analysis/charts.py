@@ -20,8 +20,6 @@ WIDTH = 440  # px, labels included; the page scales it to its columns
 _ROW = 36  # px
 _LETTER = 7.8  # px, a digit at the size of the texts, in a wide font
 _FEW = 12  # points of a line that may each have a dot of their own
-_CROWDED = 31  # days that may each have an interval of their own
-_WIDE = 3.0  # an interval that reaches so many times as far as the last day's leaves the chart
 _PLAIN = {
     "labelColor": "var(--soft)",
     "labelFontSize": 11,
@@ -264,40 +262,6 @@ def draw_lines(
         layers.append(
             base.mark_circle(size=24, opacity=1).encode(x=x, y=y, color=colour)
         )
-    return layered(210, *layers)
-
-
-def draw_days(
-    days: Sequence[str], daily: Sequence[Point], so_far: Sequence[Point], colour: str
-) -> alt.LayerChart:
-    """Draw an effect over the days of an experiment: of each day alone, and of all days up to one with its interval.
-
-    The points' x is the day, counted from 0, and all have an interval.
-    """
-    # The first days, of which little is known, may reach out of the chart.
-    reach = _WIDE * max(map(abs, so_far[-1].ends)) if so_far else float("inf")
-    domain = around_zero(
-        end for point in so_far for end in point.ends if abs(end) <= reach
-    )
-    x, scale = (
-        name_axis("day, UTC", days),
-        alt.Scale(domain=list(domain), clamp=True, nice=False),
-    )
-    y = alt.Y("y:Q", title="effect, %", scale=scale, axis=alt.Axis(tickCount=5))
-    ends = {"x": x, "y": alt.Y("lower:Q"), "y2": alt.Y2("upper:Q")}
-    alone, total, last = (
-        chart_of(point._asdict() for point in points)
-        for points in (daily, so_far, so_far[-1:])
-    )
-    layers: list[Layer] = [
-        chart_of([{"y": 0}]).mark_rule().encode(y="y:Q"),
-        total.mark_area(opacity=0.26, color=colour).encode(**ends),
-        total.mark_line(strokeWidth=2, color=colour).encode(x=x, y=y),
-        alone.mark_circle(size=24, opacity=1, color=arm_colour(0)).encode(x=x, y=y),
-        last.mark_circle(size=40, opacity=1, color=colour).encode(x=x, y=y),
-    ]
-    if len(days) <= _CROWDED:
-        layers.append(alone.mark_rule(opacity=0.4, color=arm_colour(0)).encode(**ends))
     return layered(210, *layers)
 
 

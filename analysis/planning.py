@@ -11,7 +11,7 @@ import typer
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.measures import measure, values_of
+from analysis.ab.measures import DAY, measure, values_of
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.tables import EVERYBODY, load
 from analysis.errors import AnalysisError
@@ -61,7 +61,7 @@ def read_values(
     """
     metric = find_metric(name)
     with load(logs) as loaded:
-        measure(loaded, AbConfig())
+        measure(loaded, AbConfig(), by_day=by == DAY)
         if (
             not queries.read_table(loaded.connection, "all_sessions")
             .filter(pc.field("is_closed"))

@@ -10,23 +10,26 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Annotated
 
-import numpy as np
-import pyarrow as pa
 import typer
 
-from analysis.ab.measures import follow
-from analysis.ab.metrics import Metric
-from analysis.errors import AnalysisError
-from analysis.planning import (
-    Logs,
-    MetricName,
-    OutFile,
-    answer,
-    parse_effect,
-    read_values,
-)
-from analysis.statistics.power import Design, detectable_effect, needed_listeners
-from looplib.cli import make_app, run
+from looplib.cli import importing, make_app, run
+
+with importing():
+    import numpy as np
+    import pyarrow as pa
+
+    from analysis.ab.metrics import Metric
+    from analysis.errors import AnalysisError
+    from analysis.planning import (
+        Logs,
+        MetricName,
+        OutFile,
+        answer,
+        parse_effect,
+        read_values,
+    )
+    from analysis.statistics.moments import Moments
+    from analysis.statistics.power import Design, detectable_effect, needed_listeners
 
 _FEWEST = 3  # listeners of whom a variance says anything
 
@@ -108,9 +111,9 @@ def plan(
         raise AnalysisError(
             f"share {share}: the share of the listeners in the experiment is above 0 and at most 1"
         )
-    quantity, days, timeline = metric.quantity, np.unique(rows["part"].to_numpy()), []
-    moments = [so_far for _, so_far in follow(rows, days, metric)]
-    for day, found in zip((days - days[0] + 1).tolist(), moments, strict=True):
+    quantity, timeline = metric.quantity, []
+    moments = _moments_by_day(metric, rows)
+    for day, found in moments.items():
         listeners, mean, variance = (
             int(found.count * share),
             found.mean(quantity),
@@ -130,8 +133,8 @@ def plan(
     end = _find_end(timeline, arrivals)
     return Plan(
         metric=metric.name,
-        mean=moments[-1].mean(quantity),
-        variance=moments[-1].variance(quantity),
+        mean=found.mean(quantity),
+        variance=found.variance(quantity),
         effect=effect,
         design=design,
         share=share,
@@ -141,6 +144,23 @@ def plan(
         arrivals_per_day=arrivals,
         timeline=tuple(timeline),
     )
+
+
+def _moments_by_day(metric: Metric, rows: pa.Table) -> dict[int, Moments]:
+    """Return the moments of all listeners so far by the day of the log, counted from 1."""
+    users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
+    values = np.stack([rows[name].to_numpy() for name in metric.sums])
+    days = rows["part"].to_numpy()
+    sums = np.zeros((len(values), len(users)))
+    seen = np.zeros(len(users), dtype=bool)
+    moments = {}
+    for day in np.unique(days).tolist():
+        is_today = days == day
+        sums[:, listener[is_today]] += values[:, is_today]
+        seen[listener[is_today]] = True
+        columns = dict(zip(metric.sums, sums[:, seen], strict=True))
+        moments[day - int(days.min()) + 1] = metric.moments(columns)
+    return moments
 
 
 def _find_end(timeline: Sequence[Day], arrivals: float) -> Day | None:

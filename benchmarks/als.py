@@ -35,12 +35,13 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.data import dataset_of
 from benchmarks.harness import SEED_CONFIG, SEED_STORE, show, show_machine, take_turns
+from looplib.als import AlsParams
 from looplib.arrays import BoolArray, FloatArray
 from looplib.config import load_config
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Als, AlsParams, Fit
+from recsys.models.als import Als, Fit
 from recsys.models.topk import personal_lists, top_tracks
 from recsys.scoring import Scorer, validator_for
 
@@ -56,7 +57,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Given:
-    """What every system gets: interactions of shape (listeners, tracks), and what scores its factors."""
+    """What every system gets: interactions (listeners, tracks), and a scorer of factors."""
 
     dataset: Dataset
     scorer: Scorer  # has the seed and the threads, too
@@ -95,7 +96,10 @@ def ours(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
 def bare_implicit(
     params: AlsParams, sweeps: int, seed: int, threads: int
 ) -> AlternatingLeastSquares:
-    """Return the model of `implicit` with these parameters; its input is 1 + alpha x listening time."""
+    """Return the model of `implicit` with these parameters.
+
+    Its input is 1 + alpha x listening time.
+    """
     shared = {
         "alpha": 1.0,
         "iterations": sweeps,
@@ -280,7 +284,7 @@ def _first(reached: BoolArray) -> int:
 
 
 def _clocks(run: Callable[[], Iterable[object]]) -> FloatArray:
-    """Return the CPU and wall seconds from the start to each thing that a run yields, shape (things, 2)."""
+    """Return CPU and wall seconds from the start to each yield of a run, shape (yields, 2)."""
     began = _now()
     return np.array([_now() for _ in run()]) - began
 
@@ -306,7 +310,8 @@ def compare_with_spark(
     given: Given, factors: int, sweeps: int, repeats: int
 ) -> Iterator[Row]:
     """Measure so many sweeps of Spark, and ours until it is as good."""
-    params = AlsParams(factors, SPARK_REGULARIZATION, ALPHA, spark=True)
+    params = AlsParams(factors, REGULARIZATION, ALPHA)
+    spark_params = replace(params, regularization=SPARK_REGULARIZATION)
     with open_spark(given.scorer.threads) as session:
         coordinates = given.interactions.tocoo()
         columns = {
@@ -316,13 +321,17 @@ def compare_with_spark(
         }
         interactions = session.createDataFrame(pa.table(columns)).cache()
         interactions.count()  # reads it
-        fit_with_spark(interactions, given, replace(params, factors=16), 2)  # warms up
-        theirs = given.ndcg(fit_with_spark(interactions, given, params, sweeps))
+        fit_with_spark(
+            interactions, given, replace(spark_params, factors=16), 2
+        )  # warms up
+        theirs = given.ndcg(fit_with_spark(interactions, given, spark_params, sweeps))
         found = np.array([given.ndcg(fit) for fit in ours(given, params, sweeps)])
         sweep = _first(found >= theirs)
         runs: dict[str, Callable[[], Iterable[object]]] = {
             "ours": partial(ours, given, params, sweep),
-            "PySpark ML": lambda: [fit_with_spark(interactions, given, params, sweeps)],
+            "PySpark ML": lambda: [
+                fit_with_spark(interactions, given, spark_params, sweeps)
+            ],
         }
         turns = take_turns(
             {name: partial(_clocks, run) for name, run in runs.items()}, repeats

@@ -25,11 +25,12 @@ from benchmarks.harness import (
     show,
     show_machine,
 )
+from looplib.als import AlsParams
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Als, AlsParams, load_kernels
+from recsys.models.als import Als, load_kernels
 from recsys.workspace import Workspace, open_workspace
 
 SEED = 42

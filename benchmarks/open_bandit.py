@@ -21,8 +21,7 @@ import numpy as np
 import pyarrow.csv
 import typer
 
-from analysis.offpolicy import OffPolicy
-from analysis.offpolicy.estimate import OffPolicyEstimate
+from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
 from analysis.offpolicy.logged import LoggedSessions
 from analysis.offpolicy.policies import Policy, RewardModel
 from analysis.statistics.effects import Interval

@@ -22,11 +22,11 @@ import typer
 from benchmarks import harness
 from benchmarks.als import bare_implicit
 from benchmarks.harness import Measured, console, measure, median_ratio, python
+from looplib.als import AlsParams
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import Dataset, open_dataset
-from recsys.models.als import AlsParams
 from recsys.runs.folder import read_run
 from recsys.runs.trials import plan_candidates
 from recsys.store.remote import open_store

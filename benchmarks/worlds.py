@@ -37,7 +37,7 @@ from sim.worlds.config import WorldConfig
 from sim.worlds.files import World, load_world
 
 EXPERIMENT, METRIC = "WORLDS", "mean_time_per_session"
-BEST = "session_context"
+BEST = "session_model"
 SIMPLE = ("sticky_artist", "top_pop", "in_order", "session_als", "contextual")
 ARMS = ("random", *SIMPLE, BEST)
 # sessions of an arm, and of the oracle
@@ -84,7 +84,7 @@ class Row:
 
     world: str
     lifts: dict[str, Interval]  # over random, by recommender, the oracle's last
-    over_simple: Interval  # of session_context over the best simple recommender
+    over_simple: Interval  # of session_model over the best simple recommender
     best_simple: str
 
 

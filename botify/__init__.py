@@ -10,6 +10,3 @@ nothing. `settings` are read by `__main__`, and `serving` keeps the worker proce
 recommender, write a function like those in `recommenders.lists`, and name it in
 `recommenders.registry`.
 """
-
-# first of all: Ctrl-C and a missing library end a command in one line
-from looplib import start as start

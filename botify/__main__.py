@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
-from botify.errors import StartError
-from botify.settings import load_settings
-from looplib.cli import Overrides, make_app, run
+from looplib.cli import Overrides, importing, make_app, run
+
+with importing():
+    from botify.errors import StartError
+    from botify.settings import load_settings
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PROG = "python -m botify"

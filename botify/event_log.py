@@ -18,7 +18,6 @@ import secrets
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -26,10 +25,10 @@ from typing import Literal
 import orjson
 
 from botify.errors import StartError
-from botify.model.catalogue import Catalogue, Id
-from botify.schemas import Listening
+from botify.model.catalogue import Catalogue
 from botify.settings import EventLogSettings
 from looplib.checksums import named
+from looplib.event_fields import EVENT_FIELDS
 from looplib.files import atomic_write_json, fsync, lock
 
 OPEN_PREFIX = "."
@@ -40,98 +39,44 @@ _logger = logging.getLogger(__name__)
 
 Message = Literal["next", "last"]
 
-Outcome = tuple[str | None, Mapping[str, str], int | None, str | None, float | None]
-"""The result of a request: (session, arm by experiment, recommendation, recommender, propensity).
-
-The session's id is None while the session store is down, the last three on `last`.
-"""
+_FIELDS = tuple(field.name for field in EVENT_FIELDS)
 
 
-def event_lines(
-    message: Message,
-    timestamp: int,
-    latency: float,
-    requests: Iterable[Listening],
-    outcomes: Iterable[Outcome],
-    numbers: Sequence[int | None] = (),
-    *,
-    ids: Sequence[Id],
-) -> list[bytes]:
-    """Format lines of the event log, one a request, whose number (`numbers`) is there if it has one.
-
-    The timestamp is in ms since the epoch, UTC; the latency, in the service, in seconds; `ids` are
-    those of the tracks.
-    """
-    lines = [
-        orjson.dumps(
-            {
-                "message": message,
-                "timestamp": timestamp,
-                "user": user,
-                "track": ids[track],
-                "time": time,
-                "latency": latency,
-                "recommendation": None
-                if recommendation is None
-                else ids[recommendation],
-                "experiments": experiments,
-                "session": session,
-                "recommender": recommender,
-                "propensity": propensity,
-            },
-            option=orjson.OPT_APPEND_NEWLINE,
-        )
-        for (user, track, time), (
-            session,
-            experiments,
-            recommendation,
-            recommender,
-            propensity,
-        ) in zip(requests, outcomes, strict=True)
-    ]
-    for i, number in enumerate(numbers):
-        if number is not None:
-            lines[i] = b'%b,"request":%d}\n' % (lines[i][:-2], number)
-    return lines
+def event_line(*values: object) -> bytes:
+    """Format a line of the event log from the values of `EVENT_FIELDS`, in their order."""
+    event = dict(zip(_FIELDS, values, strict=True))
+    if event["request"] is None:
+        del event["request"]
+    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def describe_log(
     folder: Path, catalogue: Catalogue, *, text_users: bool = False
 ) -> None:
-    """Write `collection.json`, which names the catalogue of the track ids, beside the log unless it is there.
+    """Write `collection.json`, which names the catalogue of the track ids, beside the log.
 
     Raises:
-        StartError: The log in this folder is of another catalogue or kind of listeners, or cannot
-            be read.
+        StartError: It is there, and of another catalogue or kind of listeners, or unreadable.
         OSError: The folder cannot be written.
     """
     path = folder / "collection.json"
-    facts = {
-        "sha256": catalogue.sha256,
-        "tracks": len(catalogue),
-        **({"own_ids": True} if catalogue.numbers else {}),
-    }
+    facts = {"sha256": catalogue.sha256, "tracks": len(catalogue)}
+    served = {"schema": 1, "catalogue": facts}
+    if catalogue.numbers:
+        facts["own_ids"] = True
+    if text_users:
+        served["text_users"] = True
     if not path.exists():
-        atomic_write_json(
-            path,
-            {"schema": 1, "catalogue": facts}
-            | ({"text_users": True} if text_users else {}),
-        )
+        atomic_write_json(path, served)
         return
     try:
         found = orjson.loads(path.read_bytes())
     except ValueError as error:
         raise StartError(f"{path}: not JSON ({error})") from None
-    found = {"text_users": False} | (found if isinstance(found, dict) else {})
-    served = {"catalogue": facts, "text_users": text_users}
-    other = [
-        f"{key} {found.get(key)} there, {value} now"
-        for key, value in served.items()
-        if found.get(key) != value
-    ]
-    if other:
+    if found != served:
         raise StartError(
-            f"{path}: the log here is of other ids: {'; '.join(other)}; name another folder in log_dir"
+            f"{path}: the log here is of other ids: {found} there, {served} now; "
+            "name another folder in log_dir"
         )
 
 
@@ -151,7 +96,9 @@ class SegmentWriter:
         Raises:
             OSError: The folder cannot be written.
         """
-        self._folder, self._settings, self._process = folder, settings, process
+        self._folder = folder
+        self._settings = settings
+        self._process = process
         self._lock = threading.Lock()
         self._segment: _Segment | None = None
         self.failure: str | None = None  # why events cannot be written now
@@ -173,19 +120,18 @@ class SegmentWriter:
             if self._stopped.is_set():
                 raise OSError(errno.EBADF, "the event log is closed")
             try:
+                segment = self._open_segment()
                 if (
-                    self._segment
-                    and self._segment.size + len(lines) > self._settings.segment_bytes
+                    segment.size
+                    and segment.size + len(lines) > self._settings.segment_bytes
                 ):
                     self._close_segment()
-                self._open_segment().append(
-                    lines, sync=self._settings.fsync == "always"
-                )
+                    segment = self._open_segment()
+                segment.append(lines, sync=self._settings.fsync == "always")
             except OSError as error:
                 self._note(error)
                 raise
-            if self.failure:
-                self._note(None)
+            self._note(None)
 
     def close(self) -> None:
         """Close the segment; later appends are refused. Closing again does nothing."""
@@ -205,14 +151,14 @@ class SegmentWriter:
             segment.close(sync=self._settings.fsync != "never")
 
     def _note(self, error: OSError | None) -> None:
-        """Keep whether events can be written; the first failure is logged, and its end."""
+        """Keep whether events can be written; log the first failure, and its end."""
         if error and not self.failure:
             _logger.error(
                 "%s: events cannot be written, so requests are refused (%s)",
                 self._folder,
                 error,
             )
-        elif not error:
+        if self.failure and not error:
             _logger.warning("%s: events can be written again", self._folder)
         self.failure = str(error) if error else None
 
@@ -224,27 +170,22 @@ class SegmentWriter:
                 self._note(error)
 
     def _tick(self) -> None:
-        """Try a disk that failed, close a segment that is old, and fsync as `everysec` promises."""
+        """Try a disk that failed, close an old segment, and fsync as `everysec` promises."""
         with self._lock:
             if self.failure:
                 self._open_segment().probe()
                 self._note(None)
-            if (
-                self._segment
-                and time.monotonic() - self._segment.started_s
-                >= self._settings.segment_age_s
-            ):
-                self._close_segment()
-            if (
-                self._settings.fsync != "everysec"
-                or not self._segment
-                or not self._segment.is_dirty
-            ):
+            segment = self._segment
+            if segment is None:
                 return
-            self._segment.is_dirty = False
-            handle = os.dup(
-                self._segment.handle
-            )  # stays open when the segment is closed
+            age_s = time.monotonic() - segment.started_s
+            if age_s >= self._settings.segment_age_s:
+                self._close_segment()
+                return
+            if self._settings.fsync != "everysec" or not segment.is_dirty:
+                return
+            segment.is_dirty = False
+            handle = os.dup(segment.handle)  # stays open when the segment is closed
         try:
             os.fsync(handle)  # outside of the lock: appends go on meanwhile
         finally:
@@ -255,68 +196,57 @@ class _Segment:
     """An open segment: locked, and named so that readers skip it."""
 
     def __init__(self, folder: Path, process: str) -> None:
+        started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        name = f"events-{started}-{process}-{secrets.token_hex(4)}.jsonl"
+        self._path = folder / f"{OPEN_PREFIX}{name}"
         while True:
-            started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-            self._path = (
-                folder
-                / f"{OPEN_PREFIX}events-{started}-{process}-{secrets.token_hex(4)}.jsonl"
-            )
             self.handle = os.open(
-                self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644
+                self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644
             )
             lock(self.handle, wait=True)
             if os.fstat(self.handle).st_nlink:
                 break
-            os.close(
-                self.handle
-            )  # adopted as a dead process's between the two calls, and removed
+            # between the two calls, another process adopted it as a dead one's, and removed it
+            os.close(self.handle)
         self.started_s = time.monotonic()
-        self._is_torn = False
-        self.size = self.crc = 0
+        self.size = 0
+        self.crc = 0
         self.is_dirty = False  # something was written since the last fsync
 
     def append(self, lines: bytes, *, sync: bool) -> None:
-        if self._is_torn:
-            self._cut()
-        self._is_torn = True
-        try:
-            written = os.write(self.handle, lines)
-            while written < len(
-                lines
-            ):  # the disk is about to be full, or a signal came
-                written += os.write(self.handle, lines[written:])
-            if sync:
-                os.fsync(self.handle)
-        except OSError:
-            # if this fails, the next append or the adoption cuts it
-            with contextlib.suppress(OSError):
-                self._cut()
-            raise
-        self._is_torn = False
+        self._write(lines, sync=sync)
         self.size += len(lines)
         self.crc = zlib.crc32(lines, self.crc)
         self.is_dirty = True
 
     def probe(self) -> None:
         """Raise an `OSError` unless more can be written; the segment stays as it is."""
-        size, crc = self.size, self.crc
-        self.append(_PROBE, sync=True)
-        self.size, self.crc = size, crc
-        self._cut()
+        self._write(_PROBE, sync=True)
+        os.ftruncate(self.handle, self.size)
 
     def close(self, *, sync: bool) -> None:
         try:
-            if self._is_torn:
-                self._cut()
+            os.ftruncate(self.handle, self.size)
             if sync:
                 os.fsync(self.handle)
             _publish(self._path, self.size, self.crc)
         finally:
             os.close(self.handle)
 
-    def _cut(self) -> None:
-        os.ftruncate(self.handle, self.size)
-        self._is_torn = False
+    def _write(self, content: bytes, *, sync: bool) -> None:
+        """Write behind what is there; cut off again what was written if it fails."""
+        written = 0
+        try:
+            while written < len(content):  # less when the disk is full or a signal came
+                rest = content[written:]
+                written += os.pwrite(self.handle, rest, self.size + written)
+            if sync:
+                os.fsync(self.handle)
+        except OSError:
+            # where cutting fails too, the next write or the adoption does it
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.handle, self.size)
+            raise
 
 
 def adopt_segments(folder: Path) -> None:
@@ -339,7 +269,7 @@ def adopt_segments(folder: Path) -> None:
 
 
 def _publish(path: Path, size: int, crc: int) -> None:
-    """Give a segment its final name, which has the checksum of its content; an empty one is removed."""
+    """Give a segment its final name, with its checksum; remove an empty one."""
     if size == 0:
         path.unlink()
         return

@@ -86,7 +86,7 @@ class Experiment(Config):
 
     @cached_property
     def _ends(self) -> list[float]:
-        """Where the range of hashes of each arm but the last ends; none if all weights are equal."""
+        """Where the range of hashes of each arm but the last ends; none if weights are equal."""
         ends = [share * 2**32 for share in accumulate(self.shares.values())]
         return ends[:-1] if len({arm.weight for arm in self.arms}) > 1 else []
 

@@ -1,116 +1,87 @@
-"""Bodies of requests: what they must be, and reading them. `http/openapi.yaml` describes them, and the answers."""
+"""Bodies of requests: what they must be, and reading them.
 
-from collections.abc import Sequence
-from operator import attrgetter
-from typing import Annotated, Any
-from urllib.parse import unquote_to_bytes
+`http/openapi.yaml` describes them, and the answers.
+"""
+
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
-from botify.model.catalogue import LARGEST_ID, Catalogue, Id, WholeNumber
+from botify.model.catalogue import Catalogue, Id, WholeNumber
 
 LONGEST_ID = 512  # characters of a listener's id
-_LONGEST_NUMBER = 19  # digits
 
-Listening = tuple[Id, int, float]
-"""A checked request: the listener, the number of the track just heard, and the share of it that was heard, 0..1."""
+_Share = Annotated[float, Meta(ge=0, le=1)]
 
-Numbers = Sequence[int | None]
-"""The number that each request has, by which it is known when it is sent again; empty if none has one."""
 
-_values_of = attrgetter("user", "track", "time")
+class Listening(NamedTuple):
+    """A request: who has just heard which track, and how much of it."""
+
+    user: Id
+    track: int  # its number in the catalogue
+    time: float  # share that was heard, 0..1
+    request: int | None = None  # the client's number of it
 
 
 class BodyError(ValueError):
-    """A body that is refused; the message says why."""
+    """A body or an id in a path that is refused; the message says why."""
 
 
 class Bodies:
-    """Reads the bodies of requests to a service; all methods raise `BodyError` for a body that is something else."""
+    """Reads what requests to a service hold; raises `BodyError` for anything else."""
 
     def __init__(self, catalogue: Catalogue, limit: int, *, text_users: bool) -> None:
-        """Prepare the readers for a catalogue, listeners of one kind, and at most `limit` requests or listeners."""
-        self.text_users, self._text_tracks, self.catalogue = (
-            text_users,
-            catalogue.is_text,
-            catalogue,
-        )
-        user: Any = (
-            Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
-            if text_users
-            else WholeNumber
-        )
-        time, number = (
-            Annotated[float, Meta(ge=0, le=1)],
-            WholeNumber | msgspec.UnsetType,
-        )
+        """Prepare for a catalogue, listeners of one kind, and batches of a limited size."""
+        self.catalogue = catalogue
+        self.text_users = text_users
+        self._user: Any = WholeNumber
+        if text_users:
+            self._user = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
         heard = [
             ("track", catalogue.id_type),
-            ("time", time),
-            ("request", number, msgspec.UNSET),
+            ("time", _Share),
+            ("request", WholeNumber | None, None),
         ]
         several = Meta(min_length=1, max_length=limit)
-        self._one = _object(heard)
-        self._many = _object(
-            [("requests", Annotated[list[_object([("user", user), *heard])], several])]
-        )  # type: ignore[misc]  # a type made here
-        self._users = _object([("users", Annotated[list[user], several])])
-        self._version = _object([("version", str | None, None)])
+        request: Any = _make_object([("user", self._user), *heard])
+        self._one = _make_object(heard)
+        self._many = _make_object([("requests", Annotated[list[request], several])])
+        self._users = _make_object([("users", Annotated[list[self._user], several])])  # type: ignore[name-defined]  # a type made here
+        self._version = _make_object([("version", str | None, None)])
 
-    def user(self, text: bytes) -> Id | None:
-        """Read a listener's id from the end of a path; None where it is none."""
-        user = _id_of(text, is_text=self.text_users)
-        if isinstance(user, int) and user > LARGEST_ID:
-            raise BodyError(f"user: {user} is too large; ids are at most {LARGEST_ID}")
-        if isinstance(user, str) and len(user) > LONGEST_ID:
-            raise BodyError(
-                f"user: {len(user)} characters; ids have at most {LONGEST_ID}"
-            )
+    def user(self, text: str) -> Id:
+        """Read a listener's id from a path, decoded."""
+        try:
+            user: Id = msgspec.convert(text, self._user, strict=False)
+        except msgspec.ValidationError as error:
+            raise BodyError(f"user: {error}") from None
         return user
 
-    def track(self, text: bytes) -> int | None:
-        """Read the number of a track from its id at the end of a path; None where the catalogue lacks it."""
-        track = _id_of(text, is_text=self.catalogue.is_text)
-        return None if track is None else self.catalogue.number(track)
+    def track(self, text: str) -> int | None:
+        """Read a track's id from a path, decoded.
 
-    def one(self, body: bytes, user: Id) -> tuple[Listening, Numbers]:
-        """Read `{"track", "time"}` of a listener, perhaps with the request's number."""
-        found = _read(self._one, body)
-        numbers = () if found.request is msgspec.UNSET else (found.request,)
-        _check_keys(body, 2 + len(numbers) + self._text_tracks)
-        track = self._number(found.track) if self.catalogue.numbers else found.track
-        return (user, track, found.time), numbers
+        Returns:
+            Its number; None where the catalogue lacks it.
+        """
+        try:
+            track = msgspec.convert(text, self.catalogue.id_type, strict=False)
+        except msgspec.ValidationError:
+            return None
+        return self.catalogue.number(track)
 
-    def many(self, body: bytes) -> tuple[list[Listening], Numbers]:
-        """Read `{"requests": [{"user", "track", "time"}…]}`, each perhaps with its number."""
+    def one(self, body: bytes, user: Id) -> Listening:
+        """Read `{"track", "time"}` of a listener, perhaps with `request`."""
+        return self._listening(user, _read(self._one, body))
+
+    def many(self, body: bytes) -> list[Listening]:
+        """Read `{"requests": [{"user", "track", "time"}…]}`, perhaps with `request`."""
         requests = _read(self._many, body).requests
-        numbers = [
-            None if found.request is msgspec.UNSET else found.request
-            for found in requests
-        ]
-        numbered = [
-            (found.user, number)
-            for found, number in zip(requests, numbers, strict=True)
-            if number is not None
-        ]
-        _check_keys(
-            body,
-            1
-            + (3 + self.text_users + self._text_tracks) * len(requests)
-            + len(numbered),
-        )
-        if len(set(numbered)) < len(numbered):
-            raise BodyError("two requests of a listener have one number")
-        heard: list[Listening] = list(map(_values_of, requests))
-        if self.catalogue.numbers:
-            heard = [(user, self._number(track), time) for user, track, time in heard]
-        return heard, numbers if numbered else ()
+        return [self._listening(request.user, request) for request in requests]
 
     def users(self, body: bytes) -> list[Id]:
         """Read `{"users": [user…]}`."""
         users: list[Id] = _read(self._users, body).users
-        _check_keys(body, 1 + self.text_users * len(users))
         return users
 
     def version(self, body: bytes) -> str | None:
@@ -118,39 +89,22 @@ class Bodies:
         version: str | None = _read(self._version, body or b"{}").version
         return version
 
-    def _number(self, track: Id) -> int:
-        number = self.catalogue.number(track)
-        if number is None:
+    def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
+        track = self.catalogue.number(heard.track)
+        if track is None:
             raise BodyError(
-                f"track {str(track)[:100]!r} is unknown; the catalogue has {len(self.catalogue):,} others"
+                f"track {str(heard.track)[:100]!r} is unknown; "
+                f"the catalogue has {len(self.catalogue):,} others"
             )
-        return number
+        return Listening(user, track, heard.time, heard.request)
 
 
-def _id_of(text: bytes, *, is_text: bool) -> Id | None:
-    """Read an id in a path, where % stands before bytes in hex."""
-    if not is_text:
-        return int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else None
-    try:
-        return unquote_to_bytes(text).decode() or None
-    except UnicodeDecodeError:
-        raise BodyError(f"{text[:100].decode('latin-1')} is not UTF-8") from None
-
-
-def _object(fields: list[Any]) -> type[msgspec.Struct]:
+def _make_object(fields: list[Any]) -> type[Struct]:
     return msgspec.defstruct("Body", fields, forbid_unknown_fields=True)
 
 
-def _read(kind: type[msgspec.Struct], body: bytes) -> Any:  # noqa: ANN401  a type made in `Bodies`
+def _read(kind: type[Struct], body: bytes) -> Any:  # noqa: ANN401  a type made in `Bodies`
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(str(error)[:300]) from None
-
-
-def _check_keys(body: bytes, texts: int) -> None:
-    """Refuse a key given twice: the number of keys and of texts as values is known, so counting quotes is enough."""
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if body.count(b'"') != 2 * texts:
-        raise BodyError("a key is given twice")

@@ -24,11 +24,8 @@ from botify.errors import StartError
 from botify.event_log import adopt_segments, describe_log
 from botify.http.app import Application
 from botify.http.server import make_ssl_context, serve_http
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import lacking, load_model
 from botify.model.model import Model
-from botify.service import Service
-from botify.sessions.redis import RedisSessions
+from botify.service import Service, load_configured, make_sessions
 from botify.settings import Settings
 from looplib.config import dump_config
 from looplib.errors import UserError
@@ -54,13 +51,13 @@ def serve(settings: Settings) -> None:
             f"processes: {settings.processes} found, but sessions are kept in a process unless redis_url is set; "
             "set redis_url, or processes to 1"
         )
-    model = load_model(settings, load_catalogue(settings.catalogue))
+    model = load_configured(settings)
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     describe_log(settings.log_dir, model.catalogue, text_users=model.text_users)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
     if settings.redis_url:
         # fails at once where every worker would
-        RedisSessions(settings.redis_url.get_secret_value())
+        make_sessions(settings, model.catalogue.sha256)
     try:
         make_ssl_context(settings.http)
     except OSError as error:
@@ -107,7 +104,7 @@ def _announce(settings: Settings, model: Model, port: int) -> None:
         )
         logger.info("experiment %s%s: %s", experiment.name, decides, arms)
     logger.info("events are logged in %s", settings.log_dir)
-    for note in lacking(settings, model):
+    for note in settings.lacking(model):
         logger.warning("%s", note)
 
 

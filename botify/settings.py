@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from botify.experiments import Arm, Experiment, arm_name
+from botify.model.model import HISTORY, Model
 from botify.recommenders.interleaved import answering
 from botify.recommenders.registry import FallbackSettings, parts_read
 from looplib.config import Config, load_config
@@ -77,7 +78,7 @@ class Settings(Config):
     """The service's configuration."""
 
     catalogue: Path  # tracks.json of the catalogue
-    # Its manifest, neighbours, factors and context model lie beside it; without it, the catalogue
+    # Its manifest, neighbours, factors and session model lie beside it; without it, the catalogue
     # alone is served from
     recommendations: Path | None = None
     # ids of listeners; by default as in the recommendations, else as of the tracks
@@ -128,24 +129,52 @@ class Settings(Config):
         return self
 
     @property
+    def deciding(self) -> Experiment:
+        """The experiment whose arm picks the recommender."""
+        by_name = {experiment.name: experiment for experiment in self.experiments}
+        return by_name[self.decides]
+
+    @property
     def asked(self) -> set[str]:
         """The recommenders of the arms, as an event may name them."""
-        arms = [
-            arm.recommender
-            for experiment in self.experiments
-            for arm in experiment.arms
-        ]
-        return set().union(*map(answering, arms))
+        return set().union(*map(answering, self._of_arms))
 
     @property
     def recommenders(self) -> set[str]:
-        """All recommenders that may be asked, or be named by an event."""
-        return {*self.asked, *self.fallback.exhausted, *self.fallback.unknown, "random"}
+        """All recommenders that may be named by an event."""
+        return {*self.asked, *self._fallbacks}
 
     @property
     def parts(self) -> set[str]:
-        """The parts of an export that these recommenders read."""
-        return {part for name in self.recommenders for part in parts_read(name)}
+        """The parts of an export that recommenders read.
+
+        The history is for an arm that folds in: a fallback answers listeners without one.
+        """
+        names = {*self._of_arms, *self._fallbacks}
+        parts = {part for name in names for part in parts_read(name)}
+        return parts | ({HISTORY} if "fold_in" in self.asked else set())
+
+    @property
+    def _of_arms(self) -> set[str]:
+        experiments = self.experiments
+        return {arm.recommender for found in experiments for arm in found.arms}
+
+    @property
+    def _fallbacks(self) -> tuple[str, ...]:
+        return (*self.fallback.exhausted, *self.fallback.unknown, "random")
+
+    def lacking(self, model: Model) -> list[str]:
+        """Say for each arm whose recommender lacks a part of a model what answers instead."""
+        fallbacks = (*self.fallback.unknown, "random")
+        instead = [name for name in fallbacks if parts_read(name) <= model.parts]
+        notes = []
+        for arm in self.deciding.arms:
+            if missing := parts_read(arm.recommender) - model.parts:
+                notes.append(
+                    f"arm {arm.name}: {arm.recommender} needs {' and '.join(sorted(missing))}, "
+                    f"which version {model.version} lacks; instead: {', '.join(instead)}"
+                )
+        return notes
 
 
 def load_settings(

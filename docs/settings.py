@@ -11,9 +11,9 @@ from pydantic_core import PydanticUndefined
 
 from analysis.ab.config import AbConfig
 from botify.settings import Settings
-from recsys.config import SearchConfig
+from listening_loop.config import LoopConfig
+from recsys.config import SearchConfig, Space
 from recsys.ingest.__main__ import Settings as IngestSettings
-from recsys.loop.config import LoopConfig
 from sim.collect import CollectConfig
 from sim.fitted.world import FitConfig
 from sim.remote.config import RemoteConfig
@@ -149,15 +149,20 @@ def _comments(model: type[BaseModel]) -> dict[str, str]:
     """Return what the comments beside or above the fields of a model say, by field."""
     found: dict[str, str] = {}
     above: list[str] = []
+    name = ""  # of the field whose lines these are
+    if model is Space:  # made of the hyperparameters, which have descriptions
+        return found
     for line in inspect.getsource(model).splitlines():
-        text = line.strip()
-        if text.startswith("# "):
+        if (text := line.strip()).startswith("# "):
             above.append(text[2:])
             continue
-        if (field := _FIELD.match(line)) and (
-            comment := " ".join([*above, line.partition("  # ")[2]]).strip()
-        ):
-            found[field[1]] = comment
+        if field := _FIELD.match(line):
+            name = field[1]
+        elif not line.startswith((" " * 8, "    )", "    ]")):
+            name = ""
+        beside = line.partition("  # ")[2]
+        if name and (above or beside):
+            found[name] = " ".join([found.get(name, ""), *above, beside]).strip()
         above = []
     return found
 

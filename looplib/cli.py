@@ -1,16 +1,18 @@
-"""How every `python -m …` starts and ends: typer in front, one line and exit code 2 for what the user can fix."""
+"""How every command starts and ends: one line and exit code 2 for what the user can fix."""
 
 import errno
-import gc
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from looplib.errors import UserError
-from looplib.start import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+INTERRUPTED = "interrupted; nothing half-written is left"
 # typer exports this class's children only: a wrong option, a missing one and a value of the wrong
 # type are all of it.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -18,6 +20,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable."),
 ]
+_OURS = ("looplib", "recsys", "analysis", "botify", "sim", "listening_loop")
 _DISK_ERRORS = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -29,8 +32,29 @@ _DISK_ERRORS = {
 }
 
 
+@contextmanager
+def importing() -> Iterator[None]:
+    """End in one line at Ctrl-C, or where a library is missing, while the block imports.
+
+    Raises:
+        SystemExit: With the exit code of a command that ends so.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{INTERRUPTED}\n")
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in _OURS:
+            raise
+        advice = "pip install '.[all]' in the clone brings it"
+        sys.stderr.write(f"error: {library} is not installed; {advice}\n")
+        raise SystemExit(EXIT_USER_ERROR) from None
+
+
 def make_app(help_text: str) -> typer.Typer:
-    """Return a typer application with the project's settings: plain help, and no traceback boxes."""
+    """Return a typer application with plain help and no traceback boxes."""
     return typer.Typer(
         help=help_text,
         add_completion=False,
@@ -57,32 +81,23 @@ def run(
         each of which gives one line on stderr; 130 after Ctrl-C. Anything else is our own fault and
         keeps its traceback.
     """
-    # by `looplib.start`; what is imported stays, so collections need not look at it
-    if not gc.isenabled():
-        gc.freeze()
-        gc.enable()
     command = typer.main.get_command(app)
-    command.help = (
-        app.info.help
-    )  # typer shows the docstring of an application's one function
+    # typer shows the docstring of an application's one function
+    command.help = app.info.help
     if known_as:
-        command.help, command.epilog = (
-            (text or "").replace(known_as, prog)
-            for text in (command.help, command.epilog)
-        )
+        command.help = (command.help or "").replace(known_as, prog)
+        command.epilog = (command.epilog or "").replace(known_as, prog)
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        result = command.main(
-            args=list(sys.argv[1:] if argv is None else argv),
-            prog_name=prog,
-            standalone_mode=False,
-        )
+        with importing():
+            result = command.main(args=words, prog_name=prog, standalone_mode=False)
     except UserError as error:
         return _complain(prog, str(error))
     except _UsageError as error:
         message = getattr(error, "format_message", error.__str__)()
         option = getattr(error, "option_name", "")
-        if option in (gone or {}):
-            message = f"{option} was removed; {(gone or {})[option]}"
+        if gone and option in gone:
+            message = f"{option} was removed; {gone[option]}"
         return _complain(prog, f"{message} (see {prog} --help)")
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
@@ -90,7 +105,7 @@ def run(
         file = f"{error.filename}: " if error.filename else ""
         return _complain(prog, f"{file}{error.strerror}")
     if result == EXIT_INTERRUPTED:  # typer's own answer to Ctrl-C
-        _complain(prog, "interrupted; nothing half-written is left")
+        _complain(prog, INTERRUPTED)
     return result if isinstance(result, int) else 0
 
 

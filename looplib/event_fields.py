@@ -1,4 +1,6 @@
-"""List the fields of the event log: writers and readers take names, order and types from here.
+"""List the fields of the event log.
+
+Writers and readers take names, order and types from here.
 
 To add a field, add it to `EVENT_FIELDS`; docs/formats.md has the same table for people. What a type
 is to JSON, DuckDB and Arrow stands in `analysis.logs.fields`.

@@ -18,12 +18,12 @@ import numpy as np
 from scipy.sparse import csr_matrix, hstack
 from threadpoolctl import threadpool_limits
 
+from looplib.als import AlsParams
 from looplib.arrays import Float32Array, IntArray
 from looplib.files import atomic_directory
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import CSR, Dataset, Side, load_matrix, open_dataset
 from recsys.models.als import (
-    AlsParams,
     Fit,
     check_finite,
     first_factors,

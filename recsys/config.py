@@ -1,10 +1,19 @@
 """The configuration of a search: what is learned from, what is tried, how it is scored, and where it runs."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from os import fspath
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    TypeVar,
+    get_type_hints,
+)
 
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import (
@@ -12,17 +21,18 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    create_model,
     field_validator,
     model_validator,
 )
 
-from analysis.offpolicy import LoggingPolicy
+from analysis.offpolicy.logged import LoggingPolicy
 from analysis.validation import METRICS
+from looplib.als import AlsParams, NonNegative, hyperparameters
 from looplib.config import Config, Count, Positive, Share
 
-OPE_TIME = (
-    "ope_time"  # the off-policy estimate of the listening time of a recommended track
-)
+# the off-policy estimate of the listening time of a recommended track
+OPE_TIME = "ope_time"
 AUTO = "auto"
 
 Value = TypeVar("Value", bound=Hashable)
@@ -41,7 +51,6 @@ def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
 
 Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 Natural = Annotated[int, Ge(0)]
-NonNegative = Annotated[float, Ge(0)]
 Axis = Annotated[
     tuple[Value, ...], BeforeValidator(as_list), Len(1), AfterValidator(_distinct)
 ]
@@ -101,48 +110,43 @@ class Feedback(Config):
     )
 
 
-class Space(Config):
+class _Axes(Config):
     """The values that the search combines; each list is one axis of the grid."""
 
-    factors: Axis[Count] = (64,)  # size of the vectors of listeners and tracks
-    # weight of the squared length of the vectors in the loss
-    regularization: Axis[NonNegative] = (0.1,)
-    alpha: Axis[Positive] = Field(
-        default=(10.0,), description="confidence is unobserved_weight + alpha r"
-    )
-    cg_steps: Axis[Count] = Field(
-        default=(3,), description="conjugate-gradient steps for each row and sweep"
-    )
-    solver: Axis[Literal["cg", "cholesky", "implicit"]] = Field(
-        default=("cg",),
-        description="cg: a few steps towards a row's solution; cholesky: all the way; implicit: its cg",
-    )
-    unobserved_weight: Axis[Positive] = Field(
-        default=(1.0,), description="confidence of a pair without interaction"
-    )
-    nu: Axis[NonNegative] = Field(
-        default=(0.0,),
-        description="regularize a row with n of N by (n + unobserved_weight N) to this power",
-    )
-    spark: Axis[bool] = Field(
-        default=(False,),
-        description="as Spark's ALS, regularize a row that has heard n n-fold",
-    )
-    skip_weight: Axis[NonNegative] = Field(
-        default=(0.0,), description="confidence that a skip adds to a dislike"
-    )
+    gone: ClassVar[Mapping[str, str]] = {
+        "spark": "frequency-scaled regularization, nu: 1, comes nearest to Spark's"
+    }
 
     @model_validator(mode="after")
-    def _axes_mean_something_together(self) -> "Space":
-        if "cholesky" in self.solver and len(self.cg_steps) > 1:
+    def _axes_mean_something_together(self) -> Self:
+        axes = self.model_dump()
+        if "cholesky" in axes["solver"] and len(axes["cg_steps"]) > 1:
             raise ValueError(
                 "cg_steps means nothing to the solver cholesky; give it one value, or search in two runs"
             )
-        if any(self.spark) and (any(self.nu) or set(self.unobserved_weight) != {1}):
-            raise ValueError(
-                "spark has its own regularization; nu is 0 and unobserved_weight is 1 with it"
-            )
         return self
+
+
+def _make_space() -> type[_Axes]:
+    """Make an axis of each hyperparameter, by default of its default alone."""
+    allowed = get_type_hints(AlsParams, include_extras=True)
+    axes: dict[str, Any] = {}
+    for name, parameter in hyperparameters().items():
+        axis = Field(default=(parameter.default,), description=parameter.description)
+        axes[name] = (Axis[allowed[name]], axis)  # type: ignore[valid-type]  # made here
+    return create_model("Space", __base__=_Axes, **axes)
+
+
+if TYPE_CHECKING:
+
+    class Space(_Axes):
+        """What `_make_space` makes, for a type checker."""
+
+        def __init__(self, **axes: object) -> None:
+            """Take the values of each axis, or one value."""
+
+else:
+    Space = _make_space()
 
 
 class Halving(Config):
@@ -313,7 +317,7 @@ class ExportConfig(Config):
     )
     learn_from: Literal["all", "training"] = Field(
         default="all",
-        description="training: leave out the held-out sessions, to value the lists; no context model",
+        description="training: leave out the held-out sessions, to value the lists; no session model",
     )
     publish_anyway: bool = Field(
         default=False,
@@ -321,8 +325,8 @@ class ExportConfig(Config):
     )
 
 
-class ContextConfig(Config):
-    """The context model that the export adds for the recommender `session_context`."""
+class SessionModelConfig(Config):
+    """The session model that the export adds for the recommender `session_model`."""
 
     catalogue: Path | None = Field(
         default=None,
@@ -351,7 +355,7 @@ class ContextConfig(Config):
     )
 
     @model_validator(mode="after")
-    def _coarse_is_no_finer(self) -> "ContextConfig":
+    def _coarse_is_no_finer(self) -> "SessionModelConfig":
         if self.coarse_factors > self.factors:
             raise ValueError(
                 f"coarse_factors is {self.coarse_factors}; at most factors, {self.factors}"
@@ -362,10 +366,11 @@ class ContextConfig(Config):
 class SearchConfig(Config):
     """A whole search."""
 
+    gone: ClassVar[Mapping[str, str]] = {"context": "it is session_model now"}
+
     seed: Natural = 42  # of all randomness
-    store: (
-        Address  # the session store: a folder, or an address such as s3://bucket/folder
-    )
+    # the session store: a folder, or an address such as s3://bucket/folder
+    store: Address
     run: Address  # what the search leaves: a folder or an address
     catalogue: Path | None = Field(
         default=None,
@@ -377,13 +382,14 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
-    context: ContextConfig | None = Field(
-        default=None, description="none: the export has no context model"
+    session_model: SessionModelConfig | None = Field(
+        default=None, description="none: the export has no session model"
     )
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "SearchConfig":
-        if any(self.search.space.skip_weight) and not self.feedback.skip_time:
+        skip_weights = self.search.space.model_dump()["skip_weight"]
+        if any(skip_weights) and not self.feedback.skip_time:
             raise ValueError(
                 "search.space.skip_weight needs feedback.skip_time, which says what a skip is"
             )

@@ -18,10 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.offpolicy import OffPolicy, match_lists, sessions_of
-from analysis.validation import Settings, Validator
+from analysis.offpolicy.estimate import OffPolicy
+from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.policies import match_lists
+from analysis.validation import Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
-from looplib.files import digest_of
+from looplib.files import json_digest
 from looplib.randomness import make_generator
 from recsys.config import AUTO, OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
@@ -64,7 +66,7 @@ class Scorer:
         if not validation["test_share"]:
             # digests of before there was a test part stay what they were
             del validation["test_share"]
-        return digest_of(
+        return json_digest(
             {
                 "dataset": self.dataset.rpartition("/")[2],
                 "validation": validation,
@@ -250,11 +252,9 @@ def validator_for(scorer: Scorer) -> Validator:
         pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),
         catalogue_size=dataset.summary.tracks,
         training_listeners=dataset.summary.training_listeners,
-        settings=Settings(
-            ks=scorer.validation.ks,
-            min_time=scorer.validation.min_time,
-            resamples=scorer.validation.resamples,
-            seed=scorer.seed,
-            threads=scorer.threads,
-        ),
+        ks=scorer.validation.ks,
+        min_time=scorer.validation.min_time,
+        resamples=scorer.validation.resamples,
+        seed=scorer.seed,
+        threads=scorer.threads,
     )

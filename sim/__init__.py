@@ -10,6 +10,3 @@ says what it is like by `figures` that stand in a `card` beside published ones; 
 listen, to a recommender by `collect`, to a service by `remote`, to a person by `console`.
 `environment` is the model for reinforcement learning. `workers` starts processes for all.
 """
-
-# first of all: Ctrl-C and a missing library end a command in one line
-from looplib import start as start

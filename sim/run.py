@@ -8,14 +8,16 @@ from typing import Annotated
 import typer
 from pydantic import ConfigDict
 
-from looplib.cli import Overrides, make_app, run
+from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import Config, load_config
-from sim.collect import CollectConfig, collect
-from sim.console import ConsoleConfig, play_console
-from sim.errors import SimError
-from sim.remote.config import RemoteConfig
-from sim.remote.run import run_remote
-from sim.workers import handle_signals
+
+with importing():
+    from sim.collect import CollectConfig, collect
+    from sim.console import ConsoleConfig, play_console
+    from sim.errors import SimError
+    from sim.remote.config import RemoteConfig
+    from sim.remote.run import run_remote
+    from sim.workers import handle_signals
 
 PROG = "python -m sim.run"
 RANDOM, REMOTE, CONSOLE = "random", "remote", "console"

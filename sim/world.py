@@ -11,17 +11,19 @@ from typing import Annotated
 
 import typer
 
-from looplib.cli import Overrides, make_app, run
+from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
 from looplib.progress import output
-from sim.card import card_table
-from sim.errors import SimError
-from sim.figures import measure
-from sim.fitted import command as fitting
-from sim.listening.sessions import make_model
-from sim.worlds.config import WorldConfig
-from sim.worlds.files import CONFIG_FILE, load_world, new_world
-from sim.worlds.generate import generate_catalogue, generate_listeners
+
+with importing():
+    from sim.card import card_table
+    from sim.errors import SimError
+    from sim.figures import measure
+    from sim.fitted import command as fitting
+    from sim.listening.sessions import make_model
+    from sim.worlds.config import WorldConfig
+    from sim.worlds.files import CONFIG_FILE, load_world, new_world
+    from sim.worlds.generate import generate_catalogue, generate_listeners
 
 PROG = "python -m sim.world"
 CARD_SESSIONS = 20_000  # that each figure of a card is measured on

@@ -10,20 +10,23 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from analysis import queries
-from analysis.ab.config import AbConfig
-from analysis.ab.effects import MetricEffect
-from analysis.ab.measures import check_files
-from analysis.ab.page.page import render
-from analysis.ab.report import OriginalRow, Report, build_report
-from analysis.ab.tables import find_sources
-from analysis.page import numbers
-from looplib.cli import Overrides, make_app, run
+from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write, atomic_write_text
 from looplib.progress import output
 
+with importing():
+    from analysis.ab.config import AbConfig
+    from analysis.ab.effects import MetricEffect
+    from analysis.ab.page.page import render
+    from analysis.ab.report import OriginalRow, Report, build_report
+    from analysis.page import numbers
+
 PROG = "python -m analysis.ab"
+GONE = {
+    "--all": "report.html has every metric: --out DIR",
+    "--dry-run": "a metric's file is checked before any log is read",
+}
 _ORIGINAL_COLUMNS = tuple(field.name for field in fields(OriginalRow))
 _ARM_COLUMNS = (
     "arm",
@@ -35,18 +38,6 @@ _ARM_COLUMNS = (
     "interval",
     "adjusted p",
     "metric",
-)
-_EFFECT_COLUMNS = (
-    "arm",
-    "metric",
-    "control",
-    "arm's",
-    "effect %",
-    "lower",
-    "upper",
-    "adjusted p",
-    "MDE %",
-    "",
 )
 _MOST_ROWS = 8
 _MOST_NOTES = 4
@@ -82,67 +73,26 @@ def main(
             help="Leave events, sessions, listeners and effects here.",
         ),
     ] = None,
-    everything: Annotated[
-        bool | None,
-        typer.Option(
-            "--all/--dry-run",
-            help="Print every metric; or only what would be computed, with its SQL.",
-        ),
-    ] = None,
 ) -> None:
     """Make the report."""
     settings = load_config(AbConfig, config, overrides or [])
-    if everything is False:
-        print_plan(logs, experiment, settings)
-        return
     report = build_report(logs, experiment, settings, database=warehouse)
     if out is not None:
         atomic_write_text(out / "config.yaml", dump_config(settings))
         atomic_write_text(out / "report.html", render(report))
         with atomic_write(out / "report.json") as file:
             file.write(report.to_json())
-    print_report(report, everything=bool(everything))
+    print_report(report)
 
 
-def print_plan(logs: Sequence[str], experiment: str, config: AbConfig) -> None:
-    """Print what a report would read and compute, and the SQL of its metrics, which is checked on no events."""
-    check_files(config)
-    sources, console = find_sources(logs), output()
-    console.soft_wrap = True
-    names = (
-        sources.names
-        if len(sources.names) < _MOST_ROWS
-        else (*sources.names[:_MOST_ROWS], "…")
-    )
-    size = f"{sources.megabytes:,.1f} MB, about {sources.events:,} events"
-    console.print(
-        Text(f"{experiment} against {config.control}, from {', '.join(names)}: {size}")
-    )
-    for row in config.reported:
-        what = f"{row.method}, {row.better} is better, {row.sql}: {row.label}"
-        console.print(Text(f"{config.role_of(row.name):<10} {row.name}: {what}"))
-    for column, labels in config.segments.items():
-        console.print(Text(f"segments by {column}, from {labels}"))
-    for file in dict.fromkeys(
-        (
-            "ab/closed_sessions",
-            "ab/closed_events",
-            *(row.sql for row in config.reported),
-        )
-    ):
-        console.print(Text(f"\n-- {file}\n{queries.statement(file).rstrip()}"))
-
-
-def print_report(report: Report, *, everything: bool = False) -> None:
-    """Print what a decision needs in at most 25 lines, the verdict last; before it, if asked for, every metric."""
+def print_report(report: Report) -> None:
+    """Print what a decision needs in at most 25 lines, the verdict last."""
     console = output()
     console.soft_wrap = True
-    if everything or not report.effects:
+    if not report.effects:
         console.print(
             _table(_ORIGINAL_COLUMNS, map(_original_cells, report.original_table))
         )
-    if everything and report.effects:
-        console.print(_table(_EFFECT_COLUMNS, map(_effect_cells, report.effects)))
     console.print(_table(_ARM_COLUMNS, _shortened(_arm_rows(report))))
     guardrails = dict.fromkeys(
         effect.metric for effect in report.effects if effect.role == "guardrail"
@@ -153,8 +103,9 @@ def print_report(report: Report, *, everything: bool = False) -> None:
             _table(("guardrail", "allowed", *report.arms[1:]), _shortened(rows))
         )
     verdict, notes = report.verdict, [f"  - {note}" for note in report.verdict.notes]
-    if len(notes) > _MOST_NOTES and not everything:
-        notes[_MOST_NOTES:] = [f"  - and {len(notes) - _MOST_NOTES} more: --all"]
+    if len(notes) > _MOST_NOTES:
+        more = len(notes) - _MOST_NOTES
+        notes[_MOST_NOTES:] = [f"  - and {more} more in report.html: --out DIR"]
     for line in (*map(str, report.preferences), _counts(report), *notes):
         console.print(Text(line))
     title = f"{report.experiment}{' (A/A)' if report.is_aa else ''}: {verdict.decision}"
@@ -262,32 +213,6 @@ def _original_cells(row: OriginalRow) -> list[str]:
     return [row.arm, row.metric, *signed, *means, str(row.significant)]
 
 
-def _effect_cells(effect: MetricEffect) -> list[str]:
-    relative = effect.relative
-    signed = [
-        _format(value, "+.3f")
-        for value in (relative.effect_pct, relative.lower_pct, relative.upper_pct)
-    ]
-    values = [
-        _format(value, ".5g") for value in (effect.control_value, effect.arm_value)
-    ]
-    checks = [
-        _format(effect.adjusted_p_value, ".3g", ""),
-        _format(effect.mde_pct, ".2f", ""),
-    ]
-    remark = ", ".join(
-        filter(
-            None,
-            (
-                effect.role,
-                effect.guardrail,
-                "significant" if effect.significant else None,
-            ),
-        )
-    )
-    return [effect.arm, effect.metric, *values, *signed, *checks, remark]
-
-
 def _table(columns: Sequence[str], rows: Iterable[list[str]]) -> Table:
     """Lay out cells: names to the left, the last column too, numbers to the right."""
     table = Table(box=None, pad_edge=False)
@@ -299,9 +224,9 @@ def _table(columns: Sequence[str], rows: Iterable[list[str]]) -> Table:
     return table
 
 
-def _format(value: float | None, spec: str, missing: str = "-") -> str:
-    return missing if value is None else format(value, spec)
+def _format(value: float | None, spec: str) -> str:
+    return "-" if value is None else format(value, spec)
 
 
 if __name__ == "__main__":
-    sys.exit(run(app, PROG))
+    sys.exit(run(app, PROG, gone=GONE))

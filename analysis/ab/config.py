@@ -3,8 +3,9 @@
 import datetime
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -19,7 +20,7 @@ _LISTS: dict[Role, str] = {
     "diagnostic": "diagnostics",
 }
 # divisions that `analysis.ab.measures` makes itself
-_RESERVED = {"whole", "day", "hour", "novelty", "past"}
+_RESERVED = {"whole", "day", "novelty", "past"}
 
 MetricName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 
@@ -81,17 +82,17 @@ class Horizon(Config):
 
 
 class TrustConfig(Config):
-    """When an experiment is not trusted, and what no listener can do."""
+    """When an experiment is not trusted."""
+
+    gone: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("most_tracks_a_day", "at_once_share"),
+        "listeners who behave impossibly are no longer listed; leave it out",
+    )
 
     most_rejected: Share = 0.05  # share of the lines that need not be events
     most_changing: Share = (
         0.01  # share of the listeners who may have been in several arms
     )
-    most_tracks_a_day: Annotated[int, Field(ge=1)] = (
-        5000  # a listener cannot hear more on a day
-    )
-    # share of a listener's events that may come before the answer to the one before
-    at_once_share: Share = 0.1
 
 
 class AbConfig(Config):

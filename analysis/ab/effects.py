@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import permutations
 from typing import Literal
 
@@ -15,16 +14,16 @@ from analysis.ab.config import AbConfig, Guardrail, Role
 from analysis.ab.metrics import Method, Metric
 from analysis.page import numbers
 from analysis.statistics import effects, sequential
-from analysis.statistics.effects import Effect, Histogram, Interval
+from analysis.statistics.effects import Effect, Interval
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.power import Design, detectable_effect
+from analysis.statistics.quantiles import Histogram, compare_quantiles
 from looplib.arrays import FloatArray
 
 GuardrailState = Literal["kept", "unclear", "broken"]
-Listeners = Mapping[
-    str, FloatArray
-]  # column of `listeners` → values, each of shape (listeners,)
+# column of `listeners` → values, each of shape (listeners,)
+Listeners = Mapping[str, FloatArray]
 
 # standard errors from 0 that a control's value must have for an effect in % of it
 _SURELY_NOT_ZERO = 3.0
@@ -48,19 +47,16 @@ class RelativeEffect:
     @classmethod
     def of(cls, interval: Interval, p_value: float = math.nan) -> "RelativeEffect":
         """Return an interval in % as a report shows it; what is not finite is None."""
-        return cls(
-            number(interval.value),
-            number(interval.lower),
-            number(interval.upper),
-            number(p_value),
-        )
+        value, lower, upper = map(number, interval)
+        return cls(value, lower, upper, number(p_value))
 
     def __str__(self) -> str:
         """Return the effect with its interval, such as "+1.50 % (+0.20 … +2.80 %)"; "unknown" where there is none."""
         if self.effect_pct is None:
             return "unknown"
         ends = numbers.interval(self.lower_pct, self.upper_pct)
-        return f"{numbers.change(self.effect_pct)}{'' if ends == numbers.NOTHING else f' ({ends})'}"
+        interval = "" if ends == numbers.NOTHING else f" ({ends})"
+        return f"{numbers.change(self.effect_pct)}{interval}"
 
 
 @dataclass(frozen=True)
@@ -107,18 +103,16 @@ class MetricEffect:
     past_explains: float | None = None
     # how much worse a guardrail may get, in the metric's unit; None for the others
     margin: float | None = None
-    margin_pct: float | None = (
-        None  # the same in % of the control's value; one of the two is given
-    )
-    guardrail: GuardrailState | None = (
-        None  # whether it is kept to; None for the others
-    )
+    # the same in % of the control's value; one of the two is given
+    margin_pct: float | None = None
+    # whether it is kept to; None for the others
+    guardrail: GuardrailState | None = None
 
     def gain(self, change: float | None) -> float:
         """Return a change of the metric so that more is better; NaN for None."""
-        return (
-            math.nan if change is None else change if self.higher_is_better else -change
-        )
+        if change is None:
+            return math.nan
+        return change if self.higher_is_better else -change
 
 
 @dataclass(frozen=True)
@@ -132,25 +126,19 @@ class Look:
     def deciding(self, effect: Effect) -> Deciding:
         """Return the interval that decides."""
         planned, confidence = self.config.planned_listeners, 1 - self.config.alpha
-        found = (
-            effect
-            if self.at_horizon
-            else sequential.at_any_time(effect, planned, confidence)
-        )
-        lower, upper = found.absolute.lower, found.absolute.upper
-        return Deciding(
-            self.at_horizon, number(lower), number(upper), relative_effect(found)
-        )
+        if not self.at_horizon:
+            effect = sequential.at_any_time(effect, planned, confidence)
+        lower, upper = number(effect.absolute.lower), number(effect.absolute.upper)
+        return Deciding(self.at_horizon, lower, upper, relative_effect(effect))
 
     def primary_level(self, listeners: int) -> float:
         """Return the level of the normal test that decides when nothing else is significant: Holm's first step."""
-        alpha = self.config.alpha
+        alpha, planned = self.config.alpha, self.config.planned_listeners
+        level = alpha / self.comparisons
         if self.at_horizon:
-            return alpha / self.comparisons
-        planned, level = self.config.planned_listeners, alpha / self.comparisons
-        return 2 * float(
-            stats.norm.sf(sequential.widening(listeners, planned, 1 - alpha, level))
-        )
+            return level
+        errors = sequential.widening(listeners, planned, 1 - alpha, level)
+        return 2 * float(stats.norm.sf(errors))
 
 
 def metric_effects(
@@ -166,28 +154,21 @@ def metric_effects(
     one look decides.
     """
     look = Look(config, len(config.primary) * (len(listeners) - 1), at_horizon)
-    found = [
-        _describe(metric, arm, effect, past_explains, look)
-        for metric in config.reported
-        for arm, (effect, past_explains) in _effects_of(
-            metric, connection, listeners, config
-        ).items()
-    ]
+    found: list[MetricEffect] = []
+    for metric in config.reported:
+        if metric.quantile is None:
+            found += _effects_on_moments(metric, listeners, look)
+        else:
+            found += _effects_on_quantile(metric, connection, listeners, look)
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
-    known = [
-        effect
-        for effect in found
-        if None not in (effect.control_value, effect.arm_value)
-    ]
-    primary = [effect for effect in known if effect.role == "primary"]
-    others = [effect for effect in known if effect.role != "primary"]
-    p_values = holm([effect.deciding.relative.p_value for effect in primary])
-    p_values += benjamini_hochberg([effect.p_value for effect in others])
+    known = [row for row in found if None not in (row.control_value, row.arm_value)]
+    primary = [row for row in known if row.role == "primary"]
+    others = [row for row in known if row.role != "primary"]
+    p_values = holm([row.deciding.relative.p_value for row in primary])
+    p_values += benjamini_hochberg([row.p_value for row in others])
     return tuple(
-        replace(
-            effect, adjusted_p_value=number(p_value), significant=p_value < config.alpha
-        )
-        for effect, p_value in zip(primary + others, p_values, strict=True)
+        replace(row, adjusted_p_value=number(p), significant=p < config.alpha)
+        for row, p in zip(primary + others, p_values, strict=True)
     )
 
 
@@ -208,33 +189,40 @@ def effects_between(
     return found
 
 
-def _effects_of(
+def _effects_on_moments(
+    metric: Metric, listeners: Mapping[str, Listeners], look: Look
+) -> list[MetricEffect]:
+    """Return each arm's effect on a mean or ratio."""
+    moments = {arm: metric.moments(columns) for arm, columns in listeners.items()}
+    control = moments.pop(look.config.control)
+    found = []
+    for arm, treated in moments.items():
+        effect, past_explains = _compare(metric, control, treated, look.config)
+        found.append(_describe(metric, arm, effect, past_explains, look))
+    return found
+
+
+def _effects_on_quantile(
     metric: Metric,
     connection: queries.Connection,
     listeners: Mapping[str, Listeners],
-    config: AbConfig,
-) -> dict[str, tuple[Effect, float | None]]:
-    """Return each arm's effect on a metric, and how much of its variance the past explains."""
-    control, arms = config.control, [arm for arm in listeners if arm != config.control]
-    if metric.quantile is None:
-        moments = {arm: metric.moments(columns) for arm, columns in listeners.items()}
-        return {
-            arm: _compare(metric, moments[control], moments[arm], config)
-            for arm in arms
-        }
-    rows, histograms = queries.read_table(connection, f"histogram_{metric.source}"), {}
+    look: Look,
+) -> list[MetricEffect]:
+    """Return each arm's effect on a quantile."""
+    rows = queries.read_table(connection, f"histogram_{metric.source}")
+    histograms = {}
     for arm, columns in listeners.items():
-        of_arm = rows.filter(pc.field("arm") == arm)
-        steps, groups, counts = (
-            of_arm[name].to_numpy() for name in ("step", "listener_group", "values")
-        )
+        mine = rows.filter(pc.field("arm") == arm)
+        names = ("step", "listener_group", "values")
+        steps, groups, counts = (mine[name].to_numpy() for name in names)
         histograms[arm] = Histogram.of(steps, groups, counts, len(columns["sessions"]))
-    quantiles = partial(
-        effects.compare_quantiles, share=metric.quantile, confidence=1 - config.alpha
-    )
-    return {
-        arm: (quantiles(histograms[control], histograms[arm]), None) for arm in arms
-    }
+    control = histograms.pop(look.config.control)
+    share, confidence = metric.quantile or math.nan, 1 - look.config.alpha
+    found = []
+    for arm, histogram in histograms.items():
+        effect = compare_quantiles(control, histogram, share, confidence)
+        found.append(_describe(metric, arm, effect, None, look))
+    return found
 
 
 def _compare(
@@ -244,39 +232,24 @@ def _compare(
     confidence = 1 - config.alpha
     plain = effects.compare_moments(control, arm, metric.quantity, confidence)
     past, both = metric.past, control + arm
-    if (
-        past is None
-        or not both.count
-        or not both.mean(Quantity(past.denominator or past.numerator))
-    ):
+    if past is None or not both.count:
+        return plain, None
+    if not both.mean(Quantity(past.denominator or past.numerator)):
         return plain, None
     adjusted = effects.adjust(control, arm, metric.quantity, past)
-    decides = (
-        effects.compare(adjusted.control, adjusted.arm, confidence)
-        if config.cuped
-        else plain
-    )
-    return decides, number(1 - adjusted.variance_kept)
+    past_explains = number(1 - adjusted.variance_kept)
+    if not config.cuped:
+        return plain, past_explains
+    effect = effects.compare(adjusted.control, adjusted.arm, confidence)
+    return effect, past_explains
 
 
 def _describe(
     metric: Metric, arm: str, effect: Effect, past_explains: float | None, look: Look
 ) -> MetricEffect:
     """Return the effect before any adjustment for many comparisons."""
-    config, deciding, relative = (
-        look.config,
-        look.deciding(effect),
-        relative_effect(effect),
-    )
-    guardrail = next(
-        (row for row in config.guardrails if row.metric == metric.name), None
-    )
-    level = (
-        look.primary_level(effect.listeners)
-        if metric.name in config.primary
-        else config.alpha
-    )
-    return MetricEffect(
+    config, relative = look.config, relative_effect(effect)
+    found = MetricEffect(
         arm=arm,
         metric=metric.name,
         label=metric.label,
@@ -290,52 +263,57 @@ def _describe(
         upper=number(effect.absolute.upper),
         relative=relative,
         p_value=number(effect.p_value),
-        deciding=deciding,
-        # Nothing in % of a control that is next to nothing
-        mde_pct=None
-        if relative.effect_pct is None
-        else detectable_pct(effect, level, config.power),
+        deciding=look.deciding(effect),
         past_explains=past_explains,
-        margin=guardrail.margin if guardrail else None,
-        margin_pct=guardrail.margin_pct if guardrail else None,
-        guardrail=_state(deciding, guardrail, metric.better) if guardrail else None,
     )
+    # nothing in % of a control that is next to nothing
+    if relative.effect_pct is not None:
+        level = config.alpha
+        if found.role == "primary":
+            level = look.primary_level(effect.listeners)
+        found = replace(found, mde_pct=detectable_pct(effect, level, config.power))
+    for guardrail in config.guardrails:
+        if guardrail.metric == metric.name:
+            return replace(
+                found,
+                margin=guardrail.margin,
+                margin_pct=guardrail.margin_pct,
+                guardrail=_state(found, guardrail),
+            )
+    return found
 
 
 def relative_effect(effect: Effect) -> RelativeEffect:
     """Return the effect in %; nothing but the p-value where the control's value may be 0, or is next to the arm's."""
-    control, relative = effect.control, effect.relative
-    is_near_zero = (
-        control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
-        or 100 * relative.value > _MOST_PCT
-    )
-    return RelativeEffect.of(
-        effects.NO_INTERVAL if is_near_zero else relative.scaled(100), effect.p_value
-    )
+    control, relative = effect.control, effect.relative.scaled(100)
+    may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
+    if may_be_zero or relative.value > _MOST_PCT:
+        relative = effects.NO_INTERVAL
+    return RelativeEffect.of(relative, effect.p_value)
 
 
-def _state(found: Deciding, guardrail: Guardrail, better: str) -> GuardrailState:
+def _state(effect: MetricEffect, guardrail: Guardrail) -> GuardrailState:
     """Return "kept" if the deciding interval is within the margin (non-inferiority), "broken" if it is all beyond."""
-    ends, margin = (found.lower, found.upper), guardrail.margin
+    deciding, margin = effect.deciding, guardrail.margin
+    ends = deciding.lower, deciding.upper
     if margin is None:
-        ends, margin = (
-            (found.relative.lower_pct, found.relative.upper_pct),
-            guardrail.margin_pct or 0.0,
-        )
+        margin = guardrail.margin_pct or 0.0
+        ends = deciding.relative.lower_pct, deciding.relative.upper_pct
     if None in ends:
         return "unclear"
-    least, most = sorted(
-        -end if better == "higher" else end for end in ends if end is not None
-    )
-    return "broken" if least > margin else "kept" if most <= margin else "unclear"
+    least_loss, most_loss = sorted(-effect.gain(end) for end in ends)
+    if least_loss > margin:
+        return "broken"
+    return "kept" if most_loss <= margin else "unclear"
 
 
 def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
     """Return the smallest relative effect found with this power at a level, from the variance within the arms."""
     control, arm = effect.control, effect.arm
-    both = control.count + arm.count
     if min(control.count, arm.count) < 2 or not control.value:
         return None
-    within = (control.variance * control.count + arm.variance * arm.count) / both
+    both = control.count + arm.count
+    squares = control.variance * control.count + arm.variance * arm.count
     design = Design(alpha=level, power=power, ratio=arm.count / control.count)
-    return number(100 * detectable_effect(within, both, design) / abs(control.value))
+    detectable = detectable_effect(squares / both, both, design)
+    return number(100 * detectable / abs(control.value))

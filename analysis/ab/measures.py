@@ -4,14 +4,13 @@
 
 - `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
 - a table for each metric's file and …, with one row a listener, arm and part, such as
-  `listener_sums_day`, where … is `whole`, `day`, `hour` or a segmentation's name; `listener_sums_…`
-  has all listeners, arms and parts with a session;
+  `listener_sums_whole`, where … is `whole`, `day` or a segmentation's name; `listener_sums_…` has all listeners, arms and parts with a session;
 - `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
 - `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
 A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events`
 (`sql/ab/closed_events.sql`), whose column `part` is what the numbers are asked for: 0 for the whole
-experiment, a day, an hour, or a segment.
+experiment, a day, or a segment.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,14 +22,14 @@ import pyarrow as pa
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric, column_name
-from analysis.ab.tables import DAY_MS, HOUR_MS, Loaded, attach_texts
+from analysis.ab.tables import DAY_MS, Loaded, attach_texts
 from analysis.errors import AnalysisError
-from analysis.statistics.moments import Moments
-from looplib.arrays import FloatArray, IntArray
+from looplib.arrays import FloatArray
 
 WHOLE = "whole"
 NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
-_PERIODS_MS = {WHOLE: 0, "day": DAY_MS, "hour": HOUR_MS}
+DAY = "day"
+_PERIODS_MS = {WHOLE: 0, DAY: DAY_MS}
 _GROUPS = 100  # of listeners, whose values are alike
 _NO_EVENT = pa.schema(
     {name: pa.int64() for name in ("user", "timestamp", "track", "recommendation")}
@@ -45,8 +44,16 @@ _NO_EVENT = pa.schema(
 _NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
 
 
-def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None:
+def measure(
+    loaded: Loaded,
+    config: AbConfig,
+    events: str | None = None,
+    *,
+    by_day: bool = False,
+) -> None:
     """Make the tables of the module's docstring, and one of all events where its name is given.
+
+    Metrics are also summed by day if asked for.
 
     Raises:
         AnalysisError: A file of labels cannot be read, or lacks its columns.
@@ -62,14 +69,11 @@ def measure(loaded: Loaded, config: AbConfig, events: str | None = None) -> None
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
     primary = [config.known[name] for name in config.primary]
-    segments, periods = (
-        (NOVELTY, PAST, *config.segments),
-        ("day", "hour") if loaded.period_ms == HOUR_MS else ("day",),
-    )
+    divisions = dict.fromkeys((NOVELTY, PAST, *config.segments), primary)
+    if by_day:
+        divisions[DAY] = summed
     # The whole comes last and stays, for what has many rows a listener.
-    divisions = dict.fromkeys(segments, primary) | dict.fromkeys(
-        (*periods, WHOLE), summed
-    )
+    divisions[WHOLE] = summed
     for connection in loaded.each_slice():
         _open_slice(connection, loaded.own_recommenders, loaded.end_ms, config)
         queries.insert(connection, "all_sessions", "slice_sessions")
@@ -272,27 +276,3 @@ def values_of(
 
 def _numbers(rows: pa.Table, name: str) -> FloatArray:
     return np.asarray(np.nan_to_num(rows[name].to_numpy().astype(np.float64)))
-
-
-def follow(
-    rows: pa.Table, periods: IntArray, metric: Metric
-) -> Iterator[tuple[Moments, Moments]]:
-    """Yield the moments of an arm's listeners in each of ascending periods alone, and in all so far.
-
-    The rows are those of `values_of`, whose parts are the periods.
-    """
-    users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
-    values = np.stack([rows[name].to_numpy() for name in metric.sums])
-    parts = rows["part"].to_numpy()
-    order = np.argsort(parts, kind="stable")
-    ends = np.searchsorted(parts[order], periods, side="right")
-    sums, seen = np.zeros((len(values), len(users))), np.zeros(len(users), dtype=bool)
-    for of_period in np.split(order, ends[:-1]):
-        sums[:, listener[of_period]] += values[:, of_period]
-        seen[listener[of_period]] = True
-        both = (
-            dict(zip(metric.sums, columns, strict=True))
-            for columns in (values[:, of_period], sums[:, seen])
-        )
-        alone, so_far = map(metric.moments, both)
-        yield alone, so_far

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -26,22 +27,10 @@ from analysis.ab.effects import (
 )
 from analysis.ab.measures import check_files, measure, measure_original, read_listeners
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
-from analysis.ab.parts.data_quality import (
-    Budget,
-    Quality,
-    Trust,
-    assess,
-    compare_budgets,
-)
+from analysis.ab.parts.data_quality import Quality, Trust, assess
 from analysis.ab.parts.interleaving import Preference, preferences
+from analysis.ab.parts.positions import Position, positions
 from analysis.ab.parts.segments import Segments, segment_effects
-from analysis.ab.parts.timeline import (
-    Position,
-    Timeline,
-    iso_date,
-    positions,
-    timelines,
-)
 from analysis.ab.tables import DAY_MS, Loaded, load
 from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
@@ -51,6 +40,7 @@ from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 from looplib.files import atomic_write
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS = "all_events"  # the table of all slices' events, which only a warehouse needs
 _WAREHOUSE = {
     "events": _EVENTS,
@@ -105,11 +95,8 @@ class Report:
     ] = ()  # every configured metric and arm; primary ones first
     segments: tuple[Segments, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
-    timelines: tuple[Timeline, ...] = ()  # primary metrics by day
     positions: tuple[Position, ...] = ()  # listening time by position in the session
     trust: Trust | None = None  # data quality
-    # whether the time of a session follows from the share that is heard, by arm
-    budgets: tuple[Budget, ...] = ()
 
     def to_json(self) -> bytes:
         """Return the report as JSON, keys in the order of the attributes."""
@@ -222,7 +209,7 @@ def report_on_columns(
         report.listeners,
         report.lines,
         report.srm,
-        trust=Trust(0, (), Quality(), ()),
+        trust=Trust(0, Quality(), ()),
         effects=tuple(replace(effect, metric=effect.label) for effect in found),
         between=effects_between(listeners, config, at_horizon=end),
     )
@@ -239,7 +226,7 @@ def _complete(
         report.listeners,
         report.lines,
         report.srm,
-        trust=assess(connection, counted, arms, loaded.rejected, config.trust),
+        trust=assess(counted, loaded.rejected),
         effects=metric_effects(connection, listeners, config, at_horizon=at_horizon),
         between=effects_between(listeners, config, at_horizon=at_horizon),
         days=(counted["last_ms"] - counted["first_ms"]) / DAY_MS,
@@ -247,17 +234,20 @@ def _complete(
     )
     return replace(
         report,
-        first_day=iso_date(counted["first_ms"]),
-        last_day=iso_date(counted["last_ms"]),
+        first_day=_iso_date(counted["first_ms"]),
+        last_day=_iso_date(counted["last_ms"]),
         verdict=decide(evidence, config),
         effects=evidence.effects,
         segments=segment_effects(connection, arms, config),
         preferences=preferences(loaded, arms, config),
-        timelines=timelines(connection, arms, config, loaded.period_ms),
         positions=positions(connection, arms),
         trust=evidence.trust,
-        budgets=compare_budgets(listeners, config.control),
     )
+
+
+def _iso_date(moment_ms: int) -> str:
+    """Return the date of a moment in ms since the epoch, UTC."""
+    return (_EPOCH + timedelta(milliseconds=moment_ms)).date().isoformat()
 
 
 def _write_warehouse(

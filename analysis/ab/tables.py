@@ -25,12 +25,11 @@ from analysis.logs.files import LogFile, discover, snapshot
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import gather, kinds_of, read, read_rejects
 from analysis.store import MANIFEST, Store, open_store
-from looplib.progress import Report, progress
+from looplib.progress import ProgressReport, progress
 
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
 _SHOWN_REJECTS = 5
 DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
 _LONG_AFTER = 2**63 - 1
 _INTERLEAVED = re.compile(r"(?:(\w+) of )?interleaved\((\w+), ?(\w+)\)")
 _RECOMMENDERS = pa.schema({"name": pa.string(), "own": pa.string(), "side": pa.int32()})
@@ -117,12 +116,6 @@ class Loaded:
         return self.span_ms[0] if self.arms else 0
 
     @property
-    def period_ms(self) -> int:
-        """Length of the periods in which it is followed: an hour where it is shorter than two days."""
-        length_ms = min(self.span_ms[1], self.end_ms) - self.start_ms
-        return DAY_MS if length_ms >= 2 * DAY_MS else HOUR_MS
-
-    @property
     def at_horizon(self) -> bool:
         """Whether the declared horizon is reached."""
         return self.end_ms < _LONG_AFTER
@@ -165,7 +158,7 @@ class Loaded:
             self.end_ms = (last + 1) * DAY_MS
             self.left_out = int(events[days > last].sum())
 
-    def read(self, sources: Sources, scratch: Path, report: Report) -> None:
+    def read(self, sources: Sources, scratch: Path, report: ProgressReport) -> None:
         """Read all stores, then all logs; the report gets the megabytes read so far."""
         done = 0.0
         parts = [

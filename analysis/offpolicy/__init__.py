@@ -1,15 +1,9 @@
 """Off-policy estimates: what recommendations that were never served would have been worth.
 
 In: held-out sessions with known propensities, and lists or the probabilities of any policy. Out:
-the mean listening time of a recommended track and of a session, with intervals over listeners, or
-why there is none.
+the mean listening time of a recommended track, with an interval over listeners, or why there is
+none.
 
 Read `logged` (sessions), `policies` (what a policy would have done), `estimate` (the formulas),
-`share_model` and `session_time` (sessions of its own length), then `__main__`.
+then `__main__`.
 """
-
-from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import LoggingPolicy, sessions_of
-from analysis.offpolicy.policies import match_lists
-
-__all__ = ["LoggingPolicy", "OffPolicy", "match_lists", "sessions_of"]

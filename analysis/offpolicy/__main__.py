@@ -1,53 +1,60 @@
-"""`python -m analysis.offpolicy`: what exported lists would be worth, from a log with known propensities."""
+"""The command `python -m analysis.offpolicy`: what lists would be worth, from a log with known propensities."""
 
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
 
-import numpy as np
 import typer
 
-from analysis import queries
-from analysis.ab.tables import Sources, find_sources
-from analysis.errors import AnalysisError
-from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import (
-    HOLDOUTS,
-    LoggingPolicy,
-    attach_events,
-    parse_holdout,
-    read_sessions,
-)
-from analysis.offpolicy.policies import Policy, match_lists
-from analysis.offpolicy.recommendations import (
-    Recommendations,
-    learned_from,
-    read_artists,
-    read_recommendations,
-)
-from analysis.offpolicy.report import (
-    ListEstimate,
-    compare,
-    estimates_table,
-    predictions_table,
-)
-from analysis.offpolicy.session_time import NO_ARTISTS, SessionTimes
-from looplib.cli import make_app, run
+from looplib.cli import importing, make_app, run
 from looplib.files import atomic_write_json
 from looplib.progress import output
 
+with importing():
+    import numpy as np
+
+    from analysis import queries
+    from analysis.ab.tables import Sources, find_sources
+    from analysis.errors import AnalysisError
+    from analysis.offpolicy.estimate import OffPolicy
+    from analysis.offpolicy.logged import (
+        HOLDOUTS,
+        LoggedSessions,
+        LoggingPolicy,
+        attach_events,
+        parse_holdout,
+        read_sessions,
+    )
+    from analysis.offpolicy.policies import Policy, match_lists
+    from analysis.offpolicy.recommendations import (
+        Recommendations,
+        learned_from,
+        read_recommendations,
+    )
+    from analysis.offpolicy.report import (
+        ListEstimate,
+        compare,
+        estimates_table,
+        predictions_table,
+    )
+
 PROG = "python -m analysis.offpolicy"
-LOGGING_HELP = "logged (nowhere) | uniform:TRACKS | uniform-unheard:TRACKS, where TRACKS are those of the catalogue"
+GONE = {"--catalogue": "the time of a session is no longer predicted; leave it out"}
+LOGGING_HELP = (
+    "logged (nowhere) | uniform:TRACKS | uniform-unheard:TRACKS, "
+    "where TRACKS are those of the catalogue"
+)
 
 app = make_app(
-    "Estimate what lists of recommendations would be worth, from a log whose propensities are known."
+    "Estimate what lists of recommendations would be worth, "
+    "from a log whose propensities are known."
 )
 
 
 @app.command(
-    epilog="Example: python -m analysis.offpolicy out/later/log --recommendations T1=out/demo/run/export/current/"
-    "recommendations.jsonl --holdout all"
+    epilog="Example: python -m analysis.offpolicy out/later/log --recommendations "
+    "T1=out/demo/run/export/current/recommendations.jsonl --holdout all"
 )
 def main(
     logs: Annotated[
@@ -59,8 +66,9 @@ def main(
     recommendations: Annotated[
         list[str],
         typer.Option(
-            help="[NAME=]FILE[:in-order] of lines {user, tracks}; repeatable. A name may be an arm's. Served is any "
-            "track of the list, or in order the best one; tracks heard in the session are out."
+            help="[NAME=]FILE[:in-order] of lines {user, tracks}; repeatable. A name may "
+            "be an arm's. Served is any track of the list, or in order the best one; "
+            "tracks heard in the session are out."
         ),
     ],
     holdout: Annotated[
@@ -75,12 +83,6 @@ def main(
             help=f"Where an event without propensity gets one: {LOGGING_HELP}."
         ),
     ] = "logged",
-    catalogue: Annotated[
-        Path | None,
-        typer.Option(
-            help="tracks.json: artists wear out in a session. Without it, they do not."
-        ),
-    ] = None,
     measured: Annotated[
         Path | None,
         typer.Option(
@@ -96,24 +98,18 @@ def main(
     sources = find_sources(logs)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
-    artists = read_artists(catalogue) if catalogue else NO_ARTISTS
     with (
         tempfile.TemporaryDirectory(prefix="offpolicy-") as folder,
         queries.connect(temp_directory=Path(folder) / "spilled") as connection,
     ):
         attach_events(connection, sources, Path(folder))
-        sessions, others = read_sessions(
+        sessions = read_sessions(
             connection, rule, logging_policy=policy, catalogue_size=tracks
         )
     scorer = OffPolicy(sessions)
-    times = SessionTimes(sessions, others, artists, scorer.resamples)
-    estimates = [_estimate(scorer, times, listed, sources) for listed in lists]
+    logged = scorer.value(_logged_policy(sessions)).snips
+    estimates = [_estimate(scorer, listed, sources) for listed in lists]
     predictions = compare(estimates, measured) if measured else []
-    # The policy that logged the recommendations: every weight is 1.
-    logged = Policy(
-        np.where(sessions.counted, sessions.propensity, 0.0), sessions.counted
-    )
-    logged_value = scorer.value(logged).snips
     if out:
         document = {
             "sources": sources.names,
@@ -122,14 +118,13 @@ def main(
             "sessions": sessions.sessions,
             "unknown": sessions.unknown,
             "unfollowed": sessions.unfollowed,
-            "logged": logged_value,
-            "logged_session_time": times.logged,
+            "logged": logged,
             "recommendations": [estimate.document() for estimate in estimates],
             "predictions": predictions,
         }
         atomic_write_json(out, document)
     console = output()
-    console.print(estimates_table(estimates, logged_value, times.logged))
+    console.print(estimates_table(estimates, logged))
     for estimate in estimates:
         for reason in estimate.estimate.reasons:
             console.print(f"{estimate.name}: not conclusive: {reason}", soft_wrap=True)
@@ -146,21 +141,28 @@ def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 
+def _logged_policy(sessions: LoggedSessions) -> Policy:
+    """Return the policy that logged the recommendations: every weight is 1."""
+    probability = np.where(sessions.counted, sessions.propensity, 0.0)
+    return Policy(probability, sessions.counted)
+
+
 def _estimate(
-    scorer: OffPolicy, times: SessionTimes, lists: Recommendations, sources: Sources
+    scorer: OffPolicy, lists: Recommendations, sources: Sources
 ) -> ListEstimate:
     try:
         matched = match_lists(scorer.sessions, lists.users, lists.tracks)
-        policy = matched.serve(lists.serving)
-        estimate = scorer.value(policy)
+        estimate = scorer.value(matched.serve(lists.serving))
     except AnalysisError as error:
         raise AnalysisError(f"{lists.file}: {error}") from None
     if learned_from(lists.manifest, sources):
-        reason = "the lists were learned from all sessions of these very logs, held-out ones too"
+        reason = (
+            "the lists were learned from all sessions of these very logs, "
+            "held-out ones too"
+        )
         estimate = replace(estimate, reasons=(reason, *estimate.reasons))
-    session = times.estimate(matched, policy, lists.serving)
-    return ListEstimate(lists.name, str(lists.file), lists.serving, estimate, session)
+    return ListEstimate(lists.name, str(lists.file), lists.serving, estimate)
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(app, PROG))
+    raise SystemExit(run(app, PROG, gone=GONE))

@@ -18,8 +18,7 @@ What is assumed: propensities are true, and above 0 wherever the policy would go
 policy was not learned from these sessions: Σ w / n is then 1 on average, less without support, more
 where the policy knows what was heard. Listeners, whom the bootstrap draws, are independent.
 Requests weigh as they were logged: the value is the mean over the sessions that the *logging*
-recommender led to. Served, a policy makes sessions of its own, longer where it suits, which takes a
-model: `session_time`.
+recommender led to. How long the sessions of a policy would be is not estimated.
 
 The effective sample size (Σ w)² / Σ w² of the listeners' weights (Kish, Survey sampling, 1965;
 Owen, Monte Carlo theory, methods and examples, 2013, ch. 9.3) says how far a weighted mean can be
@@ -139,7 +138,9 @@ class OffPolicy:
         numerators, denominators = map(
             np.column_stack, zip(*ratios.values(), strict=True)
         )
-        intervals = bootstrap.ratio_intervals(self.resamples, numerators, denominators)
+        intervals = bootstrap.ratio_intervals(
+            self.resamples, bootstrap.Ratios(numerators, denominators)
+        )
         squares = float(sums.weights @ sums.weights)
         ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
         return OffPolicyEstimate(

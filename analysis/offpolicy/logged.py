@@ -159,8 +159,8 @@ def read_sessions(
     *,
     logging_policy: LoggingPolicy = "logged",
     catalogue_size: int | None = None,
-) -> tuple[LoggedSessions, LoggedSessions | None]:
-    """Read the held-out sessions of the table `events`, and the others, if any, without the stated propensities.
+) -> LoggedSessions:
+    """Read the held-out sessions of the table `events`.
 
     Raises:
         AnalysisError: No session is held out, or `sessions_of` refuses them.
@@ -180,18 +180,14 @@ def read_sessions(
         **rule,
     )
     queries.attach_query(connection, "split_events", "sessions/split_events")
-    heldout, others = (
-        queries.fetch_table(connection, "offpolicy/session_events", heldout=is_heldout)
-        for is_heldout in (True, False)
-    )
-    if not heldout.num_rows:
+    events = queries.fetch_table(connection, "offpolicy/session_events")
+    if not events.num_rows:
         raise AnalysisError(
             f"the holdout {holdout.text} has no session; at least one is needed"
         )
-    found = sessions_of(
-        heldout, logging_policy=logging_policy, catalogue_size=catalogue_size
+    return sessions_of(
+        events, logging_policy=logging_policy, catalogue_size=catalogue_size
     )
-    return found, sessions_of(others) if others.num_rows else None
 
 
 def sessions_of(

@@ -1,4 +1,4 @@
-"""Exported recommendations, what their manifest says, and who made the tracks of a catalogue."""
+"""Exported recommendations, and what their manifest says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from analysis.errors import AnalysisError
 from analysis.logs.fields import Id
 from analysis.logs.files import digest
 from analysis.offpolicy.policies import Serving
-from analysis.offpolicy.session_time import Artists
 from analysis.store import MANIFEST, content_digest, number_of
 from analysis.validation import NO_TRACK
 from looplib.arrays import IntArray
@@ -43,11 +42,6 @@ class Recommendations:
 class _Line(msgspec.Struct):
     user: Id | str
     tracks: list[Id | str]
-
-
-class _Track(msgspec.Struct):
-    track: Id | str
-    artist: int | str = ""
 
 
 def read_recommendations(text: str) -> Recommendations:
@@ -94,21 +88,6 @@ def read_recommendations(text: str) -> Recommendations:
         users,
         tracks,
     )
-
-
-def read_artists(catalogue: Path) -> Artists:
-    """Read who made the tracks of a catalogue, lines of `{"track": 7, "artist": …}`; the artist may be missing.
-
-    Raises:
-        AnalysisError: It cannot be read.
-    """
-    lines = _decode_lines(catalogue, _Track, '{"track": …, "artist": …}', {})
-    tracks, first = np.unique(
-        [_number(line.track) for line in lines], return_index=True
-    )
-    names = np.array([str(line.artist) for line in lines])[first]
-    artists = np.unique(names, return_inverse=True)[1]
-    return Artists(tracks.astype(np.int64), np.where(names == "", -1, artists))
 
 
 def learned_from(manifest: Mapping[str, Any], sources: Sources) -> bool:

@@ -1,6 +1,6 @@
 """Statistics of experiments: from counts, means and covariances of the arms to effects and intervals.
 
 In: `Moments` of an arm, or arrays with one row a listener. Out: frozen results. Reads no file and
-no database. Read `moments` first, then `effects`, `multiplicity` and `sequential`; `sample_ratio`,
-`power` and `bootstrap` stand alone.
+no database. Read `moments` first, then `effects`, `quantiles`, `multiplicity` and `sequential`;
+`sample_ratio`, `power` and `bootstrap` stand alone.
 """

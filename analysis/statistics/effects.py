@@ -1,18 +1,15 @@
-"""The effect of an arm against the control: Welch's interval for means and ratios, CUPED, Woodruff's for quantiles."""
+"""The effect of an arm against the control: Welch's interval for means and ratios, and CUPED."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import special  # `scipy.stats` takes a second to import
 
 from analysis.statistics.moments import Moments, Quantity
-from looplib.arrays import FloatArray, IntArray
 
 CONFIDENCE = 0.95
-STEP = math.log(1.001)  # between values of a `Histogram`, as in `sql/ab/histogram.sql`
-_SHARE = Quantity("below", "all")
+_LARGEST_EXPONENT = 709.0  # exp of more is beyond the largest float
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,10 @@ class Effect:
     control: Estimate  # the metric in the control
     arm: Estimate  # the metric in the arm
     absolute: Interval  # arm - control
-    relative: (
-        Interval  # arm / control - 1, with the interval of the logarithm of the ratio
-    )
-    standard_error: (
-        float  # of the absolute effect; of the logarithm of the ratio for a quantile
-    )
+    # arm / control - 1, with the interval of the logarithm of the ratio
+    relative: Interval
+    # of the absolute effect; of the logarithm of the ratio for a quantile
+    standard_error: float
     p_value: float  # two-sided, of no difference; NaN where there is no interval
 
     @property
@@ -78,13 +73,13 @@ class Effect:
 
     @property
     def of_control_pct(self) -> Interval:
-        """The absolute effect and its interval in % of the control's value, which counts as known exactly."""
+        """The absolute effect in % of the control's value, which counts as known exactly."""
         value = self.control.value
         return self.absolute.scaled(100 / value) if value else NO_INTERVAL
 
 
 def estimate(moments: Moments, quantity: Quantity) -> Estimate:
-    """Estimate a metric in one arm, NaN without listeners; the variance of a ratio is that of the delta method."""
+    """Estimate a metric in one arm, NaN without listeners."""
     if not moments.count:
         return Estimate(math.nan, math.nan, 0)
     return Estimate(moments.mean(quantity), moments.variance(quantity), moments.count)
@@ -98,18 +93,16 @@ def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) ->
     standard errors are those of the values divided by the values (delta method), turned back; it
     never includes an arm of nothing or less.
     """
-    error, degrees = _welch(
-        control.squared_error, control.count, arm.squared_error, arm.count
-    )
     difference = arm.value - control.value
-    margin = _margin(error, degrees, confidence)
+    error, degrees = _welch(control, arm, control.squared_error, arm.squared_error)
+    half_width = margin(error, degrees, confidence)
     return Effect(
         control=control,
         arm=arm,
-        absolute=Interval(difference, difference - margin, difference + margin),
+        absolute=Interval(difference, difference - half_width, difference + half_width),
         relative=_relative(control, arm, confidence),
         standard_error=error,
-        p_value=_p_value(difference, error, degrees),
+        p_value=p_value(difference, error, degrees),
     )
 
 
@@ -126,35 +119,44 @@ def _relative(control: Estimate, arm: Estimate, confidence: float) -> Interval:
     ratio = arm.value / control.value
     if not ratio > 0:
         return Interval(ratio - 1, math.nan, math.nan)
-    squares = [side.squared_error / side.value**2 for side in (control, arm)]
-    margin = _margin(
-        *_welch(squares[0], control.count, squares[1], arm.count), confidence
-    )
-    # A control that may as well be nothing has a factor beyond the largest float, exp(709).
-    factor = math.exp(margin) if margin < 709 else margin * math.inf
+    # squared standard errors of the logarithms
+    control_square = control.squared_error / control.value**2
+    arm_square = arm.squared_error / arm.value**2
+    error, degrees = _welch(control, arm, control_square, arm_square)
+    half_width = margin(error, degrees, confidence)
+    # A control that may as well be nothing has an interval without end.
+    if half_width >= _LARGEST_EXPONENT:
+        return Interval(ratio - 1, -1.0, math.inf)
+    factor = math.exp(half_width)
     return Interval(ratio - 1, ratio / factor - 1, ratio * factor - 1)
 
 
-def _welch(control: float, controls: int, arm: float, arms: int) -> tuple[float, float]:
-    """Return standard error and degrees of freedom from squared standard errors and counts."""
-    total = control + arm
+def _welch(
+    control: Estimate, arm: Estimate, control_square: float, arm_square: float
+) -> tuple[float, float]:
+    """Return the standard error of a difference and its degrees of freedom.
+
+    They follow from the squared standard errors of the two sides.
+    """
+    total = control_square + arm_square
     if not total > 0:
         return math.sqrt(total), math.inf
     # In shares of the total, whose squares do not vanish when the errors are tiny.
-    return math.sqrt(total), 1 / (
-        (control / total) ** 2 / (controls - 1) + (arm / total) ** 2 / (arms - 1)
-    )
+    control_share, arm_share = control_square / total, arm_square / total
+    by_control = control_share**2 / (control.count - 1)
+    by_arm = arm_share**2 / (arm.count - 1)
+    return math.sqrt(total), 1 / (by_control + by_arm)
 
 
-def _margin(error: float, degrees: float, confidence: float) -> float:
-    return (
-        error * float(special.stdtrit(degrees, (1 + confidence) / 2))
-        if error > 0
-        else error
-    )
+def margin(error: float, degrees: float, confidence: float) -> float:
+    """Return half the width of Student's interval around a value with this standard error."""
+    if not error > 0:
+        return error
+    return error * float(special.stdtrit(degrees, (1 + confidence) / 2))
 
 
-def _p_value(difference: float, error: float, degrees: float) -> float:
+def p_value(difference: float, error: float, degrees: float) -> float:
+    """Return the two-sided p-value of no difference by Student's test; NaN where nothing is known."""
     if math.isnan(error) or math.isnan(difference):
         return math.nan
     if error == 0:
@@ -168,15 +170,14 @@ class Adjusted:
 
     control: Estimate  # the metric in the control
     arm: Estimate  # the metric in the arm
-    variance_kept: (
-        float  # variance left over both arms, as a share of that without the adjustment
-    )
+    # variance left over both arms, as a share of that without the adjustment
+    variance_kept: float
 
 
 def adjust(
     control: Moments, arm: Moments, quantity: Quantity, covariate: Quantity
 ) -> Adjusted:
-    """Remove what a covariate predicts from a metric (CUPED), by the regression over the listeners of both arms.
+    """Remove what a covariate predicts from a metric (CUPED), by the regression over both arms.
 
     Deng, Xu, Kohavi & Walker, Improving the Sensitivity of Online Controlled Experiments by
     Utilizing Pre-Experiment Data, WSDM 2013, section 3; its appendix B for ratios. The covariate,
@@ -184,115 +185,17 @@ def adjust(
     """
     both = control + arm
     spread, centre = both.variance(covariate), both.mean(covariate)
-    coefficient = both.covariance(quantity, covariate) / spread if spread else 0.0
-    if not coefficient:
+    theta = both.covariance(quantity, covariate) / spread if spread else 0.0
+    if not theta:
         return Adjusted(estimate(control, quantity), estimate(arm, quantity), 1.0)
 
     def adjusted(moments: Moments) -> Estimate:
-        value = moments.mean(quantity) - coefficient * (
-            moments.mean(covariate) - centre
-        )
-        taken = coefficient * moments.variance(covariate) - 2 * moments.covariance(
-            quantity, covariate
-        )
-        return Estimate(
-            value,
-            max(0.0, moments.variance(quantity) + coefficient * taken),
-            moments.count,
-        )
+        covariance = moments.covariance(quantity, covariate)
+        explained = theta * moments.variance(covariate) - 2 * covariance
+        variance = moments.variance(quantity) + theta * explained
+        shift = theta * (moments.mean(covariate) - centre)
+        value = moments.mean(quantity) - shift
+        return Estimate(value, max(0.0, variance), moments.count)
 
-    return Adjusted(
-        adjusted(control),
-        adjusted(arm),
-        adjusted(both).variance / both.variance(quantity),
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Histogram:
-    """Measured values of an arm, such as latencies in ms, in steps of 0.1 %."""
-
-    # those that occur, ascending, shape (steps,); step s is exp(s * STEP) millionths, up to the
-    # next
-    steps: IntArray
-    values: FloatArray  # how many each group of listeners has in each step, shape (groups, steps)
-    count: int  # listeners
-
-    @classmethod
-    def of(
-        cls, steps: IntArray, groups: IntArray, counts: IntArray, listeners: int
-    ) -> "Histogram":
-        """Make a histogram of rows of step, group and count, each of shape (rows,)."""
-        known_steps, columns = np.unique(steps, return_inverse=True)
-        known_groups, rows = np.unique(groups, return_inverse=True)
-        matrix = np.zeros((len(known_groups), len(known_steps)))
-        np.add.at(matrix, (rows, columns), counts)
-        return cls(known_steps, matrix, listeners)
-
-    def quantile(self, share: float) -> float:
-        """Return the value that this share of all stays below; NaN where there is none."""
-        if not len(self.steps):
-            return math.nan
-        counts = self.values.sum(axis=0)
-        ends = np.cumsum(counts)
-        target = share * ends[-1]
-        position = min(int(np.searchsorted(ends, target)), len(counts) - 1)
-        within = (target - (ends[position] - counts[position])) / counts[position]
-        return (
-            math.exp((self.steps[position] + min(max(within, 0.0), 1.0)) * STEP) / 1e6
-        )
-
-    def interval(self, share: float, confidence: float) -> Interval:
-        """Return a quantile with Woodruff's interval: that of the share below it, turned back into values.
-
-        Values of a listener are alike, so the share's variance is that of a ratio over random
-        groups of listeners.
-
-        Woodruff, Confidence Intervals for Medians and Other Position Measures, 1952. Wolter,
-        Introduction to Variance Estimation, 2007, chapter 2.
-        """
-        value, groups = self.quantile(share), len(self.values)
-        if groups < 2:
-            return Interval(value, math.nan, math.nan)
-        below = self.values @ np.clip(
-            math.log(value * 1e6) / STEP - self.steps, 0.0, 1.0
-        )
-        moments = Moments.of({"below": below, "all": self.values.sum(axis=1)})
-        margin = _margin(
-            math.sqrt(moments.variance(_SHARE) / groups), groups - 1, confidence
-        )
-        return Interval(
-            value,
-            self.quantile(max(0.0, share - margin)),
-            self.quantile(min(1.0, share + margin)),
-        )
-
-
-def compare_quantiles(
-    control: Histogram, arm: Histogram, share: float, confidence: float = CONFIDENCE
-) -> Effect:
-    """Compare a quantile of two arms' values.
-
-    Differences and ratios: Zou & Donner, Construction of Confidence Limits about Effect Measures
-    (MOVER), 2008.
-    """
-    before, after = (side.interval(share, confidence) for side in (control, arm))
-    ratio = _difference(
-        Interval(*map(math.log, before)), Interval(*map(math.log, after))
-    )
-    error = (ratio.upper - ratio.lower) / 2 / float(special.ndtri((1 + confidence) / 2))
-    return Effect(
-        control=Estimate(before.value, math.nan, control.count),
-        arm=Estimate(after.value, math.nan, arm.count),
-        absolute=_difference(before, after),
-        relative=Interval(*(math.exp(end) - 1 for end in ratio)),
-        standard_error=error,
-        p_value=_p_value(ratio.value, error, math.inf),
-    )
-
-
-def _difference(control: Interval, arm: Interval) -> Interval:
-    value = arm.value - control.value
-    below = math.hypot(arm.value - arm.lower, control.upper - control.value)
-    above = math.hypot(arm.upper - arm.value, control.value - control.lower)
-    return Interval(value, value - below, value + above)
+    kept = adjusted(both).variance / both.variance(quantity)
+    return Adjusted(adjusted(control), adjusted(arm), kept)

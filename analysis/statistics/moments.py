@@ -1,5 +1,6 @@
 """Counts, means and covariances of an arm's listeners: all that its statistics are computed from."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -32,82 +33,72 @@ class Moments:
     @classmethod
     def of(cls, columns: Mapping[str, npt.ArrayLike]) -> Self:
         """Compute the moments of columns, each of shape (listeners,)."""
-        values = np.stack(
-            [np.asarray(column, np.float64) for column in columns.values()]
-        )
+        names = tuple(columns)
+        values = np.array([columns[name] for name in names], np.float64)
         count = values.shape[1]
         if not count:
-            return cls(
-                tuple(columns),
-                0,
-                np.zeros(len(values)),
-                np.zeros((len(values), len(values))),
-            )
+            return cls(names, 0, np.zeros(len(names)), np.zeros((len(names),) * 2))
         # Less the first value, so that a column whose values are all equal has no variance at all.
-        shifted = values - values[:, :1]
-        means = shifted.mean(axis=1)
-        deviations = shifted - means[:, np.newaxis]
-        return cls(
-            tuple(columns),
-            count,
-            values[:, 0] + means,
-            deviations @ deviations.T / max(1, count - 1),
-        )
+        first = values[:, 0]
+        shifted = values - first[:, np.newaxis]
+        shifted_means = shifted.mean(axis=1)
+        deviations = shifted - shifted_means[:, np.newaxis]
+        covariances = deviations @ deviations.T / max(1, count - 1)
+        return cls(names, count, first + shifted_means, covariances)
 
     def __add__(self, other: "Moments") -> "Moments":
-        """Return the moments of the listeners of both, which have the same columns and no listener in common.
+        """Return the moments of the listeners of both, which have the same columns.
 
-        Chan, Golub & LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample
-        Variances, 1979, (2.1).
+        No listener may be in both. Chan, Golub & LeVeque, Updating Formulae and a Pairwise
+        Algorithm for Computing Sample Variances, 1979, (2.1).
         """
         count = self.count + other.count
-        step = other.means - self.means
+        difference = other.means - self.means
         share = other.count / max(1, count)
-        products = (
-            self._products()
-            + other._products()
-            + self.count * share * np.outer(step, step)
-        )
-        return Moments(
-            self.names, count, self.means + share * step, products / max(1, count - 1)
-        )
+        products = self._products + other._products
+        products += self.count * share * np.outer(difference, difference)
+        means = self.means + share * difference
+        return Moments(self.names, count, means, products / max(1, count - 1))
 
     def mean(self, quantity: Quantity) -> float:
         """Return the mean, or ratio of means; NaN when the denominator's mean is 0."""
-        numerator, denominator = self._pair(quantity)
-        return numerator / denominator if denominator else float("nan")
+        numerator = self._column_mean(quantity.numerator)
+        denominator = self._column_mean(quantity.denominator)
+        return numerator / denominator if denominator else math.nan
 
     def variance(self, quantity: Quantity) -> float:
-        """Return the variance of one listener's share in the quantity; over the count, it is that of the quantity."""
+        """Return the variance of one listener's share in the quantity.
+
+        Over the count, it is that of the quantity.
+        """
         return max(0.0, self.covariance(quantity, quantity))
 
     def covariance(self, left: Quantity, right: Quantity) -> float:
-        """Return the covariance of one listener's shares in two quantities, for ratios by the delta method.
+        """Return the covariance of one listener's shares in two quantities.
 
-        Deng, Knoblich & Lu, Applying the Delta Method in Metric Analytics, KDD 2018, section 3.1.
+        For ratios by the delta method: Deng, Knoblich & Lu, Applying the Delta Method in Metric
+        Analytics, KDD 2018, section 3.1.
         """
         return float(self._gradient(left) @ self.covariances @ self._gradient(right))
 
     def _gradient(self, quantity: Quantity) -> FloatArray:
         """Return the derivatives of the quantity by each mean, shape (columns,)."""
-        numerator, denominator = self._pair(quantity)
+        numerator = self._column_mean(quantity.numerator)
+        denominator = self._column_mean(quantity.denominator)
         gradient = np.zeros(len(self.names))
         if not denominator:
-            return gradient * np.nan
+            return gradient * math.nan
         gradient[self.names.index(quantity.numerator)] += 1 / denominator
         if quantity.denominator is not None:
-            gradient[self.names.index(quantity.denominator)] -= (
-                numerator / denominator**2
-            )
+            slope = numerator / denominator**2
+            gradient[self.names.index(quantity.denominator)] -= slope
         return gradient
 
-    def _pair(self, quantity: Quantity) -> tuple[float, float]:
-        below = (
-            1.0
-            if quantity.denominator is None
-            else float(self.means[self.names.index(quantity.denominator)])
-        )
-        return float(self.means[self.names.index(quantity.numerator)]), below
+    def _column_mean(self, name: str | None) -> float:
+        """Return the mean of a column, 1 where none is named."""
+        return 1.0 if name is None else float(self.means[self.names.index(name)])
 
+    @property
     def _products(self) -> FloatArray:
+        """Sums of products of deviations."""
         return self.covariances * max(0, self.count - 1)

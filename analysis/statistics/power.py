@@ -40,17 +40,18 @@ def achieved_power(
     that of a listener's share in the metric, the same in both arms; listeners are those of control
     and arm together; the effect is absolute.
     """
-    counts = _split(listeners, design)
-    squares = [variance / count for count in counts]
-    error = math.sqrt(sum(squares))
-    degrees = sum(squares) ** 2 / sum(
-        square**2 / (n - 1) for square, n in zip(squares, counts, strict=True)
+    controls, arms = _split(listeners, design)
+    control_square, arm_square = variance / controls, variance / arms
+    squared_error = control_square + arm_square
+    degrees = squared_error**2 / (
+        control_square**2 / (controls - 1) + arm_square**2 / (arms - 1)
     )
     critical = stats.t.isf(design.alpha / 2, degrees)
-    shift = abs(effect) / error
-    below, inside = special.nctdtr(degrees, shift, [-critical, critical])
+    noncentrality = abs(effect) / math.sqrt(squared_error)
+    tails = special.nctdtr(degrees, noncentrality, [-critical, critical])
     # scipy's distribution is NaN far out in the lower tail, where it is below 1e-10.
-    return float(1 - np.nan_to_num(inside) + np.nan_to_num(below))
+    below_lower, below_upper = np.nan_to_num(tails)
+    return float(1 - below_upper + below_lower)
 
 
 def detectable_effect(variance: float, listeners: float, design: Design) -> float:
@@ -59,14 +60,13 @@ def detectable_effect(variance: float, listeners: float, design: Design) -> floa
         return math.nan
     if not variance > 0:
         return variance
-    unit = math.sqrt(variance / listeners)
     # In units of the standard error, so that the search does not depend on the metric's scale.
-    return unit * _solve(
-        lambda shift: achieved_power(variance, listeners, shift * unit, design),
-        design.power,
-        0.0,
-        10,
-    )
+    unit = math.sqrt(variance / listeners)
+
+    def power(shift: float) -> float:
+        return achieved_power(variance, listeners, shift * unit, design)
+
+    return unit * _solve(power, design.power, 0.0, 10)
 
 
 def needed_listeners(variance: float, effect: float, design: Design) -> float:
@@ -75,23 +75,19 @@ def needed_listeners(variance: float, effect: float, design: Design) -> float:
     Raises:
         AnalysisError: The effect is 0 or so small that no number of listeners would do.
     """
+
+    def power(listeners: float) -> float:
+        return achieved_power(variance, listeners, effect, design)
+
     # Just more than one in the smaller arm, whose variance is otherwise unknown.
     fewest = max(_FEWEST, 1.001 * (1 + design.ratio) / min(1.0, design.ratio))
-    if (
-        not variance > 0
-        or achieved_power(variance, fewest, effect, design) >= design.power
-    ):
+    if not variance > 0 or power(fewest) >= design.power:
         return fewest
-    if not effect or achieved_power(variance, _MOST, effect, design) < design.power:
+    if not effect or power(_MOST) < design.power:
         raise AnalysisError(
             f"power: no number of listeners finds an effect of {effect}"
         )
-    return _solve(
-        lambda count: achieved_power(variance, count, effect, design),
-        design.power,
-        fewest,
-        fewest * 10,
-    )
+    return _solve(power, design.power, fewest, fewest * 10)
 
 
 def _split(listeners: float, design: Design) -> tuple[float, float]:

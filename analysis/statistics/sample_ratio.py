@@ -17,13 +17,11 @@ class SampleRatio:
     expected: dict[str, float]  # listeners by arm, from the configured shares
     observed: dict[str, int]  # listeners by arm
     chi_square: float | None = None  # of the test; None where there is nothing to test
-    p_value: float | None = (
-        None  # of shares as configured; None where there is nothing to test
-    )
+    # of shares as configured; None where there is nothing to test
+    p_value: float | None = None
     threshold: float = THRESHOLD  # below it the ratio counts as wrong
-    mismatch: bool = (
-        False  # whether it is wrong, so that the experiment must not be trusted
-    )
+    # whether it is wrong, so that the experiment must not be trusted
+    mismatch: bool = False
 
 
 def check_sample_ratio(
@@ -39,19 +37,19 @@ def check_sample_ratio(
     Raises:
         AnalysisError: An arm has listeners and no share.
     """
-    if shares and (strange := [arm for arm in listeners if arm not in shares]):
-        raise AnalysisError(
-            f"arm {strange[0]} is in the log and has no share; shares are given for {', '.join(shares)}"
-        )
-    observed = {arm: listeners.get(arm, 0) for arm in (*listeners, *(shares or ()))}
-    weights = shares or dict.fromkeys(observed, 1.0)
-    total, whole = sum(observed.values()), sum(weights.values())
-    expected = {arm: total * weights[arm] / whole for arm in observed}
+    shares = shares or dict.fromkeys(listeners, 1.0)
+    for arm in listeners:
+        if arm not in shares:
+            raise AnalysisError(
+                f"arm {arm} is in the log and has no share; shares are given for {', '.join(shares)}"
+            )
+    observed = {arm: listeners.get(arm, 0) for arm in (*listeners, *shares)}
+    total, whole = sum(observed.values()), sum(shares.values())
+    expected = {arm: total * shares[arm] / whole for arm in observed}
     if total == 0 or len(observed) < 2:
         return SampleRatio(expected, observed)
-    chi_square, p_value = map(
-        float, stats.chisquare(list(observed.values()), list(expected.values()))
-    )
+    test = stats.chisquare(list(observed.values()), list(expected.values()))
+    chi_square, p_value = float(test.statistic), float(test.pvalue)
     return SampleRatio(
         expected, observed, chi_square, p_value, mismatch=p_value < THRESHOLD
     )

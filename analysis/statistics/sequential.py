@@ -4,6 +4,9 @@ Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, Time-uniform Central Limit Theory
 Confidence Sequences, Annals of Statistics 52(6), 2024, theorem 2.2: Robbins' normal mixture with
 the estimated variance. The same boundary is that of the mixture sequential probability ratio test
 of Johari, Koomen, Pekelis & Walsh, Always Valid Inference, 2022.
+
+With t the listeners so far in the mixture's own unit (t ρ² of the paper), the interval at level
+alpha reaches sqrt((1 + 1 / t) (log(1 + t) - 2 log(alpha))) standard errors to each side.
 """
 
 import math
@@ -35,31 +38,29 @@ def at_any_time(
     if not error > 0:
         return effect
     progress = listeners or effect.listeners
-    is_quantile = math.isnan(effect.control.variance)
-    # Half an interval's width in standard errors, and the effect in them; a quantile's error is of
-    # its logarithm.
-    critical = (
-        stats.norm.isf((1 - confidence) / 2)
-        if is_quantile
-        else (effect.absolute.upper - effect.absolute.value) / error
-    )
-    errors = (
-        math.log1p(effect.relative.value) if is_quantile else effect.absolute.value
-    ) / error
-    factor = widening(progress, planned, confidence) / float(critical)
+    absolute, relative = effect.absolute, effect.relative
+    if math.isnan(effect.control.variance):  # a quantile; the error is its logarithm's
+        critical = float(stats.norm.isf((1 - confidence) / 2))
+        errors = math.log1p(relative.value) / error
+    else:
+        critical = (absolute.upper - absolute.value) / error
+        errors = absolute.value / error
+    factor = widening(progress, planned, confidence) / critical
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        relative = np.expm1(_widen(np.log1p(np.array([*effect.relative])), factor))
+        logarithms = np.log1p(np.array([*relative]))
+        lower, upper = np.expm1(_widen(logarithms, factor))[1:].tolist()
     return replace(
         effect,
-        absolute=Interval(*_widen(np.array([*effect.absolute]), factor).tolist()),
-        relative=Interval(effect.relative.value, *relative[1:].tolist()),
+        absolute=Interval(*_widen(np.array([*absolute]), factor).tolist()),
+        relative=Interval(relative.value, lower, upper),
         p_value=float(p_value_at(np.array(errors), progress, planned, confidence)),
     )
 
 
-def _widen(ends: FloatArray, factor: float) -> FloatArray:
-    """Move the ends of an interval, given after its value, so many times as far away from that."""
-    return np.asarray(ends[0] + factor * (ends - ends[0]))
+def _widen(interval: FloatArray, factor: float) -> FloatArray:
+    """Move the ends of an interval (value, lower, upper) away from its value by a factor."""
+    value = interval[0]
+    return np.asarray(value + factor * (interval - value))
 
 
 def widening(
@@ -75,11 +76,9 @@ def widening(
     """
     if listeners <= 0:
         return math.inf
-    progress = _progress(listeners, planned, confidence)
-    return math.sqrt(
-        (1 + 1 / progress)
-        * (math.log1p(progress) - 2 * math.log(level or 1 - confidence))
-    )
+    t = _mixture_time(listeners, planned, confidence)
+    log_level = math.log(level or 1 - confidence)
+    return math.sqrt((1 + 1 / t) * (math.log1p(t) - 2 * log_level))
 
 
 def p_value_at(
@@ -89,18 +88,17 @@ def p_value_at(
 
     `confidence` only sets, with `planned`, where the sequence is narrowest.
     """
-    progress = _progress(listeners, planned, confidence)
-    return np.minimum(
-        1.0,
-        math.sqrt(1 + progress) * np.exp(-(errors**2) * progress / (1 + progress) / 2),
-    )
+    t = _mixture_time(listeners, planned, confidence)
+    exponents = -(errors**2) * t / (1 + t) / 2
+    return np.minimum(1.0, math.sqrt(1 + t) * np.exp(exponents))
 
 
-def _progress(listeners: float, planned: float, confidence: float) -> float:
+def _mixture_time(listeners: float, planned: float, confidence: float) -> float:
     """Return the listeners in the mixture's own unit, chosen so that the widening is least at the planned number.
 
     Setting the derivative of the squared widening to 0 gives the lower branch of Lambert's W
     (appendix B.2 there).
     """
-    least = -float(special.lambertw(-((1 - confidence) ** 2) / math.e, k=-1).real) - 1
-    return least * listeners / planned
+    level = 1 - confidence
+    lambert_w = float(special.lambertw(-(level**2) / math.e, k=-1).real)
+    return (-lambert_w - 1) * listeners / planned

@@ -18,8 +18,7 @@ from botify.errors import ModelError
 from botify.http.messages import Answer, RefusedError, Request, make_answer
 from botify.http.views import VIEWS
 from botify.schemas import BodyError
-from botify.service import LateError, Service
-from botify.sessions.answers import AnswersError
+from botify.service import Service
 
 _OPEN = (b"/health/", b"/admin/")  # asked without an API key
 _PLAYBACK = (b"/next/", b"/last/")  # routing would cost twice the work of these
@@ -165,8 +164,6 @@ def _explain(error: Exception) -> tuple[int, str]:
             return 400, str(error)
         case ModelError():
             return 409, str(error)
-        case LateError() | AnswersError():
-            return 503, str(error)
         case OSError():
             return (
                 503,

@@ -9,6 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import flask
 import orjson
@@ -18,8 +19,8 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from botify.event_log import Message
 from botify.http.messages import RefusedError, make_answer
 from botify.model.catalogue import Id
+from botify.schemas import BodyError
 from botify.service import Service
-from botify.sessions.answers import ENDED
 
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
 
@@ -27,35 +28,34 @@ View = Callable[[Service, bytes, bytes], object]
 
 
 def _playback(message: Message, service: Service, text: bytes, body: bytes) -> object:
-    listener = service.bodies.user(text)
-    if listener is None:
-        raise RefusedError(
-            HTTPStatus.NOT_FOUND, "listener not found: the path ends in no id"
-        )
-    listening, numbers = service.bodies.one(body, listener)
-    (track,) = service.answer(message, (listening,), numbers)
-    return _told(service, listener, track)
+    listener = service.bodies.user(_decode(text))
+    (track,) = service.answer(message, [service.bodies.one(body, listener)])
+    return _told(listener, track)
 
 
 def _playback_of_many(
     message: Message, service: Service, _: bytes, body: bytes
 ) -> object:
-    requests, numbers = service.bodies.many(body)
-    tracks = service.answer(message, requests, numbers)
+    requests = service.bodies.many(body)
+    tracks = service.answer(message, requests)
     return {
         "responses": [
-            _told(service, user, track)
-            for (user, _, _), track in zip(requests, tracks, strict=True)
+            _told(request.user, track)
+            for request, track in zip(requests, tracks, strict=True)
         ]
     }
 
 
-def _told(service: Service, user: Id, track: int) -> dict[str, Id]:
-    return (
-        {"user": user}
-        if track == ENDED
-        else {"user": user, "track": service.bodies.catalogue.ids[track]}
-    )
+def _told(user: Id, track: Id | None) -> dict[str, Id]:
+    return {"user": user} if track is None else {"user": user, "track": track}
+
+
+def _decode(text: bytes) -> str:
+    """Decode an id in a path, where % stands before bytes in hex."""
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise BodyError(f"{text[:100].decode('latin-1')} is not UTF-8") from None
 
 
 def _assigned_arms(service: Service, _: bytes, body: bytes) -> object:
@@ -67,7 +67,7 @@ def _assigned_arms(service: Service, _: bytes, body: bytes) -> object:
 
 
 def _track_record(service: Service, track: bytes, _: bytes) -> object:
-    number = service.bodies.track(track)
+    number = service.bodies.track(_decode(track))
     if number is None:
         raise RefusedError(
             HTTPStatus.NOT_FOUND,

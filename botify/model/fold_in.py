@@ -1,4 +1,6 @@
-"""The item side of a published ALS model: a listener's factor, solved from what was heard so far, and the best track.
+"""The item side of a published ALS model.
+
+A listener's factor, solved from what was heard so far, and the best track.
 
 Tracks are looked at by the length of their factors, longest first. A score is at most the product
 of the lengths (Cauchy and Schwarz), so once that of the next block is below the best score, no
@@ -13,20 +15,10 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from looplib.als import AlsParams, solve_row
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 
 _BLOCK = 2048  # tracks whose scores stay in the cache
-
-
-class Parameters(msgspec.Struct):
-    """The hyperparameters of the fit, as `recsys.models.als` defines them."""
-
-    regularization: float
-    alpha: float
-    unobserved_weight: float = 1.0
-    nu: float = 0.0
-    spark: bool = False
-    skip_weight: float = 0.0
 
 
 class Feedback(msgspec.Struct):
@@ -40,7 +32,10 @@ class Feedback(msgspec.Struct):
 
 @dataclass(frozen=True)
 class History:
-    """What the fit was given of each listener: values of tracks heard, and minus the count of those only skipped."""
+    """What the fit was given of each listener.
+
+    Values of tracks heard, and minus the count of those only skipped.
+    """
 
     users: IntArray  # (listeners,), numbers of listeners, ascending
     # (listeners,): a listener has tracks[starts:ends] with the values[starts:ends]
@@ -67,7 +62,7 @@ class FoldIn:
 
     items: Float32Array  # factors of the tracks, by number, 0 where there are none; kept by length
     known: int  # tracks with factors
-    parameters: Parameters
+    params: AlsParams
     feedback: Feedback
     # what the fit was given for a track heard to its end; an interaction's mean weight
     unit: float = 1.0
@@ -83,7 +78,10 @@ class FoldIn:
         self._longest = lengths[self._order[::_BLOCK]].tolist()  # of each block
 
     def best(self, factor: FloatArray, taken: Collection[int]) -> int | None:
-        """Return the track with the largest product with a listener's factor; None where all are taken."""
+        """Return the track with the largest product with a listener's factor.
+
+        Returns None where all are taken.
+        """
         found, highest, row = factor.astype(np.float32), -np.inf, -1
         length, rows_taken = float(np.linalg.norm(found)), self._rows[list(taken)]
         for block, longest in enumerate(self._longest):
@@ -103,7 +101,7 @@ class FoldIn:
     def solve(
         self, tracks: Sequence[int], times: Sequence[float], user: int | None = None
     ) -> FloatArray | None:
-        """Solve a listener's factor, shape (factors,), as the fit does with the history and what a session holds.
+        """Solve a listener's factor, shape (factors,), by the history and the session so far.
 
         Args:
             tracks: Heard, in order; the first one is organic.
@@ -111,28 +109,20 @@ class FoldIn:
             user: The listener's number; None to leave out the history.
 
         Returns:
-            The solution of `recsys.models.als` for this row; None where nothing counts as heard.
+            The solution of `looplib.als` for this row; None where nothing counts as heard.
         """
         heard, skips = self._interactions(tracks, times, user)
         if not heard:
             return None
-        parameters, values = self.parameters, np.array(list(heard.values()))
-        weight, factors = parameters.unobserved_weight, self._factors(heard)
-        scale = (
-            len(heard)
-            if parameters.spark
-            else (len(heard) + weight * self.known) ** parameters.nu
+        return solve_row(
+            self._gram,
+            self._factors(heard),
+            np.array(list(heard.values())),
+            self._factors(skips),
+            np.array(list(skips.values())),
+            self.known,
+            self.params,
         )
-        left = weight * self._gram + (factors.T * (parameters.alpha * values)) @ factors
-        left[np.diag_indices_from(left)] += parameters.regularization * scale
-        if skips:
-            skipped = self._factors(skips)
-            left += (
-                skipped.T * (parameters.skip_weight * np.array(list(skips.values())))
-            ) @ skipped
-        return np.linalg.solve(
-            left, factors.T @ (weight + parameters.alpha * values)
-        ).astype(np.float64)
 
     def seen(self, user: int) -> set[int]:
         """Return the tracks that are left out of a listener's lists for having been heard."""
@@ -146,7 +136,7 @@ class FoldIn:
     def _interactions(
         self, tracks: Sequence[int], times: Sequence[float], user: int | None
     ) -> tuple[dict[int, float], dict[int, float]]:
-        """Return the value of each track heard, and how often each other one was skipped, where skips count."""
+        """Return the value of each track heard, and how often each other one was skipped."""
         feedback = self.feedback
         known = self.history.of(user) if self.history and user is not None else {}
         heard = {track: value for track, value in known.items() if value > 0}
@@ -164,4 +154,4 @@ class FoldIn:
         if feedback.scale == "log":
             heard = {track: math.log1p(time) for track, time in heard.items()}
         skips = {track: count for track, count in skips.items() if track not in heard}
-        return heard, skips if self.parameters.skip_weight else {}
+        return heard, skips if self.params.skip_weight else {}

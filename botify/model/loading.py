@@ -1,5 +1,6 @@
 """Loading a version of the recommendations: checked against its manifest and the catalogue."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
@@ -11,20 +12,19 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.arrays import check_ids, read_arrays
 from botify.model.catalogue import Catalogue
-from botify.model.context import FORMAT, Context, read_context
-from botify.model.fold_in import Feedback, FoldIn, History, Parameters
+from botify.model.fold_in import Feedback, FoldIn, History
 from botify.model.model import (
-    CONTEXT,
     FACTORS,
     FOLDING,
     HISTORY,
     MANIFEST,
     NEIGHBOURS,
+    SESSION_MODEL,
     Model,
 )
+from botify.model.session_model import FORMAT, SessionModel, read_session_model
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
-from botify.recommenders.registry import parts_read
-from botify.settings import Settings
+from looplib.als import AlsParams
 from looplib.arrays import Float32Array
 from looplib.checksums import unseal
 from looplib.untrusted import open_untrusted, read_untrusted
@@ -62,7 +62,7 @@ class ModelManifest(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _FileFacts]
-    context: dict[str, Any] | None = None
+    session_model: dict[str, Any] | None = None
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     feedback: Feedback = msgspec.field(default_factory=Feedback)
@@ -83,102 +83,95 @@ def read_manifest(folder: Path) -> ModelManifest:
         raise ModelError(f"{path}: {error}") from None
 
 
-def current_folder(settings: Settings) -> Path:
-    """Return the folder that the recommendations are in, links followed: another one is another version.
+def version_folder(recommendations: Path) -> Path:
+    """Return the folder of a file of lists, links followed: another folder is another version.
 
     Raises:
-        ModelError: The links lead in a circle, or no recommendations are configured.
+        ModelError: The links lead in a circle.
     """
-    if settings.recommendations is None:
-        raise ModelError(
-            "recommendations: none are configured, so there are no versions"
-        )
     try:
-        return settings.recommendations.parent.resolve()
+        return recommendations.parent.resolve()
     except RuntimeError as error:
-        raise ModelError(f"{settings.recommendations.parent}: {error}") from None
+        raise ModelError(f"{recommendations.parent}: {error}") from None
+
+
+def no_model(catalogue: Catalogue, *, text_users: bool | None = None) -> Model:
+    """Return what is served before anything is published: the catalogue alone."""
+    is_text = catalogue.is_text if text_users is None else text_users
+    return Model(
+        version="none",
+        created_at=datetime.now(UTC),
+        folder=None,
+        catalogue=catalogue,
+        text_users=is_text,
+        recommendations=NO_LISTS,
+        popular=[],
+    )
 
 
 def load_model(
-    settings: Settings, catalogue: Catalogue, folder: Path | None = None
+    recommendations: Path,
+    catalogue: Catalogue,
+    parts: Collection[str],
+    *,
+    text_users: bool | None = None,
 ) -> Model:
-    """Load a version, by default the current one, with what the recommenders in the settings read.
+    """Load a version: its lists, and of the rest the parts that are asked for and that it has.
+
+    Args:
+        recommendations: The file of lists; the other files lie beside it.
+        catalogue: The tracks that the service knows.
+        parts: Parts that recommenders read (`botify.model.model`).
+        text_users: Whether ids of listeners are text; None: as in the lists.
 
     Raises:
         ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
-            or the settings.
+            or the kind of ids.
     """
-    text_users = settings.text_users
-    if settings.recommendations is None:  # before anything is published
-        is_text = catalogue.is_text if text_users is None else text_users
-        return Model(
-            "none",
-            datetime.now(UTC),
-            None,
-            catalogue,
-            is_text,
-            NO_LISTS,
-            [],
-            None,
-            None,
-            None,
-        )
-    folder = folder or current_folder(settings)
+    folder = version_folder(recommendations)
     version = _Version(folder, read_manifest(folder), catalogue)
-    manifest = version.manifest
-    parts = settings.parts & {*manifest.files, FOLDING}
-    lists = version.read_lists(settings.recommendations.name, "user")
-    if text_users not in (None, lists.is_text):
-        kinds = (
-            ["text", "whole numbers"] if lists.is_text else ["whole numbers", "text"]
-        )
+    files = version.manifest.files
+    if SESSION_MODEL in parts and "context.npz" in files:
         raise ModelError(
-            f"{folder}: ids of listeners are {kinds[0]}, and those of the service are {kinds[1]}"
+            f"{folder}: context.npz was renamed to {SESSION_MODEL}; export again"
         )
-    factors = (
-        version.read_factors()
-        if parts & {FACTORS, FOLDING} and FACTORS in manifest.files
-        else None
-    )
+    wanted = set(parts) & {*files, FOLDING}
+    lists = version.read_lists(recommendations.name, "user")
+    if text_users not in (None, lists.is_text):
+        found, served = "text", "whole numbers"
+        if not lists.is_text:
+            found, served = served, found
+        raise ModelError(
+            f"{folder}: ids of listeners are {found}, and those of the service are {served}"
+        )
+    directions = folding = None
+    if wanted & {FACTORS, FOLDING} and FACTORS in files:
+        known, factors = version.read_factors()
+        if FACTORS in wanted:
+            directions = _directions(factors)
+        if FOLDING in wanted:
+            folding = version.make_folding(
+                known, factors, with_history=HISTORY in wanted
+            )
+    neighbours = None
+    if NEIGHBOURS in wanted:
+        neighbours = version.read_lists(NEIGHBOURS, "track")
+    session_model = None
+    if SESSION_MODEL in wanted:
+        session_model = version.read_session_model(text_users=lists.is_text)
     return Model(
-        manifest.model,
-        manifest.created_at,
-        folder,
-        catalogue,
-        lists.is_text,
-        lists,
+        version=version.manifest.model,
+        created_at=version.manifest.created_at,
+        folder=folder,
+        catalogue=catalogue,
+        text_users=lists.is_text,
+        recommendations=lists,
         popular=lists.most_listed(POPULAR),
-        neighbours=version.read_lists(NEIGHBOURS, "track")
-        if NEIGHBOURS in parts
-        else None,
-        directions=_directions(factors[1]) if factors and FACTORS in parts else None,
-        context=version.read_context(text_users=lists.is_text)
-        if CONTEXT in parts
-        else None,
-        folding=version.make_folding(*factors, settings)
-        if factors and FOLDING in parts
-        else None,
+        neighbours=neighbours,
+        directions=directions,
+        session_model=session_model,
+        folding=folding,
     )
-
-
-def lacking(settings: Settings, model: Model) -> list[str]:
-    """Return for each arm whose recommender lacks a part of the model what it lacks, and what answers instead."""
-    (decides,) = [
-        experiment
-        for experiment in settings.experiments
-        if experiment.name == settings.decides
-    ]
-    instead = [
-        name
-        for name in (*settings.fallback.unknown, "random")
-        if parts_read(name) <= model.parts
-    ]
-    return [
-        f"arm {arm.name}: {arm.recommender} needs {' and '.join(sorted(missing))}, which version {model.version} "
-        f"lacks; instead: {', '.join(instead)}"
-        for arm in decides.arms
-        if (missing := parts_read(arm.recommender) - model.parts)
-    ]
 
 
 class _Version:
@@ -190,9 +183,11 @@ class _Version:
         self._folder, self.manifest, self._catalogue = folder, manifest, catalogue
         trained_on = manifest.data.catalogue
         if trained_on and trained_on.sha256 != catalogue.sha256:
+            theirs = f"{trained_on.tracks} tracks and sha256 {trained_on.sha256[:12]}…"
+            ours = f"{len(catalogue)} and {catalogue.sha256[:12]}…"
             raise ModelError(
-                f"{folder / MANIFEST}: trained on another catalogue, of {trained_on.tracks} tracks and sha256 "
-                f"{trained_on.sha256[:12]}…; that of the service has {len(catalogue)} and {catalogue.sha256[:12]}…"
+                f"{folder / MANIFEST}: trained on another catalogue, of {theirs}; "
+                f"that of the service has {ours}"
             )
 
     def _open(self, name: str) -> BufferedReader:
@@ -216,7 +211,10 @@ class _Version:
             )
 
     def read_factors(self) -> tuple[int, Float32Array]:
-        """Read how many tracks have factors, and these by track, (tracks, factors); 0 where there are none."""
+        """Read how many tracks have factors, and these by track, (tracks, factors).
+
+        Tracks without factors have zeros.
+        """
         shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
         with self._open(FACTORS) as file:
             arrays, lengths = read_arrays(file, shapes, "factors", self._catalogue)
@@ -225,66 +223,59 @@ class _Version:
         return lengths["tracks"], factors
 
     def make_folding(
-        self, known: int, factors: Float32Array, settings: Settings
+        self, known: int, factors: Float32Array, *, with_history: bool
     ) -> FoldIn | None:
-        """Return what solves listeners' factors, with the history where an arm asks for it; None of another model."""
+        """Return what solves listeners' factors; None where the model is no ALS."""
         manifest = self.manifest
         try:
-            parameters = msgspec.convert(manifest.parameters, Parameters)
-        except msgspec.ValidationError:
+            params = AlsParams.read(manifest.parameters)
+        except ValueError:
             return None
-        history = (
-            self._read_history()
-            if HISTORY in manifest.files and "fold_in" in settings.asked
-            else None
-        )
+        history = self._read_history() if with_history else None
         unit = manifest.data.mean_weight or 1.0
-        return FoldIn(factors, known, parameters, manifest.feedback, unit, history)
+        return FoldIn(factors, known, params, manifest.feedback, unit, history)
 
     def _read_history(self) -> History:
         shapes = {
             "users": "user listeners",
             "counts": "i listeners",
             "tracks": "track tracks",
+            "heard": "i pairs",
+            "values": "f pairs",
         }
         with self._open(HISTORY) as file:
-            arrays, lengths = read_arrays(
-                file,
-                shapes | {"heard": "i pairs", "values": "f pairs"},
-                "a history",
-                self._catalogue,
-            )
+            arrays, lengths = read_arrays(file, shapes, "a history", self._catalogue)
         check_ids(file.name, "heard", arrays["heard"], lengths["tracks"])
         check_ids(file.name, "counts", arrays["counts"], lengths["pairs"] + 1)
         if arrays["counts"].sum() != lengths["pairs"]:
+            total = arrays["counts"].sum()
             raise ModelError(
-                f"{file.name}: counts add up to {arrays['counts'].sum()}, not {lengths['pairs']} pairs"
+                f"{file.name}: counts add up to {total}, not {lengths['pairs']} pairs"
             )
-        by_id, ends, values = (
-            np.argsort(arrays["users"]),
-            arrays["counts"].cumsum(),
-            arrays["values"],
-        )
+        values = arrays["values"]
         if self.manifest.feedback.scale == "log":
             values = np.where(values > 0, np.expm1(values), values)
-        tracks = arrays["tracks"].astype(np.int32)[arrays["heard"]]
-        starts = (ends - arrays["counts"])[by_id]
+        ends = arrays["counts"].cumsum()
+        starts = ends - arrays["counts"]
+        by_user = np.argsort(arrays["users"])
         return History(
-            arrays["users"][by_id],
-            starts,
-            ends[by_id],
-            tracks,
-            values,
-            self.manifest.lists.filter_seen,
+            users=arrays["users"][by_user],
+            starts=starts[by_user],
+            ends=ends[by_user],
+            tracks=arrays["tracks"].astype(np.int32)[arrays["heard"]],
+            values=values,
+            filter_seen=self.manifest.lists.filter_seen,
         )
 
-    def read_context(self, *, text_users: bool) -> Context:
-        with self._open(CONTEXT) as file:
-            found = (self.manifest.context or {}).get("format", 1)
+    def read_session_model(self, *, text_users: bool) -> SessionModel:
+        with self._open(SESSION_MODEL) as file:
+            found = (self.manifest.session_model or {}).get("format", 1)
             if found != FORMAT:
-                reads = f"format {found} found, this service reads {FORMAT}; export with this release again"
-                raise ModelError(f"{file.name}: {reads}")
-            return read_context(file, self._catalogue, text_users=text_users)
+                raise ModelError(
+                    f"{file.name}: format {found} found, this service reads {FORMAT}; "
+                    "export with this release again"
+                )
+            return read_session_model(file, self._catalogue, text_users=text_users)
 
 
 def _directions(factors: Float32Array) -> Float32Array:

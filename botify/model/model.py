@@ -5,8 +5,8 @@ from datetime import datetime
 from pathlib import Path
 
 from botify.model.catalogue import Catalogue
-from botify.model.context import Context
 from botify.model.fold_in import FoldIn
+from botify.model.session_model import SessionModel
 from botify.model.tracklists import TrackLists
 from looplib.arrays import Float32Array
 
@@ -14,7 +14,7 @@ from looplib.arrays import Float32Array
 MANIFEST = "manifest.json"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
-CONTEXT = "context.npz"
+SESSION_MODEL = "session_model.npz"
 HISTORY = "history.npz"
 # Parts of a version that recommenders read, beside these files.
 LISTS = "lists"
@@ -32,12 +32,11 @@ class Model:
     text_users: bool  # ids of listeners are text
     recommendations: TrackLists  # by listener
     popular: list[int]  # the tracks that most lists hold, most popular first
-    neighbours: TrackLists | None  # by track; None where no recommender asks for them
+    # The rest is None where no recommender asks for it, or the version has none.
+    neighbours: TrackLists | None = None  # by track
     # (tracks, factors), item factors of length 1; 0 where there are none
-    directions: Float32Array | None
-    context: (
-        Context | None
-    )  # None where no recommender asks for it, or the version has none
+    directions: Float32Array | None = None
+    session_model: SessionModel | None = None
     folding: FoldIn | None = None  # also None where the model is no ALS
 
     @property
@@ -46,9 +45,10 @@ class Model:
         parts = {
             NEIGHBOURS: self.neighbours,
             FACTORS: self.directions,
-            CONTEXT: self.context,
+            SESSION_MODEL: self.session_model,
             FOLDING: self.folding,
         }
-        return {name for name, part in parts.items() if part is not None} | (
-            {LISTS} if len(self.recommendations.ids) else set()
-        )
+        found = {name for name, part in parts.items() if part is not None}
+        if len(self.recommendations.ids):
+            found.add(LISTS)
+        return found

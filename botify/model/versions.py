@@ -2,37 +2,56 @@
 
 import contextlib
 import logging
-import sys
 import threading
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
-from botify.model.loading import current_folder, lacking, load_model, read_manifest
+from botify.model.loading import load_model, read_manifest, version_folder
 from botify.model.model import MANIFEST, Model
-from botify.settings import Settings
 from looplib.files import atomic_symlink
 
 _LONGEST_LOAD_S = 120.0
-_SWITCH_S = 0.0005  # for which loading may hold up requests
 
 logger = logging.getLogger("botify")
 
 
 class Versions:
-    """The model being served; `model` is swapped in one step, so a request sees one version or another.
+    """The model being served; `model` is swapped in one step.
+
+    A request sees one version or another.
 
     The link that the recommendations are found through (`current -> versions/<model id>`) says
     which version is the current one: the export moves it, `roll_back` moves it back, and every
     process of every replica follows it.
     """
 
-    def __init__(self, settings: Settings, model: Model, metrics: Metrics) -> None:
-        """Begin with a model, which later versions must fit."""
+    def __init__(
+        self,
+        recommendations: Path | None,
+        model: Model,
+        parts: Collection[str],
+        metrics: Metrics,
+        *,
+        watch_s: float = 1.0,
+        on_load: Callable[[Model], None] = lambda _: None,
+    ) -> None:
+        """Begin with a model, which later versions must fit.
+
+        Args:
+            recommendations: The file of lists; without it there is nothing to watch.
+            model: What is served first.
+            parts: Parts of a version that recommenders read.
+            metrics: Counts refused versions, and notes each look for a new one.
+            watch_s: Seconds between looks.
+            on_load: Called with each model that is loaded later.
+        """
         self.model, self._metrics = model, metrics
         self.refused: str | None = None  # why the current version is not the one served
-        self._settings = settings.model_copy(update={"text_users": model.text_users})
+        self._recommendations, self._parts = recommendations, parts
+        self._watch_s, self._on_load = watch_s, on_load
         self._served = self._tried = self._state(model.folder)
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -48,15 +67,14 @@ class Versions:
             ModelError: It is refused; the one served before goes on.
         """
         with self._lock:
-            folder = current_folder(self._settings)
+            folder = version_folder(self._configured())
             self._tried = self._state(folder)
             try:
                 if self._tried != self._served:
                     self.model = self._load(folder)
                     self._served = self._tried
                     logger.info("serving version %s", self.model.version)
-                    for note in lacking(self._settings, self.model):
-                        logger.warning("%s", note)
+                    self._on_load(self.model)
             except ModelError as error:
                 self.refused = str(error)
                 self._metrics.versions_refused.inc()
@@ -84,18 +102,17 @@ class Versions:
             return model
 
     def watch(self) -> None:
-        """Look for a new version every `watch_s`, in its own thread, until `close`; without recommendations do not."""
-        if self._settings.recommendations is not None:
+        """Look for a new version every `watch_s`, in a thread of its own, until `close`."""
+        if self._recommendations is not None:
             self._watcher.start()
 
     def is_watching(self) -> bool:
         """Return whether the watcher lives and has looked lately."""
-        if self._settings.recommendations is None:
+        if self._recommendations is None:
             return True
-        patience_s = 10 * self._settings.watch_s + _LONGEST_LOAD_S
-        return (
-            self._watcher.is_alive() and time.monotonic() - self._checked_s < patience_s
-        )
+        patience_s = 10 * self._watch_s + _LONGEST_LOAD_S
+        has_looked = time.monotonic() - self._checked_s < patience_s
+        return self._watcher.is_alive() and has_looked
 
     def close(self) -> None:
         """Stop watching."""
@@ -104,9 +121,9 @@ class Versions:
             self._watcher.join(timeout=5)
 
     def _watch(self) -> None:
-        while not self._stop.wait(self._settings.watch_s):
+        while not self._stop.wait(self._watch_s):
             try:
-                if self._state(current_folder(self._settings)) != self._tried:
+                if self._state(version_folder(self._configured())) != self._tried:
                     self.reload()
             except ModelError as error:
                 logger.warning("%s", error)
@@ -123,49 +140,55 @@ class Versions:
         except OSError:
             return folder, 0
 
-    def _load(self, folder: Path) -> Model:
-        """Load a version, giving way to requests more often than Python's threads usually do."""
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_S)
-        try:
-            return load_model(self._settings, self.model.catalogue, folder)
-        except Exception as error:
-            if isinstance(error, ModelError):
-                raise
+    def _configured(self) -> Path:
+        if self._recommendations is None:
             raise ModelError(
-                f"{folder}: cannot be loaded ({type(error).__name__}: {error})"
-            ) from error
-        finally:
-            sys.setswitchinterval(before)
+                "recommendations: none are configured, so there are no versions"
+            )
+        return self._recommendations
+
+    def _load(self, folder: Path) -> Model:
+        recommendations = folder / self._configured().name
+        catalogue, text_users = self.model.catalogue, self.model.text_users
+        try:
+            return load_model(
+                recommendations, catalogue, self._parts, text_users=text_users
+            )
+        except ModelError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ModelError(f"{folder}: cannot be loaded ({reason})") from error
 
     def _find(self, version: str | None) -> Path:
-        """Return the folder of a version; by default of the latest one that is not later than the served one."""
+        """Return the folder of a version.
+
+        By default of the latest one that is not later than the served one.
+        """
         served = self.model
-        folders = (served.folder or current_folder(self._settings)).parent
+        folder = served.folder or version_folder(self._configured())
         found = []
-        for folder in folders.glob("[!.]*"):
+        for other in folder.parent.glob("[!.]*"):
             with contextlib.suppress(ModelError):  # no version
-                manifest = read_manifest(folder)
-                is_earlier = (
-                    folder != served.folder and manifest.created_at <= served.created_at
-                )
-                if is_earlier if version is None else manifest.model == version:
-                    found.append((manifest.created_at, folder))
+                manifest = read_manifest(other)
+                is_earlier = manifest.created_at <= served.created_at
+                if version is None:
+                    is_wanted = other != served.folder and is_earlier
+                else:
+                    is_wanted = manifest.model == version
+                if is_wanted:
+                    found.append((manifest.created_at, other))
         if not found:
             what = (
                 f"no version {version}"
                 if version is not None
                 else f"no version earlier than {served.version}"
             )
-            raise ModelError(f"{folders}: {what}")
+            raise ModelError(f"{folder.parent}: {what}")
         return max(found)[1]
 
     def _point_to(self, folder: Path) -> None:
-        link = (
-            self._settings.recommendations.parent
-            if self._settings.recommendations
-            else Path()
-        )
+        link = self._configured().parent
         if not link.is_symlink():
             raise ModelError(
                 f"{link}: no link to a version, so there is nothing to roll back"

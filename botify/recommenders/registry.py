@@ -1,4 +1,4 @@
-"""All recommenders by name: add a new one to `RECOMMENDERS`. Where one has no track, fallbacks are asked in order."""
+"""All recommenders by name: a new one stands in `RECOMMENDERS`. Fallbacks are asked in order."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
-from botify.model.model import CONTEXT, FACTORS, FOLDING, LISTS, NEIGHBOURS, Model
+from botify.model.model import Model
 from botify.recommenders.base import (
     EXHAUSTED,
     IS_UNKNOWN,
@@ -15,10 +15,10 @@ from botify.recommenders.base import (
     Recommender,
     Row,
 )
-from botify.recommenders.context import session_context
 from botify.recommenders.interleaved import interleave, members
 from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
 from botify.recommenders.session import contextual, fold_in, session_als
+from botify.recommenders.session_model import session_model
 from looplib.config import Config
 
 RECOMMENDERS: Mapping[str, Recommender] = {
@@ -30,28 +30,21 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "contextual": contextual,
     "session_als": session_als,
     "fold_in": fold_in,
-    "session_context": session_context,
-}
-# Parts of an export that a recommender reads; beside the lists, the others are not loaded.
-READS: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(("top_pop", "indexed", "in_order"), frozenset({LISTS})),
-    "contextual": frozenset({NEIGHBOURS, FACTORS}),
-    "session_als": frozenset({LISTS, FACTORS}),
-    "fold_in": frozenset({FOLDING}),
-    "session_context": frozenset({CONTEXT}),
+    "session_model": session_model,
 }
 REPEAT = "repeat"
 
 
 def parts_read(name: str) -> set[str]:
     """Return the parts of an export that a recommender reads, or both of an interleaved one."""
-    return {
-        part for member in members(name) or (name,) for part in READS.get(member, ())
-    }
+    asked = members(name) or (name,)
+    return {part for member in asked for part in RECOMMENDERS[member].reads}
 
 
 def _check_name(name: str) -> str:
     pair = members(name)
+    if "session_context" in (pair or (name,)):
+        raise ValueError("session_context was renamed to session_model; export again")
     if not RECOMMENDERS.keys() >= set(pair or (name,)) or (pair and pair[0] == pair[1]):
         known = ", ".join(RECOMMENDERS)
         raise ValueError(
@@ -71,7 +64,10 @@ FallbackName = Annotated[str, AfterValidator(_check_plain)]
 
 
 class FallbackSettings(Config):
-    """Recommenders to ask, in this order, where the arm's own has no track; after them any track not yet heard."""
+    """Recommenders to ask, in this order, where the arm's own has no track.
+
+    After them any track not yet heard.
+    """
 
     # all it would recommend was heard in this session
     exhausted: tuple[FallbackName, ...] = ("sticky_artist",)
@@ -86,38 +82,31 @@ def recommend(
     fallback: FallbackSettings,
     rng: np.random.Generator,
 ) -> list[tuple[str, Drawn]]:
-    """Recommend a track to each row, by the recommender named for it, or by fallbacks where that has none.
+    """Recommend a track to each row, by the recommender named for it, or by fallbacks.
 
     Returns:
         The recommender that had a track, and the track, for each row.
     """
-    pairs = {name: members(name) or (name,) for name in set(names)}
-    answers = list(
-        zip(
-            names,
-            _ask(model, batch, [pairs[name][0] for name in names], rng),
-            strict=True,
-        )
-    )
-    positions = [i for i, name in enumerate(names) if len(pairs[name]) > 1]
-    if positions:
-        others = _ask(
-            model,
-            [batch[i] for i in positions],
-            [pairs[names[i]][1] for i in positions],
-            rng,
-        )
-        for i, other, coin in zip(
-            positions, others, rng.random(len(positions)).tolist(), strict=True
-        ):
-            answers[i] = interleave(
-                model, batch[i], names[i], (answers[i][1], other), coin
+    pairs = [members(name) for name in names]
+    first = [pair[0] if pair else name for pair, name in zip(pairs, names, strict=True)]
+    answers = list(zip(names, _ask(model, batch, first, rng), strict=True))
+    interleaved = [i for i, pair in enumerate(pairs) if pair]
+    if interleaved:
+        second = [pairs[i][1] for i in interleaved]
+        others = _ask(model, [batch[i] for i in interleaved], second, rng)
+        coins = rng.random(len(interleaved)).tolist()
+        for i, other, coin in zip(interleaved, others, coins, strict=True):
+            drawn = (answers[i][1], other)
+            may_draw = (
+                RECOMMENDERS[pairs[i][0]].may_draw,
+                RECOMMENDERS[pairs[i][1]].may_draw,
             )
+            answers[i] = interleave(model, batch[i], names[i], drawn, may_draw, coin)
     return [
-        (name, found)
-        if found.track >= 0
-        else _fall_back(model, row, found, fallback, rng)
-        for (name, found), row in zip(answers, batch, strict=True)
+        (name, drawn)
+        if drawn.track >= 0
+        else _fall_back(model, row, drawn, fallback, rng)
+        for (name, drawn), row in zip(answers, batch, strict=True)
     ]
 
 
@@ -131,12 +120,9 @@ def _ask(
     drawn = [IS_UNKNOWN] * len(batch)
     for name in different:
         positions = [i for i, wanted in enumerate(names) if wanted == name]
-        for i, found in zip(
-            positions,
-            RECOMMENDERS[name](model, [batch[i] for i in positions], rng),
-            strict=True,
-        ):
-            drawn[i] = found
+        found = RECOMMENDERS[name](model, [batch[i] for i in positions], rng)
+        for i, track in zip(positions, found, strict=True):
+            drawn[i] = track
     return drawn
 
 
@@ -147,8 +133,9 @@ def _fall_back(
     fallback: FallbackSettings,
     rng: np.random.Generator,
 ) -> tuple[str, Drawn]:
-    chain = fallback.exhausted if missing.track == EXHAUSTED else fallback.unknown
-    for name in (*chain, "random"):
+    is_exhausted = missing.track == EXHAUSTED
+    names = fallback.exhausted if is_exhausted else fallback.unknown
+    for name in (*names, "random"):
         (drawn,) = RECOMMENDERS[name](model, [row], rng)
         if drawn.track >= 0:
             return name, drawn

@@ -4,12 +4,14 @@ from typing import Annotated
 
 import typer
 
-from looplib.cli import make_app, run
+from looplib.cli import importing, make_app, run
 from looplib.config import parse_config
-from recsys.config import ExportConfig
-from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
-from recsys.runs.folder import read_run
-from recsys.workspace import open_workspace
+
+with importing():
+    from recsys.config import ExportConfig
+    from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
+    from recsys.runs.folder import read_run
+    from recsys.workspace import open_workspace
 
 PROG = "python -m recsys.export"
 app = make_app("Refit a run's winner on all sessions, and publish its recommendations.")

@@ -13,15 +13,17 @@ from annotated_types import Ge, Le
 from pydantic import Field
 from rich.text import Text
 
-from analysis.logs.interactions import Reading, parse_columns
-from analysis.logs.lines import LineCounts
-from analysis.logs.reader import read_rejects
-from looplib.cli import make_app, run
+from looplib.cli import importing, make_app, run
 from looplib.config import Config, load_config
 from looplib.progress import output
-from recsys.errors import IngestError
-from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
-from recsys.ingest.presets import PRESETS, Preset
+
+with importing():
+    from analysis.logs.interactions import Reading, parse_columns
+    from analysis.logs.lines import LineCounts
+    from analysis.logs.reader import read_rejects
+    from recsys.errors import IngestError
+    from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
+    from recsys.ingest.presets import PRESETS, Preset
 
 PROG = "python -m recsys.ingest"
 SHOWN_REJECTS = 5

@@ -1,4 +1,6 @@
-"""The kinds of model that a search fits and scores; another one is one class here, and its entry in `KINDS`.
+"""The kinds of model that a search fits and scores.
+
+Another one is one class here, and its entry in `KINDS`.
 
 A search knows of a model what `Model` says: it makes a grid of hyperparameters, fits sweep by
 sweep, keeps the state of a fit between its steps, and asks for lists.
@@ -13,11 +15,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from looplib.als import AlsParams
 from looplib.arrays import AnyIntArray, Int32Array
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models import als
-from recsys.models.als import AlsParams, Fit, first_factors
+from recsys.models.als import Fit, first_factors
 from recsys.models.topk import NO_TRACK, personal_lists
 
 Axes = Mapping[str, Sequence[Any]]
@@ -30,20 +33,21 @@ class NoParams:
 
 
 class Model(ABC):
-    """A model of one kind, fitted to one side of a dataset; the seed decides all that is random in the fit."""
+    """A model of one kind, fitted to one side of a dataset.
+
+    The seed decides all that is random in the fit.
+    """
 
     name: ClassVar[str]  # in ledger, leaderboard and manifest
     params_type: ClassVar[type] = NoParams  # a frozen dataclass of its hyperparameters
     # always shown; others are shown where they are no default
     main_params: ClassVar[tuple[str, ...]] = ()
-    is_baseline: ClassVar[bool] = (
-        False  # scored once, beside the trials, and never wins
-    )
+    # scored once, beside the trials, and never wins
+    is_baseline: ClassVar[bool] = False
     in_blocks: ClassVar[bool] = False  # `recsys.blockwise` fits it across all workers
     sweeps: int  # done so far
-    fit: Fit | None = (
-        None  # the factors of listeners and tracks; None of a kind without
-    )
+    # the factors of listeners and tracks; None of a kind without
+    fit: Fit | None = None
 
     def __init__(
         self,
@@ -54,7 +58,10 @@ class Model(ABC):
         threads: int,
         kept: State | None = None,
     ) -> None:
-        """Prepare a fit, or take it up where another left its state: what follows is the same to the bit."""
+        """Prepare a fit, or take it up where another left its state.
+
+        What follows is the same to the bit.
+        """
         self._dataset, self._side, self._params, self._seed, self._threads = (
             dataset,
             side,
@@ -66,7 +73,10 @@ class Model(ABC):
 
     @classmethod
     def grid(cls, axes: Axes) -> list[Any]:  # noqa: ARG003  a kind without hyperparameters has no axes
-        """Return all hyperparameters that a search space asks for; those with the slowest fits may stand first."""
+        """Return all hyperparameters that a search space asks for.
+
+        Those with the slowest fits may stand first.
+        """
         return [cls.params_type()]
 
     def sweep(self, count: int) -> None:
@@ -86,11 +96,17 @@ class Model(ABC):
 
     @abstractmethod
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
-        """Return the k best tracks of each listener, `NO_TRACK` at the end of short lists; shape (listeners, ≤ k)."""
+        """Return the k best tracks of each listener, `NO_TRACK` at the end of short lists.
+
+        Shape (listeners, ≤ k).
+        """
 
 
 class Als(Model):
-    """Implicit ALS (`recsys.models.als`); the popular tracks for listeners without an interaction."""
+    """Implicit ALS (`recsys.models.als`).
+
+    The popular tracks for listeners without an interaction.
+    """
 
     name = "als"
     params_type = AlsParams
@@ -119,7 +135,10 @@ class Als(Model):
 
     @cached_property
     def _solver(self) -> als.Als:
-        """The solver, made when it is needed: a fit in blocks may have more interactions than its matrix can hold."""
+        """The solver, made when it is needed.
+
+        A fit in blocks may have more interactions than its matrix can hold.
+        """
         data, side = self._dataset, self._side
         by_track = partial(data.by_track, side)
         matrices = (
@@ -200,7 +219,10 @@ def factors_of(fit: Fit) -> State:
 
 
 def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the hyperparameters that tell a model of a kind from others: its main ones, and what is no default."""
+    """Return the hyperparameters that tell a model of a kind from others.
+
+    Its main ones, and what is no default.
+    """
     main, defaults = (
         KINDS[kind].main_params,
         {field.name: field.default for field in fields(KINDS[kind].params_type)},
@@ -215,7 +237,9 @@ def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
 def random_lists(
     listeners: int, tracks: int, k: int, generator: np.random.Generator
 ) -> Int32Array:
-    """Draw distinct tracks for each listener, every list equally likely; shape (listeners, min(k, tracks)).
+    """Draw distinct tracks for each listener, every list equally likely.
+
+    Shape (listeners, min(k, tracks)).
 
     Lists with a repeat are drawn again, which leaves the rest uniform; where repeats are the rule
     (k near the number of tracks), each list is the beginning of a shuffle instead.
@@ -243,7 +267,10 @@ def random_lists(
 def unseen(
     lists: Int32Array, k: int, indices: Int32Array, indptr: AnyIntArray
 ) -> Int32Array:
-    """Remove from lists of distinct tracks those at their listeners' rows of a CSR matrix; shape (listeners, k)."""
+    """Remove from lists of distinct tracks those at their listeners' rows of a CSR matrix.
+
+    Shape (listeners, k).
+    """
     kept = np.full((len(lists), k), NO_TRACK, dtype=np.int32)
     for row, columns in enumerate(lists):
         own = indices[indptr[row] : indptr[row + 1]]

@@ -1,9 +1,10 @@
-"""Rank the whole catalogue by factors: lists for listeners, which search and export share, and neighbours of tracks."""
+"""Rank the whole catalogue by factors.
+
+Lists for listeners, which search and export share, and neighbours of tracks.
+"""
 
 import numpy as np
-from implicit.cpu.topk import topk
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side
@@ -11,7 +12,6 @@ from recsys.models.als import Fit, load_kernels
 
 NO_TRACK = -1
 EXAMPLES = 5  # listeners whose lists a run keeps
-_FILTERED = np.float32(np.finfo(np.float32).min) / 2
 
 
 def top_tracks(
@@ -21,7 +21,7 @@ def top_tracks(
     threads: int,
     seen: csr_matrix | None = None,
 ) -> Int32Array:
-    """Find the k tracks with the largest inner product with each listener's factors, shape (listeners, factors).
+    """Find the k tracks with the largest inner product with each listener's factors.
 
     Of `seen`, shape (listeners, tracks), what a listener has a value for is left out.
 
@@ -29,22 +29,16 @@ def top_tracks(
         Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
     """
     k = min(k, len(item_factors))
-    if load_kernels() is not None:
-        from recsys.models.rank_kernels import rank_tracks
+    load_kernels()
+    from recsys.models.rank_kernels import rank_tracks
 
-        return rank_tracks(user_factors, item_factors, k, threads, seen)
-    with threadpool_limits(1, user_api="blas"):
-        columns, scores = topk(
-            item_factors, user_factors, k, filter_query_items=seen, num_threads=threads
-        )
-    # The library fills lists that the filter leaves short with filtered tracks at the smallest
-    # score there is.
-    columns[scores < _FILTERED] = NO_TRACK
-    return columns  # type: ignore[no-any-return]  # implicit has no types
+    return rank_tracks(user_factors, item_factors, k, threads, seen)
 
 
 def nearest_tracks(item_factors: Float32Array, k: int, threads: int) -> Int32Array:
-    """Find the k other tracks with the most similar factors (cosine), best first; shape (tracks, min(k, tracks - 1)).
+    """Find the k other tracks with the most similar factors (cosine), best first.
+
+    Shape (tracks, min(k, tracks - 1)).
 
     A track with zero factors is near nothing: its row is all `NO_TRACK`, and it is in no other row.
     """
@@ -72,7 +66,9 @@ def personal_lists(
     threads: int,
     filter_seen: bool = False,
 ) -> Int32Array:
-    """Recommend the k best tracks to each listener: without an interaction, those with the most listening time.
+    """Recommend the k best tracks to each listener.
+
+    Without an interaction, those with the most listening time.
 
     `filter_seen` leaves out what the listener has heard or skipped, and may leave lists short, as
     of `top_tracks`.
@@ -97,7 +93,7 @@ def personal_lists(
 
 
 def example_listeners(dataset: Dataset) -> IntArray:
-    """Choose the rows of a few listeners whose lists a run keeps, from the fewest training interactions to the most."""
+    """Choose a few listeners whose lists a run keeps, from the fewest interactions to the most."""
     interactions = dataset.counts("train")
     known = np.flatnonzero(interactions)
     by_interactions = known[np.argsort(interactions[known], kind="stable")]

@@ -123,7 +123,7 @@ def differences(
         seed: Decides which.
     """
     ratios = bootstrap.Ratios(parts[:, 0].T, parts[:, 1].T)
-    (estimates,) = bootstrap.estimate(
+    estimates = bootstrap.estimate(
         bootstrap.Resamples(parts.shape[2], resamples, seed), ratios
     )
     noise, totals = estimates - ratios.whole, parts[:, 1].sum(axis=1)

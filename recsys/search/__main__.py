@@ -5,15 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from looplib.cli import Overrides, make_app, run
+from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import load_config
-from recsys.config import SearchConfig
-from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
-from recsys.report.page import write_report
-from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
-from recsys.search.search import search
-from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+
+with importing():
+    from recsys.config import SearchConfig
+    from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
+    from recsys.report.page import write_report
+    from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
+    from recsys.search.search import search
+    from recsys.store.remote import open_store
+    from recsys.workspace import open_workspace
 
 PROG = "python -m recsys.search"
 app = make_app(

@@ -50,6 +50,8 @@ from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
+# what every worker imports, which takes longer than a score
+_IMPORTED = (run_step.__module__, "recsys.models.rank_kernels", "pandas")
 _SAMPLED = 10_000_000  # values of which quantiles are taken
 _MAGNITUDES = (
     100  # the largest weights over the smallest, from which on a logarithm is proposed
@@ -82,17 +84,19 @@ def search(
     plan = plan_dataset(store, config)
     titles = read_titles(config.catalogue, store)
     if (
-        config.context
+        config.session_model
         and config.export.learn_from != "training"
-        and config.context.catalogue != config.catalogue
+        and config.session_model.catalogue != config.catalogue
     ):
-        read_titles(config.context.catalogue, store)
+        read_titles(config.session_model.catalogue, store)
     candidates = plan_candidates(config.search, plan.digest, config.seed)
     with locked_run(run, fresh=fresh) as lock:
         earlier = read_validation(run)
         _keep(config, run)
         read = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
-        with open_cluster(config.cluster, read, run.on_disk, client) as cluster:
+        with open_cluster(
+            config.cluster, read, run.on_disk, client, _IMPORTED
+        ) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, plan, run, cluster, report)
             facts = dataset.summary
@@ -136,12 +140,15 @@ def _check_dataset(
     """Return warnings about settings that do not fit the data.
 
     Raises:
-        SearchError: The context model has nothing to learn from, the catalogue names other tracks,
+        SearchError: The session model has nothing to learn from, the catalogue names other tracks,
             or there are more interactions than a fit on one worker takes.
     """
-    if config.context is not None and max(dataset.session_lengths(), default=1) < 2:
+    if (
+        config.session_model is not None
+        and max(dataset.session_lengths(), default=1) < 2
+    ):
         raise SearchError(
-            f"context learns from recommended tracks, and {store.workspace} has none; leave it out: --set context=null"
+            f"session_model learns from recommended tracks, and {store.workspace} has none; leave it out: --set session_model=null"
         )
     if config.catalogue is not None and not store.manifest.catalogue:
         tracks = originals(store, "items", dataset.tracks).tolist()

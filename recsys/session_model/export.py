@@ -1,4 +1,4 @@
-"""Publish a context model as `context.npz`, for the service's recommender `session_context`.
+"""Publish a session model as `session_model.npz`, for the service's recommender `session_model`.
 
 Arrays, in the ids that came in, numbers or texts; k factors, the constant among them, in axes along
 which the prior of an interest has the variance 1 and responses add information one axis at a time:
@@ -11,7 +11,7 @@ which the prior of an interest has the variance 1 and responses add information 
     newcomer_map, newcomer_covariance, own_map, own_covariance (k, k)
     dispersion, artist_fatigue, tiredness, interest_change, resolution ()
 
-They are explained in `recsys.session_model.model.ContextModel`, and what the service does with them
+They are explained in `recsys.session_model.model.FittedSessionModel`, and what the service does with them
 in `docs/session-model.md`.
 """
 
@@ -23,22 +23,22 @@ import numpy as np
 
 from looplib.arrays import Float32Array
 from looplib.progress import progress
-from recsys.config import ContextConfig
-from recsys.session_model.fit import fit_context
-from recsys.session_model.model import ContextModel
+from recsys.config import SessionModelConfig
+from recsys.session_model.fit import fit_session_model
+from recsys.session_model.model import FittedSessionModel
 from recsys.session_model.responses import Responses, load_responses
 from recsys.store.ids import originals
 from recsys.store.remote import Store
 
-CONTEXT = "context.npz"
+SESSION_MODEL = "session_model.npz"
 FORMAT = 2  # the service reads this one alone
 _NUMBERS = ("dispersion", "artist_fatigue", "tiredness", "interest_change")
 
 
-def write_context(
-    folder: Path, store: Store, config: ContextConfig, seed: int, threads: int
+def write_session_model(
+    folder: Path, store: Store, config: SessionModelConfig, seed: int, threads: int
 ) -> Mapping[str, Any]:
-    """Fit a context model on all sessions of a store, and write it to a folder.
+    """Fit a session model on all sessions of a store, and write it to a folder.
 
     Returns:
         The manifest's section about it.
@@ -49,9 +49,9 @@ def write_context(
     """
     responses = load_responses(store, config.catalogue)
     sweeps = config.coarse_sweeps + config.rough_sweeps + config.sweeps
-    with progress("Context model", sweeps, "sweeps") as report:
-        model = fit_context(responses, config, seed, threads, report)
-    _save(folder / CONTEXT, responses, model, config, store)
+    with progress("Session model", sweeps, "sweeps") as report:
+        model = fit_session_model(responses, config, seed, threads, report)
+    _save(folder / SESSION_MODEL, responses, model, config, store)
     return {
         "format": FORMAT,
         "parameters": config.model_dump(mode="json", exclude={"catalogue"}),
@@ -65,8 +65,8 @@ def write_context(
 def _save(
     file: Path,
     responses: Responses,
-    model: ContextModel,
-    config: ContextConfig,
+    model: FittedSessionModel,
+    config: SessionModelConfig,
     store: Store,
 ) -> None:
     users, tracks = (
@@ -90,7 +90,7 @@ def _save(
     np.savez(file, allow_pickle=False, **arrays)
 
 
-def _in_axes_of_information(model: ContextModel) -> dict[str, Float32Array]:
+def _in_axes_of_information(model: FittedSessionModel) -> dict[str, Float32Array]:
     """Turn vectors to axes in which the prior precision of an interest is 1 and the information is diagonal.
 
     With P = L L' and L^-1 information L^-T = Q diag(information) Q', an interest's vector x becomes

@@ -1,4 +1,4 @@
-"""Fit the context model: how long a track is heard, given who listens and which track opened the session.
+"""Fit the session model: how long a track is heard, given who listens and which track opened the session.
 
 Sessions follow interests: a listener has a few, and the organic track tells which one a session
 follows. With x the vector of the interest and v that of a track, the share heard has the mean
@@ -31,9 +31,9 @@ import numpy.typing as npt
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.randomness import make_generator
-from recsys.config import ContextConfig
+from recsys.config import SessionModelConfig
 from recsys.session_model.changes import Changes
-from recsys.session_model.model import ContextModel, describe
+from recsys.session_model.model import FittedSessionModel, describe
 from recsys.session_model.responses import Responses
 from recsys.session_model.ridge import Grouping, Vectors, grouped_means, precision_of
 from recsys.session_model.training import Training, group_openings, listener_tastes
@@ -48,13 +48,13 @@ _OVERSHOOT = 0.7
 _LITTLE = 0.01
 
 
-def fit_context(
+def fit_session_model(
     responses: Responses,
-    config: ContextConfig,
+    config: SessionModelConfig,
     seed: int,
     threads: int,
     report: Report = lambda _done, _note: None,
-) -> ContextModel:
+) -> FittedSessionModel:
     """Fit the model; the result follows from the arguments alone, whatever `threads`.
 
     Responses to artists heard before in the session tell of the fatigue alone. The seed decides the
@@ -80,11 +80,11 @@ class _Fit:
     precision: Float32Array
 
     def __init__(
-        self, training: Training, config: ContextConfig, seed: int, report: Report
+        self, training: Training, config: SessionModelConfig, seed: int, report: Report
     ) -> None:
         self.training, self.config, self.report, self.done = training, config, report, 0
         self.responses = training.responses
-        first = make_generator(seed, "context").standard_normal(
+        first = make_generator(seed, "session_model").standard_normal(
             (len(self.responses.tracks), config.factors)
         )
         self.tracks = Vectors.exact((_FIRST_SPREAD * first).astype(np.float32))

@@ -1,4 +1,4 @@
-"""A fitted context model, and what it says of a session that nothing is known of but its listener and organic track."""
+"""A fitted session model, and what it says of a session that nothing is known of but its listener and organic track."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ from recsys.session_model.training import Training, listener_tastes
 
 
 @dataclass(frozen=True)
-class ContextModel:
-    """A fitted context model, in the indices of the responses that it was fitted on; k factors."""
+class FittedSessionModel:
+    """A fitted session model, in the indices of the responses that it was fitted on; k factors."""
 
     tracks: Float32Array  # v of each track, shape (tracks, k)
     interests: (
@@ -55,7 +55,7 @@ def describe(
     precision: Float32Array,
     interest_of: Int32Array,
     change: float,
-) -> ContextModel:
+) -> FittedSessionModel:
     """Return the model of fitted vectors; precision is that of the interests about what their organic tracks say."""
     who, features = training.responses.listener, tracks.with_constant()
     opened_by, followed = (
@@ -71,7 +71,7 @@ def describe(
     )
     own = np.hstack([expected[:, :-1] * scale[who, None], constant[who, None]])
     new_precision = precision_of(followed - own, interests.covariance)
-    return ContextModel(
+    return FittedSessionModel(
         tracks=tracks.means,
         interests=interests.means,
         interest_of=interest_of,

@@ -1,4 +1,4 @@
-"""Read what the context model learns from: how long recommended tracks were heard, and which track opened the session.
+"""Read what the session model learns from: how long recommended tracks were heard, and which track opened the session.
 
 Read bucket by bucket from the session store into compact arrays: sixteen bytes a response.
 """
@@ -70,7 +70,7 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
     table = pa.concat_tables([_bucket_responses(parts, artists) for parts in buckets])
     if not len(table):
         raise ExportError(
-            f"{store.workspace}: no recommended track was heard; a context model needs some"
+            f"{store.workspace}: no recommended track was heard; a session model needs some"
         )
     return _join(table, store.catalogue_size, artists)
 

@@ -13,9 +13,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from looplib.cli import EXIT_INTERRUPTED
 from looplib.files import atomic_write_json
 from looplib.progress import progress
-from looplib.start import EXIT_INTERRUPTED
 from sim.errors import SimError
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import ListeningModel, make_model

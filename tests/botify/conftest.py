@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
-from botify.service import Service
+from botify.service import Service, load_configured
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 from tests.botify.redis_server import RedisServer, shared_server
 
@@ -49,4 +47,4 @@ def make_service(tmp_path: Path) -> Iterator[MakeService]:
 def start_service(root: Path, catalogue: Path, **settings: Any) -> Service:  # noqa: ANN401  any setting
     """Start a service of what was published in a folder."""
     found = make_settings(root, catalogue, **settings)
-    return Service(found, load_model(found, load_catalogue(catalogue)))
+    return Service(found, load_configured(found))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from botify.model.context import FORMAT
+from botify.model.session_model import FORMAT
 from botify.settings import Settings
 from looplib.checksums import unseal
 from looplib.config import parse_config
@@ -108,11 +108,13 @@ def update_manifest(folder: Path, name: str) -> None:
     files = json.loads((folder / "manifest.json").read_text())["files"]
     file = folder / name
     facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
-    context = {"context": {"format": FORMAT}} if name == "context.npz" else {}
+    session_model = (
+        {"session_model": {"format": FORMAT}} if name == "session_model.npz" else {}
+    )
     edit_manifest(
         folder,
         files={**files, name: {"rows": None, **files.get(name, {}), **facts}},
-        **context,
+        **session_model,
     )
 
 

@@ -12,6 +12,7 @@ from werkzeug.test import Client
 from botify.http.app import Application
 from botify.http.messages import Request
 from botify.http.views import VIEWS
+from botify.schemas import Listening
 from botify.service import Service
 from botify.sessions.local import Session
 from tests.botify.client import client_of, events, post
@@ -83,18 +84,24 @@ def test_after_last_a_new_session_begins(client: Client, service: Service) -> No
     assert first == last != second
 
 
-def test_a_batch_answers_in_order_and_a_listener_in_it_twice_gets_two_tracks(
-    client: Client, service: Service
+def test_a_batch_answers_in_order_and_asks_the_sessions_once(
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[int] = []
+    hear = service.sessions.hear
+
+    def count(requests: Sequence[Listening], *, is_last: bool) -> list[Session | None]:
+        asked.append(len(requests))
+        return hear(requests, is_last=is_last)
+
+    monkeypatch.setattr(service.sessions, "hear", count)
     users = [5, 4, 4, 19, 4]
     requests = [{"user": user, "track": 7, "time": 0.5} for user in users]
     responses = post(client, "/next", {"requests": requests})["responses"]
     assert [response["user"] for response in responses] == users
-    assert (
-        len({response["track"] for response in responses if response["user"] == 4}) == 3
-    )
     ended = post(client, "/last", {"requests": requests})
     assert ended == {"responses": [{"user": user} for user in users]}
+    assert asked == [5, 5]
     logged = events(service)
     assert [event["user"] for event in logged] == users * 2
     assert [event["recommendation"] for event in logged[:5]] == [
@@ -102,26 +109,15 @@ def test_a_batch_answers_in_order_and_a_listener_in_it_twice_gets_two_tracks(
     ]
 
 
-def test_a_batch_asks_the_store_as_often_as_its_most_frequent_listener_is_in_it(
-    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[list[int]] = []
-    hear = service.store.hear
-
-    def count(
-        requests: Sequence[tuple[int, int, float]], now_ms: int
-    ) -> list[Session | None]:
-        asked.append([user for user, _, _ in requests])
-        return hear(requests, now_ms)
-
-    monkeypatch.setattr(service.store, "hear", count)
-    users = [5, 4, 4, 6, 5, 4]
-    post(
-        client,
-        "/next",
-        {"requests": [{"user": user, "track": 7, "time": 0.5} for user in users]},
-    )
-    assert asked == [[5, 4, 6], [4, 5], [4]]
+def test_the_number_of_a_request_is_logged(client: Client, service: Service) -> None:
+    numbered = {"track": 1, "time": 1, "request": 7}
+    for _ in range(2):
+        post(client, "/next/4", numbered)
+    batch = [{"user": 4, **numbered}, {"user": 4, "track": 1, "time": 1}]
+    post(client, "/next", {"requests": batch})
+    post(client, "/last/4", numbered)
+    logged = events(service)
+    assert [event.get("request") for event in logged] == [7, 7, 7, None, 7]
 
 
 def test_a_track_is_the_catalogues_record(client: Client) -> None:
@@ -162,19 +158,25 @@ def test_a_track_is_the_catalogues_record(client: Client) -> None:
         (
             "POST",
             "/next/4",
-            b'{"track": 1, "track": 2, "time": 1}',
+            b'{"track": 1, "time": 1, "request": 9223372036854775808}',
             400,
-            "a key is given twice",
+            "$.request",
         ),
         (
             "POST",
             "/next/9223372036854775808",
             b'{"track": 1, "time": 1}',
             400,
-            "user: 9223372036854775808 is too",
+            "user: Expected `int` <= 9223372036854775807",
         ),
-        ("POST", "/next/-4", b'{"track": 1, "time": 1}', 404, "not found"),
-        ("POST", "/next/" + "9" * 5000, b'{"track": 1, "time": 1}', 404, "not found"),
+        (
+            "POST",
+            "/next/-4",
+            b'{"track": 1, "time": 1}',
+            400,
+            "user: Expected `int` >= 0",
+        ),
+        ("POST", "/next/" + "9" * 5000, b'{"track": 1, "time": 1}', 400, "user: "),
         (
             "POST",
             "/next",
@@ -248,24 +250,6 @@ def test_an_unexpected_error_is_500_without_its_details(
     assert "secret" not in answer.get_json()["error"]
 
 
-def test_after_a_failing_recommender_the_listener_need_not_wait(
-    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "_rng", None)
-    assert client.post("/next/4", json={"track": 1, "time": 1}).status_code == 500
-    monkeypatch.undo()
-    post(client, "/next/4", {"track": 1, "time": 1})
-
-
-def test_a_request_that_lost_its_claim_is_refused(
-    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service.store, "settle", lambda *_: False)
-    answer = client.post("/next/4", json={"track": 1, "time": 1})
-    assert answer.status_code == 503
-    assert events(service) == []
-
-
 def test_readiness_tells_of_the_store(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,7 +260,7 @@ def test_readiness_tells_of_the_store(
         "problems": [],
         "version": "one",
     }
-    monkeypatch.setattr(service.store, "ready", lambda: False)
+    monkeypatch.setattr(service.sessions, "is_ready", lambda: False)
     answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.get_json()["problems"] == ["the session store cannot be reached"]
@@ -298,7 +282,7 @@ def test_without_a_store_answers_go_on_and_are_counted(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        service.store, "hear", lambda requests, _: [None] * len(requests)
+        service.sessions, "hear", lambda requests, **_: [None] * len(requests)
     )
     for _ in range(3):
         assert post(client, "/next/4", {"track": 1, "time": 1})["track"] != 1
@@ -514,7 +498,6 @@ def test_asking_logs_nothing_and_begins_no_session(
             "Expected `int` <= 9223372036854775807",
         ),
         (b'{"users": [1], "x": 1}', 400, "unknown field `x`"),
-        (b'{"users": [1], "users": [2]}', 400, "a key is given twice"),
         (
             orjson.dumps({"users": [1] * (LIMIT + 1)}),
             400,

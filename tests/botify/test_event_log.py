@@ -11,13 +11,12 @@ from typing import Any
 
 import orjson
 import pytest
-from msgspec.structs import astuple
 
 from analysis.logs.files import discover
 from analysis.logs.lines import parse_line
 from botify import event_log
 from botify.errors import StartError
-from botify.event_log import SegmentWriter, adopt_segments, describe_log, event_lines
+from botify.event_log import SegmentWriter, adopt_segments, describe_log, event_line
 from botify.model.catalogue import load_catalogue
 from botify.settings import EventLogSettings
 from looplib.files import sha256_file
@@ -48,53 +47,37 @@ def growing(folder: Path) -> list[Path]:
     return list(folder.glob(".events-*.jsonl"))
 
 
-REQUESTS = [(7, 3, 0.25), (8, 4, 1.0)]
+EVENT: dict[str, Any] = {
+    "message": "next",
+    "timestamp": 1_760_000_000_000,
+    "user": 7,
+    "track": 3,
+    "time": 0.25,
+    "latency": 0.0011,
+    "recommendation": 9,
+    "experiments": {"ALL": "T6"},
+    "session": "a-1",
+    "recommender": "indexed",
+    "propensity": 1 / 30,
+    "request": 5,
+}
 
 
-def test_a_line_is_an_event_to_the_reader_of_the_log() -> None:
-    outcomes = [
-        ("a-1", {"ALL": "T6"}, 9, "indexed", 1 / 30),
-        ("b-1", {"ALL": "C"}, 5, "top_pop", 0.5),
-    ]
-    first, second = event_lines(
-        "next", 1_760_000_000_000, 0.0011, REQUESTS, outcomes, ids=range(10)
+def test_a_line_is_an_event_by_the_fields_of_the_log() -> None:
+    line = event_line(*EVENT.values())
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert orjson.loads(line) == EVENT
+    assert parse_line(line).propensity == 1 / 30
+
+
+def test_what_is_not_known_is_null_and_a_request_without_number_has_none() -> None:
+    unknown = dict.fromkeys(
+        ("recommendation", "session", "recommender", "propensity", "request")
     )
-    assert first.endswith(b"\n")
-    assert first.count(b"\n") == 1
-    assert astuple(parse_line(first)) == (
-        "next",
-        1_760_000_000_000,
-        7,
-        3,
-        0.25,
-        0.0011,
-        9,
-        {"ALL": "T6"},
-        "a-1",
-        "indexed",
-        1 / 30,
-        None,
-    )
-    assert parse_line(second).session == "b-1"
-
-
-def test_what_is_not_known_is_null() -> None:
-    known, unknown = event_lines(
-        "last",
-        1_760_000_000_000,
-        0.0011,
-        REQUESTS,
-        [("a-1", {}, 9, "indexed", 1.0), (None, {}, None, None, None)],
-        ids=range(10),
-    )
-    event = parse_line(unknown)
-    assert (
-        event.recommendation,
-        event.session,
-        event.recommender,
-        event.propensity,
-    ) == (None, None, None, None)
-    assert set(orjson.loads(unknown)) == set(orjson.loads(known))
+    event = EVENT | {"message": "last"} | unknown
+    del event["request"]
+    assert orjson.loads(event_line(*event.values(), None)) == event
 
 
 @pytest.mark.parametrize("fsync", ["always", "everysec", "never"])
@@ -193,17 +176,17 @@ def test_a_full_disk_raises_and_leaves_no_torn_line(
 ) -> None:
     log = open_log()
     log.append(b"before\n")
-    write, room = os.write, [5]
+    write, room = os.pwrite, [5]
 
-    def full(handle: int, data: bytes) -> int:
+    def full(handle: int, data: bytes, at: int) -> int:
         if not room[0]:
             raise OSError(errno.ENOSPC, "No space left on device")
-        written = write(handle, data[: room[0]])
+        written = write(handle, data[: room[0]], at)
         room[0] -= written
         return written
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
+        patch.setattr(os, "pwrite", full)
         with pytest.raises(OSError, match="No space left"):
             log.append(b"does not fit\n")
         assert [path.read_bytes() for path in growing(tmp_path)] == [b"before\n"]
@@ -321,13 +304,10 @@ def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
     [
         (
             '{"catalogue": {"sha256": "0", "tracks": 7}}',
-            "of other ids: catalogue {'sha256': '0', 'tracks': 7} there, {'sha256': ",
+            "of other ids: {'catalogue': {'sha256': '0', 'tracks': 7}} there, {'schema': 1, ",
         ),
-        (
-            '{"text_users": true}',
-            "; text_users True there, False now; name another folder",
-        ),
-        ("[]", "of other ids: catalogue None there, "),
+        ('{"text_users": true}', "of other ids: {'text_users': True} there, "),
+        ("[]", "of other ids: [] there, "),
         ('{"catalogue": ', "collection.json: not JSON"),
     ],
 )

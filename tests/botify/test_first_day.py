@@ -7,9 +7,7 @@ import orjson
 import pytest
 
 from botify.errors import ModelError
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import lacking, load_model
-from botify.service import Service
+from botify.service import Service, load_configured
 from botify.serving import _announce
 from tests.botify.client import client_of
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
@@ -21,7 +19,7 @@ LEARNED = [
     "contextual",
     "session_als",
     "fold_in",
-    "session_context",
+    "session_model",
 ]
 
 
@@ -38,7 +36,7 @@ def test_every_arm_answers_on_a_catalogue_alone(
     settings = make_settings(
         tmp_path, catalogue_file, recommendations=None, experiments=experiments
     )
-    service = Service(settings, load_model(settings, load_catalogue(catalogue_file)))
+    service = Service(settings, load_configured(settings))
     client = client_of(service)
     for user in range(60):
         for _ in range(3):
@@ -66,7 +64,7 @@ def test_every_arm_answers_on_a_catalogue_alone(
     assert {recommender for arm, recommender in by_arm if arm not in ("C", "T1")} == {
         "random"
     }
-    notes = lacking(settings, service.versions.model)
+    notes = settings.lacking(service.versions.model)
     assert [note.split(" needs ")[0] for note in notes] == [
         f"arm T{i}: {name}" for i, name in enumerate(LEARNED, 2)
     ]
@@ -80,16 +78,16 @@ def test_the_start_says_where_what_and_to_whom(
     tmp_path: Path, catalogue_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(tmp_path, "one", random_lists(20, 60), catalogue=catalogue_file)
-    arms = [{"recommender": "indexed", "weight": 3}, {"recommender": "session_context"}]
+    arms = [{"recommender": "indexed", "weight": 3}, {"recommender": "session_model"}]
     settings = make_settings(
         tmp_path, catalogue_file, experiments=[{"name": "ONE", "arms": arms}]
     )
     caplog.set_level(logging.INFO, "botify")
-    _announce(settings, load_model(settings, load_catalogue(catalogue_file)), 5005)
+    _announce(settings, load_configured(settings), 5005)
     assert caplog.messages == [
         "http://127.0.0.1:5005, to read about it: http://127.0.0.1:5005/docs",
         "version one: lists of 20 listeners, a catalogue of 60 tracks",
-        "experiment ONE (picks the recommender): C indexed 75%, T1 session_context 25%",
+        "experiment ONE (picks the recommender): C indexed 75%, T1 session_model 25%",
         f"events are logged in {tmp_path / 'log'}",
-        "arm T1: session_context needs context.npz, which version one lacks; instead: top_pop, random",
+        "arm T1: session_model needs session_model.npz, which version one lacks; instead: top_pop, random",
     ]

@@ -12,10 +12,9 @@ import pytest
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
-from botify.model.catalogue import Catalogue, load_catalogue
-from botify.model.loading import load_model
 from botify.model.model import Model
 from botify.model.versions import Versions
+from botify.service import load_configured
 from botify.settings import Settings
 from tests.botify.exports import (
     edit_manifest,
@@ -46,7 +45,7 @@ def settings(tmp_path: Path, catalogue_file: Path) -> Settings:
 
 
 def load(settings: Settings) -> Model:
-    return load_model(settings, load_catalogue(settings.catalogue))
+    return load_configured(settings)
 
 
 def test_lists_are_found_by_id_whether_ids_are_dense_sorted_or_not(
@@ -145,7 +144,9 @@ def _history(counts: list[int], heard: list[int]) -> Callable[[Path], None]:
         }
         np.savez(folder / "history.npz", heard=np.array(heard), **arrays)
         update_manifest(folder, "history.npz")
-        edit_manifest(folder, parameters={"regularization": 1, "alpha": 1})
+        edit_manifest(
+            folder, parameters={"factors": 8, "regularization": 1, "alpha": 1}
+        )
 
     return edit
 
@@ -307,8 +308,14 @@ def test_a_list_that_widens_after_the_first_lines_is_kept(
 
 @pytest.fixture
 def versions(settings: Settings) -> Versions:
-    catalogue: Catalogue = load_catalogue(settings.catalogue)
-    return Versions(settings, load_model(settings, catalogue), Metrics())
+    return _versions(settings)
+
+
+def _versions(settings: Settings) -> Versions:
+    model = load_configured(settings)
+    return Versions(
+        settings.recommendations, model, settings.parts, Metrics(), watch_s=0.05
+    )
 
 
 def test_reload_serves_the_version_that_current_points_to(
@@ -399,8 +406,7 @@ def test_a_version_without_a_link_can_be_served_but_not_rolled_back(
     )
     file = tmp_path / "versions" / "one" / "recommendations.jsonl"
     fixed = settings.model_copy(update={"recommendations": file})
-    catalogue = load_catalogue(settings.catalogue)
-    versions = Versions(fixed, load_model(fixed, catalogue), Metrics())
+    versions = _versions(fixed)
     with pytest.raises(ModelError, match="no link to a version"):
         versions.roll_back()
 

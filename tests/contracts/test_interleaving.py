@@ -1,4 +1,7 @@
-"""Interleaving, from both sides: what the service logs of two recommenders is what the report compares."""
+"""Interleaving, from both sides.
+
+What the service logs of two recommenders is what the report compares.
+"""
 
 from pathlib import Path
 
@@ -7,9 +10,8 @@ import pytest
 
 from analysis.ab.config import AbConfig
 from analysis.ab.report import Report, build_report
-from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
-from botify.service import Service
+from botify.schemas import Listening
+from botify.service import Service, load_configured
 from looplib.randomness import make_generator
 from recsys.ingest.pipeline import ingest
 from tests.botify.exports import make_settings, publish, write_catalogue
@@ -19,7 +21,10 @@ PAIR = "interleaved(in_order, top_pop)"
 
 
 def serve(folder: Path, liking: float) -> Path:
-    """Serves sessions of listeners, who hear `liking` more of the tracks of their own lists; returns the log."""
+    """Serves sessions of listeners, who hear `liking` more of the tracks of their own lists.
+
+    Returns the log.
+    """
     catalogue = write_catalogue(folder / "tracks.json", range(TRACKS))
     lists = {
         user: [(user * 7 + step) % 40 for step in range(12)]
@@ -30,12 +35,12 @@ def serve(folder: Path, liking: float) -> Path:
     settings = make_settings(
         folder, catalogue, experiments=[{"name": "MIX", "arms": arms}], decides="MIX"
     )
-    service = Service(settings, load_model(settings, load_catalogue(catalogue)))
+    service = Service(settings, load_configured(settings))
     for user in range(LISTENERS):
         generator = make_generator(5, "interleaving", user)
         track, time = int(generator.integers(40, TRACKS)), 1.0
         for _ in range(6):
-            (track,) = service.answer("next", [(user, track, time)])
+            (track,) = service.answer("next", [Listening(user, track, time)])
             time = float(
                 np.clip(
                     generator.normal(0.4 + liking * (track in lists[user][:6]), 0.2),
@@ -43,7 +48,7 @@ def serve(folder: Path, liking: float) -> Path:
                     1,
                 )
             )
-        service.answer("last", [(user, track, time)])
+        service.answer("last", [Listening(user, track, time)])
     service.close()
     return settings.log_dir
 

@@ -1,4 +1,7 @@
-"""The service meets the others in files: it loads what the export publishes, and what it logs ingests."""
+"""The service meets the others in files.
+
+It loads what the export publishes, and what it logs ingests.
+"""
 
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 
 from botify.event_log import describe_log
 from botify.model.catalogue import load_catalogue
-from botify.model.loading import load_model
+from botify.service import load_configured
 from looplib.cli import run
 from looplib.files import sha256_file
 from recsys.config import ExportConfig
@@ -27,7 +30,7 @@ TRACKS, LISTENERS = 80, 30
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a catalogue and the versions that a search and an export made of a log of its tracks."""
+    """A folder with a catalogue, and versions that a search and an export made of a log."""
     folder = tmp_path_factory.mktemp("exported")
     catalogue = write_catalogue(
         folder / "tracks.json", [track // 4 for track in range(TRACKS)]
@@ -42,9 +45,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (log.parent / "collection.json").write_bytes(orjson.dumps(facts))
     ingest([log], folder / "store", buckets=2)
-    context = f"{{catalogue: {catalogue}, factors: 4, coarse_factors: 3}}"
+    section = f"{{catalogue: {catalogue}, factors: 4, coarse_factors: 3}}"
     (folder / "search.yaml").write_text(
-        f"store: {folder / 'store'}\nrun: {folder / 'run'}\ncontext: {context}\n"
+        f"store: {folder / 'store'}\nrun: {folder / 'run'}\nsession_model: {section}\n"
     )
     argv = ["--config", str(folder / "search.yaml"), "--no-export"]
     for setting in (
@@ -60,7 +63,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "recommender", ["indexed", "contextual", "session_als", "session_context"]
+    "recommender", ["indexed", "contextual", "session_als", "session_model"]
 )
 def test_what_the_export_publishes_is_served(
     exported: Path, tmp_path: Path, recommender: str
@@ -68,7 +71,7 @@ def test_what_the_export_publishes_is_served(
     settings = make_settings(
         exported, exported / "tracks.json", recommender, log_dir=str(tmp_path)
     )
-    model = load_model(settings, load_catalogue(settings.catalogue))
+    model = load_configured(settings)
     lines = (exported / "current" / "recommendations.jsonl").read_bytes().splitlines()
     assert len(lines) == LISTENERS
     for line in lines:

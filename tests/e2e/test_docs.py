@@ -66,7 +66,7 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
         },
         "validation": {"resamples": 100},
         "cluster": {"scheduler": scheduler},
-        "context": {
+        "session_model": {
             "factors": 8,
             "sweeps": 1,
             "rough_sweeps": 1,

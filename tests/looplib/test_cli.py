@@ -1,5 +1,4 @@
 import errno
-import gc
 from typing import Annotated
 
 import pytest
@@ -58,16 +57,6 @@ def test_what_the_user_can_fix_is_one_line_and_2(
 def test_an_interrupt_returns_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(app, "thing", ["--count", "3", "--fail", "interrupt"]) == 130
     assert "interrupted" in capsys.readouterr().err
-
-
-def test_garbage_is_collected_once_a_command_runs() -> None:
-    gc.disable()  # as while it imports
-    try:
-        assert run(app, "thing", ["--count", "3"]) == 0
-        assert gc.isenabled()
-    finally:
-        gc.unfreeze()
-        gc.enable()
 
 
 def test_a_fault_of_ours_keeps_its_traceback() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
+from looplib.als import AlsParams
 from looplib.config import dump_config
-from recsys.config import ContextConfig, SearchConfig
-from recsys.models.als import AlsParams
+from recsys.config import SearchConfig, SessionModelConfig
 from recsys.runs.folder import CONFIG, WINNER, Winner
 from recsys.runs.trials import Trial
 from tests.recsys.opened import dataset_of
@@ -15,14 +15,14 @@ from tests.recsys.opened import dataset_of
 
 def finish_run(
     folder: Path,
-    context: ContextConfig | None = None,
+    session_model: SessionModelConfig | None = None,
     **sections: Any,  # noqa: ANN401  of a search
 ) -> Path:
     """Make the folder `run` beside the folder `store`; returns it."""
     config = SearchConfig(
         store=str(folder / "store"),
         run=str(folder / "run"),
-        context=context,
+        session_model=session_model,
         **sections,
     )
     dataset = dataset_of(config)

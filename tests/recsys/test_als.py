@@ -6,8 +6,9 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from looplib.als import AlsParams
 from recsys.errors import TrialError
-from recsys.models.als import Als, AlsParams
+from recsys.models.als import Als
 
 
 def random_interactions(
@@ -20,9 +21,9 @@ def random_interactions(
     )
 
 
-def test_sweeps_in_steps_of_the_library_s_solver_equal_its_fit_to_the_bit() -> None:
+def test_sweeps_in_steps_give_the_library_s_fit() -> None:
     interactions = random_interactions()
-    params = AlsParams(factors=8, regularization=0.1, alpha=10, solver="implicit")
+    params = AlsParams(factors=8, regularization=0.1, alpha=10, cg_steps=30)
     model = Als(interactions, params, seed=3, threads=1)
     for count in (1, 2, 3):
         model.sweep(count)
@@ -35,12 +36,13 @@ def test_sweeps_in_steps_of_the_library_s_solver_equal_its_fit_to_the_bit() -> N
             num_threads=1,
             random_state=3,
         )
+        library.cg_steps = 30  # as good as exact, so that rounding does not grow
         confidence = interactions.copy()
         confidence.data = 1 + 10 * confidence.data
         library.fit(confidence, show_progress=False)
     assert model.sweeps == 6
-    assert np.array_equal(model.user_factors, library.user_factors)
-    assert np.array_equal(model.item_factors, library.item_factors)
+    assert model.user_factors == pytest.approx(library.user_factors, abs=1e-2)
+    assert model.item_factors == pytest.approx(library.item_factors, abs=1e-2)
 
 
 @pytest.mark.parametrize("threads", [2, 4])

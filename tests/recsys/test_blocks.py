@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from looplib.als import AlsParams
 from looplib.cli import run
 from recsys import blockwise
 from recsys.blockwise import Block, cut_blocks, fit_blocks, solve_block
@@ -14,7 +15,7 @@ from recsys.config import Feedback, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialError
 from recsys.export.export import FACTORS, HISTORY, RECOMMENDATIONS
-from recsys.models.als import Als, AlsParams, Fit
+from recsys.models.als import Als, Fit
 from recsys.search import __main__ as search
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
@@ -28,7 +29,6 @@ KNOBS = {
     "nu, weight and skips": AlsParams(
         6, 0.01, 1.0, unobserved_weight=0.2, nu=0.8, skip_weight=2.0
     ),
-    "spark": AlsParams(6, 0.1, 10.0, solver="cholesky", spark=True),
 }
 
 

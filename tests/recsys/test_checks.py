@@ -64,7 +64,7 @@ def test_what_a_later_step_cannot_do_is_refused_before_the_first_fit(
     simulated = world_of(tmp_path / "world")
     other.write_text('{"track": 1, "artist": "a", "title": "t"}\n')
     for setting, message in {
-        "context={}": "context needs event logs, and",
+        "session_model={}": "session_model needs event logs, and",
         f"catalogue={simulated}": "the catalogue of a simulated world, and",
         f"catalogue={other}": "names 0 of the",
     }.items():
@@ -106,9 +106,13 @@ def test_a_context_model_without_recommended_tracks_is_refused_before_the_first_
         type(session)(session.user, session.start_ms, session.heard[:1], session.name)
         for session in sessions
     ]
-    argv = [*write_config(tmp_path, make_store(tmp_path, alone)), "--set", "context={}"]
+    argv = [
+        *write_config(tmp_path, make_store(tmp_path, alone)),
+        "--set",
+        "session_model={}",
+    ]
     assert run(search.app, search.PROG, argv) == 2
-    assert "context learns from recommended tracks" in capsys.readouterr().err
+    assert "session_model learns from recommended tracks" in capsys.readouterr().err
     assert not (tmp_path / "run" / "ledger.jsonl").exists()
 
 

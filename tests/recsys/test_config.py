@@ -30,21 +30,14 @@ PLACES = ["store=s", "run=r"]
             ["search.space.solver=[cg, cholesky]", "search.space.cg_steps=[2, 3]"],
             "cg_steps means nothing to",
         ),
-        (
-            ["search.space.spark=[true]", "search.space.nu=[0.5]"],
-            "spark has its own regularization",
-        ),
-        (
-            ["search.space.spark=[true]", "search.space.unobserved_weight=[0.1]"],
-            "spark has its own regularization",
-        ),
+        (["search.space.spark=[true]"], "search.space.spark: was removed; "),
         (
             ["search.space.skip_weight=[0, 1]"],
             "search.space.skip_weight needs feedback.skip_time",
         ),
         (["search.space.nu=[0.5, 0.5]"], "a value stands twice in"),
         (["search.space.unobserved_weight=[0]"], "greater than 0"),
-        (["search.space.solver=[qr]"], "'cholesky' or 'implicit'"),
+        (["search.space.solver=[qr]"], "'cg' or 'cholesky'"),
     ],
 )
 def test_settings_that_mean_nothing_together_are_refused(

@@ -1,7 +1,6 @@
-"""Every knob of the fit against a dense solution of the equations as the papers write them, in double precision."""
+"""Every knob of the fit against a dense solution of the papers' equations, in float64."""
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,14 +10,14 @@ import pytest
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from looplib.als import AlsParams
 from looplib.arrays import FloatArray
 from recsys.errors import TrialError
-from recsys.models.als import Als, AlsParams, Fit, load_kernels, make_equations
+from recsys.models.als import Als, Fit, make_equations
 from recsys.models.compiled import cache_folder
-from recsys.models.topk import top_tracks
 
 FACTORS = 5
-Solver = Literal["cg", "cholesky", "implicit"]
+Solver = Literal["cg", "cholesky"]
 PLAIN = AlsParams(factors=FACTORS, regularization=0.3, alpha=4.0, solver="cholesky")
 KNOBS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -26,7 +25,6 @@ KNOBS: dict[str, dict[str, Any]] = {
     "nu of a half": {"nu": 0.5, "regularization": 0.02},
     "nu of one": {"nu": 1.0, "regularization": 0.003},
     "nu and unobserved_weight": {"nu": 0.7, "unobserved_weight": 0.05},
-    "spark": {"spark": True},
     "skips": {"skip_weight": 2.5},
     "skips without regularization": {"skip_weight": 0.5, "regularization": 0.0},
     "everything": {
@@ -35,7 +33,6 @@ KNOBS: dict[str, dict[str, Any]] = {
         "skip_weight": 3.0,
         "alpha": 0.7,
     },
-    "spark with skips": {"spark": True, "skip_weight": 1.5},
 }
 
 
@@ -68,11 +65,7 @@ def dense_solution(
         confidence = np.full(len(r), weight)
         confidence[likes] += params.alpha * r[likes]
         confidence[~likes] += params.skip_weight * s[~likes]
-        scale = (
-            float(likes.sum())
-            if params.spark
-            else (likes.sum() + weight * len(r)) ** params.nu
-        )
+        scale = (likes.sum() + weight * len(r)) ** params.nu
         left = (
             others.T * confidence
         ) @ others + params.regularization * scale * np.eye(params.factors)
@@ -81,7 +74,7 @@ def dense_solution(
 
 
 @pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
-@pytest.mark.parametrize("solver", ["cholesky", "cg", "implicit"])
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
 def test_a_side_is_solved_as_by_the_dense_equations(
     solver: Solver, knobs: dict[str, Any]
 ) -> None:
@@ -199,29 +192,6 @@ def test_equations_without_a_solution_are_a_trial_error() -> None:
         TrialError, match=r"a row has no solution with regularization 0\.0"
     ):
         model.sweep(1)
-
-
-def test_without_numba_the_library_s_solver_serves_with_a_note(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "numba", None)
-    for name in ("compiled", "kernels", "rank_kernels"):
-        monkeypatch.delitem(sys.modules, f"recsys.models.{name}", raising=False)
-        monkeypatch.delattr(f"recsys.models.{name}", raising=False)
-    for module in ("als", "topk"):
-        monkeypatch.setattr(
-            f"recsys.models.{module}.load_kernels", load_kernels.__wrapped__
-        )
-    heard, _ = listening()
-    fits = [
-        Als(heard, replace(PLAIN, solver=solver), seed=1, threads=1)
-        for solver in ("cg", "implicit")
-    ]
-    for fit in fits:
-        fit.sweep(2)
-    assert np.array_equal(fits[0].item_factors, fits[1].item_factors)
-    assert top_tracks(fits[0].user_factors, fits[0].item_factors, 3, 1).shape == (30, 3)
-    assert "the slower solver of implicit serves" in capsys.readouterr().err
 
 
 def test_compiled_code_is_kept_where_nobody_else_can_write(

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from looplib.als import AlsParams
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError
-from recsys.models.als import Als, AlsParams
+from recsys.models.als import Als
 from recsys.models.topk import personal_lists
 from recsys.runs.folder import (
     CHECKPOINTS,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.models.als import AlsParams
+from looplib.als import AlsParams
 from recsys.models.kinds import NoParams
 from recsys.runs.ledger import Ledger, Score, read_ledger
 from recsys.runs.trials import Trial

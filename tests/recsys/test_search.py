@@ -14,12 +14,13 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
+from looplib.als import AlsParams
 from looplib.cli import run
 from looplib.config import load_config
 from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
-from recsys.models.als import Als, AlsParams
+from recsys.models.als import Als
 from recsys.models.topk import personal_lists
 from recsys.search import __main__ as search
 from tests.recsys.in_process import without_processes
@@ -180,7 +181,7 @@ def test_als_is_better_than_popular_and_popular_than_random(finished: Path) -> N
 
 def test_the_effective_configuration_is_kept_with_its_defaults(finished: Path) -> None:
     config = load_config(SearchConfig, finished / "config.yaml")
-    assert config.search.space.factors == (4, 8)
+    assert config.search.space.model_dump()["factors"] == (4, 8)
     assert config.split.holdout == 0.15
 
 

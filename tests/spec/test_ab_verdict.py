@@ -67,7 +67,7 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
             threshold=0.001,
             mismatch=False,
         ),
-        "trust": Trust(0, (), NO_FAULTS, ()),
+        "trust": Trust(0, NO_FAULTS, ()),
         "effects": effects,
         "days": 10.0,
         "between": {
@@ -89,7 +89,7 @@ UNCLEAR = effect(
 KEPT = effect(
     role="guardrail", pct=-1.0, margin=1.0, guardrail="kept", higher_is_better=False
 )
-CHANGING = Trust(21, (), NO_FAULTS, ())
+CHANGING = Trust(21, NO_FAULTS, ())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.validation import METRICS, Settings, Validation, Validator
+from analysis.validation import METRICS, Validation, Validator
 from looplib.arrays import IntArray
 
 CATALOGUE_SIZE = 100
@@ -57,7 +57,8 @@ def validator_of(heldout: str, k: int = 3) -> Validator:
         pa.table({"track": popularity[:, 0], "listeners": popularity[:, 1]}),
         catalogue_size=CATALOGUE_SIZE,
         training_listeners=TRAINING_LISTENERS,
-        settings=Settings(ks=[k], resamples=20),
+        ks=[k],
+        resamples=20,
     )
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.offpolicy import OffPolicy, match_lists, sessions_of
-from analysis.offpolicy.estimate import OffPolicyEstimate
-from analysis.offpolicy.policies import RewardModel, Serving
+from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
+from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.policies import RewardModel, Serving, match_lists
 from tests.analysis.offpolicy.logged import uniform_events
 
 USERS, SESSIONS, REQUESTS, TRACKS, LISTED, LOGS = 150, 8, 5, 40, 8, 200

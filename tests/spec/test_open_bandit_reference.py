@@ -12,7 +12,7 @@ reward r and its estimate q, are
 import numpy as np
 import pytest
 
-from analysis.offpolicy import OffPolicy
+from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import LoggedSessions
 from analysis.offpolicy.policies import Policy, RewardModel
 from benchmarks.open_bandit import Log, probabilities, value

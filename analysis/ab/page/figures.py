@@ -5,10 +5,9 @@ from statistics import median
 
 from analysis import charts
 from analysis.ab.effects import MetricEffect, RelativeEffect
-from analysis.ab.parts.timeline import Timeline
 from analysis.ab.report import Report
 from analysis.page import numbers
-from analysis.page.render import Figure, Table, tabulate
+from analysis.page.render import Figure, tabulate
 
 _ROLES = ("primary", "guardrail", "secondary", "diagnostic")
 _FAR = 4.0  # an interval that reaches so many times as far as most leaves the scale
@@ -33,17 +32,10 @@ def shown(effect: MetricEffect) -> RelativeEffect:
     )
 
 
-def draw_effects(report: Report) -> list[Figure]:
-    """Draw primary and secondary metrics on one scale, and the primary ones over the days or hours."""
-    timelines = [
-        _draw_timeline(timeline, report)
-        for timeline in report.timelines
-        if len(timeline.days) > 1
-    ]
-    return [_draw_forest(report), *timelines] if report.effects else timelines
-
-
-def _draw_forest(report: Report) -> Figure:
+def draw_effects(report: Report) -> Figure | None:
+    """Draw primary and secondary metrics on one scale; None without an effect."""
+    if not report.effects:
+        return None
     effects = [
         effect
         for effect in effects_in_order(report)
@@ -109,52 +101,6 @@ def _points(found: Iterable[RelativeEffect]) -> list[charts.Point]:
     return [charts.Point("", *row) for row in rows if None not in row]
 
 
-def _draw_timeline(timeline: Timeline, report: Report) -> Figure:
-    days = timeline.days
-    deciding = [day.cumulative if report.at_horizon else day.sequential for day in days]
-    limits = [numbers.interval(found.lower_pct, found.upper_pct) for found in deciding]
-    rows = (
-        (
-            numbers.day(day.date),
-            numbers.count(day.control_listeners),
-            numbers.count(day.arm_listeners),
-            numbers.change(day.daily.effect_pct),
-            numbers.change(day.cumulative.effect_pct),
-            limit,
-        )
-        for day, limit in zip(days, limits, strict=True)
-    )
-    names = [_short(day.date) for day in days]
-    chart = charts.draw_days(
-        names,
-        _points(day.daily for day in days),
-        _points(deciding),
-        _colours(report)[timeline.arm],
-    )
-    return Figure(
-        f"{_capital(timeline.label)}: {timeline.arm} against {report.control}",
-        f"The line is the effect of all days so far, with its {_level(report)} interval, "
-        f"{'for the one look at the horizon' if report.at_horizon else 'which may be looked at at any time'}. Grey: a "
-        "day or hour alone.",
-        charts.to_svg(
-            chart,
-            f"Effect of {timeline.arm} on {timeline.label} over {len(days)} days; after the last one "
-            f"{numbers.change(days[-1].cumulative.effect_pct)}, interval {limits[-1]}.",
-        ),
-        Table(
-            (
-                "Day",
-                "Control's listeners",
-                "Arm's listeners",
-                "Day alone",
-                "So far",
-                "Interval",
-            ),
-            tuple(rows),
-        ),
-    )
-
-
 def draw_positions(report: Report) -> list[Figure]:
     """Draw how long tracks are listened to by their position in the session; nothing where there is none."""
     opened = {spot.arm: spot.events for spot in report.positions if spot.position == 1}
@@ -202,11 +148,3 @@ def _level(report: Report) -> str:
 
 def _capital(label: str) -> str:
     return label[:1].upper() + label[1:]
-
-
-def _short(iso: str) -> str:
-    return (
-        numbers.day(iso).split(" ")[-1]
-        if "T" in iso
-        else numbers.day(iso).rsplit(" ", 1)[0]
-    )

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from analysis.ab.parts.data_quality import Budget
 from analysis.ab.report import Report
 from analysis.ab.verdict import Decision
 from analysis.page import numbers
@@ -49,10 +48,7 @@ def render(report: Report) -> str:
             for name, title, part in _CONTENTS
             if not part or getattr(report, part)
         ],
-        suspicious=sum(sum(kind.listeners.values()) for kind in report.trust.suspicions)
-        if report.trust
-        else None,
-        effect_figures=figures.draw_effects(report),
+        effect_figure=figures.draw_effects(report),
         session_figures=figures.draw_positions(report),
     )
 
@@ -84,16 +80,6 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
     checks.append(
         ("Listeners in more than one arm", found, "wait" if changing else "good")
     )
-    for kind in trust.suspicions:
-        shown = ", ".join(
-            f"{arm} {numbers.count(kind.listeners.get(arm, 0))}" for arm in report.arms
-        )
-        examples = (
-            f"; such as {', '.join(map(str, kind.examples))}" if kind.examples else ""
-        )
-        is_seen = any(kind.listeners.values())
-        found = f"listeners: {shown}{examples}" if is_seen else "none"
-        checks.append((kind.kind, found, "wait" if is_seen else "good"))
     counts = {
         "Events in sessions that were not closed": quality.dropped_events,
         "Events without an arm": quality.outside,
@@ -104,29 +90,10 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
         "Events without latency": quality.without_latency,
         "Requests that do not name the recommender": quality.without_recommender,
     }
-    checks += [
+    return checks + [
         _counted(name, found, quality.events, "events")
         for name, found in counts.items()
     ]
-    return checks + [_budget(budget) for budget in report.budgets]
-
-
-def _budget(budget: Budget) -> tuple[str, str, str]:
-    unlike = "not known to be the same" if budget.holds is None else "not the same"
-    found = f"{numbers.number(budget.control_value)} and {numbers.number(budget.arm_value)} tracks a session"
-    if budget.change.lower_pct is not None:
-        found += f", {numbers.change(budget.change.effect_pct)} "
-        found += numbers.interval(budget.change.lower_pct, budget.change.upper_pct)
-    follows = (
-        "the same, so its time follows from the share heard"
-        if budget.holds
-        else f"{unlike}, so it does not"
-    )
-    return (
-        f"What ends a session, {budget.arm}",
-        f"unheard {found}: {follows}",
-        "good" if budget.holds else "wait",
-    )
 
 
 def _counted(name: str, found: int, total: int, things: str) -> tuple[str, str, str]:

@@ -14,8 +14,6 @@
 --   is_named     BOOLEAN, a recommendation was asked for, and it is known who answered
 --   is_fallback  BOOLEAN, another than the arm's own recommender did
 --   credit       INTEGER, 1 or 2 where the first or second of two interleaved recommenders recommended the track
---   is_at_once   BOOLEAN, at the millisecond of the event before, though both answers took a millisecond or more, so that
---                nobody who waits for an answer can have asked
 --   is_repeated  BOOLEAN, equals the event before
 --   is_broken    BOOLEAN, the event before is of the same session and recommended another track, and no two of the
 --                events from the one before that to the one after this are of the same millisecond, whose order is unknown
@@ -35,8 +33,7 @@ WITH ordered AS (
         lag(track) OVER in_order AS track_before,
         lag(time) OVER in_order AS time_before,
         lag(recommendation) OVER in_order AS recommended_before,
-        lag(side) OVER in_order AS side_before,
-        lag(latency) OVER in_order AS latency_before
+        lag(side) OVER in_order AS side_before
     FROM assigned
     WHERE timestamp < $end_ms
     WINDOW in_order AS (PARTITION BY user, arm ORDER BY timestamp, is_last, track, time, recommendation)
@@ -45,7 +42,6 @@ compared AS (
     SELECT
         *,
         coalesce(timestamp = timestamp_before, false) AS same_ms,
-        coalesce(timestamp = timestamp_before AND least(latency, latency_before) >= 0.001, false) AS is_at_once,
         coalesce(NOT last_before AND track <> recommended_before AND timestamp <> timestamp_before, false)
         AND timestamp_before IS DISTINCT FROM timestamp_two_before
         AND timestamp IS DISTINCT FROM timestamp_after AS is_broken
@@ -60,7 +56,6 @@ SELECT
     NOT is_last AND recommender IS NOT NULL AS is_named,
     coalesce(NOT is_last AND recommender <> hash(own), false) AS is_fallback,
     CASE WHEN NOT last_before AND track = recommended_before THEN side_before END AS credit,
-    is_at_once,
     coalesce(same_ms AND track = track_before AND time = time_before AND is_last = last_before, false) AS is_repeated,
     is_broken,
     coalesce(is_broken AND recommendation = track_before, false) AS is_reversed

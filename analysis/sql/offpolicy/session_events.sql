@@ -1,5 +1,4 @@
--- One row per event of a session, by listener, session and position in it: of those that are held out, or of the others.
--- $heldout  BOOLEAN, which of the two
+-- One row per event of a held-out session, by listener, session and position in it.
 -- FROM split_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, recommendation BIGINT, propensity DOUBLE, ends BOOLEAN, number BIGINT, heldout BOOLEAN)
 -- Columns:
 --   user
@@ -13,6 +12,6 @@ SELECT
     coalesce(track = lag(recommendation) OVER in_session, false) AS followed,
     lag(propensity) OVER in_session AS propensity
 FROM split_events
-WHERE heldout = $heldout
+WHERE heldout
 WINDOW in_session AS (PARTITION BY number ORDER BY timestamp, ends, track)
 ORDER BY number, position

@@ -82,7 +82,7 @@ def sessions_of(arm: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener_and_by_day(
+def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener(
     folder: Path,
 ) -> None:
     config = settings(
@@ -104,9 +104,6 @@ def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener_and_by_day(
     }
     assert (effect.control_value, effect.arm_value) == pytest.approx(
         [np.mean(late["C"]), np.mean(late["T1"])]
-    )
-    assert report.timelines[0].days[-1].sequential.effect_pct == pytest.approx(
-        effect.relative.effect_pct
     )
     assert effect.past_explains is not None
 
@@ -186,29 +183,6 @@ def test_a_file_that_fails_on_the_data_is_named(
             "ALS",
             with_metric(folder, tmp_path / "wrong.sql", columns),
         )
-
-
-def test_a_dry_run_prints_the_plan_and_the_sql_and_computes_nothing(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "ab.yaml").write_text(dump_config(settings(folder)))
-    argv = [
-        str(folder / "log"),
-        "--experiment",
-        "ALS",
-        "--config",
-        str(tmp_path / "ab.yaml"),
-        "--dry-run",
-    ]
-    assert run(app, PROG, [*argv, "--out", str(tmp_path / "out")]) == 0
-    printed = capsys.readouterr().out
-    assert "ALS against C, from" in printed
-    assert "guardrail" in next(
-        line for line in printed.splitlines() if "late_skips" in line
-    )
-    assert "WHERE position > 3" in printed
-    assert "-- ab/listener_sums" in printed
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_warehouse_has_what_the_report_was_made_from(

@@ -12,7 +12,6 @@ from analysis.charts import (
     Point,
     arm_colour,
     around_zero,
-    draw_days,
     draw_intervals,
     draw_lines,
     draw_scatter,
@@ -25,7 +24,6 @@ from tests.analysis.page.html import HOSTILE, Parser
 BLUE, ORANGE = arm_colour(1), arm_colour(2)
 COLOURS = {"C": arm_colour(0), "T1": BLUE}
 FAR = IntervalRow("Fallbacks", "+60 %", 60.0, -20.0, 70.0, ORANGE, filled=False)
-DAYS = [Point("", day, 3.0, 1.0, 5.0) for day in range(3)]
 KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
     "intervals": (
         draw_intervals(
@@ -47,11 +45,6 @@ KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
         ),
         {"C", "T1", "x", "y"},
     ),
-    "days": (
-        draw_days(["1 Nov", "2 Nov", "3 Nov"], DAYS, DAYS, BLUE),
-        {"1 Nov", "3 Nov", "day, UTC"},
-    ),
-    "one day": (draw_days(["1 Nov"], DAYS[:1], DAYS[:1], BLUE), {"1 Nov"}),
     "scatter": (
         draw_scatter([Point("C", 1, 2, 1, 3), Point("T1", 2, 3, 2, 4)], COLOURS, "y"),
         {"C", "T1", "seconds", "y"},
@@ -124,18 +117,6 @@ def test_an_interval_that_leaves_the_axis_ends_in_an_arrow_and_a_value_outside_h
     assert {row["fill"] for row in rows if row.get("label") == "Fallbacks"} == {
         "var(--page)"
     }
-
-
-def test_the_first_days_of_which_little_is_known_do_not_decide_the_axis() -> None:
-    wide = [Point("", 0, 0.0, -900.0, 900.0), *DAYS[1:]]
-    layers = draw_days(["1", "2", "3"], DAYS, wide, BLUE).to_dict()["layer"]
-    scale = next(
-        layer["encoding"]["y"]["scale"]
-        for layer in layers
-        if "scale" in layer["encoding"]["y"]
-    )
-    assert scale["clamp"]
-    assert -15 < scale["domain"][0] < 0 < 5 < scale["domain"][1] < 15
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.offpolicy import OffPolicy, match_lists, sessions_of
-from analysis.offpolicy.estimate import OffPolicyEstimate
-from analysis.offpolicy.policies import Policy
+from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
+from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.policies import Policy, match_lists
 from tests.analysis.offpolicy.logged import Session, heldout_events, uniform_events
 
 USERS, TRACKS, LISTED = 400, 30, 5

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.offpolicy import OffPolicy, match_lists, sessions_of
-from analysis.offpolicy.policies import Policy, RewardModel, Serving
+from analysis.offpolicy.estimate import OffPolicy
+from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.policies import Policy, RewardModel, Serving, match_lists
 from tests.analysis.offpolicy.logged import Session, heldout_events
 
 TRACKS = 8

@@ -11,7 +11,7 @@ import pytest
 from analysis import queries
 from analysis.ab.tables import find_sources
 from analysis.errors import AnalysisError
-from analysis.offpolicy import OffPolicy
+from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import (
     Holdout,
     LoggedSessions,
@@ -58,7 +58,7 @@ def read(
     holdout: Holdout | None = None,
     **options: Any,  # noqa: ANN401  those of read_sessions
 ) -> LoggedSessions:
-    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)[0]
+    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)
 
 
 def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:

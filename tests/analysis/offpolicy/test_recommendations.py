@@ -8,7 +8,6 @@ from analysis.ab.tables import find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy.recommendations import (
     learned_from,
-    read_artists,
     read_recommendations,
 )
 from recsys.store.remote import open_store
@@ -49,24 +48,6 @@ def test_short_lists_are_filled_up_and_users_sorted(tmp_path: Path) -> None:
     assert (found.serving, read_recommendations(f"T1={file}").name) == ("random", "T1")
     in_order = read_recommendations(f"{file}:in-order")
     assert (in_order.serving, in_order.name) == ("in-order", "a=b")
-
-
-def test_artists_are_numbered_by_track(tmp_path: Path) -> None:
-    file = tmp_path / "tracks.json"
-    known = (
-        '{"track": 7, "artist": "x", "title": "t"}',
-        '{"track": 3, "artist": "y"}',
-        '{"track": 5, "artist": "x"}',
-    )
-    file.write_text("\n".join([*known, '{"track": 8}']))
-    found = read_artists(file)
-    assert found.tracks.tolist() == [3, 5, 7, 8]
-    artists = found.artists.tolist()
-    assert artists[0] != artists[1] == artists[2]
-    assert artists[3] == -1
-    file.write_text('{"artist": "x"}\n')
-    with pytest.raises(AnalysisError, match=r"tracks\.json: line 1 is not .*artist"):
-        read_artists(file)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"data": 3}'])

@@ -5,22 +5,18 @@ import pytest
 from scipy import stats
 
 from analysis.statistics import bootstrap
-from analysis.statistics.bootstrap import Distinct, Ratios, Resamples
-from looplib.arrays import FloatArray, IntArray
+from analysis.statistics.bootstrap import Ratios, Resamples
+from looplib.arrays import FloatArray
 
 
 def all_draws(resamples: Resamples) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return np.vstack([block.draws for block in resamples.blocks()])
+    return np.vstack([*resamples.blocks()])
 
 
 def of_ratios(
     resamples: Resamples, numerators: FloatArray, denominators: FloatArray
 ) -> FloatArray:
-    return bootstrap.estimate(resamples, Ratios(numerators, denominators))[0]
-
-
-def of_distinct(resamples: Resamples, units: IntArray, items: IntArray) -> FloatArray:
-    return bootstrap.estimate(resamples, Distinct(units, items))[0]
+    return bootstrap.estimate(resamples, Ratios(numerators, denominators))
 
 
 def of_means(resamples: Resamples, values: FloatArray) -> FloatArray:
@@ -82,36 +78,11 @@ def test_ratios_are_those_of_the_repeated_units(
     )
 
 
-def test_distinct_items_are_those_of_the_units_drawn() -> None:
-    rng = np.random.default_rng(4)
-    pairs = np.unique(rng.integers(0, [25, 60], (200, 2)), axis=0)
-    by_item = pairs[np.argsort(pairs[:, 1])]
-    resamples = Resamples(25, 150, 2)
-    expected = [
-        len(np.unique(pairs[draws[pairs[:, 0]] > 0, 1]))
-        for draws in all_draws(resamples)
-    ]
-    assert of_distinct(resamples, by_item[:, 0], by_item[:, 1]).tolist() == expected
-
-
-def test_thousands_of_items_are_counted_without_overflow() -> None:
-    everything = np.arange(3000)
-    assert (
-        of_distinct(Resamples(1, 70, 0), np.zeros_like(everything), everything).tolist()
-        == [3000] * 70
-    )
-
-
-def test_no_items_are_no_distinct_items() -> None:
-    empty = np.array([], np.int64)
-    assert of_distinct(Resamples(3, 5, 0), empty, empty).tolist() == [0] * 5
-
-
 def test_the_interval_is_that_of_scipy() -> None:
     values = np.random.default_rng(7).beta(0.5, 2, size=400)
-    ours = bootstrap.percentile_interval(
-        of_means(Resamples(400, 5000, 1), values[:, None])
-    )[:, 0]
+    ours = bootstrap.percentiles(of_means(Resamples(400, 5000, 1), values[:, None]))[
+        :, 0
+    ]
     theirs = stats.bootstrap(
         (values,),
         np.mean,
@@ -127,18 +98,6 @@ def test_the_interval_is_that_of_scipy() -> None:
 def test_nineteen_of_twenty_intervals_hold_the_truth() -> None:
     # 1,000 samples of 150 listeners with a share of hits each; the truth is the mean share, 1/3.
     samples = np.random.default_rng(9).beta(1, 2, size=(150, 1000))
-    lower, upper = bootstrap.percentile_interval(
-        of_means(Resamples(150, 1000, 1), samples)
-    )
+    lower, upper = bootstrap.percentiles(of_means(Resamples(150, 1000, 1), samples))
     covered = np.mean((lower <= 1 / 3) & (upper >= 1 / 3))
     assert covered == pytest.approx(0.95, abs=0.02)
-
-
-def test_percentiles_would_miss_a_number_of_distinct_things() -> None:
-    # Everyone has an item of their own: a resample has 1 - 1/e of them.
-    own = np.arange(500)
-    distinct = of_distinct(Resamples(500, 200, 1), own, own)
-    assert distinct.mean() == pytest.approx(500 * (1 - np.exp(-1)), rel=0.01)
-    assert bootstrap.percentile_interval(distinct[:, None])[1, 0] < 500
-    lower, upper = bootstrap.normal_interval(500, distinct)
-    assert lower < 500 < upper

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.statistics.effects import STEP, Histogram, compare_quantiles
+from analysis.statistics.quantiles import STEP, Histogram, compare_quantiles
 from looplib.arrays import FloatArray, IntArray
 from looplib.randomness import make_generator
 

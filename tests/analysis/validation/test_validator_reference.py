@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score  # type: ignore[import-untyped]
 
-from analysis.validation import Settings, Validation, Validator
+from analysis.validation import Validation, Validator
 from looplib.arrays import FloatArray
 
 TRACKS = 12
@@ -48,7 +48,9 @@ def validator_of(
         ),
         catalogue_size=catalogue_size,
         training_listeners=TRAINING_LISTENERS,
-        settings=Settings(ks=ks, min_time=MIN_TIME, resamples=2),
+        ks=ks,
+        min_time=MIN_TIME,
+        resamples=2,
     )
 
 

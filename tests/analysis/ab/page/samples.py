@@ -6,10 +6,10 @@ from datetime import date, timedelta
 
 from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
 from analysis.ab.metrics import ORIGINAL_METRICS
-from analysis.ab.parts.data_quality import Quality, Suspicion, Trust
+from analysis.ab.parts.data_quality import Quality, Trust
 from analysis.ab.parts.interleaving import Preference
+from analysis.ab.parts.positions import Position
 from analysis.ab.parts.segments import SegmentEffect, Segments
-from analysis.ab.parts.timeline import Day, Position, Timeline
 from analysis.ab.report import OriginalRow, Report
 from analysis.ab.tables import RejectedLine
 from analysis.ab.verdict import Verdict
@@ -75,26 +75,6 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
         )
         found.append(effect)
     return found
-
-
-def timeline_of(
-    arm: str, metric: str, label: str, pct: float, days: Sequence[str]
-) -> Timeline:
-    def on(number: int) -> Day:
-        error, wobble = (
-            7.0 / math.sqrt(number + 1),
-            4 * math.sin(2.3 * number) / math.sqrt(number + 1),
-        )
-        return Day(
-            date=days[number],
-            control_listeners=900 + 300 * number,
-            arm_listeners=905 + 299 * number,
-            daily=around(pct + 4 * math.sin(2.3 * number), 7.0),
-            cumulative=around(pct + wobble, error),
-            sequential=around(pct + wobble, 1.6 * error),
-        )
-
-    return Timeline(arm, metric, label, tuple(map(on, range(len(days)))))
 
 
 def make_report(
@@ -195,12 +175,6 @@ def make_report(
             for metric in ORIGINAL_METRICS
         ),
         effects=tuple(effects),
-        timelines=tuple(
-            timeline_of(arm, name, label, strengths[arm] * pct, dates)
-            for name, label, role, _, _, _, pct, _ in _METRICS
-            if role == "primary"
-            for arm in treated
-        ),
         positions=tuple(
             Position(
                 arm,
@@ -213,14 +187,6 @@ def make_report(
         ),
         trust=Trust(
             changing_listeners=0,
-            suspicions=(
-                Suspicion(
-                    f"{text}Over 500 tracks in a day",
-                    {arm: 1 + number for number, arm in enumerate(arms)},
-                    (17, 4_711, 9_004),
-                ),
-                Suspicion("More than a track in a second", dict.fromkeys(arms, 0), ()),
-            ),
             quality=Quality(
                 events=842_404,
                 unclosed_sessions=412,

@@ -21,7 +21,7 @@ def parse(report: Report) -> Element:
 def bare(report: Report) -> Report:
     """A report without figures, which is rendered at once."""
     nothing: dict[str, Any] = dict.fromkeys(
-        ("effects", "segments", "preferences", "timelines", "positions"), ()
+        ("effects", "segments", "preferences", "positions"), ()
     )
     return replace(report, **nothing, trust=None, first_day=None, last_day=None)
 
@@ -158,9 +158,8 @@ def test_every_figure_is_described_and_has_its_numbers_on_the_page(
 ) -> None:
     page = parse(make_report(arms=arms, days=days))
     figures = page.find("figure")
-    # All effects and the positions; of several days two metrics by day and arm.
-    by_day = 2 * (len(arms) - 1) if days > 1 else 0
-    assert len(figures) == len(pictures(page)) == 2 + by_day
+    # all effects, and the positions
+    assert len(figures) == len(pictures(page)) == 2
     assert all(len(picture.attributes["aria-label"]) > 20 for picture in pictures(page))
     without = [
         figure.find("h3")[0].text for figure in figures if not figure.find("details")
@@ -236,14 +235,7 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
         replace(effect, deciding=replace(effect.deciding, relative=nothing), **without)
         for effect in report.effects
     ]
-    empty: dict[str, Any] = dict.fromkeys(
-        ("daily", "cumulative", "sequential"), nothing
-    )
-    days = [
-        replace(line, days=tuple(replace(day, **empty) for day in line.days))
-        for line in report.timelines
-    ]
-    page = parse(replace(report, effects=tuple(effects), timelines=tuple(days)))
+    page = parse(replace(report, effects=tuple(effects)))
     assert set(read_table(page, "metrics-table")[1][3:]) == {"\N{EN DASH}"}
     assert "None" not in page.text
     assert "nan" not in page.text

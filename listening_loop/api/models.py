@@ -1,0 +1,302 @@
+"""Fit one model, on one machine or in blocks across a cluster, and recommend from it."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+from listening_loop.api.frames import Frame, lists_frame
+from listening_loop.api.stores import Source, Store, ingest
+from listening_loop.errors import UnknownIdError
+from looplib.als import AlsParams, solve_row
+from looplib.arrays import Float32Array, FloatArray, IntArray
+from looplib.config import parse_config
+from looplib.errors import UserError
+from looplib.files import atomic_directory, atomic_write_json, sha256_file
+from looplib.progress import progress
+from looplib.untrusted import open_untrusted
+from recsys.blockwise import cut_blocks, fit_blocks
+from recsys.cluster.cluster import open_cluster
+from recsys.cluster.processes import usable_cores
+from recsys.config import SearchConfig
+from recsys.dataset.build import build_dataset, plan_dataset
+from recsys.export.export import FACTORS, MANIFEST
+from recsys.models.kinds import Als
+from recsys.models.topk import top_tracks
+from recsys.store.ids import originals
+from recsys.store.remote import open_store as open_at
+from recsys.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(eq=False, repr=False)
+class Model:
+    """Factors of listeners and tracks, under the owner's ids."""
+
+    users: np.ndarray[Any, Any]  # ids, shape (listeners,)
+    items: np.ndarray[Any, Any]  # ids, shape (tracks,)
+    user_factors: Float32Array  # shape (listeners, factors)
+    item_factors: Float32Array  # shape (tracks, factors)
+    params: AlsParams
+
+    def __repr__(self) -> str:
+        """Return the size and the hyperparameters."""
+        size = f"{len(self.users):,} listeners, {len(self.items):,} tracks"
+        return f"<Model of {size}: {self.params}>"
+
+    def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
+        """Recommend the n tracks with the largest product of factors to each listener.
+
+        Returns:
+            A frame with the columns user, rank (from 1), item, score.
+
+        Raises:
+            Error: A listener is unknown; `fold_in` recommends by a history instead.
+        """
+        rows = self.user_factors[_positions(self._user_rows, users, "listener")]
+        return self._lists({"user": users}, rows, self.item_factors, n)
+
+    def similar(self, items: Sequence[Any], n: int = 10) -> Frame:
+        """Find the n other tracks whose factors are most similar (cosine) to a track's.
+
+        Returns:
+            A frame with the columns of, rank (from 1), item, score.
+
+        Raises:
+            Error: A track is unknown.
+        """
+        positions = _positions(self._item_rows, items, "track")
+        norms = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
+        unit = self.item_factors / np.maximum(norms, np.finfo(np.float32).tiny)
+        return self._lists({"of": items}, unit[positions], unit, n, positions[:, None])
+
+    def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
+        """Recommend to a listener whom the model does not know, by what the listener has heard.
+
+        `history` is listening time, or another weight, by track; tracks that the model does not
+        know are left out.
+
+        Returns:
+            A frame with the columns rank (from 1), item, score, without the tracks of the history.
+
+        Raises:
+            Error: The model knows no track of the history, or a weight is not positive.
+        """
+        known = {
+            item: float(weight)
+            for item, weight in history.items()
+            if item in self._item_rows
+        }
+        if not known:
+            problem = f"none of its {len(history)} tracks is known to the model"
+            raise UnknownIdError(f"history: {problem}")
+        for item, weight in known.items():
+            if not 0 < weight < float("inf"):
+                problem = f"track {item} has the weight {weight}"
+                raise UserError(f"history: {problem}; a positive number is expected")
+        positions = _positions(self._item_rows, list(known), "track")
+        factors = solve_row(
+            gram=self._gram,
+            heard=self.item_factors[positions].astype(np.float64),
+            times=np.array(list(known.values())),
+            skipped=np.empty((0, self.params.factors)),
+            skips=np.empty(0),
+            others=len(self.items),
+            params=self.params,
+        )
+        rows = factors[None].astype(np.float32)
+        return self._lists({}, rows, self.item_factors, n, positions[None])
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a new folder, whole or not at all; `Model.load` reads it.
+
+        Raises:
+            Error: There is such a folder.
+        """
+        if Path(folder).exists():
+            raise UserError(f"{folder}: there already; name another folder")
+        with atomic_directory(Path(folder)) as target:
+            np.savez(
+                target / FACTORS,
+                allow_pickle=False,
+                users=self.users,
+                tracks=self.items,
+                user_factors=self.user_factors,
+                item_factors=self.item_factors,
+            )
+            files = {FACTORS: {"sha256": sha256_file(target / FACTORS)}}
+            manifest = {"parameters": asdict(self.params), "files": files}
+            atomic_write_json(target / MANIFEST, manifest)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Model":
+        """Read a model that `save` wrote, or that of a published version.
+
+        Raises:
+            Error: There is none, it is damaged, or it is of a kind without factors.
+        """
+        workspace = open_workspace(folder)
+        workspace.download_all()
+        try:
+            manifest = orjson.loads((workspace.folder / MANIFEST).read_bytes())
+            params = AlsParams.read(manifest["parameters"])
+            sha256 = manifest["files"][FACTORS]["sha256"]
+            file = open_untrusted(workspace.folder / FACTORS, sha256=sha256)
+            with file, np.load(file, allow_pickle=False) as arrays:
+                users, items = arrays["users"], arrays["tracks"]
+                factors = arrays["user_factors"], arrays["item_factors"]
+        except (OSError, ValueError, KeyError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"{folder}: no saved model ({reason})") from None
+        return cls(users, items, *factors, params)
+
+    @cached_property
+    def _gram(self) -> FloatArray:
+        return (self.item_factors.T @ self.item_factors).astype(np.float64)
+
+    @cached_property
+    def _user_rows(self) -> dict[Any, int]:
+        return {user: row for row, user in enumerate(self.users.tolist())}
+
+    @cached_property
+    def _item_rows(self) -> dict[Any, int]:
+        return {item: row for row, item in enumerate(self.items.tolist())}
+
+    def _lists(
+        self,
+        ids: Mapping[str, Sequence[Any]],
+        rows: Float32Array,
+        others: Float32Array,
+        n: int,
+        left_out: IntArray | None = None,
+    ) -> Frame:
+        """Return the n best of the others for each row, without those left out, as a frame."""
+        if left_out is None:
+            left_out = np.empty((len(rows), 0), np.int64)
+        found = top_tracks(rows, others, n + left_out.shape[1], usable_cores())
+        lists = [
+            best[~np.isin(best, out)][:n]
+            for best, out in zip(found, left_out, strict=True)
+        ]
+        items = [self.items[best].tolist() for best in lists]
+        scores = [
+            (others[best] @ row).tolist() for best, row in zip(lists, rows, strict=True)
+        ]
+        return lists_frame(ids, items, score=scores)
+
+
+def fit(
+    client: "Client | None",
+    interactions: Source | Store,
+    params: Mapping[str, Any],
+    *,
+    sweeps: int = 15,
+    seed: int = 42,
+    blocks: bool = False,
+    folder: str | Path | None = None,
+    **columns: str,
+) -> Model:
+    """Fit an ALS model to all interactions.
+
+    Args:
+        client: A Dask client, on whose workers to fit; None to start processes on this machine.
+        interactions: A data frame of pandas, polars, Arrow or Dask, files, or a store.
+        params: Hyperparameters by name, such as `{"factors": 128, "alpha": 10}`; axes of a search
+            have them all.
+        sweeps: How often both sides are solved.
+        seed: Decides the first factors.
+        blocks: Solve blocks of listeners and tracks on all workers, instead of all on one; the
+            factors are the same to the bit. A worker that dies costs its block.
+        folder: A path or address for what workers share, removed at the end; by default a folder
+            for temporary files of this machine.
+        columns: Of `interactions`, by what they hold, as `ingest` takes them; by default `user` and
+            `item`.
+
+    Raises:
+        Error: The interactions, a hyperparameter or the cluster does not allow it.
+    """
+    with _scratch(folder) as scratch:
+        if not isinstance(interactions, Store):
+            named: dict[str, Any] = {"user": "user", "item": "item", **columns}
+            interactions = ingest(interactions, f"{scratch}/store", **named)
+        cluster = {
+            "workers": None if blocks else 1,
+            "threads_per_fit": 1 if blocks or client else usable_cores(),
+        }
+        document = {
+            "store": interactions.address,
+            "run": f"{scratch}/run",
+            "seed": seed,
+            "cluster": cluster,
+            "search": {"space": dict(params), "sweeps": sweeps},
+        }
+        config = parse_config(SearchConfig, document, "params")
+        grid = Als.grid(config.search.space.model_dump())
+        if len(grid) > 1:
+            advice = "a fit has one value for each hyperparameter"
+            raise UserError(f"params: {len(grid)} combinations; {advice}")
+        return _fit(config, grid[0], scratch, client, None if blocks else 1)
+
+
+def _fit(
+    config: SearchConfig,
+    params: AlsParams,
+    scratch: Workspace,
+    client: "Client | None",
+    number: int | None,
+) -> Model:
+    store, sweeps = open_at(config.store), config.search.sweeps
+    plan = plan_dataset(store, config)
+    scratch.folder.mkdir(parents=True, exist_ok=True)
+    modules = (fit_blocks.__module__,)
+    with open_cluster(config.cluster, (), scratch.on_disk, client, modules) as cluster:
+        with progress("Interactions", 100, "%") as report:
+            dataset = build_dataset(store, plan, scratch, cluster, report)
+        with progress("Fit", sweeps, "sweeps") as report:
+            tracks, fit = scratch.sub("tracks"), scratch.sub("fit")
+            blocks = cut_blocks(cluster, dataset, "total", tracks, number)
+            fitted = fit_blocks(
+                cluster, blocks, params, config.seed, sweeps, fit, report
+            )
+        return Model(
+            originals(store, "users", dataset.users),
+            originals(store, "items", dataset.tracks),
+            np.array(fitted.user_factors),
+            np.array(fitted.item_factors),
+            params,
+        )
+
+
+@contextmanager
+def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
+    if folder is None:
+        with tempfile.TemporaryDirectory(
+            prefix="listening-loop-", ignore_cleanup_errors=True
+        ) as made:
+            yield open_workspace(made)
+        return
+    scratch = open_workspace(folder).sub("fit")
+    if scratch.names():
+        raise UserError(f"{scratch}: not empty; remove it, or name another folder")
+    try:
+        yield scratch
+    finally:
+        open_workspace(folder).delete("fit")
+
+
+def _positions(known: Mapping[Any, int], ids: Sequence[Any], kind: str) -> IntArray:
+    if isinstance(ids, str):
+        raise UserError(f"{ids!r}: a list of {kind}s is expected, such as [{ids!r}]")
+    unknown = [found for found in ids if found not in known]
+    if unknown:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise UnknownIdError(f"{kind} {unknown[0]!r}{more}: unknown to the model")
+    return np.array([known[found] for found in ids], dtype=np.int64)

@@ -1,0 +1,192 @@
+"""Search for the best model of a store, look at what came out, publish it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pyarrow.parquet as pq
+
+from listening_loop.api.frames import Frame, lists_frame, to_frame
+from listening_loop.api.models import Model
+from listening_loop.api.stores import Store
+from listening_loop.errors import UnknownIdError
+from looplib.config import parse_config, set_value
+from looplib.errors import UserError
+from looplib.files import json_digest
+from recsys.config import ExportConfig, SearchConfig
+from recsys.export.export import RECOMMENDATIONS, export_run
+from recsys.report.page import write_report
+from recsys.runs.folder import LEADERBOARD, REPORT, Winner, read_run
+from recsys.search.search import search as run_search
+from recsys.store.ids import Title, read_titles
+from recsys.store.remote import open_store as open_at
+from recsys.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A finished search."""
+
+    address: str  # its folder
+    config: SearchConfig
+    winner: Winner
+    # what refits in blocks run on
+    client: "Client | None" = field(default=None, compare=False)
+
+    @property
+    def leaderboard(self) -> Frame:
+        """All that was tried, best first: parameters, metrics with intervals, what is tied."""
+        return to_frame(pq.read_table(open_workspace(self.address).cached(LEADERBOARD)))
+
+    @cached_property
+    def model(self) -> Model:
+        """The winner's factors, fitted to all sessions."""
+        return Model.load(self._version)
+
+    def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
+        """Read the first n of the lists that `export` publishes.
+
+        Returns:
+            A frame with the columns user, rank (from 1), item, and, where the configured catalogue
+            or the store has titles, title and artist.
+
+        Raises:
+            Error: A listener is unknown, n is more than the lists have, or the catalogue is not
+                there.
+        """
+        top = self.config.export.top
+        if n > top:
+            advice = f"search with settings={{'export.top': {n}}}"
+            raise UserError(f"n is {n}; lists have {top}: {advice}")
+        unknown = [user for user in users if user not in self._lists]
+        if unknown:
+            advice = "run.model.fold_in recommends by a history"
+            raise UnknownIdError(f"listener {unknown[0]!r}: unknown; {advice}")
+        items = [self._lists[user][:n] for user in users]
+        if not self._titles:
+            return lists_frame({"user": users}, items)
+        titles = [
+            [self._titles.get(str(item), Title(item)) for item in found]
+            for found in items
+        ]
+        return lists_frame(
+            {"user": users},
+            items,
+            title=[[title.title for title in found] for found in titles],
+            artist=[[title.artist for title in found] for found in titles],
+        )
+
+    def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401  values of ExportConfig
+        """Publish the winner's recommendations; earlier versions stay for a rollback.
+
+        Args:
+            folder: Of the published versions: a path or an address.
+            options: Of `export` in a search's configuration, such as `top=50` or
+                `filter_seen=True`.
+
+        Returns:
+            The address of the version.
+
+        Raises:
+            Error: An option is not allowed, the winner is no better than the popular tracks
+                (`publish_anyway=True` publishes it), or the store has changed since the search.
+        """
+        chosen = parse_config(
+            ExportConfig, self.config.export.model_dump() | options, "the options"
+        )
+        return export_run(self.address, folder, chosen, client=self.client)
+
+    @cached_property
+    def _version(self) -> str:
+        """The address of the winner's version, where the command leaves it too."""
+        options = self.config.export.model_copy(update={"publish_anyway": True})
+        folder = f"{self.address}/export"
+        return export_run(self.address, folder, options, client=self.client)
+
+    @cached_property
+    def _lists(self) -> dict[Any, list[Any]]:
+        file = open_workspace(self._version).cached(RECOMMENDATIONS)
+        lines = map(orjson.loads, file.read_bytes().splitlines())
+        return {line["user"]: line["tracks"] for line in lines}
+
+    @cached_property
+    def _titles(self) -> dict[str, Title]:
+        return read_titles(self.config.catalogue, open_at(self.config.store))
+
+    def __repr__(self) -> str:
+        """Return the winner and its score, on listeners who chose nothing where there are some."""
+        select, kind = self.winner.select, self.winner.trial.kind
+        value, lower, upper = (self.winner.metrics | self.winner.test)[select]
+        score = f"{select} {value:.4f} ({lower:.4f} … {upper:.4f})"
+        return f"<Run {self.address}: {score} by {kind}>"
+
+    def _repr_html_(self) -> str:
+        """Return the report's page in a frame of the notebook."""
+        report = open_workspace(self.address).cached(REPORT)
+        return page_frame(report.read_text(encoding="utf-8"))
+
+
+def search(
+    store: Store | str | Path,
+    space: Mapping[str, Any] | None = None,
+    *,
+    run: str | Path | None = None,
+    client: "Client | None" = None,
+    settings: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+) -> Run:
+    """Fit the models of a search space, score them on held-out sessions, and rank them.
+
+    A search that was interrupted, called again, goes on where it was; one that is finished fits
+    nothing again.
+
+    Args:
+        store: What to learn from.
+        space: Values to combine, by hyperparameter: `{"factors": [32, 64]}`; a single value stands
+            for itself.
+        run: Folder of the run; by default beside the store, named by what is searched.
+        client: A Dask client, on whose workers to run; None to start processes on this machine.
+        settings: Other values of a search's configuration by dotted key: `{"search.sweeps": 10,
+            "seed": 7}`.
+        fresh: Keep an earlier run of the folder under another name, and start over.
+
+    Raises:
+        Error: The store, the split, the space or the cluster does not allow it, or every trial
+            failed.
+    """
+    address = store.address if isinstance(store, Store) else str(store)
+    search = {"space": dict(space or {})}
+    document: dict[str, Any] = {"store": address, "search": search}
+    for key, value in (settings or {}).items():
+        set_value(document, key, value, "settings")
+    plain = orjson.loads(orjson.dumps(document, default=str))
+    beside = f"{address.rstrip('/')}-run-{json_digest(plain)[:12]}"
+    document["run"] = str(run or beside)
+    config = parse_config(SearchConfig, document, "the arguments")
+    folder = open_workspace(config.run)
+    winner = run_search(
+        open_at(config.store), folder, config, fresh=fresh, client=client
+    )
+    write_report(config.run)
+    return Run(config.run, config, winner, client)
+
+
+def open_run(address: str | Path) -> Run:
+    """Open a finished search.
+
+    Raises:
+        Error: There is none.
+    """
+    return Run(str(address), *read_run(open_workspace(address)))
+
+
+def page_frame(page: str) -> str:
+    """Return a page as a frame of a notebook."""
+    return f'<iframe style="width:100%;height:640px;border:0" srcdoc="{escape(page)}"></iframe>'

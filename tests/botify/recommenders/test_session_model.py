@@ -1,0 +1,471 @@
+"""The session model as the service loads it, and the recommender that follows it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from scipy.stats import multivariate_normal
+
+from botify.errors import ModelError
+from botify.model.model import Model
+from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
+from botify.recommenders.registry import FallbackSettings, recommend
+from botify.recommenders.session_model import follow_changes, interest_of, session_model
+from botify.service import load_configured
+from tests.botify.exports import (
+    edit_manifest,
+    make_settings,
+    publish,
+    random_lists,
+    update_manifest,
+    write_catalogue,
+)
+
+TRACKS, FACTORS, FATIGUE = 40, 4, 0.5
+ARTISTS = [track % 8 for track in range(TRACKS)]
+KNOWN, OTHER_OPENING, NEWCOMER = (
+    5,
+    9,
+    77,
+)  # listener 5 has opened sessions with tracks 1, 2 and 30
+
+
+def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy saves
+    rng = np.random.default_rng(6)
+    roots = rng.normal(size=(2, FACTORS, FACTORS))
+    covariances = (0.5 * roots @ roots.transpose(0, 2, 1) + np.eye(FACTORS)).astype(
+        np.float32
+    )
+    made = {
+        "tracks": np.arange(TRACKS),
+        "track_factors": rng.normal(size=(TRACKS, FACTORS)).astype(np.float32),
+        "listeners": np.array([2, KNOWN, KNOWN, KNOWN]),
+        "organics": np.array([1, 1, 2, 30]),
+        "interest_of": np.array([2, 0, 0, 1], dtype=np.int32),
+        "owners": np.array([2, KNOWN]),
+        "scale": np.array([0.5, 1.5], dtype=np.float32),
+        "constant": np.array([-1, 1], dtype=np.float32),
+        "interests": rng.normal(size=(3, FACTORS)).astype(np.float32),
+        "evidence": np.array([4, 2, 1], dtype=np.int32),
+        "odds": np.array([2, 1, 0.5], dtype=np.float32),
+        "information": np.array([0.1, 1, 3, 0.5], dtype=np.float32),
+        "constant_axis": rng.normal(size=FACTORS).astype(np.float32),
+        "newcomer_map": rng.normal(size=(FACTORS, FACTORS)).astype(np.float32),
+        "newcomer_covariance": covariances[0],
+        "own_map": rng.normal(size=(FACTORS, FACTORS)).astype(np.float32),
+        "own_covariance": covariances[1],
+        "dispersion": np.float64(0.2),
+        "artist_fatigue": np.float64(FATIGUE),
+        "resolution": np.float64(0.01),
+    }
+    return {**made, **changes}
+
+
+def publish_session_model(root: Path, **changes: Any) -> Path:  # noqa: ANN401  whatever NumPy saves
+    """Publish a version with a session model; returns the version's folder."""
+    catalogue = write_catalogue(root / "tracks.json", ARTISTS)
+    folder = publish(root, "one", random_lists(20, TRACKS), catalogue=catalogue)
+    np.savez(folder / "session_model.npz", **arrays(**changes))
+    update_manifest(folder, "session_model.npz")
+    return folder
+
+
+def load(root: Path) -> Model:
+    settings = make_settings(root, root / "tracks.json", "session_model")
+    return load_configured(settings)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    root = tmp_path_factory.mktemp("session_model")
+    publish_session_model(root)
+    return load(root)
+
+
+def row(
+    user: int, tracks: list[int], times: list[float], taken: list[int] | None = None
+) -> Row:
+    found = Row(user, tracks, times)
+    found.taken = frozenset({*tracks, *(taken or [])})
+    return found
+
+
+def ask(model: Model, *rows: Row) -> list[int]:
+    return [
+        drawn.track for drawn in session_model(model, rows, np.random.default_rng(1))
+    ]
+
+
+def follow(model: Model, user: int, tracks: list[int], times: list[float]) -> "Vector":
+    assert model.session_model is not None
+    earlier = [
+        [ARTISTS[t] for t in tracks[:i]].count(ARTISTS[track])
+        for i, track in enumerate(tracks)
+    ]
+    return interest_of(model.session_model, row(user, tracks, times), earlier)
+
+
+Vector = np.ndarray[Any, Any]
+Normal = tuple[float, Vector, Vector]  # log odds, mean, covariance
+
+
+def normals(user: int, organic: int) -> list[Normal]:
+    """What a session may follow before anything is heard, by the description of the file."""
+    made = arrays()
+    opener = made["track_factors"][organic].astype(float)
+
+    def known(interest: int) -> tuple[Vector, Vector]:
+        precision = 1 + made["evidence"][interest] * made["information"].astype(float)
+        return made["interests"][interest].astype(float), np.diag(1 / precision)
+
+    if user not in made["owners"]:
+        return [(0.0, opener @ made["newcomer_map"], made["newcomer_covariance"])]
+    openings = dict(
+        zip(
+            zip(made["listeners"].tolist(), made["organics"].tolist(), strict=True),
+            made["interest_of"],
+            strict=True,
+        )
+    )
+    if (user, organic) in openings:
+        return [(0.0, *known(openings[user, organic]))]
+    at = made["owners"].tolist().index(user)
+    new = (
+        made["scale"][at] * (opener @ made["own_map"])
+        + made["constant"][at] * made["constant_axis"]
+    )
+    near = multivariate_normal(new, made["own_covariance"])
+    found = []
+    for interest in {i for (owner, _), i in openings.items() if owner == user}:
+        mean, covariance = known(interest)
+        distance = near.logpdf(mean) - near.logpdf(new)
+        found.append((made["odds"][interest] + distance, mean, covariance))
+    return [*found, (0.0, new, made["own_covariance"])]
+
+
+def expected_interest(user: int, tracks: list[int], times: list[float]) -> Vector:
+    """The likeliest normal's vector after each response, by precisions, and its evidence, by a joint density."""
+    made, candidates = arrays(), normals(user, tracks[0])
+    heard = [i for i in range(1, len(tracks)) if tracks[i] not in tracks[:i]][-32:]
+    design = made["track_factors"][[tracks[i] for i in heard]].astype(float)
+    rest = np.array(
+        [
+            FATIGUE ** sum(ARTISTS[t] == ARTISTS[tracks[i]] for t in tracks[:i])
+            for i in heard
+        ]
+    )
+    share = np.array([times[i] for i in heard])
+
+    def step(x: Vector, mean: Vector, covariance: Vector) -> tuple[Vector, float]:
+        fresh = expit(np.clip(design @ x, -8, 8))
+        slope = np.maximum(rest * fresh * (1 - fresh), 0.1 * rest)
+        noise = 0.2 * rest * fresh * (1 - rest * fresh) + 0.01**2 / 12
+        noise = noise / (rest * fresh * (1 - fresh) * slope)
+        target = design @ x + (share - rest * fresh) / slope
+        precision = np.linalg.inv(covariance) + (design.T / noise) @ design
+        joint = multivariate_normal(
+            design @ mean, design @ covariance @ design.T + np.diag(noise)
+        )
+        moved = mean + np.linalg.solve(
+            precision, (design.T / noise) @ (target - design @ mean)
+        )
+        return moved, float(joint.logpdf(target)) - float(np.log(slope).sum())
+
+    if not heard:
+        return max(candidates, key=lambda candidate: candidate[0])[1]
+    steps = [step(mean, mean, covariance) for _, mean, covariance in candidates]
+    best = int(
+        np.argmax(
+            [
+                odds + density
+                for (odds, *_), (_, density) in zip(candidates, steps, strict=True)
+            ]
+        )
+    )
+    _, mean, covariance = candidates[best]
+    is_known = (covariance == np.diag(np.diag(covariance))).all()
+    return steps[best][0] if is_known else step(steps[best][0], mean, covariance)[0]
+
+
+SESSIONS = [
+    (KNOWN, [1], [1.0]),
+    (KNOWN, [30, 4, 12, 7], [1.0, 0.2, 0.31, 0.97]),
+    (2, [1, 9, 9, 17], [1.0, 0.4, 0.0, 0.1]),
+    (NEWCOMER, [3, 11, 19, 20], [1.0, 0.0, 1.0, 0.5]),
+    (2**63 - 1, [3, 11], [1.0, 0.25]),
+    (KNOWN, [OTHER_OPENING], [1.0]),
+    (KNOWN, [OTHER_OPENING, 4, 12, 7, 20], [1.0, 0.2, 0.31, 0.97, 0.0]),
+    (2, [OTHER_OPENING, *range(10, 38)], [1.0, *[0.9, 0.1] * 14]),
+    (KNOWN, list(range(1, 39)), [1.0, *[0.3] * 37]),
+]
+
+
+@pytest.mark.parametrize(("user", "tracks", "times"), SESSIONS)
+def test_the_interest_is_the_posterior_of_the_regression(
+    model: Model, user: int, tracks: list[int], times: list[float]
+) -> None:
+    assert model.session_model is not None
+    found = follow(model, user, tracks, times)
+    assert found == pytest.approx(expected_interest(user, tracks, times), abs=1e-4)
+
+
+@pytest.mark.parametrize(("user", "tracks", "times"), SESSIONS)
+def test_the_track_with_the_longest_expected_time_is_recommended(
+    model: Model, user: int, tracks: list[int], times: list[float]
+) -> None:
+    interest = expected_interest(user, tracks, times)
+    logit = arrays()["track_factors"] @ interest
+    plays = np.array(
+        [sum(ARTISTS[heard] == artist for heard in tracks) for artist in ARTISTS]
+    )
+    time = FATIGUE**plays / (1 + np.exp(-logit))
+    time[[*tracks, 8]] = -1
+    assert ask(model, row(user, tracks, times, taken=[8])) == [int(time.argmax())]
+
+
+def test_a_batch_gets_what_each_session_would_get_alone(model: Model) -> None:
+    rng = np.random.default_rng(7)
+    rows = []
+    for _ in range(150):
+        tracks = rng.permutation(TRACKS)[: rng.integers(1, 20)].tolist()
+        rows.append(
+            row(
+                int(rng.choice([2, KNOWN, NEWCOMER])),
+                tracks,
+                [1.0, *rng.random(len(tracks) - 1).round(2)],
+            )
+        )
+    together = ask(model, *rows)
+    assert together == [ask(model, alone)[0] for alone in rows]
+    assert not any(
+        track in asked.taken for track, asked in zip(together, rows, strict=True)
+    )
+
+
+def test_a_new_opening_follows_what_is_heard(model: Model) -> None:
+    """Each vector that it may follow is found by the session that it would answer."""
+    assert model.session_model is not None
+    tracks = [
+        track for track in range(TRACKS) if track not in (1, 2, 30, OTHER_OPENING)
+    ][:30]
+    followed = []
+    for _, mean, _ in normals(KNOWN, OTHER_OPENING):
+        fatigue = np.array(
+            [
+                FATIGUE
+                ** [ARTISTS[t] for t in [OTHER_OPENING, *tracks[:i]]].count(
+                    ARTISTS[track]
+                )
+                for i, track in enumerate(tracks)
+            ]
+        )
+        times = fatigue * expit(arrays()["track_factors"][tracks] @ mean)
+        found = follow(model, KNOWN, [OTHER_OPENING, *tracks], [1.0, *times.round(2)])
+        followed.append(found)
+        assert np.linalg.norm(found - mean) < 0.3 * np.linalg.norm(mean)
+    assert len(followed) == 3
+
+
+def test_changes_are_followed_as_by_all_paths() -> None:
+    """A path is the vector last drawn, and when; each has a probability."""
+    rng, change, count = np.random.default_rng(3), 0.3, 4
+    odds, densities = rng.normal(size=3), rng.normal(size=(3, count))
+    first, anew = np.exp(odds) / np.exp(odds).sum(), np.array([0.5, 0.5, 0.0])
+    paths = [(vector, 0, first[vector]) for vector in range(3)]
+    for place in range(count):
+        stayed = [
+            (vector, since, chance * (1 - change)) for vector, since, chance in paths
+        ]
+        drawn = [
+            (vector, place, chance * change * anew[vector])
+            for *_, chance in paths
+            for vector in range(3)
+        ]
+        paths = [
+            (v, since, chance * np.exp(densities[v, place]))
+            for v, since, chance in stayed + drawn
+        ]
+    of_vector = [
+        sum(chance for v, _, chance in paths if v == vector) for vector in range(3)
+    ]
+    best, lasting = follow_changes(change, odds, anew, densities)
+    assert best == int(np.argmax(of_vector))
+    expected = [
+        sum(
+            chance
+            for vector, since, chance in paths
+            if vector == best and since <= place
+        )
+        for place in range(count)
+    ]
+    assert lasting == pytest.approx(np.array(expected) / of_vector[best], abs=1e-9)
+
+
+def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
+    """The first four tracks are heard by the opening's interest, the others by another of the listener's."""
+    made = arrays()
+    tracks = [track for track in range(TRACKS) if track not in (1, 2, 30)][:10]
+    factors, interests = made["track_factors"][tracks], made["interests"]
+    plays = [
+        [ARTISTS[t] for t in [1, *tracks[:i]]].count(ARTISTS[track])
+        for i, track in enumerate(tracks)
+    ]
+    rest = FATIGUE ** np.array(plays) * 0.95 ** np.arange(10)
+    times = (
+        (
+            rest
+            * expit(factors @ interests[np.where(np.arange(10) < 4, 0, 1)].T).diagonal()
+        )
+        .round(2)
+        .tolist()
+    )
+    numbers = {"interest_change": 0.1, "tiredness": 0.95, "dispersion": 0.02}
+    changes = {name: np.float64(number) for name, number in numbers.items()}
+    publish_session_model(tmp_path, evidence=np.full(3, 100, np.int32), **changes)
+    model = load(tmp_path)
+    for heard, interest in ((4, 0), (10, 1)):
+        found = follow(model, KNOWN, [1, *tracks[:heard]], [1.0, *times[:heard]])
+        assert np.linalg.norm(found - interests[interest]) < 0.3 * np.linalg.norm(
+            interests[0] - interests[1]
+        )
+
+
+def test_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = publish_session_model(tmp_path)
+    edit_manifest(folder, session_model={"parameters": {}})
+    with pytest.raises(
+        ModelError,
+        match=r"session_model\.npz: format 1 found, this service reads 2; export with this",
+    ) as found:
+        load(tmp_path)
+    assert "\n" not in str(found.value)
+
+
+def test_an_export_with_the_former_file_name_is_refused_in_one_line(
+    tmp_path: Path,
+) -> None:
+    folder = publish_session_model(tmp_path)
+    (folder / "session_model.npz").rename(folder / "context.npz")
+    update_manifest(folder, "context.npz")
+    with pytest.raises(ModelError, match=r"context\.npz was renamed to session_model"):
+        load(tmp_path)
+
+
+def test_a_session_that_heard_everything_is_exhausted(model: Model) -> None:
+    assert ask(model, row(KNOWN, list(range(TRACKS)), [1.0] * TRACKS)) == [EXHAUSTED]
+
+
+def test_a_version_without_a_context_model_leaves_it_to_the_fallback(
+    tmp_path: Path,
+) -> None:
+    catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
+    publish(tmp_path, "one", random_lists(20, TRACKS), catalogue=catalogue)
+    model = load(tmp_path)
+    assert model.session_model is None
+    assert ask(model, row(KNOWN, [1], [1.0])) == [UNKNOWN]
+    fallback = FallbackSettings(unknown=("top_pop",))
+    (answer,) = recommend(
+        model,
+        [row(KNOWN, [1], [1.0])],
+        ["session_model"],
+        fallback,
+        np.random.default_rng(1),
+    )
+    assert answer[0] == "top_pop"
+
+
+def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    publish_session_model(tmp_path)
+    settings = make_settings(tmp_path, tmp_path / "tracks.json", "indexed")
+    assert load_configured(settings).session_model is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dispersion": np.float64("nan")}, "dispersion holds NaN"),
+        (
+            {"organics": np.array([1, 1, 2, TRACKS])},
+            r"organics has 1\.\.40; allowed is 0\.\.39",
+        ),
+        ({"tracks": np.arange(TRACKS) - 1}, r"tracks has -1\.\.38"),
+        (
+            {"interest_of": np.array([2, 0, 0, 3])},
+            r"interest_of has 0\.\.3; allowed is 0\.\.2",
+        ),
+        (
+            {"organics": np.array([1, 2, 1, 30])},
+            r"openings are not sorted or repeat \(at 2\)",
+        ),
+        (
+            {"evidence": np.array([1, 2])},
+            r"evidence is \(2,\), but there are 3 interests",
+        ),
+        ({"interests": np.zeros((3, 4), dtype=np.int32)}, "interests is int32"),
+        (
+            {"track_factors": np.zeros((TRACKS, 3), dtype=np.float32)},
+            r"own_map is \(4, 4\), but there are 3 factors",
+        ),
+        (
+            {"information": np.zeros((4, 4), dtype=np.float32)},
+            r"information is float32 \(4, 4\), expected f with 1 axes",
+        ),
+        (
+            {"own_covariance": np.zeros((4, 4), dtype=np.float32)},
+            "own_covariance has no inverse",
+        ),
+        (
+            {"owners": np.array([2, 6])},
+            "owners are not the 2 listeners of the openings",
+        ),
+        (
+            {
+                name: np.ones((4, 5), dtype=np.float32)
+                for name in (
+                    "newcomer_map",
+                    "newcomer_covariance",
+                    "own_map",
+                    "own_covariance",
+                )
+            },
+            r"own_map is \(4, 5\), but there are 4 factors",
+        ),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    publish_session_model(tmp_path, **changes)
+    with pytest.raises(ModelError, match=f"session_model.npz: {message}"):
+        load(tmp_path)
+
+
+def _without_an_array(file: Path) -> None:
+    made = arrays()
+    del made["evidence"]
+    np.savez(file, **made)
+
+
+def _with_an_object(file: Path) -> None:
+    np.savez(file, **arrays(evidence=np.array([{}, None, 1], dtype=object)))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_without_an_array, _with_an_object, lambda file: file.write_bytes(b"PK no zip")],
+)
+def test_a_damaged_model_is_refused(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    folder = publish_session_model(tmp_path)
+    damage(folder / "session_model.npz")
+    with pytest.raises(ModelError, match=r"session_model\.npz"):
+        load(tmp_path)
+    update_manifest(folder, "session_model.npz")
+    with pytest.raises(
+        ModelError, match=r"session_model\.npz: not a session model of ours"
+    ):
+        load(tmp_path)

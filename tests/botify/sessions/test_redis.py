@@ -1,0 +1,148 @@
+"""Sessions in Redis: shared by replicas, done without while it is away, whatever stands there."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+
+from botify.schemas import Listening
+from botify.sessions import redis as redis_sessions
+from botify.sessions.local import Session
+from botify.sessions.redis import RedisSessions
+from looplib.errors import ConfigError
+from tests.botify.redis_server import RedisServer
+from tests.botify.sessions.stores import PREFIX, connect, end, hear, new_listener
+
+
+def batch(*users: int, track: int = 1) -> list[Listening]:
+    return [Listening(user, track, 1.0) for user in users]
+
+
+def wait_until_ready(store: RedisSessions) -> None:
+    deadline = time.monotonic() + 60
+    while not store.is_ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_replicas_share_sessions(redis_url: str) -> None:
+    user = new_listener()
+    first = hear(connect(redis_url), user, 1)
+    assert hear(connect(redis_url), user, 3) == (first.id, (1, 3), (1.0, 1.0))
+
+
+def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_sessions, "PAUSE_S", 0.05)
+    store = connect(own_redis.url)
+    hear(store, 1, 1)
+    assert store.is_ready()
+    own_redis.stop()
+    assert store.hear(batch(1, 2)) == [None, None]
+    assert store.hear(batch(1), is_last=True) == [None]
+    assert not store.is_ready()
+    own_redis.start()
+    wait_until_ready(store)
+    assert hear(store, 1, 2).tracks == (2,), "this Redis keeps nothing on the disk"
+
+
+def test_a_restart_between_two_requests_costs_the_second_one_nothing(
+    own_redis: RedisServer,
+) -> None:
+    store = connect(own_redis.url)
+    hear(store, 1, 1)
+    own_redis.stop()
+    own_redis.start()
+    assert hear(store, 1, 2).tracks == (2,)
+
+
+def test_a_redis_that_never_was_there_is_no_error() -> None:
+    store = connect("redis://127.0.0.1:1/0")
+    assert store.hear(batch(1)) == [None]
+    assert not store.is_ready()
+
+
+def count_calls(store: RedisSessions, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Notes the keys of each call of Redis."""
+    ask = store._append_and_read
+    called: list[str] = []
+
+    def count(keys: list[str], values: list[int | bytes]) -> object:
+        called.extend(keys)
+        return ask(keys, values)
+
+    monkeypatch.setattr(store, "_append_and_read", count)
+    return called
+
+
+def test_a_redis_that_hangs_costs_one_time_out_and_not_one_a_request(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_sessions, "PAUSE_S", 3600)
+    store = connect(own_redis.url, timeout_s=0.2)
+    called = count_calls(store, monkeypatch)
+    hear(store, 1, 1)
+    own_redis.pause()
+    for track in range(50):
+        assert store.hear(batch(1, track=track)) == [None]
+    own_redis.resume()
+    assert len(called) == 2
+
+
+def test_while_redis_is_down_one_request_at_a_time_tries_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = connect("redis://127.0.0.1:1/0")
+    monkeypatch.setattr(redis_sessions, "PAUSE_S", 0)
+    assert store.hear(batch(1)) == [None]
+    monkeypatch.setattr(redis_sessions, "PAUSE_S", 3600)
+    called = count_calls(store, monkeypatch)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(store.hear, [batch(user) for user in range(50)]))
+    assert answers == [[None]] * 50
+    assert len(called) == 1
+
+
+def test_a_url_that_is_none_of_redis_is_refused() -> None:
+    with pytest.raises(ConfigError, match="redis_url: "):
+        connect("http://localhost")
+
+
+FOREIGN = (
+    ("SET", b"short"),
+    ("SET", b"x" * 25),
+    ("SET", b"x" * 32),
+    ("SET", b"session:no length of ours"),
+    ("LPUSH", b"a list"),
+    ("SADD", b"a set"),
+)
+
+
+@pytest.mark.parametrize("value", FOREIGN, ids=str)
+@pytest.mark.parametrize("listeners", [1, 3], ids=["single", "batch"])
+def test_what_is_no_session_is_replaced_and_nothing_heard_after_it_is_lost(
+    redis_url: str, value: tuple[str, bytes], listeners: int
+) -> None:
+    store = connect(redis_url)
+    users = [new_listener() for _ in range(listeners)]
+    kept = store.hear(batch(*users))
+    command, content = value
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(f"{PREFIX}session:{users[0]}")
+        client.execute_command(command, f"{PREFIX}session:{users[0]}", content)
+    heard = store.hear(batch(*users, track=2))
+    assert tracks_of(heard) == [(2,), *[(1, 2)] * (listeners - 1)]
+    assert tracks_of(store.hear(batch(*users, track=3))) == [
+        (2, 3),
+        *[(1, 2, 3)] * (listeners - 1),
+    ]
+    assert [session and session.id for session in heard[1:]] == [
+        session and session.id for session in kept[1:]
+    ]
+    assert end(store, users[0], 4).tracks == (2, 3, 4)
+
+
+def tracks_of(sessions: list[Session | None]) -> list[tuple[int, ...] | None]:
+    return [session and session.tracks for session in sessions]

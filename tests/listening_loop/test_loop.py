@@ -1,0 +1,33 @@
+"""The loop: what it may continue with."""
+
+from pathlib import Path
+
+import pytest
+
+from listening_loop.config import LoopConfig
+from listening_loop.loop import PROG, app
+from looplib.cli import run
+from looplib.config import dump_config
+
+
+def make_config(folder: Path, **changes: object) -> LoopConfig:
+    names = ("world", "collect", "search", "service", "report")
+    document = {"folder": folder / "loop", "experiment": "E"} | {
+        name: folder / f"{name}.yaml" for name in names
+    }
+    return LoopConfig.model_validate(document | changes)
+
+
+def test_a_folder_goes_on_as_the_loop_that_it_began_as(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = make_config(tmp_path)
+    began.folder.mkdir()
+    (began.folder / "loop.yaml").write_text(dump_config(began))
+    other = make_config(tmp_path, traffic={"episodes": 7}, days=3)
+    (tmp_path / "other.yaml").write_text(dump_config(other))
+    assert run(app, PROG, ["--config", str(tmp_path / "other.yaml")]) == 2
+    assert (
+        "this loop began with another traffic; name another folder"
+        in capsys.readouterr().err
+    )

@@ -1,0 +1,164 @@
+"""The loop's processes: steps, and the service."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from listening_loop.errors import LoopError
+from listening_loop.processes import (
+    Command,
+    command,
+    free_port,
+    locked_folder,
+    run_step,
+    serving,
+)
+
+
+@pytest.fixture(autouse=True)
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    )
+
+
+def make_module(folder: Path, text: str) -> Command:
+    """A step that runs a module of this text."""
+    (folder / "a_step.py").write_text(text)
+    return command("A step", "a_step", to=folder / "made")
+
+
+def test_a_step_runs_its_command_and_shows_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_step(make_module(tmp_path, "import sys; open(sys.argv[2], 'w').write('done')"))
+    assert (tmp_path / "made").read_text() == "done"
+    assert f"python -m a_step --to {tmp_path}/made" in capfd.readouterr().err
+
+
+def test_a_step_that_is_done_is_not_run_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    step = make_module(tmp_path, "raise SystemExit(1)")
+    run_step(step, done=tmp_path / "a_step.py")
+    assert "done already" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "ending"),
+    [
+        ("raise SystemExit(3)", "exit code 3"),
+        ("import os, signal; os.kill(os.getpid(), 9)", "killed by SIGKILL"),
+    ],
+)
+def test_a_step_that_fails_ends_the_loop_in_one_line_with_its_command(
+    tmp_path: Path, text: str, ending: str
+) -> None:
+    with pytest.raises(
+        LoopError, match=rf"^A step: {ending}; the command was: .*python -m a_step --to"
+    ):
+        run_step(make_module(tmp_path, text))
+
+
+def test_a_service_that_does_not_start_is_said(tmp_path: Path) -> None:
+    step = make_module(tmp_path, "raise SystemExit(2)")
+    with (
+        pytest.raises(LoopError, match=r"^a step does not start: exit code 2$"),
+        serving(step, free_port()),
+    ):
+        pytest.fail("it does not serve")
+
+
+SERVER = """
+import http.server, os, signal, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_a_service_that_fails_meanwhile_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    step = make_module(
+        tmp_path,
+        SERVER.replace("self.end_headers()", "self.end_headers(); os._exit(7)"),
+    )
+    monkeypatch.setenv("PORT", str(port))
+    with (
+        pytest.raises(LoopError, match=r"^a step did not end well: exit code 7$"),
+        serving(step, port) as process,
+    ):
+        process.wait(60)
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from listening_loop.processes import locked_folder
+with locked_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_is_refused_to_a_second_loop(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(LoopError, match="another loop runs here"):
+            locked_folder(tmp_path).__enter__()
+        assert holder.poll() is None
+        holder.kill()
+
+
+STARTER = """
+import sys
+from pathlib import Path
+from listening_loop.processes import command, locked_folder, run_step
+with locked_folder(Path(sys.argv[1])):
+    run_step(command("A step", "a_step"))
+"""
+STEP = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+
+
+def start_step(folder: Path) -> tuple["subprocess.Popen[str]", psutil.Process]:
+    """A loop whose step runs, and that step."""
+    (folder / "a_step.py").write_text(STEP)
+    argv = [sys.executable, "-c", STARTER, str(folder)]
+    starter = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    return starter, psutil.Process(int(starter.stdout.readline()))
+
+
+def test_what_a_killed_loop_left_running_is_ended(tmp_path: Path) -> None:
+    starter, step = start_step(tmp_path)
+    with starter:
+        starter.kill()
+        starter.wait(60)
+        assert step.is_running()
+        with locked_folder(tmp_path):
+            assert not step.is_running()
+
+
+def test_a_loop_that_is_terminated_ends_its_step(tmp_path: Path) -> None:
+    starter, step = start_step(tmp_path)
+    with starter:
+        starter.terminate()
+        assert starter.wait(60) != 0
+    assert not step.is_running()

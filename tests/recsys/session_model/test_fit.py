@@ -1,0 +1,243 @@
+"""The session model on logs whose rules are known: listeners of two interests in a plane of tastes."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from looplib.arrays import FloatArray, IntArray
+from looplib.config import parse_config
+from looplib.errors import UserError
+from recsys.config import SessionModelConfig
+from recsys.session_model.fit import fit_session_model
+from recsys.session_model.model import FittedSessionModel
+from recsys.session_model.responses import Responses
+from recsys.session_model.training import Training, group_openings
+
+LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
+CONFIG = SessionModelConfig(
+    factors=4, coarse_factors=3, coarse_sweeps=3, rough_sweeps=3, sweeps=4
+)
+
+
+@pytest.fixture(scope="module")
+def taste() -> FloatArray:
+    return np.random.default_rng(1).normal(size=(TRACKS, DIMENSIONS))
+
+
+@pytest.fixture(scope="module")
+def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
+    return make_responses(taste)
+
+
+def make_responses(
+    taste: FloatArray, change: float = 0.0
+) -> tuple[Responses, IntArray]:
+    """Responses, and the interest of each opening: two tracks that are far apart, with their five nearest.
+
+    With the probability `change` before each response, the session of five goes on with the other
+    interest.
+    """
+    rng = np.random.default_rng(2)
+    listener, organic, interest = [], [], []
+    vectors: list[FloatArray] = []
+    for person in range(LISTENERS):
+        first = int(rng.integers(TRACKS))
+        second = int(np.argmin(taste @ taste[first]))
+        for centre in (first, second):
+            near = np.argsort(np.linalg.norm(taste - taste[centre], axis=1))[:5]
+            listener += [person] * 5
+            organic += near.tolist()
+            interest += [len(vectors)] * 5
+            vectors.append(taste[centre])
+    sharpness, bias = rng.uniform(0.5, 1.2, LISTENERS), rng.uniform(0, 2, LISTENERS)
+    count, session = 25, 5  # responses an opening and a session
+    opening = np.repeat(np.arange(len(organic)), count)
+    changes = (rng.random((len(opening) // session, session)) < change).cumsum(
+        axis=1
+    ).ravel() % 2
+    track = rng.integers(TRACKS, size=len(opening))
+    who = np.array(listener)[opening]
+    followed = (
+        np.array(interest)[opening] ^ changes
+    )  # the two of a listener are 2 i and 2 i + 1
+    dots = np.einsum("ij,ij->i", np.array(vectors)[followed], taste[track])
+    earlier = (rng.random(len(opening)) < 0.05).astype(np.int16)
+    time = np.round(
+        GAMMA**earlier / (1 + np.exp(-sharpness[who] * (dots - bias[who]))), 2
+    )
+    responses = Responses(
+        users=np.arange(LISTENERS),
+        tracks=np.arange(TRACKS),
+        artist=np.arange(TRACKS, dtype=np.int32) // 2,
+        listener=np.array(listener, dtype=np.int32),
+        organic=np.array(organic, dtype=np.int32),
+        opening=opening.astype(np.int32),
+        track=track.astype(np.int32),
+        time=time.astype(np.float32),
+        earlier=earlier,
+        before=(np.arange(len(opening)) % session).astype(np.int16),
+    )
+    return responses, np.array(interest)
+
+
+@pytest.fixture(scope="module")
+def model(truth: tuple[Responses, IntArray]) -> FittedSessionModel:
+    return fit_session_model(truth[0], CONFIG, seed=1, threads=2)
+
+
+def expected_times(model: FittedSessionModel, responses: Responses) -> FloatArray:
+    """By the model's own words, one response after the other."""
+    opening = responses.opening
+    times = []
+    for position in range(len(responses)):
+        x = model.interests[model.interest_of[opening[position]]]
+        logit = x[:-1] @ model.tracks[responses.track[position]] + x[-1]
+        times.append(
+            model.artist_fatigue ** responses.earlier[position] / (1 + np.exp(-logit))
+        )
+    return np.array(times)
+
+
+def test_times_are_explained_and_the_fatigue_of_artists_is_found(
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
+) -> None:
+    off = expected_times(model, truth[0]) - truth[0].time
+    assert 1 - np.mean(off**2) / truth[0].time.var() > 0.95
+    assert model.artist_fatigue == pytest.approx(GAMMA, abs=0.05)
+    assert (model.interest_change, model.tiredness) == (0, 1)
+
+
+def test_openings_of_an_interest_are_found_together(
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
+) -> None:
+    mixed = sum(
+        len(set(truth[1][model.interest_of == interest].tolist())) > 1
+        for interest in set(model.interest_of)
+    )
+    assert mixed <= 0.05 * len(model.interests)
+    assert len(model.interests) < 3 * LISTENERS
+    assert (
+        model.evidence
+        == np.bincount(model.interest_of[Training(truth[0], 0.01, 1).opening])
+    ).all()
+
+
+def test_the_fit_follows_from_the_seed_whatever_the_threads(
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
+) -> None:
+    again = fit_session_model(truth[0], CONFIG, seed=1, threads=1)
+    for field in fields(FittedSessionModel):
+        assert np.array_equal(getattr(again, field.name), getattr(model, field.name)), (
+            field.name
+        )
+    assert not np.array_equal(
+        fit_session_model(truth[0], CONFIG, seed=2, threads=2).tracks, model.tracks
+    )
+
+
+def test_a_newcomer_is_expected_near_what_the_organic_track_opens_for_others(
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
+) -> None:
+    responses = truth[0]
+    opened_by = np.hstack([model.tracks, np.ones((TRACKS, 1), dtype=np.float32)])[
+        responses.organic
+    ]
+    usual = opened_by @ model.newcomer_map
+    own = model.interests[model.interest_of]
+    off = np.mean((usual - own)[:, :-1] ** 2)
+    assert off < 0.5 * np.mean((own - own.mean(axis=0))[:, :-1] ** 2)
+
+
+def test_sweeps_are_reported_to_the_last(truth: tuple[Responses, IntArray]) -> None:
+    done: list[float] = []
+    fit_session_model(truth[0], CONFIG, 1, 1, lambda so_far, _note: done.append(so_far))
+    assert done == list(range(1, 3 + 3 + 4 + 1))
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_one_response_is_enough_to_fit(earlier: int) -> None:
+    none, one = np.zeros(1, dtype=np.int32), np.array([1], dtype=np.int32)
+    responses = Responses(
+        np.array([7]),
+        np.arange(2),
+        np.arange(2, dtype=np.int32),
+        none,
+        none,
+        none,
+        one,
+        np.array([0.4], np.float32),
+        np.full(1, earlier, np.int16),
+        np.zeros(1, np.int16),
+    )
+    model = fit_session_model(responses, CONFIG, 1, 1)
+    assert all(
+        np.isfinite(getattr(model, field.name)).all()
+        for field in fields(FittedSessionModel)
+    )
+    assert 0 <= model.artist_fatigue <= 1
+
+
+def test_no_two_tracks_of_a_group_are_further_apart_than_allowed() -> None:
+    rng = np.random.default_rng(5)
+    vectors = rng.normal(size=(40, 3)).astype(np.float32)
+    listener, organic = np.sort(rng.integers(6, size=60)), rng.integers(40, size=60)
+    interest = group_openings(listener, organic, vectors, 0.5)
+    assert sorted(set(interest.tolist())) == list(range(interest.max() + 1))
+    directions = vectors - vectors.mean(axis=0)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    for group in range(interest.max() + 1):
+        members = np.flatnonzero(interest == group)
+        assert len(set(listener[members].tolist())) == 1
+        own = directions[organic[members]]
+        assert (own @ own.T).min() > 1 - 0.5 - 1e-5
+
+
+@pytest.fixture(scope="module")
+def noisy(truth: tuple[Responses, IntArray]) -> Responses:
+    """The same listeners, who hear a track whole or not at all, and so with the same mean."""
+    heard = np.random.default_rng(8).random(len(truth[0])) < truth[0].time
+    return replace(truth[0], time=heard.astype(np.float32))
+
+
+def test_shares_that_are_all_noise_leave_most_of_the_model(
+    truth: tuple[Responses, IntArray], noisy: Responses, model: FittedSessionModel
+) -> None:
+    found = fit_session_model(noisy, CONFIG, 1, 2)
+    assert found.dispersion == pytest.approx(1, abs=0.15)
+    assert model.dispersion < 0.1
+    assert found.artist_fatigue == pytest.approx(GAMMA, abs=0.1)
+    means = expected_times(found, noisy)
+    assert 1 - np.mean((means - truth[0].time) ** 2) / truth[0].time.var() > 0.8
+    assert len(found.interests) < 3 * LISTENERS
+
+
+def test_a_new_interest_of_a_known_listener_has_their_scale_and_constant(
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
+) -> None:
+    who, own = truth[0].listener, model.interests[model.interest_of]
+    opened_by = np.hstack([model.tracks, np.ones((TRACKS, 1))])[truth[0].organic]
+    usual = opened_by @ model.newcomer_map
+    expected = np.hstack(
+        [usual[:, :-1] * model.scale[who, None], model.constant[who, None]]
+    )
+    assert np.mean((own - expected) ** 2) < np.mean((own - usual) ** 2)
+    deviations = (own - expected).astype(float)
+    spread = np.linalg.inv(model.new_precision)
+    assert np.trace(spread) == pytest.approx(np.trace(np.cov(deviations.T)), rel=0.2)
+
+
+def test_the_chance_of_a_change_and_tiredness_are_found(taste: FloatArray) -> None:
+    """The interest goes over to the other one at .1 of tracks, which is drawn anew at .2."""
+    responses, _ = make_responses(taste, change=0.1)
+    tired = responses.time * np.float32(0.95) ** responses.before
+    found = fit_session_model(replace(responses, time=tired), CONFIG, 1, 2)
+    assert found.interest_change == pytest.approx(0.2, abs=0.1)
+    assert found.tiredness == pytest.approx(0.95, abs=0.02)
+    assert found.artist_fatigue == pytest.approx(GAMMA, abs=0.05)
+    assert found.dispersion < 0.1
+
+
+def test_a_coarse_fit_finer_than_the_fit_is_refused() -> None:
+    with pytest.raises(UserError, match="coarse_factors is 20; at most factors, 8"):
+        parse_config(SessionModelConfig, {"factors": 8}, "the test")
