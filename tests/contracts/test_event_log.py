@@ -12,7 +12,7 @@ import numpy as np
 from looplib.event_fields import EVENT_FIELDS
 from recsys.ingest.pipeline import ingest
 from recsys.store.remote import Store
-from sim.collect import Events, format_events
+from sim.events import Events, format_events
 from tests.recsys.events import read_rows
 
 # As the original course service logs: no session, recommender or propensity; white space as

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from looplib.randomness import make_generator
-from sim.collect import DAY_MS, SESSION_GAP_MS, event_times, window_ms
 from sim.errors import SimError
+from sim.events import DAY_MS, SESSION_GAP_MS, event_times, window_ms
 
 SILENCE_MS = 30 * 60 * 1000
 
@@ -32,7 +32,7 @@ def test_a_window_has_a_day_for_each_session_of_a_listener(
 def test_a_listener_is_never_in_two_sessions_nor_comes_back_within_half_an_hour(
     seed: int, listeners: int, sessions: int, tracks: int
 ) -> None:
-    """Whatever the lengths: sessions of up to 400 tracks, up to 20 hours long, do not all fit at their own pace."""
+    """Sessions of up to 400 tracks, up to 20 hours long, do not all fit at their own pace."""
     rng = make_generator(seed, "test clock")
     who = rng.integers(listeners, size=sessions)
     lengths = rng.integers(1, tracks, size=sessions, endpoint=True)

@@ -1,4 +1,4 @@
-"""The event log of a collection: what holds of every session, and that its bytes follow from the parameters alone."""
+"""The event log of a collection, whose bytes follow from the parameters alone."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from looplib.files import sha256_file
 from sim.collect import CollectConfig, collect
 from sim.errors import SimError
 from sim.worlds.files import load_world
-from tests.sim.worlds import write_world
+from tests.sim.small_world import write_world
 
 FIELDS = [
     "message",
@@ -271,7 +271,7 @@ def test_a_world_in_the_originals_files_can_be_collected_from(tmp_path: Path) ->
 def test_a_world_where_nobody_is_bored_is_refused(
     tmp_path: Path, processes: int
 ) -> None:
-    """Two thousand tracks of as many artists, all heard to the end: the session would go through them all."""
+    """Two thousand tracks of as many artists, all heard to the end."""
     folder = write_world(
         tmp_path / "world",
         tracks=[{"track": i, "artist": i} for i in range(2000)],

@@ -1,4 +1,4 @@
-"""What a world's `response` section adds to the listening model, against other implementations of the same."""
+"""What a world's `response` section adds to the listening model, by other implementations."""
 
 import hashlib
 import math
@@ -12,7 +12,7 @@ from scipy import stats
 from looplib.arrays import IntArray
 from looplib.config import load_config
 from looplib.randomness import make_generator
-from sim.collect import CollectConfig, collect
+from sim.collect import CollectConfig, collect, play_out, recommend_random
 from sim.listening import hashes
 from sim.listening.sessions import (
     ListeningModel,
@@ -22,11 +22,10 @@ from sim.listening.sessions import (
     own_logits,
     scale_starts,
 )
-from sim.recommenders import play_out, recommend_random
 from sim.world import make_world
 from sim.worlds.config import ResponseConfig, WorldConfig
 from sim.worlds.files import load_world
-from tests.sim.worlds import write_world
+from tests.sim.small_world import write_world
 
 NOISY = {
     "noise": 1.0,
@@ -82,7 +81,7 @@ def test_a_session_goes_the_same_way_alone_and_beside_others(tmp_path: Path) -> 
         make_generator(8, "draws").random((9, 5)),
     )
     together = Sessions.none(model, 5)
-    together.start(np.arange(5), scale_starts(model, listeners, draws[:2]))
+    together.start(np.arange(5), scale_starts(model, listeners, *draws[:2]))
     together.budget[:] = 99
     tracks = make_generator(8, "tracks").integers(12, size=(7, 5))
     for step, played in zip(draws[2:], tracks, strict=True):
@@ -91,13 +90,16 @@ def test_a_session_goes_the_same_way_alone_and_beside_others(tmp_path: Path) -> 
         alone = Sessions.none(model, 1)
         alone.start(
             np.zeros(1, dtype=np.int64),
-            scale_starts(model, listeners[row : row + 1], draws[:2, row, None]),
+            scale_starts(model, listeners[row : row + 1], *draws[:2, row, None]),
         )
         for step, played in zip(draws[2:, row], tracks[:, row], strict=True):
             alone.hear(
                 np.zeros(1, dtype=np.int64), np.array([played]), np.array([step])
             )
-        assert alone.heard_of(0).tolist() == together.heard_of(row).tolist()
+        assert (
+            alone.hundredths[: alone.length[0], 0].tolist()
+            == together.hundredths[: together.length[row], row].tolist()
+        )
         assert alone.played(0).tolist() == together.played(row).tolist()
 
 
@@ -105,7 +107,7 @@ def test_a_session_goes_the_same_way_alone_and_beside_others(tmp_path: Path) -> 
     ("mean", "concentration"), [(0.02, 1.0), (0.3, 0.1), (0.3, 300.0), (0.9, 10.0)]
 )
 def test_noise_is_a_beta_of_that_mean(mean: float, concentration: float) -> None:
-    bits = hashes.bits_of(make_generator(1, "bits").random(20_000))
+    bits = hashes.float_bits(make_generator(1, "bits").random(20_000))
     drawn = hashes.betas(np.full(20_000, mean), concentration, bits)
     expected = stats.beta(concentration * mean, concentration * (1 - mean))
     # Draws nearer to 1 than double precision are 1.
@@ -119,7 +121,7 @@ def test_noise_is_a_beta_of_that_mean(mean: float, concentration: float) -> None
 
 
 def test_noise_at_its_limits() -> None:
-    bits = hashes.bits_of(make_generator(1, "bits").random(40_000))
+    bits = hashes.float_bits(make_generator(1, "bits").random(40_000))
     assert hashes.betas(np.array([0.0, 1.0]), 1.0, bits[:2]).tolist() == [0, 1]
     whole = hashes.betas(np.full(40_000, 0.3), 0.0, bits)
     assert set(whole.tolist()) == {0.0, 1.0}
@@ -128,7 +130,7 @@ def test_noise_at_its_limits() -> None:
 
 def test_what_follows_from_one_draw_is_uniform_and_independent_of_it() -> None:
     uniform = make_generator(2, "bits").random(50_000)
-    bits = hashes.bits_of(uniform)
+    bits = hashes.float_bits(uniform)
     columns = np.stack(
         [uniform, *(hashes.uniforms(bits, purpose) for purpose in range(4))]
     )
@@ -195,7 +197,7 @@ def test_sessions_come_back_to_the_first_interest_by_its_own_track(
     model, n = _model(tmp_path, repeats=0.6, organic_neighbours=4), 20_000
     for starts in (
         draw_starts(model, np.full(n, 2), make_generator(1, "starts")),
-        scale_starts(model, np.full(n, 2), make_generator(2, "starts").random((2, n))),
+        scale_starts(model, np.full(n, 2), *make_generator(2, "starts").random((2, n))),
     ):
         first = int(model.world.interest_offsets[2])
         favourite = (starts.position == first) & (
@@ -204,31 +206,6 @@ def test_sessions_come_back_to_the_first_interest_by_its_own_track(
         assert favourite.mean() == pytest.approx(
             0.6 + 0.4 / 12, abs=5 * math.sqrt(0.24 / n)
         )
-
-
-def test_interests_are_drawn_by_their_weights(tmp_path: Path) -> None:
-    users = [
-        {"user": 0, "interests": [2, 8], "interest_weights": [3, 1]},
-        {"user": 1, "interests": [1, 5]},
-        {"user": 2, "interests": [4, 6, 9], "interest_weights": [1e-3, 1, 1e6]},
-    ]
-    model, n = (
-        make_model(load_world(write_world(tmp_path / "world", users=users))),
-        20_000,
-    )
-    everybody, rng = np.repeat(np.arange(3), n), make_generator(1, "starts")
-    for starts in (
-        draw_starts(model, everybody, rng),
-        scale_starts(model, everybody, rng.random((2, 3 * n))),
-    ):
-        interests = model.world.interests[starts.position].reshape(3, n)
-        assert np.mean(interests[0] == 2) == pytest.approx(
-            3 / 4, abs=5 * math.sqrt(3 / 16 / n)
-        )
-        assert np.mean(interests[1] == 5) == pytest.approx(
-            1 / 2, abs=5 * math.sqrt(1 / 4 / n)
-        )
-        assert np.mean(interests[2] == 9) > 0.999
 
 
 def test_sessions_open_with_the_largest_inner_products(tmp_path: Path) -> None:

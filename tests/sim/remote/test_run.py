@@ -1,4 +1,4 @@
-"""Driving a service that behaves: what it is told, whatever the concurrency, and what the summary says."""
+"""Driving a service that behaves: what it is told, and what the summary says."""
 
 import asyncio
 from collections import Counter
@@ -13,13 +13,13 @@ import pytest
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import ListeningModel, Sessions, make_model
 from sim.remote.config import RemoteConfig
-from sim.remote.run import drive
+from sim.remote.run import play_share
 from sim.remote.sessions import SessionQueue
 from sim.remote.summary import Counts
 from sim.run import main
 from sim.worlds.files import load_world
 from tests.sim.remote.fake_service import FakeService, fake_service
-from tests.sim.worlds import write_world
+from tests.sim.small_world import write_world
 
 TRACKS, EPISODES, SEED = 5000, 150, 11
 
@@ -27,7 +27,6 @@ TRACKS, EPISODES, SEED = 5000, 150, 11
 def play(
     model: ListeningModel,
     url: str,
-    sessions: range = range(EPISODES),
     share: tuple[int, int] = (0, 1),
     **changes: Any,  # noqa: ANN401  any of RemoteConfig's fields
 ) -> Counts:
@@ -41,14 +40,14 @@ def play(
         **changes,
     }
     config = RemoteConfig.model_validate({"url": url, **values})
-    return asyncio.run(drive(model, config, sessions, share, asyncio.Event()))
+    return asyncio.run(play_share(model, config, share, asyncio.Event()))
 
 
 @pytest.fixture(scope="module")
 def expected(
     demo_model: ListeningModel,
 ) -> Counter[tuple[int, tuple[tuple[int, float], ...]]]:
-    """The sessions by the listening model alone, one after the other, under the fake service's rule."""
+    """The sessions by the listening model alone, under the fake service's rule."""
     draws, row = SessionDraws(SEED, demo_model), np.zeros(1, dtype=np.int64)
     sessions = Sessions.none(demo_model, 1)
     found = []
@@ -60,7 +59,7 @@ def expected(
                 7 * sessions.last_tracks(row) + 13 * listener + sessions.length
             ) % TRACKS
             sessions.hear(row, track, draws.boredom(number, sessions.length))
-        times = (sessions.heard_of(0) / 100).tolist()
+        times = (sessions.hundredths[: sessions.length[0], 0] / 100).tolist()
         found.append(
             (
                 int(listener[0]),
@@ -94,15 +93,15 @@ def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
     assert Counter(service.sessions) == expected
     assert not service.open
     assert sum(part.done for part in parts) == EPISODES
-    assert not any(part.error or part.failed or part.skipped for part in parts)
+    assert not any(part.error or part.interrupted or part.retries for part in parts)
 
 
 def test_a_listener_has_one_open_session_at_a_time(tmp_path: Path) -> None:
-    """Three listeners, and many more pools: a second open session would be one with the first at the service."""
+    """Three listeners and many pools: a second open session would join the first."""
     model = make_model(load_world(write_world(tmp_path / "world")))
     for batch in (0, 5):
         with fake_service(12) as service:
-            play(model, service.url, concurrency=16, batch=batch, sessions=range(60))
+            play(model, service.url, concurrency=16, batch=batch, episodes=60)
         assert len(service.sessions) == 60
         assert all(events[0][1] == 1.0 for _, events in service.sessions)
         assert {user for user, _ in service.sessions} == {0, 1, 2}
@@ -112,7 +111,7 @@ def test_one_request_at_a_time_goes_over_one_kept_connection(
     demo_model: ListeningModel,
 ) -> None:
     with fake_service(TRACKS) as service:
-        play(demo_model, service.url, concurrency=1, sessions=range(40))
+        play(demo_model, service.url, concurrency=1, episodes=40)
     assert service.connections == 1
     assert set(service.paths) == {"POST /next/", "POST /last/"}
 
@@ -147,7 +146,7 @@ def test_the_queue_keeps_listeners_in_the_order_of_their_sessions(
     tmp_path: Path,
 ) -> None:
     model = make_model(load_world(write_world(tmp_path / "world")))
-    queue = SessionQueue(SessionDraws(1, model), range(3, 3000), share=(0, 1))
+    queue = SessionQueue(SessionDraws(1, model), 3000, share=(0, 1))
     taken: dict[int, list[int]] = {}
     while len(numbers := queue.take(2)):
         listeners = SessionDraws(1, model).listeners(numbers)
@@ -156,7 +155,7 @@ def test_the_queue_keeps_listeners_in_the_order_of_their_sessions(
             taken.setdefault(listener, []).append(number)
         queue.free(listeners.tolist())
     assert sorted(number for numbers in taken.values() for number in numbers) == list(
-        range(3, 3000)
+        range(3000)
     )
     assert all(
         earlier < later
@@ -198,19 +197,19 @@ def test_the_summary_has_means(
             == 0
         )
     summary = orjson.loads(file.read_bytes())
-    (day,) = summary["days"]
-    assert (summary["schema"], summary["seed"], summary["url"]) == (3, 5, service.url)
-    assert (day["sessions"], day["failed"], day["ended_early"]) == (200, {}, None)
-    assert day["tracks"]["mean"] == pytest.approx(
+    assert (summary["schema"], summary["seed"], summary["url"]) == (4, 5, service.url)
+    assert (summary["sessions"], summary["retries"]) == (200, {})
+    assert summary["ended_early"] is None
+    assert summary["tracks"]["mean"] == pytest.approx(
         np.mean([len(events) for _, events in service.sessions])
     )
     times = [sum(time for _, time in events) for _, events in service.sessions]
-    assert day["time"]["mean"] == pytest.approx(np.mean(times))
-    assert day["time"]["standard_error"] > 0
+    assert summary["time"]["mean"] == pytest.approx(np.mean(times))
+    assert summary["time"]["standard_error"] > 0
     shown = capsys.readouterr().out
-    assert shown.startswith(f"day 1: 200 sessions of {day['listeners']} listeners")
+    assert shown.startswith(f"200 sessions of {summary['listeners']} listeners")
     assert shown.endswith(
-        f"listening time {day['time']['mean']:.3f} ± {day['time']['standard_error']:.3f}\n"
+        f"listening time {summary['time']['mean']:.3f} ± {summary['time']['standard_error']:.3f}\n"
     )
     assert list(file.parent.iterdir()) == [file]
 
@@ -227,28 +226,6 @@ def test_a_service_without_batches_is_said(
     assert not service.sessions
 
 
-def test_days_follow_each_other_with_new_sessions(
-    demo_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = [
-        "--episodes",
-        "30",
-        "--days",
-        "3",
-        "--summary",
-        str(tmp_path / "summary.json"),
-    ]
-    with fake_service(TRACKS) as service, fake_service(TRACKS) as other:
-        assert _run(demo_world, service, *words, "--yes") == 0
-        assert len(orjson.loads((tmp_path / "summary.json").read_bytes())["days"]) == 3
-        assert _run(demo_world, other, "--episodes", "90") == 0
-        assert Counter(service.sessions) == Counter(other.sessions)
-        answers = iter(["", "q"])
-        monkeypatch.setattr("builtins.input", lambda _: next(answers))
-        assert _run(demo_world, other, *words) == 0
-    assert len(orjson.loads((tmp_path / "summary.json").read_bytes())["days"]) == 2
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -261,6 +238,9 @@ def test_days_follow_each_other_with_new_sessions(
             "url: Input should be a valid URL, invalid port number",
         ),
         (["--log", "somewhere"], "log: unknown key"),
+        (["--days", "3"], "days: was removed; run it again with another seed"),
+        (["--yes"], "--yes was removed"),
+        (["--recommender", "console"], "recommender: console was removed"),
         (
             ["--batch", "-1"],
             "batch: Input should be greater than or equal to 0 (found '-1')",
@@ -290,7 +270,7 @@ def test_what_is_wrong_is_said_in_one_line(
     )
     *progress, error = capsys.readouterr().err.splitlines()
     assert message in error
-    assert all(line.startswith("day 1: ") for line in progress)
+    assert all(line.startswith("listening: ") for line in progress)
 
 
 def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> None:
@@ -310,7 +290,7 @@ def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> 
         )
     )
     with fake_service(1500) as service:
-        driven = play(model, service.url, concurrency=1, sessions=range(1))
+        driven = play(model, service.url, concurrency=1, episodes=1)
     assert [len(events) for _, events in service.sessions] == [1000]
     assert driven.tracks.tolist() == [1000]
 

@@ -34,7 +34,7 @@ def write_world(
     embeddings: npt.NDArray[Any] | None = None,
     users: Sequence[Line] = USERS,
 ) -> Path:
-    """Writes it: twelve tracks of four artists on a circle unless told otherwise, and three listeners."""
+    """Write twelve tracks of four artists on a circle, unless given others, and three listeners."""
     folder.mkdir(parents=True)
     angles = np.arange(12) * (2 * np.pi / 12)
     circle = 2.5 * np.column_stack([np.cos(angles), np.sin(angles)])
@@ -48,7 +48,7 @@ def write_world(
 
 
 def heed_interrupts() -> None:
-    """Restores SIGINT in a child process: it is inherited as ignored where the tests were started by `nohup` or `&`."""
+    """Restore SIGINT in a child process: tests started by `nohup` or `&` ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
