@@ -56,7 +56,7 @@ def add_events(work: Ingest) -> Additions:
         for file, counts in lines.items()
         if counts.rejected
     }
-    if not any(kinds):
+    if not (any(kinds) and sources):
         return Additions(sources, rejects)
     text_ids = sorted(work.scratch.glob("text-ids-*"))
     queries.attach_parquet(work.connection, "verified", text_ids)

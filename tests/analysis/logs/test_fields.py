@@ -7,7 +7,7 @@ import pytest
 
 from analysis.logs.fields import NUMBERS, IdKinds, usual_line
 from botify.event_log import event_line
-from sim.collect import Events, format_events
+from sim.events import Events, format_events
 from tests.analysis.logs.test_reader import EVENT, text
 
 START_MS = 1_767_225_600_000
