@@ -2,7 +2,6 @@
 
 import http.client
 import itertools
-import ssl
 import subprocess
 import sys
 import threading
@@ -88,7 +87,6 @@ class Served:
         **settings: object,
     ) -> None:
         self.log, self.port, self._prefix = log, free_port(), prefix
-        self.context: ssl.SSLContext | None = None  # with it, it is asked over TLS
         self._config = log.parent / f"{log.name}-{self.port}.yaml"
         document = {
             "catalogue": str(published.catalogue),
@@ -142,10 +140,6 @@ class Served:
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        if self.context:
-            connection = http.client.HTTPSConnection(
-                "127.0.0.1", self.port, timeout=60, context=self.context
-            )
         try:
             headers = {"Authorization": "Bearer secret"}
             connection.request(
