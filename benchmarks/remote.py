@@ -60,7 +60,7 @@ def main(
             rates = take_turns(kinds, repeats)
     rows = [(way, f"{statistics.median(found):,.0f}") for way, found in rates.items()]
     show("One process of the service", ("", "sessions/s"), rows)
-    show_machine("aiohttp", "numpy", "httptools")
+    show_machine("aiohttp", "numpy", "granian")
 
 
 def _play(world: Path, served: Served, sessions: int, words: tuple[str, ...]) -> float:
