@@ -61,7 +61,8 @@ def recommend_from(lists: IntArray) -> Recommend:
         sessions: Sessions, rows: IntArray, rng: np.random.Generator
     ) -> IntArray:
         first = sessions.tracks[0, rows]
-        return lists[first, rng.integers(lists.shape[1], size=len(rows))]
+        drawn: IntArray = lists[first, rng.integers(lists.shape[1], size=len(rows))]
+        return drawn
 
     return recommend
 
@@ -74,7 +75,8 @@ def recommend_same_artist(
     by_artist, sizes = np.argsort(artist, kind="stable"), np.bincount(artist)
     wanted = artist[sessions.last_tracks(rows)]
     first = (np.cumsum(sizes) - sizes)[wanted]
-    return by_artist[first + rng.integers(sizes[wanted])]
+    drawn: IntArray = by_artist[first + rng.integers(sizes[wanted])]
+    return drawn
 
 
 def measure(model: ListeningModel) -> dict[str, float]:
@@ -113,13 +115,14 @@ def recommended(sessions: Sessions) -> tuple[IntArray, FloatArray]:
     is_recommended = sessions.is_played()
     is_recommended[0] = False  # organic
     longest = len(is_recommended)
-    tracks = sessions.tracks[:longest][is_recommended]
+    tracks = sessions.tracks[:longest][is_recommended].astype(np.int64)
     return tracks, sessions.hundredths[:longest][is_recommended] / 100
 
 
 def lift(sessions: Sessions, base: Sessions) -> float:
     """Return how much longer sessions are than others, in %."""
-    return 100 * (session_times(sessions).mean() / session_times(base).mean() - 1)
+    ratio = session_times(sessions).mean() / session_times(base).mean()
+    return float(100 * (ratio - 1))
 
 
 def skipped_at(sessions: Sessions, position: int) -> float:

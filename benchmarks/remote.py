@@ -1,4 +1,4 @@
-"""Sessions a second that simulated listeners play against the service: one request at a time, many, and in batches.
+"""Sessions a second that simulated listeners play against the service, one by one and in batches.
 
     python -m benchmarks.remote
 
@@ -60,7 +60,7 @@ def main(
             rates = take_turns(kinds, repeats)
     rows = [(way, f"{statistics.median(found):,.0f}") for way, found in rates.items()]
     show("One process of the service", ("", "sessions/s"), rows)
-    show_machine("aiohttp", "numpy", "httptools")
+    show_machine("aiohttp", "numpy", "granian")
 
 
 def _play(world: Path, served: Served, sessions: int, words: tuple[str, ...]) -> float:

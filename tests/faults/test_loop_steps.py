@@ -1,4 +1,4 @@
-"""The loop, cut off before and after each of its steps, which stand in for the commands and leave files like theirs."""
+"""The loop, cut off before and after each of its steps, for which others stand in."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ class KilledError(BaseException):
 
 
 class StandIn:
-    """Runs steps without their commands; a cut falls before or after one of them, or in the middle of its traffic."""
+    """Runs steps without their commands; a cut falls beside one, or amid its traffic."""
 
     def __init__(self, published: Path, cut_at: float = float("inf")) -> None:
         self.published, self.count = published, 0

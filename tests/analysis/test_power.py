@@ -13,7 +13,7 @@ from analysis.planning import parse_effect, read_values
 from analysis.power import PROG, app, describe, plan
 from analysis.statistics.power import Design, achieved_power
 from looplib.cli import run
-from tests.analysis.planning.simulated import LISTENERS, write_log
+from tests.analysis.simulated import LISTENERS, write_log
 
 
 @pytest.fixture(scope="module")

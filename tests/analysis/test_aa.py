@@ -19,7 +19,7 @@ from analysis.planning import read_values
 from botify.experiments import Arm, Experiment
 from looplib.arrays import FloatArray
 from looplib.cli import run
-from tests.analysis.planning.simulated import LISTENERS, write_log
+from tests.analysis.simulated import LISTENERS, write_log
 
 SALTS = [f"salt {number}" for number in range(200)]
 
