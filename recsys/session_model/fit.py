@@ -88,6 +88,7 @@ class Fit:
     def __init__(
         self, training: Training, config: SessionModelConfig, seed: int, report: Report
     ) -> None:
+        """Draw the first track vectors."""
         self.training = training
         self.config = config
         self.report = report
