@@ -19,6 +19,7 @@ Layer = alt.Chart | alt.LayerChart
 WIDTH = 440  # px, labels included; the page scales it to its columns
 _ROW = 36  # px
 _LETTER = 7.8  # px, a digit at the size of the texts, in a wide font
+_LEGEND_LABEL = 190  # px at most
 _FEW = 12  # points of a line that may each have a dot of their own
 _PLAIN = {
     "labelColor": "var(--soft)",
@@ -53,7 +54,7 @@ CONFIG = {
         "orient": "top",
         "offset": 22,
         "title": None,
-        "labelLimit": 190,
+        "labelLimit": _LEGEND_LABEL,
         "columnPadding": 26,
     }
     | {"symbolOpacity": 1, "symbolStrokeWidth": 2},
@@ -86,15 +87,12 @@ def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
 
 def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
     """Return colours by the values of a field, with a legend if there are several, in as many columns as have room."""
-    longest = max((len(name) for name in colours), default=1)
-    legend = (
-        alt.Legend(columns=max(1, WIDTH // (min(190, 6 * longest) + 34)))
-        if len(colours) > 1
-        else None
-    )
-    return alt.Color(f"{field}:N", legend=legend).scale(
-        domain=list(colours), range=list(colours.values())
-    )
+    legend = None
+    if len(colours) > 1:
+        label_width = min(_LEGEND_LABEL, 6 * max(map(len, colours)))
+        legend = alt.Legend(columns=max(1, WIDTH // (label_width + 34)))
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    return alt.Color(f"{field}:N", legend=legend, scale=scale)
 
 
 def to_svg(chart: alt.LayerChart, description: str) -> str:

@@ -71,6 +71,12 @@ class Deciding:
     upper: float | None  # upper end
     relative: RelativeEffect  # the effect in %, with the p-value of no difference
 
+    def ends(self, *, in_pct: bool) -> tuple[float | None, float | None]:
+        """Return the ends of the interval, in % of the control's value or in the metric's unit."""
+        if in_pct:
+            return self.relative.lower_pct, self.relative.upper_pct
+        return self.lower, self.upper
+
 
 @dataclass(frozen=True)
 class MetricEffect:
@@ -153,7 +159,8 @@ def metric_effects(
     The connection has the tables `histogram_…`; `listeners` are those of every arm. At the horizon
     one look decides.
     """
-    look = Look(config, len(config.primary) * (len(listeners) - 1), at_horizon)
+    comparisons = len(config.deciding) * (len(listeners) - 1)
+    look = Look(config, comparisons, at_horizon)
     found: list[MetricEffect] = []
     for metric in config.reported:
         if metric.quantile is None:
@@ -176,7 +183,7 @@ def effects_between(
     listeners: Mapping[str, Listeners], config: AbConfig, *, at_horizon: bool
 ) -> dict[tuple[str, str], RelativeEffect]:
     """Return the deciding effect on the first primary metric of each arm but the control on each other one."""
-    metric, look = config.known[config.primary[0]], Look(config, 1, at_horizon)
+    metric, look = config.deciding[0], Look(config, 1, at_horizon)
     moments = {
         arm: metric.moments(columns)
         for arm, columns in listeners.items()
@@ -253,7 +260,7 @@ def _describe(
         arm=arm,
         metric=metric.name,
         label=metric.label,
-        role=config.role_of(metric.name),
+        role=config.roles[metric.name],
         method=metric.method,
         higher_is_better=metric.better == "higher",
         control_value=number(effect.control.value),
@@ -272,15 +279,15 @@ def _describe(
         if found.role == "primary":
             level = look.primary_level(effect.listeners)
         found = replace(found, mde_pct=detectable_pct(effect, level, config.power))
-    for guardrail in config.guardrails:
-        if guardrail.metric == metric.name:
-            return replace(
-                found,
-                margin=guardrail.margin,
-                margin_pct=guardrail.margin_pct,
-                guardrail=_state(found, guardrail),
-            )
-    return found
+    guardrail = config.limits.get(metric.name)
+    if guardrail is None:
+        return found
+    return replace(
+        found,
+        margin=guardrail.margin,
+        margin_pct=guardrail.margin_pct,
+        guardrail=_state(found, guardrail),
+    )
 
 
 def relative_effect(effect: Effect) -> RelativeEffect:
@@ -294,11 +301,10 @@ def relative_effect(effect: Effect) -> RelativeEffect:
 
 def _state(effect: MetricEffect, guardrail: Guardrail) -> GuardrailState:
     """Return "kept" if the deciding interval is within the margin (non-inferiority), "broken" if it is all beyond."""
-    deciding, margin = effect.deciding, guardrail.margin
-    ends = deciding.lower, deciding.upper
+    margin = guardrail.margin
+    ends = effect.deciding.ends(in_pct=margin is None)
     if margin is None:
         margin = guardrail.margin_pct or 0.0
-        ends = deciding.relative.lower_pct, deciding.relative.upper_pct
     if None in ends:
         return "unclear"
     least_loss, most_loss = sorted(-effect.gain(end) for end in ends)

@@ -68,8 +68,8 @@ def measure(
     of_tracks = _read_labels(loaded.connection, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
-    primary = [config.known[name] for name in config.primary]
-    divisions = dict.fromkeys((NOVELTY, PAST, *config.segments), primary)
+    segments = (NOVELTY, PAST, *config.segments)
+    divisions = dict.fromkeys(segments, config.deciding)
     if by_day:
         divisions[DAY] = summed
     # The whole comes last and stays, for what has many rows a listener.

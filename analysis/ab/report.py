@@ -8,8 +8,8 @@ are defined beside what computes them.
 import math
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,7 +48,6 @@ _WAREHOUSE = {
     "listeners": "listener_sums_whole",
     "effects": "effects",
 }
-_MACROS = {"by_arm(x)": "ab/warehouse_by_arm"}
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,8 @@ class Report:
     # What the original table alone does not have
     first_day: str | None = None  # ISO date of the first event in the experiment
     last_day: str | None = None  # of the last
-    effects: tuple[
-        MetricEffect, ...
-    ] = ()  # every configured metric and arm; primary ones first
+    # every configured metric and arm; primary ones first
+    effects: tuple[MetricEffect, ...] = ()
     segments: tuple[Segments, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     positions: tuple[Position, ...] = ()  # listening time by position in the session
@@ -132,62 +130,29 @@ def build_report(
     with load(
         paths, experiment, memory=config.memory, table_only=config.table_only
     ) as loaded:
-        connection, arms = loaded.connection, _arms(loaded, experiment, config)
+        arms = _arms(loaded, experiment, config)
         if config.horizon:
             loaded.stop_at(config.horizon)
         if config.table_only:
             measure_original(loaded)
         else:
             measure(loaded, config, _EVENTS if database else None)
-        metrics = () if config.table_only else config.reported
-        listeners = {arm: read_listeners(connection, arm, metrics) for arm in arms}
+        metrics = [] if config.table_only else config.reported
+        listeners = {
+            arm: read_listeners(loaded.connection, arm, metrics) for arm in arms
+        }
         report = replace(
-            _begin(experiment, listeners, config, loaded.lines, loaded.at_horizon),
+            _summarize(experiment, listeners, config, loaded.lines, loaded.at_horizon),
             recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
-            sessions={
-                arm: int(columns["sessions"].sum())
-                for arm, columns in listeners.items()
-            },
+            sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
             original_table=original_table(listeners, config.control),
             sources=loaded.names,
         )
-        if config.table_only:
-            return report
-        report = _complete(report, loaded, listeners, config)
+        if not config.table_only:
+            report = _complete(report, loaded, listeners, config)
         if database:
-            _write_warehouse(connection, report.effects, metrics, database)
+            _write_warehouse(loaded.connection, report.effects, metrics, database)
         return report
-
-
-def _begin(
-    name: str,
-    listeners: Mapping[str, Listeners],
-    config: AbConfig,
-    lines: LineCounts,
-    end: bool,
-) -> Report:
-    """Return the report on what is known before any effect; `end` is whether the declared horizon is reached."""
-    counts = {
-        arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()
-    }
-    srm = check_sample_ratio(counts, config.shares)
-    return Report(
-        experiment=name,
-        control=config.control,
-        arms=tuple(listeners),
-        is_aa=config.aa,
-        alpha=config.alpha,
-        listeners=counts,
-        recommenders=dict.fromkeys(listeners),
-        at_horizon=end,
-        sessions=counts,
-        lines=lines,
-        srm=srm,
-        verdict=decide(Evidence(counts, lines, srm), config),
-        original_table=(),
-        is_adjusted=config.cuped,
-        sources=(name,),
-    )
 
 
 def report_on_columns(
@@ -200,20 +165,58 @@ def report_on_columns(
         config: Metrics and roles; the horizon, if any, is one of listeners.
         source: What the columns are from.
     """
-    rows = sum(len(next(iter(columns.values()))) for columns in listeners.values())
-    end = config.horizon is not None and rows >= (config.horizon.listeners or math.inf)
-    report = _begin(source, listeners, config, LineCounts(rows, rows, 0, 0), end)
+    rows = sum(_counts(listeners).values())
+    planned = config.horizon.listeners if config.horizon else None
+    at_horizon = planned is not None and rows >= planned
+    lines = LineCounts(rows, rows, 0, 0)
+    report = _summarize(source, listeners, config, lines, at_horizon)
     with queries.connect(threads=1) as connection:
-        found = metric_effects(connection, listeners, config, at_horizon=end)
+        found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
     evidence = Evidence(
         report.listeners,
         report.lines,
         report.srm,
         trust=Trust(0, Quality(), ()),
         effects=tuple(replace(effect, metric=effect.label) for effect in found),
-        between=effects_between(listeners, config, at_horizon=end),
+        between=effects_between(listeners, config, at_horizon=at_horizon),
     )
     return replace(report, verdict=decide(evidence, config), effects=evidence.effects)
+
+
+def _counts(listeners: Mapping[str, Listeners]) -> dict[str, int]:
+    """Count the listeners of each arm."""
+    return {
+        arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()
+    }
+
+
+def _summarize(
+    name: str,
+    listeners: Mapping[str, Listeners],
+    config: AbConfig,
+    lines: LineCounts,
+    at_horizon: bool,
+) -> Report:
+    """Return the report on what is known before any effect."""
+    counts = _counts(listeners)
+    srm = check_sample_ratio(counts, config.shares)
+    return Report(
+        experiment=name,
+        control=config.control,
+        arms=tuple(listeners),
+        is_aa=config.aa,
+        alpha=config.alpha,
+        listeners=counts,
+        recommenders=dict.fromkeys(listeners),
+        at_horizon=at_horizon,
+        sessions=counts,
+        lines=lines,
+        srm=srm,
+        verdict=decide(Evidence(counts, lines, srm), config),
+        original_table=(),
+        is_adjusted=config.cuped,
+        sources=(name,),
+    )
 
 
 def _complete(
@@ -253,30 +256,21 @@ def _iso_date(moment_ms: int) -> str:
 def _write_warehouse(
     connection: queries.Connection,
     effects: Sequence[MetricEffect],
-    metrics: Iterable[Metric],
+    metrics: Sequence[Metric],
     file: Path,
 ) -> None:
     """Write the tables of `measure`, and with the name `own_…` those of own metrics, and the effects that decide."""
-    names = ("arm", "metric", "label", "role", "control_value", "arm_value")
-    interval, checks = (
-        ("effect_pct", "lower_pct", "upper_pct"),
-        ("adjusted_p_value", "significant", "guardrail"),
-    )
-    rows = [
-        {name: getattr(effect, name) for name in names}
-        | {name: getattr(effect.deciding.relative, name) for name in interval}
-        | {name: getattr(effect, name) for name in checks}
-        for effect in effects
-    ]
+    rows = []
+    for effect in effects:
+        row = asdict(effect) | asdict(effect.deciding.relative)
+        del row["relative"], row["deciding"]
+        rows.append(row)
     queries.attach_arrow(connection, "effects", pa.Table.from_pylist(rows))
-    own = {
-        metric.source: f"{metric.source}_whole"
-        for metric in metrics
-        if metric.source.startswith("own_")
-    }
+    sources = dict.fromkeys(metric.source for metric in metrics)
+    own = {source: f"{source}_whole" for source in sources if source.startswith("own_")}
     with tempfile.TemporaryDirectory(prefix="ab-") as folder:
         whole = Path(folder) / "warehouse.duckdb"
-        queries.write_database(connection, whole, _WAREHOUSE | own, _MACROS)
+        queries.write_database(connection, whole, _WAREHOUSE | own)
         with whole.open("rb") as source, atomic_write(file) as target:
             shutil.copyfileobj(source, target)
 
@@ -296,9 +290,8 @@ def original_table(
 def _original_row(
     arm: str, metric: Metric, control: Listeners, treated: Listeners
 ) -> OriginalRow:
-    effect = effects.compare_moments(
-        metric.moments(control), metric.moments(treated), metric.quantity
-    )
+    before, after = metric.moments(control), metric.moments(treated)
+    effect = effects.compare_moments(before, after, metric.quantity)
     relative = effect.of_control_pct
     # in the original formula 0 degrees of freedom by 0: there is no interval
     if not effect.standard_error > 0:
@@ -319,11 +312,9 @@ def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
     """Return the arms, the control first, or raise an AnalysisError where there are not two or no control."""
     arms = sorted(loaded.arms)
     if not arms:
-        known = (
-            f"events name {', '.join(sorted(loaded.experiments))}"
-            if loaded.experiments
-            else "no event names any"
-        )
+        known = "no event names any"
+        if loaded.experiments:
+            known = f"events name {', '.join(sorted(loaded.experiments))}"
         raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")
     if config.control not in arms:
         raise AnalysisError(

@@ -56,21 +56,22 @@ def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdo
                 aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
                 return Holdout(text, "time", cutoff_ms=round(aware.timestamp() * 1000))
             case "manifest", []:
-                return parse_holdout(_rule_of(manifest))
+                return parse_holdout(_rule_in(manifest))
     except ValueError:
         pass
     raise AnalysisError(f"holdout {text}: allowed are {HOLDOUTS}")
 
 
-def _rule_of(manifest: Mapping[str, Any] | None) -> str:
+def _rule_in(manifest: Mapping[str, Any] | None) -> str:
     if not manifest:
         raise AnalysisError(
             "holdout manifest: no manifest.json beside the recommendations"
         )
     try:
         split, seed = manifest["split"], manifest["seed"]
-        kind = str(split["kind"])
-        rule = f"{kind}:{split['holdout']}:{seed}" if kind == "session_hash" else kind
+        rule = kind = str(split["kind"])
+        if kind == "session_hash":
+            rule = f"{kind}:{split['holdout']}:{seed}"
     except (KeyError, TypeError) as error:
         raise AnalysisError(
             f"holdout manifest: no split and seed in manifest.json ({error!r})"
@@ -114,7 +115,7 @@ class LoggedSessions:
     @cached_property
     def is_fresh(self) -> BoolArray:
         """Whether the track was not heard earlier in its session."""
-        return np.asarray(earlier_equal(self.first, self.track) == 0)
+        return first_hearings(self.first, self.track)
 
     @property
     def sessions(self) -> int:
@@ -123,8 +124,7 @@ class LoggedSessions:
 
     def before(self, values: FloatArray) -> FloatArray:
         """Return the sum of values of shape (events,) over the events before each one in its session."""
-        sums = np.cumsum(values) - values
-        return sums - sums[self.first]
+        return _sums_before(self.first, values)
 
 
 def attach_events(
@@ -165,17 +165,14 @@ def read_sessions(
     """
     queries.attach_query(connection, "named_events", "sessions/named_events")
     queries.materialize(connection, "sessions", "sessions/sessions")
-    rule = {
-        "seed": holdout.seed,
-        "holdout": holdout.holdout,
-        "cutoff_ms": holdout.cutoff_ms,
-    }
     queries.materialize(
         connection,
         "heldout_sessions",
         "sessions/heldout_sessions",
         kind=holdout.kind,
-        **rule,
+        seed=holdout.seed,
+        holdout=holdout.holdout,
+        cutoff_ms=holdout.cutoff_ms,
     )
     queries.attach_query(connection, "split_events", "sessions/split_events")
     events = queries.fetch_table(connection, "offpolicy/session_events")
@@ -208,49 +205,58 @@ def sessions_of(
         AnalysisError: The catalogue's size is missing or too small.
     """
     users, listener = np.unique(events["user"].to_numpy(), return_inverse=True)
+    track = events["track"].to_numpy()
     position = events["position"].to_numpy()
     first = np.arange(len(position)) - position + 1
-    track = events["track"].to_numpy()
-    followed = events["followed"].to_numpy()
-    logged = events["propensity"].cast(pa.float64()).to_numpy()
+    propensity = events["propensity"].cast(pa.float64()).to_numpy()
     if logging_policy != "logged":
-        if catalogue_size is None:
-            raise AnalysisError(
-                f"the logging policy {logging_policy} needs the number of tracks of the catalogue"
-            )
-        if track.max() >= catalogue_size:
-            raise AnalysisError(
-                f"track {track.max()} was heard; a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
-            )
-        is_new = (earlier_equal(first, track) == 0) & (
-            logging_policy == "uniform-unheard"
-        )
-        heard = np.cumsum(is_new) - is_new
-        logged = np.where(
-            np.isnan(logged),
-            1.0 / (np.float64(catalogue_size) - (heard - heard[first])),
-            logged,
-        )
-    outcome = position > 1
+        uniform = _uniform_propensity(first, track, logging_policy, catalogue_size)
+        propensity = np.where(np.isnan(propensity), uniform, propensity)
+    is_outcome, followed = position > 1, events["followed"].to_numpy()
+    is_answer = is_outcome & followed
     return LoggedSessions(
         users=users,
         listener=listener,
         first=first,
         track=track,
         time=events["time"].to_numpy(),
-        propensity=np.where(outcome & followed, logged, np.nan),
-        unknown=int(np.count_nonzero(outcome & followed & np.isnan(logged))),
-        unfollowed=int(np.count_nonzero(outcome & ~followed)),
+        propensity=np.where(is_answer, propensity, np.nan),
+        unknown=int(np.count_nonzero(is_answer & np.isnan(propensity))),
+        unfollowed=int(np.count_nonzero(is_outcome & ~followed)),
     )
 
 
-def earlier_equal(first: IntArray, values: IntArray) -> IntArray:
-    """Count the earlier events of each one's session that have the same of these values; all of shape (events,)."""
-    # nearly in order, as sessions are
-    key = first * len(first) + np.unique(values, return_inverse=True)[1]
-    order = np.argsort(key, kind="stable")  # of equals the earlier event stands first
-    begins = np.diff(key[order], prepend=-1) != 0
-    number = np.arange(len(order))
-    counts = np.empty(len(order), dtype=np.int64)
-    counts[order] = number - np.maximum.accumulate(np.where(begins, number, 0))
-    return counts
+def _uniform_propensity(
+    first: IntArray,
+    track: IntArray,
+    logging_policy: LoggingPolicy,
+    catalogue_size: int | None,
+) -> FloatArray:
+    """Return the probability of each event's track where every track was equally likely."""
+    if catalogue_size is None:
+        raise AnalysisError(
+            f"the logging policy {logging_policy} needs the number of tracks of the catalogue"
+        )
+    if track.max() >= catalogue_size:
+        raise AnalysisError(
+            f"track {track.max()} was heard; a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
+        )
+    choices = np.full(len(track), float(catalogue_size))
+    if logging_policy == "uniform-unheard":
+        choices -= _sums_before(first, first_hearings(first, track).astype(np.float64))
+    return np.asarray(1.0 / choices)
+
+
+def first_hearings(first: IntArray, track: IntArray) -> BoolArray:
+    """Return whether each event's track is heard for the first time in its session."""
+    tracks, number = np.unique(track, return_inverse=True)
+    _, index = np.unique(first * len(tracks) + number, return_index=True)
+    is_first = np.zeros(len(track), dtype=np.bool_)
+    is_first[index] = True
+    return is_first
+
+
+def _sums_before(first: IntArray, values: FloatArray) -> FloatArray:
+    """Return the sum of values over the events before each one in its session."""
+    sums = np.cumsum(values) - values
+    return sums - sums[first]

@@ -98,9 +98,9 @@ def make_report(
     control, treated = arms[0], arms[1:]
     strengths = {arm: 1.0 - 0.55 * number for number, arm in enumerate(treated)}
     counts = {arm: 5_003 - 17 * number for number, arm in enumerate(arms)}
-    by_arm = effects_of
-    effects = [one for arm in treated for one in by_arm(arm, strengths[arm])]
-    effects.sort(key=lambda one: ("primary", "secondary", "guardrail").index(one.role))
+    effects = [one for arm in treated for one in effects_of(arm, strengths[arm])]
+    metrics = [name for name, *_ in _METRICS]
+    effects.sort(key=lambda one: metrics.index(one.metric))
     return Report(
         experiment=experiment,
         control=control,
