@@ -31,21 +31,19 @@ OutFile = Annotated[
 
 
 def find_metric(name: str) -> Metric:
-    """Return the metric of a name, in columns by day.
+    """Return the metric of a name.
 
     Raises:
         AnalysisError: There is none, or it is a quantile; the message names the nearest.
     """
-    known = {
-        metric.name: metric for metric in METRICS.values() if metric.quantile is None
-    }
-    if name not in known:
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        what = "a quantile, which has no listeners" if name in METRICS else "unknown"
-        raise AnalysisError(
-            f"metric {name}: {what}; the nearest is {nearest}, allowed are {', '.join(known)}"
-        )
-    return known[name]
+    known = [metric.name for metric in METRICS.values() if metric.quantile is None]
+    if name in known:
+        return METRICS[name]
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    what = "a quantile, which has no listeners" if name in METRICS else "unknown"
+    raise AnalysisError(
+        f"metric {name}: {what}; the nearest is {nearest}, allowed are {', '.join(known)}"
+    )
 
 
 def read_values(
@@ -60,13 +58,11 @@ def read_values(
             closed.
     """
     metric = find_metric(name)
+    config = AbConfig(primary=(name,), secondary=(), guardrails=(), diagnostics=())
     with load(logs) as loaded:
-        measure(loaded, AbConfig(), by_day=by == DAY)
-        if (
-            not queries.read_table(loaded.connection, "all_sessions")
-            .filter(pc.field("is_closed"))
-            .num_rows
-        ):
+        measure(loaded, config, by_day=by == DAY)
+        sessions = queries.read_table(loaded.connection, "all_sessions")
+        if not sessions.filter(pc.field("is_closed")).num_rows:
             raise AnalysisError(
                 f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
             )
