@@ -68,7 +68,7 @@ def main(
         Path | None,
         typer.Option(
             metavar="FILE.duckdb",
-            help="Leave events, sessions, listeners and effects here.",
+            help="Leave events, sessions and listeners here.",
         ),
     ] = None,
 ) -> None:

@@ -58,13 +58,8 @@ def measure(
     Raises:
         AnalysisError: A file of labels cannot be read, or lacks its columns.
     """
-    # Of an arm's recommenders the last one stays: that of most requests, of equal ones the first by
-    # name.
-    by_requests = sorted(
-        sorted(loaded.recommenders, reverse=True),
-        key=lambda pair: loaded.recommenders[pair],
-    )
-    loaded.own_recommenders = dict(by_requests) | config.recommenders
+    loaded.own_recommenders = _own_recommenders(loaded.recommenders)
+    loaded.own_recommenders |= config.recommenders
     of_tracks = _read_labels(loaded.connection, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
@@ -89,11 +84,24 @@ def measure(
             connection, "positions", "ab/positions", deepest=config.positions
         )
         for source, file in _files(quantiles).items():
-            queries.attach_query(connection, "measured", file)
+            queries.attach_query(connection, source, file)
             with _naming(file, *queries.DataErrors):
                 queries.append(
-                    connection, f"histogram_{source}", "ab/histogram", groups=_GROUPS
+                    connection,
+                    f"histogram_{source}",
+                    "ab/histogram",
+                    measured_table=source,
+                    groups=_GROUPS,
                 )
+
+
+def _own_recommenders(requests: Mapping[tuple[str, str], int]) -> dict[str, str]:
+    """Return the recommender of most requests of each arm, of equal ones the first by name."""
+    own: dict[str, str] = {}
+    for arm, name in sorted(requests):
+        if requests[arm, name] > requests.get((arm, own.get(arm, "")), 0):
+            own[arm] = name
+    return own
 
 
 def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, bool]:
@@ -148,16 +156,13 @@ def _divide(
             start_ms=past_ms,
         )
     else:
-        queries.alias(
-            connection, "labels", f"labels_of_{by if by in of_tracks else 'none'}"
-        )
-        of_track = of_tracks.get(by, False)
         queries.attach_query(
             connection,
             "divided",
             "ab/by_segment",
             by=by,
-            of_track=of_track,
+            labels_table=f"labels_of_{by if by in of_tracks else 'none'}",
+            of_track=of_tracks.get(by, False),
             start_ms=start_ms,
         )
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
@@ -257,9 +262,14 @@ def rows_of(
     connection: queries.Connection, source: str, by: str, arm: str, side: str | None
 ) -> pa.Table:
     """Return what a source has of the listeners of an arm by part, on a side: the arm's, or None for their past."""
-    queries.alias(connection, "known", f"{METRICS['sessions'].source}_{by}")
-    queries.alias(connection, "measured", f"{source}_{by}")
-    return queries.fetch_table(connection, "ab/arm_rows", arm=arm, side=side)
+    return queries.fetch_table(
+        connection,
+        "ab/arm_rows",
+        known_table=f"{METRICS['sessions'].source}_{by}",
+        measured_table=f"{source}_{by}",
+        arm=arm,
+        side=side,
+    )
 
 
 def values_of(

@@ -9,12 +9,11 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import AbConfig
@@ -42,12 +41,6 @@ from looplib.files import atomic_write
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS = "all_events"  # the table of all slices' events, which only a warehouse needs
-_WAREHOUSE = {
-    "events": _EVENTS,
-    "sessions": "all_sessions",
-    "listeners": "listener_sums_whole",
-    "effects": "effects",
-}
 
 
 @dataclass(frozen=True)
@@ -151,7 +144,7 @@ def build_report(
         if not config.table_only:
             report = _complete(report, loaded, listeners, config)
         if database:
-            _write_warehouse(loaded.connection, report.effects, metrics, database)
+            _write_warehouse(loaded.connection, metrics, database)
         return report
 
 
@@ -254,23 +247,20 @@ def _iso_date(moment_ms: int) -> str:
 
 
 def _write_warehouse(
-    connection: queries.Connection,
-    effects: Sequence[MetricEffect],
-    metrics: Sequence[Metric],
-    file: Path,
+    connection: queries.Connection, metrics: Sequence[Metric], file: Path
 ) -> None:
-    """Write the tables of `measure`, and with the name `own_…` those of own metrics, and the effects that decide."""
-    rows = []
-    for effect in effects:
-        row = asdict(effect) | asdict(effect.deciding.relative)
-        del row["relative"], row["deciding"]
-        rows.append(row)
-    queries.attach_arrow(connection, "effects", pa.Table.from_pylist(rows))
-    sources = dict.fromkeys(metric.source for metric in metrics)
-    own = {source: f"{source}_whole" for source in sources if source.startswith("own_")}
+    """Write the tables of `measure`, and with the name `own_…` those of own metrics."""
+    tables = {
+        "events": _EVENTS,
+        "sessions": "all_sessions",
+        "listeners": "listener_sums_whole",
+    }
+    for metric in metrics:
+        if metric.source.startswith("own_"):
+            tables[metric.source] = f"{metric.source}_whole"
     with tempfile.TemporaryDirectory(prefix="ab-") as folder:
         whole = Path(folder) / "warehouse.duckdb"
-        queries.write_database(connection, whole, _WAREHOUSE | own)
+        queries.write_database(connection, whole, tables)
         with whole.open("rb") as source, atomic_write(file) as target:
             shutil.copyfileobj(source, target)
 

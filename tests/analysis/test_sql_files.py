@@ -81,9 +81,9 @@ def test_the_header_of_one_statement_says_one_row_per_what_parameters_tables_and
     assert set(header(name).parameters) == set(parsed.named_parameters)
     statement = re.sub(r"--[^\n]*", "", queries.statement(name))
     for table in header(name).tables:
-        assert re.search(rf"\b(FROM|JOIN) {table.partition('(')[0]}\b", statement), (
-            table
-        )
+        named = table.partition("(")[0]
+        read = rf"\b(FROM|JOIN) ({named}\b|query_table\(\${named}_table\))"
+        assert re.search(read, statement), table
     assert name in _names_in_modules(), "no module runs it"
 
 
@@ -171,7 +171,9 @@ def _names_in_modules() -> frozenset[str]:
 
 
 def _value(parameter: str, kind: str, folder: Path) -> Any:  # noqa: ANN401  a value of any SQL type
-    """A value of a parameter's type; of a parameter named for a path, an empty file or a list of one."""
+    """A value of a parameter's type; of a parameter named for a path or a table, an empty one."""
+    if parameter.endswith("_table"):
+        return parameter.removesuffix("_table")
     if not re.search(r"(^|_)(path|file)s?$", parameter):
         return VALUES[kind]
     file = folder / "empty.jsonl"
