@@ -1,7 +1,7 @@
-"""`python -m analysis.aa`: false positives and coverage of the statistics on the listeners of a real log (A/A tests).
+"""`python -m analysis.aa`: false positives and coverage of the statistics on a real log.
 
-Listeners are split again and again by the service's hash under new salts, and compared although
-they were treated alike. A test at level alpha must then reject in a share alpha of the splits, its
+These are A/A tests. Listeners are split again and again by the service's hash under new salts, and
+compared although they were treated alike. A test at level alpha must then reject in a share alpha of the splits, its
 p-values must be uniform, and with an effect injected into one arm the 95 % intervals must cover it
 in 95 % of them (Kohavi, Tang & Xu, Trustworthy Online Controlled Experiments, 2020, ch. 19).
 """
@@ -38,12 +38,14 @@ _FEWEST = 20  # listeners
 PROG = "python -m analysis.aa"
 
 app = make_app(
-    "Split a log's listeners into two equal arms many times, and report how often that looks like an effect."
+    "Split a log's listeners into two equal arms many times, "
+    "and report how often that looks like an effect."
 )
 
 
 @app.command(
-    epilog="Example: python -m analysis.aa out/demo/log --runs 1000 --metric mean_time_per_session --effect 3%"
+    epilog="Example: python -m analysis.aa out/demo/log --runs 1000 "
+    "--metric mean_time_per_session --effect 3%"
 )
 def main(
     logs: planning.Logs,
@@ -68,7 +70,10 @@ def main(
 
 @dataclass(frozen=True)
 class AAReport:
-    """How the statistics did; intervals are what chance allows a count in all but 1 of 3,000 cases (binomial)."""
+    """How the statistics did.
+
+    Intervals are what chance allows a count in all but 1 of 3,000 cases (binomial).
+    """
 
     metric: str
     runs: int  # splits
@@ -115,7 +120,8 @@ def check(
     p_values, effect_p_values, lower, upper = splits.T
     if np.isnan(p_values).any() or np.isnan(lower).any():
         raise AnalysisError(
-            f"metric {metric.name}: it is 0 or the same for all listeners of an arm, so nothing can be tested"
+            f"metric {metric.name}: it is 0 or the same for all listeners of an arm, "
+            "so nothing can be tested"
         )
     rejections = _count(p_values < ALPHA, ALPHA)
     covered = _count((lower <= effect) & (effect <= upper), CONFIDENCE)
@@ -144,20 +150,25 @@ def describe(report: AAReport) -> str:
     if report.as_expected:
         result = "all as expected"
     return (
-        f"{report.metric}: {report.listeners:,} listeners split {report.runs:,} times into two equal arms\n"
+        f"{report.metric}: {report.listeners:,} listeners split {report.runs:,} times "
+        "into two equal arms\n"
         f"false positives  {rejections.value} of {report.runs:,} at 5 %; "
         f"chance allows {rejections.lower} to {rejections.upper}\n"
         f"p-values         uniform with p = {report.uniformity_p:.3f} "
         f"(Kolmogorov-Smirnov; not below {_ALARM:.4f})\n"
         f"coverage         {covered.value} of {report.runs:,} 95 % intervals hold the injected "
         f"{100 * report.effect:+.4g} %; chance allows {covered.lower} to {covered.upper}\n"
-        f"power            the injected effect was significant in {100 * report.detected:.1f} % of the splits\n"
+        "power            the injected effect was significant in "
+        f"{100 * report.detected:.1f} % of the splits\n"
         f"{result}"
     )
 
 
 def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
-    """Return who of the users, given in decimal digits, is in the first of two equal arms, by the service's rule."""
+    """Return which users are in the first of two equal arms by the service's rule.
+
+    Users are given in decimal digits.
+    """
     seed = mmh3.hash(salt, signed=False)
     hashes = [mmh3.mmh3_32_uintdigest(user, seed) for user in users]
     return np.asarray(np.array(hashes) % 2 == 0)
@@ -166,9 +177,10 @@ def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
 def split(
     metric: Metric, rows: pa.Table, salts: Sequence[str], effect: float
 ) -> FloatArray:
-    """Compare a metric of two arms under each salt, without and with an effect on the second; run on a worker.
+    """Compare a metric of two arms under each salt, without and with an effect on the second.
 
-    With it, every listener's numerator is multiplied by 1 + effect, and so is the metric.
+    Run on a worker. With the effect, every listener's numerator is multiplied by 1 + effect, and
+    so is the metric.
 
     Returns:
         For each split the p-value without and with the effect, and the ends of the relative
@@ -201,7 +213,7 @@ def _moments(
 def _run_splits(
     calls: Sequence[tuple[Metric, pa.Table, list[str], float]], scheduler: str | None
 ) -> list[FloatArray]:
-    """Call `split` for each tuple of arguments, here or on a Dask scheduler; results are in the order of the calls."""
+    """Call `split` for each tuple of arguments, in order, here or on a Dask scheduler."""
     if scheduler is None:
         return [split(*arguments) for arguments in calls]
     try:
@@ -216,7 +228,10 @@ def _run_splits(
     except ImportError:
         why = "Dask is not installed; pip install distributed brings it"
     except TimeoutError:
-        why = f"no Dask scheduler answers there, or it has no worker: start one with dask worker {scheduler}"
+        why = (
+            "no Dask scheduler answers there, or it has no worker: "
+            f"start one with dask worker {scheduler}"
+        )
     except (OSError, ValueError) as error:
         why = f"no Dask scheduler answers there ({error})"
     raise AnalysisError(f"scheduler {scheduler}: {why}")

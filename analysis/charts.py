@@ -1,4 +1,4 @@
-"""Charts as altair specs, shared by the A/B page, the search report and the lab, and their rendering to SVG.
+"""Charts of the A/B page, the search report and the lab, and their rendering to SVG.
 
 In: rows of plain values. Out: an altair chart, which `to_svg` turns into SVG without a browser.
 Altair is imported here alone; it takes a third of a second to import, so pages import their figures
@@ -86,7 +86,7 @@ def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
 
 
 def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
-    """Return colours by the values of a field, with a legend if there are several, in as many columns as have room."""
+    """Return colours by the values of a field, with a legend if there are several."""
     legend = None
     if len(colours) > 1:
         label_width = min(_LEGEND_LABEL, 6 * max(map(len, colours)))
@@ -96,11 +96,12 @@ def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
 
 
 def to_svg(chart: alt.LayerChart, description: str) -> str:
-    """Render a chart as an SVG element, described for readers who do not see it; the page defines the colours."""
+    """Render a chart as an SVG element with a description; the page defines the colours."""
     svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG)
     opening, _, body = svg.partition(">")
     box = opening.partition('viewBox="')[2].partition('"')[0]
-    return f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="{box}">{body}'
+    label = f'role="img" aria-label="{escape(description)}"'
+    return f'<svg class="chart" {label} viewBox="{box}">{body}'
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,11 @@ def draw_intervals(
     x_title: str,
     domain: tuple[float, float] | None = None,
 ) -> alt.LayerChart:
-    """Draw values with intervals, label and text above each, by headings, of which an empty one is left out.
+    """Draw values with intervals, label and text above each, by headings.
 
-    The domain is the values at both sides, with a line at 0; intervals that reach further end
-    there, and a value outside has no mark. By default all values have room.
+    An empty heading is left out. The domain is the values at both sides, with a line at 0;
+    intervals that reach further end there, and a value outside has no mark. By default all values
+    have room.
     """
     rows: list[dict[str, Any]] = []
     headings: list[dict[str, Any]] = []
@@ -197,7 +199,7 @@ def draw_lines(
     *,
     from_zero: bool = False,
 ) -> alt.LayerChart:
-    """Draw a line for each series, in the order of its points, with a band where these have intervals.
+    """Draw a line for each series, with a band where its points have intervals.
 
     The legend has the order of the colours; the axis of the field "x" is one of `number_axis` or
     `name_axis`.
@@ -222,7 +224,7 @@ def draw_lines(
 def draw_scatter(
     points: Sequence[Point], colours: Mapping[str, str], y_title: str
 ) -> alt.LayerChart:
-    """Draw values with intervals against the seconds that they took; what is drawn last is above the others."""
+    """Draw values with intervals against the seconds that they took."""
     x = alt.X("x:Q", title="seconds", axis=alt.Axis(tickCount=5))
     scale, axis = alt.Scale(zero=False), alt.Axis(tickCount=4)
     y = alt.Y("y:Q", title=y_title, scale=scale, axis=axis)
@@ -243,7 +245,7 @@ def number_axis(title: str, *, from_zero: bool = True) -> alt.X:
 
 
 def name_axis(title: str, names: Sequence[str], most: int = 5) -> alt.X:
-    """Return an axis for the field "x" that names 0, 1, 2, … by texts of ours, every n-th where `most` have room.
+    """Return an axis for the field "x" that names 0, 1, 2, …, every n-th where `most` have room.
 
     The names, such as days, become part of an expression: never a text from the data.
     """

@@ -1,4 +1,4 @@
-"""What `analysis.power` and `analysis.aa` share: a metric of all listeners of a log, without an experiment."""
+"""What `analysis.power` and `analysis.aa` share: a metric of all listeners of a log."""
 
 import difflib
 from collections.abc import Sequence
@@ -64,7 +64,8 @@ def read_values(
         sessions = queries.read_table(loaded.connection, "all_sessions")
         if not sessions.filter(pc.field("is_closed")).num_rows:
             raise AnalysisError(
-                f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
+                f"{', '.join(map(str, logs))}: no session ends with an event 'last'; "
+                "at least one is needed"
             )
         return metric, values_of(loaded.connection, metric, by, EVERYBODY)
 

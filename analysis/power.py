@@ -1,4 +1,4 @@
-"""`python -m analysis.power`: how many listeners and days an experiment takes, from a log of the same listeners.
+"""`python -m analysis.power`: how many listeners and days an experiment takes, from a log.
 
 The longer an experiment runs, the more listeners it has and the better each is known: both the
 listeners and the variance at the end of each day are those that the log shows for an experiment
@@ -36,12 +36,14 @@ _FEWEST = 3  # listeners of whom a variance says anything
 PROG = "python -m analysis.power"
 
 app = make_app(
-    "Plan an experiment: how many listeners and days find an effect at the 5 % level, from a log of theirs."
+    "Plan an experiment: how many listeners and days find an effect at the 5 % level, "
+    "from a log of theirs."
 )
 
 
 @app.command(
-    epilog="Example: python -m analysis.power out/demo/log --effect 5% --metric mean_time_per_session"
+    epilog="Example: python -m analysis.power out/demo/log --effect 5% "
+    "--metric mean_time_per_session"
 )
 def main(
     logs: Logs,
@@ -101,7 +103,7 @@ class Plan:
 def plan(
     metric: Metric, rows: pa.Table, effect: float, design: Design, share: float = 1.0
 ) -> Plan:
-    """Plan an experiment on a metric of the listeners of a log by day; further arguments are fields of `Plan`.
+    """Plan an experiment on a metric by day; further arguments are fields of `Plan`.
 
     Raises:
         AnalysisError: The metric does not vary or has no mean, or the share is not one.
@@ -122,7 +124,8 @@ def plan(
             timeline.append(Day(day, listeners, needed, detectable_pct))
     if not timeline:
         raise AnalysisError(
-            f"metric {metric.name}: the log has too few listeners, or all have the same; nothing to plan from"
+            f"metric {metric.name}: the log has too few listeners, or all have the same; "
+            "nothing to plan from"
         )
     arrivals = share * _arrivals_per_day(rows)
     end = _find_end(timeline, arrivals)
@@ -157,9 +160,10 @@ def _moments_by_day(metric: Metric, rows: pa.Table) -> Iterator[tuple[int, Momen
 
 
 def _find_end(timeline: Sequence[Day], arrivals: float) -> Day | None:
-    """Return the day from which on there are always enough listeners, beyond the log if need be; None if there is none.
+    """Return the day from which on there are always enough listeners; None if there is none.
 
-    An early variance is of few and may mislead, so a first day with enough is not trusted.
+    It is beyond the log if need be. An early variance is of few and may mislead, so a first day
+    with enough is not trusted.
     """
     end = None
     for day in reversed(timeline):
@@ -187,8 +191,10 @@ def describe(planned: Plan) -> str:
         )
     deviation = planned.variance**0.5
     return (
-        f"{planned.metric}: mean {planned.mean:.4g}, standard deviation {deviation:.4g} over listeners\n"
-        f"this log: {last.listeners:,} listeners in {last.day} days find an effect of {last.detectable_pct:.2f} % "
+        f"{planned.metric}: mean {planned.mean:.4g}, "
+        f"standard deviation {deviation:.4g} over listeners\n"
+        f"this log: {last.listeners:,} listeners in {last.day} days find an effect of "
+        f"{last.detectable_pct:.2f} % "
         f"with power {design.power:g} at level {design.alpha:g}\n{takes}"
     )
 

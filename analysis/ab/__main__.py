@@ -41,12 +41,14 @@ _NAME_COLUMNS = 2
 _MOST_ROWS = 12
 
 app = make_app(
-    "Report on an experiment: which arm won, by how much, how sure that is, and whether to trust it."
+    "Report on an experiment: which arm won, by how much, how sure that is, "
+    "and whether to trust it."
 )
 
 
 @app.command(
-    epilog="Example: python -m analysis.ab out/demo/service/log --experiment RECOMMENDERS --out out/demo/ab"
+    epilog="Example: python -m analysis.ab out/demo/service/log "
+    "--experiment RECOMMENDERS --out out/demo/ab"
 )
 def main(
     logs: Annotated[
@@ -134,7 +136,7 @@ def _print_counts(report: Report) -> None:
 
 
 def _effect_cells(effect: MetricEffect) -> list[str]:
-    """Return an effect by the interval that decides, and its p-value or, loud unless it is kept, a guardrail's state."""
+    """Return an effect by the interval that decides, and its p-value or a guardrail's state."""
     relative = effect.deciding.relative
     result = f"p = {_format(effect.adjusted_p_value, '.2g')}"
     if effect.guardrail:
@@ -164,7 +166,7 @@ def _original_cells(row: OriginalRow) -> list[str]:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Lay out cells, names to the left and numbers to the right, of so many rows as a terminal has room for."""
+    """Lay out cells, names to the left and numbers to the right; many rows are cut."""
     table = Table(box=None, pad_edge=False)
     for position, column in enumerate(columns):
         is_name = position < _NAME_COLUMNS

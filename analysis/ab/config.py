@@ -35,7 +35,7 @@ def _size(text: str) -> str:
 
 
 class Guardrail(Config):
-    """A metric that must not get worse by more than a margin; exactly one of the two margins is given."""
+    """A metric that must not get worse by more than a margin, of which one is given."""
 
     metric: str  # its name
     # how much worse is still accepted, in the metric's unit
@@ -53,7 +53,7 @@ class Guardrail(Config):
 
 
 class OwnMetric(Metric):
-    """A metric of one's own, with the role that it has beside the metrics of the configuration's lists."""
+    """A metric of one's own, with its role beside the metrics of the configuration's lists."""
 
     sql: Annotated[
         str,

@@ -1,10 +1,11 @@
-"""What is measured of each listener: every metric's `.sql` file, run on the sessions and events of one slice at a time.
+"""What is measured of each listener: every metric's `.sql` file, run on a slice at a time.
 
 `measure` makes of the slices that `tables.load` leaves
 
 - `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
 - a table for each metric's file and …, with one row a listener, arm and part, such as
-  `listener_sums_whole`, where … is `whole`, `day` or a segmentation's name; `listener_sums_…` has all listeners, arms and parts with a session;
+  `listener_sums_whole`, where … is `whole`, `day` or a segmentation's name; `listener_sums_…` has
+  all listeners, arms and parts with a session;
 - `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
 - `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
@@ -105,7 +106,11 @@ def _own_recommenders(requests: Mapping[tuple[str, str], int]) -> dict[str, str]
 
 
 def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, bool]:
-    """Keep the labels of segments in tables `labels_of_…`, and return whether those of a column are of tracks."""
+    """Keep the labels of segments in tables `labels_of_…`.
+
+    Returns:
+        Whether the labels of a column are of tracks.
+    """
     queries.attach_arrow(connection, "labels_of_none", _NO_LABEL.empty_table())
     of_tracks = {}
     for column, file in config.segments.items():
@@ -184,7 +189,7 @@ def _files(metrics: Iterable[Metric]) -> dict[str, str]:
 
 
 def check_files(config: AbConfig) -> None:
-    """Run every metric's file on no events, and see that it and the files of segments have the columns.
+    """Run every metric's file on no events, and check its columns and those of segments' files.
 
     Raises:
         AnalysisError: A file cannot be read, is no SQL, or has not the columns.
@@ -237,7 +242,7 @@ def measure_original(loaded: Loaded) -> None:
 def read_listeners(
     connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()
 ) -> dict[str, FloatArray]:
-    """Return the columns of an arm's listeners, each of shape (listeners,), and of their past as `past_…`.
+    """Return the columns of an arm's listeners, shape (listeners,), and of their past as `past_…`.
 
     Raises:
         AnalysisError: A metric's file has two rows for a listener.
@@ -250,8 +255,8 @@ def read_listeners(
             users = rows["user"].to_numpy()
             if len(twice := users[1:][users[1:] == users[:-1]]):
                 raise AnalysisError(
-                    f"metric {source.removeprefix('own_')}: two rows for listener {twice[0]}; one a user, arm and part "
-                    "is expected"
+                    f"metric {source.removeprefix('own_')}: two rows for listener "
+                    f"{twice[0]}; one a user, arm and part is expected"
                 )
             for name in rows.column_names[2:]:
                 columns[f"{prefix}{column_name(source, name)}"] = _numbers(rows, name)
@@ -261,7 +266,7 @@ def read_listeners(
 def rows_of(
     connection: queries.Connection, source: str, by: str, arm: str, side: str | None
 ) -> pa.Table:
-    """Return what a source has of the listeners of an arm by part, on a side: the arm's, or None for their past."""
+    """Return what a source has of an arm's listeners by part; side None is their past."""
     return queries.fetch_table(
         connection,
         "ab/arm_rows",
@@ -275,7 +280,7 @@ def rows_of(
 def values_of(
     connection: queries.Connection, metric: Metric, by: str, arm: str
 ) -> pa.Table:
-    """Return user, part and `metric.sums` of the listeners of an arm, in the order of the former; 0 without a row."""
+    """Return user, part and `metric.sums` of an arm's listeners, by user; 0 without a row."""
     rows = rows_of(connection, metric.source, by, arm, arm)
     sums = {
         name: _numbers(rows, column)

@@ -1,4 +1,4 @@
-"""An A/B report: the tree that `report.json`, the page and the terminal show, made from logs and a configuration.
+"""An A/B report: the tree that `report.json`, the page and the terminal show.
 
 Percentages are of the control's value. A number that does not exist, such as the effect on a
 control whose mean is 0, is None. Everything by arm names the control first. The parts of the tree
@@ -45,7 +45,7 @@ _EVENTS = "all_events"  # the table of all slices' events, which only a warehous
 
 @dataclass(frozen=True)
 class OriginalRow:
-    """A row of the original table: the effect on a mean over listeners, with Welch's 95 % interval."""
+    """A row of the original table: an effect on a mean, with Welch's 95 % interval."""
 
     arm: str  # the arm that is compared with the control
     metric: str  # one of the original service's five
@@ -117,7 +117,8 @@ def build_report(
     """
     if database and config.table_only:
         raise AnalysisError(
-            "table_only: the original table alone has no events to leave in a database; set it to false"
+            "table_only: the original table alone has no events to leave in a database; "
+            "set it to false"
         )
     check_files(config)
     with load(
@@ -151,7 +152,9 @@ def build_report(
 def report_on_columns(
     listeners: Mapping[str, Listeners], config: AbConfig, source: str
 ) -> Report:
-    """Make the report on columns by listener, without a log; effects and verdict name metrics by their labels.
+    """Make the report on columns by listener, without a log.
+
+    Effects and verdict name metrics by their labels.
 
     Args:
         listeners: Columns by arm, the control first, that the configuration's metrics are made of.
@@ -268,7 +271,7 @@ def _write_warehouse(
 def original_table(
     listeners: Mapping[str, Listeners], control: str
 ) -> tuple[OriginalRow, ...]:
-    """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha."""
+    """Make the original table, by arm and metric; at 95 % whatever the report's alpha."""
     return tuple(
         _original_row(arm, METRICS[name], listeners[control], listeners[arm])
         for arm in listeners
@@ -299,7 +302,11 @@ def _original_row(
 
 
 def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
-    """Return the arms, the control first, or raise an AnalysisError where there are not two or no control."""
+    """Return the arms, the control first.
+
+    Raises:
+        AnalysisError: There are not two, or no control.
+    """
     arms = sorted(loaded.arms)
     if not arms:
         known = "no event names any"
@@ -308,7 +315,8 @@ def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
         raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")
     if config.control not in arms:
         raise AnalysisError(
-            f"control {config.control}: nobody is in it; the arms of {experiment} are {', '.join(arms)}"
+            f"control {config.control}: nobody is in it; "
+            f"the arms of {experiment} are {', '.join(arms)}"
         )
     if len(arms) < 2:
         raise AnalysisError(

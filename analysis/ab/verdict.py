@@ -1,4 +1,4 @@
-"""Decide what to do with an experiment; `docs/experiments.md` has the rules, and the errors that they make.
+"""Decide what to do with an experiment; `docs/experiments.md` has the rules and their errors.
 
 The first rule that applies decides, in the order in which `decide` asks. Of the arms, each by the
 intervals that decide, one *loses* if a guardrail is broken, a primary metric is significantly
@@ -94,7 +94,10 @@ def _distrust(evidence: Evidence, config: AbConfig) -> str | None:
     if srm.mismatch:
         seen = ", ".join(f"{arm} {count:,}" for arm, count in srm.observed.items())
         due = ", ".join(f"{arm} {srm.expected[arm]:,.0f}" for arm in srm.observed)
-        return f"the arms do not have their shares of the listeners (p = {srm.p_value:.2g}): {seen}; expected {due}."
+        return (
+            "the arms do not have their shares of the listeners "
+            f"(p = {srm.p_value:.2g}): {seen}; expected {due}."
+        )
     if lines.rejected > limits.most_rejected * lines.read:
         return f"{lines.rejected:,} of {lines.read:,} lines of the logs are not events."
     changing = evidence.trust.changing_listeners if evidence.trust else 0
@@ -180,7 +183,10 @@ def _loss(effects: Sequence[MetricEffect], config: AbConfig) -> str | None:
     """Return why an arm must not be shipped; None if nothing forbids it."""
     for effect in effects:
         if effect.guardrail == "broken":
-            return f"{effect.arm} breaks the guardrail {effect.metric}: {_values(effect)}, and {_allowed(effect)}"
+            return (
+                f"{effect.arm} breaks the guardrail {effect.metric}: "
+                f"{_values(effect)}, and {_allowed(effect)}"
+            )
     primary = [effect for effect in effects if effect.role == "primary"]
     for effect in primary:
         if effect.significant and not effect.gain(effect.effect) > 0:
@@ -200,7 +206,7 @@ def _best_pct(effect: MetricEffect) -> float:
 
 
 def _gain(effects: Sequence[MetricEffect]) -> str | None:
-    """Return how an arm that does not lose is better; None if no primary metric is significantly better."""
+    """Return how an arm is better; None if no primary metric is significantly better."""
     for effect in effects:
         if effect.role == "primary" and effect.significant:
             return f"{effect.metric} of {effect.arm} is better by {_describe(effect)}"
@@ -210,7 +216,7 @@ def _gain(effects: Sequence[MetricEffect]) -> str | None:
 def _ties(
     winners: Sequence[str], evidence: Evidence, alpha: float
 ) -> tuple[tuple[str, ...], str]:
-    """Return the winners that are tied with the first, by Holm over the others, and what to say of them."""
+    """Return the winners that are tied with the first, by Holm, and what to say of them."""
     best, *others = winners
     if not others:
         return (), ""
@@ -227,7 +233,8 @@ def _ties(
 def _why_undecided(arm: _Arm) -> str:
     if arm.gain:
         warnings = "; ".join(
-            f"guardrail {effect.metric} may be worse than its margin: {_describe(effect)}, and {_allowed(effect)}"
+            f"guardrail {effect.metric} may be worse than its margin: "
+            f"{_describe(effect)}, and {_allowed(effect)}"
             for effect in arm.unclear
         )
         return f"{arm.gain}, but {warnings}"
@@ -238,7 +245,7 @@ def _why_undecided(arm: _Arm) -> str:
 
 
 def _more_listeners(arm: _Arm, evidence: Evidence, config: AbConfig) -> int | None:
-    """Return how many more listeners decide if effects stay as they are; None where there is no end in sight."""
+    """Return how many more listeners decide if effects stay; None with no end in sight."""
     listeners = 2 * min(evidence.listeners.values())
     factors = []
     if not arm.gain:
@@ -297,7 +304,7 @@ def _how_long(more: int | None, evidence: Evidence) -> str:
 
 
 def _describe(effect: MetricEffect) -> str:
-    """Return the relative effect with the interval that decides, or both values where there is none."""
+    """Return the relative effect with the deciding interval, or both values without one."""
     if effect.relative.effect_pct is None:
         return _values(effect)
     return str(effect.deciding.relative)

@@ -1,4 +1,4 @@
-"""Off-policy estimates: the mean listening time that a policy's recommendations would have had at the logged requests.
+"""Off-policy estimates: the mean listening time of a policy's recommendations at logged requests.
 
 At request i the logged track a was drawn with propensity p and heard for the share r; the policy
 would have drawn it with probability π(a), and w = π(a) / p. Over n requests:
@@ -73,21 +73,26 @@ class OffPolicyEstimate:
 
     @property
     def best(self) -> Interval:
-        """The doubly robust estimate where there is a reward model, else the self-normalised one."""
+        """The doubly robust estimate where there is one, else the self-normalised one."""
         return self.dr or self.snips
 
 
 class OffPolicy:
-    """Estimates the value of policies, all on the same logged sessions and bootstrap resamples of their listeners."""
+    """Estimates the value of policies on the same logged sessions and bootstrap resamples."""
 
     def __init__(
         self, sessions: LoggedSessions, *, resamples: int = 1000, seed: int = 0
     ) -> None:
-        """Prepare what does not depend on a policy; an AnalysisError says that no request has a known propensity."""
+        """Prepare what does not depend on a policy.
+
+        Raises:
+            AnalysisError: No request has a known propensity.
+        """
         if not sessions.counted.any():
             raise AnalysisError(
-                f"no recommendation of the {sessions.sessions:,} sessions has a known propensity ({sessions.unknown:,} "
-                f"have none, {sessions.unfollowed:,} were not played); state the logging policy, if it is known"
+                f"no recommendation of the {sessions.sessions:,} sessions has a known "
+                f"propensity ({sessions.unknown:,} have none, {sessions.unfollowed:,} were "
+                "not played); state the logging policy, if it is known"
             )
         self.sessions = sessions
         self.resamples = bootstrap.Resamples(len(sessions.users), resamples, seed)
@@ -174,5 +179,6 @@ def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
     if mean < 1:
         cause = "the logging policy never recommends some of what this one would"
     return (
-        f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, or the propensities are wrong",
+        f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, "
+        "or the propensities are wrong",
     )

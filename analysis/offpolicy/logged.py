@@ -1,4 +1,4 @@
-"""The logged sessions that policies are valued on: who heard what, and with which propensity it was recommended.
+"""The logged sessions that policies are valued on: who heard what, with which propensity.
 
 They must be sessions that a policy was not learned from: a holdout rule picks them.
 """
@@ -25,7 +25,7 @@ HOLDOUTS = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manife
 
 @dataclass(frozen=True)
 class Holdout:
-    """A rule that says which sessions count: the parameters of `sessions/heldout_sessions.sql`, which has the kinds."""
+    """A rule that says which sessions count: parameters of `sessions/heldout_sessions.sql`."""
 
     text: str  # as on the command line
     kind: str
@@ -35,7 +35,9 @@ class Holdout:
 
 
 def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdout:
-    """Return the rule that a text such as in `HOLDOUTS` stands for; "manifest" is that of the recommendations.
+    """Return the rule that a text such as in `HOLDOUTS` stands for.
+
+    "manifest" is that of the recommendations.
 
     Raises:
         AnalysisError: It stands for none.
@@ -85,8 +87,9 @@ def _rule_in(manifest: Mapping[str, Any] | None) -> str:
 
 @dataclass(frozen=True)
 class LoggedSessions:
-    """Events of sessions, by listener, session and position; arrays are of shape (events,) unless said otherwise.
+    """Events of sessions, by listener, session and position.
 
+    Arrays are of shape (events,) unless said otherwise.
     A session's first event is its organic track. Every later one is the outcome of a request: what
     was played in answer to it, and how long it was heard.
     """
@@ -104,7 +107,7 @@ class LoggedSessions:
 
     @cached_property
     def counted(self) -> BoolArray:
-        """Whether an event is the outcome of a request with a known propensity; estimates are made of these."""
+        """Whether an event is the outcome of a request with a known propensity."""
         return ~np.isnan(self.propensity)
 
     @cached_property
@@ -123,14 +126,16 @@ class LoggedSessions:
         return int(np.count_nonzero(~self.is_outcome))
 
     def before(self, values: FloatArray) -> FloatArray:
-        """Return the sum of values of shape (events,) over the events before each one in its session."""
+        """Return the sum of values over the events before each one in its session."""
         return _sums_before(self.first, values)
 
 
 def attach_events(
     connection: queries.Connection, sources: Sources, scratch: Path
 ) -> None:
-    """Make the events of logs or stores readable as the table `events`; `scratch` must live as long as the table.
+    """Make the events of logs or stores readable as the table `events`.
+
+    The folder `scratch` must live as long as the table.
 
     Raises:
         EventLogError: A log cannot be read.
@@ -138,7 +143,8 @@ def attach_events(
     """
     if sources.logs and sources.stores:
         raise AnalysisError(
-            "event logs and session stores together; ingest the logs into the store, or name one kind"
+            "event logs and session stores together; "
+            "ingest the logs into the store, or name one kind"
         )
     if sources.logs:
         event_log.load(connection, sources.logs, scratch=scratch)
@@ -191,7 +197,7 @@ def sessions_of(
     logging_policy: LoggingPolicy = "logged",
     catalogue_size: int | None = None,
 ) -> LoggedSessions:
-    """Return the sessions of a table with the columns and the order of `offpolicy/session_events.sql`.
+    """Return the sessions of a table that is as `offpolicy/session_events.sql` has it.
 
     Args:
         events: The table.
@@ -239,7 +245,8 @@ def _uniform_propensity(
         )
     if track.max() >= catalogue_size:
         raise AnalysisError(
-            f"track {track.max()} was heard; a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
+            f"track {track.max()} was heard; "
+            f"a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
         )
     choices = np.full(len(track), float(catalogue_size))
     if logging_policy == "uniform-unheard":

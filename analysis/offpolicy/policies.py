@@ -19,7 +19,7 @@ NOT_LISTED = -1
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy at the logged requests; arrays of shape (events,), of which those of organic tracks do not matter."""
+    """A policy at the logged requests; arrays of shape (events,), organic tracks do not matter."""
 
     # with which the policy recommends the very track that was heard
     probability: FloatArray
@@ -67,7 +67,7 @@ class Lists:
         return Policy(is_choice.astype(np.float64), choice < length)
 
     def _first_unheard(self) -> IntArray:
-        """Return the first position of the list whose track was not heard before each event in its session."""
+        """Return the first position of the list that was not heard before each event."""
         choice = np.zeros(len(self.rank), dtype=np.int64)
         all_heard = np.ones(len(self.rank), dtype=np.bool_)
         for position in range(self.tracks.shape[1]):

@@ -156,7 +156,7 @@ def margin(error: float, degrees: float, confidence: float) -> float:
 
 
 def p_value(difference: float, error: float, degrees: float) -> float:
-    """Return the two-sided p-value of no difference by Student's test; NaN where nothing is known."""
+    """Return the two-sided p-value of no difference by Student's test; NaN where unknown."""
     if math.isnan(error) or math.isnan(difference):
         return math.nan
     if error == 0:

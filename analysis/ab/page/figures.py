@@ -14,7 +14,7 @@ _RARE = 0.005  # share of an arm's sessions below which a position's mean is cha
 
 
 def shown(effect: MetricEffect) -> RelativeEffect:
-    """Return the one interval of an effect that the page shows: the one that decides, where one does."""
+    """Return the interval of an effect that the page shows: the deciding one, if any."""
     if effect.role in {"primary", "guardrail"}:
         return effect.deciding.relative
     return effect.relative
@@ -91,7 +91,7 @@ def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:
 
 
 def draw_positions(report: Report) -> Figure | None:
-    """Draw how long tracks are listened to by their position in the session; None where there is none."""
+    """Draw the listening time by position in the session; None where there is none."""
     opened = {spot.arm: spot.events for spot in report.positions if spot.position == 1}
     points = []
     heard: dict[str, dict[str, str]] = {arm: {} for arm in opened}

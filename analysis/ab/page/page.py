@@ -29,7 +29,7 @@ _CONTENTS = (
 
 
 def render(report: Report) -> str:
-    """Render the page: no script, no other file, no other host; readable in light and dark, and printed."""
+    """Render the page: no script, no other file, no other host; for light, dark and print."""
     # imports altair: half a second that only those who render a page pay
     from analysis.ab.page import figures
 
@@ -54,7 +54,7 @@ def render(report: Report) -> str:
 
 
 def _checks(report: Report) -> list[tuple[str, str, str]]:
-    """Return what was checked, what was found, and whether that is "good", to "wait" for a look, or "bad"."""
+    """Return what was checked, what was found, and whether that is "good", "wait" or "bad"."""
     lines, trust = report.lines, report.trust
     rejected = _counted(lines.rejected, lines.read - lines.blank, "lines")
     checks = [_ratio_check(report), ("Lines that are not events", *rejected)]

@@ -1,4 +1,4 @@
-"""Interleaved recommenders: whose tracks the same listeners hear for longer, in an arm that takes turns by a coin."""
+"""Interleaved recommenders: whose tracks the same listeners hear for longer."""
 
 import math
 from collections.abc import Sequence
@@ -76,7 +76,10 @@ def compare_pair(
     at_horizon: bool,
     config: AbConfig,
 ) -> Preference:
-    """Compare two ratios of the same listeners by the logarithm of their quotient (delta method)."""
+    """Compare two ratios of the same listeners by the logarithm of their quotient.
+
+    Its variance is by the delta method over listeners.
+    """
     count = moments.count
     before, after = moments.mean(_FIRST), moments.mean(_SECOND)
     # relative variances and covariance of one listener's shares

@@ -1,4 +1,4 @@
-"""Segments: an arm's effect on listeners or sessions of one kind, and whether the kinds differ in it.
+"""Segments: an arm's effect on listeners or sessions of one kind, and whether kinds differ.
 
 A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners who
 were there before the experiment; or of one time since a listener's first session in it, where an
@@ -65,7 +65,7 @@ class Segments:
 def segment_effects(
     connection: queries.Connection, arms: Sequence[str], config: AbConfig
 ) -> tuple[Segments, ...]:
-    """Compare the arms, the control first, on primary metrics wherever there is more than one segment."""
+    """Compare the arms on primary metrics wherever there is more than one segment."""
     found = []
     for by in (NOVELTY, PAST, *config.segments):
         for metric in config.deciding:
@@ -103,7 +103,7 @@ def _adjust(found: Sequence[Segments]) -> tuple[Segments, ...]:
 
 
 def _choose_labels(tables: Iterable[pa.Table]) -> list[str]:
-    """Return the labels of segments, by size or, where they count days, by day; few and small ones are `_OTHERS`."""
+    """Return the labels of segments, by size or by day; the smallest beyond are `_OTHERS`."""
     sizes: Counter[str] = Counter()
     for rows in tables:
         for row in rows["part"].value_counts().to_pylist():
@@ -115,21 +115,21 @@ def _choose_labels(tables: Iterable[pa.Table]) -> list[str]:
 
 
 def _day(label: str) -> int:
-    """Return the day that a label of `sql/ab/by_segment.sql` names; 0 for other labels, whose order stays."""
+    """Return the day that a label of `sql/ab/by_segment.sql` names; 0 for other labels."""
     last = label.rpartition("day ")[2]
     return int(last) if last.isdecimal() else 0
 
 
 @dataclass(frozen=True)
 class _Side:
-    """An arm's metric in each segment as a ratio of two columns, x and y with the segment's number."""
+    """An arm's metric by segment: ratios of the columns x and y with the segment's number."""
 
     moments: Moments
     listeners: list[int]  # with a session in it, by segment
 
 
 def _sum_up(rows: pa.Table, labels: Sequence[str], metric: Metric) -> _Side:
-    """Return the sums of an arm's listeners by segment; a mean is over those with a session in the segment."""
+    """Sum up an arm's listeners by segment; a mean is over those with a session in it."""
     position = {label: number for number, label in enumerate(labels)}
     others = len(labels) - 1
     parts = rows["part"].combine_chunks().dictionary_encode()

@@ -1,4 +1,4 @@
-"""Metrics of one's own and segments: what they are worth against plain Python, and what is refused before any work."""
+"""Metrics of one's own and segments, against plain Python, and what is refused."""
 
 import json
 from pathlib import Path
@@ -125,7 +125,7 @@ def test_an_own_metric_takes_its_role_beside_the_others_and_comes_through_the_wr
 
 
 def with_metric(folder: Path, file: Path, columns: str | None) -> AbConfig:
-    """A configuration with a metric `wrong` of these columns of the sessions, or of a file that is not there."""
+    """A configuration with a metric `wrong` of these columns, or of a missing file."""
     if columns:
         file.write_text(f"SELECT user, arm, part, {columns} FROM sessions")  # noqa: S608  written by these tests
     return settings(
@@ -206,7 +206,8 @@ def test_a_warehouse_has_what_the_report_was_made_from(
             for name in TABLES
         ]
         means = warehouse.execute(
-            "SELECT arm, count(*), avg(time / sessions) FROM listeners WHERE arm IS NOT NULL GROUP BY arm ORDER BY arm"
+            "SELECT arm, count(*), avg(time / sessions) FROM listeners "
+            "WHERE arm IS NOT NULL GROUP BY arm ORDER BY arm"
         ).fetchall()
         late = warehouse.execute(
             "SELECT sum(numerator) / sum(denominator) FROM own_late_skips WHERE arm = 'C'"

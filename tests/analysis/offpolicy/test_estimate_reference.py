@@ -65,7 +65,7 @@ def rewards_of(
     serving: Serving,
     guess: dict[tuple[int, int], float],
 ) -> RewardModel:
-    """What the guess says of each event's track, and of what would have been recommended on average."""
+    """What the guess says of each event's track, and of the policy's on average."""
     heard, expected = [], []
     for session in sessions:
         for position, track in enumerate(session.tracks):

@@ -154,7 +154,7 @@ def make_report(
         verdict=Verdict(
             decision="ship",
             arm=treated[0] if treated else None,
-            reason=f"{text}Time per session rose by 8.00 % (6.40 … 9.60 %), all guardrails are kept.",
+            reason=f"{text}Time per session rose by 8.00 %, all guardrails are kept.",
             notes=(
                 f"{text}Two of eleven rejected lines were torn at the end of a file.",
                 "CUPED agrees: +8.00 %.",
