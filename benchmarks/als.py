@@ -57,7 +57,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Given:
-    """What every system gets: interactions of shape (listeners, tracks), and what scores its factors."""
+    """What every system gets: interactions (listeners, tracks), and a scorer of factors."""
 
     dataset: Dataset
     scorer: Scorer  # has the seed and the threads, too
@@ -96,7 +96,10 @@ def ours(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
 def bare_implicit(
     params: AlsParams, sweeps: int, seed: int, threads: int
 ) -> AlternatingLeastSquares:
-    """Return the model of `implicit` with these parameters; its input is 1 + alpha x listening time."""
+    """Return the model of `implicit` with these parameters.
+
+    Its input is 1 + alpha x listening time.
+    """
     shared = {
         "alpha": 1.0,
         "iterations": sweeps,
@@ -281,7 +284,7 @@ def _first(reached: BoolArray) -> int:
 
 
 def _clocks(run: Callable[[], Iterable[object]]) -> FloatArray:
-    """Return the CPU and wall seconds from the start to each thing that a run yields, shape (things, 2)."""
+    """Return CPU and wall seconds from the start to each yield of a run, shape (yields, 2)."""
     began = _now()
     return np.array([_now() for _ in run()]) - began
 

@@ -30,8 +30,8 @@ from benchmarks.harness import (
     show_machine,
 )
 from benchmarks.worlds import to_svg
+from listening_loop.processes import free_port, serve, serving
 from looplib.files import atomic_write_text
-from recsys.loop.processes import free_port, service_step, serving
 
 EXPERIMENT, SEED, CONFIGS = "HOMEWORK", 1337, Path("configs/homework")
 # What is known of the homework's own times
@@ -139,13 +139,8 @@ def _command(*words: object) -> Measured:
 def _experiment(out: Path, episodes: int) -> Measured:
     """Serve both arms, and let the listeners listen, one a request, 64 at a time."""
     port, world = free_port(), out / "world"
-    service = service_step(
-        CONFIGS / "botify.yaml",
-        world / "tracks.json",
-        out / "published",
-        out / "service" / "log",
-        port,
-    )
+    log = out / "service" / "log"
+    service = serve(CONFIGS / "botify.yaml", out, log, port)
     listen = (
         "--recommender",
         "remote",

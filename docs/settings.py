@@ -11,9 +11,9 @@ from pydantic_core import PydanticUndefined
 
 from analysis.ab.config import AbConfig
 from botify.settings import Settings
+from listening_loop.config import LoopConfig
 from recsys.config import SearchConfig, Space
 from recsys.ingest.__main__ import Settings as IngestSettings
-from recsys.loop.config import LoopConfig
 from sim.collect import CollectConfig
 from sim.fitted.world import FitConfig
 from sim.remote.config import RemoteConfig

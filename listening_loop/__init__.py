@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from looplib.errors import UserError as Error
 
 if TYPE_CHECKING:
-    from listening_loop.experiments import ab
-    from listening_loop.models import Model, fit
-    from listening_loop.runs import Run, open_run, search
-    from listening_loop.serving import serve
-    from listening_loop.stores import Store, ingest, open_store
+    from listening_loop.api.experiments import ab
+    from listening_loop.api.models import Model, fit
+    from listening_loop.api.runs import Run, open_run, search
+    from listening_loop.api.serving import serve
+    from listening_loop.api.stores import Store, ingest, open_store
 
 __all__ = [
     "Error",
@@ -53,7 +53,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above
         return import_module("importlib.metadata").version("listening-loop")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(f"{__name__}.api.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""`listening-loop demo`: the whole loop on a small simulated world, with the configurations that are shipped."""
+"""`listening-loop demo`: the whole loop on a small simulated world, as it is shipped."""
 
 import os
 import secrets
@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from listening_loop.config import LoopConfig
+from listening_loop.loop import run_loop
+from listening_loop.processes import free_port, serve, serving, show
 from looplib.cli import make_app
 from looplib.config import load_config
-from recsys.loop.__main__ import run_loop
-from recsys.loop.config import LoopConfig, Paths
-from recsys.loop.processes import free_port, lab_step, service_step, serving
 
 PROG = "listening-loop demo"
 app = make_app(
@@ -27,7 +27,7 @@ def main(
     folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path(
         "out/demo"
     ),
-    serve: Annotated[
+    servers: Annotated[
         bool,
         typer.Option("--serve", help="Then keep service and lab running until Ctrl-C."),
     ] = False,
@@ -40,13 +40,12 @@ def main(
         for part in ("world", "collect", "search", "service", "report")
     }
     settings = shipped.model_copy(update={**parts, "folder": folder, "days": days})
-    paths = run_loop(settings)
-    if serve:
-        serve_loop(settings, paths)
+    run_loop(settings)
+    if servers:
+        serve_loop(settings)
     else:
-        typer.echo(
-            f"Next: {PROG} --folder {folder} --serve leaves the service and the lab running"
-        )
+        command = f"{PROG} --folder {folder} --serve"
+        typer.echo(f"Next: {command} leaves the service and the lab running")
 
 
 def configs_folder() -> Path:
@@ -56,14 +55,12 @@ def configs_folder() -> Path:
     return installed if installed.exists() else here.parent / "configs"
 
 
-def serve_loop(settings: LoopConfig, paths: Paths) -> None:
+def serve_loop(settings: LoopConfig) -> None:
     """Run the service and the lab until Ctrl-C; the lab may publish and roll back."""
     os.environ.setdefault("BOTIFY_ADMIN_TOKEN", secrets.token_hex())
     port, lab_port = free_port(5001), free_port(8040)
-    service = service_step(
-        settings.service, paths.catalogue, paths.published, paths.service, port
-    )
-    lab = lab_step(settings.folder, paths, f"http://127.0.0.1:{port}", lab_port)
+    service = serve(settings.service, settings.folder, port=port)
+    lab = show(settings.folder, port, lab_port)
     try:
         with serving(service, port) as process, serving(lab, lab_port, "/"):
             typer.echo(f"service     http://127.0.0.1:{port}/docs")

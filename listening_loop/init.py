@@ -1,4 +1,4 @@
-"""`listening-loop init FILE`: look at a file of plays and write a commented configuration for it."""
+"""`listening-loop init FILE`: look at plays and write a commented configuration for them."""
 
 import io
 import math
@@ -31,9 +31,9 @@ from recsys.ingest.presets import PRESETS, Preset
 PROG = "listening-loop init"
 app = make_app("Look at a file of plays and write a commented configuration for it.")
 _LOOKED_AT = 100_000  # rows
-_MAGNITUDES = (
-    100  # the largest weights over the smallest, from which on their logarithm counts
-)
+# the largest weights over the smallest, from which on their logarithm counts
+_MAGNITUDES = 100
+_EVENT = {"message", "user", "track", "time"}  # fields of an event log
 # Names of columns by what they hold, without case and punctuation; the first that is there is
 # guessed.
 _NAMES = {
@@ -54,8 +54,8 @@ split:
 feedback:
   scale: {scale}; log counts a sum r as log(1 + r)
 search:
-  strategy: halving # all combinations begin, and the best third goes on; grid: all go on to the end
-  space: # the axes that matter most, on logarithmic scales; the report says when the winner is at the edge
+  strategy: halving # all combinations begin, the best third goes on; grid: all go to the end
+  space: # the axes that matter most; the report says when the winner is at the edge
     factors: [32, 64]
     regularization: [0.0003, 0.001, 0.003, 0.01, 0.03]
     unobserved_weight: [0.003, 0.01, 0.03, 0.1] # confidence of a pair without interaction
@@ -64,7 +64,7 @@ search:
   sweeps: 15
 validation:
   min_time: {least}
-  filter_seen: {unheard} # true: lists of tracks that the listener has not heard, for catalogues heard once
+  filter_seen: {unheard} # true: no tracks that the listener has heard before
   select: ndcg@30
 export:
   top: 30
@@ -81,10 +81,9 @@ class Guess:
     found: tuple[str, ...]  # the names of all columns
     rows: int  # that were looked at
     # small, median and large, where there is a column of weights
-    weights: tuple[float, float, float] | None
-    sessions: (
-        float  # mean number of days with a play of a listener; 0 without timestamps
-    )
+    weights: tuple[float, float, float] | None = None
+    # mean number of days with a play of a listener; 0 without timestamps
+    sessions: float = 0.0
 
 
 @app.command(epilog=f"Example: {PROG} plays.csv --out plays.yaml")
@@ -134,22 +133,20 @@ def look_at(
     reading = PRESETS[preset] if preset else None
     table = _first_rows(log, reading or Reading(Columns("user", "item")))
     names = tuple(table.column_names)
-    if not (columns or preset) and {"message", "user", "track", "time"} <= set(names):
-        return Guess(None, None, names, table.num_rows, None, 0)
+    if not (columns or preset) and set(names) >= _EVENT:
+        return Guess(None, None, names, table.num_rows)
     if reading is None or columns:
         reading = Reading(columns or _guess_columns(file, names))
-    columns, weights, sessions = reading.columns, None, 0.0
-    if columns.weight:
-        found = np.array([_number(value) for value in _values(table, columns.weight)])
+    weights, sessions = None, 0.0
+    if reading.columns.weight:
+        found = np.array(list(map(_number, _values(table, reading.columns.weight))))
         found = found[np.isfinite(found) & (found > 0)]
-        weights = (
-            tuple(np.quantile(found, [0.01, 0.5, 0.99]).tolist())
-            if len(found)
-            else None
-        )
-    if columns.timestamp and columns.timestamp not in reading.computed:
-        users = _values(table, columns.user)
-        days = map(_day, _values(table, columns.timestamp))
+        if len(found):
+            weights = tuple(np.quantile(found, [0.01, 0.5, 0.99]).tolist())
+    moment = reading.columns.timestamp
+    if moment and moment not in reading.computed:
+        users = _values(table, reading.columns.user)
+        days = map(_day, _values(table, moment))
         sessions = len(set(zip(users, days, strict=True))) / max(1, len(set(users)))
     return Guess(reading, preset, names, table.num_rows, weights, sessions)
 
@@ -172,49 +169,51 @@ def steps(guess: Guess, file: Path, target: Path) -> list[str]:
 
 def describe(guess: Guess, file: Path, target: Path) -> str:
     """Return the configuration of a search, with the reason of each guess beside it."""
-    folder, weights, reading = f"out/{target.stem}", guess.weights, guess.reading
-    is_list = reading is not None and reading.lists is not None
-    split = (
-        "files"
-        if is_list
-        else "last_session"
-        if guess.sessions >= 3
-        else "session_hash"
-    )
-    why = {
-        "last_session": f"plays on {guess.sessions:.1f} days a listener: each listener's last session is held out",
-        "session_hash": "a share of all sessions is held out; with timestamps also last_session, or time",
-        "files": f"a published pair: a share of the training file chooses, the test file nothing\n  train: {file.name}",
-    }
-    is_log = weights is not None and weights[2] >= _MAGNITUDES * weights[0]
-    relevant = (
-        0.5
-        if reading is None or reading.columns.has_share
-        else weights[1]
-        if weights
-        else 1
-    )
-    least = f"{relevant:g} # a held-out track of at least this is relevant" + (
-        ": the median weight" if weights else ""
-    )
-    reason = (
-        "weights span {:g} … {:g}".format(*weights[::2])
-        if weights
-        else "every row counts 1"
-    )
     numbered = "\n".join(
         f"# {number}. {line}"
         for number, line in enumerate(steps(guess, file, target), start=1)
     )
+    about = f"# Written by {PROG} {file}, which looked at {guess.rows:,} rows"
     return _TEMPLATE.format(
-        about=f"# Written by {PROG} {file}, which looked at {guess.rows:,} rows; columns: {', '.join(guess.found)}",
+        about=f"{about}; columns: {', '.join(guess.found)}",
         steps=numbered,
-        folder=folder,
-        split=f"{split} # {why[split]}",
-        scale=f"{'log' if is_log else 'linear'} # {reason}",
-        least=least,
-        unheard=str(is_list).lower(),
+        folder=f"out/{target.stem}",
+        split=_describe_split(guess, file),
+        scale=_describe_scale(guess),
+        least=_describe_least(guess),
+        unheard=str(_is_list(guess)).lower(),
     )
+
+
+def _is_list(guess: Guess) -> bool:
+    return guess.reading is not None and guess.reading.lists is not None
+
+
+def _describe_split(guess: Guess, file: Path) -> str:
+    if _is_list(guess):
+        why = "a published pair: a share of the training file chooses, the test file nothing"
+        return f"files # {why}\n  train: {file.name}"
+    if guess.sessions >= 3:
+        why = f"plays on {guess.sessions:.1f} days a listener"
+        return f"last_session # {why}: each listener's last session is held out"
+    return "session_hash # a share of all sessions; with timestamps also last_session, or time"
+
+
+def _describe_scale(guess: Guess) -> str:
+    if guess.weights is None:
+        return "linear # every row counts 1"
+    small, _, large = guess.weights
+    scale = "log" if large >= _MAGNITUDES * small else "linear"
+    return f"{scale} # weights span {small:g} … {large:g}"
+
+
+def _describe_least(guess: Guess) -> str:
+    text = "a held-out track of at least this is relevant"
+    if guess.reading is None or guess.reading.columns.has_share:
+        return f"0.5 # {text}"
+    if guess.weights is None:
+        return f"1 # {text}"
+    return f"{guess.weights[1]:g} # {text}: the median weight"
 
 
 def _first_rows(log: LogFile, reading: Reading) -> pa.Table:
@@ -222,18 +221,15 @@ def _first_rows(log: LogFile, reading: Reading) -> pa.Table:
         with queries.connect() as connection:
             if reading.lists or suffix_of(log) not in JSON_LINES:
                 rows, names = open_rows(connection, log, reading)
-                return (
-                    rows.limit(_LOOKED_AT).to_arrow_table().rename_columns(list(names))
-                )
+                table = rows.limit(_LOOKED_AT).to_arrow_table()
+                return table.rename_columns(list(names))
             queries.attach_lines(connection, "lines", log.path, gzipped=log.is_gzipped)
             lines = connection.table("lines").limit(_LOOKED_AT).fetchall()
-        return pa.json.read_json(
-            io.BytesIO("\n".join(line for (line,) in lines if line).encode())
-        )
+        text = "\n".join(line for (line,) in lines if line)
+        return pa.json.read_json(io.BytesIO(text.encode()))
     except (queries.DatabaseError, pa.ArrowInvalid) as error:
-        raise InteractionFileError(
-            f"{log.name}: cannot be read ({str(error).splitlines()[0]})"
-        ) from None
+        reason = str(error).splitlines()[0]
+        raise InteractionFileError(f"{log.name}: cannot be read ({reason})") from None
 
 
 def _guess_columns(file: Path, found: Sequence[str]) -> Columns:
@@ -247,9 +243,8 @@ def _guess_columns(file: Path, found: Sequence[str]) -> Columns:
     }
     user, item = guessed.pop("user"), guessed.pop("item")
     if user is None or item is None:
-        missing = " and which the ".join(
-            role for role, name in (("user", user), ("item", item)) if name is None
-        )
+        roles = {"user": user, "item": item}
+        missing = " and the ".join(role for role in roles if roles[role] is None)
         raise InteractionFileError(
             f"{file}: which column is the {missing}? Found are {', '.join(found)[:200]}; "
             "say it with --columns user=…,item=…"
@@ -259,9 +254,8 @@ def _guess_columns(file: Path, found: Sequence[str]) -> Columns:
 
 def _values(table: pa.Table, column: str) -> list[Any]:
     if column not in table.column_names:
-        raise InteractionFileError(
-            f"no column {column}; found are {', '.join(table.column_names)}"
-        )
+        found = ", ".join(table.column_names)
+        raise InteractionFileError(f"no column {column}; found are {found}")
     values: list[Any] = table[column].to_pylist()
     return values
 
@@ -274,10 +268,8 @@ def _number(value: Any) -> float:  # noqa: ANN401  of any column
 
 
 def _day(moment: Any) -> int | str:  # noqa: ANN401
-    """Return the day of a moment: a text, or seconds, or milliseconds where seconds would be far in the future."""
+    """Return the day of a moment: a text, or seconds, or milliseconds if that large."""
     seconds = _number(moment)
-    return (
-        str(moment)[:10]
-        if not math.isfinite(seconds)
-        else int(seconds // (86_400 if seconds < 1e11 else 86_400_000))
-    )
+    if not math.isfinite(seconds):
+        return str(moment)[:10]
+    return int(seconds // (86_400 if seconds < 1e11 else 86_400_000))

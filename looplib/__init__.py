@@ -1,4 +1,4 @@
-"""What every part needs and no part owns: configuration, commands, errors, files, locks, progress, randomness.
+"""What every part needs: configuration, commands, errors, files, locks, progress, randomness.
 
 Imports none of the other folders and none of their heavy libraries, so the service can be installed
 alone.

@@ -1,4 +1,4 @@
-"""Implicit ALS: its hyperparameters, told once, and the equation of a row, which fit and fold-in share.
+"""Implicit ALS: its hyperparameters, and the equation of a row, which fit and fold-in share.
 
 A row u (a listener, or by symmetry a track) solves, y being the factors of the N others on the
 other side,
@@ -34,7 +34,10 @@ NonNegative = Annotated[float, Ge(0)]
 
 @dataclass(frozen=True)
 class AlsParams:
-    """The hyperparameters of a fit, in the formulas above; each is an axis of the search's space."""
+    """The hyperparameters of a fit, in the formulas above.
+
+    Each is an axis of the search's space.
+    """
 
     factors: Annotated[
         Count, Field(description="length of the vectors of listeners and tracks")

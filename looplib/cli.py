@@ -1,4 +1,4 @@
-"""How every `python -m …` starts and ends: typer in front, one line and exit code 2 for what the user can fix."""
+"""How every command starts and ends: one line and exit code 2 for what the user can fix."""
 
 import errno
 import sys
@@ -54,7 +54,7 @@ def importing() -> Iterator[None]:
 
 
 def make_app(help_text: str) -> typer.Typer:
-    """Return a typer application with the project's settings: plain help, and no traceback boxes."""
+    """Return a typer application with plain help and no traceback boxes."""
     return typer.Typer(
         help=help_text,
         add_completion=False,

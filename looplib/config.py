@@ -1,6 +1,5 @@
 """YAML configuration: files and `key=value` overrides in, frozen pydantic models out."""
 
-import copy
 import difflib
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,32 +49,23 @@ def load_config(
         ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or
             a value is not allowed; the message blames the file, the override or the option.
     """
-    of_file = _read_yaml(path) if path else {}
-    document = copy.deepcopy(of_file)
+    document = _read_yaml(path) if path else {}
     changes = [(key, value, f"--set {key}") for key, value in map(_parse, overrides)]
-    given_options = (
-        (key, value) for key, value in (options or {}).items() if value is not None
-    )
-    changes += [
-        (key, value, f"--{key.rpartition('.')[2]}") for key, value in given_options
-    ]
+    for key, value in (options or {}).items():
+        if value is not None:
+            changes.append((key, value, f"--{key.rpartition('.')[2]}"))
     for key, value, source in changes:
         set_value(document, key, value, source)
-    if not (faults := _faults(model, document)):
-        return model.model_validate(document)
-    given = {key: source for key, _, source in changes}
-    file, before = str(path or "the configuration"), _faults(model, of_file)
-    by_source: dict[str, list[str]] = {}
-    for fault, key in faults.items():
-        blamed = file if fault in before else _blamed(key, given)
-        by_source.setdefault(blamed, []).append(
-            fault.removeprefix(f"{blamed.removeprefix('--set ')}: ")
-        )
-    raise ConfigError(
-        "; ".join(
-            f"{blamed}: {'; '.join(found)}" for blamed, found in by_source.items()
-        )
-    )
+    sources = {key: source for key, _, source in changes}
+    faults: dict[str, list[str]] = {}
+    for key, text in _faults(model, document):
+        source = _find_source(key, sources) or str(path or "the configuration")
+        text = text.removeprefix(f"{source.removeprefix('--set ')}: ")
+        faults.setdefault(source, []).append(text)
+    if faults:
+        found = (f"{source}: {'; '.join(texts)}" for source, texts in faults.items())
+        raise ConfigError("; ".join(found))
+    return model.model_validate(document)
 
 
 def parse_config(
@@ -86,16 +76,16 @@ def parse_config(
     Raises:
         ConfigError: A key is unknown or a value is not allowed.
     """
-    if faults := _faults(model, document):
-        raise ConfigError(f"{source}: {'; '.join(faults)}")
+    faults = _faults(model, document)
+    if faults:
+        raise ConfigError(f"{source}: {'; '.join(text for _, text in faults)}")
     return model.model_validate(document)
 
 
 def dump_config(config: Config) -> str:
-    """Return the effective configuration as YAML, defaults included; reading it back gives an equal one."""
-    return yaml.safe_dump(
-        config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
-    )
+    """Return the effective configuration as YAML, defaults included."""
+    document = config.model_dump(mode="json")
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -104,15 +94,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: not YAML ({' '.join(str(error).split())})"
-        ) from None
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not YAML ({reason})") from None
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise ConfigError(
-            f"{path}: a mapping of keys is expected, found {type(document).__name__}"
-        )
+        found = type(document).__name__
+        raise ConfigError(f"{path}: a mapping of keys is expected, found {found}")
     return document
 
 
@@ -125,9 +113,8 @@ def _parse(override: str) -> tuple[str, Any]:
     try:
         return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(
-            f"--set {key}: the value is not YAML ({' '.join(str(error).split())})"
-        ) from None
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"--set {key}: the value is not YAML ({reason})") from None
 
 
 def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> None:  # noqa: ANN401  any YAML value
@@ -145,48 +132,44 @@ def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> No
     document[last] = value
 
 
-def _faults(model: type[BaseModel], document: dict[str, Any]) -> dict[str, str]:
-    """Return the key of each fault by its explanation."""
+def _faults(model: type[BaseModel], document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the key of each fault of a document, and its explanation."""
     try:
         model.model_validate(document)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        return {
-            _explain(model, detail): ".".join(map(str, detail["loc"]))
-            for detail in details
-        }
-    return {}
+        return [
+            (".".join(map(str, detail["loc"])), _explain(model, detail))
+            for detail in error.errors(include_url=False)
+        ]
+    return []
 
 
-def _blamed(key: str, given: Mapping[str, str]) -> str:
-    """Return the override or option that a fault's key is in, or all that may have caused it."""
-    where = f"{key}."
+def _find_source(key: str, sources: Mapping[str, str]) -> str:
+    """Return the override or option that set a key, one in it, or one that it is in."""
     found = [
-        text
-        for key, text in given.items()
-        if where.startswith(f"{key}.") or f"{key}.".startswith(where)
+        source
+        for given, source in sources.items()
+        if not key or f"{key}.".startswith(f"{given}.") or given.startswith(f"{key}.")
     ]
-    return ", ".join(found or given.values())
+    return ", ".join(found)
 
 
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in detail["loc"]) or "the document"
+    location = ".".join(str(part) for part in detail["loc"]) or "the document"
     if detail["type"] != "extra_forbidden":
-        found = (
-            ""
-            if detail["type"] == "missing"
-            else f" (found {reprlib.repr(detail['input'])})"
-        )
-        return f"{where}: {detail['msg'].removeprefix('Value error, ')}{found}"
+        text = f"{location}: {detail['msg'].removeprefix('Value error, ')}"
+        if detail["type"] == "missing":
+            return text
+        return f"{text} (found {reprlib.repr(detail['input'])})"
     key = str(detail["loc"][-1])
     sections = _sections_at(model, detail["loc"][:-1])
     for section in sections:
         if issubclass(section, Config) and key in section.gone:
-            return f"{where}: was removed; {section.gone[key]}"
+            return f"{location}: was removed; {section.gone[key]}"
     known = sorted({name for section in sections for name in section.model_fields})
     nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
     hint = f"; the nearest known key is {nearest[0]}" if nearest else ""
-    return f"{where}: unknown key{hint}"
+    return f"{location}: unknown key{hint}"
 
 
 def _sections_at(
@@ -195,13 +178,11 @@ def _sections_at(
     """Return the section that an error's location leads to, or all that it may be."""
     sections = [model]
     for part in map(str, location):
-        fields = [
-            section.model_fields[part]
-            for section in sections
-            if part in section.model_fields
-        ]
-        inner = [found for field in fields for found in _sections(field.annotation)]
-        # A list index or a union's tag: the section stays.
+        inner = []
+        for section in sections:
+            if part in section.model_fields:
+                inner += _sections(section.model_fields[part].annotation)
+        # a list index or a union's tag: the section stays
         sections = inner or sections
     return sections
 

@@ -1,4 +1,6 @@
-"""The fields of the event log, told once: every writer and reader takes names, order and types here.
+"""The fields of the event log, told once.
+
+Every writer and reader takes names, order and types here.
 
 To add a field, add it to `EVENT_FIELDS`; docs/formats.md has the same table for people.
 """

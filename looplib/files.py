@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, digests, and locks between processes of one machine."""
+"""Files and folders that appear whole or not at all, digests, and locks between processes."""
 
 import fcntl
 import hashlib
@@ -49,16 +49,15 @@ def atomic_write_text(path: Path, text: str) -> None:
 def atomic_write_json(path: Path, document: object) -> None:
     """Write a whole JSON file for programs and people, or nothing; data classes become objects."""
     with atomic_write(path) as file:
-        file.write(
-            orjson.dumps(
-                document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-            )
-        )
+        option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        file.write(orjson.dumps(document, option=option))
 
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Make a temporary folder that becomes `path`, its files fsynced, when the block ends without an error.
+    """Make a temporary folder that becomes `path` when the block ends without an error.
+
+    Its files are fsynced.
 
     Raises:
         FileExistsError: `path` exists.
@@ -66,9 +65,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     if path.exists():
         raise FileExistsError(f"{path} exists")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(
-        Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent)).name
-    )
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
     try:
         yield temporary
         for file in sorted(temporary.rglob("*")):
@@ -83,7 +80,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def atomic_symlink(link: Path, target: str) -> None:
-    """Make a link to a path relative to the link's folder, in place of an earlier link of the same name."""
+    """Make a link to a path relative to the link's folder; it replaces an earlier link."""
     temporary = link.with_name(f"{TEMPORARY_PREFIX}{link.name}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
@@ -92,7 +89,7 @@ def atomic_symlink(link: Path, target: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers left in a folder; call it only while no other process writes there."""
+    """Remove what killed writers left in a folder that no other process writes to."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -101,7 +98,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Force a file's content to the disk, or a folder's entries, so that a rename in it survives a power cut."""
+    """Force a file's content, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -109,7 +106,7 @@ def fsync(path: Path) -> None:
         os.close(handle)
 
 
-def digest_of(facts: object) -> str:
+def json_digest(facts: object) -> str:
     """Return the SHA-256 of anything JSON can hold, in hex; the order of keys does not matter."""
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -17,20 +17,22 @@ WIDTH = 150  # of tables where the width is not known: a pipe, a CI log, a file
 
 
 def output() -> Console:
-    """Return a console for tables on stdout; where it is no terminal, tables are not squeezed into 80 columns."""
+    """Return a console for tables on stdout, wide where it is no terminal."""
     found = Console()
     return found if found.is_terminal else Console(width=WIDTH)
 
 
-class Report(Protocol):
+class ProgressReport(Protocol):
     """Reports the progress of a long job."""
 
     def __call__(self, done: float, note: str = "") -> None:
-        """Report how much is done so far, and a note."""
+        """ProgressReport how much is done so far, and a note."""
 
 
 @contextmanager
-def progress(title: str, total: float, unit: str, before: int = 0) -> Iterator[Report]:
+def progress(
+    title: str, total: float, unit: str, before: int = 0
+) -> Iterator[ProgressReport]:
     """Show the progress of a job; the block calls the report with what is done so far, in units.
 
     On a terminal it is a bar with the time left; elsewhere (CI) a line at the start, at the end,
@@ -55,7 +57,7 @@ def progress(title: str, total: float, unit: str, before: int = 0) -> Iterator[R
         yield report
 
 
-def _plain_report(title: str, total: float, unit: str, before: int) -> Report:
+def _plain_report(title: str, total: float, unit: str, before: int) -> ProgressReport:
     start, shown = time.monotonic(), float("-inf")
 
     def report(done: float, note: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Random generators that follow from (seed, purpose, ids) alone, so that neither order nor process count matters."""
+"""Random generators that follow from (seed, purpose, ids), whatever the order and processes."""
 
 import hashlib
 
@@ -6,10 +6,11 @@ import numpy as np
 
 
 def make_generator(seed: int, purpose: str, *ids: int) -> np.random.Generator:
-    """Return the generator for one purpose and one thing, such as `make_generator(7, "collect", 3)` for segment 3.
+    """Return the generator for one purpose and one thing.
 
-    Different purposes are independent; the seed and the ids are not negative.
+    `make_generator(7, "collect", 3)` is that of segment 3. Different purposes are independent; the
+    seed and the ids are not negative.
     """
     digest = hashlib.sha256(purpose.encode()).digest()
-    purpose_words = [int.from_bytes(digest[i : i + 4], "big") for i in range(0, 16, 4)]
+    purpose_words = np.frombuffer(digest[:16], ">u4").tolist()
     return np.random.default_rng([seed, *purpose_words, *ids])

@@ -1,4 +1,4 @@
-"""Open files that others wrote: regular ones, in their folder, of a bounded size, with the digest they should have."""
+"""Open files that others wrote: regular ones, bounded, with the digest they should have."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ def open_untrusted(
     sha256: str | None = None,
     error: type[UserError] = UserError,
 ) -> BufferedReader:
-    """Open a file for reading, without waiting: a FIFO, a device or a socket is refused with the error.
+    """Open a regular file for reading; refuse a FIFO, a device or a socket without waiting.
 
     It may have at most the `longest` number of bytes, or with a digest must have it, and must be
     `within` a folder at any depth, links followed; None for any.
@@ -27,25 +27,16 @@ def open_untrusted(
         if within is not None and not found.is_relative_to(within.resolve()):
             raise error(f"{path}: a link that leads out of {within}")
         file = open(found, "rb", opener=_open_now)  # noqa: SIM115  Path.open takes no opener
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as reason:  # a loop of links, and a name that no file can have
-        raise error(
-            f"{path}: cannot be read ({getattr(reason, 'strerror', None) or reason})"
-        ) from None
+    # also a loop of links, and a name that no file can have
+    except (OSError, RuntimeError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise error(f"{path}: cannot be read ({reason})") from None
     try:
         size = os.fstat(file.fileno()).st_size
-        if longest is not None and (
-            size > longest or (sha256 is not None and size != longest)
-        ):
-            allowed = (
-                f"at most {longest} are read"
-                if sha256 is None
-                else f"the manifest says {longest}"
-            )
-            raise error(f"{path}: {size} bytes found, {allowed}")
+        if longest is not None and sha256 is not None and size != longest:
+            raise error(f"{path}: {size} bytes found, the manifest says {longest}")
+        if longest is not None and size > longest:
+            raise error(f"{path}: {size} bytes found, at most {longest} are read")
         if sha256 is not None:
             _check_digest(file, path, sha256, error)
     except BaseException:
@@ -61,7 +52,7 @@ def read_untrusted(
     within: Path | None = None,
     error: type[UserError] = UserError,
 ) -> bytes:
-    """Return the content of a file, as `open_untrusted` has it; one that grows meanwhile is cut."""
+    """Return the content of a regular file; one that grows meanwhile is cut."""
     with open_untrusted(path, longest, within=within, error=error) as file:
         return file.read(longest)
 
@@ -74,9 +65,8 @@ def _check_digest(
     except OSError as reason:
         raise error(f"{path}: cannot be read ({reason.strerror})") from None
     if found != sha256:
-        raise error(
-            f"{path}: sha256 {found[:12]}… found, the manifest says {sha256[:12]}…"
-        )
+        expected = f"the manifest says {sha256[:12]}…"
+        raise error(f"{path}: sha256 {found[:12]}… found, {expected}")
     file.seek(0)
 
 

@@ -138,7 +138,13 @@ def _make_space() -> type[_Axes]:
 
 
 if TYPE_CHECKING:
-    Space = _Axes
+
+    class Space(_Axes):
+        """What `_make_space` makes, for a type checker."""
+
+        def __init__(self, **axes: object) -> None:
+            """Take the values of each axis, or one value."""
+
 else:
     Space = _make_space()
 

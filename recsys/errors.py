@@ -40,14 +40,6 @@ class ExportError(RecsysError):
     """A run whose model cannot be published."""
 
 
-class LoopError(RecsysError):
-    """A step of the loop that failed, or a folder that another loop left."""
-
-
-class LabError(RecsysError):
-    """What the lab is asked for and does not have, or what the service refuses."""
-
-
 class WorkerDiedError(RecsysError):
     """A call that never returned, because the processes that ran it died."""
 

@@ -23,7 +23,7 @@ from analysis.offpolicy.logged import sessions_of
 from analysis.offpolicy.policies import match_lists
 from analysis.validation import Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
-from looplib.files import digest_of
+from looplib.files import json_digest
 from looplib.randomness import make_generator
 from recsys.config import AUTO, OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
@@ -66,7 +66,7 @@ class Scorer:
         if not validation["test_share"]:
             # digests of before there was a test part stay what they were
             del validation["test_share"]
-        return digest_of(
+        return json_digest(
             {
                 "dataset": self.dataset.rpartition("/")[2],
                 "validation": validation,

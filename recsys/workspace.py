@@ -28,8 +28,8 @@ from looplib.files import (
     TEMPORARY_PREFIX,
     atomic_symlink,
     atomic_write,
-    digest_of,
     exclusive,
+    json_digest,
     sha256_file,
 )
 from recsys.errors import StorageError
@@ -287,7 +287,7 @@ def open_workspace(address: str | Path) -> Workspace:
         / "listening-loop"
     )
     scratch = Path(os.environ.get(SCRATCH) or cache).absolute()
-    folder = scratch.joinpath(f"{scheme}-{digest_of(endpoint)[:8]}", *names)
+    folder = scratch.joinpath(f"{scheme}-{json_digest(endpoint)[:8]}", *names)
     return Workspace(f"{scheme}://{'/'.join(names)}", folder, is_remote=True)
 
 

@@ -25,7 +25,7 @@ from analysis.logs import reader
 from analysis.logs.files import LogFile, discover, in_batches
 from analysis.logs.lines import LineCounts, canonical_assignments
 from analysis.store import MANIFEST, Store, open_store
-from looplib.progress import Report, progress
+from looplib.progress import ProgressReport, progress
 
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
 _SHOWN_REJECTS = 5
@@ -158,7 +158,7 @@ class Loaded:
             self.end_ms = (last + 1) * DAY_MS
             self.left_out = int(events[days > last].sum())
 
-    def read(self, sources: Sources, scratch: Path, report: Report) -> None:
+    def read(self, sources: Sources, scratch: Path, report: ProgressReport) -> None:
         """Read all stores, then all logs; the report gets the megabytes read so far."""
         done = 0.0
         parts = [

@@ -1,4 +1,7 @@
-"""Arrays from files that are not trusted: no pickle, nothing compressed, checked against the shapes expected."""
+"""Arrays from files that are not trusted.
+
+No pickle, nothing compressed, checked against the shapes expected.
+"""
 
 import zipfile
 from collections.abc import Mapping
@@ -25,7 +28,9 @@ def read_arrays(
     catalogue: Catalogue,
     defaults: Mapping[str, float] = _NONE,
 ) -> tuple[Arrays, dict[str, int]]:
-    """Read arrays of an `.npz` as `numpy.savez` writes it; ids become the numbers that stand for them.
+    """Read arrays of an `.npz` as `numpy.savez` writes it.
+
+    Ids become the numbers that stand for them.
 
     `shapes` has for each the kind of its numbers, `i`, `f` (finite), or `track` or `user` for ids,
     and the names of its axes: `"f tracks factors"`. Axes of one name have one length. `what` the

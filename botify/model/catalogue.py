@@ -1,4 +1,4 @@
-"""The catalogue: each track's record as it stands in the file, and its artist, in compact arrays."""
+"""The catalogue: each track's record and its artist, in compact arrays."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ _decode = msgspec.json.Decoder(_Record).decode
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Tracks by number: the position by ascending id, which is the id itself where ids are 0..n-1."""
+    """Tracks by number: the position by ascending id; ids 0..n-1 are their own numbers."""
 
     text: bytes  # the lines of the file, by number
     starts: IntArray  # (tracks + 1,): the record of track t is text[starts[t]:starts[t + 1]]
@@ -78,7 +78,10 @@ class Catalogue:
 
 
 def user_number(user: Id) -> int:
-    """Return the number by which a listener's lists are found: a whole number itself, 63 bits of the hash of a text."""
+    """Return the number by which a listener's lists are found.
+
+    A whole number is its own; of a text it is 63 bits of its hash.
+    """
     return user if isinstance(user, int) else mmh3.hash64(user, signed=False)[0] >> 1
 
 
@@ -138,7 +141,10 @@ def _read_records(path: Path, lines: Sequence[bytes]) -> list[_Record]:
 
 
 def _order(path: Path, ids: Sequence[Any]) -> list[int]:
-    """Return the positions of ids by ascending id; refuses ids of two kinds, and one that stands twice."""
+    """Return the positions of ids by ascending id.
+
+    Refuses ids of two kinds, and one that stands twice.
+    """
     first: dict[object, int] = {}
     for line, track in enumerate(ids, start=1):
         if type(track) is not type(ids[0]):

@@ -1,4 +1,6 @@
-"""The item side of a published ALS model: a listener's factor, solved from what was heard so far, and the best track.
+"""The item side of a published ALS model.
+
+A listener's factor, solved from what was heard so far, and the best track.
 
 Tracks are looked at by the length of their factors, longest first. A score is at most the product
 of the lengths (Cauchy and Schwarz), so once that of the next block is below the best score, no
@@ -30,7 +32,10 @@ class Feedback(msgspec.Struct):
 
 @dataclass(frozen=True)
 class History:
-    """What the fit was given of each listener: values of tracks heard, and minus the count of those only skipped."""
+    """What the fit was given of each listener.
+
+    Values of tracks heard, and minus the count of those only skipped.
+    """
 
     users: IntArray  # (listeners,), numbers of listeners, ascending
     # (listeners,): a listener has tracks[starts:ends] with the values[starts:ends]
@@ -73,7 +78,10 @@ class FoldIn:
         self._longest = lengths[self._order[::_BLOCK]].tolist()  # of each block
 
     def best(self, factor: FloatArray, taken: Collection[int]) -> int | None:
-        """Return the track with the largest product with a listener's factor; None where all are taken."""
+        """Return the track with the largest product with a listener's factor.
+
+        Returns None where all are taken.
+        """
         found, highest, row = factor.astype(np.float32), -np.inf, -1
         length, rows_taken = float(np.linalg.norm(found)), self._rows[list(taken)]
         for block, longest in enumerate(self._longest):
@@ -93,7 +101,7 @@ class FoldIn:
     def solve(
         self, tracks: Sequence[int], times: Sequence[float], user: int | None = None
     ) -> FloatArray | None:
-        """Solve a listener's factor, shape (factors,), as the fit does with the history and what a session holds.
+        """Solve a listener's factor, shape (factors,), by the history and the session so far.
 
         Args:
             tracks: Heard, in order; the first one is organic.
@@ -128,7 +136,7 @@ class FoldIn:
     def _interactions(
         self, tracks: Sequence[int], times: Sequence[float], user: int | None
     ) -> tuple[dict[int, float], dict[int, float]]:
-        """Return the value of each track heard, and how often each other one was skipped, where skips count."""
+        """Return the value of each track heard, and how often each other one was skipped."""
         feedback = self.feedback
         known = self.history.of(user) if self.history and user is not None else {}
         heard = {track: value for track, value in known.items() if value > 0}

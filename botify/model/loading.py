@@ -183,9 +183,11 @@ class _Version:
         self._folder, self.manifest, self._catalogue = folder, manifest, catalogue
         trained_on = manifest.data.catalogue
         if trained_on and trained_on.sha256 != catalogue.sha256:
+            theirs = f"{trained_on.tracks} tracks and sha256 {trained_on.sha256[:12]}…"
+            ours = f"{len(catalogue)} and {catalogue.sha256[:12]}…"
             raise ModelError(
-                f"{folder / MANIFEST}: trained on another catalogue, of {trained_on.tracks} tracks and sha256 "
-                f"{trained_on.sha256[:12]}…; that of the service has {len(catalogue)} and {catalogue.sha256[:12]}…"
+                f"{folder / MANIFEST}: trained on another catalogue, of {theirs}; "
+                f"that of the service has {ours}"
             )
 
     def _open(self, name: str) -> BufferedReader:
@@ -209,7 +211,10 @@ class _Version:
             )
 
     def read_factors(self) -> tuple[int, Float32Array]:
-        """Read how many tracks have factors, and these by track, (tracks, factors); 0 where there are none."""
+        """Read how many tracks have factors, and these by track, (tracks, factors).
+
+        Tracks without factors have zeros.
+        """
         shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
         with self._open(FACTORS) as file:
             arrays, lengths = read_arrays(file, shapes, "factors", self._catalogue)
@@ -243,8 +248,9 @@ class _Version:
         check_ids(file.name, "heard", arrays["heard"], lengths["tracks"])
         check_ids(file.name, "counts", arrays["counts"], lengths["pairs"] + 1)
         if arrays["counts"].sum() != lengths["pairs"]:
+            total = arrays["counts"].sum()
             raise ModelError(
-                f"{file.name}: counts add up to {arrays['counts'].sum()}, not {lengths['pairs']} pairs"
+                f"{file.name}: counts add up to {total}, not {lengths['pairs']} pairs"
             )
         values = arrays["values"]
         if self.manifest.feedback.scale == "log":
@@ -265,8 +271,10 @@ class _Version:
         with self._open(SESSION_MODEL) as file:
             found = (self.manifest.session_model or {}).get("format", 1)
             if found != FORMAT:
-                reads = f"format {found} found, this service reads {FORMAT}; export with this release again"
-                raise ModelError(f"{file.name}: {reads}")
+                raise ModelError(
+                    f"{file.name}: format {found} found, this service reads {FORMAT}; "
+                    "export with this release again"
+                )
             return read_session_model(file, self._catalogue, text_users=text_users)
 
 

@@ -1,4 +1,7 @@
-"""Lists of tracks by id, a listener's or a track's, in compact arrays; read from exported JSON lines."""
+"""Lists of tracks by id, a listener's or a track's, in compact arrays.
+
+Read from exported JSON lines.
+"""
 
 from array import array
 from dataclasses import dataclass
@@ -48,7 +51,10 @@ class TrackLists:
         return tracks
 
     def lists_of(self, of: IntArray) -> Int32Array:
-        """Return the lists of many ids, (…, length of the longest list); of an id without list all `NO_TRACK`."""
+        """Return the lists of many ids, (…, length of the longest list).
+
+        An id without a list has `NO_TRACK` alone.
+        """
         if not len(self.ids):
             return np.full((*of.shape, 1), NO_TRACK, np.int32)
         rows = np.minimum(self.ids.searchsorted(of), len(self.ids) - 1)
@@ -68,7 +74,9 @@ def read_track_lists(
     rows: int | None,
     catalogue: Catalogue,
 ) -> TrackLists:
-    """Read lines such as `{"user": 7, "tracks": [3, 1]}`; text ids become the numbers that stand for them.
+    """Read lines such as `{"user": 7, "tracks": [3, 1]}`.
+
+    Text ids become the numbers that stand for them.
 
     `key` is the field with the id, and `rows` the number of lines by the manifest. The list of a
     track is in the field `recommendations`.

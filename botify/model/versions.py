@@ -19,7 +19,9 @@ logger = logging.getLogger("botify")
 
 
 class Versions:
-    """The model being served; `model` is swapped in one step: a request sees one version or another.
+    """The model being served; `model` is swapped in one step.
+
+    A request sees one version or another.
 
     The link that the recommendations are found through (`current -> versions/<model id>`) says
     which version is the current one: the export moves it, `roll_back` moves it back, and every
@@ -159,7 +161,10 @@ class Versions:
             raise ModelError(f"{folder}: cannot be loaded ({reason})") from error
 
     def _find(self, version: str | None) -> Path:
-        """Return the folder of a version; by default of the latest one that is not later than the served one."""
+        """Return the folder of a version.
+
+        By default of the latest one that is not later than the served one.
+        """
         served = self.model
         folder = served.folder or version_folder(self._configured())
         found = []

@@ -1,4 +1,6 @@
-"""The recommender `interleaved(a, b)`: both are asked, a fair coin takes the track of one, and that one is credited.
+"""The recommender `interleaved(a, b)`.
+
+Both are asked, a fair coin takes the track of one, and that one is credited.
 
 This is team draft interleaving with one track a draft (Radlinski, Kurup & Joachims, How Does
 Clickthrough Data Reflect Retrieval Quality?, CIKM 2008). The event log says `a of interleaved(a,

@@ -64,7 +64,10 @@ FallbackName = Annotated[str, AfterValidator(_check_plain)]
 
 
 class FallbackSettings(Config):
-    """Recommenders to ask, in this order, where the arm's own has no track; after them any track not yet heard."""
+    """Recommenders to ask, in this order, where the arm's own has no track.
+
+    After them any track not yet heard.
+    """
 
     # all it would recommend was heard in this session
     exhausted: tuple[FallbackName, ...] = ("sticky_artist",)

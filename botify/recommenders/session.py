@@ -39,7 +39,7 @@ def contextual(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn
 
 @recommender(FOLDING)
 def fold_in(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
-    """Take the best track of the whole catalogue for the factor that the history and the session give."""
+    """Take the best track of the whole catalogue, by the factor of history and session."""
     folding, drawn = model.folding, []
     for row in batch:
         factor = folding.solve(row.tracks, row.times, row.user) if folding else None
@@ -53,7 +53,7 @@ def fold_in(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
 
 @recommender(LISTS, FACTORS, at_once=128)
 def session_als(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
-    """Take the best of the listener's own list, where tracks near liked ones rise and tracks near skipped ones sink."""
+    """Take the best of the own list, where tracks near liked ones rise, near skipped ones sink."""
     heard, times = _session_arrays(batch)
     users = np.array([row.user for row in batch])
     candidates = model.recommendations.lists_of(users).astype(np.int64)
@@ -67,7 +67,7 @@ def session_als(model: Model, batch: Batch, _: np.random.Generator) -> list[Draw
 
 
 def _session_arrays(batch: Batch) -> tuple[IntArray, Float32Array]:
-    """Return tracks and times of the sessions, (rows, at most LATEST), padded at the front with `NO_TRACK` and 0."""
+    """Return tracks and times of the sessions, (rows, at most LATEST), padded at the front."""
     width = min(LATEST, max(len(row.tracks) for row in batch))
     heard = np.full((len(batch), width), NO_TRACK, dtype=np.int64)
     times = np.zeros((len(batch), width), dtype=np.float32)

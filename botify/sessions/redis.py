@@ -72,6 +72,7 @@ class RedisSessions:
         try:
             self._redis = redis.Redis.from_url(
                 url,
+                protocol=2,
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
                 retry=once_more,

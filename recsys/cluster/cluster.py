@@ -24,7 +24,7 @@ from recsys.cluster.preflight import (
     find_difference,
     probe_files,
 )
-from recsys.cluster.processes import start_processes
+from recsys.cluster.processes import end_repeated_script, start_processes
 from recsys.cluster.retry import Call, Outcome, Retries
 from recsys.config import ClusterConfig
 from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
@@ -44,12 +44,19 @@ class Cluster:
         self,
         config: ClusterConfig,
         stack: ExitStack,
-        seen: tuple[Sequence[Path], Sequence[Path]],
-        client: Client | None,
+        read: Sequence[Path] = (),
+        written: Sequence[Path] = (),
+        client: Client | None = None,
+        modules: Sequence[str] = (),
     ) -> None:
-        """Prepare a cluster, as `open_cluster` does; workers must see the paths that are read, and those written to."""
+        """Prepare a cluster, as `open_cluster` does; what it starts ends with the stack."""
         self.threads = config.threads_per_fit  # that one call may use
-        self._config, self._stack, self._seen, self._given = config, stack, seen, client
+        self._config = config
+        self._stack = stack
+        self._read = read
+        self._written = written
+        self._given = client
+        self._modules = modules
         self._running: dict[Future[Any], Call] = {}
         self._without_workers_since: float | None = None
 
@@ -172,7 +179,7 @@ class Cluster:
                 _join(self._config.scheduler, self._config.wait_for_workers_s)
             )
         else:
-            client = start_processes(self._config, self._stack)
+            client = start_processes(self._config, self._modules, self._stack)
         console.print(
             f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}",
             soft_wrap=True,
@@ -184,7 +191,7 @@ class Cluster:
         """Paths that a worker must see; none for processes of this machine."""
         if self._given is None and not self._config.scheduler:
             return ()
-        return self._stack.enter_context(probe_files(*self._seen))
+        return self._stack.enter_context(probe_files(self._read, self._written))
 
     @property
     def _address(self) -> str:
@@ -201,18 +208,24 @@ def open_cluster(
     read: Sequence[Path] = (),
     written: Sequence[Path] = (),
     client: Client | None = None,
+    modules: Sequence[str] = (),
 ) -> Iterator[Cluster]:
-    """Open a cluster for the block: what it starts ends with the block, a scheduler that it joins goes on.
+    """Open a cluster for the block: what it starts ends with the block.
 
-    Every worker must see `read`, one file of each folder that calls read, and `written`, the
-    folders they write to. With a client nothing is started or closed.
+    Args:
+        config: Where the workers are.
+        read: One file of each folder that calls read; every worker must see it.
+        written: The folders that calls write to, which every worker must see.
+        client: Runs the calls; nothing is started or closed then.
+        modules: What processes of this machine import before they start.
 
     Raises:
         SearchError: At the first call: the scheduler does not answer, has no worker, or has other
             software.
     """
+    end_repeated_script()
     with ExitStack() as stack:
-        yield Cluster(config, stack, (read, written), client)
+        yield Cluster(config, stack, read, written, client, modules)
 
 
 class _Client(Client):

@@ -1,16 +1,15 @@
 """Start worker processes on this machine."""
 
 import logging
+import multiprocessing
 import os
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from multiprocessing import forkserver, resource_tracker, spawn
-from typing import Any
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Worker
 from distributed.utils import get_mp_context
 
 from recsys.config import ClusterConfig
@@ -20,7 +19,8 @@ from recsys.errors import SearchError
 # or spilled, which would leave its call waiting. Dask reports a death at once (0 failures allowed):
 # `retry` decides what follows, and the process is started again however long that takes (Dask's
 # default gives up after 15 s).
-_LOCAL_SETTINGS = {
+_SETTINGS = {
+    "distributed.worker.multiprocessing-method": "forkserver",
     "distributed.scheduler.allowed-failures": 0,
     "distributed.deploy.lost-worker-timeout": "365d",
     "distributed.worker.memory.target": False,
@@ -39,8 +39,9 @@ _LOCAL_SETTINGS = {
     # each of several would return its own
     "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
 }
-# What every worker imports, directly or not, which takes longer than a score.
-_IMPORTED = ["recsys.search.fit_step", "recsys.models.rank_kernels", "pandas"]
+_WORKER_NAME = (
+    "Dask Worker process"  # how the name of a process begins that Dask starts
+)
 
 
 def usable_cores() -> int:
@@ -48,90 +49,50 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def start_processes(config: ClusterConfig, stack: ExitStack) -> Client:
+def start_processes(
+    config: ClusterConfig, modules: Sequence[str], stack: ExitStack
+) -> Client:
     """Start workers on this machine, which end with the stack.
 
+    They are forks of one process that has imported the modules, which takes longer than a score.
+
     Raises:
-        SearchError: None has started for `wait_for_workers_s`.
+        SearchError: One cannot start.
     """
-    dask.config.set(_LOCAL_SETTINGS)
-    _fork_workers(stack)
-    wanted = config.workers or max(1, usable_cores() // config.threads_per_fit)
-    with _ctrl_c_later():
+    stack.enter_context(dask.config.set(_SETTINGS))
+    # without effect where such a process runs already: then each worker imports them
+    get_mp_context().set_forkserver_preload(list(modules))
+    cores = usable_cores()
+    try:
         cluster = LocalCluster(
-            n_workers=0,
+            n_workers=config.workers or max(1, cores // config.threads_per_fit),
             threads_per_worker=1,
             processes=True,
             memory_limit=config.memory_limit,
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
+            preload=[__name__],
+            env=dict(os.environ),
         )
-        stack.enter_context(cluster)
-        client: Client = stack.enter_context(Client(cluster))
-    cluster.scale(wanted)
-    try:
-        for number in range(wanted):
-            client.wait_for_workers(number + 1, timeout=config.wait_for_workers_s)
-    except TimeoutError:
-        waited = f"{config.wait_for_workers_s:g} s"
+    except RuntimeError:
         raise SearchError(
-            f"no worker process has started for {waited}; is memory short?"
+            "a worker process cannot start: in a script, what starts workers belongs below "
+            'if __name__ == "__main__": (docs/clusters.md); if it does, memory is short'
         ) from None
+    stack.enter_context(cluster)
+    client: Client = stack.enter_context(Client(cluster))
     return client
 
 
-@contextmanager
-def _ctrl_c_later() -> Iterator[None]:
-    """Hold Ctrl-C back to the end of the block; threads that begin in it, and the processes they start, hear none."""
-    # or else the first of those threads starts it, and hears Ctrl-C from then on
-    resource_tracker.ensure_running()
-    held: list[int] = []
-    is_main = threading.current_thread() is threading.main_thread()
-    handler = (
-        signal.signal(signal.SIGINT, lambda number, _: held.append(number))
-        if is_main
-        else None
-    )
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if is_main:
-            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
-    if held:
-        raise KeyboardInterrupt
+def end_repeated_script() -> None:
+    """End a worker that runs the user's script again, which every worker imports at its start.
 
-
-def _fork_workers(stack: ExitStack) -> None:
-    """Start workers, until the stack ends, as forks of a process that has imported what they need, where possible.
-
-    They do not import the main script: what they call is ours, and a script need not be guarded.
+    The process that started it says what to change.
     """
-    original = spawn.get_preparation_data
+    if multiprocessing.current_process().name.startswith(_WORKER_NAME):
+        sys.exit(1)
 
-    def prepare(name: str) -> dict[str, Any]:
-        is_worker = name.startswith("Dask Worker process")
-        return {
-            key: value
-            for key, value in original(name).items()
-            if not (is_worker and key.startswith("init_main"))
-        }
 
-    spawn.get_preparation_data = prepare
-    stack.callback(setattr, spawn, "get_preparation_data", original)
-    server: Any = forkserver._forkserver  # there is no public way to end it
-    # the caller's own processes are forks of it, and may outlive the stack
-    if server._forkserver_pid is not None:
-        return
-    stack.callback(server.set_forkserver_preload, server._preload_modules)
-    stack.enter_context(
-        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-    )
-    get_mp_context().set_forkserver_preload(_IMPORTED)
-
-    @stack.callback
-    def end() -> None:
-        if server._forkserver_pid is not None:
-            os.kill(server._forkserver_pid, signal.SIGTERM)
-            server._stop()
+def dask_setup(worker: Worker) -> None:  # noqa: ARG001  Dask calls it by this name
+    """Have a starting worker ignore Ctrl-C: the process that started it hears it, and ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

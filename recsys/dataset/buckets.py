@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.store import Part
-from looplib.arrays import IntArray, of_column
+from looplib.arrays import IntArray, column_values
 from recsys.config import Feedback
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
@@ -86,7 +86,7 @@ def count_starts(
     with queries.connect(threads=1) as connection:
         _attach_sessions(connection, store, parts, rule)
         starts = queries.fetch_table(connection, "sessions/starts_by_minute")
-    return of_column(starts["minute"]), of_column(starts["sessions"])
+    return column_values(starts["minute"]), column_values(starts["sessions"])
 
 
 def _attach_sessions(

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import Part
-from looplib.arrays import AnyIntArray, Float32Array, IntArray, of_column
+from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values
 from looplib.checksums import seal
 from looplib.files import (
     atomic_directory,
     atomic_write_json,
-    digest_of,
+    json_digest,
     remove_leftovers,
     sha256_file,
 )
@@ -95,7 +95,7 @@ def plan_dataset(store: Store, config: SearchConfig) -> Plan:
         "heldout_organic": validation.organic,
         "files": (rule.train, rule.test),
     }
-    return Plan(rule, feedback, validation.organic, digest_of(facts)[:16])
+    return Plan(rule, feedback, validation.organic, json_digest(facts)[:16])
 
 
 def build_dataset(
@@ -195,14 +195,14 @@ def _check_sides(counts: Mapping[str, int], split: Split) -> None:
 def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
     """Join the buckets' files into the arrays and tables of a dataset, in order of ids; one bucket is in memory."""
     lengths = pa.concat_tables(_read(folder, "lengths"))
-    users = np.unique(of_column(lengths["user"]))
+    users = np.unique(column_values(lengths["user"]))
     if len(users) < 2:
         raise SplitError(
             "all is of one listener; recommendations are learned from what many heard"
         )
     if catalogue is None:
         tracks = np.unique(
-            of_column(pa.concat_tables(_read(folder, "tracks"))["track"])
+            column_values(pa.concat_tables(_read(folder, "tracks"))["track"])
         )
     else:
         tracks = np.arange(catalogue)
@@ -214,7 +214,7 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
     _write_matrices(folder, sides, users, tracks, feedback)
     _write_tables(folder, users, tracks)
     sessions = np.bincount(
-        of_column(lengths["length"]), of_column(lengths["sessions"])
+        column_values(lengths["length"]), column_values(lengths["sessions"])
     ).astype(np.int64)
     table = {"length": np.flatnonzero(sessions), "sessions": sessions[sessions > 0]}
     pq.write_table(
@@ -259,7 +259,7 @@ def _write_matrices(
         rows = _rows(table, users)
         for side in sides:
             counts[side] += np.bincount(
-                rows[of_column(table[side]) > 0], minlength=len(users)
+                rows[column_values(table[side]) > 0], minlength=len(users)
             )
     if not counts["train"].any():
         raise SplitError(
@@ -272,7 +272,7 @@ def _write_matrices(
     for table in _read(folder, "interactions"):
         rows, columns = _rows(table, users), _columns(table, tracks)
         for side, (indptr, indices, values) in arrays.items():
-            found = of_column(table[side])
+            found = column_values(table[side])
             kept = np.flatnonzero(found > 0)
             own = rows[kept]
             # The rows ascend, and each is here whole: its values keep their order, from where the
@@ -304,7 +304,7 @@ def _new_matrix(
 
 def _rows(table: pa.Table, users: IntArray) -> IntArray:
     """Find the row of each user; a user's are together."""
-    found = of_column(table["user"])
+    found = column_values(table["user"])
     first = np.flatnonzero(np.diff(found, prepend=found[:1] - 1))
     return np.repeat(
         np.searchsorted(users, found[first]), np.diff(first, append=len(found))
@@ -313,7 +313,7 @@ def _rows(table: pa.Table, users: IntArray) -> IntArray:
 
 def _columns(table: pa.Table, tracks: IntArray) -> IntArray:
     """Find the column of each track."""
-    found: IntArray = of_column(table["track"])
+    found: IntArray = column_values(table["track"])
     are_all_ids = tracks[-1] - tracks[0] == len(tracks) - 1
     return found - tracks[0] if are_all_ids else np.searchsorted(tracks, found)
 

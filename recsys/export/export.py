@@ -27,7 +27,7 @@ from looplib.checksums import seal
 from looplib.files import (
     atomic_directory,
     atomic_write_json,
-    digest_of,
+    json_digest,
     remove_leftovers,
     sha256_file,
 )
@@ -39,7 +39,7 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
-from recsys.models.als import make_equations
+from recsys.models.als import Fit, make_equations
 from recsys.models.kinds import KINDS, Model, State, factors_of
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
@@ -91,18 +91,19 @@ class _Export:
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
         winner, session_model = self.winner, self.config.session_model
-        options = self.options.model_dump(mode="json", exclude={"publish_anyway"})
-        facts = {"trial": winner.trial.id, "sweeps": winner.sweeps, "options": options}
+        facts = {
+            "trial": winner.trial.id,
+            "sweeps": winner.sweeps,
+            "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
+        }
         if session_model is not None:
-            known = (
-                session_model.catalogue is not None
-                or stored_titles(self.store) is not None
-            )
-            further = {"artists": known, "format": FORMAT}
-            facts["session_model"] = (
-                session_model.model_dump(mode="json", exclude={"catalogue"}) | further
-            )
-        return f"{winner.trial.kind}-{digest_of(facts)[:12]}"
+            has_titles = stored_titles(self.store) is not None
+            facts["session_model"] = {
+                **session_model.model_dump(mode="json", exclude={"catalogue"}),
+                "artists": session_model.catalogue is not None or has_titles,
+                "format": FORMAT,
+            }
+        return f"{winner.trial.kind}-{json_digest(facts)[:12]}"
 
 
 def export_run(
@@ -133,13 +134,14 @@ def export_run(
         and not options.publish_anyway
     ):
         raise ExportError(
-            f"{run}: {NO_BETTER}, so it is not published; more data or a wider search may help, and "
-            "--set export.publish_anyway=true, or recsys.export --publish-anyway, publishes it"
+            f"{run}: {NO_BETTER}, so it is not published; more data or a wider search may help, "
+            "and --set export.publish_anyway=true, or recsys.export --publish-anyway, publishes it"
         )
     store = open_store(store_address or config.store)
     if plan_dataset(store, config).digest != winner.dataset:
         raise ExportError(
-            f"{store.workspace}: not the store that {run} was searched on, or it has grown since; search again"
+            f"{store.workspace}: not the store that {run} was searched on, or it has grown "
+            "since; search again"
         )
     cached = store.workspace.sub(f"cache/{winner.dataset}")
     if not cached.download_all():
@@ -159,95 +161,108 @@ def export_run(
 
 
 def _write_version(folder: Path, export: _Export) -> None:
-    options, dataset, store, threads = (
-        export.options,
-        export.dataset,
-        export.store,
-        usable_cores(),
-    )
+    options, dataset, store = export.options, export.dataset, export.store
     model = _refit(export)
     lists = model.lists(options.top, filter_seen=options.filter_seen)
-    users, tracks = (
-        originals(store, "users", dataset.users),
-        originals(store, "items", dataset.tracks),
-    )
+    users = originals(store, "users", dataset.users)
+    tracks = originals(store, "items", dataset.tracks)
+    keys = ("user", "tracks")
     rows = {
         RECOMMENDATIONS: _write_lines(
-            folder / RECOMMENDATIONS, ("user", "tracks"), users, tracks, lists
+            folder / RECOMMENDATIONS, keys, users, tracks, lists
         )
     }
     if model.fit is not None:
-        nearest = nearest_tracks(model.fit.item_factors, options.neighbours, threads)
-        keys = ("track", "recommendations")
-        rows[NEIGHBOURS] = _write_lines(
-            folder / NEIGHBOURS, keys, tracks, tracks, nearest
-        )
-        factors = {
-            "user_factors": model.fit.user_factors,
-            "item_factors": model.fit.item_factors,
-        }
-        np.savez(
-            folder / FACTORS, allow_pickle=False, users=users, tracks=tracks, **factors
-        )
-        np.savez(
-            folder / HISTORY,
-            allow_pickle=False,
-            users=users,
-            tracks=tracks,
-            **_history(export),
-        )
+        rows[NEIGHBOURS] = _write_factors(folder, export, model.fit, users, tracks)
     if store.manifest.has_tables:
         titles = titles_by_id(store)
-        lines = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
-        (folder / TRACKS).write_bytes(
-            b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-        )
+        records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
+        lines = [msgspec.json.encode(record) + b"\n" for record in records]
+        (folder / TRACKS).write_bytes(b"".join(lines))
         rows[TRACKS] = len(lines)
     elif catalogue := _named_catalogue(export):
         shutil.copyfile(catalogue, folder / TRACKS)
-    session_model, seed = export.config.session_model, export.winner.trial.seed
-    written = (
-        write_session_model(folder, store, session_model, seed, threads)
-        if session_model
-        else None
-    )
+    session_model = None
+    if export.config.session_model:
+        session_model = write_session_model(
+            folder,
+            store,
+            export.config.session_model,
+            export.winner.trial.seed,
+            usable_cores(),
+        )
+    files = {
+        file.name: {
+            "sha256": sha256_file(file),
+            "bytes": file.stat().st_size,
+            "rows": rows.get(file.name),
+        }
+        for file in sorted(folder.iterdir())
+    }
     manifest = {
         **_facts(export, lists),
-        "session_model": written,
-        "files": {
-            file.name: {
-                "sha256": sha256_file(file),
-                "bytes": file.stat().st_size,
-                "rows": rows.get(file.name),
-            }
-            for file in sorted(folder.iterdir())
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{
-                library: importlib.metadata.version(library)
-                for library in _LIBRARIES
-                if find_spec(library)
-            },
-        },
+        "session_model": session_model,
+        "files": files,
+        "versions": _versions(),
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
 
 
+def _versions() -> dict[str, str]:
+    found = {
+        library: importlib.metadata.version(library)
+        for library in _LIBRARIES
+        if find_spec(library)
+    }
+    return {"python": platform.python_version(), **found}
+
+
+def _write_factors(
+    folder: Path, export: _Export, fit: Fit, users: Ids, tracks: Ids
+) -> int:
+    """Write the factors, what they were fitted to, and each track's neighbours.
+
+    Returns:
+        How many tracks have neighbours.
+    """
+    np.savez(
+        folder / FACTORS,
+        allow_pickle=False,
+        users=users,
+        tracks=tracks,
+        user_factors=fit.user_factors,
+        item_factors=fit.item_factors,
+    )
+    np.savez(
+        folder / HISTORY,
+        allow_pickle=False,
+        users=users,
+        tracks=tracks,
+        **_history(export),
+    )
+    count = export.options.neighbours
+    nearest = nearest_tracks(fit.item_factors, count, usable_cores())
+    keys = ("track", "recommendations")
+    return _write_lines(folder / NEIGHBOURS, keys, tracks, tracks, nearest)
+
+
 def _named_catalogue(export: _Export) -> Path | None:
-    """Return the catalogue that the configuration names, if it is there and, where the logs name one, theirs."""
+    """Return the catalogue that the configuration names, if it is there and is that of the logs."""
     config, known = export.config, export.store.manifest.catalogue
-    file = config.catalogue or (
-        config.session_model.catalogue if config.session_model else None
-    )
-    is_theirs = (
-        file and file.is_file() and (known is None or sha256_file(file) == known.sha256)
-    )
+    file = config.catalogue
+    if file is None and config.session_model:
+        file = config.session_model.catalogue
+    if file is None or not file.is_file():
+        return None
+    is_theirs = known is None or sha256_file(file) == known.sha256
     return file if is_theirs else None
 
 
 def _refit(export: _Export) -> Model:
-    """Fit the winner again, on all sessions or on the training ones; in blocks where the search's were."""
+    """Fit the winner again, on all sessions or on the training ones.
+
+    The fit is in blocks where the search's were.
+    """
     trial, sweeps = export.winner.trial, export.winner.sweeps
     kind = KINDS[trial.kind]
     with progress(
@@ -265,7 +280,11 @@ def _refit(export: _Export) -> Model:
 
 
 def _refit_in_blocks(export: _Export, report: Callable[[float], None]) -> State:
-    """Take the fit to the winner's last sweep across all workers, by way of a folder in the run; return its state."""
+    """Take the fit to the winner's last sweep across all workers, by way of a folder in the run.
+
+    Returns:
+        The state of the fit.
+    """
     trial, sweeps = export.winner.trial, export.winner.sweeps
     name = f"{PIECES}/{uuid4().hex}"
     scratch = export.run.sub(name)
@@ -273,7 +292,11 @@ def _refit_in_blocks(export: _Export, report: Callable[[float], None]) -> State:
     read = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
     try:
         with open_cluster(
-            export.config.cluster, read, scratch.on_disk, export.client
+            export.config.cluster,
+            read,
+            scratch.on_disk,
+            export.client,
+            (fit_blocks.__module__,),
         ) as cluster:
             blocks = cut_blocks(
                 cluster, export.dataset, export.side, scratch.sub("tracks")
@@ -293,7 +316,11 @@ def _refit_in_blocks(export: _Export, report: Callable[[float], None]) -> State:
 
 
 def _history(export: _Export) -> dict[str, npt.NDArray[Any]]:
-    """Return what was fitted of each listener: how many tracks (`counts`), which (`heard`), and their `values`."""
+    """Return what was fitted of each listener.
+
+    Returns:
+        How many tracks (`counts`), which (`heard`), and their `values`.
+    """
     side, params = export.side, export.winner.trial.params
     fitted = [
         make_equations(
@@ -328,31 +355,13 @@ def _write_lines(
 
 def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
     """Return what the manifest says of the model, of what it was learned from, and of its lists."""
-    winner, config, options, manifest = (
-        export.winner,
-        export.config,
-        export.options,
-        export.store.manifest,
-    )
-    summary, values = (
-        export.dataset.summary,
-        export.dataset.array(export.side, "values"),
-    )
-    short = int(
-        np.count_nonzero(np.count_nonzero(lists != NO_TRACK, axis=1) < options.top)
-    )
-    data = {
-        key: getattr(summary, key)
-        for key in ("events", "sessions", "listeners", "tracks")
-    }
-    data |= {
-        "store": manifest.digest,
-        "dataset": summary.digest,
-        "learned_from": options.learn_from,
-    }
-    data["catalogue"] = asdict(manifest.catalogue) if manifest.catalogue else None
-    # Of an interaction with a weight of its own; of events, the weight is the share that was heard.
-    data["mean_weight"] = float(values.mean()) if manifest.interactions else None
+    winner, config, options = export.winner, export.config, export.options
+    manifest, summary = export.store.manifest, export.dataset.summary
+    list_lengths = np.count_nonzero(lists != NO_TRACK, axis=1)
+    without_interactions = export.dataset.counts(export.side) == 0
+    mean_weight = None  # of events, the weight is the share that was heard
+    if manifest.interactions:
+        mean_weight = float(export.dataset.array(export.side, "values").mean())
     return {
         "schema": _SCHEMA,
         "model": export.model_id,
@@ -368,13 +377,21 @@ def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
         "selected_by": winner.select,
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),
-        "data": data,
+        "data": {
+            "events": summary.events,
+            "sessions": summary.sessions,
+            "listeners": summary.listeners,
+            "tracks": summary.tracks,
+            "store": manifest.digest,
+            "dataset": summary.digest,
+            "learned_from": options.learn_from,
+            "catalogue": asdict(manifest.catalogue) if manifest.catalogue else None,
+            "mean_weight": mean_weight,
+        },
         "lists": {
             "length": options.top,
             "filter_seen": options.filter_seen,
-            "short": short,
-            "popular_instead": int(
-                np.count_nonzero(export.dataset.counts(export.side) == 0)
-            ),
+            "short": int(np.count_nonzero(list_lengths < options.top)),
+            "popular_instead": int(np.count_nonzero(without_interactions)),
         },
     }

@@ -105,7 +105,9 @@ class Fit:
 
 
 class Als(Fit):
-    """A fit that can be continued: `sweep(5)` twice equals `sweep(10)` to the bit, with other objects in between too.
+    """A fit that can be continued.
+
+    `sweep(5)` twice equals `sweep(10)` to the bit, with other objects in between too.
 
     Both matrices are of shape (listeners, tracks) and not changed: listening times, float32, not
     negative, and how often a listener skipped a track, None if that is not known.
@@ -153,7 +155,10 @@ class Als(Fit):
 
     @cached_property
     def _equations(self) -> tuple[Equations, Equations]:
-        """Equations of the listeners and of the tracks; a fit that is only scored does not need them."""
+        """Equations of the listeners and of the tracks.
+
+        A fit that is only scored does not need them.
+        """
         skips = None if self._skips is None else csr_matrix(self._skips.T)
         return (
             make_equations(self._interactions, self._skips, self._params),
@@ -164,7 +169,10 @@ class Als(Fit):
 def first_factors(
     shape: tuple[int, int], factors: int, seed: int
 ) -> tuple[Float32Array, Float32Array]:
-    """Draw the factors that a fit begins with, as the library does; shapes (rows, factors), (columns, factors)."""
+    """Draw the factors that a fit begins with, as the library does.
+
+    Shapes (rows, factors), (columns, factors).
+    """
     with threadpool_limits(1, user_api="blas"):
         library = AlternatingLeastSquares(
             factors=factors, iterations=0, random_state=seed

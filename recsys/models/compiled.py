@@ -16,7 +16,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def cache_folder() -> Path:
-    """Return a folder for compiled code that this user alone can write to; the installation may be read-only."""
+    """Return a folder for compiled code that this user alone can write to.
+
+    The installation may be read-only.
+    """
     home = (
         Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         / "listening-loop"
@@ -29,7 +32,8 @@ def cache_folder() -> Path:
             status = folder.lstat()
         except OSError:
             continue
-        # Compiled code is executed: a folder or link that another user could have made is no place for it.
+        # Compiled code is executed: no place for it is a folder or link that another user could
+        # have made.
         if (
             status.st_uid == os.getuid()
             and not status.st_mode & 0o022
@@ -44,8 +48,12 @@ numba.config.CACHE_DIR = str(_CACHE)
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function for this processor at its first call, once on a machine; it holds no lock of Python's."""
-    # Sums may be reordered, for vector instructions; what is not finite stays so, and a division by 0 gives it.
+    """Compile a function for this processor at its first call, once on a machine.
+
+    It holds no lock of Python's.
+    """
+    # Sums may be reordered, for vector instructions; what is not finite stays so, and a division by
+    # 0 gives it.
     compile_function = numba.njit(
         nogil=True, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy"
     )
@@ -54,7 +62,10 @@ def compiled(function: Function) -> Function:
 
 @contextmanager
 def compiling(function: Callable[..., Any]) -> Iterator[None]:
-    """Compile in the block, one process at a time; say so where no code of its main function is kept yet."""
+    """Compile in the block, one process at a time.
+
+    Say so where no code of its main function is kept yet.
+    """
     with exclusive(_CACHE / "compiling.lock"):
         folder = function.stats.cache_path  # type: ignore[attr-defined]  # of numba's dispatcher
         if not any(Path(folder).glob(f"*.{function.__name__}*.nbi")):

@@ -42,7 +42,7 @@ class Side(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Confidences, float32: of a unit of listening time, of a skip, and of a pair without interaction."""
+    """Confidences, float32: of a unit of listening time, a skip, and a pair without interaction."""
 
     alpha: np.float32
     skip: np.float32
@@ -50,7 +50,10 @@ class Weights(NamedTuple):
 
 
 class Buffer(NamedTuple):
-    """What a row's interactions add to its equations: right_j y_j to the right side, left_j y_j y_jᵀ to the left."""
+    """What a row's interactions add to its equations.
+
+    The right side grows by right_j y_j, the left one by left_j y_j y_jᵀ.
+    """
 
     vectors: Float32Array  # y, shape (length, factors and padding)
     right: Float32Array  # c_ui where it was heard, else 0; shape (length,)
@@ -66,7 +69,7 @@ def solve(
     cg_steps: int | None,
     threads: int,
 ) -> None:
-    """Solve all rows in place, shape (rows, factors), from the factors of the other side, arrays of as many columns.
+    """Solve all rows in place, shape (rows, factors), from the factors of the other side.
 
     Conjugate gradients begin at the rows; without `cg_steps` the solution is exact, by Cholesky's
     factorization.
@@ -102,7 +105,10 @@ def solve(
 
 @compiled
 def _weigh(side: Side, weights: Weights, first: int, last: int, buffer: Buffer) -> None:
-    """Write the weights of interactions, and zeros behind them: as many are multiplied as fill the last step."""
+    """Write the weights of interactions, and zeros behind them.
+
+    As many are multiplied as fill the last step.
+    """
     count, left, right = last - first, buffer.left, buffer.right
     for j in range(count):
         value = side.values[first + j]
@@ -124,7 +130,10 @@ def _gather(
     first: int,
     last: int,
 ) -> None:
-    """Copy the vectors of a row's interactions, from `first` to `last`; the row's first one is at `at`."""
+    """Copy the vectors of a row's interactions, from `first` to `last`.
+
+    The row's first one is at `at`.
+    """
     end = chosen.size - 1
     for j in range(first, last):
         copy(others, chosen[at + j], chosen[min(at + j + _AHEAD, end)], vectors, j)
@@ -139,7 +148,10 @@ def _add_pairs(
     out: Float32Array,
     add: bool,
 ) -> np.float32:
-    """Return Σ_j left_j p_j², where p_j = y_j · direction; if `add`, add Σ_j (right_j + left_j p_j) y_j to `out`."""
+    """Return Σ_j left_j p_j², where p_j = y_j · direction.
+
+    If `add`, add Σ_j (right_j + left_j p_j) y_j to `out`.
+    """
     total = np.float32(0)
     for j in range(first, last, TOGETHER):
         total += multiply(
@@ -185,7 +197,7 @@ def solve_by_cg(
     weights: Weights,
     steps: int,
 ) -> None:
-    """Take conjugate-gradient steps towards each row's solution (Takács, Pilászy and Tikk, RecSys 2011)."""
+    """Take conjugate-gradient steps towards each solution (Takács et al., RecSys 2011)."""
     factors, width = rows.shape[1], len(gram)
     buffer, state = _new_buffer(np.max(np.diff(side.indptr)), width), aligned(4, width)
     solution, residual, direction, image = state[0], state[1], state[2], state[3]
@@ -239,7 +251,7 @@ def _solve_by_cholesky(
     side: Side,
     weights: Weights,
 ) -> None:
-    """Solve each row from the factor of its matrix, which BLAS multiplies from many vectors at once."""
+    """Solve each row exactly, by Cholesky's factor of its matrix."""
     factors, width = rows.shape[1], len(gram)
     buffer = _new_buffer(_LONG, width)
     product, solution = np.zeros_like(gram), np.zeros(width, np.float32)

@@ -1,4 +1,6 @@
-"""The kinds of model that a search fits and scores; another one is one class here, and its entry in `KINDS`.
+"""The kinds of model that a search fits and scores.
+
+Another one is one class here, and its entry in `KINDS`.
 
 A search knows of a model what `Model` says: it makes a grid of hyperparameters, fits sweep by
 sweep, keeps the state of a fit between its steps, and asks for lists.
@@ -31,7 +33,10 @@ class NoParams:
 
 
 class Model(ABC):
-    """A model of one kind, fitted to one side of a dataset; the seed decides all that is random in the fit."""
+    """A model of one kind, fitted to one side of a dataset.
+
+    The seed decides all that is random in the fit.
+    """
 
     name: ClassVar[str]  # in ledger, leaderboard and manifest
     params_type: ClassVar[type] = NoParams  # a frozen dataclass of its hyperparameters
@@ -53,7 +58,10 @@ class Model(ABC):
         threads: int,
         kept: State | None = None,
     ) -> None:
-        """Prepare a fit, or take it up where another left its state: what follows is the same to the bit."""
+        """Prepare a fit, or take it up where another left its state.
+
+        What follows is the same to the bit.
+        """
         self._dataset, self._side, self._params, self._seed, self._threads = (
             dataset,
             side,
@@ -65,7 +73,10 @@ class Model(ABC):
 
     @classmethod
     def grid(cls, axes: Axes) -> list[Any]:  # noqa: ARG003  a kind without hyperparameters has no axes
-        """Return all hyperparameters that a search space asks for; those with the slowest fits may stand first."""
+        """Return all hyperparameters that a search space asks for.
+
+        Those with the slowest fits may stand first.
+        """
         return [cls.params_type()]
 
     def sweep(self, count: int) -> None:
@@ -85,11 +96,17 @@ class Model(ABC):
 
     @abstractmethod
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
-        """Return the k best tracks of each listener, `NO_TRACK` at the end of short lists; shape (listeners, ≤ k)."""
+        """Return the k best tracks of each listener, `NO_TRACK` at the end of short lists.
+
+        Shape (listeners, ≤ k).
+        """
 
 
 class Als(Model):
-    """Implicit ALS (`recsys.models.als`); the popular tracks for listeners without an interaction."""
+    """Implicit ALS (`recsys.models.als`).
+
+    The popular tracks for listeners without an interaction.
+    """
 
     name = "als"
     params_type = AlsParams
@@ -118,7 +135,10 @@ class Als(Model):
 
     @cached_property
     def _solver(self) -> als.Als:
-        """The solver, made when it is needed: a fit in blocks may have more interactions than its matrix can hold."""
+        """The solver, made when it is needed.
+
+        A fit in blocks may have more interactions than its matrix can hold.
+        """
         data, side = self._dataset, self._side
         by_track = partial(data.by_track, side)
         matrices = (
@@ -199,7 +219,10 @@ def factors_of(fit: Fit) -> State:
 
 
 def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the hyperparameters that tell a model of a kind from others: its main ones, and what is no default."""
+    """Return the hyperparameters that tell a model of a kind from others.
+
+    Its main ones, and what is no default.
+    """
     main, defaults = (
         KINDS[kind].main_params,
         {field.name: field.default for field in fields(KINDS[kind].params_type)},
@@ -214,7 +237,9 @@ def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
 def random_lists(
     listeners: int, tracks: int, k: int, generator: np.random.Generator
 ) -> Int32Array:
-    """Draw distinct tracks for each listener, every list equally likely; shape (listeners, min(k, tracks)).
+    """Draw distinct tracks for each listener, every list equally likely.
+
+    Shape (listeners, min(k, tracks)).
 
     Lists with a repeat are drawn again, which leaves the rest uniform; where repeats are the rule
     (k near the number of tracks), each list is the beginning of a shuffle instead.
@@ -242,7 +267,10 @@ def random_lists(
 def unseen(
     lists: Int32Array, k: int, indices: Int32Array, indptr: AnyIntArray
 ) -> Int32Array:
-    """Remove from lists of distinct tracks those at their listeners' rows of a CSR matrix; shape (listeners, k)."""
+    """Remove from lists of distinct tracks those at their listeners' rows of a CSR matrix.
+
+    Shape (listeners, k).
+    """
     kept = np.full((len(lists), k), NO_TRACK, dtype=np.int32)
     for row, columns in enumerate(lists):
         own = indices[indptr[row] : indptr[row + 1]]

@@ -48,7 +48,10 @@ class Tracks(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Columns that a listener's list leaves out, ascending, as in a CSR matrix; its `indptr` is empty without any."""
+    """Columns that a listener's list leaves out, ascending, as in a CSR matrix.
+
+    Its `indptr` is empty without any.
+    """
 
     indptr: IntArray
     columns: Int32Array
@@ -72,7 +75,7 @@ def rank_tracks(
     threads: int,
     seen: csr_matrix | None = None,
 ) -> Int32Array:
-    """Find the k tracks with the largest inner product with each listener's factors, shape (listeners, factors).
+    """Find the k tracks with the largest inner product with each listener's factors.
 
     Of equal products the smaller column is better. Of `seen`, shape (listeners, tracks), what a
     listener has a value for is left out. Where all products are equal, as of a vector of zeros,
@@ -135,7 +138,10 @@ def _pack_tracks(factors: Float32Array) -> Tracks:
 
 
 def _round_listeners(factors: Float32Array) -> Int32Array:
-    """Round vectors, each to the same length; shape (listeners, padded to a full step; pairs of factors)."""
+    """Round vectors, each to the same length.
+
+    Shape (listeners, padded to a full step; pairs of factors).
+    """
     count, rank = factors.shape
     lengths = np.linalg.norm(factors, axis=1, keepdims=True)
     rounded = np.zeros(
@@ -148,7 +154,10 @@ def _round_listeners(factors: Float32Array) -> Int32Array:
 
 
 def _pair_products(builder: Any, of_tracks: Any, pair: Any) -> Any:
-    """Multiply two factors of a listener with those of every track; processors have an instruction for all of it."""
+    """Multiply two factors of a listener with those of every track.
+
+    Processors have an instruction for all of it.
+    """
     of_listener = builder.sext(
         builder.bitcast(spread(builder, pair), _HALVES), _PRODUCTS
     )
@@ -169,7 +178,9 @@ def _multiply(
     least: Any,
     products: Any,
 ) -> Any:
-    """Multiply some listeners, from a row on, with a block of tracks; returns a bit for each who has one to keep.
+    """Multiply some listeners, from a row on, with a block of tracks.
+
+    Returns a bit for each who has one to keep.
 
     Written in LLVM's words, as numba's own products of 16 bits have 64.
     """
@@ -312,7 +323,7 @@ def _rank_tile(
     seen: Seen,
     factors: Float32Array,
 ) -> None:
-    """Keep of a tile's tracks what may be among the best of some listeners, from the row `first` on."""
+    """Keep of a tile's tracks what may be among the best of the listeners from row `first` on."""
     products = np.zeros((_LISTENERS, _TRACKS), np.int32)
     packed, least = tracks.packed, kept.least
     for block in range(tile * _TILE, min((tile + 1) * _TILE, len(packed))):

@@ -1,4 +1,7 @@
-"""Rank the whole catalogue by factors: lists for listeners, which search and export share, and neighbours of tracks."""
+"""Rank the whole catalogue by factors.
+
+Lists for listeners, which search and export share, and neighbours of tracks.
+"""
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -18,7 +21,7 @@ def top_tracks(
     threads: int,
     seen: csr_matrix | None = None,
 ) -> Int32Array:
-    """Find the k tracks with the largest inner product with each listener's factors, shape (listeners, factors).
+    """Find the k tracks with the largest inner product with each listener's factors.
 
     Of `seen`, shape (listeners, tracks), what a listener has a value for is left out.
 
@@ -33,7 +36,9 @@ def top_tracks(
 
 
 def nearest_tracks(item_factors: Float32Array, k: int, threads: int) -> Int32Array:
-    """Find the k other tracks with the most similar factors (cosine), best first; shape (tracks, min(k, tracks - 1)).
+    """Find the k other tracks with the most similar factors (cosine), best first.
+
+    Shape (tracks, min(k, tracks - 1)).
 
     A track with zero factors is near nothing: its row is all `NO_TRACK`, and it is in no other row.
     """
@@ -61,7 +66,9 @@ def personal_lists(
     threads: int,
     filter_seen: bool = False,
 ) -> Int32Array:
-    """Recommend the k best tracks to each listener: without an interaction, those with the most listening time.
+    """Recommend the k best tracks to each listener.
+
+    Without an interaction, those with the most listening time.
 
     `filter_seen` leaves out what the listener has heard or skipped, and may leave lists short, as
     of `top_tracks`.
@@ -86,7 +93,7 @@ def personal_lists(
 
 
 def example_listeners(dataset: Dataset) -> IntArray:
-    """Choose the rows of a few listeners whose lists a run keeps, from the fewest training interactions to the most."""
+    """Choose a few listeners whose lists a run keeps, from the fewest interactions to the most."""
     interactions = dataset.counts("train")
     known = np.flatnonzero(interactions)
     by_interactions = known[np.argsort(interactions[known], kind="stable")]

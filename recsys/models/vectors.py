@@ -1,4 +1,6 @@
-"""Multiply vectors of factors with a processor's vector instructions, written in LLVM's words: numba has none for them.
+"""Multiply vectors of factors with a processor's vector instructions, written in LLVM's words.
+
+Numba has none for them.
 
 In: arrays whose rows are padded to a multiple of `LANES`. Out: what the compiled loops call. In a
 loop of numba's, each inner product ends with a sum over lanes, which takes longer than a short
@@ -26,7 +28,10 @@ _ZERO = ir.Constant(_FLOATS, [0.0] * LANES)
 
 @compiled
 def aligned(rows: int, columns: int) -> Float32Array:
-    """Return zeros that begin at a cache line; `columns` is a multiple of `LANES`, or only the first row does."""
+    """Return zeros that begin at a cache line.
+
+    `columns` is a multiple of `LANES`, or only the first row does.
+    """
     numbers = np.zeros(rows * columns + LANES, np.float32)
     start = -(numbers.ctypes.data // 4) % LANES
     return numbers[start : start + rows * columns].reshape(rows, columns)
@@ -35,7 +40,7 @@ def aligned(rows: int, columns: int) -> Float32Array:
 def open_arrays(
     context: Any, builder: Any, signature: Any, values: Any
 ) -> tuple[Any, Any]:
-    """Return two functions of an intrinsic function's arrays, which are named by their number among the arguments.
+    """Return two functions of an intrinsic's arrays, named by their number among the arguments.
 
     The first returns an element's address, as the address of a kind of value, and the second an
     array's shape.
@@ -91,7 +96,10 @@ def _multiply_add(builder: Any, address: Any, factor: Any, total: Any) -> Any:
 
 
 def _add_lanes(builder: Any, vectors: list[Any]) -> Any:
-    """Return the sum of the lanes of each of eight vectors, as a vector: pairs of vectors become one, three times."""
+    """Return the sum of the lanes of each of eight vectors, as a vector.
+
+    Pairs of vectors become one, three times.
+    """
     step = TOGETHER // 2
     while step:
         # A lane whose number has the bit `step` holds a sum of the second vector, any other one of
@@ -157,7 +165,10 @@ def multiply(
     right: Any,
     out: Any,
 ) -> Any:
-    """Write right_j + left_j p_j for eight vectors, where p_j = y_j · direction; returns Σ_j left_j p_j²."""
+    """Write right_j + left_j p_j for eight vectors, where p_j = y_j · direction.
+
+    Returns Σ_j left_j p_j².
+    """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         (pointer, shape), first = (

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from looplib.files import digest_of
+from looplib.files import json_digest
 from looplib.randomness import make_generator
 from recsys.config import Search
 from recsys.errors import SearchError
@@ -65,4 +65,4 @@ def _trial(kind: str, params: Any, dataset_digest: str, seed: int) -> Trial:  # 
     facts = {"dataset": dataset_digest, "params": asdict(params), "seed": seed}
     if kind != "als":  # the first kind there was: its ids stay what they were
         facts["kind"] = kind
-    return Trial(digest_of(facts)[:12], kind, params, seed)
+    return Trial(json_digest(facts)[:12], kind, params, seed)

@@ -50,6 +50,8 @@ from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
+# what every worker imports, which takes longer than a score
+_IMPORTED = (run_step.__module__, "recsys.models.rank_kernels", "pandas")
 _SAMPLED = 10_000_000  # values of which quantiles are taken
 _MAGNITUDES = (
     100  # the largest weights over the smallest, from which on a logarithm is proposed
@@ -92,7 +94,9 @@ def search(
         earlier = read_validation(run)
         _keep(config, run)
         read = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
-        with open_cluster(config.cluster, read, run.on_disk, client) as cluster:
+        with open_cluster(
+            config.cluster, read, run.on_disk, client, _IMPORTED
+        ) as cluster:
             with progress("Sessions to interactions", 100, "%") as report:
                 dataset = build_dataset(store, plan, run, cluster, report)
             facts = dataset.summary

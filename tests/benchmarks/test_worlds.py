@@ -17,9 +17,9 @@ from benchmarks.worlds import (
     table_of,
     write_configs,
 )
+from listening_loop.config import LoopConfig
 from looplib.config import load_config
 from looplib.randomness import make_generator
-from recsys.loop.config import LoopConfig
 from sim.listening.response import raw_share
 from sim.listening.sessions import Sessions, make_model, own_logits
 from sim.world import make_world

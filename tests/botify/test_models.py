@@ -144,7 +144,9 @@ def _history(counts: list[int], heard: list[int]) -> Callable[[Path], None]:
         }
         np.savez(folder / "history.npz", heard=np.array(heard), **arrays)
         update_manifest(folder, "history.npz")
-        edit_manifest(folder, parameters={"regularization": 1, "alpha": 1})
+        edit_manifest(
+            folder, parameters={"factors": 8, "regularization": 1, "alpha": 1}
+        )
 
     return edit
 

@@ -1,4 +1,7 @@
-"""The event log, from both sides: what the simulator and the original service write is what the store then holds."""
+"""The event log, from both sides.
+
+What the simulator and the original service write is what the store then holds.
+"""
 
 import json
 from pathlib import Path
@@ -11,14 +14,18 @@ from recsys.store.remote import Store
 from sim.collect import Events, format_events
 from tests.recsys.events import read_rows
 
-# As the original course service logs: no session, recommender or propensity; white space as Python's json has it.
+# As the original course service logs: no session, recommender or propensity; white space as
+# Python's json has it.
 ORIGINAL = (
     '{"message": "next", "timestamp": 1642331107305, "user": 2781, "track": 40351, "time": 1.0, '
-    '"latency": 0.0008165836334228516, "recommendation": 34213, "experiments": {"AA": "T1", "STICKY_ARTIST": "C"}}',
+    '"latency": 0.0008165836334228516, "recommendation": 34213, '
+    '"experiments": {"AA": "T1", "STICKY_ARTIST": "C"}}',
     '{"message": "next", "timestamp": 1642331107311, "user": 2781, "track": 34213, "time": 0.07, '
-    '"latency": 0.0006527900695800781, "recommendation": 19111, "experiments": {"AA": "T1", "STICKY_ARTIST": "C"}}',
+    '"latency": 0.0006527900695800781, "recommendation": 19111, '
+    '"experiments": {"AA": "T1", "STICKY_ARTIST": "C"}}',
     '{"message": "last", "timestamp": 1642331107316, "user": 2781, "track": 19111, "time": 0.4, '
-    '"latency": 0.00014281272888183594, "recommendation": null, "experiments": {"AA": "T1", "STICKY_ARTIST": "C"}}',
+    '"latency": 0.00014281272888183594, "recommendation": null, '
+    '"experiments": {"AA": "T1", "STICKY_ARTIST": "C"}}',
 )
 
 

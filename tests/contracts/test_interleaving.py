@@ -1,4 +1,7 @@
-"""Interleaving, from both sides: what the service logs of two recommenders is what the report compares."""
+"""Interleaving, from both sides.
+
+What the service logs of two recommenders is what the report compares.
+"""
 
 from pathlib import Path
 
@@ -18,7 +21,10 @@ PAIR = "interleaved(in_order, top_pop)"
 
 
 def serve(folder: Path, liking: float) -> Path:
-    """Serves sessions of listeners, who hear `liking` more of the tracks of their own lists; returns the log."""
+    """Serves sessions of listeners, who hear `liking` more of the tracks of their own lists.
+
+    Returns the log.
+    """
     catalogue = write_catalogue(folder / "tracks.json", range(TRACKS))
     lists = {
         user: [(user * 7 + step) % 40 for step in range(12)]

@@ -1,4 +1,4 @@
-"""What an installation brings along, and that the sdist and the wheel made from it work outside the clone."""
+"""What an installation brings along; sdist and wheel work outside the clone."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ HEAVY = {"dask", "distributed", "implicit", "duckdb", "pyarrow", "scipy", "bokeh
 
 
 def would_install(extra: str) -> set[str]:
-    """Return the distributions that `pip install .[extra]` brings here, from what each says that it requires."""
+    """Return the distributions that `pip install .[extra]` brings, by what each requires."""
     found, left = set[str](), [Requirement(f"{PROJECT['project']['name']}[{extra}]")]
     while left:
         requirement = left.pop()

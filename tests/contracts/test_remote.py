@@ -71,7 +71,10 @@ def test_the_services_log_holds_the_sessions_that_were_played_and_ingests_withou
     concurrency: int,
     batch: int,
 ) -> None:
-    """Without concurrency and batches it is the original client's way: one connection, one request at a time."""
+    """Without concurrency and batches it is the original client's way.
+
+    One connection, one request at a time.
+    """
     with serve(published, tmp_path / "log") as served:
         counts = _play(model, served, concurrency=concurrency, batch=batch)
         assert served.stop() == 0

@@ -1,4 +1,7 @@
-"""The service meets the others in files: it loads what the export publishes, and what it logs ingests."""
+"""The service meets the others in files.
+
+It loads what the export publishes, and what it logs ingests.
+"""
 
 from pathlib import Path
 
@@ -27,7 +30,7 @@ TRACKS, LISTENERS = 80, 30
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a catalogue and the versions that a search and an export made of a log of its tracks."""
+    """A folder with a catalogue, and versions that a search and an export made of a log."""
     folder = tmp_path_factory.mktemp("exported")
     catalogue = write_catalogue(
         folder / "tracks.json", [track // 4 for track in range(TRACKS)]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -154,41 +153,6 @@ def test_a_run_is_opened_and_two_of_its_trials_are_compared(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text(
         "two or more trials are compared, 1 were chosen"
     )
-
-
-def test_trials_are_sorted_filtered_and_downloaded_under_an_address_to_keep(
-    page: Page, lab: str, root: Path
-) -> None:
-    page.get_by_role("link", name="runs/second", exact=True).click()
-    page.get_by_label("Metric").select_option("recall@30")
-    page.get_by_label("Only with").fill("factors")
-    page.get_by_role("button", name="Show").click()
-    rows = page.locator("#leaderboard tbody tr")
-    expect(rows).to_have_count(2)  # without the baselines
-    page.locator("#leaderboard thead").get_by_role("link", name="factors").click()
-    expect(rows.first).to_contain_text("12")
-    page.goto(page.url)
-    expect(page.locator("#leaderboard thead")).to_contain_text("factors ▼")
-    expect(page.locator("#leaderboard thead")).to_contain_text("recall@30")
-    table = pq.read_table(root / "runs/second/leaderboard.parquet")
-    answer = page.request.get(f"{lab}/download/json/runs/second")
-    assert [row["trial"] for row in answer.json()] == table["trial"].to_pylist()
-    assert (
-        page.request.get(f"{lab}/download/csv/runs/second").text().count("\n")
-        == table.num_rows + 1
-    )
-
-
-def test_a_note_is_kept_with_the_run(page: Page, root: Path) -> None:
-    page.get_by_role("link", name="runs/first", exact=True).click()
-    page.get_by_label("Note").fill("<b>the one before</b>")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_label("Note")).to_have_value("<b>the one before</b>")
-    page.get_by_role("link", name="Lab", exact=True).click()
-    expect(page.get_by_role("row", name="runs/first")).to_contain_text(
-        "<b>the one before</b>"
-    )
-    assert (root / "runs/first/note.txt").read_text() == "<b>the one before</b>"
 
 
 def test_a_search_under_way_shows_what_is_scored_so_far(

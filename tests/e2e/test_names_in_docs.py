@@ -42,7 +42,11 @@ COMMANDS += (
     "sim.run",
     "sim.world",
 )
-EVERYWHERE = {"--help", "--version", "--install-completion", "--show-completion"}
+OLD_NAMES = {
+    "recsys.loop": "listening_loop.loop",
+    "recsys.lab": "listening_loop.lab.command",
+}
+EVERYWHERE = {"--help", "--version"}
 every_page = pytest.mark.parametrize(
     "page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name
 )
@@ -112,6 +116,7 @@ def test_commands_have_the_options_that_are_shown(page: Path) -> None:
 
 def _options(module: str, rest: str) -> set[str]:
     """Return the options of a command."""
+    module = OLD_NAMES.get(module, module)
     if "from-interactions" in rest:
         module = "sim.fitted.command"
     found = importlib.import_module(module)

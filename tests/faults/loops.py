@@ -101,21 +101,16 @@ class Running:
             argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        started = self.children()
+        """End the loop alone: what it started is left to the next one."""
         self.process.kill()
         self.process.wait(60)
-        for child in started:
-            child.kill()
-        self._reader.join(60)
-        if self.process.stdout:
-            self.process.stdout.close()
 
     @property
     def text(self) -> str:
@@ -166,7 +161,8 @@ class Running:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        self.lines.extend(iter(self.process.stdout.readline, ""))
+        with self.process.stdout as lines:
+            self.lines.extend(lines)
 
 
 def command_of(process: psutil.Process) -> str:

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from flask.testing import FlaskClient
 
+from listening_loop.api.serving import ServiceClient
+from listening_loop.lab.app import LabSettings, create_app
 from looplib.checksums import seal
 from recsys.config import Search, SearchConfig, Space, ValidationConfig
-from recsys.lab.app import LabSettings, create_app
-from recsys.lab.service import Service
 from tests.analysis.page.html import Parser
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
@@ -73,7 +73,7 @@ DAMAGES: dict[str, Damage] = {
         folder / "leaderboard.parquet"
     ).write_bytes(b"PAR1"),
     "a leaderboard of something else": _table,
-    "a note that is a device": _link("note.txt", "/dev/zero"),
+    "a page that is a device": _link("report.html", "/dev/zero"),
 }
 
 
@@ -104,7 +104,7 @@ def lab(root: Path, tmp_path: Path) -> FlaskClient:
     for name in ("good", "good-report"):
         shutil.copytree(root / name, tmp_path / "root" / name.replace("good", "bad"))
     settings = LabSettings(
-        tmp_path / "root", tmp_path / "published", Service("http://127.0.0.1:1")
+        tmp_path / "root", tmp_path / "published", ServiceClient("http://127.0.0.1:1")
     )
     return create_app(settings).test_client()
 
@@ -139,8 +139,6 @@ def test_a_damaged_run_is_a_row_that_says_so(
     for path in (
         "runs/bad",
         "compare/bad?trial=a&trial=b",
-        "download/csv/bad",
-        "download/json/bad",
         "publish/bad",
     ):
         answer = lab.get(f"/{path}", headers=LOCAL)
@@ -161,7 +159,7 @@ def test_a_damaged_report_is_a_row_that_says_so(
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "/dev/zero", "../../outside.html"])
-@pytest.mark.parametrize("path", ["reports/bad-report", "search-reports/bad"])
+@pytest.mark.parametrize("path", ["reports/bad-report", "reports/bad"])
 def test_a_page_elsewhere_is_not_shown(
     lab: FlaskClient, tmp_path: Path, path: str, target: str
 ) -> None:

@@ -33,7 +33,6 @@ def test_after_a_full_disk_and_kills_the_loop_continues_and_every_event_counts_o
     with Running(loop, 1) as running:
         running.wait_for_traffic(log)
         running.process.kill()
-        running.end()
     assert not (log.parent / "traffic.json").exists()
 
     with Running(loop, 1) as running:

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from recsys.errors import LoopError
-from recsys.loop import days
-from recsys.loop.config import LoopConfig, Paths
-from recsys.loop.processes import Step
+from listening_loop import loop
+from listening_loop.config import LoopConfig
+from listening_loop.errors import LoopError
+from listening_loop.processes import Command
 
 DAYS, EPISODES = 2, 10
 STEPS = 14  # of both days; lists are valued on the first alone
@@ -26,38 +26,38 @@ class StandIn:
     """Runs steps without their commands; a cut falls before or after one of them, or in the middle of its traffic."""
 
     def __init__(
-        self, paths: Paths, cut_at: float = float("inf"), lost: int = 0
+        self, published: Path, cut_at: float = float("inf"), lost: int = 0
     ) -> None:
-        self.paths, self.count = paths, 0
+        self.published, self.count = published, 0
         self._cut_at, self._lost = cut_at, lost
         self._log: Path | None = None  # of the service that runs
 
-    def run_step(self, step: Step) -> None:
-        if step.done is not None and step.done.exists():
+    def run_step(self, step: Command, done: Path | None = None) -> None:
+        if done is not None and done.exists():
             return
         self.count += 1
         self._cut(self.count - 0.5)
-        words = [str(word) for word in step.arguments]
+        module, *words = step.words
         given = dict(pairwise(words))
         if "--summary" in given:
             self._listen(Path(given["--summary"]), given["--seed"])
-        elif step.module == "recsys.ingest":
+        elif module == "recsys.ingest":
             logs = [Path(word) for word in words[: words.index("--store")]]
             self._write(
                 Path(given["--store"], "events"),
                 "".join(self._text_of(log) for log in logs),
             )
-        elif step.module == "recsys.search":
+        elif module == "recsys.search":
             self._write(
                 Path(given["--run"], "winner.json"),
                 Path(given["--store"], "events").read_text(),
             )
-        elif step.module == "recsys.export":
+        elif module == "recsys.export":
             self._write(
                 Path(given["--out"], "lists"),
                 Path(given["--run"], "winner.json").read_text(),
             )
-        elif step.module == "analysis.ab":
+        elif module == "analysis.ab":
             report = {
                 "recommenders": {"C": "random", "T1": "indexed"},
                 "log": self._text_of(Path(words[0])),
@@ -65,20 +65,20 @@ class StandIn:
             self._write(
                 Path(given["--out"], "report.json"), orjson.dumps(report).decode()
             )
-        elif step.module == "analysis.offpolicy":
+        elif module == "analysis.offpolicy":
             self._write(Path(given["--out"]), self._text_of(Path(words[0])))
         else:
             self._write(
-                Path(given.get("--log") or given["--out"], "events"), f"{step.module}\n"
+                Path(given.get("--log") or given["--out"], "events"), f"{module}\n"
             )
         self._cut(self.count)
 
     @contextmanager
-    def serving(self, step: Step, port: int) -> Iterator[None]:
+    def serving(self, step: Command, port: int) -> Iterator[None]:
         del port
         (log,) = (
             word.removeprefix("--set=log_dir=")
-            for word in map(str, step.arguments)
+            for word in step.words
             if "log_dir=" in word
         )
         self._log = Path(log)
@@ -99,7 +99,7 @@ class StandIn:
         )
 
     def _lists(self) -> int:
-        return len((self.paths.published / "lists").read_text())
+        return len((self.published / "lists").read_text())
 
     def _cut(self, moment: float) -> None:
         if moment == self._cut_at:
@@ -126,13 +126,13 @@ def make_config(folder: Path) -> LoopConfig:
 
 def run_loop(config: LoopConfig, **how: Any) -> int:  # noqa: ANN401  as StandIn has it
     """Run both days; returns how many steps were run."""
-    stand_in = StandIn(Paths(config.folder), **how)
+    stand_in = StandIn(config.folder / "published", **how)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(days, "run_step", stand_in.run_step)
-        patch.setattr(days, "serving", stand_in.serving)
-        days.collect(config, Paths(config.folder))
+        patch.setattr(loop, "run_step", stand_in.run_step)
+        patch.setattr(loop, "serving", stand_in.serving)
+        loop.begin(config)
         for number in range(1, DAYS + 1):
-            days.run_day(config, Paths(config.folder, number))
+            loop.run_day(config, number, config.folder / "days" / str(number))
     return stand_in.count
 
 

@@ -22,10 +22,10 @@ from scipy import stats
 
 import listening_loop as ll
 import looplib.progress
-from listening_loop import models
+from listening_loop.api import models
 from looplib.als import AlsParams
 from looplib.cli import run
-from looplib.progress import Report
+from looplib.progress import ProgressReport
 from recsys.search import __main__ as search_command
 
 COLUMNS: dict[str, Any] = {
@@ -261,7 +261,7 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
     killed: list[int] = []
 
     @contextmanager
-    def deadly(title: str, total: float, unit: str) -> Iterator[Report]:
+    def deadly(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
         with looplib.progress.progress(title, total, unit) as report:
 
             def kill_and_report(done: float, note: str = "") -> None:

@@ -11,10 +11,10 @@ import pytest
 from analysis.logs.interactions import Reading, parse_columns
 from listening_loop import demo
 from listening_loop.command import STEPS, main
+from listening_loop.config import LoopConfig
 from listening_loop.init import look_at
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.loop.config import LoopConfig
 from tests.recsys.logs import random_sessions, write_log
 
 COMMAND = [sys.executable, "-m", "listening_loop.command"]
@@ -27,6 +27,8 @@ def test_the_version_and_the_steps_are_told(capsys: pytest.CaptureFixture[str]) 
     assert main([]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {name} " in shown for name in STEPS)
+    assert main(["verify", "out"]) == 2
+    assert "verify was removed" in capsys.readouterr().err
     assert main(["serach"]) == 2
     assert capsys.readouterr().err == (
         "listening-loop: error: no command serach; the nearest is search (see listening-loop --help)\n"
@@ -52,24 +54,6 @@ def test_an_error_names_the_command_that_was_typed(
     assert capsys.readouterr().err.startswith(
         "listening-loop search: error: nowhere.yaml: cannot be read"
     )
-
-
-def test_the_shell_completes_steps_and_their_options(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for typed, expected in (
-        ("listening-loop se", "search"),
-        ("listening-loop search --sch", "--scheduler"),
-    ):
-        environment = {"_LISTENING_LOOP_COMPLETE": "complete_bash", "COMP_WORDS": typed}
-        environment |= {
-            "COMP_CWORD": str(typed.count(" ")),
-            "_TYPER_COMPLETE_ARGS": typed,
-        }
-        for key, value in environment.items():
-            monkeypatch.setenv(key, value)
-        done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=120)
-        assert expected in done.stdout.split(), done.stderr
 
 
 SEARCH = [sys.executable, "-m", "recsys.search"]

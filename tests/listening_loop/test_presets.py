@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client
 
+from listening_loop.api.serving import ServiceClient
 from listening_loop.command import main
-from listening_loop.serving import Service
 from tests.faults.served import wait_until
 from tests.programs import free_port
 
@@ -264,7 +264,9 @@ def test_four_commands_lead_from_a_file_to_a_track(
     ) as process:
         try:
             wait_until(lambda: is_open(port), "the service")
-            answer = Service(f"http://127.0.0.1:{port}").next(user, track, time=0.9)
+            answer = ServiceClient(f"http://127.0.0.1:{port}").next(
+                user, track, time=0.9
+            )
         finally:
             process.terminate()
     check(answer, preset, run / "export" / "log")

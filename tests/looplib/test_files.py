@@ -12,8 +12,8 @@ from looplib.files import (
     TEMPORARY_PREFIX,
     atomic_directory,
     atomic_write,
-    digest_of,
     exclusive,
+    json_digest,
     remove_leftovers,
     sha256_file,
 )
@@ -71,9 +71,9 @@ def test_a_digest_is_that_of_the_content_or_of_facts_in_any_order(
     file.write_bytes(b"content" * 100_000)
     assert sha256_file(file) == hashlib.sha256(b"content" * 100_000).hexdigest()
     assert (
-        digest_of({"a": 1, "b": [2]})
-        == digest_of({"b": [2], "a": 1})
-        != digest_of({"a": 1, "b": [3]})
+        json_digest({"a": 1, "b": [2]})
+        == json_digest({"b": [2], "a": 1})
+        != json_digest({"a": 1, "b": [3]})
     )
 
 

@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -88,9 +90,9 @@ def test_processes_of_this_machine_listen_on_loopback_alone_hear_no_ctrl_c_and_e
             outcome.result()
             for outcome in cluster.run(os.getenv, [("A_LATE_SETTING",)])
         ] == ["kept"]
-        (blocked,) = cluster.run(signal.pthread_sigmask, [(signal.SIG_BLOCK, [])])
-        assert signal.SIGINT in blocked.result()
-        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        (handler,) = cluster.run(signal.getsignal, [(signal.SIGINT,)])
+        assert handler.result() == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) != signal.SIG_IGN
         assert str(cluster._client.scheduler_info()["address"]).startswith(
             "tcp://127.0.0.1:"
         )
@@ -99,13 +101,39 @@ def test_processes_of_this_machine_listen_on_loopback_alone_hear_no_ctrl_c_and_e
 
 
 def _programs_below() -> set[int]:
-    """The processes that this one started, without what multiprocessing keeps to clean up after it."""
-    children = psutil.Process().children(recursive=True)
-    return {
-        child.pid
-        for child in children
-        if "resource_tracker" not in " ".join(child.cmdline())
-    }
+    """The processes that this one started, without those that multiprocessing keeps to the end."""
+    kept = set()
+    children = psutil.Process().children()
+    for child in children:
+        if "from multiprocessing." in " ".join(child.cmdline()):
+            kept.add(child.pid)
+    below = psutil.Process().children(recursive=True)
+    return {process.pid for process in below} - kept
+
+
+UNGUARDED = """
+from recsys.cluster.cluster import open_cluster
+from recsys.config import ClusterConfig
+from recsys.errors import SearchError
+
+with open_cluster(ClusterConfig(workers=2)) as cluster:
+    try:
+        list(cluster.run(max, [(1, 2)]))
+    except SearchError as error:
+        print(error)
+"""
+
+
+@pytest.mark.dask
+def test_a_script_without_a_guard_is_told_so_in_one_line(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    ran = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=True
+    )
+    (line,) = ran.stdout.splitlines()
+    assert 'below if __name__ == "__main__"' in line
+    assert not ran.stderr
 
 
 @pytest.mark.dask

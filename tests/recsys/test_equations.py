@@ -1,4 +1,4 @@
-"""Every knob of the fit against a dense solution of the equations as the papers write them, in double precision."""
+"""Every knob of the fit against a dense solution of the papers' equations, in float64."""
 
 import os
 from dataclasses import replace

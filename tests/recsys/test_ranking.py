@@ -48,7 +48,10 @@ def test_what_was_seen_is_left_out_and_short_lists_end_with_no_track() -> None:
 def test_compiled_lists_are_those_of_exact_products_and_equal_ones_go_by_column(
     factors: int, tracks: int, k: int
 ) -> None:
-    """Small whole numbers have exact products, of which many are equal; a listener in ten has no factors."""
+    """Small whole numbers have exact products, of which many are equal.
+
+    A listener in ten has no factors.
+    """
     generator = np.random.default_rng(factors)
     users, items = (
         generator.integers(-3, 4, (rows, factors)).astype(np.float32)

@@ -176,7 +176,7 @@ def test_an_ingest_is_whole_idempotent_and_alone(
         "buckets=2",
     )
     assert whole.returncode == 0, whole.stderr
-    assert digest_of(whole.stdout) == digest_of(
+    assert json_digest(whole.stdout) == json_digest(
         s3.run("recsys.ingest", str(more), "--store", store).stdout
     )
 
@@ -202,7 +202,7 @@ def test_a_second_ingest_is_refused_while_another_machine_holds_the_lock(
     assert s3.keys("locked/") == ["locked/.lock"]
 
 
-def digest_of(said: str) -> str:
+def json_digest(said: str) -> str:
     return said.rpartition("digest ")[2].split()[0]
 
 

@@ -181,7 +181,7 @@ def test_als_is_better_than_popular_and_popular_than_random(finished: Path) -> N
 
 def test_the_effective_configuration_is_kept_with_its_defaults(finished: Path) -> None:
     config = load_config(SearchConfig, finished / "config.yaml")
-    assert config.search.space.factors == (4, 8)
+    assert config.search.space.model_dump()["factors"] == (4, 8)
     assert config.split.holdout == 0.15
 
 

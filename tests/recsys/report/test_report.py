@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from listening_loop.api.serving import ServiceClient
+from listening_loop.lab.app import LabSettings, create_app
 from looplib.cli import run
 from looplib.errors import UserError
 from recsys.dataset.dataset import open_dataset
 from recsys.ingest import pipeline as ingest
-from recsys.lab.app import LabSettings, create_app
-from recsys.lab.service import Service
 from recsys.report.page import write_report
 from recsys.report.runs import read_folder
 from recsys.runs.folder import read_run
@@ -247,7 +247,7 @@ def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
 
 
 def test_the_lab_links_the_report_and_shows_it_where_nothing_runs(world: Path) -> None:
-    service = Service(url="http://localhost:1", token=None)
+    service = ServiceClient(url="http://localhost:1", token=None)
     client = create_app(
         LabSettings(root=world, published=None, service=service)
     ).test_client()

@@ -13,13 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from looplib.errors import UserError
+from listening_loop.errors import FrameError
 
 Frame = Any  # of pandas, polars, pyarrow or dask.dataframe
-
-
-class FrameError(UserError):
-    """A data frame that cannot be used."""
 
 
 def is_frame(data: object) -> bool:
@@ -38,10 +34,11 @@ def write_parquet(data: Frame, file: Path) -> None:
     Raises:
         FrameError: It is empty, has two columns of one name, or a column of mixed types.
     """
-    # which has no two columns of one name, and may not know them yet
+    # polars has no two columns of one name, and may not know them yet
     is_polars = hasattr(data, "collect_schema")
-    names = [] if is_polars else [str(name) for name in getattr(data, "columns", ())]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
+    names = () if is_polars else getattr(data, "columns", ())
+    twice = [name for name, count in Counter(map(str, names)).items() if count > 1]
+    if twice:
         raise FrameError(
             f"the data frame: two columns are named {twice[0]}; rename one"
         )
@@ -79,27 +76,22 @@ def to_table(data: Frame, columns: Sequence[str]) -> pa.Table:
     table = pa.concat_tables(_tables(data))
     for column in columns:
         if column not in table.column_names:
-            raise FrameError(
-                f"the data frame: no column {column}; found are {', '.join(table.column_names)[:200]}"
-            )
-        values = table[column]
-        gaps = values.null_count + (
-            pc.sum(pc.is_nan(values)).as_py()
-            if pa.types.is_floating(values.type)
-            else 0
-        )
+            found = ", ".join(table.column_names)[:200]
+            raise FrameError(f"the data frame: no column {column}; found are {found}")
+        gaps = pc.sum(pc.is_null(table[column], nan_is_null=True)).as_py()
         if gaps:
-            raise FrameError(
-                f"the data frame: {gaps:,} rows have no {column}; leave them out, or fill them"
-            )
+            problem = f"{gaps:,} rows have no {column}"
+            raise FrameError(f"the data frame: {problem}; leave them out, or fill them")
     return table.select(columns)
 
 
 def to_frame(table: pa.Table) -> Frame:
-    """Return a table as a frame of pandas or polars, the first that is installed; of Arrow without either."""
+    """Return a table as a frame of pandas, polars or Arrow: the first that is installed."""
     if find_spec("pandas"):
         return table.to_pandas()
-    return import_module("polars").from_arrow(table) if find_spec("polars") else table
+    if find_spec("polars"):
+        return import_module("polars").from_arrow(table)
+    return table
 
 
 def lists_frame(
@@ -107,16 +99,14 @@ def lists_frame(
     items: Sequence[Sequence[Any]],
     **beside: Sequence[Sequence[Any]],
 ) -> Frame:
-    """Return lists as a frame: of each item the ids of its list, its rank from 1, and the values beside it."""
-    columns = {
-        name: [id_ for id_, found in zip(of, items, strict=True) for _ in found]
-        for name, of in ids.items()
-    }
+    """Return lists as a frame: an item's list by its ids, its rank from 1, what is beside it."""
+    columns: dict[str, list[Any]] = {}
+    for name, values in ids.items():
+        pairs = zip(values, items, strict=True)
+        columns[name] = [value for value, found in pairs for _ in found]
     columns["rank"] = [rank for found in items for rank in range(1, len(found) + 1)]
-    columns |= {
-        name: list(chain.from_iterable(of))
-        for name, of in {"item": items, **beside}.items()
-    }
+    for name, lists in {"item": items, **beside}.items():
+        columns[name] = list(chain.from_iterable(lists))
     return to_frame(pa.table(columns))
 
 
@@ -126,15 +116,13 @@ def _tables(data: Frame) -> Iterator[pa.Table]:
             yield from _tables(part.compute())
         return
     frame = nw.from_native(data)
-    yield (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).to_arrow()
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect()
+    yield frame.to_arrow()
 
 
 def _is_dask(data: Any) -> bool:  # noqa: ANN401  whatever a user gives
-    return (
-        hasattr(data, "dask")
-        and hasattr(data, "partitions")
-        and hasattr(data, "columns")
-    )
+    return all(hasattr(data, name) for name in ("dask", "partitions", "columns"))
 
 
 def _line(error: Exception) -> str:

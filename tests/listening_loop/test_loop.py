@@ -1,13 +1,13 @@
-"""The days of a loop: what it may continue with."""
+"""The loop: what it may continue with."""
 
 from pathlib import Path
 
 import pytest
 
+from listening_loop.config import LoopConfig
+from listening_loop.loop import PROG, app
 from looplib.cli import run
 from looplib.config import dump_config
-from recsys.loop.__main__ import PROG, app
-from recsys.loop.config import LoopConfig
 
 
 def make_config(folder: Path, **changes: object) -> LoopConfig:

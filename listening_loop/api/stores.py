@@ -8,9 +8,9 @@ from pathlib import Path
 
 from analysis.logs.interactions import Reading, columns_by_name
 from analysis.store import Manifest
-from listening_loop.frames import Frame, is_frame, write_parquet
+from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
-from looplib.files import digest_of, sha256_file
+from looplib.files import json_digest, sha256_file
 from recsys.ingest import pipeline
 from recsys.ingest.presets import PRESETS
 from recsys.store.remote import open_store as open_at
@@ -34,7 +34,8 @@ class Store:
         """Return the address and the size."""
         manifest = self.manifest
         rows = "interactions" if manifest.interactions else "events"
-        return f"<Store {self.address}: {manifest.events:,} {rows} of {len(manifest.sources)} sources>"
+        size = f"{manifest.events:,} {rows} of {len(manifest.sources)} sources"
+        return f"<Store {self.address}: {size}>"
 
     def _repr_html_(self) -> str:
         return f"<code>{escape(repr(self))}</code>"
@@ -49,7 +50,7 @@ def ingest(
     percent: bool = False,
     **columns: str,
 ) -> Store:
-    """Add plays to a session store, which is created if there is none; the same data twice add nothing.
+    """Add plays to a session store, which is made if there is none; the same data add nothing.
 
     Args:
         data: A data frame of pandas, polars, Arrow or Dask; files (CSV, JSON lines, Parquet); or,
@@ -65,35 +66,37 @@ def ingest(
         Error: The data have no such column, no good row, mixed ids; or the store is another's, or
             damaged.
     """
-    tables = (
-        _reading(preset, columns, where, percent)
-        if is_frame(data) or columns or preset
-        else None
-    )
+    tables = None
+    if is_frame(data) or columns or preset:
+        tables = _reading(preset, columns, where, percent)
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         frame = Path(folder, "frame.parquet")
-        paths: Sequence[str | Path] = [frame]
         if is_frame(data):
             write_parquet(data, frame)
+            paths: list[str | Path] = [frame]
             facts = [sha256_file(frame)]
         else:
-            paths = [data] if isinstance(data, (str, Path)) else list(data)
-            if isinstance(data, Mapping) or not all(
-                isinstance(path, (str, Path)) for path in paths
-            ):
-                raise UserError(
-                    f"{type(data).__name__}: a data frame, or paths of files, is expected"
-                )
+            paths = _paths(data)
             facts = [*map(str, paths)]
-        facts += [repr(tables)] if tables else []
-        address = str(store or DEFAULT_FOLDER / f"store-{digest_of(facts)[:12]}")
+        if tables:
+            facts.append(repr(tables))
+        address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
             pipeline.ingest(paths, address, tables)
         except UserError as error:
-            raise type(error)(
-                str(error).replace(str(frame), "the data frame")
-            ) from None
+            message = str(error).replace(str(frame), "the data frame")
+            raise type(error)(message) from None
     return Store(address)
+
+
+def _paths(data: Source) -> list[str | Path]:
+    if isinstance(data, (str, Path)):
+        return [data]
+    paths = [] if isinstance(data, Mapping) else list(data)
+    if not paths or not all(isinstance(path, (str, Path)) for path in paths):
+        found = type(data).__name__
+        raise UserError(f"{found}: a data frame, or paths of files, is expected")
+    return paths
 
 
 def _reading(
@@ -120,8 +123,3 @@ def open_store(address: str | Path) -> Store:
     """
     open_at(address)
     return Store(str(address))
-
-
-def address_of(store: Store | str | Path) -> str:
-    """Return the address of a store, given as such or as a `Store`."""
-    return store.address if isinstance(store, Store) else str(store)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from listening_loop.frames import Frame, lists_frame
-from listening_loop.stores import Source, Store, ingest
+from listening_loop.api.frames import Frame, lists_frame
+from listening_loop.api.stores import Source, Store, ingest
+from listening_loop.errors import UnknownIdError
 from looplib.als import AlsParams, solve_row
 from looplib.arrays import Float32Array, FloatArray, IntArray
-from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.errors import UserError
-from looplib.files import atomic_directory
+from looplib.files import atomic_directory, atomic_write_json, sha256_file
 from looplib.progress import progress
 from looplib.untrusted import open_untrusted
 from recsys.blockwise import cut_blocks, fit_blocks
@@ -36,12 +36,6 @@ from recsys.workspace import Workspace, open_workspace
 if TYPE_CHECKING:
     from distributed import Client
 
-PARAMS = "params.json"
-
-
-class UnknownIdError(UserError):
-    """A listener or track that a model has not learned."""
-
 
 @dataclass(eq=False, repr=False)
 class Model:
@@ -55,7 +49,8 @@ class Model:
 
     def __repr__(self) -> str:
         """Return the size and the hyperparameters."""
-        return f"<Model of {len(self.users):,} listeners, {len(self.items):,} tracks: {self.params}>"
+        size = f"{len(self.users):,} listeners, {len(self.items):,} tracks"
+        return f"<Model of {size}: {self.params}>"
 
     def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
         """Recommend the n tracks with the largest product of factors to each listener.
@@ -81,13 +76,7 @@ class Model:
         positions = _positions(self._item_rows, items, "track")
         norms = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
         unit = self.item_factors / np.maximum(norms, np.finfo(np.float32).tiny)
-        return self._lists(
-            {"of": items},
-            unit[positions],
-            unit,
-            n,
-            [[position] for position in positions.tolist()],
-        )
+        return self._lists({"of": items}, unit[positions], unit, n, positions[:, None])
 
     def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
         """Recommend to a listener whom the model does not know, by what the listener has heard.
@@ -102,32 +91,29 @@ class Model:
             Error: The model knows no track of the history, or a weight is not positive.
         """
         known = {
-            track: float(weight)
-            for track, weight in history.items()
-            if track in self._item_rows
+            item: float(weight)
+            for item, weight in history.items()
+            if item in self._item_rows
         }
         if not known:
-            raise UnknownIdError(
-                f"history: none of its {len(history)} tracks is known to the model"
-            )
-        if bad := [
-            track for track, weight in known.items() if not 0 < weight < float("inf")
-        ]:
-            raise UserError(
-                f"history: track {bad[0]} has the weight {known[bad[0]]}; a positive number is expected"
-            )
+            problem = f"none of its {len(history)} tracks is known to the model"
+            raise UnknownIdError(f"history: {problem}")
+        for item, weight in known.items():
+            if not 0 < weight < float("inf"):
+                problem = f"track {item} has the weight {weight}"
+                raise UserError(f"history: {problem}; a positive number is expected")
         positions = _positions(self._item_rows, list(known), "track")
-        nothing = np.empty((0, self.params.factors))
         factors = solve_row(
             gram=self._gram,
             heard=self.item_factors[positions].astype(np.float64),
             times=np.array(list(known.values())),
-            skipped=nothing,
+            skipped=np.empty((0, self.params.factors)),
             skips=np.empty(0),
             others=len(self.items),
             params=self.params,
-        )[None].astype(np.float32)
-        return self._lists({}, factors, self.item_factors, n, [positions.tolist()])
+        )
+        rows = factors[None].astype(np.float32)
+        return self._lists({}, rows, self.item_factors, n, positions[None])
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a new folder, whole or not at all; `Model.load` reads it.
@@ -138,26 +124,39 @@ class Model:
         if Path(folder).exists():
             raise UserError(f"{folder}: there already; name another folder")
         with atomic_directory(Path(folder)) as target:
-            arrays = {
-                name: getattr(self, name)
-                for name in ("users", "items", "user_factors", "item_factors")
-            }
-            np.savez(target / FACTORS, allow_pickle=False, **arrays)
-            (target / PARAMS).write_bytes(orjson.dumps(asdict(self.params)))
+            np.savez(
+                target / FACTORS,
+                allow_pickle=False,
+                users=self.users,
+                tracks=self.items,
+                user_factors=self.user_factors,
+                item_factors=self.item_factors,
+            )
+            files = {FACTORS: {"sha256": sha256_file(target / FACTORS)}}
+            manifest = {"parameters": asdict(self.params), "files": files}
+            atomic_write_json(target / MANIFEST, manifest)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Model":
-        """Read a model that `save` wrote.
+        """Read a model that `save` wrote, or that of a published version.
 
         Raises:
-            Error: There is none.
+            Error: There is none, it is damaged, or it is of a kind without factors.
         """
+        workspace = open_workspace(folder)
+        workspace.download_all()
         try:
-            params = AlsParams(**orjson.loads(Path(folder, PARAMS).read_bytes()))
-            with np.load(Path(folder, FACTORS), allow_pickle=False) as arrays:
-                return cls(**arrays, params=params)
-        except OSError as error:
-            raise UserError(f"{folder}: no saved model ({error.strerror})") from None
+            manifest = orjson.loads((workspace.folder / MANIFEST).read_bytes())
+            params = AlsParams.read(manifest["parameters"])
+            sha256 = manifest["files"][FACTORS]["sha256"]
+            file = open_untrusted(workspace.folder / FACTORS, sha256=sha256)
+            with file, np.load(file, allow_pickle=False) as arrays:
+                users, items = arrays["users"], arrays["tracks"]
+                factors = arrays["user_factors"], arrays["item_factors"]
+        except (OSError, ValueError, KeyError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"{folder}: no saved model ({reason})") from None
+        return cls(users, items, *factors, params)
 
     @cached_property
     def _gram(self) -> FloatArray:
@@ -177,23 +176,21 @@ class Model:
         rows: Float32Array,
         others: Float32Array,
         n: int,
-        left_out: Sequence[Sequence[int]] = (),
+        left_out: IntArray | None = None,
     ) -> Frame:
-        """Return the n best of the others for each row, without those left out of its list, as a frame."""
-        found = top_tracks(
-            rows, others, n + max(map(len, left_out), default=0), usable_cores()
-        )
-        left_out = left_out or [()] * len(found)
+        """Return the n best of the others for each row, without those left out, as a frame."""
+        if left_out is None:
+            left_out = np.empty((len(rows), 0), np.int64)
+        found = top_tracks(rows, others, n + left_out.shape[1], usable_cores())
         lists = [
             best[~np.isin(best, out)][:n]
             for best, out in zip(found, left_out, strict=True)
         ]
+        items = [self.items[best].tolist() for best in lists]
         scores = [
             (others[best] @ row).tolist() for best, row in zip(lists, rows, strict=True)
         ]
-        return lists_frame(
-            ids, [self.items[best].tolist() for best in lists], score=scores
-        )
+        return lists_frame(ids, items, score=scores)
 
 
 def fit(
@@ -239,17 +236,13 @@ def fit(
             "run": f"{scratch}/run",
             "seed": seed,
             "cluster": cluster,
+            "search": {"space": dict(params), "sweeps": sweeps},
         }
-        config = parse_config(
-            SearchConfig,
-            document | {"search": {"space": dict(params), "sweeps": sweeps}},
-            "params",
-        )
+        config = parse_config(SearchConfig, document, "params")
         grid = Als.grid(config.search.space.model_dump())
         if len(grid) > 1:
-            raise UserError(
-                f"params: {len(grid)} combinations; a fit has one value for each hyperparameter"
-            )
+            advice = "a fit has one value for each hyperparameter"
+            raise UserError(f"params: {len(grid)} combinations; {advice}")
         return _fit(config, grid[0], scratch, client, None if blocks else 1)
 
 
@@ -263,54 +256,23 @@ def _fit(
     store, sweeps = open_at(config.store), config.search.sweeps
     plan = plan_dataset(store, config)
     scratch.folder.mkdir(parents=True, exist_ok=True)
-    with open_cluster(config.cluster, (), scratch.on_disk, client) as cluster:
+    modules = (fit_blocks.__module__,)
+    with open_cluster(config.cluster, (), scratch.on_disk, client, modules) as cluster:
         with progress("Interactions", 100, "%") as report:
             dataset = build_dataset(store, plan, scratch, cluster, report)
         with progress("Fit", sweeps, "sweeps") as report:
-            blocks = cut_blocks(
-                cluster, dataset, "total", scratch.sub("tracks"), number
-            )
+            tracks, fit = scratch.sub("tracks"), scratch.sub("fit")
+            blocks = cut_blocks(cluster, dataset, "total", tracks, number)
             fitted = fit_blocks(
-                cluster, blocks, params, config.seed, sweeps, scratch.sub("fit"), report
+                cluster, blocks, params, config.seed, sweeps, fit, report
             )
-        users, items = (
+        return Model(
             originals(store, "users", dataset.users),
             originals(store, "items", dataset.tracks),
-        )
-        return Model(
-            users,
-            items,
             np.array(fitted.user_factors),
             np.array(fitted.item_factors),
             params,
         )
-
-
-def load_version(version: str | Path) -> Model:
-    """Read the model of a published version.
-
-    Raises:
-        Error: There is none, or it is of a kind without factors.
-    """
-    workspace = open_workspace(version)
-    workspace.download_all()
-    try:
-        manifest = unseal((workspace.folder / MANIFEST).read_bytes())
-        parameters, sha256 = (
-            manifest["parameters"],
-            manifest["files"][FACTORS]["sha256"],
-        )
-        with (
-            open_untrusted(workspace.folder / FACTORS, sha256=sha256) as file,
-            np.load(file) as kept,
-        ):
-            arrays = dict(kept)
-        params = AlsParams.read(parameters)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{version}: no published factors ({getattr(error, 'strerror', None) or error})"
-        ) from None
-    return Model(arrays.pop("users"), arrays.pop("tracks"), **arrays, params=params)
 
 
 @contextmanager
@@ -333,7 +295,8 @@ def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
 def _positions(known: Mapping[Any, int], ids: Sequence[Any], kind: str) -> IntArray:
     if isinstance(ids, str):
         raise UserError(f"{ids!r}: a list of {kind}s is expected, such as [{ids!r}]")
-    if unknown := [found for found in ids if found not in known]:
+    unknown = [found for found in ids if found not in known]
+    if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnknownIdError(f"{kind} {unknown[0]!r}{more}: unknown to the model")
     return np.array([known[found] for found in ids], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""`python -m recsys.lab`: runs, reports and the live experiment on one set of pages."""
+"""`listening-loop lab`: runs, reports and the live experiment on one set of pages."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 from werkzeug.serving import make_server
 
-from looplib.cli import make_app, run
-from recsys.errors import LabError
-from recsys.lab.app import LabSettings, create_app
-from recsys.lab.service import Service
+from listening_loop.api.serving import ServiceClient
+from listening_loop.errors import LabError
+from listening_loop.lab.app import LabSettings, create_app
+from looplib.cli import make_app
 
 PROG = "python -m recsys.lab"
 TOKEN = "BOTIFY_ADMIN_TOKEN"  # noqa: S105  the variable's name
@@ -58,7 +58,7 @@ def main(
         raise LabError(f"{root}: no such folder")
     token = os.environ.get(TOKEN)
     settings = LabSettings(
-        root, published, Service(service, token), log, tuple(host_name or ())
+        root, published, ServiceClient(service, token), log, tuple(host_name or ())
     )
     try:
         server = make_server(host, port, create_app(settings), threaded=True)
@@ -72,7 +72,3 @@ def main(
             f"without {TOKEN} the service will refuse to reload and to roll back"
         )
     server.serve_forever()
-
-
-if __name__ == "__main__":
-    raise SystemExit(run(app, PROG))

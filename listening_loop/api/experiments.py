@@ -1,6 +1,6 @@
 """Report on an experiment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,8 +15,9 @@ from analysis.ab.metrics import SUMS
 from analysis.ab.page.page import render
 from analysis.ab.report import Report, build_report, report_on_columns
 from analysis.ab.verdict import Verdict
-from listening_loop.frames import Frame, FrameError, is_frame, to_frame, to_table
-from listening_loop.runs import page_frame
+from listening_loop.api.frames import Frame, is_frame, to_frame, to_table
+from listening_loop.api.runs import page_frame
+from listening_loop.errors import FrameError
 from looplib.arrays import FloatArray
 from looplib.config import parse_config
 from looplib.errors import UserError
@@ -36,24 +37,25 @@ class Experiment:
     @property
     def effects(self) -> Frame:
         """Effect of each arm on each metric, with interval and adjusted p-value."""
-        rows = [
-            {
+        rows = []
+        for effect in self.report.effects:
+            row = {
                 "arm": effect.arm,
                 "metric": effect.metric,
                 "role": effect.role,
                 "control": effect.control_value,
                 "value": effect.arm_value,
+                **asdict(effect.relative),
+                "p_value": effect.adjusted_p_value,
             }
-            | asdict(effect.relative)
-            | {"p_value": effect.adjusted_p_value}
-            for effect in self.report.effects
-        ]
+            rows.append(row)
         return to_frame(pa.Table.from_pylist(rows))
 
     def __repr__(self) -> str:
         """Return the verdict and its reason."""
         verdict = self.verdict
-        return f"<Experiment {self.report.experiment}: {verdict.decision} {verdict.arm or ''}: {verdict.reason}>"
+        decision = f"{verdict.decision} {verdict.arm or ''}"
+        return f"<Experiment {self.report.experiment}: {decision}: {verdict.reason}>"
 
     def _repr_html_(self) -> str:
         return page_frame(render(self.report))
@@ -93,46 +95,60 @@ def ab(
         Error: There is no such experiment, no control, or nothing to compare it with; a column is
             missing or has gaps, or a listener is in two arms.
     """
+    settings["control"] = control
     if not is_frame(data):
         if metrics or guardrails or listener:
-            raise UserError(
-                "metrics, guardrails and listener are of data frames; of logs, see docs/experiments.md"
-            )
+            problem = "metrics, guardrails and listener are of data frames"
+            raise UserError(f"{problem}; of logs, see docs/experiments.md")
         paths = [data] if isinstance(data, (str, Path)) else list(data)
-        config = parse_config(
-            AbConfig, {"control": control, **settings}, "the arguments"
-        )
+        config = parse_config(AbConfig, settings, "the arguments")
         return Experiment(build_report(paths, experiment, config))
-    better = (
-        dict(metrics)
-        if isinstance(metrics, Mapping)
-        else dict.fromkeys(metrics, "higher")
-    )
-    better |= {
-        column: "lower" if change > 0 else "higher"
-        for column, change in guardrails.items()
-    }
     if not metrics:
-        raise UserError(
-            "metrics: name the columns that decide, such as metrics=['minutes']"
-        )
+        example = "such as metrics=['minutes']"
+        raise UserError(f"metrics: name the columns that decide, {example}")
+    better = dict.fromkeys(metrics, "higher")
+    if isinstance(metrics, Mapping):
+        better = dict(metrics)
+    for column, change in guardrails.items():
+        better[column] = "lower" if change > 0 else "higher"
     names = {column: f"metric_{number}" for number, column in enumerate(better)}
-    rows = "rows" if listener else None
-    own = {
+    document = _metrics_document(names, better, metrics, guardrails, listener)
+    config = parse_config(AbConfig, document | settings, "the arguments")
+    if config.horizon and not config.horizon.listeners:
+        problem = "a data frame has no dates; give the listeners"
+        raise UserError(f"horizon: {problem}, such as {{'listeners': 5000}}")
+    columns = [arm, *names, *([listener] if listener else [])]
+    found = _by_arm(to_table(data, columns), names, arm, listener)
+    if control not in found or len(found) < 2:
+        problem = f"{control} and another {arm} are expected"
+        raise FrameError(f"the data frame: {problem}; found are {list(found)}")
+    arms = [control, *sorted(found.keys() - {control})]
+    by_arm = {name: found[name] for name in arms}
+    return Experiment(report_on_columns(by_arm, config, "the data frame"))
+
+
+def _metrics_document(
+    names: Mapping[str, str],
+    better: Mapping[str, str],
+    primary: Iterable[str],
+    guardrails: Mapping[str, float],
+    listener: str | None,
+) -> dict[str, Any]:
+    """Return the configuration of metrics that are columns."""
+    metrics = {
         name: {
             "label": column,
             "sql": SUMS,
             "numerator": name,
-            "denominator": rows,
+            "denominator": "rows" if listener else None,
             "better": better[column],
+            "has_past": False,
         }
-        | {"has_past": False}
         for column, name in names.items()
     }
-    document = {
-        "control": control,
-        "metrics": own,
-        "primary": [names[column] for column in metrics],
+    return {
+        "metrics": metrics,
+        "primary": [names[column] for column in primary],
         "secondary": [],
         "diagnostics": [],
         "guardrails": [
@@ -140,31 +156,12 @@ def ab(
             for column, change in guardrails.items()
         ],
     }
-    config = parse_config(AbConfig, document | settings, "the arguments")
-    if config.horizon and not config.horizon.listeners:
-        raise UserError(
-            "horizon: a data frame has no dates; give the listeners, such as {'listeners': 5000}"
-        )
-    found = _by_arm(
-        to_table(data, [arm, *names, *([listener] if listener else [])]),
-        names,
-        arm,
-        listener,
-    )
-    if control not in found or len(found) < 2:
-        raise FrameError(
-            f"the data frame: {control} and another {arm} are expected; found are {list(found)}"
-        )
-    by_arm = {
-        name: found[name] for name in (control, *sorted(found.keys() - {control}))
-    }
-    return Experiment(report_on_columns(by_arm, config, "the data frame"))
 
 
 def _by_arm(
     table: pa.Table, names: Mapping[str, str], arm: str, listener: str | None
 ) -> dict[str, dict[str, FloatArray]]:
-    """Return the columns of each arm's listeners, summed over their rows, and how many `rows` they have."""
+    """Return each arm's columns by listener, summed over their rows, and their number `rows`."""
     if listener:
         sums = [*((column, "sum") for column in names), (arm, "count")]
         table = table.group_by([arm, listener]).aggregate(sums)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow.parquet as pq
 
-from listening_loop.frames import Frame, lists_frame, to_frame
-from listening_loop.models import Model, UnknownIdError, load_version
-from listening_loop.stores import Store, address_of
+from listening_loop.api.frames import Frame, lists_frame, to_frame
+from listening_loop.api.models import Model
+from listening_loop.api.stores import Store
+from listening_loop.errors import UnknownIdError
 from looplib.config import parse_config, set_value
 from looplib.errors import UserError
-from looplib.files import digest_of
+from looplib.files import json_digest
 from recsys.config import ExportConfig, SearchConfig
 from recsys.export.export import RECOMMENDATIONS, export_run
 from recsys.report.page import write_report
@@ -36,19 +37,18 @@ class Run:
     address: str  # its folder
     config: SearchConfig
     winner: Winner
-    client: "Client | None" = field(
-        default=None, compare=False
-    )  # what refits in blocks run on
+    # what refits in blocks run on
+    client: "Client | None" = field(default=None, compare=False)
 
     @property
     def leaderboard(self) -> Frame:
-        """All that was tried, best first: rank, model, parameters, metrics with intervals, what is tied."""
+        """All that was tried, best first: parameters, metrics with intervals, what is tied."""
         return to_frame(pq.read_table(open_workspace(self.address).cached(LEADERBOARD)))
 
     @cached_property
     def model(self) -> Model:
         """The winner's factors, fitted to all sessions."""
-        return load_version(self._version)
+        return Model.load(self._version)
 
     def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
         """Read the first n of the lists that `export` publishes.
@@ -61,29 +61,30 @@ class Run:
             Error: A listener is unknown, n is more than the lists have, or the catalogue is not
                 there.
         """
-        if n > self.config.export.top:
-            raise UserError(
-                f"n is {n}; lists have {self.config.export.top}: search with settings={{'export.top': {n}}}"
-            )
-        if unknown := [user for user in users if user not in self._lists]:
-            raise UnknownIdError(
-                f"listener {unknown[0]!r}: unknown; run.model.fold_in recommends by a history"
-            )
+        top = self.config.export.top
+        if n > top:
+            advice = f"search with settings={{'export.top': {n}}}"
+            raise UserError(f"n is {n}; lists have {top}: {advice}")
+        unknown = [user for user in users if user not in self._lists]
+        if unknown:
+            advice = "run.model.fold_in recommends by a history"
+            raise UnknownIdError(f"listener {unknown[0]!r}: unknown; {advice}")
         items = [self._lists[user][:n] for user in users]
         if not self._titles:
             return lists_frame({"user": users}, items)
-        known = [
+        titles = [
             [self._titles.get(str(item), Title(item)) for item in found]
             for found in items
         ]
-        texts = {
-            name: [[getattr(title, name) for title in found] for found in known]
-            for name in ("title", "artist")
-        }
-        return lists_frame({"user": users}, items, **texts)
+        return lists_frame(
+            {"user": users},
+            items,
+            title=[[title.title for title in found] for found in titles],
+            artist=[[title.artist for title in found] for found in titles],
+        )
 
     def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401  values of ExportConfig
-        """Publish the winner's recommendations for the service; earlier versions stay for a rollback.
+        """Publish the winner's recommendations; earlier versions stay for a rollback.
 
         Args:
             folder: Of the published versions: a path or an address.
@@ -104,19 +105,15 @@ class Run:
 
     @cached_property
     def _version(self) -> str:
-        """The address of the winner's version in the run's folder, where the command leaves it too."""
+        """The address of the winner's version, where the command leaves it too."""
         options = self.config.export.model_copy(update={"publish_anyway": True})
-        return export_run(
-            self.address, f"{self.address}/export", options, client=self.client
-        )
+        folder = f"{self.address}/export"
+        return export_run(self.address, folder, options, client=self.client)
 
     @cached_property
     def _lists(self) -> dict[Any, list[Any]]:
-        workspace = open_workspace(self._version)
-        workspace.download_all()
-        lines = map(
-            orjson.loads, (workspace.folder / RECOMMENDATIONS).read_bytes().splitlines()
-        )
+        file = open_workspace(self._version).cached(RECOMMENDATIONS)
+        lines = map(orjson.loads, file.read_bytes().splitlines())
         return {line["user"]: line["tracks"] for line in lines}
 
     @cached_property
@@ -124,16 +121,16 @@ class Run:
         return read_titles(self.config.catalogue, open_at(self.config.store))
 
     def __repr__(self) -> str:
-        """Return the winner and what it is worth, on listeners who chose nothing where there are some."""
-        select, found = self.winner.select, self.winner.metrics | self.winner.test
-        value, lower, upper = found[select]
-        return f"<Run {self.address}: {select} {value:.4f} ({lower:.4f} … {upper:.4f}) by {self.winner.trial.kind}>"
+        """Return the winner and its score, on listeners who chose nothing where there are some."""
+        select, kind = self.winner.select, self.winner.trial.kind
+        value, lower, upper = (self.winner.metrics | self.winner.test)[select]
+        score = f"{select} {value:.4f} ({lower:.4f} … {upper:.4f})"
+        return f"<Run {self.address}: {score} by {kind}>"
 
     def _repr_html_(self) -> str:
         """Return the report's page in a frame of the notebook."""
-        return page_frame(
-            open_workspace(self.address).cached(REPORT).read_text(encoding="utf-8")
-        )
+        report = open_workspace(self.address).cached(REPORT)
+        return page_frame(report.read_text(encoding="utf-8"))
 
 
 def search(
@@ -164,22 +161,18 @@ def search(
         Error: The store, the split, the space or the cluster does not allow it, or every trial
             failed.
     """
-    document: dict[str, Any] = {
-        "store": address_of(store),
-        "search": {"space": dict(space or {})},
-    }
+    address = store.address if isinstance(store, Store) else str(store)
+    search = {"space": dict(space or {})}
+    document: dict[str, Any] = {"store": address, "search": search}
     for key, value in (settings or {}).items():
         set_value(document, key, value, "settings")
-    beside = f"{document['store'].rstrip('/')}-run-{digest_of(orjson.loads(orjson.dumps(document, default=str)))[:12]}"
-    config = parse_config(
-        SearchConfig, document | {"run": str(run or beside)}, "the arguments"
-    )
+    plain = orjson.loads(orjson.dumps(document, default=str))
+    beside = f"{address.rstrip('/')}-run-{json_digest(plain)[:12]}"
+    document["run"] = str(run or beside)
+    config = parse_config(SearchConfig, document, "the arguments")
+    folder = open_workspace(config.run)
     winner = run_search(
-        open_at(config.store),
-        open_workspace(config.run),
-        config,
-        fresh=fresh,
-        client=client,
+        open_at(config.store), folder, config, fresh=fresh, client=client
     )
     write_report(config.run)
     return Run(config.run, config, winner, client)

@@ -5,10 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from recsys.errors import LoopError
-from recsys.loop.processes import Step, free_port, lock_folder, run_step, serving
+from listening_loop.errors import LoopError
+from listening_loop.processes import (
+    Command,
+    command,
+    free_port,
+    locked_folder,
+    run_step,
+    serving,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -18,10 +26,10 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def make_module(folder: Path, text: str) -> Step:
+def make_module(folder: Path, text: str) -> Command:
     """A step that runs a module of this text."""
     (folder / "a_step.py").write_text(text)
-    return Step("A step", "a_step", ["--to", folder / "made"])
+    return command("A step", "a_step", to=folder / "made")
 
 
 def test_a_step_runs_its_command_and_shows_it(
@@ -36,7 +44,7 @@ def test_a_step_that_is_done_is_not_run_again(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     step = make_module(tmp_path, "raise SystemExit(1)")
-    run_step(Step(step.title, step.module, step.arguments, done=tmp_path / "a_step.py"))
+    run_step(step, done=tmp_path / "a_step.py")
     assert "done already" in capfd.readouterr().err
 
 
@@ -99,8 +107,8 @@ def test_a_service_that_fails_meanwhile_is_said(
 HOLDER = """
 import sys
 from pathlib import Path
-from recsys.loop.processes import lock_folder
-with lock_folder(Path(sys.argv[1])):
+from listening_loop.processes import locked_folder
+with locked_folder(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -113,13 +121,44 @@ def test_a_folder_is_refused_to_a_second_loop(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with (
-            pytest.raises(
-                LoopError, match=f"another loop runs here, process {holder.pid}"
-            ),
-            lock_folder(tmp_path),
-        ):
-            pass
+        with pytest.raises(LoopError, match="another loop runs here"):
+            locked_folder(tmp_path).__enter__()
+        assert holder.poll() is None
         holder.kill()
-    with lock_folder(tmp_path):
-        pass
+
+
+STARTER = """
+import sys
+from pathlib import Path
+from listening_loop.processes import command, locked_folder, run_step
+with locked_folder(Path(sys.argv[1])):
+    run_step(command("A step", "a_step"))
+"""
+STEP = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+
+
+def start_step(folder: Path) -> tuple["subprocess.Popen[str]", psutil.Process]:
+    """A loop whose step runs, and that step."""
+    (folder / "a_step.py").write_text(STEP)
+    argv = [sys.executable, "-c", STARTER, str(folder)]
+    starter = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    return starter, psutil.Process(int(starter.stdout.readline()))
+
+
+def test_what_a_killed_loop_left_running_is_ended(tmp_path: Path) -> None:
+    starter, step = start_step(tmp_path)
+    with starter:
+        starter.kill()
+        starter.wait(60)
+        assert step.is_running()
+        with locked_folder(tmp_path):
+            assert not step.is_running()
+
+
+def test_a_loop_that_is_terminated_ends_its_step(tmp_path: Path) -> None:
+    starter, step = start_step(tmp_path)
+    with starter:
+        starter.terminate()
+        assert starter.wait(60) != 0
+    assert not step.is_running()

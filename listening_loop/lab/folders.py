@@ -1,0 +1,160 @@
+"""Runs and A/B reports below the lab's root; a damaged one is an entry that says so."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from analysis.page import numbers
+from listening_loop.errors import LabError
+from looplib.errors import UserError
+from looplib.untrusted import open_untrusted, read_untrusted
+from recsys.report.runs import Row, Run, interval_of, read_folder
+from recsys.runs.folder import (
+    LEDGER,
+    LISTENERS,
+)
+from recsys.runs.ranking import differences
+from recsys.scoring import Interval
+from recsys.workspace import open_workspace
+
+AB_REPORT = "report.json"
+_SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
+_LONGEST = 2**28  # bytes of a file
+_RESAMPLES = 1000
+
+
+def find_folders(root: Path, file: str) -> dict[str, Path]:
+    """Find the folders that hold a file, by name; skip those that hold many other files."""
+    found = {}
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith(_SKIPPED))
+        if file in names:
+            found[_name(root, Path(folder))] = Path(folder)
+    return found
+
+
+def find_entries(root: Path, file: str) -> list[dict[str, Any]]:
+    """Find all runs (`LEDGER`), or all A/B reports (`AB_REPORT`), below a folder, the newest first.
+
+    Returns:
+        For each its name, when its file was last written to, what is wrong with it, and if nothing
+        is, what the overview shows of it, as text.
+    """
+    describe = _describe_run if file == LEDGER else _describe_report
+    entries = []
+    for name, folder in find_folders(root, file).items():
+        changed = datetime.fromtimestamp((folder / file).lstat().st_mtime, UTC)
+        entry: dict[str, Any] = {"name": name, "changed": changed, "problem": ""}
+        try:
+            entry |= describe(root, folder)
+        except Exception as error:  # noqa: BLE001  damaged files make their readers raise any kind
+            entry["problem"] = describe_damage(name, error)
+        entries.append(entry)
+    return sorted(entries, key=lambda entry: entry["changed"], reverse=True)
+
+
+def describe_damage(name: str, error: Exception) -> str:
+    """Return what is wrong with the files of a run or report; our own errors say it."""
+    if isinstance(error, UserError):
+        return _printable(str(error))
+    return _printable(f"{name}: damaged ({type(error).__name__}: {error})")
+
+
+def read_run(root: Path, folder: Path) -> Run:
+    """Read a run; refuse one with a file that is no regular one below the root."""
+    for file in folder.iterdir():
+        if not file.is_dir():
+            open_untrusted(file, _LONGEST, within=root, error=LabError).close()
+    return read_folder(open_workspace(folder), _name(root, folder))
+
+
+def read_file(root: Path, file: Path) -> bytes:
+    """Return the content of a regular file below the root; refuse any other with a LabError."""
+    return read_untrusted(file, _LONGEST, within=root, error=LabError)
+
+
+def _describe_run(root: Path, folder: Path) -> dict[str, Any]:
+    run = read_run(root, folder)
+    value, lower, upper = interval_of(run.winner or {}, run.select)
+    interval = numbers.number(value), numbers.limits(lower, upper)
+    return {
+        "state": run.state,
+        "winner": run.label(run.winner) if run.winner else numbers.NOTHING,
+        "metric": run.select,
+        "figures": (numbers.count(len(run.rows)), *interval),
+    }
+
+
+def _describe_report(root: Path, folder: Path) -> dict[str, Any]:
+    content = orjson.loads(read_file(root, folder / AB_REPORT))
+    verdict = content["verdict"]
+    return {
+        "experiment": str(content["experiment"]),
+        "decision": f"{verdict['decision']} {verdict['arm'] or ''}".rstrip(),
+        "reason": str(verdict["reason"]),
+    }
+
+
+def _name(root: Path, folder: Path) -> str:
+    return _printable(os.path.relpath(folder, root))
+
+
+def _printable(text: str) -> str:
+    """Return a text that UTF-8 can hold: names of files may be any bytes."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def compare_trials(run: Run, trials: Sequence[str]) -> dict[str, object]:
+    """Compare trials of a run with the first of them, at their best sweeps.
+
+    Returns:
+        Values for the page: the rows and their names; the hyperparameters that differ, with all
+        values; and for each further trial its name, its choosing metric less that of the first,
+        with a 95 % interval that holds for all at once, or None if the search did not keep what
+        each listener adds, and the finding in words.
+    """
+    by_trial = {row["trial"]: row for row in run.rows}
+    missing = set(trials) - by_trial.keys()
+    if missing:
+        raise LabError(f"{run.name}: no trial {min(missing)}")
+    rows = [by_trial[trial] for trial in trials]
+    names = [run.label(row) for row in rows]
+    values = {name: [row[name] for row in rows] for name in run.params}
+    findings = [
+        (name, difference, _describe_finding(names[0], name, difference))
+        for name, difference in zip(names, _differences(run, rows), strict=True)
+    ]
+    return {
+        "rows": rows,
+        "names": names,
+        "differing": {name: of for name, of in values.items() if len(set(of)) > 1},
+        "findings": findings[1:],
+    }
+
+
+def _describe_finding(first: str, other: str, difference: Interval | None) -> str:
+    if difference is None:
+        return "the search kept no values by listener to compare them by"
+    _, lower, upper = difference
+    if lower <= 0 <= upper:
+        return "they are tied"
+    return f"{other if lower > 0 else first} is better, beyond chance"
+
+
+def _differences(run: Run, rows: Sequence[Row]) -> Sequence[Interval | None]:
+    listeners = []
+    for row in rows:
+        files = run.folder.glob(f"{LISTENERS}/*/{row['trial']}-{row['sweep'] or 0}.npz")
+        newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+        if newest is None:
+            return [None] * len(rows)
+        with open_untrusted(newest, within=run.folder) as file, np.load(file) as kept:
+            if run.select not in kept:
+                return [None] * len(rows)
+            listeners.append(kept[run.select])
+    return differences(np.stack(listeners), 0, _RESAMPLES, 0)

@@ -1,0 +1,198 @@
+"""The closed loop: listen, learn, publish, serve, experiment, report, and again.
+
+In: a configuration that names the other parts' configurations. Out: one folder with everything.
+Each step is a command that can be run by itself; it is printed before it runs, and skipped where
+its output is there. The parts meet in files and over HTTP only::
+
+    world/, log/           the listeners, and what they heard under random recommendations
+    store/                 the session store, of all logs so far
+    published/             what the service loads; `current` is the newest version
+    days/1/run/            the search
+    days/1/log/            what the service logged
+    days/1/traffic.json    what the listeners' side counted
+    days/1/report/         the A/B report
+    days/1/predictions.json  of the first day: the off-policy estimates, beside what was measured
+    loop.json              the outcome of all days
+"""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from listening_loop.config import LoopConfig, keep_config
+from listening_loop.errors import LoopError
+from listening_loop.outcome import print_outcome, read_outcome
+from listening_loop.processes import (
+    LISTS,
+    command,
+    free_port,
+    locked_folder,
+    run_step,
+    serve,
+    serving,
+    show,
+)
+from looplib.cli import Overrides, make_app
+from looplib.config import load_config
+from looplib.files import atomic_write_json, fsync
+from looplib.progress import output
+
+PROG = "python -m recsys.loop"
+MOST_LOST = 0.05  # share of a day's sessions, from which on the rest would differ
+app = make_app("Run the whole loop, day after day; an interrupted one continues.")
+
+
+@app.command(epilog=f"Example: {PROG} --config configs/loop/demo.yaml --days 3")
+def main(
+    config: Annotated[
+        Path, typer.Option(help="The loop's YAML, such as configs/loop/demo.yaml.")
+    ],
+    days: Annotated[
+        int | None, typer.Option(min=1, help="How many days; wins over the file's.")
+    ] = None,
+    set_: Overrides = None,
+) -> None:
+    """Run the loop; an interrupted one continues where it was."""
+    settings = load_config(LoopConfig, config, set_ or [], {"days": days})
+    run_loop(settings)
+    typer.echo(f"serve it    {serve(settings.service, settings.folder, port=5001)}")
+    typer.echo(f"look at it  {show(settings.folder, 5001, port=8040)}")
+
+
+def run_loop(config: LoopConfig) -> None:
+    """Run all days of a loop that are not done yet, and print the outcome."""
+    folder, outcomes = config.folder, []
+    with locked_folder(folder):
+        keep_config(config)
+        begin(config)
+        for number in range(1, config.days + 1):
+            day = folder / "days" / str(number)
+            run_day(config, number, day)
+            outcomes.append(read_outcome(number, day))
+            atomic_write_json(folder / "loop.json", outcomes)
+    typer.echo()
+    print_outcome(outcomes[-1], output())
+    typer.echo(f"\nexperiment  {day}/report/report.html")
+    typer.echo(f"search      {day}/run/report.html")
+    typer.echo(f"lists       {folder / 'published' / LISTS}")
+    typer.echo(f"figures     {folder}/loop.json")
+
+
+def begin(config: LoopConfig) -> None:
+    """Make the world, and the first collection under random recommendations."""
+    world, log = config.folder / "world", config.folder / "log"
+    make = command("A world of listeners", "sim.world", config=config.world, out=world)
+    run_step(make)
+    title = "Listening under random recommendations"
+    run_step(command(title, "sim.run", config=config.collect, world=world, log=log))
+
+
+def run_day(config: LoopConfig, number: int, day: Path) -> None:
+    """Learn from all logs so far, publish, serve an experiment's traffic, report.
+
+    An interrupted day continues with its first unfinished step; interrupted traffic starts over.
+    """
+    folder, run = config.folder, day / "run"
+    store, published = folder / "store", folder / "published"
+    traffic, report = day / "traffic.json", day / "report" / "report.json"
+
+    earlier = [day.with_name(str(before)) / "log" for before in range(1, number)]
+    logs = [folder / "log", *earlier]
+    ingest = command("Logs to sessions", "recsys.ingest", *logs, store=store)
+    run_step(ingest, done=traffic)
+
+    search = command(
+        "The search",
+        "recsys.search",
+        "--no-export",
+        config=config.search,
+        store=store,
+        run=run,
+    )
+    run_step(search, done=run / "winner.json")
+
+    export = command("Publishing the winner", "recsys.export", run=run, out=published)
+    run_step(export, done=traffic)
+
+    if not traffic.exists():
+        serve_listeners(config, number, day)
+
+    compare = command(
+        "The A/B report",
+        "analysis.ab",
+        day / "log",
+        experiment=config.experiment,
+        config=config.report,
+        out=report.parent,
+    )
+    run_step(compare, done=report)
+
+    if number == 1:
+        predict(folder, day, report)
+
+
+def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
+    """Serve a day's listeners; refuse a day that lost many sessions."""
+    port, traffic, log = free_port(), config.traffic, day / "log"
+    counted = day / "traffic-unfinished.json"
+    listeners = command(
+        f"Day {number}: listeners",
+        "sim.run",
+        world=config.folder / "world",
+        recommender="remote",
+        url=f"http://127.0.0.1:{port}",
+        episodes=traffic.episodes,
+        seed=traffic.seed + number,
+        batch=traffic.batch,
+        concurrency=traffic.concurrency,
+        summary=counted,
+    )
+    if log.exists():
+        shutil.rmtree(log)
+    with serving(serve(config.service, config.folder, log, port), port):
+        run_step(listeners)
+    (heard,) = orjson.loads(counted.read_bytes())["days"]
+    lost = traffic.episodes - heard["sessions"]
+    if lost > MOST_LOST * traffic.episodes:
+        failed = f"{lost:,} of {traffic.episodes:,} sessions failed, at most {MOST_LOST:.0%} may"
+        advice = "the service's messages are above; run the loop again"
+        raise LoopError(f"day {number}: {failed}; {advice}")
+    counted.replace(day / "traffic.json")  # the log is complete
+    fsync(day)
+
+
+def predict(folder: Path, day: Path, report: Path) -> None:
+    """Predict what the lists served as `indexed` are worth, and compare with what was measured.
+
+    An estimate needs sessions under random recommendations that the lists were not learned from:
+    those of the first collection that were held out. Later models learn from listeners who heard
+    earlier lists, and have none.
+    """
+    recommenders = orjson.loads(report.read_bytes())["recommenders"]
+    arms = [arm for arm, name in recommenders.items() if name == "indexed"]
+    if not arms:
+        return
+    training, predictions = day / "training", day / "predictions.json"
+    export = command(
+        "The lists without the held-out sessions",
+        "recsys.export",
+        run=day / "run",
+        out=training,
+        learn_from="training",
+    )
+    run_step(export, done=predictions)
+
+    lists = [f"--recommendations={arm}={training / LISTS}" for arm in arms]
+    estimate = command(
+        "Predicted and measured",
+        "analysis.offpolicy",
+        folder / "log",
+        *lists,
+        holdout="manifest",
+        measured=report,
+        out=predictions,
+    )
+    run_step(estimate, done=predictions)

@@ -1,0 +1,221 @@
+"""Run the project's commands as processes: step after step, or a server during a block.
+
+Each process has a group of its own: Ctrl-C reaches only the program that started it, which passes
+it on.
+"""
+
+import http.client
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from listening_loop.errors import LoopError
+from looplib.files import exclusive
+from looplib.progress import console
+
+LOCK = ".lock"
+STARTED = ".started"  # every process of a loop has this file open
+LISTS = Path("current", "recommendations.jsonl")  # of what is published
+_START_S = 60.0
+_STOP_S = 60.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A module to run as `python -m` does."""
+
+    title: str  # what it does, for people
+    words: list[str]  # the module and its arguments
+
+    def __str__(self) -> str:
+        """Return the command as a person would type it."""
+        return shlex.join(["python", "-m", *self.words])
+
+
+def command(title: str, module: str, *words: object, **options: object) -> Command:
+    """Return a command: `run_folder="out"` becomes `--run-folder out`."""
+    arguments = [module, *map(str, words)]
+    for name, value in options.items():
+        arguments += [f"--{name.replace('_', '-')}", str(value)]
+    return Command(title, arguments)
+
+
+def serve(
+    config: Path, folder: Path, log: Path | None = None, port: int = 0
+) -> Command:
+    """Return the command that serves what was published in a loop's folder."""
+    settings = {
+        "catalogue": folder / "world" / "tracks.json",
+        "recommendations": folder / "published" / LISTS,
+        "log_dir": log or folder / "service",
+    }
+    changes = [f"--set={key}={path}" for key, path in settings.items()]
+    return command("The service", "botify", *changes, config=config, port=port)
+
+
+def show(folder: Path, service_port: int, port: int) -> Command:
+    """Return the command that shows a loop and its service in a browser."""
+    return command(
+        "The lab",
+        "recsys.lab",
+        root=folder,
+        published=folder / "published",
+        log=folder / "service",
+        service=f"http://127.0.0.1:{service_port}",
+        port=port,
+    )
+
+
+def run_step(step: Command, done: Path | None = None) -> None:
+    """Print a command and run it, unless the file is there that it leaves when it is done.
+
+    Raises:
+        LoopError: It failed; its own message is on stderr before this one.
+    """
+    _announce(step)
+    if done is not None and done.exists():
+        console.print(f"done already: {done}", soft_wrap=True, highlight=False)
+        return
+    with _start(step) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+    if code:
+        ending = _describe_exit(code)
+        raise LoopError(f"{step.title}: {ending}; the command was: {step}")
+
+
+@contextmanager
+def serving(
+    server: Command, port: int, page: str = "/health/ready"
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a server for the time of the block, which begins once a page of it is there.
+
+    Raises:
+        LoopError: It does not start, or ended by itself; its own message is on stderr.
+    """
+    _announce(server)
+    name = server.title.lower()
+    with _start(server, is_server=True) as process:
+        try:
+            _wait_until_ready(process, name, port, page)
+            try:
+                yield process
+            except LoopError as error:
+                code = process.poll()
+                if code is None:
+                    raise
+                ending = _describe_exit(code)
+                raise LoopError(f"{name} did not last: {ending}; {error}") from None
+        finally:
+            _stop(process)
+    if process.returncode not in (0, -signal.SIGTERM):
+        ending = _describe_exit(process.returncode)
+        raise LoopError(f"{name} did not end well: {ending}")
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Keep other loops out of a folder, and end what a killed one left running.
+
+    Raises:
+        LoopError: Another loop runs there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    refusal = LoopError(f"{folder}: another loop runs here")
+    with exclusive(folder / LOCK, refusal):
+        _end_leftovers(folder / STARTED)
+        with (folder / STARTED).open("w") as file:
+            os.set_inheritable(file.fileno(), True)
+            # SIGTERM ends the loop, and what it runs, as Ctrl-C does
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            yield
+
+
+def free_port(wanted: int = 0) -> int:
+    """Return a port that nobody listens on: the wanted one if it is free."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", wanted)) as server:
+        return int(server.getsockname()[1])
+    return free_port()
+
+
+def _start(step: Command, *, is_server: bool = False) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603  our own modules
+        [sys.executable, "-m", *step.words],
+        process_group=0,
+        close_fds=False,  # `STARTED` is all that can be inherited
+        stdout=sys.__stderr__ if is_server else None,  # what a server says is no result
+    )
+
+
+def _end_leftovers(file: Path) -> None:
+    """End the processes that still have a file open."""
+    leftovers = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if str(file.resolve()) in {opened.path for opened in process.open_files()}:
+                leftovers.append(process)
+    for process in leftovers:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(leftovers, timeout=_STOP_S)
+    for process in alive:
+        process.kill()
+        process.wait()
+
+
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", name: str, port: int, page: str
+) -> None:
+    deadline = time.monotonic() + _START_S
+    while not _is_ready(port, page):
+        if process.poll() is not None:
+            ending = _describe_exit(process.returncode)
+            raise LoopError(f"{name} does not start: {ending}")
+        if time.monotonic() > deadline:
+            seconds = f"{_START_S:.0f} s"
+            raise LoopError(f"{name} is not ready after {seconds} on port {port}")
+        time.sleep(0.05)
+
+
+def _is_ready(port: int, page: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with closing(connection), suppress(OSError, http.client.HTTPException):
+        connection.request("GET", page)
+        return connection.getresponse().status == http.client.OK
+    return False
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    with suppress(ProcessLookupError):  # its workers, where it was killed itself
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _describe_exit(code: int) -> str:
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def _announce(step: Command) -> None:
+    text = f"\n[bold]{step.title}[/]\n[dim]$ {step}[/]"
+    console.print(text, soft_wrap=True, highlight=False)
