@@ -68,7 +68,7 @@ def arm_colour(position: int) -> str:
     return f"var(--arm-{0 if position == 0 else (position - 1) % 6 + 1})"
 
 
-def chart_of(rows: Iterable[dict[str, Any]]) -> alt.Chart:
+def plot(rows: Iterable[dict[str, Any]]) -> alt.Chart:
     """Return a chart of rows that has no marks yet; its spec holds the rows."""
     return alt.Chart(alt.InlineData(values=list(rows)))
 
@@ -141,7 +141,7 @@ def draw_intervals(
             rows.append(row)
     layers = _draw_rows(rows, headings, _value_axis(x_title, domain))
     if domain:
-        layers.insert(0, chart_of([{"value": 0}]).mark_rule().encode(x="value:Q"))
+        layers.insert(0, plot([{"value": 0}]).mark_rule().encode(x="value:Q"))
     return layered(_ROW * (len(rows) + len(headings)), *layers)
 
 
@@ -161,7 +161,7 @@ def _draw_rows(
     rows: Sequence[dict[str, Any]], headings: Sequence[dict[str, Any]], x: alt.X
 ) -> list[Layer]:
     """Draw each row's interval and value, its label and text above, and the headings."""
-    base, titles = chart_of(rows), chart_of(headings)
+    base, titles = plot(rows), plot(headings)
     text_width = _LETTER * max((len(row["text"]) for row in rows), default=0)
     label_width = 0.9 * (WIDTH - 16 - text_width)
     y = alt.Y("row:O", axis=None, bandPosition=0.76)
@@ -204,7 +204,7 @@ def draw_lines(
     The legend has the order of the colours; the axis of the field "x" is one of `number_axis` or
     `name_axis`.
     """
-    base = chart_of(point._asdict() for point in points)
+    base = plot(point._asdict() for point in points)
     colour = colour_by("series", dict(colours))
     scale, axis = alt.Scale(zero=from_zero), alt.Axis(tickCount=4)
     y = alt.Y("y:Q", title=y_title, scale=scale, axis=axis)
@@ -229,7 +229,7 @@ def draw_scatter(
     scale, axis = alt.Scale(zero=False), alt.Axis(tickCount=4)
     y = alt.Y("y:Q", title=y_title, scale=scale, axis=axis)
     colour = colour_by("series", dict(colours))
-    base = chart_of(point._asdict() for point in points).encode(x=x, color=colour)
+    base = plot(point._asdict() for point in points).encode(x=x, color=colour)
     ends = base.mark_rule(opacity=0.5).encode(y=alt.Y("lower:Q"), y2="upper:Q")
     return layered(210, ends, base.mark_circle(size=40, opacity=1).encode(y=y))
 

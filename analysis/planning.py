@@ -11,7 +11,7 @@ import typer
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.measures import DAY, measure, values_of
+from analysis.ab.measures import DAY, measure, metric_values
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.tables import EVERYBODY, load
 from analysis.errors import AnalysisError
@@ -51,7 +51,7 @@ def read_values(
 ) -> tuple[Metric, pa.Table]:
     """Read a metric, and its numerator and denominator of each listener, from logs or stores.
 
-    The rows are those of `analysis.ab.measures.values_of`, by "day" or for the "whole" log.
+    The rows are those of `analysis.ab.measures.metric_values`, by "day" or for the "whole" log.
 
     Raises:
         AnalysisError: There is no such metric, they cannot be read, or no session in them was
@@ -67,7 +67,7 @@ def read_values(
                 f"{', '.join(map(str, logs))}: no session ends with an event 'last'; "
                 "at least one is needed"
             )
-        return metric, values_of(loaded.connection, metric, by, EVERYBODY)
+        return metric, metric_values(loaded.connection, metric, by, EVERYBODY)
 
 
 def parse_effect(text: str) -> float:

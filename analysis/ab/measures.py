@@ -61,7 +61,7 @@ def measure(
     """
     loaded.own_recommenders = _own_recommenders(loaded.recommenders)
     loaded.own_recommenders |= config.recommenders
-    of_tracks = _read_labels(loaded.connection, config)
+    by_track = _read_labels(loaded.connection, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
     segments = (NOVELTY, PAST, *config.segments)
@@ -77,7 +77,7 @@ def measure(
             queries.insert(connection, events, "session_events")
         queries.append(connection, "credited", "ab/credited")
         for by, metrics in divisions.items():
-            _divide(connection, by, loaded.start_ms, of_tracks)
+            _divide(connection, by, loaded.start_ms, by_track)
             for source, file in _files([METRICS["sessions"], *metrics]).items():
                 with _naming(file, *queries.DataErrors):
                     queries.append(connection, f"{source}_{by}", file)
@@ -112,7 +112,7 @@ def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, 
         Whether the labels of a column are of tracks.
     """
     queries.attach_arrow(connection, "labels_of_none", _NO_LABEL.empty_table())
-    of_tracks = {}
+    by_track = {}
     for column, file in config.segments.items():
         with _naming(
             f"segments {column}: {file}", ValueError, OSError, queries.DatabaseError
@@ -120,8 +120,8 @@ def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, 
             key = queries.materialize_labels(
                 connection, f"labels_of_{column}", file, column
             )
-        of_tracks[column] = key == "track"
-    return of_tracks
+        by_track[column] = key == "track"
+    return by_track
 
 
 def _open_slice(
@@ -148,7 +148,7 @@ def _divide(
     connection: queries.Connection,
     by: str,
     start_ms: int,
-    of_tracks: Mapping[str, bool],
+    by_track: Mapping[str, bool],
 ) -> None:
     """Make the views `sessions` and `events` of a slice, with the parts of a division."""
     if by in _PERIODS_MS:
@@ -166,8 +166,8 @@ def _divide(
             "divided",
             "ab/by_segment",
             by=by,
-            labels_table=f"labels_of_{by if by in of_tracks else 'none'}",
-            of_track=of_tracks.get(by, False),
+            labels_table=f"labels_of_{by if by in by_track else 'none'}",
+            of_track=by_track.get(by, False),
             start_ms=start_ms,
         )
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
@@ -195,10 +195,10 @@ def check_files(config: AbConfig) -> None:
         AnalysisError: A file cannot be read, is no SQL, or has not the columns.
     """
     with queries.connect(threads=1) as connection:
-        of_tracks = _read_labels(connection, config)
+        by_track = _read_labels(connection, config)
         queries.attach_arrow(connection, "assigned", _NO_EVENT.empty_table())
         _open_slice(connection, {}, 0, config)
-        _divide(connection, WHOLE, 0, of_tracks)
+        _divide(connection, WHOLE, 0, by_track)
         for metric in config.reported:
             where = f"metric {metric.name}: {metric.sql}"
             with _naming(where, OSError, queries.DatabaseError):
@@ -209,10 +209,10 @@ def check_files(config: AbConfig) -> None:
                 for name in ("user", "arm", "part", *metric.columns)
                 if name not in found
             ]
-            of_numbers = [name for name in metric.columns if name in found]
+            present = [name for name in metric.columns if name in found]
             wrong += [
                 f"{name} is no number"
-                for name in of_numbers
+                for name in present
                 if not _is_number(found[name])
             ]
             if wrong:
@@ -251,7 +251,7 @@ def read_listeners(
     columns: dict[str, FloatArray] = {}
     for source in _files([METRICS["sessions"], *summed]):
         for prefix, side in (("", arm), ("past_", None)):
-            rows = rows_of(connection, source, WHOLE, arm, side)
+            rows = arm_rows(connection, source, WHOLE, arm, side)
             users = rows["user"].to_numpy()
             if len(twice := users[1:][users[1:] == users[:-1]]):
                 raise AnalysisError(
@@ -263,7 +263,7 @@ def read_listeners(
     return columns
 
 
-def rows_of(
+def arm_rows(
     connection: queries.Connection, source: str, by: str, arm: str, side: str | None
 ) -> pa.Table:
     """Return what a source has of an arm's listeners by part; side None is their past."""
@@ -277,11 +277,11 @@ def rows_of(
     )
 
 
-def values_of(
+def metric_values(
     connection: queries.Connection, metric: Metric, by: str, arm: str
 ) -> pa.Table:
     """Return user, part and `metric.sums` of an arm's listeners, by user; 0 without a row."""
-    rows = rows_of(connection, metric.source, by, arm, arm)
+    rows = arm_rows(connection, metric.source, by, arm, arm)
     sums = {
         name: _numbers(rows, column)
         for name, column in zip(metric.sums, metric.columns, strict=True)

@@ -285,7 +285,7 @@ def _original_row(
 ) -> OriginalRow:
     before, after = metric.moments(control), metric.moments(treated)
     effect = effects.compare_moments(before, after, metric.quantity)
-    relative = effect.of_control_pct
+    relative = effect.pct_of_control
     # in the original formula 0 degrees of freedom by 0: there is no interval
     if not effect.standard_error > 0:
         relative = Interval(relative.value, math.nan, math.nan)

@@ -167,7 +167,7 @@ def read_sessions(
     """Read the held-out sessions of the table `events`.
 
     Raises:
-        AnalysisError: No session is held out, or `sessions_of` refuses them.
+        AnalysisError: No session is held out, or `logged_sessions` refuses them.
     """
     queries.attach_query(connection, "named_events", "sessions/named_events")
     queries.materialize(connection, "sessions", "sessions/sessions")
@@ -186,12 +186,12 @@ def read_sessions(
         raise AnalysisError(
             f"the holdout {holdout.text} has no session; at least one is needed"
         )
-    return sessions_of(
+    return logged_sessions(
         events, logging_policy=logging_policy, catalogue_size=catalogue_size
     )
 
 
-def sessions_of(
+def logged_sessions(
     events: pa.Table,
     *,
     logging_policy: LoggingPolicy = "logged",

@@ -72,7 +72,7 @@ class Effect:
         return self.control.count + self.arm.count
 
     @property
-    def of_control_pct(self) -> Interval:
+    def pct_of_control(self) -> Interval:
         """The absolute effect in % of the control's value, which counts as known exactly."""
         value = self.control.value
         return self.absolute.scaled(100 / value) if value else NO_INTERVAL

@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
-from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.logged import logged_sessions
 from analysis.offpolicy.policies import RewardModel, Serving, match_lists
 from tests.analysis.offpolicy.logged import uniform_events
 
@@ -79,7 +79,7 @@ def estimates() -> dict[Serving, list[OffPolicyEstimate]]:
         events = uniform_events(
             np.random.default_rng([9, log]), USERS, SESSIONS, REQUESTS, TRACKS, means
         )
-        policies = OffPolicy(sessions_of(events), resamples=200, seed=log)
+        policies = OffPolicy(logged_sessions(events), resamples=200, seed=log)
         for serving in SERVINGS:
             of_events = guesses[policies.sessions.listener]
             policy = match_lists(policies.sessions, np.arange(USERS), lists).serve(

@@ -18,7 +18,7 @@ from scipy import stats
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect, number, relative_effect
-from analysis.ab.measures import NOVELTY, PAST, values_of
+from analysis.ab.measures import NOVELTY, PAST, metric_values
 from analysis.ab.metrics import Metric
 from analysis.statistics.effects import compare_moments
 from analysis.statistics.moments import Moments, Quantity
@@ -69,7 +69,7 @@ def segment_effects(
     found = []
     for by in (NOVELTY, PAST, *config.segments):
         for metric in config.deciding:
-            tables = {arm: values_of(connection, metric, by, arm) for arm in arms}
+            tables = {arm: metric_values(connection, metric, by, arm) for arm in arms}
             labels = _choose_labels(tables.values())
             if len(labels) < 2:
                 continue
