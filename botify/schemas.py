@@ -1,6 +1,6 @@
 """Bodies of requests: what they must be, and reading them.
 
-`http/openapi.yaml` describes them, and the answers.
+`openapi.yaml` describes them, and the answers.
 """
 
 from typing import Annotated, Any, NamedTuple

@@ -1,6 +1,6 @@
 """Report on an experiment."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -75,8 +75,8 @@ def ab(
     """Report on an experiment from event logs or a session store, or from a data frame.
 
     Args:
-        data: Files, folders, patterns, or a store; or a data frame of pandas, polars, Arrow or Dask
-            with a row for each listener or each session.
+        data: Files, folders, patterns, or a store; or a data frame with a row for each listener or
+            each session.
         experiment: Its name in the log; none for a data frame.
         control: The arm that the others are compared with.
         metrics: Of a data frame: the columns of numbers that decide; a mapping says which are
@@ -106,17 +106,8 @@ def ab(
     if not metrics:
         example = "such as metrics=['minutes']"
         raise UserError(f"metrics: name the columns that decide, {example}")
-    better = dict.fromkeys(metrics, "higher")
-    if isinstance(metrics, Mapping):
-        better = dict(metrics)
-    for column, change in guardrails.items():
-        better[column] = "lower" if change > 0 else "higher"
-    names = {column: f"metric_{number}" for number, column in enumerate(better)}
-    document = _metrics_document(names, better, metrics, guardrails, listener)
-    config = parse_config(AbConfig, document | settings, "the arguments")
-    if config.horizon and not config.horizon.listeners:
-        problem = "a data frame has no dates; give the listeners"
-        raise UserError(f"horizon: {problem}, such as {{'listeners': 5000}}")
+    config = _configure(metrics, guardrails, listener, settings)
+    names = {metric.label: name for name, metric in config.metrics.items()}
     columns = [arm, *names, *([listener] if listener else [])]
     found = _by_arm(to_table(data, columns), names, arm, listener)
     if control not in found or len(found) < 2:
@@ -127,28 +118,32 @@ def ab(
     return Experiment(report_on_columns(by_arm, config, "the data frame"))
 
 
-def _metrics_document(
-    names: Mapping[str, str],
-    better: Mapping[str, str],
-    primary: Iterable[str],
+def _configure(
+    metrics: Sequence[str] | Mapping[str, Literal["higher", "lower"]],
     guardrails: Mapping[str, float],
     listener: str | None,
-) -> dict[str, Any]:
-    """Return the configuration of metrics that are columns."""
-    metrics = {
-        name: {
-            "label": column,
-            "sql": SUMS,
-            "numerator": name,
-            "denominator": "rows" if listener else None,
-            "better": better[column],
-            "has_past": False,
-        }
-        for column, name in names.items()
-    }
-    return {
-        "metrics": metrics,
-        "primary": [names[column] for column in primary],
+    settings: Mapping[str, Any],
+) -> AbConfig:
+    """Return the configuration of a report on metrics that are columns."""
+    better = dict.fromkeys(metrics, "higher")
+    if isinstance(metrics, Mapping):
+        better = dict(metrics)
+    for column, change in guardrails.items():
+        better[column] = "lower" if change > 0 else "higher"
+    names = {column: f"metric_{number}" for number, column in enumerate(better)}
+    document: dict[str, Any] = {
+        "metrics": {
+            name: {
+                "label": column,
+                "sql": SUMS,
+                "numerator": name,
+                "denominator": "rows" if listener else None,
+                "better": better[column],
+                "has_past": False,
+            }
+            for column, name in names.items()
+        },
+        "primary": [names[column] for column in metrics],
         "secondary": [],
         "diagnostics": [],
         "guardrails": [
@@ -156,6 +151,11 @@ def _metrics_document(
             for column, change in guardrails.items()
         ],
     }
+    config = parse_config(AbConfig, {**document, **settings}, "the arguments")
+    if config.horizon and not config.horizon.listeners:
+        problem = "a data frame has no dates; give the listeners"
+        raise UserError(f"horizon: {problem}, such as {{'listeners': 5000}}")
+    return config
 
 
 def _by_arm(

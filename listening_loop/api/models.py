@@ -277,19 +277,18 @@ def _fit(
 
 @contextmanager
 def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
-    if folder is None:
-        with tempfile.TemporaryDirectory(
-            prefix="listening-loop-", ignore_cleanup_errors=True
-        ) as made:
-            yield open_workspace(made)
-        return
-    scratch = open_workspace(folder).sub("fit")
-    if scratch.names():
-        raise UserError(f"{scratch}: not empty; remove it, or name another folder")
-    try:
-        yield scratch
-    finally:
-        open_workspace(folder).delete("fit")
+    made = tempfile.TemporaryDirectory(
+        prefix="listening-loop-", ignore_cleanup_errors=True
+    )
+    with made as temporary:
+        workspace = open_workspace(folder or temporary)
+        scratch = workspace.sub("fit")
+        if scratch.names():
+            raise UserError(f"{scratch}: not empty; remove it, or name another folder")
+        try:
+            yield scratch
+        finally:
+            workspace.delete("fit")
 
 
 def _positions(known: Mapping[Any, int], ids: Sequence[Any], kind: str) -> IntArray:

@@ -144,7 +144,7 @@ def search(
 ) -> Run:
     """Fit the models of a search space, score them on held-out sessions, and rank them.
 
-    A search that was interrupted, called again, goes on where it was; one that is finished fits
+    A search that was interrupted, called again, continues where it was; one that is finished fits
     nothing again.
 
     Args:

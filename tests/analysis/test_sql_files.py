@@ -82,7 +82,8 @@ def test_the_header_of_one_statement_says_one_row_per_what_parameters_tables_and
     statement = re.sub(r"--[^\n]*", "", queries.statement(name))
     for table in header(name).tables:
         named = table.partition("(")[0]
-        read = rf"\b(FROM|JOIN) ({named}\b|query_table\(\${named}_table\))"
+        files = rf"read_parquet\(\${named}_file\)|query_table\(\${named}_table\)"
+        read = rf"\b(FROM|JOIN) ({named}\b|{files})"
         assert re.search(read, statement), table
     assert name in _names_in_modules(), "no module runs it"
 
@@ -94,6 +95,12 @@ def test_runs_on_empty_tables_and_returns_the_columns_of_its_header(
     connection = queries.connect(threads=1)
     for table in header(name).tables:
         connection.execute(f"CREATE TABLE {table}")
+    for table in header(name).tables:
+        named = table.partition("(")[0]
+        if f"{named}_file" in header(name).parameters:
+            file = str(tmp_path / f"{named}.parquet")
+            connection.table(named).write_parquet(file)
+            connection.execute(f"DROP TABLE {named}")
     values = {
         parameter: _value(parameter, kind, tmp_path)
         for parameter, kind in header(name).parameters.items()
@@ -171,11 +178,11 @@ def _names_in_modules() -> frozenset[str]:
 
 
 def _value(parameter: str, kind: str, folder: Path) -> Any:  # noqa: ANN401  a value of any SQL type
-    """A value of a parameter's type; of a parameter named for a path or a table, an empty one."""
+    """A value of a parameter's type; of a parameter named for a file or a table, its name."""
+    if parameter == "structure":
+        return '{"user": "BIGINT"}'
     if parameter.endswith("_table"):
         return parameter.removesuffix("_table")
-    if not re.search(r"(^|_)(path|file)s?$", parameter):
-        return VALUES[kind]
-    file = folder / "empty.jsonl"
-    file.write_text("")
-    return [str(file)] if kind.endswith("[]") else str(file)
+    if parameter.endswith("_file"):
+        return str(folder / f"{parameter.removesuffix('_file')}.parquet")
+    return VALUES[kind]
