@@ -161,11 +161,6 @@ def read_table(connection: Connection, table: str) -> pa.Table:
     return connection.table(table).to_arrow_table()
 
 
-def alias(connection: Connection, view: str, table: str) -> None:
-    """Make a table readable under another name."""
-    connection.table(table).create_view(view, replace=True)
-
-
 def drop(connection: Connection, table: str) -> None:
     """Remove a table of the database; one that does not exist is no error."""
     connection.execute(f"DROP TABLE IF EXISTS {table}")
