@@ -311,9 +311,10 @@ def _describe(effect: MetricEffect) -> str:
 
 
 def _allowed(effect: MetricEffect) -> str:
-    margin = f"{effect.margin_pct:g} %"
     if effect.margin_pct is None:
         margin = f"{effect.margin:g}"
+    else:
+        margin = f"{effect.margin_pct:g} %"
     return f"{margin} {'less' if effect.higher_is_better else 'more'} is allowed"
 
 
