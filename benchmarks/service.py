@@ -1,4 +1,4 @@
-"""The service against a bare view with the same I/O under granian, a server in Rust, by wrk, in turns.
+"""The service against a bare view with the same I/O under the same server, by wrk, in turns.
 
     python -m benchmarks.service
 
@@ -192,29 +192,16 @@ def _bare(
     folder: Path, redis_url: str | None, processes: int, threads: int
 ) -> Iterator[int]:
     port = free_port()
-    options = [
-        "--interface",
-        "wsgi",
-        "--no-ws",
-        "--log-level",
-        "warning",
-        "--backpressure",
-        "1024",
-    ]
-    options += [
-        "--workers",
-        str(processes),
-        "--blocking-threads",
-        str(threads),
-        "--port",
-        str(port),
-    ]
+    options = ["--interface", "asgi", "--http", "1", "--no-ws"]
+    options += ["--log-level", "warning", "--backpressure", "8192"]
+    options += ["--workers", str(processes), "--port", str(port)]
     environment = {
         **os.environ,
         "BARE_REDIS_URL": redis_url or "",
         "BARE_LOG": str(folder),
+        "BARE_THREADS": str(threads),
     }
-    argv = python("-m", "granian", *options, "benchmarks.bare_service:app")
+    argv = python("-m", "granian", *options, "benchmarks.bare_service:server")
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=environment) as process:
         try:
             wait_until(partial(_is_open, port), "the bare view to start")
