@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from analysis.logs.lines import Event
 from sim.listening.sessions import ListeningModel, make_model
 from sim.remote.summary import Counts
 from sim.worlds.files import load_world
@@ -56,7 +56,7 @@ def _play(
     return play(model, url, episodes=SESSIONS, concurrency=concurrency, batch=batch)
 
 
-def _sessions(log: Path) -> dict[str, list[Event]]:
+def _sessions(log: Path) -> dict[str, list[Any]]:
     found = defaultdict(list)
     for event in read_events(log):
         found[str(event.session)].append(event)
