@@ -1,7 +1,8 @@
 """What the service is measured against: a bare Flask view under the same server and adapter.
 
-It does the same I/O and nothing else: it writes a line of the event log into the folder BARE_LOG, after the round trip to the Redis of
-BARE_REDIS_URL in which a session is appended to and read; without a URL there is no round trip.
+It does the same I/O and nothing else: it writes a line of the event log into the folder BARE_LOG,
+after the round trip to the Redis of BARE_REDIS_URL in which a session is appended to and read;
+without a URL there is no round trip. BARE_THREADS has the threads of each process.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Sessions a second that simulated listeners play against the service: one request at a time, many, and in batches.
+"""Sessions a second that simulated listeners play against the service.
 
     python -m benchmarks.remote
 

@@ -52,7 +52,8 @@ function request()
   return wrk.format("POST", path .. user, nil, '{"track":' .. (n * 7 % tracks) .. ',"time":0.5}')
 end
 function done(summary, latency)
-  local rate, p50, p99 = 1e6 * summary.requests / summary.duration, latency:percentile(50), latency:percentile(99)
+  local rate = 1e6 * summary.requests / summary.duration
+  local p50, p99 = latency:percentile(50), latency:percentile(99)
   print(string.format("[%f,%f,%f,%d]", rate, p50 / 1000, p99 / 1000, summary.errors.status))
 end
 """
@@ -129,7 +130,8 @@ def _compare(
     memory = max(worker.memory_full_info().pss for worker in served.workers()) / 2**20
     rate = _batch_rate(served.port)
     console.print(
-        f"a process {memory:.0f} MiB (PSS); batches of {BATCH:,} on one connection: {rate:,.0f} recommendations/s"
+        f"a process {memory:.0f} MiB (PSS); "
+        f"batches of {BATCH:,} on one connection: {rate:,.0f} recommendations/s"
     )
 
 
