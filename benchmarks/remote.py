@@ -1,4 +1,4 @@
-"""Sessions a second that simulated listeners play against the service.
+"""Sessions a second that simulated listeners play against the service, one by one and in batches.
 
     python -m benchmarks.remote
 

@@ -182,7 +182,7 @@ def test_the_page_of_the_service_has_every_metric() -> None:
     assert named == {name for name in counted if not name.endswith("_created")}
 
 
-@pytest.mark.parametrize("package", ["recsys", "analysis", "botify", "sim"])
+@pytest.mark.parametrize("package", PARTS)
 def test_the_page_of_the_architecture_has_every_module(package: str) -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = (
