@@ -83,7 +83,7 @@ class Run:
             artist=[[title.artist for title in found] for found in titles],
         )
 
-    def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401  values of ExportConfig
+    def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401
         """Publish the winner's recommendations; earlier versions stay for a rollback.
 
         Args:

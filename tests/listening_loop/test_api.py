@@ -77,7 +77,7 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
 ) -> None:
     plays = make_plays()
     plays.to_csv(tmp_path / "plays.csv", index=False)
-    dask_plays = dask.dataframe.from_pandas(plays, npartitions=3)  # type: ignore[no-untyped-call]  # Dask has no types
+    dask_plays = dask.dataframe.from_pandas(plays, npartitions=3)  # type: ignore[no-untyped-call]
     frames = (
         pa.Table.from_pandas(plays),
         dask_plays,
