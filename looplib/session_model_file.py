@@ -1,9 +1,9 @@
 """The file of a session model: what the export writes and the service reads, k factors.
 
 A session follows an interest, a vector x. The share heard of a track of vector v has the mean
-expit(x . v), less by the fatigue of artists and by tiredness; the last of what `docs/session-model.md` calls (v, 1)
-is among the factors. These have axes along which an interest's prior variance is 1 and responses
-add information one axis at a time.
+expit(x . v), less by the fatigue of artists and by tiredness; v holds the constant of
+`docs/session-model.md` too. Along the axes of the factors, an interest's prior variance is 1, and
+responses add information one axis at a time.
 """
 
 from collections.abc import Mapping

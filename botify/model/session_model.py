@@ -1,4 +1,4 @@
-"""The session model of a version: what a session follows, given the listener and the organic track."""
+"""The session model of a version: what a session follows, given its listener and opening."""
 
 from dataclasses import dataclass
 from io import BufferedReader

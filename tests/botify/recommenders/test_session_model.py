@@ -137,7 +137,7 @@ def normals(user: int, organic: int) -> list[Normal]:
 
 
 def expected_interest(user: int, tracks: list[int], times: list[float]) -> Vector:
-    """The likeliest normal's vector after each response, by precisions, and its evidence, by a joint density."""
+    """Find the likeliest normal's vector by precisions, its evidence by a joint density."""
     made, candidates = arrays(), normals(user, tracks[0])
     heard = [i for i in range(1, len(tracks)) if tracks[i] not in tracks[:i]][-32:]
     design = made["track_factors"][[tracks[i] for i in heard]].astype(float)
@@ -294,7 +294,7 @@ def test_changes_are_followed_as_by_all_paths() -> None:
 
 
 def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
-    """The first four tracks are heard by the opening's interest, the others by another of the listener's."""
+    """The opening's interest hears the first four tracks, another one the others."""
     made = arrays()
     tracks = [track for track in range(TRACKS) if track not in (1, 2, 30)][:10]
     factors, interests = made["track_factors"][tracks], made["interests"]

@@ -1,4 +1,4 @@
-"""The session model on logs whose rules are known: listeners of two interests in a plane of tastes."""
+"""The session model on logs whose rules are known: listeners of two interests each."""
 
 from dataclasses import fields, replace
 
@@ -34,7 +34,7 @@ def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
 def make_responses(
     taste: FloatArray, change: float = 0.0
 ) -> tuple[Responses, IntArray]:
-    """Responses, and the interest of each opening: two tracks that are far apart, with their five nearest.
+    """Make responses; the openings of an interest are the five nearest to a track.
 
     With the probability `change` before each response, the session of five goes on with the other
     interest.

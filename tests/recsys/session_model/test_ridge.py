@@ -24,7 +24,7 @@ def reference(
     prior: Values,
     precision: Values,
 ) -> tuple[Values, Values]:
-    """Row by row, by the normal equations in double precision; and the inverses of their matrices."""
+    """Solve row by row in double precision; return the inverses of the matrices too."""
     solved, inverses = [], []
     for r in range(ROWS):
         own = row == r
@@ -89,7 +89,7 @@ def test_dots_and_means_are_those_of_pairs_and_groups() -> None:
     assert means.tolist() == [[3, 4], [0, 0], [3, 5], [0, 0]]
 
 
-def test_a_precision_is_the_inverse_covariance_of_many_vectors_with_their_errors_and_defined_for_few() -> (
+def test_a_precision_is_the_inverse_covariance_with_errors_and_defined_for_few() -> (
     None
 ):
     deviations = (
