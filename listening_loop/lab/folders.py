@@ -13,7 +13,7 @@ from analysis.page import numbers
 from listening_loop.errors import LabError
 from looplib.errors import UserError
 from looplib.untrusted import open_untrusted, read_untrusted
-from recsys.report.runs import Row, Run, interval_of, read_folder
+from recsys.report.runs import LeaderboardRow, Run, interval_of, read_folder
 from recsys.runs.folder import (
     LEDGER,
     LISTENERS,
@@ -146,7 +146,7 @@ def _describe_finding(first: str, other: str, difference: Interval | None) -> st
     return f"{other if lower > 0 else first} is better, beyond chance"
 
 
-def _differences(run: Run, rows: Sequence[Row]) -> Sequence[Interval | None]:
+def _differences(run: Run, rows: Sequence[LeaderboardRow]) -> Sequence[Interval | None]:
     listeners = []
     for row in rows:
         files = run.folder.glob(f"{LISTENERS}/*/{row['trial']}-{row['sweep'] or 0}.npz")
