@@ -103,7 +103,7 @@ def main(
                         _compare(folder, bare_port, served, repeats, duration_s)
         finally:
             redis.stop()
-    show_machine("flask", "granian", "httptools", "redis")
+    show_machine("flask", "granian", "redis")
 
 
 def _compare(

@@ -25,14 +25,14 @@ import yaml
 from analysis import page
 from analysis.charts import CONFIG, arm_colour, colour_by
 from benchmarks.harness import measure, python
+from benchmarks.realism import listen, session_times
 from looplib.arrays import FloatArray, IntArray
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.randomness import make_generator
-from sim.figures import listen
+from sim.collect import recommend_random
 from sim.listening.response import raw_share
 from sim.listening.sessions import Sessions, make_model, own_logits
-from sim.recommenders import recommend_random
 from sim.worlds.config import WorldConfig
 from sim.worlds.files import World, load_world
 
@@ -192,8 +192,8 @@ def _oracle_lift(folder: Path, sessions: int) -> Interval:
             rng.integers(model.world.listeners, size=size)
             for size in (sessions, LISTENERS_AT_RANDOM)
         )
-        time = listen(model, Oracle(model.world), some, seed=1).time
-        base = listen(model, recommend_random, many, seed=2).time.mean()
+        time = session_times(listen(model, Oracle(model.world), some, seed=1))
+        base = session_times(listen(model, recommend_random, many, seed=2)).mean()
         error = 1.96 * time.std() / np.sqrt(sessions)
         atomic_write_json(
             file,

@@ -1,12 +1,26 @@
 """The service: answers `/next` with a recommendation and logs every event.
 
 In: exported recommendations and a catalogue. Out: the event log. Installs without Dask, implicit or
-DuckDB (`pip install '.[service]'`), and runs with `python -m botify --config configs/botify.yaml`.
+DuckDB (`pip install '.[service]'`), and runs with `python -m botify --config configs/botify.yaml`,
+or with `flask --app botify run` or any WSGI server.
 
-A request's way: `http` (`server`, `app`, `views`) → `schemas` (checks the body) → `service` →
-`sessions` (what was heard, what was answered) → `experiments` (the arm) → `recommenders` (the
-track, from `model`) → `event_log`. `POST /assignments` answers which arms listeners are in and logs
-nothing. `settings` are read by `__main__`, and `serving` keeps the worker processes. To add a
-recommender, write a function like those in `recommenders.lists`, and name it in
-`recommenders.registry`.
+A request's way: `asgi` (reads its body) → `app` and `views` (a Flask application) → `schemas`
+(checks the body) → `service` → `sessions` (what was heard) → `experiments` (the arm) →
+`recommenders` (the track, from `model`) → `event_log`. `settings` are read by `__main__`, and
+`serving` starts granian. To add a recommender, write a function like those in
+`recommenders.lists`, and name it in `recommenders.registry`.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from botify.settings import Settings
+
+
+def create_app(settings: "Settings | None" = None) -> "Flask":
+    """Make the Flask application of a configuration: see `botify.app.create_app`."""
+    from botify import app  # which `python -m botify` imports later than this package
+
+    return app.create_app(settings)

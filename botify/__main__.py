@@ -69,7 +69,8 @@ def main(
     ) as folder:
         # prometheus_client looks for its folder when it is imported, so the variable is set before that.
         os.environ[METRICS_VARIABLE] = folder
-        from botify.serving import serve
+        with importing():
+            from botify.serving import serve
 
         try:
             serve(settings)

@@ -1,6 +1,6 @@
 """Bodies of requests: what they must be, and reading them.
 
-`http/openapi.yaml` describes them, and the answers.
+`openapi.yaml` describes them, and the answers.
 """
 
 from typing import Annotated, Any, NamedTuple
@@ -35,19 +35,22 @@ class Bodies:
         """Prepare for a catalogue, listeners of one kind, and batches of a limited size."""
         self.catalogue = catalogue
         self.text_users = text_users
-        self._user: Any = WholeNumber
+        user: Any = WholeNumber
         if text_users:
-            self._user = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
+            user = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
         heard = [
             ("track", catalogue.id_type),
             ("time", _Share),
             ("request", WholeNumber | None, None),
         ]
-        several = Meta(min_length=1, max_length=limit)
-        request: Any = _make_object([("user", self._user), *heard])
+        request: Any = _make_object([("user", user), *heard])
+        requests: Any = list[request]
+        users: Any = list[user]
+        batch = Meta(min_length=1, max_length=limit)
+        self._user = user
         self._one = _make_object(heard)
-        self._many = _make_object([("requests", Annotated[list[request], several])])
-        self._users = _make_object([("users", Annotated[list[self._user], several])])  # type: ignore[name-defined]  # a type made here
+        self._many = _make_object([("requests", Annotated[requests, batch])])
+        self._users = _make_object([("users", Annotated[users, batch])])
         self._version = _make_object([("version", str | None, None)])
 
     def user(self, text: str) -> Id:

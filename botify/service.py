@@ -153,14 +153,14 @@ class Service:
             problems.append("nothing watches for new versions")
         return problems
 
-    def _note_lacking(self, model: Model) -> None:
-        for note in self.settings.lacking(model):
-            logger.warning("%s", note)
-
     def close(self) -> None:
         """Stop watching and close the event log's segment; no request may come after."""
         self.versions.close()
         self.log.close()
+
+    def _note_lacking(self, model: Model) -> None:
+        for note in self.settings.lacking(model):
+            logger.warning("%s", note)
 
     def _recommend(
         self,

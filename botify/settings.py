@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import (
     Field,
@@ -21,6 +21,7 @@ from botify.recommenders.registry import FallbackSettings, parts_read
 from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
+FILE_VARIABLE = "BOTIFY_CONFIG"  # names a file for `botify.create_app()`
 # The text of these variables is taken as it is, so that a token of digits stays a text; that of the
 # others is YAML.
 _TEXT_KEYS = {
@@ -47,35 +48,29 @@ class EventLogSettings(Config):
     segment_age_s: PositiveFloat = 3600.0  # at which it is closed, too
 
 
+_NGINX = "nginx in front does this; see botify/nginx.conf"
+
+
 class HttpSettings(Config):
     """How long the server waits for clients, and how many connections each process keeps."""
 
-    header_s: PositiveFloat = 10.0  # for the head of a request to come
+    gone: ClassVar[Mapping[str, str]] = {
+        "idle_s": "header_s bounds idle connections too",
+        "client_connections": _NGINX,
+        "certificate": _NGINX,
+        "certificate_key": _NGINX,
+    }
+
+    # for the head of a request to come, and between requests
+    header_s: PositiveFloat = 30.0
     body_s: PositiveFloat = 10.0  # for its body
-    idle_s: PositiveFloat = (
-        75.0  # between requests; longer than a proxy keeps its connections
-    )
-    connections: PositiveInt = (
-        8192  # of more, the one that was idle for longest is closed
-    )
-    client_connections: PositiveInt = 1024  # of one address
-    certificate: Path | None = (
-        None  # PEM with its chain; with it, the service speaks TLS alone
-    )
-    certificate_key: Path | None = (
-        None  # PEM; by default it is in the certificate's file
-    )
-
-
-class ApiKey(Config):
-    """A client that may ask."""
-
-    key: SecretStr = Field(min_length=16)  # which it sends in the header X-Api-Key
-    rate: PositiveFloat | None = None  # requests a second that each process takes of it
+    connections: PositiveInt = 8192  # more wait until one is closed
 
 
 class Settings(Config):
     """The service's configuration."""
+
+    gone: ClassVar[Mapping[str, str]] = {"api_keys": _NGINX}
 
     catalogue: Path  # tracks.json of the catalogue
     # Its manifest, neighbours, factors and session model lie beside it; without it, the catalogue
@@ -90,8 +85,6 @@ class Settings(Config):
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
     # allows reload and rollback; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
-    # by the client's name; without any, anyone may ask
-    api_keys: dict[str, ApiKey] = Field(default_factory=dict)
     experiments: tuple[Experiment, ...] = Field(
         default=(_EVERYBODY,), min_length=1
     )  # all that run
@@ -202,7 +195,7 @@ def load_settings(
             f"{key}={json.dumps(str(published / file))}" for key, file in files.items()
         ]
     for name, text in sorted(environment.items()):
-        if name.startswith(ENVIRONMENT_PREFIX):
+        if name.startswith(ENVIRONMENT_PREFIX) and name != FILE_VARIABLE:
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
             variables.append(f"{key}={json.dumps(text) if key in _TEXT_KEYS else text}")
     return load_config(Settings, path, [*variables, *overrides])

@@ -15,7 +15,6 @@ from listening_loop.config import LoopConfig
 from recsys.config import SearchConfig, Space
 from recsys.ingest.__main__ import Settings as IngestSettings
 from sim.collect import CollectConfig
-from sim.fitted.world import FitConfig
 from sim.remote.config import RemoteConfig
 from sim.worlds.config import WorldConfig
 
@@ -40,10 +39,6 @@ PARTS = {
     "World": (
         WorldConfig,
         "`python -m sim.world --config FILE`, such as `configs/world/demo.yaml`",
-    ),
-    "World of your own data": (
-        FitConfig,
-        "`python -m sim.world from-interactions --config FILE`",
     ),
     "Collected sessions": (CollectConfig, "`python -m sim.run --config FILE`"),
     "Sessions over HTTP": (RemoteConfig, "`python -m sim.run --recommender remote`"),

@@ -8,8 +8,8 @@
 
 In: data frames (pandas, polars, Arrow, Dask) or files. Out: frames, and the folders that the
 commands leave: the same engine runs both. What a user can fix is raised as `ll.Error`, one line.
-Read `stores` first, then `runs`, `models` and `experiments`; `frames` is the door for data frames,
-and `command` the command `listening-loop` with `demo` and `init`.
+These functions are in `api`. `command` is the command `listening-loop`, with `init` and `demo`;
+`loop` runs all steps day after day, and `lab` shows what came out in the browser.
 """
 
 from importlib import import_module

@@ -91,7 +91,10 @@ def run_step(step: Command, done: Path | None = None) -> None:
             code = process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
-            process.wait()
+            try:
+                process.wait()
+            finally:
+                process.kill()  # at a second Ctrl-C
             raise
     if code:
         ending = _describe_exit(code)
@@ -105,26 +108,18 @@ def serving(
     """Run a server for the time of the block, which begins once a page of it is there.
 
     Raises:
-        LoopError: It does not start, or ended by itself; its own message is on stderr.
+        LoopError: It does not start, or fails; its own message is on stderr.
     """
     _announce(server)
-    name = server.title.lower()
     with _start(server, is_server=True) as process:
         try:
-            _wait_until_ready(process, name, port, page)
-            try:
-                yield process
-            except LoopError as error:
-                code = process.poll()
-                if code is None:
-                    raise
-                ending = _describe_exit(code)
-                raise LoopError(f"{name} did not last: {ending}; {error}") from None
+            _wait_until_ready(process, server.title, port, page)
+            yield process
         finally:
             _stop(process)
-    if process.returncode not in (0, -signal.SIGTERM):
-        ending = _describe_exit(process.returncode)
-        raise LoopError(f"{name} did not end well: {ending}")
+            if process.returncode not in (0, -signal.SIGTERM):
+                ending = _describe_exit(process.returncode)
+                raise LoopError(f"{server.title} failed: {ending}")
 
 
 @contextmanager
@@ -182,12 +177,8 @@ def _wait_until_ready(
 ) -> None:
     deadline = time.monotonic() + _START_S
     while not _is_ready(port, page):
-        if process.poll() is not None:
-            ending = _describe_exit(process.returncode)
-            raise LoopError(f"{name} does not start: {ending}")
-        if time.monotonic() > deadline:
-            seconds = f"{_START_S:.0f} s"
-            raise LoopError(f"{name} is not ready after {seconds} on port {port}")
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise LoopError(f"{name} is not ready on port {port}")
         time.sleep(0.05)
 
 

@@ -121,7 +121,7 @@ def _parse(override: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {key}: the value is not YAML ({reason})") from None
 
 
-def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> None:  # noqa: ANN401  any YAML value
+def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> None:  # noqa: ANN401
     """Set the value of a dotted key; sections above it are made.
 
     Raises:
@@ -191,7 +191,7 @@ def _sections_at(
     return sections
 
 
-def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  a type expression of any form
+def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [found for argument in get_args(annotation) for found in _sections(argument)]

@@ -1,8 +1,9 @@
-"""The fields of the event log, told once.
+"""List the fields of the event log.
 
-Every writer and reader takes names, order and types here.
+Writers and readers take names, order and types from here.
 
-To add a field, add it to `EVENT_FIELDS`; docs/formats.md has the same table for people.
+To add a field, add it to `EVENT_FIELDS`; docs/formats.md has the same table for people. What a type
+is to JSON, DuckDB and Arrow stands in `analysis.logs.fields`.
 """
 
 from typing import Literal, NamedTuple
@@ -15,6 +16,7 @@ FieldType = Literal[
     "share",  # 0 to 1
     "seconds",
     "arms",  # an object: experiment -> arm
+    "name",  # a text that is not empty
     "text",
     "probability",  # above 0, at most 1
     "number",  # a whole number from 0
@@ -39,7 +41,7 @@ EVENT_FIELDS = (
     EventField("latency", "seconds", "spent in the service"),
     EventField("recommendation", "track", "the track recommended next"),
     EventField("experiments", "arms", "the arm of each running experiment"),
-    EventField("session", "text", "the session; derived where absent"),
+    EventField("session", "name", "the session; derived where absent"),
     EventField("recommender", "text", "who answered, after fallbacks"),
     EventField("propensity", "probability", "of drawing that recommendation"),
     EventField("request", "number", "the client's number of the request"),

@@ -26,7 +26,7 @@ class ProgressReport(Protocol):
     """Reports the progress of a long job."""
 
     def __call__(self, done: float, note: str = "") -> None:
-        """ProgressReport how much is done so far, and a note."""
+        """Report how much is done so far, and a note."""
 
 
 @contextmanager

@@ -4,5 +4,5 @@ from looplib.cli import importing, run
 
 if __name__ == "__main__":
     with importing():
-        from listening_loop.lab.command import PROG, app
-    raise SystemExit(run(app, PROG))
+        from listening_loop.lab.command import GONE, PROG, app
+    raise SystemExit(run(app, PROG, gone=GONE))

@@ -1,18 +1,12 @@
-"""Collect an event log of simulated listening: a folder of segments, and beside them what they were collected from.
+"""Collect an event log of simulated listening under random recommendations.
 
-In: a world and a `CollectConfig`. Out: a folder of `events-….jsonl`, one JSON object a line in the
-fields of the service's log. A segment is a block of sessions simulated at once, which follows from
-(seed, segment) alone.
-
-On the simulated clock a segment of sessions has a window of its own, after the windows of the
-segments before it, long enough for each listener to come once a day on average. In it a listener's
-sessions have slots of equal length, each lies anywhere in its slot, and ends `SESSION_GAP_MS`
-before the slot does: a listener's sessions never overlap.
+In: a world and a `CollectConfig`. Out: a folder of `events-….jsonl` in the fields of the service's
+log, and beside them what they were collected from. A segment is a block of sessions simulated at
+once, which follows from (seed, segment) alone.
 """
 
-import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -34,119 +28,22 @@ from looplib.files import (
 from looplib.progress import progress
 from looplib.randomness import make_generator
 from sim.errors import SimError
-from sim.listening.sessions import ListeningModel, Sessions, make_model
-from sim.recommenders import play_out, recommend_random
+from sim.events import Events, event_times, format_events, window_ms
+from sim.listening.sessions import (
+    LONGEST_SESSION,
+    ListeningModel,
+    Sessions,
+    make_model,
+)
 from sim.workers import run_jobs
 from sim.worlds.files import World, load_world
 
 COLLECTION_FILE = "collection.json"
 CONFIG_FILE = "collect.yaml"
 SCHEMA = 1
-DAY_MS = 24 * 60 * 60 * 1000
-SESSION_GAP_MS = (
-    31 * 60 * 1000
-)  # a log without session ids is split at 30 minutes of silence
-SKIP_MS = 1000  # what a track takes of which nothing is heard
-TRACK_MS = 180 * 1000  # and how much more one takes that is heard whole
-_TIMES = np.array([str(hundredths / 100) for hundredths in range(101)], dtype=object)
 
-
-@dataclass(frozen=True)
-class Events:
-    """Sessions as events: sessions one after the other, a session's events in playing order."""
-
-    session: IntArray  # (sessions,) number of the session in the whole collection
-    listener: IntArray  # (sessions,)
-    length: IntArray  # (sessions,) events of each, one at least
-    timestamp: IntArray  # (events,) ms since the epoch, UTC
-    track: IntArray  # (events,)
-    hundredths: IntArray  # (events,) share heard of the track, in hundredths
-    propensity: float  # of every recommendation
-
-
-def format_events(events: Events, recommender: str, session_prefix: str) -> bytes:
-    """Return the lines of the event log.
-
-    The recommendation of an event is the session's next track; a session's last event is its `last`
-    message, with neither recommendation nor recommender. `session_prefix` stands before a session's
-    number in its id.
-    """
-    is_last = np.zeros(len(events.track), dtype=np.bool_)
-    is_last[np.cumsum(events.length) - 1] = True
-    recommendation = np.append(events.track[1:], 0).astype(object)
-    recommendation[is_last] = "null"
-    tail = f'"recommender":"{recommender}","propensity":{events.propensity!r}}}\n'
-    columns = zip(
-        np.where(is_last, "last", "next").tolist(),
-        events.timestamp.tolist(),
-        np.repeat(events.listener, events.length).tolist(),
-        events.track.tolist(),
-        _TIMES[events.hundredths].tolist(),
-        recommendation.tolist(),
-        np.repeat(events.session, events.length).tolist(),
-        np.where(is_last, '"recommender":null,"propensity":null}\n', tail).tolist(),
-        strict=True,
-    )
-    lines = [
-        f'{{"message":"{message}","timestamp":{timestamp},"user":{user},"track":{track},"time":{time},"latency":0.0,'
-        f'"recommendation":{following},"experiments":{{}},"session":"{session_prefix}{session}",{end}'
-        for message, timestamp, user, track, time, following, session, end in columns
-    ]
-    return "".join(lines).encode("ascii")
-
-
-def window_ms(segment_sessions: int, listeners: int) -> int:
-    """Return the length of a segment's window: a day for each session of a listener on average, one at least."""
-    return math.ceil(max(1.0, segment_sessions / listeners)) * DAY_MS
-
-
-def event_times(
-    listeners: IntArray,
-    lengths: IntArray,
-    hundredths: IntArray,
-    window: tuple[int, int],
-    rng: np.random.Generator,
-) -> IntArray:
-    """Return when each track ends and its event is logged (longest, sessions), in ms since the epoch.
-
-    A session longer than its slot, which takes a listener with far more sessions than others, has
-    its events evenly spaced in what the slot has room for. What stands behind a session's end means
-    nothing.
-
-    Args:
-        listeners: (sessions,) whose session it is.
-        lengths: (sessions,) tracks of each, one at least.
-        hundredths: (longest, sessions) share heard of each track; anything behind a session's end.
-        window: Start and length of the segment's window, in ms.
-        rng: Where in its slot a session lies.
-
-    Raises:
-        SimError: A listener has more sessions than the window can hold.
-    """
-    start_ms, window_length_ms = window
-    _, which, counts = np.unique(listeners, return_inverse=True, return_counts=True)
-    sessions = counts[which]  # of the same listener
-    earlier = np.empty(len(listeners), dtype=np.int64)
-    earlier[np.argsort(which, kind="stable")] = np.arange(len(which)) - np.repeat(
-        np.cumsum(counts) - counts, counts
-    )
-    slot = window_length_ms // sessions
-    room = slot - SESSION_GAP_MS
-    if np.any(room < lengths):
-        days = window_length_ms // DAY_MS
-        raise SimError(
-            f"a listener has {sessions.max()} sessions in {days} days, too many to keep apart"
-        )
-    ends = np.cumsum(SKIP_MS + hundredths * (TRACK_MS // 100), axis=0)
-    total = ends[lengths - 1, np.arange(len(lengths))]
-    even = np.arange(1, len(ends) + 1)[:, None] * (room // lengths)
-    spare = room - np.minimum(total, room)
-    starts = (
-        start_ms
-        + earlier * slot
-        + (rng.random(len(listeners)) * spare).astype(np.int64)
-    )
-    return starts + np.where(total > room, even, ends)
+# Returns a track for each of some sessions under way (rows,).
+Recommend = Callable[[Sessions, IntArray, np.random.Generator], IntArray]
 
 
 class CollectConfig(Config):
@@ -154,9 +51,9 @@ class CollectConfig(Config):
 
     world: Path = Field(description="folder of the world")
     log: Path = Field(description="folder of the log")
-    episodes: Count = Field(description="number of sessions; with days, of each day")
+    episodes: Count = Field(description="number of sessions")
     recommender: Literal["random"] = Field(
-        default="random", description="random, remote or console"
+        default="random", description="random or remote"
     )
     seed: int = Field(default=0, ge=0, description="decides all randomness")
     processes: int = Field(
@@ -188,7 +85,7 @@ class CollectConfig(Config):
 
 
 def collect(config: CollectConfig) -> int:
-    """Collect a log, or what is missing of one that an earlier run began with the same parameters.
+    """Collect a log, or what is missing of one that an earlier run began.
 
     Returns:
         The number of segments that were there already.
@@ -202,9 +99,8 @@ def collect(config: CollectConfig) -> int:
         config.log.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise SimError(f"{config.log}: a folder is expected, found a file") from None
-    with exclusive(
-        config.log, SimError(f"{config.log}: another collection is writing here")
-    ):
+    refusal = SimError(f"{config.log}: another collection is writing here")
+    with exclusive(config.log, refusal):
         _prepare_folder(config, world)
         missing = [
             segment
@@ -217,7 +113,7 @@ def collect(config: CollectConfig) -> int:
 
 
 def _prepare_folder(config: CollectConfig, world: World) -> None:
-    """Check that the folder is this collection's, and write what its bytes follow from before any segment."""
+    """Check that the folder is this collection's, or write what its bytes follow from."""
     facts = {
         "schema": SCHEMA,
         "catalogue": {"sha256": world.catalogue_sha256, "tracks": world.tracks},
@@ -234,7 +130,8 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
     if not path.exists():
         if any(config.log.iterdir()):
             raise SimError(
-                f"{config.log}: holds files but no {COLLECTION_FILE}; name an empty or a new folder"
+                f"{config.log}: holds files but no {COLLECTION_FILE}; "
+                "name an empty or a new folder"
             )
         atomic_write_text(config.log / CONFIG_FILE, dump_config(config))
         atomic_write_json(path, facts)
@@ -243,14 +140,14 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
         found = dict(orjson.loads(path.read_bytes()))
     except (ValueError, TypeError) as error:
         raise SimError(f"{path}: not a JSON object ({error})") from None
-    other = [
+    differences = [
         f"{key} {found.get(key)} there, {value} now"
         for key, value in facts.items()
         if found.get(key) != value
     ]
-    if other:
+    if differences:
         raise SimError(
-            f"{path}: another collection is in this folder: {'; '.join(other)}"
+            f"{path}: another collection is in this folder: {'; '.join(differences)}"
         )
 
 
@@ -258,28 +155,32 @@ def _write_segments(
     config: CollectConfig, missing: list[int], model: ListeningModel
 ) -> None:
     total = sum(len(config.sessions_in(segment)) for segment in missing)
-    begun, done = time.monotonic(), 0
-    job = partial(_write_segment, model, config)
+    processes = min(config.processes, len(missing))
+    write = partial(_write_segment, model, config)
+    begun = time.monotonic()
+    done = 0
     try:
         with progress("collecting", total, "sessions") as report:
-            for sessions in run_jobs(job, missing, min(config.processes, len(missing))):
+            for sessions in run_jobs(write, missing, processes):
                 done += sessions
-                report(done, f"{done / (time.monotonic() - begun):,.0f} sessions/s")
+                rate = done / (time.monotonic() - begun)
+                report(done, f"{rate:,.0f} sessions/s")
     finally:
         remove_leftovers(config.log)
 
 
 def _write_segment(model: ListeningModel, config: CollectConfig, segment: int) -> int:
-    """Simulate a segment, write it, whole or not at all, and return how many sessions it holds."""
+    """Simulate a segment and write it, whole or not at all.
+
+    Returns:
+        The number of its sessions.
+    """
     path = config.segment_path(segment)
     events = _simulate_segment(model, config, segment)
+    prefix = f"{config.recommender}-{config.seed}-"
     try:
         with atomic_write(path) as file:
-            file.write(
-                format_events(
-                    events, config.recommender, f"{config.recommender}-{config.seed}-"
-                )
-            )
+            file.write(format_events(events, config.recommender, prefix))
     except OSError as error:
         raise SimError(f"{path}: cannot be written ({error.strerror})") from None
     return len(events.session)
@@ -288,30 +189,53 @@ def _write_segment(model: ListeningModel, config: CollectConfig, segment: int) -
 def _simulate_segment(
     model: ListeningModel, config: CollectConfig, segment: int
 ) -> Events:
-    """Play a segment's sessions; they are in the order of their starts, and numbered in it."""
+    """Play a segment's sessions, and number them in the order of their starts."""
     rng = make_generator(config.seed, "collect", segment)
     numbers = config.sessions_in(segment)
-    sessions = Sessions(
-        model, rng.integers(model.world.listeners, size=len(numbers)), rng
-    )
+    listeners = rng.integers(model.world.listeners, size=len(numbers))
+    sessions = Sessions(model, listeners, rng)
     play_out(sessions, recommend_random, rng)
     hundredths = sessions.hundredths[: sessions.length.max()].astype(np.int64)
-    length_ms = window_ms(config.segment_sessions, model.world.listeners)
     midnight = datetime(
         config.start.year, config.start.month, config.start.day, tzinfo=UTC
     )
+    length_ms = window_ms(config.segment_sessions, model.world.listeners)
     window = (1000 * int(midnight.timestamp()) + segment * length_ms, length_ms)
-    timestamp = event_times(sessions.listener, sessions.length, hundredths, window, rng)
+    timestamp = event_times(listeners, sessions.length, hundredths, window, rng)
     order = np.argsort(timestamp[0], kind="stable")
-    # of each event: its session, its place in it
+    # of each event: its session, its position in it
     which, position = np.nonzero(sessions.is_played()[:, order].T)
     session = order[which]
     return Events(
         session=np.array(numbers),
-        listener=sessions.listener[order],
+        listener=listeners[order],
         length=sessions.length[order],
         timestamp=timestamp[position, session],
         track=sessions.tracks[position, session].astype(np.int64),
         hundredths=hundredths[position, session],
         propensity=1.0 / model.world.tracks,
     )
+
+
+def recommend_random(
+    sessions: Sessions, rows: IntArray, rng: np.random.Generator
+) -> IntArray:
+    """Draw any track of the catalogue, all equally likely, repeats included."""
+    return rng.integers(sessions.world.tracks, size=len(rows))
+
+
+def play_out(
+    sessions: Sessions, recommend: Recommend, rng: np.random.Generator
+) -> None:
+    """Play all sessions to their ends.
+
+    Raises:
+        SimError: A session does not end.
+    """
+    while len(rows := sessions.under_way()):
+        if sessions.length.max() > LONGEST_SESSION:
+            raise SimError(
+                f"listener {sessions.listener[rows[0]]} is not bored "
+                f"after {LONGEST_SESSION} tracks in one session"
+            )
+        sessions.hear(rows, recommend(sessions, rows, rng), rng.random(len(rows)))

@@ -1,8 +1,10 @@
-"""Gymnasium environments of the listening model: `sim/Listening-v0`, one session at a time or many side by side.
+"""Gymnasium environments of the listening model: `sim/Listening-v0`, one session or many at once.
 
-    import gymnasium env = gymnasium.make("sim.environment:sim/Listening-v0",
-    world="out/demo/world") envs = gymnasium.make_vec("sim.environment:sim/Listening-v0",
-    num_envs=4096, world="out/demo/world")
+    import gymnasium
+    env = gymnasium.make("sim.environment:sim/Listening-v0", world="out/demo/world")
+    envs = gymnasium.make_vec(
+        "sim.environment:sim/Listening-v0", num_envs=4096, world="out/demo/world"
+    )
 
 Importing this module registers them. An episode is a session.
 
@@ -58,10 +60,10 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
 
     def __init__(self, world: Path | str | ListeningModel) -> None:
         """Take a world's folder, or its model; raises SimError if it cannot be used."""
-        self._model = _model_of(world)
+        self._model = _load_model(world)
         self._sessions = Sessions.none(self._model, 1)
-        self._row, self._only = np.zeros(1, dtype=np.int64), np.array(0)
-        self.observation_space, self.action_space = _spaces_of(self._model)
+        self._row = np.zeros(1, dtype=np.int64)
+        self.observation_space, self.action_space = _session_spaces(self._model)
 
     def reset(
         self, *, seed: int | None = None, options: Options = None
@@ -69,7 +71,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         """Start a session; see the module."""
         super().reset(seed=seed)
         _start(self._sessions, self._model, self._row, options, self.np_random)
-        return _observe(self._sessions, self._only), {}
+        return _observe(self._sessions, np.array(0)), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, Info]:
         """Play the recommended track; see the module.
@@ -80,24 +82,19 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         """
         if not len(self._sessions.under_way()):
             raise ResetNeeded("the session is over; call reset")
-        heard = self._sessions.hear(
-            self._row, _as_tracks(self.action_space, action), self.np_random.random(1)
-        )
+        tracks = _check_tracks(self.action_space, action)
+        heard = self._sessions.hear(self._row, tracks, self.np_random.random(1))
+        observation = _observe(self._sessions, np.array(0))
+        reward = float(heard[0]) / 100.0
         is_over = not len(self._sessions.under_way())
-        return (
-            _observe(self._sessions, self._only),
-            float(heard[0]) / 100.0,
-            is_over,
-            False,
-            {},
-        )
+        return observation, reward, is_over, False, {}
 
 
 class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
-    """Many sessions side by side: the step after a session's end starts another one, whatever its action.
+    """Many sessions side by side.
 
-    This is Gymnasium's mode `NEXT_STEP`; its own vectorisation of the single environment has the
-    other modes too.
+    The step after a session's end starts another one, whatever its action, which is Gymnasium's
+    mode `NEXT_STEP`; its own vectorisation of the single environment has the other modes too.
     """
 
     def __init__(
@@ -107,19 +104,19 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         *,
         max_episode_steps: int | None = None,
     ) -> None:
-        """Make room for `num_envs` sessions in a world; each is truncated after `max_episode_steps` recommendations.
+        """Make room for `num_envs` sessions, each of at most `max_episode_steps` recommendations.
 
         Raises:
             SimError: The world cannot be used.
         """
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.num_envs = num_envs
-        self._model = _model_of(world)
+        self._model = _load_model(world)
         self._sessions = Sessions.none(self._model, num_envs)
         self._longest = np.inf if max_episode_steps is None else max_episode_steps + 1
         self._all = np.arange(num_envs)
         self._over: BoolArray | None = None  # before the first reset
-        self.single_observation_space, self.single_action_space = _spaces_of(
+        self.single_observation_space, self.single_action_space = _session_spaces(
             self._model
         )
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -145,14 +142,12 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         """
         if self._over is None:
             raise ResetNeeded("call reset before the first step")
-        tracks = _as_tracks(self.action_space, actions)
+        tracks = _check_tracks(self.action_space, actions)
         over = np.flatnonzero(self._over)
-        rewards = np.zeros(self.num_envs)
         rows = np.flatnonzero(~self._over) if len(over) else self._all
-        rewards[rows] = (
-            self._sessions.hear(rows, tracks[rows], self.np_random.random(len(rows)))
-            / 100.0
-        )
+        uniform = self.np_random.random(len(rows))
+        rewards = np.zeros(self.num_envs)
+        rewards[rows] = self._sessions.hear(rows, tracks[rows], uniform) / 100.0
         terminated = self._sessions.budget <= 0
         truncated = (self._sessions.length >= self._longest) & ~terminated
         if len(over):
@@ -162,21 +157,23 @@ class ListeningVectorEnv(VectorEnv[Observation, IntArray, npt.NDArray[Any]]):
         return _observe(self._sessions, self._all), rewards, terminated, truncated, {}
 
 
-def _model_of(world: Path | str | ListeningModel) -> ListeningModel:
-    return (
-        world
-        if isinstance(world, ListeningModel)
-        else make_model(load_world(Path(world)))
-    )
+def _load_model(world: Path | str | ListeningModel) -> ListeningModel:
+    if isinstance(world, ListeningModel):
+        return world
+    return make_model(load_world(Path(world)))
 
 
-def _spaces_of(model: ListeningModel) -> tuple[spaces.Dict, spaces.Discrete[np.int64]]:
+def _session_spaces(
+    model: ListeningModel,
+) -> tuple[spaces.Dict, spaces.Discrete[np.int64]]:
     """Return the spaces of one session's observations and actions."""
     tracks = spaces.Discrete(model.world.tracks)
-    share = spaces.Box(0.0, 1.0, shape=(), dtype=np.float32)
-    return spaces.Dict(
-        {"user": spaces.Discrete(model.world.listeners), "track": tracks, "time": share}
-    ), tracks
+    observations = {
+        "user": spaces.Discrete(model.world.listeners),
+        "track": tracks,
+        "time": spaces.Box(0.0, 1.0, shape=(), dtype=np.float32),
+    }
+    return spaces.Dict(observations), tracks
 
 
 def _start(
@@ -188,23 +185,28 @@ def _start(
 ) -> None:
     """Start sessions of the listeners that the options name, or of random ones."""
     wanted = (options or {}).get("user")
-    count, room = model.world.listeners, len(sessions.listener)
     if wanted is None:
-        listeners = rng.integers(count, size=len(rows))
+        listeners = rng.integers(model.world.listeners, size=len(rows))
     else:
-        users = np.asarray(wanted)
-        if (
-            users.dtype.kind not in "iu"
-            or np.any((users < 0) | (users >= count))
-            or users.shape not in {(), (room,)}
-        ):
-            due = f"listeners are 0..{count - 1}; one listener, or one for each session, is due"
-            raise ValueError(f"options['user']: {wanted} found; {due}")
-        listeners = np.broadcast_to(users, room)[rows].astype(np.int64)
+        all_rows = len(sessions.listener)
+        users = _check_listeners(wanted, model.world.listeners, all_rows)
+        listeners = np.broadcast_to(users, all_rows)[rows]
     sessions.start(rows, draw_starts(model, listeners, rng))
 
 
-def _as_tracks(space: spaces.Space[Any], actions: object) -> IntArray:
+def _check_listeners(wanted: object, listeners: int, sessions: int) -> IntArray:
+    users = np.asarray(wanted)
+    is_whole = users.dtype.kind in "iu"
+    is_one_each = users.shape in {(), (sessions,)}
+    if not is_whole or not is_one_each or np.any((users < 0) | (users >= listeners)):
+        raise ValueError(
+            f"options['user']: {wanted} found; listeners are 0..{listeners - 1}; "
+            "one listener, or one for each session, is due"
+        )
+    return users.astype(np.int64)
+
+
+def _check_tracks(space: spaces.Space[Any], actions: object) -> IntArray:
     if not space.contains(actions):
         raise InvalidAction(f"{actions} found; {space} is due")
     return np.atleast_1d(np.asarray(actions, dtype=np.int64))

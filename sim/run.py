@@ -1,4 +1,4 @@
-"""Listening sessions from the command line: `python -m sim.run --config configs/collect/demo.yaml`."""
+"""Listening sessions from the command line: `python -m sim.run --config FILE`."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,51 +13,37 @@ from looplib.config import Config, load_config
 
 with importing():
     from sim.collect import CollectConfig, collect
-    from sim.console import ConsoleConfig, play_console
     from sim.errors import SimError
     from sim.remote.config import RemoteConfig
     from sim.remote.run import run_remote
     from sim.workers import handle_signals
 
 PROG = "python -m sim.run"
-RANDOM, REMOTE, CONSOLE = "random", "remote", "console"
-KINDS: dict[str, type[Config]] = {
-    RANDOM: CollectConfig,
-    REMOTE: RemoteConfig,
-    CONSOLE: ConsoleConfig,
-}
+RANDOM = "random"
+REMOTE = "remote"
+KINDS: dict[str, type[Config]] = {RANDOM: CollectConfig, REMOTE: RemoteConfig}
 
 
 def _settings_text() -> str:
-    """Return a line for each setting: what it is, and which recommenders take it where not all do."""
-    about: dict[str, str | None] = {}
-    for config in KINDS.values():
-        about |= {
-            key: field.description
-            for key, field in config.model_fields.items()
-            if key not in about
-        }
-    takers = {
-        key: [kind for kind, config in KINDS.items() if key in config.model_fields]
-        for key in about
-    }
-    only = {
-        key: "" if len(kinds) == len(KINDS) else f" ({', '.join(kinds)})"
-        for key, kinds in takers.items()
-    }
-    return "\n".join(f"  --{key:17} {text}{only[key]}" for key, text in about.items())
+    """Return a line for each setting, with the recommender that takes it if not both do."""
+    fields = RemoteConfig.model_fields | CollectConfig.model_fields
+    lines = []
+    for key, field in fields.items():
+        takers = [kind for kind, config in KINDS.items() if key in config.model_fields]
+        only = f" ({takers[0]})" if len(takers) == 1 else ""
+        lines.append(f"  --{key:17} {field.description}{only}")
+    return "\n".join(lines)
 
 
 HELP = f"""Let a world's listeners listen to what a recommender plays.
 
-With random, recommendations are drawn here and an event log is written: a folder of JSON lines, the same bytes for any
-number of processes. A run into a folder that an earlier one left unfinished writes what is missing.
+With random, recommendations are drawn here and an event log is written: a folder of JSON lines, the
+same bytes for any number of processes. A run into a folder that an earlier one left unfinished
+writes what is missing.
 
-With remote, listeners ask the service at --url, which writes the log. What a listener does follows from the seed and
-the number of the session, whatever the concurrency. A request whose answer was lost is not sent again: that session is
-ended and counted as failed. Ctrl-C ends the open sessions.
-
-With console, you recommend.
+With remote, listeners ask the service at --url, which writes the log. What a listener does follows
+from the seed and the number of the session, whatever the concurrency. A request without an answer
+is sent again under its number. Ctrl-C ends the open sessions.
 
 \b
 Settings, as --key value over the file and --set:
@@ -68,8 +54,7 @@ Examples:
   {PROG} --config configs/collect/demo.yaml --processes 2
   {PROG} --world out/demo/world --log out/log --episodes 1000 --seed 7
   {PROG} --episodes 2000 --recommender remote --seed 1337
-  {PROG} --recommender remote --episodes 100000 --batch 500 --processes 2 --summary out/summary.json
-  {PROG} --recommender console --episodes 3
+  {PROG} --recommender remote --episodes 100000 --batch 500 --processes 2
 """
 
 app = make_app(HELP)
@@ -89,30 +74,23 @@ def _main(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     overrides: Overrides = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask before the next day begins.")
-    ] = False,
 ) -> int:
-    changes, options = overrides or [], dict(_read_options(context.args))
+    changes = overrides or []
+    options = dict(_read_options(context.args))
     kind = load_config(_Kind, config, changes, options).recommender
     if kind == REMOTE:
-        go_on = (lambda _: True) if yes else _ask_for_day
-        return run_remote(
-            load_config(RemoteConfig, config, changes, options), go_on, typer.echo
-        )
-    if kind == CONSOLE:
-        play_console(
-            load_config(ConsoleConfig, config, changes, options), input, typer.echo
-        )
-        return 0
+        settings = load_config(RemoteConfig, config, changes, options)
+        return run_remote(settings, typer.echo)
     if kind != RANDOM:
-        raise SimError(f"recommender: {kind} is unknown; allowed: {', '.join(KINDS)}")
+        fault = "was removed" if kind == "console" else "is unknown"
+        raise SimError(f"recommender: {kind} {fault}; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, changes, options)
     with handle_signals():
         found = collect(collection)
     earlier = f" ({found} of them there already)" if found else ""
     typer.echo(
-        f"{collection.log}: {collection.episodes:,} sessions in {collection.segments} segments{earlier}"
+        f"{collection.log}: {collection.episodes:,} sessions "
+        f"in {collection.segments} segments{earlier}"
     )
     return 0
 
@@ -122,6 +100,8 @@ def _read_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     rest = iter(words)
     for word in rest:
         key, separator, value = word.partition("=")
+        if key == "--yes":
+            raise SimError("--yes was removed with --days: there is nothing to ask")
         if not key.startswith("--"):
             raise SimError(f"{word} found; --key value is expected (see {PROG} --help)")
         text = value if separator else next(rest, None)
@@ -133,14 +113,6 @@ def _read_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     return run(app, PROG, argv)
-
-
-def _ask_for_day(day: int) -> bool:
-    """Wait for Enter before a day. Returns False for q and at the end of the input."""
-    try:
-        return input(f"Enter begins day {day}, q ends here: ").strip().casefold() != "q"
-    except EOFError:
-        return False
 
 
 if __name__ == "__main__":

@@ -46,23 +46,23 @@ def run_jobs(job: Job, numbers: Sequence[int], processes: int) -> Iterator[int]:
 def start_workers(
     target: Callable[..., None], arguments: Iterable[tuple[Any, ...]], patience_s: float
 ) -> Iterator[Workers]:
-    """Start a worker process `target(pipe, *arguments)` for each tuple of arguments; end all of them with the block.
+    """Start a worker process `target(pipe, *arguments)` for each tuple of arguments.
 
-    The target ends when its pipe is closed. After `patience_s` workers are killed, after an
-    interrupted block at once.
+    They end with the block: the target ends when its pipe is closed, and is killed after
+    `patience_s`, after an interrupted block at once.
     """
     context = multiprocessing.get_context("spawn")
     workers: Workers = {}
-    resource_tracker.ensure_running()  # or the first start does it, and unblocks the signals
+    # or the first start would start it, and unblock the signals
+    resource_tracker.ensure_running()
     try:
         for values in arguments:
             ours, theirs = context.Pipe()
             process = context.Process(
                 target=target, args=(theirs, *values), daemon=True
             )
-            before = signal.pthread_sigmask(
-                signal.SIG_BLOCK, _SIGNALS
-            )  # inherited by the worker
+            # the worker inherits the mask
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
             try:
                 process.start()
                 workers[ours] = process

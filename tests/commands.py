@@ -28,7 +28,6 @@ _FORKS.set_forkserver_preload(
         *MODULES,
         *(f"{name}.__main__" for name in MODULES),
         "listening_loop.init",
-        "sim.fitted.command",
         "recsys.report.figures",
         "s3fs",
     ]

@@ -13,16 +13,19 @@ A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events`
 experiment, a day, or a segment.
 """
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric, column_name
-from analysis.ab.tables import DAY_MS, Loaded, attach_texts
+from analysis.ab.tables import ASSIGNED_SCHEMA, DAY_MS, Loaded, attach_texts
 from analysis.errors import AnalysisError
 from looplib.arrays import FloatArray
 
@@ -31,16 +34,6 @@ NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
 DAY = "day"
 _PERIODS_MS = {WHOLE: 0, DAY: DAY_MS}
 _GROUPS = 100  # of listeners, whose values are alike
-_NO_EVENT = pa.schema(
-    {name: pa.int64() for name in ("user", "timestamp", "track", "recommendation")}
-    | {name: pa.float64() for name in ("time", "latency")}
-    | {
-        "recommender": pa.uint64(),
-        "is_last": pa.bool_(),
-        "arm": pa.string(),
-        "side": pa.int32(),
-    }
-)
 _NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
 
 
@@ -74,8 +67,11 @@ def measure(
         divisions[DAY] = summed
     # The whole comes last and stays, for what has many rows a listener.
     divisions[WHOLE] = summed
-    for connection in loaded.each_slice():
-        _open_slice(connection, loaded.own_recommenders, loaded.end_ms, config)
+    connection = loaded.connection
+    for events_file in loaded.slices:
+        _open_slice(
+            connection, events_file, loaded.own_recommenders, loaded.end_ms, config
+        )
         queries.insert(connection, "all_sessions", "slice_sessions")
         if events:
             queries.insert(connection, events, "session_events")
@@ -113,18 +109,23 @@ def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, 
 
 def _open_slice(
     connection: queries.Connection,
+    file: Path,
     recommenders: Mapping[str, str],
     end_ms: int,
     config: AbConfig,
 ) -> None:
-    """Make the tables `session_events` and `slice_sessions` of the table `assigned`."""
+    """Make the tables `session_events` and `slice_sessions` of the file of a slice."""
     attach_texts(
         connection,
         "own_recommenders",
         {"arm": list(recommenders), "own": list(recommenders.values())},
     )
     queries.materialize(
-        connection, "session_events", "ab/session_events", end_ms=end_ms
+        connection,
+        "session_events",
+        "ab/session_events",
+        assigned_file=str(file),
+        end_ms=end_ms,
     )
     queries.materialize(
         connection, "slice_sessions", "ab/sessions", skip_below=config.skip_below
@@ -184,10 +185,14 @@ def check_files(config: AbConfig) -> None:
     Raises:
         AnalysisError: A file cannot be read, is no SQL, or has not the columns.
     """
-    with queries.connect(threads=1) as connection:
+    with (
+        queries.connect(threads=1) as connection,
+        tempfile.TemporaryDirectory(prefix="ab-") as folder,
+    ):
         of_tracks = _read_labels(connection, config)
-        queries.attach_arrow(connection, "assigned", _NO_EVENT.empty_table())
-        _open_slice(connection, {}, 0, config)
+        no_events = Path(folder) / "events.parquet"
+        pq.write_table(ASSIGNED_SCHEMA.empty_table(), no_events)
+        _open_slice(connection, no_events, {}, 0, config)
         _divide(connection, WHOLE, 0, of_tracks)
         for metric in config.reported:
             where = f"metric {metric.name}: {metric.sql}"
@@ -220,11 +225,12 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def measure_original(loaded: Loaded) -> None:
     """Measure only what the original table needs (`sql/ab/original_listeners.sql`)."""
-    for connection in loaded.each_slice():
+    for file in loaded.slices:
         queries.append(
-            connection,
+            loaded.connection,
             "listener_sums_whole",
             "ab/original_listeners",
+            assigned_file=str(file),
             end_ms=loaded.end_ms,
         )
 

@@ -1,7 +1,8 @@
-"""Reading: event logs and session stores into a DuckDB connection, events split into slices by listener.
+"""Read event logs and session stores into Parquet files, one a slice of the listeners.
 
-However long the log, only a slice is ordered at a time (`measures`). A store has the events that an
-ingest made of the lines, and counts of the lines, so logs and their store give the same report.
+`load` writes every event once, with the arm that its listener was in. However long the log, only a
+slice is ordered at a time (`measures`). A store has the events that an ingest made of the lines,
+and counts of the lines, so logs and their store give the same report.
 """
 
 import datetime
@@ -12,19 +13,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.ab.config import Horizon
 from analysis.errors import AnalysisError, StoreError
-from analysis.logs import reader
-from analysis.logs.files import LogFile, discover, in_batches
-from analysis.logs.lines import LineCounts, canonical_assignments
+from analysis.logs.fields import EVENT_SCHEMA
+from analysis.logs.files import LogFile, discover, snapshot
+from analysis.logs.lines import LineCounts
+from analysis.logs.reader import gather, kinds_of, read, read_rejects
 from analysis.store import MANIFEST, Store, open_store
+from looplib.arrays import IntArray
 from looplib.progress import ProgressReport, progress
 
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
@@ -32,10 +36,32 @@ _SHOWN_REJECTS = 5
 DAY_MS = 86_400_000
 _LONG_AFTER = 2**63 - 1
 _INTERLEAVED = re.compile(r"(?:(\w+) of )?interleaved\((\w+), ?(\w+)\)")
-_RECOMMENDERS = pa.schema({"name": pa.string(), "own": pa.string(), "side": pa.int32()})
 _EVENTS_OF_A_SLICE = 2_000_000
-_EVENTS_AT_ONCE = 1_000_000  # read from a store
+_EVENTS_AT_ONCE = 500_000
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
+_LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
+_decode_arms = msgspec.json.Decoder(dict[str, str]).decode
+
+_TEXTS = ["message", "recommender", "arm"]
+_ORIGINAL = ["user", "timestamp", "message", "time", "latency", "request", "arm"]
+# what a report needs of an event
+ASSIGNED_SCHEMA = pa.schema(
+    {
+        "user": pa.int64(),
+        "timestamp": pa.int64(),
+        "message": pa.string(),
+        "time": pa.float64(),
+        "latency": pa.float64(),
+        "request": pa.int64(),
+        "track": pa.int64(),
+        "recommendation": pa.int64(),
+        # of one of two interleaved recommenders, both together
+        "recommender": pa.string(),
+        # 1 or 2 for the first or second of them, if it is credited
+        "side": pa.int32(),
+        "arm": pa.string(),  # null outside of the experiment
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -48,24 +74,20 @@ class Sources:
     @property
     def events(self) -> int:
         """About how many events there are."""
-        of_logs = sum(log.text_bytes for log in self.logs) // _BYTES_OF_AN_EVENT
-        return of_logs + sum(store.manifest.events for store in self.stores)
+        logged = sum(log.text_bytes for log in self.logs) // _BYTES_OF_AN_EVENT
+        return logged + sum(store.manifest.events for store in self.stores)
 
     @property
     def megabytes(self) -> float:
         """Their size on the disk."""
-        return (
-            sum(log.size_bytes for log in self.logs)
-            + sum(store.bytes for store in self.stores)
-        ) / 1e6
+        logged = sum(log.size_bytes for log in self.logs)
+        return (logged + sum(store.bytes for store in self.stores)) / 1e6
 
     @property
     def names(self) -> tuple[str, ...]:
         """What they are called."""
-        return (
-            *(str(store.path) for store in self.stores),
-            *(log.name for log in self.logs),
-        )
+        stores = (str(store.path) for store in self.stores)
+        return (*stores, *(log.name for log in self.logs))
 
 
 @dataclass(frozen=True)
@@ -79,23 +101,19 @@ class RejectedLine:
 
 @dataclass
 class Loaded:
-    """Events in a DuckDB connection, split by listener into slices, and what is known of them."""
+    """The events of a report in Parquet files, and what is known of them."""
 
-    connection: queries.Connection  # holds the tables
-    experiment: (
-        str | None
-    )  # whose arms are wanted; None puts all events into one arm, `EVERYBODY`
-    slices: tuple[
-        str, ...
-    ]  # the tables of assigned events, one a slice of the listeners
-    is_whole: bool  # with what the original table does not need
+    connection: queries.Connection
+    # whose arms are wanted; None puts all events into one arm, `EVERYBODY`
+    experiment: str | None
+    # columns of the schema; all events of a listener are in one file
+    slices: tuple[Path, ...]
+    schema: pa.Schema  # `ASSIGNED_SCHEMA`, or what the original table needs of it
     names: tuple[str, ...]  # the logs and stores
-    arms: set[str] = field(
-        default_factory=set
-    )  # the arms that events name for the experiment
-    experiments: set[str] = field(
-        default_factory=set
-    )  # all experiments that events name
+    # the arms that events name for the experiment
+    arms: set[str] = field(default_factory=set)
+    # all experiments that events name
+    experiments: set[str] = field(default_factory=set)
     # requests by arm and recommender
     recommenders: Counter[tuple[str, str]] = field(default_factory=Counter)
     span_ms: tuple[int, int] = (_LONG_AFTER, 0)  # the experiment's first and last event
@@ -104,11 +122,8 @@ class Loaded:
     # when the horizon ends, where one was reached; what is later is left out
     end_ms: int = _LONG_AFTER
     left_out: int = 0  # the experiment's events after that
-    lines: LineCounts = field(
-        default_factory=lambda: LineCounts(0, 0, 0, 0)
-    )  # of the logs
+    lines: LineCounts = field(default_factory=LineCounts)  # of the logs
     rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
-    _summary: list[dict[str, Any]] = field(default_factory=list)  # of the table `batch`
 
     @property
     def start_ms(self) -> int:
@@ -120,142 +135,102 @@ class Loaded:
         """Whether the declared horizon is reached."""
         return self.end_ms < _LONG_AFTER
 
-    def each_slice(self) -> Iterator[queries.Connection]:
-        """Make each slice in turn readable as the table `assigned`, with what is later than the horizon."""
-        for table in self.slices:
-            queries.alias(self.connection, "assigned", table)
-            yield self.connection
-
     def stop_at(self, horizon: Horizon) -> None:
         """Leave out what is later than the experiment's horizon; nothing where that is not reached.
 
         Raises:
             AnalysisError: The horizon is a date before the first event.
         """
-        of_slices = pa.concat_tables(
-            queries.fetch_table(slice_, "ab/arrivals") for slice_ in self.each_slice()
+        found = pa.concat_tables(
+            queries.fetch_table(self.connection, "ab/arrivals", assigned_file=str(file))
+            for file in self.slices
         )
         by_day = (
-            of_slices.group_by("day")
+            found.group_by("day")
             .aggregate([("listeners", "sum"), ("events", "sum")])
             .sort_by("day")
         )
-        days, arrived, events = (
-            by_day[name].to_numpy() for name in ("day", "listeners_sum", "events_sum")
-        )
+        days = by_day["day"].to_numpy()
         if horizon.date is not None:
-            last = (horizon.date - datetime.date(1970, 1, 1)).days
+            epoch = datetime.date(1970, 1, 1)
+            last = (horizon.date - epoch).days
             reached = days >= last
             if last < days[0]:
-                first = datetime.date(1970, 1, 1) + datetime.timedelta(int(days[0]))
+                first = epoch + datetime.timedelta(int(days[0]))
                 raise AnalysisError(
-                    f"horizon: {horizon.date} is before the experiment's first day in the log, {first}"
+                    f"horizon: {horizon.date} is before the experiment's first day in "
+                    f"the log, {first}"
                 )
         else:
-            reached = np.cumsum(arrived) >= (horizon.listeners or 0)
+            arrived = np.cumsum(by_day["listeners_sum"].to_numpy())
+            reached = arrived >= (horizon.listeners or 0)
             last = int(days[np.argmax(reached)])
         if reached.any():
             self.end_ms = (last + 1) * DAY_MS
-            self.left_out = int(events[days > last].sum())
+            self.left_out = int(by_day["events_sum"].to_numpy()[days > last].sum())
 
-    def read(self, sources: Sources, scratch: Path, report: ProgressReport) -> None:
-        """Read all stores, then all logs; the report gets the megabytes read so far."""
-        done = 0.0
-        parts = [
-            (store.path, part)
-            for store in sources.stores
-            for part in store.manifest.parts
-        ]
-        for stored in in_batches(parts, lambda part: part[1].rows, _EVENTS_AT_ONCE):
-            files = [folder / part.path for folder, part in stored]
-            queries.attach_parquet(self.connection, "events", files)
-            self._consume(0)
-            self._keep()
-            done += sum(file.stat().st_size for file in files) / 1e6
-            report(done)
-        for store in sources.stores:
-            for source in store.manifest.sources:
-                self._count(
-                    source.lines,
-                    store.path / source.rejects if source.lines.rejected else None,
-                )
-        for batch in reader.read(
-            self.connection, sources.logs, self._consume, scratch=scratch
-        ):
-            self._keep()
-            for read in batch:
-                self._count(read.lines, read.rejects)
-                done += read.file.size_bytes / 1e6
-            report(done, f"{self.lines.good:,} events")
-        self.rejected = sorted(
-            self.rejected, key=lambda rejected: (rejected.file, rejected.line)
-        )[:_SHOWN_REJECTS]
+    def assign(self, rows: pa.Table) -> pa.Table:
+        """Return the columns of the schema of some events, and note their arms."""
+        columns = {name: rows[name] for name in rows.column_names}
+        columns["arm"] = self._arms_of(rows)
+        names = rows["recommender"].combine_chunks().dictionary_encode()
+        credited = [_credit(name) for name in names.dictionary.to_pylist()]
+        both = pa.array([own for own, _ in credited], pa.string())
+        sides = pa.array([side for _, side in credited], pa.int32())
+        columns["recommender"] = both.take(names.indices)
+        columns["side"] = sides.take(names.indices)
+        assigned = pa.table(columns)
+        self._note(assigned.filter(pc.is_valid(assigned["arm"])))
+        return assigned.select(self.schema.names).cast(self.schema)
 
-    def _consume(self, _: int) -> int:
-        """Make the table `batch` of the table `events`, and return the number of its events."""
-        queries.materialize(
-            self.connection, "batch", "ab/batch_events", whole=self.is_whole
+    def _arms_of(self, rows: pa.Table) -> pa.Array:
+        """Return the arm of each event, and note the experiments."""
+        encoded = rows["experiments"].combine_chunks().dictionary_encode()
+        named = [_decode_arms(text) for text in encoded.dictionary.to_pylist()]
+        self.experiments |= {name for arms in named for name in arms}
+        if self.experiment is None:
+            return pa.array([EVERYBODY] * len(rows), pa.string())
+        arms = [arms.get(self.experiment) for arms in named]
+        return pa.array(arms, pa.string()).take(encoded.indices)
+
+    def _note(self, rows: pa.Table) -> None:
+        """Note the arms, the recommenders and the time of events of the experiment."""
+        if not len(rows):
+            return
+        found = pc.min_max(rows["timestamp"]).as_py()
+        first, last = self.span_ms
+        self.span_ms = min(first, found["min"]), max(last, found["max"])
+        requests = pc.equal(rows["message"], "next")
+        pairs = rows.append_column("is_request", requests)
+        counts = pairs.group_by(["arm", "recommender"]).aggregate(
+            [("is_request", "sum")]
         )
-        self._summary = queries.fetch_table(
-            self.connection, "ab/batch_summary"
-        ).to_pylist()
-        for row in self._summary:
-            text = row["experiments"]
-            row["named"] = {} if text is None else _decode(canonical_assignments(text))
-        return sum(row["events"] for row in self._summary)
+        for row in counts.to_pylist():
+            self.arms.add(row["arm"])
+            if row["recommender"] is not None and row["is_request_sum"]:
+                self.recommenders[row["arm"], row["recommender"]] += row[
+                    "is_request_sum"
+                ]
 
-    def _keep(self) -> None:
-        """Split the table `batch`, which is final now, into the slices."""
-        arms = {}
-        for row in self._summary:
-            self.experiments |= row["named"].keys()
-            arm = (
-                EVERYBODY
-                if self.experiment is None
-                else row["named"].get(self.experiment)
-            )
-            if arm is not None:
-                arms[row["experiments"]] = arm
-                self.span_ms = (
-                    min(self.span_ms[0], row["start_ms"]),
-                    max(self.span_ms[1], row["end_ms"]),
-                )
-                if row["recommender"] is not None and row["requests"]:
-                    self.recommenders[arm, _credit(row["recommender"])[0]] += row[
-                        "requests"
-                    ]
-        self.arms |= set(arms.values())
-        names = sorted({row["recommender"] for row in self._summary} - {None})
-        rows = [
-            dict(zip(_RECOMMENDERS.names, (name, *_credit(name)), strict=True))
-            for name in names
-        ]
-        queries.attach_arrow(
-            self.connection, "recommenders", pa.Table.from_pylist(rows, _RECOMMENDERS)
-        )
-        attach_texts(
-            self.connection,
-            "arms",
-            {"experiments": list(arms), "arm": list(arms.values())},
-        )
-        for number, table in enumerate(self.slices):
-            queries.append(
-                self.connection,
-                table,
-                "ab/assigned",
-                slice=number,
-                slices=len(self.slices),
-            )
-        queries.drop(self.connection, "batch")
+    def count_stored(self, store: Store) -> None:
+        """Count the lines that a store's events were read from."""
+        for source in store.manifest.sources:
+            self.lines += source.lines
+            rejects = store.path / source.rejects
+            if source.lines.rejected and rejects.is_file():
+                for reject in read_rejects(rejects, _SHOWN_REJECTS):
+                    line = RejectedLine(reject.file, reject.line, reject.reason)
+                    self.rejected.append(line)
 
-    def _count(self, lines: LineCounts, rejects: Path | None) -> None:
-        self.lines += lines
-        if rejects and rejects.is_file():
-            first = reader.read_rejects(rejects, _SHOWN_REJECTS)
-            self.rejected += [
-                RejectedLine(reject.file, reject.line, reject.reason)
-                for reject in first
-            ]
+    def read_logs(self, logs: Sequence[LogFile], scratch: Path) -> Iterator[pa.Table]:
+        """Yield the events of logs, and count their lines."""
+        copies = [snapshot(log, scratch) for log in logs]
+        for found in read(copies, kinds_of(copies)):
+            self.lines += found.lines
+            for reject in found.rejects[:_SHOWN_REJECTS]:
+                line = RejectedLine(reject.file, reject.line, reject.reason)
+                self.rejected.append(line)
+            yield found.events
 
 
 def find_sources(paths: Sequence[str | Path]) -> Sources:
@@ -275,7 +250,8 @@ def find_sources(paths: Sequence[str | Path]) -> Sources:
     for store in opened:
         if store.manifest.interactions:
             raise StoreError(
-                f"{store.path}: holds interactions, which have no sessions and arms; event logs are needed"
+                f"{store.path}: holds interactions, which have no sessions and arms; "
+                "event logs are needed"
             )
     return Sources(tuple(discover(logs)), opened)
 
@@ -288,13 +264,14 @@ def load(
     memory: str = "1GB",
     table_only: bool = False,
 ) -> Iterator[Loaded]:
-    """Read logs and stores; the tables live as long as the block.
+    """Read logs and stores; the files and tables live as long as the block.
 
     Args:
         paths: Files, folders and patterns of logs, and folders of session stores.
         experiment: Whose arms are wanted; None puts all events into one arm, `EVERYBODY`.
         memory: What DuckDB may use before it spills to the disk.
-        table_only: Read only what the original table needs, which is `measures.measure_original`.
+        table_only: Write only what the original table needs, which is
+            `measures.measure_original`.
 
     Raises:
         EventLogError: A path cannot be read.
@@ -302,31 +279,94 @@ def load(
     """
     sources = find_sources(paths)
     slices = 1 if table_only else -(-max(1, sources.events) // _EVENTS_OF_A_SLICE)
-    tables = tuple(f"assigned_{number}" for number in range(slices))
     with (
-        tempfile.TemporaryDirectory(prefix="ab-") as folder,
+        tempfile.TemporaryDirectory(prefix="ab-") as name,
         queries.connect(
             memory_limit=memory,
-            temp_directory=Path(folder) / "spilled",
+            temp_directory=Path(name) / "spilled",
             keep_order=False,
         ) as connection,
     ):
-        loaded = Loaded(connection, experiment, tables, not table_only, sources.names)
+        folder = Path(name)
+        files = tuple(
+            folder / f"events-{number:03}.parquet" for number in range(slices)
+        )
+        schema = ASSIGNED_SCHEMA
+        if table_only:
+            schema = pa.schema([schema.field(name) for name in _ORIGINAL])
+        loaded = Loaded(connection, experiment, files, schema, sources.names)
         with progress("read", sources.megabytes, "MB") as report:
-            loaded.read(sources, Path(folder), report)
-        if not loaded.lines.good:
-            refused = [
-                f"{line.file}:{line.line}: {line.reason}" for line in loaded.rejected
-            ]
-            why = (
-                f"the first line refused is {refused[0]}"
-                if refused
-                else "no line but blank ones"
-            )
-            raise AnalysisError(
-                f"{', '.join(loaded.names)}: no event in {loaded.lines.read:,} lines; {why}"
-            )
+            _write_slices(loaded, sources, folder, report)
+        loaded.rejected.sort(key=lambda rejected: (rejected.file, rejected.line))
+        del loaded.rejected[_SHOWN_REJECTS:]
+        _check_events(loaded)
         yield loaded
+
+
+def _write_slices(
+    loaded: Loaded, sources: Sources, folder: Path, report: ProgressReport
+) -> None:
+    """Write every event of the sources once, to the file of its listener's slice."""
+    for store in sources.stores:
+        loaded.count_stored(store)
+    tables = _read_stores(sources.stores), loaded.read_logs(sources.logs, folder)
+    count, read_events, has_requests = len(loaded.slices), 0, False
+    writers = [
+        pq.ParquetWriter(file, loaded.schema, compression="lz4", use_dictionary=_TEXTS)
+        for file in loaded.slices
+    ]
+    for kind in tables:
+        for rows in gather(kind, _EVENTS_AT_ONCE):
+            assigned = loaded.assign(rows)
+            has_requests |= assigned["request"].null_count < len(assigned)
+            slice_of = _slice_of(assigned, count)
+            for number, writer in enumerate(writers):
+                writer.write_table(assigned.filter(pa.array(slice_of == number)))
+            read_events += len(rows)
+            report(sources.megabytes * read_events / max(sources.events, 1))
+    for writer in writers:
+        writer.close()
+    if has_requests:
+        _count_once(loaded)
+
+
+def _slice_of(rows: pa.Table, slices: int) -> IntArray:
+    """Return the slice of each event's listener, by a hash of the id."""
+    users: IntArray = rows["user"].to_numpy()
+    return np.asarray(((users * _LARGE_ODD) >> 32) % slices)
+
+
+def _count_once(loaded: Loaded) -> None:
+    """Leave out events that were sent again: of those with a request the first stays."""
+    for file in loaded.slices:
+        written = file.with_suffix(".once")
+        queries.copy_to_parquet(
+            loaded.connection, "events/counted_once", written, events_file=str(file)
+        )
+        written.replace(file)
+
+
+def _read_stores(stores: Sequence[Store]) -> Iterator[pa.Table]:
+    for store in stores:
+        for file in store.files(store.manifest.parts):
+            for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
+                rows = pa.Table.from_batches([batch])
+                if "request" not in rows.column_names:  # of a store of version 3
+                    nulls = pa.nulls(len(rows), pa.int64())
+                    rows = rows.append_column("request", nulls)
+                yield rows.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
+
+
+def _check_events(loaded: Loaded) -> None:
+    """Refuse sources without an event."""
+    if loaded.lines.good:
+        return
+    why = "no line but blank ones"
+    if loaded.rejected:
+        line = loaded.rejected[0]
+        why = f"the first line refused is {line.file}:{line.line}: {line.reason}"
+    names, count = ", ".join(loaded.names), loaded.lines.read
+    raise AnalysisError(f"{names}: no event in {count:,} lines; {why}")
 
 
 def members(recommender: str) -> tuple[str, str] | None:
@@ -336,16 +376,12 @@ def members(recommender: str) -> tuple[str, str] | None:
 
 
 def _credit(name: str) -> tuple[str, int | None]:
-    """Return an event's recommender, two interleaved ones together, and which of them is credited, 1 or 2."""
+    """Return an event's recommender, and which of two interleaved ones is credited, 1 or 2."""
     found, pair = _INTERLEAVED.fullmatch(name), members(name)
     if not found or not pair:
         return name, None
-    return name.removeprefix(f"{found[1]} of "), pair.index(found[1]) + 1 if found[
-        1
-    ] in pair else None
-
-
-_decode = msgspec.json.Decoder(dict[str, str]).decode
+    side = pair.index(found[1]) + 1 if found[1] in pair else None
+    return name.removeprefix(f"{found[1]} of "), side
 
 
 def attach_texts(

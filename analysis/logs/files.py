@@ -1,35 +1,27 @@
-"""Find event logs, take their digests, and count lines that are safe to read as typed JSON."""
+"""Find event logs, open them, and take their digests."""
 
 import glob
 import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 import xxhash
 
 from analysis.errors import AnalysisError, EventLogError
-from analysis.logs.lines import NUMBERS, Event, IdKinds, id_kinds, parse_line
 from looplib.checksums import check_name, unnamed
 from looplib.untrusted import open_untrusted
-
-T = TypeVar("T")
 
 SUFFIXES = (".jsonl", ".json", ".log")
 DESCRIPTION = "collection.json"  # describes a log, and is none
 # begins the names of segments that a service still writes to; closed, they lose the dot
 OPEN = ".events-"
-CHUNK = 1 << 16  # bytes; a chunk's lines stay in the cache while they are compared
-MOST_KINDS = 10_000
-_HEXADECIMAL = b"0123456789abcdfABCDF"  # without e, which makes a whole number a float
-_KEYS = {name.encode() for name in Event.__struct_fields__}
-_BARE_KEYS = {key.translate(None, _HEXADECIMAL) for key in _KEYS}
 _NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also with .gz"
 
 
@@ -195,32 +187,6 @@ def snapshot(file: LogFile, folder: Path, start: int = 0) -> LogFile:
     return LogFile(copy, file.name)
 
 
-def kinds_of(files: Iterable[LogFile]) -> IdKinds:
-    """Return which ids of some logs are text, by the first log that has events."""
-    for file in files:
-        with file.open() as text:
-            kinds = id_kinds(text)
-        if kinds is not None:
-            return kinds
-    return NUMBERS
-
-
-def in_batches(
-    items: Iterable[T], size: Callable[[T], int], most: int
-) -> Iterator[list[T]]:
-    """Yield consecutive items in lists whose sizes add up to no more than `most`; a larger item is on its own."""
-    batch: list[T] = []
-    total = 0
-    for item in items:
-        if batch and total + size(item) > most:
-            yield batch
-            batch, total = [], 0
-        batch.append(item)
-        total += size(item)
-    if batch:
-        yield batch
-
-
 def digest(file: LogFile, start: int = 0, length: int | None = None) -> str:
     """Return the xxh3_128 of a log's bytes as they are on the disk, in hex, or of some of them."""
     with file.open_packed() as packed:
@@ -228,72 +194,3 @@ def digest(file: LogFile, start: int = 0, length: int | None = None) -> str:
             return hashlib.file_digest(packed, xxhash.xxh3_128).hexdigest()
         packed.seek(start)
         return str(xxhash.xxh3_128_hexdigest(packed.read(length)))
-
-
-def count_lines(file: LogFile, kinds_of_ids: IdKinds = NUMBERS) -> int | None:
-    r"""Count a log's lines, if DuckDB's typed reader neither casts a value of theirs nor passes over a fault.
-
-    Lines that differ in nothing but hexadecimal digits (`_HEXADECIMAL`) are of one kind, and a log
-    has few kinds; one line of each is parsed exactly. If that is an event, any line of its kind has
-    the same keys with values of the same types, or else is not JSON, which DuckDB notices, or has a
-    value out of its range, which `sql/events/events.sql` notices. Digits could change more than
-    that in three cases, so that such a line counts as odd: in an array (`[1,]`), behind a backslash
-    (`\u0041`), and in a key, if they make of a line's unknown key a known one.
-
-    Returns:
-        The number of lines; None if one is odd or there are many kinds, so that the log must be
-            read line by line.
-    """
-    kinds: set[bytes] = set()
-    lines = 0
-    with file.open() as text:
-        for chunk in _whole_lines(text):
-            stripped = chunk.translate(None, _HEXADECIMAL).split(b"\n")
-            if new := set(stripped) - kinds:
-                kinds |= new
-                samples = (
-                    line
-                    for kind, line in zip(stripped, chunk.split(b"\n"), strict=True)
-                    if kind in new
-                )
-                if len(kinds) > MOST_KINDS or not all(
-                    _is_typed(line, kinds_of_ids) for line in samples
-                ):
-                    return None
-            lines += len(stripped)
-    return lines
-
-
-def _whole_lines(text: IO[bytes]) -> Iterator[bytes]:
-    """Cut a log into chunks of whole lines, without the last line end; a line over a chunk's size comes in parts."""
-    rest = b""
-    while taken := text.read(CHUNK):
-        chunk, end, after = taken.rpartition(b"\n")
-        if end:
-            yield rest + chunk
-            rest = after
-        else:
-            rest += taken
-        if len(rest) > CHUNK:
-            yield rest
-            rest = b""
-    if rest:
-        yield rest
-
-
-def _is_typed(line: bytes, kinds: IdKinds) -> bool:
-    """Return whether a line is an event of a kind that is not odd."""
-    if b"[" in line or b"\\" in line:
-        return False
-    try:
-        parse_line(line, kinds=kinds)
-    except ValueError:
-        return False
-    texts = line.split(b'"')  # without backslashes, every second piece is a string
-    keys = [
-        text
-        for text, after in zip(texts[1::2], texts[2::2], strict=True)
-        if after.lstrip().startswith(b":")
-    ]
-    similar = [key for key in keys if key.translate(None, _HEXADECIMAL) in _BARE_KEYS]
-    return len(similar) == len(set(similar)) and _KEYS.issuperset(similar)

@@ -1,79 +1,49 @@
-"""Parse single lines of an event log exactly: slower than DuckDB's reader, and sure of every line.
+"""Parse single lines of an event log exactly.
 
-The rules are those of `sql/events/events.sql`: an unknown key is ignored; of a key given twice the
-last value counts, and all must be allowed; an optional key that is absent equals one that is null;
-ids of listeners are whole numbers in all lines or text in all, and so are those of tracks; a whole
-number is written as one (7, not "7", 7.0 or true); a line of white space is blank, and a byte order
-mark may open the file.
+An unknown key is ignored; of a key given twice the last value counts, and all must be allowed; an
+optional key that is absent equals one that is null; ids of listeners are whole numbers in all lines
+or text in all, and so are those of tracks; a whole number is written as one (7, not "7", 7.0 or
+true); a line of white space is blank, and a byte order mark may open the file.
 """
 
 import base64
 import codecs
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
-from typing import IO, Annotated, Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
-LARGEST_ID = 2**63 - 1
+from analysis.logs.fields import (
+    LARGEST_ID,
+    LONGEST_LATENCY,
+    NUMBERS,
+    TRACK_KEYS,
+    Id,
+    IdKinds,
+    TextId,
+    decoder,
+)
+
 LONGEST_LINE = 2**20
-# seconds, to either side of 0; a clock that is set back makes some negative
-LONGEST_LATENCY = 1_000_000
 KEPT_OF_A_REJECT = 4096
 TORN = "torn last line"
-_EVENTS_AT_ONCE = 1000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LINES_LOOKED_AT = 100
-
-Id = Annotated[int, Meta(ge=0, le=LARGEST_ID)]
-TextId = Annotated[str, Meta(min_length=1)]
-Timestamp = Annotated[int, Meta(ge=10**11, lt=10**14)]
-
-
-class IdKinds(NamedTuple):
-    """Which ids of a log are text; the others are whole numbers."""
-
-    users: bool = False
-    tracks: bool = False
-
-
-NUMBERS = IdKinds()
-
-
-class Event(msgspec.Struct, frozen=True):
-    """A line of the event log: its keys, their types and what they may hold; ids may be text instead."""
-
-    message: Literal["next", "last"]
-    timestamp: Timestamp
-    user: Id
-    track: Id
-    time: Annotated[float, Meta(ge=0, le=1)]
-    latency: float | None = (
-        None  # one beyond `LONGEST_LATENCY` is set aside, and the event counts
-    )
-    recommendation: Id | None = None
-    experiments: dict[str, str] | None = None
-    session: Annotated[str, Meta(min_length=1)] | None = None
-    recommender: str | None = None
-    propensity: Annotated[float, Meta(gt=0, le=1)] | None = None
 
 
 @dataclass(frozen=True)
 class LineCounts:
     """Lines of a log; read = good + rejected + blank."""
 
-    read: int
-    good: int
-    rejected: int
-    blank: int
+    read: int = 0
+    good: int = 0
+    rejected: int = 0
+    blank: int = 0
 
     def __add__(self, other: "LineCounts") -> "LineCounts":
-        """The counts of two logs together."""
+        """Add the counts of two logs."""
         return LineCounts(
             self.read + other.read,
             self.good + other.good,
@@ -90,10 +60,9 @@ class Reject:
     line: int  # number of the line, from 1
     reason: str  # what is wrong with it
     bytes: int  # its length without the line end
-    text: (
-        str | None
-    )  # its first `KEPT_OF_A_REJECT` bytes; None where they are not UTF-8
-    base64: str | None  # the same bytes where they are not UTF-8
+    # its first `KEPT_OF_A_REJECT` bytes; None where they are not UTF-8
+    text: str | None
+    base64: str | None = None  # the same bytes where they are not UTF-8
 
 
 class _Ids(msgspec.Struct):
@@ -102,51 +71,37 @@ class _Ids(msgspec.Struct):
 
 
 _decode_ids = msgspec.json.Decoder(_Ids).decode
-_encoder = msgspec.json.Encoder()
-_canonical_encoder = msgspec.json.Encoder(order="sorted")
-_assignment_decoder = msgspec.json.Decoder(dict[str, str])
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
-class OddLineError(ValueError):
-    """A log has a line that is no event, or may be none; the exact reader finds out."""
-
-
-def id_kinds(log: IO[bytes]) -> IdKinds | None:
-    """Return which ids of a log are text, by most of its first lines; None where none has ids."""
+def id_kinds(lines: Iterable[bytes]) -> IdKinds | None:
+    """Return which ids are text by most of some lines; None where no line has ids."""
     counts: Counter[IdKinds] = Counter()
-    for line, _, _ in islice(_lines(log), _LINES_LOOKED_AT):
+    for line in lines:
         with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            ids = _decode_ids(line)
+            ids = _decode_ids(line.removeprefix(BYTE_ORDER_MARK))
             counts[IdKinds(isinstance(ids.user, str), isinstance(ids.track, str))] += 1
     return counts.most_common(1)[0][0] if counts else None
 
 
-@cache
-def _decoder(kinds: IdKinds) -> msgspec.json.Decoder[Event]:
-    types: dict[str, Any] = {"user": TextId} if kinds.users else {}
-    if kinds.tracks:
-        types |= {"track": TextId, "recommendation": TextId | None}
-    if not types:
-        return msgspec.json.Decoder(Event)
-    fields = [
-        (name, kind, *([None] if name == "recommendation" else []))
-        for name, kind in types.items()
-    ]
-    return msgspec.json.Decoder(
-        msgspec.defstruct("Event", fields, bases=(Event,), frozen=True, kw_only=True)
-    )
-
-
 def parse_line(
     line: bytes, largest_track: int = LARGEST_ID, kinds: IdKinds = NUMBERS
-) -> Event:
-    """Parse one line, without its line end; `largest_track` is the catalogue's last id where ids are numbers.
+) -> Any:  # noqa: ANN401  it has the attributes that `looplib.event_fields` says
+    """Parse one line, without its line end.
+
+    Args:
+        line: The line.
+        largest_track: The catalogue's last id, where ids are numbers.
+        kinds: Which ids are text.
+
+    Returns:
+        An object with the fields of `looplib.event_fields` as attributes.
 
     Raises:
         ValueError: The line is no event; the message is the reason.
     """
     try:
-        event = _decoder(kinds).decode(line)
+        event = decoder(kinds).decode(line)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
     except RecursionError:
@@ -159,98 +114,43 @@ def parse_line(
         event = msgspec.structs.replace(event, latency=None)
     if kinds.tracks:
         return event
-    if event.track > largest_track or (event.recommendation or 0) > largest_track:
-        key = "track" if event.track > largest_track else "recommendation"
-        raise ValueError(
-            f"the catalogue's last track is {largest_track}, found {getattr(event, key)} - at `$.{key}`"
-        )
+    for key in TRACK_KEYS:
+        track = getattr(event, key) or 0
+        if track > largest_track:
+            found = f"found {track} - at `$.{key}`"
+            raise ValueError(f"the catalogue's last track is {largest_track}, {found}")
     return event
 
 
-def split_lines(
-    log: IO[bytes],
-    name: str,
-    clean: IO[bytes],
-    rejects: IO[bytes],
-    largest_track: int,
-    kinds: IdKinds,
-) -> LineCounts:
-    """Divide the lines of a log into events, written to `clean` in the log's own format, and a `Reject` a line."""
-    read = good = blank = 0
-    events: list[Event] = []
-    for line, length, is_whole in _lines(log):
-        read += 1
-        if not line.strip():
-            blank += 1
-            continue
-        try:
-            if length > LONGEST_LINE:
-                raise ValueError(f"{length} bytes long; a line may have {LONGEST_LINE}")
-            event = parse_line(line, largest_track, kinds)
-        except ValueError as error:
-            reason = str(error) if is_whole or _is_json(line) else TORN
-            rejects.write(
-                _encoder.encode(_reject(name, read, reason, line, length)) + b"\n"
-            )
-        else:
-            good += 1
-            events.append(event)
-            if len(events) == _EVENTS_AT_ONCE:
-                clean.write(_encoder.encode_lines(events))
-                events.clear()
-    clean.write(_encoder.encode_lines(events))
-    return LineCounts(read, good, read - good - blank, blank)
+def event_row(event: msgspec.Struct) -> dict[str, Any]:
+    """Return the columns of an event; its experiments become canonical JSON."""
+    row = msgspec.structs.asdict(event)
+    if row["experiments"] is not None:
+        row["experiments"] = _encode_sorted(row["experiments"]).decode()
+    return row
 
 
-def canonical_assignments(text: str) -> str:
-    """Return the canonical JSON of experiments and arms: keys sorted, no white space.
-
-    Raises:
-        OddLineError: The text is not an object of strings.
-    """
-    try:
-        return _canonical_encoder.encode(_assignment_decoder.decode(text)).decode()
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise OddLineError(f"experiments: {error}") from None
+def canonical_experiments(text: str) -> str:
+    """Return an object of experiments and arms with sorted keys and no white space."""
+    return _encode_sorted(msgspec.json.decode(text, type=dict[str, str])).decode()
 
 
-def _is_json(line: bytes) -> bool:
+def is_json(line: bytes) -> bool:
+    """Return whether a line is JSON, so that it was not cut."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         msgspec.json.decode(line)
         return True
     return False
 
 
-def _lines(log: IO[bytes]) -> Iterator[tuple[bytes, int, bool]]:
-    """Yield lines without their ends: text (the start of a long line), length, and whether a line end follows."""
-    is_first = True
-    while line := log.readline(LONGEST_LINE + 2):
-        if is_first:
-            line, is_first = line.removeprefix(BYTE_ORDER_MARK), False
-        length, is_whole = len(line), line.endswith(b"\n")
-        if not is_whole and length > LONGEST_LINE:
-            while rest := log.readline(LONGEST_LINE):
-                length += len(rest)
-                if rest.endswith(b"\n"):
-                    is_whole = True
-                    break
-        line = line.removesuffix(b"\n").removesuffix(b"\r")
-        yield line, length - is_whole, is_whole
-
-
-def _reject(name: str, number: int, reason: str, line: bytes, length: int) -> Reject:
+def make_reject(name: str, number: int, reason: str, line: bytes, size: int) -> Reject:
+    """Return the reject of a line of `size` bytes, of which `line` may be the start."""
     kept = line[:KEPT_OF_A_REJECT]
-    is_all = len(kept) == length
+    is_all = len(kept) == size
     try:
         # a cut may go through a character
         text = codecs.getincrementaldecoder("utf-8")().decode(kept, final=is_all)
-        return Reject(name, number, reason, length, text=text, base64=None)
     except UnicodeDecodeError:
-        return Reject(
-            name,
-            number,
-            reason,
-            length,
-            text=None,
-            base64=base64.b64encode(kept).decode(),
-        )
+        encoded = base64.b64encode(kept).decode()
+        return Reject(name, number, reason, size, text=None, base64=encoded)
+    return Reject(name, number, reason, size, text)

@@ -1,212 +1,342 @@
 """Read event logs, ours and the original course service's: plain or gzipped, any size, any number.
 
-`read` hands them over in batches: it calls `consume(number)` with the events of some logs attached
-as the table `events` (columns in `sql/events/events.sql`). `consume` runs one statement over all of
-that table, gives every distinct text of `experiments` to `canonical_assignments`, and returns how
-many events there were.
+`read` cuts logs into chunks of whole lines and returns what each of them is, in order. A line is
+parsed once. DuckDB parses the usual ones, which have the known keys alone (`fields.usual_line`),
+and `lines.parse_line` the others, of which it returns an event or says what is wrong.
 
-DuckDB reads a log as types, while `files.count_lines` makes sure that no line is odd. A log with an
-odd or bad line is read line by line (`lines`): good lines go to a clean file for DuckDB, bad ones
-to the rejects. Then `consume` is called again with the same number; it must replace what it made of
-the first call.
+A log has very many lines and few shapes: a line's shape is the line without hexadecimal digits. One
+line of each shape is matched with the pattern. Another line of that shape has the same keys and
+kinds of values, or keys that are not known, or is not JSON, which DuckDB notices. It may have a
+value out of its bounds, which is looked at afterwards.
 """
 
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from typing import IO, Any, TypeVar
 
 import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.logs.files import LogFile, count_lines, in_batches, kinds_of, snapshot
-from analysis.logs.lines import (
+from analysis.logs.fields import (
+    EVENT_SCHEMA,
     LARGEST_ID,
+    NUMBERS,
+    REQUIRED,
+    TRACK_KEYS,
+    USER_KEYS,
     IdKinds,
+    database_types,
+    keep_allowed,
+    schema_of,
+    usual_line,
+)
+from analysis.logs.files import LogFile, snapshot
+from analysis.logs.lines import (
+    BYTE_ORDER_MARK,
+    LONGEST_LINE,
+    TORN,
     LineCounts,
-    OddLineError,
     Reject,
-    canonical_assignments,
-    split_lines,
+    canonical_experiments,
+    event_row,
+    id_kinds,
+    is_json,
+    make_reject,
+    parse_line,
 )
+from analysis.store import number_of
+from looplib.arrays import IntArray
 
-BATCH_BYTES = 256 * 2**20
-# The keys that DuckDB reads; further ones are ignored.
-TYPES = (
-    dict.fromkeys(("message", "experiments", "session", "recommender"), "VARCHAR")
-    | dict.fromkeys(("timestamp", "user", "track", "recommendation"), "BIGINT")
-    | dict.fromkeys(("time", "latency", "propensity"), "DOUBLE")
-)
+T = TypeVar("T")
+S = TypeVar("S")
 
-Consume = Callable[[int], int]
+CHUNK_BYTES = 8 * 2**20
+ROWS_OF_A_FILE = 1_000_000
+_MOST_WORKERS = 4
+_LINES_LOOKED_AT = 100
+_HEXADECIMAL = b"0123456789abcdfABCDF"  # without e, which makes a whole number a float
+_cached_number = lru_cache(maxsize=2**17)(number_of)
+_cached_canonical = lru_cache(maxsize=2**10)(canonical_experiments)
 
 
 @dataclass(frozen=True)
-class FileLines:
-    """Counts of a log's lines, and its rejects."""
+class LogChunk:
+    """Whole lines of a log."""
 
     file: LogFile
+    first: int  # number of the first line, from 1
+    content: bytes
+    left_out: int = 0  # bytes at the end of the last line, which is too long
+    is_whole: bool = True  # whether a line end follows the last line
+
+
+@dataclass(frozen=True)
+class ReadLines:
+    """What some lines of a log are."""
+
+    file: LogFile
+    # columns of `EVENT_SCHEMA`, in the order of the lines; text ids became numbers
+    events: pa.Table
     lines: LineCounts
-    # a file of `Reject`, one JSON a line, in the scratch folder; None without rejects
-    rejects: Path | None
-
-
-def load(
-    connection: queries.Connection, files: Iterable[LogFile], *, scratch: Path
-) -> list[FileLines]:
-    """Make the events of logs readable as the table `events`; the scratch folder must live as long as the table."""
-    folder = Path(tempfile.mkdtemp(prefix="events-", dir=scratch))
-
-    def consume(number: int) -> int:
-        part = folder / f"{number:06}.parquet"
-        events = queries.copy_to_parquet(connection, "events/events", part)
-        queries.attach_parquet(connection, "events", [part])
-        for (text,) in (
-            connection.table("events").select("experiments").distinct().fetchall()
-        ):
-            canonical_assignments(text or "{}")
-        return events
-
-    lines = [
-        file
-        for batch in read(connection, files, consume, scratch=scratch)
-        for file in batch
-    ]
-    queries.attach_parquet(connection, "events", sorted(folder.iterdir()))
-    return lines
+    rejects: list[Reject]
+    text_ids: pa.Table  # the distinct ones: user, track
 
 
 def read(
-    connection: queries.Connection,
     files: Iterable[LogFile],
-    consume: Consume,
-    *,
-    scratch: Path,
+    kinds: IdKinds = NUMBERS,
     largest_track: int = LARGEST_ID,
-    kinds: IdKinds | None = None,
-) -> Iterator[list[FileLines]]:
-    """Read logs, a batch of files at a time, as this module's docstring says.
+) -> Iterator[ReadLines]:
+    """Read logs.
 
     Args:
-        connection: Has the table `events` for the time of each call of `consume`.
         files: The logs; an iterator is asked for the next one when it is its turn.
-        consume: Takes the number of a batch, from 0, and returns the number of its events.
-        scratch: A folder for temporary files and for rejects.
-        largest_track: The catalogue's last id; a line with one beyond is rejected. `consume` must
-            raise an `OddLineError` for such ids, too.
-        kinds: Which ids are text; they become the numbers that stand for them in stores, and are in
-            the table `text_values` while `consume` runs. None: as in the first log.
+        kinds: Which ids are text; they become the numbers that stand for them in stores.
+        largest_track: The catalogue's last id; a line with one beyond is rejected.
 
-    Yields the logs of a batch, once their events are final. A DatabaseError says that `consume`
-    failed for another reason than the lines, such as a full disk.
+    Yields:
+        What the lines of each chunk are, in the order of the files and the lines.
+
+    Raises:
+        EventLogError: A log cannot be read.
     """
-    if kinds is None:
-        files = [snapshot(file, scratch) for file in files]
-        kinds = kinds_of(files)
-    with ThreadPoolExecutor(max_workers=1) as inspector:
-        reader = _Reader(connection, consume, scratch, largest_track, kinds, inspector)
-        for _, alike in groupby(
-            map(LogFile.check, files), key=lambda file: file.is_gzipped
-        ):
-            for group in in_batches(alike, lambda file: file.text_bytes, BATCH_BYTES):
-                yield from reader.read_group(group)
+    workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+    with (
+        queries.connect(threads=1) as database,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+
+        def parse(chunk: LogChunk) -> ReadLines:
+            with database.cursor() as connection:
+                return _parse_chunk(connection, chunk, kinds, largest_track)
+
+        chunks = (chunk for file in files for chunk in _cut(file.check()))
+        yield from _map_in_order(pool, parse, chunks, workers)
+
+
+def write_events(files: Iterable[LogFile], folder: Path) -> list[Path]:
+    """Write the events of logs to Parquet files in a folder, and return these."""
+    copies = [snapshot(file, folder) for file in files]
+    written: list[Path] = []
+    tables = (chunk.events for chunk in read(copies, kinds_of(copies)))
+    for table in gather(tables, ROWS_OF_A_FILE):
+        written.append(folder / f"events-{len(written):06}.parquet")
+        pq.write_table(table, written[-1])
+    return written
+
+
+def gather(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Join consecutive tables until there are at least so many rows, or no more tables.
+
+    There is at least one, which may be empty.
+    """
+    gathered = [EVENT_SCHEMA.empty_table()]
+    for table in tables:
+        gathered.append(table)
+        if sum(len(part) for part in gathered) >= rows:
+            yield pa.concat_tables(gathered)
+            gathered = []
+    if gathered:
+        yield pa.concat_tables(gathered)
+
+
+def kinds_of(files: Iterable[LogFile]) -> IdKinds:
+    """Return which ids of some logs are text, by the first log that has events."""
+    for file in files:
+        with file.open() as text:
+            lines = (text.readline(LONGEST_LINE) for _ in range(_LINES_LOOKED_AT))
+            kinds = id_kinds(lines)
+        if kinds is not None:
+            return kinds
+    return NUMBERS
 
 
 def read_rejects(file: Path, limit: int) -> list[Reject]:
     """Return the first rejects of a file."""
     with file.open("rb") as lines:
-        return [
-            msgspec.json.decode(line, type=Reject)
-            for line, _ in zip(lines, range(limit), strict=False)
-        ]
+        first = islice(lines, limit)
+        return [msgspec.json.decode(line, type=Reject) for line in first]
 
 
-@dataclass
-class _Reader:
-    """Reads logs, typed or exactly, and numbers the batches."""
+def _cut(file: LogFile) -> Iterator[LogChunk]:
+    """Cut a log into chunks of whole lines; of a line that is too long comes the start."""
+    first = 1
+    with file.open() as text:
+        while content := text.read(CHUNK_BYTES):
+            content += text.readline(LONGEST_LINE + 2)
+            is_whole, left_out = content.endswith(b"\n"), 0
+            if not is_whole:
+                is_whole, left_out = _skip_line(text)
+            if first == 1:
+                content = content.removeprefix(BYTE_ORDER_MARK)
+            yield LogChunk(file, first, content, left_out, is_whole)
+            first += content.count(b"\n") + (not content.endswith(b"\n"))
 
-    connection: queries.Connection
-    consume: Consume
-    scratch: Path
-    largest_track: int
-    kinds: IdKinds
-    inspector: Executor
-    number: int = 0
 
-    def read_group(self, group: Sequence[LogFile]) -> Iterator[list[FileLines]]:
-        """Read all logs at once if no line is odd; else each by itself."""
-        if together := self._read_typed(group):
-            yield together
-            self.number += 1
-            return
-        for file in group:
-            alone = self._read_typed([file]) if len(group) > 1 else None
-            yield alone or [self._read_exactly(file)]
-            self.number += 1
+def _skip_line(text: IO[bytes]) -> tuple[bool, int]:
+    """Read to the end of a line; return whether there is one, and the bytes before it."""
+    skipped = 0
+    while rest := text.readline(CHUNK_BYTES):
+        skipped += len(rest)
+        if rest.endswith(b"\n"):
+            return True, skipped - 1
+    return False, skipped
 
-    def _read_typed(self, files: Sequence[LogFile]) -> list[FileLines] | None:
-        """Read logs by DuckDB while their lines are counted; None if one is odd."""
-        counts = [
-            self.inspector.submit(count_lines, file, self.kinds) for file in files
-        ]
-        events = -1
+
+def _parse_chunk(
+    connection: queries.Connection,
+    chunk: LogChunk,
+    kinds: IdKinds,
+    largest_track: int,
+) -> ReadLines:
+    starts = _line_starts(chunk.content)
+    usual = _read_usual(connection, chunk, starts, kinds)
+    usual = _canonical(keep_allowed(usual, kinds, largest_track))
+    is_other = np.ones(len(starts) - 1, dtype=bool)
+    is_other[usual["position"].to_numpy()] = False
+    rows: list[dict[str, Any]] = []
+    rejects: list[Reject] = []
+    blank = 0
+    for position in np.flatnonzero(is_other).tolist():
+        line = chunk.content[starts[position] : starts[position + 1]]
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        if not line.strip():
+            blank += 1
+            continue
+        is_last = position == len(is_other) - 1
+        size = len(line) + (chunk.left_out if is_last else 0)
         try:
-            with suppress(*queries.DataErrors, OddLineError):
-                events = self._consume_files(
-                    [file.path for file in files], gzipped=files[0].is_gzipped
-                )
-        finally:  # a file that cannot be read has its own error, which says more than DuckDB's
-            lines = [count.result() for count in counts]
-        # An object ends with its line, or DuckDB's reader fails, and blank lines are skipped: as
-        # many events as lines means that every line of every log is one.
-        known = [count for count in lines if count is not None]
-        if len(known) < len(files) or events != sum(known):
-            return None
-        return [
-            FileLines(file, LineCounts(count, count, 0, 0), None)
-            for file, count in zip(files, known, strict=True)
-        ]
+            if size > LONGEST_LINE:
+                raise ValueError(f"{size} bytes long; a line may have {LONGEST_LINE}")
+            event = parse_line(line, largest_track, kinds)
+        except ValueError as error:
+            is_torn = is_last and not chunk.is_whole and not is_json(line)
+            reason = TORN if is_torn else str(error)
+            number = chunk.first + position
+            rejects.append(make_reject(chunk.file.name, number, reason, line, size))
+        else:
+            rows.append(event_row(event) | {"position": position})
+    events = usual
+    if rows:
+        others = pa.Table.from_pylist(rows, usual.schema)
+        events = pa.concat_tables([usual, others]).sort_by("position")
+    counts = LineCounts(len(is_other), len(events), len(rejects), blank)
+    events, text_ids = _number_ids(events.drop_columns("position"), kinds)
+    return ReadLines(chunk.file, events, counts, rejects, text_ids)
 
-    def _read_exactly(self, file: LogFile) -> FileLines:
-        clean = self.scratch / f"clean-{self.number:06}.jsonl"
-        rejects = self.scratch / f"rejects-{self.number:06}.jsonl"
-        try:
-            with (
-                file.open() as log,
-                clean.open("wb") as good,
-                rejects.open("wb") as bad,
-            ):
-                lines = split_lines(
-                    log, file.name, good, bad, self.largest_track, self.kinds
-                )
-            events = self._consume_files([clean], gzipped=False)
-        finally:
-            clean.unlink(missing_ok=True)
-        if events != lines.good:
-            raise RuntimeError(
-                f"{file.name}: {lines.good} good lines, of which DuckDB read {events}"
-            )
-        if not lines.rejected:
-            rejects.unlink()
-        return FileLines(file, lines, rejects if lines.rejected else None)
 
-    def _consume_files(self, files: Sequence[Path], *, gzipped: bool) -> int:
-        kinds = self.kinds
-        types = TYPES | ({"user": "VARCHAR"} if kinds.users else {})
-        types |= (
-            dict.fromkeys(("track", "recommendation"), "VARCHAR")
-            if kinds.tracks
-            else {}
+def _line_starts(content: bytes) -> IntArray:
+    """Return where each line starts, and where the last one ends."""
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1
+    starts = np.concatenate([[0], ends])
+    if content and not content.endswith(b"\n"):
+        starts = np.append(starts, len(content))
+    return starts
+
+
+def _read_usual(
+    connection: queries.Connection, chunk: LogChunk, starts: IntArray, kinds: IdKinds
+) -> pa.Table:
+    """Return the events of usual lines and their positions; none if one is not as usual."""
+    content, count = chunk.content, len(starts) - 1
+    no_events = schema_of(kinds).append(pa.field("position", pa.int64())).empty_table()
+    if np.diff(starts).max(initial=0) > LONGEST_LINE:
+        return no_events
+    shapes = content.translate(None, _HEXADECIMAL).split(b"\n")[:count]
+    values_of = _usual_shapes(content, starts, shapes, kinds)
+    buffers = pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(content)
+    texts = pa.StringArray.from_buffers(count, *buffers)
+    lines = pa.table({"line": texts, "position": np.arange(count)})
+    sizes = Counter(shapes)
+    if len(values_of) < len(sizes):
+        is_usual = [shape in values_of for shape in shapes]
+        lines = lines.filter(pa.array(is_usual, pa.bool_()))
+    expected = sum(sizes[shape] * values for shape, values in values_of.items())
+    queries.attach_arrow(connection, "lines", lines)
+    try:
+        rows = queries.fetch_table(
+            connection, "events/usual_lines", structure=database_types(kinds)
         )
-        table = "text_values" if any(kinds) else "log_values"
-        queries.attach_json_lines(self.connection, table, files, types, gzipped=gzipped)
-        if any(kinds):
-            text = {"text_users": kinds.users, "text_tracks": kinds.tracks}
-            queries.attach_query(
-                self.connection, "log_values", "events/numbered_values", **text
-            )
-        queries.attach_query(self.connection, "events", "events/events")
-        return self.consume(self.number)
+    except queries.DataErrors:
+        return no_events
+    events = pa.Table.from_struct_array(rows["event"].combine_chunks())
+    found = sum(len(events) - column.null_count for column in events.columns)
+    if found != expected:
+        return no_events
+    return events.append_column("position", rows["position"])
+
+
+def _usual_shapes(
+    content: bytes, starts: IntArray, shapes: list[bytes], kinds: IdKinds
+) -> dict[bytes, int]:
+    """Return how many values there are in the lines of each shape that is usual."""
+    positions = dict(zip(shapes, range(len(shapes)), strict=True))
+    values_of = {}
+    for shape, position in positions.items():
+        line = content[starts[position] : starts[position + 1]]
+        match = usual_line(kinds).fullmatch(line.removesuffix(b"\n"))
+        if match:
+            optional = sum(value is not None for value in match.groups())
+            values_of[shape] = len(REQUIRED) + optional
+    return values_of
+
+
+def _canonical(events: pa.Table) -> pa.Table:
+    """Return events with experiments as canonical JSON."""
+    encoded = events["experiments"].combine_chunks().dictionary_encode()
+    texts = [_cached_canonical(text) for text in encoded.dictionary.to_pylist()]
+    if texts == encoded.dictionary.to_pylist():
+        return events
+    canonical = pa.array(texts, pa.string()).take(encoded.indices)
+    position = events.schema.get_field_index("experiments")
+    return events.set_column(position, "experiments", canonical)
+
+
+def _number_ids(events: pa.Table, kinds: IdKinds) -> tuple[pa.Table, pa.Table]:
+    """Return events with the numbers that stand for text ids, and these ids."""
+    users: list[str] = []
+    tracks: list[str] = []
+    of_users = [(key, users) for key in USER_KEYS if kinds.users]
+    of_tracks = [(key, tracks) for key in TRACK_KEYS if kinds.tracks]
+    for key, texts in of_users + of_tracks:
+        encoded = events[key].combine_chunks().dictionary_encode()
+        distinct = encoded.dictionary.to_pylist()
+        numbers = pa.array(map(_cached_number, distinct), pa.int64())
+        position = events.schema.get_field_index(key)
+        events = events.set_column(position, key, numbers.take(encoded.indices))
+        texts += distinct
+    return events, pa.table(_as_columns(user=users, track=tracks))
+
+
+def _as_columns(user: list[str], track: list[str]) -> dict[str, pa.Array]:
+    """Return lists one below the other, as columns with nulls for each other's rows."""
+    return {
+        "user": pa.array([*user, *[None] * len(track)], pa.string()),
+        "track": pa.array([*[None] * len(user), *track], pa.string()),
+        "reason": pa.nulls(len(user) + len(track), pa.string()),
+    }
+
+
+def _map_in_order(
+    pool: ThreadPoolExecutor,
+    function: Callable[[S], T],
+    items: Iterable[S],
+    ahead: int,
+) -> Iterator[T]:
+    """Yield what a function returns of each item, in order, some of them computed ahead."""
+    waiting: deque[Future[T]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

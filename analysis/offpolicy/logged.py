@@ -141,11 +141,13 @@ def attach_events(
             "event logs and session stores together; ingest the logs into the store, or name one kind"
         )
     if sources.logs:
-        event_log.load(connection, sources.logs, scratch=scratch)
-        return
-    files = [
-        file for store in sources.stores for file in store.files(store.manifest.parts)
-    ]
+        files = event_log.write_events(sources.logs, scratch)
+    else:
+        files = [
+            file
+            for store in sources.stores
+            for file in store.files(store.manifest.parts)
+        ]
     if not files:
         raise AnalysisError("an empty session store")
     queries.attach_parquet(connection, "events", files)

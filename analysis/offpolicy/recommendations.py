@@ -10,8 +10,8 @@ import numpy as np
 
 from analysis.ab.tables import Sources
 from analysis.errors import AnalysisError
+from analysis.logs.fields import Id
 from analysis.logs.files import digest
-from analysis.logs.lines import Id
 from analysis.offpolicy.policies import Serving
 from analysis.store import MANIFEST, content_digest, number_of
 from analysis.validation import NO_TRACK

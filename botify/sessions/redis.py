@@ -72,6 +72,8 @@ class RedisSessions:
         try:
             self._redis = redis.Redis.from_url(
                 url,
+                protocol=2,
+                max_connections=2**31,  # each thread may need one
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
                 retry=once_more,

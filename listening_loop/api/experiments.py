@@ -1,6 +1,6 @@
 """Report on an experiment."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -75,21 +75,18 @@ def ab(
     """Report on an experiment from event logs or a session store, or from a data frame.
 
     Args:
-        data: Files, folders, patterns, or a store; or a data frame of pandas, polars, Arrow or Dask
-            with a row for each listener or each session.
+        data: Files, folders, patterns, or a store; or a data frame with a row for each listener or
+            each session.
         experiment: Its name in the log; none for a data frame.
         control: The arm that the others are compared with.
         metrics: Of a data frame: the columns of numbers that decide; a mapping says which are
             better when lower.
         guardrails: Of a data frame: columns that must surely not get worse → the change of the mean
-            that is still accepted, in %: 5 where it may rise by 5 % at most, -10 where it may fall
-            by 10 % at most.
+            that is accepted, in %: 5 where it may rise by 5 %, -10 where it may fall by 10 %.
         arm: Of a data frame: the column of arms.
         listener: Of a data frame: the column of listeners, where they have several rows. Then a
-            metric is the mean over rows, and its uncertainty that between listeners (the ratio's by
-            the delta method).
-        settings: Of the A/B configuration, such as `alpha=0.01`, or `horizon={"listeners": 5000}`
-            where so many were declared before the first of them.
+            metric is the mean over rows, with the uncertainty between listeners (delta method).
+        settings: Of the A/B configuration, such as `alpha=0.01`, or `horizon={"listeners": 5000}`.
 
     Raises:
         Error: There is no such experiment, no control, or nothing to compare it with; a column is
@@ -103,6 +100,26 @@ def ab(
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, settings, "the arguments")
         return Experiment(build_report(paths, experiment, config))
+    config = _configure(metrics, guardrails, listener, settings)
+    names = {metric.label: name for name, metric in config.metrics.items()}
+    columns = [arm, *names, *([listener] if listener else [])]
+    by_arm = _by_arm(to_table(data, columns), names, arm, listener)
+    found = sorted(by_arm)
+    if control not in found or len(found) < 2:
+        problem = f"{control} and another {arm} are expected"
+        raise FrameError(f"the data frame: {problem}; found are {found}")
+    found.remove(control)
+    by_arm = {name: by_arm[name] for name in (control, *found)}
+    return Experiment(report_on_columns(by_arm, config, "the data frame"))
+
+
+def _configure(
+    metrics: Sequence[str] | Mapping[str, Literal["higher", "lower"]],
+    guardrails: Mapping[str, float],
+    listener: str | None,
+    settings: Mapping[str, Any],
+) -> AbConfig:
+    """Return the configuration of a report on metrics that are columns."""
     if not metrics:
         example = "such as metrics=['minutes']"
         raise UserError(f"metrics: name the columns that decide, {example}")
@@ -112,43 +129,19 @@ def ab(
     for column, change in guardrails.items():
         better[column] = "lower" if change > 0 else "higher"
     names = {column: f"metric_{number}" for number, column in enumerate(better)}
-    document = _metrics_document(names, better, metrics, guardrails, listener)
-    config = parse_config(AbConfig, document | settings, "the arguments")
-    if config.horizon and not config.horizon.listeners:
-        problem = "a data frame has no dates; give the listeners"
-        raise UserError(f"horizon: {problem}, such as {{'listeners': 5000}}")
-    columns = [arm, *names, *([listener] if listener else [])]
-    found = _by_arm(to_table(data, columns), names, arm, listener)
-    if control not in found or len(found) < 2:
-        problem = f"{control} and another {arm} are expected"
-        raise FrameError(f"the data frame: {problem}; found are {list(found)}")
-    arms = [control, *sorted(found.keys() - {control})]
-    by_arm = {name: found[name] for name in arms}
-    return Experiment(report_on_columns(by_arm, config, "the data frame"))
-
-
-def _metrics_document(
-    names: Mapping[str, str],
-    better: Mapping[str, str],
-    primary: Iterable[str],
-    guardrails: Mapping[str, float],
-    listener: str | None,
-) -> dict[str, Any]:
-    """Return the configuration of metrics that are columns."""
-    metrics = {
-        name: {
-            "label": column,
-            "sql": SUMS,
-            "numerator": name,
-            "denominator": "rows" if listener else None,
-            "better": better[column],
-            "has_past": False,
-        }
-        for column, name in names.items()
-    }
-    return {
-        "metrics": metrics,
-        "primary": [names[column] for column in primary],
+    document: dict[str, Any] = {
+        "metrics": {
+            name: {
+                "label": column,
+                "sql": SUMS,
+                "numerator": name,
+                "denominator": "rows" if listener else None,
+                "better": better[column],
+                "has_past": False,
+            }
+            for column, name in names.items()
+        },
+        "primary": [names[column] for column in metrics],
         "secondary": [],
         "diagnostics": [],
         "guardrails": [
@@ -156,6 +149,11 @@ def _metrics_document(
             for column, change in guardrails.items()
         ],
     }
+    config = parse_config(AbConfig, {**document, **settings}, "the arguments")
+    if config.horizon and not config.horizon.listeners:
+        problem = "a data frame has no dates; give the listeners"
+        raise UserError(f"horizon: {problem}, such as {{'listeners': 5000}}")
+    return config
 
 
 def _by_arm(

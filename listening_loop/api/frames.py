@@ -121,7 +121,7 @@ def _tables(data: Frame) -> Iterator[pa.Table]:
     yield frame.to_arrow()
 
 
-def _is_dask(data: Any) -> bool:  # noqa: ANN401  whatever a user gives
+def _is_dask(data: Any) -> bool:  # noqa: ANN401  anything a user gives
     return all(hasattr(data, name) for name in ("dask", "partitions", "columns"))
 
 

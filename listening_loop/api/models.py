@@ -213,8 +213,7 @@ def fit(
             have them all.
         sweeps: How often both sides are solved.
         seed: Decides the first factors.
-        blocks: Solve blocks of listeners and tracks on all workers, instead of all on one; the
-            factors are the same to the bit. A worker that dies costs its block.
+        blocks: Solve blocks on all workers instead of all on one, with the same factors to the bit.
         folder: A path or address for what workers share, removed at the end; by default a folder
             for temporary files of this machine.
         columns: Of `interactions`, by what they hold, as `ingest` takes them; by default `user` and
@@ -277,19 +276,18 @@ def _fit(
 
 @contextmanager
 def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
-    if folder is None:
-        with tempfile.TemporaryDirectory(
-            prefix="listening-loop-", ignore_cleanup_errors=True
-        ) as made:
-            yield open_workspace(made)
-        return
-    scratch = open_workspace(folder).sub("fit")
-    if scratch.names():
-        raise UserError(f"{scratch}: not empty; remove it, or name another folder")
-    try:
-        yield scratch
-    finally:
-        open_workspace(folder).delete("fit")
+    made = tempfile.TemporaryDirectory(
+        prefix="listening-loop-", ignore_cleanup_errors=True
+    )
+    with made as temporary:
+        workspace = open_workspace(folder or temporary)
+        scratch = workspace.sub("fit")
+        if scratch.names():
+            raise UserError(f"{scratch}: not empty; remove it, or name another folder")
+        try:
+            yield scratch
+        finally:
+            workspace.delete("fit")
 
 
 def _positions(known: Mapping[Any, int], ids: Sequence[Any], kind: str) -> IntArray:

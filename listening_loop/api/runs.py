@@ -83,7 +83,7 @@ class Run:
             artist=[[title.artist for title in found] for found in titles],
         )
 
-    def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401  values of ExportConfig
+    def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401
         """Publish the winner's recommendations; earlier versions stay for a rollback.
 
         Args:
@@ -143,7 +143,7 @@ def search(
 ) -> Run:
     """Fit the models of a search space, score them on held-out sessions, and rank them.
 
-    A search that was interrupted, called again, goes on where it was; one that is finished fits
+    A search that was interrupted, called again, continues where it was; one that is finished fits
     nothing again.
 
     Args:

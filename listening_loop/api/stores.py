@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from analysis.logs.interactions import Reading, columns_by_name
 from analysis.store import Manifest
@@ -103,16 +104,18 @@ def _reading(
     preset: str | None, columns: Mapping[str, str], where: str | None, percent: bool
 ) -> Reading:
     """Return how to read tables: by a preset, whose columns, condition and unit others replace."""
-    if preset and preset not in PRESETS:
+    given: dict[str, Any] = {}
+    if columns or not preset:
+        given["columns"] = columns_by_name(columns)
+    if where:
+        given["where"] = where
+    if percent:
+        given["percent"] = percent
+    if not preset:
+        return Reading(**given)
+    if preset not in PRESETS:
         raise UserError(f"preset: {preset} is unknown; known are {', '.join(PRESETS)}")
-    reading = PRESETS[preset] if preset else Reading(columns_by_name(columns))
-    own = columns_by_name(columns) if columns else reading.columns
-    return replace(
-        reading,
-        columns=own,
-        where=where or reading.where,
-        percent=percent or reading.percent,
-    )
+    return replace(PRESETS[preset], **given)
 
 
 def open_store(address: str | Path) -> Store:

@@ -21,9 +21,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from analysis.page import numbers
 from analysis.page.render import render
 from listening_loop.api.serving import ServiceClient
-from listening_loop.errors import ServiceError
 from listening_loop.lab import folders
-from listening_loop.lab.folders import AB_REPORT, compare_trials, find_entries
+from listening_loop.lab.folders import (
+    AB_REPORT,
+    choose_rows,
+    compare_rows,
+    find_entries,
+)
 from listening_loop.lab.service import Publisher, list_versions, look
 from looplib.errors import UserError
 from recsys.report.figures import draw_curves, draw_leaderboard
@@ -52,8 +56,6 @@ class LabSettings:
     service: ServiceClient
     # the service's event log, for the live experiment; None: arms without numbers
     log: Path | None = None
-    # names by which the lab may be addressed, beside the local ones
-    hosts: tuple[str, ...] = ()
 
 
 def create_app(settings: LabSettings) -> Flask:
@@ -72,9 +74,9 @@ def create_app(settings: LabSettings) -> Flask:
 
 @pages.before_app_request
 def refuse_strangers() -> None:
-    """Refuse requests under other names than the lab's, and forms of other sites."""
-    if request.host.rsplit(":", 1)[0] not in (*_LOCAL, *_lab().hosts):
-        abort(403, f"asked as {request.host}; --host-name of the lab allows more names")
+    """Refuse requests under other names than local ones, and forms of other sites."""
+    if request.host.rsplit(":", 1)[0] not in _LOCAL:
+        abort(403, f"asked as {request.host}; ask 127.0.0.1")
     origin = request.headers.get("Origin")
     if request.method == "POST" and origin != request.host_url.rstrip("/"):
         abort(403, "a form of another site")
@@ -107,19 +109,9 @@ def explain(error: Exception) -> tuple[str, int]:
 @pages.get("/")
 def overview() -> str:
     """Show all runs and reports, and what is served."""
-    lab = _lab()
-    try:
-        served, note = lab.service.ask("GET", "/experiments"), lab.service.url
-    except ServiceError as error:
-        served, note = None, str(error)
-    return _page(
-        "overview",
-        root=lab.root,
-        served=served,
-        note=note,
-        runs=find_entries(lab.root, LEDGER),
-        reports=find_entries(lab.root, AB_REPORT),
-    )
+    root = _lab().root
+    runs, reports = find_entries(root, LEDGER), find_entries(root, AB_REPORT)
+    return _page("overview", root=root, runs=runs, reports=reports)
 
 
 @pages.get("/reports/<path:name>")
@@ -150,9 +142,10 @@ def comparison(name: str) -> str:
     if len(trials) < 2:
         abort(400, f"two or more trials are compared, {len(trials)} were chosen")
     found = _read_run(name)
-    curves = draw_curves(found, trials)
-    compared = compare_trials(found, trials)
-    return _page("compare", run=found, figure=curves, **compared)
+    figure, rows = draw_curves(found, trials), choose_rows(found, trials)
+    values = {"names": [found.label(row) for row in rows], "rows": rows}
+    values["findings"] = compare_rows(found, rows)
+    return _page("compare", run=found, figure=figure, **values)
 
 
 @pages.get("/live")
@@ -173,9 +166,7 @@ def publish(name: str) -> BaseResponse | str:
     if request.method == "POST":
         current_app.config["PUBLISHER"].start(found, lab.published, config.export)
         return redirect(url_for(".run", name=name), code=303)
-    served = lab.service.ask("GET", "/experiments")
-    values = {"winner": winner, "export": config.export, "served": served}
-    return _page("publish", run=found, lab=lab, **values)
+    return _page("publish", run=found, winner=winner, export=config.export, lab=lab)
 
 
 @pages.route("/rollback", methods=["GET", "POST"])

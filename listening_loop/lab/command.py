@@ -13,6 +13,9 @@ from listening_loop.lab.app import LabSettings, create_app
 from looplib.cli import make_app
 
 PROG = "python -m recsys.lab"
+HOST = "127.0.0.1"  # there is no login
+_TUNNEL = "it is for its own machine; from others use an SSH tunnel"
+GONE = {"--host": _TUNNEL, "--host-name": _TUNNEL}
 TOKEN = "BOTIFY_ADMIN_TOKEN"  # noqa: S105  the variable's name
 app = make_app(
     "Show runs, reports and the live experiment in the browser, and publish a run's winner."
@@ -41,13 +44,6 @@ def main(
             help="The service's event log, for figures of the live experiment."
         ),
     ] = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; there is no login.")
-    ] = "127.0.0.1",
-    host_name: Annotated[
-        list[str] | None,
-        typer.Option(help="Further names it may be asked under; repeatable."),
-    ] = None,
     port: Annotated[
         int,
         typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one."),
@@ -57,18 +53,13 @@ def main(
     if not root.is_dir():
         raise LabError(f"{root}: no such folder")
     token = os.environ.get(TOKEN)
-    settings = LabSettings(
-        root, published, ServiceClient(service, token), log, tuple(host_name or ())
-    )
+    lab = LabSettings(root, published, ServiceClient(service, token), log)
     try:
-        server = make_server(host, port, create_app(settings), threaded=True)
+        server = make_server(HOST, port, create_app(lab), threaded=True)
     except (OSError, SystemExit):  # werkzeug exits where the address is taken
-        raise LabError(
-            f"{host}:{port}: cannot be listened on; choose another --port"
-        ) from None
-    typer.echo(f"http://{host}:{server.server_port}/  (Ctrl-C ends it)")
+        problem = f"{HOST}:{port}: cannot be listened on"
+        raise LabError(f"{problem}; choose another --port") from None
+    typer.echo(f"http://{HOST}:{server.server_port}/  (Ctrl-C ends it)")
     if token is None:
-        typer.echo(
-            f"without {TOKEN} the service will refuse to reload and to roll back"
-        )
+        typer.echo(f"without {TOKEN} the service refuses to reload and to roll back")
     server.serve_forever()

@@ -109,32 +109,36 @@ def _printable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
-def compare_trials(run: Run, trials: Sequence[str]) -> dict[str, object]:
+def choose_rows(run: Run, trials: Sequence[str]) -> list[Row]:
+    """Return the rows of trials.
+
+    Raises:
+        LabError: The run has no such trial.
+    """
+    by_trial = {row["trial"]: row for row in run.rows}
+    for trial in trials:
+        if trial not in by_trial:
+            raise LabError(f"{run.name}: no trial {trial}")
+    return [by_trial[trial] for trial in trials]
+
+
+def compare_rows(
+    run: Run, rows: Sequence[Row]
+) -> list[tuple[str, Interval | None, str]]:
     """Compare trials of a run with the first of them, at their best sweeps.
 
     Returns:
-        Values for the page: the rows and their names; the hyperparameters that differ, with all
-        values; and for each further trial its name, its choosing metric less that of the first,
-        with a 95 % interval that holds for all at once, or None if the search did not keep what
-        each listener adds, and the finding in words.
+        For each further trial its name; its choosing metric less that of the first, with a 95 %
+        interval that holds for all at once, or None if the search did not keep what each listener
+        adds; and the finding in words.
     """
-    by_trial = {row["trial"]: row for row in run.rows}
-    missing = set(trials) - by_trial.keys()
-    if missing:
-        raise LabError(f"{run.name}: no trial {min(missing)}")
-    rows = [by_trial[trial] for trial in trials]
     names = [run.label(row) for row in rows]
-    values = {name: [row[name] for row in rows] for name in run.params}
+    found = zip(names, _differences(run, rows), strict=True)
     findings = [
         (name, difference, _describe_finding(names[0], name, difference))
-        for name, difference in zip(names, _differences(run, rows), strict=True)
+        for name, difference in found
     ]
-    return {
-        "rows": rows,
-        "names": names,
-        "differing": {name: of for name, of in values.items() if len(set(of)) > 1},
-        "findings": findings[1:],
-    }
+    return findings[1:]
 
 
 def _describe_finding(first: str, other: str, difference: Interval | None) -> str:

@@ -135,10 +135,15 @@ def print_report(report: IngestReport) -> None:
         f"{file.name}: its content is in the store already, nothing added"
         for file in report.known
     ]
-    if report.repeats:
+    if report.repeats and manifest.interactions:
         key = "user, item, timestamp and session"
         lines.append(
             f"{report.repeats:,} rows repeat another's {key}: their weights are added up"
+        )
+    elif report.repeats:
+        key = "user, message and request"
+        lines.append(
+            f"{report.repeats:,} events have another's {key}: they are counted once"
         )
     if report.untitled:
         lines.append(

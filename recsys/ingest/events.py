@@ -1,25 +1,20 @@
 """Read event logs into a session store."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.logs import reader
-from analysis.logs.files import DESCRIPTION, LogFile, discover, kinds_of
+from analysis.logs.fields import LARGEST_ID, NUMBERS, IdKinds
+from analysis.logs.files import DESCRIPTION, LogFile, discover
 from analysis.logs.interactions import PARQUET
-from analysis.logs.lines import (
-    LARGEST_ID,
-    NUMBERS,
-    IdKinds,
-    OddLineError,
-    canonical_assignments,
-)
-from analysis.logs.reader import FileLines
+from analysis.logs.lines import LineCounts
+from analysis.logs.reader import gather, kinds_of, read
 from analysis.store import LOGGED, Catalogue, Interactions
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
@@ -30,79 +25,80 @@ from recsys.store.ids import write_ids
 from recsys.store.remote import download_stored
 from recsys.store.writer import Additions
 
+_TABLES = (".csv", ".tsv", *PARQUET)
+
 
 def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
     """Find event logs; a table among them is refused with an IngestError."""
     files = discover(paths)
-    if table := next(
-        (
-            file
-            for file in files
-            if file.path.suffix.lower() in (".csv", ".tsv", *PARQUET)
-        ),
-        None,
-    ):
-        raise IngestError(
-            f"{table.name}: a table, no event log; name its columns with --columns user=…,item=…, or a --preset, in "
-            "Python user=, item= or preset="
-        )
+    for file in files:
+        if file.path.suffix.lower() in _TABLES:
+            raise IngestError(
+                f"{file.name}: a table, no event log; name its columns with "
+                "--columns user=…,item=…, or a --preset, in Python user=, item= or preset="
+            )
     return files
 
 
 def add_events(work: Ingest) -> Additions:
-    """Read event logs batch by batch into the buckets; the catalogue that they name becomes the store's."""
-    connection, files, scratch, plays = (
-        work.connection,
-        work.files,
-        work.scratch,
-        work.before.plays,
-    )
-    catalogue = _agreed_catalogue(work)
-    work.before = replace(work.before, catalogue=catalogue)
-    kinds = NUMBERS if work.before.parts else kinds_of(files.all)
+    """Read event logs into the buckets; the catalogue that they name becomes the store's."""
+    plays = work.before.plays
+    work.before = replace(work.before, catalogue=_agreed_catalogue(work))
+    kinds = NUMBERS if work.before.parts else kinds_of(work.files.all)
     if plays:
         kinds = IdKinds(plays.text_users, plays.text_items)
-    largest_track = (
-        catalogue.tracks - 1 if catalogue and not catalogue.own_ids else LARGEST_ID
-    )
-
-    def consume(number: int) -> int:
-        if any(kinds):
-            queries.copy_to_parquet(
-                connection,
-                "events/originals",
-                scratch / f"originals-{number:06}.parquet",
-            )
-        rows = queries.stream(connection, "events/moments", ROWS_AT_ONCE)
-        return work.bucketing.add(number, _canonical(rows, largest_track))
-
-    read: list[FileLines] = []
-    with progress("ingest", files.megabytes, "MB") as report:
-        batches = reader.read(
-            connection,
-            files,
-            consume,
-            scratch=scratch,
-            largest_track=largest_track,
-            kinds=kinds,
-        )
-        for batch in batches:
-            read += batch
-            done = sum(
-                file.size_bytes for file in (*files.known, *(log.file for log in read))
-            )
-            report(done / 1e6, f"{sum(log.lines.good for log in read):,} events")
-    sources = [files.source(log.file, log.lines) for log in read]
-    rejects = {files.digests[log.file]: log.rejects for log in read if log.rejects}
-    if not (any(kinds) and read):
+    lines: dict[LogFile, LineCounts] = defaultdict(LineCounts)
+    for rows in gather(_read_events(work, kinds, lines), ROWS_AT_ONCE):
+        work.bucketing.add(rows)
+    sources = [work.files.source(file, counts) for file, counts in lines.items()]
+    rejects = {
+        work.files.digests[file]: _rejects_file(work, file)
+        for file, counts in lines.items()
+        if counts.rejected
+    }
+    if not (any(kinds) and sources):
         return Additions(sources, rejects)
-    queries.attach_parquet(connection, "verified", sorted(scratch.glob("originals-*")))
+    text_ids = sorted(work.scratch.glob("text-ids-*"))
+    queries.attach_parquet(work.connection, "verified", text_ids)
     earlier = plays.id_files if plays else ()
     known_ids = download_stored(work.workspace, earlier)
-    ids = write_ids(connection, kinds, known_ids, scratch)
-    return Additions(
-        sources, rejects, ids=ids, table=Interactions(LOGGED, *kinds, earlier)
-    )
+    ids = write_ids(work.connection, kinds, known_ids, work.scratch)
+    table = Interactions(LOGGED, *kinds, earlier)
+    return Additions(sources, rejects, ids=ids, table=table)
+
+
+def _read_events(
+    work: Ingest, kinds: IdKinds, lines: dict[LogFile, LineCounts]
+) -> Iterator[pa.Table]:
+    """Yield the events of the new logs.
+
+    Counts their lines, and writes rejects and text ids to files of their own.
+    """
+    files, catalogue, done = work.files, work.before.catalogue, 0.0
+    largest_track = LARGEST_ID
+    if catalogue and not catalogue.own_ids:
+        largest_track = catalogue.tracks - 1
+    with progress("ingest", files.megabytes, "MB") as report:
+        for number, found in enumerate(read(files, kinds, largest_track)):
+            if found.file not in lines:
+                done += found.file.size_bytes / 1e6
+            lines[found.file] += found.lines
+            if found.rejects:
+                with _rejects_file(work, found.file).open("ab") as rejects:
+                    rejects.write(msgspec.json.Encoder().encode_lines(found.rejects))
+            if any(kinds):
+                pq.write_table(
+                    found.text_ids, work.scratch / f"text-ids-{number:06}.parquet"
+                )
+            events = sum(counts.good for counts in lines.values())
+            report(done, f"{events:,} events")
+            yield found.events
+    for file in files.digests:
+        lines[file] += LineCounts()  # of an empty one there is no line
+
+
+def _rejects_file(work: Ingest, file: LogFile) -> Path:
+    return work.scratch / f"rejects-{work.files.digests[file]}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -149,23 +145,3 @@ def _read_catalogue(file: Path) -> Catalogue:
         ).catalogue
     except msgspec.DecodeError as error:
         raise IngestError(f"{file}: no description of a collection ({error})") from None
-
-
-def _canonical(
-    rows: Iterator[pa.RecordBatch], largest_track: int
-) -> Iterator[pa.RecordBatch]:
-    """Yield batches with experiments as canonical JSON, or raise an `OddLineError`."""
-    for batch in rows:
-        for key in ("track", "recommendation"):
-            if (pc.max(batch[key]).as_py() or 0) > largest_track:
-                raise OddLineError(f"a track beyond {largest_track} - at `$.{key}`")
-        column = batch["experiments"].dictionary_encode()
-        texts = column.dictionary.to_pylist()
-        canonical = [canonical_assignments(text) for text in texts]
-        if canonical != texts:
-            values = pa.DictionaryArray.from_arrays(
-                column.indices, pa.array(canonical, pa.string())
-            )
-            position = batch.schema.get_field_index("experiments")
-            batch = batch.set_column(position, "experiments", values.cast(pa.string()))
-        yield batch

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from analysis import queries
 from analysis.logs.files import LogFile
@@ -104,12 +105,10 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
         if reading.columns.has_share
         else "interactions/summed_rows"
     )
-    rows = queries.stream(connection, statement, ROWS_AT_ONCE)
-    repeats = sum(source.lines.good for source in sources) - work.bucketing.add(0, rows)
+    for batch in queries.stream(connection, statement, ROWS_AT_ONCE):
+        work.bucketing.add(pa.Table.from_batches([batch]))
     facts = Interactions(reading.columns.stored, *kinds, earlier)
-    return Additions(
-        sources, rejects, ids=ids, table=facts, repeats=repeats, untitled=untitled
-    )
+    return Additions(sources, rejects, ids=ids, table=facts, untitled=untitled)
 
 
 def _check_written(

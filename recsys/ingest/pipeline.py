@@ -21,7 +21,7 @@ from recsys.ingest.interactions import add_tables
 from recsys.ingest.sources import Ingest, NewFiles
 from recsys.lock import Lock
 from recsys.store.buckets import EVENTS, INTERACTIONS, Bucketing
-from recsys.store.remote import Store, open_store
+from recsys.store.remote import Store, download_stored, open_store
 from recsys.store.writer import Additions, commit, locked
 from recsys.workspace import Workspace, open_workspace
 
@@ -37,9 +37,9 @@ class IngestReport:
     store: Store  # after it
     added: tuple[Source, ...]  # the new ones
     known: tuple[LogFile, ...]  # files whose content the store had before
-    repeats: int = (
-        0  # good rows whose weight was added to an equal row's; of interactions alone
-    )
+    # good lines that are no row: of events that were sent again, of interactions whose
+    # weight was added to an equal row's
+    repeats: int = 0
     untitled: int = 0  # tracks of a table with titles that have none
 
     @property
@@ -117,7 +117,19 @@ def ingest(
                 )
                 new.check_unchanged()
             # Without the connection: sorting needs the memory.
-            return _commit(lock, work, replace(added, parts=bucketing.finish()), row)
+            parts = bucketing.finish(_earlier_parts(work))
+            return _commit(lock, work, replace(added, parts=parts), row)
+
+
+def _earlier_parts(work: Ingest) -> dict[int, list[Path]]:
+    """Return the store's parts of buckets whose new events may have been sent before."""
+    return {
+        bucket: download_stored(
+            work.workspace,
+            [part for part in work.before.parts if part.bucket == bucket],
+        )
+        for bucket in work.bucketing.with_requests
+    }
 
 
 def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestReport:
@@ -130,10 +142,11 @@ def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestRepor
         raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
     if added.sources:
         commit(lock, work.before, added)
-    store, known = open_store(work.workspace.address), tuple(work.files.known)
-    return IngestReport(
-        store, tuple(added.sources), known, added.repeats, added.untitled
-    )
+    store = open_store(work.workspace.address)
+    good = sum(source.lines.good for source in added.sources)
+    repeats = good - (store.manifest.events - work.before.events)
+    known = tuple(work.files.known)
+    return IngestReport(store, tuple(added.sources), known, repeats, added.untitled)
 
 
 @contextmanager

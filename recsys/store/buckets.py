@@ -1,25 +1,26 @@
 """Divide rows into user buckets: runs of rows in Arrow files first, then one sorted Parquet part a bucket.
 
-A run is the share of one bucket in one Arrow batch, by user. Neither step needs more memory for
-more rows: a batch is written as it comes, and a bucket is sorted a slice of users at a time.
-`moment` is twice a row's timestamp, and 1 more for `last`: the order of a user's rows in one
-number.
+A run is the share of one bucket in some rows, by user. Neither step needs more memory for more
+rows: rows are written as they come, and a bucket is sorted a slice of users at a time.
 """
 
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.logs.fields import EVENT_SCHEMA
 from looplib.arrays import IntArray
+from looplib.event_fields import EVENT_FIELDS
 from looplib.progress import progress
 
 ROWS_AT_ONCE = 500_000
@@ -28,31 +29,33 @@ _SAMPLED = 16  # every so many rows are looked at to cut a bucket into slices
 _MOST_WORKERS = 4
 _ROW_GROUP_ROWS = 122_880  # as DuckDB's own, which reads row groups in parallel
 _MASK = 2**32 - 1
+_REQUEST_KEYS = ["user", "message", "request"]
+_FEW_VALUES = ("message", "share", "arms", "text", "probability")  # types of fields
 
 
-_NUMBERS = dict.fromkeys(("user", "timestamp", "track", "recommendation"), pa.int64())
-_REALS = dict.fromkeys(("time", "latency", "propensity"), pa.float64())
-_MESSAGES = pa.array(["next", "last"])
+class Layout(NamedTuple):
+    """The columns of a store's parts."""
 
-
-class Layout:
-    """The columns of a store's parts; rows to be added have `moment` in place of timestamp and message."""
-
-    def __init__(self, columns: str, dictionaries: str) -> None:
-        """Take names; dictionaries are of columns of few values: of others they would be larger than the values."""
-        types = {"message": pa.dictionary(pa.int8(), pa.string()), **_NUMBERS, **_REALS}
-        self.schema = pa.schema(
-            {name: types.get(name, pa.string()) for name in columns.split()}
-        )
-        self.dictionaries = dictionaries.split()
+    schema: pa.Schema
+    # columns of few values; of others a dictionary would be larger than the values
+    dictionaries: list[str]
 
 
 EVENTS = Layout(
-    "user timestamp message track time latency recommendation experiments session recommender propensity",
-    dictionaries="message time experiments recommender propensity",
+    EVENT_SCHEMA, [field.name for field in EVENT_FIELDS if field.type in _FEW_VALUES]
 )
 INTERACTIONS = Layout(
-    "user timestamp track time session source", dictionaries="time session source"
+    pa.schema(
+        {
+            "user": pa.int64(),
+            "timestamp": pa.int64(),
+            "track": pa.int64(),
+            "time": pa.float64(),
+            "session": pa.string(),
+            "source": pa.string(),
+        }
+    ),
+    ["time", "session", "source"],
 )
 
 
@@ -71,44 +74,48 @@ class Bucketing:
     def __init__(self, folder: Path, layout: Layout, buckets: int) -> None:
         """Work in an empty folder, towards parts of a layout, for a number of buckets."""
         self._folder, self._layout, self._buckets = folder, layout, buckets
-        self._groups: dict[int, list[tuple[int, Run]]] = {}
+        self._runs: dict[int, list[Run]] = defaultdict(list)
+        self._files = 0
+        # buckets with events that have the client's number of the request
+        self.with_requests: set[int] = set()
 
-    def add(self, number: int, rows: Iterable[pa.RecordBatch]) -> int:
-        """Take the rows of a group, in place of any added under the same number; return how many there were."""
-        file = self._folder / f"group-{number:06}.arrow"
-        runs: list[tuple[int, Run]] = []
-        with file.open("wb") as sink:
-            written = None
-            for batch in rows:
-                for bucket, run in _by_bucket(batch, self._buckets):
-                    written = written or pa.ipc.new_file(sink, run.schema)
-                    written.write_batch(run)
-                    runs.append((bucket, Run(file, len(runs), run.num_rows)))
-            if written:
-                written.close()
-        self._groups[number] = runs
-        return sum(run.rows for _, run in runs)
+    def add(self, rows: pa.Table) -> None:
+        """Take rows with columns of the layout; those that are missing become null."""
+        rows = _with_all_columns(rows, self._layout.schema)
+        file = self._folder / f"rows-{self._files:06}.arrow"
+        self._files += 1
+        batches = list(_by_bucket(rows.combine_chunks(), self._buckets))
+        with file.open("wb") as sink, pa.ipc.new_file(sink, rows.schema) as written:
+            for position, (bucket, batch) in enumerate(batches):
+                written.write_table(batch, max_chunksize=len(batch))
+                self._runs[bucket].append(Run(file, position, len(batch)))
+                if _has_requests(batch):
+                    self.with_requests.add(bucket)
 
-    def finish(self) -> dict[int, Path]:
-        """Sort every bucket that has rows, a few at a time; return the parts by bucket, in order."""
-        runs: dict[int, list[Run]] = defaultdict(list)
-        for bucket, run in itertools.chain(*self._groups.values()):
-            runs[bucket].append(run)
+    def finish(self, earlier: Mapping[int, Sequence[Path]]) -> dict[int, Path]:
+        """Sort every bucket that has rows, a few at a time.
+
+        An event is left out if its listener sent the same message with the same number before: in
+        these rows, or in the parts that the store has, which `earlier` are by bucket.
+
+        Returns:
+            The parts by bucket, in order.
+        """
         parts = {
             bucket: self._folder / f"bucket-{bucket:03}.parquet"
-            for bucket in sorted(runs)
+            for bucket in sorted(self._runs)
         }
 
         def write(bucket: int) -> None:
-            _write_sorted(runs[bucket], self._layout, parts[bucket])
+            known = _known_requests(earlier.get(bucket, ()))
+            _write_sorted(self._runs[bucket], self._layout, parts[bucket], known)
 
+        workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
         with (
             progress("sort", len(parts), "buckets") as report,
-            ThreadPoolExecutor(
-                min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
-            ) as workers,
+            ThreadPoolExecutor(workers) as pool,
         ):
-            for done, _ in enumerate(workers.map(write, parts), start=1):
+            for done, _ in enumerate(pool.map(write, parts), start=1):
                 report(done)
         return parts
 
@@ -125,8 +132,46 @@ def bucket_of(users: IntArray, buckets: int) -> IntArray:
     return (mixed * buckets) >> 32
 
 
-def _write_sorted(runs: Sequence[Run], layout: Layout, target: Path) -> None:
-    """Write the rows of some runs by user, timestamp, `next` before `last`, track; equal ones keep their order."""
+def _with_all_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [
+        rows[field.name].cast(field.type)
+        if field.name in rows.column_names
+        else pa.nulls(len(rows), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _by_bucket(rows: pa.Table, buckets: int) -> Iterator[tuple[int, pa.Table]]:
+    """Yield rows bucket by bucket, each by user; buckets without rows are left out."""
+    users = rows["user"].to_numpy()
+    bucket = bucket_of(users, buckets)
+    ordered = rows.take(pa.array(np.lexsort((users, bucket.astype(np.uint16)))))
+    ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
+    for number, (start, end) in enumerate(itertools.pairwise([0, *ends])):
+        if end > start:
+            yield number, ordered.slice(start, end - start).combine_chunks()
+
+
+def _has_requests(rows: pa.Table) -> bool:
+    names = rows.schema.names
+    return "request" in names and rows["request"].null_count < len(rows)
+
+
+def _known_requests(parts: Sequence[Path]) -> pa.Table:
+    """Return user, message and request of the events in parts that have a request."""
+    known = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
+    for part in parts:
+        if "request" in pq.read_schema(part).names:
+            rows = pq.read_table(part, columns=_REQUEST_KEYS, partitioning=None)
+            known.append(rows.filter(pc.is_valid(rows["request"])))
+    return pa.concat_tables(known)
+
+
+def _write_sorted(
+    runs: Sequence[Run], layout: Layout, target: Path, known: pa.Table
+) -> None:
+    """Write the rows of some runs by user, timestamp, `next` before `last`, track."""
     options = {
         "compression": "zstd",
         "use_dictionary": layout.dictionaries,
@@ -137,45 +182,26 @@ def _write_sorted(runs: Sequence[Run], layout: Layout, target: Path) -> None:
         pq.ParquetWriter(sink, layout.schema, **options) as parquet,
     ):
         for rows in _slices(runs):
-            parquet.write_table(
-                _as_stored(rows, layout.schema), row_group_size=_ROW_GROUP_ROWS
-            )
-
-
-def _by_bucket(
-    batch: pa.RecordBatch, buckets: int
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield a batch's rows bucket by bucket, each by user; buckets without rows are left out."""
-    users = batch["user"].to_numpy()
-    bucket = bucket_of(users, buckets)
-    rows = batch.take(pa.array(np.lexsort((users, bucket.astype(np.uint16)))))
-    ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
-    for number, (start, end) in enumerate(itertools.pairwise([0, *ends])):
-        if end > start:
-            yield number, rows.slice(start, end - start)
+            counted = _count_once(rows, known) if _has_requests(rows) else rows
+            parquet.write_table(_ordered(counted), row_group_size=_ROW_GROUP_ROWS)
 
 
 def _slices(runs: Sequence[Run]) -> Iterator[pa.Table]:
     """Yield the rows of runs, slice by slice of users in order; a user is in one slice alone."""
     count = -(-sum(run.rows for run in runs) // SLICE_ROWS)
-    sample = np.sort(
-        np.concatenate([batch["user"].to_numpy()[::_SAMPLED] for batch in _read(runs)])
-    )
+    sampled = [batch["user"].to_numpy()[::_SAMPLED] for batch in _read(runs)]
+    sample = np.sort(np.concatenate(sampled))
     cuts = np.unique(sample[np.arange(1, count) * len(sample) // count])
     for number in range(len(cuts) + 1):
-        rows = pa.Table.from_batches(
-            [_slice(batch, cuts, number) for batch in _read(runs)]
-        )
+        batches = [_slice(batch, cuts, number) for batch in _read(runs)]
+        rows = pa.Table.from_batches(batches)
         if rows.num_rows:
             yield rows
 
 
 def _slice(batch: pa.RecordBatch, cuts: IntArray, number: int) -> pa.RecordBatch:
-    edges = [
-        0,
-        *np.searchsorted(batch["user"].to_numpy(), cuts).tolist(),
-        batch.num_rows,
-    ]
+    inner = np.searchsorted(batch["user"].to_numpy(), cuts).tolist()
+    edges = [0, *inner, batch.num_rows]
     return batch.slice(edges[number], edges[number + 1] - edges[number])
 
 
@@ -188,21 +214,34 @@ def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
                 yield reader.get_batch(run.position)
 
 
-def _as_stored(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return rows in the order and with the columns of the session store."""
+def _count_once(rows: pa.Table, known: pa.Table) -> pa.Table:
+    """Leave out events whose user, message and request are known or in an earlier row."""
+    keys = pa.concat_tables([known, rows.select(_REQUEST_KEYS)])
+    is_last = pc.equal(keys["message"], "last").to_numpy()
+    request = keys["request"].fill_null(-1).to_numpy()
+    user = keys["user"].to_numpy()
+    # of equal keys the first stands first
+    order = np.lexsort((request, is_last, user))
+    same = np.ones(len(order) - 1, dtype=bool)
+    for column in (request, is_last, user):
+        same &= column[order][1:] == column[order][:-1]
+    is_repeat = np.zeros(len(order), dtype=bool)
+    is_repeat[order[1:][same]] = True
+    is_repeat &= request >= 0
+    return rows.filter(pa.array(~is_repeat[len(known) :]))
+
+
+def _ordered(rows: pa.Table) -> pa.Table:
+    """Return rows in the order of the session store; equal ones keep theirs."""
     rows = rows.combine_chunks()
-    user, moment, track = (
-        rows[name].fill_null(0).to_numpy() for name in ("user", "moment", "track")
-    )
+    user = rows["user"].to_numpy()
+    track = rows["track"].to_numpy()
+    moment = rows["timestamp"].fill_null(0).to_numpy() * 2
+    if "message" in rows.schema.names:
+        moment += pc.equal(rows["message"], "last").to_numpy()
     order = np.lexsort((moment, user))
     users, moments = user[order], moment[order]
     # rare, so tracks are looked at only then
     if ((users[1:] == users[:-1]) & (moments[1:] == moments[:-1])).any():
         order = np.lexsort((track, moment, user))
-    ordered = rows.take(pa.array(order))
-    columns = {name: ordered[name] for name in ordered.column_names}
-    columns["timestamp"] = pc.shift_right(ordered["moment"], 1)
-    columns["message"] = pa.DictionaryArray.from_arrays(
-        (moment[order] & 1).astype(np.int8), _MESSAGES
-    )
-    return pa.table([columns[name] for name in schema.names], schema=schema)
+    return rows.take(pa.array(order))

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.logs.lines import IdKinds
+from analysis.logs.fields import IdKinds
 from analysis.store import IdsOf, Interactions
 from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError

@@ -45,7 +45,6 @@ class Additions:
     )  # text ids, and titles
     # what a store of tables holds, its id files too; None of event logs
     table: store.Interactions | None = None
-    repeats: int = 0  # good rows whose weight was added to an equal row's
     untitled: int = 0  # tracks without a title, where the table has titles
 
 

@@ -2,7 +2,7 @@
 
 Session i has an endless row of draws from [0, 1): the listener, the interest, the organic track,
 then one for each recommended track. They are made in tables, for many sessions and many draws at
-once; tables used last are cached.
+once; the tables used last are cached.
 """
 
 from functools import lru_cache
@@ -25,41 +25,40 @@ class SessionDraws:
 
     def __init__(self, seed: int, model: ListeningModel) -> None:
         """Take the seed that all draws follow from."""
-        self._seed, self._model = seed, model
+        self._seed = seed
+        self._model = model
         self._table = lru_cache(maxsize=_TABLES_KEPT)(self._make_table)
 
     def listeners(self, sessions: IntArray) -> IntArray:
         """Return the listener of each session."""
         limits = np.full(len(sessions), self._model.world.listeners)
-        return scale_below(
-            limits, self._at(sessions, np.full(len(sessions), _LISTENER))
-        )
+        return scale_below(limits, self._draw(sessions, _LISTENER))
 
     def starts(self, sessions: IntArray) -> Starts:
         """Return how each session begins."""
-        uniform = np.stack(
-            [
-                self._at(sessions, np.full(len(sessions), index))
-                for index in (_INTEREST, _ORGANIC)
-            ]
+        return scale_starts(
+            self._model,
+            self.listeners(sessions),
+            self._draw(sessions, _INTEREST),
+            self._draw(sessions, _ORGANIC),
         )
-        return scale_starts(self._model, self.listeners(sessions), uniform)
 
     def boredom(self, sessions: IntArray, lengths: IntArray) -> FloatArray:
-        """Return each session's draw for the track that it hears after so many others, the organic one included."""
-        return self._at(sessions, _FIRST_TRACK + lengths - 1)
+        """Return each session's draw for its next track, after `lengths` tracks were played."""
+        return self._draw(sessions, _FIRST_TRACK + lengths - 1)
 
-    def _at(self, sessions: IntArray, index: IntArray) -> FloatArray:
-        blocks, chunks = sessions // BLOCK, index // _CHUNK
+    def _draw(self, sessions: IntArray, index: IntArray | int) -> FloatArray:
+        """Return the draw of each session at an index of its row."""
+        index = np.broadcast_to(index, sessions.shape)
+        blocks = sessions // BLOCK
+        chunks = index // _CHUNK
         found = np.empty(len(sessions))
         for block, chunk in set(zip(blocks.tolist(), chunks.tolist(), strict=True)):
             here = (blocks == block) & (chunks == chunk)
-            found[here] = self._table(block, chunk)[
-                index[here] % _CHUNK, sessions[here] % BLOCK
-            ]
+            table = self._table(block, chunk)
+            found[here] = table[index[here] % _CHUNK, sessions[here] % BLOCK]
         return found
 
     def _make_table(self, block: int, chunk: int) -> FloatArray:
-        return make_generator(self._seed, "session", block, chunk).random(
-            (_CHUNK, BLOCK)
-        )
+        rng = make_generator(self._seed, "session", block, chunk)
+        return rng.random((_CHUNK, BLOCK))

@@ -33,7 +33,10 @@ def raw_share(
     sharpness: FloatArray,
     own: FloatArray | float = 0.0,
 ) -> FloatArray:
-    """Return the mean share heard of a track of a new artist; `dot` is track . interest, `own` adds to the logit."""
+    """Return the mean share heard of a track of a new artist.
+
+    `dot` is track . interest; `own` adds to the logit.
+    """
     return expit((dot - bias) * sharpness + own)
 
 
@@ -44,8 +47,10 @@ def mean_share(
     tiredness: float,
     recommended: IntArray,
 ) -> FloatArray:
-    """Return the mean share heard after so many earlier tracks of the artist, and so many recommended ones in all."""
-    share: FloatArray = raw * gamma**artist_plays * (1.0 - tiredness) ** recommended
+    """Return the mean share heard after earlier tracks of the artist, and recommended ones."""
+    artist_wear = gamma**artist_plays
+    session_wear = (1.0 - tiredness) ** recommended
+    share: FloatArray = raw * artist_wear * session_wear
     return share
 
 
@@ -55,20 +60,20 @@ def in_hundredths(share: FloatArray, repeated: BoolArray) -> IntArray:
 
 
 def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
-    """Return whether each track costs a point of the session budget, by a draw from [0, 1): with 1 - share heard."""
+    """Return whether each track costs a point of the session budget, by a draw from [0, 1)."""
     return uniform < 1.0 - hundredths / 100.0
 
 
 def dot_rows(
     embeddings: Float32Array, tracks: IntArray, vectors: FloatArray
 ) -> FloatArray:
-    """Return inner products of some tracks' embeddings with vectors (tracks, dimensions), in double precision.
+    """Return inner products of tracks' embeddings with vectors (tracks, dimensions).
 
-    A pair's product is the same to the bit whatever pairs are beside it.
+    They are in double precision, and a pair's product is the same to the bit whatever pairs are
+    beside it.
     """
-    products: FloatArray = np.vecdot(
-        embeddings.take(tracks, axis=0).astype(np.float64), vectors
-    )
+    rows = embeddings.take(tracks, axis=0).astype(np.float64)
+    products: FloatArray = np.vecdot(rows, vectors)
     return products
 
 

@@ -1,4 +1,4 @@
-"""Sessions under way: the listening model's state, many sessions side by side; one session is a batch of one."""
+"""Sessions under way: the listening model's state, many sessions side by side."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -32,12 +32,8 @@ class ListeningModel:
     world: World
     nearest: IntArray  # (interests of all listeners, most neighbours)
     interests: IntArray  # (listeners,) how many each has
-    neighbours: (
-        IntArray  # (listeners,) how many tracks around an interest can be organic
-    )
-    # (interests of all listeners,) running sum of their probabilities, 1 for each listener; None:
-    # all equally likely
-    cumulative: FloatArray | None
+    # (listeners,) how many tracks around an interest can be organic
+    neighbours: IntArray
 
 
 @dataclass(frozen=True)
@@ -50,21 +46,19 @@ class Starts:
 
 
 def make_model(world: World) -> ListeningModel:
-    """Find the tracks nearest to every interest: seconds for tens of thousands of interests and tracks."""
+    """Find the tracks nearest to every interest, which takes seconds in a large world."""
     count = min(int(world.interest_neighbours.max()), world.tracks)
-    by_inner_product = world.response.organic_metric == "inner_product"
-    counts, weights = np.diff(world.interest_offsets), world.interest_weights
-    if weights is not None:
-        totals = np.add.reduceat(weights, world.interest_offsets[:-1])
-        weights = np.cumsum(weights / np.repeat(totals, counts))
+    nearest = nearest_tracks(
+        world.embeddings,
+        world.interests,
+        count,
+        by_inner_product=world.response.organic_metric == "inner_product",
+    )
     return ListeningModel(
         world,
-        nearest=nearest_tracks(
-            world.embeddings, world.interests, count, by_inner_product=by_inner_product
-        ),
-        interests=counts,
+        nearest=nearest,
+        interests=np.diff(world.interest_offsets),
         neighbours=np.minimum(world.interest_neighbours, count),
-        cumulative=weights,
     )
 
 
@@ -72,74 +66,56 @@ def draw_starts(
     model: ListeningModel, listeners: IntArray, rng: np.random.Generator
 ) -> Starts:
     """Draw an interest of each listener and a track near it."""
-    if model.cumulative is None:
-        which = rng.integers(0, model.interests[listeners])
-    else:
-        which = _choose_interests(model, listeners, rng.random(len(listeners)))
+    interest = rng.integers(0, model.interests[listeners])
     near = rng.integers(0, model.neighbours[listeners])
     repeats = model.world.response.repeats
-    return _starts(
-        model,
-        listeners,
-        which,
-        near,
-        comes_back=rng.random(len(listeners)) < repeats if repeats else None,
-    )
+    if not repeats:
+        return _make_starts(model, listeners, interest, near)
+    is_repeat = rng.random(len(listeners)) < repeats
+    return _make_starts(model, listeners, interest, near, is_repeat)
 
 
 def scale_starts(
-    model: ListeningModel, listeners: IntArray, uniform: FloatArray
-) -> Starts:
-    """Choose an interest of each listener and a track near it by draws (2, sessions) from [0, 1)."""
-    which = _choose_interests(model, listeners, uniform[0])
-    near = scale_below(model.neighbours[listeners], uniform[1])
-    comes_back = (
-        hashes.uniforms(hashes.bits_of(uniform[0]), hashes.RETURN)
-        < model.world.response.repeats
-    )
-    return _starts(model, listeners, which, near, comes_back)
-
-
-def _choose_interests(
-    model: ListeningModel, listeners: IntArray, uniform: FloatArray
-) -> IntArray:
-    """Turn a draw from [0, 1) into which of its listener's interests a session has."""
-    limits = model.interests[listeners]
-    if model.cumulative is None:
-        return scale_below(limits, uniform)
-    position = np.searchsorted(model.cumulative, listeners + uniform, side="right")
-    chosen: IntArray = np.clip(
-        position - model.world.interest_offsets[listeners], 0, limits - 1
-    )
-    return chosen
-
-
-def _starts(
     model: ListeningModel,
     listeners: IntArray,
-    which: IntArray,
-    near: IntArray,
-    comes_back: BoolArray | None,
+    interest_draws: FloatArray,
+    organic_draws: FloatArray,
 ) -> Starts:
-    if comes_back is not None:
-        which, near = np.where(comes_back, 0, (which, near))
-    position = model.world.interest_offsets[listeners] + which
+    """Choose an interest of each listener and a track near it by two draws from [0, 1)."""
+    interest = scale_below(model.interests[listeners], interest_draws)
+    near = scale_below(model.neighbours[listeners], organic_draws)
+    bits = hashes.float_bits(interest_draws)
+    is_repeat = hashes.uniforms(bits, hashes.RETURN) < model.world.response.repeats
+    return _make_starts(model, listeners, interest, near, is_repeat)
+
+
+def _make_starts(
+    model: ListeningModel,
+    listeners: IntArray,
+    interest: IntArray,
+    near: IntArray,
+    is_repeat: BoolArray | bool = False,
+) -> Starts:
+    """Return the starts; a repeat opens with the first interest's nearest track."""
+    interest = np.where(is_repeat, 0, interest)
+    near = np.where(is_repeat, 0, near)
+    position = model.world.interest_offsets[listeners] + interest
     return Starts(listeners, position, model.nearest[position, near])
 
 
 def own_logits(
     world: World, listeners: IntArray, tracks: IntArray
 ) -> FloatArray | float:
-    """Return what only this listener hears in this track, for each pair of the two, which are broadcast."""
-    if not world.response.idiosyncrasy:
+    """Return what only this listener hears in this track; listeners and tracks are broadcast."""
+    idiosyncrasy = world.response.idiosyncrasy
+    if not idiosyncrasy:
         return 0.0
-    return world.response.idiosyncrasy * hashes.normals(
-        hashes.pair_bits(world.seed, listeners, tracks), 0
-    )
+    bits = hashes.pair_bits(world.seed, listeners, tracks)
+    return idiosyncrasy * hashes.normals(bits, 0)
 
 
 class Sessions:
-    """Sessions side by side, from their organic tracks on."""
+    """Sessions side by side, from their organic tracks on; one session is a batch of one."""
 
     def __init__(
         self, model: ListeningModel, listeners: IntArray, rng: np.random.Generator
@@ -156,7 +132,7 @@ class Sessions:
         return sessions
 
     def start(self, rows: IntArray, starts: Starts) -> None:
-        """Start sessions in the rows of others, which are overwritten, and play their organic tracks."""
+        """Start sessions in these rows, whose earlier sessions are overwritten."""
         longest = int(self.length[rows].max(initial=0))
         self.tracks[:longest, rows] = _NOBODY
         self.artists[:longest, rows] = _NOBODY
@@ -171,7 +147,7 @@ class Sessions:
         return np.flatnonzero(self.budget > 0)
 
     def is_played(self) -> BoolArray:
-        """Return where the tables of tracks and shares hold a track of a session (longest, sessions)."""
+        """Return where the tables of tracks and shares hold a track (longest, sessions)."""
         return np.arange(self.length.max())[:, None] < self.length
 
     def last_tracks(self, rows: IntArray) -> IntArray:
@@ -179,19 +155,15 @@ class Sessions:
         return self.tracks[self.length[rows] - 1, rows].astype(np.int64)
 
     def last_hundredths(self, rows: IntArray) -> IntArray:
-        """Return the share heard of the track played last in each of these sessions, in hundredths."""
+        """Return the share heard, in hundredths, of each session's last track."""
         return self.hundredths[self.length[rows] - 1, rows].astype(np.int64)
 
     def played(self, row: int) -> IntArray:
         """Return the tracks of one session in playing order."""
         return self.tracks[: self.length[row], row].astype(np.int64)
 
-    def heard_of(self, row: int) -> IntArray:
-        """Return the shares heard of one session's tracks, in hundredths."""
-        return self.hundredths[: self.length[row], row].astype(np.int64)
-
     def total_hundredths(self, rows: IntArray) -> IntArray:
-        """Return the listening time of each of these sessions so far, in hundredths, organic tracks included."""
+        """Return the listening time of these sessions, in hundredths, organic tracks included."""
         is_played = np.arange(len(self.hundredths))[:, None] < self.length[rows]
         totals: IntArray = self.hundredths[:, rows].sum(
             axis=0, dtype=np.int64, where=is_played
@@ -199,30 +171,33 @@ class Sessions:
         return totals
 
     def hear(self, rows: IntArray, tracks: IntArray, uniform: FloatArray) -> IntArray:
-        """Play a recommended track in each of these sessions, let their budgets drop, and return hundredths heard.
+        """Play a recommended track in each of these sessions and let their budgets drop.
 
-        `rows` are different sessions, none of them over, ascending; `uniform` is a draw from [0, 1)
-        for each, which decides on boredom, and from whose bits all else that is random follows.
+        Args:
+            rows: Different sessions, none of them over, ascending.
+            tracks: A track for each.
+            uniform: A draw from [0, 1) for each, which decides on boredom, and from whose bits all
+                else that is random follows.
+
+        Returns:
+            The shares heard, in hundredths.
         """
-        bits = hashes.bits_of(uniform)
+        bits = hashes.float_bits(uniform)
         self._change_interests(rows, bits)
-        heard = self._shares(rows, tracks, bits)
+        heard = self._draw_shares(rows, tracks, bits)
         self._append(rows, tracks, heard)
         self.budget[rows] -= is_bored(heard, uniform)
         return heard
 
     def _make_room(self, model: ListeningModel, count: int) -> None:
         self.world = model.world
-        # (sessions,): ids, the track that is the interest, what is left of the budget (0: over),
-        # tracks played
-        self.listener, self.interest, self.budget, self.length = np.zeros(
-            (4, count), dtype=np.int64
-        )
-        self._position = np.zeros(
-            count, dtype=np.int64
-        )  # of the interest, in the world's
-        # (capacity, sessions) in playing order; what lies behind a session's last track means
-        # nothing
+        self.listener = np.zeros(count, dtype=np.int64)
+        self.interest = np.zeros(count, dtype=np.int64)  # the track that is it
+        self.budget = np.zeros(count, dtype=np.int64)  # what is left; 0: over
+        self.length = np.zeros(count, dtype=np.int64)  # tracks played
+        # the session's interest in the world's interests
+        self._position = np.zeros(count, dtype=np.int64)
+        # (capacity, sessions) in playing order; entries behind a session's last track are unused
         self.tracks = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.artists = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.hundredths = np.zeros((_CAPACITY, count), dtype=np.uint8)
@@ -240,61 +215,63 @@ class Sessions:
         if not probability:
             return
         changed = hashes.uniforms(bits, hashes.CHANGE) < probability
-        rows, bits = rows[changed], bits[changed]
-        first, end = self.world.interest_offsets[
-            self.listener[rows] + np.arange(2)[:, None]
-        ]
-        others = scale_below(
-            np.maximum(end - first - 1, 1), hashes.uniforms(bits, hashes.WHICH_CHANGE)
-        )
-        self._set_interest(
-            rows, first + (self._position[rows] - first + 1 + others) % (end - first)
-        )
+        rows = rows[changed]
+        listener = self.listener[rows]
+        first = self.world.interest_offsets[listener]
+        count = self.world.interest_offsets[listener + 1] - first
+        draws = hashes.uniforms(bits[changed], hashes.WHICH_CHANGE)
+        step = 1 + scale_below(np.maximum(count - 1, 1), draws)
+        current = self._position[rows] - first
+        self._set_interest(rows, first + (current + step) % count)
 
-    def _shares(self, rows: IntArray, tracks: IntArray, bits: WordArray) -> IntArray:
-        world, response = self.world, self.world.response
-        who = self.listener[rows]
+    def _draw_shares(
+        self, rows: IntArray, tracks: IntArray, bits: WordArray
+    ) -> IntArray:
+        world = self.world
+        response = world.response
+        listener = self.listener[rows]
         longest = int(self.length[rows].max(initial=0))
-        plays = _count_equal(self.artists[:longest], rows, world.artist[tracks])
-        repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
-        wanted = (
-            self._wanted
-            if len(rows) == len(self._wanted)
-            else self._wanted.take(rows, axis=0)
-        )
-        dot = dot_rows(world.embeddings, tracks, wanted)
+        artist_plays = _count_equal(self.artists[:longest], rows, world.artist[tracks])
+        is_repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
+        are_all = len(rows) == len(self._wanted)  # copying all rows would cost much
+        wanted = self._wanted if are_all else self._wanted.take(rows, axis=0)
         raw = raw_share(
-            dot,
-            world.consume_bias[who],
-            world.consume_sharpness[who],
-            own_logits(world, who, tracks),
+            dot_rows(world.embeddings, tracks, wanted),
+            world.consume_bias[listener],
+            world.consume_sharpness[listener],
+            own_logits(world, listener, tracks),
         )
         share = mean_share(
-            raw, world.gamma[who], plays, response.tiredness, self.length[rows] - 1
+            raw,
+            world.gamma[listener],
+            artist_plays,
+            response.tiredness,
+            recommended=self.length[rows] - 1,
         )
         if response.noise is not None:
             share = hashes.betas(share, response.noise, bits)
-        return in_hundredths(share, repeated)
+        return in_hundredths(share, is_repeated)
 
     def _append(self, rows: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
         position = self.length[rows]
         if position.max(initial=0) == len(self.tracks):
-            more = ((0, len(self.tracks)), (0, 0))
-            self.tracks, self.artists = (
-                np.pad(old, more, constant_values=_NOBODY)
-                for old in (self.tracks, self.artists)
-            )
-            self.hundredths = np.pad(self.hundredths, more)
+            self._double_capacity()
         self.tracks[position, rows] = tracks
         self.artists[position, rows] = self.world.artist[tracks]
         self.hundredths[position, rows] = hundredths
         self.length[rows] += 1
 
+    def _double_capacity(self) -> None:
+        more = ((0, len(self.tracks)), (0, 0))
+        self.tracks = np.pad(self.tracks, more, constant_values=_NOBODY)
+        self.artists = np.pad(self.artists, more, constant_values=_NOBODY)
+        self.hundredths = np.pad(self.hundredths, more)
+
 
 def _count_equal(history: Int32Array, rows: IntArray, values: IntArray) -> IntArray:
-    """Count how often the history of each of some sessions holds a value of its own."""
-    seen = history if len(rows) == history.shape[1] else history.take(rows, axis=1)
-    counts: IntArray = (
-        (seen == values.astype(np.int32)).sum(axis=0, dtype=np.int16).astype(np.int64)
-    )
+    """Count how often the history of each of these sessions holds a value of its own."""
+    are_all = len(rows) == history.shape[1]
+    seen = history if are_all else history.take(rows, axis=1)
+    is_equal = seen == values.astype(np.int32)
+    counts: IntArray = is_equal.sum(axis=0, dtype=np.int16).astype(np.int64)
     return counts

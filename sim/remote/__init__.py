@@ -1,6 +1,6 @@
 """Listeners that drive a running service over HTTP; the service writes the event log.
 
 In: a world and a `RemoteConfig`. Out: what was heard, as lines and a summary file. Read `config`,
-`run` (days and processes), `sessions` (which come next, and side by side), `service` (requests, and
-when they are sent again), `summary` (figures).
+`run` (processes and signals), `sessions` (which come next, and side by side), `client` (requests),
+`summary` (means and counts).
 """

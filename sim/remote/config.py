@@ -1,27 +1,30 @@
 """Configuration of a run against a service."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, HttpUrl
 
 from looplib.config import Config, Count, Positive
 
-_POOLS_ONE_BY_ONE, _POOLS_OF_BATCHES = 64, 4
+_POOLS_ONE_BY_ONE = 64
+_POOLS_OF_BATCHES = 4
 
 
 class RemoteConfig(Config):
     """Which listeners, which service, and how many requests at a time."""
+
+    gone: ClassVar[Mapping[str, str]] = {
+        "days": "run it again with another seed for another day",
+    }
 
     world: Path = Field(
         default=Path("out/demo/world"),
         description="its tracks are the service's catalogue",
     )
     recommender: Literal["remote"] = "remote"  # a service answers
-    episodes: Count = Field(description="sessions, of each day")
-    days: Count = Field(
-        default=1, description="days, one after the other; Enter begins each"
-    )
+    episodes: Count = Field(description="number of sessions")
     seed: int = Field(default=0, ge=0)  # decides what listeners do
     url: HttpUrl = Field(
         default=HttpUrl("http://localhost:5001"), description="address of the service"
@@ -42,15 +45,15 @@ class RemoteConfig(Config):
         default=1, ge=1, le=512, description="the listeners behave alike for any number"
     )
     timeout_s: Positive = Field(
-        default=10.0, description="silence after which an answer counts as lost"
+        default=10.0, description="after which an answer counts as lost"
     )
     patience_s: float = Field(
         default=10.0,
         ge=0,
-        description="how long a request that was not done is tried again",
+        description="how long a request without an answer is sent again",
     )
     summary: Path | None = Field(
-        default=None, description="file for the figures in JSON"
+        default=None, description="file for means and counts in JSON"
     )
 
     @property

@@ -1,51 +1,36 @@
-"""Sessions under way: which one comes next, and pools of sessions side by side that share a request.
-
-A session whose answer was lost is given up, since the service may have logged what it was told: the
-listener says that the same track was played again and not heard at all, as the listening model has
-it of a track played twice, and ends the session by that. So nothing is heard twice in the log, and
-the listener's next session is another one. If the end itself is lost, the session may be open
-still, and the listener gets no other one in this run.
-"""
+"""Sessions under way: which one comes next, and pools of sessions that share a request."""
 
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from heapq import heappop, heappush
 
 import numpy as np
 
-from looplib.arrays import BoolArray, IntArray
+from looplib.arrays import IntArray
 from sim.listening.draws import BLOCK, SessionDraws
 from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions
-from sim.remote.service import (
-    ANSWER_LOST,
-    SERVICE_FAILED,
-    UNUSABLE,
-    FailedError,
-    Service,
-    StoppedError,
-)
-
-END_LOST = "answer to the end lost"
-ANSWER_UNUSABLE = "answer unusable"
+from sim.remote.client import ServiceClient, StoppedError
 
 
 class SessionQueue:
     """Sessions in the order of their numbers, except that a listener has one at a time."""
 
-    def __init__(
-        self, draws: SessionDraws, sessions: range, share: tuple[int, int]
-    ) -> None:
-        """Queue the sessions of these numbers whose listeners leave `share[0]` when divided by `share[1]`."""
-        self.skipped = 0  # sessions of listeners who were set aside
+    def __init__(self, draws: SessionDraws, count: int, share: tuple[int, int]) -> None:
+        """Queue this process's share of the sessions 0..count-1.
+
+        `share` is (which, of how many): the listeners that leave the first when divided by the
+        second.
+        """
         self._waiting: dict[int, deque[int]] = {}  # by listener, ascending
-        for block in np.split(
-            np.arange(sessions.start, sessions.stop), range(BLOCK, len(sessions), BLOCK)
-        ):
-            whose = draws.listeners(block)
-            mine = whose % share[1] == share[0]
-            for number, listener in zip(
-                block[mine].tolist(), whose[mine].tolist(), strict=True
-            ):
+        for start in range(0, count, BLOCK):
+            numbers = np.arange(start, min(start + BLOCK, count))
+            listeners = draws.listeners(numbers)
+            is_mine = listeners % share[1] == share[0]
+            pairs = zip(
+                numbers[is_mine].tolist(), listeners[is_mine].tolist(), strict=True
+            )
+            for number, listener in pairs:
                 self._waiting.setdefault(listener, deque()).append(number)
         # a heap of sessions and their listeners, who have none open
         self._ready: list[tuple[int, int]] = []
@@ -59,16 +44,13 @@ class SessionQueue:
     def free(self, listeners: Iterable[int]) -> None:
         """Let these listeners have other sessions, as theirs are over."""
         for listener in listeners:
-            if waiting := self._waiting[listener]:
+            waiting = self._waiting[listener]
+            if waiting:
                 heappush(self._ready, (waiting.popleft(), listener))
-
-    def set_aside(self, listeners: Iterable[int]) -> None:
-        """Skip all later sessions of these listeners, as theirs may still be open at the service."""
-        self.skipped += sum(len(self._waiting[listener]) for listener in listeners)
 
 
 class SessionPool:
-    """Rows for so many open sessions, at first free; each round tells the service what all of them heard.
+    """Open sessions that share a request: each round reports what all of them heard.
 
     A pool ends when it finds no session to open. The pool that ends a listener's session opens the
     next one.
@@ -80,105 +62,69 @@ class SessionPool:
         size: int,
         draws: SessionDraws,
         queue: SessionQueue,
-        service: Service,
+        client: ServiceClient,
     ) -> None:
         """Make room for `size` sessions of a queue."""
-        self._sessions, self._draws, self._queue, self._service = (
-            Sessions.none(model, size),
-            draws,
-            queue,
-            service,
-        )
+        self._sessions = Sessions.none(model, size)
+        self._draws = draws
+        self._queue = queue
+        self._client = client
         self._number = np.zeros(size, dtype=np.int64)
         self._is_open = np.zeros(size, dtype=np.bool_)
 
     async def run(self) -> None:
-        """Open and play sessions until there are no more, or the run ends; then end those that are open."""
-        while not self._service.stop.is_set():
-            self._open(np.flatnonzero(~self._is_open))
-            rows = np.flatnonzero(self._is_open)
-            if not len(rows):
-                return
-            await self._play(rows)
-        rows = np.flatnonzero(self._is_open)
-        await self._end(rows[self._is_over(rows)])
-        interrupted = np.flatnonzero(self._is_open)
-        self._service.counts.interrupted += len(interrupted)
-        await self._tell_last(interrupted)
+        """Play sessions until there are no more, or the run ends; then end those that are open."""
+        try:
+            while not self._client.stop.is_set():
+                self._open_sessions()
+                rows = np.flatnonzero(self._is_open)
+                if not len(rows):
+                    return
+                await self._play(rows)
+        except StoppedError:
+            # the share heard last may be in the log: it is not reported again
+            await self._interrupt(share=0)
+        else:
+            await self._interrupt(share=1)
 
-    def _open(self, free: IntArray) -> None:
+    def _open_sessions(self) -> None:
+        free = np.flatnonzero(~self._is_open)
         numbers = self._queue.take(len(free))
         rows = free[: len(numbers)]
         if len(rows):
-            self._number[rows], self._is_open[rows] = numbers, True
+            self._number[rows] = numbers
+            self._is_open[rows] = True
             self._sessions.start(rows, self._draws.starts(numbers))
 
     async def _play(self, rows: IntArray) -> None:
         """Play the next track of every session, and end those that are over by it."""
-        try:
-            tracks = await self._service.next(*self._just_heard(rows))
-        except StoppedError:
+        sessions = self._sessions
+        tracks = await self._client.next(*self._just_heard(rows))
+        draws = self._draws.boredom(self._number[rows], sessions.length[rows])
+        sessions.hear(rows, tracks, draws)
+        is_bored = sessions.budget[rows] <= 0
+        is_long = sessions.length[rows] >= LONGEST_SESSION
+        over = rows[is_bored | is_long]
+        if not len(over):
             return
-        except FailedError as error:
-            await self._give_up(rows, str(error))
-            return
-        usable = tracks != UNUSABLE
-        await self._give_up(rows[~usable], ANSWER_UNUSABLE)
-        rows, tracks = rows[usable], tracks[usable]
-        self._sessions.hear(
-            rows,
-            tracks,
-            self._draws.boredom(self._number[rows], self._sessions.length[rows]),
+        await self._client.last(*self._just_heard(over))
+        self._is_open[over] = False
+        listeners = sessions.listener[over]
+        self._client.counts.add_sessions(
+            listeners, sessions.length[over], sessions.total_hundredths(over)
         )
-        await self._end(rows[self._is_over(rows)])
+        self._queue.free(listeners.tolist())
 
-    def _is_over(self, rows: IntArray) -> BoolArray:
-        return (self._sessions.budget[rows] <= 0) | (
-            self._sessions.length[rows] >= LONGEST_SESSION
-        )
-
-    async def _end(self, rows: IntArray) -> None:
-        """End sessions that are over, and count them; those that the end of the run overtakes stay open."""
-        failure = await self._tell_last(rows)
-        if not len(rows) or isinstance(failure, StoppedError):
-            return
-        counts, listeners = self._service.counts, self._sessions.listener[rows]
-        self._is_open[rows] = False
-        if failure:
-            counts.failed[
-                END_LOST if str(failure) == ANSWER_LOST else SERVICE_FAILED
-            ] += len(rows)
-            self._queue.set_aside(listeners.tolist())
-        else:
-            counts.add_sessions(
-                listeners,
-                self._sessions.length[rows],
-                self._sessions.total_hundredths(rows),
-            )
-            self._queue.free(listeners.tolist())
-
-    async def _give_up(self, rows: IntArray, reason: str) -> None:
+    async def _interrupt(self, share: int) -> None:
+        """End the open sessions, with that share of what was heard last."""
+        rows = np.flatnonzero(self._is_open)
         if not len(rows):
             return
-        self._service.counts.failed[reason] += len(rows)
-        self._is_open[rows] = False
-        failure = await self._tell_last(rows, is_heard=reason == SERVICE_FAILED)
-        (self._queue.set_aside if failure else self._queue.free)(
-            self._sessions.listener[rows].tolist()
-        )
-
-    async def _tell_last(
-        self, rows: IntArray, *, is_heard: bool = True
-    ) -> FailedError | StoppedError | None:
-        """Tell the service that sessions end, their last track heard or not. Returns why they may be open still."""
-        if not len(rows):
-            return None
-        users, tracks, hundredths = self._just_heard(rows)
-        try:
-            await self._service.last(users, tracks, hundredths * is_heard)
-        except (FailedError, StoppedError) as error:
-            return error
-        return None
+        self._client.counts.interrupted += len(rows)
+        # without an answer they end by silence
+        with suppress(StoppedError):
+            listeners, tracks, hundredths = self._just_heard(rows)
+            await self._client.last(listeners, tracks, share * hundredths)
 
     def _just_heard(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         sessions = self._sessions

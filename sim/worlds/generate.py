@@ -17,7 +17,8 @@ from sim.worlds.config import (
 
 _DECIMALS = 3  # of bias and sharpness in users.json
 _ONSETS = (
-    "b", "br", "d", "dr", "f", "fl", "g", "gr", "h", "k", "kl", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "z",
+    "b", "br", "d", "dr", "f", "fl", "g", "gr", "h", "k", "kl",
+    "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "z",
 )  # fmt: skip
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ou")
 _CODAS = ("", "", "", "l", "m", "n", "r", "s", "x", "nd", "sk")
@@ -36,42 +37,30 @@ def generate_catalogue(
         The lines of `tracks.json`, embeddings (tracks, dimensions), and popularities (tracks,),
             which sum to 1.
     """
-    section, seed = config.catalogue, config.seed
-    rng = make_generator(seed, "catalogue")
+    section = config.catalogue
+    rng = make_generator(config.seed, "catalogue")
     genre_weights = rng.lognormal(0.0, section.genre_spread, size=section.genres)
-    genre_of_artist = rng.choice(
+    genre = rng.choice(
         section.genres, size=section.artists, p=genre_weights / genre_weights.sum()
     )
-    artist_weights = rng.exponential(size=section.artists)
-    rest = rng.choice(
-        section.artists,
-        size=section.tracks - section.artists,
-        p=artist_weights / artist_weights.sum(),
-    )
-    # of each track; each has one
-    artist = rng.permutation(np.concatenate([np.arange(section.artists), rest]))
-    embeddings = _place_tracks(section, genre_of_artist, artist, rng)
+    artist = _draw_artists(section, rng)
+    embeddings = _place_tracks(section, genre, artist, rng)
     popularity = _draw_popularity(section, embeddings, rng)
-    text_rng = make_generator(seed, "names")
+    text_rng = make_generator(config.seed, "names")
     artist_names = _invent_names(section.artists, text_rng, most_words=3)
     genre_names = _invent_names(section.genres, text_rng, most_words=1)
     # some come twice, as titles do
-    titles = islice(_endless_names(text_rng, most_words=3), section.tracks)
-    columns = zip(
-        artist.tolist(),
-        titles,
-        np.round(popularity * section.tracks, 4).tolist(),
-        strict=True,
-    )
+    titles = list(islice(_endless_names(text_rng, most_words=3), section.tracks))
+    relative_popularity = np.round(popularity * section.tracks, 4).tolist()
     records: list[dict[str, object]] = [
         {
             "track": track,
-            "artist": artist_names[by],
-            "title": title,
-            "genre": genre_names[genre_of_artist[by]],
-            "popularity": relative,
+            "artist": artist_names[number],
+            "title": titles[track],
+            "genre": genre_names[genre[number]],
+            "popularity": relative_popularity[track],
         }
-        for track, (by, title, relative) in enumerate(columns)
+        for track, number in enumerate(artist.tolist())
     ]
     return records, embeddings, popularity
 
@@ -79,7 +68,7 @@ def generate_catalogue(
 def generate_listeners(
     config: WorldConfig, popularity: FloatArray
 ) -> list[dict[str, object]]:
-    """Draw the lines of `users.json`; listeners' interests are different tracks, popular ones more often."""
+    """Draw the lines of `users.json`; popular tracks are interests more often."""
     section = config.listeners
     rng = make_generator(config.seed, "listeners")
     counts = rng.integers(
@@ -89,54 +78,47 @@ def generate_listeners(
         endpoint=True,
     )
     interests = _draw_interests(section, counts, popularity, rng)
-    bias = draw_span(section.consume_bias, section.listeners, rng)
-    sharpness = draw_span(section.consume_sharpness, section.listeners, rng)
-    return user_records(
-        interests, bias, sharpness, np.full(section.listeners, section.session_budget)
-    )
-
-
-def user_records(
-    interests: list[list[int]],
-    bias: FloatArray,
-    sharpness: FloatArray,
-    budget: IntArray,
-) -> list[dict[str, object]]:
-    """Return the lines of `users.json` for these listeners."""
-    columns = zip(
-        interests, bias.tolist(), sharpness.tolist(), budget.tolist(), strict=True
-    )
+    bias = _draw_span(section.consume_bias, section.listeners, rng).tolist()
+    sharpness = _draw_span(section.consume_sharpness, section.listeners, rng).tolist()
     return [
         {
             "user": user,
-            "interests": own,
-            "consume_bias": b,
-            "consume_sharpness": s,
-            "session_budget": points,
+            "interests": interests[user],
+            "consume_bias": bias[user],
+            "consume_sharpness": sharpness[user],
+            "session_budget": section.session_budget,
         }
-        for user, (own, b, s, points) in enumerate(columns)
+        for user in range(section.listeners)
     ]
+
+
+def _draw_artists(section: CatalogueConfig, rng: np.random.Generator) -> IntArray:
+    """Draw the artist of each track; every artist has one track at least."""
+    weights = rng.exponential(size=section.artists)
+    rest = rng.choice(
+        section.artists,
+        size=section.tracks - section.artists,
+        p=weights / weights.sum(),
+    )
+    return rng.permutation(np.concatenate([np.arange(section.artists), rest]))
 
 
 def _place_tracks(
     section: CatalogueConfig,
-    genre_of_artist: IntArray,
+    genre: IntArray,
     artist: IntArray,
     rng: np.random.Generator,
 ) -> Float32Array:
     """Draw embeddings (tracks, dimensions): genre centre + artist's deviation + own deviation."""
-    own_share = 1.0 - section.genre_share - section.artist_share
+    own_share = max(1.0 - section.genre_share - section.artist_share, 0.0)
     genres = _deviations(section.genres, section, section.genre_share, rng)
-    artists = genres[genre_of_artist] + _deviations(
-        section.artists, section, section.artist_share, rng
-    )
-    embeddings = artists[artist] + _deviations(
-        section.tracks, section, max(own_share, 0.0), rng
-    )
-    if spread := section.length_spread:
-        embeddings *= rng.lognormal(
-            -(spread**2) / 2, spread, size=(section.artists, 1)
-        )[artist]
+    artists = _deviations(section.artists, section, section.artist_share, rng)
+    own = _deviations(section.tracks, section, own_share, rng)
+    embeddings = (genres[genre] + artists)[artist] + own
+    spread = section.length_spread
+    if spread:
+        lengths = rng.lognormal(-(spread**2) / 2, spread, size=(section.artists, 1))
+        embeddings *= lengths[artist]
     embeddings[:, 0] += section.common
     return embeddings.astype(np.float32)
 
@@ -144,7 +126,7 @@ def _place_tracks(
 def _deviations(
     count: int, section: CatalogueConfig, share: float, rng: np.random.Generator
 ) -> FloatArray:
-    """Draw Gaussian vectors (count, dimensions) whose expected squared length is that share of a track's."""
+    """Draw Gaussian vectors (count, dimensions) of this share of a track's squared length."""
     variances = np.arange(1, section.dimensions + 1) ** -section.axis_decay
     scales = np.sqrt(section.squared_length * share * variances / variances.sum())
     deviations: FloatArray = rng.standard_normal((count, section.dimensions)) * scales
@@ -154,12 +136,12 @@ def _deviations(
 def _draw_popularity(
     section: CatalogueConfig, embeddings: Float32Array, rng: np.random.Generator
 ) -> FloatArray:
-    """Draw popularities (tracks,), summing to 1: luck, and lying far out along the first axis, the mainstream's."""
+    """Draw popularities (tracks,), which sum to 1: luck, and lying far out along the first axis."""
     along = embeddings[:, 0].astype(np.float64)
     scale = float(along.std()) or 1.0
-    logs = section.mainstream * along / scale + rng.normal(
-        0.0, section.popularity_spread, size=section.tracks
-    )
+    mainstream = section.mainstream * along / scale
+    luck = rng.normal(0.0, section.popularity_spread, size=section.tracks)
+    logs = mainstream + luck
     weights: FloatArray = np.exp(logs - logs.max())
     popularity: FloatArray = weights / weights.sum()
     return popularity
@@ -171,13 +153,12 @@ def _draw_interests(
     popularity: FloatArray,
     rng: np.random.Generator,
 ) -> list[list[int]]:
-    """Draw different tracks for each listener; a listener's draws are repeated until they differ."""
+    """Draw different tracks for each listener; draws are repeated until they differ."""
     cumulative = np.cumsum(popularity)
 
     def draw(shape: tuple[int, ...]) -> IntArray:
-        tracks: IntArray = np.searchsorted(
-            cumulative, rng.random(shape) * cumulative[-1], side="right"
-        )
+        uniform = rng.random(shape) * cumulative[-1]
+        tracks: IntArray = np.searchsorted(cumulative, uniform, side="right")
         return tracks
 
     drawn = draw((len(counts), section.interests_high)).tolist()
@@ -193,14 +174,14 @@ def _draw_interests(
     return interests
 
 
-def draw_span(span: Span, count: int, rng: np.random.Generator) -> FloatArray:
+def _draw_span(span: Span, count: int, rng: np.random.Generator) -> FloatArray:
     """Draw uniformly from a range, or its logarithm (count,), rounded as in users.json."""
     if isinstance(span, PositiveSpan) and span.log:
-        drawn: FloatArray = np.exp(
-            rng.uniform(np.log(span.low), np.log(span.high), size=count)
-        )
-        return np.round(drawn, _DECIMALS)
-    return np.round(rng.uniform(span.low, span.high, size=count), _DECIMALS)
+        logs = rng.uniform(np.log(span.low), np.log(span.high), size=count)
+        drawn: FloatArray = np.exp(logs)
+    else:
+        drawn = rng.uniform(span.low, span.high, size=count)
+    return np.round(drawn, _DECIMALS)
 
 
 def _invent_names(count: int, rng: np.random.Generator, most_words: int) -> list[str]:
@@ -214,20 +195,15 @@ def _invent_names(count: int, rng: np.random.Generator, most_words: int) -> list
 
 
 def _endless_names(rng: np.random.Generator, most_words: int) -> Iterator[str]:
+    size = (_NAMES_AT_ONCE, most_words)
     while True:
-        word_counts = rng.integers(
-            1, most_words, size=_NAMES_AT_ONCE, endpoint=True
-        ).tolist()
-        syllable_counts = rng.integers(
-            1, 3, size=(_NAMES_AT_ONCE, most_words), endpoint=True
-        ).tolist()
-        syllables = rng.integers(
-            len(_SYLLABLES), size=(_NAMES_AT_ONCE, most_words, 3)
-        ).tolist()
-        for used, lengths, rows in zip(
-            word_counts, syllable_counts, syllables, strict=True
-        ):
-            yield " ".join(
-                "".join(_SYLLABLES[syllable] for syllable in row[:length]).capitalize()
-                for row, length in zip(rows[:used], lengths, strict=False)
-            )
+        word_counts = rng.integers(1, most_words, size=_NAMES_AT_ONCE, endpoint=True)
+        syllable_counts = rng.integers(1, 3, size=size, endpoint=True).tolist()
+        syllables = rng.integers(len(_SYLLABLES), size=(*size, 3)).tolist()
+        for name, word_count in enumerate(word_counts.tolist()):
+            words = []
+            for word in range(word_count):
+                used = syllables[name][word][: syllable_counts[name][word]]
+                word_text = "".join(_SYLLABLES[syllable] for syllable in used)
+                words.append(word_text.capitalize())
+            yield " ".join(words)

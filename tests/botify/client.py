@@ -1,55 +1,20 @@
 """A client of a service without its server."""
 
-from collections.abc import Callable, Iterable
-from http import HTTPStatus
 from typing import Any
 
 import orjson
-from werkzeug.test import Client
+from flask.testing import FlaskClient
 
-from botify.http.app import Application
-from botify.http.messages import Request
+from botify.app import make_app
 from botify.service import Service
 
 
-def wsgi_of(service: Service) -> Callable[..., Iterable[bytes]]:
-    """The application of a service, as test clients for WSGI want it."""
-    application = Application(service)
-
-    def answer(
-        environ: dict[str, Any], start_response: Callable[..., object]
-    ) -> list[bytes]:
-        headers = [
-            (
-                name.removeprefix("HTTP_").lower().replace("_", "-").encode(),
-                str(value).encode("latin-1"),
-            )
-            for name, value in environ.items()
-            if name.startswith("HTTP_")
-        ]
-        target = environ.get("REQUEST_URI") or environ["RAW_URI"]
-        body = environ["wsgi.input"].read()
-        found = application.answer(
-            Request(environ["REQUEST_METHOD"], target.encode("latin-1"), headers, body)
-        )
-        lines = [
-            line.split(": ", 1) for line in found.headers.decode("latin-1").splitlines()
-        ]
-        start_response(
-            f"{found.status} {HTTPStatus(found.status).phrase}",
-            [tuple(line) for line in lines],
-        )
-        return [found.body]
-
-    return answer
-
-
-def client_of(service: Service) -> Client:
+def client_of(service: Service) -> FlaskClient:
     """A client that asks the application of a service."""
-    return Client(wsgi_of(service))
+    return make_app(service).test_client()
 
 
-def post(client: Client, path: str, body: object, status: int = 200) -> Any:  # noqa: ANN401  JSON
+def post(client: FlaskClient, path: str, body: object, status: int = 200) -> Any:  # noqa: ANN401  JSON
     answer = client.post(path, data=orjson.dumps(body))
     assert answer.status_code == status, answer.data
     return answer.json

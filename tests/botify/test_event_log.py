@@ -264,7 +264,8 @@ import sys
 from pathlib import Path
 from botify.event_log import SegmentWriter
 from botify.settings import EventLogSettings
-log = SegmentWriter(Path(sys.argv[1]), EventLogSettings(fsync="never", segment_bytes=5000), "killed")
+settings = EventLogSettings(fsync="never", segment_bytes=5000)
+log = SegmentWriter(Path(sys.argv[1]), settings, "killed")
 for number in range(10**9):
     log.append(b"%d\\n" % number)
     print(number, flush=True)

@@ -9,7 +9,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.botify.client import wsgi_of
+from botify.app import make_app
 from tests.botify.conftest import MakeService
 
 EXAMPLES = 40  # of each operation and mode
@@ -22,7 +22,7 @@ def test_the_service_answers_as_its_document_says(
     make_service: MakeService, mode: GenerationMode
 ) -> None:
     """No 5xx, no undocumented status, no answer of another shape; what breaks the schema is refused."""
-    schema = schemathesis.openapi.from_wsgi("/openapi.json", wsgi_of(make_service()))
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", make_app(make_service()))
     operations = [
         result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)
     ]

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from looplib.event_fields import EVENT_FIELDS
 from recsys.ingest.pipeline import ingest
 from recsys.store.remote import Store
-from sim.collect import Events, format_events
+from sim.events import Events, format_events
 from tests.recsys.events import read_rows
 
 # As the original course service logs: no session, recommender or propensity; white space as
@@ -55,20 +56,7 @@ def stored(folder: Path, log: bytes) -> Store:
 def expected(line: str | bytes) -> dict[str, Any]:
     """The row of a line: every documented field as logged, null where the log has none."""
     logged = json.loads(line)
-    fields = (
-        "user",
-        "timestamp",
-        "message",
-        "track",
-        "time",
-        "latency",
-        "recommendation",
-        "experiments",
-    )
-    row = {
-        field: logged.get(field)
-        for field in (*fields, "session", "recommender", "propensity")
-    }
+    row = {field.name: logged.get(field.name) for field in EVENT_FIELDS}
     row["latency"] = float(np.float32(logged["latency"]))
     row["experiments"] = json.dumps(
         logged["experiments"], sort_keys=True, separators=(",", ":")

@@ -1,4 +1,4 @@
-"""Pictures of the pages: `python -m tests.e2e.screenshots docs` takes the README's, of what `tox run -e demo` left.
+"""Pictures of the pages that `tox run -e demo` left: `python -m tests.e2e.screenshots docs`.
 
 `--all` takes every page at two widths, light and dark, and on paper, to be looked at before a
 release.

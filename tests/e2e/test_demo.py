@@ -1,4 +1,4 @@
-"""The README's first command, as tox.ini has it, in a folder of its own: from nothing to a verdict."""
+"""The README's first command, as tox.ini has it, in a folder of its own."""
 
 import configparser
 import json
@@ -55,7 +55,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     search = yaml.safe_load((folder / "configs/demo.yaml").read_text())
     (folder / "configs/demo.yaml").write_text(yaml.safe_dump(search | SMALLER_SEARCH))
     report = (folder / "configs/loop/report.yaml").read_text()
-    # A quarter of the sessions makes the guardrails' intervals twice as wide; latencies are not what is tested.
+    # A quarter of the sessions makes the guardrails' intervals twice as wide; latencies are not
+    # what is tested.
     report = report.replace("margin_pct: 10", "margin_pct: 25").replace(
         "margin: 1000", "margin: 100000"
     )
@@ -65,7 +66,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert ending, before[-4000:]
     assert ending.count("\n") <= 25
     assert "the best simple arm" in ending
-    assert "Predicted and measured" in before
+    assert "predicted" in before
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The notebooks of examples/ hold their results, and run as they are: in Jupyter, or as scripts without a guard."""
+"""The notebooks of examples/ hold their results, and run as they are, in Jupyter or not."""
 
 import json
 import shutil
@@ -39,13 +39,8 @@ def test_a_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> N
         shutil.copy(notebook, tmp_path)
         argv = ["-c", "from nbclient.cli import main; main()", notebook.name]
     else:
-        code = "print('from the top')\n" + "\n".join(
-            "".join(cell["source"]) for cell in code_of(notebook)
-        )
-        (tmp_path / "script.py").write_text(code)
-        # whose processes Dask starts, which import a script; ours do not
-        starts_a_client = "Client(" in code
-        argv = ["-c", code] if starts_a_client else ["script.py"]
+        cells = ["".join(cell["source"]) for cell in code_of(notebook)]
+        argv = ["-c", "\n".join(["print('from the top')", *cells])]
     done = subprocess.run(
         [sys.executable, *argv],
         cwd=tmp_path,

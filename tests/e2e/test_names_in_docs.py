@@ -111,14 +111,12 @@ def test_commands_have_the_options_that_are_shown(page: Path) -> None:
             shown = {
                 word.split("=")[0] for word in re.findall(r"(?<=\s)--[\w-]+", rest)
             }
-            assert shown <= _options(module, rest), f"{text}: no such option"
+            assert shown <= _options(module), f"{text}: no such option"
 
 
-def _options(module: str, rest: str) -> set[str]:
+def _options(module: str) -> set[str]:
     """Return the options of a command."""
     module = OLD_NAMES.get(module, module)
-    if "from-interactions" in rest:
-        module = "sim.fitted.command"
     found = importlib.import_module(module)
     if hasattr(found, "__path__"):
         found = importlib.import_module(f"{module}.__main__")
@@ -138,7 +136,7 @@ def _options(module: str, rest: str) -> set[str]:
 @pytest.mark.dask
 @every_page
 def test_named_options_belong_to_a_command(page: Path) -> None:
-    known = set[str]().union(*(_options(module, "") for module in COMMANDS), EVERYWHERE)
+    known = set[str]().union(*(_options(module) for module in COMMANDS), EVERYWHERE)
     named = {
         code.split()[0].split("=")[0]
         for code in inline_code(page)
@@ -205,7 +203,7 @@ def test_the_page_of_the_service_has_every_metric() -> None:
     assert named == {name for name in counted if not name.endswith("_created")}
 
 
-@pytest.mark.parametrize("package", ["recsys", "analysis", "botify", "sim"])
+@pytest.mark.parametrize("package", PARTS)
 def test_the_page_of_the_architecture_has_every_module(package: str) -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = (
@@ -223,7 +221,7 @@ def test_the_page_of_the_architecture_has_every_module(package: str) -> None:
     there = {file.name for file in files} | {
         f"{inside.parent.name}/" for inside in folders
     }
-    assert shown - {"facts.yaml"} == there - {"errors.py"}
+    assert shown == there - {"errors.py"}
 
 
 def test_the_page_of_the_search_has_every_axis() -> None:

@@ -1,4 +1,4 @@
-"""The A/B report and the report of a search in a real browser: read as written, in light and dark, on any screen."""
+"""The reports in a real browser: read as written, in light and dark, on any screen."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -39,7 +39,8 @@ SPILLED = """() => [...document.querySelectorAll("svg.chart")].flatMap(svg => {
     const boxes = texts.map(text => text.getBoundingClientRect());
     const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2
         && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
-    return texts.filter((text, i) => boxes[i].left < room.left - 4 || boxes[i].right > room.right + 4
+    return texts.filter((text, i) =>
+        boxes[i].left < room.left - 4 || boxes[i].right > room.right + 4
         || boxes.some((box, j) => j < i && meet(box, boxes[i]))).map(text => text.textContent);
 }).concat([...document.querySelectorAll(".facts dd")]
     .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent))"""

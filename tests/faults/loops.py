@@ -1,4 +1,4 @@
-"""A loop on a tiny world as a process of its own, whose parts can be found and killed; checks of its outcome."""
+"""A loop on a tiny world as a process of its own, whose parts can be found and killed."""
 
 import json
 import subprocess
@@ -154,7 +154,7 @@ class Running:
         return self.process.poll() is not None
 
     def end(self) -> int:
-        """Waits until it has ended and returns its exit code; all that it started has ended, too."""
+        """Wait until it has ended, and return its exit code."""
         code = self.process.wait(PATIENCE_S)
         self._reader.join(60)
         return code
@@ -183,7 +183,7 @@ def events_of(log: Path) -> list[dict[str, Any]]:
 
 
 def assert_whole(loop: TinyLoop, days: int, *, most_failed: int = 0) -> None:
-    """There is a verdict for every day, and what listeners did, the log, the report and the store hold is the same."""
+    """Every day has a verdict; listeners, log, report and store have the same events."""
     outcomes = json.loads((loop.out / "loop.json").read_text())
     assert [outcome["day"] for outcome in outcomes] == list(range(1, days + 1))
     assert all(outcome["decision"] for outcome in outcomes)
@@ -199,7 +199,7 @@ def assert_whole(loop: TinyLoop, days: int, *, most_failed: int = 0) -> None:
             "rejected": 0,
             "blank": 0,
         }
-        (traffic,) = json.loads((folder / "traffic.json").read_text())["days"]
+        traffic = json.loads((folder / "traffic.json").read_text())
         assert traffic["ended_early"] is None
         ends = Counter(
             event["session"] for event in events if event["message"] == "last"

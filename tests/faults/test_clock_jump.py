@@ -1,4 +1,4 @@
-"""A service whose clock jumps between segments, back or forward, and is set right again; timestamps stand for it."""
+"""A service whose clock jumps between segments, back or forward, and is set right again."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Collection under kill -9, SIGTERM, Ctrl-C and a full disk: no half segment ever stands under a final name."""
+"""Collection under kill -9, SIGTERM, Ctrl-C and a full disk: no half segment is left."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from sim.collect import CollectConfig, collect
-from tests.sim.worlds import heed_interrupts, write_world
+from tests.sim.small_world import heed_interrupts, write_world
 
 SEGMENTS = 200
 EPISODES = SEGMENTS * 100

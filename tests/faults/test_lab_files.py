@@ -1,4 +1,4 @@
-"""A lab over damaged and hostile files: the others are shown as before, and nothing outside its root is."""
+"""A lab over damaged and hostile files: the others are shown, nothing outside its root is."""
 
 import os
 import shutil

@@ -43,7 +43,7 @@ def test_after_a_full_disk_and_kills_the_loop_continues_and_every_event_counts_o
         service.kill()
         client.resume()
         assert running.end() == 2
-        assert "the service did not last: killed by SIGKILL" in running.text
+        assert "The service failed: killed by SIGKILL" in running.text
         _, alive = psutil.wait_procs(workers, timeout=60)
         assert not [
             worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE

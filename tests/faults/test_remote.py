@@ -1,6 +1,6 @@
-"""Driving a service that drops answers, fails, hangs, talks nonsense or is not there, and being interrupted meanwhile.
+"""Driving a service that drops answers, fails, hangs, talks nonsense or is not there.
 
-No listening is ever told twice for it, and sessions that can be ended are.
+Every event is kept once by its number, and sessions that can be ended are.
 """
 
 import os
@@ -15,10 +15,8 @@ import orjson
 import psutil
 import pytest
 
-from sim.listening.sessions import ListeningModel, make_model
-from sim.remote.service import ANSWER_LOST, SERVICE_FAILED
-from sim.remote.sessions import ANSWER_UNUSABLE, END_LOST
-from sim.worlds.files import load_world
+from sim.listening.sessions import ListeningModel
+from sim.remote.client import ANSWER_LOST
 from tests.faults.served import wait_until
 from tests.programs import free_port
 from tests.sim.remote.fake_service import (
@@ -34,215 +32,104 @@ from tests.sim.remote.fake_service import (
     Mishap,
     fake_service,
 )
-from tests.sim.remote.test_drive import TRACKS, play
-from tests.sim.worlds import heed_interrupts, write_world
+from tests.sim.remote.test_run import TRACKS, play
+from tests.sim.small_world import heed_interrupts
 
 FEW = 60
-MANY = 240  # so that some listeners come twice
-
-BOTH = pytest.mark.parametrize("batch", [0, 40])
 
 
-def _every(step: int, what: str, kind: str = "/next") -> Mishap:
-    return lambda number, path: (
-        what if number % step == 0 and path.startswith(kind) else None
-    )
+def _every(step: int, what: str) -> Mishap:
+    return lambda number, _: what if number % step == 0 else None
 
 
-def _assert_nothing_told_twice(service: FakeService) -> None:
-    """A listener hears a track once in a session unless not at all, so that the events of sessions tell them apart."""
+def _assert_nothing_heard_twice(service: FakeService) -> None:
+    """A listener hears a track once in a session unless not at all."""
     for user, events in [*service.sessions, *service.open.items()]:
         heard = [track for track, time_ in events if time_ > 0]
         assert len(set(heard)) == len(heard), (user, events)
-        assert [time_ for _, time_ in events[:1]] == [1.0] or events == (
-            (events[0][0], 0.0),
-        ), (user, events)
+        is_ended_again = len(events) == 1 and events[0][1] == 0.0
+        assert events[0][1] == 1.0 or is_ended_again, (user, events)
 
 
 @pytest.mark.parametrize(
-    ("what", "batch"),
+    ("what", "batch", "reason"),
     [
-        (CLOSE_AFTER, 0),
-        (CLOSE_AFTER, 40),
-        (CLOSE_BEFORE, 0),
-        (NO_HTTP, 0),
-        ("502", 40),
-        ("504", 0),
+        (CLOSE_AFTER, 0, ANSWER_LOST),
+        (CLOSE_AFTER, 40, ANSWER_LOST),
+        (CLOSE_BEFORE, 0, ANSWER_LOST),
+        (NO_HTTP, 0, ANSWER_LOST),
+        ("500", 0, "status 500"),
+        ("502", 40, "status 502"),
     ],
 )
-def test_a_session_whose_answer_was_lost_is_ended_and_counted_as_failed(
-    demo_model: ListeningModel, what: str, batch: int
+def test_a_request_without_an_answer_is_sent_again_under_its_number(
+    demo_model: ListeningModel, what: str, batch: int, reason: str
 ) -> None:
     with fake_service(TRACKS, mishap=_every(7, what)) as service:
-        counts = play(
-            demo_model, service.url, batch=batch, concurrency=4, sessions=range(FEW)
-        )
+        counts = play(demo_model, service.url, batch=batch, concurrency=4, episodes=FEW)
     assert counts.error is None
-    assert set(counts.failed) == {ANSWER_LOST}
-    assert counts.failed[ANSWER_LOST] + counts.sessions.sum() == FEW
-    assert (counts.skipped, counts.retries.total(), len(service.open)) == (0, 0, 0)
-    assert len(service.sessions) == FEW
-    _assert_nothing_told_twice(service)
-    repeats = sum(
-        len(events) > 1 and events[-1][0] == events[-2][0]
-        for _, events in service.sessions
-    )
-    assert repeats == (
-        counts.failed[ANSWER_LOST] if what in {CLOSE_AFTER, NO_HTTP} else 0
-    )
+    assert set(counts.retries) == {reason}
+    assert counts.sessions.sum() == len(service.sessions) == FEW
+    assert counts.tracks.sum() == sum(len(events) for _, events in service.sessions)
+    assert (service.repeats > 0) == (what in {CLOSE_AFTER, NO_HTTP})
+    assert not service.open
+    _assert_nothing_heard_twice(service)
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again(
+    demo_model: ListeningModel,
+) -> None:
+    with fake_service(
+        TRACKS, mishap=lambda number, _: HANG if number == 5 else None
+    ) as service:
+        counts = play(demo_model, service.url, concurrency=1, timeout_s=1, episodes=20)
+    assert counts.retries == {ANSWER_LOST: 1}
+    assert counts.sessions.sum() == len(service.sessions) == 20
 
 
 @pytest.mark.parametrize(
     ("what", "batch"), [(TEXT, 0), (UNKNOWN_TRACK, 0), (WRONG_USER, 40), (SHORT, 40)]
 )
-def test_an_answer_that_cannot_be_used_ends_the_session(
+def test_an_answer_that_cannot_be_used_ends_the_run(
     demo_model: ListeningModel, what: str, batch: int
 ) -> None:
-    with fake_service(TRACKS, mishap=_every(7, what)) as service:
-        counts = play(
-            demo_model, service.url, batch=batch, concurrency=4, sessions=range(FEW)
-        )
-    assert counts.error is None
-    assert set(counts.failed) == {ANSWER_UNUSABLE}
-    assert counts.done == len(service.sessions) == FEW
-    assert not service.open
-    _assert_nothing_told_twice(service)
-
-
-def test_one_bad_track_of_a_batch_ends_that_session_alone(
-    demo_model: ListeningModel,
-) -> None:
     with fake_service(
-        TRACKS, mishap=lambda number, _: UNKNOWN_TRACK if number == 1 else None
+        TRACKS, mishap=lambda number, _: what if number == 3 else None
     ) as service:
-        counts = play(
-            demo_model, service.url, batch=40, concurrency=1, sessions=range(FEW)
-        )
-    assert counts.failed == {ANSWER_UNUSABLE: 1}
-    assert counts.sessions.sum() == FEW - 1
+        counts = play(demo_model, service.url, batch=batch, concurrency=4, episodes=FEW)
+    assert "the answer has no track of this world" in str(counts.error)
+    assert counts.interrupted > 0
+    assert not service.open
+    _assert_nothing_heard_twice(service)
 
 
 def test_a_track_heard_already_is_heard_not_at_all_and_no_failure(
     demo_model: ListeningModel,
 ) -> None:
     with fake_service(1) as service:  # it recommends track 0 again and again
-        counts = play(demo_model, service.url, concurrency=4, sessions=range(50))
+        counts = play(demo_model, service.url, concurrency=4, episodes=50)
     assert counts.sessions.sum() == 50
     assert all(
         time_ == 0.0 for _, events in service.sessions for _, time_ in events[2:]
     )
 
 
-@pytest.mark.parametrize(("status", "batch"), [("500", 0), ("503", 40)])
-def test_what_the_service_says_that_it_did_not_do_is_asked_again(
-    demo_model: ListeningModel, status: str, batch: int
-) -> None:
-    with (
-        fake_service(TRACKS) as calm,
-        fake_service(TRACKS, mishap=_every(5, status, "/")) as service,
-    ):
-        play(demo_model, calm.url, concurrency=4, sessions=range(FEW))
-        counts = play(
-            demo_model, service.url, batch=batch, concurrency=4, sessions=range(FEW)
-        )
-    assert counts.sessions.sum() == FEW
-    assert counts.retries[f"status {status}"] > 0
-    assert sorted(service.sessions) == sorted(calm.sessions)
-
-
-@BOTH
-def test_a_service_that_goes_on_failing_costs_the_session_when_patience_ends(
-    demo_model: ListeningModel, batch: int
-) -> None:
-    def mishap(number: int, path: str) -> str | None:
-        del path
-        return "503" if number >= 13 and number % 9 else None  # never 20 times in a row
-
-    with fake_service(TRACKS, mishap=mishap) as service:
-        counts = play(
-            demo_model,
-            service.url,
-            batch=batch,
-            concurrency=2,
-            patience_s=0,
-            sessions=range(MANY),
-        )
-    assert counts.error is None
-    assert set(counts.failed) == {SERVICE_FAILED}
-    assert counts.done == MANY
-    assert counts.skipped > 0 or not service.open
-    _assert_nothing_told_twice(service)
-
-
 @pytest.mark.parametrize(
     ("what", "message"),
-    [
-        ("500", "20 requests in a row failed, the last with 500: asked for 500"),
-        (CLOSE_AFTER, "20 answers in a row were lost"),
-    ],
+    [("500", "status 500"), (CLOSE_AFTER, "answer lost"), ("400", "refused with 400")],
 )
-def test_a_service_without_good_answers_is_given_up(
+def test_a_service_without_good_answers_ends_the_run(
     demo_model: ListeningModel, what: str, message: str
 ) -> None:
     with fake_service(
         TRACKS, mishap=lambda number, _: what if number >= 13 else None
     ) as service:
         counts = play(
-            demo_model, service.url, concurrency=2, patience_s=0, sessions=range(9000)
+            demo_model, service.url, concurrency=2, patience_s=0.2, episodes=9000
         )
     assert message in str(counts.error)
     assert service.requests < 13 + 30
-    _assert_nothing_told_twice(service)
-
-
-@BOTH
-def test_a_listener_whose_session_may_be_open_still_gets_no_other_one(
-    tmp_path: Path, batch: int
-) -> None:
-    lost: list[str] = []
-
-    def mishap(number: int, path: str) -> str | None:
-        del number
-        if path.startswith("/last") and not lost:
-            lost.append(path)
-            return CLOSE_BEFORE
-        return None
-
-    model = make_model(load_world(write_world(tmp_path / "world")))
-    with fake_service(12, mishap=mishap) as service:
-        counts = play(
-            model, service.url, batch=batch, concurrency=4, sessions=range(90)
-        )
-    assert set(counts.failed) == {END_LOST}
-    assert counts.failed[END_LOST] == len(service.open)
-    assert counts.skipped > 10
-    assert counts.done == 90
-    _assert_nothing_told_twice(service)
-
-
-def test_an_answer_that_does_not_come_counts_as_lost(
-    demo_model: ListeningModel,
-) -> None:
-    with fake_service(
-        TRACKS, mishap=lambda number, _: HANG if number == 5 else None
-    ) as service:
-        counts = play(
-            demo_model, service.url, concurrency=1, timeout_s=2, sessions=range(20)
-        )
-    assert counts.failed == {ANSWER_LOST: 1}
-    assert len(service.sessions) == 20
-
-
-def test_a_refused_request_ends_the_run_with_the_services_words(
-    demo_model: ListeningModel,
-) -> None:
-    with fake_service(
-        TRACKS, mishap=lambda number, _: "400" if number == 30 else None
-    ) as service:
-        counts = play(demo_model, service.url, concurrency=4, sessions=range(FEW))
-    assert "refused with 400: asked for 400" in str(counts.error)
-    assert counts.interrupted > 0
-    assert not service.open  # all were ended
+    _assert_nothing_heard_twice(service)
 
 
 def test_a_service_that_comes_late_is_waited_for(demo_model: ListeningModel) -> None:
@@ -264,7 +151,7 @@ def test_a_service_that_comes_late_is_waited_for(demo_model: ListeningModel) -> 
         demo_model,
         FakeService(TRACKS, port=port).url,
         concurrency=3,
-        sessions=range(30),
+        episodes=30,
     )
     ready.set()
     thread.join(timeout=60)
@@ -355,12 +242,12 @@ def test_an_interrupt_ends_the_open_sessions_and_shows_what_was_done(
             process.wait()
     assert process.returncode == 130, err
     assert not service.open
-    (day,) = orjson.loads((tmp_path / "summary.json").read_bytes())["days"]
-    assert day["ended_early"] == "interrupted"
-    assert day["sessions"] + day["interrupted"] == len(service.sessions)
+    summary = orjson.loads((tmp_path / "summary.json").read_bytes())
+    assert summary["ended_early"] == "interrupted"
+    assert summary["sessions"] + summary["interrupted"] == len(service.sessions)
     assert "ended early and not counted" in out
     assert "Traceback" not in err
-    _assert_nothing_told_twice(service)
+    _assert_nothing_heard_twice(service)
 
 
 def test_workers_end_their_sessions_when_their_parent_is_killed(
@@ -377,4 +264,4 @@ def test_workers_end_their_sessions_when_their_parent_is_killed(
         _, alive = psutil.wait_procs(workers, timeout=120)
         assert not alive
     assert not service.open
-    _assert_nothing_told_twice(service)
+    _assert_nothing_heard_twice(service)

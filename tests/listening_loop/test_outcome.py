@@ -21,7 +21,7 @@ TIMES = {
 
 
 def write_day(folder: Path, effect_pct: float, spread_pct: float) -> Path:
-    """A day whose arms had such an effect, its interval symmetric about the logarithm of the ratio."""
+    """Write a day whose arms had such an effect."""
     ratio, factor = 1 + effect_pct / 100, 1 + spread_pct / 100
     ends = {
         "lower_pct": 100 * (ratio / factor - 1),

@@ -67,7 +67,7 @@ def test_a_step_that_fails_ends_the_loop_in_one_line_with_its_command(
 def test_a_service_that_does_not_start_is_said(tmp_path: Path) -> None:
     step = make_module(tmp_path, "raise SystemExit(2)")
     with (
-        pytest.raises(LoopError, match=r"^a step does not start: exit code 2$"),
+        pytest.raises(LoopError, match=r"^A step failed: exit code 2$"),
         serving(step, free_port()),
     ):
         pytest.fail("it does not serve")
@@ -98,7 +98,7 @@ def test_a_service_that_fails_meanwhile_is_said(
     )
     monkeypatch.setenv("PORT", str(port))
     with (
-        pytest.raises(LoopError, match=r"^a step did not end well: exit code 7$"),
+        pytest.raises(LoopError, match=r"^A step failed: exit code 7$"),
         serving(step, port) as process,
     ):
         process.wait(60)

@@ -1,4 +1,4 @@
-"""Files of others: regular ones are read, within their bounds; nothing else is waited for or followed."""
+"""Files of others: regular ones are read, within their bounds."""
 
 import os
 import socket

@@ -15,7 +15,7 @@ from looplib.randomness import make_generator
 from sim.environment import ENVIRONMENT, ListeningEnv, ListeningVectorEnv
 from sim.errors import SimError
 from sim.listening.sessions import ListeningModel, Sessions, draw_starts
-from tests.sim.worlds import write_world
+from tests.sim.small_world import write_world
 
 Step = tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]
 OBSERVED = ("user", "track", "time")
@@ -109,7 +109,7 @@ def test_an_episode_is_a_session_of_the_listening_model(
                 row, actions[int(sessions.length[0]) - 1 :][:1], rng.random(1)
             )
         assert [step[1] for step in steps] == sessions.played(0).tolist()
-        heard = sessions.heard_of(0) / 100
+        heard = sessions.hundredths[: sessions.length[0], 0] / 100
         assert [step[2] for step in steps] == heard.astype(np.float32).tolist()
         assert [step[3] for step in steps[1:]] == heard[1:].tolist()
         assert [step[4] for step in steps[1:]] == [False] * (len(steps) - 2) + [True]

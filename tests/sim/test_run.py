@@ -6,7 +6,7 @@ import pytest
 from looplib.config import load_config
 from sim.collect import CollectConfig
 from sim.run import main
-from tests.sim.worlds import write_world
+from tests.sim.small_world import write_world
 
 
 def _episodes(log: Path) -> int:

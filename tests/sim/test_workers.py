@@ -1,4 +1,4 @@
-"""Workers die at awkward moments, which always gives the same line; signals stop, then interrupt."""
+"""Workers die at awkward moments, which gives one line; signals stop, then interrupt."""
 
 import os
 import signal

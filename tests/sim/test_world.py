@@ -6,7 +6,6 @@ import orjson
 import pytest
 
 from looplib.config import load_config
-from sim.card import FACTS
 from sim.errors import SimError
 from sim.world import main, make_world
 from sim.worlds.config import WorldConfig
@@ -135,19 +134,12 @@ def test_many_interests_in_a_tiny_catalogue_are_still_different(tmp_path: Path) 
     assert all(sorted(row) == [0, 1, 2] for row in interests.tolist())
 
 
-def test_the_command_makes_a_world_shows_its_card_and_makes_it_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_command_makes_a_world_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["--config", DEMO, "--out", str(tmp_path / "w"), *_set(SMALL)]
     assert main(command) == 0
-    shown = capsys.readouterr().out
-    assert "300 tracks, 60 artists, 40 listeners" in shown
-    assert "published" not in shown
-    monkeypatch.setattr("sim.world.CARD_SESSIONS", 200)
-    assert main(["--card", "--out", str(tmp_path / "w")]) == 0
-    shown = capsys.readouterr().out
-    assert "| fact " in shown
-    assert all(fact.text in shown for fact in FACTS)
+    assert "300 tracks, 60 artists, 40 listeners" in capsys.readouterr().out
     before = world_digest(tmp_path / "w")
     assert main(command) == 0
     assert "nothing done" in capsys.readouterr().out
@@ -156,9 +148,24 @@ def test_the_command_makes_a_world_shows_its_card_and_makes_it_once(
     assert world_digest(tmp_path / "w") == before
 
 
-def test_a_world_has_to_be_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
-    assert "--config: name the YAML file of a world" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Missing option '--config'"),
+        (["--card"], "--card was removed; docs/realism.md"),
+        (
+            ["from-interactions", "log.csv", "--export", "out"],
+            "from-interactions was removed; real data are measured directly",
+        ),
+    ],
+)
+def test_what_is_missing_or_was_removed_is_said_in_one_line(
+    capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:

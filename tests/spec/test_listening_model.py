@@ -24,7 +24,7 @@ from sim.listening.sessions import ListeningModel, Sessions, make_model, own_log
 from sim.worlds.config import ResponseConfig
 from sim.worlds.files import World, load_world
 from sim.worlds.neighbours import nearest_tracks
-from tests.sim.worlds import write_world
+from tests.sim.small_world import write_world
 
 TRACKS, ARTISTS, LISTENERS = 30, 7, 9
 TIRED = {"tiredness": 0.1, "idiosyncrasy": 0.7}

@@ -2,11 +2,12 @@
 -- They are ordered by time; of those at the same millisecond 'next' stands before 'last', then the smaller track, and
 -- of equal ones the shorter listening. A 'last' closes a session and the next event opens another. What was
 -- logged as the session's name plays no part: the original service logs none.
--- $end_ms  BIGINT, the first millisecond after the horizon of the experiment
--- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender UBIGINT, side INTEGER)
+-- $assigned_file  VARCHAR, Parquet file of the events of a slice: `analysis.ab.tables.ASSIGNED_SCHEMA`
+-- $end_ms         BIGINT, the first millisecond after the horizon of the experiment
+-- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender VARCHAR, side INTEGER)
 -- FROM own_recommenders(arm VARCHAR, own VARCHAR)
 -- Columns:
---   user, arm, timestamp, is_last, track, time, latency  as in assigned
+--   user, arm, timestamp, is_last, track, time, latency  as in assigned; the message is 'last'
 --   position     BIGINT, 1 for the listener's first event in the arm
 --   number       BIGINT, 0 for the listener's first session in the arm
 --   is_closed    BOOLEAN, its session is
@@ -18,7 +19,16 @@
 --   is_broken    BOOLEAN, the event before is of the same session and recommended another track, and no two of the
 --                events from the one before that to the one after this are of the same millisecond, whose order is unknown
 --   is_reversed  BOOLEAN, broken, and it would fit the other way round
-WITH ordered AS (
+WITH assigned AS (
+    SELECT
+        user, arm, timestamp, track, time, latency, recommendation, side,
+        message = 'last' AS is_last,
+        -- a number is ordered with less memory
+        CASE WHEN recommender IS NOT NULL THEN hash(recommender) END AS recommender
+    FROM read_parquet($assigned_file)
+    WHERE timestamp < $end_ms
+),
+ordered AS (
     SELECT
         *,
         row_number() OVER in_order AS position,
@@ -35,7 +45,6 @@ WITH ordered AS (
         lag(recommendation) OVER in_order AS recommended_before,
         lag(side) OVER in_order AS side_before
     FROM assigned
-    WHERE timestamp < $end_ms
     WINDOW in_order AS (PARTITION BY user, arm ORDER BY timestamp, is_last, track, time, recommendation)
 ),
 compared AS (

@@ -7,12 +7,12 @@
 -- FROM track_ids(id BIGINT, original VARCHAR)
 -- Columns:
 --   user, track     BIGINT, the number that stands for it where there is one, or else itself
---   moment          BIGINT, twice the timestamp in ms, and 1 more for a session's last play
+--   timestamp       BIGINT, ms since the epoch, UTC
+--   message         VARCHAR, 'last' of a session's last play, else 'next'
 --   time            DOUBLE, share 0..1 that was heard
 --   recommendation  BIGINT, the session's next track; NULL of its last play
 --   session         VARCHAR, the table's name; of a further part of that, or without one, with '@' and its first millisecond
 --   propensity      DOUBLE, probability with which the next track was recommended; NULL where it is not known
---   latency, experiments, recommender  NULL
 WITH numbered AS (
     SELECT
         coalesce(user_ids.id, TRY_CAST(verified.user AS BIGINT)) AS user,
@@ -46,12 +46,12 @@ parts AS (
 )
 SELECT
     user, track,
-    timestamp * 2 + CAST(lead(ordinal) OVER in_part IS NULL AS BIGINT) AS moment,
+    timestamp,
+    CASE WHEN lead(ordinal) OVER in_part IS NULL THEN 'last' ELSE 'next' END AS message,
     time,
     lead(track) OVER in_part AS recommendation,
     CASE WHEN session IS NOT NULL AND part = 1 THEN session
         ELSE concat(session, '@', first_value(timestamp) OVER in_part) END AS session,
-    lead(propensity) OVER in_part AS propensity,
-    CAST(NULL AS DOUBLE) AS latency, CAST(NULL AS VARCHAR) AS experiments, CAST(NULL AS VARCHAR) AS recommender
+    lead(propensity) OVER in_part AS propensity
 FROM parts
 WINDOW in_part AS (PARTITION BY user, session, part ORDER BY ordinal)

@@ -5,13 +5,13 @@
 -- FROM track_ids(id BIGINT, original VARCHAR)
 -- Columns:
 --   user    BIGINT, the number that stands for it where there is one, or else itself
---   moment  BIGINT, twice the timestamp; NULL without
+--   timestamp  BIGINT, ms since the epoch, UTC; NULL without
 --   track   as user
 --   time    DOUBLE, the weight
 --   session, source  VARCHAR; the session is NULL without
 SELECT
     coalesce(user_ids.id, TRY_CAST(verified.user AS BIGINT)) AS user,
-    timestamp * 2 AS moment,
+    timestamp,
     coalesce(track_ids.id, TRY_CAST(verified.track AS BIGINT)) AS track,
     CAST(sum(CAST(weight AS DECIMAL(38, 9))) AS DOUBLE) AS time,
     session, source
@@ -20,4 +20,4 @@ LEFT JOIN user_ids ON user_ids.original = verified.user
 LEFT JOIN track_ids ON track_ids.original = verified.track
 WHERE reason IS NULL
 GROUP BY ALL
-ORDER BY user, moment, track, session, source
+ORDER BY user, timestamp, track, session, source

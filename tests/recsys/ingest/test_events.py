@@ -13,6 +13,7 @@ import pytest
 
 from analysis.logs import reader as event_log
 from analysis.logs.files import LogFile, digest
+from analysis.logs.interactions import Reading, parse_columns
 from analysis.logs.lines import LineCounts
 from looplib.cli import run
 from recsys.errors import IngestError, StoreError
@@ -34,6 +35,7 @@ COLUMNS = {
     "session": pa.string(),
     "recommender": pa.string(),
     "propensity": pa.float64(),
+    "request": pa.int64(),
 }
 
 
@@ -325,20 +327,76 @@ def test_a_memory_that_is_no_size_is_refused(tmp_path: Path) -> None:
 
 
 def test_too_little_memory_says_so(tmp_path: Path) -> None:
-    log = write_log(tmp_path / "a.jsonl", events(5))
+    table = tmp_path / "a.csv"
+    table.write_text("user,item\n1,2\n")
+    reading = Reading(parse_columns("user=user,item=item"))
     with pytest.raises(
         IngestError, match="too little memory, allow more with --set memory"
     ):
-        ingest.ingest([log], tmp_path / "store", memory="1MB")
+        ingest.ingest([table], tmp_path / "store", reading, memory="1MB")
 
 
 def test_many_batches_of_many_buckets_lose_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_log, "BATCH_BYTES", 1 << 16)
+    monkeypatch.setattr(event_log, "CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr("recsys.ingest.events.ROWS_AT_ONCE", 500)
     logs = [
         write_log(tmp_path / f"{part}.jsonl", events(1000, seed=part))
         for part in range(6)
     ]
     store = ingested(tmp_path, logs, buckets=32)
     assert store.manifest.events == len(read_rows(store)) == 6000
+
+
+def requests(*sent: tuple[int, str, int | None, int]) -> list[dict[str, Any]]:
+    """Events by (user, message, request, track), a millisecond apart."""
+    return [
+        event(
+            user=user,
+            track=track,
+            timestamp=1_767_225_600_000 + n,
+            message=message,
+            request=request,
+        )
+        for n, (user, message, request, track) in enumerate(sent)
+    ]
+
+
+def test_an_event_that_was_sent_again_is_counted_once_the_first_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = requests(
+        (1, "next", 5, 10),
+        (1, "next", 5, 11),  # again
+        (2, "next", 5, 12),
+        (1, "last", 5, 13),
+        (1, "next", 6, 14),
+        (1, "next", None, 15),
+        (1, "next", None, 15),
+    )
+    second = requests((1, "next", 6, 16), (2, "last", 5, 17), (1, "next", 5, 18))
+    logs = [
+        write_log(tmp_path / "a.jsonl", first),
+        write_log(tmp_path / "b.jsonl", second),
+    ]
+    report = ingest.ingest(logs, tmp_path / "together")
+    ingest_command.print_report(report)
+    assert report.lines.good == 10
+    assert report.store.manifest.events == 7
+    assert (
+        "3 events have another's user, message and request" in capsys.readouterr().out
+    )
+    found = sorted(row["track"] for row in read_rows(report.store))
+    assert found == [10, 12, 13, 14, 15, 15, 17]
+
+
+def test_an_event_that_was_sent_again_and_is_in_a_later_ingest_is_counted_once(
+    tmp_path: Path,
+) -> None:
+    first = requests((1, "next", 5, 10), (1, "next", None, 11))
+    second = requests((1, "next", 5, 12), (1, "next", 6, 13), (3, "next", 5, 14))
+    ingested(tmp_path, [write_log(tmp_path / "a.jsonl", first)])
+    store = ingested(tmp_path, [write_log(tmp_path / "b.jsonl", second)])
+    assert store.manifest.events == 4
+    assert sorted(row["track"] for row in read_rows(store)) == [10, 11, 13, 14]

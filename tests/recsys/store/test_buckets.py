@@ -27,7 +27,7 @@ USERS = [
     2**63 - 1,
 ]
 MASK = 2**32 - 1
-MOMENT = 2 * 1_767_225_600_000
+START_MS = 1_767_225_600_000
 
 
 def by_definition(user: int, buckets: int) -> int:
@@ -69,31 +69,17 @@ def test_users_spread_evenly_whatever_the_step_between_their_ids(stride: int) ->
     assert max(sizes.values()) < 1.5 * expected
 
 
-def batch(rows: int, seed: int) -> pa.RecordBatch:
+def table(rows: int, seed: int) -> pa.Table:
     """Rows of few users, moments and tracks; their sessions are numbered."""
     numbers = np.random.default_rng(seed)
-    columns = {
-        "user": numbers.choice(USERS, rows),
-        "moment": MOMENT + numbers.integers(50, size=rows),
-        "track": numbers.integers(10, size=rows),
-        "time": numbers.integers(101, size=rows) / 100,
-        "latency": numbers.random(rows),
-        "session": [f"{number:03}" for number in range(rows)],
-    }
-    arrays = {
-        name: columns.get(name, [None] * rows)
-        for name in ["moment", *EVENTS.schema.names]
-    }
-    types = {
-        "moment": pa.int64(),
-        **dict(zip(EVENTS.schema.names, EVENTS.schema.types, strict=True)),
-    }
-    left_out = ("timestamp", "message")
-    return pa.record_batch(
+    return pa.table(
         {
-            name: pa.array(values, types[name])
-            for name, values in arrays.items()
-            if name not in left_out
+            "user": numbers.choice(USERS, rows),
+            "timestamp": START_MS + numbers.integers(25, size=rows),
+            "message": numbers.choice(["next", "last"], rows),
+            "track": numbers.integers(10, size=rows),
+            "time": numbers.integers(101, size=rows) / 100,
+            "session": [f"{number:03}" for number in range(rows)],
         }
     )
 
@@ -103,44 +89,34 @@ def test_a_part_has_the_rows_of_its_users_in_order_in_slices_of_any_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_rows: int
 ) -> None:
     monkeypatch.setattr(buckets, "SLICE_ROWS", slice_rows)
-    batches = [batch(200, 1), batch(1, 2), batch(300, 3)]
+    tables = [table(200, 1), table(1, 2), table(300, 3)]
     bucketing = Bucketing(tmp_path, EVENTS, 2)
-    assert bucketing.add(1, [batch(50, 9)]) == 50
-    assert bucketing.add(1, batches[1:]) == 301
-    assert bucketing.add(0, batches[:1]) == 200
-    parts = bucketing.finish()
+    for rows in tables:
+        bucketing.add(rows)
+    parts = bucketing.finish({})
     assert list(parts) == [0, 1]
-    expected = []
-    for row in pa.Table.from_batches([*batches[1:], batches[0]]).to_pylist():
-        is_last = row["moment"] % 2
-        expected.append(
-            (
-                row["user"],
-                row["moment"] // 2,
-                is_last,
-                row["track"],
-                row["time"],
-                row["session"],
-            )
-        )
-    expected.sort(key=lambda row: row[:4])
+    names = ("user", "timestamp", "message", "track", "time", "session")
+    expected = [
+        tuple(row[name] for name in names)
+        for row in pa.concat_tables(tables).to_pylist()
+    ]
+    expected.sort(key=lambda row: (*row[:2], row[2] == "last", row[3]))
     for bucket, part in parts.items():
-        table = pq.read_table(part)
-        names = ("user", "timestamp", "message", "track", "time", "session")
-        found = zip(*(table[name].to_pylist() for name in names), strict=True)
-        assert [
-            (user, moment, message == "last", *rest)
-            for user, moment, message, *rest in found
-        ] == [row for row in expected if by_definition(row[0], 2) == bucket]
+        found = pq.read_table(part)
+        assert found.schema.equals(EVENTS.schema)
+        rows = zip(*(found[name].to_pylist() for name in names), strict=True)
+        assert list(rows) == [
+            row for row in expected if by_definition(row[0], 2) == bucket
+        ]
 
 
 def test_interactions_without_timestamps_are_sorted_by_user_and_track(
     tmp_path: Path,
 ) -> None:
-    rows = pa.record_batch(
+    rows = pa.table(
         {
             "user": [1, 2, 2],
-            "moment": pa.array([None] * 3, pa.int64()),
+            "timestamp": pa.array([None] * 3, pa.int64()),
             "track": [5, 9, 3],
             "time": [1.0, 2.0, 3.0],
             "session": pa.array([None] * 3, pa.string()),
@@ -148,7 +124,7 @@ def test_interactions_without_timestamps_are_sorted_by_user_and_track(
         }
     )
     bucketing = Bucketing(tmp_path, INTERACTIONS, 1)
-    bucketing.add(0, [rows])
-    table = pq.read_table(bucketing.finish()[0])
-    assert table["track"].to_pylist() == [5, 3, 9]
-    assert table["timestamp"].to_pylist() == [None] * 3
+    bucketing.add(rows)
+    found = pq.read_table(bucketing.finish({})[0])
+    assert found["track"].to_pylist() == [5, 3, 9]
+    assert found["timestamp"].to_pylist() == [None] * 3

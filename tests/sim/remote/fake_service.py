@@ -1,4 +1,4 @@
-"""A service that keeps what it is told, recommends by a rule without chance, and misbehaves on request."""
+"""A service that keeps what it is told, recommends by a rule, and misbehaves on request."""
 
 import asyncio
 import threading
@@ -42,17 +42,12 @@ class FakeService:
     paths: Counter[str] = field(default_factory=Counter)
     connections: int = 0
     requests: int = 0
+    numbers: set[tuple[int, str, int]] = field(default_factory=set)
+    repeats: int = 0  # events that came again under their number
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    def told(self) -> Counter[tuple[int, Event]]:
-        """How often each listener said each thing, hearing something."""
-        every = [*self.sessions, *self.open.items()]
-        return Counter(
-            (user, event) for user, events in every for event in events if event[1] > 0
-        )
 
     async def handle(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -105,27 +100,27 @@ class FakeService:
         if name not in {"next", "last"} or not (user or self.has_batches):
             return 404, {"error": "no such address"}
         if user:
-            heard = orjson.loads(body)
-            return 200, self._hear(name, int(user), heard["track"], heard["time"])
+            return 200, self._hear(name, {"user": int(user), **orjson.loads(body)})
         many = orjson.loads(body)["requests"]
         if not many:
             return 400, {"error": "no requests"}
-        return 200, {
-            "responses": [
-                self._hear(name, one["user"], one["track"], one["time"]) for one in many
-            ]
-        }
+        return 200, {"responses": [self._hear(name, request) for request in many]}
 
-    def _hear(self, name: str, user: int, track: int, time: float) -> dict[str, int]:
-        events = self.open.setdefault(user, [])
-        events.append((track, time))
+    def _hear(self, name: str, request: dict[str, Any]) -> dict[str, int]:
+        """Keep an event once, as readers of a log do; its repetition has another answer."""
+        user, track = request["user"], request["track"]
+        number = (user, name, request["request"])
+        if number in self.numbers:
+            self.repeats += 1
+        else:
+            self.numbers.add(number)
+            self.open.setdefault(user, []).append((track, request["time"]))
+            if name == "last":
+                self.sessions.append((user, tuple(self.open.pop(user))))
         if name == "last":
-            self.sessions.append((user, tuple(self.open.pop(user))))
             return {"user": user}
-        return {
-            "user": user,
-            "track": (7 * track + 13 * user + len(events)) % self.tracks,
-        }
+        played = len(self.open[user]) + 50 * self.repeats
+        return {"user": user, "track": (7 * track + 13 * user + played) % self.tracks}
 
 
 def _spoil(document: Any, mishap: str | None) -> bytes:  # noqa: ANN401  a JSON document

@@ -19,7 +19,7 @@ def test_clusters_of_one_have_the_standard_error_of_a_plain_mean() -> None:
 def test_the_standard_error_is_the_spread_of_the_mean_over_many_draws_of_listeners() -> (
     None
 ):
-    """Listeners differ, so that taking their sessions as independent would give about half of it."""
+    """Listeners differ: taking their sessions as independent would give about half."""
     rng, means, errors = make_generator(2, "test"), [], []
     for _ in range(400):
         counts = rng.integers(1, 12, size=300)
@@ -49,9 +49,9 @@ def test_counts_of_two_processes_add_up() -> None:
             counts.add_sessions(
                 np.array(listeners), np.array([7, 8]), np.array([150, 250])
             )
-            counts.failed["answer lost"] += 1
-            counts.skipped += 2
+            counts.retries["answer lost"] += 1
+            counts.interrupted += 2
     parts[0].add(parts[1])
-    assert parts[0].means() == whole.means()
-    assert (parts[0].failed, parts[0].done) == (whole.failed, 4 + 2 + 4)
-    assert [mean.mean for mean in whole.means()] == [7.5, 2.0]
+    assert parts[0].document(1.0) == whole.document(1.0)
+    assert (parts[0].done, whole.mean_tracks().mean) == (4 + 4, 7.5)
+    assert whole.mean_time().mean == 2.0

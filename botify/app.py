@@ -1,0 +1,133 @@
+"""The service as a Flask application: any WSGI server can run it."""
+
+import atexit
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import flask
+import orjson
+from flask.json.provider import JSONProvider
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
+from werkzeug.routing import PathConverter
+
+from botify.errors import ModelError
+from botify.event_log import describe_log
+from botify.model.model import Model
+from botify.schemas import BodyError
+from botify.service import Service, load_configured
+from botify.settings import FILE_VARIABLE, Settings, load_settings
+from botify.views import admin, views
+from looplib.config import dump_config
+from looplib.files import atomic_write_text
+
+EFFECTIVE_CONFIG = "botify.yaml"
+
+logger = logging.getLogger("botify")
+
+
+def create_app(settings: Settings | None = None) -> flask.Flask:
+    """Make the application of a configuration, ready to answer.
+
+    Make it in the process that answers, not before a fork: it has threads, a connection to Redis
+    and an open segment of the event log.
+
+    Args:
+        settings: By default those of the file BOTIFY_CONFIG and the `BOTIFY_…` variables.
+
+    Raises:
+        UserError: The service cannot start with these settings.
+    """
+    if settings is None:
+        file = os.environ.get(FILE_VARIABLE)
+        settings = load_settings(Path(file) if file else None, os.environ)
+    service = Service(settings, prepare(settings))
+    atexit.register(service.close)
+    return make_app(service)
+
+
+def prepare(settings: Settings) -> Model:
+    """Load what is served, and describe the event log in its folder.
+
+    Raises:
+        UserError: Catalogue or recommendations cannot be used, or the log is of others.
+        OSError: The log's folder cannot be written.
+    """
+    model = load_configured(settings)
+    settings.log_dir.mkdir(parents=True, exist_ok=True)
+    describe_log(settings.log_dir, model.catalogue, text_users=model.text_users)
+    atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))
+    return model
+
+
+def make_app(service: Service) -> flask.Flask:
+    """Make the application of a service."""
+    app = flask.Flask("botify", static_folder=None)
+    app.json = _Json(app)
+    app.config["MAX_CONTENT_LENGTH"] = service.settings.body_limit_bytes
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # a slash may be an id's
+    app.url_map.converters["id"] = _IdConverter
+    app.extensions["botify"] = service
+    app.register_blueprint(views)
+    app.register_blueprint(admin)
+    app.register_error_handler(Exception, _refuse)
+    return app
+
+
+class _Json(JSONProvider):
+    """JSON by orjson."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:  # noqa: ANN401  as Flask has it
+        return orjson.dumps(obj, option=orjson.OPT_INDENT_2).decode()
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:  # noqa: ANN401  as Flask has it
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> flask.Response:  # noqa: ANN401
+        content = orjson.dumps(self._prepare_response_obj(args, kwargs))
+        return flask.Response(content, mimetype="application/json")
+
+
+class _IdConverter(PathConverter):
+    """An id at the end of a path, which may hold a slash."""
+
+    regex = ".+"
+    part_isolating = False
+
+    def to_python(self, value: str) -> str:
+        if "\ufffd" in value:  # in place of bytes that could not be decoded
+            raise BadRequest(f"{value[:100]} is not UTF-8")
+        return value
+
+
+def _refuse(error: Exception) -> flask.typing.ResponseReturnValue:
+    """Answer a request that failed, in JSON."""
+    status, message = _explain(error)
+    service: Service = flask.current_app.extensions["botify"]
+    service.metrics.refusals.labels(str(status)).inc()
+    headers = {}
+    methods = getattr(error, "valid_methods", None)
+    if methods:
+        headers["Allow"] = ", ".join(sorted(methods))
+    return {"error": message}, status, headers
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    """Return the status and the message of a refusal."""
+    match error:
+        case BodyError():
+            return 400, str(error)
+        case ModelError():
+            return 409, str(error)
+        case OSError():
+            cause = error.strerror or error
+            return 503, f"the event could not be written ({cause}); ask again"
+        case RequestEntityTooLarge():
+            limit = flask.current_app.config["MAX_CONTENT_LENGTH"]
+            return 413, f"the body is larger than {limit} bytes"
+        case HTTPException():
+            return error.code or 500, error.description or error.name
+    logger.exception("unexpected error", exc_info=error)
+    return 500, "unexpected error; the details are in the service's log"

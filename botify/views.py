@@ -1,0 +1,193 @@
+"""Views: players ask for tracks and end sessions, operators ask for the rest."""
+
+import hmac
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import yaml
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    render_template,
+    request,
+)
+from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+
+from botify.event_log import Message
+from botify.model.catalogue import Id
+from botify.service import Service
+
+_DOCUMENT = Path(__file__).with_name("openapi.yaml")
+
+views = Blueprint("views", __name__)
+admin = Blueprint("admin", __name__, url_prefix="/admin")
+
+
+@views.post("/next/<id:user>", defaults={"message": "next"})
+@views.post("/last/<id:user>", defaults={"message": "last"})
+def hear(message: Message, user: str) -> ResponseReturnValue:
+    """Take what a listener heard; answer with the next track, or end the session."""
+    service = _service()
+    listener = service.bodies.user(user)
+    listening = service.bodies.one(request.get_data(), listener)
+    (track,) = service.answer(message, [listening])
+    return _answer(listener, track)
+
+
+@views.post("/next", defaults={"message": "next"})
+@views.post("/last", defaults={"message": "last"})
+def hear_many(message: Message) -> ResponseReturnValue:
+    """Take what many listeners heard, as `hear` does for one."""
+    service = _service()
+    requests = service.bodies.many(request.get_data())
+    tracks = service.answer(message, requests)
+    answers = [
+        _answer(heard.user, track)
+        for heard, track in zip(requests, tracks, strict=True)
+    ]
+    return {"responses": answers}
+
+
+@views.post("/assignments")
+def assignments() -> ResponseReturnValue:
+    """Answer which arms listeners are in."""
+    service = _service()
+    users = service.bodies.users(request.get_data())
+    found = [
+        {"user": user, "experiments": arms}
+        for user, arms in zip(users, service.arms_of(users), strict=True)
+    ]
+    return {"assignments": found}
+
+
+@views.get("/track/<id:track>")
+def track_record(track: str) -> ResponseReturnValue:
+    """Answer with the catalogue's record of a track."""
+    bodies = _service().bodies
+    number = bodies.track(track)
+    if number is None:
+        abort(404, f"track not found; the catalogue has {len(bodies.catalogue):,}")
+    return Response(bodies.catalogue.record(number), mimetype="application/json")
+
+
+@views.get("/")
+@views.get("/health/live")
+def live() -> ResponseReturnValue:
+    """Answer while the process lives."""
+    return _status("alive")
+
+
+@views.get("/health/ready")
+def ready() -> ResponseReturnValue:
+    """Answer whether requests should come here, and why not."""
+    problems = _service().problems()
+    if problems:
+        return _status("degraded", *problems), HTTPStatus.SERVICE_UNAVAILABLE
+    return _status("ready")
+
+
+@views.get("/metrics")
+def metrics() -> ResponseReturnValue:
+    """Answer with all metrics, for Prometheus."""
+    text = _service().metrics.text()
+    return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+@views.get("/experiments")
+def experiments() -> ResponseReturnValue:
+    """Answer with the running experiments and the version served."""
+    service = _service()
+    model = service.versions.model
+    decides = service.settings.decides
+    running = [
+        {
+            "name": experiment.name,
+            "decides": experiment.name == decides,
+            "overrides": len(experiment.overrides),
+            "arms": [
+                {
+                    "name": arm.name,
+                    "share": experiment.shares[arm.name],
+                    "recommender": arm.recommender,
+                }
+                for arm in experiment.arms
+            ],
+        }
+        for experiment in service.settings.experiments
+    ]
+    return {
+        "version": model.version,
+        "created_at": model.created_at.isoformat(),
+        "refused": service.versions.refused,
+        "experiments": running,
+    }
+
+
+@views.get("/openapi.json")
+def document() -> ResponseReturnValue:
+    """Answer with the OpenAPI document."""
+    return _document()
+
+
+@views.get("/docs")
+def page() -> ResponseReturnValue:
+    """Answer with the OpenAPI document as a page."""
+    return render_template("docs.html", **_document())
+
+
+@admin.before_request
+def check_token() -> None:
+    """Refuse everyone but the administrator."""
+    token = _service().settings.admin_token
+    if token is None:
+        abort(403, "no admin_token is configured, so nobody may do this")
+    expected = f"Bearer {token.get_secret_value()}"
+    sent = request.headers.get("Authorization", "")
+    if not hmac.compare_digest(sent.encode(), expected.encode()):
+        abort(401, "send the header Authorization: Bearer <admin_token>")
+
+
+@admin.post("/reload")
+def reload() -> ResponseReturnValue:
+    """Serve the current version."""
+    return {"version": _service().versions.reload().version}
+
+
+@admin.post("/rollback")
+def roll_back() -> ResponseReturnValue:
+    """Go back to an earlier version."""
+    service = _service()
+    version = service.bodies.version(request.get_data())
+    return {"version": service.versions.roll_back(version).version}
+
+
+def _service() -> Service:
+    service: Service = current_app.extensions["botify"]
+    return service
+
+
+def _answer(user: Id, track: Id | None) -> dict[str, Id]:
+    if track is None:
+        return {"user": user}
+    return {"user": user, "track": track}
+
+
+def _status(status: str, *problems: str) -> dict[str, Any]:
+    version = _service().versions.model.version
+    return {"status": status, "problems": problems, "version": version}
+
+
+def _document() -> dict[str, Any]:
+    """Return the OpenAPI document, with the kinds of ids that the service has."""
+    document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
+    bodies = _service().bodies
+    schemas = document["components"]["schemas"]
+    if bodies.text_users:
+        schemas["UserId"] |= {"type": "string", "minLength": 1}
+    if bodies.catalogue.is_text:
+        schemas["TrackId"] |= {"type": "string", "minLength": 1}
+    return document

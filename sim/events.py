@@ -1,0 +1,126 @@
+"""Simulated sessions as events: when each track ends, and the lines of the event log.
+
+On the simulated clock a segment of sessions has a window of its own, after the windows of the
+segments before it, long enough for each listener to come once a day on average. In it a listener's
+sessions have slots of equal length. Each lies anywhere in its slot, and ends `SESSION_GAP_MS`
+before the slot does, so a listener's sessions never overlap.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from looplib.arrays import IntArray
+from looplib.event_fields import EVENT_FIELDS
+from sim.errors import SimError
+
+DAY_MS = 24 * 60 * 60 * 1000
+# a log without session ids is split at 30 minutes of silence
+SESSION_GAP_MS = 31 * 60 * 1000
+SKIP_MS = 1000  # what a track takes of which nothing is heard
+TRACK_MS = 180 * 1000  # and how much more one takes that is heard whole
+_TIMES = np.array([str(hundredths / 100) for hundredths in range(101)], dtype=object)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Sessions one after the other, a session's events in playing order."""
+
+    session: IntArray  # (sessions,) number of the session in the whole collection
+    listener: IntArray  # (sessions,)
+    length: IntArray  # (sessions,) events of each, one at least
+    timestamp: IntArray  # (events,) ms since the epoch, UTC
+    track: IntArray  # (events,)
+    hundredths: IntArray  # (events,) share heard of the track, in hundredths
+    propensity: float  # of every recommendation
+
+
+def format_events(events: Events, recommender: str, session_prefix: str) -> bytes:
+    """Return the lines of the event log, with the fields in the order of `EVENT_FIELDS`.
+
+    The recommendation of an event is the session's next track; a session's last event is its `last`
+    message, with neither recommendation nor recommender. `session_prefix` stands before a session's
+    number in its id.
+    """
+    is_last = np.zeros(len(events.track), dtype=np.bool_)
+    is_last[np.cumsum(events.length) - 1] = True
+    recommendation = np.append(events.track[1:], 0).astype(object)
+    recommendation[is_last] = "null"
+    columns = {
+        "message": np.where(is_last, '"last"', '"next"'),
+        "timestamp": events.timestamp,
+        "user": np.repeat(events.listener, events.length),
+        "track": events.track,
+        "time": _TIMES[events.hundredths],
+        "recommendation": recommendation,
+        "session": np.repeat(events.session, events.length),
+        "recommender": np.where(is_last, "null", f'"{recommender}"'),
+        "propensity": np.where(is_last, "null", repr(events.propensity)),
+    }
+    formats = dict.fromkeys(columns, "%s")
+    formats |= {
+        "latency": "0.0",
+        "experiments": "{}",
+        "session": f'"{session_prefix}%s"',
+    }
+    names = [field.name for field in EVENT_FIELDS if field.name in formats]
+    line = "{" + ",".join(f'"{name}":{formats[name]}' for name in names) + "}\n"
+    values = [columns[name].tolist() for name in names if name in columns]
+    lines = [line % row for row in zip(*values, strict=True)]
+    return "".join(lines).encode("ascii")
+
+
+def window_ms(segment_sessions: int, listeners: int) -> int:
+    """Return the length of a segment's window: a day for each session of a listener, on average."""
+    return math.ceil(max(1.0, segment_sessions / listeners)) * DAY_MS
+
+
+def event_times(
+    listeners: IntArray,
+    lengths: IntArray,
+    hundredths: IntArray,
+    window: tuple[int, int],
+    rng: np.random.Generator,
+) -> IntArray:
+    """Return when each track ends and its event is logged, in ms since the epoch.
+
+    A session longer than its slot, which takes a listener with far more sessions than others, has
+    its events evenly spaced in what the slot has room for.
+
+    Args:
+        listeners: (sessions,) whose session it is.
+        lengths: (sessions,) tracks of each, one at least.
+        hundredths: (longest, sessions) share heard of each track; unused behind a session's end.
+        window: Start and length of the segment's window, in ms.
+        rng: Where in its slot a session lies.
+
+    Returns:
+        Times (longest, sessions); those behind a session's end are unused.
+
+    Raises:
+        SimError: A listener has more sessions than the window can hold.
+    """
+    start_ms, window_length_ms = window
+    _, which, counts = np.unique(listeners, return_inverse=True, return_counts=True)
+    sessions = counts[which]  # of the same listener
+    first = (
+        np.cumsum(counts) - counts
+    )  # of a listener's sessions, in order of listeners
+    earlier = np.empty(len(listeners), dtype=np.int64)
+    by_listener = np.argsort(which, kind="stable")
+    earlier[by_listener] = np.arange(len(which)) - np.repeat(first, counts)
+    slot = window_length_ms // sessions
+    room = slot - SESSION_GAP_MS
+    if np.any(room < lengths):
+        raise SimError(
+            f"a listener has {sessions.max()} sessions "
+            f"in {window_length_ms // DAY_MS} days, too many to keep apart"
+        )
+    ends = np.cumsum(SKIP_MS + hundredths * (TRACK_MS // 100), axis=0)
+    total = ends[lengths - 1, np.arange(len(lengths))]
+    evenly = np.arange(1, len(ends) + 1)[:, None] * (room // lengths)
+    spare = room - np.minimum(total, room)
+    pause = (rng.random(len(listeners)) * spare).astype(np.int64)
+    starts = start_ms + earlier * slot + pause
+    return starts + np.where(total > room, evenly, ends)
