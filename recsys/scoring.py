@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.logged import logged_sessions
 from analysis.offpolicy.policies import match_lists
 from analysis.validation import Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
@@ -230,7 +230,7 @@ def _estimator_for(scorer: Scorer) -> OffPolicy | None:
     events = _read_part(scorer, dataset.logged)
     if not events:
         return None
-    sessions = sessions_of(
+    sessions = logged_sessions(
         events,
         logging_policy=validation.logging_policy,
         catalogue_size=dataset.summary.tracks,
