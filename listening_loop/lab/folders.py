@@ -109,7 +109,7 @@ def _printable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
-def choose_rows(run: Run, trials: Sequence[str]) -> list[Row]:
+def choose_rows(run: Run, trials: Sequence[str]) -> list[LeaderboardRow]:
     """Return the rows of trials.
 
     Raises:
@@ -123,7 +123,7 @@ def choose_rows(run: Run, trials: Sequence[str]) -> list[Row]:
 
 
 def compare_rows(
-    run: Run, rows: Sequence[Row]
+    run: Run, rows: Sequence[LeaderboardRow]
 ) -> list[tuple[str, Interval | None, str]]:
     """Compare trials of a run with the first of them, at their best sweeps.
 
