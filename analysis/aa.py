@@ -3,7 +3,8 @@
 These are A/A tests. Listeners are split again and again by the service's hash under new salts, and
 compared although they were treated alike. A test at level alpha must then reject in a share alpha
 of the splits, its p-values must be uniform, and with an effect injected into one arm the 95 %
-intervals must cover it in 95 % of them (Kohavi, Tang & Xu, Trustworthy Online Controlled Experiments, 2020, ch. 19).
+intervals must cover it in 95 % of them (Kohavi, Tang & Xu, Trustworthy Online Controlled
+Experiments, 2020, ch. 19).
 """
 
 from collections.abc import Mapping, Sequence
