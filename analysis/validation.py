@@ -118,13 +118,12 @@ class Validator:
         Args:
             heldout: Columns user, track, time (the pair's listening time in the held-out sessions),
                 one row a pair.
-            popularity: Columns track and listeners, the training listeners who heard it; a track
-                that is absent was heard by nobody.
+            popularity: Columns track and listeners, the training listeners who heard it, if any.
             catalogue_size: Tracks of the catalogue; ids are 0 to one less.
             training_listeners: Listeners of the training sessions.
             ks: Cut-offs: how many of the best recommendations count.
-            min_time: Listening time from which a held-out track is relevant, share of the track.
-            resamples: Bootstrap resamples.
+            min_time: Share of a held-out track from which it is relevant.
+            resamples: Bootstrap resamples, by this seed.
             seed: Of the run.
             threads: Of a query.
 
@@ -172,10 +171,10 @@ class Validator:
             name, _, cut_off = key.partition("@")
             names, ks = [name], [int(cut_off)]
         lists = align(users, tracks, known=self.users, depth=ks[-1])
-        of_listeners = [name for name in names if name in _RATIOS]
-        ratios = self._ratios(lists, of_listeners, ks)
+        ratio_names = [name for name in names if name in _RATIOS]
+        ratios = self._ratios(lists, ratio_names, ks)
         intervals = bootstrap.ratio_intervals(self.resamples, ratios)
-        keys = [f"{name}@{k}" for name in of_listeners for k in ks]
+        keys = [f"{name}@{k}" for name in ratio_names for k in ks]
         metrics = dict(zip(keys, intervals, strict=True))
         if "coverage" in names:
             for k in ks:
