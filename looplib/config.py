@@ -29,6 +29,11 @@ class Config(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
     )
 
+    def to_yaml(self) -> str:
+        """Return the effective configuration as YAML, defaults included."""
+        document = self.model_dump(mode="json")
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
@@ -84,8 +89,7 @@ def parse_config(
 
 def dump_config(config: Config) -> str:
     """Return the effective configuration as YAML, defaults included."""
-    document = config.model_dump(mode="json")
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+    return config.to_yaml()
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
