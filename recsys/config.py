@@ -269,12 +269,12 @@ class ValidationConfig(Config):
 
     @property
     def select_is_of_listeners(self) -> bool:
-        """Whether listeners add up to the choosing metric, so that fits can be compared in pairs."""
+        """Whether listeners add up to the choosing metric, so that fits compare in pairs."""
         return not self.select.startswith("coverage@")
 
     @property
     def rival(self) -> str:
-        """The metric beside the choosing one: listening time, or where that chooses, ranking."""
+        """The metric beside the choosing one: listening time, or ranking where that chooses."""
         name, _, k = self.select.partition("@")
         return f"{'ndcg' if name == OPE_TIME else OPE_TIME}@{k}"
 
