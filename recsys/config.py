@@ -99,7 +99,7 @@ class Feedback(Config):
         default=True, description="learn from the tracks that open sessions too"
     )
     min_time: NonNegative = Field(
-        default=0.0, description="leave out events, or interactions, of less than this"
+        default=0.0, description="leave out events or interactions of less than this"
     )
     skip_time: Share = Field(
         default=0.0,
@@ -337,9 +337,8 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
-    session_model: SessionModelConfig | None = Field(
-        default=None, description="none: the export has no session model"
-    )
+    # none: the export has no session model
+    session_model: SessionModelConfig | None = None
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "SearchConfig":

@@ -1,7 +1,8 @@
 """The configuration of the session model."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Gt, Le
 from pydantic import Field, model_validator
@@ -13,6 +14,10 @@ Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 
 class SessionModelConfig(Config):
     """The session model that the export adds for the recommender `session_model`."""
+
+    gone: ClassVar[Mapping[str, str]] = {
+        "resolution": "shares may be as fine as you like"
+    }
 
     catalogue: Path | None = Field(
         default=None,
@@ -35,9 +40,6 @@ class SessionModelConfig(Config):
     coarse_sweeps: Count = Field(default=4, description="its sweeps")
     coarse_distance: Distance = Field(
         default=0.5, description="its largest distance within an interest"
-    )
-    resolution: Annotated[float, Gt(0), Le(0.1)] = Field(
-        default=0.01, description="time is logged in steps of this"
     )
 
     @model_validator(mode="after")

@@ -129,7 +129,7 @@ def test_plays_with_shares_become_events_and_presets_name_columns(
         (
             pd.DataFrame([[1, 2, 3]], columns=["song", "song", "listener"]),
             COLUMNS,
-            "two columns are named song",
+            "Expected unique column names, got: - 'song' 2 times",
         ),
         (
             make_plays(9).assign(listener=pd.Series([1, "a", *7 * [2]], dtype=object)),
