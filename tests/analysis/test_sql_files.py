@@ -1,4 +1,4 @@
-"""Every SQL file of `analysis/sql`: one statement, a complete, truthful header, and a module that runs it."""
+"""Every SQL file has one statement, a complete, truthful header, and a module that runs it."""
 
 import ast
 import inspect
@@ -49,7 +49,9 @@ class Header:
 
 
 def parse(text: str) -> Header:
-    """Reads the leading comments: `$parameter TYPE, meaning`, `FROM table(columns)`, and below "Columns:" the columns.
+    """Reads the leading comments.
+
+    `$parameter TYPE, meaning`, `FROM table(columns)`, and below "Columns:" the columns.
 
     An entry of a column stands three spaces in, its continuation further; it may stand for several.
     """
@@ -124,7 +126,10 @@ def test_calls_pass_all_parameters_of_a_file_and_no_other() -> None:
 
 
 def _calls() -> Iterator[tuple[str, str, set[str], bool]]:
-    """Calls of `queries` that name a file: where, the file, the keywords, and whether there are unpacked ones too."""
+    """Calls of `queries` that name a file.
+
+    Where, the file, the keywords, and whether there are unpacked ones too.
+    """
     functions = {
         f"queries.{name}"
         for name, function in vars(queries).items()
@@ -164,7 +169,7 @@ def test_there_are_files_to_check() -> None:
 
 @cache
 def _names_in_modules() -> frozenset[str]:
-    """Every text of the form "topic/result" in the modules that may run SQL files, and of the built-in metrics."""
+    """Every text of the form "topic/result" in the modules, and of the built-in metrics."""
     modules = (
         file
         for folder in ("analysis", "recsys")
