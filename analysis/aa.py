@@ -1,12 +1,12 @@
-"""`python -m analysis.aa`: false positives and coverage of the statistics on the listeners of a real log (A/A tests).
+"""`python -m analysis.aa`: false positives and coverage of the statistics on a real log.
 
-Listeners are split again and again by the service's hash under new salts, and compared although
-they were treated alike. A test at level alpha must then reject in a share alpha of the splits, its
+These are A/A tests. Listeners are split again and again by the service's hash under new salts, and
+compared although they were treated alike. A test at level alpha must then reject in a share alpha of the splits, its
 p-values must be uniform, and with an effect injected into one arm the 95 % intervals must cover it
 in 95 % of them (Kohavi, Tang & Xu, Trustworthy Online Controlled Experiments, 2020, ch. 19).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -26,6 +26,7 @@ with importing():
     from analysis.ab.metrics import Metric
     from analysis.errors import AnalysisError
     from analysis.statistics.effects import CONFIDENCE, Interval, compare_moments
+    from analysis.statistics.moments import Moments
 
 ALPHA = 1 - CONFIDENCE
 # chance that one of the three checks fails when all is well: one of the three in 1 of 1,000 systems
@@ -37,12 +38,14 @@ _FEWEST = 20  # listeners
 PROG = "python -m analysis.aa"
 
 app = make_app(
-    "Split a log's listeners into two equal arms many times, and report how often that looks like an effect."
+    "Split a log's listeners into two equal arms many times, "
+    "and report how often that looks like an effect."
 )
 
 
 @app.command(
-    epilog="Example: python -m analysis.aa out/demo/log --runs 1000 --metric mean_time_per_session --effect 3%"
+    epilog="Example: python -m analysis.aa out/demo/log --runs 1000 "
+    "--metric mean_time_per_session --effect 3%"
 )
 def main(
     logs: planning.Logs,
@@ -67,20 +70,21 @@ def main(
 
 @dataclass(frozen=True)
 class AAReport:
-    """How the statistics did; intervals are what chance allows a count in all but 1 of 3,000 cases (binomial)."""
+    """How the statistics did.
+
+    Intervals are what chance allows a count in all but 1 of 3,000 cases (binomial).
+    """
 
     metric: str
     runs: int  # splits
     listeners: int  # listeners with a value
     rejections: Interval  # splits with a p-value below 5 %
-    uniformity_p: (
-        float  # p-value of the Kolmogorov-Smirnov test that the p-values are uniform
-    )
+    # p-value of the Kolmogorov-Smirnov test that the p-values are uniform
+    uniformity_p: float
     effect: float  # the injected relative effect
     covered: Interval  # splits whose 95 % interval of the relative effect covers it
-    detected: (
-        float  # share of the splits in which it was significant: the power at this size
-    )
+    # share of the splits in which it was significant: the power at this size
+    detected: float
     # rejections and coverage are in their intervals, and the p-values look uniform
     as_expected: bool
 
@@ -103,73 +107,80 @@ def check(
     """
     values = metric.values({name: rows[name].to_numpy() for name in metric.sums})
     known = rows.filter(pa.array(~np.isnan(values)))
-    listeners = len(known)
-    if listeners < _FEWEST:
+    if len(known) < _FEWEST:
         raise AnalysisError(
-            f"{listeners} listeners have a {metric.name}; at least {_FEWEST} are needed"
+            f"{len(known)} listeners have a {metric.name}; at least {_FEWEST} are needed"
         )
     salts = [f"aa-{number}" for number in range(runs)]
     calls = [
         (metric, known, salts[start : start + _SPLITS_A_CALL], effect)
         for start in range(0, runs, _SPLITS_A_CALL)
     ]
-    p_values, effect_p_values, lower, upper = np.vstack(_run_splits(calls, scheduler)).T
+    splits = np.vstack(_run_splits(calls, scheduler))
+    p_values, effect_p_values, lower, upper = splits.T
     if np.isnan(p_values).any() or np.isnan(lower).any():
         raise AnalysisError(
-            f"metric {metric.name}: it is 0 or the same for all listeners of an arm, so nothing can be tested"
+            f"metric {metric.name}: it is 0 or the same for all listeners of an arm, "
+            "so nothing can be tested"
         )
     rejections = _count(p_values < ALPHA, ALPHA)
     covered = _count((lower <= effect) & (effect <= upper), CONFIDENCE)
     uniformity_p = float(stats.kstest(p_values, "uniform").pvalue)
-    in_band = all(
-        count.lower <= count.value <= count.upper for count in (rejections, covered)
-    )
     return AAReport(
         metric=metric.name,
         runs=runs,
-        listeners=listeners,
+        listeners=len(known),
         rejections=rejections,
         uniformity_p=uniformity_p,
         effect=effect,
         covered=covered,
         detected=float(np.mean(effect_p_values < ALPHA)),
-        as_expected=in_band and uniformity_p >= _ALARM,
+        as_expected=(
+            rejections.lower <= rejections.value <= rejections.upper
+            and covered.lower <= covered.value <= covered.upper
+            and uniformity_p >= _ALARM
+        ),
     )
 
 
 def describe(report: AAReport) -> str:
     """Return the report as lines for the terminal."""
     rejections, covered = report.rejections, report.covered
-    return "\n".join(
-        [
-            f"{report.metric}: {report.listeners:,} listeners split {report.runs:,} times into two equal arms",
-            f"false positives  {rejections.value} of {report.runs:,} at 5 %; "
-            f"chance allows {rejections.lower} to {rejections.upper}",
-            f"p-values         uniform with p = {report.uniformity_p:.3f} (Kolmogorov-Smirnov; not below {_ALARM:.4f})",
-            f"coverage         {covered.value} of {report.runs:,} 95 % intervals hold the injected "
-            f"{100 * report.effect:+.4g} %; chance allows {covered.lower} to {covered.upper}",
-            f"power            the injected effect was significant in {100 * report.detected:.1f} % of the splits",
-            "all as expected"
-            if report.as_expected
-            else "NOT as expected: do not trust intervals of this metric",
-        ]
+    result = "NOT as expected: do not trust intervals of this metric"
+    if report.as_expected:
+        result = "all as expected"
+    return (
+        f"{report.metric}: {report.listeners:,} listeners split {report.runs:,} times "
+        "into two equal arms\n"
+        f"false positives  {rejections.value} of {report.runs:,} at 5 %; "
+        f"chance allows {rejections.lower} to {rejections.upper}\n"
+        f"p-values         uniform with p = {report.uniformity_p:.3f} "
+        f"(Kolmogorov-Smirnov; not below {_ALARM:.4f})\n"
+        f"coverage         {covered.value} of {report.runs:,} 95 % intervals hold the injected "
+        f"{100 * report.effect:+.4g} %; chance allows {covered.lower} to {covered.upper}\n"
+        "power            the injected effect was significant in "
+        f"{100 * report.detected:.1f} % of the splits\n"
+        f"{result}"
     )
 
 
 def in_control(users: Sequence[bytes], salt: str) -> BoolArray:
-    """Return who of the users, given in decimal digits, is in the first of two equal arms, by the service's rule."""
+    """Return which users are in the first of two equal arms by the service's rule.
+
+    Users are given in decimal digits.
+    """
     seed = mmh3.hash(salt, signed=False)
-    hashed = mmh3.mmh3_32_uintdigest
-    hashes = np.fromiter((hashed(user, seed) for user in users), np.int64, len(users))
-    return np.asarray(hashes % 2 == 0)
+    hashes = [mmh3.mmh3_32_uintdigest(user, seed) for user in users]
+    return np.asarray(np.array(hashes) % 2 == 0)
 
 
 def split(
     metric: Metric, rows: pa.Table, salts: Sequence[str], effect: float
 ) -> FloatArray:
-    """Compare a metric of two arms under each salt, without and with an effect on the second; run on a worker.
+    """Compare a metric of two arms under each salt, without and with an effect on the second.
 
-    With it, every listener's numerator is multiplied by 1 + effect, and so is the metric.
+    Run on a worker. With the effect, every listener's numerator is multiplied by 1 + effect, and
+    so is the metric.
 
     Returns:
         For each split the p-value without and with the effect, and the ends of the relative
@@ -177,31 +188,32 @@ def split(
     """
     users = [str(user).encode() for user in rows["user"].to_pylist()]
     columns = {name: rows[name].to_numpy() for name in metric.sums}
-    changed = columns | {metric.sums[0]: columns[metric.sums[0]] * (1 + effect)}
-    found = np.empty((len(salts), 4))
-    for row, salt in zip(found, salts, strict=True):
-        control = in_control(users, salt)
-        groups = ((columns, control), (columns, ~control), (changed, ~control))
-        before, *arms = (
-            metric.moments({name: column[group] for name, column in of.items()})
-            for of, group in groups
-        )
-        plain, injected = (
-            compare_moments(before, arm, metric.quantity) for arm in arms
-        )
-        row[:] = (
-            plain.p_value,
-            injected.p_value,
-            injected.relative.lower,
-            injected.relative.upper,
-        )
-    return found
+    numerator = metric.sums[0]
+    changed = columns | {numerator: columns[numerator] * (1 + effect)}
+    found = []
+    for salt in salts:
+        is_control = in_control(users, salt)
+        control = _moments(metric, columns, is_control)
+        same = _moments(metric, columns, ~is_control)
+        better = _moments(metric, changed, ~is_control)
+        plain = compare_moments(control, same, metric.quantity)
+        injected = compare_moments(control, better, metric.quantity)
+        interval = injected.relative
+        found.append((plain.p_value, injected.p_value, interval.lower, interval.upper))
+    return np.array(found)
+
+
+def _moments(
+    metric: Metric, columns: Mapping[str, FloatArray], members: BoolArray
+) -> Moments:
+    """Return the moments of a metric over some of the listeners."""
+    return metric.moments({name: values[members] for name, values in columns.items()})
 
 
 def _run_splits(
     calls: Sequence[tuple[Metric, pa.Table, list[str], float]], scheduler: str | None
 ) -> list[FloatArray]:
-    """Call `split` for each tuple of arguments, here or on a Dask scheduler; results are in the order of the calls."""
+    """Call `split` for each tuple of arguments, in order, here or on a Dask scheduler."""
     if scheduler is None:
         return [split(*arguments) for arguments in calls]
     try:
@@ -210,14 +222,16 @@ def _run_splits(
 
         with Client(scheduler, timeout=_CONNECT_TIMEOUT_S) as client:
             client.wait_for_workers(1, timeout=_CONNECT_TIMEOUT_S)
-            results: list[FloatArray] = client.gather(
-                [client.submit(split, *call, pure=False) for call in calls]
-            )
+            futures = [client.submit(split, *call, pure=False) for call in calls]
+            results: list[FloatArray] = client.gather(futures)
             return results
     except ImportError:
         why = "Dask is not installed; pip install distributed brings it"
     except TimeoutError:
-        why = f"no Dask scheduler answers there, or it has no worker: start one with dask worker {scheduler}"
+        why = (
+            "no Dask scheduler answers there, or it has no worker: "
+            f"start one with dask worker {scheduler}"
+        )
     except (OSError, ValueError) as error:
         why = f"no Dask scheduler answers there ({error})"
     raise AnalysisError(f"scheduler {scheduler}: {why}")

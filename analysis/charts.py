@@ -1,4 +1,4 @@
-"""Charts as altair specs, shared by the A/B page, the search report and the lab, and their rendering to SVG.
+"""Charts of the A/B page, the search report and the lab, and their rendering to SVG.
 
 In: rows of plain values. Out: an altair chart, which `to_svg` turns into SVG without a browser.
 Altair is imported here alone; it takes a third of a second to import, so pages import their figures
@@ -6,7 +6,7 @@ where they render.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ Layer = alt.Chart | alt.LayerChart
 WIDTH = 440  # px, labels included; the page scales it to its columns
 _ROW = 36  # px
 _LETTER = 7.8  # px, a digit at the size of the texts, in a wide font
+_LEGEND_LABEL = 190  # px at most
 _FEW = 12  # points of a line that may each have a dot of their own
 _PLAIN = {
     "labelColor": "var(--soft)",
@@ -53,7 +54,7 @@ CONFIG = {
         "orient": "top",
         "offset": 22,
         "title": None,
-        "labelLimit": 190,
+        "labelLimit": _LEGEND_LABEL,
         "columnPadding": 26,
     }
     | {"symbolOpacity": 1, "symbolStrokeWidth": 2},
@@ -67,7 +68,7 @@ def arm_colour(position: int) -> str:
     return f"var(--arm-{0 if position == 0 else (position - 1) % 6 + 1})"
 
 
-def chart_of(rows: Iterable[dict[str, Any]]) -> alt.Chart:
+def plot(rows: Iterable[dict[str, Any]]) -> alt.Chart:
     """Return a chart of rows that has no marks yet; its spec holds the rows."""
     return alt.Chart(alt.InlineData(values=list(rows)))
 
@@ -85,24 +86,22 @@ def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
 
 
 def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
-    """Return colours by the values of a field, with a legend if there are several, in as many columns as have room."""
-    longest = max((len(name) for name in colours), default=1)
-    legend = (
-        alt.Legend(columns=max(1, WIDTH // (min(190, 6 * longest) + 34)))
-        if len(colours) > 1
-        else None
-    )
-    return alt.Color(f"{field}:N", legend=legend).scale(
-        domain=list(colours), range=list(colours.values())
-    )
+    """Return colours by the values of a field, with a legend if there are several."""
+    legend = None
+    if len(colours) > 1:
+        label_width = min(_LEGEND_LABEL, 6 * max(map(len, colours)))
+        legend = alt.Legend(columns=max(1, WIDTH // (label_width + 34)))
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    return alt.Color(f"{field}:N", legend=legend, scale=scale)
 
 
 def to_svg(chart: alt.LayerChart, description: str) -> str:
-    """Render a chart as an SVG element, described for readers who do not see it; the page defines the colours."""
+    """Render a chart as an SVG element with a description; the page defines the colours."""
     svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG)
     opening, _, body = svg.partition(">")
     box = opening.partition('viewBox="')[2].partition('"')[0]
-    return f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="{box}">{body}'
+    label = f'role="img" aria-label="{escape(description)}"'
+    return f'<svg class="chart" {label} viewBox="{box}">{body}'
 
 
 @dataclass(frozen=True)
@@ -123,92 +122,62 @@ def draw_intervals(
     x_title: str,
     domain: tuple[float, float] | None = None,
 ) -> alt.LayerChart:
-    """Draw values with intervals, label and text above each, by headings, of which an empty one is left out.
+    """Draw values with intervals, label and text above each, by headings.
 
-    The domain is the values at both sides, with a line at 0; intervals that reach further end in an
-    arrow. By default all values have room.
+    An empty heading is left out. The domain is the values at both sides, with a line at 0;
+    intervals that reach further end there, and a value outside has no mark. By default all values
+    have room.
     """
-    lines = list(_lines(groups, domain))
-    rows = [line for line in lines if "label" in line]
-    room = 0.9 * (
-        WIDTH - 16 - _LETTER * max((len(row["text"]) for row in rows), default=0)
-    )
-    base = chart_of(rows)
-    scale = (
-        alt.Scale(domain=list(domain), clamp=True, nice=False)
-        if domain
-        else alt.Scale(zero=False, padding=8)
-    )
-    x = alt.X(
-        "value:Q", title=x_title, scale=scale, axis=alt.Axis(grid=True, tickCount=5)
-    )
-    y, above = (
-        alt.Y("row:O", axis=None, bandPosition=position) for position in (0.76, 0.28)
-    )
-    stroke = alt.Stroke("colour:N", scale=None)
-    layers: list[Layer] = [
-        base.mark_rule(strokeWidth=2.5).encode(
-            x=alt.X("lower:Q"), x2="upper:Q", y=y, stroke=stroke
-        ),
-        base.mark_point(size=80, opacity=1).encode(
-            x=x, y=y, stroke=stroke, fill=alt.Fill("fill:N", scale=None)
-        ),
-        base.mark_text(align="left", limit=room).encode(
-            x=alt.value(0), y=above, text="label:N"
-        ),
-        base.mark_text(align="right").encode(
-            x=alt.value("width"), y=above, text="text:N"
-        ),
-        chart_of(line for line in lines if "heading" in line)
-        .mark_text(align="left", limit=0.83 * WIDTH, color="var(--soft)")
-        .encode(x=alt.value(0), y=y, text="heading:N"),
-        chart_of(line for line in lines if "shape" in line)
-        .mark_point(size=60, opacity=1, filled=True)
-        .encode(
-            x=x,
-            y=y,
-            shape=alt.Shape("shape:N", scale=None),
-            color=alt.Color("colour:N", scale=None),
-        ),
-    ]
-    if domain:
-        layers.insert(0, chart_of([{"value": 0}]).mark_rule().encode(x="value:Q"))
-    return layered(_ROW * sum("shape" not in line for line in lines), *layers)
-
-
-def _lines(
-    groups: Mapping[str, Sequence[IntervalRow]], domain: tuple[float, float] | None
-) -> Iterator[dict[str, Any]]:
-    """Number headings and rows from above, with an arrow for each end of an interval that is out of sight."""
-    low, high = domain or (float("-inf"), float("inf"))
-    number = 0
-    for heading, rows in groups.items():
+    rows: list[dict[str, Any]] = []
+    headings: list[dict[str, Any]] = []
+    for heading, members in groups.items():
         if heading:
-            yield {"row": number, "heading": heading}
-            number += 1
-        for row in rows:
-            is_seen = row.value is not None and low <= row.value <= high
-            fill = row.colour if row.filled else "var(--page)"
-            yield asdict(row) | {
-                "row": number,
-                "value": row.value if is_seen else None,
-                "fill": fill,
-            }
-            if row.lower is not None and row.lower < low:
-                yield {
-                    "row": number,
-                    "value": low,
-                    "shape": "triangle-left",
-                    "colour": row.colour,
-                }
-            if row.upper is not None and row.upper > high:
-                yield {
-                    "row": number,
-                    "value": high,
-                    "shape": "triangle-right",
-                    "colour": row.colour,
-                }
-            number += 1
+            headings.append({"row": len(rows) + len(headings), "heading": heading})
+        for member in members:
+            row = asdict(member) | {"row": len(rows) + len(headings)}
+            row["fill"] = member.colour if member.filled else "var(--page)"
+            if domain and not _is_within(member.value, domain):
+                row["value"] = None
+            rows.append(row)
+    layers = _draw_rows(rows, headings, _value_axis(x_title, domain))
+    if domain:
+        layers.insert(0, plot([{"value": 0}]).mark_rule().encode(x="value:Q"))
+    return layered(_ROW * (len(rows) + len(headings)), *layers)
+
+
+def _is_within(value: float | None, domain: tuple[float, float]) -> bool:
+    return value is not None and domain[0] <= value <= domain[1]
+
+
+def _value_axis(title: str, domain: tuple[float, float] | None) -> alt.X:
+    scale = alt.Scale(zero=False, padding=8)
+    if domain:
+        scale = alt.Scale(domain=list(domain), clamp=True, nice=False)
+    axis = alt.Axis(grid=True, tickCount=5)
+    return alt.X("value:Q", title=title, scale=scale, axis=axis)
+
+
+def _draw_rows(
+    rows: Sequence[dict[str, Any]], headings: Sequence[dict[str, Any]], x: alt.X
+) -> list[Layer]:
+    """Draw each row's interval and value, its label and text above, and the headings."""
+    base, titles = plot(rows), plot(headings)
+    text_width = _LETTER * max((len(row["text"]) for row in rows), default=0)
+    label_width = 0.9 * (WIDTH - 16 - text_width)
+    y = alt.Y("row:O", axis=None, bandPosition=0.76)
+    above = alt.Y("row:O", axis=None, bandPosition=0.28)
+    stroke, fill = alt.Stroke("colour:N", scale=None), alt.Fill("fill:N", scale=None)
+    rule, point = base.mark_rule(strokeWidth=2.5), base.mark_point(size=80, opacity=1)
+    label = base.mark_text(align="left", limit=label_width)
+    text = base.mark_text(align="right")
+    title = titles.mark_text(align="left", limit=0.83 * WIDTH, color="var(--soft)")
+    return [
+        rule.encode(x=alt.X("lower:Q"), x2="upper:Q", y=y, stroke=stroke),
+        point.encode(x=x, y=y, stroke=stroke, fill=fill),
+        label.encode(x=alt.value(0), y=above, text="label:N"),
+        text.encode(x=alt.value("width"), y=above, text="text:N"),
+        title.encode(x=alt.value(0), y=y, text="heading:N"),
+    ]
 
 
 class Point(NamedTuple):
@@ -221,11 +190,6 @@ class Point(NamedTuple):
     upper: float | None = None
     line: str = ""
 
-    @property
-    def ends(self) -> list[float]:
-        """What there is of the value and the ends of its interval."""
-        return [end for end in (self.y, self.lower, self.upper) if end is not None]
-
 
 def draw_lines(
     points: Sequence[Point],
@@ -235,47 +199,37 @@ def draw_lines(
     *,
     from_zero: bool = False,
 ) -> alt.LayerChart:
-    """Draw a line for each series, in the order of its points, with a band where these have intervals.
+    """Draw a line for each series, with a band where its points have intervals.
 
     The legend has the order of the colours; the axis of the field "x" is one of `number_axis` or
     `name_axis`.
     """
-    base = chart_of(point._asdict() for point in points)
+    base = plot(point._asdict() for point in points)
     colour = colour_by("series", dict(colours))
-    y = alt.Y(
-        "y:Q",
-        title=y_title,
-        scale=alt.Scale(zero=from_zero),
-        axis=alt.Axis(tickCount=4),
-    )
-    layers = [
-        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, detail="line:N")
-    ]
+    scale, axis = alt.Scale(zero=from_zero), alt.Axis(tickCount=4)
+    y = alt.Y("y:Q", title=y_title, scale=scale, axis=axis)
+    line = base.mark_line(strokeWidth=2)
+    layers: list[Layer] = [line.encode(x=x, y=y, color=colour, detail="line:N")]
     if any(point.lower is not None for point in points):
-        layers.insert(
-            0,
-            base.mark_area(opacity=0.14).encode(
-                x=x, y="lower:Q", y2="upper:Q", color=colour, detail="line:N"
-            ),
+        band = base.mark_area(opacity=0.14).encode(
+            x=x, y="lower:Q", y2="upper:Q", color=colour, detail="line:N"
         )
+        layers.insert(0, band)
     if len({point.x for point in points}) <= _FEW:
-        layers.append(
-            base.mark_circle(size=24, opacity=1).encode(x=x, y=y, color=colour)
-        )
+        dot = base.mark_circle(size=24, opacity=1)
+        layers.append(dot.encode(x=x, y=y, color=colour))
     return layered(210, *layers)
 
 
 def draw_scatter(
     points: Sequence[Point], colours: Mapping[str, str], y_title: str
 ) -> alt.LayerChart:
-    """Draw values with intervals against the seconds that they took; what is drawn last is above the others."""
+    """Draw values with intervals against the seconds that they took."""
     x = alt.X("x:Q", title="seconds", axis=alt.Axis(tickCount=5))
-    y = alt.Y(
-        "y:Q", title=y_title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)
-    )
-    base = chart_of(point._asdict() for point in points).encode(
-        x=x, color=colour_by("series", dict(colours))
-    )
+    scale, axis = alt.Scale(zero=False), alt.Axis(tickCount=4)
+    y = alt.Y("y:Q", title=y_title, scale=scale, axis=axis)
+    colour = colour_by("series", dict(colours))
+    base = plot(point._asdict() for point in points).encode(x=x, color=colour)
     ends = base.mark_rule(opacity=0.5).encode(y=alt.Y("lower:Q"), y2="upper:Q")
     return layered(210, ends, base.mark_circle(size=40, opacity=1).encode(y=y))
 
@@ -291,14 +245,13 @@ def number_axis(title: str, *, from_zero: bool = True) -> alt.X:
 
 
 def name_axis(title: str, names: Sequence[str], most: int = 5) -> alt.X:
-    """Return an axis for the field "x" that names 0, 1, 2, … by texts of ours, every n-th where `most` have room.
+    """Return an axis for the field "x" that names 0, 1, 2, …, every n-th where `most` have room.
 
     The names, such as days, become part of an expression: never a text from the data.
     """
-    values = list(range(0, len(names), max(1, -(-len(names) // most))))
-    axis = alt.Axis(
-        title=title, values=values, labelExpr=f"{json.dumps(list(names))}[datum.value]"
-    )
-    return alt.X(
-        "x:Q", scale=alt.Scale(domain=[-0.5, len(names) - 0.5], nice=False), axis=axis
-    )
+    step = max(1, -(-len(names) // most))
+    label = f"{json.dumps(list(names))}[datum.value]"
+    values = list(range(0, len(names), step))
+    axis = alt.Axis(title=title, values=values, labelExpr=label)
+    scale = alt.Scale(domain=[-0.5, len(names) - 0.5], nice=False)
+    return alt.X("x:Q", scale=scale, axis=axis)

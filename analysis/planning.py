@@ -1,4 +1,4 @@
-"""What `analysis.power` and `analysis.aa` share: a metric of all listeners of a log, without an experiment."""
+"""What `analysis.power` and `analysis.aa` share: a metric of all listeners of a log."""
 
 import difflib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import typer
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.measures import DAY, measure, values_of
+from analysis.ab.measures import DAY, measure, metric_values
 from analysis.ab.metrics import METRICS, Metric
 from analysis.ab.tables import EVERYBODY, load
 from analysis.errors import AnalysisError
@@ -31,21 +31,19 @@ OutFile = Annotated[
 
 
 def find_metric(name: str) -> Metric:
-    """Return the metric of a name, in columns by day.
+    """Return the metric of a name.
 
     Raises:
         AnalysisError: There is none, or it is a quantile; the message names the nearest.
     """
-    known = {
-        metric.name: metric for metric in METRICS.values() if metric.quantile is None
-    }
-    if name not in known:
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        what = "a quantile, which has no listeners" if name in METRICS else "unknown"
-        raise AnalysisError(
-            f"metric {name}: {what}; the nearest is {nearest}, allowed are {', '.join(known)}"
-        )
-    return known[name]
+    known = [metric.name for metric in METRICS.values() if metric.quantile is None]
+    if name in known:
+        return METRICS[name]
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    what = "a quantile, which has no listeners" if name in METRICS else "unknown"
+    raise AnalysisError(
+        f"metric {name}: {what}; the nearest is {nearest}, allowed are {', '.join(known)}"
+    )
 
 
 def read_values(
@@ -53,24 +51,23 @@ def read_values(
 ) -> tuple[Metric, pa.Table]:
     """Read a metric, and its numerator and denominator of each listener, from logs or stores.
 
-    The rows are those of `analysis.ab.measures.values_of`, by "day" or for the "whole" log.
+    The rows are those of `analysis.ab.measures.metric_values`, by "day" or for the "whole" log.
 
     Raises:
         AnalysisError: There is no such metric, they cannot be read, or no session in them was
             closed.
     """
     metric = find_metric(name)
+    config = AbConfig(primary=(name,), secondary=(), guardrails=(), diagnostics=())
     with load(logs) as loaded:
-        measure(loaded, AbConfig(), by_day=by == DAY)
-        if (
-            not queries.read_table(loaded.connection, "all_sessions")
-            .filter(pc.field("is_closed"))
-            .num_rows
-        ):
+        measure(loaded, config, by_day=by == DAY)
+        sessions = queries.read_table(loaded.connection, "all_sessions")
+        if not sessions.filter(pc.field("is_closed")).num_rows:
             raise AnalysisError(
-                f"{', '.join(map(str, logs))}: no session ends with an event 'last'; at least one is needed"
+                f"{', '.join(map(str, logs))}: no session ends with an event 'last'; "
+                "at least one is needed"
             )
-        return metric, values_of(loaded.connection, metric, by, EVERYBODY)
+        return metric, metric_values(loaded.connection, metric, by, EVERYBODY)
 
 
 def parse_effect(text: str) -> float:

@@ -1,11 +1,11 @@
-"""`python -m analysis.power`: how many listeners and days an experiment takes, from a log of the same listeners.
+"""`python -m analysis.power`: how many listeners and days an experiment takes, from a log.
 
 The longer an experiment runs, the more listeners it has and the better each is known: both the
 listeners and the variance at the end of each day are those that the log shows for an experiment
 begun on its first day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Annotated
@@ -36,12 +36,14 @@ _FEWEST = 3  # listeners of whom a variance says anything
 PROG = "python -m analysis.power"
 
 app = make_app(
-    "Plan an experiment: how many listeners and days find an effect at the 5 % level, from a log of theirs."
+    "Plan an experiment: how many listeners and days find an effect at the 5 % level, "
+    "from a log of theirs."
 )
 
 
 @app.command(
-    epilog="Example: python -m analysis.power out/demo/log --effect 5% --metric mean_time_per_session"
+    epilog="Example: python -m analysis.power out/demo/log --effect 5% "
+    "--metric mean_time_per_session"
 )
 def main(
     logs: Logs,
@@ -89,9 +91,8 @@ class Plan:
     effect: float  # the relative effect to be found
     design: Design  # level, power, and listeners of the arm for each one of the control
     share: float  # share of all listeners who are in the experiment
-    listeners: (
-        int | None
-    )  # listeners needed, both arms, when it ends; None where it never does
+    # listeners needed, both arms, when it ends; None where it never does
+    listeners: int | None
     days: int | None  # days until then; None where it never does
     # that is later than the log goes, and so extrapolated from its latest arrivals
     beyond_log: bool
@@ -102,7 +103,7 @@ class Plan:
 def plan(
     metric: Metric, rows: pa.Table, effect: float, design: Design, share: float = 1.0
 ) -> Plan:
-    """Plan an experiment on a metric of the listeners of a log by day; further arguments are fields of `Plan`.
+    """Plan an experiment on a metric by day; further arguments are fields of `Plan`.
 
     Raises:
         AnalysisError: The metric does not vary or has no mean, or the share is not one.
@@ -111,30 +112,27 @@ def plan(
         raise AnalysisError(
             f"share {share}: the share of the listeners in the experiment is above 0 and at most 1"
         )
-    quantity, timeline = metric.quantity, []
-    moments = _moments_by_day(metric, rows)
-    for day, found in moments.items():
-        listeners, mean, variance = (
-            int(found.count * share),
-            found.mean(quantity),
-            found.variance(quantity),
-        )
+    timeline = []
+    for day, moments in _moments_by_day(metric, rows):
+        listeners = int(moments.count * share)
+        mean = moments.mean(metric.quantity)
+        variance = moments.variance(metric.quantity)
         if listeners >= _FEWEST and variance > 0 and mean:
             needed = ceil(needed_listeners(variance, effect * mean, design))
-            detectable = (
-                100 * detectable_effect(variance, listeners, design) / abs(mean)
-            )
-            timeline.append(Day(day, listeners, needed, detectable))
+            detectable = detectable_effect(variance, listeners, design)
+            detectable_pct = 100 * detectable / abs(mean)
+            timeline.append(Day(day, listeners, needed, detectable_pct))
     if not timeline:
         raise AnalysisError(
-            f"metric {metric.name}: the log has too few listeners, or all have the same; nothing to plan from"
+            f"metric {metric.name}: the log has too few listeners, or all have the same; "
+            "nothing to plan from"
         )
     arrivals = share * _arrivals_per_day(rows)
     end = _find_end(timeline, arrivals)
     return Plan(
         metric=metric.name,
-        mean=found.mean(quantity),
-        variance=found.variance(quantity),
+        mean=mean,
+        variance=variance,
         effect=effect,
         design=design,
         share=share,
@@ -146,71 +144,65 @@ def plan(
     )
 
 
-def _moments_by_day(metric: Metric, rows: pa.Table) -> dict[int, Moments]:
-    """Return the moments of all listeners so far by the day of the log, counted from 1."""
+def _moments_by_day(metric: Metric, rows: pa.Table) -> Iterator[tuple[int, Moments]]:
+    """Yield the days of the log, counted from 1, and the moments of all listeners so far."""
     users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
     values = np.stack([rows[name].to_numpy() for name in metric.sums])
     days = rows["part"].to_numpy()
     sums = np.zeros((len(values), len(users)))
-    seen = np.zeros(len(users), dtype=bool)
-    moments = {}
+    seen = np.zeros(len(users), dtype=np.bool_)
     for day in np.unique(days).tolist():
         is_today = days == day
         sums[:, listener[is_today]] += values[:, is_today]
         seen[listener[is_today]] = True
         columns = dict(zip(metric.sums, sums[:, seen], strict=True))
-        moments[day - int(days.min()) + 1] = metric.moments(columns)
-    return moments
+        yield day - int(days.min()) + 1, metric.moments(columns)
 
 
 def _find_end(timeline: Sequence[Day], arrivals: float) -> Day | None:
-    """Return the day from which on there are always enough listeners, beyond the log if need be; None if there is none.
+    """Return the day from which on there are always enough listeners; None if there is none.
 
-    An early variance is of few and may mislead, so a first day with enough is not trusted.
+    It is beyond the log if need be. An early variance is of few and may mislead, so a first day
+    with enough is not trusted.
     """
-    too_few = [
-        index for index, day in enumerate(timeline) if day.listeners < day.needed
-    ]
-    first, last = (too_few[-1] + 1 if too_few else 0), timeline[-1]
-    if first < len(timeline):
-        return timeline[first]
-    return (
-        replace(last, day=last.day + ceil((last.needed - last.listeners) / arrivals))
-        if arrivals
-        else None
-    )
+    end = None
+    for day in reversed(timeline):
+        if day.listeners < day.needed:
+            break
+        end = day
+    last = timeline[-1]
+    if end is None and arrivals:
+        more_days = ceil((last.needed - last.listeners) / arrivals)
+        end = replace(last, day=last.day + more_days)
+    return end
 
 
 def describe(planned: Plan) -> str:
     """Return the plan as lines for the terminal."""
-    last = planned.timeline[-1]
-    lines = [
-        f"{planned.metric}: mean {planned.mean:.4g}, standard deviation {planned.variance**0.5:.4g} over listeners",
-        f"this log: {last.listeners:,} listeners in {last.day} days find an effect of {last.detectable_pct:.2f} % "
-        f"with power {planned.design.power:g} at level {planned.design.alpha:g}",
-    ]
+    last, design = planned.timeline[-1], planned.design
     takes = f"an effect of {100 * planned.effect:+.4g} % takes"
     if planned.listeners is None:
-        lines.append(
-            f"{takes} {last.needed:,} listeners in all arms, and no more arrive: it cannot be found"
-        )
+        takes += f" {last.needed:,} listeners in all arms, and no more arrive: it cannot be found"
     else:
-        guess = (
+        takes += f" {planned.listeners:,} listeners in all arms, {planned.days:,} days"
+    if planned.beyond_log:
+        takes += (
             f", extrapolated from {planned.arrivals_per_day:.3g} new listeners a day"
-            if planned.beyond_log
-            else ""
         )
-        lines.append(
-            f"{takes} {planned.listeners:,} listeners in all arms, {planned.days:,} days{guess}"
-        )
-    return "\n".join(lines)
+    deviation = planned.variance**0.5
+    return (
+        f"{planned.metric}: mean {planned.mean:.4g}, "
+        f"standard deviation {deviation:.4g} over listeners\n"
+        f"this log: {last.listeners:,} listeners in {last.day} days find an effect of "
+        f"{last.detectable_pct:.2f} % "
+        f"with power {design.power:g} at level {design.alpha:g}\n{takes}"
+    )
 
 
 def _arrivals_per_day(rows: pa.Table) -> float:
     """Return the new listeners a day in the latter half of the log, or of its only day."""
-    first_days = (
-        rows.group_by("user").aggregate([("part", "min")])["part_min"].to_numpy()
-    )
+    by_user = rows.group_by("user").aggregate([("part", "min")])
+    first_days = by_user["part_min"].to_numpy()
     start, end = int(first_days.min()), int(rows["part"].to_numpy().max())
     middle = (start + end + 1) // 2
     return float(np.count_nonzero(first_days >= middle)) / (end - middle + 1)

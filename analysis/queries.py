@@ -173,36 +173,21 @@ def read_table(connection: Connection, table: str) -> pa.Table:
     return connection.table(table).to_arrow_table()
 
 
-def alias(connection: Connection, view: str, table: str) -> None:
-    """Make a table readable under another name."""
-    connection.table(table).create_view(view, replace=True)
-
-
 def drop(connection: Connection, table: str) -> None:
     """Remove a table of the database; one that does not exist is no error."""
     connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def write_database(
-    connection: Connection,
-    file: Path,
-    tables: Mapping[str, str],
-    macros: Mapping[str, str],
+    connection: Connection, file: Path, tables: Mapping[str, str]
 ) -> None:
-    """Write tables to a new database file that DuckDB 1.0 and later open: new name → table.
-
-    Table macros have the text of SQL files, and are named with their parameters.
-    """
+    """Write tables to a new database file that DuckDB 1.0 and later open: new name → table."""
     path = str(file).replace("'", "''")
     connection.execute(f"ATTACH '{path}' AS written (STORAGE_VERSION 'v1.0.0')")
     try:
         for name, table in tables.items():
             connection.table(table).create(f"written.main.{name}")
-        connection.execute("USE written")
-        for name, text in macros.items():
-            connection.execute(f"CREATE MACRO {name} AS TABLE {statement(text)}")
     finally:
-        connection.execute("USE memory")
         connection.execute("DETACH written")
 
 

@@ -172,10 +172,10 @@ class Validator:
             name, _, cut_off = key.partition("@")
             names, ks = [name], [int(cut_off)]
         lists = align(users, tracks, known=self.users, depth=ks[-1])
-        of_listeners = [name for name in names if name in _RATIOS]
-        ratios = self._ratios(lists, of_listeners, ks)
+        ratio_names = [name for name in names if name in _RATIOS]
+        ratios = self._ratios(lists, ratio_names, ks)
         intervals = bootstrap.ratio_intervals(self.resamples, ratios)
-        keys = [f"{name}@{k}" for name in of_listeners for k in ks]
+        keys = [f"{name}@{k}" for name in ratio_names for k in ks]
         metrics = dict(zip(keys, intervals, strict=True))
         if "coverage" in names:
             for k in ks:

@@ -1,7 +1,8 @@
-"""What the service is measured against: a bare Flask view that does the same I/O and nothing else.
+"""What the service is measured against: a bare Flask view under the same server and adapter.
 
-It writes a line of the event log into the folder BARE_LOG, after the round trip to the Redis of
-BARE_REDIS_URL in which a session is appended to and read; without a URL there is no round trip.
+It does the same I/O and nothing else: it writes a line of the event log into the folder BARE_LOG,
+after the round trip to the Redis of BARE_REDIS_URL in which a session is appended to and read;
+without a URL there is no round trip. BARE_THREADS has the threads of each process.
 """
 
 import os
@@ -9,6 +10,9 @@ import os
 import orjson
 import redis
 from flask import Flask, Response, request
+
+from botify.asgi import BufferedApp
+from botify.settings import HttpSettings
 
 _LINE = (
     b'{"message":"next","timestamp":1735689600000,"user":123456,"track":12345,"time":0.51,"latency":0.000123456,'
@@ -42,3 +46,12 @@ def bare(user: int) -> Response:
         orjson.dumps({"user": user, "track": orjson.loads(content)["track"]}),
         mimetype="application/json",
     )
+
+
+server = BufferedApp(
+    app,
+    lambda: None,
+    threads=int(os.environ["BARE_THREADS"]),
+    body_s=HttpSettings().body_s,
+    body_limit=2**20,
+)

@@ -1,4 +1,4 @@
-"""Off-policy estimates on a real A/B test: each of two policies valued from the other's log, beside what was measured.
+"""Off-policy estimates on a real A/B test: two policies, each valued from the other's log.
 
     python -m benchmarks.open_bandit [--folder out/obp]
 
@@ -90,7 +90,8 @@ def main(folder: Path = Path("out/obp")) -> None:
         rows,
     )
     console.print(
-        f"{covered} of {len(rows)} measured values are in all intervals; refused: {', '.join(refused)}"
+        f"{covered} of {len(rows)} measured values are in all intervals; "
+        f"refused: {', '.join(refused)}"
     )
     if covered < len(rows) or refused != ["women/bts"]:
         raise typer.Exit(1)
@@ -98,7 +99,8 @@ def main(folder: Path = Path("out/obp")) -> None:
 
 def read_log(package: Path, campaign: str, policy: str) -> Log:
     """Read the impressions of a campaign under a policy."""
-    name = f"{package.name.removesuffix('.tar.gz')}/obp/dataset/obd/{policy}/{campaign}/{campaign}.csv"
+    folder = f"{package.name.removesuffix('.tar.gz')}/obp/dataset/obd"
+    name = f"{folder}/{policy}/{campaign}/{campaign}.csv"
     with tarfile.open(package) as archive:
         table = pyarrow.csv.read_csv(archive.extractfile(name))
     names = ("item_id", "position", "click", "propensity_score")
@@ -107,7 +109,7 @@ def read_log(package: Path, campaign: str, policy: str) -> Log:
 
 
 def probabilities(log: Log, *, is_uniform: bool) -> FloatArray:
-    """Return the probability of each item at each position under the policy of a log, shape (positions + 1, items)."""
+    """Return the probability of items by position in a log, shape (positions + 1, items)."""
     shown = np.zeros((int(log.position.max()) + 1, int(log.item.max()) + 1))
     np.add.at(shown, (log.position, log.item), 1)
     if is_uniform:
@@ -118,7 +120,10 @@ def probabilities(log: Log, *, is_uniform: bool) -> FloatArray:
 def value(
     log: Log, policy: FloatArray
 ) -> dict[str, tuple[Interval, OffPolicyEstimate]]:
-    """Estimate by each method the clicks of a policy, probabilities as `probabilities` has them, from another's log."""
+    """Estimate by each method the clicks of a policy from another's log.
+
+    The policy is given by `probabilities`.
+    """
     each = np.arange(len(log.item))
     impressions = LoggedSessions(
         each, each, each, log.item, log.click, log.propensity, unknown=0, unfollowed=0

@@ -1,4 +1,4 @@
-"""Sessions a second that simulated listeners play against the service: one request at a time, many, and in batches.
+"""Sessions a second that simulated listeners play against the service, one by one and in batches.
 
     python -m benchmarks.remote
 

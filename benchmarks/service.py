@@ -1,4 +1,4 @@
-"""The service against a bare view with the same I/O under granian, a server in Rust, by wrk, in turns.
+"""The service against a bare view with the same I/O under the same server, by wrk, in turns.
 
     python -m benchmarks.service
 
@@ -52,7 +52,8 @@ function request()
   return wrk.format("POST", path .. user, nil, '{"track":' .. (n * 7 % tracks) .. ',"time":0.5}')
 end
 function done(summary, latency)
-  local rate, p50, p99 = 1e6 * summary.requests / summary.duration, latency:percentile(50), latency:percentile(99)
+  local rate = 1e6 * summary.requests / summary.duration
+  local p50, p99 = latency:percentile(50), latency:percentile(99)
   print(string.format("[%f,%f,%f,%d]", rate, p50 / 1000, p99 / 1000, summary.errors.status))
 end
 """
@@ -129,7 +130,8 @@ def _compare(
     memory = max(worker.memory_full_info().pss for worker in served.workers()) / 2**20
     rate = _batch_rate(served.port)
     console.print(
-        f"a process {memory:.0f} MiB (PSS); batches of {BATCH:,} on one connection: {rate:,.0f} recommendations/s"
+        f"a process {memory:.0f} MiB (PSS); "
+        f"batches of {BATCH:,} on one connection: {rate:,.0f} recommendations/s"
     )
 
 
@@ -192,29 +194,16 @@ def _bare(
     folder: Path, redis_url: str | None, processes: int, threads: int
 ) -> Iterator[int]:
     port = free_port()
-    options = [
-        "--interface",
-        "wsgi",
-        "--no-ws",
-        "--log-level",
-        "warning",
-        "--backpressure",
-        "1024",
-    ]
-    options += [
-        "--workers",
-        str(processes),
-        "--blocking-threads",
-        str(threads),
-        "--port",
-        str(port),
-    ]
+    options = ["--interface", "asgi", "--http", "1", "--no-ws"]
+    options += ["--log-level", "warning", "--backpressure", "8192"]
+    options += ["--workers", str(processes), "--port", str(port)]
     environment = {
         **os.environ,
         "BARE_REDIS_URL": redis_url or "",
         "BARE_LOG": str(folder),
+        "BARE_THREADS": str(threads),
     }
-    argv = python("-m", "granian", *options, "benchmarks.bare_service:app")
+    argv = python("-m", "granian", *options, "benchmarks.bare_service:server")
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=environment) as process:
         try:
             wait_until(partial(_is_open, port), "the bare view to start")

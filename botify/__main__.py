@@ -18,7 +18,7 @@ METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PROG = "python -m botify"
 HELP = f"""Run the service until SIGTERM or Ctrl-C.
 
-Every key of the configuration can be given as an environment variable too: BOTIFY_LOG_DIR for log_dir.
+Every key of the configuration is an environment variable too: BOTIFY_LOG_DIR for log_dir.
 
 \b
 Example:
@@ -62,12 +62,13 @@ def main(
     )
     if published and not settings.catalogue.exists():
         raise StartError(
-            f"{settings.catalogue}: no catalogue; is this an export? If its search named none: --set catalogue=PATH"
+            f"{settings.catalogue}: no catalogue; is this an export? "
+            "If its search named none: --set catalogue=PATH"
         )
     with tempfile.TemporaryDirectory(
         prefix="botify-metrics-", ignore_cleanup_errors=True
     ) as folder:
-        # prometheus_client looks for its folder when it is imported, so the variable is set before that.
+        # prometheus_client looks for its folder when it is imported
         os.environ[METRICS_VARIABLE] = folder
         with importing():
             from botify.serving import serve

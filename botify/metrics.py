@@ -64,7 +64,7 @@ class Metrics:
         )
         self.versions_checked = Gauge(
             "botify_version_checked_timestamp_seconds",
-            "When the watcher last looked for a new version: of the process where that is longest ago.",
+            "When the watcher last looked for a new version; the longest ago of all.",
             registry=self.registry,
             multiprocess_mode="livemin",
         )

@@ -20,7 +20,7 @@ class Traffic(Config):
     )
     concurrency: Count = Field(default=4, description="requests in flight at once")
     seed: Annotated[int, Ge(0)] = 1337  # of the listeners; each day adds its number
-    gone: ClassVar = {"most_lost": "a day that loses 5 % of its sessions fails"}
+    gone: ClassVar = {"most_lost": "a lost session ends the day, which is served again"}
 
 
 class LoopConfig(Config):

@@ -91,7 +91,10 @@ def run_step(step: Command, done: Path | None = None) -> None:
             code = process.wait()
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
-            process.wait()
+            try:
+                process.wait()
+            finally:
+                process.kill()  # at a second Ctrl-C
             raise
     if code:
         ending = _describe_exit(code)

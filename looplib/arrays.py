@@ -16,6 +16,6 @@ ByteArray = npt.NDArray[np.uint8]
 WordArray = npt.NDArray[np.uint64]
 
 
-def column_values(column: Any) -> npt.NDArray[Any]:  # noqa: ANN401  of pyarrow, which not all parts have
+def column_values(column: Any) -> npt.NDArray[Any]:  # noqa: ANN401
     """Return the numbers of an Arrow column without gaps; its `to_numpy` would import pandas."""
     return np.from_dlpack(column.combine_chunks())

@@ -1,4 +1,4 @@
-"""Checksums (CRC-32) in JSON documents and in the names of logs: decay is noticed when they are read."""
+"""Checksums (CRC-32) in JSON documents and in the names of logs, compared on reading."""
 
 import re
 import zlib
@@ -31,7 +31,8 @@ def unseal(content: bytes, *, needed: bool = False) -> dict[str, Any]:
     given = document.pop(CHECKSUM, None)
     if given is None and not needed:
         return document
-    if given != (found := _checksum(document)):
+    found = _checksum(document)
+    if given != found:
         raise ValueError(f"checksum {found}, and {given or 'none'} was written")
     return document
 

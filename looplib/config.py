@@ -29,6 +29,11 @@ class Config(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
     )
 
+    def to_yaml(self) -> str:
+        """Return the effective configuration as YAML, defaults included."""
+        document = self.model_dump(mode="json")
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
@@ -84,8 +89,7 @@ def parse_config(
 
 def dump_config(config: Config) -> str:
     """Return the effective configuration as YAML, defaults included."""
-    document = config.model_dump(mode="json")
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+    return config.to_yaml()
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def _parse(override: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {key}: the value is not YAML ({reason})") from None
 
 
-def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> None:  # noqa: ANN401  any YAML value
+def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> None:  # noqa: ANN401
     """Set the value of a dotted key; sections above it are made.
 
     Raises:
@@ -187,7 +191,7 @@ def _sections_at(
     return sections
 
 
-def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  a type expression of any form
+def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [found for argument in get_args(annotation) for found in _sections(argument)]

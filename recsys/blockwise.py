@@ -1,17 +1,19 @@
-"""Fit one model on many workers: every sweep solves blocks of listeners, then blocks of tracks, as calls of a cluster.
+"""Fit one model on many workers: each sweep solves blocks of listeners, then blocks of tracks.
 
-Equal to the bit to the same fit in one process (`recsys.models.als`), for any number of workers and blocks. A worker
-holds no more than its block of the interactions, beside the factors of the other side; all of them may be more than a
-matrix can hold. A block that is solved again, after its worker died, writes the same bytes. The factors are on disk
-after every sweep, a file for each block::
+Equal to the bit to the same fit in one process (`recsys.models.als`), for any number of workers and
+blocks. A worker holds no more than its block of the interactions, beside the factors of the other
+side; all of them may be more than a matrix can hold. A block that is solved again, after its worker
+died, writes the same bytes. The factors are on disk after every sweep, a file for each block::
 
-    listeners-<sweep>-<first>-<last>.npy, and the same of tracks     float32, shape (last - first, factors)
+    listeners-<sweep>-<first>-<last>.npy    float32, shape (last - first, factors)
+    tracks-<sweep>-<first>-<last>.npy
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -34,8 +36,8 @@ from recsys.workspace import Workspace, open_workspace
 # So many interactions take about 130 MB, and their confidences another half of that.
 LARGEST_BLOCK = 16_000_000
 _ROW_WORK = 32  # what a row costs beside its interactions, in interactions
-Of = Literal["listeners", "tracks"]
-SIDES: tuple[Of, Of] = ("listeners", "tracks")
+Axis = Literal["listeners", "tracks"]
+AXES: tuple[Axis, Axis] = ("listeners", "tracks")
 _PART = re.compile(r"(listeners|tracks)-(\d+)-(\d+)-(\d+)\.npy")
 # of the two sides; every row is in one block
 Blocks = tuple[tuple["Block", ...], tuple["Block", ...]]
@@ -44,7 +46,7 @@ Blocks = tuple[tuple["Block", ...], tuple["Block", ...]]
 class Part(NamedTuple):
     """A file of factors: of the rows `first` to `last - 1` of a side after a sweep."""
 
-    of: Of
+    axis: Axis
     sweep: int
     first: int
     last: int
@@ -52,14 +54,14 @@ class Part(NamedTuple):
     @property
     def name(self) -> str:
         """The file's name in the folder of the fit."""
-        return f"{self.of}-{self.sweep}-{self.first}-{self.last}.npy"
+        return f"{self.axis}-{self.sweep}-{self.first}-{self.last}.npy"
 
 
 @dataclass(frozen=True)
 class Block:
     """Consecutive listeners or tracks of a dataset: `first` to `last - 1`."""
 
-    of: Of
+    axis: Axis
     first: int
     last: int
     dataset: str  # its address
@@ -69,30 +71,30 @@ class Block:
     @property
     def turned_name(self) -> str:
         """Name the folder with its interactions by track."""
-        return f"{self.side}-{self.of}-{self.first}-{self.last}"
+        return f"{self.side}-{self.axis}-{self.first}-{self.last}"
 
     def part(self, sweep: int) -> Part:
         """Return the file in which `solve_block` leaves its factors."""
-        return Part(self.of, sweep, self.first, self.last)
+        return Part(self.axis, sweep, self.first, self.last)
 
     def load(self) -> tuple[csr_matrix, csr_matrix | None]:
         """Map listening times, and skips where they are known, from disk; shape (rows, others)."""
-        dataset, rows = open_dataset(self.dataset), (self.first, self.last)
-        if self.of == "listeners":
+        dataset = open_dataset(self.dataset)
+        if self.axis == "listeners":
+            rows = (self.first, self.last)
             return dataset.matrix(self.side, *rows), dataset.skips(self.side, *rows)
         return self.load_turned(len(dataset.users))
 
     def load_turned(
         self, columns: int, *tracks: int
     ) -> tuple[csr_matrix, csr_matrix | None]:
-        """Map the same by track, as `turn` left it: of all tracks, or from a first to a last one."""
+        """Map what `turn` left: of all tracks, or from a first to a last one."""
         turned = open_workspace(self.folder).sub(self.turned_name)
         turned.download_all()
-        has_skips = (turned.folder / "skips-indptr.npy").exists()
         heard = load_matrix(turned.folder, "heard", columns, *tracks)
-        return heard, load_matrix(
-            turned.folder, "skips", columns, *tracks
-        ) if has_skips else None
+        if not (turned.folder / "skips-indptr.npy").exists():
+            return heard, None
+        return heard, load_matrix(turned.folder, "skips", columns, *tracks)
 
 
 def cut_blocks(
@@ -102,39 +104,45 @@ def cut_blocks(
     folder: Workspace,
     blocks: int | None = None,
 ) -> Blocks:
-    """Cut a dataset into blocks of about as many interactions; those of tracks are written to a folder, by workers.
+    """Cut a dataset into blocks of about as many interactions.
 
-    By default there are as many on each side as the cluster runs calls at once, or a multiple of
-    that so that none holds over `LARGEST_BLOCK` interactions.
+    Workers write those of tracks to a folder. By default there are as many on each side as the
+    cluster runs calls at once, or a multiple of that so that none holds over `LARGEST_BLOCK`
+    interactions.
     """
-    of_listener, of_track = dataset.counts(side), dataset.popularity(side)
+    popularity = dataset.popularity(side)
     at_once = cluster.slots()
-    number = blocks or at_once * max(
-        1, -(-int(of_track.sum()) // (at_once * LARGEST_BLOCK))
-    )
+    rounds = -(-int(popularity.sum()) // (at_once * LARGEST_BLOCK))
+    number = blocks or at_once * max(1, rounds)
 
-    def cut(of: Of, counts: IntArray) -> tuple[Block, ...]:
-        work = np.cumsum(counts + _ROW_WORK)
-        cuts = np.searchsorted(work, work[-1] * np.arange(1, number) / number) + 1
-        edges = np.unique(np.concatenate(([0], cuts, [len(counts)]))).tolist()
+    def cut(axis: Axis, counts: IntArray) -> tuple[Block, ...]:
+        edges = pairwise(_even_edges(counts, number))
         return tuple(
-            Block(of, *ends, dataset.address, side, folder.address)
-            for ends in pairwise(edges)
+            Block(axis, first, last, dataset.address, side, folder.address)
+            for first, last in edges
         )
 
-    listeners, tracks = cut("listeners", of_listener), cut("tracks", of_track)
+    listeners = cut("listeners", dataset.counts(side))
+    tracks = cut("tracks", popularity)
     folder.folder.mkdir(parents=True, exist_ok=True)
     done = f"{side}-{number}.turned"
     if done not in folder.names():
-        for calls in (
-            [(block,) for block in listeners],
-            [(block, listeners) for block in tracks],
-        ):
-            for outcome in cluster.run(turn, calls):
-                outcome.result()
-        with folder.write(done):
+        for outcome in cluster.run(turn, [(block,) for block in listeners]):
+            outcome.result()
+        for outcome in cluster.run(turn, [(block, listeners) for block in tracks]):
+            outcome.result()
+        with folder.create(done):
             folder.delete(*(block.turned_name for block in listeners))
     return listeners, tracks
+
+
+def _even_edges(counts: IntArray, number: int) -> list[int]:
+    """Return where to cut rows into a number of blocks of about the same work."""
+    work = np.cumsum(counts + _ROW_WORK)
+    shares = np.arange(1, number) / number
+    cuts = np.searchsorted(work, work[-1] * shares) + 1
+    edges = np.concatenate(([0], cuts, [len(counts)]))
+    return np.unique(edges).tolist()  # type: ignore[no-any-return]  # numpy says Any
 
 
 def fit_blocks(
@@ -161,61 +169,71 @@ def fit_blocks(
     parts = _newest(workspace, blocks, sweeps)
     if not parts:
         shape = (blocks[0][-1].last, blocks[1][-1].last)
-        for of, factors in zip(
-            SIDES, first_factors(shape, params.factors, seed), strict=True
-        ):
-            parts[of] = (Part(of, 0, 0, len(factors)),)
-            _write(workspace, parts[of][0], factors)
+        first = first_factors(shape, params.factors, seed)
+        for axis, factors in zip(AXES, first, strict=True):
+            part = Part(axis, 0, 0, len(factors))
+            parts[axis] = (part,)
+            _write(workspace, part, factors)
     for sweep in range(parts["tracks"][0].sweep + 1, sweeps + 1):
         before = dict(parts)
-        for of, other, side in zip(SIDES, reversed(SIDES), blocks, strict=True):
-            shared = (
-                params,
-                workspace.address,
-                sweep,
-                cluster.threads,
-                before[of],
-                parts[other],
-            )
-            for outcome in cluster.run(
-                solve_block, [(block, *shared) for block in side]
-            ):
+        for axis, other, side in zip(AXES, reversed(AXES), blocks, strict=True):
+            fit = (params, workspace.address, sweep, cluster.threads)
+            factors_of_sides = (before[axis], parts[other])
+            calls = [(block, *fit, *factors_of_sides) for block in side]
+            for outcome in cluster.run(solve_block, calls):
                 outcome.result()
-            parts[of] = tuple(block.part(sweep) for block in side)
+            parts[axis] = tuple(block.part(sweep) for block in side)
         workspace.delete(*(part.name for side in before.values() for part in side))
         if report:
             report(sweep)
-    return Fit(sweeps, *(np.concatenate(_load(workspace, parts[of])) for of in SIDES))
+    user_factors = np.concatenate(_load(workspace, parts["listeners"]))
+    item_factors = np.concatenate(_load(workspace, parts["tracks"]))
+    return Fit(sweeps, user_factors, item_factors)
 
 
 def turn(block: Block, listeners: Sequence[Block] = ()) -> None:
-    """Write a block's interactions by track: of listeners, from the dataset; of tracks, from what those blocks left."""
+    """Write a block's interactions by track, to a folder that appears whole.
+
+    Those of listeners come from the dataset; those of tracks from what the blocks of listeners
+    left.
+    """
     turned = open_workspace(block.folder).sub(block.turned_name)
     if turned.download_all():
         return
-    if block.of == "listeners":
-        parts = [None if rows is None else csr_matrix(rows.T) for rows in block.load()]
+    if block.axis == "listeners":
+        heard, skips = block.load()
+        heard = csr_matrix(heard.T)
+        skips = None if skips is None else csr_matrix(skips.T)
     else:
-        pieces = zip(
-            *(
-                of.load_turned(of.last - of.first, block.first, block.last)
-                for of in listeners
-            ),
-            strict=True,
-        )
-        parts = [
-            None if piece[0] is None else csr_matrix(hstack(piece, format="csr"))
-            for piece in pieces
-        ]
+        heard, skips = _join(block, listeners)
     with atomic_directory(turned.folder) as folder:
-        for name, matrix in zip(("heard", "skips"), parts, strict=True):
-            if matrix is None:
-                continue
-            for array, values in zip(
-                CSR, (matrix.data, matrix.indices, matrix.indptr), strict=True
-            ):
-                np.save(folder / f"{name}-{array}.npy", values)
+        _save_matrix(folder, "heard", heard)
+        if skips is not None:
+            _save_matrix(folder, "skips", skips)
     turned.upload_all()
+
+
+def _join(
+    block: Block, listeners: Sequence[Block]
+) -> tuple[csr_matrix, csr_matrix | None]:
+    """Join the rows of a block of tracks from what each block of listeners left."""
+    all_heard, all_skips = [], []
+    for left in listeners:
+        columns = left.last - left.first
+        heard, skips = left.load_turned(columns, block.first, block.last)
+        all_heard.append(heard)
+        if skips is not None:
+            all_skips.append(skips)
+    joined = csr_matrix(hstack(all_heard, format="csr"))
+    if not all_skips:
+        return joined, None
+    return joined, csr_matrix(hstack(all_skips, format="csr"))
+
+
+def _save_matrix(folder: Path, name: str, matrix: csr_matrix) -> None:
+    arrays = (matrix.data, matrix.indices, matrix.indptr)
+    for array, values in zip(CSR, arrays, strict=True):
+        np.save(folder / f"{name}-{array}.npy", values)
 
 
 def solve_block(
@@ -227,13 +245,13 @@ def solve_block(
     before: Sequence[Part],
     others: Sequence[Part],
 ) -> None:
-    """Solve the rows of a block in a sweep, from 1, of the fit at an address, and leave them in a file of their own.
+    """Solve the rows of a block in a sweep, and leave them in a file of their own.
 
     Args:
         block: What is solved.
         params: The hyperparameters.
         fit: Address of the fit.
-        sweep: The number of the sweep.
+        sweep: The number of the sweep, from 1.
         threads: How many the solver uses.
         before: The side's factors after the sweep before, where conjugate gradients begin.
         others: The other side's newest factors: for listeners, those after the sweep before, for
@@ -258,7 +276,7 @@ def solve_block(
 
 
 def _write(workspace: Workspace, part: Part, factors: Float32Array) -> None:
-    with workspace.write(part.name) as file:
+    with workspace.create(part.name) as file:
         np.save(file, factors)
 
 
@@ -267,57 +285,51 @@ def _load(
 ) -> list[Float32Array]:
     """Map the factors of all rows, or from a first to a last one, from their files."""
     last = parts[-1].last if last is None else last
-    return [
-        np.load(workspace.cached(part.name), mmap_mode="c")[
-            max(first - part.first, 0) : last - part.first
-        ]
-        for part in parts
-        if part.first < last and first < part.last
-    ]
+    found = []
+    for part in parts:
+        if part.first < last and first < part.last:
+            factors = np.load(workspace.cached(part.name), mmap_mode="c")
+            found.append(factors[max(first - part.first, 0) : last - part.first])
+    return found
 
 
 def _newest(
     workspace: Workspace, blocks: Blocks, largest: int
-) -> dict[Of, tuple[Part, ...]]:
-    """Find the files of the last sweep, up to the largest allowed, that has every row, and remove all others.
+) -> dict[Axis, tuple[Part, ...]]:
+    """Find the files of the last sweep, up to the largest allowed, that has every row.
 
-    Those of a sweep that was interrupted may be of blocks that were cut differently.
+    All others are removed. Those of a sweep that was interrupted may be of blocks that were cut
+    differently.
     """
-    names = {
-        name: match.groups()
-        for name in workspace.names()
-        if (match := _PART.fullmatch(name))
-    }
-    known = [Part(of, *map(int, numbers)) for of, *numbers in names.values()]  # type: ignore[arg-type]
-    newest: dict[Of, tuple[Part, ...]] = {}
-    for sweep in sorted(
-        {part.sweep for part in known if part.sweep <= largest}, reverse=True
-    ):
-        sides = {
-            of: tuple(
-                sorted(part for part in known if (part.of, part.sweep) == (of, sweep))
-            )
-            for of in SIDES
-        }
-        if all(
-            _is_whole(sides[of], side[-1].last)
-            for of, side in zip(SIDES, blocks, strict=True)
-        ):
-            newest = sides
-            break
-    kept = {part.name for side in newest.values() for part in side}
-    workspace.delete(*(names.keys() - kept))
+    known = []
+    for name in workspace.names():
+        match = _PART.fullmatch(name)
+        if match:
+            axis, *numbers = match.groups()
+            known.append(Part(axis, *map(int, numbers)))  # type: ignore[arg-type]
+    known.sort()
+    newest: dict[Axis, tuple[Part, ...]] = {}
+    for sweep in sorted({part.sweep for part in known if part.sweep <= largest}):
+        listeners, tracks = (
+            tuple(part for part in known if (part.axis, part.sweep) == (axis, sweep))
+            for axis in AXES
+        )
+        users, items = blocks
+        if _is_whole(listeners, users[-1].last) and _is_whole(tracks, items[-1].last):
+            newest = {"listeners": listeners, "tracks": tracks}
+    kept = {part for side in newest.values() for part in side}
+    workspace.delete(*(part.name for part in known if part not in kept))
     return newest
 
 
 def _is_whole(parts: Sequence[Part], rows: int) -> bool:
-    return [part.first for part in parts] + [rows] == [0] + [
-        part.last for part in parts
-    ]
+    firsts = [part.first for part in parts]
+    lasts = [part.last for part in parts]
+    return [*firsts, rows] == [0, *lasts]
 
 
 def _evict_stale(fit: Workspace, sweep: int) -> None:
-    """Remove this machine's copies of factors of earlier sweeps and of other fits; fits run one after the other."""
+    """Remove this machine's copies of factors of earlier sweeps and of earlier fits."""
     fits = open_workspace(fit.address.rpartition("/")[0])
     for file in fits.folder.glob("*/*.npy") if fit.is_remote else ():
         match = _PART.fullmatch(file.name)

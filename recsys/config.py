@@ -1,4 +1,4 @@
-"""The configuration of a search: what is learned from, what is tried, how it is scored, and where it runs."""
+"""The configuration of a search: data, what is tried, how it is scored, and where it runs."""
 
 import re
 from collections.abc import Hashable, Mapping
@@ -67,8 +67,8 @@ class Split(Config):
 
     kind: Literal["session_hash", "last_session", "time", "files"] = Field(
         default="session_hash",
-        description="held out is a share by a hash of session and seed; each listener's last of at least two; the "
-        "newest; or what published files say",
+        description="held out is a share by a hash of session and seed; each listener's last "
+        "of at least two; the newest; or what published files say",
     )
     holdout: Annotated[float, Gt(0), Lt(1)] = Field(
         default=0.15,
@@ -79,8 +79,8 @@ class Split(Config):
     )
     test: Names = Field(
         default=(),
-        description="files: names or patterns of those to validate on; without any, a share of train is held out, so "
-        "that a published test set chooses nothing",
+        description="files: names or patterns of those to validate on; without any, a share "
+        "of train is held out, so that a published test set chooses nothing",
     )
 
     @model_validator(mode="after")
@@ -93,7 +93,7 @@ class Split(Config):
 
 
 class Feedback(Config):
-    """How events become interactions: listening time, or weights of your own, summed per listener and track."""
+    """How events become interactions: listening time or weights, summed per listener and track."""
 
     organic: bool = Field(
         default=True, description="learn from the tracks that open sessions too"
@@ -103,7 +103,8 @@ class Feedback(Config):
     )
     skip_time: Share = Field(
         default=0.0,
-        description="a recommended track heard less than this was skipped; see search.space.skip_weight",
+        description="a recommended track heard less than this was skipped; "
+        "see search.space.skip_weight",
     )
     scale: Literal["linear", "log"] = Field(
         default="linear", description="log: the sum r becomes log(1 + r)"
@@ -122,7 +123,8 @@ class _Axes(Config):
         axes = self.model_dump()
         if "cholesky" in axes["solver"] and len(axes["cg_steps"]) > 1:
             raise ValueError(
-                "cg_steps means nothing to the solver cholesky; give it one value, or search in two runs"
+                "cg_steps means nothing to the solver cholesky; "
+                "give it one value, or search in two runs"
             )
         return self
 
@@ -150,7 +152,7 @@ else:
 
 
 class Halving(Config):
-    """Successive halving: all candidates begin, and after each rung the best share of them goes on."""
+    """Successive halving: all candidates begin, and after each rung the best share goes on."""
 
     eta: Annotated[int, Ge(2)] = Field(
         default=3, description="one candidate in so many goes on after a rung"
@@ -162,7 +164,11 @@ class Halving(Config):
 
 
 class Search(Config):
-    """What is tried, for how long, and what makes the winner."""
+    """What is tried, and for how long."""
+
+    gone: ClassVar[Mapping[str, str]] = {
+        "select": "the best wins, and the leaderboard says what is tied with it"
+    }
 
     strategy: Literal["grid", "random", "halving"] = Field(
         default="grid",
@@ -180,10 +186,6 @@ class Search(Config):
         description="score after every so many sweeps; the best scored sweep counts",
     )
     halving: Halving = Halving()
-    select: Literal["best", "simplest_tied"] = Field(
-        default="best",
-        description="simplest_tied: of what is tied with the best, the fewest factors, then the fewest sweeps",
-    )
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":
@@ -235,18 +237,20 @@ class ValidationConfig(Config):
     )
     select: str = Field(
         default=AUTO,
-        description="the metric that chooses, as name@k; ope_time@k: what an experiment would measure; auto: ope_time "
-        "at the largest k where propensities are known and suffice, else ndcg; a run keeps to what it chose by",
+        description="the metric that chooses, as name@k; ope_time@k: what an experiment would "
+        "measure; auto: ope_time at the largest k where propensities are known and suffice, "
+        "else ndcg; a run keeps to what it chose by",
     )
     test_share: Annotated[float, Ge(0), Lt(1)] | None = Field(
         default=None,
-        description="share of the listeners whose held-out sessions choose nothing, and say what the winner is worth; "
-        "none: a fifth, if these are at least 200",
+        description="share of the listeners whose held-out sessions choose nothing, and say "
+        "what the winner is worth; none: a fifth, if these are at least 200",
     )
     logging_policy: LoggingPolicy = Field(
         default="logged",
-        description="ope_time: how a recommendation without propensity was drawn; logged: unknown, it does not count; "
-        "uniform: from the catalogue; uniform-unheard: from what the session has not heard yet",
+        description="ope_time: how a recommendation without propensity was drawn; logged: "
+        "unknown, it does not count; uniform: from the catalogue; uniform-unheard: from what the "
+        "session has not heard yet",
     )
     resamples: Annotated[int, Ge(100)] = Field(
         default=1000, description="bootstrap resamples behind each interval"
@@ -258,25 +262,25 @@ class ValidationConfig(Config):
         metrics, ks = (*METRICS, OPE_TIME), [str(known) for known in self.ks]
         if self.select != AUTO and (name not in metrics or k not in ks):
             raise ValueError(
-                f"select is {self.select}; expected {AUTO} or metric@k, the metric one of {', '.join(metrics)} "
-                f"and k one of {', '.join(ks)}"
+                f"select is {self.select}; expected {AUTO} or metric@k, the metric one of "
+                f"{', '.join(metrics)} and k one of {', '.join(ks)}"
             )
         return self
 
     @property
     def select_is_of_listeners(self) -> bool:
-        """Whether the choosing metric is a ratio of sums over listeners, so that fits can be compared in pairs."""
+        """Whether listeners add up to the choosing metric, so that fits can be compared in pairs."""
         return not self.select.startswith("coverage@")
 
     @property
     def rival(self) -> str:
-        """The metric that the choosing one is held against: the listening time, or where that chooses, the ranking."""
+        """The metric beside the choosing one: listening time, or where that chooses, ranking."""
         name, _, k = self.select.partition("@")
         return f"{'ndcg' if name == OPE_TIME else OPE_TIME}@{k}"
 
 
 class ClusterConfig(Config):
-    """Where the trials run: on processes of this machine, or on the workers of a scheduler that already runs."""
+    """Where the trials run: on processes of this machine, or on workers of a running scheduler."""
 
     scheduler: str | None = Field(
         default=None, description="tcp://HOST:PORT or tls://…; none: processes here"
@@ -317,7 +321,8 @@ class ExportConfig(Config):
     )
     learn_from: Literal["all", "training"] = Field(
         default="all",
-        description="training: leave out the held-out sessions, to value the lists; no session model",
+        description="training: leave out the held-out sessions, to value the lists; "
+        "no session model",
     )
     publish_anyway: bool = Field(
         default=False,
@@ -392,12 +397,5 @@ class SearchConfig(Config):
         if any(skip_weights) and not self.feedback.skip_time:
             raise ValueError(
                 "search.space.skip_weight needs feedback.skip_time, which says what a skip is"
-            )
-        if (
-            self.search.select == "simplest_tied"
-            and not self.validation.select_is_of_listeners
-        ):
-            raise ValueError(
-                "search.select: simplest_tied compares listeners, and coverage is not theirs"
             )
         return self

@@ -1,4 +1,4 @@
-"""Hold the lock of a workspace: only one process writes to a store or run at a time, wherever it is.
+"""Hold the lock of a workspace: only one process writes to a store or run at a time.
 
 Of a path it is the kernel's lock of a file, which ends with its process; the file is touched as a
 sign of life. Of an address it is the object `.lock`, made only where there is none, that names the
@@ -66,7 +66,7 @@ class Lock:
 
 @contextmanager
 def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
-    """Make the block, such as a "search", the only one that writes to a workspace, whose folder is made.
+    """Make the block, such as a "search", the only one that writes to a workspace.
 
     Raises:
         StorageError: Another process holds the lock, or the server does not answer.
@@ -113,8 +113,8 @@ def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
     silent_s = _silent_s(workspace, f"{LOCK}.probe-{me.id}")
     if not holder.is_dead() and silent_s < EXPIRY_S:
         raise StorageError(
-            f"{busy} ({holder}, last heard of {silent_s:.0f} s ago); wait until it is done, or, if it is dead, until "
-            f"it has not been heard of for {EXPIRY_S:.0f} s"
+            f"{busy} ({holder}, last heard of {silent_s:.0f} s ago); wait until it is done, or, "
+            f"if it is dead, until it has not been heard of for {EXPIRY_S:.0f} s"
         )
     if _read(workspace) != holder:
         raise StorageError(
@@ -126,7 +126,7 @@ def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
 
 @contextmanager
 def _signs_of_life(give: Callable[[], None]) -> Iterator[None]:
-    """Give a sign of life now and then while the block runs; one that cannot be given is left out."""
+    """Give a sign of life now and then while the block runs, where that is possible."""
     over = threading.Event()
 
     def go_on() -> None:
@@ -142,7 +142,7 @@ def _signs_of_life(give: Callable[[], None]) -> Iterator[None]:
 
 
 def _silent_s(workspace: Workspace, probe: str) -> float:
-    """Return the seconds since the lock was last written, by the server's clock, which a new file tells."""
+    """Return the seconds since the lock was last written, by the clock of a new file's server."""
     _put(workspace, probe, None)
     with open_files(workspace.address, LOCK) as files:
         now, last = (files.modified(name).timestamp() for name in (probe, LOCK))
@@ -174,7 +174,7 @@ def _machine() -> str:
 
 
 def _start_of(pid: int) -> str | None:
-    """Return when a process of this machine started, in ticks since the boot; None if it has ended."""
+    """Return when a process started, in ticks since the boot; None if it has ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
         facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if facts[0] in "ZX" else facts[19]

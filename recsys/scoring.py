@@ -1,4 +1,4 @@
-"""Score lists as everything in a search is scored: top-k lists in, metrics with intervals out.
+"""Score lists as a search does: top-k lists in, metrics with intervals out.
 
 Ranking metrics are defined in `analysis/validation/` and `analysis/sql/validation/`; here a metric
 is known by its key alone ("ndcg@30").
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.logged import logged_sessions
 from analysis.offpolicy.policies import match_lists
 from analysis.validation import Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
@@ -50,6 +50,14 @@ class ListMetrics:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """What a search decides where its configuration leaves it open."""
+
+    select: str  # the metric that chooses, as name@k
+    test_share: float  # of the listeners, who choose nothing
+
+
+@dataclass(frozen=True)
 class Scorer:
     """The same held-out listening and the same resamples for everything in a search."""
 
@@ -60,65 +68,56 @@ class Scorer:
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
 
     @property
+    def settled(self) -> Settled:
+        """What was decided, once it was."""
+        return Settled(self.validation.select, self.validation.test_share or 0.0)
+
+    @property
     def digest(self) -> str:
         """Digest of all that a score follows from: scores of equal digests can be compared."""
-        validation = self.validation.model_dump(mode="json")
-        if not validation["test_share"]:
-            # digests of before there was a test part stay what they were
-            del validation["test_share"]
-        return json_digest(
-            {
-                "dataset": self.dataset.rpartition("/")[2],
-                "validation": validation,
-                "seed": self.seed,
-            }
-        )[:12]
+        facts = {
+            "dataset": self.dataset.rpartition("/")[2],
+            "validation": self.validation.model_dump(mode="json"),
+            "seed": self.seed,
+        }
+        return json_digest(facts)[:12]
 
 
 def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMetrics:
-    """Score a list for each listener, shape (listeners, ≤ largest k), by every metric, or the choosing one alone."""
+    """Score lists by every metric, or by the choosing one alone.
+
+    A list for each listener, best track first; shape (listeners, ≤ largest k).
+    """
     ks, select = scorer.validation.ks, scorer.validation.select
     by_time = select.startswith(f"{OPE_TIME}@")
-    missing = (
-        max(ks) - lists.shape[1]
-    )  # of a catalogue smaller than the largest cut-off
-    padded = np.pad(
-        lists.astype(np.int64), ((0, 0), (0, max(missing, 0))), constant_values=NO_TRACK
-    )
-    users = np.arange(len(lists))
-    scored = ListMetrics({}, {}, {})
+    # a catalogue may be smaller than the largest k
+    missing = max(0, max(ks) - lists.shape[1])
+    widths = ((0, 0), (0, missing))
+    padded = np.pad(lists.astype(np.int64), widths, constant_values=NO_TRACK)
+    found = ListMetrics({}, {}, {})
     if is_whole or not by_time:
-        validation = validator_for(scorer).score(
-            users, padded, None if is_whole else select
-        )
-        metrics = {
-            key: (metric.value, metric.lower, metric.upper)
-            for key, metric in validation.metrics.items()
-        }
-        scored = ListMetrics(
-            metrics,
-            {},
-            {key: parts for key, parts in validation.ratios.items() if key == select},
-        )
-    if (is_whole or by_time) and (estimator := _estimator_for(scorer)):
-        times = _estimate_listening_time(
-            estimator, padded, ks if is_whole else [int(select.partition("@")[2])]
-        )
-        scored = ListMetrics(
-            scored.metrics | times.metrics,
-            times.warnings,
-            scored.listeners | times.listeners,
-        )
-    return scored
+        metric = None if is_whole else select
+        validator = validator_for(scorer)
+        validation = validator.score(np.arange(len(lists)), padded, metric)
+        for key, value in validation.metrics.items():
+            found.metrics[key] = (value.value, value.lower, value.upper)
+        if select in validation.ratios:
+            found.listeners[select] = validation.ratios[select]
+    estimator = _estimator_for(scorer) if is_whole or by_time else None
+    if estimator:
+        scored = ks if is_whole else [int(select.partition("@")[2])]
+        times = _estimate_listening_time(estimator, padded, scored)
+        found.metrics.update(times.metrics)
+        found.warnings.update(times.warnings)
+        found.listeners.update(times.listeners)
+    return found
 
 
-def settle(
-    scorer: Scorer, catalogue: int | None, earlier: ValidationConfig | None
-) -> Scorer:
-    """Decide the metric that chooses and the share of the test part, where the configuration leaves them open.
+def settle(scorer: Scorer, catalogue: int | None, earlier: Settled | None) -> Scorer:
+    """Decide the choosing metric and the test part, where the configuration leaves them open.
 
-    The number of tracks of the catalogue may be unknown. What an earlier search in the same run
-    folder was configured with and decided stays.
+    What an earlier search in the same run folder decided stays. The number of tracks of the
+    catalogue may be unknown.
 
     Raises:
         SearchError: The number of tracks is not known and matters, or the metric that is named
@@ -127,41 +126,48 @@ def settle(
     validation = scorer.validation
     if validation.logging_policy != "logged" and catalogue is None:
         raise SearchError(
-            f"validation.logging_policy is {validation.logging_policy}, and the store does not know how many tracks "
-            "there are: none of its logs came with a collection.json; ingest with one, or use logging_policy: logged"
+            f"validation.logging_policy is {validation.logging_policy}, and the store does not "
+            "know how many tracks there are: none of its logs came with a collection.json; "
+            "ingest with one, or use logging_policy: logged"
         )
     scorer = _decide(scorer, test_share=_test_share(scorer, earlier))
     if scorer.validation.test_share:
         validator_for(replace(scorer, is_test=True))
     if validation.select == AUTO:
-        named = earlier.select if earlier else AUTO
-        by_time, by_rank = (
-            _decide(scorer, select=f"{name}@{max(validation.ks)}")
-            for name in (OPE_TIME, "ndcg")
-        )
-        if named.partition("@")[2] not in map(str, validation.ks):
-            return by_rank if _why_not(by_time) else by_time
-        scorer = _decide(scorer, select=named)
-    if reason := _why_not(scorer):
-        raise SearchError(f"validation.select is {scorer.validation.select}, {reason}")
+        return _choose_metric(scorer, earlier)
+    reason = _why_not(scorer)
+    if reason:
+        raise SearchError(f"validation.select is {validation.select}, {reason}")
     return scorer
+
+
+def _choose_metric(scorer: Scorer, earlier: Settled | None) -> Scorer:
+    """Choose by what chose before, or else by listening time where that can be estimated."""
+    ks = scorer.validation.ks
+    if earlier and earlier.select.partition("@")[2] in map(str, ks):
+        by_earlier = _decide(scorer, select=earlier.select)
+        if _why_not(by_earlier) is None:
+            return by_earlier
+    by_time = _decide(scorer, select=f"{OPE_TIME}@{max(ks)}")
+    if _why_not(by_time) is None:
+        return by_time
+    return _decide(scorer, select=f"ndcg@{max(ks)}")
 
 
 def _decide(scorer: Scorer, **decided: object) -> Scorer:
     return replace(scorer, validation=scorer.validation.model_copy(update=decided))
 
 
-def _test_share(scorer: Scorer, earlier: ValidationConfig | None) -> float:
-    """Return the share of the test part: as configured, as before, or by how many listeners there are."""
-    if (share := scorer.validation.test_share) is not None:
+def _test_share(scorer: Scorer, earlier: Settled | None) -> float:
+    """Return the share of the test part: as configured, as before, or by how many listeners."""
+    share = scorer.validation.test_share
+    if share is not None:
         return share
-    if earlier and earlier.test_share is not None:
+    if earlier:
         return earlier.test_share
     heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
-    are_many = (
-        len(np.unique(heldout["user"].to_numpy())) * _TEST_SHARE >= _FEWEST_IN_TEST
-    )
-    return _TEST_SHARE if are_many else 0.0
+    listeners = len(np.unique(heldout["user"].to_numpy()))
+    return _TEST_SHARE if listeners * _TEST_SHARE >= _FEWEST_IN_TEST else 0.0
 
 
 def _why_not(scorer: Scorer) -> str | None:
@@ -172,74 +178,66 @@ def _why_not(scorer: Scorer) -> str | None:
     estimator = _estimator_for(scorer)
     if estimator is None:
         return (
-            "and no held-out recommendation has a known propensity; log propensities, or state with "
-            "validation.logging_policy: uniform that any track of the catalogue was equally likely"
+            "and no held-out recommendation has a known propensity; log propensities, or state "
+            "with validation.logging_policy: uniform that any track of the catalogue was equally "
+            "likely"
         )
     dataset, ks = open_dataset(scorer.dataset), scorer.validation.ks
     popular: IntArray = dataset.most_popular("train", max(ks)).astype(np.int64)
-    found = _estimate_listening_time(
-        estimator, np.tile(popular, (len(dataset.users), 1)), ks
-    )
+    lists = np.tile(popular, (len(dataset.users), 1))
+    found = _estimate_listening_time(estimator, lists, ks)
     if select not in found.warnings:
         return None
     return (
-        f"which cannot choose here: for the popular tracks {found.warnings[select]}; hold out more sessions, or choose "
-        "by a ranking metric"
+        f"which cannot choose here: for the popular tracks {found.warnings[select]}; "
+        "hold out more sessions, or choose by a ranking metric"
     )
 
 
 def _estimate_listening_time(
     estimator: OffPolicy, lists: IntArray, ks: Sequence[int]
 ) -> ListMetrics:
-    """Estimate `ope_time@k` of lists, best track first, filled up with -1; shape (listeners, largest k)."""
+    """Estimate `ope_time@k` of lists, filled up with -1; shape (listeners, largest k)."""
+    found = ListMetrics({}, {}, {})
     matched = match_lists(estimator.sessions, np.arange(len(lists)), lists)
-    estimates = {
-        f"{OPE_TIME}@{k}": estimator.value(matched.head(k).serve("random")) for k in ks
-    }
-    return ListMetrics(
-        {
-            key: (found.snips.value, found.snips.lower, found.snips.upper)
-            for key, found in estimates.items()
-        },
-        {
-            key: "; ".join(found.reasons)
-            for key, found in estimates.items()
-            if found.reasons
-        },
-        {
-            key: np.stack([found.per_listener.times, found.per_listener.weights])
-            for key, found in estimates.items()
-        },
-    )
+    for k in ks:
+        key = f"{OPE_TIME}@{k}"
+        estimate = estimator.value(matched.head(k).serve("random"))
+        snips, listener = estimate.snips, estimate.per_listener
+        found.metrics[key] = (snips.value, snips.lower, snips.upper)
+        found.listeners[key] = np.stack([listener.times, listener.weights])
+        if estimate.reasons:
+            found.warnings[key] = "; ".join(estimate.reasons)
+    return found
 
 
-def _of_part(scorer: Scorer, file: Path) -> pa.Table:
-    """Read the rows of a table by user that are of the listeners who choose, or of those who choose nothing."""
+def _read_part(scorer: Scorer, file: Path) -> pa.Table:
+    """Read the rows of the listeners who choose, or of those who choose nothing."""
     table = pq.read_table(file)
     listeners = len(open_dataset(scorer.dataset).users)
-    drawn = make_generator(scorer.seed, "test part").random(listeners) < (
-        scorer.validation.test_share or 0
-    )
-    return table.filter(pa.array((drawn == scorer.is_test)[table["user"].to_numpy()]))
+    generator = make_generator(scorer.seed, "test part")
+    is_in_test = generator.random(listeners) < (scorer.validation.test_share or 0)
+    is_kept = is_in_test == scorer.is_test
+    return table.filter(pa.array(is_kept[table["user"].to_numpy()]))
 
 
 @lru_cache(maxsize=3)
 def _estimator_for(scorer: Scorer) -> OffPolicy | None:
-    """Prepare the process's estimator of the held-out sessions; None where no propensity is known."""
+    """Prepare the process's estimator; None where no propensity is known."""
     dataset, validation = open_dataset(scorer.dataset), scorer.validation
-    events = _of_part(scorer, dataset.logged) if dataset.logged.exists() else None
+    if not dataset.logged.exists():
+        return None
+    events = _read_part(scorer, dataset.logged)
     if not events:
         return None
-    sessions = sessions_of(
+    sessions = logged_sessions(
         events,
         logging_policy=validation.logging_policy,
         catalogue_size=dataset.summary.tracks,
     )
-    return (
-        OffPolicy(sessions, resamples=validation.resamples, seed=scorer.seed)
-        if sessions.counted.any()
-        else None
-    )
+    if not sessions.counted.any():
+        return None
+    return OffPolicy(sessions, resamples=validation.resamples, seed=scorer.seed)
 
 
 @lru_cache(maxsize=3)
@@ -248,7 +246,7 @@ def validator_for(scorer: Scorer) -> Validator:
     dataset = open_dataset(scorer.dataset)
     popularity = dataset.popularity("train")
     return Validator(
-        _of_part(scorer, dataset.heldout),
+        _read_part(scorer, dataset.heldout),
         pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),
         catalogue_size=dataset.summary.tracks,
         training_listeners=dataset.summary.training_listeners,

@@ -1,4 +1,4 @@
-"""Turn an address into a folder of this machine: download what is read, upload what a step has finished.
+"""Turn an address into a folder of this machine: download what is read, upload what is done.
 
 An address is a path, or such as `s3://bucket/folder`. All code reads and writes `Workspace.folder`.
 A path is its own folder, and there downloads and uploads do nothing. The folder of any other
@@ -52,7 +52,10 @@ _ATTEMPTS = 3
 _OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _NO_BUCKET = "bucket does not exist"  # in the words of S3
 _PACKAGE = "an address is a path, or such as s3://bucket/folder after pip install s3fs"
-_SERVER = "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)? The same command goes on from there"
+_SERVER = (
+    "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)? "
+    "The same command goes on from there"
+)
 _ADVICE = (  # a kind of error, words in its text, and what to do; the first that fits
     ((ImportError, ValueError), "", _PACKAGE),
     (
@@ -72,7 +75,7 @@ _ADVICE = (  # a kind of error, words in its text, and what to do; the first tha
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder of this machine and the address that it belongs to; every method may raise `StorageError`."""
+    """A folder of this machine and its address; every method may raise `StorageError`."""
 
     name: str  # the address as it was given, for messages
     folder: Path  # it may not exist yet
@@ -89,7 +92,7 @@ class Workspace:
 
     @property
     def on_disk(self) -> tuple[Path, ...]:
-        """The folder that workers must see; none where they open the address on a disk of their own."""
+        """The folder that workers must see; none where each opens the address on its own disk."""
         return () if self.is_remote else (self.folder,)
 
     def sub(self, name: str) -> "Workspace":
@@ -118,8 +121,8 @@ class Workspace:
         return None
 
     @contextmanager
-    def write(self, name: str) -> Iterator[IO[bytes]]:
-        """Open a file that is there, whole, when the block ends without an error, and is uploaded then."""
+    def create(self, name: str) -> Iterator[IO[bytes]]:
+        """Create a file that is there, whole, and uploaded when the block ends without an error."""
         with atomic_write(self.folder / name) as file:
             yield file
         self.upload(name)
@@ -131,19 +134,19 @@ class Workspace:
                 list(threads.map(self._download, names))
 
     def cached(self, name: str, sha256: str = "") -> Path:
-        """Return a file whose content never changes, downloaded unless it is there; with a digest it is checked."""
+        """Return a file that never changes, downloaded unless it is there; a digest is checked then."""
         if self.is_remote and not (self.folder / name).exists():
             self._download(name, sha256)
         return self.folder / name
 
     def upload(self, *names: str) -> None:
-        """Upload files, several at a time; what makes others visible is uploaded by a later call."""
+        """Upload files, several at a time; upload what makes others visible by a later call."""
         if self.is_remote:
             with ThreadPoolExecutor(_AT_ONCE) as threads:
                 list(threads.map(self._upload, names))
 
     def evict(self, *names: str) -> None:
-        """Remove this machine's copies of files or folders that have been uploaded; "." is all of them."""
+        """Remove this machine's copies of uploaded files or folders; "." is all of them."""
         for path in [self.folder / name for name in names] if self.is_remote else []:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -157,22 +160,8 @@ class Workspace:
                 files.rm(name, recursive=True)
         self.evict(*names)
 
-    def move(self, name: str, target: "Workspace") -> None:
-        """Move a file or a folder to another workspace."""
-        if not self.is_remote:
-            target.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / name).rename(target.folder / name)
-            return
-        found = [file for file in self.sizes() if f"{file}/".startswith(f"{name}/")]
-        old, new = (
-            [f"{workspace}/{file}" for file in found] for workspace in (self, target)
-        )
-        with open_files(self.address, name) as files:
-            files.fs.copy(old, new)
-            files.fs.rm(old)
-
     def link(self, name: str, target: str) -> str:
-        """Make a name stand for a folder in this one, by a link or a file naming it; return the folder's address."""
+        """Let a name stand for a folder in this one; return the folder's address."""
         if not self.is_remote:
             atomic_symlink(self.folder / name, target)
             return f"{self}/{name}"
@@ -293,7 +282,7 @@ def open_workspace(address: str | Path) -> Workspace:
 
 @contextmanager
 def open_files(address: str, name: str = "") -> Iterator[Any]:
-    """Open an address's file system for a block that is about a file; names in it are relative to the address.
+    """Open an address's file system for a block about a file; names are relative to the address.
 
     Raises:
         FileNotFoundError: The block looks for a file that is not there.

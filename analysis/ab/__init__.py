@@ -1,4 +1,4 @@
-"""A/B reports: did an arm of an experiment win, by how much, how sure is that, and may the experiment be trusted.
+"""A/B reports: which arm won, by how much, how sure that is, and whether to trust the experiment.
 
 In: event logs, or a session store. Out: `report.json`, `report.html` and a summary in the terminal.
 Read `report` first: it puts the parts together. `tables` reads the log, `measures` runs the SQL of

@@ -1,7 +1,7 @@
 """The command `python -m analysis.ab LOG… --experiment ALS [--set control=C] [--out DIR]`."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
@@ -28,27 +28,27 @@ GONE = {
     "--dry-run": "a metric's file is checked before any log is read",
 }
 _ORIGINAL_COLUMNS = tuple(field.name for field in fields(OriginalRow))
-_ARM_COLUMNS = (
+_EFFECT_COLUMNS = (
+    "metric",
     "arm",
-    "recommender",
-    "listeners",
-    "sessions",
-    "value",
+    "control",
+    "arm's",
     "effect",
     "interval",
-    "adjusted p",
-    "metric",
+    "result",
 )
-_MOST_ROWS = 8
-_MOST_NOTES = 4
+_NAME_COLUMNS = 2
+_MOST_ROWS = 12
 
 app = make_app(
-    "Report on an experiment: which arm won, by how much, how sure that is, and whether to trust it."
+    "Report on an experiment: which arm won, by how much, how sure that is, "
+    "and whether to trust it."
 )
 
 
 @app.command(
-    epilog="Example: python -m analysis.ab out/demo/service/log --experiment RECOMMENDERS --out out/demo/ab"
+    epilog="Example: python -m analysis.ab out/demo/service/log "
+    "--experiment RECOMMENDERS --out out/demo/ab"
 )
 def main(
     logs: Annotated[
@@ -70,7 +70,7 @@ def main(
         Path | None,
         typer.Option(
             metavar="FILE.duckdb",
-            help="Leave events, sessions, listeners and effects here.",
+            help="Leave events, sessions and listeners here.",
         ),
     ] = None,
 ) -> None:
@@ -86,141 +86,95 @@ def main(
 
 
 def print_report(report: Report) -> None:
-    """Print what a decision needs in at most 25 lines, the verdict last."""
+    """Print what a decision needs in about 25 lines, the verdict last."""
     console = output()
     console.soft_wrap = True
     if not report.effects:
-        console.print(
-            _table(_ORIGINAL_COLUMNS, map(_original_cells, report.original_table))
-        )
-    console.print(_table(_ARM_COLUMNS, _shortened(_arm_rows(report))))
-    guardrails = dict.fromkeys(
-        effect.metric for effect in report.effects if effect.role == "guardrail"
-    )
-    if guardrails:
-        rows = [_state_cells(metric, report) for metric in guardrails]
-        console.print(
-            _table(("guardrail", "allowed", *report.arms[1:]), _shortened(rows))
-        )
-    verdict, notes = report.verdict, [f"  - {note}" for note in report.verdict.notes]
-    if len(notes) > _MOST_NOTES:
-        more = len(notes) - _MOST_NOTES
-        notes[_MOST_NOTES:] = [f"  - and {more} more in report.html: --out DIR"]
-    for line in (*map(str, report.preferences), _counts(report), *notes):
-        console.print(Text(line))
-    title = f"{report.experiment}{' (A/A)' if report.is_aa else ''}: {verdict.decision}"
-    console.print(
-        Text(f"{title}{f' {verdict.arm}' if verdict.arm else ''}", style="bold")
-    )
-    console.print(Text(verdict.reason))
-
-
-def _arm_rows(report: Report) -> Iterator[list[str]]:
-    """Yield the primary metrics of each arm, or only its size where there are none."""
-    primary = [effect for effect in report.effects if effect.role == "primary"]
-    for arm in report.arms:
-        size = [
+        original = [_original_cells(row) for row in report.original_table]
+        console.print(_table(_ORIGINAL_COLUMNS, original))
+    arms = [
+        [
             arm,
             report.recommenders[arm] or "",
             f"{report.listeners[arm]:,}",
             f"{report.sessions[arm]:,}",
         ]
-        if arm == report.control:
-            cells = {
-                effect.metric: [_format(effect.control_value, ".4g"), "", "", ""]
-                for effect in primary
-            }
-        else:
-            cells = {
-                effect.metric: _decided_cells(effect)
-                for effect in primary
-                if effect.arm == arm
-            }
-        for metric, found in (cells if primary else {"": [""] * 4}).items():
-            yield [*size, *found, metric]
-
-
-def _decided_cells(effect: MetricEffect) -> list[str]:
-    found = effect.deciding.relative
-    change, interval = (
-        numbers.change(found.effect_pct),
-        numbers.interval(found.lower_pct, found.upper_pct),
-    )
-    return [
-        _format(effect.arm_value, ".4g"),
-        change,
-        interval,
-        _format(effect.adjusted_p_value, ".2g"),
+        for arm in report.arms
     ]
-
-
-def _state_cells(metric: str, report: Report) -> list[str]:
-    """Return a guardrail, what it allows, and its state in each arm, loud unless it is kept."""
-    found = {effect.arm: effect for effect in report.effects if effect.metric == metric}
-    first = next(iter(found.values()))
-    margin = (
-        f"{first.margin:g}" if first.margin_pct is None else f"{first.margin_pct:g} %"
-    )
-    states = dict.fromkeys(report.arms[1:], "UNCLEAR")
-    for arm, effect in found.items():
-        state = (
-            "kept"
-            if effect.guardrail == "kept"
-            else (effect.guardrail or "unclear").upper()
-        )
-        states[arm] = (
-            f"{state} {_format(effect.control_value, '.3g')} → {_format(effect.arm_value, '.3g')}"
-        )
-    return [
-        metric,
-        f"{numbers.MINUS if first.higher_is_better else '+'}{margin}",
-        *states.values(),
+    console.print(_table(("arm", "recommender", "listeners", "sessions"), arms))
+    deciding = [
+        _effect_cells(effect)
+        for effect in report.effects
+        if effect.role in {"primary", "guardrail"}
     ]
+    if deciding:
+        console.print(_table(_EFFECT_COLUMNS, deciding))
+    for preference in report.preferences:
+        console.print(Text(str(preference)))
+    _print_counts(report)
+    verdict = report.verdict
+    for note in verdict.notes:
+        console.print(Text(f"  - {note}"))
+    kind = " (A/A)" if report.is_aa else ""
+    title = f"{report.experiment}{kind}: {verdict.decision} {verdict.arm or ''}"
+    console.print(Text(title.rstrip(), style="bold"))
+    console.print(Text(verdict.reason))
 
 
-def _shortened(rows: Iterable[list[str]]) -> list[list[str]]:
-    kept = list(rows)
-    return (
-        kept
-        if len(kept) <= _MOST_ROWS
-        else [*kept[: _MOST_ROWS - 1], ["…", *[""] * (len(kept[0]) - 1)]]
-    )
-
-
-def _counts(report: Report) -> str:
-    lines = report.lines
-    read = f"{lines.read:,} lines = {lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
-    ratio = (
-        ""
-        if report.srm.p_value is None
-        else f"sample ratio p = {report.srm.p_value:.3g}; "
-    )
+def _print_counts(report: Report) -> None:
+    lines, p_value = report.lines, report.srm.p_value
     kind = "one look at the horizon" if report.at_horizon else "valid at any time"
-    days = (
-        f"{report.first_day} to {report.last_day}, intervals: {kind}\n"
-        if report.first_day
-        else ""
+    if report.first_day:
+        days = f"{report.first_day} to {report.last_day}"
+        output().print(Text(f"{days}, intervals: {kind}"))
+    output().print(
+        Text(
+            f"sample ratio p = {_format(p_value, '.3g')}; {lines.read:,} lines = "
+            f"{lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
+        )
     )
-    return f"{days}{ratio}{read}"
+
+
+def _effect_cells(effect: MetricEffect) -> list[str]:
+    """Return an effect by the interval that decides, and its p-value or a guardrail's state."""
+    relative = effect.deciding.relative
+    result = f"p = {_format(effect.adjusted_p_value, '.2g')}"
+    if effect.guardrail:
+        is_kept = effect.guardrail == "kept"
+        result = "kept" if is_kept else effect.guardrail.upper()
+    return [
+        effect.metric,
+        effect.arm,
+        _format(effect.control_value, ".4g"),
+        _format(effect.arm_value, ".4g"),
+        numbers.change(relative.effect_pct),
+        numbers.interval(relative.lower_pct, relative.upper_pct),
+        result,
+    ]
 
 
 def _original_cells(row: OriginalRow) -> list[str]:
-    signed = [
-        _format(value, "+.3f")
-        for value in (row.effect_pct, row.lower_pct, row.upper_pct)
+    effect = (row.effect_pct, row.lower_pct, row.upper_pct)
+    means = (row.control_mean, row.arm_mean)
+    return [
+        row.arm,
+        row.metric,
+        *(_format(value, "+.3f") for value in effect),
+        *(_format(value, ".5g") for value in means),
+        str(row.significant),
     ]
-    means = [_format(value, ".5g") for value in (row.control_mean, row.arm_mean)]
-    return [row.arm, row.metric, *signed, *means, str(row.significant)]
 
 
-def _table(columns: Sequence[str], rows: Iterable[list[str]]) -> Table:
-    """Lay out cells: names to the left, the last column too, numbers to the right."""
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Lay out cells, names to the left and numbers to the right; many rows are cut."""
     table = Table(box=None, pad_edge=False)
     for position, column in enumerate(columns):
-        is_text = position in {0, 1, len(columns) - 1}
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=True)
-    for cells in rows:
+        is_name = position < _NAME_COLUMNS
+        table.add_column(column, justify="left" if is_name else "right", no_wrap=True)
+    for cells in rows[:_MOST_ROWS]:
         table.add_row(*map(Text, cells))
+    if len(rows) > _MOST_ROWS:
+        table.add_row("…")
     return table
 
 

@@ -4,25 +4,28 @@ import datetime
 import difflib
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from analysis.ab.metrics import METRICS, Metric
 from looplib.config import Config, Positive, Share
 
-Role = Literal["primary", "secondary", "guardrail", "diagnostic"]
+Role = Literal["primary", "guardrail", "secondary", "diagnostic"]
+# the list of the configuration that gives a metric a role, in the order of a report
 _LISTS: dict[Role, str] = {
     "primary": "primary",
-    "secondary": "secondary",
     "guardrail": "guardrails",
+    "secondary": "secondary",
     "diagnostic": "diagnostics",
 }
 # divisions that `analysis.ab.measures` makes itself
 _RESERVED = {"whole", "day", "novelty", "past"}
 
 MetricName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 def _size(text: str) -> str:
@@ -32,7 +35,7 @@ def _size(text: str) -> str:
 
 
 class Guardrail(Config):
-    """A metric that must not get worse by more than a margin; exactly one of the two margins is given."""
+    """A metric that must not get worse by more than a margin, of which one is given."""
 
     metric: str  # its name
     # how much worse is still accepted, in the metric's unit
@@ -50,15 +53,14 @@ class Guardrail(Config):
 
 
 class OwnMetric(Metric):
-    """A metric of one's own, with the role that it has beside the metrics of the configuration's lists."""
+    """A metric of one's own, with its role beside the metrics of the configuration's lists."""
 
     sql: Annotated[
         str,
         Field(pattern=r"\.sql$|^ab/(listener_sums|request_latencies|session_times)$"),
     ]
-    role: Role | None = (
-        None  # where none is given, the metric's name stands in one of the lists
-    )
+    # where none is given, the metric's name stands in one of the lists
+    role: Role | None = None
     margin: float | None = None  # of a guardrail, as in `Guardrail`
     margin_pct: float | None = None  # the same in % of the control's value
 
@@ -90,9 +92,8 @@ class TrustConfig(Config):
     )
 
     most_rejected: Share = 0.05  # share of the lines that need not be events
-    most_changing: Share = (
-        0.01  # share of the listeners who may have been in several arms
-    )
+    # share of the listeners who may have been in several arms
+    most_changing: Share = 0.01
 
 
 class AbConfig(Config):
@@ -108,9 +109,8 @@ class AbConfig(Config):
     recommenders: dict[str, str] = Field(default_factory=dict)
     # two-sided error rate, 0.05 for 95 % intervals
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    power: Annotated[float, Field(gt=0.5, lt=1)] = (
-        0.8  # of the minimum detectable effect
-    )
+    # of the minimum detectable effect
+    power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     # Metrics of one's own by name, beside those of `metrics.yaml`
     metrics: dict[MetricName, OwnMetric] = Field(default_factory=dict)
     # Metrics that decide; adjusted by Holm over them and the arms
@@ -141,9 +141,7 @@ class AbConfig(Config):
     cuped: bool = False
     # Columns that listeners or tracks are grouped by → the file that has them, beside a column
     # `user` or `track`
-    segments: dict[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")], Path] = (
-        Field(default_factory=dict)
-    )
+    segments: dict[SegmentName, Path] = Field(default_factory=dict)
     # Relative effect on a primary metric that is worth shipping; an arm that is surely below it is
     # not shipped
     smallest_effect_pct: Annotated[float, Field(ge=0)] = 0.0
@@ -164,93 +162,112 @@ class AbConfig(Config):
     memory: Annotated[str, AfterValidator(_size)] = "1GB"
     trust: TrustConfig = TrustConfig()  # when not to trust
 
-    @model_validator(mode="after")
-    def _place_metrics(self) -> Self:
-        """Name metrics of one's own, list them by their roles, and leave out of default lists what is elsewhere."""
-        own = {
-            name: metric.model_copy(update={"name": name})
-            for name, metric in self.metrics.items()
+    @model_validator(mode="before")
+    @classmethod
+    def _shorten_defaults(cls, given: Any) -> Any:  # noqa: ANN401  whatever a file has
+        """Leave out of the default lists what a given list names."""
+        if not isinstance(given, dict):
+            return given
+        lists = {
+            field: given.get(field, cls.model_fields[field].default)
+            for field in _LISTS.values()
         }
-        lists = {role: list(getattr(self, field)) for role, field in _LISTS.items()}
-        placed = {_name(row) for rows in lists.values() for row in rows}
-        for name, metric in own.items():
-            if metric.role and name not in placed:
-                margins = {"margin": metric.margin, "margin_pct": metric.margin_pct}
-                lists[metric.role].append(
-                    Guardrail(metric=name, **margins)
-                    if metric.role == "guardrail"
-                    else name
-                )
-        given = [
-            role
-            for role, field in _LISTS.items()
-            if role == "primary" or field in self.model_fields_set
+        kept = {"primary": lists["primary"]}
+        kept |= {field: rows for field, rows in lists.items() if field in given}
+        taken = [
+            _name(row)
+            for rows in kept.values()
+            if isinstance(rows, list | tuple)
+            for row in rows
         ]
-        taken = {_name(row) for role in given for row in lists[role]}
-        for role in lists.keys() - given:
-            lists[role] = [row for row in lists[role] if _name(row) not in taken]
-        changed = {_LISTS[role]: tuple(rows) for role, rows in lists.items()} | {
-            "metrics": own
-        }
-        for field, value in changed.items():
-            object.__setattr__(self, field, value)
-        self._check_metrics()
+        for field, rows in lists.items():
+            if field not in kept:
+                kept[field] = [row for row in rows if _name(row) not in taken]
+        return given | kept
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> Self:
+        for name in self.metrics:
+            if name in METRICS:
+                raise ValueError(
+                    f"metrics: {name} is built in; give the own one another name"
+                )
+        listed = [name for role in _LISTS for name in self._listed(role)]
+        for name in (*listed, *self.limits):
+            if name not in self.known:
+                nearest = difflib.get_close_matches(name, self.known, n=1, cutoff=0)[0]
+                raise ValueError(
+                    f"no metric {name}; the nearest is {nearest}, all are {', '.join(self.known)}"
+                )
+            if listed.count(name) > 1:
+                raise ValueError(f"a metric has one role alone, found two of {name}")
+        if not self.deciding:
+            raise ValueError("primary: at least one metric must decide")
+        for metric in self.deciding:
+            if metric.quantile is not None:
+                raise ValueError(
+                    f"primary: {metric.name} cannot decide, as a quantile has no value by listener"
+                )
         return self
 
-    def _check_metrics(self) -> None:
-        known = self.known
+    @model_validator(mode="after")
+    def _check_segments(self) -> Self:
         for name in self.segments:
             if name.lower() in _RESERVED:
                 raise ValueError(
                     f"segments: the report reserves the name {name}; rename the column in the file"
                 )
-        if clash := METRICS.keys() & self.metrics.keys():
-            raise ValueError(
-                f"metrics: {', '.join(sorted(clash))} is built in; give the own one another name"
-            )
-        for name in self.names:
-            if name not in known:
-                nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-                raise ValueError(
-                    f"no metric {name}; the nearest is {nearest}, all are {', '.join(known)}"
-                )
-        if not self.primary:
-            raise ValueError("primary: at least one metric must decide")
-        twice = sorted({name for name in self.names if self.names.count(name) > 1})
-        if twice:
-            raise ValueError(
-                f"a metric has one role alone, found two of {', '.join(twice)}"
-            )
-        quantiles = [name for name in self.primary if known[name].quantile is not None]
-        if quantiles:
-            raise ValueError(
-                f"primary: {quantiles[0]} cannot decide, as a quantile has no value by listener"
-            )
+        return self
 
-    @property
+    def _listed(self, role: Role) -> list[str]:
+        return [_name(row) for row in getattr(self, _LISTS[role])]
+
+    @cached_property
     def known(self) -> dict[str, Metric]:
         """All metrics by name: the built-in ones and one's own."""
-        return METRICS | self.metrics
+        own = {
+            name: metric.model_copy(update={"name": name})
+            for name, metric in self.metrics.items()
+        }
+        return METRICS | own
 
-    def role_of(self, name: str) -> Role:
-        """Return the role of a metric."""
-        return next(
-            role
-            for role, field in _LISTS.items()
-            if name in map(_name, getattr(self, field))
-        )
+    @cached_property
+    def roles(self) -> dict[str, Role]:
+        """The role of each metric that a report has, those that decide first."""
+        listed = {name for role in _LISTS for name in self._listed(role)}
+        roles: dict[str, Role] = {}
+        for role in _LISTS:
+            own = [name for name, metric in self.metrics.items() if metric.role == role]
+            names = self._listed(role) + [name for name in own if name not in listed]
+            roles |= dict.fromkeys(names, role)
+        return roles
+
+    @cached_property
+    def limits(self) -> dict[str, Guardrail]:
+        """The guardrails by the names of their metrics."""
+        limits = {row.metric: row for row in self.guardrails}
+        for name, role in self.roles.items():
+            if role == "guardrail" and name not in limits:
+                own = self.metrics[name]
+                limits[name] = Guardrail(
+                    metric=name, margin=own.margin, margin_pct=own.margin_pct
+                )
+        return limits
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The metrics that have a role, those that decide first."""
-        lists = (self.primary, self.guardrails, self.secondary, self.diagnostics)
-        return tuple(_name(row) for rows in lists for row in rows)
+    def deciding(self) -> list[Metric]:
+        """The primary metrics."""
+        return [
+            metric for metric in self.reported if self.roles[metric.name] == "primary"
+        ]
 
     @property
-    def reported(self) -> tuple[Metric, ...]:
+    def reported(self) -> list[Metric]:
         """The metrics that a report has, those that decide first."""
-        return tuple(self.known[name] for name in self.names)
+        return [self.known[name] for name in self.roles]
 
 
-def _name(row: str | Guardrail) -> str:
-    return row.metric if isinstance(row, Guardrail) else row
+def _name(row: Any) -> Any:  # noqa: ANN401  a name, or a guardrail that was read or not
+    if isinstance(row, dict):
+        return row.get("metric")
+    return getattr(row, "metric", row)

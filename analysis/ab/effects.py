@@ -1,4 +1,4 @@
-"""Effects of every configured metric and arm: the interval for one look, the one that decides, and its checks."""
+"""Effects of every metric and arm: the interval for one look and the one that decides."""
 
 import math
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def number(value: float) -> float | None:
 
 @dataclass(frozen=True)
 class RelativeEffect:
-    """An effect in % of the control's value, with an interval and, where the method has one, a p-value."""
+    """An effect in % of the control's value, with an interval and a p-value where there is one."""
 
     effect_pct: float | None
     lower_pct: float | None
@@ -51,7 +51,7 @@ class RelativeEffect:
         return cls(value, lower, upper, number(p_value))
 
     def __str__(self) -> str:
-        """Return the effect with its interval, such as "+1.50 % (+0.20 … +2.80 %)"; "unknown" where there is none."""
+        """Return the effect with its interval, such as "+1.50 % (+0.20 … +2.80 %)"."""
         if self.effect_pct is None:
             return "unknown"
         ends = numbers.interval(self.lower_pct, self.upper_pct)
@@ -70,6 +70,12 @@ class Deciding:
     lower: float | None  # lower end of the absolute effect
     upper: float | None  # upper end
     relative: RelativeEffect  # the effect in %, with the p-value of no difference
+
+    def ends(self, *, in_pct: bool) -> tuple[float | None, float | None]:
+        """Return the ends of the interval, in % of the control's value or in the metric's unit."""
+        if in_pct:
+            return self.relative.lower_pct, self.relative.upper_pct
+        return self.lower, self.upper
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,10 @@ class Look:
         return Deciding(self.at_horizon, lower, upper, relative_effect(effect))
 
     def primary_level(self, listeners: int) -> float:
-        """Return the level of the normal test that decides when nothing else is significant: Holm's first step."""
+        """Return the level of the test that decides when nothing else is significant.
+
+        It is Holm's first step, as the level of a normal test.
+        """
         alpha, planned = self.config.alpha, self.config.planned_listeners
         level = alpha / self.comparisons
         if self.at_horizon:
@@ -148,12 +157,13 @@ def metric_effects(
     *,
     at_horizon: bool = False,
 ) -> tuple[MetricEffect, ...]:
-    """Estimate the effects on all metrics that the log can tell of, primary ones first, then by arm.
+    """Estimate the effects on all metrics that the log has, primary ones first, then by arm.
 
     The connection has the tables `histogram_…`; `listeners` are those of every arm. At the horizon
     one look decides.
     """
-    look = Look(config, len(config.primary) * (len(listeners) - 1), at_horizon)
+    comparisons = len(config.deciding) * (len(listeners) - 1)
+    look = Look(config, comparisons, at_horizon)
     found: list[MetricEffect] = []
     for metric in config.reported:
         if metric.quantile is None:
@@ -175,8 +185,8 @@ def metric_effects(
 def effects_between(
     listeners: Mapping[str, Listeners], config: AbConfig, *, at_horizon: bool
 ) -> dict[tuple[str, str], RelativeEffect]:
-    """Return the deciding effect on the first primary metric of each arm but the control on each other one."""
-    metric, look = config.known[config.primary[0]], Look(config, 1, at_horizon)
+    """Compare every two arms but the control on the first primary metric."""
+    metric, look = config.deciding[0], Look(config, 1, at_horizon)
     moments = {
         arm: metric.moments(columns)
         for arm, columns in listeners.items()
@@ -228,7 +238,7 @@ def _effects_on_quantile(
 def _compare(
     metric: Metric, control: Moments, arm: Moments, config: AbConfig
 ) -> tuple[Effect, float | None]:
-    """Return the effect, without what the past predicts where that was declared, and how much the past explains."""
+    """Return the effect and how much the past explains; CUPED takes that out where declared."""
     confidence = 1 - config.alpha
     plain = effects.compare_moments(control, arm, metric.quantity, confidence)
     past, both = metric.past, control + arm
@@ -253,7 +263,7 @@ def _describe(
         arm=arm,
         metric=metric.name,
         label=metric.label,
-        role=config.role_of(metric.name),
+        role=config.roles[metric.name],
         method=metric.method,
         higher_is_better=metric.better == "higher",
         control_value=number(effect.control.value),
@@ -272,19 +282,19 @@ def _describe(
         if found.role == "primary":
             level = look.primary_level(effect.listeners)
         found = replace(found, mde_pct=detectable_pct(effect, level, config.power))
-    for guardrail in config.guardrails:
-        if guardrail.metric == metric.name:
-            return replace(
-                found,
-                margin=guardrail.margin,
-                margin_pct=guardrail.margin_pct,
-                guardrail=_state(found, guardrail),
-            )
-    return found
+    guardrail = config.limits.get(metric.name)
+    if guardrail is None:
+        return found
+    return replace(
+        found,
+        margin=guardrail.margin,
+        margin_pct=guardrail.margin_pct,
+        guardrail=_state(found, guardrail),
+    )
 
 
 def relative_effect(effect: Effect) -> RelativeEffect:
-    """Return the effect in %; nothing but the p-value where the control's value may be 0, or is next to the arm's."""
+    """Return the effect in %, or the p-value alone where the control's value may be 0."""
     control, relative = effect.control, effect.relative.scaled(100)
     may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
     if may_be_zero or relative.value > _MOST_PCT:
@@ -293,12 +303,11 @@ def relative_effect(effect: Effect) -> RelativeEffect:
 
 
 def _state(effect: MetricEffect, guardrail: Guardrail) -> GuardrailState:
-    """Return "kept" if the deciding interval is within the margin (non-inferiority), "broken" if it is all beyond."""
-    deciding, margin = effect.deciding, guardrail.margin
-    ends = deciding.lower, deciding.upper
+    """Return "kept" if the deciding interval is within the margin, "broken" if it is beyond."""
+    margin = guardrail.margin
+    ends = effect.deciding.ends(in_pct=margin is None)
     if margin is None:
         margin = guardrail.margin_pct or 0.0
-        ends = deciding.relative.lower_pct, deciding.relative.upper_pct
     if None in ends:
         return "unclear"
     least_loss, most_loss = sorted(-effect.gain(end) for end in ends)
@@ -308,7 +317,7 @@ def _state(effect: MetricEffect, guardrail: Guardrail) -> GuardrailState:
 
 
 def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
-    """Return the smallest relative effect found with this power at a level, from the variance within the arms."""
+    """Return the smallest relative effect found with this power at a level (MDE)."""
     control, arm = effect.control, effect.arm
     if min(control.count, arm.count) < 2 or not control.value:
         return None

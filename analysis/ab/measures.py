@@ -1,10 +1,11 @@
-"""What is measured of each listener: every metric's `.sql` file, run on the sessions and events of one slice at a time.
+"""What is measured of each listener: every metric's `.sql` file, run on a slice at a time.
 
 `measure` makes of the slices that `tables.load` leaves
 
 - `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
 - a table for each metric's file and …, with one row a listener, arm and part, such as
-  `listener_sums_whole`, where … is `whole`, `day` or a segmentation's name; `listener_sums_…` has all listeners, arms and parts with a session;
+  `listener_sums_whole`, where … is `whole`, `day` or a segmentation's name; `listener_sums_…` has
+  all listeners, arms and parts with a session;
 - `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
 - `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
@@ -51,18 +52,13 @@ def measure(
     Raises:
         AnalysisError: A file of labels cannot be read, or lacks its columns.
     """
-    # Of an arm's recommenders the last one stays: that of most requests, of equal ones the first by
-    # name.
-    by_requests = sorted(
-        sorted(loaded.recommenders, reverse=True),
-        key=lambda pair: loaded.recommenders[pair],
-    )
-    loaded.own_recommenders = dict(by_requests) | config.recommenders
-    of_tracks = _read_labels(loaded.connection, config)
+    loaded.own_recommenders = _own_recommenders(loaded.recommenders)
+    loaded.own_recommenders |= config.recommenders
+    by_track = _read_labels(loaded.connection, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
-    primary = [config.known[name] for name in config.primary]
-    divisions = dict.fromkeys((NOVELTY, PAST, *config.segments), primary)
+    segments = (NOVELTY, PAST, *config.segments)
+    divisions = dict.fromkeys(segments, config.deciding)
     if by_day:
         divisions[DAY] = summed
     # The whole comes last and stays, for what has many rows a listener.
@@ -77,7 +73,7 @@ def measure(
             queries.insert(connection, events, "session_events")
         queries.append(connection, "credited", "ab/credited")
         for by, metrics in divisions.items():
-            _divide(connection, by, loaded.start_ms, of_tracks)
+            _divide(connection, by, loaded.start_ms, by_track)
             for source, file in _files([METRICS["sessions"], *metrics]).items():
                 with _naming(file, *queries.DataErrors):
                     queries.append(connection, f"{source}_{by}", file)
@@ -85,17 +81,34 @@ def measure(
             connection, "positions", "ab/positions", deepest=config.positions
         )
         for source, file in _files(quantiles).items():
-            queries.attach_query(connection, "measured", file)
+            queries.attach_query(connection, source, file)
             with _naming(file, *queries.DataErrors):
                 queries.append(
-                    connection, f"histogram_{source}", "ab/histogram", groups=_GROUPS
+                    connection,
+                    f"histogram_{source}",
+                    "ab/histogram",
+                    measured_table=source,
+                    groups=_GROUPS,
                 )
 
 
+def _own_recommenders(requests: Mapping[tuple[str, str], int]) -> dict[str, str]:
+    """Return the recommender of most requests of each arm, of equal ones the first by name."""
+    own: dict[str, str] = {}
+    for arm, name in sorted(requests):
+        if requests[arm, name] > requests.get((arm, own.get(arm, "")), 0):
+            own[arm] = name
+    return own
+
+
 def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, bool]:
-    """Keep the labels of segments in tables `labels_of_…`, and return whether those of a column are of tracks."""
+    """Keep the labels of segments in tables `labels_of_…`.
+
+    Returns:
+        Whether the labels of a column are of tracks.
+    """
     queries.attach_arrow(connection, "labels_of_none", _NO_LABEL.empty_table())
-    of_tracks = {}
+    by_track = {}
     for column, file in config.segments.items():
         with _naming(
             f"segments {column}: {file}", ValueError, OSError, queries.DatabaseError
@@ -103,8 +116,8 @@ def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, 
             key = queries.materialize_labels(
                 connection, f"labels_of_{column}", file, column
             )
-        of_tracks[column] = key == "track"
-    return of_tracks
+        by_track[column] = key == "track"
+    return by_track
 
 
 def _open_slice(
@@ -136,7 +149,7 @@ def _divide(
     connection: queries.Connection,
     by: str,
     start_ms: int,
-    of_tracks: Mapping[str, bool],
+    by_track: Mapping[str, bool],
 ) -> None:
     """Make the views `sessions` and `events` of a slice, with the parts of a division."""
     if by in _PERIODS_MS:
@@ -149,16 +162,13 @@ def _divide(
             start_ms=past_ms,
         )
     else:
-        queries.alias(
-            connection, "labels", f"labels_of_{by if by in of_tracks else 'none'}"
-        )
-        of_track = of_tracks.get(by, False)
         queries.attach_query(
             connection,
             "divided",
             "ab/by_segment",
             by=by,
-            of_track=of_track,
+            labels_table=f"labels_of_{by if by in by_track else 'none'}",
+            of_track=by_track.get(by, False),
             start_ms=start_ms,
         )
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
@@ -180,7 +190,7 @@ def _files(metrics: Iterable[Metric]) -> dict[str, str]:
 
 
 def check_files(config: AbConfig) -> None:
-    """Run every metric's file on no events, and see that it and the files of segments have the columns.
+    """Run every metric's file on no events, and check its columns and those of segments' files.
 
     Raises:
         AnalysisError: A file cannot be read, is no SQL, or has not the columns.
@@ -189,11 +199,11 @@ def check_files(config: AbConfig) -> None:
         queries.connect(threads=1) as connection,
         tempfile.TemporaryDirectory(prefix="ab-") as folder,
     ):
-        of_tracks = _read_labels(connection, config)
+        by_track = _read_labels(connection, config)
         no_events = Path(folder) / "events.parquet"
         pq.write_table(ASSIGNED_SCHEMA.empty_table(), no_events)
         _open_slice(connection, no_events, {}, 0, config)
-        _divide(connection, WHOLE, 0, of_tracks)
+        _divide(connection, WHOLE, 0, by_track)
         for metric in config.reported:
             where = f"metric {metric.name}: {metric.sql}"
             with _naming(where, OSError, queries.DatabaseError):
@@ -204,10 +214,10 @@ def check_files(config: AbConfig) -> None:
                 for name in ("user", "arm", "part", *metric.columns)
                 if name not in found
             ]
-            of_numbers = [name for name in metric.columns if name in found]
+            present = [name for name in metric.columns if name in found]
             wrong += [
                 f"{name} is no number"
-                for name in of_numbers
+                for name in present
                 if not _is_number(found[name])
             ]
             if wrong:
@@ -238,7 +248,7 @@ def measure_original(loaded: Loaded) -> None:
 def read_listeners(
     connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()
 ) -> dict[str, FloatArray]:
-    """Return the columns of an arm's listeners, each of shape (listeners,), and of their past as `past_…`.
+    """Return the columns of an arm's listeners, shape (listeners,), and of their past as `past_…`.
 
     Raises:
         AnalysisError: A metric's file has two rows for a listener.
@@ -247,32 +257,37 @@ def read_listeners(
     columns: dict[str, FloatArray] = {}
     for source in _files([METRICS["sessions"], *summed]):
         for prefix, side in (("", arm), ("past_", None)):
-            rows = rows_of(connection, source, WHOLE, arm, side)
+            rows = arm_rows(connection, source, WHOLE, arm, side)
             users = rows["user"].to_numpy()
             if len(twice := users[1:][users[1:] == users[:-1]]):
                 raise AnalysisError(
-                    f"metric {source.removeprefix('own_')}: two rows for listener {twice[0]}; one a user, arm and part "
-                    "is expected"
+                    f"metric {source.removeprefix('own_')}: two rows for listener "
+                    f"{twice[0]}; one a user, arm and part is expected"
                 )
             for name in rows.column_names[2:]:
                 columns[f"{prefix}{column_name(source, name)}"] = _numbers(rows, name)
     return columns
 
 
-def rows_of(
+def arm_rows(
     connection: queries.Connection, source: str, by: str, arm: str, side: str | None
 ) -> pa.Table:
-    """Return what a source has of the listeners of an arm by part, on a side: the arm's, or None for their past."""
-    queries.alias(connection, "known", f"{METRICS['sessions'].source}_{by}")
-    queries.alias(connection, "measured", f"{source}_{by}")
-    return queries.fetch_table(connection, "ab/arm_rows", arm=arm, side=side)
+    """Return what a source has of an arm's listeners by part; side None is their past."""
+    return queries.fetch_table(
+        connection,
+        "ab/arm_rows",
+        known_table=f"{METRICS['sessions'].source}_{by}",
+        measured_table=f"{source}_{by}",
+        arm=arm,
+        side=side,
+    )
 
 
-def values_of(
+def metric_values(
     connection: queries.Connection, metric: Metric, by: str, arm: str
 ) -> pa.Table:
-    """Return user, part and `metric.sums` of the listeners of an arm, in the order of the former; 0 without a row."""
-    rows = rows_of(connection, metric.source, by, arm, arm)
+    """Return user, part and `metric.sums` of an arm's listeners, by user; 0 without a row."""
+    rows = arm_rows(connection, metric.source, by, arm, arm)
     sums = {
         name: _numbers(rows, column)
         for name, column in zip(metric.sums, metric.columns, strict=True)

@@ -1,4 +1,4 @@
-"""A metric: what a `.sql` file sums up for each listener, and how the sums of an arm combine to one number."""
+"""A metric: what a `.sql` file sums up for each listener, and how an arm's sums combine."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,13 +96,13 @@ class Metric(Config):
 
     @property
     def past(self) -> Quantity | None:
-        """The metric before the experiment in the columns of `moments`; None where that predicts nothing."""
+        """The metric before the experiment; None where that predicts nothing."""
         return (
             Quantity(*(f"past_{name}" for name in self.sums)) if self.has_past else None
         )
 
     def values(self, listeners: Mapping[str, FloatArray]) -> FloatArray:
-        """Return each listener's numerator, or ratio if it is per listener; NaN for a ratio to 0."""
+        """Return each listener's numerator, or ratio if per listener; NaN for a ratio to 0."""
         numerator = listeners[self.sums[0]]
         if not self.per_listener:
             return numerator
@@ -115,7 +115,7 @@ class Metric(Config):
         )
 
     def moments(self, listeners: Mapping[str, FloatArray]) -> Moments:
-        """Return the moments of the metric and its past, over the listeners for whom it has a value."""
+        """Return the moments of the metric and its past over listeners with a value."""
         past = [f"past_{name}" for name in self.sums if self.has_past]
         columns = {
             name: listeners[name] for name in (*self.sums, *past) if name in listeners

@@ -1,4 +1,4 @@
-"""An A/B report: the tree that `report.json`, the page and the terminal show, made from logs and a configuration.
+"""An A/B report: the tree that `report.json`, the page and the terminal show.
 
 Percentages are of the control's value. A number that does not exist, such as the effect on a
 control whose mean is 0, is None. Everything by arm names the control first. The parts of the tree
@@ -8,13 +8,12 @@ are defined beside what computes them.
 import math
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.config import AbConfig
@@ -42,18 +41,11 @@ from looplib.files import atomic_write
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENTS = "all_events"  # the table of all slices' events, which only a warehouse needs
-_WAREHOUSE = {
-    "events": _EVENTS,
-    "sessions": "all_sessions",
-    "listeners": "listener_sums_whole",
-    "effects": "effects",
-}
-_MACROS = {"by_arm(x)": "ab/warehouse_by_arm"}
 
 
 @dataclass(frozen=True)
 class OriginalRow:
-    """A row of the original table: the effect on a mean over listeners, with Welch's 95 % interval."""
+    """A row of the original table: an effect on a mean, with Welch's 95 % interval."""
 
     arm: str  # the arm that is compared with the control
     metric: str  # one of the original service's five
@@ -90,9 +82,8 @@ class Report:
     # What the original table alone does not have
     first_day: str | None = None  # ISO date of the first event in the experiment
     last_day: str | None = None  # of the last
-    effects: tuple[
-        MetricEffect, ...
-    ] = ()  # every configured metric and arm; primary ones first
+    # every configured metric and arm; primary ones first
+    effects: tuple[MetricEffect, ...] = ()
     segments: tuple[Segments, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     positions: tuple[Position, ...] = ()  # listening time by position in the session
@@ -126,50 +117,84 @@ def build_report(
     """
     if database and config.table_only:
         raise AnalysisError(
-            "table_only: the original table alone has no events to leave in a database; set it to false"
+            "table_only: the original table alone has no events to leave in a database; "
+            "set it to false"
         )
     check_files(config)
     with load(
         paths, experiment, memory=config.memory, table_only=config.table_only
     ) as loaded:
-        connection, arms = loaded.connection, _arms(loaded, experiment, config)
+        arms = _arms(loaded, experiment, config)
         if config.horizon:
             loaded.stop_at(config.horizon)
         if config.table_only:
             measure_original(loaded)
         else:
             measure(loaded, config, _EVENTS if database else None)
-        metrics = () if config.table_only else config.reported
-        listeners = {arm: read_listeners(connection, arm, metrics) for arm in arms}
+        metrics = [] if config.table_only else config.reported
+        listeners = {
+            arm: read_listeners(loaded.connection, arm, metrics) for arm in arms
+        }
         report = replace(
-            _begin(experiment, listeners, config, loaded.lines, loaded.at_horizon),
+            _summarize(experiment, listeners, config, loaded.lines, loaded.at_horizon),
             recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
-            sessions={
-                arm: int(columns["sessions"].sum())
-                for arm, columns in listeners.items()
-            },
+            sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
             original_table=original_table(listeners, config.control),
             sources=loaded.names,
         )
-        if config.table_only:
-            return report
-        report = _complete(report, loaded, listeners, config)
+        if not config.table_only:
+            report = _complete(report, loaded, listeners, config)
         if database:
-            _write_warehouse(connection, report.effects, metrics, database)
+            _write_warehouse(loaded.connection, metrics, database)
         return report
 
 
-def _begin(
+def report_on_columns(
+    listeners: Mapping[str, Listeners], config: AbConfig, source: str
+) -> Report:
+    """Make the report on columns by listener, without a log.
+
+    Effects and verdict name metrics by their labels.
+
+    Args:
+        listeners: Columns by arm, the control first, that the configuration's metrics are made of.
+        config: Metrics and roles; the horizon, if any, is one of listeners.
+        source: What the columns are from.
+    """
+    rows = sum(_counts(listeners).values())
+    planned = config.horizon.listeners if config.horizon else None
+    at_horizon = planned is not None and rows >= planned
+    lines = LineCounts(rows, rows, 0, 0)
+    report = _summarize(source, listeners, config, lines, at_horizon)
+    with queries.connect(threads=1) as connection:
+        found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
+    evidence = Evidence(
+        report.listeners,
+        report.lines,
+        report.srm,
+        trust=Trust(0, Quality(), ()),
+        effects=tuple(replace(effect, metric=effect.label) for effect in found),
+        between=effects_between(listeners, config, at_horizon=at_horizon),
+    )
+    return replace(report, verdict=decide(evidence, config), effects=evidence.effects)
+
+
+def _counts(listeners: Mapping[str, Listeners]) -> dict[str, int]:
+    """Count the listeners of each arm."""
+    return {
+        arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()
+    }
+
+
+def _summarize(
     name: str,
     listeners: Mapping[str, Listeners],
     config: AbConfig,
     lines: LineCounts,
-    end: bool,
+    at_horizon: bool,
 ) -> Report:
-    """Return the report on what is known before any effect; `end` is whether the declared horizon is reached."""
-    counts = {
-        arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()
-    }
+    """Return the report on what is known before any effect."""
+    counts = _counts(listeners)
     srm = check_sample_ratio(counts, config.shares)
     return Report(
         experiment=name,
@@ -179,7 +204,7 @@ def _begin(
         alpha=config.alpha,
         listeners=counts,
         recommenders=dict.fromkeys(listeners),
-        at_horizon=end,
+        at_horizon=at_horizon,
         sessions=counts,
         lines=lines,
         srm=srm,
@@ -188,32 +213,6 @@ def _begin(
         is_adjusted=config.cuped,
         sources=(name,),
     )
-
-
-def report_on_columns(
-    listeners: Mapping[str, Listeners], config: AbConfig, source: str
-) -> Report:
-    """Make the report on columns by listener, without a log; effects and verdict name metrics by their labels.
-
-    Args:
-        listeners: Columns by arm, the control first, that the configuration's metrics are made of.
-        config: Metrics and roles; the horizon, if any, is one of listeners.
-        source: What the columns are from.
-    """
-    rows = sum(len(next(iter(columns.values()))) for columns in listeners.values())
-    end = config.horizon is not None and rows >= (config.horizon.listeners or math.inf)
-    report = _begin(source, listeners, config, LineCounts(rows, rows, 0, 0), end)
-    with queries.connect(threads=1) as connection:
-        found = metric_effects(connection, listeners, config, at_horizon=end)
-    evidence = Evidence(
-        report.listeners,
-        report.lines,
-        report.srm,
-        trust=Trust(0, Quality(), ()),
-        effects=tuple(replace(effect, metric=effect.label) for effect in found),
-        between=effects_between(listeners, config, at_horizon=end),
-    )
-    return replace(report, verdict=decide(evidence, config), effects=evidence.effects)
 
 
 def _complete(
@@ -251,32 +250,20 @@ def _iso_date(moment_ms: int) -> str:
 
 
 def _write_warehouse(
-    connection: queries.Connection,
-    effects: Sequence[MetricEffect],
-    metrics: Iterable[Metric],
-    file: Path,
+    connection: queries.Connection, metrics: Sequence[Metric], file: Path
 ) -> None:
-    """Write the tables of `measure`, and with the name `own_…` those of own metrics, and the effects that decide."""
-    names = ("arm", "metric", "label", "role", "control_value", "arm_value")
-    interval, checks = (
-        ("effect_pct", "lower_pct", "upper_pct"),
-        ("adjusted_p_value", "significant", "guardrail"),
-    )
-    rows = [
-        {name: getattr(effect, name) for name in names}
-        | {name: getattr(effect.deciding.relative, name) for name in interval}
-        | {name: getattr(effect, name) for name in checks}
-        for effect in effects
-    ]
-    queries.attach_arrow(connection, "effects", pa.Table.from_pylist(rows))
-    own = {
-        metric.source: f"{metric.source}_whole"
-        for metric in metrics
-        if metric.source.startswith("own_")
+    """Write the tables of `measure`, and with the name `own_…` those of own metrics."""
+    tables = {
+        "events": _EVENTS,
+        "sessions": "all_sessions",
+        "listeners": "listener_sums_whole",
     }
+    for metric in metrics:
+        if metric.source.startswith("own_"):
+            tables[metric.source] = f"{metric.source}_whole"
     with tempfile.TemporaryDirectory(prefix="ab-") as folder:
         whole = Path(folder) / "warehouse.duckdb"
-        queries.write_database(connection, whole, _WAREHOUSE | own, _MACROS)
+        queries.write_database(connection, whole, tables)
         with whole.open("rb") as source, atomic_write(file) as target:
             shutil.copyfileobj(source, target)
 
@@ -284,7 +271,7 @@ def _write_warehouse(
 def original_table(
     listeners: Mapping[str, Listeners], control: str
 ) -> tuple[OriginalRow, ...]:
-    """Make the original table, by arm and metric; its intervals are at 95 % whatever the report's alpha."""
+    """Make the original table, by arm and metric; at 95 % whatever the report's alpha."""
     return tuple(
         _original_row(arm, METRICS[name], listeners[control], listeners[arm])
         for arm in listeners
@@ -296,10 +283,9 @@ def original_table(
 def _original_row(
     arm: str, metric: Metric, control: Listeners, treated: Listeners
 ) -> OriginalRow:
-    effect = effects.compare_moments(
-        metric.moments(control), metric.moments(treated), metric.quantity
-    )
-    relative = effect.of_control_pct
+    before, after = metric.moments(control), metric.moments(treated)
+    effect = effects.compare_moments(before, after, metric.quantity)
+    relative = effect.pct_of_control
     # in the original formula 0 degrees of freedom by 0: there is no interval
     if not effect.standard_error > 0:
         relative = Interval(relative.value, math.nan, math.nan)
@@ -316,18 +302,21 @@ def _original_row(
 
 
 def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
-    """Return the arms, the control first, or raise an AnalysisError where there are not two or no control."""
+    """Return the arms, the control first.
+
+    Raises:
+        AnalysisError: There are not two, or no control.
+    """
     arms = sorted(loaded.arms)
     if not arms:
-        known = (
-            f"events name {', '.join(sorted(loaded.experiments))}"
-            if loaded.experiments
-            else "no event names any"
-        )
+        known = "no event names any"
+        if loaded.experiments:
+            known = f"events name {', '.join(sorted(loaded.experiments))}"
         raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")
     if config.control not in arms:
         raise AnalysisError(
-            f"control {config.control}: nobody is in it; the arms of {experiment} are {', '.join(arms)}"
+            f"control {config.control}: nobody is in it; "
+            f"the arms of {experiment} are {', '.join(arms)}"
         )
     if len(arms) < 2:
         raise AnalysisError(

@@ -1,4 +1,4 @@
-"""Decide what to do with an experiment; `docs/experiments.md` has the rules, and the errors that they make.
+"""Decide what to do with an experiment; `docs/experiments.md` has the rules and their errors.
 
 The first rule that applies decides, in the order in which `decide` asks. Of the arms, each by the
 intervals that decide, one *loses* if a guardrail is broken, a primary metric is significantly
@@ -64,136 +64,141 @@ class Evidence:
 
 def decide(evidence: Evidence, config: AbConfig) -> Verdict:
     """Return the verdict by the module's rules."""
-    trust = evidence.trust
-    notes = (
-        data_quality.notes(trust, evidence.lines, evidence.left_out, config)
-        if trust
-        else ()
-    )
-    fault = _distrust(evidence, config)
+    fault, trust = _distrust(evidence, config), evidence.trust
+    if trust is None:
+        if fault:
+            return Verdict("do not trust", None, fault)
+        reason = "the original table alone decides nothing; make the whole report."
+        return Verdict("wait", None, reason)
+    notes = data_quality.notes(trust, evidence.lines, evidence.left_out, config)
     if fault:
         return Verdict("do not trust", None, fault, notes)
-    if trust is None:
-        return Verdict(
-            "wait",
-            None,
-            "the original table alone decides nothing; make the whole report.",
-        )
     if config.aa:
         return _decide_aa(evidence, notes)
-    few = min(evidence.listeners, key=lambda arm: evidence.listeners[arm])
-    missing = config.min_listeners - evidence.listeners[few]
-    if missing > 0:
-        reason = f"arm {few} has {evidence.listeners[few]:,} listeners, and {config.min_listeners:,} are asked for"
-        more = math.ceil(missing * evidence.in_all / max(1, evidence.listeners[few]))
-        return Verdict(
-            "wait",
-            None,
-            f"{reason}{_how_long(more, evidence)}.",
-            notes,
-            more_listeners=more,
+    smallest = min(evidence.listeners, key=lambda arm: evidence.listeners[arm])
+    count = evidence.listeners[smallest]
+    if count < config.min_listeners:
+        missing = config.min_listeners - count
+        more = math.ceil(missing * evidence.in_all / max(1, count))
+        reason = (
+            f"arm {smallest} has {count:,} listeners, and {config.min_listeners:,} "
+            f"are asked for{_how_long(more, evidence)}."
         )
+        return Verdict("wait", None, reason, notes, more_listeners=more)
     return _decide_arms(evidence, config, notes)
 
 
 def _distrust(evidence: Evidence, config: AbConfig) -> str | None:
     """Return what forbids any trust before an effect is looked at; None if nothing does."""
-    srm, lines = evidence.srm, evidence.lines
+    srm, lines, limits = evidence.srm, evidence.lines, config.trust
     if srm.mismatch:
-        seen = ", ".join(
-            f"{arm} {listeners:,}" for arm, listeners in srm.observed.items()
-        )
+        seen = ", ".join(f"{arm} {count:,}" for arm, count in srm.observed.items())
         due = ", ".join(f"{arm} {srm.expected[arm]:,.0f}" for arm in srm.observed)
-        return f"the arms do not have their shares of the listeners (p = {srm.p_value:.2g}): {seen}; expected {due}."
-    if lines.rejected > config.trust.most_rejected * lines.read:
+        return (
+            "the arms do not have their shares of the listeners "
+            f"(p = {srm.p_value:.2g}): {seen}; expected {due}."
+        )
+    if lines.rejected > limits.most_rejected * lines.read:
         return f"{lines.rejected:,} of {lines.read:,} lines of the logs are not events."
     changing = evidence.trust.changing_listeners if evidence.trust else 0
-    if changing > config.trust.most_changing * evidence.in_all:
+    if changing > limits.most_changing * evidence.in_all:
         return f"{changing:,} listeners were in more than one arm."
     return None
 
 
 def _decide_aa(evidence: Evidence, notes: tuple[str, ...]) -> Verdict:
     primary = [effect for effect in evidence.effects if effect.role == "primary"]
-    for effect, p_value in zip(
-        primary, holm([effect.p_value for effect in primary]), strict=True
-    ):
+    p_values = holm([effect.p_value for effect in primary])
+    for effect, p_value in zip(primary, p_values, strict=True):
         if p_value < _AA_LEVEL:
-            change = f"{effect.metric} of {effect.arm} differs from the control by {_describe(effect)}"
-            reason = f"the arms are the same, and {change}, p = {p_value:.2g}."
+            reason = (
+                f"the arms are the same, and {effect.metric} of {effect.arm} differs from "
+                f"the control by {_describe(effect)}, p = {p_value:.2g}."
+            )
             return Verdict("do not trust", effect.arm, reason, notes)
-    return Verdict(
-        "as expected",
-        None,
-        "the arms are the same, and no primary metric differs significantly.",
-        notes,
-    )
+    reason = "the arms are the same, and no primary metric differs significantly."
+    return Verdict("as expected", None, reason, notes)
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """An arm beside the control, and what speaks for and against it."""
+
+    name: str
+    effects: list[MetricEffect]  # on all metrics
+    loss: str | None  # why it must not be shipped
+    gain: str | None  # how it is better, if it does not lose
+
+    @property
+    def primary(self) -> list[MetricEffect]:
+        return [effect for effect in self.effects if effect.role == "primary"]
+
+    @property
+    def unclear(self) -> list[MetricEffect]:
+        """Guardrails of which it is not known whether they are kept."""
+        return [effect for effect in self.effects if effect.guardrail == "unclear"]
+
+    @property
+    def gain_pct(self) -> float:
+        """How much better the first primary metric is, in %."""
+        gains = [effect.gain(effect.relative.effect_pct) for effect in self.primary]
+        return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
 
 
 def _decide_arms(
     evidence: Evidence, config: AbConfig, notes: tuple[str, ...]
 ) -> Verdict:
-    arms = [arm for arm in evidence.listeners if arm != config.control]
-    by_arm = {
-        arm: [effect for effect in evidence.effects if effect.arm == arm]
-        for arm in arms
-    }
-    losses = {arm: loss for arm in arms if (loss := _loss(by_arm[arm], config))}
-    gains = {
-        arm: gain for arm in arms if arm not in losses and (gain := _gain(by_arm[arm]))
-    }
-    unclear = {
-        arm: [effect for effect in by_arm[arm] if effect.guardrail == "unclear"]
-        for arm in arms
-    }
-    winners = sorted(
-        (arm for arm in gains if not unclear[arm]),
-        key=lambda arm: -_first_gain_pct(by_arm[arm]),
-    )
+    arms = []
+    for name in evidence.listeners:
+        if name != config.control:
+            effects = [effect for effect in evidence.effects if effect.arm == name]
+            loss = _loss(effects, config)
+            arms.append(_Arm(name, effects, loss, None if loss else _gain(effects)))
+    winners = [arm for arm in arms if arm.gain and not arm.unclear]
     if winners:
-        tied, remark = _ties(winners, evidence, config.alpha)
-        reason = f"{gains[winners[0]]}, and every guardrail is kept{remark}."
-        return Verdict("ship", winners[0], reason, notes, tied)
-    undecided = [arm for arm in arms if arm not in losses]
+        winners.sort(key=lambda arm: -arm.gain_pct)
+        best = winners[0]
+        tied, remark = _ties([arm.name for arm in winners], evidence, config.alpha)
+        reason = f"{best.gain}, and every guardrail is kept{remark}."
+        return Verdict("ship", best.name, reason, notes, tied)
+    undecided = [arm for arm in arms if not arm.loss]
     if not undecided:
-        worst = arms[0] if len(arms) == 1 else None
-        return Verdict("do not ship", worst, "; ".join(losses.values()) + ".", notes)
-    nearest = max(
-        undecided, key=lambda arm: (arm in gains, _first_gain_pct(by_arm[arm]))
-    )
-    reason = _why_undecided(
-        nearest, by_arm[nearest], gains.get(nearest), unclear[nearest]
-    )
-    if any(effect.deciding.at_horizon for effect in by_arm[nearest]):
-        return Verdict(
-            "do not ship", nearest, f"{reason}, and the horizon is reached.", notes
-        )
-    more = _more_listeners(by_arm[nearest], nearest in gains, evidence, config)
-    until = (
-        f"; wait for the horizon, {config.horizon}"
-        if config.horizon
-        else _how_long(more, evidence)
-    )
-    return Verdict("wait", nearest, f"{reason}{until}.", notes, more_listeners=more)
+        worst = arms[0].name if len(arms) == 1 else None
+        losses = "; ".join(arm.loss or "" for arm in arms)
+        return Verdict("do not ship", worst, f"{losses}.", notes)
+    nearest = max(undecided, key=lambda arm: (bool(arm.gain), arm.gain_pct))
+    reason = _why_undecided(nearest)
+    if any(effect.deciding.at_horizon for effect in nearest.effects):
+        reason = f"{reason}, and the horizon is reached."
+        return Verdict("do not ship", nearest.name, reason, notes)
+    more = _more_listeners(nearest, evidence, config)
+    until = _how_long(more, evidence)
+    if config.horizon:
+        until = f"; wait for the horizon, {config.horizon}"
+    reason = f"{reason}{until}."
+    return Verdict("wait", nearest.name, reason, notes, more_listeners=more)
 
 
 def _loss(effects: Sequence[MetricEffect], config: AbConfig) -> str | None:
     """Return why an arm must not be shipped; None if nothing forbids it."""
     for effect in effects:
         if effect.guardrail == "broken":
-            return f"{effect.arm} breaks the guardrail {effect.metric}: {_values(effect)}, and {_allowed(effect)}"
+            return (
+                f"{effect.arm} breaks the guardrail {effect.metric}: "
+                f"{_values(effect)}, and {_allowed(effect)}"
+            )
     primary = [effect for effect in effects if effect.role == "primary"]
     for effect in primary:
         if effect.significant and not effect.gain(effect.effect) > 0:
             return f"{effect.metric} of {effect.arm} is worse by {_describe(effect)}"
     smallest = config.smallest_effect_pct
-    if smallest and primary and all(_most_pct(effect) < smallest for effect in primary):
+    if smallest and primary and all(_best_pct(effect) < smallest for effect in primary):
         change = f"{primary[0].metric} of {primary[0].arm} changes by {_describe(primary[0])}"
         return f"{change}; {smallest:g} % would be worth it"
     return None
 
 
-def _most_pct(effect: MetricEffect) -> float:
+def _best_pct(effect: MetricEffect) -> float:
     """Return the best that the deciding interval holds, in %; infinite without one."""
     relative = effect.deciding.relative
     best = relative.upper_pct if effect.higher_is_better else relative.lower_pct
@@ -201,132 +206,85 @@ def _most_pct(effect: MetricEffect) -> float:
 
 
 def _gain(effects: Sequence[MetricEffect]) -> str | None:
-    """Return how an arm that does not lose is better; None if no primary metric is significantly better."""
+    """Return how an arm is better; None if no primary metric is significantly better."""
     for effect in effects:
         if effect.role == "primary" and effect.significant:
             return f"{effect.metric} of {effect.arm} is better by {_describe(effect)}"
     return None
 
 
-def _first_gain_pct(effects: Sequence[MetricEffect]) -> float:
-    """Return how much better the first primary metric is, in %."""
-    gains = (
-        effect.gain(effect.relative.effect_pct)
-        for effect in effects
-        if effect.role == "primary"
-    )
-    return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
-
-
 def _ties(
     winners: Sequence[str], evidence: Evidence, alpha: float
 ) -> tuple[tuple[str, ...], str]:
-    """Return the winners that are tied with the first, by Holm over the others, and what to say of them."""
+    """Return the winners that are tied with the first, by Holm, and what to say of them."""
     best, *others = winners
+    if not others:
+        return (), ""
     p_values = holm([evidence.between[best, arm].p_value for arm in others])
-    tied = [
-        arm
-        for arm, p_value in zip(others, p_values, strict=True)
-        if not p_value < alpha
-    ]
+    differs = [p_value < alpha for p_value in p_values]
+    tied = [arm for arm, apart in zip(others, differs, strict=True) if not apart]
     if not tied:
-        return (
-            (),
-            f"; it is better than {', '.join(others)}, which win too" if others else "",
-        )
-    first = evidence.between[best, tied[0]]
+        return (), f"; it is better than {', '.join(others)}, which win too"
     win = "win too and are" if len(tied) > 1 else "wins too and is"
-    remark = f"; {', '.join(tied)} {win} tied with {best}, whose effect over {tied[0]} is {first}"
-    latencies = {
-        effect.arm: effect.arm_value
-        for effect in evidence.effects
-        if effect.metric == "latency_p50"
-    }
-    known = {
-        arm: cost for arm in (best, *tied) if (cost := latencies.get(arm)) is not None
-    }
-    if len(known) > 1:
-        cheapest = min(known, key=lambda arm: known[arm])
-        remark += f", and the fastest of them is {cheapest} (median latency {known[cheapest]:.3g} ms)"
-    return tuple(tied), remark
+    over = f"whose effect over {tied[0]} is {evidence.between[best, tied[0]]}"
+    return tuple(tied), f"; {', '.join(tied)} {win} tied with {best}, {over}"
 
 
-def _why_undecided(
-    arm: str,
-    effects: Sequence[MetricEffect],
-    gain: str | None,
-    unclear: Sequence[MetricEffect],
-) -> str:
-    if gain:
+def _why_undecided(arm: _Arm) -> str:
+    if arm.gain:
         warnings = "; ".join(
-            f"guardrail {effect.metric} may be worse than its margin: {_describe(effect)}, and {_allowed(effect)}"
-            for effect in unclear
+            f"guardrail {effect.metric} may be worse than its margin: "
+            f"{_describe(effect)}, and {_allowed(effect)}"
+            for effect in arm.unclear
         )
-        return f"{gain}, but {warnings}"
-    first = next((effect for effect in effects if effect.role == "primary"), None)
-    if first is None:
-        return f"no primary metric of {arm} can be computed from this log"
-    return f"{first.metric} of {arm} changes by {_describe(first)}, which may be chance"
+        return f"{arm.gain}, but {warnings}"
+    if not arm.primary:
+        return f"no primary metric of {arm.name} can be computed from this log"
+    first = arm.primary[0]
+    return f"{first.metric} of {first.arm} changes by {_describe(first)}, which may be chance"
 
 
-def _more_listeners(
-    effects: Sequence[MetricEffect], is_gain: bool, evidence: Evidence, config: AbConfig
-) -> int | None:
-    """Return how many more listeners decide if effects stay as they are; None where there is no end in sight."""
+def _more_listeners(arm: _Arm, evidence: Evidence, config: AbConfig) -> int | None:
+    """Return how many more listeners decide if effects stay; None with no end in sight."""
+    listeners = 2 * min(evidence.listeners.values())
     factors = []
-    if not is_gain:
-        level = config.alpha / len(config.primary) / (len(evidence.listeners) - 1)
-        primary = (effect for effect in effects if effect.role == "primary")
-        factors.append(
-            min(
-                (
-                    _growth(effect, 0.0, True, level, evidence, config)
-                    for effect in primary
-                ),
-                default=math.inf,
-            )
-        )
-    for effect in effects:
-        if effect.guardrail == "unclear":
-            in_pct = effect.margin_pct is not None
-            bound = -effect.gain(effect.margin_pct if in_pct else effect.margin)
-            factors.append(
-                _growth(effect, bound, in_pct, config.alpha, evidence, config)
-            )
+    if not arm.gain:
+        comparisons = len(config.deciding) * (len(evidence.listeners) - 1)
+        level = config.alpha / comparisons
+        growth = [
+            _growth(effect.deciding.ends(in_pct=True), 0.0, level, listeners, config)
+            for effect in arm.primary
+        ]
+        factors.append(min(growth, default=math.inf))
+    for effect in arm.unclear:
+        in_pct = effect.margin_pct is not None
+        bound = -effect.gain(effect.margin_pct if in_pct else effect.margin)
+        ends = effect.deciding.ends(in_pct=in_pct)
+        factors.append(_growth(ends, bound, config.alpha, listeners, config))
     factor = max(factors, default=math.inf)
     return math.ceil((factor - 1) * evidence.in_all) if factor <= _LONGEST else None
 
 
 def _growth(
-    effect: MetricEffect,
+    ends: tuple[float | None, float | None],
     bound: float,
-    in_pct: bool,
     level: float,
-    evidence: Evidence,
+    listeners: int,
     config: AbConfig,
 ) -> float:
-    """Return how many times as many listeners it takes until the effect's interval excludes a bound."""
-    found = effect.deciding
-    lower, upper = (
-        (found.relative.lower_pct, found.relative.upper_pct)
-        if in_pct
-        else (found.lower, found.upper)
-    )
+    """Return how many times as many listeners it takes until an interval excludes a bound."""
+    lower, upper = ends
     if lower is None or upper is None or lower >= upper:
         return math.inf
-    reach = abs((lower + upper) / 2 - bound) / (
-        (upper - lower) / 2
-    )  # half widths of the interval
-    listeners, planned, confidence = (
-        2 * min(evidence.listeners.values()),
-        config.planned_listeners,
-        1 - config.alpha,
-    )
-    errors = reach * widening(listeners, planned, confidence)
+    planned, confidence = config.planned_listeners, 1 - config.alpha
+    half_widths = abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)
+    errors = half_widths * widening(listeners, planned, confidence)
     factor = 1.02
-    while factor <= _LONGEST and errors * math.sqrt(factor) < widening(
-        factor * listeners, planned, confidence, level
-    ):
+    while factor <= _LONGEST:
+        if errors * math.sqrt(factor) >= widening(
+            factor * listeners, planned, confidence, level
+        ):
+            break
         factor *= 1.02
     return factor
 
@@ -339,28 +297,24 @@ def _how_long(more: int | None, evidence: Evidence) -> str:
     if not evidence.days:  # a data frame has no times
         return f"{needed} would tell if it stays so"
     hours = 24 * evidence.days * more / max(1, evidence.in_all)
-    if hours < 2:
-        time = f"{60 * hours:,.0f} minutes"
-    else:
-        time = f"{hours / 24:,.0f} days" if hours >= 48 else f"{hours:,.0f} hours"
+    time = f"{hours / 24:,.0f} days"
+    if hours < 48:
+        time = f"{hours:,.0f} hours" if hours >= 2 else f"{60 * hours:,.0f} minutes"
     return f"{needed}, {time} at the pace so far, would tell if it stays so"
 
 
 def _describe(effect: MetricEffect) -> str:
-    """Return the relative effect with the interval that decides, or both values where there is none."""
-    return (
-        _values(effect)
-        if effect.relative.effect_pct is None
-        else str(effect.deciding.relative)
-    )
+    """Return the relative effect with the deciding interval, or both values without one."""
+    if effect.relative.effect_pct is None:
+        return _values(effect)
+    return str(effect.deciding.relative)
 
 
 def _allowed(effect: MetricEffect) -> str:
-    margin = (
-        f"{effect.margin:g}"
-        if effect.margin_pct is None
-        else f"{effect.margin_pct:g} %"
-    )
+    if effect.margin_pct is None:
+        margin = f"{effect.margin:g}"
+    else:
+        margin = f"{effect.margin_pct:g} %"
     return f"{margin} {'less' if effect.higher_is_better else 'more'} is allowed"
 
 

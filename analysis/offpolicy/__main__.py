@@ -1,4 +1,4 @@
-"""The command `python -m analysis.offpolicy`: what lists would be worth, from a log with known propensities."""
+"""The command `python -m analysis.offpolicy`: what lists would be worth."""
 
 import tempfile
 from dataclasses import replace

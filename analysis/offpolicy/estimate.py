@@ -1,4 +1,4 @@
-"""Off-policy estimates: the mean listening time that a policy's recommendations would have had at the logged requests.
+"""Off-policy estimates: the mean listening time of a policy's recommendations at logged requests.
 
 At request i the logged track a was drawn with propensity p and heard for the share r; the policy
 would have drawn it with probability π(a), and w = π(a) / p. Over n requests:
@@ -73,21 +73,26 @@ class OffPolicyEstimate:
 
     @property
     def best(self) -> Interval:
-        """The doubly robust estimate where there is a reward model, else the self-normalised one."""
+        """The doubly robust estimate where there is one, else the self-normalised one."""
         return self.dr or self.snips
 
 
 class OffPolicy:
-    """Estimates the value of policies, all on the same logged sessions and bootstrap resamples of their listeners."""
+    """Estimates the value of policies on the same logged sessions and bootstrap resamples."""
 
     def __init__(
         self, sessions: LoggedSessions, *, resamples: int = 1000, seed: int = 0
     ) -> None:
-        """Prepare what does not depend on a policy; an AnalysisError says that no request has a known propensity."""
+        """Prepare what does not depend on a policy.
+
+        Raises:
+            AnalysisError: No request has a known propensity.
+        """
         if not sessions.counted.any():
             raise AnalysisError(
-                f"no recommendation of the {sessions.sessions:,} sessions has a known propensity ({sessions.unknown:,} "
-                f"have none, {sessions.unfollowed:,} were not played); state the logging policy, if it is known"
+                f"no recommendation of the {sessions.sessions:,} sessions has a known "
+                f"propensity ({sessions.unknown:,} have none, {sessions.unfollowed:,} were "
+                "not played); state the logging policy, if it is known"
             )
         self.sessions = sessions
         self.resamples = bootstrap.Resamples(len(sessions.users), resamples, seed)
@@ -122,29 +127,25 @@ class OffPolicy:
             self._total(weights),
             self._total(weights * sessions.time),
         )
-        ratios = {
-            "ips": (sums.times, sums.requests),
-            "snips": (sums.times, sums.weights),
-            "mean_weight": (sums.weights, sums.requests),
-        }
+        numerators = [sums.times, sums.times, sums.weights]
+        denominators = [sums.requests, sums.weights, sums.requests]
         if rewards is not None:
-            corrections = np.where(weights <= largest_weight, weights, 0.0) * (
-                sessions.time - rewards.heard
-            )
-            robust = self._total(
-                np.where(counted, rewards.expected, 0.0)
-            ) + self._total(corrections)
-            ratios["dr"] = (robust, sums.requests)
-        numerators, denominators = map(
-            np.column_stack, zip(*ratios.values(), strict=True)
+            expected = np.where(counted, rewards.expected, 0.0)
+            trusted_weights = np.where(weights <= largest_weight, weights, 0.0)
+            corrections = trusted_weights * (sessions.time - rewards.heard)
+            numerators.append(self._total(expected) + self._total(corrections))
+            denominators.append(sums.requests)
+        ratios = bootstrap.Ratios(
+            np.column_stack(numerators), np.column_stack(denominators)
         )
-        intervals = bootstrap.ratio_intervals(
-            self.resamples, bootstrap.Ratios(numerators, denominators)
-        )
+        ips, snips, mean_weight, *dr = bootstrap.ratio_intervals(self.resamples, ratios)
         squares = float(sums.weights @ sums.weights)
         ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
         return OffPolicyEstimate(
-            **dict(zip(ratios, intervals, strict=True)),
+            ips=ips,
+            snips=snips,
+            mean_weight=mean_weight,
+            dr=dr[0] if dr else None,
             requests=int(np.count_nonzero(counted)),
             unanswered=int(np.count_nonzero(sessions.counted & ~policy.answered)),
             matched=int(np.count_nonzero(weights)),
@@ -170,13 +171,14 @@ def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
     requests, count = sums.requests.sum(), len(sums.weights)
     mean = float(sums.weights.sum() / requests)
     deviations = sums.weights - mean * sums.requests
-    error = float(
-        np.sqrt(float(deviations @ deviations) * count / max(count - 1, 1)) / requests
-    )
+    variance = float(deviations @ deviations) / max(count - 1, 1)
+    error = float(np.sqrt(variance * count) / requests)
     if abs(mean - 1) <= _SUPPORT_ERRORS * error:
         return ()
-    unlike = "the logging policy never recommends some of what this one would"
-    cause = unlike if mean < 1 else "the policy was learned from these sessions"
+    cause = "the policy was learned from these sessions"
+    if mean < 1:
+        cause = "the logging policy never recommends some of what this one would"
     return (
-        f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, or the propensities are wrong",
+        f"the mean weight is {mean:.2f} ± {error:.2f}, 1 is expected: {cause}, "
+        "or the propensities are wrong",
     )

@@ -1,4 +1,4 @@
-"""The logged sessions that policies are valued on: who heard what, and with which propensity it was recommended.
+"""The logged sessions that policies are valued on: who heard what, with which propensity.
 
 They must be sessions that a policy was not learned from: a holdout rule picks them.
 """
@@ -25,7 +25,7 @@ HOLDOUTS = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manife
 
 @dataclass(frozen=True)
 class Holdout:
-    """A rule that says which sessions count: the parameters of `sessions/heldout_sessions.sql`, which has the kinds."""
+    """A rule that says which sessions count: parameters of `sessions/heldout_sessions.sql`."""
 
     text: str  # as on the command line
     kind: str
@@ -35,7 +35,9 @@ class Holdout:
 
 
 def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdout:
-    """Return the rule that a text such as in `HOLDOUTS` stands for; "manifest" is that of the recommendations.
+    """Return the rule that a text such as in `HOLDOUTS` stands for.
+
+    "manifest" is that of the recommendations.
 
     Raises:
         AnalysisError: It stands for none.
@@ -56,21 +58,22 @@ def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdo
                 aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
                 return Holdout(text, "time", cutoff_ms=round(aware.timestamp() * 1000))
             case "manifest", []:
-                return parse_holdout(_rule_of(manifest))
+                return parse_holdout(_rule_in(manifest))
     except ValueError:
         pass
     raise AnalysisError(f"holdout {text}: allowed are {HOLDOUTS}")
 
 
-def _rule_of(manifest: Mapping[str, Any] | None) -> str:
+def _rule_in(manifest: Mapping[str, Any] | None) -> str:
     if not manifest:
         raise AnalysisError(
             "holdout manifest: no manifest.json beside the recommendations"
         )
     try:
         split, seed = manifest["split"], manifest["seed"]
-        kind = str(split["kind"])
-        rule = f"{kind}:{split['holdout']}:{seed}" if kind == "session_hash" else kind
+        rule = kind = str(split["kind"])
+        if kind == "session_hash":
+            rule = f"{kind}:{split['holdout']}:{seed}"
     except (KeyError, TypeError) as error:
         raise AnalysisError(
             f"holdout manifest: no split and seed in manifest.json ({error!r})"
@@ -84,8 +87,9 @@ def _rule_of(manifest: Mapping[str, Any] | None) -> str:
 
 @dataclass(frozen=True)
 class LoggedSessions:
-    """Events of sessions, by listener, session and position; arrays are of shape (events,) unless said otherwise.
+    """Events of sessions, by listener, session and position.
 
+    Arrays are of shape (events,) unless said otherwise.
     A session's first event is its organic track. Every later one is the outcome of a request: what
     was played in answer to it, and how long it was heard.
     """
@@ -103,7 +107,7 @@ class LoggedSessions:
 
     @cached_property
     def counted(self) -> BoolArray:
-        """Whether an event is the outcome of a request with a known propensity; estimates are made of these."""
+        """Whether an event is the outcome of a request with a known propensity."""
         return ~np.isnan(self.propensity)
 
     @cached_property
@@ -114,7 +118,7 @@ class LoggedSessions:
     @cached_property
     def is_fresh(self) -> BoolArray:
         """Whether the track was not heard earlier in its session."""
-        return np.asarray(earlier_equal(self.first, self.track) == 0)
+        return first_hearings(self.first, self.track)
 
     @property
     def sessions(self) -> int:
@@ -122,15 +126,16 @@ class LoggedSessions:
         return int(np.count_nonzero(~self.is_outcome))
 
     def before(self, values: FloatArray) -> FloatArray:
-        """Return the sum of values of shape (events,) over the events before each one in its session."""
-        sums = np.cumsum(values) - values
-        return sums - sums[self.first]
+        """Return the sum of values over the events before each one in its session."""
+        return _sums_before(self.first, values)
 
 
 def attach_events(
     connection: queries.Connection, sources: Sources, scratch: Path
 ) -> None:
-    """Make the events of logs or stores readable as the table `events`; `scratch` must live as long as the table.
+    """Make the events of logs or stores readable as the table `events`.
+
+    The folder `scratch` must live as long as the table.
 
     Raises:
         EventLogError: A log cannot be read.
@@ -138,7 +143,8 @@ def attach_events(
     """
     if sources.logs and sources.stores:
         raise AnalysisError(
-            "event logs and session stores together; ingest the logs into the store, or name one kind"
+            "event logs and session stores together; "
+            "ingest the logs into the store, or name one kind"
         )
     if sources.logs:
         event_log.write_events(sources.logs, scratch)
@@ -165,21 +171,18 @@ def read_sessions(
     """Read the held-out sessions of the table `events`.
 
     Raises:
-        AnalysisError: No session is held out, or `sessions_of` refuses them.
+        AnalysisError: No session is held out, or `logged_sessions` refuses them.
     """
     queries.attach_query(connection, "named_events", "sessions/named_events")
     queries.materialize(connection, "sessions", "sessions/sessions")
-    rule = {
-        "seed": holdout.seed,
-        "holdout": holdout.holdout,
-        "cutoff_ms": holdout.cutoff_ms,
-    }
     queries.materialize(
         connection,
         "heldout_sessions",
         "sessions/heldout_sessions",
         kind=holdout.kind,
-        **rule,
+        seed=holdout.seed,
+        holdout=holdout.holdout,
+        cutoff_ms=holdout.cutoff_ms,
     )
     queries.attach_query(connection, "split_events", "sessions/split_events")
     events = queries.fetch_table(connection, "offpolicy/session_events")
@@ -187,18 +190,18 @@ def read_sessions(
         raise AnalysisError(
             f"the holdout {holdout.text} has no session; at least one is needed"
         )
-    return sessions_of(
+    return logged_sessions(
         events, logging_policy=logging_policy, catalogue_size=catalogue_size
     )
 
 
-def sessions_of(
+def logged_sessions(
     events: pa.Table,
     *,
     logging_policy: LoggingPolicy = "logged",
     catalogue_size: int | None = None,
 ) -> LoggedSessions:
-    """Return the sessions of a table with the columns and the order of `offpolicy/session_events.sql`.
+    """Return the sessions of a table that is as `offpolicy/session_events.sql` has it.
 
     Args:
         events: The table.
@@ -212,49 +215,59 @@ def sessions_of(
         AnalysisError: The catalogue's size is missing or too small.
     """
     users, listener = np.unique(events["user"].to_numpy(), return_inverse=True)
+    track = events["track"].to_numpy()
     position = events["position"].to_numpy()
     first = np.arange(len(position)) - position + 1
-    track = events["track"].to_numpy()
-    followed = events["followed"].to_numpy()
-    logged = events["propensity"].cast(pa.float64()).to_numpy()
+    propensity = events["propensity"].cast(pa.float64()).to_numpy()
     if logging_policy != "logged":
-        if catalogue_size is None:
-            raise AnalysisError(
-                f"the logging policy {logging_policy} needs the number of tracks of the catalogue"
-            )
-        if track.max() >= catalogue_size:
-            raise AnalysisError(
-                f"track {track.max()} was heard; a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
-            )
-        is_new = (earlier_equal(first, track) == 0) & (
-            logging_policy == "uniform-unheard"
-        )
-        heard = np.cumsum(is_new) - is_new
-        logged = np.where(
-            np.isnan(logged),
-            1.0 / (np.float64(catalogue_size) - (heard - heard[first])),
-            logged,
-        )
-    outcome = position > 1
+        uniform = _uniform_propensity(first, track, logging_policy, catalogue_size)
+        propensity = np.where(np.isnan(propensity), uniform, propensity)
+    is_outcome, followed = position > 1, events["followed"].to_numpy()
+    is_answer = is_outcome & followed
     return LoggedSessions(
         users=users,
         listener=listener,
         first=first,
         track=track,
         time=events["time"].to_numpy(),
-        propensity=np.where(outcome & followed, logged, np.nan),
-        unknown=int(np.count_nonzero(outcome & followed & np.isnan(logged))),
-        unfollowed=int(np.count_nonzero(outcome & ~followed)),
+        propensity=np.where(is_answer, propensity, np.nan),
+        unknown=int(np.count_nonzero(is_answer & np.isnan(propensity))),
+        unfollowed=int(np.count_nonzero(is_outcome & ~followed)),
     )
 
 
-def earlier_equal(first: IntArray, values: IntArray) -> IntArray:
-    """Count the earlier events of each one's session that have the same of these values; all of shape (events,)."""
-    # nearly in order, as sessions are
-    key = first * len(first) + np.unique(values, return_inverse=True)[1]
-    order = np.argsort(key, kind="stable")  # of equals the earlier event stands first
-    begins = np.diff(key[order], prepend=-1) != 0
-    number = np.arange(len(order))
-    counts = np.empty(len(order), dtype=np.int64)
-    counts[order] = number - np.maximum.accumulate(np.where(begins, number, 0))
-    return counts
+def _uniform_propensity(
+    first: IntArray,
+    track: IntArray,
+    logging_policy: LoggingPolicy,
+    catalogue_size: int | None,
+) -> FloatArray:
+    """Return the probability of each event's track where every track was equally likely."""
+    if catalogue_size is None:
+        raise AnalysisError(
+            f"the logging policy {logging_policy} needs the number of tracks of the catalogue"
+        )
+    if track.max() >= catalogue_size:
+        raise AnalysisError(
+            f"track {track.max()} was heard; "
+            f"a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
+        )
+    choices = np.full(len(track), float(catalogue_size))
+    if logging_policy == "uniform-unheard":
+        choices -= _sums_before(first, first_hearings(first, track).astype(np.float64))
+    return np.asarray(1.0 / choices)
+
+
+def first_hearings(first: IntArray, track: IntArray) -> BoolArray:
+    """Return whether each event's track is heard for the first time in its session."""
+    tracks, number = np.unique(track, return_inverse=True)
+    _, index = np.unique(first * len(tracks) + number, return_index=True)
+    is_first = np.zeros(len(track), dtype=np.bool_)
+    is_first[index] = True
+    return is_first
+
+
+def _sums_before(first: IntArray, values: FloatArray) -> FloatArray:
+    """Return the sum of values over the events before each one in its session."""
+    sums = np.cumsum(values) - values
+    return sums - sums[first]

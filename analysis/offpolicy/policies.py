@@ -19,12 +19,12 @@ NOT_LISTED = -1
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy at the logged requests; arrays of shape (events,), of which those of organic tracks do not matter."""
+    """A policy at the logged requests; arrays of shape (events,), organic tracks do not matter."""
 
-    probability: (
-        FloatArray  # with which the policy recommends the very track that was heard
-    )
-    answered: BoolArray  # whether the policy has a track to recommend; other requests are left out
+    # with which the policy recommends the very track that was heard
+    probability: FloatArray
+    # whether the policy has a track to recommend; other requests are left out
+    answered: BoolArray
 
 
 @dataclass(frozen=True)
@@ -48,35 +48,35 @@ class Lists:
 
     def head(self, k: int) -> "Lists":
         """Return the lists of the best k tracks alone."""
-        return Lists(
-            self.sessions,
-            self.tracks[:, :k],
-            np.where(self.rank < k, self.rank, NOT_LISTED),
-        )
+        rank = np.where(self.rank < k, self.rank, NOT_LISTED)
+        return Lists(self.sessions, self.tracks[:, :k], rank)
 
     def serve(self, serving: Serving) -> Policy:
         """Return the policy that serves these lists."""
-        sessions, heard = self.sessions, self.rank != NOT_LISTED
-        length = np.count_nonzero(self.tracks != NO_TRACK, axis=1)[sessions.listener]
+        lengths = np.count_nonzero(self.tracks != NO_TRACK, axis=1)
+        length = lengths[self.sessions.listener]
+        is_listed = self.rank != NOT_LISTED
         if serving == "random":
-            left = length - sessions.before(heard.astype(np.float64))
-            return Policy(
-                np.divide(
-                    heard, left, out=np.zeros(len(left)), where=heard & (left > 0)
-                ),
-                left > 0,
-            )
-        # how much of the list's head was heard before each event
+            unheard = length - self.sessions.before(is_listed.astype(np.float64))
+            answered = unheard > 0
+            probability = np.zeros(len(unheard))
+            np.divide(1.0, unheard, out=probability, where=is_listed & answered)
+            return Policy(probability, answered)
+        choice = self._first_unheard()
+        is_choice = is_listed & (self.rank == choice)
+        return Policy(is_choice.astype(np.float64), choice < length)
+
+    def _first_unheard(self) -> IntArray:
+        """Return the first position of the list that was not heard before each event."""
         choice = np.zeros(len(self.rank), dtype=np.int64)
-        is_heard = np.ones(len(self.rank), dtype=np.bool_)
+        all_heard = np.ones(len(self.rank), dtype=np.bool_)
         for position in range(self.tracks.shape[1]):
-            is_heard &= sessions.before((self.rank == position).astype(np.float64)) > 0
-            if not is_heard.any():
+            is_here = (self.rank == position).astype(np.float64)
+            all_heard &= self.sessions.before(is_here) > 0
+            if not all_heard.any():
                 break
-            choice += is_heard
-        return Policy(
-            (heard & (self.rank == choice)).astype(np.float64), choice < length
-        )
+            choice += all_heard
+        return choice
 
 
 def match_lists(
@@ -96,9 +96,8 @@ def match_lists(
     """
     lists = align(users, tracks, known=sessions.users, depth=tracks.shape[1])
     rank = np.full(len(sessions.track), NOT_LISTED)
-    events = np.bincount(
-        sessions.listener, minlength=len(lists)
-    )  # they are listener by listener
+    # events are listener by listener
+    events = np.bincount(sessions.listener, minlength=len(lists))
     for position, listed in enumerate(lists.T):
         rank[np.repeat(listed, events) == sessions.track] = position
     rank[~sessions.is_fresh] = NOT_LISTED

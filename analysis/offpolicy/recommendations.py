@@ -45,7 +45,7 @@ class _Line(msgspec.Struct):
 
 
 def read_recommendations(text: str) -> Recommendations:
-    """Read lines of `{"user": 7, "tracks": [track ids, best first]}`, and the manifest beside them if there is one.
+    """Read lines of `{"user": 7, "tracks": [best first]}`, and the manifest beside them, if any.
 
     A text id becomes the number that stands for it in stores.
 
@@ -121,7 +121,7 @@ def _read_manifest(manifest: Path) -> dict[str, Any]:
 def _decode_lines(
     file: Path, of: type[Line], shape: str, facts: Mapping[str, Any]
 ) -> list[Line]:
-    """Return the lines of a file, each of this shape, once it is what a manifest says of it; no line is refused."""
+    """Return the lines of a file, each of this shape, once it is what a manifest says of it."""
     decoder = msgspec.json.Decoder(of)
     lines: list[Line] = []
     try:

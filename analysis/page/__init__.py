@@ -1,4 +1,4 @@
-"""What all pages share: the base template with its style, tables and figures, and numbers as people read them.
+"""What all pages share: the base template with its style, tables, figures and numbers.
 
 In: values and charts. Out: one HTML text that needs no other file and no other host. Read `render`.
 """

@@ -1,4 +1,4 @@
-"""Figures and tables as the templates take them (`templates/figures.html.jinja`), and templates to one HTML text."""
+"""Figures and tables as the templates take them, and templates to one HTML text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Statistics of experiments: from counts, means and covariances of the arms to effects and intervals.
+"""Statistics of experiments: from counts, means and covariances to effects and intervals.
 
 In: `Moments` of an arm, or arrays with one row a listener. Out: frozen results. Reads no file and
 no database. Read `moments` first, then `effects`, `quantiles`, `multiplicity` and `sequential`;

@@ -60,7 +60,7 @@ def draw(units: int, seed: int, number: int) -> ByteArray:
 
 @dataclass(frozen=True)
 class Ratios:
-    """Σ numerator / Σ denominator over the units: ratios, and means where the denominators are 1 or 0."""
+    """Σ numerator / Σ denominator over the units; means where the denominators are 1 or 0."""
 
     numerators: FloatArray  # shape (units, metrics)
     denominators: FloatArray  # shape (units, metrics)
@@ -92,7 +92,7 @@ def ratio_intervals(resamples: Resamples, ratios: Ratios) -> list[Interval]:
 
 
 def percentiles(estimates: FloatArray) -> FloatArray:
-    """Return the outer percentiles of estimates of shape (resamples, metrics), shape (2, metrics)."""
+    """Return the outer percentiles of estimates, shape (resamples, metrics), as (2, metrics)."""
     tail = (1 - CONFIDENCE) / 2
     return np.asarray(np.quantile(estimates, [tail, 1 - tail], axis=0))
 

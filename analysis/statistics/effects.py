@@ -72,7 +72,7 @@ class Effect:
         return self.control.count + self.arm.count
 
     @property
-    def of_control_pct(self) -> Interval:
+    def pct_of_control(self) -> Interval:
         """The absolute effect in % of the control's value, which counts as known exactly."""
         value = self.control.value
         return self.absolute.scaled(100 / value) if value else NO_INTERVAL
@@ -156,7 +156,7 @@ def margin(error: float, degrees: float, confidence: float) -> float:
 
 
 def p_value(difference: float, error: float, degrees: float) -> float:
-    """Return the two-sided p-value of no difference by Student's test; NaN where nothing is known."""
+    """Return the two-sided p-value of no difference by Student's test; NaN where unknown."""
     if math.isnan(error) or math.isnan(difference):
         return math.nan
     if error == 0:

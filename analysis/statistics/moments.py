@@ -1,4 +1,4 @@
-"""Counts, means and covariances of an arm's listeners: all that its statistics are computed from."""
+"""Counts, means and covariances of an arm's listeners: what its statistics are made of."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Power analysis: the effect that an experiment can find, and the listeners that it takes to find one."""
+"""Power analysis: the effect that an experiment finds, and the listeners that one takes."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Design:
     ratio: float = 1.0  # listeners of the arm for each one of the control
 
     def __post_init__(self) -> None:
-        """Raise an AnalysisError where power is not between alpha and 1, or ratio is not positive."""
+        """Raise an AnalysisError where power is not above alpha or ratio is not positive."""
         if not self.alpha < self.power < 1:
             raise AnalysisError(
                 f"power: power must be between alpha ({self.alpha}) and 1, found {self.power}"
@@ -34,11 +34,11 @@ class Design:
 def achieved_power(
     variance: float, listeners: float, effect: float, design: Design
 ) -> float:
-    """Return the chance that Welch's test finds an effect; its distribution is then the non-central t.
+    """Return the chance that Welch's test finds an effect.
 
-    Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, section 2. The variance is
-    that of a listener's share in the metric, the same in both arms; listeners are those of control
-    and arm together; the effect is absolute.
+    Its distribution is then the non-central t: Cohen, Statistical Power Analysis for the Behavioral
+    Sciences, 1988, section 2. The variance is that of a listener's share in the metric, the same in
+    both arms; listeners are those of control and arm together; the effect is absolute.
     """
     controls, arms = _split(listeners, design)
     control_square, arm_square = variance / controls, variance / arms
@@ -55,7 +55,7 @@ def achieved_power(
 
 
 def detectable_effect(variance: float, listeners: float, design: Design) -> float:
-    """Return the smallest absolute effect found with the design's power (MDE); NaN for too few listeners."""
+    """Return the smallest absolute effect found with the design's power (MDE), or NaN."""
     if min(_split(listeners, design)) <= 1:
         return math.nan
     if not variance > 0:
@@ -70,7 +70,7 @@ def detectable_effect(variance: float, listeners: float, design: Design) -> floa
 
 
 def needed_listeners(variance: float, effect: float, design: Design) -> float:
-    """Return the listeners of control and arm together with which an absolute effect is found, not rounded.
+    """Return the listeners of both arms with which an absolute effect is found, not rounded.
 
     Raises:
         AnalysisError: The effect is 0 or so small that no number of listeners would do.

@@ -1,4 +1,4 @@
-"""Sample ratio mismatch (SRM): whether the arms have the shares of listeners that they were configured to have."""
+"""Sample ratio mismatch (SRM): whether the arms have their shares of the listeners."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,8 @@ def check_sample_ratio(
     for arm in listeners:
         if arm not in shares:
             raise AnalysisError(
-                f"arm {arm} is in the log and has no share; shares are given for {', '.join(shares)}"
+                f"arm {arm} is in the log and has no share; "
+                f"shares are given for {', '.join(shares)}"
             )
     observed = {arm: listeners.get(arm, 0) for arm in (*listeners, *shares)}
     total, whole = sum(observed.values()), sum(shares.values())

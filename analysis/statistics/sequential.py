@@ -1,4 +1,4 @@
-"""Always-valid inference: intervals that hold on every day at once, so that looking each day is allowed.
+"""Always-valid inference: intervals that hold on every day at once.
 
 Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, Time-uniform Central Limit Theory and Asymptotic
 Confidence Sequences, Annals of Statistics 52(6), 2024, theorem 2.2: Robbins' normal mixture with
@@ -25,7 +25,7 @@ def at_any_time(
     confidence: float = CONFIDENCE,
     listeners: float | None = None,
 ) -> Effect:
-    """Return an effect with the intervals and the p-value that may be looked at as often as one likes.
+    """Return an effect with intervals and a p-value that may be looked at at any time.
 
     Args:
         effect: Of the listeners so far, with intervals for one look.
@@ -69,7 +69,7 @@ def widening(
     confidence: float = CONFIDENCE,
     level: float | None = None,
 ) -> float:
-    """Return half the interval's width in standard errors: about 3 when as many listeners as planned are there.
+    """Return half the interval's width in standard errors, about 3 at the planned listeners.
 
     The level, that of the confidence unless one is given, is the chance that any interval misses
     the true effect.
@@ -84,9 +84,10 @@ def widening(
 def p_value_at(
     errors: FloatArray, listeners: float, planned: float, confidence: float = CONFIDENCE
 ) -> FloatArray:
-    """Return the levels at which the intervals of effects of so many standard errors would just touch 0.
+    """Return the p-values of effects of so many standard errors.
 
-    `confidence` only sets, with `planned`, where the sequence is narrowest.
+    They are the levels at which the intervals would just touch 0. `confidence` only sets, with
+    `planned`, where the sequence is narrowest.
     """
     t = _mixture_time(listeners, planned, confidence)
     exponents = -(errors**2) * t / (1 + t) / 2
@@ -94,10 +95,10 @@ def p_value_at(
 
 
 def _mixture_time(listeners: float, planned: float, confidence: float) -> float:
-    """Return the listeners in the mixture's own unit, chosen so that the widening is least at the planned number.
+    """Return the listeners in the mixture's own unit.
 
-    Setting the derivative of the squared widening to 0 gives the lower branch of Lambert's W
-    (appendix B.2 there).
+    It is chosen so that the widening is least at the planned number: setting the derivative of the
+    squared widening to 0 gives the lower branch of Lambert's W (appendix B.2 there).
     """
     level = 1 - confidence
     lambert_w = float(special.lambertw(-(level**2) / math.e, k=-1).real)

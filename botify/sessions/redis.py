@@ -73,6 +73,7 @@ class RedisSessions:
             self._redis = redis.Redis.from_url(
                 url,
                 protocol=2,
+                max_connections=2**31,  # each thread may need one
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
                 retry=once_more,

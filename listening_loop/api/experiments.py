@@ -82,14 +82,11 @@ def ab(
         metrics: Of a data frame: the columns of numbers that decide; a mapping says which are
             better when lower.
         guardrails: Of a data frame: columns that must surely not get worse → the change of the mean
-            that is still accepted, in %: 5 where it may rise by 5 % at most, -10 where it may fall
-            by 10 % at most.
+            that is accepted, in %: 5 where it may rise by 5 %, -10 where it may fall by 10 %.
         arm: Of a data frame: the column of arms.
         listener: Of a data frame: the column of listeners, where they have several rows. Then a
-            metric is the mean over rows, and its uncertainty that between listeners (the ratio's by
-            the delta method).
-        settings: Of the A/B configuration, such as `alpha=0.01`, or `horizon={"listeners": 5000}`
-            where so many were declared before the first of them.
+            metric is the mean over rows, with the uncertainty between listeners (delta method).
+        settings: Of the A/B configuration, such as `alpha=0.01`, or `horizon={"listeners": 5000}`.
 
     Raises:
         Error: There is no such experiment, no control, or nothing to compare it with; a column is
@@ -103,18 +100,16 @@ def ab(
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, settings, "the arguments")
         return Experiment(build_report(paths, experiment, config))
-    if not metrics:
-        example = "such as metrics=['minutes']"
-        raise UserError(f"metrics: name the columns that decide, {example}")
     config = _configure(metrics, guardrails, listener, settings)
     names = {metric.label: name for name, metric in config.metrics.items()}
     columns = [arm, *names, *([listener] if listener else [])]
-    found = _by_arm(to_table(data, columns), names, arm, listener)
+    by_arm = _by_arm(to_table(data, columns), names, arm, listener)
+    found = sorted(by_arm)
     if control not in found or len(found) < 2:
         problem = f"{control} and another {arm} are expected"
-        raise FrameError(f"the data frame: {problem}; found are {list(found)}")
-    arms = [control, *sorted(found.keys() - {control})]
-    by_arm = {name: found[name] for name in arms}
+        raise FrameError(f"the data frame: {problem}; found are {found}")
+    found.remove(control)
+    by_arm = {name: by_arm[name] for name in (control, *found)}
     return Experiment(report_on_columns(by_arm, config, "the data frame"))
 
 
@@ -125,6 +120,9 @@ def _configure(
     settings: Mapping[str, Any],
 ) -> AbConfig:
     """Return the configuration of a report on metrics that are columns."""
+    if not metrics:
+        example = "such as metrics=['minutes']"
+        raise UserError(f"metrics: name the columns that decide, {example}")
     better = dict.fromkeys(metrics, "higher")
     if isinstance(metrics, Mapping):
         better = dict(metrics)

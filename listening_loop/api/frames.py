@@ -1,7 +1,7 @@
 """Data frames in and out: narwhals reads pandas, polars, Arrow and Dask alike."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain
@@ -24,7 +24,7 @@ def is_frame(data: object) -> bool:
         return True
     try:
         return nw.from_native(data, pass_through=True) is not data
-    except nw.exceptions.DuplicateError:  # of columns; `write_parquet` says so
+    except nw.exceptions.DuplicateError:  # of columns, which those who read it say
         return True
 
 
@@ -34,32 +34,14 @@ def write_parquet(data: Frame, file: Path) -> None:
     Raises:
         FrameError: It is empty, has two columns of one name, or a column of mixed types.
     """
-    # polars has no two columns of one name, and may not know them yet
-    is_polars = hasattr(data, "collect_schema")
-    names = () if is_polars else getattr(data, "columns", ())
-    twice = [name for name, count in Counter(map(str, names)).items() if count > 1]
-    if twice:
-        raise FrameError(
-            f"the data frame: two columns are named {twice[0]}; rename one"
-        )
     writer: pq.ParquetWriter | None = None
     rows = 0
     try:
-        for table in _tables(data):
-            writer = writer or pq.ParquetWriter(file, table.schema)
-            writer.write_table(table.cast(writer.schema))
-            rows += table.num_rows
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowTypeError,
-        pa.ArrowNotImplementedError,
-        ValueError,
-    ) as error:
-        raise FrameError(
-            f"the data frame: a column holds values of several types ({_line(error)})"
-        ) from None
-    except nw.exceptions.NarwhalsError as error:
-        raise FrameError(f"the data frame: {_line(error)}") from None
+        with _refusing():
+            for table in _tables(data):
+                writer = writer or pq.ParquetWriter(file, table.schema)
+                writer.write_table(table.cast(writer.schema))
+                rows += table.num_rows
     finally:
         if writer is not None:
             writer.close()
@@ -71,9 +53,11 @@ def to_table(data: Frame, columns: Sequence[str]) -> pa.Table:
     """Return some columns of a data frame, whole, as an Arrow table.
 
     Raises:
-        FrameError: One of them is missing, or has a row without a value.
+        FrameError: One of them is missing, or has a row without a value; or the frame has two
+            columns of one name, or a column of mixed types.
     """
-    table = pa.concat_tables(_tables(data))
+    with _refusing():
+        table = pa.concat_tables(_tables(data))
     for column in columns:
         if column not in table.column_names:
             found = ", ".join(table.column_names)[:200]
@@ -123,6 +107,18 @@ def _tables(data: Frame) -> Iterator[pa.Table]:
 
 def _is_dask(data: Any) -> bool:  # noqa: ANN401  anything a user gives
     return all(hasattr(data, name) for name in ("dask", "partitions", "columns"))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Raise a FrameError where a frame cannot be read."""
+    try:
+        yield
+    except nw.exceptions.NarwhalsError as error:
+        raise FrameError(f"the data frame: {_line(error)}") from None
+    except (pa.ArrowException, ValueError) as error:
+        problem = f"a column holds values of several types ({_line(error)})"
+        raise FrameError(f"the data frame: {problem}") from None
 
 
 def _line(error: Exception) -> str:

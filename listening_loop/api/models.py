@@ -213,8 +213,7 @@ def fit(
             have them all.
         sweeps: How often both sides are solved.
         seed: Decides the first factors.
-        blocks: Solve blocks of listeners and tracks on all workers, instead of all on one; the
-            factors are the same to the bit. A worker that dies costs its block.
+        blocks: Solve blocks on all workers instead of all on one, with the same factors to the bit.
         folder: A path or address for what workers share, removed at the end; by default a folder
             for temporary files of this machine.
         columns: Of `interactions`, by what they hold, as `ingest` takes them; by default `user` and

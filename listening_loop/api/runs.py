@@ -83,7 +83,7 @@ class Run:
             artist=[[title.artist for title in found] for found in titles],
         )
 
-    def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401  values of ExportConfig
+    def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401
         """Publish the winner's recommendations; earlier versions stay for a rollback.
 
         Args:
@@ -140,7 +140,6 @@ def search(
     run: str | Path | None = None,
     client: "Client | None" = None,
     settings: Mapping[str, Any] | None = None,
-    fresh: bool = False,
 ) -> Run:
     """Fit the models of a search space, score them on held-out sessions, and rank them.
 
@@ -155,7 +154,6 @@ def search(
         client: A Dask client, on whose workers to run; None to start processes on this machine.
         settings: Other values of a search's configuration by dotted key: `{"search.sweeps": 10,
             "seed": 7}`.
-        fresh: Keep an earlier run of the folder under another name, and start over.
 
     Raises:
         Error: The store, the split, the space or the cluster does not allow it, or every trial
@@ -171,9 +169,7 @@ def search(
     document["run"] = str(run or beside)
     config = parse_config(SearchConfig, document, "the arguments")
     folder = open_workspace(config.run)
-    winner = run_search(
-        open_at(config.store), folder, config, fresh=fresh, client=client
-    )
+    winner = run_search(open_at(config.store), folder, config, client=client)
     write_report(config.run)
     return Run(config.run, config, winner, client)
 

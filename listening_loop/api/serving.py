@@ -23,7 +23,7 @@ class ServiceClient:
     url: str
     token: str | None = None  # of its administrator
 
-    def next(self, user: Any, track: Any, time: float = 1.0) -> Any:  # noqa: ANN401  ids of the owner
+    def next(self, user: Any, track: Any, time: float = 1.0) -> Any:  # noqa: ANN401
         """Log what share of a track a listener has heard, 0..1, and return the track to play next.
 
         Raises:
@@ -33,7 +33,7 @@ class ServiceClient:
         path = f"/next/{quote(str(user), safe='')}"
         return self.ask("POST", path, {"track": track, "time": time})["track"]
 
-    def last(self, user: Any, track: Any, time: float = 1.0) -> None:  # noqa: ANN401  ids of the owner
+    def last(self, user: Any, track: Any, time: float = 1.0) -> None:  # noqa: ANN401
         """Log what share of a track a listener heard last, and end the session.
 
         Raises:

@@ -13,7 +13,7 @@ from analysis.page import numbers
 from listening_loop.errors import LabError
 from looplib.errors import UserError
 from looplib.untrusted import open_untrusted, read_untrusted
-from recsys.report.runs import Row, Run, interval_of, read_folder
+from recsys.report.runs import LeaderboardRow, Run, interval_of, read_folder
 from recsys.runs.folder import (
     LEDGER,
     LISTENERS,
@@ -109,7 +109,7 @@ def _printable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
-def choose_rows(run: Run, trials: Sequence[str]) -> list[Row]:
+def choose_rows(run: Run, trials: Sequence[str]) -> list[LeaderboardRow]:
     """Return the rows of trials.
 
     Raises:
@@ -123,7 +123,7 @@ def choose_rows(run: Run, trials: Sequence[str]) -> list[Row]:
 
 
 def compare_rows(
-    run: Run, rows: Sequence[Row]
+    run: Run, rows: Sequence[LeaderboardRow]
 ) -> list[tuple[str, Interval | None, str]]:
     """Compare trials of a run with the first of them, at their best sweeps.
 
@@ -150,7 +150,7 @@ def _describe_finding(first: str, other: str, difference: Interval | None) -> st
     return f"{other if lower > 0 else first} is better, beyond chance"
 
 
-def _differences(run: Run, rows: Sequence[Row]) -> Sequence[Interval | None]:
+def _differences(run: Run, rows: Sequence[LeaderboardRow]) -> Sequence[Interval | None]:
     listeners = []
     for row in rows:
         files = run.folder.glob(f"{LISTENERS}/*/{row['trial']}-{row['sweep'] or 0}.npz")

@@ -1,4 +1,4 @@
-"""Run plain functions on a Dask cluster: processes on this machine, or a scheduler that already runs.
+"""Run plain functions on a Dask cluster, of this machine or of a scheduler that already runs.
 
 In: a function and its arguments. Out: an outcome for each call. Read `cluster` first, then
 `processes` (of this machine), `retry` (what happens when a worker dies) and `preflight` (whether

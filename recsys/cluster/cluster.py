@@ -63,7 +63,7 @@ class Cluster:
     def run(
         self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]
     ) -> Iterator[Outcome[T]]:
-        """Run a function once for each tuple of arguments, as `run_ready` does; outcomes are keyed by position."""
+        """Run a function once for each tuple of arguments; outcomes are keyed by position."""
         left = {
             position: Call(position, arguments)
             for position, arguments in enumerate(calls)
@@ -88,8 +88,10 @@ class Cluster:
         retries = Retries()
         while True:
             running = {call.key for call in self._running.values()}
-            if startable := retries.startable(ready(), running):
-                for call in startable[: max(0, self.slots() - len(running))]:
+            startable = retries.startable(ready(), running)
+            if startable:
+                free = max(0, self.slots() - len(running))
+                for call in startable[:free]:
                     self._start(function, call)
             if not self._running:
                 return
@@ -107,12 +109,11 @@ class Cluster:
     def _start(self, function: Callable[..., T], call: Call) -> None:
         # the dashboard groups calls by the text before the dash
         key = f"{function.__name__}-{uuid4()}"
-        called = (
-            (call_after_check, self._probes, function) if self._probes else (function,)
-        )
-        self._running[
-            self._client.submit(*called, *call.arguments, key=key, pure=False)
-        ] = call
+        called: tuple[Any, ...] = (function,)
+        if self._probes:
+            called = (call_after_check, self._probes, function)
+        future = self._client.submit(*called, *call.arguments, key=key, pure=False)
+        self._running[future] = call
 
     def _wait(self) -> Sequence[Outcome[Any]]:
         while True:
@@ -123,16 +124,15 @@ class Cluster:
                         timeout=POLL_S,
                         return_when="FIRST_COMPLETED",
                     ).done
-                    if outcomes := [
-                        outcome for future in done if (outcome := self._collect(future))
-                    ]:
+                    outcomes = list(filter(None, map(self._collect, done)))
+                    if outcomes:
                         return outcomes
             except CancelledError:
                 raise _scheduler_lost(self._address) from None
             self._check_workers()
 
     def _collect(self, future: "Future[Any]") -> Outcome[Any] | None:
-        """Return the outcome of an ended call; None if its result died with the worker, and Dask runs it again."""
+        """Return the outcome of an ended call; None if Dask runs it again, as its worker died."""
         try:
             error = future.exception(timeout=POLL_S)
             value = future.result(timeout=POLL_S) if error is None else None
@@ -146,24 +146,24 @@ class Cluster:
         return Outcome(call.key, value, error)
 
     def _check_workers(self) -> None:
+        if self._threads():
+            self._without_workers_since = None
+            return
         now = time.monotonic()
-        self._without_workers_since = (
-            None if self._threads() else self._without_workers_since or now
-        )
-        if now - (self._without_workers_since or now) > self._config.wait_for_workers_s:
+        self._without_workers_since = self._without_workers_since or now
+        longest_s = self._config.wait_for_workers_s
+        if now - self._without_workers_since > longest_s:
             raise SearchError(
-                f"{self._address}: no worker for {self._config.wait_for_workers_s:g} s; start some "
-                f"(dask worker {self._address}) and run the same command again: it continues where it stopped"
+                f"{self._address}: no worker for {longest_s:g} s; start some "
+                f"(dask worker {self._address}) and run the same command again: "
+                "it continues where it stopped"
             )
 
     def _threads(self) -> int:
         try:
             return sum(self._client.nthreads().values())
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-        ):  # which one depends on how much the client has noticed
+        # which one depends on how much the client has noticed
+        except (OSError, ValueError, RuntimeError):
             raise _scheduler_lost(self._address) from None
 
     @cached_property
@@ -195,11 +195,10 @@ class Cluster:
 
     @property
     def _address(self) -> str:
+        if self._given is None and self._config.scheduler:
+            return self._config.scheduler
         scheduler = self._client.scheduler
-        return str(
-            (self._given is None and self._config.scheduler)
-            or (scheduler and scheduler.address)
-        )
+        return str(scheduler.address) if scheduler else ""
 
 
 @contextmanager
@@ -229,7 +228,10 @@ def open_cluster(
 
 
 class _Client(Client):
-    """A client that closes itself where it cannot connect; closed by the garbage collector, it may wait for itself."""
+    """A client that closes itself where it cannot connect.
+
+    Closed by the garbage collector, it may wait for itself.
+    """
 
     def start(self, **settings: Any) -> None:  # noqa: ANN401  as Dask has it
         try:
@@ -242,16 +244,11 @@ class _Client(Client):
 def _join(address: str, wait_for_workers_s: float) -> Client:
     try:
         client = _Client(address, timeout=CONNECT_TIMEOUT_S)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-    ) as error:  # Dask's TypeError: no certificates are configured
-        hint = (
-            "see TLS in docs/clusters.md"
-            if address.startswith("tls")
-            else "start one with dask scheduler"
-        )
+    # Dask's TypeError: no certificates are configured
+    except (OSError, ValueError, TypeError) as error:
+        hint = "start one with dask scheduler"
+        if address.startswith("tls"):
+            hint = "see TLS in docs/clusters.md"
         raise SearchError(
             f"{address}: no Dask scheduler answers there ({error}); {hint}"
         ) from None
@@ -272,8 +269,10 @@ def _checked(client: Client, wait_for_workers_s: float) -> Client:
     try:
         client.wait_for_workers(1, timeout=wait_for_workers_s)
     except TimeoutError:
-        message = f"{address}: no worker for {wait_for_workers_s:g} s; start one with dask worker {address}"
-        raise SearchError(message) from None
+        raise SearchError(
+            f"{address}: no worker for {wait_for_workers_s:g} s; "
+            f"start one with dask worker {address}"
+        ) from None
     # a coroutine to asynchronous clients alone
     versions: Any = client.get_versions(packages=[PACKAGE])
     if difference := find_difference(versions):
@@ -285,5 +284,6 @@ def _checked(client: Client, wait_for_workers_s: float) -> Client:
 
 def _scheduler_lost(address: str) -> SearchError:
     return SearchError(
-        f"{address}: the connection to the scheduler is lost; start it again and run the same command"
+        f"{address}: the connection to the scheduler is lost; "
+        "start it again and run the same command"
     )

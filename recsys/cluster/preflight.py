@@ -1,4 +1,4 @@
-"""Check scheduler and workers: the same software, and folders that every worker sees. Imports no Dask."""
+"""Check that scheduler and workers have the same software and see the same folders."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ _COMPARED = ("python", "dask", "distributed", PACKAGE)
 
 
 def find_difference(versions: Mapping[str, Any]) -> str | None:
-    """Describe the first difference of software that matters: calls travel pickled, so all sides need the same code.
+    """Describe the first difference of software: calls travel pickled, so all need the same code.
 
     Takes what `distributed.Client.get_versions` returns, asked for `PACKAGE` too.
     """
@@ -46,8 +46,9 @@ def _shown_versions(process: Mapping[str, Any]) -> list[str]:
 def probe_files(
     read: Iterable[Path], written: Iterable[Path]
 ) -> Iterator[tuple[Path, ...]]:
-    """Give the paths that every worker must see: the files that are read, and a new folder in each that is written.
+    """Give the paths that every worker must see.
 
+    They are the files that are read, and a new folder in each that is written.
     Its name is unique, so a folder of the same path on a worker's own disk is not mistaken for the
     search's.
     """
@@ -89,6 +90,6 @@ def _check_visible(paths: tuple[Path, ...]) -> None:
 
 def _unseen(path: object) -> UnseenPathError:
     return UnseenPathError(
-        f"{path}: the worker on {socket.gethostname()} (process {os.getpid()}) does not see it; every worker must see "
-        "the folders of a search, under the same paths (docs/clusters.md)"
+        f"{path}: the worker on {socket.gethostname()} (process {os.getpid()}) does not see it; "
+        "every worker must see the folders of a search, under the same paths (docs/clusters.md)"
     )

@@ -1,4 +1,4 @@
-"""The retry rule: which calls may start on workers that can die, and when a call has failed. Imports no Dask."""
+"""Decide which calls may start on workers that can die, and when a call has failed."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -8,9 +8,8 @@ from typing import Any, Generic, TypeVar
 from recsys.errors import WorkerDiedError
 
 T = TypeVar("T")
-TRUSTED_DEATHS = (
-    1  # deaths of its worker after which a call may still run beside others
-)
+# deaths of its worker after which a call may still run beside others
+TRUSTED_DEATHS = 1
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,10 @@ class Retries:
         if not ran_alone:
             return None
         deaths = self._deaths[outcome.key]
-        message = f"{deaths} workers died running it, the last with nothing beside it; most likely out of memory"
+        message = (
+            f"{deaths} workers died running it, the last with nothing beside it; "
+            "most likely out of memory"
+        )
         return Outcome(outcome.key, None, WorkerDiedError(message, deaths))
 
     def _is_suspect(self, key: object) -> bool:

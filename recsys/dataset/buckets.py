@@ -1,4 +1,4 @@
-"""Turn a bucket of the session store into interactions and held-out listening: what runs on a worker for each bucket.
+"""Turn a bucket of the session store into interactions and held-out listening, on a worker.
 
 Plain functions, paths in and a small result out. Every event of a listener is in one bucket, so a
 bucket is split, checked and summed without looking at any other.
@@ -24,7 +24,7 @@ Kind = Literal["interactions", "heldout", "lengths", "tracks", "logged"]
 
 
 def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
-    """Return the path of a file that `prepare_bucket` writes; `_results` names the statement of each kind."""
+    """Return the path of a file that `prepare_bucket` writes."""
     return folder / f"{kind}-{bucket:03d}.arrow"
 
 
@@ -36,7 +36,7 @@ def prepare_bucket(
     feedback: Feedback,
     heldout_organic: bool,
 ) -> dict[str, int]:
-    """Split a bucket's sessions and write the files that `bucket_file` names to the address `pieces`.
+    """Split a bucket's sessions, and write its files to the address `pieces`.
 
     Returns:
         The bucket's events and sessions and the held-out ones of both, under the names in `COUNTS`.
@@ -60,8 +60,9 @@ def prepare_bucket(
         found = queries.fetch_row(connection, "sessions/split_summary")
         if found["sessions_on_both"] or found["split_events"] != found["events"]:
             raise SplitError(
-                f"bucket {bucket}: {found['sessions_on_both']} sessions are on both sides of the split and "
-                f"{found['split_events']} of {found['events']} events on either; allowed are 0, and all"
+                f"bucket {bucket}: {found['sessions_on_both']} sessions are on both sides of the "
+                f"split and {found['split_events']} of {found['events']} events on either; "
+                "allowed are 0, and all"
             )
         for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
             file = bucket_file(workspace.folder, kind, bucket)
@@ -112,7 +113,7 @@ def _attach_sessions(
 def _results(
     rule: SplitRule, feedback: Feedback, organic: bool
 ) -> dict[Kind, tuple[str, dict[str, object]]]:
-    """Name the statement of each file, with its parameters; only where they are needed, tracks and logged sessions."""
+    """Name the statement of each file, with its parameters."""
     shared: dict[Kind, tuple[str, dict[str, object]]] = {
         "lengths": ("sessions/session_lengths", {}),
         "heldout": (

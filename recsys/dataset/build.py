@@ -1,4 +1,4 @@
-"""Build a dataset from a session store: each bucket is prepared on the cluster, then all are joined."""
+"""Build a dataset from a session store: buckets are prepared on the cluster, then joined."""
 
 import itertools
 import shutil
@@ -47,7 +47,7 @@ Report = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class DatasetPlan:
     """What a dataset follows from beside the store's content; `plan_dataset` makes it."""
 
     rule: SplitRule
@@ -56,15 +56,15 @@ class Plan:
     digest: str  # of all that the dataset follows from
 
 
-def plan_dataset(store: Store, config: SearchConfig) -> Plan:
-    """Plan the dataset of a search.
+def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
+    """DatasetPlan the dataset of a search.
 
     Raises:
         SplitError: A setting needs events, or the split something that the store lacks.
     """
     rule = split_rule(store, config.split, config.seed)
     feedback, validation = config.feedback, config.validation
-    only_of_events = {
+    needs_events = {
         "feedback.organic: false": not feedback.organic,
         "validation.organic: false": not validation.organic,
         "feedback.skip_time": feedback.skip_time,
@@ -73,10 +73,9 @@ def plan_dataset(store: Store, config: SearchConfig) -> Plan:
         ),
         "session_model": config.session_model,
     }
-    refused = next(
-        (setting for setting, is_wanted in only_of_events.items() if is_wanted), None
-    )
-    if refused and rule.is_weighted:
+    wanted = [setting for setting, is_wanted in needs_events.items() if is_wanted]
+    if wanted and rule.is_weighted:
+        refused = wanted[0]
         hint = (
             "; leave it out: --set session_model=null"
             if refused == "session_model"
@@ -95,13 +94,13 @@ def plan_dataset(store: Store, config: SearchConfig) -> Plan:
         "heldout_organic": validation.organic,
         "files": (rule.train, rule.test),
     }
-    return Plan(rule, feedback, validation.organic, json_digest(facts)[:16])
+    return DatasetPlan(rule, feedback, validation.organic, json_digest(facts)[:16])
 
 
 def build_dataset(
-    store: Store, plan: Plan, run: Workspace, cluster: Cluster, report: Report
+    store: Store, plan: DatasetPlan, run: Workspace, cluster: Cluster, report: Report
 ) -> Dataset:
-    """Open a dataset; where the store's folder `cache` has it not, make it with a task for each bucket.
+    """Open a dataset, or make it in the store's folder `cache` with a task for each bucket.
 
     `report` is called with the percentage that is done, and a note.
 
@@ -115,11 +114,9 @@ def build_dataset(
         try:
             dataset = open_whole_dataset(cached)
         except DatasetError as error:
-            console.print(
-                str(error).partition(";")[0] + "; it is built again",
-                soft_wrap=True,
-                markup=False,
-            )
+            damage = str(error).partition(";")[0]
+            text = f"{damage}; it is built again"
+            console.print(text, soft_wrap=True, markup=False)
             cache.delete(plan.digest)
         else:
             report(100, "cached")
@@ -132,10 +129,9 @@ def build_dataset(
     if rule.split.kind == "time":
         rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
     shared = (run.sub(PIECES).address, rule, plan.feedback, plan.heldout_organic)
+    tasks = [(*bucket, *shared) for bucket in buckets]
     with atomic_directory(cached.folder) as folder:
-        counts = _prepare(
-            [(*bucket, *shared) for bucket in buckets], run, folder, cluster, report
-        )
+        counts = _prepare(tasks, run, folder, cluster, report)
         _check_sides(counts, rule.split)
         _assemble(folder, store.catalogue_size, plan.feedback)
         _write_summary(folder, plan.digest, counts)
@@ -151,7 +147,7 @@ def _prepare(
     cluster: Cluster,
     report: Report,
 ) -> Counter[str]:
-    """Prepare all buckets and move their files from the run, where the workers leave them, into a folder."""
+    """Prepare all buckets, and move their files from the run into a folder."""
     pieces = run.sub(PIECES)
     run.delete(PIECES)
     counts: Counter[str] = Counter()
@@ -181,19 +177,17 @@ def _check_sides(counts: Mapping[str, int], split: Split) -> None:
     sessions, heldout = counts["sessions"], counts["heldout_sessions"]
     if 0 < heldout < sessions:
         return
-    share = (
-        f" and holdout {split.holdout}"
-        if split.kind in ("session_hash", "time")
-        else ""
-    )
+    share = ""
+    if split.kind in ("session_hash", "time"):
+        share = f" and holdout {split.holdout}"
     raise SplitError(
-        f"split {split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; both sides need at least one: "
-        "ingest more sessions or change split.kind and split.holdout"
+        f"split {split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; "
+        "both sides need at least one: ingest more sessions or change split.kind and split.holdout"
     )
 
 
 def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
-    """Join the buckets' files into the arrays and tables of a dataset, in order of ids; one bucket is in memory."""
+    """Join the buckets' files into the arrays and tables of a dataset, one in memory at a time."""
     lengths = pa.concat_tables(_read(folder, "lengths"))
     users = np.unique(column_values(lengths["user"]))
     if len(users) < 2:
@@ -201,49 +195,48 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
             "all is of one listener; recommendations are learned from what many heard"
         )
     if catalogue is None:
-        tracks = np.unique(
-            column_values(pa.concat_tables(_read(folder, "tracks"))["track"])
-        )
+        heard = pa.concat_tables(_read(folder, "tracks"))
+        tracks = np.unique(column_values(heard["track"]))
     else:
         tracks = np.arange(catalogue)
-    sides = (
-        "train",
-        "total",
-        *(("train_skips", "total_skips") if feedback.skip_time else ()),
-    )
+    sides = ["train", "total"]
+    if feedback.skip_time:
+        sides += ["train_skips", "total_skips"]
     _write_matrices(folder, sides, users, tracks, feedback)
     _write_tables(folder, users, tracks)
-    sessions = np.bincount(
-        column_values(lengths["length"]), column_values(lengths["sessions"])
-    ).astype(np.int64)
-    table = {"length": np.flatnonzero(sessions), "sessions": sessions[sessions > 0]}
-    pq.write_table(
-        pa.table({name: _arrow_column(table[name]) for name in table}),
-        folder / "lengths.parquet",
-    )
+    _write_lengths(folder, lengths)
     _save(folder / "users.npy", users)
     _save(folder / "tracks.npy", tracks)
     for file in folder.glob("*.arrow"):
         file.unlink()
 
 
+def _write_lengths(folder: Path, lengths: pa.Table) -> None:
+    """Write how many sessions there are of each length, shortest first."""
+    length = column_values(lengths["length"])
+    sessions = np.bincount(length, column_values(lengths["sessions"])).astype(np.int64)
+    table = {
+        "length": _arrow_column(np.flatnonzero(sessions)),
+        "sessions": _arrow_column(sessions[sessions > 0]),
+    }
+    pq.write_table(pa.table(table), folder / "lengths.parquet")
+
+
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
     """Write held-out listening (by row, then column) and held-out sessions (by row)."""
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own has twice the page faults
     for kind in ("heldout", "logged"):
-        if not (tables := list(_read(folder, kind))):
+        tables = list(_read(folder, kind))
+        if not tables:
             continue
         table = pa.concat_tables(tables)
         rows, columns = _rows(table, users), _columns(table, tracks)
         for name, array in (("user", rows), ("track", columns)):
-            table = table.set_column(
-                table.column_names.index(name), name, _arrow_column(array)
-            )
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, _arrow_column(array))
         # Each bucket is in order, and has all of a listener.
-        pq.write_table(
-            table.take(_arrow_column(np.argsort(rows, kind="stable"))),
-            folder / f"{kind}.parquet",
-        )
+        order = _arrow_column(np.argsort(rows, kind="stable"))
+        pq.write_table(table.take(order), folder / f"{kind}.parquet")
 
 
 def _write_matrices(
@@ -258,17 +251,15 @@ def _write_matrices(
     for table in _read(folder, "interactions"):
         rows = _rows(table, users)
         for side in sides:
-            counts[side] += np.bincount(
-                rows[column_values(table[side]) > 0], minlength=len(users)
-            )
+            heard = rows[column_values(table[side]) > 0]
+            counts[side] += np.bincount(heard, minlength=len(users))
     if not counts["train"].any():
         raise SplitError(
-            f"no training session has listening time that counts (feedback.organic {feedback.organic}, "
-            f"feedback.min_time {feedback.min_time}); at least one interaction is needed"
+            "no training session has listening time that counts "
+            f"(feedback.organic {feedback.organic}, feedback.min_time {feedback.min_time}); "
+            "at least one interaction is needed"
         )
-    arrays = {
-        side: _new_matrix(folder, side, of_rows) for side, of_rows in counts.items()
-    }
+    arrays = {side: _new_matrix(folder, side, counts[side]) for side in sides}
     for table in _read(folder, "interactions"):
         rows, columns = _rows(table, users), _columns(table, tracks)
         for side, (indptr, indices, values) in arrays.items():
@@ -287,28 +278,23 @@ def _write_matrices(
 def _new_matrix(
     folder: Path, side: str, counts: IntArray
 ) -> tuple[IntArray, AnyIntArray, Float32Array]:
-    """Create the files of a CSR matrix with so many values a row; returns indptr, and what is to be filled."""
+    """Create the files of a CSR matrix with so many values a row; return indptr, and what to fill."""
     indptr = np.concatenate([[0], counts.cumsum()])
     size = int(indptr[-1])
-    _save(
-        folder / f"{side}-indptr.npy",
-        indptr.astype(np.int32) if size <= LARGEST_MATRIX else indptr,
-    )
+    stored = indptr.astype(np.int32) if size <= LARGEST_MATRIX else indptr
+    _save(folder / f"{side}-indptr.npy", stored)
     indices = new_array(folder / f"{side}-indices.npy", np.int32, (size,))
-    return (
-        indptr,
-        indices,
-        new_array(folder / f"{side}-values.npy", np.float32, (size,)),
-    )
+    values = new_array(folder / f"{side}-values.npy", np.float32, (size,))
+    return indptr, indices, values
 
 
 def _rows(table: pa.Table, users: IntArray) -> IntArray:
     """Find the row of each user; a user's are together."""
     found = column_values(table["user"])
     first = np.flatnonzero(np.diff(found, prepend=found[:1] - 1))
-    return np.repeat(
-        np.searchsorted(users, found[first]), np.diff(first, append=len(found))
-    )
+    rows = np.searchsorted(users, found[first])
+    events = np.diff(first, append=len(found))
+    return np.repeat(rows, events)
 
 
 def _columns(table: pa.Table, tracks: IntArray) -> IntArray:

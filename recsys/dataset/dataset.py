@@ -1,4 +1,4 @@
-"""The training data of a search: interactions as sparse arrays, in a folder beside the store (docs/formats.md).
+"""The training data of a search: sparse arrays in a folder beside the store (docs/formats.md).
 
 It is written whole or not at all, under a digest of what it follows from (store, split, feedback).
 Workers map the arrays into memory, so that the processes of a machine share one copy.
@@ -32,8 +32,8 @@ SUMMARY = "dataset.json"
 PIECES = "pieces"  # in a run's folder, what its workers hand over
 CSR = ("values", "indices", "indptr")  # the files of a matrix
 TOO_LARGE = (
-    f"a fit on one worker takes at most {LARGEST_MATRIX:,}: --set cluster.fit=blocks (in Python, blocks=True) fits on "
-    "all of them, or raise feedback.min_time"
+    f"a fit on one worker takes at most {LARGEST_MATRIX:,}: --set cluster.fit=blocks "
+    "(in Python, blocks=True) fits on all of them, or raise feedback.min_time"
 )
 Side = Literal["train", "total"]
 
@@ -84,38 +84,36 @@ class Dataset:
         return load_matrix(self.path, side, len(self.tracks), first, last)
 
     def by_track(self, side: Side) -> csr_matrix:
-        """Return the interactions of one side, shape (tracks, listeners); a process keeps those that it used last."""
+        """Return the interactions of one side, shape (tracks, listeners); a process keeps the last."""
         return _load_by_track(self.path, side, len(self.tracks))
 
     def skips(
         self, side: Side, first: int = 0, last: int | None = None
     ) -> csr_matrix | None:
-        """Count each listener's skips of each track, in the rows of `matrix`; None where no skip is defined."""
-        has_skips = (self.path / f"{side}_skips-indptr.npy").exists()
-        return (
-            load_matrix(self.path, f"{side}_skips", len(self.tracks), first, last)
-            if has_skips
-            else None
-        )
+        """Count each listener's skips of each track, in rows of `matrix`; None where none is defined."""
+        if not (self.path / f"{side}_skips-indptr.npy").exists():
+            return None
+        return load_matrix(self.path, f"{side}_skips", len(self.tracks), first, last)
 
     def array(
         self, side: Side, name: Literal["values", "indices", "indptr"]
     ) -> npt.NDArray[Any]:
         """Map one of the three arrays of all interactions of a side."""
-        return np.load(self.path / f"{side}-{name}.npy", mmap_mode="r")  # type: ignore[no-any-return]
+        found: npt.NDArray[Any] = np.load(
+            self.path / f"{side}-{name}.npy", mmap_mode="r"
+        )
+        return found
 
     def counts(self, side: Side) -> IntArray:
         """Count the interactions of each listener; shape (listeners,)."""
         return np.diff(self.array(side, "indptr")).astype(np.int64)
 
     def ranges(self, side: Side) -> list[tuple[int, int]]:
-        """Cut the listeners into ranges, `first` and `last`, whose interactions are a matrix each: mostly into one."""
-        of_range = self.array(side, "indptr")[1:] // (LARGEST_MATRIX - len(self.tracks))
-        return list(
-            pairwise(
-                [0, *(np.flatnonzero(np.diff(of_range)) + 1).tolist(), len(self.users)]
-            )
-        )
+        """Cut the listeners into ranges, `first` and `last`, whose interactions are a matrix each."""
+        largest = LARGEST_MATRIX - len(self.tracks)
+        number = self.array(side, "indptr")[1:] // largest
+        cuts = np.flatnonzero(np.diff(number)) + 1
+        return list(pairwise([0, *cuts.tolist(), len(self.users)]))
 
     @property
     def heldout(self) -> Path:
@@ -124,41 +122,36 @@ class Dataset:
 
     @property
     def logged(self) -> Path:
-        """The held-out sessions in the columns of `offpolicy/session_events`; the file is missing without events."""
+        """The held-out sessions in the columns of `offpolicy/session_events`; missing without events."""
         return self.path / "logged.parquet"
 
     def session_lengths(self) -> dict[int, int]:
         """Count the sessions of each length in tracks, shortest first."""
-        table = pq.read_table(self.path / "lengths.parquet")
-        return dict(
-            zip(table["length"].to_pylist(), table["sessions"].to_pylist(), strict=True)
-        )
+        rows = pq.read_table(self.path / "lengths.parquet").to_pylist()
+        return {row["length"]: row["sessions"] for row in rows}
 
     def popularity(self, side: Side) -> IntArray:
         """Count the listeners of each track; shape (tracks,)."""
         indices = self.array(side, "indices")
-        parts = (
-            np.bincount(indices[at], minlength=len(self.tracks))
-            for at in _parts(len(indices))
-        )
-        return sum(parts, np.zeros(len(self.tracks), np.int64))
+        found = np.zeros(len(self.tracks), np.int64)
+        for part in _parts(len(indices)):
+            found += np.bincount(indices[part], minlength=len(found))
+        return found
 
     def most_popular(self, side: Side, k: int) -> Int32Array:
-        """Return the k tracks with the most listening time, as columns, best first; ties go to the first column."""
-        indices, values = self.array(side, "indices"), self.array(side, "values")
-        times = (
-            np.bincount(indices[at], values[at], len(self.tracks))
-            for at in _parts(len(indices))
-        )
-        return np.argsort(-sum(times, np.zeros(len(self.tracks))), kind="stable")[
-            :k
-        ].astype(np.int32)
+        """Return the columns of the k tracks with the most listening time, best first."""
+        indices = self.array(side, "indices")
+        values = self.array(side, "values")
+        times = np.zeros(len(self.tracks))
+        for part in _parts(len(indices)):
+            times += np.bincount(indices[part], values[part], len(times))
+        return np.argsort(-times, kind="stable")[:k].astype(np.int32)
 
 
 def load_matrix(
     folder: Path, name: str, columns: int, first: int = 0, last: int | None = None
 ) -> csr_matrix:
-    """Map rows of a matrix from its files; copied on write, as the solver refuses read-only memory, and does not write.
+    """Map rows of a matrix from its files, copied on write: solvers refuse read-only memory.
 
     Raises:
         DatasetError: The rows have more than `LARGEST_MATRIX` values.
@@ -189,7 +182,7 @@ def open_dataset(address: str | Path) -> Dataset:
     workspace = open_workspace(address)
     workspace.download_all()
     path = workspace.folder
-    summary = Summary(**unseal((path / SUMMARY).read_bytes(), needed=True))
+    summary = Summary(**unseal((path / SUMMARY).read_bytes()))
     return Dataset(
         workspace, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy")
     )
@@ -203,7 +196,7 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
     """
     folder = workspace.folder
     try:
-        files = unseal((folder / SUMMARY).read_bytes(), needed=True)["files"]
+        files = unseal((folder / SUMMARY).read_bytes())["files"]
         with ThreadPoolExecutor() as threads:
             found = dict(
                 zip(

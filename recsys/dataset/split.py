@@ -56,8 +56,8 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
         and "timestamp" not in table.columns
     ):
         raise SplitError(
-            f"split.kind {split.kind} needs timestamps, and the rows of {store.workspace} have none; "
-            "session_hash and files do without"
+            f"split.kind {split.kind} needs timestamps, and the rows of {store.workspace} have "
+            "none; session_hash and files do without"
         )
     train, test = _file_sides(store, split)
     is_weighted, has_catalogue = (
@@ -68,7 +68,7 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
 
 
 def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:
-    """Find the first millisecond of the minute from which on at most a share `holdout` of all sessions begins.
+    """Find the minute, in ms, from which on at most a share `holdout` of all sessions begins.
 
     Both arrays are of shape (n,): minutes since the epoch, in any order and with repeats, and the
     sessions of each.
@@ -82,7 +82,7 @@ def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int
 
 
 def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Find the digests of the files to learn from and of those to validate on, each sorted; empty in other splits."""
+    """Find the sorted digests of the files to learn from and to validate on; none in other splits."""
     if split.kind != "files":
         return (), ()
     if store.manifest.interactions is None:
@@ -105,7 +105,7 @@ def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _named(store: Store, side: str, pattern: str) -> list[Source]:
-    """Find files by a pattern of their names when they were ingested, or of the last part of these."""
+    """Find files by a pattern of the names they were ingested by, or of the last part of these."""
     sources = store.manifest.sources
     found = [
         source

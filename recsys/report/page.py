@@ -14,7 +14,7 @@ from looplib.arrays import Int32Array
 from recsys.dataset.dataset import Dataset, open_whole_dataset
 from recsys.models.kinds import KINDS
 from recsys.models.topk import NO_TRACK
-from recsys.report.runs import Row, Run, read_folder
+from recsys.report.runs import LeaderboardRow, Run, read_folder
 from recsys.runs.folder import REPORT, Winner, listeners_name, read_run
 from recsys.runs.leaderboard import WARNING
 from recsys.scoring import Scorer
@@ -65,7 +65,7 @@ def write_report(address: str) -> None:
     page = render_report(
         read_folder(run, run.folder.resolve().name), winner, dataset, examples
     )
-    with run.write(REPORT) as file:
+    with run.create(REPORT) as file:
         file.write(page.encode())
 
 
@@ -88,13 +88,7 @@ def render_report(
         states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
-        peak=max((row["peak_bytes"] or 0 for row in run.rows), default=0),
         leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
-        fits=[
-            figures.draw_costs(run),
-            figures.draw_importance(run),
-            figures.draw_parallel(run),
-        ],
         baselines=[
             row for row in run.scored(run.rows) if KINDS[row["model"]].is_baseline
         ],
@@ -104,20 +98,16 @@ def render_report(
     )
 
 
-def _state(run: Run, row: Row) -> str:
+def _state(run: Run, row: LeaderboardRow) -> str:
     if row["state"] != "scored":
         return f"{row['state']} at sweep {row['stopped_at']}: {row['why']}"
     if KINDS[row["model"]].is_baseline:
         return "baseline"
     if row is run.winner:
         return "winner"
-    return (
-        "tied with the best"
-        if row["ties"]
-        else "worse than the best"
-        if row["ties"] is False
-        else ""
-    )
+    if row["ties"] is None:
+        return ""
+    return "tied with the best" if row["ties"] else "worse than the best"
 
 
 def _read_examples(
@@ -127,32 +117,29 @@ def _read_examples(
     if not file.exists():
         return ()
     with np.load(file) as kept:
-        rows, lists = kept["example_rows"], kept["example_lists"]
-    users, examples = originals(store, "users", dataset.users[rows]), []
+        rows, lists = kept["example_rows"].tolist(), kept["example_lists"]
+    users = originals(store, "users", dataset.users[rows]).tolist()
 
     def titles_of(columns: Int32Array) -> list[Title]:
         tracks = originals(store, "items", dataset.tracks[columns]).tolist()
-        known = [titles.get(str(track), Title(track)) for track in tracks]
-        return [
-            title
-            if title.title
-            else Title(title.track, f"track {title.track}", title.artist)
-            for title in known
-        ]
+        found = []
+        for track in tracks:
+            title = titles.get(str(track), Title(track))
+            if not title.title:
+                title = Title(title.track, f"track {title.track}", title.artist)
+            found.append(title)
+        return found
 
-    for listener, row, columns in zip(
-        users.tolist(), rows.tolist(), lists, strict=True
-    ):
+    examples = []
+    for user, row, columns in zip(users, rows, lists, strict=True):
         own = dataset.matrix("train", row, row + 1)
         known = own.indices[np.argsort(-own.data, kind="stable")]
         heldout = pq.read_table(dataset.heldout, filters=pc.field("user") == row)
-        times = dict(
-            zip(heldout["track"].to_pylist(), heldout["time"].to_pylist(), strict=True)
-        )
+        times = {event["track"]: event["time"] for event in heldout.to_pylist()}
         shown = columns[columns != NO_TRACK][:_RECOMMENDED]
-        heard, is_known = map(times.get, shown.tolist()), np.isin(shown, known).tolist()
+        heard = [times.get(column) for column in shown.tolist()]
+        is_known = np.isin(shown, known).tolist()
         recommended = list(zip(titles_of(shown), heard, is_known, strict=True))
-        examples.append(
-            Example(str(listener), len(known), titles_of(known[:_HEARD]), recommended)
-        )
+        most_heard = titles_of(known[:_HEARD])
+        examples.append(Example(str(user), len(known), most_heard, recommended))
     return tuple(examples)

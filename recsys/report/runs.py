@@ -2,26 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from looplib.checksums import unseal
-from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.lock import EXPIRY_S, LOCK
 from recsys.models.kinds import KINDS
-from recsys.runs.folder import CONFIG, DASHBOARD, LEADERBOARD, LEDGER, WINNER
+from recsys.runs.folder import (
+    DASHBOARD,
+    LEADERBOARD,
+    LEDGER,
+    WINNER,
+    read_config,
+    read_winner,
+)
 from recsys.runs.leaderboard import describe_params, leaderboard_rows, telling_axes
 from recsys.runs.ledger import Scores, read_scores
 from recsys.runs.ranking import rank
 from recsys.scoring import Interval
 from recsys.workspace import Workspace
 
-Row = Mapping[str, Any]
+LeaderboardRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,9 @@ class Run:
     config: SearchConfig
     scores: Scores  # of every sweep in the ledger
     # the leaderboard, best first; while the search is not finished, what is scored so far
-    rows: tuple[Row, ...]
+    rows: tuple[LeaderboardRow, ...]
     winner: (
-        Row | None
+        LeaderboardRow | None
     )  # its row of the leaderboard; None while the search is not finished
 
     @property
@@ -62,14 +67,10 @@ class Run:
     @property
     def state(self) -> str:
         """What became of the search: "finished", "running" or "interrupted"."""
+        if self.winner:
+            return "finished"
         silent = datetime.now(UTC) - self.alive
-        return (
-            "finished"
-            if self.winner
-            else "running"
-            if silent < timedelta(seconds=EXPIRY_S)
-            else "interrupted"
-        )
+        return "running" if silent.total_seconds() < EXPIRY_S else "interrupted"
 
     @property
     def select(self) -> str:
@@ -85,13 +86,13 @@ class Run:
         return tuple(name for name in next(iter(self.rows), {}) if name in known)
 
     @cached_property
-    def candidates(self) -> tuple[Row, ...]:
+    def candidates(self) -> tuple[LeaderboardRow, ...]:
         """The leaderboard without the baselines."""
         return tuple(row for row in self.rows if not KINDS[row["model"]].is_baseline)
 
     @cached_property
     def axes(self) -> tuple[str, ...]:
-        """The hyperparameters that distinguish the candidates, and the three that everybody looks for."""
+        """The hyperparameters that distinguish the candidates, and the three that are always shown."""
         return tuple(
             telling_axes(
                 [{name: row[name] for name in self.params} for row in self.candidates]
@@ -99,34 +100,20 @@ class Run:
         )
 
     @cached_property
-    def varied(self) -> list[str]:
-        """The hyperparameters of which several values were tried."""
-        return [
-            name
-            for name in self.axes
-            if len({row[name] for row in self.candidates}) > 1
-        ]
-
-    @cached_property
     def metrics(self) -> tuple[str, ...]:
         """All metrics of the leaderboard, as name@k."""
-        return tuple(
-            dict.fromkeys(
-                key for row in self.rows for key in row if "@" in key and " " not in key
-            )
-        )
+        columns = next(iter(self.rows), {})
+        return tuple(name for name in columns if "@" in name and " " not in name)
 
-    def scored(self, rows: tuple[Row, ...]) -> list[Row]:
+    def scored(self, rows: tuple[LeaderboardRow, ...]) -> list[LeaderboardRow]:
         """Return those of the rows that have a score."""
         return [row for row in rows if row.get(self.select) is not None]
 
-    def label(self, row: Row) -> str:
+    def label(self, row: LeaderboardRow) -> str:
         """Name a row: by the hyperparameters that distinguish it, or as the baseline that it is."""
-        return (
-            describe_params({name: row[name] for name in self.axes})
-            if row in self.candidates
-            else row["model"]
-        )
+        if row not in self.candidates:
+            return str(row["model"])
+        return describe_params({name: row[name] for name in self.axes})
 
     def curve(self, trial: str) -> list[tuple[int, Interval]]:
         """Return the choosing metric with its interval after each scored sweep of a trial."""
@@ -140,25 +127,23 @@ class Run:
 
 def read_folder(run: Workspace, name: str) -> Run:
     """Read a run folder; the search may be running."""
-    run.download(LEADERBOARD, CONFIG, LEDGER, WINNER)
-    settings, (trials, scores) = (
-        load_config(SearchConfig, run.folder / CONFIG),
-        read_scores(run.folder / LEDGER),
-    )
-    leaderboard, winner = run.folder / LEADERBOARD, run.folder / WINNER
-    so_far = rank(trials, {}, scores, settings.validation.select)
-    rows = (
-        pq.read_table(leaderboard).to_pylist()
-        if leaderboard.exists()
-        else leaderboard_rows(so_far)
-    )
-    trial = unseal(winner.read_bytes())["trial"]["id"] if winner.exists() else None
-    chosen = next((row for row in rows if row["trial"] == trial), None)
-    return Run(name, run.folder, settings, scores, tuple(rows), chosen)
+    run.download(LEADERBOARD, LEDGER)
+    config = read_config(run)
+    trials, scores = read_scores(run.folder / LEDGER)
+    leaderboard = run.folder / LEADERBOARD
+    if leaderboard.exists():
+        rows = pq.read_table(leaderboard).to_pylist()
+    else:
+        rows = leaderboard_rows(rank(trials, {}, scores, config.validation.select))
+    chosen = None
+    if run.read(WINNER) is not None:
+        winner = read_winner(run).trial.id
+        chosen = next((row for row in rows if row["trial"] == winner), None)
+    return Run(name, run.folder, config, scores, tuple(rows), chosen)
 
 
 def interval_of(
-    row: Row, metric: str
+    row: LeaderboardRow, metric: str
 ) -> tuple[float | None, float | None, float | None]:
     """Return a metric of a row: value, lower and upper end of its interval."""
     return row.get(metric), row.get(f"{metric} lower"), row.get(f"{metric} upper")

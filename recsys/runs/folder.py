@@ -1,30 +1,30 @@
-"""The run folder of a search: what stands in it, how a search takes it over, and that only one does at a time."""
+"""The run folder of a search: what stands in it, and that one search at a time writes to it."""
 
-import itertools
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import orjson
 
 from looplib.arrays import FloatArray
-from looplib.checksums import unseal
+from looplib.checksums import seal, unseal
 from looplib.config import load_config
-from looplib.errors import UserError
 from looplib.files import remove_leftovers
-from recsys.config import SearchConfig, ValidationConfig
+from recsys.config import SearchConfig
 from recsys.dataset.dataset import PIECES
 from recsys.errors import SearchError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.models.kinds import KINDS
 from recsys.runs.trials import Trial
-from recsys.scoring import Interval, Scorer
-from recsys.workspace import Workspace, open_workspace
+from recsys.scoring import Interval, Scorer, Settled
+from recsys.workspace import Workspace
 
 CONFIG = "config.yaml"
+SETTLED = "settled.json"  # what a search decided where its configuration left it open
 LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
@@ -63,19 +63,19 @@ def lists_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
 
 
 def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
-    """Name the file where a scored sweep keeps what each listener adds to metrics, and its example lists."""
+    """Name the file of what each listener adds to a scored sweep's metrics, and of example lists."""
     return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}.npz"
 
 
 def read_listeners(
     run: Workspace, scorer: Scorer, metric: str, trial: Trial, sweep: int
 ) -> FloatArray:
-    """Read what each listener adds to a metric, as `run_step` kept it of a scored sweep; shape (2, listeners)."""
+    """Read what each listener adds to a metric after a scored sweep; shape (2, listeners)."""
     name = listeners_name(scorer, trial, sweep)
     try:
         with np.load(run.cached(name)) as kept:
             return kept[metric]  # type: ignore[no-any-return]  # numpy says Any
-    except Exception as error:  # noqa: BLE001  a damaged file makes zipfile and NumPy raise any kind
+    except Exception as error:  # noqa: BLE001  of any kind, by zipfile and NumPy
         found = (
             "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
         )
@@ -85,7 +85,7 @@ def read_listeners(
 
 
 def has_listeners(run: Workspace, scorer: Scorer, trial: Trial, sweep: int) -> bool:
-    """Return whether the file that `read_listeners` reads is there, and whole where it is on this machine."""
+    """Return whether the file of `read_listeners` is there, and whole if it is on this machine."""
     name = listeners_name(scorer, trial, sweep)
     if run.is_remote:
         return bool(run.sub(name).sizes())
@@ -103,46 +103,63 @@ def check_arrays(file: Path) -> None:
 
 
 @contextmanager
-def locked_run(run: Workspace, *, fresh: bool) -> Iterator[Lock]:
+def locked_run(run: Workspace) -> Iterator[Lock]:
     """Make the block the only search in a run folder, new or with what an earlier search left.
 
     An earlier winner and leaderboard are removed: until the block has found its own, there is none.
-    Of a run at an address, nothing but the ledger is kept on this machine. `fresh` moves an earlier
-    run to the next free `<folder>.N` and begins with an empty folder.
+    Of a run at an address, nothing but the ledger is kept on this machine.
     """
     names = run.names()
-    if any(not name.startswith(LOCK) for name in names) and not names & {
-        LOCK,
-        LEDGER,
-        CONFIG,
-    }:
+    is_run = bool(names & {LOCK, LEDGER, CONFIG})
+    if not is_run and any(not name.startswith(LOCK) for name in names):
         raise SearchError(f"{run}: not empty and not a run; choose another --run")
     with hold_lock(run, "search") as lock:
-        if fresh:
-            _keep_beside(run)
         run.evict(".")
         run.folder.mkdir(parents=True, exist_ok=True)
         run.download(LEDGER)
-        for written in (
-            run.folder,
-            run.folder / CHECKPOINTS,
-            *(run.folder / LISTENERS).glob("*"),
-        ):
+        remove_leftovers(run.folder)
+        remove_leftovers(run.folder / CHECKPOINTS)
+        for written in (run.folder / LISTENERS).glob("*"):
             remove_leftovers(written)
         run.delete(PIECES, WINNER, LEADERBOARD, REPORT)
         yield lock
 
 
-def read_validation(run: Workspace) -> ValidationConfig | None:
-    """Read how the latest search in a run folder scored its fits; None where there was none."""
-    run.download(CONFIG)
-    with suppress(UserError):
-        return load_config(SearchConfig, run.folder / CONFIG).validation
+def write_config(run: Workspace, document: str) -> None:
+    """Write the configuration of a search, YAML, as it was given, with its defaults."""
+    with run.create(CONFIG) as file:
+        file.write(document.encode())
+
+
+def write_settled(run: Workspace, settled: Settled) -> None:
+    """Write what a search decided where its configuration left it open."""
+    with run.create(SETTLED) as file:
+        file.write(orjson.dumps(seal(settled)))
+
+
+def read_settled(run: Workspace) -> Settled | None:
+    """Read what the latest search in a run folder decided; None where nothing whole is there."""
+    content = run.read(SETTLED)
+    if content is None:
+        return None
+    with suppress(ValueError):
+        return msgspec.convert(unseal(content), Settled)
     return None
 
 
-def read_run(run: Workspace) -> tuple[SearchConfig, Winner]:
-    """Read the configuration and the winner of a finished search.
+def read_config(run: Workspace) -> SearchConfig:
+    """Read the configuration of a search, with what the search decided."""
+    run.download(CONFIG)
+    config = load_config(SearchConfig, run.folder / CONFIG)
+    settled = read_settled(run)
+    if settled is None:
+        return config
+    validation = config.validation.model_copy(update=asdict(settled))
+    return config.model_copy(update={"validation": validation})
+
+
+def read_winner(run: Workspace) -> Winner:
+    """Read the winner of a finished search.
 
     Raises:
         SearchError: The folder holds no finished run.
@@ -150,7 +167,8 @@ def read_run(run: Workspace) -> tuple[SearchConfig, Winner]:
     content = run.read(WINNER)
     if content is None:
         raise SearchError(
-            f"{run}: no finished run here ({WINNER} is missing); make one with python -m recsys.search"
+            f"{run}: no finished run here ({WINNER} is missing); "
+            "make one with python -m recsys.search"
         )
     try:
         winner = msgspec.convert(unseal(content), Winner)
@@ -159,21 +177,14 @@ def read_run(run: Workspace) -> tuple[SearchConfig, Winner]:
         raise SearchError(
             f"{run}/{WINNER}: damaged ({error}); search again, which reads the ledger"
         ) from None
-    run.download(CONFIG)
-    config = load_config(SearchConfig, run.folder / CONFIG)
-    return config, replace(winner, trial=replace(winner.trial, params=params))
+    return replace(winner, trial=replace(winner.trial, params=params))
 
 
-def _keep_beside(run: Workspace) -> None:
-    """Move what an earlier search left to the next free name; its ledger last: until it is gone it is a run."""
-    moved = [name for name in run.names() if not name.startswith(LOCK)]
-    if not moved:
-        return
-    numbers = itertools.count(1)
-    beside = next(
-        found
-        for number in numbers
-        if not (found := open_workspace(f"{run}.{number}")).names()
-    )
-    for name in sorted(moved, key=lambda name: name in (LEDGER, CONFIG)):
-        run.move(name, beside)
+def read_run(run: Workspace) -> tuple[SearchConfig, Winner]:
+    """Read the configuration and the winner of a finished search.
+
+    Raises:
+        SearchError: The folder holds no finished run.
+    """
+    winner = read_winner(run)
+    return read_config(run), winner

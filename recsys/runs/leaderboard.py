@@ -1,4 +1,4 @@
-"""The leaderboard as a file and as a table, and what is to be known of it."""
+"""The leaderboard as a file and as a table, and remarks on it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,102 +11,87 @@ from rich.table import Table
 
 from analysis.page import numbers
 from looplib.files import atomic_write
-from recsys.config import OPE_TIME, Search
+from recsys.config import Search
 from recsys.models.kinds import KINDS, shown_params
-from recsys.runs.ranking import Compare, Row, scored_candidates
+from recsys.runs.ledger import Score
+from recsys.runs.ranking import RankedTrial, scored_candidates
 from recsys.runs.trials import Trial
 
 WARNING = "Warning:"
 _SHORT = {"regularization": "reg", "unobserved_weight": "unobserved"}
 _PRINTED = 20  # ranks
-_WIDENED = (
+_WIDENED = {
     "factors",
     "regularization",
     "alpha",
     "unobserved_weight",
     "nu",
     "skip_weight",
-)
+}
 _SHOWN = {name for kind in KINDS.values() for name in kind.main_params}
 
 
-def write_leaderboard(file: Path, ranking: Sequence[Row]) -> None:
+def write_leaderboard(file: Path, ranking: Sequence[RankedTrial]) -> None:
     """Write the rows of the leaderboard to a Parquet file."""
     with atomic_write(file) as handle:
         pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), handle)
 
 
-def leaderboard_rows(ranking: Sequence[Row]) -> list[dict[str, Any]]:
+def leaderboard_rows(ranking: Sequence[RankedTrial]) -> list[dict[str, Any]]:
     """Return a row for each candidate and baseline, best first, all with the same keys."""
     records = [_record(rank, row) for rank, row in enumerate(ranking, start=1)]
     empty = dict.fromkeys(key for record in records for key in record)
     return [empty | record for record in records]
 
 
-def leaderboard_table(ranking: Sequence[Row], select: str) -> Table:
-    """Return the leaderboard as it is printed: the choosing metric with its interval, and others at the same k."""
-    k = select.partition("@")[2]
-    known = {key for row in ranking if row.score for key in row.score.metrics}
-    other = (
-        "ndcg"
-        if select.startswith(OPE_TIME)
-        else OPE_TIME
-        if f"{OPE_TIME}@{k}" in known
-        else "recall"
-    )
-    others = [
-        key
-        for key in (f"{other}@{k}", f"coverage@{k}")
-        if key != select and key in known
-    ]
-    axes = telling_axes(
-        [asdict(row.trial.params) for row in ranking if not row.trial.is_baseline]
-    )
-    headings = [
-        *(_SHORT.get(axis, axis) for axis in axes),
-        "sweep",
-        select,
-        "interval",
-        "tied",
-        *others,
-        "fit s",
-    ]
-    more = f"the report has all {len(ranking)}" if len(ranking) > _PRINTED else None
+def leaderboard_table(ranking: Sequence[RankedTrial], select: str, rival: str) -> Table:
+    """Return the leaderboard as it is printed: by the choosing metric, with its rival beside it."""
     table = Table(
-        title=f"Leaderboard by {select}, with its 95 % interval over listeners",
-        caption=more,
+        title=f"Leaderboard by {select}, with its 95 % interval over listeners"
     )
-    for heading in ("", "model", *headings, "stopped"):
+    if len(ranking) > _PRINTED:
+        table.caption = f"the report has all {len(ranking)}"
+    candidates = [ranked for ranked in ranking if not ranked.trial.is_baseline]
+    axes = telling_axes([asdict(ranked.trial.params) for ranked in candidates])
+    scores = [ranked.score for ranked in ranking if ranked.score]
+    metrics = [select]
+    if any(rival in score.metrics for score in scores):
+        metrics.append(rival)
+    names = [_SHORT.get(axis, axis) for axis in axes]
+    table.add_column("", justify="right")
+    table.add_column("model", no_wrap=True)
+    for heading in (*names, "sweep", *metrics, "interval", "tied", "fit s"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.columns[1].justify = table.columns[-1].justify = "left"
-    for rank, row in enumerate(ranking[:_PRINTED], start=1):
-        params, score = asdict(row.trial.params), row.score
-        found = [""] * (len(others) + 4)
-        if score:
-            value, lower, upper = score.metrics[select]
-            values = (
-                f"{score.metrics[key][0]:.4f}" if key in score.metrics else ""
-                for key in others
-            )
-            interval = f"{lower:.4f} … {upper:.4f}"
-            found = [
-                f"{value:.4f}",
-                interval,
-                "yes" if row.ties else "",
-                *values,
-                f"{score.fit_s:.1f}",
-            ]
-        stop = f"{row.state} at {row.stop.sweep}" if row.stop else ""
-        cells = (text_of(params[axis]) if axis in params else "" for axis in axes)
-        table.add_row(
-            str(rank), row.trial.kind, *cells, str(row.sweep or ""), *found, stop
-        )
+    table.add_column("stopped", no_wrap=True)
+    for rank, ranked in enumerate(ranking[:_PRINTED], start=1):
+        params = asdict(ranked.trial.params)
+        cells = [text_of(params[axis]) if axis in params else "" for axis in axes]
+        cells += _scored_cells(ranked, metrics)
+        stop = ranked.stop
+        stopped = f"{ranked.state} at {stop.sweep}" if stop else ""
+        table.add_row(str(rank), ranked.trial.kind, *cells, stopped)
     return table
 
 
+def _scored_cells(ranked: RankedTrial, metrics: Sequence[str]) -> list[str]:
+    """Return the cells from the sweep to the seconds; the first metric has the interval."""
+    score = ranked.score
+    if score is None:
+        return [""] * (len(metrics) + 4)
+    values = [
+        f"{score.metrics[key][0]:.4f}" if key in score.metrics else ""
+        for key in metrics
+    ]
+    _, lower, upper = score.metrics[metrics[0]]
+    interval = f"{lower:.4f} … {upper:.4f}"
+    tied = "yes" if ranked.ties else ""
+    return [str(ranked.sweep or ""), *values, interval, tied, f"{score.fit_s:.1f}"]
+
+
 def describe(trial: Trial) -> str:
-    """Return a fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
-    return f"{trial.kind} {describe_params(shown_params(trial.kind, asdict(trial.params)))}".strip()
+    """Describe a fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
+    shown = shown_params(trial.kind, asdict(trial.params))
+    return f"{trial.kind} {describe_params(shown)}".strip()
 
 
 def describe_params(params: Mapping[str, float | str]) -> str:
@@ -127,132 +112,84 @@ def telling_axes(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def remarks(
-    ranking: Sequence[Row], chosen: Row, metric: str, search: Search
+    ranking: Sequence[RankedTrial], chosen: RankedTrial, metric: str, search: Search
 ) -> list[str]:
-    """Return what is to be known of the leaderboard: is its order noise, why did the winner win, what to try next."""
+    """Say whether the order is noise, why the winner won, and what to try next."""
     found = []
-    best, *others = scored_candidates(ranking)
-    ties = sum(row.ties for row in others)
+    _, *others = scored_candidates(ranking)
+    ties = sum(ranked.ties for ranked in others)
     if ties:
+        are = "are" if ties > 1 else "is"
         everyone = ", so this order is noise" if ties == len(others) else ""
         found.append(
-            f"{ties} of the {len(others)} candidates behind the best {'are' if ties > 1 else 'is'} tied with it: "
-            f"the interval of the difference in {metric}, at 95 % for all pairs at once, reaches 0{everyone}"
+            f"{ties} of the {len(others)} candidates behind the best {are} tied with it: "
+            f"the interval of the difference in {metric}, at 95 % for all pairs at once, "
+            f"reaches 0{everyone}"
         )
-    if chosen.key != best.key:
+    worth = chosen.value(metric)
+    score = chosen.score or Score(chosen.sweep)
+    if metric in score.test:
+        value, lower, upper = score.test[metric]
         found.append(
-            f"Chosen: {describe(chosen.trial)} after {chosen.sweep} sweeps, {metric} {chosen.value(metric):.4f}: the "
-            f"simplest that is tied with the best, {best.value(metric):.4f}"
-        )
-    if chosen.score and metric in chosen.score.test:
-        worth, (value, lower, upper) = chosen.value(metric), chosen.score.test[metric]
-        found.append(
-            f"The winner's {metric} of {worth:.4f} is the highest of many, and so looks better than it is; on the "
-            f"listeners who chose nothing it is {value:.4f} ({lower:.4f} … {upper:.4f})"
+            f"The winner's {metric} of {worth:.4f} is the highest of many, and so looks "
+            "better than it is; on the listeners who chose nothing it is "
+            f"{value:.4f} ({lower:.4f} … {upper:.4f})"
         )
     if ranking[0].trial.is_baseline:
+        baseline = ranking[0].trial.id
+        found.append(f"{WARNING} the baseline {baseline} is better than every trial")
+    if metric in score.warnings:
         found.append(
-            f"{WARNING} the baseline {ranking[0].trial.id} is better than every trial"
+            f"{WARNING} {metric} chose, and should not be concluded from: "
+            f"{score.warnings[metric]}"
         )
-    if chosen.score and metric in chosen.score.warnings:
-        found.append(
-            f"{WARNING} {metric} chose, and should not be concluded from: {chosen.score.warnings[metric]}"
-        )
-    if edges := edges_of(chosen, search):
-        names = ", ".join(
-            f"{_SHORT.get(name, name)} {text_of(asdict(chosen.trial.params)[name])}"
-            for name in edges
-        )
-        wider = " ".join(
-            f"--set search.space.{name}={values}" for name, values in edges.items()
-        )
-        found.append(
-            f"The winner is at the edge of what was tried ({names}): widen it with --fresh {wider}"
-        )
+    edges = edges_of(chosen.trial, search)
+    if edges:
+        names = ", ".join(f"search.space.{name}" for name in edges)
+        found.append(f"The winner is at the edge of what was tried: widen {names}")
     return found
 
 
-def edges_of(chosen: Row, search: Search) -> dict[str, str]:
-    """Return the axes at whose edge the winner is, each with its values and one more beyond, as `--set` takes them."""
-    found = {}
-    for name, value in asdict(chosen.trial.params).items():
-        axis = sorted(set(getattr(search.space, name, ())))
-        if (
-            name not in _WIDENED
-            or len(axis) < 2
-            or value not in (axis[0], axis[-1])
-            or not value
-        ):
-            continue
-        ends = axis if value == axis[-1] else axis[::-1]
-        beyond = value * (value / ends[-2] if ends[-2] else 2)
-        beyond = max(1, round(beyond)) if name == "factors" else float(f"{beyond:.3g}")
-        if beyond != value:
-            found[name] = (
-                f"[{','.join(text_of(tried) for tried in sorted({*axis, beyond}))}]"
-            )
-    return found
-
-
-def warn_of_rival(
-    best: Row, rivals: Sequence[Row], compare: Compare, metrics: tuple[str, str]
-) -> list[str]:
-    """Warn that the choosing metric and another would choose differently; no warning where that may be chance.
-
-    `best` is the first by the choosing metric, `rivals` the ranking by the other; `metrics` are
-    both, and `compare` compares rows by the one that is the listening time.
-    """
-    rival, (metric, other) = scored_candidates(rivals)[0], metrics
-    if rival.key == best.key:
-        return []
-    value, lower, upper = compare([best, rival], best)[1].behind or (0, 0, 0)
-    if lower <= 0 <= upper:
-        return []
-    time = metric if metric.startswith(OPE_TIME) else other
-    more = f"{abs(value):.4f} {'more' if value > 0 else 'less'}"
-    return [
-        f"{WARNING} {metric} and {other} disagree: {other} puts {describe(rival.trial)} after "
-        f"{rival.sweep} sweeps first, whose {time} is {more} ({lower:+.4f} … {upper:+.4f}) than that of "
-        f"{describe(best.trial)} after {best.sweep}; an experiment measures the listening time"
-    ]
+def edges_of(trial: Trial, search: Search) -> list[str]:
+    """Return the axes at whose edge a trial is; a value of 0 is none."""
+    params = asdict(trial.params)
+    found = []
+    for name in _WIDENED & params.keys():
+        tried = getattr(search.space, name)
+        ends = (min(tried), max(tried))
+        if len(tried) > 1 and params[name] in ends and params[name]:
+            found.append(name)
+    return sorted(found)
 
 
 def text_of(value: float | str | None) -> str:
     """Format a hyperparameter's value, which a baseline has none of."""
-    return (
-        numbers.NOTHING
-        if value is None
-        else str(value)
-        if isinstance(value, (bool, str))
-        else f"{value:g}"
-    )
+    if value is None:
+        return numbers.NOTHING
+    if isinstance(value, (bool, str)):
+        return str(value)
+    return f"{value:g}"
 
 
-def _record(rank: int, row: Row) -> dict[str, Any]:
-    score = row.score
+def _record(rank: int, ranked: RankedTrial) -> dict[str, Any]:
+    score, stop = ranked.score, ranked.stop
+    warnings = score.warnings if score else {}
     record: dict[str, Any] = {
         "rank": rank,
-        "trial": row.trial.id,
-        "model": row.trial.kind,
-        "state": row.state,
-        "why": row.stop.reason if row.stop else None,
-        "stopped_at": row.stop.sweep if row.stop else None,
+        "trial": ranked.trial.id,
+        "model": ranked.trial.kind,
+        "state": ranked.state,
+        "why": stop.reason if stop else None,
+        "stopped_at": stop.sweep if stop else None,
         "sweep": score.sweep if score else None,
         "fit_s": score.fit_s if score else None,
-        "peak_bytes": score.peak_bytes if score else None,
-        "warnings": "; ".join(
-            f"{key}: {reason}" for key, reason in score.warnings.items()
-        )
-        or None
-        if score
-        else None,
-        "ties": row.ties if row.behind else None,
+        "warnings": "; ".join(f"{key}: {why}" for key, why in warnings.items()) or None,
+        "ties": ranked.ties if ranked.behind else None,
+        **asdict(ranked.trial.params),
     }
-    intervals = {
-        "behind": row.behind or (None, None, None),
-        **(score.metrics if score else {}),
-    }
-    record |= asdict(row.trial.params)
+    intervals: dict[str, Any] = {"behind": ranked.behind or (None, None, None)}
+    if score:
+        intervals |= score.metrics
     for key, (value, lower, upper) in intervals.items():
         record |= {key: value, f"{key} lower": lower, f"{key} upper": upper}
     return record

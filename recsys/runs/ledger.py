@@ -1,4 +1,4 @@
-"""The scores of a search, and the ledger that keeps them: a JSON line for each trial and scored sweep.
+"""The ledger of a search: a JSON line for each trial and scored sweep.
 
 On the way a line has the metric that chooses; of what is left at the end, another line has every
 metric. A line is on disk before the search goes on: one that is killed knows all that it had found
@@ -34,8 +34,6 @@ class Score:
     # by key, such as "ndcg@30"; none of a failure
     metrics: dict[str, Interval] = field(default_factory=dict)
     fit_s: float = 0.0  # since the fit began, scoring aside
-    # the worker's largest memory during the step, mapped data included
-    peak_bytes: int | None = None
     # of metrics from which nothing should be concluded
     warnings: dict[str, str] = field(default_factory=dict)
     # of what was chosen, on other listeners
@@ -101,14 +99,19 @@ class Ledger:
             with atomic_write(file) as whole:
                 whole.write(lines.content)
         for row in lines.rows:
-            trial = (
-                known.get(row.get("trial", "")) if row.get("scorer") == scorer else None
-            )
-            if trial is None or not (score := _score(row)).is_final:
+            trial = known.get(row["trial"])
+            if trial is None or row["scorer"] != scorer:
+                continue
+            score = _score(row)
+            if not score.is_final:
                 continue
             if score.error is None and not is_kept(trial, score.sweep):
-                damage = f"trial {trial.id} after sweep {score.sweep}: what its listeners add is not whole"
-                self.damaged += [] if damage in self.damaged else [damage]
+                damage = (
+                    f"trial {trial.id} after sweep {score.sweep}: "
+                    "what its listeners add is not whole"
+                )
+                if damage not in self.damaged:
+                    self.damaged.append(damage)
                 continue
             scores[trial.id] = _with(scores[trial.id], score)
         self.scores = scores
@@ -116,12 +119,8 @@ class Ledger:
     def add(self, trial: Trial, score: Score) -> None:
         """Add a score or a failure; it is on disk when this returns."""
         with self._file.open("ab") as lines:
-            lines.write(
-                orjson.dumps(
-                    seal(_row(self._scorer, trial, score)),
-                    option=orjson.OPT_APPEND_NEWLINE,
-                )
-            )
+            row = seal(_row(self._scorer, trial, score))
+            lines.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
             lines.flush()
             os.fsync(lines.fileno())
         self.scores = {**self.scores, trial.id: _with(self.scores[trial.id], score)}
@@ -161,7 +160,7 @@ def read_ledger(file: Path) -> LedgerLines:
 
 
 def read_scores(file: Path) -> tuple[list[Trial], Scores]:
-    """Read all trials that a ledger names, and their scores, whatever data and scorer they are of."""
+    """Read all trials of a ledger and their scores, whatever data and scorer they are of."""
     trials: dict[str, Trial] = {}
     scores: dict[str, tuple[Score, ...]] = {}
     for row in read_ledger(file).rows:
@@ -198,32 +197,33 @@ def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
         "model": trial.kind,
         "params": asdict(trial.params),
         "seed": trial.seed,
+        "sweep": score.sweep,
     }
-    row["sweep"] = score.sweep
     if score.error is not None:
         return row | {"state": "failed", "error": score.error, "final": score.is_final}
-    row |= {
+    return row | {
         "state": "scored",
         "metrics": named_ends(score.metrics),
         "test": named_ends(score.test),
-    }
-    return row | {
         "warnings": score.warnings,
         "fit_s": score.fit_s,
-        "peak_bytes": score.peak_bytes,
     }
 
 
 def _score(row: dict[str, Any]) -> Score:
     if row["state"] == "failed":
         return Score(row["sweep"], error=row["error"], is_final=row["final"])
-    metrics, test = (
-        {
-            key: (ends["value"], ends["lower"], ends["upper"])
-            for key, ends in row.get(part, {}).items()
-        }
-        for part in ("metrics", "test")
-    )
     return Score(
-        row["sweep"], metrics, row["fit_s"], row["peak_bytes"], row["warnings"], test
+        row["sweep"],
+        _intervals(row["metrics"]),
+        row["fit_s"],
+        row["warnings"],
+        _intervals(row["test"]),
     )
+
+
+def _intervals(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, Interval]:
+    return {
+        key: (ends["value"], ends["lower"], ends["upper"])
+        for key, ends in metrics.items()
+    }

@@ -26,13 +26,12 @@ _ROUNDING = 1e-6  # of the largest standard error
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the leaderboard: a trial or a baseline at its best scored sweep."""
+class RankedTrial:
+    """A trial or a baseline at its best scored sweep, as the leaderboard has it."""
 
     trial: Trial
     state: Literal["scored", "pruned", "failed"]
     stop: Stop | None  # why it was stopped early or failed
-    curve: tuple[Score, ...]  # after each scored sweep
     score: Score | None  # the best of them by the choosing metric; None of a failure
     # the choosing metric less the best candidate's, with the simultaneous interval
     behind: Interval | None = None
@@ -58,58 +57,58 @@ class Row:
 
 
 # `compare` with all but its first two arguments
-Compare = Callable[[Sequence[Row], Row], list[Row]]
+Compare = Callable[[Sequence[RankedTrial], RankedTrial], list[RankedTrial]]
 
 
 def rank(
     trials: Iterable[Trial], stopped: Mapping[str, Stop], scores: Scores, metric: str
-) -> list[Row]:
-    """Rank trials and baselines, best first, those without a score last; of equals the smaller id first."""
-    rows = [
-        _row(trial, stopped.get(trial.id), scores[trial.id], metric) for trial in trials
+) -> list[RankedTrial]:
+    """Rank trials and baselines, best first; those without a score last, equals by their id."""
+    ranking = [
+        _best_sweep(trial, stopped.get(trial.id), scores[trial.id], metric)
+        for trial in trials
     ]
-    return sorted(
-        rows,
-        key=lambda row: (
-            -row.value(metric) if row.score else np.inf,
-            row.state,
-            row.trial.id,
-        ),
-    )
+
+    def order(ranked: RankedTrial) -> tuple[float, str, str]:
+        value = ranked.value(metric) if ranked.score else -np.inf
+        return -value, ranked.state, ranked.trial.id
+
+    return sorted(ranking, key=order)
 
 
-def scored_candidates(ranking: Iterable[Row]) -> list[Row]:
+def scored_candidates(ranking: Iterable[RankedTrial]) -> list[RankedTrial]:
     """Return what can win, best first: the rows with a score, without the baselines."""
-    return [row for row in ranking if row.score and not row.trial.is_baseline]
+    return [
+        ranked for ranked in ranking if ranked.score and not ranked.trial.is_baseline
+    ]
 
 
 def compare(
-    ranking: Sequence[Row],
-    best: Row,
+    ranking: Sequence[RankedTrial],
+    best: RankedTrial,
     listeners: Callable[[Trial, int], FloatArray],
     resamples: int,
     seed: int,
-) -> list[Row]:
+) -> list[RankedTrial]:
     """Return the ranking with how far each row that has a score is behind the best, one of them.
 
     `listeners` returns what each listener adds to a trial's metric after a sweep, shape (2,
     listeners).
     """
-    scored = [row for row in ranking if row.score is not None]
-    parts = np.stack([listeners(row.trial, row.sweep) for row in scored])
-    behind = iter(
-        differences(parts, [row.key for row in scored].index(best.key), resamples, seed)
-    )
+    scored = [ranked for ranked in ranking if ranked.score]
+    parts = np.stack([listeners(ranked.trial, ranked.sweep) for ranked in scored])
+    reference = [ranked.key for ranked in scored].index(best.key)
+    behind = iter(differences(parts, reference, resamples, seed))
     return [
-        row if row.score is None else replace(row, behind=next(behind))
-        for row in ranking
+        replace(ranked, behind=next(behind)) if ranked.score else ranked
+        for ranked in ranking
     ]
 
 
 def differences(
     parts: FloatArray, reference: int, resamples: int, seed: int
 ) -> list[Interval]:
-    """Return each model's metric less that of a reference, with 95 % intervals that hold for all pairs at once.
+    """Estimate how far each model's metric is from a reference's, with simultaneous 95 % intervals.
 
     Max-T: they reach as many standard errors as no difference of two models leaves in 95 % of the
     resamples. Multiple comparisons with the best: Hsu, Multiple Comparisons, 1996, chapters 4 and
@@ -122,75 +121,63 @@ def differences(
         resamples: How many resamples of the listeners there are.
         seed: Decides which.
     """
-    ratios = bootstrap.Ratios(parts[:, 0].T, parts[:, 1].T)
-    estimates = bootstrap.estimate(
-        bootstrap.Resamples(parts.shape[2], resamples, seed), ratios
-    )
-    noise, totals = estimates - ratios.whole, parts[:, 1].sum(axis=1)
-    # What each listener adds to a model's error (delta method), whose standard errors do not depend
-    # on the resamples.
-    shares = (parts[:, 0] - ratios.whole[:, np.newaxis] * parts[:, 1]) / np.where(
-        totals > 0, totals, 1
-    )[:, np.newaxis]
-    covariances = shares @ shares.T
-    variances = np.diag(covariances)
-    errors = np.sqrt(
-        np.maximum(variances[:, np.newaxis] + variances - 2 * covariances, 0)
-    )
-    # Equal models differ by rounding alone, and not by chance.
-    errors[errors <= _ROUNDING * np.sqrt(variances.max())] = np.inf
+    numerators, denominators = parts[:, 0], parts[:, 1]
+    listeners = parts.shape[2]
+    ratios = bootstrap.Ratios(numerators.T, denominators.T)
+    drawn = bootstrap.Resamples(listeners, resamples, seed)
+    estimates = bootstrap.estimate(drawn, ratios)
+    noise = estimates - ratios.whole
+    errors = _standard_errors(numerators, denominators, ratios.whole)
     largest = np.array(
         [np.max(np.abs(row[:, np.newaxis] - row) / errors) for row in noise]
     )
-    critical = _critical(largest, parts.shape[2])
-    margins = critical * np.where(np.isinf(errors[reference]), 0.0, errors[reference])
+    own = errors[reference]
+    margins = _critical(largest, listeners) * np.where(np.isinf(own), 0.0, own)
     behind = ratios.whole - ratios.whole[reference]
-    return list(
-        zip(
-            behind.tolist(),
-            (behind - margins).tolist(),
-            (behind + margins).tolist(),
-            strict=True,
-        )
-    )
+    ends = (behind, behind - margins, behind + margins)
+    return list(zip(*(end.tolist() for end in ends), strict=True))
+
+
+def _standard_errors(
+    numerators: FloatArray, denominators: FloatArray, values: FloatArray
+) -> FloatArray:
+    """Return the standard error of the difference of each two models, by the delta method.
+
+    Unlike the spread of resamples it does not depend on them. Equal models differ by rounding
+    alone, and not by chance: theirs is infinite.
+    """
+    totals = denominators.sum(axis=1)
+    totals = np.where(totals > 0, totals, 1)
+    residuals = numerators - values[:, np.newaxis] * denominators
+    shares = residuals / totals[:, np.newaxis]
+    covariances = shares @ shares.T
+    variances = np.diag(covariances)
+    sums = variances[:, np.newaxis] + variances
+    errors: FloatArray = np.sqrt(np.maximum(sums - 2 * covariances, 0))
+    errors[errors <= _ROUNDING * np.sqrt(variances.max())] = np.inf
+    return errors
 
 
 def _critical(largest: FloatArray, listeners: int) -> float:
-    """Return the standard errors that the largest difference stays within: a quantile of the resamples.
+    """Return how many standard errors the largest difference stays within, a quantile of resamples.
 
     It is one standard error of its rank further out, as there are only so many, and as Student's
     distribution is wider.
     """
-    rank = CONFIDENCE * len(largest) + math.sqrt(
-        CONFIDENCE * (1 - CONFIDENCE) * len(largest)
-    )
-    found = np.sort(largest)[min(math.ceil(rank), len(largest)) - 1]
+    count = len(largest)
+    rank = CONFIDENCE * count + math.sqrt(CONFIDENCE * (1 - CONFIDENCE) * count)
+    found = np.sort(largest)[min(math.ceil(rank), count) - 1]
     return float(-special.stdtrit(listeners - 1, special.ndtr(-found)))
 
 
-def simplest(ranking: Iterable[Row], best: Row, compare: Compare) -> Row:
-    """Return the candidate and sweep with the fewest factors, then the fewest sweeps, of those tied with the best."""
-    sweeps = [
-        replace(row, score=score)
-        for row in scored_candidates(ranking)
-        for score in row.curve
-    ]
-    return min(
-        (row for row in compare(sweeps, best) if row.ties),
-        key=lambda row: (
-            getattr(row.trial.params, "factors", 0),
-            row.sweep,
-            -(row.behind or (0,))[0],
-            row.trial.id,
-        ),
-    )
-
-
-def _row(trial: Trial, stop: Stop | None, scores: Sequence[Score], metric: str) -> Row:
+def _best_sweep(
+    trial: Trial, stop: Stop | None, scores: Sequence[Score], metric: str
+) -> RankedTrial:
     if failure := failure_of(scores):
-        return Row(trial, "failed", Stop(failure.sweep, failure.error or ""), (), None)
-    curve = tuple(score for score in scores if metric in score.metrics)
+        stop = Stop(failure.sweep, failure.error or "")
+        return RankedTrial(trial, "failed", stop, None)
+    scored = [score for score in scores if metric in score.metrics]
     best = max(
-        curve, key=lambda score: (score.metrics[metric][0], -score.sweep), default=None
+        scored, key=lambda score: (score.metrics[metric][0], -score.sweep), default=None
     )
-    return Row(trial, "pruned" if stop else "scored", stop, curve, best)
+    return RankedTrial(trial, "pruned" if stop else "scored", stop, best)

@@ -1,4 +1,4 @@
-"""What is tried: the combinations of a search space, each a trial with an id that follows from what it is."""
+"""Plan the trials of a search: the combinations of its space."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,7 +29,7 @@ class Trial:
 def plan_candidates(
     search: Search, dataset_digest: str, seed: int
 ) -> tuple[Trial, ...]:
-    """Plan the trials of a search, those with the most factors first so that the longest does not start last."""
+    """Plan the trials of a search, those with the most factors, which take longest, first."""
     axes = search.space.model_dump()
     candidates = [
         _trial(kind.name, params, dataset_digest, seed)
@@ -41,15 +41,14 @@ def plan_candidates(
         grid = len(candidates)
         if search.trials > grid:
             raise SearchError(
-                f"search.trials is {search.trials}, and search.space has {grid} combinations; at most that many"
+                f"search.trials is {search.trials}, and search.space has {grid} combinations; "
+                "at most that many"
             )
-        drawn = make_generator(seed, "trials").choice(
-            grid, size=search.trials, replace=False
-        )
+        generator = make_generator(seed, "trials")
+        drawn = generator.choice(grid, size=search.trials, replace=False)
         candidates = [candidates[index] for index in sorted(drawn)]
-    return tuple(
-        sorted(candidates, key=lambda trial: -getattr(trial.params, "factors", 0))
-    )
+    candidates.sort(key=lambda trial: -getattr(trial.params, "factors", 0))
+    return tuple(candidates)
 
 
 def plan_baselines(seed: int) -> tuple[Trial, ...]:
@@ -62,7 +61,10 @@ def plan_baselines(seed: int) -> tuple[Trial, ...]:
 
 
 def _trial(kind: str, params: Any, dataset_digest: str, seed: int) -> Trial:  # noqa: ANN401  of any kind
-    facts = {"dataset": dataset_digest, "params": asdict(params), "seed": seed}
-    if kind != "als":  # the first kind there was: its ids stay what they were
-        facts["kind"] = kind
+    facts = {
+        "kind": kind,
+        "dataset": dataset_digest,
+        "params": asdict(params),
+        "seed": seed,
+    }
     return Trial(json_digest(facts)[:12], kind, params, seed)

@@ -1,4 +1,4 @@
-"""`python -m recsys.search`: the main job. Fits a grid of ALS models on a Dask cluster and publishes the best."""
+"""`python -m recsys.search`: fit a grid of models on a Dask cluster and publish the best."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,13 +18,17 @@ with importing():
     from recsys.workspace import open_workspace
 
 PROG = "python -m recsys.search"
+GONE = {"--fresh": "name another --run, or remove the folder of the earlier one"}
+_LEFT = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 app = make_app(
-    "Fit a grid of ALS models on a Dask cluster, score them on held-out sessions, and publish the best."
+    "Fit a grid of ALS models on a Dask cluster, score them on held-out sessions, "
+    "and publish the best."
 )
 
 
 @app.command(
-    epilog="Example: python -m recsys.search --config configs/demo.yaml --set search.space.factors=[32,64]"
+    epilog="Example: python -m recsys.search --config configs/demo.yaml "
+    "--set search.space.factors=[32,64]"
 )
 def main(
     config: Annotated[
@@ -43,10 +47,6 @@ def main(
         str | None,
         typer.Option(help="An existing Dask scheduler, such as tcp://host:8786."),
     ] = None,
-    fresh: Annotated[
-        bool,
-        typer.Option("--fresh", help="Start over; an earlier run is kept beside it."),
-    ] = False,
     export: Annotated[
         bool, typer.Option(help="Refit the winner on all sessions and publish it.")
     ] = True,
@@ -58,25 +58,20 @@ def main(
         "cluster.scheduler": scheduler,
     }
     settings = load_config(SearchConfig, config, set_ or [], flags)
-    search(
-        open_store(settings.store), open_workspace(settings.run), settings, fresh=fresh
-    )
+    search(open_store(settings.store), open_workspace(settings.run), settings)
     write_report(settings.run)
-    for name, file in (
-        ("leaderboard", LEADERBOARD),
-        ("ledger", LEDGER),
-        ("report", REPORT),
-    ):
+    for name, file in _LEFT.items():
         typer.echo(f"{name:<16} {settings.run}/{file}")
     if export:
-        version = export_run(settings.run, f"{settings.run}/export", settings.export)
+        published = f"{settings.run}/export"
+        version = export_run(settings.run, published, settings.export)
+        typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}")
+        typer.echo(f"manifest         {version}/{MANIFEST}")
         typer.echo(
-            f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}"
-        )
-        typer.echo(
-            f"Next: open the report; serve the lists: python -m botify --published {settings.run}/export"
+            "Next: open the report; serve the lists: "
+            f"python -m botify --published {published}"
         )
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(app, PROG))
+    raise SystemExit(run(app, PROG, gone=GONE))

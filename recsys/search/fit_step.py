@@ -1,20 +1,18 @@
-"""Fitting and scoring: what runs on a worker, a step at a time.
+"""Fit and score: what runs on a worker, a step at a time.
 
-Plain functions, addresses in and a few numbers out. A step takes a fit from its last checkpoint to the next scored
-sweep, so a worker that dies takes no more than the step with it. Whatever a step leaves in the run is there whole or
-not at all, and the same however often the step is run::
+Plain functions, addresses in and a few numbers out. A step takes a fit from its last checkpoint to
+the next scored sweep, so a worker that dies takes no more than the step with it. Whatever a step
+leaves in the run is there whole or not at all, and the same however often the step is run::
 
-    checkpoints/<trial>.npz                  the state of the fit after the last step
-    lists/<scorer>/<trial>-<sweep>.npz       the lists, which are scored by every metric if they are left at the end
-    listeners/<scorer>/<trial>-<sweep>.npz   what each listener adds to the metrics that fits are compared by, under
-                                             their keys; lists of a few listeners (example_rows, example_lists)
+    checkpoints/<trial>.npz                  the fit after the last step
+    lists/<scorer>/<trial>-<sweep>.npz       the lists; what is left at the end is scored by all
+                                             metrics
+    listeners/<scorer>/<trial>-<sweep>.npz   what each listener adds to the metrics that fits are
+                                             compared by; example_rows, example_lists
 """
 
-import re
-import resource
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 
@@ -33,8 +31,9 @@ from recsys.workspace import Workspace, open_workspace
 def run_step(
     trial: Trial, sweep: int, scorer: Scorer, address: str, is_whole: bool = False
 ) -> Score:
-    """Fit a trial up to a sweep, and score it, by every metric if `is_whole`, else by the one that chooses."""
-    run, name = open_workspace(address), lists_name(scorer, trial, sweep)
+    """Fit a trial up to a sweep and score it, by every metric or by the one that chooses."""
+    run = open_workspace(address)
+    name = lists_name(scorer, trial, sweep)
     made = _read(run, name) if is_whole else None
     if made is None:
         made = _fit(trial, sweep, scorer, run)
@@ -45,20 +44,14 @@ def run_step(
         rows = example_listeners(open_dataset(scorer.dataset))
         kept = {"example_rows": rows, "example_lists": lists[rows], **scored.listeners}
         _write(kept, run, listeners_name(scorer, trial, sweep))
-    return Score(
-        sweep,
-        scored.metrics,
-        float(made["fit_s"]),
-        int(made["peak_bytes"]),
-        scored.warnings,
-    )
+    return Score(sweep, scored.metrics, float(made["fit_s"]), scored.warnings)
 
 
 def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
-    """Fit a trial up to a sweep; returns its lists, the seconds of the fit, and the largest memory meanwhile."""
-    _reset_peak()
+    """Fit a trial up to a sweep; return its lists and the seconds of the fit."""
     dataset = open_dataset(scorer.dataset)
-    began, fit_s = time.perf_counter(), 0.0
+    began = time.perf_counter()
+    fit_s = 0.0
     kept = _read(run, checkpoint_name(trial)) if sweep else None
     if kept is not None and kept["sweeps"] <= sweep:
         fit_s = float(kept["fit_s"])
@@ -74,13 +67,13 @@ def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
     lists = model.lists(
         max(scorer.validation.ks), filter_seen=scorer.validation.filter_seen
     )
-    return {"lists": lists, "fit_s": round(fit_s, 3), "peak_bytes": _peak_bytes()}
+    return {"lists": lists, "fit_s": round(fit_s, 3)}
 
 
 def fit_in_blocks(
     cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, address: str
 ) -> None:
-    """Take a trial's fit up to a sweep across all workers; the step that is run next finds nothing left to fit."""
+    """Take a trial's fit up to a sweep across all workers, so that its step has nothing to fit."""
     began = time.perf_counter()
     run = open_workspace(address)
     kept = _read(run, checkpoint_name(trial))
@@ -105,21 +98,6 @@ def _read(run: Workspace, name: str) -> State | None:
 
 
 def _write(arrays: State, run: Workspace, name: str) -> None:
-    with run.write(name) as file:
+    with run.create(name) as file:
         np.savez(file, allow_pickle=False, **arrays)
     run.evict(name)
-
-
-def _reset_peak() -> None:
-    """Reset the peak of the resident set (proc(5)); where the system cannot, it stays that of the whole process."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_bytes(b"5")
-
-
-def _peak_bytes() -> int:
-    """Return the largest resident set since the reset, mapped files that were read included."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    found = re.search(r"VmHWM:\s+(\d+)", status)
-    return 1024 * (
-        int(found[1]) if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    )

@@ -35,30 +35,31 @@ class Decisions:
 def decide(
     search: Search, candidates: Sequence[Trial], scores: Scores, metric: str
 ) -> Decisions:
-    """Decide what to do next, given the planned candidates, what is known of their trials, and the choosing metric."""
+    """Decide what to do next, given the candidates, what is known of them, and the choosing metric."""
     sweeps = search.scored_sweeps
     curves = [_curve(scores[candidate.id], sweeps, metric) for candidate in candidates]
     limits, stopped = _cut(search, curves)
-    over = stopped.keys() | {
-        n
-        for n, curve in enumerate(curves)
-        if _FAILED in curve or len(curve) == len(sweeps)
-    }
-    going = [
-        n for n, curve in enumerate(curves) if n not in over and len(curve) <= limits[n]
-    ]
-    going.sort(key=lambda n: -len(curves[n]))
+    over = set(stopped)
+    going = []
+    for number, curve in enumerate(curves):
+        if _FAILED in curve or len(curve) == len(sweeps):
+            over.add(number)
+        elif number not in over and len(curve) <= limits[number]:
+            going.append(number)
+    going.sort(key=lambda number: -len(curves[number]))
     return Decisions(
-        steps=tuple((candidates[n], sweeps[len(curves[n])]) for n in going),
-        stopped={candidates[n].id: stop for n, stop in stopped.items()},
-        done=frozenset(candidates[n].id for n in over),
+        steps=tuple(
+            (candidates[number], sweeps[len(curves[number])]) for number in going
+        ),
+        stopped={candidates[number].id: stop for number, stop in stopped.items()},
+        done=frozenset(candidates[number].id for number in over),
     )
 
 
 def _curve(
     scores: tuple[Score, ...], sweeps: Sequence[int], metric: str
 ) -> list[float]:
-    """Return a candidate's values at the scored sweeps, as far as it has come; the last is -inf where it failed."""
+    """Return a candidate's values at the scored sweeps so far; the last is -inf where it failed."""
     values: list[float] = []
     for sweep in sweeps:
         score = score_after(scores, sweep)
@@ -71,26 +72,30 @@ def _curve(
 def _cut(
     search: Search, curves: Sequence[list[float]]
 ) -> tuple[list[int], dict[int, Stop]]:
-    """Return how far each candidate may go, as the position of a scored sweep, and which are cut."""
+    """Return the scored sweep, by position, to which each candidate may go, and which are cut."""
     sweeps, eta = search.scored_sweeps, search.halving.eta
     positions = [*map(sweeps.index, search.rungs), len(sweeps) - 1]
     limits = [positions[0]] * len(curves)
     cut: dict[int, Stop] = {}
-    inside, size = list(range(len(curves))), len(curves)
+    inside = list(range(len(curves)))
+    size = len(curves)
     for position, limit in itertools.pairwise(positions):
         keep = -(-size // eta)
-        known = [i for i in inside if len(curves[i]) > position or _FAILED in curves[i]]
-        known.sort(key=lambda i: (-_best(curves[i][: position + 1]), i))
-        for i in known[keep:]:
-            if _FAILED not in curves[i]:
-                cut[i] = Stop(
-                    sweeps[position],
-                    f"not among the best {keep} of {size}, one in {eta}",
-                )
+        known = [
+            number
+            for number in inside
+            if len(curves[number]) > position or _FAILED in curves[number]
+        ]
+        known.sort(key=lambda number: (-_best(curves[number][: position + 1]), number))
+        for number in known[keep:]:
+            if _FAILED not in curves[number]:
+                reason = f"not among the best {keep} of {size}, one in {eta}"
+                cut[number] = Stop(sweeps[position], reason)
         unknown = size - len(known)
-        inside, size = known[: max(0, keep - unknown)], keep
-        for i in inside:
-            limits[i] = limit
+        inside = known[: max(0, keep - unknown)]
+        size = keep
+        for number in inside:
+            limits[number] = limit
     return limits, cut
 
 

@@ -10,7 +10,7 @@ from recsys.errors import TrialError, WorkerDiedError
 from recsys.lock import Lock
 from recsys.runs.folder import LEDGER, checkpoint_name, has_listeners
 from recsys.runs.ledger import Ledger, Score, failure_of, score_after
-from recsys.runs.ranking import Row, rank
+from recsys.runs.ranking import RankedTrial, rank
 from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring import Scorer
 from recsys.search.schedule import Decisions, decide
@@ -23,19 +23,18 @@ class SearchState:
         self, search: Search, candidates: Sequence[Trial], scorer: Scorer, lock: Lock
     ) -> None:
         """Read the ledger of a locked run, and decide."""
-        self._search, self._lock, self.scorer = search, lock, scorer
-        self.run, self.candidates, self.metric = (
-            lock.workspace,
-            candidates,
-            scorer.validation.select,
-        )
+        self._search = search
+        self._lock = lock
+        self.scorer = scorer
+        self.candidates = candidates
+        self.run = lock.workspace
+        self.metric = scorer.validation.select
         self.baselines = plan_baselines(scorer.seed)
-        is_kept = partial(has_listeners, self.run, scorer)
         self.ledger = Ledger(
             self.run.folder / LEDGER,
             scorer.digest,
             (*candidates, *self.baselines),
-            is_kept,
+            partial(has_listeners, self.run, scorer),
         )
         self._deleted: frozenset[str] = frozenset()
         self.decisions = self._decide()
@@ -56,57 +55,48 @@ class SearchState:
         return done
 
     def ready(self) -> list[Call]:
-        """Return the steps that can be run now, the most urgent first, as calls of `run_step`."""
-        baselines = [
-            (trial, 0) for trial in self.baselines if not self.ledger.scores[trial.id]
-        ]
-        steps = [
-            *((step, False) for step in self.decisions.steps),
-            *((step, True) for step in baselines),
-        ]
-        return [
-            Call(step, (*step, self.scorer, self.run.address, is_whole))
-            for step, is_whole in steps
-        ]
+        """Return the steps that can run now as calls of `run_step`, the most urgent first."""
+        calls = [self._call(*step, is_whole=False) for step in self.decisions.steps]
+        for trial in self.baselines:
+            if not self.ledger.scores[trial.id]:
+                calls.append(self._call(trial, 0, is_whole=True))
+        return calls
 
-    def partly_scored(self, rows: Iterable[Row]) -> list[Call]:
-        """Return the calls of `run_step` that score rows by every metric."""
-        scores = self.ledger.scores
-        steps = [
-            (row.trial, row.sweep)
-            for row in rows
-            if not failure_of(scores[row.trial.id])
-        ]
-        partly = [
-            step
-            for step in steps
-            if (score := score_after(scores[step[0].id], step[1]))
-            and not score.is_whole
-        ]
-        return [
-            Call(step, (*step, self.scorer, self.run.address, True)) for step in partly
-        ]
+    def partly_scored(self, ranking: Iterable[RankedTrial]) -> list[Call]:
+        """Return the calls of `run_step` that score ranked trials by every metric."""
+        calls = []
+        for ranked in ranking:
+            scores = self.ledger.scores[ranked.trial.id]
+            score = score_after(scores, ranked.sweep)
+            if score and not score.is_whole and not failure_of(scores):
+                calls.append(self._call(ranked.trial, ranked.sweep, is_whole=True))
+        return calls
+
+    def _call(self, trial: Trial, sweep: int, *, is_whole: bool) -> Call:
+        arguments = (trial, sweep, self.scorer, self.run.address, is_whole)
+        return Call((trial, sweep), arguments)
 
     def record(self, outcome: Outcome[Score]) -> None:
-        """Write an outcome to the ledger, and decide anew; raise what failed if it is not the trial's own failure."""
-        (trial, sweep), error = outcome.key, outcome.error
-        is_own = isinstance(error, (TrialError, WorkerDiedError)) or not isinstance(
-            error, (OSError, UserError)
-        )
-        if error is not None and is_own:
-            score = Score(
-                sweep,
-                error=f"{type(error).__name__}: {error}",
-                is_final=isinstance(error, TrialError),
-            )
-        else:
+        """Write an outcome to the ledger, and decide anew.
+
+        Raises:
+            UserError, OSError: What failed is not the trial's own failure.
+        """
+        trial, sweep = outcome.key
+        error = outcome.error
+        is_own = isinstance(error, (TrialError, WorkerDiedError))
+        if error is None or (isinstance(error, (OSError, UserError)) and not is_own):
             score = outcome.result()
+        else:
+            message = f"{type(error).__name__}: {error}"
+            is_final = isinstance(error, TrialError)
+            score = Score(sweep, error=message, is_final=is_final)
         self.ledger.add(trial, score)
         self._lock.check()
         self.run.upload(LEDGER)
         self.decisions = self._decide()
 
-    def rank(self, metric: str) -> list[Row]:
+    def rank(self, metric: str) -> list[RankedTrial]:
         """Return the ranking of candidates and baselines by a metric."""
         return rank(
             (*self.candidates, *self.baselines),
@@ -117,12 +107,12 @@ class SearchState:
 
     def _decide(self) -> Decisions:
         """Return the decisions; the checkpoints of candidates that go no further are deleted."""
-        decisions = decide(
-            self._search, self.candidates, self.ledger.scores, self.metric
-        )
+        scores = self.ledger.scores
+        decisions = decide(self._search, self.candidates, scores, self.metric)
         over = decisions.done - self._deleted
-        self.run.delete(
-            *(checkpoint_name(trial) for trial in self.candidates if trial.id in over)
-        )
+        files = [
+            checkpoint_name(trial) for trial in self.candidates if trial.id in over
+        ]
+        self.run.delete(*files)
         self._deleted = decisions.done
         return decisions

@@ -106,19 +106,22 @@ class ServiceClient:
     async def _report(
         self, message: str, users: IntArray, tracks: IntArray, hundredths: IntArray
     ) -> bytes:
-        heard = [
-            {"track": track, "time": share, "request": next(self._numbers)}
-            for track, share in zip(
-                tracks.tolist(), (hundredths / 100).tolist(), strict=True
-            )
+        columns = zip(
+            users.tolist(),
+            tracks.tolist(),
+            (hundredths / 100).tolist(),
+            self._numbers,
+            strict=False,  # numbers have no end
+        )
+        requests = [
+            {"user": user, "track": track, "time": share, "request": number}
+            for user, track, share, number in columns
         ]
         if self._has_batches:
-            requests = [
-                {"user": user, **event}
-                for user, event in zip(users.tolist(), heard, strict=True)
-            ]
             return await self._post(f"/{message}", {"requests": requests})
-        return await self._post(f"/{message}/{users[0]}", heard[0])
+        (request,) = requests
+        user = request.pop("user")
+        return await self._post(f"/{message}/{user}", request)
 
     async def _post(self, path: str, document: object) -> bytes:
         """Send a request until it is answered; return the answer's body."""

@@ -8,7 +8,7 @@ LISTENERS = 400
 
 
 def write_log(folder: Path) -> Path:
-    """Write a session a day of every listener; no recommendation is a fallback. Return the folder."""
+    """Write a session a day of every listener; no recommendation is a fallback."""
     events = experiment(LISTENERS, arms=("C",), days=14)
     write(
         folder / "a.jsonl",

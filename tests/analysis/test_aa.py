@@ -1,4 +1,4 @@
-"""Splitting listeners who are treated alike: the service's hash, error rates, coverage, and the command."""
+"""Splitting listeners who are treated alike: the hash, error rates, coverage, the command."""
 
 import json
 import sys

@@ -22,7 +22,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def arriving(per_day: list[int], metric: str = "time") -> tuple[Metric, pa.Table]:
-    """New listeners on each day, who come on that day alone but for the first one, who comes on the last too."""
+    """New listeners on each day, who come once, but for the first, who comes on the last too."""
     day = (
         np.append(np.repeat(np.arange(len(per_day)), per_day), len(per_day) - 1)
         + 20_000

@@ -1,4 +1,4 @@
-"""Every SQL file has one statement, a complete, truthful header, and a module that runs it."""
+"""Every SQL file: one statement, a complete, truthful header, and a module that runs it."""
 
 import ast
 import inspect
@@ -49,9 +49,7 @@ class Header:
 
 
 def parse(text: str) -> Header:
-    """Reads the leading comments.
-
-    `$parameter TYPE, meaning`, `FROM table(columns)`, and below "Columns:" the columns.
+    """Reads the leading comments: `$parameter TYPE, meaning`, `FROM table(columns)`, "Columns:".
 
     An entry of a column stands three spaces in, its continuation further; it may stand for several.
     """
@@ -84,7 +82,8 @@ def test_the_header_of_one_statement_says_one_row_per_what_parameters_tables_and
     statement = re.sub(r"--[^\n]*", "", queries.statement(name))
     for table in header(name).tables:
         named = table.partition("(")[0]
-        read = rf"\b(FROM|JOIN) ({named}\b|read_parquet\(\${named}_file\))"
+        files = rf"read_parquet\(\${named}_file\)|query_table\(\${named}_table\)"
+        read = rf"\b(FROM|JOIN) ({named}\b|{files})"
         assert re.search(read, statement), table
     assert name in _names_in_modules(), "no module runs it"
 
@@ -126,10 +125,7 @@ def test_calls_pass_all_parameters_of_a_file_and_no_other() -> None:
 
 
 def _calls() -> Iterator[tuple[str, str, set[str], bool]]:
-    """Calls of `queries` that name a file.
-
-    Where, the file, the keywords, and whether there are unpacked ones too.
-    """
+    """Calls of `queries` that name a file: where, the file, the keywords, if some are unpacked."""
     functions = {
         f"queries.{name}"
         for name, function in vars(queries).items()
@@ -182,9 +178,11 @@ def _names_in_modules() -> frozenset[str]:
 
 
 def _value(parameter: str, kind: str, folder: Path) -> Any:  # noqa: ANN401  a value of any SQL type
-    """A value of a parameter's type; of a parameter named for a file, its name."""
+    """A value of a parameter's type; of a parameter named for a file or a table, its name."""
     if parameter == "structure":
         return '{"user": "BIGINT"}'
+    if parameter.endswith("_table"):
+        return parameter.removesuffix("_table")
     if parameter.endswith("_file"):
         return str(folder / f"{parameter.removesuffix('_file')}.parquet")
     return VALUES[kind]

@@ -1,4 +1,4 @@
-"""The validator: what it takes, what it refuses, and what its results say. Definitions are in tests/spec."""
+"""The validator: what it takes, refuses and returns. Definitions are in tests/spec."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

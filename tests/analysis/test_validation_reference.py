@@ -91,7 +91,7 @@ def reference(
 
 
 def of_listener(shown: list[float], best: list[float], k: int) -> dict[str, float]:
-    """The metrics of the listening times of the recommended tracks, and of all held-out tracks, longest first."""
+    """The metrics of the listening times of recommended and of held-out tracks, longest first."""
     metrics: dict[str, float] = {}
     if best[0] > 0:
         metrics["graded_ndcg"] = dcg(shown) / dcg(best[:k])

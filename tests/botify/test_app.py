@@ -314,9 +314,9 @@ def test_metrics_count_events_recommenders_and_refusals(client: FlaskClient) -> 
 def test_experiments_are_described(client: FlaskClient) -> None:
     found = client.get("/experiments").get_json()
     assert found["version"] == "one"
-    assert [(running["name"], running["decides"], running["overrides"]) for running in found["experiments"]] == [
-        ("ONE", True, 2), ("OTHER", False, 0)
-    ]  # fmt: skip
+    facts = ("name", "decides", "overrides")
+    running = [[each[fact] for fact in facts] for each in found["experiments"]]
+    assert running == [["ONE", True, 2], ["OTHER", False, 0]]
     assert found["experiments"][0]["arms"] == [
         {"name": "C", "share": 0.5, "recommender": "indexed"},
         {"name": "T1", "share": 0.5, "recommender": "sticky_artist"},

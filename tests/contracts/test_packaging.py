@@ -57,7 +57,7 @@ def _requires(name: str) -> Iterator[str]:
 
 def test_the_service_and_the_simulator_install_without_what_training_needs() -> None:
     names = would_install("service,sim")
-    assert {"httptools", "gymnasium"} <= names
+    assert {"granian", "gymnasium"} <= names
     assert not names & HEAVY
 
 

@@ -1,4 +1,4 @@
-"""Read README and docs/: their blocks of code, with the text before each, and the commands in them."""
+"""Read README and docs/: their blocks of code, and the commands in them."""
 
 import re
 from collections.abc import Iterator

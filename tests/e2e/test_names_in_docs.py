@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 import typer
-import yaml
 from pydantic import BaseModel
 
 from botify.metrics import Metrics
 from botify.recommenders.registry import RECOMMENDERS
-from botify.settings import Settings
 from listening_loop.command import STEPS
 from recsys.config import SearchConfig, Space
 from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
@@ -169,25 +167,6 @@ def _exists(model: type[BaseModel], key: str) -> bool:
     return not rest or any(_exists(section, rest) for section in sections)
 
 
-def test_the_page_of_the_service_has_every_setting() -> None:
-    assert _first_cells("service.md", "## Settings") == set(Settings.model_fields)
-
-
-def test_the_page_of_the_service_has_the_defaults() -> None:
-    rows = re.findall(
-        r"^\| (`[a-z_`, ]+`) \| ([^|]+) \|",
-        _section("service.md", "## Settings"),
-        re.MULTILINE,
-    )
-    defaults = {
-        key.strip("`"): yaml.safe_load(value)
-        for keys, values in rows
-        for key, value in zip(keys.split(", "), values.split(", "), strict=True)
-    }
-    assert len(defaults) > 8
-    assert defaults == {key: Settings.model_fields[key].default for key in defaults}
-
-
 def test_the_page_of_the_service_has_every_metric() -> None:
     text = Metrics().text().decode()
     counted = set(
@@ -203,7 +182,7 @@ def test_the_page_of_the_service_has_every_metric() -> None:
     assert named == {name for name in counted if not name.endswith("_created")}
 
 
-@pytest.mark.parametrize("package", ["recsys", "analysis", "botify", "sim"])
+@pytest.mark.parametrize("package", PARTS)
 def test_the_page_of_the_architecture_has_every_module(package: str) -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = (

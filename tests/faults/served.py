@@ -1,4 +1,4 @@
-"""The service as a process of its own, with a small model, load on it, and its event log read back."""
+"""The service as a process of its own, load on it, and its event log read back."""
 
 import http.client
 import itertools
@@ -49,7 +49,7 @@ class Published:
         return self.folder / "current" / "recommendations.jsonl"
 
     def publish(self, version: str, first: int = 0, last: int = TRACKS) -> Lists:
-        """Publishes a version whose lists hold tracks first..last-1, and makes it the current one."""
+        """Publish a version whose lists hold tracks first..last-1 as the current one."""
         rng = np.random.default_rng(len(version) + first)
         lists = {
             user: rng.permutation(np.arange(first, last))[:LENGTH].tolist()
@@ -194,7 +194,7 @@ class Answer:
 
 @dataclass
 class Load:
-    """Listeners that ask again and again over kept connections; each event has its own time, which identifies it."""
+    """Listeners that ask again and again over kept connections; times identify events."""
 
     port: int
     users: Sequence[Sequence[int]]  # of each client, in turn

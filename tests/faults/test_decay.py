@@ -54,7 +54,7 @@ class Loop:
             orjson.loads(line)
             for line in (self.run / "ledger.jsonl").read_bytes().splitlines()
         ]
-        unlike = ("fit_s", "peak_bytes", "crc32")
+        unlike = ("fit_s", "crc32")
         scored = {
             orjson.dumps({key: row[key] for key in row if key not in unlike})
             for row in rows

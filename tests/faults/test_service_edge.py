@@ -48,6 +48,16 @@ UNFINISHED = [
 CHECKS = 10
 
 
+@pytest.fixture(scope="module")
+def shared(
+    published: Published, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A service of two threads that several attacks share."""
+    log = tmp_path_factory.mktemp("edge") / "log"
+    with serve(published, log, threads=2) as served:
+        yield served
+
+
 @contextlib.contextmanager
 def held(port: int, requests: Sequence[bytes]) -> Iterator[list[socket.socket]]:
     """Connections that sent something and are kept open."""
@@ -124,17 +134,12 @@ GREEDY = {
 
 
 @pytest.mark.parametrize("attack", GREEDY)
-def test_health_is_answered_beside_greedy_clients(
-    published: Published, tmp_path: Path, attack: str
-) -> None:
+def test_health_is_answered_beside_greedy_clients(shared: Served, attack: str) -> None:
     data, count = GREEDY[attack]
-    with (
-        serve(published, tmp_path / "log", threads=2) as served,
-        greedy(served.port, data, count),
-    ):
+    with greedy(shared.port, data, count):
         for _ in range(CHECKS):
-            assert served.ask("GET", "/health/live")[0] == 200
-        served.ask("POST", "/next/7", {"track": 1, "time": 0.5})
+            assert shared.ask("GET", "/health/live")[0] == 200
+    assert_serves(shared)
 
 
 def drip(sockets: Sequence[socket.socket], until: Callable[[], bool]) -> None:
@@ -147,21 +152,18 @@ def drip(sockets: Sequence[socket.socket], until: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize(("count", "start"), [(1500, b"POST /next/"), (16, HALF)])
-def test_slow_clients_hold_up_nobody(
-    published: Published, tmp_path: Path, count: int, start: bytes
-) -> None:
+def test_slow_clients_hold_up_nobody(shared: Served, count: int, start: bytes) -> None:
     """More of them than threads."""
-    with (
-        serve(published, tmp_path / "log", threads=2) as served,
-        held(served.port, [start] * count) as sockets,
-    ):
-        checked = threading.Event()
+    checked = threading.Event()
+    with held(shared.port, [start] * count) as sockets:
         dripping = threading.Thread(target=drip, args=(sockets[:200], checked.is_set))
         dripping.start()
-        for _ in range(CHECKS):
-            assert_serves(served)
-        checked.set()
-        dripping.join()
+        try:
+            for _ in range(CHECKS):
+                assert_serves(shared)
+        finally:
+            checked.set()
+            dripping.join()
 
 
 def test_unfinished_requests_hold_up_neither_others_nor_the_end(
@@ -182,7 +184,7 @@ def test_unfinished_requests_hold_up_neither_others_nor_the_end(
 
 
 def test_requests_sent_without_waiting_are_answered_in_their_order(
-    published: Published, tmp_path: Path
+    shared: Served,
 ) -> None:
     """Health checks have a thread of their own, and come no earlier for that."""
     requests = []
@@ -190,10 +192,7 @@ def test_requests_sent_without_waiting_are_answered_in_their_order(
         requests.append(HEAD.replace(b"/7", b"/%d" % user) + GOOD)
         requests.append(HEALTH)
     requests[-1] = HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    with (
-        serve(published, tmp_path / "log") as served,
-        held(served.port, [b"".join(requests)]) as (connection,),
-    ):
+    with held(shared.port, [b"".join(requests)]) as (connection,):
         answers = read_all(connection).split(b"HTTP/1.1 ")[1:]
     assert {answer[:3] for answer in answers} == {b"200"}
     assert [b'"status"' in answer for answer in answers] == [False, True] * 40

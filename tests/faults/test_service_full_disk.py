@@ -1,4 +1,4 @@
-"""A full disk: 503, and nothing acknowledged is lost. The limit on file sizes stands for the disk's."""
+"""A full disk, which a limit on file sizes stands for: nothing acknowledged is lost."""
 
 import resource
 from collections import Counter

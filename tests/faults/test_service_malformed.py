@@ -37,7 +37,8 @@ def chunked(chunks: bytes) -> bytes:
 
 # Whole, as far as that can be said: it is answered, or the connection closed.
 WRONG = [
-    *(with_length(length) for length in (b"-1", b"x", b"1e3", b"", b"+22", b"0x16", b"9" * 40, b"22, 23", b"\xb2")),
+    *(with_length(length) for length in (b"-1", b"x", b"1e3", b"", b"+22", b"0x16", b"9" * 40,
+    b"22, 23", b"\xb2")),
     *(with_length(b"%d" % length) for length in (0, 1, 5, 21)),  # what is left over is no request
     with_length(b"1048577", b"x" * 1048577),
     HEAD + b"Content-Length: 22\r\nContent-Length: 23\r\n\r\n" + GOOD,
@@ -50,24 +51,28 @@ WRONG = [
         b"1\r\n{\r\n" * 500 + b"0\r\n\r\n",
     )),
     b"\x00" * 100, b"POST\r\n\r\n", b"POST /next/7\r\n\r\n", b"POST /next/7 HTTP/9.9\r\n\r\n",
-    b"POST /next/7 HTP/1.1\r\n\r\n", b"POST  /next/7  HTTP/1.1\r\n\r\n", b"POST next/7 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /next/7 HTP/1.1\r\n\r\n", b"POST  /next/7  HTTP/1.1\r\n\r\n",
+    b"POST next/7 HTTP/1.1\r\nHost: x\r\n\r\n",
     b"POST /next/\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /next/7\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
     b"POST /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-    HEAD + b"X: " + b"a" * 1_000_000 + b"\r\n\r\n", HEAD + b"x:y\r\n" * 5_000 + b"\r\n", HEAD + b"X: a\x00b\r\n\r\n",
+    HEAD + b"X: " + b"a" * 1_000_000 + b"\r\n\r\n", HEAD + b"x:y\r\n" * 5_000 + b"\r\n",
+    HEAD + b"X: a\x00b\r\n\r\n",
     HEAD + b"no colon\r\n\r\n", HEAD + b": no name\r\n\r\n",
     b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + b"\x00" * 160,  # TLS
 ]  # fmt: skip
 # The client hangs up before its end.
 CUT_OFF = [
     *(with_length(b"%d" % length) for length in (23, 1_000, 100_000)),
-    *(chunked(chunks) for chunks in (b"", b"17\r\n" + GOOD[:-1], b"16\r\n" + GOOD[:5], b"16;x=" + b"y" * 5000)),
+    *(chunked(chunks) for chunks in (b"", b"17\r\n" + GOOD[:-1], b"16\r\n" + GOOD[:5],
+    b"16;x=" + b"y" * 5000)),
     b"", b"\r\n\r\n", b"{}", HEAD, HEAD + b"Expect: 100-continue\r\nContent-Length: 22\r\n\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 ]  # fmt: skip
 
 
 def broken_requests(rng: python_random.Random) -> Iterator[tuple[bytes, bool]]:
-    """Every broken request in turn, then good ones with bytes changed or cut off; and whether it is cut off."""
+    """Every broken request in turn,
+    then good ones with bytes changed or cut off; and whether it is cut off."""
     yield from ((request, False) for request in WRONG)
     yield from ((request, True) for request in CUT_OFF)
     good = with_length(b"22")
@@ -132,7 +137,7 @@ def test_malformed_requests_give_no_5xx_and_no_event_and_the_service_goes_on(
 
 
 def send_bodies(served: Served, rng: python_random.Random) -> Counter[int]:
-    """Broken bodies in good HTTP, a third of them chunked, over one connection as long as it is kept."""
+    """Send broken bodies in good HTTP, a third of them chunked, over kept connections."""
     statuses: Counter[int] = Counter()
     with closing(
         http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)

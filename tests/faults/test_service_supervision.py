@@ -1,4 +1,4 @@
-"""Deaths and ends of workers and of their supervisor, and published files that would hold up or break the watcher."""
+"""Deaths and ends of workers and of their master, and published files that break a watcher."""
 
 import io
 import os
@@ -76,7 +76,7 @@ def test_at_sigterm_requests_under_way_are_answered_and_segments_closed(
     assert "Traceback" not in served.errors.read_text()
 
 
-def test_workers_end_with_their_supervisor_and_a_restart_finds_the_port_free(
+def test_workers_end_with_their_master_and_a_restart_finds_the_port_free(
     published: Published, tmp_path: Path, redis_url: str
 ) -> None:
     log = tmp_path / "log"
@@ -122,7 +122,7 @@ def _change_session_model(version: Path, change: Callable[[bytes], bytes]) -> No
 
 
 def _patch_archive(version: Path, at: int, value: bytes) -> None:
-    """Change two bytes of each file's header, `at` bytes from its start; in the directory they are two bytes on."""
+    """Change two bytes of each file's header, `at` bytes from its start, and of the directory."""
 
     def patch(text: bytes) -> bytes:
         for magic, further in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
@@ -164,9 +164,14 @@ def a_name_that_nests(version: Path) -> None:
 
 
 HOSTILE = [
-    a_fifo, an_endless_device, a_list_that_is_a_fifo, an_encrypted_archive, an_archive_of_the_future,
-    a_header_of_minus_signs, a_name_that_nests,
-]  # fmt: skip
+    a_fifo,
+    an_endless_device,
+    a_list_that_is_a_fifo,
+    an_encrypted_archive,
+    an_archive_of_the_future,
+    a_header_of_minus_signs,
+    a_name_that_nests,
+]
 
 
 def serves(served: Served, version: str) -> bool:

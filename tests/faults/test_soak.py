@@ -1,4 +1,4 @@
-"""A soak: listeners ask while workers and their supervisor are killed at random; memory and descriptors stay flat.
+"""A soak: listeners ask while processes are killed; memory and descriptors stay flat.
 
 It lasts SOAK_S seconds, in which there are SOAK_KILLS kills: `tox -e soak` has ten minutes and 100.
 """
@@ -31,7 +31,7 @@ Sample = tuple[int, int]  # the largest resident bytes and open files of a worke
 
 
 def kill_one(served: Served, chance: np.random.Generator) -> None:
-    """Kill a worker, or now and then the supervisor, with whom all end, and start the service again."""
+    """Kill a worker, or now and then the master, and start the service again."""
     if chance.random() < 0.3:
         workers = served.workers()
         served.process.kill()

@@ -77,7 +77,7 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
 ) -> None:
     plays = make_plays()
     plays.to_csv(tmp_path / "plays.csv", index=False)
-    dask_plays = dask.dataframe.from_pandas(plays, npartitions=3)  # type: ignore[no-untyped-call]  # Dask has no types
+    dask_plays = dask.dataframe.from_pandas(plays, npartitions=3)  # type: ignore[no-untyped-call]
     frames = (
         pa.Table.from_pandas(plays),
         dask_plays,
@@ -129,7 +129,7 @@ def test_plays_with_shares_become_events_and_presets_name_columns(
         (
             pd.DataFrame([[1, 2, 3]], columns=["song", "song", "listener"]),
             COLUMNS,
-            "two columns are named song",
+            "Expected unique column names, got: - 'song' 2 times",
         ),
         (
             make_plays(9).assign(listener=pd.Series([1, "a", *7 * [2]], dtype=object)),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from looplib.checksums import check_name, named, seal, unseal
@@ -25,7 +25,7 @@ OBJECTS = st.dictionaries(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(OBJECTS)
 def test_what_was_sealed_is_what_is_read(document: dict[str, object]) -> None:
     assert unseal(orjson.dumps(seal(document)), needed=True) == orjson.loads(
@@ -36,7 +36,7 @@ def test_what_was_sealed_is_what_is_read(document: dict[str, object]) -> None:
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(OBJECTS, st.data())
 def test_a_changed_byte_changes_nothing_or_is_noticed(
     document: dict[str, object], data: st.DataObject

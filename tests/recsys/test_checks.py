@@ -151,4 +151,3 @@ def test_a_model_no_better_than_popular_is_published_on_demand_alone(
         "validation.filter_seen is false and export.filter_seen true" in text
         for text in shown
     )
-    assert any("--set feedback.scale=log" in text for text in shown)

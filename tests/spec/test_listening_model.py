@@ -108,7 +108,7 @@ def _nearest(embeddings: Float32Array, point: int, count: int) -> list[int]:
 def test_sessions_side_by_side_go_as_the_reference_says(
     seed: int, sessions: int
 ) -> None:
-    """Few tracks and artists, so that tracks repeat and artists come often; the same random numbers on both sides."""
+    """Few tracks and artists, so that both come often; the same random numbers on both sides."""
     world = _world(seed, **(TIRED if seed % 2 else {}))
     rng = make_generator(seed, "test sessions")
     batch = Sessions(make_model(world), rng.integers(LISTENERS, size=sessions), rng)
@@ -173,7 +173,7 @@ def _single_listener(
 
 
 def test_every_interest_and_every_neighbour_is_equally_likely(tmp_path: Path) -> None:
-    """Neighbours of a track on the circle of twelve: itself and nearest ones on both sides, ten in all."""
+    """Neighbours of a track on the circle of twelve: itself and the nearest, ten in all."""
     model, n = _single_listener(tmp_path, [2, 8]), 40_000
     batch = Sessions(model, np.zeros(n, dtype=np.int64), make_generator(1, "test"))
     assert np.mean(batch.interest == 2) == pytest.approx(
@@ -236,7 +236,7 @@ def test_expit_is_the_logistic_function_without_overflow() -> None:
 def test_nearest_tracks_are_those_of_a_full_sort(
     seed: int, tracks: int, count: int
 ) -> None:
-    """Up to many stripes of the catalogue; whole coordinates make all distances exact, and ties common."""
+    """Up to many stripes of the catalogue; whole coordinates make distances exact, ties common."""
     rng, count = make_generator(seed, "test nearest"), min(count, tracks)
     embeddings = rng.integers(-20, 20, size=(tracks, 4)).astype(np.float32)
     points = rng.integers(tracks, size=5)

@@ -198,7 +198,7 @@ GRADED_IDEAL_OF_3 = 1.0 / log2(2) + 0.8 / log2(3) + 0.5 / log2(4)
                 "novelty": (-log2(8 / 8) - log2(2 / 8) - log2(1 / 8)) / 3,
                 "coverage": 3 / 100,
             },
-            id="a listener without recommendations counts 0, but for hit_time and novelty, which it says nothing of",
+            id="a listener without recommendations counts 0, but for hit_time and novelty",
         ),
         pytest.param(
             TWO_LISTENERS,
@@ -212,7 +212,7 @@ GRADED_IDEAL_OF_3 = 1.0 / log2(2) + 0.8 / log2(3) + 0.5 / log2(4)
                 / 2,
                 "coverage": 4 / 100,
             },
-            id="hit_time is a ratio of sums over all listeners, novelty a mean of means, coverage of distinct tracks",
+            id="hit_time is a ratio of sums, novelty a mean of means, coverage of distinct tracks",
         ),
         pytest.param(
             ONE_RELEVANT,

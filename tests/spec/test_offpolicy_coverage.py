@@ -1,4 +1,4 @@
-"""Off-policy estimates against the exact truth of a small world, over many logs of it, with fixed seeds.
+"""Off-policy estimates against the exact truth of a small world, over many logs of it.
 
 Every session has one organic and five random tracks out of forty. All tracks are equally likely
 everywhere, so what is left of a list is too, and the value of "random" is the mean over the organic
@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
-from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.logged import logged_sessions
 from analysis.offpolicy.policies import RewardModel, Serving, match_lists
 from tests.analysis.offpolicy.logged import uniform_events
 
@@ -24,7 +24,7 @@ SERVINGS: tuple[Serving, ...] = ("random", "in-order")
 
 @cache
 def world() -> tuple[np.ndarray, np.ndarray]:
-    """Chance of hearing by user and track, and lists of the better tracks, the best of which is not always first."""
+    """Chance of hearing by user and track, and lists of the better tracks, not in order."""
     rng = np.random.default_rng(7)
     means = rng.beta(0.6, 1.6, size=(USERS, TRACKS))
     lists = np.argsort(-(means + rng.normal(0, 0.25, means.shape)), axis=1)[:, :LISTED]
@@ -55,7 +55,7 @@ def true_value(serving: Serving) -> float:
 
 
 def _in_order(of_list: np.ndarray, draws: int) -> float:
-    """The value of the first track not heard after the organic one and some draws: all of these are uniform."""
+    """The value of the first track not heard after the organic one and some uniform draws."""
     heads = np.array([_all_heard(k, draws + 1) for k in range(LISTED + 1)])
     return float((heads[:-1] - heads[1:]) @ of_list)
 
@@ -79,7 +79,7 @@ def estimates() -> dict[Serving, list[OffPolicyEstimate]]:
         events = uniform_events(
             np.random.default_rng([9, log]), USERS, SESSIONS, REQUESTS, TRACKS, means
         )
-        policies = OffPolicy(sessions_of(events), resamples=200, seed=log)
+        policies = OffPolicy(logged_sessions(events), resamples=200, seed=log)
         for serving in SERVINGS:
             of_events = guesses[policies.sessions.listener]
             policy = match_lists(policies.sessions, np.arange(USERS), lists).serve(

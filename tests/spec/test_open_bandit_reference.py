@@ -1,7 +1,7 @@
-"""Off-policy estimators against those of the Open Bandit Pipeline, written out from its definitions.
+"""Off-policy estimators against the Open Bandit Pipeline's, from its definitions.
 
-Its round-wise rewards (`obp.ope.estimators`, 0.5.7), with the weight w = π(a | x, position) / propensity, the
-reward r and its estimate q, are
+Its round-wise rewards (`obp.ope.estimators`, 0.5.7), with the weight
+w = π(a | x, position) / propensity, the reward r and its estimate q, are
 
 - InverseProbabilityWeighting: w r, averaged;
 - SelfNormalizedInverseProbabilityWeighting: w r / mean(w), averaged;
@@ -24,7 +24,7 @@ def obp_estimates(
     reward: np.ndarray, action: np.ndarray, position: np.ndarray, pscore: np.ndarray,
     action_dist: np.ndarray, estimated_rewards: np.ndarray, lambda_: float,
 ) -> dict[str, float]:  # fmt: skip
-    """Estimates from arrays of shape (rounds,), and (rounds, actions, positions) of `action_dist` and the rewards."""
+    """Estimates from arrays of shape (rounds,), and (rounds, actions, positions)."""
     rounds = np.arange(len(reward))
     iw = action_dist[rounds, action, position] / pscore
     q_hat_at_position = estimated_rewards[rounds, :, position]

@@ -1,4 +1,4 @@
-"""The figures of an A/B report: its effects, by metric and over time, and what is heard within a session."""
+"""The figures of an A/B report: its effects by metric, and what is heard within a session."""
 
 from collections.abc import Iterable
 from statistics import median
@@ -9,142 +9,118 @@ from analysis.ab.report import Report
 from analysis.page import numbers
 from analysis.page.render import Figure, tabulate
 
-_ROLES = ("primary", "guardrail", "secondary", "diagnostic")
 _FAR = 4.0  # an interval that reaches so many times as far as most leaves the scale
 _RARE = 0.005  # share of an arm's sessions below which a position's mean is chance
 
 
-def effects_in_order(report: Report) -> list[MetricEffect]:
-    """Return the effects by role and metric, the arms of a metric together."""
-    metrics = [effect.metric for effect in report.effects]
-    return sorted(
-        report.effects,
-        key=lambda effect: (_ROLES.index(effect.role), metrics.index(effect.metric)),
-    )
-
-
 def shown(effect: MetricEffect) -> RelativeEffect:
-    """Return the one interval of an effect that the page shows: the one that decides, where one does."""
-    return (
-        effect.deciding.relative
-        if effect.role in {"primary", "guardrail"}
-        else effect.relative
-    )
+    """Return the interval of an effect that the page shows: the deciding one, if any."""
+    if effect.role in {"primary", "guardrail"}:
+        return effect.deciding.relative
+    return effect.relative
 
 
 def draw_effects(report: Report) -> Figure | None:
     """Draw primary and secondary metrics on one scale; None without an effect."""
     if not report.effects:
         return None
-    effects = [
-        effect
-        for effect in effects_in_order(report)
-        if effect.role in {"primary", "secondary"}
-    ]
+    colours, level = _colours(report), numbers.percent(100 * (1 - report.alpha), 0)
     groups: dict[str, list[charts.IntervalRow]] = {}
-    for effect in effects:
-        groups.setdefault(f"{effect.role} metrics".upper(), [])
-        relative = shown(effect)
-        ends = relative.effect_pct, relative.lower_pct, relative.upper_pct
-        row = charts.IntervalRow(
-            effect.arm,
-            _change(effect),
-            *ends,
-            _colours(report)[effect.arm],
-            effect.significant,
+    drawn, significant = [], []
+    for effect in report.effects:
+        if effect.role not in {"primary", "secondary"}:
+            continue
+        drawn.append(effect)
+        text, relative = _change(effect), shown(effect)
+        if effect.significant:
+            significant.append(f"{effect.label}, {effect.arm}: {text}")
+        groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
+        label = effect.label[:1].upper() + effect.label[1:]
+        groups.setdefault(label, []).append(
+            charts.IntervalRow(
+                label=effect.arm,
+                text=text,
+                value=relative.effect_pct,
+                lower=relative.lower_pct,
+                upper=relative.upper_pct,
+                colour=colours[effect.arm],
+                filled=effect.significant,
+            )
         )
-        groups.setdefault(_capital(effect.label), []).append(row)
-    found = "; ".join(
-        f"{effect.label}, {effect.arm}: {_change(effect)}"
-        for effect in effects
-        if effect.significant
-    )
+    found = "; ".join(significant) or "none"
     return Figure(
         f"Primary and secondary metrics against {report.control}",
-        f"Differences in % of its value, with {_level(report)} intervals: those that "
-        "decide for primary metrics, else for one look; from value to value where its own is next to 0. "
-        "A filled mark is significant after the adjustment for many comparisons.",
+        f"Differences in % of its value, with {level} intervals: those that decide for "
+        "primary metrics, else for one look; from value to value where its own is next "
+        "to 0. A filled mark is significant after the adjustment for many comparisons.",
         charts.to_svg(
-            charts.draw_intervals(groups, "effect, %", _domain(effects)),
-            f"{len(effects)} effects with intervals. Significant: {found or 'none'}.",
+            charts.draw_intervals(groups, "effect, %", _domain(drawn)),
+            f"{len(drawn)} effects with intervals. Significant: {found}.",
         ),
     )
 
 
 def _change(effect: MetricEffect) -> str:
     """Format the effect with its interval, or both values where the control's is 0."""
-    relative, values = shown(effect), (effect.control_value, effect.arm_value)
-    if relative.effect_pct is None:
-        return (
-            numbers.NOTHING
-            if None in values
-            else " → ".join(map(numbers.number, values))
-        )
-    return f"{numbers.change(relative.effect_pct, 1)} ({numbers.interval(relative.lower_pct, relative.upper_pct, 1)})"
+    relative = shown(effect)
+    if relative.effect_pct is not None:
+        ends = numbers.interval(relative.lower_pct, relative.upper_pct, 1)
+        return f"{numbers.change(relative.effect_pct, 1)} ({ends})"
+    if effect.control_value is None or effect.arm_value is None:
+        return numbers.NOTHING
+    return (
+        f"{numbers.number(effect.control_value)} → {numbers.number(effect.arm_value)}"
+    )
 
 
 def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:
     """Return limits that hold 0 and all intervals but those that would leave no room for most."""
-    spans = [point.ends for point in _points(map(shown, effects))]
-    reach = _FAR * median([max(map(abs, span)) for span in spans]) if spans else 1.0
-    return charts.around_zero(
-        end for span in spans if max(map(abs, span)) <= reach for end in span
-    )
+    intervals, reaches = [], []
+    for relative in map(shown, effects):
+        ends = relative.effect_pct, relative.lower_pct, relative.upper_pct
+        known = [end for end in ends if end is not None]
+        if len(known) == len(ends):
+            intervals.append(known)
+            reaches.append(max(map(abs, known)))
+    limit = _FAR * median(reaches or [1.0])
+    values = []
+    for known, reach in zip(intervals, reaches, strict=True):
+        if reach <= limit:
+            values += known
+    return charts.around_zero(values)
 
 
-def _points(found: Iterable[RelativeEffect]) -> list[charts.Point]:
-    """Return the effects that have all their numbers, at their position."""
-    rows = (
-        (day, effect.effect_pct, effect.lower_pct, effect.upper_pct)
-        for day, effect in enumerate(found)
-    )
-    return [charts.Point("", *row) for row in rows if None not in row]
-
-
-def draw_positions(report: Report) -> list[Figure]:
-    """Draw how long tracks are listened to by their position in the session; nothing where there is none."""
+def draw_positions(report: Report) -> Figure | None:
+    """Draw the listening time by position in the session; None where there is none."""
     opened = {spot.arm: spot.events for spot in report.positions if spot.position == 1}
-    frequent = [
-        spot for spot in report.positions if spot.events >= _RARE * opened[spot.arm]
-    ]
-    if not frequent:
-        return []
+    points = []
     heard: dict[str, dict[str, str]] = {arm: {} for arm in opened}
-    for spot in frequent:
-        heard[spot.arm][str(spot.position)] = numbers.number(spot.mean_time)
-    ends = "; ".join(
-        f"{arm}: {texts[position]} at {position}"
-        for arm, texts in heard.items()
-        for position in (next(iter(texts)), next(reversed(texts)))
-    )
-    points = [
-        charts.Point(spot.arm, spot.position, spot.mean_time) for spot in frequent
-    ]
+    for spot in report.positions:
+        if spot.events >= _RARE * opened[spot.arm]:
+            points.append(charts.Point(spot.arm, spot.position, spot.mean_time))
+            heard[spot.arm][str(spot.position)] = numbers.number(spot.mean_time)
+    if not points:
+        return None
+    described = []
+    for arm, times in heard.items():
+        places = list(times)
+        first, last = places[0], places[-1]
+        described.append(f"{arm}: {times[first]} at {first}, {times[last]} at {last}")
     axis = charts.number_axis("position", from_zero=False)
-    return [
-        Figure(
-            "Listening time by position in the session",
-            "Mean share of a track that is heard. The listener chose the first one.",
-            charts.to_svg(
-                charts.draw_lines(
-                    points, _colours(report), axis, "share heard", from_zero=True
-                ),
-                f"Mean share of a track that is heard, by position. {ends}.",
+    return Figure(
+        "Listening time by position in the session",
+        "Mean share of a track that is heard. The listener chose the first one.",
+        charts.to_svg(
+            charts.draw_lines(
+                points, _colours(report), axis, "share heard", from_zero=True
             ),
-            tabulate("Position", heard),
-        )
-    ]
+            f"Mean share of a track that is heard, by position. {'; '.join(described)}.",
+        ),
+        tabulate("Position", heard),
+    )
 
 
 def _colours(report: Report) -> dict[str, str]:
     return {
         arm: charts.arm_colour(position) for position, arm in enumerate(report.arms)
     }
-
-
-def _level(report: Report) -> str:
-    return numbers.percent(100 * (1 - report.alpha), 0)
-
-
-def _capital(label: str) -> str:
-    return label[:1].upper() + label[1:]

@@ -29,10 +29,15 @@ _CONTENTS = (
 
 
 def render(report: Report) -> str:
-    """Render the page: no script, no other file, no other host; readable in light and dark, and printed."""
+    """Render the page: no script, no other file, no other host; for light, dark and print."""
     # imports altair: half a second that only those who render a page pay
     from analysis.ab.page import figures
 
+    contents = [
+        (name, title)
+        for name, title, part in _CONTENTS
+        if not part or getattr(report, part)
+    ]
     return render_template(
         Path(__file__).parent,
         "page.html.jinja",
@@ -40,67 +45,61 @@ def render(report: Report) -> str:
         tone=_TONES[report.verdict.decision],
         level=numbers.percent(100 * (1 - report.alpha), 0),
         positions={arm: position for position, arm in enumerate(report.arms)},
-        effects=figures.effects_in_order(report),
         shown=figures.shown,
         checks=_checks(report),
-        contents=[
-            (name, title)
-            for name, title, part in _CONTENTS
-            if not part or getattr(report, part)
-        ],
+        contents=contents,
         effect_figure=figures.draw_effects(report),
-        session_figures=figures.draw_positions(report),
+        session_figure=figures.draw_positions(report),
     )
 
 
 def _checks(report: Report) -> list[tuple[str, str, str]]:
-    """Return what was checked, what was found, and whether that is "good", to "wait" for a look, or "bad"."""
-    srm, lines, trust = report.srm, report.lines, report.trust
-    ratio = ("Sample ratio", "there is one arm only", "wait")
-    if srm.p_value is not None:
-        due = [
-            f"{arm} {numbers.count(n)} of {numbers.count(srm.expected.get(arm))}"
-            for arm, n in srm.observed.items()
-        ]
-        found = f"p = {numbers.p_value(srm.p_value)}, wrong below {srm.threshold}; {', '.join(due)} expected"
-        ratio = ("Sample ratio", found, "bad" if srm.mismatch else "good")
-    checks = [
-        ratio,
-        _counted(
-            "Lines that are not events",
-            lines.rejected,
-            lines.read - lines.blank,
-            "lines",
-        ),
-    ]
+    """Return what was checked, what was found, and whether that is "good", "wait" or "bad"."""
+    lines, trust = report.lines, report.trust
+    rejected = _counted(lines.rejected, lines.read - lines.blank, "lines")
+    checks = [_ratio_check(report), ("Lines that are not events", *rejected)]
     if trust is None:
         return checks
     changing, quality = trust.changing_listeners, trust.quality
-    found = f"{numbers.count(changing)}; they count in each" if changing else "none"
-    checks.append(
-        ("Listeners in more than one arm", found, "wait" if changing else "good")
+    in_two_arms = ("none", "good")
+    if changing:
+        in_two_arms = (f"{numbers.count(changing)}; they count in each", "wait")
+    checks.append(("Listeners in more than one arm", *in_two_arms))
+    for name, found in (
+        ("Events in sessions that were not closed", quality.dropped_events),
+        ("Events without an arm", quality.outside),
+        ("Events that were logged twice", quality.duplicates),
+        ("Tracks that were not the recommended one", quality.broken_chains),
+        (
+            "Events out of order, the clock having gone back",
+            quality.clock_went_back,
+        ),
+        (
+            "Events with a latency below 0, which only the original table uses",
+            quality.negative_latencies,
+        ),
+        ("Events without latency", quality.without_latency),
+        ("Requests that do not name the recommender", quality.without_recommender),
+    ):
+        checks.append((name, *_counted(found, quality.events, "events")))
+    return checks
+
+
+def _ratio_check(report: Report) -> tuple[str, str, str]:
+    srm = report.srm
+    if srm.p_value is None:
+        return "Sample ratio", "there is one arm only", "wait"
+    due = ", ".join(
+        f"{arm} {numbers.count(n)} of {numbers.count(srm.expected.get(arm))}"
+        for arm, n in srm.observed.items()
     )
-    counts = {
-        "Events in sessions that were not closed": quality.dropped_events,
-        "Events without an arm": quality.outside,
-        "Events that were logged twice": quality.duplicates,
-        "Tracks that were not the recommended one": quality.broken_chains,
-        "Events out of order, the clock having gone back": quality.clock_went_back,
-        "Events with a latency below 0, which only the original table uses": quality.negative_latencies,
-        "Events without latency": quality.without_latency,
-        "Requests that do not name the recommender": quality.without_recommender,
-    }
-    return checks + [
-        _counted(name, found, quality.events, "events")
-        for name, found in counts.items()
-    ]
+    p_value = numbers.p_value(srm.p_value)
+    found = f"p = {p_value}, wrong below {srm.threshold}; {due} expected"
+    return "Sample ratio", found, "bad" if srm.mismatch else "good"
 
 
-def _counted(name: str, found: int, total: int, things: str) -> tuple[str, str, str]:
+def _counted(found: int, total: int, things: str) -> tuple[str, str]:
+    if not found:
+        return "none", "good"
     share = numbers.percent(100 * found / total if total else None)
-    text = (
-        f"{numbers.count(found)} of {numbers.count(total)} {things}, {share}"
-        if found
-        else "none"
-    )
-    return name, text, "wait" if found else "good"
+    return f"{numbers.count(found)} of {numbers.count(total)} {things}, {share}", "wait"

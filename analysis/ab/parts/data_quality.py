@@ -42,7 +42,7 @@ class Trust:
 
 
 def assess(counted: Mapping[str, int], rejected: Sequence[RejectedLine]) -> Trust:
-    """Return what is known of the data from the row of `sql/ab/quality.sql` and the first rejected lines."""
+    """Return the row of `sql/ab/quality.sql` with the first rejected lines."""
     quality = Quality(**{field.name: counted[field.name] for field in fields(Quality)})
     return Trust(counted["changing_listeners"], quality, tuple(rejected))
 
@@ -50,18 +50,22 @@ def assess(counted: Mapping[str, int], rejected: Sequence[RejectedLine]) -> Trus
 def notes(
     trust: Trust, lines: LineCounts, left_out: int, config: AbConfig
 ) -> tuple[str, ...]:
-    """Return what should be known before anybody acts on a report, a sentence each; `left_out` events are too late."""
+    """Return what to know before acting on a report, a sentence each.
+
+    `left_out` events are after the horizon.
+    """
     quality, changing = trust.quality, trust.changing_listeners
     other_tracks = quality.broken_chains - quality.clock_went_back
     counted = {
         f"{lines.rejected:,} of {lines.read:,} lines are not events.": lines.rejected,
         f"{changing:,} listeners were in more than one arm, and count in each.": changing,
         f"The clock went back at {quality.clock_went_back:,} events.": quality.clock_went_back,
-        f"{other_tracks:,} events are of another track than was recommended just before, as when a clock jumps, "
-        "lines are lost or listeners choose for themselves.": other_tracks,
+        f"{other_tracks:,} events are of another track than was recommended just before, "
+        "as when a clock jumps, lines are lost or listeners choose for themselves.": other_tracks,
         f"{quality.duplicates:,} events are duplicates, and count.": quality.duplicates,
-        f"{quality.negative_latencies:,} events have a latency below 0, as when a clock is set back; they count, and "
-        "their latency counts in the original table alone.": quality.negative_latencies,
+        f"{quality.negative_latencies:,} events have a latency below 0, as when a clock is "
+        "set back; they count, and their latency counts in the original table "
+        "alone.": quality.negative_latencies,
         f"{left_out:,} events after the horizon, {config.horizon}, are left out.": left_out,
     }
     return tuple(note for note, count in counted.items() if count)

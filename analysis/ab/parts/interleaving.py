@@ -1,4 +1,4 @@
-"""Interleaved recommenders: whose tracks the same listeners hear for longer, in an arm that takes turns by a coin."""
+"""Interleaved recommenders: whose tracks the same listeners hear for longer."""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +11,13 @@ from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect
 from analysis.ab.tables import Loaded, members
-from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval
+from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval, p_value
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.sequential import at_any_time
 
-_FIRST, _SECOND = (
-    Quantity("first_time", "first_tracks"),
-    Quantity("second_time", "second_tracks"),
-)
+_FIRST = Quantity("first_time", "first_tracks")
+_SECOND = Quantity("second_time", "second_tracks")
+_FIRST_TRACKS, _SECOND_TRACKS = Quantity("first_tracks"), Quantity("second_tracks")
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,9 @@ class Preference:
 
     def __str__(self) -> str:
         """What was found, in one sentence."""
-        result = (
-            f"{self.preferred} is preferred"
-            if self.preferred
-            else "neither is preferred so far"
-        )
+        result = "neither is preferred so far"
+        if self.preferred:
+            result = f"{self.preferred} is preferred"
         pair = f"{self.first} and {self.second}"
         what = f"what is heard of {self.second}'s tracks differs by {self.effect}"
         return f"{self.arm} interleaves {pair}: {result}; {what}"
@@ -61,19 +58,14 @@ def preferences(
     found = []
     for arm in arms:
         pair = members(loaded.own_recommenders.get(arm, ""))
-        if pair:
-            rows = (
-                queries.read_table(loaded.connection, "credited")
-                .filter(pc.field("arm") == arm)
-                .sort_by("user")
-            )
-            moments = Moments.of(
-                {name: rows[name].to_numpy() for name in rows.column_names[2:]}
-            )
-            if moments.count > 1 and moments.means.all():
-                found.append(
-                    compare_pair(arm, pair, moments, loaded.at_horizon, config)
-                )
+        if pair is None:
+            continue
+        credited = queries.read_table(loaded.connection, "credited")
+        rows = credited.filter(pc.field("arm") == arm).sort_by("user")
+        columns = {name: rows[name].to_numpy() for name in rows.column_names[2:]}
+        moments = Moments.of(columns)
+        if moments.count > 1 and moments.means.all():
+            found.append(compare_pair(arm, pair, moments, loaded.at_horizon, config))
     return tuple(found)
 
 
@@ -84,41 +76,42 @@ def compare_pair(
     at_horizon: bool,
     config: AbConfig,
 ) -> Preference:
-    """Compare two ratios of the same listeners by the logarithm of their quotient (delta method)."""
-    before, after, count = moments.mean(_FIRST), moments.mean(_SECOND), moments.count
-    variance = (
-        moments.variance(_FIRST) / before**2
-        + moments.variance(_SECOND) / after**2
-        - 2 * moments.covariance(_FIRST, _SECOND) / (before * after)
-    )
-    error, ratio = math.sqrt(max(0.0, variance) / count), math.log(after / before)
-    half = error * float(stats.norm.isf(config.alpha / 2))
+    """Compare two ratios of the same listeners by the logarithm of their quotient.
+
+    Its variance is by the delta method over listeners.
+    """
+    count = moments.count
+    before, after = moments.mean(_FIRST), moments.mean(_SECOND)
+    # relative variances and covariance of one listener's shares
+    variance = moments.variance(_FIRST) / before**2
+    variance += moments.variance(_SECOND) / after**2
+    variance -= 2 * moments.covariance(_FIRST, _SECOND) / (before * after)
+    error = math.sqrt(max(0.0, variance) / count)
+    log_ratio = math.log(after / before)
+    half_width = error * float(stats.norm.isf(config.alpha / 2))
+    ends = (log_ratio, log_ratio - half_width, log_ratio + half_width)
     effect = Effect(
         control=Estimate(before, math.nan, count),
         arm=Estimate(after, math.nan, count),
         absolute=NO_INTERVAL,
-        relative=Interval(
-            *(math.expm1(end) for end in (ratio, ratio - half, ratio + half))
-        ),
+        relative=Interval(*map(math.expm1, ends)),
         standard_error=error,
-        p_value=2 * float(stats.norm.sf(abs(ratio) / error))
-        if error
-        else float(ratio == 0),
+        p_value=p_value(log_ratio, error, math.inf),
     )
     if not at_horizon:
         effect = at_any_time(effect, config.planned_listeners, 1 - config.alpha, count)
-    first_tracks, second_tracks = (
-        moments.mean(Quantity(f"{side}_tracks")) for side in ("first", "second")
-    )
+    preferred = None
+    if effect.relative.excludes_zero:
+        preferred = pair[1] if log_ratio > 0 else pair[0]
     return Preference(
         arm=arm,
         first=pair[0],
         second=pair[1],
         listeners=count,
-        first_tracks=round(first_tracks * count),
-        second_tracks=round(second_tracks * count),
+        first_tracks=round(moments.mean(_FIRST_TRACKS) * count),
+        second_tracks=round(moments.mean(_SECOND_TRACKS) * count),
         first_time=before,
         second_time=after,
         effect=RelativeEffect.of(effect.relative.scaled(100), effect.p_value),
-        preferred=pair[ratio > 0] if effect.relative.excludes_zero else None,
+        preferred=preferred,
     )

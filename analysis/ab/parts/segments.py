@@ -1,4 +1,4 @@
-"""Segments: an arm's effect on listeners or sessions of one kind, and whether the kinds differ in it.
+"""Segments: an arm's effect on listeners or sessions of one kind, and whether kinds differ.
 
 A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners who
 were there before the experiment; or of one time since a listener's first session in it, where an
@@ -7,7 +7,8 @@ look.
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,12 +18,11 @@ from scipy import stats
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect, number, relative_effect
-from analysis.ab.measures import NOVELTY, PAST, values_of
+from analysis.ab.measures import NOVELTY, PAST, metric_values
 from analysis.ab.metrics import Metric
 from analysis.statistics.effects import compare_moments
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
-from looplib.arrays import IntArray
 
 _MOST = 8  # segments of a kind; the smallest beyond are taken together
 _FEWEST = 30  # listeners of an arm whose mean is about normal
@@ -44,9 +44,8 @@ class SegmentEffect:
     arm_value: float | None  # of the arm's
     # the effect in % of the control's value, with the interval for one look
     relative: RelativeEffect
-    adjusted_p_value: float | None = (
-        None  # by Benjamini and Hochberg over all segments of a report
-    )
+    # by Benjamini and Hochberg over all segments of a report
+    adjusted_p_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,122 +65,131 @@ class Segments:
 def segment_effects(
     connection: queries.Connection, arms: Sequence[str], config: AbConfig
 ) -> tuple[Segments, ...]:
-    """Compare the arms, the control first, on primary metrics wherever there is more than one segment."""
+    """Compare the arms on primary metrics wherever there is more than one segment."""
     found = []
     for by in (NOVELTY, PAST, *config.segments):
-        for metric in (config.known[name] for name in config.primary):
-            of_arms = [values_of(connection, metric, by, arm) for arm in arms]
-            labels, segments = _merge(of_arms)
+        for metric in config.deciding:
+            tables = {arm: metric_values(connection, metric, by, arm) for arm in arms}
+            labels = _choose_labels(tables.values())
             if len(labels) < 2:
                 continue
-            control, *others = (
-                _sums_of(*side, len(labels), metric)
-                for side in zip(of_arms, segments, strict=True)
-            )
-            for arm, treated in zip(arms[1:], others, strict=True):
-                effects, p_value = _compare(control, treated, labels, config)
+            sides = {arm: _sum_up(rows, labels, metric) for arm, rows in tables.items()}
+            control = sides.pop(config.control)
+            for arm, side in sides.items():
+                name = _NAMES.get(by, by)
+                effects = _compare(control, side, labels, config)
+                p_value = number(_difference_p(control, side, len(labels)))
                 found.append(
-                    Segments(
-                        _NAMES.get(by, by),
-                        arm,
-                        metric.name,
-                        metric.label,
-                        effects,
-                        number(p_value),
-                    )
+                    Segments(name, arm, metric.name, metric.label, effects, p_value)
                 )
-    of_segments = iter(
+    return _adjust(found)
+
+
+def _adjust(found: Sequence[Segments]) -> tuple[Segments, ...]:
+    """Adjust the p-values of all segments of a report for their number."""
+    p_values = iter(
         benjamini_hochberg(
             [effect.relative.p_value for row in found for effect in row.effects]
         )
     )
-    adjusted = (
-        tuple(
-            replace(effect, adjusted_p_value=number(next(of_segments)))
+    adjusted = []
+    for row, p_value in zip(found, holm([row.p_value for row in found]), strict=True):
+        effects = tuple(
+            replace(effect, adjusted_p_value=number(next(p_values)))
             for effect in row.effects
         )
-        for row in found
-    )
-    return tuple(
-        replace(row, adjusted_p_value=number(p_value), effects=effects)
-        for row, p_value, effects in zip(
-            found, holm([row.p_value for row in found]), adjusted, strict=True
-        )
-    )
+        adjusted.append(replace(row, effects=effects, adjusted_p_value=number(p_value)))
+    return tuple(adjusted)
 
 
-def _merge(of_arms: Sequence[pa.Table]) -> tuple[list[str], list[IntArray]]:
-    """Return the labels of segments, by size or, where they count days, by day, and the segment of each arm's rows."""
-    parts = np.concatenate([rows["part"].to_numpy().astype(str) for rows in of_arms])
-    names, row_names, counts = np.unique(parts, return_inverse=True, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    kept = order if len(order) <= _MOST else order[: _MOST - 1]
-    labels = sorted(names[kept].tolist(), key=_day) + (
-        [_OTHERS] if len(kept) < len(order) else []
-    )
-    position = {label: index for index, label in enumerate(labels)}
-    segments = np.array(
-        [position.get(name, len(labels) - 1) for name in names.tolist()], np.int64
-    )[row_names]
-    return labels, np.split(segments, np.cumsum([len(rows) for rows in of_arms[:-1]]))
+def _choose_labels(tables: Iterable[pa.Table]) -> list[str]:
+    """Return the labels of segments, by size or by day; the smallest beyond are `_OTHERS`."""
+    sizes: Counter[str] = Counter()
+    for rows in tables:
+        for row in rows["part"].value_counts().to_pylist():
+            sizes[row["values"]] += row["counts"]
+    by_size = sorted(sorted(sizes), key=lambda label: -sizes[label])
+    if len(by_size) <= _MOST:
+        return sorted(by_size, key=_day)
+    return [*sorted(by_size[: _MOST - 1], key=_day), _OTHERS]
 
 
 def _day(label: str) -> int:
-    """Return the day that a label of `sql/ab/by_segment.sql` names; 0 for other labels, whose order stays."""
+    """Return the day that a label of `sql/ab/by_segment.sql` names; 0 for other labels."""
     last = label.rpartition("day ")[2]
     return int(last) if last.isdecimal() else 0
 
 
 @dataclass(frozen=True)
 class _Side:
-    """An arm's metric in each segment as a ratio of two columns, x and y with the segment's number."""
+    """An arm's metric by segment: ratios of the columns x and y with the segment's number."""
 
     moments: Moments
     listeners: list[int]  # with a session in it, by segment
 
 
-def _sums_of(rows: pa.Table, segments: IntArray, count: int, metric: Metric) -> _Side:
-    """Return the sums of an arm's listeners by segment; a mean is over those with a session in the segment."""
-    users, row = np.unique(rows["user"].to_numpy(), return_inverse=True)
-    cells = (row, segments)
-    x, y, seen = (np.zeros((len(users), count)) for _ in range(3))
-    np.add.at(x, cells, rows[metric.sums[0]].to_numpy())
-    np.add.at(y, cells, rows[metric.sums[-1]].to_numpy())
-    seen[cells] = 1
+def _sum_up(rows: pa.Table, labels: Sequence[str], metric: Metric) -> _Side:
+    """Sum up an arm's listeners by segment; a mean is over those with a session in it."""
+    position = {label: number for number, label in enumerate(labels)}
+    others = len(labels) - 1
+    parts = rows["part"].combine_chunks().dictionary_encode()
+    names = [position.get(name, others) for name in parts.dictionary.to_pylist()]
+    segment = np.array(names, np.int64)[parts.indices.to_numpy()]
+    users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
+    shape = len(users), len(labels)
+    numerators, denominators, seen = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    np.add.at(numerators, (listener, segment), rows[metric.sums[0]].to_numpy())
+    np.add.at(denominators, (listener, segment), rows[metric.sums[-1]].to_numpy())
+    seen[listener, segment] = 1
     listeners = seen.sum(axis=0).astype(int).tolist()
     if metric.per_listener:
-        x, y = np.divide(x, y, out=np.zeros_like(x), where=y > 0), (y > 0).astype(float)
+        has_value = denominators > 0
+        np.divide(numerators, denominators, out=numerators, where=has_value)
+        denominators = has_value.astype(np.float64)
+        numerators *= denominators
     elif metric.method == "mean":
-        y = seen
-    columns = {f"x{number}": values for number, values in enumerate(x.T)}
-    return _Side(
-        Moments.of(
-            columns | {f"y{number}": values for number, values in enumerate(y.T)}
-        ),
-        listeners,
-    )
+        denominators = seen
+    columns = {f"x{number}": column for number, column in enumerate(numerators.T)}
+    columns |= {f"y{number}": column for number, column in enumerate(denominators.T)}
+    return _Side(Moments.of(columns), listeners)
+
+
+def _quantity(number: int) -> Quantity:
+    return Quantity(f"x{number}", f"y{number}")
 
 
 def _compare(
     control: _Side, arm: _Side, labels: Sequence[str], config: AbConfig
-) -> tuple[tuple[SegmentEffect, ...], float]:
-    """Return the effect in each segment, and the p-value of no difference between those of enough listeners."""
-    effects, large = [], []
+) -> tuple[SegmentEffect, ...]:
+    """Return the effect in each segment."""
+    effects = []
     for position, label in enumerate(labels):
-        quantity = Quantity(f"x{position}", f"y{position}")
         effect = compare_moments(
-            control.moments, arm.moments, quantity, 1 - config.alpha
+            control.moments, arm.moments, _quantity(position), 1 - config.alpha
         )
-        before, after = effect.control.value, effect.arm.value
-        counts = control.listeners[position], arm.listeners[position]
         effects.append(
             SegmentEffect(
-                label, *counts, number(before), number(after), relative_effect(effect)
+                segment=label,
+                control_listeners=control.listeners[position],
+                arm_listeners=arm.listeners[position],
+                control_value=number(effect.control.value),
+                arm_value=number(effect.arm.value),
+                relative=relative_effect(effect),
             )
         )
-        if min(counts) >= _FEWEST and min(before, after) > 0:
+    return tuple(effects)
+
+
+def _difference_p(control: _Side, arm: _Side, segments: int) -> float:
+    """Return the p-value of no difference between the segments of enough listeners."""
+    large = []
+    for position in range(segments):
+        quantity = _quantity(position)
+        listeners = min(control.listeners[position], arm.listeners[position])
+        means = control.moments.mean(quantity), arm.moments.mean(quantity)
+        if listeners >= _FEWEST and min(means) > 0:
             large.append(quantity)
-    return tuple(effects), difference_p(control.moments, arm.moments, large)
+    return difference_p(control.moments, arm.moments, large)
 
 
 def difference_p(
@@ -194,22 +202,21 @@ def difference_p(
     of Statistical Hypotheses Concerning Several Parameters When the Number of Observations is
     Large, 1943.
     """
-    if len(quantities) < 2:
+    count = len(quantities)
+    if count < 2:
         return math.nan
-    means = [
-        np.array([side.mean(quantity) for quantity in quantities])
-        for side in (control, arm)
-    ]
-    covariance = np.zeros((len(quantities), len(quantities)))
-    for side, values in zip((control, arm), means, strict=True):
-        rows = [
+    effects = np.zeros(count)  # logarithms of arm / control
+    covariance = np.zeros((count, count))
+    for sign, side in ((-1, control), (1, arm)):
+        means = np.array([side.mean(quantity) for quantity in quantities])
+        covariances = [
             [side.covariance(left, right) for right in quantities]
             for left in quantities
         ]
-        covariance += np.array(rows) / np.outer(values, values) / side.count
-    contrasts = np.hstack(
-        [np.full((len(quantities) - 1, 1), -1.0), np.eye(len(quantities) - 1)]
-    )
-    off = contrasts @ (np.log(means[1]) - np.log(means[0]))
-    statistic = off @ np.linalg.pinv(contrasts @ covariance @ contrasts.T) @ off
-    return float(stats.chi2.sf(statistic, len(off)))
+        effects += sign * np.log(means)
+        covariance += np.array(covariances) / np.outer(means, means) / side.count
+    first_column = np.full((count - 1, 1), -1.0)
+    contrasts = np.hstack([first_column, np.eye(count - 1)])
+    differences = contrasts @ effects
+    inverse = np.linalg.pinv(contrasts @ covariance @ contrasts.T)
+    return float(stats.chi2.sf(differences @ inverse @ differences, count - 1))

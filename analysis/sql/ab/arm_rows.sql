@@ -1,13 +1,15 @@
 -- One row per listener and part of an arm, and row that a table has of them, in the arm or before the experiment.
--- $arm   VARCHAR, the arm
--- $side  VARCHAR, whose rows are wanted: the arm's, or NULL for the time before the experiment
+-- $known_table     VARCHAR, name of the table of all listeners
+-- $measured_table  VARCHAR, name of the table whose rows are wanted
+-- $arm             VARCHAR, the arm
+-- $side            VARCHAR, whose rows are wanted: the arm's, or NULL for the time before the experiment
 -- FROM known(user BIGINT, arm VARCHAR, part VARCHAR)
 -- FROM measured(user BIGINT, arm VARCHAR, part VARCHAR)
 -- Columns:
 --   user, part  ascending, with what else the table has, NULL where it has no row
 SELECT known.user, known.part, measured.* EXCLUDE (user, arm, part)
-FROM known
-LEFT JOIN measured
+FROM query_table($known_table) AS known
+LEFT JOIN query_table($measured_table) AS measured
     ON measured.user = known.user AND measured.part = known.part AND measured.arm IS NOT DISTINCT FROM $side
 WHERE known.arm = $arm
 ORDER BY known.user, known.part

@@ -1,6 +1,7 @@
 -- One row per session of a slice that is in an arm, with its segment of one kind.
 -- $by        VARCHAR, 'novelty' for the days since its listener's first session in the arm, 'past' for whether the listener
 --            was there before the experiment, else labels of listeners, or of the track that opened it
+-- $labels_table  VARCHAR, name of the table of labels
 -- $of_track  BOOLEAN, labels are of tracks
 -- $start_ms  BIGINT, the experiment's first event
 -- FROM slice_sessions(user BIGINT, arm VARCHAR, start_ms BIGINT, end_ms BIGINT, organic BIGINT)
@@ -17,7 +18,7 @@ counted AS (
         sessions.*, label,
         (start_ms - min(start_ms) OVER (PARTITION BY user, arm)) // 86400000 AS days
     FROM slice_sessions AS sessions
-    LEFT JOIN (SELECT key, min(label) AS label FROM labels GROUP BY key) AS known
+    LEFT JOIN (SELECT key, min(label) AS label FROM query_table($labels_table) GROUP BY key) AS known
         ON known.key = CASE WHEN $of_track THEN organic ELSE user END
     WHERE arm IS NOT NULL
 )

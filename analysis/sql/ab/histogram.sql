@@ -1,5 +1,6 @@
 -- One row per arm, group of listeners and value in steps of 0.1 %: how many measured values there are.
--- $groups  BIGINT, number of groups that listeners are put in by a hash of their id
+-- $measured_table  VARCHAR, name of the table or view of values
+-- $groups          BIGINT, number of groups that listeners are put in by a hash of their id
 -- FROM measured(user BIGINT, arm VARCHAR, value DOUBLE)
 -- Columns:
 --   arm
@@ -11,6 +12,6 @@ SELECT
     CAST((hash(user) >> 32) % CAST($groups AS UBIGINT) AS BIGINT) AS listener_group,
     CAST(floor(ln(greatest(value * 1e6, 1)) / ln(1.001)) AS BIGINT) AS step,
     count(*) AS values
-FROM measured
+FROM query_table($measured_table)
 WHERE arm IS NOT NULL
 GROUP BY arm, listener_group, step

@@ -49,7 +49,7 @@ def experiment(
     seed: int = 1,
     past: int = 0,
 ) -> list[dict[str, Any]]:
-    """Sessions of listeners, whose arms take turns; in the last arm listening is longer by `effect`.
+    """Sessions of listeners, whose arms take turns; the last arm has the effect.
 
     Args:
         listeners: How many.

@@ -1,4 +1,4 @@
-"""The original course service's way of computing its table: pandas, row by row. Slow, and the reference."""
+"""The original course service's way of computing its table: pandas, row by row."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The original table is what the original course service's notebook computes, whatever the order of lines and files."""
+"""The original table is what the original course service's notebook computes, in any order."""
 
 import math
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_three_arms_are_each_compared_with_the_control(tmp_path: Path) -> None:
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Events of a few listeners in the original's form, with many at the same millisecond and unclosed sessions."""
+    """Events of a few listeners in the original's form, many at the same millisecond."""
     count = draw(st.integers(8, 60))
     shares = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0, 0.5]))
     return [

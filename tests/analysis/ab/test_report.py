@@ -46,7 +46,7 @@ def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
     found = effect_of(report, "mean_time_per_session")
     assert found.significant
     assert (found.relative.lower_pct or 0) > 0
-    assert [one.metric for one in report.effects] == list(CONFIG.names)
+    assert [one.metric for one in report.effects] == list(CONFIG.roles)
     assert report.effects[0].role == "primary"
     document = json.loads(report.to_json())
     names = {

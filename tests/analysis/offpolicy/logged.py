@@ -20,7 +20,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Session:
-    """A listener's session: the organic track first; `propensities` has an entry for each track but that one."""
+    """A listener's session: the organic track first, which has no propensity."""
 
     user: int
     tracks: Sequence[int]
@@ -29,7 +29,7 @@ class Session:
 
 
 def heldout_events(sessions: Iterable[Session]) -> pa.Table:
-    """The table of `offpolicy/session_events.sql`; sessions of one user must stand together, users ascending."""
+    """The table of `offpolicy/session_events.sql`; sessions must be by user."""
     rows = [
         {
             "user": session.user,
@@ -60,7 +60,7 @@ def uniform_events(
     tracks: int,
     means: np.ndarray,
 ) -> pa.Table:
-    """Sessions of one length whose organic and recommended tracks are all drawn uniformly, repeats included.
+    """Sessions of one length whose tracks are all drawn uniformly, repeats included.
 
     Args:
         rng: Of all draws.

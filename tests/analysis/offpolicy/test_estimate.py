@@ -7,7 +7,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
-from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.logged import logged_sessions
 from analysis.offpolicy.policies import Policy, match_lists
 from tests.analysis.offpolicy.logged import Session, heldout_events, uniform_events
 
@@ -22,7 +22,7 @@ def means() -> np.ndarray:
 @pytest.fixture(scope="module")
 def scorer(means: np.ndarray) -> OffPolicy:
     events = uniform_events(np.random.default_rng(2), USERS, 6, 4, TRACKS, means)
-    return OffPolicy(sessions_of(events), resamples=200)
+    return OffPolicy(logged_sessions(events), resamples=200)
 
 
 def top(means: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_too_few_matches_are_not_conclusive_and_the_reason_says_how_many(
 
 
 def test_no_match_at_all_is_worth_0_and_not_conclusive() -> None:
-    sessions = sessions_of(heldout_events([Session(0, [1, 2], [1.0, 0.5], [0.1])]))
+    sessions = logged_sessions(heldout_events([Session(0, [1, 2], [1.0, 0.5], [0.1])]))
     found = value_lists(
         OffPolicy(sessions, resamples=2), np.array([0]), np.array([[5]])
     )

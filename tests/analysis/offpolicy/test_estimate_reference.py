@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.offpolicy.estimate import OffPolicy
-from analysis.offpolicy.logged import sessions_of
+from analysis.offpolicy.logged import logged_sessions
 from analysis.offpolicy.policies import Policy, RewardModel, Serving, match_lists
 from tests.analysis.offpolicy.logged import Session, heldout_events
 
@@ -65,7 +65,7 @@ def rewards_of(
     serving: Serving,
     guess: dict[tuple[int, int], float],
 ) -> RewardModel:
-    """What the guess says of each event's track, and of what would have been recommended on average."""
+    """What the guess says of each event's track, and of the policy's on average."""
     heard, expected = [], []
     for session in sessions:
         for position, track in enumerate(session.tracks):
@@ -129,7 +129,7 @@ def test_lists_are_valued_as_the_reference_values_them(
     )
     if not answered:
         return
-    logged = sessions_of(heldout_events(sessions))
+    logged = logged_sessions(heldout_events(sessions))
     policies = OffPolicy(logged, resamples=2)
     users = np.array(list(reversed(lists)))
     longest = max(map(len, lists.values()))
@@ -163,7 +163,7 @@ def test_a_policy_that_depends_on_the_session_is_valued_by_its_own_probabilities
     None
 ):
     """It recommends the track after the one heard last."""
-    logged = sessions_of(heldout_events(SESSIONS))
+    logged = logged_sessions(heldout_events(SESSIONS))
     last = np.roll(logged.track, 1)
     policy = Policy(
         (logged.track == last + 1).astype(float), np.full(len(last), fill_value=True)

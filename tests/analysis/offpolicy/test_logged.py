@@ -85,9 +85,7 @@ def test_a_request_does_not_count_where_another_track_was_played_or_the_propensi
     np.testing.assert_array_equal(found.propensity, [np.nan] * 4 + [0.1])
 
 
-def test_uniform_counts_repeats_and_uniform_unheard_does_not_and_neither_replaces_what_was_logged() -> (
-    None
-):
+def test_uniform_unheard_counts_no_repeats_and_what_was_logged_stays() -> None:
     rows: list[Row] = [
         (3, 0, "next", 10, 1.0, 11, "a", None),
         (3, 1000, "next", 11, 0.5, 11, "a", None),

@@ -23,7 +23,7 @@ TIME, SESSIONS, TIME_BEFORE, SESSIONS_BEFORE = (
 def draw_arm(
     generator: np.random.Generator, listeners: int, lift: float = 1.0
 ) -> dict[str, FloatArray]:
-    """Skewed listening that depends on the listener's own taste, seen before the experiment as well."""
+    """Skewed listening by the listener's own taste, seen before the experiment as well."""
     taste = generator.gamma(2.0, 1.0, size=listeners)
     sessions, before = (
         1 + generator.poisson(3 * taste).astype(np.float64) for _ in range(2)

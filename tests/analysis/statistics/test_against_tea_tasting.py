@@ -53,7 +53,7 @@ def assert_same(ours: Effect, theirs: Any) -> None:  # noqa: ANN401  a named tup
 
 @contextmanager
 def skip_what_tea_tasting_cannot_solve() -> Iterator[None]:
-    """Its search may come to an effect of over ten standard errors, whose power it finds to be NaN."""
+    """Its search may come to over ten standard errors, whose power it finds to be NaN."""
     try:
         yield
     except ValueError as error:

@@ -64,14 +64,14 @@ def test_intervals_contain_the_true_effect_as_often_as_they_say() -> None:
 
 def test_the_original_divides_the_absolute_interval_by_the_controls_mean() -> None:
     effect = compare(Estimate(4.0, 1.0, 100), Estimate(5.0, 2.0, 50))
-    percent = effect.of_control_pct
+    percent = effect.pct_of_control
     assert percent.value == 25
     assert percent.lower == pytest.approx(25 * effect.absolute.lower)
     assert percent.upper == pytest.approx(25 * effect.absolute.upper)
 
 
 def test_an_interval_of_a_negative_control_keeps_its_ends_in_order() -> None:
-    percent = compare(Estimate(-4.0, 1.0, 100), Estimate(-5.0, 1.0, 100)).of_control_pct
+    percent = compare(Estimate(-4.0, 1.0, 100), Estimate(-5.0, 1.0, 100)).pct_of_control
     assert percent.lower < percent.value < percent.upper
     assert percent.value == 25
 
@@ -130,7 +130,7 @@ def test_a_control_of_nothing_has_no_relative_effect() -> None:
     effect = compare(Estimate(0.0, 0.0, 10), Estimate(2.0, 1.0, 10))
     assert effect.absolute.excludes_zero
     assert math.isnan(effect.relative.value)
-    assert math.isnan(effect.of_control_pct.value)
+    assert math.isnan(effect.pct_of_control.value)
 
 
 def test_a_control_that_may_as_well_be_nothing_has_an_endless_relative_interval() -> (

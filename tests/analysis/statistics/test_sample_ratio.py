@@ -8,7 +8,7 @@ from looplib.randomness import make_generator
 
 
 def count_flagged(listeners: int, dropped: float, runs: int) -> int:
-    """Of random assignments to two equal arms, with a share of the second arm's listeners dropped."""
+    """Of random assignments to two equal arms, with a share of the second dropped."""
     generator = make_generator(11, "test sample ratio")
     arms = generator.binomial(listeners, 0.5, size=runs)
     kept = generator.binomial(arms, 1 - dropped)
@@ -24,7 +24,8 @@ def test_clean_assignments_are_hardly_ever_flagged() -> None:
 
 
 def test_a_twentieth_missing_is_found_whatever_the_assignments_chance() -> None:
-    # At the level of 1 in 1,000 the chance is 99 % from 49,300 listeners on: (3.29 + 2.33) / 0.05 standard errors.
+    # At the level of 1 in 1,000 the chance is 99 % from 49,300 listeners on:
+    # (3.29 + 2.33) / 0.05 standard errors.
     assert count_flagged(55_000, 0.05, runs=1_000) > 990
 
 

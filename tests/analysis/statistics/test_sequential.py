@@ -58,7 +58,7 @@ def test_daily_looks_at_new_listeners_find_what_is_not_there_in_one_of_twenty_at
 
 
 def test_daily_looks_at_the_same_listeners_are_allowed_too() -> None:
-    """Listeners who come every day, each with a taste of their own: their totals grow, their number does not."""
+    """Listeners who come every day: their totals grow, their number does not."""
     listeners = 100
     generator = make_generator(22, "test sequential")
     taste = generator.gamma(1.0, size=(EXPERIMENTS, 2, 1, listeners))

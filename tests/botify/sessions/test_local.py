@@ -134,7 +134,7 @@ def test_a_store_of_one_process_is_bounded_in_number() -> None:
 
 def test_silent_sessions_leave_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [0.0]
-    monkeypatch.setattr(local.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
     store = LocalSessions(10.0)
     for user in range(100):
         hear(store, user, 1)

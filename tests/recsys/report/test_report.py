@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import orjson
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -131,36 +130,12 @@ def test_every_candidate_and_baseline_has_a_row_with_its_state(
         states.count("failed"),
     )
     assert failed
-    scored = [row for row in board if row["fit_s"] is not None]
-    assert all(row["peak_bytes"] > 1e6 for row in scored)
-    assert [row[-1] for row in rows][: len(scored)] == [
-        f"{row['peak_bytes'] / 1e6:,.0f}" for row in scored
-    ]
-
-
-def test_importance_is_the_share_of_the_variance_between_the_means_of_values(
-    page: Element, run_folder: Path
-) -> None:
-    figures = {figure.find("h3")[0].text: figure for figure in page.find("figure")}
-    board = (
-        pd.read_parquet(run_folder / "leaderboard.parquet")
-        .query("model == 'als'")
-        .dropna(subset=["ndcg@30"])
-    )
-    values = board["ndcg@30"]
-    told = pictures(figures["Importance"])[0].attributes["aria-label"].split("; ")
-    for axis in ("factors", "alpha"):
-        between = (
-            (board.groupby(axis)["ndcg@30"].transform("mean") - values.mean()) ** 2
-        ).sum()
-        share = 100 * between / ((values - values.mean()) ** 2).sum()
-        assert f"{axis}: {share:.0f}{SPACE}%" in told
 
 
 def test_pictures_say_what_they_show_to_those_who_do_not_see_them(
     page: Element,
 ) -> None:
-    assert len(pictures(page)) == len(page.find("figure")) == 5
+    assert len(pictures(page)) == len(page.find("figure")) == 2
     assert all(picture.attributes["aria-label"] for picture in pictures(page))
     headings = [
         element.tag for element in page.walk() if element.tag in ("h1", "h2", "h3")

@@ -1,4 +1,4 @@
-"""The run folder: taken over by one search at a time, emptied only on demand."""
+"""The run folder: written by one search at a time."""
 
 from pathlib import Path
 
@@ -13,14 +13,13 @@ def test_a_second_search_in_a_folder_is_refused_and_a_later_one_is_not(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "run"
-    with locked_run(open_workspace(folder), fresh=False):
-        for fresh in (False, True):
-            with (
-                pytest.raises(StorageError, match="another search is at work here"),
-                locked_run(open_workspace(folder), fresh=fresh),
-            ):
-                pass
-    with locked_run(open_workspace(folder), fresh=False):
+    with (
+        locked_run(open_workspace(folder)),
+        pytest.raises(StorageError, match="another search is at work here"),
+        locked_run(open_workspace(folder)),
+    ):
+        pass
+    with locked_run(open_workspace(folder)):
         assert list(tmp_path.iterdir()) == [folder]
 
 
@@ -28,7 +27,7 @@ def test_what_an_earlier_search_found_is_kept_but_its_conclusions(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "run"
-    with locked_run(open_workspace(folder), fresh=False):
+    with locked_run(open_workspace(folder)):
         for name in (
             "ledger.jsonl",
             "winner.json",
@@ -38,7 +37,7 @@ def test_what_an_earlier_search_found_is_kept_but_its_conclusions(
         ):
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text("x")
-    with locked_run(open_workspace(folder), fresh=False):
+    with locked_run(open_workspace(folder)):
         assert {file.name for file in folder.iterdir()} == {
             ".lock",
             "ledger.jsonl",
@@ -47,18 +46,6 @@ def test_what_an_earlier_search_found_is_kept_but_its_conclusions(
         assert list((folder / "checkpoints").iterdir()) == []
     with pytest.raises(SearchError, match="no finished run here"):
         read_run(open_workspace(folder))
-
-
-def test_fresh_keeps_the_earlier_run_beside_and_begins_empty(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    for content in ("first", "second", "third"):
-        with locked_run(open_workspace(folder), fresh=True):
-            assert {file.name for file in folder.iterdir()} == {".lock"}
-            (folder / "ledger.jsonl").write_text(content)
-    kept = {
-        file.parent.name: file.read_text() for file in tmp_path.glob("*/ledger.jsonl")
-    }
-    assert kept == {"run": "third", "run.1": "first", "run.2": "second"}
 
 
 def test_a_file_or_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -71,7 +58,7 @@ def test_a_file_or_a_folder_of_something_else_is_refused(tmp_path: Path) -> None
     ):
         with (
             pytest.raises((SearchError, StorageError), match=message),
-            locked_run(open_workspace(tmp_path / name), fresh=True),
+            locked_run(open_workspace(tmp_path / name)),
         ):
             pass
     assert [file.name for file in (tmp_path / "photos").iterdir()] == ["photo.jpg"]

@@ -2,24 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from looplib.arrays import FloatArray, Int32Array
+from looplib.arrays import Int32Array
 from looplib.cli import run
 from recsys.config import Search, SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
 from recsys.runs.folder import LEDGER, read_listeners, read_run
-from recsys.runs.leaderboard import WARNING, remarks, warn_of_rival
+from recsys.runs.leaderboard import WARNING, remarks
 from recsys.runs.ledger import Score, read_scores
-from recsys.runs.ranking import Row, compare
+from recsys.runs.ranking import RankedTrial
 from recsys.runs.trials import plan_candidates
-from recsys.scoring import Scorer, score_lists, settle
+from recsys.scoring import Scorer, Settled, score_lists, settle
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.logs import START_MS, Session, make_store
@@ -280,22 +279,9 @@ def test_a_run_keeps_to_what_chose_and_to_its_test_part(scorer: Scorer) -> None:
     open_one = replace(
         scorer, validation=ValidationConfig(ks=(1, 10), logging_policy="uniform")
     )
-    kept = settle(
-        open_one, TRACKS, ValidationConfig(ks=(1, 10), select="ndcg@1", test_share=0.3)
-    ).validation
+    kept = settle(open_one, TRACKS, Settled("ndcg@1", 0.3)).validation
     assert (kept.select, kept.test_share) == ("ndcg@1", 0.3)
     assert settle(open_one, TRACKS, None).validation.select == "ope_time@10"
-
-
-def test_scores_without_a_test_part_have_the_digest_of_before(scorer: Scorer) -> None:
-    digests = {
-        replace(
-            scorer,
-            validation=scorer.validation.model_copy(update={"test_share": share}),
-        ).digest
-        for share in (None, 0.0)
-    }
-    assert digests == {scorer.digest}
 
 
 def test_what_was_chosen_looks_better_than_it_is_and_the_test_part_does_not(
@@ -369,49 +355,12 @@ def test_an_unknown_metric_names_those_that_are_known() -> None:
         )
 
 
-def rivals(more: float) -> tuple[Row, Row, dict[str, FloatArray]]:
-    """Two candidates, one first by each metric; the second is listened to for so much more."""
-    config = SearchConfig.model_validate(
-        {"store": "s", "run": "r", "search": {"space": {"factors": [8, 16]}}}
-    )
-    trials = plan_candidates(config.search, "data", seed=1)
-    base = np.random.default_rng(2).random(400)
-    noise = np.random.default_rng(3).normal(scale=0.05, size=400)
-    shares = {
-        trials[0].id: np.stack([base, np.ones(400)]),
-        trials[1].id: np.stack([base + more + noise, np.ones(400)]),
-    }
-    ranking = [Row(trial, "scored", None, (), Score(5, {}, 1)) for trial in trials]
-    return ranking[0], ranking[1], shares
-
-
-@pytest.mark.parametrize(("difference", "is_warned"), [(0.1, True), (0.0005, False)])
-def test_a_warning_says_when_ranking_and_listening_time_disagree_beyond_chance(
-    difference: float, is_warned: bool
-) -> None:
-    best, rival, shares = rivals(difference)
-    by_time = partial(
-        compare, listeners=lambda trial, _: shares[trial.id], resamples=200, seed=1
-    )
-    behind = by_time([best, rival], best)[1].behind
-    assert behind is not None
-    assert behind[0] == pytest.approx(difference, abs=0.01)
-    warnings = warn_of_rival(best, [rival, best], by_time, ("ndcg@30", "ope_time@30"))
-    assert bool(warnings) == is_warned
-    for warning in warnings:
-        assert warning.startswith(
-            f"{WARNING} ndcg@30 and ope_time@30 disagree: ope_time@30 puts als factors 8"
-        )
-        assert "0.1 more" in warning or "more (+0." in warning
-    assert warn_of_rival(best, [best, rival], by_time, ("ndcg@30", "ope_time@30")) == []
-
-
 def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
-    best, _, _ = rivals(0.1)
+    (trial,) = plan_candidates(Search(), "data", seed=1)
     score = Score(
         5, {"ope_time@30": (0.3, 0.2, 0.4)}, 1, warnings={"ope_time@30": "too few"}
     )
-    unreliable = replace(best, score=score)
+    unreliable = RankedTrial(trial, "scored", None, score)
     assert remarks([unreliable], unreliable, "ope_time@30", Search()) == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
     ]

@@ -22,7 +22,9 @@ from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.models.als import Als
 from recsys.models.topk import personal_lists
+from recsys.runs.folder import read_config
 from recsys.search import __main__ as search
+from recsys.workspace import open_workspace
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import Session, make_store, random_sessions
 
@@ -106,7 +108,7 @@ def of_one_metric(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def results(run_folder: Path) -> list[bytes]:
     """The ledger without its timings, in an order of its own."""
-    timing = ("fit_s", "peak_bytes", "crc32")
+    timing = ("fit_s", "crc32")
     rows = (
         {key: value for key, value in row.items() if key not in timing}
         for row in ledger(run_folder)
@@ -183,6 +185,10 @@ def test_the_effective_configuration_is_kept_with_its_defaults(finished: Path) -
     config = load_config(SearchConfig, finished / "config.yaml")
     assert config.search.space.model_dump()["factors"] == (4, 8)
     assert config.split.holdout == 0.15
+    assert config.validation.test_share is None
+    settled = json.loads((finished / "settled.json").read_text())
+    assert (settled["select"], settled["test_share"]) == ("ndcg@30", 0.0)
+    assert read_config(open_workspace(finished)).validation.test_share == 0.0
 
 
 def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) -> None:
@@ -316,32 +322,6 @@ def test_a_finished_search_is_concluded_again_without_a_cluster(
     assert not (interrupted / "checkpoints").exists()
 
 
-@pytest.mark.usefixtures("no_cluster")
-def test_the_simplest_tied_is_chosen_by_what_is_known_already(
-    store: Path, finished: Path, interrupted: Path
-) -> None:
-    argv = search_argv(
-        store,
-        interrupted,
-        "--no-export",
-        settings=[*QUICK, "search.select=simplest_tied"],
-    )
-    assert run(search.app, search.PROG, argv) == 0
-    assert (interrupted / "ledger.jsonl").read_bytes() == (
-        finished / "ledger.jsonl"
-    ).read_bytes()
-    chosen, best = (
-        json.loads((folder / "winner.json").read_text())
-        for folder in (interrupted, finished)
-    )
-    complexity = [
-        (winner["trial"]["params"]["factors"], winner["sweeps"])
-        for winner in (chosen, best)
-    ]
-    assert complexity[0] <= complexity[1]
-    assert chosen["metrics"]["ndcg@30"][0] <= best["metrics"]["ndcg@30"][0]
-
-
 def test_a_torn_ledger_costs_the_torn_sweep(
     store: Path, finished: Path, interrupted: Path
 ) -> None:
@@ -422,18 +402,12 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
     assert not (interrupted / "leaderboard.parquet").exists()
 
 
-def test_fresh_starts_over_and_keeps_the_earlier_run(
-    store: Path, finished: Path, interrupted: Path
+def test_an_option_that_was_removed_names_what_replaces_it(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    search_ok(
-        store,
-        interrupted,
-        "--fresh",
-        "--no-export",
-        settings=[*QUICK, "search.space.factors=[4]"],
-    )
-    assert results(interrupted.with_name("run.1")) == results(finished)
-    assert {row["params"].get("factors") for row in ledger(interrupted)} == {4, None}
+    argv = search_argv(store, tmp_path / "run", "--fresh")
+    assert run(search.app, search.PROG, argv, gone=search.GONE) == 2
+    assert "--fresh was removed; name another --run" in capsys.readouterr().err
 
 
 def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
@@ -597,5 +571,5 @@ def test_a_folder_that_is_no_run_is_refused(
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.jpg").write_text("x")
     assert "not empty and not a run" in refusal(
-        capsys, search_argv(store, tmp_path / "other", "--fresh")
+        capsys, search_argv(store, tmp_path / "other")
     )

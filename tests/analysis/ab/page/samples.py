@@ -98,9 +98,9 @@ def make_report(
     control, treated = arms[0], arms[1:]
     strengths = {arm: 1.0 - 0.55 * number for number, arm in enumerate(treated)}
     counts = {arm: 5_003 - 17 * number for number, arm in enumerate(arms)}
-    by_arm = effects_of
-    effects = [one for arm in treated for one in by_arm(arm, strengths[arm])]
-    effects.sort(key=lambda one: ("primary", "secondary", "guardrail").index(one.role))
+    effects = [one for arm in treated for one in effects_of(arm, strengths[arm])]
+    metrics = [name for name, *_ in _METRICS]
+    effects.sort(key=lambda one: metrics.index(one.metric))
     return Report(
         experiment=experiment,
         control=control,
@@ -154,7 +154,7 @@ def make_report(
         verdict=Verdict(
             decision="ship",
             arm=treated[0] if treated else None,
-            reason=f"{text}Time per session rose by 8.00 % (6.40 … 9.60 %), all guardrails are kept.",
+            reason=f"{text}Time per session rose by 8.00 %, all guardrails are kept.",
             notes=(
                 f"{text}Two of eleven rejected lines were torn at the end of a file.",
                 "CUPED agrees: +8.00 %.",

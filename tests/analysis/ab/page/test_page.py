@@ -1,4 +1,4 @@
-"""The page of an A/B report: it stands alone, says what the report says, and takes no name for markup."""
+"""The page of an A/B report: it stands alone and takes no name for markup."""
 
 from collections import Counter
 from dataclasses import replace

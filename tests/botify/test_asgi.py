@@ -1,0 +1,101 @@
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from botify.app import make_app
+from botify.asgi import BufferedApp, Message
+from tests.botify.client import events
+from tests.botify.conftest import MakeService
+
+BODY = b'{"track":1,"time":0.5}'
+
+
+def ask(
+    app: BufferedApp,
+    messages: list[Message],
+    raw_path: bytes = b"/next/7",
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> tuple[int, dict[str, Any]]:
+    """Ask as an ASGI server does; after the messages nothing comes."""
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("127.0.0.1", 5001),
+        "method": "POST",
+        "raw_path": raw_path,
+        "query_string": b"",
+        "headers": [(b"host", b"botify"), *headers],
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    start, body = sent
+    assert (b"content-type", b"application/json") in {
+        (name.lower(), value) for name, value in start["headers"]
+    }
+    return start["status"], orjson.loads(body["body"])
+
+
+def part(body: bytes, *, more: bool = True) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+BROKEN_OFF: Message = {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "status", "error"),
+    [
+        ([part(BODY[:5]), part(BODY[5:]), part(b"", more=False)], 200, None),
+        ([part(BODY), BROKEN_OFF], 400, "the body broke off"),
+        ([part(BODY)], 408, "the request did not come in time"),
+        ([part(b"x" * 60)] * 3, 413, "the body is larger than 100 bytes"),
+    ],
+)
+def test_only_a_whole_body_is_answered_and_logged(
+    make_service: MakeService, messages: list[Message], status: int, error: str | None
+) -> None:
+    service = make_service(body_limit_bytes=100)
+    flask = make_app(service)
+    app = BufferedApp(flask, service.close, threads=1, body_s=0.2, body_limit=100)
+    found, answer = ask(app, list(messages))
+    assert (found, answer.get("error")) == (status, error)
+    assert len(events(service)) == (status == 200)
+
+
+def test_a_body_of_known_length_is_taken_as_soon_as_it_is_there(
+    make_service: MakeService,
+) -> None:
+    service = make_service()
+    app = BufferedApp(
+        make_app(service), service.close, threads=1, body_s=60, body_limit=100
+    )
+    length = (b"content-length", b"%d" % len(BODY))
+    assert ask(app, [part(BODY)], headers=(length,))[0] == 200
+
+
+def test_the_path_and_headers_are_passed_on_as_they_came() -> None:
+    seen: dict[str, Any] = {}
+
+    def app(environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
+        seen.update(environ)
+        start("200 OK", [("content-type", "application/json")])
+        return [b"{", b"}"]
+
+    buffered = BufferedApp(app, lambda: None, threads=1, body_s=60, body_limit=100)
+    path = b"/next/zo%C3%AB%2F%25"
+    ask(buffered, [part(b"", more=False)], path, ((b"x-a", b"\xe9"),))
+    assert seen["PATH_INFO"].encode("latin-1").decode() == "/next/zo\u00eb/%"
+    assert seen["HTTP_X_A"] == "\u00e9"
