@@ -333,6 +333,10 @@ class ExportConfig(Config):
 class SessionModelConfig(Config):
     """The session model that the export adds for the recommender `session_model`."""
 
+    gone: ClassVar[Mapping[str, str]] = {
+        "resolution": "shares may be as fine as you like"
+    }
+
     catalogue: Path | None = Field(
         default=None,
         description="tracks.json, to learn how artists wear out and what their tracks share",
@@ -354,9 +358,6 @@ class SessionModelConfig(Config):
     coarse_sweeps: Count = Field(default=4, description="its sweeps")
     coarse_distance: Distance = Field(
         default=0.5, description="its largest distance within an interest"
-    )
-    resolution: Annotated[float, Gt(0), Le(0.1)] = Field(
-        default=0.01, description="time is logged in steps of this"
     )
 
     @model_validator(mode="after")
