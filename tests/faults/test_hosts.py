@@ -24,7 +24,7 @@ SILENCE = (
     "env",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s",
 )  # instead of Dask's 30 s; its least
-SWEEPS = 100
+SWEEPS = 50
 BOUND_S = 240  # less than the five minutes after which Dask misses a worker by its heartbeats alone
 pytestmark = [pytest.mark.slow, pytest.mark.dask]
 

@@ -245,7 +245,7 @@ def check(answer: int | str, preset: str, log: Path) -> None:
     assert event["recommender"] == "in_order"
 
 
-@pytest.mark.parametrize("preset", ["lastfm-1k", "kuairand"])
+@pytest.mark.parametrize("preset", ["lastfm-1k"])
 def test_four_commands_lead_from_a_file_to_a_track(
     preset: str, client: Client, tmp_path: Path
 ) -> None:
@@ -305,7 +305,8 @@ def is_open(port: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("preset", SHAPES)
+# One of plays with text ids, one of numbers; what the others read is proved in ingest.
+@pytest.mark.parametrize("preset", ["spotify-skips", "kuairand"])
 def test_fifteen_lines_of_python_lead_from_a_file_to_a_track(
     preset: str, client: Client, tmp_path: Path
 ) -> None:
