@@ -109,11 +109,6 @@ def infer_interest(fitted: SessionModel, row: Row, heard: Heard) -> FloatArray:
 
     total = covariance[best] + np.diag(noise[best] / lasting)
     weights = np.linalg.solve(total, off[best])
-    if best == len(expected.variances):  # a new interest may be far off: step once more
-        step = covariance[best] @ weights
-        off, noise, _ = _linearise(fitted, logits[best] + step, heard)
-        total = covariance[best] + np.diag(noise / lasting)
-        weights = np.linalg.solve(total, off + step)
     found: FloatArray = expected.means[best] + weights @ spread[best]
     return found
 
