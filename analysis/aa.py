@@ -1,9 +1,10 @@
 """`python -m analysis.aa`: false positives and coverage of the statistics on a real log.
 
 These are A/A tests. Listeners are split again and again by the service's hash under new salts, and
-compared although they were treated alike. A test at level alpha must then reject in a share alpha of the splits, its
-p-values must be uniform, and with an effect injected into one arm the 95 % intervals must cover it
-in 95 % of them (Kohavi, Tang & Xu, Trustworthy Online Controlled Experiments, 2020, ch. 19).
+compared although they were treated alike. A test at level alpha must then reject in a share alpha
+of the splits, its p-values must be uniform, and with an effect injected into one arm the 95 %
+intervals must cover it in 95 % of them (Kohavi, Tang & Xu, Trustworthy Online Controlled
+Experiments, 2020, ch. 19).
 """
 
 from collections.abc import Mapping, Sequence
@@ -99,11 +100,10 @@ def check(
 ) -> AAReport:
     """Split listeners into two arms many times, and count what looks like an effect on a metric.
 
-    Split number n is made under the salt "aa-<n>", on a Dask scheduler if an address is given. The
-    effect is relative.
+    Split number n has the salt "aa-<n>". It is made on a Dask scheduler if an address is given.
 
     Raises:
-        AnalysisError: Too few listeners have a value, or the scheduler cannot be used.
+        AnalysisError: There are too few listeners, or no scheduler.
     """
     values = metric.values({name: rows[name].to_numpy() for name in metric.sums})
     known = rows.filter(pa.array(~np.isnan(values)))
@@ -116,8 +116,7 @@ def check(
         (metric, known, salts[start : start + _SPLITS_A_CALL], effect)
         for start in range(0, runs, _SPLITS_A_CALL)
     ]
-    splits = np.vstack(_run_splits(calls, scheduler))
-    p_values, effect_p_values, lower, upper = splits.T
+    p_values, effect_p_values, lower, upper = np.vstack(_run_splits(calls, scheduler)).T
     if np.isnan(p_values).any() or np.isnan(lower).any():
         raise AnalysisError(
             f"metric {metric.name}: it is 0 or the same for all listeners of an arm, "

@@ -5,7 +5,6 @@ Altair is imported here alone; it takes a third of a second to import, so pages 
 where they render.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
@@ -201,8 +200,7 @@ def draw_lines(
 ) -> alt.LayerChart:
     """Draw a line for each series, with a band where its points have intervals.
 
-    The legend has the order of the colours; the axis of the field "x" is one of `number_axis` or
-    `name_axis`.
+    The legend has the order of the colours; the axis of the field "x" is one of `number_axis`.
     """
     base = plot(point._asdict() for point in points)
     colour = colour_by("series", dict(colours))
@@ -221,19 +219,6 @@ def draw_lines(
     return layered(210, *layers)
 
 
-def draw_scatter(
-    points: Sequence[Point], colours: Mapping[str, str], y_title: str
-) -> alt.LayerChart:
-    """Draw values with intervals against the seconds that they took."""
-    x = alt.X("x:Q", title="seconds", axis=alt.Axis(tickCount=5))
-    scale, axis = alt.Scale(zero=False), alt.Axis(tickCount=4)
-    y = alt.Y("y:Q", title=y_title, scale=scale, axis=axis)
-    colour = colour_by("series", dict(colours))
-    base = plot(point._asdict() for point in points).encode(x=x, color=colour)
-    ends = base.mark_rule(opacity=0.5).encode(y=alt.Y("lower:Q"), y2="upper:Q")
-    return layered(210, ends, base.mark_circle(size=40, opacity=1).encode(y=y))
-
-
 def number_axis(title: str, *, from_zero: bool = True) -> alt.X:
     """Return an axis of numbers for the field "x"."""
     return alt.X(
@@ -242,16 +227,3 @@ def number_axis(title: str, *, from_zero: bool = True) -> alt.X:
         scale=alt.Scale(zero=from_zero, nice=False),
         axis=alt.Axis(tickCount=6),
     )
-
-
-def name_axis(title: str, names: Sequence[str], most: int = 5) -> alt.X:
-    """Return an axis for the field "x" that names 0, 1, 2, …, every n-th where `most` have room.
-
-    The names, such as days, become part of an expression: never a text from the data.
-    """
-    step = max(1, -(-len(names) // most))
-    label = f"{json.dumps(list(names))}[datum.value]"
-    values = list(range(0, len(names), step))
-    axis = alt.Axis(title=title, values=values, labelExpr=label)
-    scale = alt.Scale(domain=[-0.5, len(names) - 0.5], nice=False)
-    return alt.X("x:Q", scale=scale, axis=axis)

@@ -1,4 +1,6 @@
-"""The only module that opens DuckDB: connections, the SQL files of `analysis/sql`, and the tables that they read.
+"""Open DuckDB, run the SQL files of `analysis/sql`, and attach the tables that they read.
+
+No other module opens DuckDB.
 
 A SQL file holds one statement and names in its header its parameters and the tables it reads. Those
 tables are attached here from files or Arrow tables, so no statement is ever built from strings.
@@ -62,14 +64,20 @@ def connect(
 
 
 def statement(name: str) -> str:
-    """Return the text of `analysis/sql/<name>.sql`, such as "validation/listener_metrics", or of a path to a file."""
+    """Return the text of `analysis/sql/<name>.sql`, or of a path to a file.
+
+    A name is such as "validation/listener_metrics".
+    """
     return (
         Path(name) if name.endswith(".sql") else SQL_FOLDER / f"{name}.sql"
     ).read_text(encoding="utf-8")
 
 
 def open_rows(connection: Connection, name: str, **values: object) -> Rows:
-    """Return the rows of a SQL file, which runs when they are read; columns that nobody reads are not computed."""
+    """Return the rows of a SQL file, which runs when they are read.
+
+    Columns that nobody reads are not computed.
+    """
     return connection.sql(statement(name), params=values)
 
 
@@ -92,10 +100,14 @@ def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[st
 def stream(
     connection: Connection, name: str, rows: int, **values: object
 ) -> Iterator[pa.RecordBatch]:
-    """Run a SQL file and yield its rows in Arrow batches of up to `rows`; a DatabaseError may come at any of them."""
+    """Run a SQL file and yield its rows in Arrow batches of up to `rows`.
+
+    A DatabaseError may come at any of them.
+    """
     try:
         yield from open_rows(connection, name, **values).to_arrow_reader(rows)
-    except OSError as error:  # through Arrow comes the text alone, which starts with the error's name
+    except OSError as error:
+        # through Arrow comes the text alone, which starts with the error's name
         name = str(error).partition(" Error:")[0].replace(" ", "").lower()
         for kind in (*DataErrors, OutOfMemory, *DiskErrors):
             if kind.__name__.lower() == f"{name}exception":
@@ -131,7 +143,7 @@ def materialize(
 
 
 def append(connection: Connection, table: str, name: str, **values: object) -> None:
-    """Run a SQL file and add its rows to a table of the database, which is made if there is none."""
+    """Run a SQL file and add its rows to a table, which is made if there is none."""
     _insert(connection, table, open_rows(connection, name, **values))
 
 
@@ -180,7 +192,9 @@ def write_database(
 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
-    """Make Parquet files readable under a table's name; they are read when a query runs, column by column.
+    """Make Parquet files readable under a table's name.
+
+    They are read when a query runs, column by column.
 
     A column that is wider in one file than in another comes as wide as the widest.
     """
@@ -192,29 +206,13 @@ def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) ->
     ).create_view(table, replace=True)
 
 
-def attach_json_lines(
-    connection: Connection,
-    table: str,
-    files: Sequence[Path],
-    columns: Mapping[str, str],
-    *,
-    gzipped: bool,
-) -> None:
-    """Make files of one JSON object a line readable: key → type; further keys are ignored, a missing one is NULL."""
-    rows = connection.read_json(
-        [glob.escape(str(file)) for file in files],
-        columns=dict(columns),
-        format="newline_delimited",
-        compression="gzip" if gzipped else "none",
-        hive_partitioning=False,
-    )
-    rows.create_view(table, replace=True)
-
-
 def attach_lines(
     connection: Connection, table: str, file: Path, *, gzipped: bool
 ) -> None:
-    """Make the lines of a text file readable under a table's name, as the column `line`; NULL where one is empty."""
+    """Make the lines of a text file readable under a table's name.
+
+    Its column is `line`, NULL where one is empty.
+    """
     lines = connection.read_csv(
         glob.escape(str(file)),
         compression="gzip" if gzipped else "none",
@@ -239,7 +237,9 @@ def open_csv(
     delimiter: str | None,
     quoted: bool = True,
 ) -> Rows:
-    """Return the rows of a CSV file, every value as text; malformed lines go to the table `reject_errors`.
+    """Return the rows of a CSV file, every value as text.
+
+    Malformed lines go to the table `reject_errors`.
 
     A connection for each file keeps the malformed lines apart. Without a delimiter it is detected.
     Where values are not `quoted`, a quotation mark is a part of them. A DatabaseError says that the
@@ -262,7 +262,9 @@ def open_csv(
 def materialize_labels(
     connection: Connection, table: str, file: Path, column: str
 ) -> str:
-    """Keep a column of a CSV, Parquet or JSON lines file as `label`, beside its column `user` or `track` as `key`.
+    """Keep a column of a CSV, Parquet or JSON lines file as `label`.
+
+    Beside it is the file's column `user` or `track` as `key`.
 
     Returns which of the two keys the file has.
 
@@ -313,7 +315,7 @@ def attach_columns(
     computed: Mapping[str, str],
     where: str | None,
 ) -> None:
-    """Make some columns of `open_csv`, `open_json` or a Parquet file readable as text under a table's name.
+    """Make columns of `open_csv`, `open_json` or a Parquet file readable as a table of text.
 
     `columns` are new names and those in the rows, `constants` and `computed` further columns:
     values, and expressions of the rows' columns. The column `kept` says 'true' where the SQL

@@ -1,11 +1,15 @@
-"""Read session stores: immutable listening events, or interactions, in Parquet, all of a user in one bucket.
+"""Read session stores: immutable listening events, or interactions, in Parquet.
+
+All rows of a user are in one bucket.
 
 A store is a folder::
 
     manifest.json                   the only truth: what is not named in it does not exist
-    bucket=000/part-….parquet       events of some users, one file an ingest, by user, time, next before last, track
+    bucket=000/part-….parquet       events of some users, one file an ingest, by user, time,
+                                    next before last, track
     rejects/<digest>.jsonl          the lines of a source that were not events, and why
-    ids/users-….parquet             the text ids that numbers in the parts stand for (id, original); items-… of items
+    ids/users-….parquet             the text ids that numbers in the parts stand for
+                                    (id, original); items-… of items
     ids/titles-….parquet            what tracks are called (id, title, artist)
 
 Sessions are derived, not stored. Parts of interactions have the columns user, timestamp, track,
@@ -38,7 +42,7 @@ _NAMED = 10  # sources in a message
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The tracks that a store's ids refer to: the digest of the catalogue file, and their number."""
+    """The tracks that a store's ids refer to."""
 
     sha256: str
     tracks: int
@@ -51,7 +55,10 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Source:
-    """A file that the store holds, or a piece of a log that grew; `digest` is the xxh3_128 of its bytes."""
+    """A file that the store holds, or a piece of a log that grew.
+
+    `digest` is the xxh3_128 of its bytes.
+    """
 
     name: str
     digest: str
@@ -78,7 +85,7 @@ class Part:
 
 @dataclass(frozen=True)
 class IdFile:
-    """A Parquet file of text ids of users or items and the numbers that stand for them, or of titles by number."""
+    """A Parquet file of text ids and the numbers that stand for them, or of titles."""
 
     path: str
     of: IdsOf
@@ -89,7 +96,10 @@ class IdFile:
 
 @dataclass(frozen=True)
 class Interactions:
-    """What a store of interactions, or of plays, holds; ids that are whole numbers stand in the parts as they are."""
+    """What a store of interactions, or of plays, holds.
+
+    Ids that are whole numbers stand in the parts as they are.
+    """
 
     # "user", "item", and of `analysis.logs.interactions.Columns.stored` those that it has; of event
     # logs `LOGGED`
@@ -150,7 +160,7 @@ class Store:
 
     @property
     def catalogue_size(self) -> int | None:
-        """Number of tracks of the catalogue; None where no source named one, or its ids are not 0..n-1."""
+        """Number of tracks of the catalogue; None without one whose ids are 0..n-1."""
         catalogue = self.manifest.catalogue
         return catalogue.tracks if catalogue and not catalogue.own_ids else None
 
@@ -160,7 +170,7 @@ class Store:
         return sum(part.bytes for part in self.manifest.parts)
 
     def files(self, stored: Iterable[Part | IdFile]) -> list[Path]:
-        """Return the paths of files that the manifest names; a StoreError says that one is damaged."""
+        """Return the paths of files that the manifest names, their digests checked."""
         return check_digests(
             {self.path / file.path: file for file in stored}, lambda: self.manifest
         )
@@ -191,9 +201,16 @@ def open_store(folder: Path) -> Store:
 
 
 def decode_manifest(content: bytes | None, store: str) -> Manifest:
-    """Decode the manifest of a store; a StoreError says that it has none, or a damaged or newer one."""
+    """Decode the manifest of a store.
+
+    Raises:
+        StoreError: It has none, or a damaged or newer one.
+    """
     if content is None:
-        missing = f"no session store here ({MANIFEST} is missing); create one with python -m recsys.ingest"
+        missing = (
+            f"no session store here ({MANIFEST} is missing); "
+            "create one with python -m recsys.ingest"
+        )
         raise StoreError(f"{store}: {missing}")
     file = f"{store}/{MANIFEST}"
     try:
@@ -215,7 +232,11 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
 
 
 def check_sizes(manifest: Manifest, sizes: Mapping[str, int], store: str) -> None:
-    """Compare the bytes of a store's files, by name, with its manifest; a StoreError names a missing or cut one."""
+    """Compare the bytes of a store's files, by name, with its manifest.
+
+    Raises:
+        StoreError: One is missing or cut.
+    """
     for stored in manifest.files:
         size, file = sizes.get(stored.path), f"{store}/{stored.path}"
         if size is None:
@@ -224,14 +245,19 @@ def check_sizes(manifest: Manifest, sizes: Mapping[str, int], store: str) -> Non
             )
         if size != stored.bytes:
             raise StoreError(
-                f"{file}: the manifest says {stored.bytes:,} bytes, found {size:,}; {manifest.remedy}"
+                f"{file}: the manifest says {stored.bytes:,} bytes, found {size:,}; "
+                f"{manifest.remedy}"
             )
 
 
 def check_digests(
     files: Mapping[Path, Part | IdFile], manifest: Callable[[], Manifest]
 ) -> list[Path]:
-    """Return files of a store, or raise a StoreError if one is damaged; `manifest` returns it, for the message."""
+    """Return files of a store; `manifest` returns its manifest, for the message.
+
+    Raises:
+        StoreError: One is damaged.
+    """
     for file, stored in files.items():
         try:
             if stored.sha256:
@@ -244,7 +270,7 @@ def check_digests(
 
 
 def number_of(text: str) -> int:
-    """Return the number that stands for a text id in a store, as `sql/interactions/text_ids.sql` defines it."""
+    """Return the number that stands for a text id (`sql/interactions/text_ids.sql`)."""
     return (
         int.from_bytes(
             hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little"
@@ -254,7 +280,7 @@ def number_of(text: str) -> int:
 
 
 def content_digest(source_digests: Iterable[str]) -> str:
-    """Return the digest of a store with these sources: xxh3_128 over the sorted set of their digests, in hex."""
+    """Return a store's digest: xxh3_128 of its sources' digests, sorted, in hex."""
     return str(
         xxhash.xxh3_128_hexdigest("\n".join(sorted(set(source_digests))).encode())
     )

@@ -118,13 +118,12 @@ class Validator:
         Args:
             heldout: Columns user, track, time (the pair's listening time in the held-out sessions),
                 one row a pair.
-            popularity: Columns track and listeners, the training listeners who heard it; a track
-                that is absent was heard by nobody.
+            popularity: Columns track and listeners, the training listeners who heard it, if any.
             catalogue_size: Tracks of the catalogue; ids are 0 to one less.
             training_listeners: Listeners of the training sessions.
             ks: Cut-offs: how many of the best recommendations count.
-            min_time: Listening time from which a held-out track is relevant, share of the track.
-            resamples: Bootstrap resamples.
+            min_time: Share of a held-out track from which it is relevant.
+            resamples: Bootstrap resamples, by this seed.
             seed: Of the run.
             threads: Of a query.
 

@@ -90,7 +90,8 @@ def _against_notebook(
         / min(events, NOTEBOOK_EVENTS)
     )
     console.print(
-        f"the notebook's way takes {ratio:,.0f} x the table's time, extrapolated to {events:,} events"
+        f"the notebook's way takes {ratio:,.0f} x the table's time, "
+        f"extrapolated to {events:,} events"
     )
 
 

@@ -1,5 +1,6 @@
 """Run commands and functions in turns, with their time and memory, and print them beside each other."""
 
+import ctypes
 import importlib.metadata
 import os
 import platform
@@ -45,6 +46,7 @@ def python(*words: object) -> list[str]:
 
 def measure(argv: Sequence[str]) -> Measured:
     """Run a command to its end; its stderr is shown, and a failure is a `CalledProcessError`."""
+    before = adopt_orphans()
     began, cpu_before_s = time.perf_counter(), children_cpu_s()
     # An installation has its bytecode: without it, a search with two workers compiles for six
     # seconds.
@@ -59,11 +61,31 @@ def measure(argv: Sequence[str]) -> Measured:
         with sampled([process.pid]) as peaks:
             output, _ = process.communicate()
         wall_s = time.perf_counter() - began
+    wait_for_orphans(before)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(argv))
     return Measured(
         wall_s, children_cpu_s() - cpu_before_s, max(peaks.values()), output
     )
+
+
+def adopt_orphans() -> set[int]:
+    """Become the parent of what a measured command leaves, such as a process that forks workers.
+
+    Returns:
+        The processes that this one has started so far.
+    """
+    becomes_subreaper = 36
+    ctypes.CDLL(None).prctl(becomes_subreaper, 1, 0, 0, 0)
+    return {child.pid for child in psutil.Process().children()}
+
+
+def wait_for_orphans(before: Collection[int]) -> None:
+    """Wait until all that a command left has ended, so that its CPU seconds count."""
+    for child in psutil.Process().children():
+        if child.pid not in before:
+            with suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
 
 
 def children_cpu_s() -> float:

@@ -1,4 +1,4 @@
-"""The homework of the original course service at its size: six steps, a table of their times, and a picture.
+"""Time the homework of the original course service: six steps, a table and a picture.
 
     python -m benchmarks.homework
 
@@ -162,7 +162,7 @@ def _experiment(out: Path, episodes: int) -> Measured:
 
 
 def draw_results(table: list[dict[str, Any]]) -> str:
-    """Return the original table as a picture: each metric's effect in % with Welch's 95 % interval."""
+    """Draw the original table: each metric's effect in % with Welch's 95 % interval."""
     rows = []
     for found in table:
         effect, lower, upper = (

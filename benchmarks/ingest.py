@@ -14,8 +14,8 @@ from pathlib import Path
 
 import typer
 
+from analysis.logs.fields import NUMBERS, database_types
 from analysis.logs.files import discover
-from analysis.logs.reader import TYPES
 from analysis.store import open_store
 from benchmarks.harness import (
     SEED_LOG,
@@ -41,7 +41,10 @@ def main(log: Path = SEED_LOG, repeats: int = 5) -> None:
         plain = partial(
             measure,
             python(
-                "-c", PLAIN.format(columns=TYPES), *files, Path(name) / "plain.parquet"
+                "-c",
+                PLAIN.format(columns=database_types(NUMBERS)),
+                *files,
+                Path(name) / "plain.parquet",
             ),
         )
         plain()

@@ -1,7 +1,7 @@
 """The search against its own fits, bare, and against itself: one worker, and halving.
 
     python -m benchmarks.search compare
-    python -m benchmarks.search compare --config mine.yaml --store out/mine/store    # of another log
+    python -m benchmarks.search compare --config mine.yaml --store out/mine/store
 
 Bare is what a script would do: load the training matrix, fit each trial with `implicit` in one
 call, rank the 30 best tracks of every listener once; no split, scores, intervals or cluster. It is

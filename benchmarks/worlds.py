@@ -183,7 +183,7 @@ def _effects(report: Path) -> dict[str, Interval]:
 
 
 def _oracle_lift(folder: Path, sessions: int) -> Interval:
-    """Return the oracle's lift over random listening here, of many more sessions; only the oracle's noise counts."""
+    """Return the oracle's lift over random listening, of many more sessions."""
     file = folder.parent / f"oracle-{sessions}.json"
     if not file.exists():
         model = make_model(load_world(folder))
@@ -204,7 +204,7 @@ def _oracle_lift(folder: Path, sessions: int) -> Interval:
 
 
 class Oracle:
-    """Recommends the track with the largest mean share, given the session's interest and what was played."""
+    """Recommends the track with the largest mean share, as if it knew the interest."""
 
     def __init__(self, world: World) -> None:
         """Take the world whose listeners will listen."""
@@ -247,7 +247,7 @@ class Oracle:
 
 
 def draw_worlds(worlds: Sequence[tuple[str, Mapping[str, Interval]]]) -> str:
-    """Return an SVG file: for each world a line, for each recommender a dot with its 95 % interval."""
+    """Draw each world as a line, each recommender as a dot with its interval; return SVG."""
     rows = [
         {"world": world, "arm": arm}
         | {
@@ -300,7 +300,7 @@ def to_svg(chart: alt.LayerChart) -> str:
 
 
 def write_configs(name: str, folder: Path, sessions: int, episodes: int) -> Path:
-    """Write the loop's configurations for a world: the demo's with one trial, and every recommender as an arm."""
+    """Write the loop's configurations for a world: one trial, every recommender an arm."""
     world = config_of(name)
     service = _demo("configs/botify.yaml", folder)
     arms = [{"name": arm, "recommender": arm} for arm in ARMS]

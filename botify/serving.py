@@ -57,6 +57,8 @@ def serve(settings: Settings) -> None:
     master = os.getpid()
 
     def load_worker() -> BufferedApp:
+        # Ctrl-C reaches all processes; the master passes it on as SIGTERM
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         threading.Thread(target=_end_with, args=(master,), daemon=True).start()
         try:
             service = Service(settings, model)

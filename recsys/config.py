@@ -15,7 +15,7 @@ from typing import (
     get_type_hints,
 )
 
-from annotated_types import Ge, Gt, Le, Len, Lt
+from annotated_types import Ge, Gt, Len, Lt
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -30,6 +30,7 @@ from analysis.offpolicy.logged import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.als import AlsParams, NonNegative, hyperparameters
 from looplib.config import Config, Count, Positive, Share
+from recsys.session_model.config import SessionModelConfig as SessionModelConfig
 
 # the off-policy estimate of the listening time of a recommended track
 OPE_TIME = "ope_time"
@@ -49,7 +50,6 @@ def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
     return values
 
 
-Distance = Annotated[float, Gt(0), Le(2)]  # 1 - cosine
 Natural = Annotated[int, Ge(0)]
 Axis = Annotated[
     tuple[Value, ...], BeforeValidator(as_list), Len(1), AfterValidator(_distinct)
@@ -99,7 +99,7 @@ class Feedback(Config):
         default=True, description="learn from the tracks that open sessions too"
     )
     min_time: NonNegative = Field(
-        default=0.0, description="leave out events, or interactions, of less than this"
+        default=0.0, description="leave out events or interactions of less than this"
     )
     skip_time: Share = Field(
         default=0.0,
@@ -198,33 +198,22 @@ class Search(Config):
         """The sweeps after which halving cuts, ascending; none under other strategies."""
         if self.strategy != "halving":
             return ()
-        cuts = {
-            max(1, self.sweeps // self.halving.eta**rung)
-            for rung in range(1, self.halving.rungs + 1)
-        }
+        rungs = range(1, self.halving.rungs + 1)
+        cuts = {max(1, self.sweeps // self.halving.eta**rung) for rung in rungs}
         return tuple(sorted(cuts - {self.sweeps}))
 
     @property
     def scored_sweeps(self) -> tuple[int, ...]:
         """The sweeps after which a fit is scored: every so many, at each rung, and the last."""
-        return tuple(
-            sorted(
-                {
-                    *range(self.score_every, self.sweeps + 1, self.score_every),
-                    *self.rungs,
-                    self.sweeps,
-                }
-            )
-        )
+        regular = range(self.score_every, self.sweeps + 1, self.score_every)
+        return tuple(sorted({*regular, *self.rungs, self.sweeps}))
 
 
 class ValidationConfig(Config):
     """How a fit is scored on the held-out sessions."""
 
-    ks: Annotated[tuple[Count, ...], Len(1)] = (
-        10,
-        30,
-    )  # lengths of the lists that are scored
+    # lengths of the lists that are scored
+    ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
     min_time: Positive = Field(
         default=0.5, description="a held-out track of at least this is relevant"
     )
@@ -269,12 +258,12 @@ class ValidationConfig(Config):
 
     @property
     def select_is_of_listeners(self) -> bool:
-        """Whether listeners add up to the choosing metric, so that fits can be compared in pairs."""
+        """Whether listeners add up to the choosing metric, so that fits compare in pairs."""
         return not self.select.startswith("coverage@")
 
     @property
     def rival(self) -> str:
-        """The metric beside the choosing one: listening time, or where that chooses, ranking."""
+        """The metric beside the choosing one: listening time, or ranking where that chooses."""
         name, _, k = self.select.partition("@")
         return f"{'ndcg' if name == OPE_TIME else OPE_TIME}@{k}"
 
@@ -304,9 +293,8 @@ class ClusterConfig(Config):
     @field_validator("scheduler")
     @classmethod
     def _address_has_a_known_protocol(cls, address: str | None) -> str | None:
-        if address is not None and not re.fullmatch(
-            r"(tcp|tls)://[^\s/]+:\d+/?", address
-        ):
+        known = re.compile(r"(tcp|tls)://[^\s/]+:\d+/?")
+        if address is not None and not known.fullmatch(address):
             raise ValueError("expected tcp://HOST:PORT or tls://HOST:PORT")
         return address
 
@@ -330,44 +318,6 @@ class ExportConfig(Config):
     )
 
 
-class SessionModelConfig(Config):
-    """The session model that the export adds for the recommender `session_model`."""
-
-    catalogue: Path | None = Field(
-        default=None,
-        description="tracks.json, to learn how artists wear out and what their tracks share",
-    )
-    factors: Count = Field(
-        default=40, description="the most factors of interests and tracks"
-    )
-    sweeps: Count = Field(default=8, description="sweeps over the final interests")
-    rough_sweeps: Count = Field(
-        default=4, description="sweeps over the first guess of interests"
-    )
-    distance: Distance = Field(
-        default=0.75,
-        description="organic tracks of one interest are at most so far apart",
-    )
-    coarse_factors: Count = Field(
-        default=20, description="factors of the fit that guesses interests"
-    )
-    coarse_sweeps: Count = Field(default=4, description="its sweeps")
-    coarse_distance: Distance = Field(
-        default=0.5, description="its largest distance within an interest"
-    )
-    resolution: Annotated[float, Gt(0), Le(0.1)] = Field(
-        default=0.01, description="time is logged in steps of this"
-    )
-
-    @model_validator(mode="after")
-    def _coarse_is_no_finer(self) -> "SessionModelConfig":
-        if self.coarse_factors > self.factors:
-            raise ValueError(
-                f"coarse_factors is {self.coarse_factors}; at most factors, {self.factors}"
-            )
-        return self
-
-
 class SearchConfig(Config):
     """A whole search."""
 
@@ -387,9 +337,8 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
-    session_model: SessionModelConfig | None = Field(
-        default=None, description="none: the export has no session model"
-    )
+    # none: the export has no session model
+    session_model: SessionModelConfig | None = None
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "SearchConfig":

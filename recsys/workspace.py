@@ -134,7 +134,7 @@ class Workspace:
                 list(threads.map(self._download, names))
 
     def cached(self, name: str, sha256: str = "") -> Path:
-        """Return a file that never changes, downloaded unless it is there; a digest is checked then."""
+        """Return a file that never changes, downloaded and checked unless it is there."""
         if self.is_remote and not (self.folder / name).exists():
             self._download(name, sha256)
         return self.folder / name

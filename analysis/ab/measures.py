@@ -80,16 +80,23 @@ def measure(
         queries.append(
             connection, "positions", "ab/positions", deepest=config.positions
         )
-        for source, file in _files(quantiles).items():
-            queries.attach_query(connection, source, file)
-            with _naming(file, *queries.DataErrors):
-                queries.append(
-                    connection,
-                    f"histogram_{source}",
-                    "ab/histogram",
-                    measured_table=source,
-                    groups=_GROUPS,
-                )
+        _append_histograms(connection, quantiles)
+
+
+def _append_histograms(
+    connection: queries.Connection, quantiles: Iterable[Metric]
+) -> None:
+    """Count the values of a slice that quantiles are of, in tables `histogram_…`."""
+    for source, file in _files(quantiles).items():
+        queries.attach_query(connection, source, file)
+        with _naming(file, *queries.DataErrors):
+            queries.append(
+                connection,
+                f"histogram_{source}",
+                "ab/histogram",
+                measured_table=source,
+                groups=_GROUPS,
+            )
 
 
 def _own_recommenders(requests: Mapping[tuple[str, str], int]) -> dict[str, str]:

@@ -104,16 +104,14 @@ def build_report(
     """Make the report of an experiment.
 
     Args:
-        paths: Files, folders and patterns of logs, and folders of session stores.
+        paths: Files, folders and patterns of logs, and session stores.
         experiment: Its name in the log.
-        config: Metrics, roles, and when to trust.
-        database: Leave all that the report is made from in this file, which DuckDB 1.0 and later
-            open.
+        config: Metrics, roles, trust.
+        database: Leave the tables of the report in this file for DuckDB 1.0 and later.
 
     Raises:
         EventLogError: A path cannot be read.
-        AnalysisError: A metric's file is wrong; there is no such experiment, no control, nothing to
-            compare it with, or an arm without a share.
+        AnalysisError: A metric's file is wrong, or there is nothing to compare.
     """
     if database and config.table_only:
         raise AnalysisError(

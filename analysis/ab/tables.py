@@ -180,7 +180,8 @@ class Loaded:
         columns["recommender"] = both.take(names.indices)
         columns["side"] = sides.take(names.indices)
         assigned = pa.table(columns)
-        self._note(assigned.filter(pc.is_valid(assigned["arm"])))
+        noted = assigned.select(["timestamp", "message", "recommender", "arm"])
+        self._note(noted.filter(pc.is_valid(noted["arm"])))
         return assigned.select(self.schema.names).cast(self.schema)
 
     def _arms_of(self, rows: pa.Table) -> pa.Array:
@@ -319,9 +320,8 @@ def _write_slices(
         for rows in gather(kind, _EVENTS_AT_ONCE):
             assigned = loaded.assign(rows)
             has_requests |= assigned["request"].null_count < len(assigned)
-            slice_of = _slice_of(assigned, count)
-            for number, writer in enumerate(writers):
-                writer.write_table(assigned.filter(pa.array(slice_of == number)))
+            for writer, part in zip(writers, _divide(assigned, count), strict=True):
+                writer.write_table(part)
             read_events += len(rows)
             report(sources.megabytes * read_events / max(sources.events, 1))
     for writer in writers:
@@ -330,10 +330,13 @@ def _write_slices(
         _count_once(loaded)
 
 
-def _slice_of(rows: pa.Table, slices: int) -> IntArray:
-    """Return the slice of each event's listener, by a hash of the id."""
+def _divide(rows: pa.Table, slices: int) -> list[pa.Table]:
+    """Divide events into slices by a hash of the listener's id."""
+    if slices == 1:
+        return [rows]
     users: IntArray = rows["user"].to_numpy()
-    return np.asarray(((users * _LARGE_ODD) >> 32) % slices)
+    slice_of = ((users * _LARGE_ODD) >> 32) % slices
+    return [rows.filter(pa.array(slice_of == number)) for number in range(slices)]
 
 
 def _count_once(loaded: Loaded) -> None:

@@ -27,7 +27,10 @@ _NAMES = ", ".join(f"*{suffix}" for suffix in SUFFIXES) + ", also with .gz"
 
 @dataclass(frozen=True)
 class LogFile:
-    """An event log; `name` is how it was found, for messages; of a segment that still grows, that of the closed one.
+    """An event log.
+
+    `name` is how it was found, for messages; of a segment that still grows, the name of the closed
+    one.
 
     Opening one raises an EventLogError where it cannot be read, or is not the gzip file that its
     name says.
@@ -174,7 +177,10 @@ def _is_open(path: Path) -> bool:
 
 
 def snapshot(file: LogFile, folder: Path, start: int = 0) -> LogFile:
-    """Copy the whole lines that a segment has now, from a byte on; return a log that is read from its start itself."""
+    """Copy the whole lines that a segment has now, from a byte on.
+
+    A log that is read from its start is returned as it is.
+    """
     if not (file.is_open or start):
         return file
     if not file.is_open:

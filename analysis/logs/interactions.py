@@ -22,7 +22,10 @@ from analysis.logs.files import LogFile
 CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
 PARQUET = (".parquet", ".pq")
-_KNOWN = f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, {', '.join(PARQUET)}"
+_KNOWN = (
+    f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, "
+    f"{', '.join(PARQUET)}"
+)
 _WHOLE_NUMBERS = {
     "TINYINT",
     "SMALLINT",
@@ -80,7 +83,8 @@ class Columns:
             and self.has_share,
             f"{alone} belongs to plays, which need share=, or played= and duration=": alone
             and not self.has_share,
-            "plays need timestamp= or session=; of a share alone make interactions, weight=": self.has_share
+            "plays need timestamp= or session=; "
+            "of a share alone make interactions, weight=": self.has_share
             and not (self.timestamp or self.session),
         }
         if fault := next((text for text, is_one in faults.items() if is_one), None):
@@ -111,7 +115,10 @@ class Columns:
 
 @dataclass(frozen=True)
 class Reading:
-    """Settings for reading files; SQL is that of DuckDB, and sees the values of CSV files as text."""
+    """Settings for reading files.
+
+    SQL is that of DuckDB, and sees the values of CSV files as text.
+    """
 
     columns: Columns
     header: bool = True  # the first line of a CSV file names its columns
@@ -126,7 +133,10 @@ class Reading:
 
     @property
     def content(self) -> str:
-        """What makes of the same bytes another content; titles do not, and of interactions it is as it ever was."""
+        """What makes of the same bytes another content.
+
+        Titles do not, and of interactions it is as it ever was.
+        """
         columns = asdict(self.columns)
         first = ", ".join(
             f"{name}={columns[name]!r}"
@@ -154,7 +164,11 @@ class Reading:
 
 
 def parse_columns(text: str) -> Columns:
-    """Parse "user=uid,item=song,weight=seconds"; an InteractionFileError says what is wrong with a name."""
+    """Parse "user=uid,item=song,weight=seconds".
+
+    Raises:
+        InteractionFileError: A name is unknown, missing, or given twice.
+    """
     found: dict[str, str] = {}
     for pair in text.split(","):
         name, separator, column = (part.strip() for part in pair.partition("="))
@@ -169,7 +183,11 @@ def parse_columns(text: str) -> Columns:
 
 
 def columns_by_name(named: Mapping[str, str]) -> Columns:
-    """Return columns by the names of what they hold; an InteractionFileError says what is wrong with a name."""
+    """Return columns by the names of what they hold.
+
+    Raises:
+        InteractionFileError: A name is unknown or missing.
+    """
     known = [role.name for role in fields(Columns)]
     for name in named:
         if name not in known:
@@ -183,7 +201,9 @@ def columns_by_name(named: Mapping[str, str]) -> Columns:
 
 
 def discover(paths: Sequence[str | Path]) -> list[LogFile]:
-    """Find the files that names, folders and glob patterns stand for; of a folder, those of a known kind at any depth.
+    """Find the files that names, folders and glob patterns stand for.
+
+    Of a folder, those of a known kind at any depth.
 
     Raises:
         InteractionFileError: There is none, or it is of no known kind.
@@ -198,7 +218,11 @@ def discover(paths: Sequence[str | Path]) -> list[LogFile]:
 
 
 def suffix_of(file: LogFile) -> str:
-    """Return the suffix that says how a file is to be read, or raise an InteractionFileError if it is not known."""
+    """Return the suffix that says how a file is to be read.
+
+    Raises:
+        InteractionFileError: It is not known.
+    """
     suffix = (
         file.path.with_suffix("") if file.is_gzipped else file.path
     ).suffix.lower()
@@ -223,7 +247,9 @@ class Malformed(NamedTuple):
 def check_file(
     file: LogFile, reading: Reading, source: str, target: Path, memory: str
 ) -> tuple[int, list[Malformed]]:
-    """Read a file and write its rows as `sql/interactions/checked_rows.sql` describes them to a Parquet file.
+    """Read a file and write its rows to a Parquet file.
+
+    They have the columns of `sql/interactions/checked_rows.sql`.
 
     The rows carry the source, which is the file's digest. Beyond the allowed memory DuckDB spills
     beside the target.
@@ -312,7 +338,10 @@ def open_rows(
 def _open_json(
     connection: queries.Connection, file: LogFile, reading: Reading
 ) -> queries.Rows:
-    """Return the rows of JSON lines with the columns asked for, and with all keys where SQL may ask for others."""
+    """Return the rows of JSON lines with the columns asked for.
+
+    They have all keys where SQL may ask for others.
+    """
     queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
     columns = reading.columns
     user, track = (
@@ -331,7 +360,7 @@ def _open_json(
 
 
 def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
-    """Return the names in the first line of a CSV file; none where it cannot be told how they are separated."""
+    """Return the names in the first line of a CSV file; none if their separator is unclear."""
     with file.open() as text:
         line = text.readline(1 << 20).decode("utf-8-sig", "replace").rstrip("\r\n")
     for delimiter in (

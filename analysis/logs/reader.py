@@ -11,6 +11,7 @@ value out of its bounds, which is looked at afterwards.
 """
 
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,6 +64,7 @@ CHUNK_BYTES = 8 * 2**20
 ROWS_OF_A_FILE = 1_000_000
 _MOST_WORKERS = 4
 _LINES_LOOKED_AT = 100
+_LINES_COMPARED = 1000  # at once; they stay in the processor's cache
 _HEXADECIMAL = b"0123456789abcdfABCDF"  # without e, which makes a whole number a float
 _cached_number = lru_cache(maxsize=2**17)(number_of)
 _cached_canonical = lru_cache(maxsize=2**10)(canonical_experiments)
@@ -247,20 +249,16 @@ def _read_usual(
     connection: queries.Connection, chunk: LogChunk, starts: IntArray, kinds: IdKinds
 ) -> pa.Table:
     """Return the events of usual lines and their positions; none if one is not as usual."""
-    content, count = chunk.content, len(starts) - 1
     no_events = schema_of(kinds).append(pa.field("position", pa.int64())).empty_table()
     if np.diff(starts).max(initial=0) > LONGEST_LINE:
         return no_events
-    shapes = content.translate(None, _HEXADECIMAL).split(b"\n")[:count]
-    values_of = _usual_shapes(content, starts, shapes, kinds)
-    buffers = pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(content)
+    others, expected = _find_others(chunk.content, starts, usual_line(kinds))
+    buffers = pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(chunk.content)
+    count = len(starts) - 1
     texts = pa.StringArray.from_buffers(count, *buffers)
     lines = pa.table({"line": texts, "position": np.arange(count)})
-    sizes = Counter(shapes)
-    if len(values_of) < len(sizes):
-        is_usual = [shape in values_of for shape in shapes]
-        lines = lines.filter(pa.array(is_usual, pa.bool_()))
-    expected = sum(sizes[shape] * values for shape, values in values_of.items())
+    if others:
+        lines = lines.take(np.delete(np.arange(count), others))
     queries.attach_arrow(connection, "lines", lines)
     try:
         rows = queries.fetch_table(
@@ -275,19 +273,42 @@ def _read_usual(
     return events.append_column("position", rows["position"])
 
 
-def _usual_shapes(
-    content: bytes, starts: IntArray, shapes: list[bytes], kinds: IdKinds
-) -> dict[bytes, int]:
-    """Return how many values there are in the lines of each shape that is usual."""
-    positions = dict(zip(shapes, range(len(shapes)), strict=True))
-    values_of = {}
-    for shape, position in positions.items():
-        line = content[starts[position] : starts[position + 1]]
-        match = usual_line(kinds).fullmatch(line.removesuffix(b"\n"))
-        if match:
-            optional = sum(value is not None for value in match.groups())
-            values_of[shape] = len(REQUIRED) + optional
-    return values_of
+def _find_others(
+    content: bytes, starts: IntArray, pattern: re.Pattern[bytes]
+) -> tuple[list[int], int]:
+    """Find the lines that have not the shape of a usual one.
+
+    Returns:
+        Their positions, and the number of values in the usual lines.
+    """
+    others: list[int] = []
+    expected = 0
+    values_of: dict[bytes, int | None] = {}
+    count = len(starts) - 1
+    for first in range(0, count, _LINES_COMPARED):
+        end = min(first + _LINES_COMPARED, count)
+        piece = content[starts[first] : starts[end]].removesuffix(b"\n")
+        shapes = piece.translate(None, _HEXADECIMAL).split(b"\n")
+        has_others = False
+        for shape, lines in Counter(shapes).items():
+            if shape not in values_of:
+                position = first + shapes.index(shape)
+                line = content[starts[position] : starts[position + 1]]
+                match = pattern.fullmatch(line.removesuffix(b"\n"))
+                values_of[shape] = _count_values(match) if match else None
+            values = values_of[shape]
+            has_others |= values is None
+            expected += lines * (values or 0)
+        if has_others:
+            positions = enumerate(shapes, start=first)
+            others += [
+                position for position, shape in positions if values_of[shape] is None
+            ]
+    return others, expected
+
+
+def _count_values(match: re.Match[bytes]) -> int:
+    return len(REQUIRED) + sum(value is not None for value in match.groups())
 
 
 def _canonical(events: pa.Table) -> pa.Table:

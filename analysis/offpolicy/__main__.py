@@ -1,6 +1,7 @@
 """The command `python -m analysis.offpolicy`: what lists would be worth."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
@@ -20,6 +21,7 @@ with importing():
     from analysis.offpolicy.estimate import OffPolicy
     from analysis.offpolicy.logged import (
         HOLDOUTS,
+        Holdout,
         LoggedSessions,
         LoggingPolicy,
         attach_events,
@@ -34,10 +36,12 @@ with importing():
     )
     from analysis.offpolicy.report import (
         ListEstimate,
+        Prediction,
         compare,
         estimates_table,
         predictions_table,
     )
+    from analysis.statistics.effects import Interval
 
 PROG = "python -m analysis.offpolicy"
 GONE = {"--catalogue": "the time of a session is no longer predicted; leave it out"}
@@ -98,14 +102,7 @@ def main(
     sources = find_sources(logs)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
-    with (
-        tempfile.TemporaryDirectory(prefix="offpolicy-") as folder,
-        queries.connect(temp_directory=Path(folder) / "spilled") as connection,
-    ):
-        attach_events(connection, sources, Path(folder))
-        sessions = read_sessions(
-            connection, rule, logging_policy=policy, catalogue_size=tracks
-        )
+    sessions = _read_sessions(sources, rule, policy, tracks)
     scorer = OffPolicy(sessions)
     logged = scorer.value(_logged_policy(sessions)).snips
     estimates = [_estimate(scorer, listed, sources) for listed in lists]
@@ -123,6 +120,14 @@ def main(
             "predictions": predictions,
         }
         atomic_write_json(out, document)
+    _print(estimates, logged, predictions)
+
+
+def _print(
+    estimates: Sequence[ListEstimate],
+    logged: Interval,
+    predictions: Sequence[Prediction],
+) -> None:
     console = output()
     console.print(estimates_table(estimates, logged))
     for estimate in estimates:
@@ -130,6 +135,19 @@ def main(
             console.print(f"{estimate.name}: not conclusive: {reason}", soft_wrap=True)
     if predictions:
         console.print(predictions_table(predictions))
+
+
+def _read_sessions(
+    sources: Sources, rule: Holdout, policy: LoggingPolicy, tracks: int | None
+) -> LoggedSessions:
+    with (
+        tempfile.TemporaryDirectory(prefix="offpolicy-") as folder,
+        queries.connect(temp_directory=Path(folder) / "spilled") as connection,
+    ):
+        attach_events(connection, sources, Path(folder))
+        return read_sessions(
+            connection, rule, logging_policy=policy, catalogue_size=tracks
+        )
 
 
 def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:

@@ -139,8 +139,7 @@ class OffPolicy:
             np.column_stack(numerators), np.column_stack(denominators)
         )
         ips, snips, mean_weight, *dr = bootstrap.ratio_intervals(self.resamples, ratios)
-        squares = float(sums.weights @ sums.weights)
-        ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
+        ess = _effective_sample_size(sums.weights)
         return OffPolicyEstimate(
             ips=ips,
             snips=snips,
@@ -160,6 +159,11 @@ class OffPolicy:
         return np.bincount(
             sessions.listener, values, minlength=len(sessions.users)
         ).astype(np.float64)
+
+
+def _effective_sample_size(weights: FloatArray) -> float:
+    squares = float(weights @ weights)
+    return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
 def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:

@@ -147,13 +147,15 @@ def attach_events(
             "ingest the logs into the store, or name one kind"
         )
     if sources.logs:
-        files = event_log.write_events(sources.logs, scratch)
-    else:
-        files = [
-            file
-            for store in sources.stores
-            for file in store.files(store.manifest.parts)
-        ]
+        event_log.write_events(sources.logs, scratch)
+        pattern = str(scratch / "events-*.parquet")
+        queries.attach_query(
+            connection, "events", "events/counted_once", events_file=pattern
+        )
+        return
+    files = [
+        file for store in sources.stores for file in store.files(store.manifest.parts)
+    ]
     if not files:
         raise AnalysisError("an empty session store")
     queries.attach_parquet(connection, "events", files)

@@ -22,11 +22,12 @@ from botify.model.model import (
     SESSION_MODEL,
     Model,
 )
-from botify.model.session_model import FORMAT, SessionModel, read_session_model
+from botify.model.session_model import SessionModel, read_session_model
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 from looplib.als import AlsParams
 from looplib.arrays import Float32Array
 from looplib.checksums import unseal
+from looplib.session_model_file import FORMAT
 from looplib.untrusted import open_untrusted, read_untrusted
 
 LONGEST_MANIFEST = 2**20
@@ -158,7 +159,7 @@ def load_model(
         neighbours = version.read_lists(NEIGHBOURS, "track")
     session_model = None
     if SESSION_MODEL in wanted:
-        session_model = version.read_session_model(text_users=lists.is_text)
+        session_model = version.read_session_model()
     return Model(
         version=version.manifest.model,
         created_at=version.manifest.created_at,
@@ -267,7 +268,7 @@ class _Version:
             filter_seen=self.manifest.lists.filter_seen,
         )
 
-    def read_session_model(self, *, text_users: bool) -> SessionModel:
+    def read_session_model(self) -> SessionModel:
         with self._open(SESSION_MODEL) as file:
             found = (self.manifest.session_model or {}).get("format", 1)
             if found != FORMAT:
@@ -275,7 +276,7 @@ class _Version:
                     f"{file.name}: format {found} found, this service reads {FORMAT}; "
                     "export with this release again"
                 )
-            return read_session_model(file, self._catalogue, text_users=text_users)
+            return read_session_model(file, self._catalogue)
 
 
 def _directions(factors: Float32Array) -> Float32Array:

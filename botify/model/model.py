@@ -8,13 +8,14 @@ from botify.model.catalogue import Catalogue
 from botify.model.fold_in import FoldIn
 from botify.model.session_model import SessionModel
 from botify.model.tracklists import TrackLists
+from looplib import session_model_file
 from looplib.arrays import Float32Array
 
 # Files of a version, beside the lists.
 MANIFEST = "manifest.json"
 NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
-SESSION_MODEL = "session_model.npz"
+SESSION_MODEL = session_model_file.FILE_NAME
 HISTORY = "history.npz"
 # Parts of a version that recommenders read, beside these files.
 LISTS = "lists"

@@ -1,14 +1,13 @@
 """The recommender that infers the interest a session follows; the same session gets the same track.
 
-The organic track and the listener say which interest the session follows, and how sure that is.
-Each track heard since is an observation of the interest: the share heard has the mean
-expit(interest . track), less by the fatigue of artists. A listener's session with an organic track
-that is new may follow any of their interests, or a new one, and any session may change to another
-of them: what is heard decides. The track with the longest expected time is recommended, where an
-artist already heard counts for less.
+The organic track and the listener say which interests the session may follow, and how sure that is.
+Each track heard since is an observation: the share heard has the mean expit(interest . track), less
+by the fatigue of artists and by tiredness. What is heard decides between the interests, and any
+session may change to another of them. The track with the longest expected time is recommended,
+where an artist already heard counts for less.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,36 +26,60 @@ from looplib.arrays import Float32Array, FloatArray
 
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
+_ROUNDING = 0.01**2 / 12  # likewise
 _LEAST_LASTING = 1e-3
 _LEAST_SHARE = 1e-6  # of a time that fatigue and tiredness leave; less says nothing
 
 
+@dataclass(frozen=True)
+class Heard:
+    """The recommended tracks of a session that count, each when it was heard first."""
+
+    tracks: list[int]
+    times: FloatArray  # (tracks,), share heard
+    rest: FloatArray  # (tracks,), what fatigue and tiredness left of the share
+    plays: dict[int, int]  # tracks of each artist in the session
+
+
 @recommender(SESSION_MODEL, at_once=32)  # a row of scores is as long as the catalogue
 def session_model(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
-    """Take the track with the longest expected time, by what the session has shown of its interest so far."""
+    """Take the track with the longest expected time, by what the session has shown so far."""
     fitted = model.session_model
     if fitted is None:
         return [IS_UNKNOWN] * len(batch)
-    plays = [_count_plays(model.catalogue, row) for row in batch]
-    vectors = np.empty((len(batch), len(fitted.information)), dtype=np.float32)
-    for vector, row, (earlier, _of_artists) in zip(vectors, batch, plays, strict=True):
-        vector[:] = interest_of(fitted, row, earlier)
-    scores = (
-        (fitted.by_factor.T @ vectors[0])[None]
-        if len(batch) == 1
-        else vectors @ fitted.by_factor
-    )
+    heard = [read_session(fitted, model.catalogue, row) for row in batch]
+    interests = [
+        infer_interest(fitted, row, own) for row, own in zip(batch, heard, strict=True)
+    ]
+    scores = np.stack(interests).astype(np.float32) @ fitted.by_factor
     return [
-        _best(own, fitted, model.catalogue, row, of_artists)
-        for own, row, (_earlier, of_artists) in zip(scores, batch, plays, strict=True)
+        _best(own_scores, fitted, model.catalogue, row, own.plays)
+        for own_scores, row, own in zip(scores, batch, heard, strict=True)
     ]
 
 
-def interest_of(fitted: SessionModel, row: Row, earlier: Sequence[int]) -> Float32Array:
+def read_session(fitted: SessionModel, catalogue: Catalogue, row: Row) -> Heard:
+    """Return what was heard in a session, in the terms of the model."""
+    plays: dict[int, int] = {}
+    found: dict[int, tuple[float, float]] = {}
+    artists = catalogue.artist[list(row.tracks)].tolist()
+    for position, (track, artist) in enumerate(zip(row.tracks, artists, strict=True)):
+        tired = fitted.tiredness ** max(position - 1, 0)
+        earlier = plays.get(artist, 0)
+        rest = tired * fitted.artist_fatigue**earlier
+        plays[artist] = earlier + 1
+        if position == 0 or (track not in found and rest > _LEAST_SHARE):
+            found[track] = (row.times[position], rest)
+    tracks = list(found)[1:][-_LATEST:]
+    observed = np.array([found[track] for track in tracks]).reshape(-1, 2)
+    return Heard(tracks, observed[:, 0], observed[:, 1], plays)
+
+
+def infer_interest(fitted: SessionModel, row: Row, heard: Heard) -> FloatArray:
     """Estimate the vector of the interest that a session follows, shape (k,).
 
     Each vector that the session may follow, with prior mean m and covariance C, is moved to its
-    likeliest place by iteratively reweighted least squares, in the form for fewer observations than
+    likeliest value by iteratively reweighted least squares, in the form for fewer observations than
     factors: with the features A (n, k) of the tracks heard, their working responses y
     (`recsys.session_model.likelihood`) and the variances R of these,
 
@@ -64,48 +87,29 @@ def interest_of(fitted: SessionModel, row: Row, earlier: Sequence[int]) -> Float
 
     (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 3.4). The vector with the
     largest prior odds times density of the responses, N(y; A m, S) by the slopes of the shares, is
-    the session's. Where that may have changed, a response counts by the chance that it has not
-    since.
-
-    Args:
-        fitted: The model.
-        row: The session.
-        earlier: For each track heard, how many by its artist were before it.
+    the session's. A response counts by the chance that the session has followed that one since.
     """
     expected = fitted.expected(row.user, row.tracks[0])
-    tracks, times, rest = _heard(fitted, row, earlier)
-    if not tracks:
-        likeliest: Float32Array = expected.means[expected.log_odds.argmax()]
+    if not heard.tracks:
+        likeliest: FloatArray = expected.means[expected.log_odds.argmax()]
         return likeliest
-    design = fitted.tracks[tracks].astype(np.float64)
+    design = fitted.tracks[heard.tracks].astype(np.float64)
     spread = expected.spread(design)
-    prior, usual = spread @ design.T, expected.means @ design.T
-    off, noise, damped = _linearise(fitted, usual, times, rest)
-    total, diagonal, best = prior.copy(), np.arange(len(times)), 0
-    lasting: FloatArray | float = 1.0
-    total[:, diagonal, diagonal] += noise
-    if len(usual) > 1:
-        lower = np.linalg.cholesky(total)
-        innovations = np.linalg.solve(lower, off[:, :, None])[:, :, 0]
-        densities = -(innovations**2) / 2 - np.log(
-            lower[:, diagonal, diagonal] * damped
-        )
-        if expected.anew is None:
-            best = int(np.argmax(expected.log_odds + densities.sum(axis=1)))
-        else:
-            best, lasting = follow_changes(
-                fitted.interest_change, expected.log_odds, expected.anew, densities
-            )
-            total[best, diagonal, diagonal] += noise[best] * (1 / lasting - 1)
-    weights = np.linalg.solve(total[best], off[best])
-    # a new interest may be far from what is expected: step once more
-    if best == len(expected.variances):
-        step = prior[best] @ weights
-        off, noise, _ = _linearise(fitted, usual[best] + step, times, rest)
-        total = prior[best]
-        total[diagonal, diagonal] += noise / lasting
-        weights = np.linalg.solve(total, off + step)
-    found: Float32Array = expected.means[best] + weights @ spread[best]
+    logits = expected.means @ design.T
+    covariance = spread @ design.T
+    off, noise, slope = _linearise(fitted, logits, heard)
+    total = covariance + noise[:, None] * np.eye(len(heard.tracks))
+    lower = np.linalg.cholesky(total)
+    innovations = np.linalg.solve(lower, off[:, :, None])[:, :, 0]
+    scale = np.diagonal(lower, axis1=1, axis2=2) * slope
+    densities = -(innovations**2) / 2 - np.log(scale)
+    best, lasting = follow_changes(
+        fitted.interest_change, expected.log_odds, expected.anew, densities
+    )
+
+    total = covariance[best] + np.diag(noise[best] / lasting)
+    weights = np.linalg.solve(total, off[best])
+    found: FloatArray = expected.means[best] + weights @ spread[best]
     return found
 
 
@@ -129,63 +133,37 @@ def follow_changes(
             (responses,).
     """
     likelihoods = np.exp(densities - densities.max(axis=0)).T
-    step = (1 - change) * np.eye(
-        len(anew)
-    ) + change * anew  # [i, j]: from vector i to vector j
-    # of each vector after so many responses, up to a factor
-    chances = np.empty((len(likelihoods) + 1, len(anew)))
-    chances[0] = np.exp(log_odds - log_odds.max())
-    for place, likelihood in enumerate(likelihoods):
-        chances[place + 1] = (chances[place] @ step) * likelihood
-    best = int(chances[-1].argmax())
-    same = (1 - change) * chances[1:-1, best]
-    lasting = same / (same + change * anew[best] * chances[1:-1].sum(axis=1))
-    since = np.append(lasting, 1)[::-1].cumprod()[::-1]
+    step = (1 - change) * np.eye(len(anew)) + change * anew  # from row to column
+    chance = np.exp(log_odds - log_odds.max())
+    stayed = np.empty_like(likelihoods)  # chance that it was followed before, if it is
+    for position, likelihood in enumerate(likelihoods):
+        arrived = chance @ step + 1e-300
+        stayed[position] = chance * step.diagonal() / arrived
+        chance = arrived * likelihood
+        chance /= chance.sum()
+    best = int(chance.argmax())
+    later = np.append(stayed[1:, best], 1.0)
+    since = later[::-1].cumprod()[::-1]
     return best, np.maximum(since, _LEAST_LASTING)
 
 
 def _linearise(
-    fitted: SessionModel, logit: FloatArray, times: FloatArray, rest: FloatArray
+    fitted: SessionModel, logits: FloatArray, heard: Heard
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return how far logits (…, n) are off by the shares heard, the variance of that, and the slopes divided by."""
-    phi = fitted.dispersion
-    fresh = 1 / (1 + np.exp(-logit.clip(-_FARTHEST_LOGIT, _FARTHEST_LOGIT)))
-    mean = rest * fresh
-    slope = mean * (1 - fresh)
-    damped = np.maximum(slope, rest * (_LEAST_SLOPE * min(1.0, 10 * phi)))
-    noise = (phi * mean * (1 - mean) + fitted.resolution**2 / 12) / (slope * damped)
-    return (times - mean) / damped, noise, damped
+    """Compute the working responses of logits (…, tracks).
 
-
-def _count_plays(catalogue: Catalogue, row: Row) -> tuple[list[int], dict[int, int]]:
-    """Return how many tracks of its artist were before each track, and how many of each artist there are in all."""
-    plays: dict[int, int] = {}
-    earlier = []
-    for artist in catalogue.artist[list(row.tracks)].tolist():
-        count = plays.get(artist, 0)
-        earlier.append(count)
-        plays[artist] = count + 1
-    return earlier, plays
-
-
-def _heard(
-    fitted: SessionModel, row: Row, earlier: Sequence[int]
-) -> tuple[list[int], FloatArray, FloatArray]:
-    """Return the latest recommended tracks heard for the first time, their times, and what was left of these.
-
-    Fatigue of artists and tiredness leave less of a time than the same track has in a session's
-    first place.
+    Returns:
+        How far each is off by the share heard, the variance of that, and the slope divided by.
     """
-    heard: dict[int, tuple[float, float]] = {row.tracks[0]: (1.0, 1.0)}
-    for place, (track, time, plays) in enumerate(
-        zip(row.tracks, row.times, earlier, strict=True)
-    ):
-        rest = fitted.artist_fatigue**plays * fitted.tiredness ** max(place - 1, 0)
-        if rest > _LEAST_SHARE and track not in heard:
-            heard[track] = (time, rest)
-    tracks = list(heard)[1:][-_LATEST:]
-    observed = np.array([heard[track] for track in tracks]).reshape(-1, 2)
-    return tracks, observed[:, 0], observed[:, 1]
+    dispersion = fitted.dispersion
+    near = logits.clip(-_FARTHEST_LOGIT, _FARTHEST_LOGIT)
+    fresh = 1 / (1 + np.exp(-near))
+    mean = heard.rest * fresh
+    slope = mean * (1 - fresh)
+    least = heard.rest * _LEAST_SLOPE * min(1.0, 10 * dispersion)
+    damped = np.maximum(slope, least)
+    noise = (dispersion * mean * (1 - mean) + _ROUNDING) / (slope * damped)
+    return (heard.times - mean) / damped, noise, damped
 
 
 def _best(
@@ -201,11 +179,13 @@ def _best(
     It only gets lower, so an artist's tracks are lowered when one of them is the best.
     """
     scores[list(row.taken)] = -np.inf
-    while scores[track := int(scores.argmax())] > -np.inf:
+    while True:
+        track = int(scores.argmax())
+        if scores[track] == -np.inf:
+            return IS_EXHAUSTED
         artist = int(catalogue.artist[track])
         rest = fitted.artist_fatigue ** plays.pop(artist, 0)
         if rest >= 1:
             return Drawn(track, 1.0)
         own, rest = catalogue.tracks_of(artist), max(rest, _LEAST_SHARE)
         scores[own] = np.log(rest) - np.logaddexp(np.log(1 - rest), -scores[own])
-    return IS_EXHAUSTED

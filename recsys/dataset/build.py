@@ -278,7 +278,7 @@ def _write_matrices(
 def _new_matrix(
     folder: Path, side: str, counts: IntArray
 ) -> tuple[IntArray, AnyIntArray, Float32Array]:
-    """Create the files of a CSR matrix with so many values a row; return indptr, and what to fill."""
+    """Create the files of a CSR matrix with so many values a row; return its arrays."""
     indptr = np.concatenate([[0], counts.cumsum()])
     size = int(indptr[-1])
     stored = indptr.astype(np.int32) if size <= LARGEST_MATRIX else indptr

@@ -84,13 +84,13 @@ class Dataset:
         return load_matrix(self.path, side, len(self.tracks), first, last)
 
     def by_track(self, side: Side) -> csr_matrix:
-        """Return the interactions of one side, shape (tracks, listeners); a process keeps the last."""
+        """Return the interactions of one side, shape (tracks, listeners); the last are kept."""
         return _load_by_track(self.path, side, len(self.tracks))
 
     def skips(
         self, side: Side, first: int = 0, last: int | None = None
     ) -> csr_matrix | None:
-        """Count each listener's skips of each track, in rows of `matrix`; None where none is defined."""
+        """Count each listener's skips of each track, in rows of `matrix`, where defined."""
         if not (self.path / f"{side}_skips-indptr.npy").exists():
             return None
         return load_matrix(self.path, f"{side}_skips", len(self.tracks), first, last)
@@ -109,7 +109,7 @@ class Dataset:
         return np.diff(self.array(side, "indptr")).astype(np.int64)
 
     def ranges(self, side: Side) -> list[tuple[int, int]]:
-        """Cut the listeners into ranges, `first` and `last`, whose interactions are a matrix each."""
+        """Cut the listeners into ranges, `first` to `last`, each of which fits in a matrix."""
         largest = LARGEST_MATRIX - len(self.tracks)
         number = self.array(side, "indptr")[1:] // largest
         cuts = np.flatnonzero(np.diff(number)) + 1
@@ -122,7 +122,7 @@ class Dataset:
 
     @property
     def logged(self) -> Path:
-        """The held-out sessions in the columns of `offpolicy/session_events`; missing without events."""
+        """The held-out sessions, with the columns of `offpolicy/session_events`, of events."""
         return self.path / "logged.parquet"
 
     def session_lengths(self) -> dict[int, int]:

@@ -82,7 +82,7 @@ def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int
 
 
 def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Find the sorted digests of the files to learn from and to validate on; none in other splits."""
+    """Find the sorted digests of the files to learn from and to validate on."""
     if split.kind != "files":
         return (), ()
     if store.manifest.interactions is None:

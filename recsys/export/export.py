@@ -32,6 +32,7 @@ from looplib.files import (
     sha256_file,
 )
 from looplib.progress import progress
+from looplib.session_model_file import FORMAT
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
@@ -44,7 +45,7 @@ from recsys.models.kinds import KINDS, Model, State, factors_of
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.runs.ledger import named_ends
-from recsys.session_model.export import FORMAT, write_session_model
+from recsys.session_model.export import write_session_model
 from recsys.store.ids import Title, originals, stored_titles, titles_by_id
 from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace

@@ -29,12 +29,15 @@ PROG = "python -m recsys.ingest"
 SHOWN_REJECTS = 5
 SHOWN_SOURCES = 20
 _ROLES = (
-    "Columns of a table by what they hold: user= and item=; of plays share= of the track that was heard, or played= "
-    "and duration=, with timestamp= or session=, and any of position=, organic=, propensity=; of interactions any of "
+    "Columns of a table by what they hold: user= and item=; "
+    "of plays share= of the track that was heard, or played= and duration=, "
+    "with timestamp= or session=, and any of position=, organic=, propensity=; "
+    "of interactions any of "
     "weight=, timestamp=, session=; of both title=, artist=."
 )
 app = make_app(
-    "Add event logs, or plays and interactions of your own, to a session store: all of them, or nothing."
+    "Add event logs, or plays and interactions of your own, to a session store: "
+    "all of them, or nothing."
 )
 
 
@@ -64,7 +67,8 @@ _SETTINGS = "; ".join(
 
 @app.command(
     epilog="Example: python -m recsys.ingest out/seed/log 'old/*.jsonl.gz' --store out/seed/store; "
-    "python -m recsys.ingest plays/ --store out/plays --columns user=uid,item=song,share=heard,timestamp=ts; "
+    "python -m recsys.ingest plays/ --store out/plays "
+    "--columns user=uid,item=song,share=heard,timestamp=ts; "
     "python -m recsys.ingest listens.parquet --store out/yambda --preset yambda"
 )
 def main(
@@ -108,7 +112,8 @@ def main(
         reading = replace(PRESETS[preset], **given) if preset else Reading(**given)
     elif given:
         raise IngestError(
-            f"{next(iter(given))} belongs to tables of plays or interactions, with --columns or --preset"
+            f"{next(iter(given))} belongs to tables of plays or interactions, "
+            "with --columns or --preset"
         )
     print_report(
         ingest(files, store, reading, buckets=settings.buckets, memory=settings.memory)
@@ -116,7 +121,10 @@ def main(
 
 
 def print_report(report: IngestReport) -> None:
-    """Print the sources, of very many those alone that are not all good, their first rejects, and the store."""
+    """Print the sources, their first rejects, and the store.
+
+    Of very many sources only those that are not all good.
+    """
     store, manifest, lines = report.store, report.store.manifest, []
     for source in report.added:
         if len(report.added) <= SHOWN_SOURCES or source.lines.good < source.lines.read:
@@ -164,7 +172,8 @@ def print_report(report: IngestReport) -> None:
 
 
 def _counted(name: str, lines: LineCounts) -> str:
-    return f"{name}: {lines.read:,} lines = {lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
+    kinds = f"{lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
+    return f"{name}: {lines.read:,} lines = {kinds}"
 
 
 if __name__ == "__main__":

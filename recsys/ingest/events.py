@@ -122,7 +122,8 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
         found = _read_catalogue(file) if file.is_file() else None
         if found and agreed and found != agreed:
             raise IngestError(
-                f"two worlds: {namer} has {agreed}, and {file} has {found}; use a store for each world"
+                f"two worlds: {namer} has {agreed}, and {file} has {found}; "
+                "use a store for each world"
             )
         if found and not agreed:
             agreed, namer = found, str(file)
@@ -133,8 +134,10 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
             )
             largest = queries.fetch_row(connection, "events/largest_track")["track"]
         if largest >= agreed.tracks:
-            found_track = f"{store} has events of track {largest}, and the logs' catalogue has {agreed}"
-            raise IngestError(f"two worlds: {found_track}; use a store for each world")
+            raise IngestError(
+                f"two worlds: {store} has events of track {largest}, "
+                f"and the logs' catalogue has {agreed}; use a store for each world"
+            )
     return agreed
 
 

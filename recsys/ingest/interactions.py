@@ -1,4 +1,6 @@
-"""Read tables of your own into a session store: plays, which become events, or interactions (user, item, weight).
+"""Read tables of your own into a session store.
+
+They are plays, which become events, or interactions (user, item, weight).
 
 Files are checked one by one, then their ids looked at together, and then all rows go to the buckets
 in one pass. What DuckDB cannot keep in memory it spills to the store's disk.
@@ -48,7 +50,8 @@ def add_tables(work: Ingest, reading: Reading, row: str, memory: str) -> Additio
     known, columns = work.before.table, reading.columns.stored
     if known and known.columns != columns:
         raise IngestError(
-            f"{work.workspace}: its {row}s have {', '.join(known.columns)}, and these {', '.join(columns)}; "
+            f"{work.workspace}: its {row}s have {', '.join(known.columns)}, "
+            f"and these {', '.join(columns)}; "
             "name the same, or use a store of their own"
         )
     checked = _check_files(work.files, reading, memory, work.scratch)
@@ -114,18 +117,20 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
 def _check_written(
     connection: queries.Connection, checked: Mapping[str, _Checked], reading: Reading
 ) -> None:
-    """Refuse files with timestamps of several formats, and shares that are percentages where they should not be."""
+    """Refuse files with timestamps of several formats, or shares that look like percentages."""
     for row in queries.fetch_table(connection, "interactions/written").to_pylist():
         file = checked[row["source"]].file.name
         if row["formats"] > 1:
             raise IngestError(
-                f"{file}: timestamps in {row['formats']} formats, {row['clocks']}; write them in one"
+                f"{file}: timestamps in {row['formats']} formats, {row['clocks']}; "
+                "write them in one"
             )
         if not reading.columns.share:
             continue
         if not reading.percent and 2 * row["beyond"] > row["valued"]:
             raise IngestError(
-                f"{file}: {row['beyond']:,} of {row['valued']:,} shares are above 1, up to {row['largest']:g}; "
+                f"{file}: {row['beyond']:,} of {row['valued']:,} shares are above 1, "
+                f"up to {row['largest']:g}; "
                 "where they are 0 to 100, say --set percent=true, in Python percent=True"
             )
         if reading.percent and 0 < (row["largest"] or 0) <= 0.01:
@@ -140,7 +145,11 @@ def _write_rejects(
     reading: Reading,
     scratch: Path,
 ) -> tuple[dict[str, Path], Counter[str]]:
-    """Write the rejected lines of each file that has some; return those files and the lines' number by digest."""
+    """Write the rejected lines of each file that has some.
+
+    Returns:
+        The files of rejects, and the number of rejected lines, by digest.
+    """
     written: dict[str, Path] = {}
     rejected: Counter[str] = Counter()
 
@@ -167,7 +176,10 @@ def _write_rejects(
 
 
 def _line_number(row: int, file: _Checked, *, has_header: bool) -> int:
-    """Return the line of a row; blank lines of CSV, and line breaks within its values, are not counted."""
+    """Return the line of a row.
+
+    Blank lines of CSV, and line breaks within its values, are not counted.
+    """
     if not file.file.path.name.removesuffix(".gz").lower().endswith(CSV):
         return row
     line = row + has_header

@@ -1,4 +1,7 @@
-"""Take files into a session store: read, check, divide into buckets, sort, commit; all of them, or nothing."""
+"""Take files into a session store, all of them or nothing.
+
+Read, check, divide into buckets, sort, commit.
+"""
 
 import errno
 import re
@@ -56,7 +59,9 @@ def ingest(
     buckets: int | None = None,
     memory: str = DEFAULT_MEMORY,
 ) -> IngestReport:
-    """Add files, folders and glob patterns to a session store, made if there is none: all of them, or nothing.
+    """Add files, folders and glob patterns to a session store: all of them, or nothing.
+
+    A store is made if there is none.
 
     Without a `reading` the files are event logs, with one tables. Plays, rows with the share of a
     track that was heard, become events. Of interactions, rows of a file with the same user, item,

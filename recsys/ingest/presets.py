@@ -1,4 +1,4 @@
-"""How published data sets are read: their columns, what is computed of these, and which rows are left out."""
+"""Say how published data sets are read: columns, what is computed, and rows left out."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -15,7 +15,8 @@ Preset = Literal[
     "lightgcn",
 ]
 PRESETS: Mapping[str, Reading] = {
-    # userid-timestamp-artid-artname-traid-traname.tsv: no header, no quotation, and tracks without an id.
+    # userid-timestamp-artid-artname-traid-traname.tsv: no header, no quotation, and
+    # tracks without an id.
     "lastfm-1k": Reading(
         Columns("1", "track", timestamp="2", title="6", artist="4"),
         header=False,
@@ -44,13 +45,15 @@ PRESETS: Mapping[str, Reading] = {
             "propensity": "CASE WHEN CAST(is_rand AS INTEGER) = 1 THEN 1.0::DOUBLE / 7583 END"
         },
     ),
-    # log_….csv: a session is all that is known of a listener; flags say how soon a track was skipped.
+    # log_….csv: a session is all that is known of a listener; flags say how soon a
+    # track was skipped.
     "spotify-skips": Reading(
         parse_columns(
             "user=session_id,item=track_id_clean,timestamp=date,session=session_id,share=share,position=session_position"
         ),
         computed={
-            "share": "CASE WHEN CAST(skip_1 AS BOOLEAN) THEN 0.1 WHEN CAST(skip_2 AS BOOLEAN) THEN 0.4 "
+            "share": "CASE WHEN CAST(skip_1 AS BOOLEAN) THEN 0.1 "
+            "WHEN CAST(skip_2 AS BOOLEAN) THEN 0.4 "
             "WHEN CAST(skip_3 AS BOOLEAN) THEN 0.8 WHEN CAST(not_skipped AS BOOLEAN) THEN 1.0 END"
         },
     ),
@@ -59,7 +62,8 @@ PRESETS: Mapping[str, Reading] = {
         Columns("userId", "movieId", timestamp="timestamp"),
         where="CAST(rating AS DOUBLE) >= 4",
     ),
-    # …-train-….dat and …-test-….dat: the n-th line has the number of items and the items of listener n - 1.
+    # …-train-….dat and …-test-….dat: the n-th line has the number of items and the
+    # items of listener n - 1.
     "citeulike": Reading(Columns("user", "item"), lists="counted"),
     # train.txt and test.txt: a line has a listener and their items.
     "lightgcn": Reading(Columns("user", "item"), lists="named"),

@@ -17,7 +17,7 @@ from recsys.workspace import Workspace
 
 
 class NewFiles:
-    """Those of some files whose content neither a store nor an earlier file has.
+    """New files: neither the store nor an earlier file has their content.
 
     A file's digest is taken when it is its turn to be read, while its bytes are at hand. Of a
     segment that a service still writes to, its whole lines are read, and the next time what follows
@@ -75,7 +75,7 @@ class NewFiles:
         )
 
     def check_unchanged(self) -> None:
-        """Refuse a file that was written to in the meantime: its digest is not that of what was read."""
+        """Refuse a file that was written to in the meantime."""
         for file, state in self._states.items():
             if _state(file) != state:
                 raise IngestError(

@@ -92,7 +92,7 @@ class Run:
 
     @cached_property
     def axes(self) -> tuple[str, ...]:
-        """The hyperparameters that distinguish the candidates, and the three that are always shown."""
+        """The hyperparameters that distinguish the candidates, and the main ones."""
         return tuple(
             telling_axes(
                 [{name: row[name] for name in self.params} for row in self.candidates]

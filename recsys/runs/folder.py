@@ -63,7 +63,7 @@ def lists_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
 
 
 def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
-    """Name the file of what each listener adds to a scored sweep's metrics, and of example lists."""
+    """Name the file of what each listener adds to metrics, and of example lists."""
     return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}.npz"
 
 

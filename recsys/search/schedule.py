@@ -35,7 +35,7 @@ class Decisions:
 def decide(
     search: Search, candidates: Sequence[Trial], scores: Scores, metric: str
 ) -> Decisions:
-    """Decide what to do next, given the candidates, what is known of them, and the choosing metric."""
+    """Decide what to do next, given what is known of the candidates."""
     sweeps = search.scored_sweeps
     curves = [_curve(scores[candidate.id], sweeps, metric) for candidate in candidates]
     limits, stopped = _cut(search, curves)

@@ -1,8 +1,9 @@
-"""Read what the session model learns from: how long recommended tracks were heard, and which track opened the session.
+"""Read what the session model learns from: how long recommended tracks were heard, after which.
 
 Read bucket by bucket from the session store into compact arrays: sixteen bytes a response.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,8 @@ from analysis import queries
 from analysis.store import number_of
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.errors import ExportError
-from recsys.store.ids import read_titles, stored_titles
+from recsys.store.ids import read_titles
 from recsys.store.remote import Store
-
-_NO_ARTISTS = pa.table(
-    {"track": pa.array([], pa.int64()), "artist": pa.array([], pa.string())}
-)
 
 
 @dataclass(frozen=True)
@@ -33,14 +30,9 @@ class Responses:
 
     users: IntArray  # ids of the listeners, shape (listeners,)
     tracks: IntArray  # ids of the tracks, ascending, shape (tracks,)
-    # a number for each artist, of each track; one of its own where it is not known, shape (tracks,)
-    artist: Int32Array
-    listener: (
-        Int32Array  # of each opening, ascending indices into `users`, shape (openings,)
-    )
-    organic: (
-        Int32Array  # track of each opening, indices into `tracks`, shape (openings,)
-    )
+    artist: Int32Array  # of each track, a number; its own where it is not known
+    listener: Int32Array  # of each opening, ascending, indices into `users`
+    organic: Int32Array  # track of each opening, indices into `tracks`
     opening: Int32Array  # of each response, ascending, shape (responses,)
     track: Int32Array  # the recommended one, indices into `tracks`, shape (responses,)
     time: Float32Array  # share heard of it, 0..1, shape (responses,)
@@ -55,62 +47,63 @@ class Responses:
 
 
 def load_responses(store: Store, catalogue: Path | None) -> Responses:
-    """Read all responses of a store; the catalogue's tracks.json names the artists, or else the store, if it does.
+    """Read all responses of a store.
+
+    The catalogue's tracks.json names the artists, or else the store, if it does.
 
     Raises:
         StoreError: The catalogue is not the store's, or cannot be read.
         ExportError: The store holds no recommended track.
     """
-    buckets = [
-        parts
-        for bucket in range(store.manifest.buckets)
-        if (parts := store.bucket_files(bucket))
-    ]
     artists = _read_artists(store, catalogue)
-    table = pa.concat_tables([_bucket_responses(parts, artists) for parts in buckets])
+    buckets = map(store.bucket_files, range(store.manifest.buckets))
+    tables = [_bucket_responses(parts, artists) for parts in buckets if parts]
+    table = pa.concat_tables(tables)
     if not len(table):
         raise ExportError(
             f"{store.workspace}: no recommended track was heard; a session model needs some"
         )
-    return _join(table, store.catalogue_size, artists)
+    return _number(table, store.catalogue_size, artists)
 
 
-def _read_artists(store: Store, catalogue: Path | None) -> pa.Table:
-    """Return tracks and their artists, from the catalogue or the store; without rows where neither names any."""
-    if catalogue is None:
-        titles = stored_titles(store)
-        return _NO_ARTISTS if titles is None else titles.select(["track", "artist"])
-    tracks = read_titles(catalogue, store).values()
-    numbers = [
-        number_of(track.track) if isinstance(track.track, str) else track.track
-        for track in tracks
-    ]
-    columns = {"track": numbers, "artist": [track.artist or None for track in tracks]}
-    return pa.table(columns, schema=_NO_ARTISTS.schema)
+def _read_artists(store: Store, catalogue: Path | None) -> dict[int, str]:
+    """Return the artists of tracks, by the store's number; none where nothing names any."""
+    artists = {}
+    for title in read_titles(catalogue, store).values():
+        track = title.track
+        number = number_of(track) if isinstance(track, str) else track
+        if title.artist:
+            artists[number] = title.artist
+    return artists
 
 
-def _bucket_responses(parts: list[Path], artists: pa.Table) -> pa.Table:
+def _bucket_responses(parts: list[Path], artists: Mapping[int, str]) -> pa.Table:
+    columns = {
+        "track": pa.array(list(artists), pa.int64()),
+        "artist": pa.array(list(artists.values()), pa.string()),
+    }
     with queries.connect(threads=1) as connection:
         queries.attach_parquet(connection, "events", parts)
-        queries.attach_arrow(connection, "artists", artists)
+        queries.attach_arrow(connection, "artists", pa.table(columns))
         queries.attach_query(connection, "named_events", "sessions/named_events")
         return queries.fetch_table(connection, "sessions/responses")
 
 
-def _join(table: pa.Table, catalogue: int | None, artists: pa.Table) -> Responses:
+def _number(
+    table: pa.Table, catalogue: int | None, artists: Mapping[int, str]
+) -> Responses:
     """Number listeners, tracks, artists and openings."""
-    user, organics, heard = (
-        table[name].to_numpy() for name in ("user", "organic", "track")
-    )
-    tracks = (
-        np.arange(catalogue)
-        if catalogue is not None
-        else np.unique(np.concatenate([organics, heard]))
-    )
+    user = table["user"].to_numpy()
+    organics = table["organic"].to_numpy()
+    heard = table["track"].to_numpy()
+    if catalogue is None:
+        tracks = np.unique(np.concatenate([organics, heard]))
+    else:
+        tracks = np.arange(catalogue)
     organic = np.searchsorted(tracks, organics)
-    is_first = np.append(True, (user[1:] != user[:-1]) | (organic[1:] != organic[:-1]))
+    is_first = np.append(True, (np.diff(user) != 0) | (np.diff(organics) != 0))
     owner = user[is_first]
-    is_new = np.append(True, owner[1:] != owner[:-1])
+    is_new = np.append(True, np.diff(owner) != 0)
     return Responses(
         users=owner[is_new],
         tracks=tracks,
@@ -125,14 +118,10 @@ def _join(table: pa.Table, catalogue: int | None, artists: pa.Table) -> Response
     )
 
 
-def _number_artists(tracks: IntArray, artists: pa.Table) -> Int32Array:
-    named = dict(
-        zip(artists["track"].to_pylist(), artists["artist"].to_pylist(), strict=True)
-    )
+def _number_artists(tracks: IntArray, artists: Mapping[int, str]) -> Int32Array:
     numbers: dict[str | int, int] = {}
+    artist = []
     for track in tracks.tolist():
-        artist = named.get(track)
-        named[track] = numbers.setdefault(
-            track if artist is None else artist, len(numbers)
-        )
-    return np.array([named[track] for track in tracks.tolist()], dtype=np.int32)
+        name = artists.get(track, track)
+        artist.append(numbers.setdefault(name, len(numbers)))
+    return np.array(artist, dtype=np.int32)

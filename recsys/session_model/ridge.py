@@ -13,9 +13,11 @@ from looplib.arrays import AnyFloatArray, AnyIntArray, Float32Array
 _BLOCK = 150_000  # observations whose features are in memory at once, for each thread
 _INVERTED = 7  # one row in so many is inverted for the average covariance
 
+Block = tuple[int, int]  # the first and the end
+
 
 class Grouping:
-    """Observations by row: those of row r, `counts[r]` in all, are `order[starts[r]:starts[r + 1]]`."""
+    """Observations by row: row r has `counts[r]`, which are `order[starts[r]:starts[r + 1]]`."""
 
     def __init__(self, row: AnyIntArray, rows: int) -> None:
         """Group observations by their rows, shape (observations,)."""
@@ -24,14 +26,12 @@ class Grouping:
         self.order = np.argsort(row, kind="stable").astype(np.int32)
         self.starts = np.concatenate([[0], np.cumsum(self.counts)])
 
-    def blocks(self) -> list[tuple[int, int]]:
+    def blocks(self) -> list[Block]:
         """Cut the rows into ranges that hold about `_BLOCK` observations each."""
-        cuts = np.searchsorted(self.starts, np.arange(_BLOCK, self.starts[-1], _BLOCK))
-        return list(
-            pairwise(
-                np.unique(np.concatenate([[0], cuts, [len(self.counts)]])).tolist()
-            )
-        )
+        targets = np.arange(_BLOCK, self.starts[-1], _BLOCK)
+        inner = np.searchsorted(self.starts, targets)
+        cuts = np.unique([0, *inner, len(self.counts)]).tolist()
+        return list(pairwise(cuts))
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Vectors:
     @classmethod
     def exact(cls, means: Float32Array) -> "Vectors":
         """Take vectors as if they were known without error."""
-        return cls(means, np.zeros((means.shape[1], means.shape[1]), dtype=np.float32))
+        size = means.shape[1]
+        return cls(means, np.zeros((size, size), dtype=np.float32))
 
     def with_constant(self) -> "Vectors":
         """Append the constant 1, which is known."""
@@ -63,9 +64,8 @@ class Vectors:
 
     def without_constant(self) -> "Vectors":
         """Leave out the last element."""
-        return Vectors(
-            np.ascontiguousarray(self.means[:, :-1]), self.covariance[:-1, :-1]
-        )
+        means = np.ascontiguousarray(self.means[:, :-1])
+        return Vectors(means, self.covariance[:-1, :-1])
 
 
 def solve_rows(
@@ -75,11 +75,12 @@ def solve_rows(
     precision: Float32Array,
     threads: int,
 ) -> Vectors:
-    """Find the vector x of each row that minimises E sum(w (y - f . x)^2) + (x - m)' P (x - m) over its observations.
+    """Solve the ridge regression of each row.
 
-    The expectation is over the error of the features f, of covariance C: it adds sum(w) x' C x, so
-    that features that are little known are trusted little (Lim and Teh, "Variational Bayesian
-    approach to movie rating prediction", 3).
+    The vector x of a row minimises E sum(w (y - f . x)^2) + (x - m)' P (x - m) over its
+    observations. The expectation is over the error of the features f, of covariance C: it adds
+    sum(w) x' C x, so that features that are little known are trusted little (Lim and Teh,
+    "Variational Bayesian approach to movie rating prediction", 3).
 
     Args:
         observed: The observations.
@@ -87,41 +88,40 @@ def solve_rows(
         prior: m of each row, which is the vector of a row without observations; shape (rows, k).
         precision: P, the inverse covariance of the rows' vectors about m, shape (k, k).
         threads: Threads to use; the result does not depend on it.
+
+    Returns:
+        The vectors, and the covariance of their errors.
     """
     by_row = observed.by_row
     solved = np.empty_like(prior)
 
-    def solve_block(block: tuple[int, int]) -> AnyFloatArray:
-        first, last = block
-        starts = by_row.starts[first : last + 1] - by_row.starts[first]
-        these = by_row.order[by_row.starts[first] : by_row.starts[last]]
-        owner = np.repeat(np.arange(last - first), np.diff(starts))
-        design, weights = (
-            features.means[observed.column[these]],
-            observed.weights[these],
-        )
+    def solve_block(block: Block) -> AnyFloatArray:
+        first, end = block
+        starts = by_row.starts[first : end + 1] - by_row.starts[first]
+        chosen = by_row.order[by_row.starts[first] : by_row.starts[end]]
+        row = np.repeat(np.arange(end - first), np.diff(starts))
+        weights = observed.weights[chosen]
         roots = np.sqrt(weights)
-        residuals = (
-            observed.targets[these]
-            - np.einsum("ij,ij->i", design, prior[first:last][owner])
-        ) * roots
+        design = features.means[observed.column[chosen]]
+        expected = np.einsum("ij,ij->i", design, prior[first:end][row])
+        residuals = (observed.targets[chosen] - expected) * roots
         design *= roots[:, None]
-        totals = np.bincount(owner, weights, last - first).astype(np.float32)
+        totals = np.bincount(row, weights, end - first).astype(np.float32)
         gram = precision + totals[:, None, None] * features.covariance
-        moment = -totals[:, None] * (prior[first:last] @ features.covariance)
-        for row in range(last - first):
-            own = slice(starts[row], starts[row + 1])
-            gram[row] += design[own].T @ design[own]
-            moment[row] += residuals[own] @ design[own]
-        solved[first:last] = (
-            prior[first:last] + np.linalg.solve(gram, moment[:, :, None])[:, :, 0]
-        )
-        some: AnyFloatArray = np.linalg.inv(gram[-first % _INVERTED :: _INVERTED])
-        return np.asarray(some.sum(axis=0))
+        moment = -totals[:, None] * (prior[first:end] @ features.covariance)
+        for number in range(end - first):
+            own = slice(starts[number], starts[number + 1])
+            gram[number] += design[own].T @ design[own]
+            moment[number] += residuals[own] @ design[own]
+        moves = np.linalg.solve(gram, moment[:, :, None])[:, :, 0]
+        solved[first:end] = prior[first:end] + moves
+        inverses: AnyFloatArray = np.linalg.inv(gram[-first % _INVERTED :: _INVERTED])
+        return np.asarray(inverses.sum(axis=0))
 
     sums = _run(solve_block, by_row.blocks(), threads)
     inverted = len(range(0, len(prior), _INVERTED))
-    return Vectors(solved, (np.sum(sums, axis=0) / inverted).astype(np.float32))
+    covariance = np.sum(sums, axis=0) / inverted
+    return Vectors(solved, covariance.astype(np.float32))
 
 
 def paired_dots(
@@ -134,15 +134,12 @@ def paired_dots(
     """Compute left[i] . right[j] for each pair of rows, shape (pairs,)."""
     dots = np.empty(len(i), dtype=np.float32)
 
-    def multiply(block: tuple[int, int]) -> None:
+    def multiply(block: Block) -> None:
         own = slice(*block)
         np.einsum("ij,ij->i", left[i[own]], right[j[own]], out=dots[own])
 
-    _run(
-        multiply,
-        [(start, start + _BLOCK) for start in range(0, len(i), _BLOCK)],
-        threads,
-    )
+    starts = range(0, len(i), _BLOCK)
+    _run(multiply, [(start, start + _BLOCK) for start in starts], threads)
     return dots
 
 
@@ -161,26 +158,23 @@ def grouped_means(
     return (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32)
 
 
-def precision_of(deviations: Float32Array, covariance: Float32Array) -> Float32Array:
-    """Invert the covariance of some vectors (n, k), drawn towards a sphere of their mean variance when n is small.
+def estimate_precision(
+    deviations: AnyFloatArray, covariance: AnyFloatArray
+) -> Float32Array:
+    """Invert the covariance of some vectors (n, k); that of few is drawn towards a sphere.
 
     The vectors are estimates, drawn to 0 as far as they are not known: the covariance of their
-    errors is added back.
+    errors is added back. The sphere has their mean variance.
     """
     count, size = deviations.shape
-    spread = (
-        np.atleast_2d(np.cov(deviations.T, bias=True)) + covariance
-        if count
-        else np.zeros((size, size))
-    )
+    spread = np.zeros((size, size))
+    if count:
+        spread = np.atleast_2d(np.cov(deviations.T, bias=True)) + covariance
     sphere = max(float(np.trace(spread)) / size, 1e-4) * np.eye(size)
-    return np.linalg.inv((count * spread + size * sphere) / (count + size)).astype(
-        np.float32
-    )
+    shrunk = (count * spread + size * sphere) / (count + size)
+    return np.linalg.inv(shrunk).astype(np.float32)
 
 
-def _run(
-    job: Callable[[tuple[int, int]], Any], blocks: list[tuple[int, int]], threads: int
-) -> list[Any]:
+def _run(job: Callable[[Block], Any], blocks: list[Block], threads: int) -> list[Any]:
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(job, blocks))

@@ -1,4 +1,4 @@
-"""Divide rows into user buckets: runs of rows in Arrow files first, then one sorted Parquet part a bucket.
+"""Divide rows into user buckets, and sort each bucket into a Parquet part.
 
 A run is the share of one bucket in some rows, by user. Neither step needs more memory for more
 rows: rows are written as they come, and a bucket is sorted a slice of users at a time.
@@ -121,7 +121,7 @@ class Bucketing:
 
 
 def bucket_of(users: IntArray, buckets: int) -> IntArray:
-    """Return the bucket of each user: the id folded into 32 bits, mixed, and scaled to the number of buckets.
+    """Return the bucket of each user: the id folded into 32 bits, mixed, and scaled.
 
     This function is part of the store's schema. Users are ids from 0, shape (n,); there are up to
     2^31 buckets.
@@ -150,7 +150,7 @@ def _by_bucket(rows: pa.Table, buckets: int) -> Iterator[tuple[int, pa.Table]]:
     ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
     for number, (start, end) in enumerate(itertools.pairwise([0, *ends])):
         if end > start:
-            yield number, ordered.slice(start, end - start).combine_chunks()
+            yield number, ordered.slice(start, end - start)
 
 
 def _has_requests(rows: pa.Table) -> bool:
@@ -187,7 +187,7 @@ def _write_sorted(
 
 
 def _slices(runs: Sequence[Run]) -> Iterator[pa.Table]:
-    """Yield the rows of runs, slice by slice of users in order; a user is in one slice alone."""
+    """Yield the rows of runs by slices of users, in order; a user is in one slice alone."""
     count = -(-sum(run.rows for run in runs) // SLICE_ROWS)
     sampled = [batch["user"].to_numpy()[::_SAMPLED] for batch in _read(runs)]
     sample = np.sort(np.concatenate(sampled))

@@ -1,4 +1,6 @@
-"""Map ids of your own to numbers: whole numbers stand for themselves, text ids for numbers that follow from the text.
+"""Map ids of your own to numbers.
+
+Whole numbers stand for themselves. The number of a text id follows from the text.
 
 The store keeps what its numbers stand for, so that what is exported carries the ids that came in.
 """
@@ -54,7 +56,8 @@ def decide_kinds(connection: queries.Connection, known: Interactions | None) -> 
     for of, found in counts.items():
         if found["whole number"] and found["text"]:
             raise IngestError(
-                f"mixed {of}: {found['whole number']:,} rows have a number and {found['text']:,} have text; "
+                f"mixed {of}: {found['whole number']:,} rows have a number "
+                f"and {found['text']:,} have text; "
                 "one or the other is expected"
             )
     kinds = (
@@ -67,7 +70,9 @@ def decide_kinds(connection: queries.Connection, known: Interactions | None) -> 
 def write_ids(
     connection: queries.Connection, kinds: IdKinds, known: Sequence[Path], scratch: Path
 ) -> dict[IdsOf, Path]:
-    """Write the text ids of the table `verified` to files in `scratch`, and attach them as `user_ids` and `track_ids`.
+    """Write the text ids of the table `verified` to files in `scratch`.
+
+    They are attached as the tables `user_ids` and `track_ids`.
 
     `known` are files of the ids that the store has. Returns the new files of users and of items,
     where they are text.
@@ -92,22 +97,27 @@ def write_ids(
         if same := queries.fetch_table(
             connection, "interactions/repeated_numbers"
         ).to_pylist():
+            first, second, number = same[0]["first"], same[0]["second"], same[0]["id"]
             raise IngestError(
-                f"{of} {same[0]['first']!r} and {same[0]['second']!r} have the same number {same[0]['id']}; rename one"
+                f"{of} {first!r} and {second!r} have the same number {number}; rename one"
             )
         queries.attach_parquet(connection, table, [file])
     return written
 
 
 def write_titles(connection: queries.Connection, scratch: Path) -> tuple[Path, int]:
-    """Write the titles of the table `verified` to a file; return it, and how many tracks have no title."""
+    """Write the titles of the table `verified` to a file.
+
+    Returns:
+        The file, and how many tracks have no title.
+    """
     file = scratch / "titles.parquet"
     queries.copy_to_parquet(connection, "interactions/titles", file)
     return file, pq.read_table(file, columns=["title"])["title"].null_count
 
 
 def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.generic]:
-    """Return the ids that came in, shape (n,): numbers of users or items themselves, or the texts they stand for.
+    """Return the ids that came in, shape (n,): the numbers, or the texts they stand for.
 
     Raises:
         StoreError: A number stands for nothing.
@@ -129,7 +139,7 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
 
 
 def stored_titles(store: Store) -> pa.Table | None:
-    """Return what the tracks of a store are called, by number: track, title, artist; None where no table had titles."""
+    """Return track (its number), title and artist; None where no table had titles."""
     table = _stored(store, "titles")
     if table is None:
         return None
@@ -144,7 +154,7 @@ def stored_titles(store: Store) -> pa.Table | None:
 
 
 def titles_by_id(store: Store) -> dict[str, Title]:
-    """Return what the tracks of a store are called, by the id that came in as text; none where no table had titles."""
+    """Return the titles in a store, by the track id that came in, as text."""
     table = stored_titles(store)
     if table is None:
         return {}
@@ -159,7 +169,9 @@ def titles_by_id(store: Store) -> dict[str, Title]:
 
 
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
-    """Read the titles of a catalogue, which must be the store's, or else those in the store, by track id as text.
+    """Read the titles of a catalogue, or else those in the store, by track id as text.
+
+    A catalogue must be the store's.
 
     Raises:
         StoreError: The catalogue is of other tracks, or cannot be read.
@@ -178,11 +190,13 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
         and (digest := hashlib.sha256(content).hexdigest()) != catalogue.sha256
     ):
         raise StoreError(
-            f"{file}: not the catalogue of {store.workspace}: {catalogue}, and this has {digest[:12]}"
+            f"{file}: not the catalogue of {store.workspace}: {catalogue}, "
+            f"and this has {digest[:12]}"
         )
     if not catalogue and file.with_name(_SIMULATED).exists():
         raise StoreError(
-            f"{file}: the catalogue of a simulated world, and {store.workspace} is not from one; leave it out: "
+            f"{file}: the catalogue of a simulated world, and {store.workspace} is not from "
+            "one; leave it out: "
             "--set catalogue=null"
         )
     for number, line in enumerate(content.splitlines(), start=1):

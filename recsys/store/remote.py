@@ -42,7 +42,7 @@ def open_store(address: str | Path) -> Store:
 
 
 def download_stored(workspace: Workspace, files: Iterable[Part | IdFile]) -> list[Path]:
-    """Return files of a store, downloaded where the store is at an address, and their digests checked.
+    """Download files of a store that is at an address, and check their digests.
 
     Raises:
         StoreError: A file on this machine's disk is damaged.

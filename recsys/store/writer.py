@@ -1,4 +1,6 @@
-"""Write to a session store: one writer at a time, and all files of an ingest appear together or not at all.
+"""Write to a session store, one writer at a time.
+
+All files of an ingest appear together or not at all.
 
 Files get their final names before the manifest names them. Whatever happens in between, the
 manifest says what the store holds; what it does not name is removed by the next writer.
@@ -52,7 +54,9 @@ class Additions:
 def locked(
     workspace: Workspace, buckets: int | None = None
 ) -> Iterator[tuple[Lock, store.Manifest]]:
-    """Make the block the only writer of a store, whose folder is made if missing, and clear what killed ones left.
+    """Make the block the only writer of a store, and clear what killed ones left.
+
+    The store's folder is made if it is missing.
 
     The block gets the lock and the store's manifest, or that of an empty store with so many
     buckets, or the default.
@@ -105,13 +109,16 @@ def _manifest_to_extend(workspace: Workspace, buckets: int | None) -> store.Mani
     manifest = store.decode_manifest(content, str(workspace))
     if buckets not in (None, manifest.buckets):
         raise StoreError(
-            f"{workspace}: has {manifest.buckets} buckets, not {buckets}; a new number needs a new store"
+            f"{workspace}: has {manifest.buckets} buckets, not {buckets}; "
+            "a new number needs a new store"
         )
     return manifest
 
 
 def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
-    """Move finished files into the locked store, then replace its manifest, which makes them part of it.
+    """Move finished files into the locked store, then replace its manifest.
+
+    The manifest makes them part of the store.
 
     Raises:
         OSError: The disk is full; the store is as it was.

@@ -123,13 +123,7 @@ def load_world(folder: Path) -> World:
     tracks = _read_numbered(folder / TRACKS_FILE, _TrackRecord, "track")
     embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(tracks))
     users = _read_numbered(folder / USERS_FILE, _UserRecord, "user")
-    for line, user in enumerate(users, start=1):
-        interest = max(user.interests)
-        if interest >= len(tracks):
-            raise SimError(
-                f"{folder / USERS_FILE}:{line}: interest {interest} is no track; "
-                f"the catalogue has 0..{len(tracks) - 1}"
-            )
+    _check_interests(folder / USERS_FILE, users, len(tracks))
     settings = folder / CONFIG_FILE
     config = load_config(_Settings, settings if settings.exists() else None)
     artist_numbers: dict[str | int, int] = {}  # in order of appearance
@@ -213,6 +207,16 @@ def _read_numbered(path: Path, model: type[_AnyRecord], key: str) -> list[_AnyRe
     if not records:
         raise SimError(f"{path}: holds no {key}s")
     return records
+
+
+def _check_interests(path: Path, users: list[_UserRecord], tracks: int) -> None:
+    for line, user in enumerate(users, start=1):
+        interest = max(user.interests)
+        if interest >= tracks:
+            raise SimError(
+                f"{path}:{line}: interest {interest} is no track; "
+                f"the catalogue has 0..{tracks - 1}"
+            )
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -14,8 +14,6 @@ from analysis.charts import (
     around_zero,
     draw_intervals,
     draw_lines,
-    draw_scatter,
-    name_axis,
     number_axis,
     to_svg,
 )
@@ -44,10 +42,6 @@ KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
             "y",
         ),
         {"C", "T1", "x", "y"},
-    ),
-    "scatter": (
-        draw_scatter([Point("C", 1, 2, 1, 3), Point("T1", 2, 3, 2, 4)], COLOURS, "y"),
-        {"C", "T1", "seconds", "y"},
     ),
 }
 
@@ -110,17 +104,6 @@ def test_a_value_outside_the_axis_has_no_mark() -> None:
     assert {row["fill"] for row in rows if row.get("label") == "Fallbacks"} == {
         "var(--page)"
     }
-
-
-@pytest.mark.parametrize(
-    ("count", "named"),
-    [(0, []), (1, [0]), (5, [0, 1, 2, 3, 4]), (6, [0, 2, 4]), (11, [0, 3, 6, 9])],
-)
-def test_names_are_spread_evenly_where_there_is_room_for_few(
-    count: int, named: list[int]
-) -> None:
-    axis: Any = name_axis("", [str(number) for number in range(count)]).to_dict()
-    assert axis["axis"]["values"] == named
 
 
 def test_limits_hold_zero_and_all_values() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from botify.model.session_model import FORMAT
 from botify.settings import Settings
 from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.files import sha256_file
+from looplib.session_model_file import FORMAT
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 

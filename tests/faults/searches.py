@@ -1,4 +1,5 @@
-"""What the tests of a search under faults share: searches that run for long enough, and whether two ended alike."""
+"""What the tests of a search under faults share: searches that run for long enough, and whether two
+ended alike."""
 
 import json
 import signal
@@ -38,7 +39,8 @@ def config_of(
 def started(
     config: SearchConfig, *extra: str, under: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    """The search as a process of its own, below another program if one is given; it ends with the block."""
+    """The search as a process of its own, below another program if one is given; it ends with the
+    block."""
     file = Path(f"{config.run}.yaml")
     file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
     argv = [
@@ -64,7 +66,8 @@ def started(
 
 
 def _heed_interrupts() -> None:
-    """Undoes that a suite which was started in the background ignores Ctrl-C, and all of its children with it."""
+    """Undoes that a suite which was started in the background ignores Ctrl-C, and all of its
+    children with it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -97,7 +100,8 @@ def rows(run: Path) -> list[dict[str, Any]]:
 
 
 def results(run: Path) -> list[str]:
-    """The ledger without its timings, in an order of its own; a line that stands twice is there twice."""
+    """The ledger without its timings, in an order of its own; a line that stands twice is there
+    twice."""
     timing = ("fit_s", "crc32")
     return sorted(
         json.dumps({key: value for key, value in row.items() if key not in timing})

@@ -47,7 +47,8 @@ def workers() -> list[psutil.Process]:
 
 
 def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) -> None:
-    """One dies after each sweep but the last: what it is given before its death is known is lost."""
+    """One dies after each sweep but the last: what it is given before its death is known is
+    lost."""
     killed: list[int] = []
 
     def kill_one(sweep: float) -> None:

@@ -1,4 +1,5 @@
-"""A search on machines that are not as it needs them: other certificates or software, folders that a worker misses."""
+"""A search on machines that are not as it needs them: other certificates or software, folders that
+a worker misses."""
 
 import shutil
 import subprocess
@@ -51,7 +52,8 @@ def refusal(
 
 
 def tls_settings(folder: Path) -> dict[str, str]:
-    """A certificate of this machine that is its own authority, as docs/clusters.md gives it to Dask."""
+    """A certificate of this machine that is its own authority, as docs/clusters.md gives it to
+    Dask."""
     folder.mkdir()
     cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
     kind = (
@@ -130,7 +132,8 @@ main()
 def test_a_folder_that_a_worker_does_not_see_and_its_other_software_are_one_line_each(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The worker is in a mount namespace of its own, where an empty file system lies over the folder."""
+    """The worker is in a mount namespace of its own, where an empty file system lies over the
+    folder."""
     private = (
         "unshare",
         "--mount",

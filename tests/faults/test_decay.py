@@ -1,4 +1,4 @@
-"""Files that decay: a changed byte in a store, a cache, a ledger or an export is noticed, and changes no result.
+"""Files that decay: a changed byte is noticed, and changes no result.
 
 `DECAY_FLIPS` is how many bytes are changed in each of them.
 """
@@ -32,7 +32,8 @@ Copy = Callable[[], "Loop"]
 
 
 class Loop:
-    """A store with a finished search and its export; `search` and `serve` return what follows from the files."""
+    """A store with a finished search and its export; `search` and `serve` return what follows from
+    the files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.store, self.run, self.out = (

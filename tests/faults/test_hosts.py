@@ -1,4 +1,5 @@
-"""A search across hosts of a network, whose cables are pulled: a host that dies so closes no connection."""
+"""A search across hosts of a network, whose cables are pulled: a host that dies so closes no
+connection."""
 
 from pathlib import Path
 
@@ -31,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.dask]
 def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
     tmp_path: Path,
 ) -> None:
-    """A short silence costs nothing, and a worker that is silent for good its calls, which run again.
+    """A short silence costs nothing; calls of a worker that is silent for good run again.
 
     A scheduler that falls silent is one line, and the search goes on later.
     """

@@ -1,4 +1,5 @@
-"""A search whose store and run are at s3://: the same bytes as on a disk, from any machine, whatever dies."""
+"""A search whose store and run are at s3://: the same bytes as on a disk, from any machine,
+whatever dies."""
 
 import hashlib
 import json
@@ -107,7 +108,8 @@ def results(ledger: bytes) -> list[str]:
 
 
 def assert_same(s3: S3, run: str, local: Path) -> None:
-    """The search at the address came to the same as the one on the disk, and left nothing but what it found."""
+    """The search at the address came to the same as the one on the disk, and left nothing but what
+    it found."""
     assert results(s3.get(f"{run}/ledger.jsonl") or b"") == results(
         (local / "ledger.jsonl").read_bytes()
     )
@@ -246,7 +248,8 @@ class Passing(BaseRequestHandler):
 
 
 class Passage(ThreadingTCPServer):
-    """Another way to a server, which can be closed: then every connection breaks, and none is accepted."""
+    """Another way to a server, which can be closed: then every connection breaks, and none is
+    accepted."""
 
     daemon_threads = True
     block_on_close = False

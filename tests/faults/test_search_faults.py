@@ -119,7 +119,8 @@ def assert_ended(processes: list[psutil.Process]) -> None:
 
 
 def assert_goes_on(store: Path, run: Path, undisturbed: Path) -> None:
-    """What an interrupted search left is all there after the next one, which ends as an undisturbed one."""
+    """What an interrupted search left is all there after the next one, which ends as an undisturbed
+    one."""
     assert not (run / "winner.json").exists()
     before = rows(run)
     with without_processes():
@@ -157,7 +158,10 @@ def test_without_workers_calls_are_given_up(tmp_path: Path) -> None:
             worker.kill()
             with pytest.raises(SearchError) as given_up:
                 list(outcomes)
-    advice = f"start some (dask worker {address}) and run the same command again: it continues where it stopped"
+    advice = (
+        f"start some (dask worker {address}) and run the same command again: "
+        "it continues where it stopped"
+    )
     assert str(given_up.value) == f"{address}: no worker for 1 s; {advice}"
 
 
@@ -178,7 +182,7 @@ def test_a_killed_scheduler_is_one_line_and_the_search_goes_on_later(
             ).kill()
             line = refusal(process, timeout_s=120)
     assert (
-        f"{address}: the connection to the scheduler is lost; start it again and run the same command"
-        in line
+        f"{address}: the connection to the scheduler is lost; "
+        "start it again and run the same command" in line
     )
     assert_goes_on(store, run, undisturbed)

@@ -19,7 +19,8 @@ from tests.recsys.opened import search_of
 def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
     tmp_path: Path,
 ) -> None:
-    """The matrix of 40,000 x 40,000 that such a fit begins with has 6 GiB; its process may have one."""
+    """The matrix of 40,000 x 40,000 that such a fit begins with has 6 GiB; its process may have
+    one."""
     store = make_store(
         tmp_path, random_sessions(5, listeners=40, tracks=60, sessions=300), tracks=60
     )

@@ -51,7 +51,8 @@ def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 def scheduler(
     folder: Path, *options: str, host: str = "127.0.0.1", under: Sequence[str] = ()
 ) -> Iterator[tuple[str, Callable[..., subprocess.Popen[bytes]]]]:
-    """A scheduler; gives its address and how to start a worker: with which options, and below which other program."""
+    """A scheduler; gives its address and how to start a worker: with which options, and below which
+    other program."""
     file = folder / "scheduler.json"
     with processes() as start:
         words = (
@@ -109,7 +110,8 @@ def _is_connected(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and those below it: asked to end, a worker would first look for its scheduler."""
+    """Ends a process and those below it: asked to end, a worker would first look for its
+    scheduler."""
     children: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
         children = psutil.Process(process.pid).children(recursive=True)

@@ -16,7 +16,8 @@ def no_processes() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def no_reports() -> Iterator[None]:
-    """Searches of the file write no report: what is in it is claimed of the report, and its charts take most time."""
+    """Searches of the file write no report: what is in it is claimed of the report, and its charts
+    take most time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recsys.search.__main__.write_report", lambda _run: None)
         yield

@@ -37,7 +37,8 @@ def write_log(
     more: bytes = b"",
     tracks: int | None = None,
 ) -> Path:
-    """Writes events and then some more bytes; `tracks` puts the description of their catalogue beside the log."""
+    """Writes events and then some more bytes; `tracks` puts the description of their catalogue
+    beside the log."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(
         b"".join(json.dumps(row).encode() + b"\n" for row in events) + more

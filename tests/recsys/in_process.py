@@ -1,4 +1,5 @@
-"""A cluster that is this process: calls run one after the other, the last first, and no process is started for them."""
+"""A cluster that is this process: calls run one after the other, the last first, and no process is
+started for them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ def in_process(slots: int = 1) -> Cluster:
 
 @contextmanager
 def without_processes(slots: int = 1) -> Iterator[None]:
-    """Searches and exports inside the block run their calls in this process: starting workers takes longer than both.
+    """Searches and exports inside the block run their calls in this process, which is faster.
 
     What is different on real workers is claimed of the cluster, and of a search on one.
     """

@@ -67,7 +67,8 @@ def events_of(session: Session) -> list[dict[str, Any]]:
 def random_sessions(
     seed: int, *, listeners: int, tracks: int, sessions: int, named: bool = True
 ) -> list[Session]:
-    """Sessions of listeners who like the tracks of their own third of the catalogue, days apart for each listener."""
+    """Sessions of listeners who like the tracks of their own third of the catalogue, days apart for
+    each listener."""
     generator = np.random.default_rng(seed)
     made = []
     for number in range(sessions):

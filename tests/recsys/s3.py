@@ -15,7 +15,10 @@ from tests.recsys.by_hand import processes, wait_until
 
 BUCKET = "music"
 # The server looks whether there is a signature, not at it.
-_ANYBODY = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+_ANYBODY = (
+    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host, Signature=0"
+)
 
 
 @dataclass(frozen=True)

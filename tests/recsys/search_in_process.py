@@ -1,4 +1,5 @@
-"""`python -m tests.recsys.search_in_process` is `python -m recsys.search` whose calls run in its own process."""
+"""`python -m tests.recsys.search_in_process` is `python -m recsys.search` whose calls run in its
+own process."""
 
 from looplib.cli import run
 from recsys.search import __main__ as search

@@ -1,4 +1,5 @@
-"""Tables of plays and interactions for tests of the ingest: files in every format, and the command on them."""
+"""Tables of plays and interactions for tests of the ingest: files in every format, and the command
+on them."""
 
 import csv
 import gzip

@@ -1,4 +1,5 @@
-"""A fit in blocks equals the fit in one piece, whatever the blocks, and continues where it stopped."""
+"""A fit in blocks equals the fit in one piece, whatever the blocks, and continues where it
+stopped."""
 
 import shutil
 from pathlib import Path
@@ -168,7 +169,8 @@ def test_factors_out_of_bounds_are_a_trial_error(
 
 
 def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[bytes]]:
-    """Search the store of a folder; returns the exit code, and the published lists, factors and history."""
+    """Search the store of a folder; returns the exit code, and the published lists, factors and
+    history."""
     run_folder, file = folder / fit, folder / f"{fit}.yaml"
     file.write_text(
         f"store: {folder / 'store'}\nrun: {run_folder}\ncluster: {{fit: {fit}}}\n"

@@ -21,13 +21,18 @@ from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.logs import make_store, random_sessions
 
-QUICK = "search: {space: {factors: 4}, sweeps: 2}\nvalidation: {resamples: 100, min_time: 0.4}\ncluster: {workers: 1}\n"
+QUICK = (
+    "search: {space: {factors: 4}, sweeps: 2}\n"
+    "validation: {resamples: 100, min_time: 0.4}\n"
+    "cluster: {workers: 1}\n"
+)
 pytestmark = pytest.mark.usefixtures("no_processes")
 
 
 @pytest.fixture(scope="module")
 def plays(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of interactions of listeners without any taste, whose weights span five orders of magnitude."""
+    """A store of interactions of listeners without any taste, whose weights span five orders of
+    magnitude."""
     folder = tmp_path_factory.mktemp("plays")
     generator = np.random.default_rng(1)
     users, items = generator.integers(30, size=900), generator.zipf(1.6, size=900) % 60

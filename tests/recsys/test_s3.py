@@ -15,7 +15,7 @@ from tests.programs import free_port
 from tests.recsys.logs import random_sessions, write_log
 from tests.recsys.s3 import BUCKET, S3, server
 
-# Asks for a file in one environment after the other, in one process: importing s3fs takes longer than any answer.
+# Asks for a file in one environment after the other, in one process: importing s3fs is slow.
 ASK = """
 import os
 import sys
@@ -196,8 +196,8 @@ def test_a_second_ingest_is_refused_while_another_machine_holds_the_lock(
         s3.run("recsys.ingest", str(log), "--store", f"s3://{BUCKET}/locked")
     )
     assert (
-        f"s3://{BUCKET}/locked: another ingest is at work here (process 4711 on node1, last heard of "
-        in line
+        f"s3://{BUCKET}/locked: another ingest is at work here "
+        "(process 4711 on node1, last heard of " in line
     )
     assert s3.keys("locked/") == ["locked/.lock"]
 

@@ -18,11 +18,6 @@ def _die_soon_after_the_answer(number: int) -> int:
     return os.getpid()
 
 
-def _die_before_the_answer(number: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
 def test_a_worker_that_dies_between_two_jobs_is_said() -> None:
     results = run_jobs(_die_soon_after_the_answer, range(10), processes=2)
     worker = psutil.Process(next(results))
@@ -32,13 +27,6 @@ def test_a_worker_that_dies_between_two_jobs_is_said() -> None:
         SimError, match=r"^a worker process died \(signal 9, as when memory runs out\)$"
     ):
         list(results)
-
-
-def test_a_worker_that_dies_within_a_job_is_said() -> None:
-    with pytest.raises(
-        SimError, match=r"^a worker process died \(signal 9, as when memory runs out\)$"
-    ):
-        list(run_jobs(_die_before_the_answer, range(10), processes=2))
 
 
 def test_the_first_signal_stops_and_the_second_interrupts() -> None:

@@ -605,7 +605,7 @@ EDGES = (
 
 @st.composite
 def kindred_lines(draw: st.DrawFn) -> bytes:
-    """A log whose lines differ in few characters, most often digits, so that several may be of one kind."""
+    """A log whose lines differ in few characters, most often digits."""
     base = draw(st.sampled_from(BASES))
     lines = [base]
     for _ in range(draw(st.integers(1, 2))):

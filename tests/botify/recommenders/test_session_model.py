@@ -13,7 +13,12 @@ from botify.errors import ModelError
 from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.registry import FallbackSettings, recommend
-from botify.recommenders.session_model import follow_changes, interest_of, session_model
+from botify.recommenders.session_model import (
+    follow_changes,
+    infer_interest,
+    read_session,
+    session_model,
+)
 from botify.service import load_configured
 from tests.botify.exports import (
     edit_manifest,
@@ -24,7 +29,7 @@ from tests.botify.exports import (
     write_catalogue,
 )
 
-TRACKS, FACTORS, FATIGUE = 40, 4, 0.5
+TRACKS, FACTORS, FATIGUE, TIREDNESS = 40, 4, 0.5, 0.97
 ARTISTS = [track % 8 for track in range(TRACKS)]
 KNOWN, OTHER_OPENING, NEWCOMER = (
     5,
@@ -35,31 +40,24 @@ KNOWN, OTHER_OPENING, NEWCOMER = (
 
 def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy saves
     rng = np.random.default_rng(6)
-    roots = rng.normal(size=(2, FACTORS, FACTORS))
-    covariances = (0.5 * roots @ roots.transpose(0, 2, 1) + np.eye(FACTORS)).astype(
-        np.float32
-    )
+    root = rng.normal(size=(FACTORS, FACTORS))
+    covariance = 0.5 * root @ root.T + np.eye(FACTORS)
     made = {
         "tracks": np.arange(TRACKS),
         "track_factors": rng.normal(size=(TRACKS, FACTORS)).astype(np.float32),
         "listeners": np.array([2, KNOWN, KNOWN, KNOWN]),
         "organics": np.array([1, 1, 2, 30]),
         "interest_of": np.array([2, 0, 0, 1], dtype=np.int32),
-        "owners": np.array([2, KNOWN]),
-        "scale": np.array([0.5, 1.5], dtype=np.float32),
-        "constant": np.array([-1, 1], dtype=np.float32),
         "interests": rng.normal(size=(3, FACTORS)).astype(np.float32),
         "evidence": np.array([4, 2, 1], dtype=np.int32),
         "odds": np.array([2, 1, 0.5], dtype=np.float32),
         "information": np.array([0.1, 1, 3, 0.5], dtype=np.float32),
-        "constant_axis": rng.normal(size=FACTORS).astype(np.float32),
-        "newcomer_map": rng.normal(size=(FACTORS, FACTORS)).astype(np.float32),
-        "newcomer_covariance": covariances[0],
-        "own_map": rng.normal(size=(FACTORS, FACTORS)).astype(np.float32),
-        "own_covariance": covariances[1],
+        "new_map": rng.normal(size=(FACTORS, FACTORS)).astype(np.float32),
+        "new_covariance": covariance.astype(np.float32),
         "dispersion": np.float64(0.2),
         "artist_fatigue": np.float64(FATIGUE),
-        "resolution": np.float64(0.01),
+        "tiredness": np.float64(TIREDNESS),
+        "interest_change": np.float64(0),
     }
     return {**made, **changes}
 
@@ -100,12 +98,11 @@ def ask(model: Model, *rows: Row) -> list[int]:
 
 
 def follow(model: Model, user: int, tracks: list[int], times: list[float]) -> "Vector":
-    assert model.session_model is not None
-    earlier = [
-        [ARTISTS[t] for t in tracks[:i]].count(ARTISTS[track])
-        for i, track in enumerate(tracks)
-    ]
-    return interest_of(model.session_model, row(user, tracks, times), earlier)
+    fitted, session = model.session_model, row(user, tracks, times)
+    assert fitted is not None
+    return infer_interest(
+        fitted, session, read_session(fitted, model.catalogue, session)
+    )
 
 
 Vector = np.ndarray[Any, Any]
@@ -115,14 +112,12 @@ Normal = tuple[float, Vector, Vector]  # log odds, mean, covariance
 def normals(user: int, organic: int) -> list[Normal]:
     """What a session may follow before anything is heard, by the description of the file."""
     made = arrays()
-    opener = made["track_factors"][organic].astype(float)
+    new = made["track_factors"][organic].astype(float) @ made["new_map"]
 
     def known(interest: int) -> tuple[Vector, Vector]:
         precision = 1 + made["evidence"][interest] * made["information"].astype(float)
         return made["interests"][interest].astype(float), np.diag(1 / precision)
 
-    if user not in made["owners"]:
-        return [(0.0, opener @ made["newcomer_map"], made["newcomer_covariance"])]
     openings = dict(
         zip(
             zip(made["listeners"].tolist(), made["organics"].tolist(), strict=True),
@@ -132,28 +127,24 @@ def normals(user: int, organic: int) -> list[Normal]:
     )
     if (user, organic) in openings:
         return [(0.0, *known(openings[user, organic]))]
-    at = made["owners"].tolist().index(user)
-    new = (
-        made["scale"][at] * (opener @ made["own_map"])
-        + made["constant"][at] * made["constant_axis"]
-    )
-    near = multivariate_normal(new, made["own_covariance"])
+    near = multivariate_normal(new, made["new_covariance"])
     found = []
     for interest in {i for (owner, _), i in openings.items() if owner == user}:
         mean, covariance = known(interest)
         distance = near.logpdf(mean) - near.logpdf(new)
         found.append((made["odds"][interest] + distance, mean, covariance))
-    return [*found, (0.0, new, made["own_covariance"])]
+    return [*found, (0.0, new, made["new_covariance"])]
 
 
 def expected_interest(user: int, tracks: list[int], times: list[float]) -> Vector:
-    """The likeliest normal's vector after each response, by precisions, and its evidence, by a joint density."""
+    """Find the likeliest normal's vector by precisions, its evidence by a joint density."""
     made, candidates = arrays(), normals(user, tracks[0])
     heard = [i for i in range(1, len(tracks)) if tracks[i] not in tracks[:i]][-32:]
     design = made["track_factors"][[tracks[i] for i in heard]].astype(float)
     rest = np.array(
         [
             FATIGUE ** sum(ARTISTS[t] == ARTISTS[tracks[i]] for t in tracks[:i])
+            * TIREDNESS ** (i - 1)
             for i in heard
         ]
     )
@@ -185,9 +176,7 @@ def expected_interest(user: int, tracks: list[int], times: list[float]) -> Vecto
             ]
         )
     )
-    _, mean, covariance = candidates[best]
-    is_known = (covariance == np.diag(np.diag(covariance))).all()
-    return steps[best][0] if is_known else step(steps[best][0], mean, covariance)[0]
+    return steps[best][0]
 
 
 SESSIONS = [
@@ -207,7 +196,6 @@ SESSIONS = [
 def test_the_interest_is_the_posterior_of_the_regression(
     model: Model, user: int, tracks: list[int], times: list[float]
 ) -> None:
-    assert model.session_model is not None
     found = follow(model, user, tracks, times)
     assert found == pytest.approx(expected_interest(user, tracks, times), abs=1e-4)
 
@@ -247,7 +235,6 @@ def test_a_batch_gets_what_each_session_would_get_alone(model: Model) -> None:
 
 def test_a_new_opening_follows_what_is_heard(model: Model) -> None:
     """Each vector that it may follow is found by the session that it would answer."""
-    assert model.session_model is not None
     tracks = [
         track for track in range(TRACKS) if track not in (1, 2, 30, OTHER_OPENING)
     ][:30]
@@ -270,7 +257,7 @@ def test_a_new_opening_follows_what_is_heard(model: Model) -> None:
 
 
 def test_changes_are_followed_as_by_all_paths() -> None:
-    """A path is the vector last drawn, and when; each has a probability."""
+    """A path is the vector followed, and since when; each has a probability."""
     rng, change, count = np.random.default_rng(3), 0.3, 4
     odds, densities = rng.normal(size=3), rng.normal(size=(3, count))
     first, anew = np.exp(odds) / np.exp(odds).sum(), np.array([0.5, 0.5, 0.0])
@@ -279,14 +266,14 @@ def test_changes_are_followed_as_by_all_paths() -> None:
         stayed = [
             (vector, since, chance * (1 - change)) for vector, since, chance in paths
         ]
-        drawn = [
-            (vector, place, chance * change * anew[vector])
-            for *_, chance in paths
-            for vector in range(3)
+        changed = [
+            (drawn, since if drawn == vector else place, chance * change * anew[drawn])
+            for vector, since, chance in paths
+            for drawn in range(3)
         ]
         paths = [
             (v, since, chance * np.exp(densities[v, place]))
-            for v, since, chance in stayed + drawn
+            for v, since, chance in stayed + changed
         ]
     of_vector = [
         sum(chance for v, _, chance in paths if v == vector) for vector in range(3)
@@ -305,7 +292,7 @@ def test_changes_are_followed_as_by_all_paths() -> None:
 
 
 def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
-    """The first four tracks are heard by the opening's interest, the others by another of the listener's."""
+    """The opening's interest hears the first four tracks, another one the others."""
     made = arrays()
     tracks = [track for track in range(TRACKS) if track not in (1, 2, 30)][:10]
     factors, interests = made["track_factors"][tracks], made["interests"]
@@ -338,7 +325,7 @@ def test_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
     edit_manifest(folder, session_model={"parameters": {}})
     with pytest.raises(
         ModelError,
-        match=r"session_model\.npz: format 1 found, this service reads 2; export with this",
+        match=r"session_model\.npz: format 1 found, this service reads 3; export with this",
     ) as found:
         load(tmp_path)
     assert "\n" not in str(found.value)
@@ -358,7 +345,7 @@ def test_a_session_that_heard_everything_is_exhausted(model: Model) -> None:
     assert ask(model, row(KNOWN, list(range(TRACKS)), [1.0] * TRACKS)) == [EXHAUSTED]
 
 
-def test_a_version_without_a_context_model_leaves_it_to_the_fallback(
+def test_a_version_without_a_session_model_leaves_it_to_the_fallback(
     tmp_path: Path,
 ) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
@@ -397,8 +384,8 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
             r"interest_of has 0\.\.3; allowed is 0\.\.2",
         ),
         (
-            {"organics": np.array([1, 2, 1, 30])},
-            r"openings are not sorted or repeat \(at 2\)",
+            {"organics": np.array([1, 2, 2, 30])},
+            "openings repeat",
         ),
         (
             {"evidence": np.array([1, 2])},
@@ -407,31 +394,19 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
         ({"interests": np.zeros((3, 4), dtype=np.int32)}, "interests is int32"),
         (
             {"track_factors": np.zeros((TRACKS, 3), dtype=np.float32)},
-            r"own_map is \(4, 4\), but there are 3 factors",
+            r"interests is \(3, 4\), but there are 3 factors",
         ),
         (
             {"information": np.zeros((4, 4), dtype=np.float32)},
             r"information is float32 \(4, 4\), expected f with 1 axes",
         ),
         (
-            {"own_covariance": np.zeros((4, 4), dtype=np.float32)},
-            "own_covariance has no inverse",
+            {"new_covariance": np.zeros((4, 4), dtype=np.float32)},
+            "new_covariance has no inverse",
         ),
         (
-            {"owners": np.array([2, 6])},
-            "owners are not the 2 listeners of the openings",
-        ),
-        (
-            {
-                name: np.ones((4, 5), dtype=np.float32)
-                for name in (
-                    "newcomer_map",
-                    "newcomer_covariance",
-                    "own_map",
-                    "own_covariance",
-                )
-            },
-            r"own_map is \(4, 5\), but there are 4 factors",
+            {"new_map": np.ones((4, 5), dtype=np.float32)},
+            r"new_map is \(4, 5\), but there are 4 factors",
         ),
     ],
 )

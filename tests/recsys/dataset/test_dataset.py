@@ -59,7 +59,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path, store: Path, dataset: Dataset, share: float) -> Path:
-    """Copies the store to a disk and leaves room for a share of the finished dataset; returns what fills the rest."""
+    """Copies the store to a disk and leaves room for a share of the finished dataset; returns what
+    fills the rest."""
     shutil.copytree(store, disk / "store", ignore=shutil.ignore_patterns("cache"))
     room = share * sum(file.stat().st_size for file in dataset.path.iterdir())
     (ballast := disk / "ballast").write_bytes(

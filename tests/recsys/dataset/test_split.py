@@ -278,7 +278,8 @@ def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) 
 def test_a_session_on_both_sides_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check itself: a split that leaks, here by holding out single events, must not come through."""
+    """The check itself: a split that leaks, here by holding out single events, must not come
+    through."""
     leaking = queries.statement("sessions/split_events").replace(
         "number, heldout\nFROM", "number, track % 2 = 0 AS heldout\nFROM"
     )

@@ -1,4 +1,4 @@
-"""Interactions of your own: any format gives the same store, and what comes out carries the ids that went in."""
+"""Interactions of your own: any format gives the same store, with the ids that came in."""
 
 import gzip
 import json
@@ -299,7 +299,8 @@ ASKED = ("--columns", COLUMNS)
         ("a.csv", b"uid,song,seconds,ts\na,b,-1,1\n", "the first line refused is"),
         (
             "a.jsonl",
-            b'{"uid": 1, "song": 1, "seconds": 1, "ts": 1}\n{"uid": "x", "song": 1, "seconds": 1, "ts": 1}\n',
+            b'{"uid": 1, "song": 1, "seconds": 1, "ts": 1}\n'
+            b'{"uid": "x", "song": 1, "seconds": 1, "ts": 1}\n',
             "mixed users: 1 rows have a number and 1 have text",
         ),
     ],
@@ -470,7 +471,7 @@ def test_what_is_all_of_one_listener_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_a_store_of_an_earlier_version_has_is_known_to_it() -> None:
-    """What tells the content of a file apart is as it was before there were plays; titles play no part."""
+    """The content of a file is as it was before there were plays; titles play no part."""
     reading = Reading(parse_columns("user=uid,item=song,timestamp=ts,title=name"))
     assert (
         reading.content

@@ -1,4 +1,4 @@
-"""Plays of your own become events: sessions, recommendations, propensities and titles, by the ids that came in."""
+"""Plays of your own become events with sessions, recommendations and propensities."""
 
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def rows_of(store: Store) -> list[Row]:
 
 
 def events_of(store: Store) -> list[tuple[Any, ...]]:
-    """User, track, recommendation, time, message, minute and propensity of the events, by user and time."""
+    """User, track, recommendation, time, message, minute and propensity of the events."""
     keys = (
         "user",
         "track",

@@ -1,4 +1,5 @@
-"""The report of a search: it stands alone, says what the search found, and takes no title for markup."""
+"""The report of a search: it stands alone, says what the search found, and takes no title for
+markup."""
 
 import hashlib
 from pathlib import Path
@@ -54,7 +55,8 @@ def write_catalogue(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a catalogue, a store that refers to it, and a finished run named to try to be markup."""
+    """A folder with a catalogue, a store that refers to it, and a finished run named to try to be
+    markup."""
     folder = tmp_path_factory.mktemp("world")
     catalogue = write_catalogue(folder / "catalogue")
     sessions = random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=900)
@@ -100,8 +102,8 @@ def test_the_verdict_is_the_winner_with_its_interval(
     params = winner.trial.params
     heading = verdict.find("h2")[0].text
     assert (
-        heading
-        == f"Winner: factors {params.factors}, reg {params.regularization:g}, alpha {params.alpha:g}"
+        heading == f"Winner: factors {params.factors}, reg {params.regularization:g}, "
+        f"alpha {params.alpha:g}"
     )
     assert f"ndcg@30 {winner.metrics['ndcg@30'][0]:.4f}" in verdict.text
     assert all(remark in verdict.text for remark in winner.remarks)

@@ -35,7 +35,8 @@ def candidates() -> tuple[Trial, ...]:
 def shares_of(
     candidates: tuple[Trial, ...], means: Mapping[int, tuple[float, ...]]
 ) -> Shares:
-    """What listeners add, by entry and sweep: listeners differ much, models by their means alone, and some noise."""
+    """What listeners add, by entry and sweep: listeners differ much, models by their means alone,
+    and some noise."""
     generator = np.random.default_rng(3)
     base = generator.random(LISTENERS)
     shares = {}
@@ -113,7 +114,8 @@ def test_the_best_scored_sweep_counts_and_those_without_a_score_come_last(
 def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(
     candidates: tuple[Trial, ...],
 ) -> None:
-    """Against max-T written out: the same listeners drawn for all, the largest difference in standard errors."""
+    """Against max-T written out: the same listeners drawn for all, the largest difference in
+    standard errors."""
     shares = shares_of(candidates, {32: (0.5,), 16: (0.45,), 8: (0.2,)})
     ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
     models = [shares[row.trial.id, row.sweep] for row in ranking]
@@ -149,7 +151,8 @@ def test_a_difference_is_that_of_the_paired_resamples_at_once_for_all_pairs(
 def test_pairs_tell_apart_what_overlapping_intervals_do_not(
     candidates: tuple[Trial, ...],
 ) -> None:
-    """Listeners differ by 0.3, the models by 0.01: the intervals overlap, the paired difference is certain."""
+    """Listeners differ by 0.3, the models by 0.01: the intervals overlap, the paired difference is
+    certain."""
     shares = shares_of(candidates, {32: (0.51,), 16: (0.50,), 8: (0.509,)})
     first, *others = compared(
         ranked(candidates, {}, scores_of(candidates, shares)), shares

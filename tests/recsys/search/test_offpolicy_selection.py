@@ -37,12 +37,14 @@ SETTINGS = [
 
 
 def true_time(user: int, track: int) -> float:
-    """Mean listening time of a recommended track: some tracks are liked by all, and each listener has its own third."""
+    """Mean listening time of a recommended track: some tracks are liked by all, and each listener
+    has its own third."""
     return 0.05 + 0.3 * (track < TRACKS // 2) + 0.5 * (track % 3 == user % 3)
 
 
 def sessions_of_world(seed: int, *, propensity: float | None = None) -> list[Session]:
-    """Every recommendation is drawn from all tracks, all equally likely; organic tracks are not the popular."""
+    """Every recommendation is drawn from all tracks, all equally likely; organic tracks are not the
+    popular."""
     generator = np.random.default_rng(seed)
     made = []
     for number in range(4000):
@@ -117,7 +119,8 @@ def scorer(store: Path, finished: Path) -> Scorer:
 
 
 def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
-    """Ten tracks for each listener: any, the popular ones, and those that the listener's truth says."""
+    """Ten tracks for each listener: any, the popular ones, and those that the listener's truth
+    says."""
     generator = np.random.default_rng(1)
     listeners = len(dataset.users)
     best = [
@@ -250,7 +253,8 @@ def test_a_uniform_policy_needs_the_catalogue(scorer: Scorer) -> None:
 def test_logged_propensities_count_for_themselves_and_by_default_the_listening_time_chooses(
     store: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same sessions with the propensity in the log give the same figures, without a word on the policy."""
+    """The same sessions with the propensity in the log give the same figures, without a word on the
+    policy."""
     logged = make_store(
         tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS
     )
@@ -287,7 +291,8 @@ def test_a_run_keeps_to_what_chose_and_to_its_test_part(scorer: Scorer) -> None:
 def test_what_was_chosen_looks_better_than_it_is_and_the_test_part_does_not(
     scorer: Scorer,
 ) -> None:
-    """Lists at random are worth the same: the best of many looks better, but not to the listeners who chose nothing."""
+    """Lists at random are worth the same: the best of many looks better, but not to the listeners
+    who chose nothing."""
     dataset, generator = open_dataset(scorer.dataset), np.random.default_rng(4)
     parted = replace(
         scorer, validation=scorer.validation.model_copy(update={"test_share": 0.5})

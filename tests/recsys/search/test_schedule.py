@@ -1,4 +1,5 @@
-"""What a search does next, as a function of what it knows: tables of scores in, steps and prunings out."""
+"""What a search does next, as a function of what it knows: tables of scores in, steps and prunings
+out."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -137,7 +138,8 @@ def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_
 
 
 def test_a_promotion_does_not_wait_for_results_that_cannot_change_it() -> None:
-    """Three of nine go on: the best of seven is in whatever the last two bring, the fourth best is out."""
+    """Three of nine go on: the best of seven is in whatever the last two bring, the fourth best is
+    out."""
     search = halving()
     first = search.scored_sweeps[0]
     played = Played(search, {(number, first): -float(number) for number in range(9)})

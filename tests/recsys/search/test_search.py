@@ -427,7 +427,8 @@ def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
 def test_a_better_baseline_is_pointed_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Everybody hears the same few tracks, and models regularized too much for any taste are a little worse."""
+    """Everybody hears the same few tracks, and models regularized too much for any taste are a
+    little worse."""
     generator = np.random.default_rng(1)
     sessions = [
         Session(

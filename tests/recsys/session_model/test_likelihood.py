@@ -7,8 +7,7 @@ from scipy.special import expit
 
 from looplib.arrays import FloatArray
 from recsys.session_model.likelihood import (
-    calibrate,
-    find_decay,
+    find_decays,
     measure_dispersion,
     working_responses,
 )
@@ -36,7 +35,7 @@ def test_repeated_regressions_end_where_the_likelihood_is_largest(
     )
     x = np.zeros(3)
     for _ in range(60):
-        off, weights = working_responses(design @ x, time, dispersion, step=0)
+        off, weights = working_responses(design @ x, time, dispersion)
         x = x + np.linalg.solve(
             (design.T * weights) @ design, design.T @ (weights * off)
         )
@@ -50,7 +49,7 @@ def test_repeated_regressions_end_where_the_likelihood_is_largest(
         )
 
     best = minimize(loss, np.zeros(3))
-    assert x == pytest.approx(best.x, abs=1e-3)
+    assert x == pytest.approx(best.x, abs=0.01)
 
 
 @pytest.mark.parametrize("dispersion", [0.02, 0.3, 0.7])
@@ -62,58 +61,43 @@ def test_the_dispersion_of_held_out_shares_is_found_whatever_the_logits_are_off_
     time = beta_shares(expit(logit), dispersion, seed=3)
     uncertainty = np.full(len(logit), 0.04)
     predicted = logit + rng.normal(0, 0.2, len(logit))
-    assert measure_dispersion(logit, time, 0 * uncertainty, STEP) == pytest.approx(
+    assert measure_dispersion(logit, time, 0 * uncertainty) == pytest.approx(
         dispersion, rel=0.05, abs=0.001
     )
-    assert measure_dispersion(predicted, time, uncertainty, STEP) == pytest.approx(
+    assert measure_dispersion(predicted, time, uncertainty) == pytest.approx(
         dispersion, rel=0.05, abs=0.002
     )
 
 
 def test_without_held_out_shares_the_dispersion_stays_the_first_guess() -> None:
-    assert measure_dispersion(
-        np.empty(0), np.empty(0), np.empty(0), STEP
-    ) == pytest.approx(0.3)
-
-
-def test_logits_are_calibrated_and_hardly_by_few_shares() -> None:
-    logit = np.random.default_rng(4).normal(0, 2, 20_000)
-    time = beta_shares(expit(0.5 + 0.7 * logit), 0.5, seed=5)
-    assert calibrate(logit, time) == pytest.approx([0.5, 0.7], abs=0.05)
-    assert calibrate(logit[:0], time[:0]) == pytest.approx([0, 1])
-
-
-def test_fatigue_is_found_in_noise() -> None:
-    rng = np.random.default_rng(6)
-    mean, earlier = expit(rng.normal(-1, 1, 30_000)), rng.integers(1, 4, 30_000)
-    heard = (rng.random(30_000) < mean * 0.8**earlier).astype(float)
-    assert find_decay(mean, heard, earlier, has_level=False)[0] == pytest.approx(
-        0.8, abs=0.02
-    )
-    assert find_decay(mean[:0], heard[:0], earlier[:0], has_level=False) == (1, 0)
-    assert find_decay(mean, 0 * heard, earlier, has_level=False)[0] == pytest.approx(
-        0.01
+    assert measure_dispersion(np.empty(0), np.empty(0), np.empty(0)) == pytest.approx(
+        0.3
     )
 
 
-@pytest.mark.parametrize("factor", [0.97, 1.0])
-def test_a_decay_beside_an_unknown_level_has_the_largest_poisson_likelihood(
-    factor: float,
-) -> None:
+def test_decays_beside_an_unknown_level_have_the_largest_poisson_likelihood() -> None:
     rng = np.random.default_rng(7)
-    mean, count = expit(rng.normal(-1, 1, 60_000)), rng.integers(0, 9, 60_000)
-    heard = (rng.random(60_000) < mean * factor**count).astype(float)
+    mean = expit(rng.normal(-1, 1, 60_000))
+    counts = np.stack([rng.integers(0, 3, 60_000), rng.integers(0, 9, 60_000)], axis=1)
+    heard = (
+        rng.random(60_000) < mean * 0.8 ** counts[:, 0] * 0.97 ** counts[:, 1]
+    ) * 1.0
 
     def loss(x: FloatArray) -> float:
-        log = np.log(0.7 * mean) + x[0] + x[1] * count
+        log = np.log(0.7 * mean) + x[0] + counts @ x[1:]
         return float(2 * np.sum(np.exp(log) - heard * log))
 
-    def loss_without_decay(x: FloatArray) -> float:
-        return loss(np.array([x[0], 0]))
+    best = minimize(loss, np.zeros(3))
+    found = find_decays(0.7 * mean, heard, counts)
+    assert found == pytest.approx(np.exp(best.x[1:]), abs=1e-3)
+    assert found == pytest.approx([0.8, 0.97], abs=0.02)
 
-    found, gain = find_decay(0.7 * mean, heard, count, has_level=True)
-    best = minimize(loss, np.zeros(2), bounds=[(None, None), (None, 0)])
-    flat = minimize(loss_without_decay, np.zeros(1))
-    assert found == pytest.approx(np.exp(best.x[1]), abs=1e-4)
-    assert found == pytest.approx(factor, abs=0.005)
-    assert gain == pytest.approx(flat.fun - best.fun, abs=0.01)
+
+def test_a_decay_is_neither_growth_nor_all_there_is() -> None:
+    rng = np.random.default_rng(6)
+    mean, count = expit(rng.normal(-1, 1, 30_000)), rng.integers(0, 4, (30_000, 1))
+    heard = (rng.random(30_000) < mean * 1.1 ** count[:, 0]) * 1.0
+    assert find_decays(mean, heard, count) == pytest.approx([1])
+    heard *= count[:, 0] == 0
+    assert find_decays(mean, heard, count) == pytest.approx([0.01])
+    assert find_decays(mean[:0], heard[:0], count[:0]) == pytest.approx([1])

@@ -43,7 +43,7 @@ def store_of(folder: Path, catalogue: Path) -> Path:
 def expected(
     sessions: list[Session], artists: bool
 ) -> Counter[tuple[int, int, int, float, int, int]]:
-    """Listener, organic track, track, time, earlier tracks of its artist, and in all, of every response."""
+    """Count responses: listener, organic, track, time, earlier of its artist, and in all."""
     found: Counter[tuple[int, int, int, float, int, int]] = Counter()
     for session in sessions:
         heard = [track for track, _ in session.heard]

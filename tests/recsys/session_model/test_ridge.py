@@ -7,9 +7,9 @@ from recsys.session_model.ridge import (
     Grouping,
     Observations,
     Vectors,
+    estimate_precision,
     grouped_means,
     paired_dots,
-    precision_of,
     solve_rows,
 )
 
@@ -24,7 +24,7 @@ def reference(
     prior: Values,
     precision: Values,
 ) -> tuple[Values, Values]:
-    """Row by row, by the normal equations in double precision; and the inverses of their matrices."""
+    """Solve row by row in double precision; return the inverses of the matrices too."""
     solved, inverses = [], []
     for r in range(ROWS):
         own = row == r
@@ -89,7 +89,7 @@ def test_dots_and_means_are_those_of_pairs_and_groups() -> None:
     assert means.tolist() == [[3, 4], [0, 0], [3, 5], [0, 0]]
 
 
-def test_a_precision_is_the_inverse_covariance_of_many_vectors_with_their_errors_and_defined_for_few() -> (
+def test_a_precision_is_the_inverse_covariance_with_errors_and_defined_for_few() -> (
     None
 ):
     deviations = (
@@ -98,8 +98,11 @@ def test_a_precision_is_the_inverse_covariance_of_many_vectors_with_their_errors
         .astype(np.float32)
     )
     error = np.diag([3, 0, 0]).astype(np.float32)
-    assert precision_of(deviations, error) == pytest.approx(
+    assert estimate_precision(deviations, error) == pytest.approx(
         np.diag([1 / 4, 1 / 4, 1 / 9]), abs=0.02
     )
     for count in (0, 1, 2):
-        assert np.linalg.eigvalsh(precision_of(deviations[:count], 0 * error)).min() > 0
+        assert (
+            np.linalg.eigvalsh(estimate_precision(deviations[:count], 0 * error)).min()
+            > 0
+        )

@@ -1,4 +1,4 @@
-"""The bucket of a user is part of the store's schema, and its rows are in order in slices of any size."""
+"""The bucket of a user is part of the store's schema, and its rows are in order."""
 
 from collections import Counter
 from pathlib import Path

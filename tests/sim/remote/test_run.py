@@ -69,9 +69,7 @@ def expected(
     return Counter(found)
 
 
-@pytest.mark.parametrize(
-    ("pools", "batch", "processes"), [(1, 0, 1), (40, 0, 3), (2, 50, 2)]
-)
+@pytest.mark.parametrize(("pools", "batch", "processes"), [(40, 0, 3), (2, 50, 2)])
 def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
     demo_model: ListeningModel,
     expected: Counter[Any],
