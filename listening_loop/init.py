@@ -14,16 +14,9 @@ import typer
 
 from analysis import queries
 from analysis.errors import InteractionFileError
+from analysis.logs.columns import Columns, Reading, parse_columns
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import (
-    JSON_LINES,
-    Columns,
-    Reading,
-    discover,
-    open_rows,
-    parse_columns,
-    suffix_of,
-)
+from analysis.logs.interactions import JSON_LINES, discover, open_rows, suffix_of
 from looplib.cli import make_app
 from looplib.files import atomic_write_text
 from recsys.ingest.presets import PRESETS, Preset

@@ -26,8 +26,8 @@ from looplib.progress import console
 LOCK = ".lock"
 STARTED = ".started"  # every process of a loop has this file open
 LISTS = Path("current", "recommendations.jsonl")  # of what is published
-_START_S = 60.0
-_STOP_S = 60.0
+_START_S = 180.0
+_STOP_S = 120.0
 
 
 @dataclass(frozen=True)

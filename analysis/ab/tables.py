@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.ab.config import Horizon
-from analysis.errors import AnalysisError, StoreError
+from analysis.ab.sources import Sources, find_sources
+from analysis.errors import AnalysisError
 from analysis.logs.fields import EVENT_SCHEMA
-from analysis.logs.files import LogFile, discover, snapshot
+from analysis.logs.files import LogFile, snapshot
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import gather, kinds_of, read, read_rejects
-from analysis.store import MANIFEST, Store, open_store
+from analysis.store import Store
 from looplib.arrays import IntArray
 from looplib.progress import ProgressReport, progress
 
@@ -38,7 +39,6 @@ _LONG_AFTER = 2**63 - 1
 _INTERLEAVED = re.compile(r"(?:(\w+) of )?interleaved\((\w+), ?(\w+)\)")
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 500_000
-_BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
 _decode_arms = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -62,32 +62,6 @@ ASSIGNED_SCHEMA = pa.schema(
         "arm": pa.string(),  # null outside of the experiment
     }
 )
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The logs and session stores that a report is of."""
-
-    logs: tuple[LogFile, ...]
-    stores: tuple[Store, ...]
-
-    @property
-    def events(self) -> int:
-        """About how many events there are."""
-        logged = sum(log.text_bytes for log in self.logs) // _BYTES_OF_AN_EVENT
-        return logged + sum(store.manifest.events for store in self.stores)
-
-    @property
-    def megabytes(self) -> float:
-        """Their size on the disk."""
-        logged = sum(log.size_bytes for log in self.logs)
-        return (logged + sum(store.bytes for store in self.stores)) / 1e6
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What they are called."""
-        stores = (str(store.path) for store in self.stores)
-        return (*stores, *(log.name for log in self.logs))
 
 
 @dataclass(frozen=True)
@@ -232,29 +206,6 @@ class Loaded:
                 line = RejectedLine(reject.file, reject.line, reject.reason)
                 self.rejected.append(line)
             yield found.events
-
-
-def find_sources(paths: Sequence[str | Path]) -> Sources:
-    """Find the logs and stores that files, folders and patterns stand for.
-
-    Raises:
-        EventLogError: A path holds neither.
-        StoreError: A store is damaged, or holds interactions.
-    """
-    stores = {
-        Path(path).resolve(): Path(path)
-        for path in paths
-        if (Path(path) / MANIFEST).is_file()
-    }
-    logs = [path for path in paths if Path(path).resolve() not in stores]
-    opened = tuple(open_store(path) for path in stores.values())
-    for store in opened:
-        if store.manifest.interactions:
-            raise StoreError(
-                f"{store.path}: holds interactions, which have no sessions and arms; "
-                "event logs are needed"
-            )
-    return Sources(tuple(discover(logs)), opened)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Read event logs and tables of interactions, every line checked.
 
-In: files and folders of JSON lines, CSV or Parquet. Out: typed tables in a DuckDB connection, and
-what was rejected with file, line and reason. Read `reader` first, then `files` (find logs, count
-their lines) and `lines` (parse one line exactly); `interactions` reads tables of plays or
-interactions.
+In: files and folders of JSON lines, CSV or Parquet. Out: Arrow tables of events, or checked rows in
+Parquet files, and what was rejected with file, line and reason. Read `reader` first, then `files`
+(find logs), `fields` (what the fields are), `usual` (read usual lines at once) and `lines` (parse
+one line exactly); `columns` and `interactions` read tables of plays or interactions.
 """

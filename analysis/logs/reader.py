@@ -1,18 +1,12 @@
 """Read event logs, ours and the original course service's: plain or gzipped, any size, any number.
 
 `read` cuts logs into chunks of whole lines and returns what each of them is, in order. A line is
-parsed once. DuckDB parses the usual ones, which have the known keys alone (`fields.usual_line`),
-and `lines.parse_line` the others, of which it returns an event or says what is wrong.
-
-A log has very many lines and few shapes: a line's shape is the line without hexadecimal digits. One
-line of each shape is matched with the pattern. Another line of that shape has the same keys and
-kinds of values, or keys that are not known, or is not JSON, which DuckDB notices. It may have a
-value out of its bounds, which is looked at afterwards.
+parsed once: DuckDB parses the usual ones (`usual`), and `lines.parse_line` the others, of which it
+returns an event or says what is wrong.
 """
 
 import os
-import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,14 +25,10 @@ from analysis.logs.fields import (
     EVENT_SCHEMA,
     LARGEST_ID,
     NUMBERS,
-    REQUIRED,
     TRACK_KEYS,
     USER_KEYS,
     IdKinds,
-    database_types,
     keep_allowed,
-    schema_of,
-    usual_line,
 )
 from analysis.logs.files import LogFile, snapshot
 from analysis.logs.lines import (
@@ -54,6 +44,7 @@ from analysis.logs.lines import (
     make_reject,
     parse_line,
 )
+from analysis.logs.usual import read_usual
 from analysis.store import number_of
 from looplib.arrays import IntArray
 
@@ -64,8 +55,6 @@ CHUNK_BYTES = 8 * 2**20
 ROWS_OF_A_FILE = 1_000_000
 _MOST_WORKERS = 4
 _LINES_LOOKED_AT = 100
-_LINES_COMPARED = 1000  # at once; they stay in the processor's cache
-_HEXADECIMAL = b"0123456789abcdfABCDF"  # without e, which makes a whole number a float
 _cached_number = lru_cache(maxsize=2**17)(number_of)
 _cached_canonical = lru_cache(maxsize=2**10)(canonical_experiments)
 
@@ -201,7 +190,7 @@ def _parse_chunk(
     largest_track: int,
 ) -> ReadLines:
     starts = _line_starts(chunk.content)
-    usual = _read_usual(connection, chunk, starts, kinds)
+    usual = read_usual(connection, chunk.content, starts, kinds)
     usual = _canonical(keep_allowed(usual, kinds, largest_track))
     is_other = np.ones(len(starts) - 1, dtype=bool)
     is_other[usual["position"].to_numpy()] = False
@@ -243,72 +232,6 @@ def _line_starts(content: bytes) -> IntArray:
     if content and not content.endswith(b"\n"):
         starts = np.append(starts, len(content))
     return starts
-
-
-def _read_usual(
-    connection: queries.Connection, chunk: LogChunk, starts: IntArray, kinds: IdKinds
-) -> pa.Table:
-    """Return the events of usual lines and their positions; none if one is not as usual."""
-    no_events = schema_of(kinds).append(pa.field("position", pa.int64())).empty_table()
-    if np.diff(starts).max(initial=0) > LONGEST_LINE:
-        return no_events
-    others, expected = _find_others(chunk.content, starts, usual_line(kinds))
-    buffers = pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(chunk.content)
-    count = len(starts) - 1
-    texts = pa.StringArray.from_buffers(count, *buffers)
-    lines = pa.table({"line": texts, "position": np.arange(count)})
-    if others:
-        lines = lines.take(np.delete(np.arange(count), others))
-    queries.attach_arrow(connection, "lines", lines)
-    try:
-        rows = queries.fetch_table(
-            connection, "events/usual_lines", structure=database_types(kinds)
-        )
-    except queries.DataErrors:
-        return no_events
-    events = pa.Table.from_struct_array(rows["event"].combine_chunks())
-    found = sum(len(events) - column.null_count for column in events.columns)
-    if found != expected:
-        return no_events
-    return events.append_column("position", rows["position"])
-
-
-def _find_others(
-    content: bytes, starts: IntArray, pattern: re.Pattern[bytes]
-) -> tuple[list[int], int]:
-    """Find the lines that have not the shape of a usual one.
-
-    Returns:
-        Their positions, and the number of values in the usual lines.
-    """
-    others: list[int] = []
-    expected = 0
-    values_of: dict[bytes, int | None] = {}
-    count = len(starts) - 1
-    for first in range(0, count, _LINES_COMPARED):
-        end = min(first + _LINES_COMPARED, count)
-        piece = content[starts[first] : starts[end]].removesuffix(b"\n")
-        shapes = piece.translate(None, _HEXADECIMAL).split(b"\n")
-        has_others = False
-        for shape, lines in Counter(shapes).items():
-            if shape not in values_of:
-                position = first + shapes.index(shape)
-                line = content[starts[position] : starts[position + 1]]
-                match = pattern.fullmatch(line.removesuffix(b"\n"))
-                values_of[shape] = _count_values(match) if match else None
-            values = values_of[shape]
-            has_others |= values is None
-            expected += lines * (values or 0)
-        if has_others:
-            positions = enumerate(shapes, start=first)
-            others += [
-                position for position, shape in positions if values_of[shape] is None
-            ]
-    return others, expected
-
-
-def _count_values(match: re.Match[bytes]) -> int:
-    return len(REQUIRED) + sum(value is not None for value in match.groups())
 
 
 def _canonical(events: pa.Table) -> pa.Table:

@@ -16,7 +16,7 @@ with importing():
     import numpy as np
 
     from analysis import queries
-    from analysis.ab.tables import Sources, find_sources
+    from analysis.ab.sources import Sources, find_sources
     from analysis.errors import AnalysisError
     from analysis.offpolicy.estimate import OffPolicy
     from analysis.offpolicy.logged import (

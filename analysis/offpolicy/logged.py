@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis import queries
-from analysis.ab.tables import Sources
+from analysis.ab.sources import Sources
 from analysis.errors import AnalysisError
 from analysis.logs import reader as event_log
 from looplib.arrays import BoolArray, FloatArray, IntArray

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from analysis.ab.tables import Sources
+from analysis.ab.sources import Sources
 from analysis.errors import AnalysisError
 from analysis.logs.fields import Id
 from analysis.logs.files import digest

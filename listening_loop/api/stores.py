@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from analysis.logs.interactions import Reading, columns_by_name
+from analysis.logs.columns import Reading, columns_by_name
 from analysis.store import Manifest
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError

@@ -18,7 +18,7 @@ from looplib.config import Config, load_config
 from looplib.progress import output
 
 with importing():
-    from analysis.logs.interactions import Reading, parse_columns
+    from analysis.logs.columns import Reading, parse_columns
     from analysis.logs.lines import LineCounts
     from analysis.logs.reader import read_rejects
     from recsys.errors import IngestError

@@ -15,8 +15,9 @@ import msgspec
 import pyarrow as pa
 
 from analysis import queries
+from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import CSV, Malformed, Reading, check_file
+from analysis.logs.interactions import CSV, Malformed, check_file
 from analysis.logs.lines import LineCounts, Reject
 from analysis.store import Interactions
 from looplib.progress import progress

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from analysis import queries
 from analysis.logs import interactions
+from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import read_rejects
@@ -54,7 +55,7 @@ class IngestReport:
 def ingest(
     paths: Sequence[str | Path],
     store: str | Path,
-    reading: interactions.Reading | None = None,
+    reading: Reading | None = None,
     *,
     buckets: int | None = None,
     memory: str = DEFAULT_MEMORY,

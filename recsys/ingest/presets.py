@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from analysis.logs.interactions import Columns, Reading, parse_columns
+from analysis.logs.columns import Columns, Reading, parse_columns
 
 Preset = Literal[
     "lastfm-1k",

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix, vstack
 
-from analysis.logs.interactions import Reading, parse_columns
+from analysis.logs.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.fold_in import Feedback, FoldIn
 from botify.recommenders.base import Row

@@ -15,7 +15,7 @@ from analysis import aa, power
 from analysis.ab import __main__ as ab
 from analysis.ab.config import AbConfig
 from analysis.ab.report import build_report
-from analysis.logs.interactions import Reading, parse_columns
+from analysis.logs.columns import Reading, parse_columns
 from analysis.offpolicy import __main__ as offpolicy
 from botify.errors import ModelError
 from botify.event_log import describe_log

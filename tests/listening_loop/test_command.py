@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.logs.interactions import Reading, parse_columns
+from analysis.logs.columns import Reading, parse_columns
 from listening_loop import demo
 from listening_loop.command import STEPS, main
 from listening_loop.config import LoopConfig

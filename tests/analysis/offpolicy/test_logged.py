@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from analysis import queries
-from analysis.ab.tables import find_sources
+from analysis.ab.sources import find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import (

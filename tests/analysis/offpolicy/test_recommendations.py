@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ab.tables import find_sources
+from analysis.ab.sources import find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy.recommendations import (
     learned_from,

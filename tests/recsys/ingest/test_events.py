@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.logs import reader as event_log
+from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.files import LogFile, digest
-from analysis.logs.interactions import Reading, parse_columns
 from analysis.logs.lines import LineCounts
 from looplib.cli import run
 from recsys.errors import IngestError, StoreError

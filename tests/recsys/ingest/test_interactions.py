@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.logs.interactions import Reading, parse_columns
+from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.reader import read_rejects
 from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
 from recsys.dataset.build import plan_dataset

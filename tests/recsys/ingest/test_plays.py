@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.logs.interactions import Reading, parse_columns
+from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.reader import read_rejects
 from analysis.store import number_of
 from recsys.ingest import pipeline
