@@ -1,4 +1,4 @@
-"""Data for benchmarks: the full-size world, log and store, larger copies of a log, and one with arms.
+"""Data for benchmarks: the full-size world, its log and store, copies of a log, one with arms.
 
 python -m benchmarks.data    # makes out/seed: world, log and store
 """
@@ -68,7 +68,10 @@ def enlarge(log: Path, folder: Path, times: int) -> Path:
 
 
 def with_arms(log: Path, folder: Path, experiments: tuple[str, ...]) -> int:
-    """Write a log's files with experiments of two arms each, by the service's hash; return the number of events."""
+    """Write a log's files with experiments of two arms each, by the service's hash.
+
+    Return the number of events.
+    """
     folder.mkdir(parents=True)
     seeds = {name: mmh3.hash(name, signed=False) for name in experiments}
     events = 0

@@ -1,4 +1,4 @@
-"""Run commands and functions in turns, with their time and memory, and print them beside each other."""
+"""Run commands and functions in turns, and print their time and memory side by side."""
 
 import ctypes
 import importlib.metadata
@@ -89,7 +89,7 @@ def wait_for_orphans(before: Collection[int]) -> None:
 
 
 def children_cpu_s() -> float:
-    """Return the user and system seconds of all processes that this one started and that have ended."""
+    """Return the CPU seconds, user and system, of all processes started here that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -127,7 +127,7 @@ def memory_mib(pid: int) -> float:
 
 
 def download(package: str, folder: Path, constraint: str = "") -> Path:
-    """Return the path of a source package, `name==version`, which pip downloads where it is not there yet.
+    """Return the path of a source package, `name==version`; pip downloads it once.
 
     The constraint is on what pip installs, in an environment of its own, to read the package's
     metadata.
@@ -154,7 +154,7 @@ def download(package: str, folder: Path, constraint: str = "") -> Path:
 def take_turns(
     kinds: Mapping[str, Callable[[], T]], repeats: int
 ) -> dict[str, list[T]]:
-    """Run every kind once, then every kind again, and so on, so that a change of the machine's speed hits all alike."""
+    """Run all kinds in turns, so that a change of the machine's speed hits all alike."""
     results: dict[str, list[T]] = {name: [] for name in kinds}
     for turn in range(repeats):
         for name, run in kinds.items():

@@ -1,4 +1,6 @@
-"""A published train/test pair: the documented commands beside irspack's iALS, tuned on the same validation part.
+"""A published train/test pair.
+
+The documented commands beside irspack's iALS, tuned on the same validation part.
 
     python -m benchmarks.published_pair    # needs the extra `peers`
 
@@ -125,7 +127,7 @@ def compare(folder: Path, pair: Mapping[str, IntArray]) -> list[tuple[str, ...]]
 def score_irspack(
     run: Path, factors: int, alpha0: float, reg: float
 ) -> dict[str, Interval]:
-    """Score a model of irspack, fitted to the training interactions of a run, as the run's own are scored."""
+    """Score a model of irspack as the run's own are scored, fitted to the same interactions."""
     config, winner = read_run(open_workspace(run))
     dataset = open_dataset(f"{config.store}/cache/{winner.dataset}")
     model = IALSRecommender(

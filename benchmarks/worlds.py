@@ -43,9 +43,8 @@ ARMS = ("random", *SIMPLE, BEST)
 # sessions of an arm, and of the oracle
 EPISODES, ORACLE_SESSIONS, LISTENERS_AT_RANDOM = 3000, 500, 20_000
 SVG = Path("docs/worlds.svg")
-CONSIDERED = (
-    500  # tracks that please most before artists wear out; no session hears as many
-)
+# tracks that please most before artists wear out; no session hears as many
+CONSIDERED = 500
 Interval = tuple[float, float, float]  # value, lower and upper end
 _PAGE_COLOURS = Path(page.__file__).with_name("templates") / "colours.css"
 _LIFTS = (0, 50, 100, 200, 400, 800, 1600)  # named on the axis, %

@@ -33,9 +33,8 @@ class Arm(Config):
     """One treatment of an experiment."""
 
     name: str = Field(min_length=1)  # as in the log
-    weight: PositiveFloat = (
-        1.0  # its share of the listeners, relative to the other arms' weights
-    )
+    # its share of the listeners, relative to the other arms' weights
+    weight: PositiveFloat = 1.0
     recommender: RecommenderName  # that its listeners get, if the experiment decides
 
 

@@ -41,9 +41,8 @@ _EVERYBODY = Experiment(
 class EventLogSettings(Config):
     """How events reach the disk, see `botify.event_log`."""
 
-    fsync: Literal["always", "everysec", "never"] = (
-        "everysec"  # when an event is on the disk
-    )
+    # when an event is on the disk
+    fsync: Literal["always", "everysec", "never"] = "everysec"
     segment_bytes: PositiveInt = 64 * 2**20  # at which a segment is closed
     segment_age_s: PositiveFloat = 3600.0  # at which it is closed, too
 
@@ -79,9 +78,8 @@ class Settings(Config):
     # ids of listeners; by default as in the recommendations, else as of the tracks
     text_users: bool | None = None
     log_dir: Path  # folder of the event log
-    redis_url: SecretStr | None = (
-        None  # sessions in Redis; by default they are in the process
-    )
+    # sessions in Redis; by default they are in the process
+    redis_url: SecretStr | None = None
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
     # allows reload and rollback; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
@@ -95,20 +93,17 @@ class Settings(Config):
     host: str = "127.0.0.1"  # address to listen on
     port: int = Field(default=5001, ge=0, le=65535)  # port to listen on
     processes: PositiveInt = 1  # worker processes; several need Redis
-    threads: PositiveInt = (
-        4  # of each process; they wait for Redis and the disk side by side
-    )
+    # of each process; they wait for Redis and the disk side by side
+    threads: PositiveInt = 4
     session_silence_s: PositiveFloat = 1800.0  # after which a session is over
     # for the requests under way and the log's last fsync when the service is stopped
     stop_grace_s: PositiveInt = 5
-    watch_s: PositiveFloat = (
-        1.0  # between looks for a new version of the recommendations
-    )
+    # between looks for a new version of the recommendations
+    watch_s: PositiveFloat = 1.0
     body_limit_bytes: PositiveInt = 2**20  # larger bodies are refused
     batch_limit: PositiveInt = 10_000  # batches of more requests are refused
-    seed: NonNegativeInt | None = (
-        None  # of the draws; by default each process draws afresh
-    )
+    # of the draws; by default each process draws afresh
+    seed: NonNegativeInt | None = None
 
     @model_validator(mode="after")
     def _check_experiments(self) -> Self:

@@ -1,4 +1,7 @@
-"""Write `settings.md`, every setting of every part, from the models that read them: `python docs/settings.py`."""
+"""Write `settings.md`, every setting of every part, from the models that read them.
+
+`python docs/settings.py`.
+"""
 
 import inspect
 import re
@@ -49,8 +52,8 @@ PARTS = {
 }
 HEAD = """# Every setting
 
-Made from the code by `python docs/settings.py`. A key is set in the YAML file, or on the command line by
-`--set key=value`. Unknown keys are refused, and the nearest known one is named.
+Made from the code by `python docs/settings.py`. A key is set in the YAML file, or on the command
+line by `--set key=value`. Unknown keys are refused, and the nearest known one is named.
 """
 _FIELD = re.compile(r"^    (\w+): ")
 

@@ -51,9 +51,8 @@ class Lock:
     """A lock that is held; `hold_lock` makes one."""
 
     workspace: Workspace
-    holder: (
-        Holder | None
-    )  # this process; None of a path, whose lock nobody can take over
+    # this process; None of a path, whose lock nobody can take over
+    holder: Holder | None
 
     def check(self) -> None:
         """Refuse to go on where another process has taken over."""

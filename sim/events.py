@@ -104,9 +104,8 @@ def event_times(
     start_ms, window_length_ms = window
     _, which, counts = np.unique(listeners, return_inverse=True, return_counts=True)
     sessions = counts[which]  # of the same listener
-    first = (
-        np.cumsum(counts) - counts
-    )  # of a listener's sessions, in order of listeners
+    # of a listener's sessions, in order of listeners
+    first = np.cumsum(counts) - counts
     earlier = np.empty(len(listeners), dtype=np.int64)
     by_listener = np.argsort(which, kind="stable")
     earlier[by_listener] = np.arange(len(which)) - np.repeat(first, counts)

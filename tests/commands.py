@@ -1,4 +1,4 @@
-"""Run `python -m …` in children of a process that has imported the programs, which takes longer than most commands."""
+"""Run `python -m …` in children of a process that has imported the programs already."""
 
 import multiprocessing
 import os
@@ -42,7 +42,7 @@ def run_module(
     environment: Mapping[str, str],
     folder: Path | None = None,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a module as `python -m` does, in a folder if one is given, with such variables and no others."""
+    """Run a module as `python -m` does, in a folder if one is given, with these variables alone."""
     with tempfile.TemporaryDirectory() as kept:
         files = [Path(kept) / stream for stream in ("stdout", "stderr")]
         arguments = list(arguments)

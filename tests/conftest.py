@@ -1,4 +1,4 @@
-"""Shared by all tests: in which order they start, and that none touches a global random generator."""
+"""Shared by all tests: their order, and that none touches a global random generator."""
 
 import random
 from collections.abc import Iterator
@@ -8,14 +8,20 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the files of slow tests; xdist's `loadfile` keeps a file's tests, which share fixtures, together."""
+    """Start with the files of slow tests.
+
+    Xdist's `loadfile` keeps a file's tests, which share fixtures, together.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)
 def _no_global_randomness(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails the test whose code draws from a global generator: results must follow from (seed, purpose, id) alone."""
+    """Fails the test whose code draws from a global generator.
+
+    Results must follow from (seed, purpose, id) alone.
+    """
     if "hypothesis" in request.keywords or getattr(
         request.function, "is_hypothesis_test", False
     ):
@@ -31,6 +37,9 @@ def _no_global_randomness(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _states(*, dask: bool) -> tuple[object, object]:
-    """The states of the global generators; Dask draws from Python's own, which is then no concern of ours."""
+    """The states of the global generators.
+
+    Dask draws from Python's own, which is then no concern of ours.
+    """
     legacy = np.random.get_state(legacy=False)  # noqa: NPY002  looked at, not used
     return None if dask else random.getstate(), repr(legacy)

@@ -1,4 +1,4 @@
-"""Hosts on this machine: network namespaces, each with an address and a cable to one switch, which can be cut.
+"""Hosts on this machine: network namespaces, each with a cable to one switch, which can be cut.
 
 Processes of different hosts reach each other by the network alone. A cut does what a dead machine
 or a pulled plug does, and a killed process does not: neither side is told that a connection has
@@ -36,7 +36,7 @@ class Host:
     cable: tuple[str, ...]
 
     def under_with_own(self, folder: Path, disk: Path) -> tuple[str, ...]:
-        """Words before a command line that run it there, with a disk of its own where others have theirs.
+        """Words before a command line that run it there, with a disk of its own.
 
         Args:
             folder: Where it sees its disk, and begins; what others have there it does not see.
@@ -73,7 +73,7 @@ def network(hosts: int) -> Iterator[list[Host]]:
 
 
 def _set_up_switch(ip: str, name: str) -> str:
-    """Makes the switch; returns what forbids it, if anything does, such as missing root or a sandbox."""
+    """Make the switch; return what forbids it, such as missing root or a sandbox."""
     cable = ("link add probe type veth", "link delete probe")
     inside = (
         f"-n {name} {command}"

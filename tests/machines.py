@@ -1,4 +1,4 @@
-"""Machines that have a disk of their own and share nothing but a network and a server of S3 on it."""
+"""Machines with disks of their own, which share nothing but a network and a server of S3."""
 
 import os
 import subprocess

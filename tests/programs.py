@@ -13,7 +13,7 @@ _PORTS = itertools.cycle(range(18_000 + 1_500 * _WORKER, 19_500 + 1_500 * _WORKE
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody uses now, and that no other process of the tests returns.
+    """Return a port that nobody uses now, and that no other process of the tests returns.
 
     Each process has a range of its own, below those from which the kernel takes ports for outgoing
     connections.
@@ -41,7 +41,8 @@ def need(program: str) -> str:
     path = find(program)
     if path:
         return path
-    reason = f"{program} is not installed (Debian: apt-get install {PACKAGES.get(program, program)})"
+    package = PACKAGES.get(program, program)
+    reason = f"{program} is not installed (Debian: apt-get install {package})"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

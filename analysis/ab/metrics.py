@@ -29,9 +29,8 @@ _VALUE = "value"  # the column of a mean over listeners of their ratios
 class Metric(Config):
     """A metric."""
 
-    name: str = (
-        ""  # its name in configurations and reports, by which a configuration has it
-    )
+    # its name in configurations and reports, by which a configuration has it
+    name: str = ""
     label: str  # its name for people, with the unit
     # Its file: one of `analysis/sql`, or a path that ends in .sql; one row a user, arm and part of
     # the experiment

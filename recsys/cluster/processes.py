@@ -39,9 +39,8 @@ _SETTINGS = {
     # each of several would return its own
     "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
 }
-_WORKER_NAME = (
-    "Dask Worker process"  # how the name of a process begins that Dask starts
-)
+# how the name of a process begins that Dask starts
+_WORKER_NAME = "Dask Worker process"
 
 
 def usable_cores() -> int:

@@ -28,9 +28,8 @@ class SplitRule:
     seed: int
     # for split by time: sessions that begin then or later are held out
     cutoff_ms: int | None = None
-    is_weighted: bool = (
-        False  # the store holds interactions, whose weights are added up
-    )
+    # the store holds interactions, whose weights are added up
+    is_weighted: bool = False
     has_catalogue: bool = False  # which tracks there are is known
     train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
     test: tuple[str, ...] = ()  # and of those to validate on

@@ -39,9 +39,8 @@ class Run:
     scores: Scores  # of every sweep in the ledger
     # the leaderboard, best first; while the search is not finished, what is scored so far
     rows: tuple[LeaderboardRow, ...]
-    winner: (
-        LeaderboardRow | None
-    )  # its row of the leaderboard; None while the search is not finished
+    # its row of the leaderboard; None while the search is not finished
+    winner: LeaderboardRow | None
 
     @property
     def changed(self) -> datetime:

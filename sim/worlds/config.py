@@ -102,9 +102,8 @@ class ListenersConfig(Config):
     interests_high: Count = Field(description="most interests of a listener")
     consume_bias: Span
     consume_sharpness: PositiveSpan
-    session_budget: Count = (
-        DEFAULT_SESSION_BUDGET  # bored so many times, a listener leaves
-    )
+    # bored so many times, a listener leaves
+    session_budget: Count = DEFAULT_SESSION_BUDGET
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

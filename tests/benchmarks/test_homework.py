@@ -1,4 +1,4 @@
-"""The homework at its size: what its configurations say, the order of its steps, and its picture."""
+"""The homework at its size: its configurations, the order of its steps, its picture."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Redis servers for tests: one that all tests of a process share, and others that a test may stop."""
+"""Redis servers for tests: one that all tests of a process share, and others to be stopped."""
 
 import atexit
 import functools

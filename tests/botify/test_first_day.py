@@ -89,5 +89,6 @@ def test_the_start_says_where_what_and_to_whom(
         "version one: lists of 20 listeners, a catalogue of 60 tracks",
         "experiment ONE (picks the recommender): C indexed 75%, T1 session_model 25%",
         f"events are logged in {tmp_path / 'log'}",
-        "arm T1: session_model needs session_model.npz, which version one lacks; instead: top_pop, random",
+        "arm T1: session_model needs session_model.npz, which version one lacks; "
+        "instead: top_pop, random",
     ]

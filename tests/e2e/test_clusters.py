@@ -44,7 +44,7 @@ def commands_without_a_shared_disk() -> list[str]:
 
 
 def words(command: str, port: int) -> list[str]:
-    """A command on this machine, with the port that is free and the programs of this environment."""
+    """A command on this machine, with a free port and the programs of this environment."""
     program, *options = shlex.split(
         command.replace("HOST", "127.0.0.1").replace("8786", str(port))
     )
@@ -93,7 +93,10 @@ def own_settings(s3: S3, scratch: str) -> list[str]:
 
 
 def make_demo(folder: Path) -> Path:
-    """What the page's commands find in the folder where they are run: a configuration, a log, a store."""
+    """What the page's commands find in the folder where they are run.
+
+    A configuration, a log, a store.
+    """
     sessions = random_sessions(5, listeners=60, tracks=200, sessions=600)
     (folder / "configs").mkdir(parents=True)
     (folder / "configs" / "demo.yaml").write_text(CONFIG)
@@ -134,7 +137,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @dataclass(frozen=True)
 class Page:
-    """The page's scheduler and two of its workers, with what it sets where there is no shared disk."""
+    """The page's scheduler and two of its workers, with its settings without a shared disk."""
 
     port: int
     s3: S3
@@ -182,5 +185,9 @@ def test_three_commands_without_a_shared_disk_give_what_a_laptop_gives(
 
 def wait_for_workers(number: int, port: int) -> None:
     """Asks the scheduler from another process: Dask's code draws from the global generator."""
-    wait = f"from distributed import Client; Client('tcp://127.0.0.1:{port}', timeout=60).wait_for_workers({number}, 120)"
+    address = f"tcp://127.0.0.1:{port}"
+    wait = (
+        f"from distributed import Client; "
+        f"Client('{address}', timeout=60).wait_for_workers({number}, 120)"
+    )
     subprocess.run([sys.executable, "-c", wait], check=True, timeout=240)

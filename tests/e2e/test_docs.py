@@ -1,4 +1,6 @@
-"""Run every command of README and docs/ as a reader would, in a small world: the quick start, then each page.
+"""Run every command of README and docs/ as a reader would, in a small world.
+
+The quick start, then each page.
 
 `smaller` and `REPLACED` make the world small; `bring` makes the files that a reader has. All pages
 are read in one folder, so a command that stands on several runs once. A server runs until its page
@@ -44,7 +46,7 @@ INSTALLS = re.compile(
 )
 RUN_BY_ANOTHER_TEST = {
     "recsys.loop": "test_demo.py",
-    "clusters.md": "test_clusters.py; test_names_in_docs.py checks the names in what needs more machines",
+    "clusters.md": "test_clusters.py; of what needs more machines, test_names_in_docs.py",
 }
 # Measurements at full size, made by hand like every benchmark.
 MEASURED = {"homework.md", "predictions.md", "results.md", "speedrun.md"}
@@ -57,7 +59,10 @@ PAGES_TO_RUN = [
 
 
 def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
-    """Return what is other in each configuration; all searches share one cluster, which takes longer to start."""
+    """Return what is other in each configuration.
+
+    All searches share one cluster, which takes longer to start.
+    """
     search = {
         "search": {
             "space": {"factors": [4], "regularization": [0.1], "alpha": [10.0]},
@@ -194,7 +199,8 @@ class Reader:
                 start_new_session=True,
             )
         self._servers[module] = process
-        address = f"http://localhost:{self.port if module == 'botify' else self.lab}{SERVERS[module]}"
+        port = self.port if module == "botify" else self.lab
+        address = f"http://localhost:{port}{SERVERS[module]}"
 
         def answers() -> bool:
             assert process.poll() is None, f"{block.position}: {log.read_text()}"
@@ -226,7 +232,7 @@ class Reader:
 
 
 def check_compose(command: str) -> None:
-    """Check that the services that `docker compose … up` would start exist, and that compose accepts the file."""
+    """Check that compose accepts the file and has the services of `docker compose … up`."""
     words = shlex.split(command)
     file = ROOT / words[words.index("-f") + 1]
     services = yaml.safe_load(file.read_text())["services"]
@@ -258,7 +264,10 @@ def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def bring(folder: Path) -> None:
-    """Make the files that the pages expect of a reader: logs, interactions, and what the loop leaves."""
+    """Make the files that the pages expect of a reader.
+
+    Logs, interactions, and what the loop leaves.
+    """
     shutil.copytree(folder / "out/demo/log", folder / "LOGS")
     for left, of_the_loop in {"run": "run", "service/log": "log"}.items():
         shutil.copytree(
@@ -316,7 +325,10 @@ def scheduler() -> Iterator[str]:
 def reader(
     tmp_path_factory: pytest.TempPathFactory, redis: RedisServer, scheduler: str
 ) -> Reader:
-    """A reader who has done what the quick start says; the other pages begin with what it leaves."""
+    """A reader who has done what the quick start says.
+
+    The other pages begin with what it leaves.
+    """
     need("curl")
     reader = Reader(tmp_path_factory.mktemp("reader"), redis, scheduler)
     reader.read(ROOT / "docs" / "quickstart.md")

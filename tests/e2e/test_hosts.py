@@ -15,7 +15,10 @@ SEARCH = """
 search: {space: {factors: [4, 8]}, sweeps: 2}
 validation: {resamples: 100}
 """
-FETCH = f"import s3fs, sys; s3fs.S3FileSystem().get('{BUCKET}/' + sys.argv[1], sys.argv[1], recursive=True)"
+FETCH = (
+    "import s3fs, sys; "
+    f"s3fs.S3FileSystem().get('{BUCKET}/' + sys.argv[1], sys.argv[1], recursive=True)"
+)
 
 
 def ledger(file: Path) -> list[str]:
@@ -29,9 +32,8 @@ def ledger(file: Path) -> list[str]:
 
 
 def assert_same(fetched: Path, local: Path) -> None:
-    version = (
-        (fetched / "export" / "current").read_text().strip()
-    )  # an object store knows no links
+    # an object store knows no links
+    version = (fetched / "export" / "current").read_text().strip()
     assert (fetched / "winner.json").read_bytes() == (
         local / "winner.json"
     ).read_bytes()

@@ -1,4 +1,7 @@
-"""Everything that README and docs/ name exists: links, files, commands and options, settings, metrics, recommenders."""
+"""Everything that README and docs/ name exists.
+
+Links, files, commands and options, settings, metrics, recommenders.
+"""
 
 import importlib
 import re

@@ -29,9 +29,8 @@ from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
 
-PATIENT = (
-    300.0  # seconds without a worker, on a machine with more to do than start another
-)
+# seconds without a worker, on a machine with more to do than start another
+PATIENT = 300.0
 ONE = ClusterConfig(workers=1, wait_for_workers_s=PATIENT)
 pytestmark = [pytest.mark.slow, pytest.mark.dask]
 

@@ -17,9 +17,8 @@ class Quality:
     # sequences of events without a `last` at their end; they are dropped
     unclosed_sessions: int = 0
     dropped_events: int = 0  # events of those
-    duplicates: int = (
-        0  # events that equal the one before in time, track, listening and kind
-    )
+    # events that equal the one before in time, track, listening and kind
+    duplicates: int = 0
     # events whose track is not what was recommended just before, within a session
     broken_chains: int = 0
     clock_went_back: int = 0  # of those, the ones that would fit the other way round
@@ -34,9 +33,8 @@ class Quality:
 class Trust:
     """Whether the experiment can be trusted."""
 
-    changing_listeners: (
-        int  # listeners who were in more than one arm; they count in each
-    )
+    # listeners who were in more than one arm; they count in each
+    changing_listeners: int
     quality: Quality  # of the events
     rejected: tuple[RejectedLine, ...]  # the first lines that are not events
 

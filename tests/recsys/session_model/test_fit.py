@@ -59,9 +59,8 @@ def make_responses(
     ).ravel() % 2
     track = rng.integers(TRACKS, size=len(opening))
     who = np.array(listener)[opening]
-    followed = (
-        np.array(interest)[opening] ^ changes
-    )  # the two of a listener are 2 i and 2 i + 1
+    # the two of a listener are 2 i and 2 i + 1
+    followed = np.array(interest)[opening] ^ changes
     dots = np.einsum("ij,ij->i", np.array(vectors)[followed], taste[track])
     earlier = (rng.random(len(opening)) < 0.05).astype(np.int16)
     time = np.round(
