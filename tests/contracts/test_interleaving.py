@@ -40,7 +40,9 @@ def serve(folder: Path, liking: float) -> Path:
         generator = make_generator(5, "interleaving", user)
         track, time = int(generator.integers(40, TRACKS)), 1.0
         for _ in range(6):
-            (track,) = service.answer("next", [Listening(user, track, time)])
+            (answer,) = service.answer("next", [Listening(user, track, time)])
+            assert isinstance(answer, int)
+            track = answer
             time = float(
                 np.clip(
                     generator.normal(0.4 + liking * (track in lists[user][:6]), 0.2),

@@ -21,7 +21,7 @@ from recsys.report.runs import read_folder
 from recsys.runs.folder import Winner
 from recsys.runs.leaderboard import write_leaderboard
 from recsys.runs.ledger import Ledger, Score, Stop
-from recsys.runs.ranking import Row
+from recsys.runs.ranking import RankedTrial
 from recsys.runs.trials import Trial
 from recsys.workspace import open_workspace
 from tests.analysis.ab.page.samples import make_report
@@ -80,8 +80,7 @@ def write_run(folder: Path) -> Winner:
         for name, alpha in (("good", 1.0), ("bad", 10.0))
     )
     scores = tuple(
-        Score(sweep, {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep, 5_000_000)
-        for sweep in (1, 3)
+        Score(sweep, {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep) for sweep in (1, 3)
     )
     folder.mkdir()
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
@@ -89,8 +88,8 @@ def write_run(folder: Path) -> Winner:
     for score in scores:
         ledger.add(good, score)
     ranking = [
-        Row(good, "scored", None, scores, scores[-1], (0.0, 0.0, 0.0)),
-        Row(bad, "failed", Stop(1, HOSTILE), (), None),
+        RankedTrial(good, "scored", None, scores[-1], (0.0, 0.0, 0.0)),
+        RankedTrial(bad, "failed", Stop(1, HOSTILE), None),
     ]
     write_leaderboard(folder / "leaderboard.parquet", ranking)
     winner = Winner(

@@ -21,7 +21,7 @@ def is_usual(line: bytes | str, kinds: IdKinds = NUMBERS) -> bool:
 def test_what_the_service_writes_is_usual() -> None:
     arms = {"ALS": "T1", "AA": "C"}
     known = (9, arms, "00000000000c0ffe", "als", 0.5, None)
-    unknown = (8, {}, None, "random", None, 3)
+    unknown: tuple[object, ...] = (8, {}, None, "random", None, 3)
     nothing = (None, arms, "a-1", None, None, None)
     assert is_usual(event_line("next", START_MS, 7, 3, 0.25, 0.00052, *known))
     assert is_usual(event_line("next", START_MS, 8, 4, 1.0, 0.00052, *unknown))
