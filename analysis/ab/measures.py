@@ -99,11 +99,12 @@ def _append_histograms(
             )
 
 
-def _own_recommenders(requests: Mapping[tuple[str, str], int]) -> dict[str, str]:
+def _own_recommenders(counts: Mapping[tuple[str, str], int]) -> dict[str, str]:
     """Return the recommender of most requests of each arm, of equal ones the first by name."""
     own: dict[str, str] = {}
-    for arm, name in sorted(requests):
-        if requests[arm, name] > requests.get((arm, own.get(arm, "")), 0):
+    for arm, name in sorted(counts):
+        most = counts.get((arm, own.get(arm, "")), 0)
+        if counts[arm, name] > most:
             own[arm] = name
     return own
 
