@@ -127,6 +127,7 @@ def assert_same(s3: S3, run: str, local: Path) -> None:
         "ledger.jsonl",
         "listeners",
         "report.html",
+        "settled.json",
         "winner.json",
     }
 
