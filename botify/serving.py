@@ -100,7 +100,12 @@ def serve(settings: Settings) -> None:
 class _Server(MPServer):
     """Granian's server; it goes on while a worker ends again and again."""
 
-    def _respawn_workers(self, workers: list[int], *args: Any, **options: Any) -> None:  # noqa: ANN401  granian's
+    def _respawn_workers(
+        self,
+        workers: list[int],
+        *args: Any,  # noqa: ANN401  granian's
+        **options: Any,  # noqa: ANN401  granian's
+    ) -> None:
         for number in workers:
             mark_process_dead(self.wrks[number].inner.pid)  # type: ignore[no-untyped-call]
         super()._respawn_workers(

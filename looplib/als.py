@@ -91,7 +91,8 @@ class AlsParams:
 
 def hyperparameters() -> Mapping[str, FieldInfo]:
     """Return what pydantic knows of each hyperparameter: type, default, description."""
-    found: Mapping[str, FieldInfo] = AlsParams.__pydantic_fields__  # type: ignore[attr-defined]  # set by pydantic
+    # set by pydantic
+    found: Mapping[str, FieldInfo] = AlsParams.__pydantic_fields__  # type: ignore[attr-defined]
     return found
 
 

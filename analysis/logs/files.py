@@ -80,7 +80,8 @@ class LogFile:
         """Open the log's text, unpacked."""
         with self.open_packed() as text:
             try:
-                yield gzip.GzipFile(fileobj=text) if self.is_gzipped else text  # type: ignore[misc]  # a binary file, too
+                # a binary file, too
+                yield gzip.GzipFile(fileobj=text) if self.is_gzipped else text  # type: ignore[misc]
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise EventLogError(
                     f"{self.name}: a damaged gzip file ({error})"

@@ -54,7 +54,7 @@ def read_arrays(
                 for name in shapes
                 if name not in missing
             }
-    except Exception as error:  # noqa: BLE001  a damaged file makes zipfile and NumPy raise any kind
+    except Exception as error:  # noqa: BLE001  zipfile and NumPy raise any kind
         raise ModelError(f"{path}: not {what} of ours ({error})") from None
     arrays |= {name: np.array(defaults[name]) for name in missing}
     lengths: dict[str, int] = {}

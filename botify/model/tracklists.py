@@ -93,7 +93,8 @@ def read_track_lists(
         user_number if key == "user" else numbers.__getitem__ if numbers else int
     )
     id_type: Any = catalogue.id_type if key == "track" else WholeNumber | Text
-    fields = [("id", id_type), ("tracks", list[catalogue.id_type])]  # type: ignore[name-defined]  # a type made here
+    # a type made here
+    fields = [("id", id_type), ("tracks", list[catalogue.id_type])]  # type: ignore[name-defined]
     decode = msgspec.json.Decoder(
         msgspec.defstruct("Line", fields, rename={"id": key, "tracks": value})
     ).decode

@@ -39,7 +39,8 @@ PRESETS: Mapping[str, Reading] = {
     # log_standard_….csv and log_random_….csv: a random video was any of 7,583.
     "kuairand": Reading(
         parse_columns(
-            "user=user_id,item=video_id,timestamp=time_ms,played=play_time_ms,duration=duration_ms,propensity=propensity"
+            "user=user_id,item=video_id,timestamp=time_ms,played=play_time_ms,"
+            "duration=duration_ms,propensity=propensity"
         ),
         computed={
             "propensity": "CASE WHEN CAST(is_rand AS INTEGER) = 1 THEN 1.0::DOUBLE / 7583 END"
@@ -49,7 +50,8 @@ PRESETS: Mapping[str, Reading] = {
     # track was skipped.
     "spotify-skips": Reading(
         parse_columns(
-            "user=session_id,item=track_id_clean,timestamp=date,session=session_id,share=share,position=session_position"
+            "user=session_id,item=track_id_clean,timestamp=date,session=session_id,share=share,"
+            "position=session_position"
         ),
         computed={
             "share": "CASE WHEN CAST(skip_1 AS BOOLEAN) THEN 0.1 "

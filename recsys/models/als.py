@@ -177,7 +177,8 @@ def first_factors(
         library = AlternatingLeastSquares(
             factors=factors, iterations=0, random_state=seed
         )
-        nothing: csr_matrix = csr_matrix(shape, dtype=np.float32)  # type: ignore[arg-type]  # stubs miss bare shapes
+        # the stubs miss bare shapes
+        nothing: csr_matrix = csr_matrix(shape, dtype=np.float32)  # type: ignore[arg-type]
         library.fit(nothing, show_progress=False)
     return library.user_factors, library.item_factors
 

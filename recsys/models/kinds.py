@@ -72,7 +72,7 @@ class Model(ABC):
         self.sweeps = int(kept["sweeps"]) if kept else 0
 
     @classmethod
-    def grid(cls, axes: Axes) -> list[Any]:  # noqa: ARG003  a kind without hyperparameters has no axes
+    def grid(cls, axes: Axes) -> list[Any]:  # noqa: ARG003  none has no axes
         """Return all hyperparameters that a search space asks for.
 
         Those with the slowest fits may stand first.

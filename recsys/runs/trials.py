@@ -60,7 +60,12 @@ def plan_baselines(seed: int) -> tuple[Trial, ...]:
     )
 
 
-def _trial(kind: str, params: Any, dataset_digest: str, seed: int) -> Trial:  # noqa: ANN401  of any kind
+def _trial(
+    kind: str,
+    params: Any,  # noqa: ANN401  of any kind
+    dataset_digest: str,
+    seed: int,
+) -> Trial:
     facts = {
         "kind": kind,
         "dataset": dataset_digest,
