@@ -26,7 +26,7 @@ from looplib.arrays import Float32Array, FloatArray
 
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
-_ROUNDING = 0.01**2 / 12  # likewise
+_ROUNDING = 0.01**2 / 12  # as in the fit
 _LEAST_LASTING = 1e-3
 _LEAST_SHARE = 1e-6  # of a time that fatigue and tiredness leave; less says nothing
 
