@@ -2,8 +2,8 @@
 
 A session is one string: a head of 16 bytes, which is `session:` and the session's id, then the
 records of 16 bytes of what was heard (track, share). One script appends a record and returns the
-string, so each request of a listener sees all that was acknowledged before it. What is no such
-string, by any writer, is replaced.
+string, so each request of a listener sees all that was acknowledged before it. Any other value is
+replaced.
 
 A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` tries it again.
 """
