@@ -149,7 +149,7 @@ def _check_dataset(
         SearchError: The session model has nothing to learn from, the catalogue names other tracks,
             or there are more interactions than a fit on one worker takes.
     """
-    if config.session_model and max(dataset.session_lengths(), default=1) < 2:
+    if config.session_model and dataset.summary.events == dataset.summary.sessions:
         raise SearchError(
             f"session_model learns from recommended tracks, and {store.workspace} has none; "
             "leave it out: --set session_model=null"
