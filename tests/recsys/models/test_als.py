@@ -61,7 +61,7 @@ def test_a_fit_leaves_the_interactions_as_they_are() -> None:
 
 
 def test_a_fit_that_diverges_is_a_trial_error_that_says_when() -> None:
-    with pytest.raises(TrialError, match="not finite after sweep 2"):
+    with pytest.raises(TrialError, match="not finite after sweep 1"):
         fit_als(random_interactions(), AlsParams(4, 0.1, alpha=1e39), seed=1, sweeps=2)
 
 

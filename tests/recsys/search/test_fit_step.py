@@ -147,7 +147,7 @@ def test_factors_that_are_not_finite_leave_no_checkpoint(
     scorer: Scorer, tmp_path: Path
 ) -> None:
     trial = Trial("nan", "als", AlsParams(4, 1.0, 1e39), 7)
-    with pytest.raises(TrialError, match="not finite after sweep 2"):
+    with pytest.raises(TrialError, match="not finite after sweep 1"):
         run_step(trial, 2, scorer, str(tmp_path))
     assert not (tmp_path / checkpoint_name(trial)).exists()
 
