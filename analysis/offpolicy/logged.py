@@ -69,9 +69,9 @@ def _rule_in(manifest: Mapping[str, Any] | None) -> Holdout:
         raise AnalysisError(
             f"holdout manifest: no split and seed in manifest.json ({error!r})"
         ) from None
-    if kind == "time":
+    if kind not in ("session_hash", "last_session"):
         raise AnalysisError(
-            "holdout manifest: a split by time; name the moment it was cut at, since:MOMENT"
+            f"holdout manifest: a split by {kind}; name the moment it was cut at, since:MOMENT"
         )
     return Holdout(f"manifest: {kind}", kind, seed, share)
 
