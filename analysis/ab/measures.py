@@ -42,13 +42,10 @@ _NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
 def measure(
     loaded: Loaded,
     config: AbConfig,
-    events: str | None = None,
     *,
     by_day: bool = False,
 ) -> None:
-    """Make the tables of the module's docstring, and one of all events where its name is given.
-
-    Metrics are also summed by day if asked for.
+    """Make the tables of the module's docstring; metrics are also summed by day if asked for.
 
     Raises:
         AnalysisError: A file of labels cannot be read, or lacks its columns.
@@ -71,8 +68,6 @@ def measure(
             connection, events_file, loaded.own_recommenders, loaded.end_ms, config
         )
         queries.insert(connection, "all_sessions", "slice_sessions")
-        if events:
-            queries.insert(connection, events, "session_events")
         queries.append(connection, "credited", "ab/credited")
         for by, metrics in divisions.items():
             _divide(connection, by, loaded.start_ms, by_track)

@@ -86,15 +86,10 @@ def estimate(resamples: Resamples, ratios: Ratios) -> FloatArray:
 
 def ratio_intervals(resamples: Resamples, ratios: Ratios) -> list[Interval]:
     """Return ratios of sums over the units with percentile intervals (ch. 13.3 there)."""
-    lower, upper = percentiles(estimate(resamples, ratios))
+    tail = (1 - CONFIDENCE) / 2
+    lower, upper = np.quantile(estimate(resamples, ratios), [tail, 1 - tail], axis=0)
     rows = zip(ratios.whole.tolist(), lower.tolist(), upper.tolist(), strict=True)
     return [Interval(*row) for row in rows]
-
-
-def percentiles(estimates: FloatArray) -> FloatArray:
-    """Return the outer percentiles of estimates, shape (resamples, metrics), as (2, metrics)."""
-    tail = (1 - CONFIDENCE) / 2
-    return np.asarray(np.quantile(estimates, [tail, 1 - tail], axis=0))
 
 
 def _divide(numerators: FloatArray, denominators: FloatArray) -> FloatArray:

@@ -82,7 +82,7 @@ def segment_effects(
                         metric=metric.name,
                         label=metric.label,
                         effects=_compare(control, side, labels, config),
-                        p_value=_difference_p(control, side, len(labels)),
+                        p_value=_difference_p(control, side, labels),
                     )
                 )
     p_values = holm([row.p_value for row in found])
@@ -165,10 +165,10 @@ def _compare(
     return tuple(effects)
 
 
-def _difference_p(control: _Side, arm: _Side, segments: int) -> float:
+def _difference_p(control: _Side, arm: _Side, labels: Sequence[str]) -> float:
     """Return the p-value of no difference between the segments of enough listeners."""
     large = []
-    for position in range(segments):
+    for position in range(len(labels)):
         quantity = _quantity(position)
         listeners = min(control.listeners[position], arm.listeners[position])
         means = control.moments.mean(quantity), arm.moments.mean(quantity)
