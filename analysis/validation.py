@@ -178,14 +178,11 @@ class Validator:
         metrics = dict(zip(keys, intervals, strict=True))
         if "coverage" in names:
             for k in ks:
-                metrics[f"coverage@{k}"] = self._coverage(lists[:, :k])
+                listed = np.unique(lists[:, :k])
+                share = int(np.count_nonzero(listed != NO_TRACK)) / self._catalogue_size
+                metrics[f"coverage@{k}"] = Interval(share, share, share)
         sums = np.stack([ratios.numerators.T, ratios.denominators.T], axis=1)
         return Validation(metrics, dict(zip(keys, sums, strict=True)))
-
-    def _coverage(self, lists: IntArray) -> Interval:
-        tracks = np.unique(lists[lists != NO_TRACK])
-        share = len(tracks) / self._catalogue_size
-        return Interval(share, share, share)
 
     def _ratios(
         self, lists: IntArray, names: Sequence[str], ks: Sequence[int]

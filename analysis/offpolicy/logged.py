@@ -34,7 +34,7 @@ class Holdout:
     cutoff_ms: int = 0  # the epoch, so that a split by time holds all sessions out
 
 
-def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdout:
+def parse_holdout(text: str, manifest: Mapping[str, Any]) -> Holdout:
     """Return the rule that a text such as in `HOLDOUTS` stands for.
 
     "manifest" is that of the recommendations.
@@ -57,7 +57,7 @@ def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdo
     return Holdout(text, "time", cutoff_ms=round(aware.timestamp() * 1000))
 
 
-def _rule_in(manifest: Mapping[str, Any] | None) -> Holdout:
+def _rule_in(manifest: Mapping[str, Any]) -> Holdout:
     if not manifest:
         raise AnalysisError(
             "holdout manifest: no manifest.json beside the recommendations"

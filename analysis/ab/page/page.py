@@ -44,9 +44,7 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
     if trust is None:
         return checks
     changing, quality = trust.changing_listeners, trust.quality
-    in_two_arms = ("none", "good")
-    if changing:
-        in_two_arms = (f"{numbers.count(changing)}; they count in each", "wait")
+    in_two_arms = _counted(changing, sum(report.listeners.values()), "listeners")
     checks.append(("Listeners in more than one arm", *in_two_arms))
     for name, found in (
         ("Events in sessions that were not closed", quality.dropped_events),
