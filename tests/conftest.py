@@ -48,5 +48,5 @@ def _states(*, dask: bool) -> tuple[object, object]:
 
     Dask draws from Python's own, which is then no concern of ours.
     """
-    legacy = np.random.get_state(legacy=False)  # noqa: NPY002  looked at, not used
-    return None if dask else random.getstate(), repr(legacy)
+    _, keys, *rest = np.random.get_state()  # noqa: NPY002  looked at, not used
+    return None if dask else random.getstate(), (keys.tobytes(), *rest)
