@@ -48,5 +48,6 @@ def _states(*, dask: bool) -> tuple[object, object]:
 
     Dask draws from Python's own, which is then no concern of ours.
     """
-    _, keys, *rest = np.random.get_state()  # noqa: NPY002  looked at, not used
-    return None if dask else random.getstate(), (keys.tobytes(), *rest)
+    legacy = np.random.get_state(legacy=False)  # noqa: NPY002  looked at, not used
+    drawn = legacy["state"]["key"].tobytes(), legacy["state"]["pos"]
+    return None if dask else random.getstate(), drawn
