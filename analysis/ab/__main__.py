@@ -130,7 +130,7 @@ def _print_counts(report: Report) -> None:
     output().print(
         Text(
             f"sample ratio p = {_format(p_value, '.3g')}; {lines.read:,} lines = "
-            f"{lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
+            f"{lines.good:,} good + {lines.rejected:,} rejected"
         )
     )
 

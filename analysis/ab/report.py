@@ -162,7 +162,7 @@ def report_on_columns(
     rows = sum(_counts(listeners).values())
     planned = config.horizon.listeners if config.horizon else None
     at_horizon = planned is not None and rows >= planned
-    lines = LineCounts(rows, rows, 0, 0)
+    lines = LineCounts(rows, rows)
     report = _summarize(source, listeners, config, lines, at_horizon)
     with queries.connect(threads=1) as connection:
         found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
