@@ -17,13 +17,12 @@ its output is there. The parts meet in files and over HTTP only::
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
 
 from listening_loop.config import LoopConfig, keep_config
-from listening_loop.outcome import print_outcome, read_outcome
 from listening_loop.processes import (
     LISTS,
     command,
@@ -37,7 +36,6 @@ from listening_loop.processes import (
 from looplib.cli import Overrides, make_app
 from looplib.config import load_config
 from looplib.files import atomic_write_json, fsync
-from looplib.progress import output
 
 PROG = "python -m recsys.loop"
 app = make_app("Run the whole loop, day after day; an interrupted one continues.")
@@ -56,12 +54,10 @@ def main(
     """Run the loop; an interrupted one continues where it was."""
     settings = load_config(LoopConfig, config, set_ or [], {"days": days})
     run_loop(settings)
-    typer.echo(f"serve it    {serve(settings.service, settings.folder, port=5001)}")
-    typer.echo(f"look at it  {show(settings.folder, 5001, port=8040)}")
 
 
 def run_loop(config: LoopConfig) -> None:
-    """Run all days of a loop that are not done yet, and print the outcome."""
+    """Run all days of a loop that are not done yet, and print the last one's verdict."""
     folder, outcomes = config.folder, []
     with locked_folder(folder):
         keep_config(config)
@@ -71,12 +67,14 @@ def run_loop(config: LoopConfig) -> None:
             run_day(config, number, day)
             outcomes.append(read_outcome(number, day))
             atomic_write_json(folder / "loop.json", outcomes)
-    typer.echo()
-    print_outcome(outcomes[-1], output())
-    typer.echo(f"\nexperiment  {day}/report/report.html")
+    verdict = outcomes[-1]["verdict"]
+    typer.echo(f"\n{verdict['decision']}: {verdict['reason']}\n")
+    typer.echo(f"experiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")
     typer.echo(f"figures     {folder}/loop.json")
+    typer.echo(f"serve it    {serve(config.service, folder, port=5001)}")
+    typer.echo(f"look at it  {show(folder, 5001, port=8040)}")
 
 
 def begin(config: LoopConfig) -> None:
@@ -188,3 +186,22 @@ def predict(folder: Path, day: Path, report: Path) -> None:
         out=predictions,
     )
     run_step(estimate, done=predictions)
+
+
+def read_outcome(number: int, day: Path) -> dict[str, Any]:
+    """Read the outcome of a day from its folder, as it stands in `loop.json`.
+
+    Returns:
+        The day's number, the verdict of its report with each arm's recommender and the effects on
+        the primary metric, and the predictions of the first day.
+    """
+    report = orjson.loads((day / "report" / "report.json").read_bytes())
+    predictions = day / "predictions.json"
+    found = orjson.loads(predictions.read_bytes()) if predictions.exists() else {}
+    return {
+        "day": number,
+        "verdict": report["verdict"],
+        "recommenders": report["recommenders"],
+        "effects": [row for row in report["effects"] if row["role"] == "primary"],
+        "predictions": found.get("predictions", []),
+    }

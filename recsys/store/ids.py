@@ -23,9 +23,9 @@ from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
 from recsys.store.remote import Store
 
-_NO_IDS = pa.table(
-    {"id": pa.array([], pa.int64()), "original": pa.array([], pa.string())}
-)
+_ID_SCHEMA = pa.schema({"id": pa.int64(), "original": pa.string()})
+# without `pa.array`, which imports pandas where it is installed: a second of every command
+_NO_IDS = pa.Table.from_batches([], _ID_SCHEMA)
 _TABLES: dict[IdsOf, str] = {"users": "user_ids", "items": "track_ids"}
 _SIMULATED = "world.yaml"  # what the simulator leaves beside its catalogues
 

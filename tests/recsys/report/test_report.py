@@ -9,7 +9,7 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from listening_loop.api.serving import ServiceClient
+from listening_loop.client import ServiceClient
 from listening_loop.lab.app import LabSettings, create_app
 from looplib.cli import run
 from looplib.errors import UserError
