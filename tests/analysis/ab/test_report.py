@@ -60,7 +60,7 @@ def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
         "significant",
     }
     assert all(row.keys() == names for row in document["original_table"])
-    assert document["lines"].keys() == {"read", "good", "rejected", "blank"}
+    assert document["lines"].keys() == {"read", "good", "rejected"}
 
 
 def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(

@@ -214,8 +214,8 @@ def test_the_printed_lines_add_up(
     assert run(ingest_command.app, ingest_command.PROG, argv) == 0
     printed = capsys.readouterr().out.splitlines()
     assert f"{first}: 11 lines = 10 good + 1 rejected" in printed
-    assert f"{second}: 1 lines = 0 good + 1 rejected + 0 blank" in printed
-    assert "2 sources: 13 lines = 10 good + 2 rejected + 1 blank" in printed
+    assert f"{second}: 1 lines = 0 good + 1 rejected" in printed
+    assert "2 sources: 12 lines = 10 good + 2 rejected" in printed
 
 
 def test_logs_without_an_event_are_an_error_and_make_no_store(
@@ -339,7 +339,6 @@ def test_too_little_memory_says_so(tmp_path: Path) -> None:
 def test_many_batches_of_many_buckets_lose_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_log, "CHUNK_BYTES", 1 << 16)
     monkeypatch.setattr("recsys.ingest.events.ROWS_AT_ONCE", 500)
     logs = [
         write_log(tmp_path / f"{part}.jsonl", events(1000, seed=part))
