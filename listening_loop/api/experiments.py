@@ -148,7 +148,7 @@ def _configure(
         "diagnostics": [],
         "guardrails": accepted,
     }
-    config = parse_config(AbConfig, document | settings, "the arguments")
+    config = parse_config(AbConfig, {**document, **settings}, "the arguments")
     if config.horizon and not config.horizon.listeners:
         problem = "a data frame has no dates; give the listeners"
         raise UserError(f"horizon: {problem}, such as {{'listeners': 5000}}")
