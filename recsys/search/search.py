@@ -9,8 +9,7 @@ from looplib.checksums import seal
 from looplib.config import dump_config
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import console, output, progress
-from recsys.cluster.cluster import Client, Cluster, open_cluster
-from recsys.cluster.retry import Outcome
+from recsys.cluster.cluster import Client, Cluster, Outcome, open_cluster
 from recsys.config import Search, SearchConfig
 from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
