@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from looplib.errors import UserError
-from recsys.cluster.retry import Call, Outcome
+from recsys.cluster.cluster import Call, Outcome
 from recsys.config import Search
 from recsys.errors import TrialError, WorkerDiedError
 from recsys.lock import Lock

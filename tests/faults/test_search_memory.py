@@ -38,7 +38,7 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
         if row["model"] == "als" and row["state"] == "scored"
     ] == [8]
     assert board[-1]["why"].startswith(
-        "WorkerDiedError: 3 workers died running it, the last with nothing beside it"
+        "WorkerDiedError: 3 workers died running it; most likely out of memory"
     )
     _, winner = read_run(open_workspace(tmp_path / "run"))
     assert winner.trial.params.factors == 8
