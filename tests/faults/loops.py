@@ -198,7 +198,6 @@ def assert_whole(loop: TinyLoop, days: int, *, most_failed: int = 0) -> None:
             "read": len(events),
             "good": len(events),
             "rejected": 0,
-            "blank": 0,
         }
         traffic = json.loads((folder / "traffic.json").read_text())
         assert traffic["ended_early"] is None
