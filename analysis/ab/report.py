@@ -1,8 +1,8 @@
 """An A/B report: the tree that `report.json`, the page and the terminal show.
 
 Percentages are of the control's value. A number that does not exist, such as the effect on a
-control whose mean is 0, is NaN, and null in JSON. Everything by arm names the control first. The parts of the tree
-are defined beside what computes them.
+control whose mean is 0, is NaN, and null in JSON. Everything by arm names the control first. The
+parts of the tree are defined beside what computes them.
 """
 
 import math
@@ -154,7 +154,7 @@ def report_on_columns(
         found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
     evidence = Evidence(
         counts,
-        LineCounts(rows, rows, 0, 0),
+        LineCounts(rows, rows),
         check_sample_ratio(counts, config.shares),
         trust=Trust(0, Quality(), ()),
         effects=tuple(replace(effect, metric=effect.label) for effect in found),

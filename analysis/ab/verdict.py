@@ -298,7 +298,8 @@ def _describe(effect: MetricEffect) -> str:
 
 def _allowed(effect: MetricEffect) -> str:
     unit = " %" if effect.margin is None else ""
-    return f"{effect.allowed_loss:g}{unit} {'less' if effect.higher_is_better else 'more'} is allowed"
+    direction = "less" if effect.higher_is_better else "more"
+    return f"{effect.allowed_loss:g}{unit} {direction} is allowed"
 
 
 def _values(effect: MetricEffect) -> str:

@@ -141,7 +141,7 @@ def _sum_up(rows: pa.Table, labels: Sequence[str], metric: Metric) -> _Side:
 def _compare(
     control: _Side, arm: _Side, labels: Sequence[str], config: AbConfig
 ) -> tuple[tuple[SegmentEffect, ...], float]:
-    """Return the effect in each segment, and the p-value of no difference between the large ones."""
+    """Return the effect in each segment, and the p-value of no difference between large ones."""
     effects, large = [], []
     for position, label in enumerate(labels):
         quantity = Quantity(f"x{position}", f"y{position}")
