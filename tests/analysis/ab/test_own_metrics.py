@@ -107,7 +107,7 @@ def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener(
     assert not math.isnan(effect.past_explains)
 
 
-def test_an_own_metric_has_the_role_that_a_list_gives_it_and_comes_through_the_written_configuration(
+def test_an_own_metric_has_its_lists_role_also_in_the_written_configuration(
     folder: Path,
 ) -> None:
     config = settings(folder)
