@@ -136,7 +136,7 @@ def _print_counts(report: Report) -> None:
     output().print(
         Text(
             f"sample ratio p = {numbers.p_value(p_value)}; {lines.read:,} lines = "
-            f"{lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
+            f"{lines.good:,} good + {lines.rejected:,} rejected"
         )
     )
 

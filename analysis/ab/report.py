@@ -169,7 +169,7 @@ def report_on_columns(
         found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
     evidence = Evidence(
         counts,
-        LineCounts(rows, rows, 0, 0),
+        LineCounts(rows, rows),
         check_sample_ratio(counts, config.shares),
         trust=Trust(0, Quality(), ()),
         effects=tuple(replace(effect, metric=effect.label) for effect in found),

@@ -58,7 +58,7 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
     arms = dict.fromkeys(("C", *(effect.arm for effect in effects)), 1000)
     values: dict[str, Any] = {
         "listeners": arms,
-        "lines": LineCounts(100, 100, 0, 0),
+        "lines": LineCounts(100, 100, 0),
         "srm": SampleRatio(
             expected=dict(arms),
             observed=arms,
@@ -94,8 +94,8 @@ CHANGING = Trust(21, NO_FAULTS, ())
     [
         (evidence(effect()), "ship", "T1"),
         (evidence(effect(), srm=BAD_RATIO), "do not trust", None),
-        (evidence(effect(), lines=LineCounts(100, 94, 6, 0)), "do not trust", None),
-        (evidence(effect(), lines=LineCounts(100, 95, 5, 0)), "ship", "T1"),
+        (evidence(effect(), lines=LineCounts(100, 94, 6)), "do not trust", None),
+        (evidence(effect(), lines=LineCounts(100, 95, 5)), "ship", "T1"),
         (evidence(effect(), trust=CHANGING), "do not trust", None),
         (evidence(effect(), listeners={"C": 1000, "T1": 19}), "wait", None),
         (evidence(effect(), BROKEN), "do not ship", "T1"),

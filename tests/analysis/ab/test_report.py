@@ -61,7 +61,7 @@ def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
         "significant",
     }
     assert all(row.keys() == names for row in document["original_table"])
-    assert document["lines"].keys() == {"read", "good", "rejected", "blank"}
+    assert document["lines"].keys() == {"read", "good", "rejected"}
 
 
 def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(
@@ -179,8 +179,8 @@ def test_every_line_is_counted_once_and_the_first_bad_ones_are_named(
     )
     found = build_report([log], "ALS", CONFIG)
     lines = found.lines
-    assert (lines.good, lines.rejected, lines.blank) == (len(events), 3, 2)
-    assert lines.read == lines.good + lines.rejected + lines.blank
+    assert (lines.good, lines.rejected) == (len(events), 3)
+    assert lines.read == lines.good + lines.rejected
     assert found.trust is not None
     assert [one.line for one in found.trust.rejected] == [
         len(events) + 3,

@@ -145,7 +145,7 @@ def make_report(
         },
         listeners=counts,
         sessions={arm: 14 * count for arm, count in counts.items()},
-        lines=LineCounts(read=842_417, good=842_404, rejected=11, blank=2),
+        lines=LineCounts(read=842_415, good=842_404, rejected=11),
         srm=SampleRatio(
             dict.fromkeys(arms, sum(counts.values()) / len(arms)), counts, 0.0289, 0.865
         ),
