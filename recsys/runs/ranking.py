@@ -56,10 +56,6 @@ class RankedTrial:
         return self.score.metrics[metric][0] if self.score else np.nan
 
 
-# `compare` with all but its first two arguments
-Compare = Callable[[Sequence[RankedTrial], RankedTrial], list[RankedTrial]]
-
-
 def rank(
     trials: Iterable[Trial], stopped: Mapping[str, Stop], scores: Scores, metric: str
 ) -> list[RankedTrial]:
