@@ -20,7 +20,7 @@ from analysis.logs import reader as event_log
 from looplib.arrays import BoolArray, FloatArray, IntArray
 
 LoggingPolicy = Literal["logged", "uniform", "uniform-unheard"]
-HOLDOUTS = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manifest"
+HOLDOUTS = "all | since:MOMENT | manifest"
 
 
 @dataclass(frozen=True)
@@ -42,47 +42,38 @@ def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdo
     Raises:
         AnalysisError: It stands for none.
     """
-    kind, *values = text.split(":", maxsplit=1 if text.startswith("since:") else -1)
+    if text == "all":
+        return Holdout(text, "time")
+    if text == "manifest":
+        return _rule_in(manifest)
+    kind, _, moment = text.partition(":")
     try:
-        match kind, values:
-            case "all", []:
-                return Holdout(text, "time")
-            case "last_session", []:
-                return Holdout(text, kind)
-            case "session_hash", [share, seed] if (
-                0 < float(share) < 1 and int(seed) >= 0
-            ):
-                return Holdout(text, kind, int(seed), float(share))
-            case "since", [moment]:
-                begin = datetime.fromisoformat(moment)
-                aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
-                return Holdout(text, "time", cutoff_ms=round(aware.timestamp() * 1000))
-            case "manifest", []:
-                return parse_holdout(_rule_in(manifest))
+        begin = datetime.fromisoformat(moment)
     except ValueError:
-        pass
-    raise AnalysisError(f"holdout {text}: allowed are {HOLDOUTS}")
+        kind = ""
+    if kind != "since":
+        raise AnalysisError(f"holdout {text}: allowed are {HOLDOUTS}")
+    aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
+    return Holdout(text, "time", cutoff_ms=round(aware.timestamp() * 1000))
 
 
-def _rule_in(manifest: Mapping[str, Any] | None) -> str:
+def _rule_in(manifest: Mapping[str, Any] | None) -> Holdout:
     if not manifest:
         raise AnalysisError(
             "holdout manifest: no manifest.json beside the recommendations"
         )
     try:
-        split, seed = manifest["split"], manifest["seed"]
-        rule = kind = str(split["kind"])
-        if kind == "session_hash":
-            rule = f"{kind}:{split['holdout']}:{seed}"
-    except (KeyError, TypeError) as error:
+        split, seed = manifest["split"], int(manifest["seed"])
+        kind, share = str(split["kind"]), float(split.get("holdout", 0))
+    except (KeyError, TypeError, ValueError) as error:
         raise AnalysisError(
             f"holdout manifest: no split and seed in manifest.json ({error!r})"
         ) from None
-    if kind == "time":
+    if kind not in ("session_hash", "last_session"):
         raise AnalysisError(
-            "holdout manifest: a split by time; name the moment it was cut at, since:MOMENT"
+            f"holdout manifest: a split by {kind}; name the moment it was cut at, since:MOMENT"
         )
-    return rule
+    return Holdout(f"manifest: {kind}", kind, seed, share)
 
 
 @dataclass(frozen=True)

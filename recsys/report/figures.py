@@ -66,9 +66,7 @@ def draw_curves(run: Run) -> Figure:
         values = {str(sweep): numbers.number(ends[0]) for sweep, ends in curves[trial]}
         texts[labels[trial]] = values
     described = "; ".join(f"{label}: {values}" for label, values in texts.items())
-    picture = charts.draw_lines(
-        points, colours, charts.number_axis("sweep"), run.select
-    )
+    picture = charts.draw_lines(points, colours, "sweep", run.select)
     return Figure(
         f"{run.select} by sweep",
         "A line that ends early is a fit that was pruned there.",

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import MANIFEST as STORE_MANIFEST
+from looplib.config import dump_config
 from looplib.files import atomic_write_text
 from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Client, Cluster, Outcome, open_cluster
@@ -86,7 +87,7 @@ def search(
         locked_run(run) as lock,
     ):
         with run.create(CONFIG) as file:
-            file.write(config.to_yaml().encode())
+            file.write(dump_config(config).encode())
         dataset = _build(store, plan, run, cluster)
         _check_dataset(config, store, dataset, titles)
         scorer = Scorer(dataset.address, config.validation, seed, cluster.threads)

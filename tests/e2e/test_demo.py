@@ -78,7 +78,7 @@ def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) ->
         "as much as one artist's tracks brought in the original course"
     )
     assert all(effect["lower_pct"] > 0 for effect in effects), "all beat random, surely"
-    (predicted,) = {prediction["arm"] for prediction in day["predictions"]}
+    (predicted,) = {prediction["name"] for prediction in day["predictions"]}
     assert day["recommenders"][predicted] == "indexed"
     report = json.loads((demo / "out/demo/days/1/report/report.json").read_text())
     assert report["verdict"]["decision"] == "ship"

@@ -56,7 +56,7 @@ def render(report: Report) -> str:
 def _checks(report: Report) -> list[tuple[str, str, str]]:
     """Return what was checked, what was found, and whether that is "good", "wait" or "bad"."""
     lines, trust = report.lines, report.trust
-    rejected = _counted(lines.rejected, lines.read - lines.blank, "lines")
+    rejected = _counted(lines.rejected, lines.read, "lines")
     checks = [_ratio_check(report), ("Lines that are not events", *rejected)]
     if trust is None:
         return checks
