@@ -302,7 +302,7 @@ class SearchConfig(Config):
     run: Address  # what the search leaves: a folder or an address
     catalogue: Path | None = Field(
         default=None,
-        description="tracks.json of the catalogue: the report shows titles",
+        description="tracks.json of the catalogue: titles of the lists that are published",
     )
     split: Split = Split()
     feedback: Feedback = Feedback()

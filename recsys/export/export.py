@@ -240,9 +240,8 @@ def _write_factors(
 def _named_catalogue(export: _Export) -> Path | None:
     """Return the catalogue that the configuration names, if it is there and is that of the logs."""
     config, known = export.config, export.store.manifest.catalogue
-    file = config.catalogue
-    if file is None and config.session_model:
-        file = config.session_model.catalogue
+    section = config.session_model
+    file = config.catalogue or (section.catalogue if section else None)
     if file is None or not file.is_file():
         return None
     is_theirs = known is None or sha256_file(file) == known.sha256
