@@ -1,5 +1,6 @@
 """Listening sessions from the command line: `python -m sim.run --config FILE`."""
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,6 @@ with importing():
     from sim.errors import SimError
     from sim.remote.config import RemoteConfig
     from sim.remote.run import run_remote
-    from sim.workers import handle_signals
 
 PROG = "python -m sim.run"
 RANDOM = "random"
@@ -54,7 +54,7 @@ Examples:
   {PROG} --config configs/collect/demo.yaml --processes 2
   {PROG} --world out/demo/world --log out/log --episodes 1000 --seed 7
   {PROG} --episodes 2000 --recommender remote --seed 1337
-  {PROG} --recommender remote --episodes 100000 --batch 500 --processes 2
+  {PROG} --recommender remote --episodes 100000 --batch 500
 """
 
 app = make_app(HELP)
@@ -85,8 +85,9 @@ def _main(
         fault = "was removed" if kind == "console" else "is unknown"
         raise SimError(f"recommender: {kind} {fault}; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, changes, options)
-    with handle_signals():
-        found = collect(collection)
+    # SIGTERM ends it as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    found = collect(collection)
     earlier = f" ({found} of them there already)" if found else ""
     typer.echo(
         f"{collection.log}: {collection.episodes:,} sessions "
