@@ -152,7 +152,9 @@ def _attach_rows(
 ) -> None:
     """Make the table `plays` of what is looked at."""
     found = dict(zip(names, rows.columns, strict=True))
-    chosen, computed, missing = {}, {}, {}
+    chosen: dict[str, str] = {}
+    computed: dict[str, str] = {}
+    missing: dict[str, None] = {}
     for role in ("user", "weight", "timestamp"):
         column = getattr(reading.columns, role)
         if column is None:

@@ -11,7 +11,7 @@ its output is there. The parts meet in files and over HTTP only::
     days/1/log/            what the service logged
     days/1/traffic.json    what the listeners' side counted
     days/1/report/         the A/B report
-    days/1/predictions.json  of the first day: the off-policy estimates, beside what was measured
+    days/1/predictions.json  of the first day: what its lists would be worth, by the first log
     loop.json              the outcome of all days
 """
 
@@ -155,7 +155,7 @@ def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
 
 
 def predict(folder: Path, day: Path, report: Path) -> None:
-    """Predict what the lists served as `indexed` are worth, and compare with what was measured.
+    """Predict what the lists served as `indexed` are worth, by the arms' names.
 
     An estimate needs sessions under random recommendations that the lists were not learned from:
     those of the first collection that were held out. Later models learn from listeners who heard
@@ -177,12 +177,11 @@ def predict(folder: Path, day: Path, report: Path) -> None:
 
     lists = [f"--recommendations={arm}={training / LISTS}" for arm in arms]
     estimate = command(
-        "Predicted and measured",
+        "What the lists are worth by the first log",
         "analysis.offpolicy",
         folder / "log",
         *lists,
         holdout="manifest",
-        measured=report,
         out=predictions,
     )
     run_step(estimate, done=predictions)
@@ -203,5 +202,5 @@ def read_outcome(number: int, day: Path) -> dict[str, Any]:
         "verdict": report["verdict"],
         "recommenders": report["recommenders"],
         "effects": [row for row in report["effects"] if row["role"] == "primary"],
-        "predictions": found.get("predictions", []),
+        "predictions": found.get("recommendations", []),
     }

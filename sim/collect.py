@@ -163,9 +163,9 @@ def _write_segments(
     try:
         with (
             progress("collecting", total, "sessions") as report,
-            closing(run_jobs(write, missing, processes)) as results,
+            closing(run_jobs(write, missing, processes)) as written,
         ):
-            for sessions in results:
+            for sessions in written:
                 done += sessions
                 rate = done / (time.monotonic() - begun)
                 report(done, f"{rate:,.0f} sessions/s")

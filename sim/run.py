@@ -1,6 +1,5 @@
 """Listening sessions from the command line: `python -m sim.run --config FILE`."""
 
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ with importing():
     from sim.errors import SimError
     from sim.remote.config import RemoteConfig
     from sim.remote.run import run_remote
+    from sim.workers import handle_signals
 
 PROG = "python -m sim.run"
 RANDOM = "random"
@@ -85,9 +85,8 @@ def _main(
         fault = "was removed" if kind == "console" else "is unknown"
         raise SimError(f"recommender: {kind} {fault}; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, changes, options)
-    # SIGTERM ends it as Ctrl-C does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    found = collect(collection)
+    with handle_signals():
+        found = collect(collection)
     earlier = f" ({found} of them there already)" if found else ""
     typer.echo(
         f"{collection.log}: {collection.episodes:,} sessions "

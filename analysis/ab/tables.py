@@ -27,7 +27,7 @@ from analysis.errors import AnalysisError
 from analysis.logs.fields import EVENT_SCHEMA
 from analysis.logs.files import LogFile, snapshot
 from analysis.logs.lines import LineCounts
-from analysis.logs.reader import gather, kinds_of, read, read_rejects
+from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
 from analysis.store import Store
 from looplib.arrays import IntArray
 from looplib.progress import ProgressReport, progress
@@ -38,7 +38,7 @@ DAY_MS = 86_400_000
 _LONG_AFTER = 2**63 - 1
 _INTERLEAVED = re.compile(r"(?:(\w+) of )?interleaved\((\w+), ?(\w+)\)")
 _EVENTS_OF_A_SLICE = 2_000_000
-_EVENTS_AT_ONCE = 500_000
+_EVENTS_AT_ONCE = 100_000
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
 _decode_arms = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -268,7 +268,7 @@ def _write_slices(
         for file in loaded.slices
     ]
     for kind in tables:
-        for rows in gather(kind, _EVENTS_AT_ONCE):
+        for rows in ahead(gather(kind, _EVENTS_AT_ONCE)):
             assigned = loaded.assign(rows)
             has_requests |= assigned["request"].null_count < len(assigned)
             for writer, part in zip(writers, _divide(assigned, count), strict=True):

@@ -172,7 +172,7 @@ def print_report(report: IngestReport) -> None:
 
 
 def _counted(name: str, lines: LineCounts) -> str:
-    kinds = f"{lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
+    kinds = f"{lines.good:,} good + {lines.rejected:,} rejected"
     return f"{name}: {lines.read:,} lines = {kinds}"
 
 

@@ -95,7 +95,7 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
     sources = []
     for digest, file in checked.items():
         read = file.count + len(file.malformed)
-        lines = LineCounts(read, read - rejected[digest], rejected[digest], blank=0)
+        lines = LineCounts(read, read - rejected[digest], rejected[digest])
         sources.append(work.files.source(file.file, lines))
     earlier = known.id_files if known else ()
     ids, untitled = (

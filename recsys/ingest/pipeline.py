@@ -49,7 +49,7 @@ class IngestReport:
     @property
     def lines(self) -> LineCounts:
         """Lines of what was added."""
-        return sum((source.lines for source in self.added), LineCounts(0, 0, 0, 0))
+        return sum((source.lines for source in self.added), LineCounts())
 
 
 def ingest(
@@ -141,7 +141,7 @@ def _earlier_parts(work: Ingest) -> dict[int, list[Path]]:
 def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestReport:
     """Make what was added part of the store, and report; a good line is called a `row`."""
     if not (added.parts or work.files.known):
-        why = "all lines are blank"
+        why = "no line but blank ones"
         if rejects := next(iter(added.rejects.values()), None):
             (first,) = read_rejects(rejects, 1)
             why = f"the first line refused is {first.file}:{first.line}: {first.reason}"

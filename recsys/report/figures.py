@@ -72,9 +72,7 @@ def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
         values = {str(sweep): numbers.number(ends[0]) for sweep, ends in curves[trial]}
         texts[labels[trial]] = values
     described = "; ".join(f"{label}: {values}" for label, values in texts.items())
-    picture = charts.draw_lines(
-        points, colours, charts.number_axis("sweep"), run.select
-    )
+    picture = charts.draw_lines(points, colours, "sweep", run.select)
     note = "A line that ends early is a fit that was pruned there."
     if trials:
         note = "With 95 % intervals over listeners."

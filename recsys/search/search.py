@@ -6,6 +6,7 @@ from functools import partial
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.checksums import seal
+from looplib.config import dump_config
 from looplib.files import atomic_write_json, atomic_write_text
 from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Client, Cluster, Outcome, open_cluster
@@ -83,7 +84,7 @@ def search(
         ) as cluster,
         locked_run(run) as lock,
     ):
-        write_config(run, config.to_yaml())
+        write_config(run, dump_config(config))
         dataset = _build(store, plan.dataset, run, cluster)
         _check_dataset(config, store, dataset, plan.titles)
         scorer = Scorer(dataset.address, config.validation, plan.seed, cluster.threads)

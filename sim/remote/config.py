@@ -17,7 +17,7 @@ class RemoteConfig(Config):
 
     gone: ClassVar[Mapping[str, str]] = {
         "days": "run it again with another seed for another day",
-        "processes": "one process drives; batch makes it many times faster",
+        "processes": "one process drives a service; --batch 500 is many times faster",
     }
 
     world: Path = Field(

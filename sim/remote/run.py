@@ -1,10 +1,9 @@
-"""A run against a service: its sessions, and its summary file.
+"""A run against a service: its sessions and its summary file.
 
-Session pools share an event loop. Ctrl-C and SIGTERM have open sessions ended; twice kills.
+Ctrl-C and SIGTERM have open sessions ended; twice kills.
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -20,12 +19,14 @@ from sim.remote.client import ServiceClient
 from sim.remote.config import RemoteConfig
 from sim.remote.sessions import SessionPool, SessionQueue
 from sim.remote.summary import Counts
+from sim.workers import handle_signals
 from sim.worlds.files import World, load_world
 
 SCHEMA = 4
 
+ReportDone = Callable[[int], object]
+
 _REPORT_S = 0.5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> int:
@@ -38,7 +39,7 @@ def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> int:
     model = make_model(load_world(config.world))
     began = time.monotonic()
     with progress("listening", config.episodes, "sessions") as report:
-        counts = asyncio.run(play(model, config, report))
+        counts = asyncio.run(_play(model, config, report))
     seconds = time.monotonic() - began
     for line in counts.lines(seconds):
         say(line)
@@ -68,25 +69,28 @@ def _write_summary(
         raise SimError(f"{file}: cannot be written ({error.strerror})") from None
 
 
-async def play(
+async def play_sessions(
     model: ListeningModel,
     config: RemoteConfig,
-    report: Callable[[int], object] = lambda _: None,
+    stop: asyncio.Event,
+    report: ReportDone = lambda _: None,
 ) -> Counts:
-    """Play all sessions, or until a signal or an error ends the run.
+    """Play the sessions of a run.
 
-    `report` is called every half second with how many sessions are through.
+    Args:
+        model: The listeners.
+        config: The service, and how many sessions.
+        stop: Ends the open sessions, and the run, when it is set.
+        report: Is called every half second with how many sessions are through.
     """
     counts = Counts.empty(model.world.listeners)
     draws = SessionDraws(config.seed, model)
     queue = SessionQueue(draws, config.episodes)
-    stop = asyncio.Event()
-    _stop_at_signals(stop, counts)
+    size = config.batch or 1
     client = ServiceClient(config, model.world.tracks, stop, counts)
     async with aclosing(client):
         pools = [
-            SessionPool(model, config.batch or 1, draws, queue, client)
-            for _ in range(config.pools)
+            SessionPool(model, size, draws, queue, client) for _ in range(config.pools)
         ]
         playing = asyncio.gather(*(pool.run() for pool in pools))
         while not playing.done():
@@ -96,16 +100,12 @@ async def play(
     return counts
 
 
-def _stop_at_signals(stop: asyncio.Event, counts: Counts) -> None:
-    """Set an event at Ctrl-C or SIGTERM; the next one ends the process at once."""
+async def _play(
+    model: ListeningModel, config: RemoteConfig, report: ReportDone
+) -> Counts:
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-
-    def handle() -> None:
-        counts.was_interrupted = True
-        stop.set()
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-
-    for number in _SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, handle)
+    with handle_signals(lambda: loop.call_soon_threadsafe(stop.set)) as received:
+        counts = await play_sessions(model, config, stop, report)
+    counts.was_interrupted = bool(received)
+    return counts

@@ -19,7 +19,7 @@ from analysis.store import (
     open_store,
 )
 
-SOURCE = Source("events.jsonl", "ab" * 16, 120, LineCounts(3, 2, 1, 0))
+SOURCE = Source("events.jsonl", "ab" * 16, 120, LineCounts(3, 2, 1))
 
 
 def write_store(path: Path) -> Manifest:

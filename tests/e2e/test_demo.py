@@ -52,6 +52,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "configs", folder / "configs")
     search = yaml.safe_load((folder / "configs/demo.yaml").read_text())
     (folder / "configs/demo.yaml").write_text(yaml.safe_dump(search | SMALLER_SEARCH))
+    collect = yaml.safe_load((folder / "configs/collect/demo.yaml").read_text())
+    collect["episodes"] = 12_000
+    (folder / "configs/collect/demo.yaml").write_text(yaml.safe_dump(collect))
     report = (folder / "configs/loop/report.yaml").read_text()
     # A quarter of the sessions makes the guardrails' intervals twice as wide; latencies are not
     # what is tested.
@@ -78,7 +81,7 @@ def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) ->
         "as much as one artist's tracks brought in the original course"
     )
     assert all(effect["lower_pct"] > 0 for effect in effects), "all beat random, surely"
-    (predicted,) = {prediction["arm"] for prediction in day["predictions"]}
+    (predicted,) = {prediction["name"] for prediction in day["predictions"]}
     assert day["recommenders"][predicted] == "indexed"
     report = json.loads((demo / "out/demo/days/1/report/report.json").read_text())
     assert report["verdict"]["decision"] == "ship"

@@ -227,7 +227,9 @@ def test_an_interrupt_ends_the_open_sessions_and_shows_what_was_done(
         process = start(service, batch)
         try:
             wait_until(lambda: len(service.sessions) > 50, "some sessions", 120)
-            os.killpg(process.pid, number)  # as a terminal does
+            os.killpg(
+                process.pid, number
+            )  # as a terminal does: the workers are of the group
             out, err = process.communicate(timeout=120)
         finally:
             process.kill()

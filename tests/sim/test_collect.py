@@ -267,7 +267,10 @@ def test_a_world_in_the_originals_files_can_be_collected_from(tmp_path: Path) ->
     assert {event["user"] for event in _events(config.log)} == {0, 1, 2}
 
 
-def test_a_world_where_nobody_is_bored_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_world_where_nobody_is_bored_is_refused(
+    tmp_path: Path, processes: int
+) -> None:
     """Two thousand tracks of as many artists, all heard to the end."""
     folder = write_world(
         tmp_path / "world",
@@ -282,7 +285,9 @@ def test_a_world_where_nobody_is_bored_is_refused(tmp_path: Path) -> None:
             }
         ],
     )
-    config = _config(folder, tmp_path / "log", episodes=2, segment_sessions=1)
+    config = _config(
+        folder, tmp_path / "log", episodes=2, segment_sessions=1, processes=processes
+    )
     with pytest.raises(
         SimError, match="listener 0 is not bored after 1000 tracks in one session"
     ):

@@ -12,8 +12,8 @@ import pytest
 
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import ListeningModel, Sessions, make_model
-from sim.remote import run
 from sim.remote.config import RemoteConfig
+from sim.remote.run import play_sessions
 from sim.remote.sessions import SessionQueue
 from sim.remote.summary import Counts
 from sim.run import main
@@ -39,7 +39,7 @@ def play(
         **changes,
     }
     config = RemoteConfig.model_validate({"url": url, **values})
-    return asyncio.run(run.play(model, config))
+    return asyncio.run(play_sessions(model, config, asyncio.Event()))
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +70,16 @@ def expected(
 
 @pytest.mark.parametrize(("pools", "batch"), [(40, 0), (2, 50)])
 def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
-    demo_model: ListeningModel,
-    expected: Counter[Any],
-    pools: int,
-    batch: int,
+    demo_model: ListeningModel, expected: Counter[Any], pools: int, batch: int
 ) -> None:
     with fake_service(TRACKS) as service:
         counts = play(demo_model, service.url, concurrency=pools, batch=batch)
     assert Counter(service.sessions) == expected
     assert not service.open
     assert counts.done == EPISODES
-    assert (counts.error, counts.interrupted, counts.retries) == (None, 0, {})
+    assert counts.error is None
+    assert not counts.interrupted
+    assert not counts.retries
 
 
 def test_a_listener_has_one_open_session_at_a_time(tmp_path: Path) -> None:
@@ -226,7 +225,6 @@ def test_a_service_without_batches_is_said(
         ),
         (["--log", "somewhere"], "log: unknown key"),
         (["--days", "3"], "days: was removed; run it again with another seed"),
-        (["--processes", "2"], "processes: was removed; one process drives"),
         (["--yes"], "--yes was removed"),
         (["--recommender", "console"], "recommender: console was removed"),
         (
