@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
+from math import nan
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +31,7 @@ from tests.e2e.conftest import TIMEOUT_MS
 
 Open = Callable[..., AbstractContextManager[Page]]
 LARGE = RelativeEffect(1150.47, 972.25, 1358.31, 0.0)
-NOTHING = RelativeEffect(None, None, None, None)
+NOTHING = RelativeEffect(nan, nan, nan, nan)
 # Texts of a chart that lie on one another or reach out of it, and values that are wider than their
 # room.
 SPILLED = """() => [...document.querySelectorAll("svg.chart")].flatMap(svg => {

@@ -144,6 +144,7 @@ class Running:
             lambda: self.find(module) is not None or self.ended,
             f"{module} to start:\n{self.text}",
             PATIENCE_S,
+            pause_s=0.2,  # looking at all processes takes a while
         )
         found = self.find(module)
         assert found is not None, f"it ended before {module}:\n{self.text}"

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 
 from recsys.config import ClusterConfig, Search, SearchConfig, Space, ValidationConfig
@@ -63,6 +64,17 @@ def started(
             yield process
         finally:
             process.kill()
+
+
+def workers_below(process: psutil.Process) -> list[psutil.Process]:
+    """Return Dask's worker processes."""
+    found = []
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            parent = child.parent()
+            if parent and "forkserver" in " ".join(parent.cmdline()):
+                found.append(child)
+    return found
 
 
 def _heed_interrupts() -> None:
