@@ -306,7 +306,7 @@ def test_a_log_without_the_last_line_end_is_whole(load: Load) -> None:
     assert load(f"{text()}\n{text(user=8)}").lines == LineCounts(read=2, good=2)
 
 
-@pytest.mark.parametrize("cut", [1, 17, 40, 60, 120, 200])
+@pytest.mark.parametrize("cut", [1, 17, 60, 120])
 def test_a_torn_last_line_is_rejected_as_such(load: Load, cut: int) -> None:
     loaded = load(f"{text()}\n{text()[:cut]}")
     assert loaded.lines == LineCounts(read=2, good=1, rejected=1)
