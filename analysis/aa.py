@@ -79,8 +79,6 @@ class AAReport:
     uniformity_p: float
     effect: float  # the injected relative effect
     covered: Interval  # splits whose 95 % interval of the relative effect covers it
-    # share of the splits in which it was significant: the power at this size
-    detected: float
     # rejections and coverage are in their intervals, and the p-values look uniform
     as_expected: bool
 
@@ -106,7 +104,7 @@ def check(
             f"{len(known)} listeners have a {metric.name}; at least {_FEWEST} are needed"
         )
     salts = [f"aa-{number}" for number in range(runs)]
-    p_values, effect_p_values, lower, upper = split(metric, known, salts, effect).T
+    p_values, lower, upper = split(metric, known, salts, effect).T
     if np.isnan(p_values).any() or np.isnan(lower).any():
         raise AnalysisError(
             f"metric {metric.name}: it is 0 or the same for all listeners of an arm, "
@@ -126,7 +124,6 @@ def check(
         uniformity_p=uniformity_p,
         effect=effect,
         covered=covered,
-        detected=float(np.mean(effect_p_values < ALPHA)),
         as_expected=as_chance_allows and uniformity_p >= _ALARM,
     )
 
@@ -146,8 +143,6 @@ def describe(report: AAReport) -> str:
         f"(Kolmogorov-Smirnov; not below {_ALARM:.4f})\n"
         f"coverage         {covered.value} of {report.runs:,} 95 % intervals hold the injected "
         f"{100 * report.effect:+.4g} %; chance allows {covered.lower} to {covered.upper}\n"
-        "power            the injected effect was significant in "
-        f"{100 * report.detected:.1f} % of the splits\n"
         f"{result}"
     )
 
@@ -171,8 +166,8 @@ def split(
     so is the metric.
 
     Returns:
-        For each split the p-value without and with the effect, and the ends of the relative
-        effect's interval with it; shape (splits, 4).
+        For each split the p-value without the effect, and the ends of the relative effect's
+        interval with it; shape (splits, 3).
     """
     users = [str(user).encode() for user in rows["user"].to_pylist()]
     columns = {name: rows[name].to_numpy() for name in metric.sums}
@@ -185,9 +180,8 @@ def split(
         same = _moments(metric, columns, ~is_control)
         better = _moments(metric, changed, ~is_control)
         plain = compare_moments(control, same, metric.quantity)
-        injected = compare_moments(control, better, metric.quantity)
-        interval = injected.relative
-        found.append((plain.p_value, injected.p_value, interval.lower, interval.upper))
+        interval = compare_moments(control, better, metric.quantity).relative
+        found.append((plain.p_value, interval.lower, interval.upper))
     return np.array(found)
 
 

@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import typer
 
-from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.measures import DAY, measure, metric_values
 from analysis.ab.metrics import Metric
@@ -39,19 +37,13 @@ def read_values(
 
     Raises:
         ConfigError: There is no such metric, or it is a quantile.
-        AnalysisError: They cannot be read, or no session in them was closed.
+        AnalysisError: They cannot be read.
     """
     roles = {"primary": [name], "secondary": [], "guardrails": [], "diagnostics": []}
     config = parse_config(AbConfig, roles, "--metric")
     (metric,) = config.deciding
     with load(logs) as loaded:
         measure(loaded, config, by_day=by == DAY)
-        sessions = queries.read_table(loaded.connection, "all_sessions")
-        if not sessions.filter(pc.field("is_closed")).num_rows:
-            raise AnalysisError(
-                f"{', '.join(map(str, logs))}: no session ends with an event 'last'; "
-                "at least one is needed"
-            )
         return metric, metric_values(loaded.connection, metric, by, EVERYBODY)
 
 

@@ -184,19 +184,6 @@ def drop(connection: Connection, table: str) -> None:
     connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
-def write_database(
-    connection: Connection, file: Path, tables: Mapping[str, str]
-) -> None:
-    """Write tables to a new database file that DuckDB 1.0 and later open: new name → table."""
-    path = str(file).replace("'", "''")
-    connection.execute(f"ATTACH '{path}' AS written (STORAGE_VERSION 'v1.0.0')")
-    try:
-        for name, table in tables.items():
-            connection.table(table).create(f"written.main.{name}")
-    finally:
-        connection.execute("DETACH written")
-
-
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
     """Make Parquet files readable under a table's name.
 

@@ -23,6 +23,7 @@ with importing():
 
 PROG = "python -m analysis.ab"
 GONE = {
+    "--warehouse": "a metric of your own reads the events, and duckdb a store's files",
     "--all": "report.html has every metric: --out DIR",
     "--dry-run": "a metric's file is checked before any log is read",
 }
@@ -72,17 +73,10 @@ def main(
         Path | None,
         typer.Option(help="Folder for report.json, report.html and config.yaml."),
     ] = None,
-    warehouse: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.duckdb",
-            help="Leave events, sessions and listeners here.",
-        ),
-    ] = None,
 ) -> None:
     """Make the report."""
     settings = load_config(AbConfig, config, overrides or [])
-    report = build_report(logs, experiment, settings, database=warehouse)
+    report = build_report(logs, experiment, settings)
     if out is not None:
         atomic_write_text(out / "config.yaml", dump_config(settings))
         atomic_write_text(out / "report.html", render(report))

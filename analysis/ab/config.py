@@ -164,18 +164,18 @@ class AbConfig(Config):
             field: given.get(field, cls.model_fields[field].default)
             for field in _LISTS.values()
         }
-        kept = {"primary": lists["primary"]}
-        kept |= {field: rows for field, rows in lists.items() if field in given}
+        fixed = [field for field in lists if field in given or field == "primary"]
         taken = [
             _name(row)
-            for rows in kept.values()
-            if isinstance(rows, list | tuple)
-            for row in rows
+            for field in fixed
+            if isinstance(lists[field], list | tuple)
+            for row in lists[field]
         ]
-        for field, rows in lists.items():
-            if field not in kept:
-                kept[field] = [row for row in rows if _name(row) not in taken]
-        return given | kept
+        return given | {
+            field: [row for row in rows if _name(row) not in taken]
+            for field, rows in lists.items()
+            if field not in fixed
+        }
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:

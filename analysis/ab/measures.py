@@ -4,8 +4,8 @@
 
 - `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
 - a table for each metric's file and …, with one row a listener, arm and part, such as
-  `listener_sums_whole`, where … is `whole`, `day` or a segmentation, such as `by_genre`; `listener_sums_…` has
-  all listeners, arms and parts with a session;
+  `listener_sums_whole`, where … is `whole`, `day` or a segmentation, such as `by_genre`;
+  `listener_sums_…` has all listeners, arms and parts with a session;
 - `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
 - `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
@@ -42,13 +42,10 @@ _NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
 def measure(
     loaded: Loaded,
     config: AbConfig,
-    events: str | None = None,
     *,
     by_day: bool = False,
 ) -> None:
-    """Make the tables of the module's docstring, and one of all events where its name is given.
-
-    Metrics are also summed by day if asked for.
+    """Make the tables of the module's docstring; metrics are also summed by day if asked for.
 
     Raises:
         AnalysisError: A file of labels cannot be read, or lacks its columns.
@@ -71,8 +68,6 @@ def measure(
             connection, events_file, loaded.own_recommenders, loaded.end_ms, config
         )
         queries.insert(connection, "all_sessions", "slice_sessions")
-        if events:
-            queries.insert(connection, events, "session_events")
         queries.append(connection, "credited", "ab/credited")
         for by, metrics in divisions.items():
             _divide(connection, by, loaded.start_ms, by_track)

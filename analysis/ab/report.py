@@ -1,13 +1,11 @@
 """An A/B report: the tree that `report.json`, the page and the terminal show.
 
 Percentages are of the control's value. A number that does not exist, such as the effect on a
-control whose mean is 0, is NaN, and null in JSON. Everything by arm names the control first. The parts of the tree
-are defined beside what computes them.
+control whose mean is 0, is NaN, and null in JSON. Everything by arm names the control first. The
+parts of the tree are defined beside what computes them.
 """
 
 import math
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,9 +29,6 @@ from analysis.logs.lines import LineCounts
 from analysis.statistics import effects
 from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
-from looplib.files import atomic_write
-
-_EVENTS = "all_events"  # the table of all slices' events, which only a warehouse needs
 
 
 @dataclass(frozen=True)
@@ -91,8 +86,6 @@ def build_report(
     paths: Sequence[str | Path],
     experiment: str,
     config: AbConfig,
-    *,
-    database: Path | None = None,
 ) -> Report:
     """Make the report of an experiment.
 
@@ -100,17 +93,11 @@ def build_report(
         paths: Files, folders and patterns of logs, and session stores.
         experiment: Its name in the log.
         config: Metrics, roles, trust.
-        database: Leave the tables of the report in this file for DuckDB 1.0 and later.
 
     Raises:
         EventLogError: A path cannot be read.
         AnalysisError: A metric's file is wrong, or there is nothing to compare.
     """
-    if database and config.table_only:
-        raise AnalysisError(
-            "table_only: the original table alone has no events to leave in a database; "
-            "set it to false"
-        )
     check_files(config)
     with load(
         paths, experiment, memory=config.memory, table_only=config.table_only
@@ -121,13 +108,11 @@ def build_report(
         if config.table_only:
             measure_original(loaded)
         else:
-            measure(loaded, config, _EVENTS if database else None)
+            measure(loaded, config)
         metrics = [] if config.table_only else config.reported
         listeners = {
             arm: read_listeners(loaded.connection, arm, metrics) for arm in arms
         }
-        if database:
-            _write_warehouse(loaded.connection, metrics, database)
         evidence = _weigh(loaded, listeners, config)
         report = replace(
             _summarize(experiment, evidence, config),
@@ -232,25 +217,6 @@ def _summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
 def _iso_date(moment_ms: int) -> str:
     """Return the date of a moment in ms since the epoch, UTC."""
     return str(np.datetime_as_string(np.datetime64(moment_ms, "ms"), unit="D"))
-
-
-def _write_warehouse(
-    connection: queries.Connection, metrics: Sequence[Metric], file: Path
-) -> None:
-    """Write the tables of `measure`, and with the name `own_…` those of own metrics."""
-    tables = {
-        "events": _EVENTS,
-        "sessions": "all_sessions",
-        "listeners": "listener_sums_whole",
-    }
-    for metric in metrics:
-        if metric.source.startswith("own_"):
-            tables[metric.source] = f"{metric.source}_whole"
-    with tempfile.TemporaryDirectory(prefix="ab-") as folder:
-        whole = Path(folder) / "warehouse.duckdb"
-        queries.write_database(connection, whole, tables)
-        with whole.open("rb") as source, atomic_write(file) as target:
-            shutil.copyfileobj(source, target)
 
 
 def original_table(

@@ -264,17 +264,15 @@ def _growth(
 ) -> float:
     """Return how many times as many listeners it takes until an interval excludes a bound."""
     lower, upper = ends
-    if not lower < upper:
+    if not lower < upper < math.inf:
         return math.inf
     planned, confidence = config.planned_listeners, 1 - config.alpha
     half_widths = abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)
     errors = half_widths * widening(listeners, planned, confidence)
     factor = 1.02
-    while factor <= _LONGEST:
-        if errors * math.sqrt(factor) >= widening(
-            factor * listeners, planned, confidence, level
-        ):
-            break
+    while factor <= _LONGEST and errors * math.sqrt(factor) < widening(
+        factor * listeners, planned, confidence, level
+    ):
         factor *= 1.02
     return factor
 
@@ -300,7 +298,8 @@ def _describe(effect: MetricEffect) -> str:
 
 def _allowed(effect: MetricEffect) -> str:
     unit = " %" if effect.margin is None else ""
-    return f"{effect.allowed_loss:g}{unit} {'less' if effect.higher_is_better else 'more'} is allowed"
+    direction = "less" if effect.higher_is_better else "more"
+    return f"{effect.allowed_loss:g}{unit} {direction} is allowed"
 
 
 def _values(effect: MetricEffect) -> str:

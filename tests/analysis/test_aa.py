@@ -62,7 +62,7 @@ def test_a_sound_system_raises_an_alarm_in_one_of_a_thousand_and_an_unsound_one_
     def splits(_: Metric, __: pa.Table, salts: list[str], ___: float) -> FloatArray:
         uniform = generator.random((len(salts), 2)) ** power
         ends = np.where(uniform[:, 1] < 0.95, 1.0, -1.0)
-        return np.column_stack([uniform[:, 0], uniform[:, 0], -ends, ends])
+        return np.column_stack([uniform[:, 0], -ends, ends])
 
     monkeypatch.setattr("analysis.aa.split", splits)
     power = 1.0
@@ -92,12 +92,11 @@ def test_an_effect_changes_the_metric_by_its_share() -> None:
             "sessions": rng.random(1000) + 1,
         }
     )
-    (p_none, p_effect_none, *ends_none), (p_some, _, *ends_some) = (
+    (p_none, *ends_none), (p_some, *ends_some) = (
         split(METRICS["time_per_session"], rows, SALTS[:20], effect).T
         for effect in (0.0, 0.25)
     )
     np.testing.assert_array_equal(p_none, p_some)
-    np.testing.assert_array_equal(p_none, p_effect_none)
     np.testing.assert_allclose(
         1 + np.array(ends_some), 1.25 * (1 + np.array(ends_none)), rtol=1e-12
     )

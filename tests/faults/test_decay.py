@@ -68,15 +68,13 @@ class Loop:
 
     def serve(self) -> object:
         catalogue = write_catalogue(self.folder / "tracks.json", range(TRACKS))
-        settings = make_settings(self.out, catalogue, "contextual")
+        settings = make_settings(self.out, catalogue, "fold_in")
         model = load_configured(settings)
         read = read_recommendations(str(settings.recommendations))
-        assert model.directions is not None
-        assert model.neighbours is not None
+        assert model.folding is not None
         served = (
             model.recommendations.tracks,
-            model.neighbours.tracks,
-            model.directions,
+            model.folding.items,
             read.tracks,
         )
         return (

@@ -7,7 +7,6 @@ look.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -75,14 +74,15 @@ def segment_effects(
             sides = {arm: _sum_up(rows, labels, metric) for arm, rows in tables.items()}
             control = sides.pop(config.control)
             for arm, side in sides.items():
+                effects, p_value = _compare(control, side, labels, config)
                 found.append(
                     Segments(
                         name=name,
                         arm=arm,
                         metric=metric.name,
                         label=metric.label,
-                        effects=_compare(control, side, labels, config),
-                        p_value=_difference_p(control, side, len(labels)),
+                        effects=effects,
+                        p_value=p_value,
                     )
                 )
     p_values = holm([row.p_value for row in found])
@@ -94,11 +94,10 @@ def segment_effects(
 
 def _choose_labels(tables: Iterable[pa.Table], by: str) -> list[str]:
     """Return the labels of segments, by size or by day; the smallest beyond are `_OTHERS`."""
-    sizes: Counter[str] = Counter()
-    for rows in tables:
-        for row in rows["part"].value_counts().to_pylist():
-            sizes[row["values"]] += row["counts"]
-    by_size = sorted(sorted(sizes), key=lambda label: -sizes[label])
+    parts = pa.concat_tables(rows.select(["part"]) for rows in tables)["part"]
+    sizes = parts.value_counts().to_pylist()
+    sizes.sort(key=lambda size: (-size["counts"], size["values"]))
+    by_size = [size["values"] for size in sizes]
     chosen = by_size if len(by_size) <= _MOST else by_size[: _MOST - 1]
     if by == NOVELTY:  # "day 1", "day 2", "from day 3" and so on, "from day 17"
         chosen.sort(key=lambda label: (len(label), label))
@@ -139,42 +138,29 @@ def _sum_up(rows: pa.Table, labels: Sequence[str], metric: Metric) -> _Side:
     return _Side(Moments.of(columns), listeners)
 
 
-def _quantity(number: int) -> Quantity:
-    return Quantity(f"x{number}", f"y{number}")
-
-
 def _compare(
     control: _Side, arm: _Side, labels: Sequence[str], config: AbConfig
-) -> tuple[SegmentEffect, ...]:
-    """Return the effect in each segment."""
-    effects = []
+) -> tuple[tuple[SegmentEffect, ...], float]:
+    """Return the effect in each segment, and the p-value of no difference between large ones."""
+    effects, large = [], []
     for position, label in enumerate(labels):
+        quantity = Quantity(f"x{position}", f"y{position}")
         effect = compare_moments(
-            control.moments, arm.moments, _quantity(position), 1 - config.alpha
+            control.moments, arm.moments, quantity, 1 - config.alpha
         )
-        effects.append(
-            SegmentEffect(
-                segment=label,
-                control_listeners=control.listeners[position],
-                arm_listeners=arm.listeners[position],
-                control_value=effect.control.value,
-                arm_value=effect.arm.value,
-                relative=relative_effect(effect),
-            )
+        found = SegmentEffect(
+            segment=label,
+            control_listeners=control.listeners[position],
+            arm_listeners=arm.listeners[position],
+            control_value=effect.control.value,
+            arm_value=effect.arm.value,
+            relative=relative_effect(effect),
         )
-    return tuple(effects)
-
-
-def _difference_p(control: _Side, arm: _Side, segments: int) -> float:
-    """Return the p-value of no difference between the segments of enough listeners."""
-    large = []
-    for position in range(segments):
-        quantity = _quantity(position)
-        listeners = min(control.listeners[position], arm.listeners[position])
-        means = control.moments.mean(quantity), arm.moments.mean(quantity)
-        if listeners >= _FEWEST and min(means) > 0:
+        effects.append(found)
+        listeners = min(found.control_listeners, found.arm_listeners)
+        if listeners >= _FEWEST and min(found.control_value, found.arm_value) > 0:
             large.append(quantity)
-    return difference_p(control.moments, arm.moments, large)
+    return tuple(effects), difference_p(control.moments, arm.moments, large)
 
 
 def difference_p(

@@ -5,17 +5,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pytest
 
-from analysis.ab.__main__ import PROG, app
 from analysis.ab.config import AbConfig
 from analysis.ab.parts.segments import difference_p
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError
 from analysis.statistics.moments import Moments, Quantity
-from looplib.cli import run
 from looplib.config import dump_config, load_config
 from looplib.randomness import make_generator
 from tests.analysis.ab.logs import experiment, write
@@ -26,7 +23,6 @@ FROM events
 WHERE position > 3
 GROUP BY ALL
 """
-TABLES = ("events", "sessions")
 EVENTS = experiment(200, effect=0.1, past=2)
 
 
@@ -111,7 +107,7 @@ def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener(
     assert not math.isnan(effect.past_explains)
 
 
-def test_an_own_metric_has_the_role_that_a_list_gives_it_and_comes_through_the_written_configuration(
+def test_an_own_metric_has_its_lists_role_also_in_the_written_configuration(
     folder: Path,
 ) -> None:
     config = settings(folder)
@@ -187,59 +183,6 @@ def test_a_file_that_fails_on_the_data_is_named(
             "ALS",
             with_metric(folder, tmp_path / "wrong.sql", columns),
         )
-
-
-def test_a_warehouse_has_what_the_report_was_made_from(
-    folder: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "ab.yaml").write_text(dump_config(settings(folder)))
-    argv = [
-        str(folder / "log"),
-        "--experiment",
-        "ALS",
-        "--config",
-        str(tmp_path / "ab.yaml"),
-        "--out",
-        str(tmp_path),
-    ]
-    assert run(app, PROG, [*argv, "--warehouse", str(tmp_path / "w.duckdb")]) == 0
-    effects = json.loads((tmp_path / "report.json").read_bytes())["effects"]
-    with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as warehouse:
-        counts = [
-            warehouse.execute(f"SELECT count(arm) FROM {name}").fetchall()[0][0]  # noqa: S608  three known names
-            for name in TABLES
-        ]
-        means = warehouse.execute(
-            "SELECT arm, count(*), avg(time / sessions) FROM listeners "
-            "WHERE arm IS NOT NULL GROUP BY arm ORDER BY arm"
-        ).fetchall()
-        late = warehouse.execute(
-            "SELECT sum(numerator) / sum(denominator) FROM own_late_skips WHERE arm = 'C'"
-        )
-        late_skips = late.fetchall()[0][0]
-    sessions = [session for arm in ("C", "T1") for session in sessions_of(arm).values()]
-    assert counts == [sum(map(len, sessions)), len(sessions)]
-    by_metric = {effect["metric"]: effect for effect in effects}
-    mean = by_metric["mean_time_per_session"]
-    assert means == [
-        ("C", 100, pytest.approx(mean["control_value"])),
-        ("T1", 100, pytest.approx(mean["arm_value"])),
-    ]
-    assert late_skips == pytest.approx(by_metric["late_skips"]["control_value"])
-    assert (
-        run(
-            app,
-            PROG,
-            [
-                *argv,
-                "--warehouse",
-                str(tmp_path / "x.duckdb"),
-                "--set",
-                "table_only=true",
-            ],
-        )
-        == 2
-    )
 
 
 def test_a_quantile_of_listening_time_is_that_of_the_sessions(folder: Path) -> None:

@@ -432,6 +432,7 @@ def test_a_control_can_be_named_on_the_command_line(
         (["--experiment", "NONE"], "nobody is in it"),
         (["--experiment", "ALS", "--all"], "--all was removed; report.html has"),
         (["--experiment", "ALS", "--dry-run"], "--dry-run was removed; a metric's"),
+        (["--experiment", "ALS", "--warehouse", "w"], "--warehouse was removed; a"),
         (
             ["--experiment", "ALS", "--set", "trust.at_once_share=0.2"],
             "trust.at_once_share: was removed",

@@ -58,7 +58,7 @@ def read(
     holdout: Holdout | None = None,
     **options: Any,  # noqa: ANN401  those of read_sessions
 ) -> LoggedSessions:
-    return read_sessions(connect(rows), holdout or parse_holdout("all"), **options)
+    return read_sessions(connect(rows), holdout or parse_holdout("all", {}), **options)
 
 
 def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:
@@ -154,7 +154,7 @@ def test_each_holdout_keeps_the_sessions_that_it_names() -> None:
 )
 def test_a_holdout_that_is_none_is_refused_with_what_is_allowed(text: str) -> None:
     with pytest.raises(AnalysisError, match="allowed are all"):
-        parse_holdout(text)
+        parse_holdout(text, {})
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_holdout_without_sessions_is_refused() -> None:
     with pytest.raises(
         AnalysisError, match="the holdout since:2030-01-01 has no session"
     ):
-        read(A_SESSION, parse_holdout("since:2030-01-01"))
+        read(A_SESSION, parse_holdout("since:2030-01-01", {}))
 
 
 def test_a_log_without_propensities_cannot_be_used_unless_the_logging_policy_is_stated() -> (

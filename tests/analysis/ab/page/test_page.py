@@ -260,7 +260,7 @@ def test_an_experiment_of_one_arm_or_of_nobody_makes_a_page() -> None:
     alone = replace(report, listeners={"C": 0}, sessions={"C": 0}, srm=nobody)
     page = parse(alone)
     assert page.find("div", id="verdict")[0].find("h2")[0].text == "Ship"
-    assert read_table(page, "checks-table")[1][1] == "there is one arm only"
+    assert read_table(page, "checks-table")[1][::2] == ["Sample ratio", "! look"]
 
 
 def test_equal_reports_make_equal_pages(text: str) -> None:
