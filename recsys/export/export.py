@@ -44,7 +44,7 @@ from recsys.models.kinds import KINDS, Model, State, factors_of
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.session_model.export import write_session_model
-from recsys.store.ids import Title, originals, stored_titles, titles_by_id
+from recsys.store.ids import Title, originals, titles_by_id
 from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
 
@@ -96,7 +96,7 @@ class _Export:
             "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
         }
         if session_model is not None:
-            has_titles = stored_titles(self.store) is not None
+            has_titles = bool(titles_by_id(self.store))
             facts["session_model"] = {
                 **session_model.model_dump(mode="json", exclude={"catalogue"}),
                 "artists": session_model.catalogue is not None or has_titles,
