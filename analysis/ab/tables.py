@@ -247,7 +247,7 @@ def load(
         if table_only:
             schema = pa.schema([schema.field(name) for name in _ORIGINAL])
         loaded = Loaded(connection, experiment, files, schema, sources.names)
-        with progress("read", sources.megabytes, "MB") as report:
+        with progress("read", sources.events, "events") as report:
             _write_slices(loaded, sources, folder, report)
         loaded.rejected.sort(key=lambda rejected: (rejected.file, rejected.line))
         del loaded.rejected[_SHOWN_REJECTS:]
@@ -274,7 +274,7 @@ def _write_slices(
             for writer, part in zip(writers, _divide(assigned, count), strict=True):
                 writer.write_table(part)
             read_events += len(rows)
-            report(sources.megabytes * read_events / max(sources.events, 1))
+            report(read_events)
     for writer in writers:
         writer.close()
     if has_requests:

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 from looplib.arrays import IntArray
-from sim.listening.draws import BLOCK, SessionDraws
+from sim.listening.draws import SessionDraws
 from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions
 from sim.remote.client import ServiceClient, StoppedError
 
@@ -19,11 +19,9 @@ class SessionQueue:
     def __init__(self, draws: SessionDraws, count: int) -> None:
         """Queue the sessions 0..count-1."""
         self._waiting: dict[int, deque[int]] = {}  # by listener, ascending
-        for start in range(0, count, BLOCK):
-            numbers = np.arange(start, min(start + BLOCK, count))
-            listeners = draws.listeners(numbers).tolist()
-            for number, listener in enumerate(listeners, start):
-                self._waiting.setdefault(listener, deque()).append(number)
+        listeners = draws.listeners(np.arange(count))
+        for number, listener in enumerate(listeners.tolist()):
+            self._waiting.setdefault(listener, deque()).append(number)
         # a heap of sessions and their listeners, who have none open
         self._ready: list[tuple[int, int]] = []
         self.free(self._waiting)

@@ -66,7 +66,6 @@ class Published:
             version,
             lists,
             catalogue=self.catalogue,
-            neighbours={0: [1]},
             day=earlier,
         )
         return lists
