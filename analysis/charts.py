@@ -5,6 +5,7 @@ Altair is imported here alone; it takes a third of a second to import, so pages 
 where they render.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
@@ -77,13 +78,6 @@ def layered(height: int, *layers: Layer) -> alt.LayerChart:
     return alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=height)
 
 
-def around_zero(values: Iterable[float | None]) -> tuple[float, float]:
-    """Return limits of an axis that hold 0 and all values, with some room."""
-    known = [0.0, *(value for value in values if value is not None)]
-    room = 0.08 * (max(known) - min(known)) or 1.0
-    return min(known) - room, max(known) + room
-
-
 def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
     """Return colours by the values of a field, with a legend if there are several."""
     legend = None
@@ -105,7 +99,7 @@ def to_svg(chart: alt.LayerChart, description: str) -> str:
 
 @dataclass(frozen=True)
 class IntervalRow:
-    """A value with its interval; None stands for what there is not."""
+    """A value with its interval; None or NaN stands for what there is not."""
 
     label: str  # what has this value
     text: str  # the value in words
@@ -119,13 +113,12 @@ class IntervalRow:
 def draw_intervals(
     groups: Mapping[str, Sequence[IntervalRow]],
     x_title: str,
-    domain: tuple[float, float] | None = None,
+    *,
+    from_zero: bool = False,
 ) -> alt.LayerChart:
     """Draw values with intervals, label and text above each, by headings.
 
-    An empty heading is left out. The domain is the values at both sides, with a line at 0;
-    intervals that reach further end there, and a value outside has no mark. By default all values
-    have room.
+    An empty heading is left out. The axis holds all values, and 0 with a line if asked for.
     """
     rows: list[dict[str, Any]] = []
     headings: list[dict[str, Any]] = []
@@ -135,25 +128,17 @@ def draw_intervals(
         for member in members:
             row = asdict(member) | {"row": len(rows) + len(headings)}
             row["fill"] = member.colour if member.filled else "var(--page)"
-            if domain and not _is_within(member.value, domain):
-                row["value"] = None
+            for name in ("value", "lower", "upper"):
+                if row[name] is None or not math.isfinite(row[name]):
+                    del row[name]
             rows.append(row)
-    layers = _draw_rows(rows, headings, _value_axis(x_title, domain))
-    if domain:
+    axis = alt.Axis(grid=True, tickCount=5)
+    scale = alt.Scale(zero=from_zero, padding=8)
+    x = alt.X("value:Q", title=x_title, scale=scale, axis=axis)
+    layers = _draw_rows(rows, headings, x)
+    if from_zero:
         layers.insert(0, plot([{"value": 0}]).mark_rule().encode(x="value:Q"))
     return layered(_ROW * (len(rows) + len(headings)), *layers)
-
-
-def _is_within(value: float | None, domain: tuple[float, float]) -> bool:
-    return value is not None and domain[0] <= value <= domain[1]
-
-
-def _value_axis(title: str, domain: tuple[float, float] | None) -> alt.X:
-    scale = alt.Scale(zero=False, padding=8)
-    if domain:
-        scale = alt.Scale(domain=list(domain), clamp=True, nice=False)
-    axis = alt.Axis(grid=True, tickCount=5)
-    return alt.X("value:Q", title=title, scale=scale, axis=axis)
 
 
 def _draw_rows(
@@ -193,16 +178,18 @@ class Point(NamedTuple):
 def draw_lines(
     points: Sequence[Point],
     colours: Mapping[str, str],
-    x: alt.X,
+    x_title: str,
     y_title: str,
     *,
     from_zero: bool = False,
 ) -> alt.LayerChart:
     """Draw a line for each series, with a band where its points have intervals.
 
-    The legend has the order of the colours; the axis of the field "x" is one of `number_axis`.
+    The legend has the order of the colours; `from_zero` is the vertical axis.
     """
     base = plot(point._asdict() for point in points)
+    x_scale, x_axis = alt.Scale(zero=False, nice=False), alt.Axis(tickCount=6)
+    x = alt.X("x:Q", title=x_title, scale=x_scale, axis=x_axis)
     colour = colour_by("series", dict(colours))
     scale, axis = alt.Scale(zero=from_zero), alt.Axis(tickCount=4)
     y = alt.Y("y:Q", title=y_title, scale=scale, axis=axis)
@@ -217,13 +204,3 @@ def draw_lines(
         dot = base.mark_circle(size=24, opacity=1)
         layers.append(dot.encode(x=x, y=y, color=colour))
     return layered(210, *layers)
-
-
-def number_axis(title: str, *, from_zero: bool = True) -> alt.X:
-    """Return an axis of numbers for the field "x"."""
-    return alt.X(
-        "x:Q",
-        title=title,
-        scale=alt.Scale(zero=from_zero, nice=False),
-        axis=alt.Axis(tickCount=6),
-    )

@@ -1,20 +1,18 @@
 """What `analysis.power` and `analysis.aa` share: a metric of all listeners of a log."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import typer
 
-from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.measures import DAY, measure, metric_values
-from analysis.ab.metrics import METRICS, Metric
+from analysis.ab.metrics import Metric
 from analysis.ab.tables import EVERYBODY, load
 from analysis.errors import AnalysisError
+from looplib.config import parse_config
 from looplib.files import atomic_write_json
 
 # Arguments of the commands
@@ -30,22 +28,6 @@ OutFile = Annotated[
 ]
 
 
-def find_metric(name: str) -> Metric:
-    """Return the metric of a name.
-
-    Raises:
-        AnalysisError: There is none, or it is a quantile; the message names the nearest.
-    """
-    known = [metric.name for metric in METRICS.values() if metric.quantile is None]
-    if name in known:
-        return METRICS[name]
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-    what = "a quantile, which has no listeners" if name in METRICS else "unknown"
-    raise AnalysisError(
-        f"metric {name}: {what}; the nearest is {nearest}, allowed are {', '.join(known)}"
-    )
-
-
 def read_values(
     logs: Sequence[str | Path], name: str, by: str
 ) -> tuple[Metric, pa.Table]:
@@ -54,19 +36,14 @@ def read_values(
     The rows are those of `analysis.ab.measures.metric_values`, by "day" or for the "whole" log.
 
     Raises:
-        AnalysisError: There is no such metric, they cannot be read, or no session in them was
-            closed.
+        ConfigError: There is no such metric, or it is a quantile.
+        AnalysisError: They cannot be read.
     """
-    metric = find_metric(name)
-    config = AbConfig(primary=(name,), secondary=(), guardrails=(), diagnostics=())
+    roles = {"primary": [name], "secondary": [], "guardrails": [], "diagnostics": []}
+    config = parse_config(AbConfig, roles, "--metric")
+    (metric,) = config.deciding
     with load(logs) as loaded:
         measure(loaded, config, by_day=by == DAY)
-        sessions = queries.read_table(loaded.connection, "all_sessions")
-        if not sessions.filter(pc.field("is_closed")).num_rows:
-            raise AnalysisError(
-                f"{', '.join(map(str, logs))}: no session ends with an event 'last'; "
-                "at least one is needed"
-            )
         return metric, metric_values(loaded.connection, metric, by, EVERYBODY)
 
 

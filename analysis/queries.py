@@ -30,6 +30,7 @@ DataErrors = (
 # Raised for the machine it runs on.
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
+_BYTES_AT_ONCE = 4 * 2**20
 
 
 def connect(
@@ -104,8 +105,13 @@ def stream(
 
     A DatabaseError may come at any of them.
     """
+    return batches(open_rows(connection, name, **values), rows)
+
+
+def batches(found: Rows, rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield rows in Arrow batches; a DatabaseError may come at any of them."""
     try:
-        yield from open_rows(connection, name, **values).to_arrow_reader(rows)
+        yield from found.to_arrow_reader(rows)
     except OSError as error:
         # through Arrow comes the text alone, which starts with the error's name
         name = str(error).partition(" Error:")[0].replace(" ", "").lower()
@@ -178,19 +184,6 @@ def drop(connection: Connection, table: str) -> None:
     connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
-def write_database(
-    connection: Connection, file: Path, tables: Mapping[str, str]
-) -> None:
-    """Write tables to a new database file that DuckDB 1.0 and later open: new name → table."""
-    path = str(file).replace("'", "''")
-    connection.execute(f"ATTACH '{path}' AS written (STORAGE_VERSION 'v1.0.0')")
-    try:
-        for name, table in tables.items():
-            connection.table(table).create(f"written.main.{name}")
-    finally:
-        connection.execute("DETACH written")
-
-
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
     """Make Parquet files readable under a table's name.
 
@@ -226,6 +219,33 @@ def attach_lines(
         hive_partitioning=False,
     )
     lines.create_view(table, replace=True)
+
+
+def open_log(
+    connection: Connection,
+    file: Path,
+    columns: Mapping[str, str],
+    condition: str,
+    *,
+    gzipped: bool,
+) -> Rows:
+    """Return a row for each line of JSON lines that is not blank.
+
+    A value that is missing, or not of its column's type, is NULL; so are all values of a line that
+    is no JSON object. The further column `is_event` says whether the condition holds.
+    """
+    rows = connection.read_json(
+        glob.escape(str(file)),
+        columns=dict(columns),
+        format="newline_delimited",
+        compression="gzip" if gzipped else "none",
+        ignore_errors=True,
+        # several threads read a log in pieces of this size
+        maximum_object_size=_BYTES_AT_ONCE,
+        hive_partitioning=False,
+    )
+    is_event = duckdb.SQLExpression(condition)
+    return rows.select(duckdb.StarExpression(), is_event.alias("is_event"))
 
 
 def open_csv(

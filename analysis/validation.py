@@ -23,19 +23,19 @@ from looplib.arrays import AnyIntArray, FloatArray, IntArray
 
 NO_TRACK = -1  # fills up a short list
 
-# Metric → columns of listener_metrics.sql: what is summed, and what it is divided by; None: the
-# listeners with a value.
-_RATIOS: dict[str, tuple[str, str | None]] = {
-    "ndcg": ("ndcg", None),
-    "precision": ("precision", None),
-    "recall": ("recall", None),
-    "map": ("average_precision", None),
-    "mrr": ("reciprocal_rank", None),
-    "hit_rate": ("hit", None),
-    "graded_ndcg": ("graded_ndcg", None),
-    "hit_time": ("heard_time", "heard"),
-    "novelty": ("novelty", None),
-}
+# columns of listener_metrics.sql; all but one are means over the listeners with a value
+_RATIOS = (
+    "ndcg",
+    "precision",
+    "recall",
+    "map",
+    "mrr",
+    "hit_rate",
+    "graded_ndcg",
+    "hit_time",
+    "novelty",
+)
+_WEIGHTS = {"hit_time": "heard"}  # the column that it is divided by
 METRICS = (*_RATIOS, "coverage")
 
 
@@ -178,14 +178,11 @@ class Validator:
         metrics = dict(zip(keys, intervals, strict=True))
         if "coverage" in names:
             for k in ks:
-                metrics[f"coverage@{k}"] = self._coverage(lists[:, :k])
+                listed = np.unique(lists[:, :k])
+                share = int(np.count_nonzero(listed != NO_TRACK)) / self._catalogue_size
+                metrics[f"coverage@{k}"] = Interval(share, share, share)
         sums = np.stack([ratios.numerators.T, ratios.denominators.T], axis=1)
         return Validation(metrics, dict(zip(keys, sums, strict=True)))
-
-    def _coverage(self, lists: IntArray) -> Interval:
-        tracks = np.unique(lists[lists != NO_TRACK])
-        share = len(tracks) / self._catalogue_size
-        return Interval(share, share, share)
 
     def _ratios(
         self, lists: IntArray, names: Sequence[str], ks: Sequence[int]
@@ -196,9 +193,7 @@ class Validator:
         recommendations = pa.table(
             {"listener": listener, "rank": position + 1, "track": track}
         )
-        columns = dict.fromkeys(
-            column for name in names for column in _RATIOS[name] if column
-        )
+        weights = [_WEIGHTS[name] for name in names if name in _WEIGHTS]
         with self._lock:
             queries.attach_arrow(self._connection, "recommendations", recommendations)
             found = queries.open_rows(
@@ -209,16 +204,15 @@ class Validator:
                 training_listeners=self._training_listeners,
                 with_novelty="novelty" in names,
             )
-            rows = found.select("k", *columns).to_arrow_table()
+            rows = found.select("k", *names, *weights).to_arrow_table()
         numerators, denominators = [], []
         for name in names:
-            column, weight = _RATIOS[name]
-            values = rows[column].to_numpy().astype(np.float64)
-            has_value = ~np.isnan(values)
-            numerators.append(np.where(has_value, values, 0.0))
-            denominators.append(
-                has_value if weight is None else rows[weight].to_numpy()
-            )
+            values = rows[name].to_numpy().astype(np.float64)
+            weight = ~np.isnan(values)
+            numerators.append(np.where(weight, values, 0.0))
+            if name in _WEIGHTS:
+                weight = rows[_WEIGHTS[name]].to_numpy()
+            denominators.append(weight)
         shape = len(names) * len(ks), len(self.users)
         return bootstrap.Ratios(
             np.array(numerators, np.float64).reshape(shape).T,

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from analysis.charts import IntervalRow, arm_colour, around_zero, draw_intervals
+from analysis.charts import IntervalRow, arm_colour, draw_intervals
 from analysis.page import numbers
 from benchmarks.harness import (
     Measured,
@@ -185,12 +185,11 @@ def draw_results(table: list[dict[str, Any]]) -> str:
                 filled=found["significant"],
             )
         )
-    ends = (end for row in rows for end in (row.lower, row.upper))
     return to_svg(
         draw_intervals(
             {"": rows},
             "effect against random, %; filled: significant",
-            around_zero(ends),
+            from_zero=True,
         )
     )
 

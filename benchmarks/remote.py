@@ -50,7 +50,7 @@ def main(
         folder, loaded = Path(name), load_world(world)
         catalogue = Path(shutil.copy(world / "tracks.json", folder / "tracks.json"))
         lists = random_lists(loaded.listeners, loaded.tracks)
-        publish(folder, "one", lists, catalogue=catalogue, neighbours={0: [1]})
+        publish(folder, "one", lists, catalogue=catalogue)
         with serve(Published(folder), folder / "log", processes=1, threads=1) as served:
             play = partial(_play, world, served)
             kinds = {

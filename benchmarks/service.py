@@ -77,7 +77,6 @@ def main(
             "one",
             random_lists(LISTENERS, TRACKS),
             catalogue=catalogue,
-            neighbours={0: [1]},
         )
         (folder / "load.lua").write_text(LOAD_SCRIPT)
         redis = RedisServer(folder)

@@ -72,7 +72,7 @@ class Settings(Config):
     gone: ClassVar[Mapping[str, str]] = {"api_keys": _NGINX}
 
     catalogue: Path  # tracks.json of the catalogue
-    # Its manifest, neighbours, factors and session model lie beside it; without it, the catalogue
+    # Its manifest, factors and session model lie beside it; without it, the catalogue
     # alone is served from
     recommendations: Path | None = None
     # ids of listeners; by default as in the recommendations, else as of the tracks

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from listening_loop.api.models import Model, fit
     from listening_loop.api.runs import Run, open_run, search
     from listening_loop.api.serving import serve
-    from listening_loop.api.stores import Store, ingest, open_store
+    from listening_loop.api.stores import Store, ingest
 
 __all__ = [
     "Error",
@@ -33,7 +33,6 @@ __all__ = [
     "fit",
     "ingest",
     "open_run",
-    "open_store",
     "search",
     "serve",
 ]
@@ -43,7 +42,7 @@ _MODULES = {
     "ab": "experiments",
     **dict.fromkeys(("Model", "fit"), "models"),
     **dict.fromkeys(("Run", "open_run", "search"), "runs"),
-    **dict.fromkeys(("Store", "ingest", "open_store"), "stores"),
+    **dict.fromkeys(("Store", "ingest"), "stores"),
     "serve": "serving",
 }
 

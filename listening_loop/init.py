@@ -1,22 +1,18 @@
 """`listening-loop init FILE`: look at plays and write a commented configuration for them."""
 
-import io
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.json
 import typer
 
 from analysis import queries
 from analysis.errors import InteractionFileError
 from analysis.logs.columns import Columns, Reading, parse_columns
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import JSON_LINES, discover, open_rows, suffix_of
+from analysis.logs.interactions import discover, open_rows
 from looplib.cli import make_app
 from looplib.files import atomic_write_text
 from recsys.ingest.presets import PRESETS, Preset
@@ -24,9 +20,11 @@ from recsys.ingest.presets import PRESETS, Preset
 PROG = "listening-loop init"
 app = make_app("Look at a file of plays and write a commented configuration for it.")
 _LOOKED_AT = 100_000  # rows
-# the largest weights over the smallest, from which on their logarithm counts
-_MAGNITUDES = 100
+_MAGNITUDES = 100  # weights that span so much are counted by their logarithm
 _EVENT = {"message", "user", "track", "time"}  # fields of an event log
+# the split of a published pair
+_PAIR = """files # a share of the training file chooses, the test file nothing
+  train: {file}"""
 # Names of columns by what they hold, without case and punctuation; the first that is there is
 # guessed.
 _NAMES = {
@@ -70,13 +68,12 @@ class Guess:
     """What a file seems to hold."""
 
     reading: Reading | None  # None of an event log
-    preset: Preset | None  # that the reading is of
-    found: tuple[str, ...]  # the names of all columns
-    rows: int  # that were looked at
-    # small, median and large, where there is a column of weights
-    weights: tuple[float, float, float] | None = None
-    # mean number of days with a play of a listener; 0 without timestamps
-    sessions: float = 0.0
+    names: Sequence[str]  # of all columns
+    # of `sql/interactions/first_rows.sql`
+    rows: int
+    median: float | None = None
+    spread: float | None = None
+    days: float | None = None
 
 
 @app.command(epilog=f"Example: {PROG} plays.csv --out plays.yaml")
@@ -107,122 +104,108 @@ def main(
     if target.exists():
         raise InteractionFileError(f"{target}: there already; choose another --out")
     guess = look_at(file, parse_columns(columns) if columns else None, preset)
-    atomic_write_text(target, describe(guess, file, target))
+    ingest = f"listening-loop ingest {file} --store out/{target.stem}/store"
+    if preset:
+        ingest += f" --preset {preset}"
+    elif guess.reading:
+        named = asdict(guess.reading.columns).items()
+        pairs = ",".join(f"{role}={column}" for role, column in named if column)
+        ingest += f" --columns '{pairs}'"
+    steps = [ingest, f"listening-loop search --config {target}"]
+    atomic_write_text(target, describe(guess, file, f"out/{target.stem}", steps))
     typer.echo(f"{target}: {guess.rows:,} rows looked at. Read it, then:")
-    for line in steps(guess, file, target):
+    for line in steps:
         typer.echo(f"  {line}")
 
 
 def look_at(
     file: Path, columns: Columns | None = None, preset: Preset | None = None
 ) -> Guess:
-    """Guess what the first rows of a file hold.
+    """Look at the first rows of a file.
 
     Raises:
         InteractionFileError: The file cannot be read, or no columns of listeners and tracks can be
             guessed.
     """
     (log,) = discover([file])
-    reading = PRESETS[preset] if preset else None
-    table = _first_rows(log, reading or Reading(Columns("user", "item")))
-    names = tuple(table.column_names)
-    if not (columns or preset) and set(names) >= _EVENT:
-        return Guess(None, None, names, table.num_rows)
-    if reading is None or columns:
-        reading = Reading(columns or _guess_columns(file, names))
-    weights, sessions = None, 0.0
-    if reading.columns.weight:
-        found = np.array(list(map(_number, _values(table, reading.columns.weight))))
-        found = found[np.isfinite(found) & (found > 0)]
-        if len(found):
-            weights = tuple(np.quantile(found, [0.01, 0.5, 0.99]).tolist())
-    moment = reading.columns.timestamp
-    if moment and moment not in reading.computed:
-        users = _values(table, reading.columns.user)
-        days = map(_day, _values(table, moment))
-        sessions = len(set(zip(users, days, strict=True))) / max(1, len(set(users)))
-    return Guess(reading, preset, names, table.num_rows, weights, sessions)
+    # the condition has all keys of JSON lines read
+    any_columns = Reading(Columns("user", "item"), where="true")
+    reading = PRESETS[preset] if preset else any_columns
+    try:
+        with queries.connect() as connection:
+            rows, names = open_rows(connection, log, reading)
+            rows = rows.limit(_LOOKED_AT)
+            if not (columns or preset) and set(names) >= _EVENT:
+                return Guess(None, names, len(rows))
+            if not preset:
+                reading = Reading(columns or _guess_columns(file, names))
+            _attach_rows(log, reading, rows, names)
+            facts = queries.fetch_row(connection, "interactions/first_rows")
+    except (queries.DatabaseError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0]
+        raise InteractionFileError(f"{log.name}: cannot be read ({reason})") from None
+    return Guess(reading, names, **facts)
 
 
-def steps(guess: Guess, file: Path, target: Path) -> list[str]:
-    """Return the commands from the file to a service."""
-    folder = f"out/{target.stem}"
-    ingest = f"listening-loop ingest {file} --store {folder}/store"
-    if guess.preset:
-        ingest += f" --preset {guess.preset}"
-    elif guess.reading:
-        pairs = ",".join(
-            f"{name}={column}"
-            for name, column in asdict(guess.reading.columns).items()
-            if column
-        )
-        ingest += f" --columns '{pairs}'"
-    return [ingest, f"listening-loop search --config {target}"]
+def _attach_rows(
+    log: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]
+) -> None:
+    """Make the table `plays` of what is looked at."""
+    found = dict(zip(names, rows.columns, strict=True))
+    chosen: dict[str, str] = {}
+    computed: dict[str, str] = {}
+    missing: dict[str, None] = {}
+    for role in ("user", "weight", "timestamp"):
+        column = getattr(reading.columns, role)
+        if column is None:
+            missing[role] = None
+        elif column in reading.computed:
+            computed[role] = reading.computed[column]
+        elif column in found:
+            chosen[role] = found[column]
+        else:
+            problem = f"no column {column}; found are {', '.join(names)[:200]}"
+            raise InteractionFileError(f"{log.name}: {problem}")
+    queries.attach_columns("plays", rows, chosen, missing, computed, None)
 
 
-def describe(guess: Guess, file: Path, target: Path) -> str:
+def describe(guess: Guess, file: Path, folder: str, steps: Sequence[str]) -> str:
     """Return the configuration of a search, with the reason of each guess beside it."""
-    numbered = "\n".join(
-        f"# {number}. {line}"
-        for number, line in enumerate(steps(guess, file, target), start=1)
-    )
+    numbered = [f"# {number}. {line}" for number, line in enumerate(steps, start=1)]
     about = f"# Written by {PROG} {file}, which looked at {guess.rows:,} rows"
+    is_pair = guess.reading is not None and guess.reading.lists is not None
     return _TEMPLATE.format(
-        about=f"{about}; columns: {', '.join(guess.found)}",
-        steps=numbered,
-        folder=f"out/{target.stem}",
-        split=_describe_split(guess, file),
+        about=f"{about}; columns: {', '.join(guess.names)}",
+        steps="\n".join(numbered),
+        folder=folder,
+        split=_PAIR.format(file=file.name) if is_pair else _describe_split(guess),
         scale=_describe_scale(guess),
         least=_describe_least(guess),
-        unheard=str(_is_list(guess)).lower(),
+        unheard=str(is_pair).lower(),
     )
 
 
-def _is_list(guess: Guess) -> bool:
-    return guess.reading is not None and guess.reading.lists is not None
-
-
-def _describe_split(guess: Guess, file: Path) -> str:
-    if _is_list(guess):
-        why = "a published pair: a share of the training file chooses, the test file nothing"
-        return f"files # {why}\n  train: {file.name}"
-    if guess.sessions >= 3:
-        why = f"plays on {guess.sessions:.1f} days a listener"
-        return f"last_session # {why}: each listener's last session is held out"
-    return "session_hash # a share of all sessions; with timestamps also last_session, or time"
+def _describe_split(guess: Guess) -> str:
+    if (guess.days or 0) < 3:
+        return "session_hash # a share of all sessions; with timestamps also last_session, or time"
+    why = f"plays on {guess.days:.1f} days a listener"
+    return f"last_session # {why}: each listener's last session is held out"
 
 
 def _describe_scale(guess: Guess) -> str:
-    if guess.weights is None:
+    if guess.spread is None:
         return "linear # every row counts 1"
-    small, _, large = guess.weights
-    scale = "log" if large >= _MAGNITUDES * small else "linear"
-    return f"{scale} # weights span {small:g} … {large:g}"
+    scale = "log" if guess.spread >= _MAGNITUDES else "linear"
+    return f"{scale} # large weights are {guess.spread:,.0f} times the small ones"
 
 
 def _describe_least(guess: Guess) -> str:
     text = "a held-out track of at least this is relevant"
     if guess.reading is None or guess.reading.columns.has_share:
         return f"0.5 # {text}"
-    if guess.weights is None:
+    if guess.median is None:
         return f"1 # {text}"
-    return f"{guess.weights[1]:g} # {text}: the median weight"
-
-
-def _first_rows(log: LogFile, reading: Reading) -> pa.Table:
-    try:
-        with queries.connect() as connection:
-            if reading.lists or suffix_of(log) not in JSON_LINES:
-                rows, names = open_rows(connection, log, reading)
-                table = rows.limit(_LOOKED_AT).to_arrow_table()
-                return table.rename_columns(list(names))
-            queries.attach_lines(connection, "lines", log.path, gzipped=log.is_gzipped)
-            lines = connection.table("lines").limit(_LOOKED_AT).fetchall()
-        text = "\n".join(line for (line,) in lines if line)
-        return pa.json.read_json(io.BytesIO(text.encode()))
-    except (queries.DatabaseError, pa.ArrowInvalid) as error:
-        reason = str(error).splitlines()[0]
-        raise InteractionFileError(f"{log.name}: cannot be read ({reason})") from None
+    return f"{guess.median:g} # {text}: the median weight"
 
 
 def _guess_columns(file: Path, found: Sequence[str]) -> Columns:
@@ -230,39 +213,14 @@ def _guess_columns(file: Path, found: Sequence[str]) -> Columns:
         "".join(letter for letter in name.lower() if letter.isalnum()): name
         for name in reversed(found)
     }
-    guessed = {
-        role: next((plain[name] for name in names.split() if name in plain), None)
-        for role, names in _NAMES.items()
-    }
-    user, item = guessed.pop("user"), guessed.pop("item")
-    if user is None or item is None:
-        roles = {"user": user, "item": item}
-        missing = " and the ".join(role for role in roles if roles[role] is None)
-        raise InteractionFileError(
-            f"{file}: which column is the {missing}? Found are {', '.join(found)[:200]}; "
-            "say it with --columns user=…,item=…"
-        )
-    return Columns(user, item, **guessed)
-
-
-def _values(table: pa.Table, column: str) -> list[Any]:
-    if column not in table.column_names:
-        found = ", ".join(table.column_names)
-        raise InteractionFileError(f"no column {column}; found are {found}")
-    values: list[Any] = table[column].to_pylist()
-    return values
-
-
-def _number(value: Any) -> float:  # noqa: ANN401  of any column
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _day(moment: Any) -> int | str:  # noqa: ANN401
-    """Return the day of a moment: a text, or seconds, or milliseconds if that large."""
-    seconds = _number(moment)
-    if not math.isfinite(seconds):
-        return str(moment)[:10]
-    return int(seconds // (86_400 if seconds < 1e11 else 86_400_000))
+    guessed: dict[str, Any] = {}
+    for role, names in _NAMES.items():
+        known = [plain[name] for name in names.split() if name in plain]
+        if known:
+            guessed[role] = known[0]
+    if guessed.keys() >= {"user", "item"}:
+        return Columns(**guessed)
+    raise InteractionFileError(
+        f"{file}: which columns are the user and the item? Found are "
+        f"{', '.join(found)[:200]}; say it with --columns user=…,item=…"
+    )

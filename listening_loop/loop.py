@@ -11,19 +11,18 @@ its output is there. The parts meet in files and over HTTP only::
     days/1/log/            what the service logged
     days/1/traffic.json    what the listeners' side counted
     days/1/report/         the A/B report
-    days/1/predictions.json  of the first day: the off-policy estimates, beside what was measured
+    days/1/predictions.json  of the first day: what its lists would be worth, by the first log
     loop.json              the outcome of all days
 """
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
 
 from listening_loop.config import LoopConfig, keep_config
-from listening_loop.outcome import print_outcome, read_outcome
 from listening_loop.processes import (
     LISTS,
     command,
@@ -37,7 +36,6 @@ from listening_loop.processes import (
 from looplib.cli import Overrides, make_app
 from looplib.config import load_config
 from looplib.files import atomic_write_json, fsync
-from looplib.progress import output
 
 PROG = "python -m recsys.loop"
 app = make_app("Run the whole loop, day after day; an interrupted one continues.")
@@ -56,12 +54,10 @@ def main(
     """Run the loop; an interrupted one continues where it was."""
     settings = load_config(LoopConfig, config, set_ or [], {"days": days})
     run_loop(settings)
-    typer.echo(f"serve it    {serve(settings.service, settings.folder, port=5001)}")
-    typer.echo(f"look at it  {show(settings.folder, 5001, port=8040)}")
 
 
 def run_loop(config: LoopConfig) -> None:
-    """Run all days of a loop that are not done yet, and print the outcome."""
+    """Run all days of a loop that are not done yet, and print the last one's verdict."""
     folder, outcomes = config.folder, []
     with locked_folder(folder):
         keep_config(config)
@@ -71,12 +67,14 @@ def run_loop(config: LoopConfig) -> None:
             run_day(config, number, day)
             outcomes.append(read_outcome(number, day))
             atomic_write_json(folder / "loop.json", outcomes)
-    typer.echo()
-    print_outcome(outcomes[-1], output())
-    typer.echo(f"\nexperiment  {day}/report/report.html")
+    verdict = outcomes[-1]["verdict"]
+    typer.echo(f"\n{verdict['decision']}: {verdict['reason']}\n")
+    typer.echo(f"experiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")
     typer.echo(f"figures     {folder}/loop.json")
+    typer.echo(f"serve it    {serve(config.service, folder, port=5001)}")
+    typer.echo(f"look at it  {show(folder, 5001, port=8040)}")
 
 
 def begin(config: LoopConfig) -> None:
@@ -157,7 +155,7 @@ def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
 
 
 def predict(folder: Path, day: Path, report: Path) -> None:
-    """Predict what the lists served as `indexed` are worth, and compare with what was measured.
+    """Predict what the lists served as `indexed` are worth, by the arms' names.
 
     An estimate needs sessions under random recommendations that the lists were not learned from:
     those of the first collection that were held out. Later models learn from listeners who heard
@@ -171,20 +169,38 @@ def predict(folder: Path, day: Path, report: Path) -> None:
     export = command(
         "The lists without the held-out sessions",
         "recsys.export",
+        "--set=export.learn_from=training",
         run=day / "run",
         out=training,
-        learn_from="training",
     )
     run_step(export, done=predictions)
 
     lists = [f"--recommendations={arm}={training / LISTS}" for arm in arms]
     estimate = command(
-        "Predicted and measured",
+        "What the lists are worth by the first log",
         "analysis.offpolicy",
         folder / "log",
         *lists,
         holdout="manifest",
-        measured=report,
         out=predictions,
     )
     run_step(estimate, done=predictions)
+
+
+def read_outcome(number: int, day: Path) -> dict[str, Any]:
+    """Read the outcome of a day from its folder, as it stands in `loop.json`.
+
+    Returns:
+        The day's number, the verdict of its report with each arm's recommender and the effects on
+        the primary metric, and the predictions of the first day.
+    """
+    report = orjson.loads((day / "report" / "report.json").read_bytes())
+    predictions = day / "predictions.json"
+    found = orjson.loads(predictions.read_bytes()) if predictions.exists() else {}
+    return {
+        "day": number,
+        "verdict": report["verdict"],
+        "recommenders": report["recommenders"],
+        "effects": [row for row in report["effects"] if row["role"] == "primary"],
+        "predictions": found.get("recommendations", []),
+    }

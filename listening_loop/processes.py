@@ -4,7 +4,6 @@ Each process has a group of its own: Ctrl-C reaches only the program that starte
 it on.
 """
 
-import http.client
 import os
 import shlex
 import signal
@@ -13,13 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from listening_loop.errors import LoopError
+from listening_loop.client import ServiceClient
+from listening_loop.errors import LoopError, ServiceError
 from looplib.files import exclusive
 from looplib.progress import console
 
@@ -102,10 +102,8 @@ def run_step(step: Command, done: Path | None = None) -> None:
 
 
 @contextmanager
-def serving(
-    server: Command, port: int, page: str = "/health/ready"
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a server for the time of the block, which begins once a page of it is there.
+def serving(server: Command, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a service for the time of the block, which begins once it is ready.
 
     Raises:
         LoopError: It does not start, or fails; its own message is on stderr.
@@ -113,7 +111,7 @@ def serving(
     _announce(server)
     with _start(server, is_server=True) as process:
         try:
-            _wait_until_ready(process, server.title, port, page)
+            _wait_until_ready(process, server.title, port)
             yield process
         finally:
             _stop(process)
@@ -140,11 +138,10 @@ def locked_folder(folder: Path) -> Iterator[None]:
             yield
 
 
-def free_port(wanted: int = 0) -> int:
-    """Return a port that nobody listens on: the wanted one if it is free."""
-    with suppress(OSError), socket.create_server(("127.0.0.1", wanted)) as server:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
-    return free_port()
 
 
 def _start(step: Command, *, is_server: bool = False) -> "subprocess.Popen[bytes]":
@@ -158,47 +155,32 @@ def _start(step: Command, *, is_server: bool = False) -> "subprocess.Popen[bytes
 
 def _end_leftovers(file: Path) -> None:
     """End the processes that still have a file open."""
-    leftovers = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if str(file.resolve()) in {opened.path for opened in process.open_files()}:
-                leftovers.append(process)
-    for process in leftovers:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(leftovers, timeout=_STOP_S)
-    for process in alive:
-        process.kill()
-        process.wait()
+    for process in psutil.process_iter(["open_files"]):
+        opened = process.info["open_files"] or ()  # None of another user's process
+        if any(found.path == str(file.resolve()) for found in opened):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait()
 
 
-def _wait_until_ready(
-    process: "subprocess.Popen[bytes]", name: str, port: int, page: str
-) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", name: str, port: int) -> None:
+    service = ServiceClient(f"http://127.0.0.1:{port}")
     deadline = time.monotonic() + _START_S
-    while not _is_ready(port, page):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise LoopError(f"{name} is not ready on port {port}")
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(ServiceError):
+            service.ask("GET", "/health/ready")
+            return
         time.sleep(0.05)
-
-
-def _is_ready(port: int, page: str) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    with closing(connection), suppress(OSError, http.client.HTTPException):
-        connection.request("GET", page)
-        return connection.getresponse().status == http.client.OK
-    return False
+    raise LoopError(f"{name} is not ready on port {port}")
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
     with suppress(ProcessLookupError):  # its workers, where it was killed itself
         os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _describe_exit(code: int) -> str:

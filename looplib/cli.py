@@ -1,6 +1,5 @@
 """How every command starts and ends: one line and exit code 2 for what the user can fix."""
 
-import errno
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,16 +19,6 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set a key; repeatable."),
 ]
-_OURS = ("looplib", "recsys", "analysis", "botify", "sim", "listening_loop")
-_DISK_ERRORS = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-}
 
 
 @contextmanager
@@ -46,8 +35,6 @@ def importing() -> Iterator[None]:
         raise SystemExit(EXIT_INTERRUPTED) from None
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
-        if library in _OURS:
-            raise
         advice = "pip install '.[all]' in the clone brings it"
         sys.stderr.write(f"error: {library} is not installed; {advice}\n")
         raise SystemExit(EXIT_USER_ERROR) from None
@@ -77,9 +64,9 @@ def run(
     `gone` has options that were removed, and what replaces each, for users who still give them.
 
     Returns:
-        The exit code: 2 after a `UserError`, a full or unwritable disk or a wrong command line,
-        each of which gives one line on stderr; 130 after Ctrl-C. Anything else is our own fault and
-        keeps its traceback.
+        The exit code: 2 after a `UserError`, an error of the operating system, such as a full disk,
+        or a wrong command line, each of which gives one line on stderr; 130 after Ctrl-C. Anything
+        else is our own fault and keeps its traceback.
     """
     command = typer.main.get_command(app)
     # typer shows the docstring of an application's one function
@@ -100,10 +87,8 @@ def run(
             message = f"{option} was removed; {gone[option]}"
         return _complain(prog, f"{message} (see {prog} --help)")
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
         file = f"{error.filename}: " if error.filename else ""
-        return _complain(prog, f"{file}{error.strerror}")
+        return _complain(prog, f"{file}{error.strerror or error}")
     if result == EXIT_INTERRUPTED:  # typer's own answer to Ctrl-C
         _complain(prog, INTERRUPTED)
     return result if isinstance(result, int) else 0

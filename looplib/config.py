@@ -2,14 +2,14 @@
 
 import difflib
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from looplib.errors import ConfigError
 
@@ -17,6 +17,7 @@ from looplib.errors import ConfigError
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
+_UNKNOWN = "unknown_key"
 
 
 class Config(BaseModel):
@@ -29,10 +30,26 @@ class Config(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
     )
 
-    def to_yaml(self) -> str:
-        """Return the effective configuration as YAML, defaults included."""
-        document = self.model_dump(mode="json")
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+    @model_validator(mode="before")
+    @classmethod
+    def _name_unknown_keys(cls, document: Any) -> Any:  # noqa: ANN401  as it came
+        """Refuse keys that do not exist: name the nearest one, or what replaces them."""
+        is_strict = cls.model_config["extra"] == "forbid"
+        if not (is_strict and isinstance(document, Mapping)):
+            return document
+        faults = []
+        for key in document.keys() - cls.model_fields.keys():
+            if key in cls.gone:
+                text = f"was removed; {cls.gone[key]}"
+            else:
+                known = sorted(cls.model_fields)
+                nearest = difflib.get_close_matches(str(key), known, 1, cutoff=0)
+                text = f"unknown key; the nearest known key is {''.join(nearest)}"
+            fault = PydanticCustomError(_UNKNOWN, "{text}", {"text": text})
+            faults.append(InitErrorDetails(type=fault, loc=(key,), input=None))
+        if faults:
+            raise ValidationError.from_exception_data(cls.__name__, faults)
+        return document
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -62,15 +79,15 @@ def load_config(
     for key, value, source in changes:
         set_value(document, key, value, source)
     sources = {key: source for key, _, source in changes}
-    faults: dict[str, list[str]] = {}
-    for key, text in _faults(model, document):
-        source = _find_source(key, sources) or str(path or "the configuration")
-        text = text.removeprefix(f"{source.removeprefix('--set ')}: ")
-        faults.setdefault(source, []).append(text)
-    if faults:
-        found = (f"{source}: {'; '.join(texts)}" for source, texts in faults.items())
-        raise ConfigError("; ".join(found))
-    return model.model_validate(document)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        faults = []
+        for key, text in _faults(error):
+            source = _find_source(key, sources) or str(path or "the configuration")
+            text = text.removeprefix(f"{source.removeprefix('--set ')}: ")
+            faults.append(f"{source}: {text}")
+        raise ConfigError("; ".join(faults)) from None
 
 
 def parse_config(
@@ -81,15 +98,17 @@ def parse_config(
     Raises:
         ConfigError: A key is unknown or a value is not allowed.
     """
-    faults = _faults(model, document)
-    if faults:
-        raise ConfigError(f"{source}: {'; '.join(text for _, text in faults)}")
-    return model.model_validate(document)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        faults = "; ".join(text for _, text in _faults(error))
+        raise ConfigError(f"{source}: {faults}") from None
 
 
 def dump_config(config: Config) -> str:
     """Return the effective configuration as YAML, defaults included."""
-    return config.to_yaml()
+    document = config.model_dump(mode="json")
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -136,16 +155,16 @@ def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> No
     document[last] = value
 
 
-def _faults(model: type[BaseModel], document: dict[str, Any]) -> list[tuple[str, str]]:
+def _faults(error: ValidationError) -> list[tuple[str, str]]:
     """Return the key of each fault of a document, and its explanation."""
-    try:
-        model.model_validate(document)
-    except ValidationError as error:
-        return [
-            (".".join(map(str, detail["loc"])), _explain(model, detail))
-            for detail in error.errors(include_url=False)
-        ]
-    return []
+    found = []
+    for detail in error.errors(include_url=False):
+        key = ".".join(map(str, detail["loc"]))
+        text = f"{key or 'the document'}: {detail['msg'].removeprefix('Value error, ')}"
+        if detail["type"] not in ("missing", _UNKNOWN):
+            text += f" (found {reprlib.repr(detail['input'])})"
+        found.append((key, text))
+    return found
 
 
 def _find_source(key: str, sources: Mapping[str, str]) -> str:
@@ -156,42 +175,3 @@ def _find_source(key: str, sources: Mapping[str, str]) -> str:
         if not key or f"{key}.".startswith(f"{given}.") or given.startswith(f"{key}.")
     ]
     return ", ".join(found)
-
-
-def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
-    location = ".".join(str(part) for part in detail["loc"]) or "the document"
-    if detail["type"] != "extra_forbidden":
-        text = f"{location}: {detail['msg'].removeprefix('Value error, ')}"
-        if detail["type"] == "missing":
-            return text
-        return f"{text} (found {reprlib.repr(detail['input'])})"
-    key = str(detail["loc"][-1])
-    sections = _sections_at(model, detail["loc"][:-1])
-    for section in sections:
-        if issubclass(section, Config) and key in section.gone:
-            return f"{location}: was removed; {section.gone[key]}"
-    known = sorted({name for section in sections for name in section.model_fields})
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    hint = f"; the nearest known key is {nearest[0]}" if nearest else ""
-    return f"{location}: unknown key{hint}"
-
-
-def _sections_at(
-    model: type[BaseModel], location: Sequence[int | str]
-) -> list[type[BaseModel]]:
-    """Return the section that an error's location leads to, or all that it may be."""
-    sections = [model]
-    for part in map(str, location):
-        inner = []
-        for section in sections:
-            if part in section.model_fields:
-                inner += _sections(section.model_fields[part].annotation)
-        # a list index or a union's tag: the section stays
-        sections = inner or sections
-    return sections
-
-
-def _sections(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for argument in get_args(annotation) for found in _sections(argument)]

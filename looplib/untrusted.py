@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 from io import BufferedReader
 from pathlib import Path
 
@@ -26,22 +25,17 @@ def open_untrusted(
         found = path.resolve(strict=True)
         if within is not None and not found.is_relative_to(within.resolve()):
             raise error(f"{path}: a link that leads out of {within}")
-        file = open(found, "rb", opener=_open_now)  # noqa: SIM115  Path.open takes no opener
+        if not found.is_file():
+            raise OSError("not a regular file")
+        file = found.open("rb")
+        problem = _find_problem(file, longest, sha256)
     # also a loop of links, and a name that no file can have
-    except (OSError, RuntimeError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
+    except (OSError, RuntimeError, ValueError) as refused:
+        reason = getattr(refused, "strerror", None) or refused
         raise error(f"{path}: cannot be read ({reason})") from None
-    try:
-        size = os.fstat(file.fileno()).st_size
-        if longest is not None and sha256 is not None and size != longest:
-            raise error(f"{path}: {size} bytes found, the manifest says {longest}")
-        if longest is not None and size > longest:
-            raise error(f"{path}: {size} bytes found, at most {longest} are read")
-        if sha256 is not None:
-            _check_digest(file, path, sha256, error)
-    except BaseException:
+    if problem:
         file.close()
-        raise
+        raise error(f"{path}: {problem}")
     return file
 
 
@@ -57,22 +51,17 @@ def read_untrusted(
         return file.read(longest)
 
 
-def _check_digest(
-    file: BufferedReader, path: Path, sha256: str, error: type[UserError]
-) -> None:
-    try:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as reason:
-        raise error(f"{path}: cannot be read ({reason.strerror})") from None
-    if found != sha256:
-        expected = f"the manifest says {sha256[:12]}…"
-        raise error(f"{path}: sha256 {found[:12]}… found, {expected}")
+def _find_problem(file: BufferedReader, longest: int | None, sha256: str | None) -> str:
+    """Return what is wrong with a file's size or digest; nothing if it is as it should be."""
+    size = os.fstat(file.fileno()).st_size
+    if longest is not None and sha256 is not None and size != longest:
+        return f"{size} bytes found, the manifest says {longest}"
+    if longest is not None and size > longest:
+        return f"{size} bytes found, at most {longest} are read"
+    if sha256 is None:
+        return ""
+    found = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)
-
-
-def _open_now(path: str, flags: int) -> int:
-    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
-    if stat.S_ISREG(os.fstat(handle).st_mode):
-        return handle
-    os.close(handle)
-    raise OSError("not a regular file")
+    if found != sha256:
+        return f"sha256 {found[:12]}… found, the manifest says {sha256[:12]}…"
+    return ""

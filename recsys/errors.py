@@ -32,18 +32,9 @@ class SearchError(RecsysError):
     """A search that cannot begin or has no winner."""
 
 
-class UnseenPathError(SearchError):
-    """A worker that does not see a path of the search."""
-
-
 class ExportError(RecsysError):
     """A run whose model cannot be published."""
 
 
 class WorkerDiedError(RecsysError):
     """A call that never returned, because the processes that ran it died."""
-
-    def __init__(self, message: str, deaths: int = 1) -> None:
-        """Take the message and how many processes died."""
-        super().__init__(message)
-        self.deaths = deaths

@@ -7,6 +7,7 @@ once, which follows from (seed, segment) alone.
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -160,8 +161,11 @@ def _write_segments(
     begun = time.monotonic()
     done = 0
     try:
-        with progress("collecting", total, "sessions") as report:
-            for sessions in run_jobs(write, missing, processes):
+        with (
+            progress("collecting", total, "sessions") as report,
+            closing(run_jobs(write, missing, processes)) as written,
+        ):
+            for sessions in written:
                 done += sessions
                 rate = done / (time.monotonic() - begun)
                 report(done, f"{rate:,.0f} sessions/s")

@@ -54,7 +54,7 @@ Examples:
   {PROG} --config configs/collect/demo.yaml --processes 2
   {PROG} --world out/demo/world --log out/log --episodes 1000 --seed 7
   {PROG} --episodes 2000 --recommender remote --seed 1337
-  {PROG} --recommender remote --episodes 100000 --batch 500 --processes 2
+  {PROG} --recommender remote --episodes 100000 --batch 500
 """
 
 app = make_app(HELP)

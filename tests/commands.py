@@ -29,6 +29,7 @@ _FORKS.set_forkserver_preload(
         *(f"{name}.__main__" for name in MODULES),
         "listening_loop.init",
         "recsys.report.figures",
+        "tests.warm",
         "s3fs",
     ]
 )

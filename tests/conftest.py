@@ -1,5 +1,6 @@
 """Shared by all tests: their order, and that none touches a global random generator."""
 
+import os
 import random
 from collections.abc import Iterator
 
@@ -14,6 +15,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one process more than there are cores: many tests wait for programs that they start."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 @pytest.fixture(autouse=True)
@@ -42,4 +49,5 @@ def _states(*, dask: bool) -> tuple[object, object]:
     Dask draws from Python's own, which is then no concern of ours.
     """
     legacy = np.random.get_state(legacy=False)  # noqa: NPY002  looked at, not used
-    return None if dask else random.getstate(), repr(legacy)
+    drawn = legacy["state"]["key"].tobytes(), legacy["state"]["pos"]
+    return None if dask else random.getstate(), drawn

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.hosts import Host
-from tests.recsys.by_hand import processes, wait_until
-from tests.recsys.s3 import BUCKET, S3
+from tests.programs import need
+from tests.recsys.by_hand import processes
+from tests.recsys.s3 import ANYBODY, BUCKET, S3
 
 S3_PORT = 9000
-MAKE_BUCKET = f"import s3fs; s3fs.S3FileSystem().mkdir('{BUCKET}')"
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,11 @@ def object_store(host: Host, folder: Path) -> Iterator[S3]:
         )
         server = start(*host.under, *argv, cwd=folder)
 
-        def made() -> bool:
-            argv = [*host.under, sys.executable, "-c", MAKE_BUCKET]
-            return (
-                subprocess.run(
-                    argv, env=there.environment(), capture_output=True, timeout=240
-                ).returncode
-                == 0
-            )
-
-        wait_until(made, [server])
+        # asks again while nobody listens yet
+        curl = [need("curl"), "-sf", "--retry", "600", "--retry-connrefused"]
+        curl += ["--retry-delay", "1", "-X", "PUT", "-H", f"Authorization: {ANYBODY}"]
+        subprocess.run(
+            [*host.under, *curl, f"{there.endpoint}/{BUCKET}"], check=True, timeout=600
+        )
+        assert server.poll() is None
         yield there

@@ -1,8 +1,7 @@
 """The command `python -m analysis.ab LOG… --experiment ALS [--set control=C] [--out DIR]`."""
 
 import sys
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +23,19 @@ with importing():
 
 PROG = "python -m analysis.ab"
 GONE = {
+    "--warehouse": "a metric of your own reads the events, and duckdb a store's files",
     "--all": "report.html has every metric: --out DIR",
     "--dry-run": "a metric's file is checked before any log is read",
 }
-_ORIGINAL_COLUMNS = tuple(field.name for field in fields(OriginalRow))
+_ORIGINAL_COLUMNS = (
+    "arm",
+    "metric",
+    "effect",
+    "interval",
+    "control",
+    "arm's",
+    "significant",
+)
 _EFFECT_COLUMNS = (
     "metric",
     "arm",
@@ -38,7 +46,6 @@ _EFFECT_COLUMNS = (
     "result",
 )
 _NAME_COLUMNS = 2
-_MOST_ROWS = 12
 
 app = make_app(
     "Report on an experiment: which arm won, by how much, how sure that is, "
@@ -66,17 +73,10 @@ def main(
         Path | None,
         typer.Option(help="Folder for report.json, report.html and config.yaml."),
     ] = None,
-    warehouse: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.duckdb",
-            help="Leave events, sessions and listeners here.",
-        ),
-    ] = None,
 ) -> None:
     """Make the report."""
     settings = load_config(AbConfig, config, overrides or [])
-    report = build_report(logs, experiment, settings, database=warehouse)
+    report = build_report(logs, experiment, settings)
     if out is not None:
         atomic_write_text(out / "config.yaml", dump_config(settings))
         atomic_write_text(out / "report.html", render(report))
@@ -129,8 +129,8 @@ def _print_counts(report: Report) -> None:
         output().print(Text(f"{days}, intervals: {kind}"))
     output().print(
         Text(
-            f"sample ratio p = {_format(p_value, '.3g')}; {lines.read:,} lines = "
-            f"{lines.good:,} good + {lines.rejected:,} rejected + {lines.blank:,} blank"
+            f"sample ratio p = {numbers.p_value(p_value)}; {lines.read:,} lines = "
+            f"{lines.good:,} good + {lines.rejected:,} rejected"
         )
     )
 
@@ -138,15 +138,15 @@ def _print_counts(report: Report) -> None:
 def _effect_cells(effect: MetricEffect) -> list[str]:
     """Return an effect by the interval that decides, and its p-value or a guardrail's state."""
     relative = effect.deciding.relative
-    result = f"p = {_format(effect.adjusted_p_value, '.2g')}"
+    result = f"p = {numbers.p_value(effect.adjusted_p_value)}"
     if effect.guardrail:
         is_kept = effect.guardrail == "kept"
         result = "kept" if is_kept else effect.guardrail.upper()
     return [
         effect.metric,
         effect.arm,
-        _format(effect.control_value, ".4g"),
-        _format(effect.arm_value, ".4g"),
+        numbers.number(effect.control_value),
+        numbers.number(effect.arm_value),
         numbers.change(relative.effect_pct),
         numbers.interval(relative.lower_pct, relative.upper_pct),
         result,
@@ -154,32 +154,26 @@ def _effect_cells(effect: MetricEffect) -> list[str]:
 
 
 def _original_cells(row: OriginalRow) -> list[str]:
-    effect = (row.effect_pct, row.lower_pct, row.upper_pct)
-    means = (row.control_mean, row.arm_mean)
     return [
         row.arm,
         row.metric,
-        *(_format(value, "+.3f") for value in effect),
-        *(_format(value, ".5g") for value in means),
-        str(row.significant),
+        numbers.change(row.effect_pct, 3),
+        numbers.interval(row.lower_pct, row.upper_pct, 3),
+        numbers.number(row.control_mean),
+        numbers.number(row.arm_mean),
+        "yes" if row.significant else "no",
     ]
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Lay out cells, names to the left and numbers to the right; many rows are cut."""
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Lay out cells, names to the left and numbers to the right."""
     table = Table(box=None, pad_edge=False)
     for position, column in enumerate(columns):
         is_name = position < _NAME_COLUMNS
         table.add_column(column, justify="left" if is_name else "right", no_wrap=True)
-    for cells in rows[:_MOST_ROWS]:
+    for cells in rows:
         table.add_row(*map(Text, cells))
-    if len(rows) > _MOST_ROWS:
-        table.add_row("…")
     return table
-
-
-def _format(value: float | None, spec: str) -> str:
-    return "-" if value is None else format(value, spec)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 import datetime
 import difflib
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from analysis.ab.metrics import METRICS, Metric
 from looplib.config import Config, Positive, Share
@@ -21,17 +20,8 @@ _LISTS: dict[Role, str] = {
     "secondary": "secondary",
     "diagnostic": "diagnostics",
 }
-# divisions that `analysis.ab.measures` makes itself
-_RESERVED = {"whole", "day", "novelty", "past"}
-
 MetricName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
-def _size(text: str) -> str:
-    if not re.fullmatch(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)", text):
-        raise ValueError(f"a size such as 500MB or 1GB is expected, found {text!r}")
-    return text
 
 
 class Guardrail(Config):
@@ -53,16 +43,18 @@ class Guardrail(Config):
 
 
 class OwnMetric(Metric):
-    """A metric of one's own, with its role beside the metrics of the configuration's lists."""
+    """A metric of one's own; a list of the configuration gives it a role."""
+
+    gone: ClassVar[Mapping[str, str]] = {
+        "role": "name the metric in primary, secondary or diagnostics",
+        "margin": "write guardrails: [{metric: NAME, margin: …}]",
+        "margin_pct": "write guardrails: [{metric: NAME, margin_pct: …}]",
+    }
 
     sql: Annotated[
         str,
         Field(pattern=r"\.sql$|^ab/(listener_sums|request_latencies|session_times)$"),
     ]
-    # where none is given, the metric's name stands in one of the lists
-    role: Role | None = None
-    margin: float | None = None  # of a guardrail, as in `Guardrail`
-    margin_pct: float | None = None  # the same in % of the control's value
 
 
 class Horizon(Config):
@@ -159,7 +151,7 @@ class AbConfig(Config):
     # the last position in a session that is shown
     positions: Annotated[int, Field(ge=2, le=1000)] = 30
     # what DuckDB may use before it spills to the disk
-    memory: Annotated[str, AfterValidator(_size)] = "1GB"
+    memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")] = "1GB"
     trust: TrustConfig = TrustConfig()  # when not to trust
 
     @model_validator(mode="before")
@@ -172,18 +164,18 @@ class AbConfig(Config):
             field: given.get(field, cls.model_fields[field].default)
             for field in _LISTS.values()
         }
-        kept = {"primary": lists["primary"]}
-        kept |= {field: rows for field, rows in lists.items() if field in given}
+        fixed = [field for field in lists if field in given or field == "primary"]
         taken = [
             _name(row)
-            for rows in kept.values()
-            if isinstance(rows, list | tuple)
-            for row in rows
+            for field in fixed
+            if isinstance(lists[field], list | tuple)
+            for row in lists[field]
         ]
-        for field, rows in lists.items():
-            if field not in kept:
-                kept[field] = [row for row in rows if _name(row) not in taken]
-        return given | kept
+        return given | {
+            field: [row for row in rows if _name(row) not in taken]
+            for field, rows in lists.items()
+            if field not in fixed
+        }
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:
@@ -193,7 +185,7 @@ class AbConfig(Config):
                     f"metrics: {name} is built in; give the own one another name"
                 )
         listed = [name for role in _LISTS for name in self._listed(role)]
-        for name in (*listed, *self.limits):
+        for name in listed:
             if name not in self.known:
                 nearest = difflib.get_close_matches(name, self.known, n=1, cutoff=0)[0]
                 raise ValueError(
@@ -207,15 +199,6 @@ class AbConfig(Config):
             if metric.quantile is not None:
                 raise ValueError(
                     f"primary: {metric.name} cannot decide, as a quantile has no value by listener"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _check_segments(self) -> Self:
-        for name in self.segments:
-            if name.lower() in _RESERVED:
-                raise ValueError(
-                    f"segments: the report reserves the name {name}; rename the column in the file"
                 )
         return self
 
@@ -234,25 +217,12 @@ class AbConfig(Config):
     @cached_property
     def roles(self) -> dict[str, Role]:
         """The role of each metric that a report has, those that decide first."""
-        listed = {name for role in _LISTS for name in self._listed(role)}
-        roles: dict[str, Role] = {}
-        for role in _LISTS:
-            own = [name for name, metric in self.metrics.items() if metric.role == role]
-            names = self._listed(role) + [name for name in own if name not in listed]
-            roles |= dict.fromkeys(names, role)
-        return roles
+        return {name: role for role in _LISTS for name in self._listed(role)}
 
     @cached_property
     def limits(self) -> dict[str, Guardrail]:
         """The guardrails by the names of their metrics."""
-        limits = {row.metric: row for row in self.guardrails}
-        for name, role in self.roles.items():
-            if role == "guardrail" and name not in limits:
-                own = self.metrics[name]
-                limits[name] = Guardrail(
-                    metric=name, margin=own.margin, margin_pct=own.margin_pct
-                )
-        return limits
+        return {guardrail.metric: guardrail for guardrail in self.guardrails}
 
     @property
     def deciding(self) -> list[Metric]:

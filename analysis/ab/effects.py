@@ -1,20 +1,22 @@
-"""Effects of every metric and arm: the interval for one look and the one that decides."""
+"""Effects of every metric and arm: the interval for one look and the one that decides.
+
+A number that does not exist is NaN.
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import permutations
 from typing import Literal
 
 import pyarrow.compute as pc
 from scipy import stats
 
 from analysis import queries
-from analysis.ab.config import AbConfig, Guardrail, Role
+from analysis.ab.config import AbConfig, Role
 from analysis.ab.metrics import Method, Metric
 from analysis.page import numbers
 from analysis.statistics import effects, sequential
-from analysis.statistics.effects import Effect, Interval
+from analysis.statistics.effects import Effect
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.power import Design, detectable_effect
@@ -30,29 +32,18 @@ _SURELY_NOT_ZERO = 3.0
 _MOST_PCT = 10_000.0  # a change by more is no effect on what the control does
 
 
-def number(value: float) -> float | None:
-    """Return the value, or None if it is not finite."""
-    return float(value) if math.isfinite(value) else None
-
-
 @dataclass(frozen=True)
 class RelativeEffect:
     """An effect in % of the control's value, with an interval and a p-value where there is one."""
 
-    effect_pct: float | None
-    lower_pct: float | None
-    upper_pct: float | None
-    p_value: float | None
-
-    @classmethod
-    def of(cls, interval: Interval, p_value: float = math.nan) -> "RelativeEffect":
-        """Return an interval in % as a report shows it; what is not finite is None."""
-        value, lower, upper = map(number, interval)
-        return cls(value, lower, upper, number(p_value))
+    effect_pct: float
+    lower_pct: float
+    upper_pct: float
+    p_value: float
 
     def __str__(self) -> str:
         """Return the effect with its interval, such as "+1.50 % (+0.20 … +2.80 %)"."""
-        if self.effect_pct is None:
+        if math.isnan(self.effect_pct):
             return "unknown"
         ends = numbers.interval(self.lower_pct, self.upper_pct)
         interval = "" if ends == numbers.NOTHING else f" ({ends})"
@@ -66,16 +57,9 @@ class Deciding:
     It is the always-valid one, or, once the declared horizon is reached, the one for a single look.
     """
 
-    at_horizon: bool  # whether the horizon is reached
-    lower: float | None  # lower end of the absolute effect
-    upper: float | None  # upper end
+    lower: float  # lower end of the absolute effect
+    upper: float  # upper end
     relative: RelativeEffect  # the effect in %, with the p-value of no difference
-
-    def ends(self, *, in_pct: bool) -> tuple[float | None, float | None]:
-        """Return the ends of the interval, in % of the control's value or in the metric's unit."""
-        if in_pct:
-            return self.relative.lower_pct, self.relative.upper_pct
-        return self.lower, self.upper
 
 
 @dataclass(frozen=True)
@@ -89,24 +73,24 @@ class MetricEffect:
     # "mean" over listeners (Welch), "ratio" of sums (delta method) or "quantile" of requests
     method: Method
     higher_is_better: bool  # whether more of it is better
-    control_value: float | None  # the metric of the control
-    arm_value: float | None  # the metric of the arm
-    effect: float | None  # absolute difference
-    lower: float | None  # lower end of its interval
-    upper: float | None  # upper end
+    control_value: float  # the metric of the control
+    arm_value: float  # the metric of the arm
+    effect: float  # absolute difference
+    lower: float  # lower end of its interval
+    upper: float  # upper end
     # the effect in % of the control's value, the control's own noise included
     relative: RelativeEffect
-    p_value: float | None  # two-sided, that there is no difference
+    p_value: float  # two-sided, that there is no difference
     deciding: Deciding  # what the verdict is made from
     # Of primary metrics the deciding one, by Holm over them and the arms; else Benjamini and
     # Hochberg over the rest
-    adjusted_p_value: float | None = None
+    adjusted_p_value: float = math.nan
     significant: bool = False  # whether the adjusted p-value is below alpha
     # smallest relative effect that is significant with the configured power at this size
-    mde_pct: float | None = None
+    mde_pct: float = math.nan
     # Share of the variance that listeners' past explains, which is taken out (CUPED) where that was
-    # declared; None without a past
-    past_explains: float | None = None
+    # declared; NaN without a past
+    past_explains: float = math.nan
     # how much worse a guardrail may get, in the metric's unit; None for the others
     margin: float | None = None
     # the same in % of the control's value; one of the two is given
@@ -114,11 +98,23 @@ class MetricEffect:
     # whether it is kept to; None for the others
     guardrail: GuardrailState | None = None
 
-    def gain(self, change: float | None) -> float:
-        """Return a change of the metric so that more is better; NaN for None."""
-        if change is None:
-            return math.nan
+    def gain(self, change: float) -> float:
+        """Return a change of the metric so that more is better."""
         return change if self.higher_is_better else -change
+
+    @property
+    def allowed_loss(self) -> float:
+        """How much worse a guardrail may get, in the unit of its margin."""
+        return (self.margin_pct or 0.0) if self.margin is None else self.margin
+
+    @property
+    def losses(self) -> tuple[float, float]:
+        """The least and the most by which a guardrail is worse, in the unit of its margin."""
+        deciding = self.deciding
+        lower, upper = deciding.lower, deciding.upper
+        if self.margin is None:
+            lower, upper = deciding.relative.lower_pct, deciding.relative.upper_pct
+        return (-upper, -lower) if self.higher_is_better else (lower, upper)
 
 
 @dataclass(frozen=True)
@@ -134,8 +130,8 @@ class Look:
         planned, confidence = self.config.planned_listeners, 1 - self.config.alpha
         if not self.at_horizon:
             effect = sequential.at_any_time(effect, planned, confidence)
-        lower, upper = number(effect.absolute.lower), number(effect.absolute.upper)
-        return Deciding(self.at_horizon, lower, upper, relative_effect(effect))
+        absolute = effect.absolute
+        return Deciding(absolute.lower, absolute.upper, relative_effect(effect))
 
     def primary_level(self, listeners: int) -> float:
         """Return the level of the test that decides when nothing else is significant.
@@ -164,61 +160,45 @@ def metric_effects(
     """
     comparisons = len(config.deciding) * (len(listeners) - 1)
     look = Look(config, comparisons, at_horizon)
-    found: list[MetricEffect] = []
+    found = []
     for metric in config.reported:
         if metric.quantile is None:
-            found += _effects_on_moments(metric, listeners, look)
+            effects_by_arm = _compare_moments(metric, listeners, config)
         else:
-            found += _effects_on_quantile(metric, connection, listeners, look)
+            effects_by_arm = _compare_quantiles(metric, connection, listeners, config)
+        for arm, (effect, past_explains) in effects_by_arm.items():
+            found.append(_describe(metric, arm, effect, past_explains, look))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
-    known = [row for row in found if None not in (row.control_value, row.arm_value)]
+    known = [row for row in found if not math.isnan(row.effect)]
     primary = [row for row in known if row.role == "primary"]
     others = [row for row in known if row.role != "primary"]
     p_values = holm([row.deciding.relative.p_value for row in primary])
     p_values += benjamini_hochberg([row.p_value for row in others])
     return tuple(
-        replace(row, adjusted_p_value=number(p), significant=p < config.alpha)
+        replace(row, adjusted_p_value=p, significant=p < config.alpha)
         for row, p in zip(primary + others, p_values, strict=True)
     )
 
 
-def effects_between(
-    listeners: Mapping[str, Listeners], config: AbConfig, *, at_horizon: bool
-) -> dict[tuple[str, str], RelativeEffect]:
-    """Compare every two arms but the control on the first primary metric."""
-    metric, look = config.deciding[0], Look(config, 1, at_horizon)
-    moments = {
-        arm: metric.moments(columns)
-        for arm, columns in listeners.items()
-        if arm != config.control
-    }
-    found = {}
-    for arm, other in permutations(moments, 2):
-        effect, _ = _compare(metric, moments[other], moments[arm], config)
-        found[arm, other] = look.deciding(effect).relative
-    return found
-
-
-def _effects_on_moments(
-    metric: Metric, listeners: Mapping[str, Listeners], look: Look
-) -> list[MetricEffect]:
-    """Return each arm's effect on a mean or ratio."""
+def _compare_moments(
+    metric: Metric, listeners: Mapping[str, Listeners], config: AbConfig
+) -> dict[str, tuple[Effect, float]]:
+    """Return each arm's effect on a mean or ratio, and how much of it the past explains."""
     moments = {arm: metric.moments(columns) for arm, columns in listeners.items()}
-    control = moments.pop(look.config.control)
-    found = []
-    for arm, treated in moments.items():
-        effect, past_explains = _compare(metric, control, treated, look.config)
-        found.append(_describe(metric, arm, effect, past_explains, look))
-    return found
+    control = moments.pop(config.control)
+    return {
+        arm: _compare(metric, control, treated, config)
+        for arm, treated in moments.items()
+    }
 
 
-def _effects_on_quantile(
+def _compare_quantiles(
     metric: Metric,
     connection: queries.Connection,
     listeners: Mapping[str, Listeners],
-    look: Look,
-) -> list[MetricEffect]:
-    """Return each arm's effect on a quantile."""
+    config: AbConfig,
+) -> dict[str, tuple[Effect, float]]:
+    """Return each arm's effect on a quantile, of which the past explains nothing."""
     rows = queries.read_table(connection, f"histogram_{metric.source}")
     histograms = {}
     for arm, columns in listeners.items():
@@ -226,28 +206,27 @@ def _effects_on_quantile(
         names = ("step", "listener_group", "values")
         steps, groups, counts = (mine[name].to_numpy() for name in names)
         histograms[arm] = Histogram.of(steps, groups, counts, len(columns["sessions"]))
-    control = histograms.pop(look.config.control)
-    share, confidence = metric.quantile or math.nan, 1 - look.config.alpha
-    found = []
-    for arm, histogram in histograms.items():
-        effect = compare_quantiles(control, histogram, share, confidence)
-        found.append(_describe(metric, arm, effect, None, look))
-    return found
+    control = histograms.pop(config.control)
+    share, confidence = metric.quantile or math.nan, 1 - config.alpha
+    return {
+        arm: (compare_quantiles(control, histogram, share, confidence), math.nan)
+        for arm, histogram in histograms.items()
+    }
 
 
 def _compare(
     metric: Metric, control: Moments, arm: Moments, config: AbConfig
-) -> tuple[Effect, float | None]:
+) -> tuple[Effect, float]:
     """Return the effect and how much the past explains; CUPED takes that out where declared."""
     confidence = 1 - config.alpha
     plain = effects.compare_moments(control, arm, metric.quantity, confidence)
     past, both = metric.past, control + arm
     if past is None or not both.count:
-        return plain, None
+        return plain, math.nan
     if not both.mean(Quantity(past.denominator or past.numerator)):
-        return plain, None
+        return plain, math.nan
     adjusted = effects.adjust(control, arm, metric.quantity, past)
-    past_explains = number(1 - adjusted.variance_kept)
+    past_explains = 1 - adjusted.variance_kept
     if not config.cuped:
         return plain, past_explains
     effect = effects.compare(adjusted.control, adjusted.arm, confidence)
@@ -255,42 +234,43 @@ def _compare(
 
 
 def _describe(
-    metric: Metric, arm: str, effect: Effect, past_explains: float | None, look: Look
+    metric: Metric, arm: str, effect: Effect, past_explains: float, look: Look
 ) -> MetricEffect:
     """Return the effect before any adjustment for many comparisons."""
-    config, relative = look.config, relative_effect(effect)
+    config, role, relative = (
+        look.config,
+        look.config.roles[metric.name],
+        relative_effect(effect),
+    )
+    level, mde_pct = config.alpha, math.nan
+    if role == "primary":
+        level = look.primary_level(effect.listeners)
+    # nothing in % of a control that is next to nothing
+    if not math.isnan(relative.effect_pct):
+        mde_pct = detectable_pct(effect, level, config.power)
     found = MetricEffect(
         arm=arm,
         metric=metric.name,
         label=metric.label,
-        role=config.roles[metric.name],
+        role=role,
         method=metric.method,
         higher_is_better=metric.better == "higher",
-        control_value=number(effect.control.value),
-        arm_value=number(effect.arm.value),
-        effect=number(effect.absolute.value),
-        lower=number(effect.absolute.lower),
-        upper=number(effect.absolute.upper),
+        control_value=effect.control.value,
+        arm_value=effect.arm.value,
+        effect=effect.absolute.value,
+        lower=effect.absolute.lower,
+        upper=effect.absolute.upper,
         relative=relative,
-        p_value=number(effect.p_value),
+        p_value=effect.p_value,
         deciding=look.deciding(effect),
+        mde_pct=mde_pct,
         past_explains=past_explains,
     )
-    # nothing in % of a control that is next to nothing
-    if relative.effect_pct is not None:
-        level = config.alpha
-        if found.role == "primary":
-            level = look.primary_level(effect.listeners)
-        found = replace(found, mde_pct=detectable_pct(effect, level, config.power))
     guardrail = config.limits.get(metric.name)
     if guardrail is None:
         return found
-    return replace(
-        found,
-        margin=guardrail.margin,
-        margin_pct=guardrail.margin_pct,
-        guardrail=_state(found, guardrail),
-    )
+    found = replace(found, margin=guardrail.margin, margin_pct=guardrail.margin_pct)
+    return replace(found, guardrail=_state(found))
 
 
 def relative_effect(effect: Effect) -> RelativeEffect:
@@ -299,30 +279,26 @@ def relative_effect(effect: Effect) -> RelativeEffect:
     may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
     if may_be_zero or relative.value > _MOST_PCT:
         relative = effects.NO_INTERVAL
-    return RelativeEffect.of(relative, effect.p_value)
+    return RelativeEffect(
+        relative.value, relative.lower, relative.upper, effect.p_value
+    )
 
 
-def _state(effect: MetricEffect, guardrail: Guardrail) -> GuardrailState:
+def _state(effect: MetricEffect) -> GuardrailState:
     """Return "kept" if the deciding interval is within the margin, "broken" if it is beyond."""
-    margin = guardrail.margin
-    ends = effect.deciding.ends(in_pct=margin is None)
-    if margin is None:
-        margin = guardrail.margin_pct or 0.0
-    if None in ends:
-        return "unclear"
-    least_loss, most_loss = sorted(-effect.gain(end) for end in ends)
-    if least_loss > margin:
+    least, most = effect.losses
+    if least > effect.allowed_loss:
         return "broken"
-    return "kept" if most_loss <= margin else "unclear"
+    return "kept" if most <= effect.allowed_loss else "unclear"
 
 
-def detectable_pct(effect: Effect, level: float, power: float) -> float | None:
+def detectable_pct(effect: Effect, level: float, power: float) -> float:
     """Return the smallest relative effect found with this power at a level (MDE)."""
     control, arm = effect.control, effect.arm
     if min(control.count, arm.count) < 2 or not control.value:
-        return None
+        return math.nan
     both = control.count + arm.count
     squares = control.variance * control.count + arm.variance * arm.count
     design = Design(alpha=level, power=power, ratio=arm.count / control.count)
     detectable = detectable_effect(squares / both, both, design)
-    return number(100 * detectable / abs(control.value))
+    return 100 * detectable / abs(control.value)

@@ -4,8 +4,8 @@
 
 - `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
 - a table for each metric's file and …, with one row a listener, arm and part, such as
-  `listener_sums_whole`, where … is `whole`, `day` or a segmentation's name; `listener_sums_…` has
-  all listeners, arms and parts with a session;
+  `listener_sums_whole`, where … is `whole`, `day` or a segmentation, such as `by_genre`;
+  `listener_sums_…` has all listeners, arms and parts with a session;
 - `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
 - `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
@@ -32,6 +32,7 @@ from looplib.arrays import FloatArray
 
 WHOLE = "whole"
 NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
+LABELS = "by_"  # what the names of the others begin with, before the column's
 DAY = "day"
 _PERIODS_MS = {WHOLE: 0, DAY: DAY_MS}
 _GROUPS = 100  # of listeners, whose values are alike
@@ -41,24 +42,22 @@ _NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
 def measure(
     loaded: Loaded,
     config: AbConfig,
-    events: str | None = None,
     *,
     by_day: bool = False,
 ) -> None:
-    """Make the tables of the module's docstring, and one of all events where its name is given.
-
-    Metrics are also summed by day if asked for.
+    """Make the tables of the module's docstring; metrics are also summed by day if asked for.
 
     Raises:
         AnalysisError: A file of labels cannot be read, or lacks its columns.
     """
-    loaded.own_recommenders = _own_recommenders(loaded.recommenders)
-    loaded.own_recommenders |= config.recommenders
+    # the last of an arm is the one of most requests, of equal ones the first by name
+    by_name = sorted(loaded.recommenders, reverse=True)
+    answering = sorted(by_name, key=loaded.recommenders.__getitem__)
+    loaded.own_recommenders = dict(answering) | config.recommenders
     by_track = _read_labels(loaded.connection, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
-    segments = (NOVELTY, PAST, *config.segments)
-    divisions = dict.fromkeys(segments, config.deciding)
+    divisions = dict.fromkeys((NOVELTY, PAST, *by_track), config.deciding)
     if by_day:
         divisions[DAY] = summed
     # The whole comes last and stays, for what has many rows a listener.
@@ -69,8 +68,6 @@ def measure(
             connection, events_file, loaded.own_recommenders, loaded.end_ms, config
         )
         queries.insert(connection, "all_sessions", "slice_sessions")
-        if events:
-            queries.insert(connection, events, "session_events")
         queries.append(connection, "credited", "ab/credited")
         for by, metrics in divisions.items():
             _divide(connection, by, loaded.start_ms, by_track)
@@ -99,32 +96,22 @@ def _append_histograms(
             )
 
 
-def _own_recommenders(counts: Mapping[tuple[str, str], int]) -> dict[str, str]:
-    """Return the recommender of most requests of each arm, of equal ones the first by name."""
-    own: dict[str, str] = {}
-    for arm, name in sorted(counts):
-        most = counts.get((arm, own.get(arm, "")), 0)
-        if counts[arm, name] > most:
-            own[arm] = name
-    return own
-
-
 def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, bool]:
-    """Keep the labels of segments in tables `labels_of_…`.
+    """Keep the labels of segments in tables `labels_…`.
 
     Returns:
-        Whether the labels of a column are of tracks.
+        Division → whether its labels are of tracks.
     """
-    queries.attach_arrow(connection, "labels_of_none", _NO_LABEL.empty_table())
+    queries.attach_arrow(connection, "labels_none", _NO_LABEL.empty_table())
     by_track = {}
     for column, file in config.segments.items():
         with _naming(
             f"segments {column}: {file}", ValueError, OSError, queries.DatabaseError
         ):
             key = queries.materialize_labels(
-                connection, f"labels_of_{column}", file, column
+                connection, f"labels_{LABELS}{column}", file, column
             )
-        by_track[column] = key == "track"
+        by_track[f"{LABELS}{column}"] = key == "track"
     return by_track
 
 
@@ -175,7 +162,7 @@ def _divide(
             "divided",
             "ab/by_segment",
             by=by,
-            labels_table=f"labels_of_{by if by in by_track else 'none'}",
+            labels_table=f"labels_{by if by in by_track else 'none'}",
             of_track=by_track.get(by, False),
             start_ms=start_ms,
         )
@@ -217,17 +204,12 @@ def check_files(config: AbConfig) -> None:
             with _naming(where, OSError, queries.DatabaseError):
                 rows = queries.fetch_table(connection, metric.sql)
             found = dict(zip(rows.column_names, rows.schema.types, strict=True))
-            wrong = [
-                f"no column {name}"
-                for name in ("user", "arm", "part", *metric.columns)
-                if name not in found
-            ]
-            present = [name for name in metric.columns if name in found]
-            wrong += [
-                f"{name} is no number"
-                for name in present
-                if not _is_number(found[name])
-            ]
+            wrong = []
+            for name in ("user", "arm", "part", *metric.columns):
+                if name not in found:
+                    wrong.append(f"no column {name}")
+                elif name in metric.columns and not _is_number(found[name]):
+                    wrong.append(f"{name} is no number")
             if wrong:
                 shown = ", ".join(f"{name} {kind}" for name, kind in found.items())
                 raise AnalysisError(f"{where}: {', '.join(wrong)}; found are {shown}")

@@ -1,46 +1,34 @@
 """An A/B report: the tree that `report.json`, the page and the terminal show.
 
 Percentages are of the control's value. A number that does not exist, such as the effect on a
-control whose mean is 0, is None. Everything by arm names the control first. The parts of the tree
-are defined beside what computes them.
+control whose mean is 0, is NaN, and null in JSON. Everything by arm names the control first. The
+parts of the tree are defined beside what computes them.
 """
 
 import math
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import (
-    Listeners,
-    MetricEffect,
-    effects_between,
-    metric_effects,
-    number,
-)
+from analysis.ab.effects import Listeners, MetricEffect, metric_effects
 from analysis.ab.measures import check_files, measure, measure_original, read_listeners
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
 from analysis.ab.parts.data_quality import Quality, Trust, assess
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.positions import Position, positions
 from analysis.ab.parts.segments import Segments, segment_effects
-from analysis.ab.tables import DAY_MS, Loaded, load
+from analysis.ab.tables import Loaded, load
 from analysis.ab.verdict import Evidence, Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
 from analysis.statistics import effects
 from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
-from looplib.files import atomic_write
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EVENTS = "all_events"  # the table of all slices' events, which only a warehouse needs
 
 
 @dataclass(frozen=True)
@@ -50,11 +38,11 @@ class OriginalRow:
     arm: str  # the arm that is compared with the control
     metric: str  # one of the original service's five
     # difference of the means, in % of the control's, which counts as known exactly
-    effect_pct: float | None
-    lower_pct: float | None  # lower end of its interval
-    upper_pct: float | None  # upper end
-    control_mean: float | None  # mean over the control's listeners
-    arm_mean: float | None  # mean over the arm's listeners
+    effect_pct: float
+    lower_pct: float  # lower end of its interval
+    upper_pct: float  # upper end
+    control_mean: float  # mean over the control's listeners
+    arm_mean: float  # mean over the arm's listeners
     significant: bool  # whether the interval excludes 0
 
 
@@ -72,8 +60,8 @@ class Report:
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     # each arm's own recommender, configured or the one that answered most
     recommenders: dict[str, str | None]
-    listeners: dict[str, int]  # listeners by arm
-    sessions: dict[str, int]  # closed sessions by arm
+    listeners: Mapping[str, int]  # listeners by arm
+    sessions: Mapping[str, int]  # closed sessions by arm
     lines: LineCounts  # of the logs
     srm: SampleRatio  # the sample ratio
     verdict: Verdict  # what to do
@@ -98,8 +86,6 @@ def build_report(
     paths: Sequence[str | Path],
     experiment: str,
     config: AbConfig,
-    *,
-    database: Path | None = None,
 ) -> Report:
     """Make the report of an experiment.
 
@@ -107,17 +93,11 @@ def build_report(
         paths: Files, folders and patterns of logs, and session stores.
         experiment: Its name in the log.
         config: Metrics, roles, trust.
-        database: Leave the tables of the report in this file for DuckDB 1.0 and later.
 
     Raises:
         EventLogError: A path cannot be read.
         AnalysisError: A metric's file is wrong, or there is nothing to compare.
     """
-    if database and config.table_only:
-        raise AnalysisError(
-            "table_only: the original table alone has no events to leave in a database; "
-            "set it to false"
-        )
     check_files(config)
     with load(
         paths, experiment, memory=config.memory, table_only=config.table_only
@@ -128,23 +108,30 @@ def build_report(
         if config.table_only:
             measure_original(loaded)
         else:
-            measure(loaded, config, _EVENTS if database else None)
+            measure(loaded, config)
         metrics = [] if config.table_only else config.reported
         listeners = {
             arm: read_listeners(loaded.connection, arm, metrics) for arm in arms
         }
+        evidence = _weigh(loaded, listeners, config)
         report = replace(
-            _summarize(experiment, listeners, config, loaded.lines, loaded.at_horizon),
+            _summarize(experiment, evidence, config),
             recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
             sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
             original_table=original_table(listeners, config.control),
             sources=loaded.names,
         )
-        if not config.table_only:
-            report = _complete(report, loaded, listeners, config)
-        if database:
-            _write_warehouse(loaded.connection, metrics, database)
-        return report
+        if config.table_only:
+            return report
+        first_day, last_day = map(_iso_date, evidence.span_ms)
+        return replace(
+            report,
+            first_day=first_day,
+            last_day=last_day,
+            segments=segment_effects(loaded.connection, arms, config),
+            preferences=preferences(loaded, arms, config),
+            positions=positions(loaded.connection, arms),
+        )
 
 
 def report_on_columns(
@@ -159,22 +146,21 @@ def report_on_columns(
         config: Metrics and roles; the horizon, if any, is one of listeners.
         source: What the columns are from.
     """
-    rows = sum(_counts(listeners).values())
+    counts = _counts(listeners)
+    rows = sum(counts.values())
     planned = config.horizon.listeners if config.horizon else None
     at_horizon = planned is not None and rows >= planned
-    lines = LineCounts(rows, rows, 0, 0)
-    report = _summarize(source, listeners, config, lines, at_horizon)
     with queries.connect(threads=1) as connection:
         found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
     evidence = Evidence(
-        report.listeners,
-        report.lines,
-        report.srm,
+        counts,
+        LineCounts(rows, rows),
+        check_sample_ratio(counts, config.shares),
         trust=Trust(0, Quality(), ()),
         effects=tuple(replace(effect, metric=effect.label) for effect in found),
-        between=effects_between(listeners, config, at_horizon=at_horizon),
+        at_horizon=at_horizon,
     )
-    return replace(report, verdict=decide(evidence, config), effects=evidence.effects)
+    return _summarize(source, evidence, config)
 
 
 def _counts(listeners: Mapping[str, Listeners]) -> dict[str, int]:
@@ -184,86 +170,53 @@ def _counts(listeners: Mapping[str, Listeners]) -> dict[str, int]:
     }
 
 
-def _summarize(
-    name: str,
-    listeners: Mapping[str, Listeners],
-    config: AbConfig,
-    lines: LineCounts,
-    at_horizon: bool,
-) -> Report:
-    """Return the report on what is known before any effect."""
-    counts = _counts(listeners)
+def _weigh(
+    loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig
+) -> Evidence:
+    """Return what the verdict depends on; without effects for the original table alone."""
+    counts, at_horizon = _counts(listeners), loaded.at_horizon
     srm = check_sample_ratio(counts, config.shares)
+    evidence = Evidence(counts, loaded.lines, srm, at_horizon=at_horizon)
+    if config.table_only:
+        return evidence
+    counted = queries.fetch_row(loaded.connection, "ab/quality")
+    return replace(
+        evidence,
+        trust=assess(counted, loaded.rejected),
+        effects=metric_effects(
+            loaded.connection, listeners, config, at_horizon=at_horizon
+        ),
+        span_ms=(counted["first_ms"], counted["last_ms"]),
+        left_out=loaded.left_out,
+    )
+
+
+def _summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
+    """Return the report on the evidence alone, a session for each listener."""
     return Report(
         experiment=name,
         control=config.control,
-        arms=tuple(listeners),
+        arms=tuple(evidence.listeners),
         is_aa=config.aa,
         alpha=config.alpha,
-        listeners=counts,
-        recommenders=dict.fromkeys(listeners),
-        at_horizon=at_horizon,
-        sessions=counts,
-        lines=lines,
-        srm=srm,
-        verdict=decide(Evidence(counts, lines, srm), config),
+        listeners=evidence.listeners,
+        recommenders=dict.fromkeys(evidence.listeners),
+        at_horizon=evidence.at_horizon,
+        sessions=evidence.listeners,
+        lines=evidence.lines,
+        srm=evidence.srm,
+        verdict=decide(evidence, config),
         original_table=(),
+        effects=evidence.effects,
         is_adjusted=config.cuped,
         sources=(name,),
-    )
-
-
-def _complete(
-    report: Report, loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig
-) -> Report:
-    """Return the report with all that the original table does not have."""
-    connection, arms, at_horizon = loaded.connection, report.arms, report.at_horizon
-    counted = queries.fetch_row(connection, "ab/quality")
-    evidence = Evidence(
-        report.listeners,
-        report.lines,
-        report.srm,
-        trust=assess(counted, loaded.rejected),
-        effects=metric_effects(connection, listeners, config, at_horizon=at_horizon),
-        between=effects_between(listeners, config, at_horizon=at_horizon),
-        days=(counted["last_ms"] - counted["first_ms"]) / DAY_MS,
-        left_out=loaded.left_out,
-    )
-    return replace(
-        report,
-        first_day=_iso_date(counted["first_ms"]),
-        last_day=_iso_date(counted["last_ms"]),
-        verdict=decide(evidence, config),
-        effects=evidence.effects,
-        segments=segment_effects(connection, arms, config),
-        preferences=preferences(loaded, arms, config),
-        positions=positions(connection, arms),
         trust=evidence.trust,
     )
 
 
 def _iso_date(moment_ms: int) -> str:
     """Return the date of a moment in ms since the epoch, UTC."""
-    return (_EPOCH + timedelta(milliseconds=moment_ms)).date().isoformat()
-
-
-def _write_warehouse(
-    connection: queries.Connection, metrics: Sequence[Metric], file: Path
-) -> None:
-    """Write the tables of `measure`, and with the name `own_…` those of own metrics."""
-    tables = {
-        "events": _EVENTS,
-        "sessions": "all_sessions",
-        "listeners": "listener_sums_whole",
-    }
-    for metric in metrics:
-        if metric.source.startswith("own_"):
-            tables[metric.source] = f"{metric.source}_whole"
-    with tempfile.TemporaryDirectory(prefix="ab-") as folder:
-        whole = Path(folder) / "warehouse.duckdb"
-        queries.write_database(connection, whole, tables)
-        with whole.open("rb") as source, atomic_write(file) as target:
-            shutil.copyfileobj(source, target)
+    return str(np.datetime_as_string(np.datetime64(moment_ms, "ms"), unit="D"))
 
 
 def original_table(
@@ -290,11 +243,11 @@ def _original_row(
     return OriginalRow(
         arm=arm,
         metric=metric.name,
-        effect_pct=number(relative.value),
-        lower_pct=number(relative.lower),
-        upper_pct=number(relative.upper),
-        control_mean=number(effect.control.value),
-        arm_mean=number(effect.arm.value),
+        effect_pct=relative.value,
+        lower_pct=relative.lower,
+        upper_pct=relative.upper,
+        control_mean=effect.control.value,
+        arm_mean=effect.arm.value,
         significant=relative.excludes_zero,
     )
 

@@ -27,7 +27,7 @@ from analysis.errors import AnalysisError
 from analysis.logs.fields import EVENT_SCHEMA
 from analysis.logs.files import LogFile, snapshot
 from analysis.logs.lines import LineCounts
-from analysis.logs.reader import gather, kinds_of, read, read_rejects
+from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
 from analysis.store import Store
 from looplib.arrays import IntArray
 from looplib.progress import ProgressReport, progress
@@ -38,7 +38,7 @@ DAY_MS = 86_400_000
 _LONG_AFTER = 2**63 - 1
 _INTERLEAVED = re.compile(r"(?:(\w+) of )?interleaved\((\w+), ?(\w+)\)")
 _EVENTS_OF_A_SLICE = 2_000_000
-_EVENTS_AT_ONCE = 500_000
+_EVENTS_AT_ONCE = 100_000
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
 _decode_arms = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -247,7 +247,7 @@ def load(
         if table_only:
             schema = pa.schema([schema.field(name) for name in _ORIGINAL])
         loaded = Loaded(connection, experiment, files, schema, sources.names)
-        with progress("read", sources.megabytes, "MB") as report:
+        with progress("read", sources.events, "events") as report:
             _write_slices(loaded, sources, folder, report)
         loaded.rejected.sort(key=lambda rejected: (rejected.file, rejected.line))
         del loaded.rejected[_SHOWN_REJECTS:]
@@ -268,13 +268,13 @@ def _write_slices(
         for file in loaded.slices
     ]
     for kind in tables:
-        for rows in gather(kind, _EVENTS_AT_ONCE):
+        for rows in ahead(gather(kind, _EVENTS_AT_ONCE)):
             assigned = loaded.assign(rows)
             has_requests |= assigned["request"].null_count < len(assigned)
             for writer, part in zip(writers, _divide(assigned, count), strict=True):
                 writer.write_table(part)
             read_events += len(rows)
-            report(sources.megabytes * read_events / max(sources.events, 1))
+            report(read_events)
     for writer in writers:
         writer.close()
     if has_requests:

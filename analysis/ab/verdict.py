@@ -8,13 +8,14 @@ significantly better, and every guardrail is kept.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import MetricEffect, RelativeEffect
+from analysis.ab.effects import MetricEffect
 from analysis.ab.parts import data_quality
 from analysis.ab.parts.data_quality import Trust
+from analysis.ab.tables import DAY_MS
 from analysis.logs.lines import LineCounts
 from analysis.statistics.multiplicity import holm
 from analysis.statistics.sample_ratio import SampleRatio
@@ -36,8 +37,6 @@ class Verdict:
     reason: str  # one sentence
     # what else should be known before anybody acts on it, a sentence each
     notes: tuple[str, ...] = ()
-    # further winners from which the one to ship does not differ significantly
-    tied: tuple[str, ...] = ()
     # how many more decide, if the effects stay as they are; None if unknown
     more_listeners: int | None = None
 
@@ -51,15 +50,20 @@ class Evidence:
     srm: SampleRatio  # the sample ratio
     trust: Trust | None = None  # data quality; None if only the original table was made
     effects: tuple[MetricEffect, ...] = ()  # of all metrics and arms, adjusted
-    # The effect on the first primary metric of an arm on another
-    between: Mapping[tuple[str, str], RelativeEffect] = field(default_factory=dict)
-    days: float = 0.0  # from the experiment's first event to its last
+    at_horizon: bool = False  # whether the declared horizon is reached
+    span_ms: tuple[int, int] = (0, 0)  # the experiment's first event and its last
     left_out: int = 0  # events after the horizon
 
     @property
     def in_all(self) -> int:
         """Listeners of all arms."""
         return sum(self.listeners.values())
+
+    @property
+    def days(self) -> float:
+        """Days from the experiment's first event to its last."""
+        first_ms, last_ms = self.span_ms
+        return (last_ms - first_ms) / DAY_MS
 
 
 def decide(evidence: Evidence, config: AbConfig) -> Verdict:
@@ -157,10 +161,12 @@ def _decide_arms(
     winners = [arm for arm in arms if arm.gain and not arm.unclear]
     if winners:
         winners.sort(key=lambda arm: -arm.gain_pct)
-        best = winners[0]
-        tied, remark = _ties([arm.name for arm in winners], evidence, config.alpha)
-        reason = f"{best.gain}, and every guardrail is kept{remark}."
-        return Verdict("ship", best.name, reason, notes, tied)
+        best, *others = winners
+        reason = f"{best.gain}, and every guardrail is kept"
+        if others:
+            names = ", ".join(arm.name for arm in others)
+            reason = f"{reason}; also winning, with a smaller effect: {names}"
+        return Verdict("ship", best.name, f"{reason}.", notes)
     undecided = [arm for arm in arms if not arm.loss]
     if not undecided:
         worst = arms[0].name if len(arms) == 1 else None
@@ -168,7 +174,7 @@ def _decide_arms(
         return Verdict("do not ship", worst, f"{losses}.", notes)
     nearest = max(undecided, key=lambda arm: (bool(arm.gain), arm.gain_pct))
     reason = _why_undecided(nearest)
-    if any(effect.deciding.at_horizon for effect in nearest.effects):
+    if evidence.at_horizon:
         reason = f"{reason}, and the horizon is reached."
         return Verdict("do not ship", nearest.name, reason, notes)
     more = _more_listeners(nearest, evidence, config)
@@ -192,7 +198,8 @@ def _loss(effects: Sequence[MetricEffect], config: AbConfig) -> str | None:
         if effect.significant and not effect.gain(effect.effect) > 0:
             return f"{effect.metric} of {effect.arm} is worse by {_describe(effect)}"
     smallest = config.smallest_effect_pct
-    if smallest and primary and all(_best_pct(effect) < smallest for effect in primary):
+    best = [_best_pct(effect) for effect in primary]
+    if smallest and best and max(best) < smallest:
         change = f"{primary[0].metric} of {primary[0].arm} changes by {_describe(primary[0])}"
         return f"{change}; {smallest:g} % would be worth it"
     return None
@@ -201,8 +208,9 @@ def _loss(effects: Sequence[MetricEffect], config: AbConfig) -> str | None:
 def _best_pct(effect: MetricEffect) -> float:
     """Return the best that the deciding interval holds, in %; infinite without one."""
     relative = effect.deciding.relative
-    best = relative.upper_pct if effect.higher_is_better else relative.lower_pct
-    return math.inf if best is None else effect.gain(best)
+    if math.isnan(relative.upper_pct):
+        return math.inf
+    return max(effect.gain(relative.lower_pct), effect.gain(relative.upper_pct))
 
 
 def _gain(effects: Sequence[MetricEffect]) -> str | None:
@@ -211,23 +219,6 @@ def _gain(effects: Sequence[MetricEffect]) -> str | None:
         if effect.role == "primary" and effect.significant:
             return f"{effect.metric} of {effect.arm} is better by {_describe(effect)}"
     return None
-
-
-def _ties(
-    winners: Sequence[str], evidence: Evidence, alpha: float
-) -> tuple[tuple[str, ...], str]:
-    """Return the winners that are tied with the first, by Holm, and what to say of them."""
-    best, *others = winners
-    if not others:
-        return (), ""
-    p_values = holm([evidence.between[best, arm].p_value for arm in others])
-    differs = [p_value < alpha for p_value in p_values]
-    tied = [arm for arm, apart in zip(others, differs, strict=True) if not apart]
-    if not tied:
-        return (), f"; it is better than {', '.join(others)}, which win too"
-    win = "win too and are" if len(tied) > 1 else "wins too and is"
-    over = f"whose effect over {tied[0]} is {evidence.between[best, tied[0]]}"
-    return tuple(tied), f"; {', '.join(tied)} {win} tied with {best}, {over}"
 
 
 def _why_undecided(arm: _Arm) -> str:
@@ -251,22 +242,21 @@ def _more_listeners(arm: _Arm, evidence: Evidence, config: AbConfig) -> int | No
     if not arm.gain:
         comparisons = len(config.deciding) * (len(evidence.listeners) - 1)
         level = config.alpha / comparisons
-        growth = [
-            _growth(effect.deciding.ends(in_pct=True), 0.0, level, listeners, config)
-            for effect in arm.primary
-        ]
+        growth = []
+        for effect in arm.primary:
+            relative = effect.deciding.relative
+            ends = relative.lower_pct, relative.upper_pct
+            growth.append(_growth(ends, 0.0, level, listeners, config))
         factors.append(min(growth, default=math.inf))
     for effect in arm.unclear:
-        in_pct = effect.margin_pct is not None
-        bound = -effect.gain(effect.margin_pct if in_pct else effect.margin)
-        ends = effect.deciding.ends(in_pct=in_pct)
-        factors.append(_growth(ends, bound, config.alpha, listeners, config))
+        bound = effect.allowed_loss
+        factors.append(_growth(effect.losses, bound, config.alpha, listeners, config))
     factor = max(factors, default=math.inf)
     return math.ceil((factor - 1) * evidence.in_all) if factor <= _LONGEST else None
 
 
 def _growth(
-    ends: tuple[float | None, float | None],
+    ends: tuple[float, float],
     bound: float,
     level: float,
     listeners: int,
@@ -274,17 +264,15 @@ def _growth(
 ) -> float:
     """Return how many times as many listeners it takes until an interval excludes a bound."""
     lower, upper = ends
-    if lower is None or upper is None or lower >= upper:
+    if not lower < upper < math.inf:
         return math.inf
     planned, confidence = config.planned_listeners, 1 - config.alpha
     half_widths = abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)
     errors = half_widths * widening(listeners, planned, confidence)
     factor = 1.02
-    while factor <= _LONGEST:
-        if errors * math.sqrt(factor) >= widening(
-            factor * listeners, planned, confidence, level
-        ):
-            break
+    while factor <= _LONGEST and errors * math.sqrt(factor) < widening(
+        factor * listeners, planned, confidence, level
+    ):
         factor *= 1.02
     return factor
 
@@ -297,25 +285,21 @@ def _how_long(more: int | None, evidence: Evidence) -> str:
     if not evidence.days:  # a data frame has no times
         return f"{needed} would tell if it stays so"
     hours = 24 * evidence.days * more / max(1, evidence.in_all)
-    time = f"{hours / 24:,.0f} days"
-    if hours < 48:
-        time = f"{hours:,.0f} hours" if hours >= 2 else f"{60 * hours:,.0f} minutes"
+    time = f"{hours:,.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
     return f"{needed}, {time} at the pace so far, would tell if it stays so"
 
 
 def _describe(effect: MetricEffect) -> str:
     """Return the relative effect with the deciding interval, or both values without one."""
-    if effect.relative.effect_pct is None:
+    if math.isnan(effect.relative.effect_pct):
         return _values(effect)
     return str(effect.deciding.relative)
 
 
 def _allowed(effect: MetricEffect) -> str:
-    if effect.margin_pct is None:
-        margin = f"{effect.margin:g}"
-    else:
-        margin = f"{effect.margin_pct:g} %"
-    return f"{margin} {'less' if effect.higher_is_better else 'more'} is allowed"
+    unit = " %" if effect.margin is None else ""
+    direction = "less" if effect.higher_is_better else "more"
+    return f"{effect.allowed_loss:g}{unit} {direction} is allowed"
 
 
 def _values(effect: MetricEffect) -> str:

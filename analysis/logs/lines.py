@@ -1,10 +1,4 @@
-"""Parse single lines of an event log exactly.
-
-An unknown key is ignored; of a key given twice the last value counts, and all must be allowed; an
-optional key that is absent equals one that is null; ids of listeners are whole numbers in all lines
-or text in all, and so are those of tracks; a whole number is written as one (7, not "7", 7.0 or
-true); a line of white space is blank, and a byte order mark may open the file.
-"""
+"""Parse single lines of an event log exactly, and say what is wrong with one."""
 
 import base64
 import codecs
@@ -27,20 +21,17 @@ from analysis.logs.fields import (
     decoder,
 )
 
-LONGEST_LINE = 2**20
 KEPT_OF_A_REJECT = 4096
-TORN = "torn last line"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
 class LineCounts:
-    """Lines of a log; read = good + rejected + blank."""
+    """Lines of a log, but for blank ones; read = good + rejected."""
 
     read: int = 0
     good: int = 0
     rejected: int = 0
-    blank: int = 0
 
     def __add__(self, other: "LineCounts") -> "LineCounts":
         """Add the counts of two logs."""
@@ -48,7 +39,6 @@ class LineCounts:
             self.read + other.read,
             self.good + other.good,
             self.rejected + other.rejected,
-            self.blank + other.blank,
         )
 
 
@@ -130,27 +120,24 @@ def event_row(event: msgspec.Struct) -> dict[str, Any]:
     return row
 
 
-def canonical_experiments(text: str) -> str:
-    """Return an object of experiments and arms with sorted keys and no white space."""
-    return _encode_sorted(msgspec.json.decode(text, type=dict[str, str])).decode()
+def canonical_arms(text: str) -> str | None:
+    """Return experiments and arms with sorted keys and no white space.
+
+    None if the text is no JSON object of texts.
+    """
+    with suppress(msgspec.DecodeError, RecursionError):
+        return _encode_sorted(msgspec.json.decode(text, type=dict[str, str])).decode()
+    return None
 
 
-def is_json(line: bytes) -> bool:
-    """Return whether a line is JSON, so that it was not cut."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        msgspec.json.decode(line)
-        return True
-    return False
-
-
-def make_reject(name: str, number: int, reason: str, line: bytes, size: int) -> Reject:
-    """Return the reject of a line of `size` bytes, of which `line` may be the start."""
+def make_reject(name: str, number: int, reason: str, line: bytes) -> Reject:
+    """Return the reject of a line, without its line end."""
     kept = line[:KEPT_OF_A_REJECT]
-    is_all = len(kept) == size
+    is_all = kept == line
     try:
         # a cut may go through a character
         text = codecs.getincrementaldecoder("utf-8")().decode(kept, final=is_all)
     except UnicodeDecodeError:
         encoded = base64.b64encode(kept).decode()
-        return Reject(name, number, reason, size, text=None, base64=encoded)
-    return Reject(name, number, reason, size, text)
+        return Reject(name, number, reason, len(line), text=None, base64=encoded)
+    return Reject(name, number, reason, len(line), text)

@@ -1,7 +1,6 @@
 """The command `python -m analysis.offpolicy`: what lists would be worth."""
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
@@ -36,15 +35,14 @@ with importing():
     )
     from analysis.offpolicy.report import (
         ListEstimate,
-        Prediction,
-        compare,
         estimates_table,
-        predictions_table,
     )
-    from analysis.statistics.effects import Interval
 
 PROG = "python -m analysis.offpolicy"
-GONE = {"--catalogue": "the time of a session is no longer predicted; leave it out"}
+GONE = {
+    "--catalogue": "the time of a session is no longer predicted; leave it out",
+    "--measured": "compare with time_per_recommended_track of the experiment's report",
+}
 LOGGING_HELP = (
     "logged (nowhere) | uniform:TRACKS | uniform-unheard:TRACKS, "
     "where TRACKS are those of the catalogue"
@@ -87,12 +85,6 @@ def main(
             help=f"Where an event without propensity gets one: {LOGGING_HELP}."
         ),
     ] = "logged",
-    measured: Annotated[
-        Path | None,
-        typer.Option(
-            help="report.json of the experiment that served the lists: predicted and measured."
-        ),
-    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the estimates to this JSON file.")
     ] = None,
@@ -106,7 +98,6 @@ def main(
     scorer = OffPolicy(sessions)
     logged = scorer.value(_logged_policy(sessions)).snips
     estimates = [_estimate(scorer, listed, sources) for listed in lists]
-    predictions = compare(estimates, measured) if measured else []
     if out:
         document = {
             "sources": sources.names,
@@ -117,24 +108,13 @@ def main(
             "unfollowed": sessions.unfollowed,
             "logged": logged,
             "recommendations": [estimate.document() for estimate in estimates],
-            "predictions": predictions,
         }
         atomic_write_json(out, document)
-    _print(estimates, logged, predictions)
-
-
-def _print(
-    estimates: Sequence[ListEstimate],
-    logged: Interval,
-    predictions: Sequence[Prediction],
-) -> None:
     console = output()
     console.print(estimates_table(estimates, logged))
     for estimate in estimates:
         for reason in estimate.estimate.reasons:
             console.print(f"{estimate.name}: not conclusive: {reason}", soft_wrap=True)
-    if predictions:
-        console.print(predictions_table(predictions))
 
 
 def _read_sessions(

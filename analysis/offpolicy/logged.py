@@ -4,7 +4,7 @@ They must be sessions that a policy was not learned from: a holdout rule picks t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from analysis.logs import reader as event_log
 from looplib.arrays import BoolArray, FloatArray, IntArray
 
 LoggingPolicy = Literal["logged", "uniform", "uniform-unheard"]
-HOLDOUTS = "all | last_session | session_hash:SHARE:SEED | since:MOMENT | manifest"
+HOLDOUTS = "all | since:MOMENT | manifest"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Holdout:
     cutoff_ms: int = 0  # the epoch, so that a split by time holds all sessions out
 
 
-def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdout:
+def parse_holdout(text: str, manifest: Mapping[str, Any]) -> Holdout:
     """Return the rule that a text such as in `HOLDOUTS` stands for.
 
     "manifest" is that of the recommendations.
@@ -42,47 +42,38 @@ def parse_holdout(text: str, manifest: Mapping[str, Any] | None = None) -> Holdo
     Raises:
         AnalysisError: It stands for none.
     """
-    kind, *values = text.split(":", maxsplit=1 if text.startswith("since:") else -1)
+    if text == "all":
+        return Holdout(text, "time")
+    if text == "manifest":
+        return _rule_in(manifest)
+    kind, _, moment = text.partition(":")
     try:
-        match kind, values:
-            case "all", []:
-                return Holdout(text, "time")
-            case "last_session", []:
-                return Holdout(text, kind)
-            case "session_hash", [share, seed] if (
-                0 < float(share) < 1 and int(seed) >= 0
-            ):
-                return Holdout(text, kind, int(seed), float(share))
-            case "since", [moment]:
-                begin = datetime.fromisoformat(moment)
-                aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
-                return Holdout(text, "time", cutoff_ms=round(aware.timestamp() * 1000))
-            case "manifest", []:
-                return parse_holdout(_rule_in(manifest))
+        begin = datetime.fromisoformat(moment)
     except ValueError:
-        pass
-    raise AnalysisError(f"holdout {text}: allowed are {HOLDOUTS}")
+        kind = ""
+    if kind != "since":
+        raise AnalysisError(f"holdout {text}: allowed are {HOLDOUTS}")
+    aware = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
+    return Holdout(text, "time", cutoff_ms=round(aware.timestamp() * 1000))
 
 
-def _rule_in(manifest: Mapping[str, Any] | None) -> str:
+def _rule_in(manifest: Mapping[str, Any]) -> Holdout:
     if not manifest:
         raise AnalysisError(
             "holdout manifest: no manifest.json beside the recommendations"
         )
     try:
-        split, seed = manifest["split"], manifest["seed"]
-        rule = kind = str(split["kind"])
-        if kind == "session_hash":
-            rule = f"{kind}:{split['holdout']}:{seed}"
-    except (KeyError, TypeError) as error:
+        split, seed = manifest["split"], int(manifest["seed"])
+        kind, share = str(split["kind"]), float(split.get("holdout", 0))
+    except (KeyError, TypeError, ValueError) as error:
         raise AnalysisError(
             f"holdout manifest: no split and seed in manifest.json ({error!r})"
         ) from None
-    if kind == "time":
+    if kind not in ("session_hash", "last_session"):
         raise AnalysisError(
-            "holdout manifest: a split by time; name the moment it was cut at, since:MOMENT"
+            f"holdout manifest: a split by {kind}; name the moment it was cut at, since:MOMENT"
         )
-    return rule
+    return Holdout(f"manifest: {kind}", kind, seed, share)
 
 
 @dataclass(frozen=True)
@@ -118,7 +109,11 @@ class LoggedSessions:
     @cached_property
     def is_fresh(self) -> BoolArray:
         """Whether the track was not heard earlier in its session."""
-        return first_hearings(self.first, self.track)
+        tracks, number = np.unique(self.track, return_inverse=True)
+        _, index = np.unique(self.first * len(tracks) + number, return_index=True)
+        is_first = np.zeros(len(number), dtype=np.bool_)
+        is_first[index] = True
+        return is_first
 
     @property
     def sessions(self) -> int:
@@ -127,7 +122,8 @@ class LoggedSessions:
 
     def before(self, values: FloatArray) -> FloatArray:
         """Return the sum of values over the events before each one in its session."""
-        return _sums_before(self.first, values)
+        sums = np.cumsum(values) - values
+        return sums - sums[self.first]
 
 
 def attach_events(
@@ -215,59 +211,45 @@ def logged_sessions(
         AnalysisError: The catalogue's size is missing or too small.
     """
     users, listener = np.unique(events["user"].to_numpy(), return_inverse=True)
-    track = events["track"].to_numpy()
     position = events["position"].to_numpy()
-    first = np.arange(len(position)) - position + 1
-    propensity = events["propensity"].cast(pa.float64()).to_numpy()
-    if logging_policy != "logged":
-        uniform = _uniform_propensity(first, track, logging_policy, catalogue_size)
-        propensity = np.where(np.isnan(propensity), uniform, propensity)
     is_outcome, followed = position > 1, events["followed"].to_numpy()
-    is_answer = is_outcome & followed
-    return LoggedSessions(
+    propensity = events["propensity"].cast(pa.float64()).to_numpy()
+    sessions = LoggedSessions(
         users=users,
         listener=listener,
-        first=first,
-        track=track,
+        first=np.arange(len(position)) - position + 1,
+        track=events["track"].to_numpy(),
         time=events["time"].to_numpy(),
+        propensity=propensity,
+        unknown=0,
+        unfollowed=int(np.count_nonzero(is_outcome & ~followed)),
+    )
+    if logging_policy != "logged":
+        uniform = _uniform_propensity(sessions, logging_policy, catalogue_size)
+        propensity = np.where(np.isnan(propensity), uniform, propensity)
+    is_answer = is_outcome & followed
+    return replace(
+        sessions,
         propensity=np.where(is_answer, propensity, np.nan),
         unknown=int(np.count_nonzero(is_answer & np.isnan(propensity))),
-        unfollowed=int(np.count_nonzero(is_outcome & ~followed)),
     )
 
 
 def _uniform_propensity(
-    first: IntArray,
-    track: IntArray,
-    logging_policy: LoggingPolicy,
-    catalogue_size: int | None,
+    sessions: LoggedSessions, logging_policy: LoggingPolicy, catalogue_size: int | None
 ) -> FloatArray:
     """Return the probability of each event's track where every track was equally likely."""
     if catalogue_size is None:
         raise AnalysisError(
             f"the logging policy {logging_policy} needs the number of tracks of the catalogue"
         )
-    if track.max() >= catalogue_size:
+    largest = sessions.track.max()
+    if largest >= catalogue_size:
         raise AnalysisError(
-            f"track {track.max()} was heard; "
+            f"track {largest} was heard; "
             f"a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
         )
-    choices = np.full(len(track), float(catalogue_size))
+    choices = np.full(len(sessions.track), float(catalogue_size))
     if logging_policy == "uniform-unheard":
-        choices -= _sums_before(first, first_hearings(first, track).astype(np.float64))
+        choices -= sessions.before(sessions.is_fresh.astype(np.float64))
     return np.asarray(1.0 / choices)
-
-
-def first_hearings(first: IntArray, track: IntArray) -> BoolArray:
-    """Return whether each event's track is heard for the first time in its session."""
-    tracks, number = np.unique(track, return_inverse=True)
-    _, index = np.unique(first * len(tracks) + number, return_index=True)
-    is_first = np.zeros(len(track), dtype=np.bool_)
-    is_first[index] = True
-    return is_first
-
-
-def _sums_before(first: IntArray, values: FloatArray) -> FloatArray:
-    """Return the sum of values over the events before each one in its session."""
-    sums = np.cumsum(values) - values
-    return sums - sums[first]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,7 +21,6 @@ from looplib.untrusted import open_untrusted, read_untrusted
 
 _IN_ORDER = ":in-order"
 _LONGEST_MANIFEST = 2**20
-Line = TypeVar("Line")
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,9 @@ class _Line(msgspec.Struct):
     tracks: list[Id | str]
 
 
+_DECODER = msgspec.json.Decoder(_Line)
+
+
 def read_recommendations(text: str) -> Recommendations:
     """Read lines of `{"user": 7, "tracks": [best first]}`, and the manifest beside them, if any.
 
@@ -63,12 +65,7 @@ def read_recommendations(text: str) -> Recommendations:
         name, path = "", text
     file = Path(path)
     manifest = _read_manifest(file.parent / MANIFEST)
-    lines = _decode_lines(
-        file,
-        _Line,
-        '{"user": …, "tracks": […]}',
-        manifest.get("files", {}).get(file.name, {}),
-    )
+    lines = _decode_lines(file, manifest.get("files", {}).get(file.name, {}))
     lists = sorted(
         (_number(line.user), list(map(_number, line.tracks))) for line in lines
     )
@@ -118,17 +115,15 @@ def _read_manifest(manifest: Path) -> dict[str, Any]:
     return content
 
 
-def _decode_lines(
-    file: Path, of: type[Line], shape: str, facts: Mapping[str, Any]
-) -> list[Line]:
-    """Return the lines of a file, each of this shape, once it is what a manifest says of it."""
-    decoder = msgspec.json.Decoder(of)
-    lines: list[Line] = []
+def _decode_lines(file: Path, facts: Mapping[str, Any]) -> list[_Line]:
+    """Return the lines of a file, once it is what a manifest says of it."""
+    shape = '{"user": …, "tracks": […]}'
+    lines: list[_Line] = []
     try:
         with open_untrusted(
             file, facts.get("bytes"), sha256=facts.get("sha256"), error=AnalysisError
         ) as text:
-            lines.extend(decoder.decode(line) for line in text)
+            lines.extend(_DECODER.decode(line) for line in text)
     except msgspec.DecodeError as error:
         raise AnalysisError(
             f"{file}: line {len(lines) + 1} is not {shape} ({error})"

@@ -15,7 +15,7 @@ from analysis.statistics.effects import CONFIDENCE, Interval
 from looplib.arrays import ByteArray, FloatArray
 from looplib.randomness import make_generator
 
-_BLOCK = 64  # resamples in a block
+_BLOCK = 64  # resamples in a block at most
 # above this the blocks are drawn anew each time they are needed
 _KEPT_BYTES = 128 * 2**20
 _PRODUCT_VALUES = 2**22  # draws turned into floats at a time, 32 MB
@@ -40,8 +40,9 @@ class Resamples:
 
     def draw(self) -> Iterator[ByteArray]:
         """Draw the resamples, a block at a time."""
-        for start in range(0, self.count, _BLOCK):
-            numbers = range(start, min(start + _BLOCK, self.count))
+        rows = max(1, min(_BLOCK, _PRODUCT_VALUES // self.units))
+        for start in range(0, self.count, rows):
+            numbers = range(start, min(start + rows, self.count))
             yield np.stack([draw(self.units, self.seed, number) for number in numbers])
 
 
@@ -74,27 +75,17 @@ class Ratios:
 def estimate(resamples: Resamples, ratios: Ratios) -> FloatArray:
     """Estimate ratios in every resample, shape (resamples, metrics)."""
     both = np.hstack([ratios.numerators, ratios.denominators])
-    rows = max(1, _PRODUCT_VALUES // len(both))
-    sums = []
-    for draws in resamples.blocks():
-        for start in range(0, len(draws), rows):
-            some = draws[start : start + rows].astype(np.float64)
-            sums.append(some @ both)
+    sums = [draws.astype(np.float64) @ both for draws in resamples.blocks()]
     numerators, denominators = np.hsplit(np.vstack(sums), 2)
     return _divide(numerators, denominators)
 
 
 def ratio_intervals(resamples: Resamples, ratios: Ratios) -> list[Interval]:
     """Return ratios of sums over the units with percentile intervals (ch. 13.3 there)."""
-    lower, upper = percentiles(estimate(resamples, ratios))
+    tail = (1 - CONFIDENCE) / 2
+    lower, upper = np.quantile(estimate(resamples, ratios), [tail, 1 - tail], axis=0)
     rows = zip(ratios.whole.tolist(), lower.tolist(), upper.tolist(), strict=True)
     return [Interval(*row) for row in rows]
-
-
-def percentiles(estimates: FloatArray) -> FloatArray:
-    """Return the outer percentiles of estimates, shape (resamples, metrics), as (2, metrics)."""
-    tail = (1 - CONFIDENCE) / 2
-    return np.asarray(np.quantile(estimates, [tail, 1 - tail], axis=0))
 
 
 def _divide(numerators: FloatArray, denominators: FloatArray) -> FloatArray:

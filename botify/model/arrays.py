@@ -17,7 +17,6 @@ from botify.model.catalogue import Catalogue, user_number
 # characters; ours have 118, and parsing a deeper one takes all the stack
 _LONGEST_HEADER = 200
 
-_NONE: Mapping[str, float] = {}
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -26,7 +25,6 @@ def read_arrays(
     shapes: Mapping[str, str],
     what: str,
     catalogue: Catalogue,
-    defaults: Mapping[str, float] = _NONE,
 ) -> tuple[Arrays, dict[str, int]]:
     """Read arrays of an `.npz` as `numpy.savez` writes it.
 
@@ -34,7 +32,7 @@ def read_arrays(
 
     `shapes` has for each the kind of its numbers, `i`, `f` (finite), or `track` or `user` for ids,
     and the names of its axes: `"f tracks factors"`. Axes of one name have one length. `what` the
-    file is, the message says. `defaults` are numbers that older files lack.
+    file is, the message says.
 
     Returns:
         The arrays, and the lengths of the axes by name.
@@ -46,17 +44,9 @@ def read_arrays(
     path = file.name
     try:
         with zipfile.ZipFile(file) as archive:
-            missing = {
-                name for name in defaults if f"{name}.npy" not in archive.namelist()
-            }
-            arrays = {
-                name: _read_array(archive, f"{name}.npy")
-                for name in shapes
-                if name not in missing
-            }
+            arrays = {name: _read_array(archive, f"{name}.npy") for name in shapes}
     except Exception as error:  # noqa: BLE001  zipfile and NumPy raise any kind
         raise ModelError(f"{path}: not {what} of ours ({error})") from None
-    arrays |= {name: np.array(defaults[name]) for name in missing}
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
         kind, *axes = shapes[name].split()

@@ -18,14 +18,12 @@ from botify.model.model import (
     FOLDING,
     HISTORY,
     MANIFEST,
-    NEIGHBOURS,
     SESSION_MODEL,
     Model,
 )
 from botify.model.session_model import SessionModel, read_session_model
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 from looplib.als import AlsParams
-from looplib.arrays import Float32Array
 from looplib.checksums import unseal
 from looplib.session_model_file import FORMAT
 from looplib.untrusted import open_untrusted, read_untrusted
@@ -136,8 +134,8 @@ def load_model(
         raise ModelError(
             f"{folder}: context.npz was renamed to {SESSION_MODEL}; export again"
         )
-    wanted = set(parts) & {*files, FOLDING}
-    lists = version.read_lists(recommendations.name, "user")
+    wanted = set(parts) & files.keys()
+    lists = version.read_lists(recommendations.name)
     if text_users not in (None, lists.is_text):
         found, served = "text", "whole numbers"
         if not lists.is_text:
@@ -145,18 +143,9 @@ def load_model(
         raise ModelError(
             f"{folder}: ids of listeners are {found}, and those of the service are {served}"
         )
-    directions = folding = None
-    if wanted & {FACTORS, FOLDING} and FACTORS in files:
-        known, factors = version.read_factors()
-        if FACTORS in wanted:
-            directions = _directions(factors)
-        if FOLDING in wanted:
-            folding = version.make_folding(
-                known, factors, with_history=HISTORY in wanted
-            )
-    neighbours = None
-    if NEIGHBOURS in wanted:
-        neighbours = version.read_lists(NEIGHBOURS, "track")
+    folding = None
+    if FOLDING in parts and FACTORS in files:
+        folding = version.read_folding(with_history=HISTORY in wanted)
     session_model = None
     if SESSION_MODEL in wanted:
         session_model = version.read_session_model()
@@ -168,8 +157,6 @@ def load_model(
         text_users=lists.is_text,
         recommendations=lists,
         popular=lists.most_listed(POPULAR),
-        neighbours=neighbours,
-        directions=directions,
         session_model=session_model,
         folding=folding,
     )
@@ -205,36 +192,30 @@ class _Version:
             error=ModelError,
         )
 
-    def read_lists(self, name: str, key: Literal["user", "track"]) -> TrackLists:
+    def read_lists(self, name: str) -> TrackLists:
         with self._open(name) as file:
             return read_track_lists(
-                file, key, self.manifest.files[name].rows, self._catalogue
+                file, self.manifest.files[name].rows, self._catalogue
             )
 
-    def read_factors(self) -> tuple[int, Float32Array]:
-        """Read how many tracks have factors, and these by track, (tracks, factors).
-
-        Tracks without factors have zeros.
-        """
-        shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
-        with self._open(FACTORS) as file:
-            arrays, lengths = read_arrays(file, shapes, "factors", self._catalogue)
-        factors = np.zeros((len(self._catalogue), lengths["factors"]), dtype=np.float32)
-        factors[arrays["tracks"]] = arrays["item_factors"]
-        return lengths["tracks"], factors
-
-    def make_folding(
-        self, known: int, factors: Float32Array, *, with_history: bool
-    ) -> FoldIn | None:
+    def read_folding(self, *, with_history: bool) -> FoldIn | None:
         """Return what solves listeners' factors; None where the model is no ALS."""
         manifest = self.manifest
         try:
             params = AlsParams.read(manifest.parameters)
         except ValueError:
             return None
+        shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
+        with self._open(FACTORS) as file:
+            arrays, lengths = read_arrays(file, shapes, "factors", self._catalogue)
+        # tracks without factors have zeros
+        factors = np.zeros((len(self._catalogue), lengths["factors"]), dtype=np.float32)
+        factors[arrays["tracks"]] = arrays["item_factors"]
         history = self._read_history() if with_history else None
         unit = manifest.data.mean_weight or 1.0
-        return FoldIn(factors, known, params, manifest.feedback, unit, history)
+        return FoldIn(
+            factors, lengths["tracks"], params, manifest.feedback, unit, history
+        )
 
     def _read_history(self) -> History:
         shapes = {
@@ -277,9 +258,3 @@ class _Version:
                     "export with this release again"
                 )
             return read_session_model(file, self._catalogue)
-
-
-def _directions(factors: Float32Array) -> Float32Array:
-    """Scale factors to length 1."""
-    norms = np.linalg.norm(factors, axis=1, keepdims=True)
-    return (factors / np.where(norms > 0, norms, 1)).astype(np.float32)

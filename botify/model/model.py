@@ -9,11 +9,9 @@ from botify.model.fold_in import FoldIn
 from botify.model.session_model import SessionModel
 from botify.model.tracklists import TrackLists
 from looplib import session_model_file
-from looplib.arrays import Float32Array
 
 # Files of a version, beside the lists.
 MANIFEST = "manifest.json"
-NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
 SESSION_MODEL = session_model_file.FILE_NAME
 HISTORY = "history.npz"
@@ -34,9 +32,6 @@ class Model:
     recommendations: TrackLists  # by listener
     popular: list[int]  # the tracks that most lists hold, most popular first
     # The rest is None where no recommender asks for it, or the version has none.
-    neighbours: TrackLists | None = None  # by track
-    # (tracks, factors), item factors of length 1; 0 where there are none
-    directions: Float32Array | None = None
     session_model: SessionModel | None = None
     folding: FoldIn | None = None  # also None where the model is no ALS
 
@@ -44,8 +39,6 @@ class Model:
     def parts(self) -> set[str]:
         """The parts that are there, of those that recommenders read."""
         parts = {
-            NEIGHBOURS: self.neighbours,
-            FACTORS: self.directions,
             SESSION_MODEL: self.session_model,
             FOLDING: self.folding,
         }

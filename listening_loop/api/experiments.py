@@ -22,6 +22,8 @@ from looplib.arrays import FloatArray
 from looplib.config import parse_config
 from looplib.errors import UserError
 
+_ROWS = "rows"  # the column of a listener's number of rows
+
 
 @dataclass(frozen=True, repr=False)
 class Experiment:
@@ -100,54 +102,51 @@ def ab(
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, settings, "the arguments")
         return Experiment(build_report(paths, experiment, config))
-    config = _configure(metrics, guardrails, listener, settings)
-    names = {metric.label: name for name, metric in config.metrics.items()}
-    columns = [arm, *names, *([listener] if listener else [])]
-    by_arm = _by_arm(to_table(data, columns), names, arm, listener)
-    found = sorted(by_arm)
-    if control not in found or len(found) < 2:
+    config = _configure(metrics, guardrails, settings)
+    by_arm = _by_arm(data, config, arm, listener)
+    if control not in by_arm or len(by_arm) < 2:
         problem = f"{control} and another {arm} are expected"
-        raise FrameError(f"the data frame: {problem}; found are {found}")
-    found.remove(control)
-    by_arm = {name: by_arm[name] for name in (control, *found)}
-    return Experiment(report_on_columns(by_arm, config, "the data frame"))
+        raise FrameError(f"the data frame: {problem}; found are {list(by_arm)}")
+    first = {control: by_arm.pop(control)}
+    return Experiment(report_on_columns(first | by_arm, config, "the data frame"))
 
 
 def _configure(
     metrics: Sequence[str] | Mapping[str, Literal["higher", "lower"]],
     guardrails: Mapping[str, float],
-    listener: str | None,
     settings: Mapping[str, Any],
 ) -> AbConfig:
-    """Return the configuration of a report on metrics that are columns."""
+    """Return the configuration of a report on metrics that are columns: `c0` is the first."""
     if not metrics:
         example = "such as metrics=['minutes']"
         raise UserError(f"metrics: name the columns that decide, {example}")
-    better = dict.fromkeys(metrics, "higher")
+    better: dict[str, str] = dict.fromkeys(metrics, "higher")
     if isinstance(metrics, Mapping):
         better = dict(metrics)
     for column, change in guardrails.items():
         better[column] = "lower" if change > 0 else "higher"
-    names = {column: f"metric_{number}" for number, column in enumerate(better)}
+    names = {column: f"c{number}" for number, column in enumerate(better)}
+    measured = {
+        name: {
+            "label": column,
+            "sql": SUMS,
+            "numerator": name,
+            "denominator": _ROWS,
+            "better": better[column],
+            "has_past": False,
+        }
+        for column, name in names.items()
+    }
+    accepted = [
+        {"metric": names[column], "margin_pct": abs(change)}
+        for column, change in guardrails.items()
+    ]
     document: dict[str, Any] = {
-        "metrics": {
-            name: {
-                "label": column,
-                "sql": SUMS,
-                "numerator": name,
-                "denominator": "rows" if listener else None,
-                "better": better[column],
-                "has_past": False,
-            }
-            for column, name in names.items()
-        },
+        "metrics": measured,
         "primary": [names[column] for column in metrics],
         "secondary": [],
         "diagnostics": [],
-        "guardrails": [
-            {"metric": names[column], "margin_pct": abs(change)}
-            for column, change in guardrails.items()
-        ],
+        "guardrails": accepted,
     }
     config = parse_config(AbConfig, {**document, **settings}, "the arguments")
     if config.horizon and not config.horizon.listeners:
@@ -157,25 +156,26 @@ def _configure(
 
 
 def _by_arm(
-    table: pa.Table, names: Mapping[str, str], arm: str, listener: str | None
+    data: Frame, config: AbConfig, arm: str, listener: str | None
 ) -> dict[str, dict[str, FloatArray]]:
-    """Return each arm's columns by listener, summed over their rows, and their number `rows`."""
-    if listener:
-        sums = [*((column, "sum") for column in names), (arm, "count")]
-        table = table.group_by([arm, listener]).aggregate(sums)
-        if len(table[listener].unique()) < table.num_rows:
-            raise FrameError(
-                f"the data frame: a {listener} is in two values of {arm}; each is in one"
-            )
-    columns = {
-        name: f"{column}_sum" if listener else column for column, name in names.items()
-    }
-    columns |= {"rows": f"{arm}_count"} if listener else {}
+    """Return each arm's columns by listener, summed over their rows, and the number of those."""
+    names = {metric.label: name for name, metric in config.metrics.items()}
+    table = to_table(data, [arm, *names, *([listener] if listener else [])])
+    if listener is None:
+        listener = "(row)"  # each is another listener's
+        table = table.append_column(listener, [np.arange(table.num_rows)])
+    sums = [*((column, "sum") for column in names), (arm, "count")]
+    table = table.group_by([arm, listener]).aggregate(sums)
+    if len(table[listener].unique()) < table.num_rows:
+        problem = f"a {listener} is in two values of {arm}; each is in one"
+        raise FrameError(f"the data frame: {problem}")
+    columns = {f"{column}_sum": name for column, name in names.items()}
+    columns[f"{arm}_count"] = _ROWS
     found = {}
-    for value in table[arm].unique().to_pylist():
+    for value in sorted(table[arm].unique().to_pylist()):
         rows = table.filter(pc.equal(table[arm], pa.scalar(value)))
         found[str(value)] = {
             name: rows[column].to_numpy().astype(np.float64)
-            for name, column in columns.items()
+            for column, name in columns.items()
         }
     return found

@@ -1,10 +1,9 @@
 """Data frames in and out: narwhals reads pandas, polars, Arrow and Dask alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +18,25 @@ Frame = Any  # of pandas, polars, pyarrow or dask.dataframe
 
 
 def is_frame(data: object) -> bool:
-    """Return whether this is a data frame, and not a path."""
-    if _is_dask(data):
-        return True
-    try:
-        return nw.from_native(data, pass_through=True) is not data
-    except nw.exceptions.DuplicateError:  # of columns, which those who read it say
-        return True
+    """Return whether this is to be read as a data frame: it is no path, and no list of paths."""
+    return not isinstance(data, (str, Path, list, tuple))
 
 
 def write_parquet(data: Frame, file: Path) -> None:
     """Write a data frame to a Parquet file, a Dask frame one partition at a time.
 
     Raises:
-        FrameError: It is empty, has two columns of one name, or a column of mixed types.
+        FrameError: It is no data frame or empty, has two columns of one name, or a column of mixed
+            types.
     """
-    writer: pq.ParquetWriter | None = None
     rows = 0
-    try:
-        with _refusing():
-            for table in _tables(data):
-                writer = writer or pq.ParquetWriter(file, table.schema)
-                writer.write_table(table.cast(writer.schema))
+    with _refusing():
+        tables = _tables(data)
+        first = next(tables)
+        with pq.ParquetWriter(file, first.schema) as writer:
+            for table in (first, *tables):
+                writer.write_table(table.cast(first.schema))
                 rows += table.num_rows
-    finally:
-        if writer is not None:
-            writer.close()
     if not rows:
         raise FrameError("the data frame: no row in it; at least one is expected")
 
@@ -53,8 +45,8 @@ def to_table(data: Frame, columns: Sequence[str]) -> pa.Table:
     """Return some columns of a data frame, whole, as an Arrow table.
 
     Raises:
-        FrameError: One of them is missing, or has a row without a value; or the frame has two
-            columns of one name, or a column of mixed types.
+        FrameError: One of them is missing, or has a row without a value; or it is no data frame,
+            has two columns of one name, or a column of mixed types.
     """
     with _refusing():
         table = pa.concat_tables(_tables(data))
@@ -78,35 +70,12 @@ def to_frame(table: pa.Table) -> Frame:
     return table
 
 
-def lists_frame(
-    ids: Mapping[str, Sequence[Any]],
-    items: Sequence[Sequence[Any]],
-    **beside: Sequence[Sequence[Any]],
-) -> Frame:
-    """Return lists as a frame: an item's list by its ids, its rank from 1, what is beside it."""
-    columns: dict[str, list[Any]] = {}
-    for name, values in ids.items():
-        pairs = zip(values, items, strict=True)
-        columns[name] = [value for value, found in pairs for _ in found]
-    columns["rank"] = [rank for found in items for rank in range(1, len(found) + 1)]
-    for name, lists in {"item": items, **beside}.items():
-        columns[name] = list(chain.from_iterable(lists))
-    return to_frame(pa.table(columns))
-
-
 def _tables(data: Frame) -> Iterator[pa.Table]:
-    if _is_dask(data):
+    if hasattr(data, "partitions"):  # of Dask
         for part in data.partitions:
-            yield from _tables(part.compute())
+            yield nw.from_native(part.compute(), eager_only=True).to_arrow()
         return
-    frame = nw.from_native(data)
-    if isinstance(frame, nw.LazyFrame):
-        frame = frame.collect()
-    yield frame.to_arrow()
-
-
-def _is_dask(data: Any) -> bool:  # noqa: ANN401  anything a user gives
-    return all(hasattr(data, name) for name in ("dask", "partitions", "columns"))
+    yield nw.from_native(data).lazy().collect().to_arrow()
 
 
 @contextmanager
@@ -114,12 +83,11 @@ def _refusing() -> Iterator[None]:
     """Raise a FrameError where a frame cannot be read."""
     try:
         yield
-    except nw.exceptions.NarwhalsError as error:
-        raise FrameError(f"the data frame: {_line(error)}") from None
-    except (pa.ArrowException, ValueError) as error:
-        problem = f"a column holds values of several types ({_line(error)})"
-        raise FrameError(f"the data frame: {problem}") from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(" ".join(map(str, error.args)).split())
+    except (
+        nw.exceptions.NarwhalsError,
+        pa.ArrowException,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = " ".join(str(error).split())
+        raise FrameError(f"the data frame: {reason}") from None

@@ -4,18 +4,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 
-from listening_loop.api.frames import Frame, lists_frame
+from listening_loop.api.frames import Frame, to_frame
 from listening_loop.api.stores import Source, Store, ingest
 from listening_loop.errors import UnknownIdError
 from looplib.als import AlsParams, solve_row
-from looplib.arrays import Float32Array, FloatArray, IntArray
+from looplib.arrays import Float32Array, IntArray
 from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.files import atomic_directory, atomic_write_json, sha256_file
@@ -61,8 +61,9 @@ class Model:
         Raises:
             Error: A listener is unknown; `fold_in` recommends by a history instead.
         """
-        rows = self.user_factors[_positions(self._user_rows, users, "listener")]
-        return self._lists({"user": users}, rows, self.item_factors, n)
+        rows = self.user_factors[_positions(self.users, users, "listener")]
+        nothing = np.empty((len(rows), 0), np.int64)
+        return self._lists(rows, self.item_factors, n, nothing, user=users)
 
     def similar(self, items: Sequence[Any], n: int = 10) -> Frame:
         """Find the n other tracks whose factors are most similar (cosine) to a track's.
@@ -73,10 +74,10 @@ class Model:
         Raises:
             Error: A track is unknown.
         """
-        positions = _positions(self._item_rows, items, "track")
+        positions = _positions(self.items, items, "track")
         norms = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
         unit = self.item_factors / np.maximum(norms, np.finfo(np.float32).tiny)
-        return self._lists({"of": items}, unit[positions], unit, n, positions[:, None])
+        return self._lists(unit[positions], unit, n, positions[:, None], of=items)
 
     def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
         """Recommend to a listener whom the model does not know, by what the listener has heard.
@@ -90,30 +91,26 @@ class Model:
         Raises:
             Error: The model knows no track of the history, or a weight is not positive.
         """
-        known = {
-            item: float(weight)
-            for item, weight in history.items()
-            if item in self._item_rows
-        }
-        if not known:
+        items = self.items.tolist()
+        rows = np.array([row for row, item in enumerate(items) if item in history])
+        if not len(rows):
             problem = f"none of its {len(history)} tracks is known to the model"
             raise UnknownIdError(f"history: {problem}")
-        for item, weight in known.items():
-            if not 0 < weight < float("inf"):
-                problem = f"track {item} has the weight {weight}"
-                raise UserError(f"history: {problem}; a positive number is expected")
-        positions = _positions(self._item_rows, list(known), "track")
+        times = np.array([history[items[row]] for row in rows], np.float64)
+        if not (np.isfinite(times) & (times > 0)).all():
+            problem = f"weights are {times.min():g} to {times.max():g}"
+            raise UserError(f"history: {problem}; positive numbers are expected")
         factors = solve_row(
-            gram=self._gram,
-            heard=self.item_factors[positions].astype(np.float64),
-            times=np.array(list(known.values())),
+            gram=(self.item_factors.T @ self.item_factors).astype(np.float64),
+            heard=self.item_factors[rows].astype(np.float64),
+            times=times,
             skipped=np.empty((0, self.params.factors)),
             skips=np.empty(0),
             others=len(self.items),
             params=self.params,
         )
-        rows = factors[None].astype(np.float32)
-        return self._lists({}, rows, self.item_factors, n, positions[None])
+        listener = factors[None].astype(np.float32)
+        return self._lists(listener, self.item_factors, n, rows[None])
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a new folder, whole or not at all; `Model.load` reads it.
@@ -158,39 +155,31 @@ class Model:
             raise UserError(f"{folder}: no saved model ({reason})") from None
         return cls(users, items, *factors, params)
 
-    @cached_property
-    def _gram(self) -> FloatArray:
-        return (self.item_factors.T @ self.item_factors).astype(np.float64)
-
-    @cached_property
-    def _user_rows(self) -> dict[Any, int]:
-        return {user: row for row, user in enumerate(self.users.tolist())}
-
-    @cached_property
-    def _item_rows(self) -> dict[Any, int]:
-        return {item: row for row, item in enumerate(self.items.tolist())}
-
     def _lists(
         self,
-        ids: Mapping[str, Sequence[Any]],
         rows: Float32Array,
-        others: Float32Array,
+        tracks: Float32Array,
         n: int,
-        left_out: IntArray | None = None,
+        left_out: IntArray,
+        **ids: Sequence[Any],
     ) -> Frame:
-        """Return the n best of the others for each row, without those left out, as a frame."""
-        if left_out is None:
-            left_out = np.empty((len(rows), 0), np.int64)
-        found = top_tracks(rows, others, n + left_out.shape[1], usable_cores())
-        lists = [
-            best[~np.isin(best, out)][:n]
-            for best, out in zip(found, left_out, strict=True)
-        ]
-        items = [self.items[best].tolist() for best in lists]
-        scores = [
-            (others[best] @ row).tolist() for best, row in zip(lists, rows, strict=True)
-        ]
-        return lists_frame(ids, items, score=scores)
+        """Return the n tracks with the largest product of factors with each row, as a frame.
+
+        Those of `left_out`, positions of shape (rows, any), are not among them; where too few are
+        left, lists are shorter.
+        """
+        count = left_out.shape[1]
+        found = top_tracks(rows, tracks, n + count, usable_cores())
+        is_out = (found[:, :, None] == left_out[:, None]).any(axis=2)
+        size = found.shape[1] - count
+        kept = is_out.argsort(axis=1, kind="stable")[:, :size]
+        best = np.take_along_axis(found, kept, axis=1)
+        scores = [tracks[listed] @ row for listed, row in zip(best, rows, strict=True)]
+        columns = {name: np.repeat(values, size) for name, values in ids.items()}
+        columns["rank"] = np.tile(np.arange(1, size + 1), len(best))
+        columns["item"] = self.items[best.ravel()]
+        columns["score"] = np.array(scores).ravel()
+        return to_frame(pa.table(columns))
 
 
 def fit(
@@ -238,21 +227,17 @@ def fit(
             "search": {"space": dict(params), "sweeps": sweeps},
         }
         config = parse_config(SearchConfig, document, "params")
-        grid = Als.grid(config.search.space.model_dump())
-        if len(grid) > 1:
-            advice = "a fit has one value for each hyperparameter"
-            raise UserError(f"params: {len(grid)} combinations; {advice}")
-        return _fit(config, grid[0], scratch, client, None if blocks else 1)
+        return _fit(config, scratch, client)
 
 
-def _fit(
-    config: SearchConfig,
-    params: AlsParams,
-    scratch: Workspace,
-    client: "Client | None",
-    number: int | None,
-) -> Model:
-    store, sweeps = open_at(config.store), config.search.sweeps
+def _fit(config: SearchConfig, scratch: Workspace, client: "Client | None") -> Model:
+    """Fit the one model of a search's space, in a block for each worker."""
+    grid = Als.grid(config.search.space.model_dump())
+    if len(grid) > 1:
+        advice = "a fit has one value for each hyperparameter"
+        raise UserError(f"params: {len(grid)} combinations; {advice}")
+    (params,), sweeps = grid, config.search.sweeps
+    store = open_at(config.store)
     plan = plan_dataset(store, config)
     scratch.folder.mkdir(parents=True, exist_ok=True)
     modules = (fit_blocks.__module__,)
@@ -261,6 +246,7 @@ def _fit(
             dataset = build_dataset(store, plan, scratch, cluster, report)
         with progress("Fit", sweeps, "sweeps") as report:
             tracks, fit = scratch.sub("tracks"), scratch.sub("fit")
+            number = config.cluster.workers  # None: one for each
             blocks = cut_blocks(cluster, dataset, "total", tracks, number)
             fitted = fit_blocks(
                 cluster, blocks, params, config.seed, sweeps, fit, report
@@ -290,11 +276,12 @@ def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
             workspace.delete("fit")
 
 
-def _positions(known: Mapping[Any, int], ids: Sequence[Any], kind: str) -> IntArray:
+def _positions(known: np.ndarray[Any, Any], ids: Sequence[Any], kind: str) -> IntArray:
     if isinstance(ids, str):
         raise UserError(f"{ids!r}: a list of {kind}s is expected, such as [{ids!r}]")
-    unknown = [found for found in ids if found not in known]
+    rows = {found: row for row, found in enumerate(known.tolist())}
+    unknown = [found for found in ids if found not in rows]
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnknownIdError(f"{kind} {unknown[0]!r}{more}: unknown to the model")
-    return np.array([known[found] for found in ids], dtype=np.int64)
+    return np.array([rows[found] for found in ids], dtype=np.int64)

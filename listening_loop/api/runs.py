@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from listening_loop.api.frames import Frame, lists_frame, to_frame
+from listening_loop.api.frames import Frame, to_frame
 from listening_loop.api.models import Model
 from listening_loop.api.stores import Store
 from listening_loop.errors import UnknownIdError
@@ -65,23 +66,19 @@ class Run:
         if n > top:
             advice = f"search with settings={{'export.top': {n}}}"
             raise UserError(f"n is {n}; lists have {top}: {advice}")
-        unknown = [user for user in users if user not in self._lists]
-        if unknown:
-            advice = "run.model.fold_in recommends by a history"
-            raise UnknownIdError(f"listener {unknown[0]!r}: unknown; {advice}")
-        items = [self._lists[user][:n] for user in users]
-        if not self._titles:
-            return lists_frame({"user": users}, items)
-        titles = [
-            [self._titles.get(str(item), Title(item)) for item in found]
-            for found in items
-        ]
-        return lists_frame(
-            {"user": users},
-            items,
-            title=[[title.title for title in found] for found in titles],
-            artist=[[title.artist for title in found] for found in titles],
-        )
+        titles = read_titles(self.config.catalogue, open_at(self.config.store))
+        rows = []
+        for user in users:
+            if user not in self._lists:
+                advice = "run.model.fold_in recommends by a history"
+                raise UnknownIdError(f"listener {user!r}: unknown; {advice}")
+            for rank, item in enumerate(self._lists[user][:n], start=1):
+                row = {"user": user, "rank": rank, "item": item}
+                if titles:
+                    found = titles.get(str(item), Title(item))
+                    row |= {"title": found.title, "artist": found.artist}
+                rows.append(row)
+        return to_frame(pa.Table.from_pylist(rows))
 
     def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401
         """Publish the winner's recommendations; earlier versions stay for a rollback.
@@ -115,10 +112,6 @@ class Run:
         file = open_workspace(self._version).cached(RECOMMENDATIONS)
         lines = map(orjson.loads, file.read_bytes().splitlines())
         return {line["user"]: line["tracks"] for line in lines}
-
-    @cached_property
-    def _titles(self) -> dict[str, Title]:
-        return read_titles(self.config.catalogue, open_at(self.config.store))
 
     def __repr__(self) -> str:
         """Return the winner and its score, on listeners who chose nothing where there are some."""

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +37,6 @@ class Store:
         size = f"{manifest.events:,} {rows} of {len(manifest.sources)} sources"
         return f"<Store {self.address}: {size}>"
 
-    def _repr_html_(self) -> str:
-        return f"<code>{escape(repr(self))}</code>"
-
 
 def ingest(
     data: Source,
@@ -68,7 +64,7 @@ def ingest(
             damaged.
     """
     tables = None
-    if is_frame(data) or columns or preset:
+    if is_frame(data) or columns or preset or where or percent:
         tables = _reading(preset, columns, where, percent)
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         frame = Path(folder, "frame.parquet")
@@ -91,12 +87,9 @@ def ingest(
 
 
 def _paths(data: Source) -> list[str | Path]:
-    if isinstance(data, (str, Path)):
-        return [data]
-    paths = [] if isinstance(data, Mapping) else list(data)
+    paths = [data] if isinstance(data, (str, Path)) else list(data)
     if not paths or not all(isinstance(path, (str, Path)) for path in paths):
-        found = type(data).__name__
-        raise UserError(f"{found}: a data frame, or paths of files, is expected")
+        raise UserError(f"{data!r}: a data frame, or paths of files, is expected")
     return paths
 
 
@@ -104,25 +97,13 @@ def _reading(
     preset: str | None, columns: Mapping[str, str], where: str | None, percent: bool
 ) -> Reading:
     """Return how to read tables: by a preset, whose columns, condition and unit others replace."""
-    given: dict[str, Any] = {}
-    if columns or not preset:
-        given["columns"] = columns_by_name(columns)
-    if where:
-        given["where"] = where
+    given: dict[str, Any] = {"where": where} if where else {}
     if percent:
         given["percent"] = percent
+    if columns or not preset:
+        given["columns"] = columns_by_name(columns)
     if not preset:
         return Reading(**given)
     if preset not in PRESETS:
         raise UserError(f"preset: {preset} is unknown; known are {', '.join(PRESETS)}")
     return replace(PRESETS[preset], **given)
-
-
-def open_store(address: str | Path) -> Store:
-    """Open a store that was made before.
-
-    Raises:
-        Error: There is none, or it is damaged.
-    """
-    open_at(address)
-    return Store(str(address))

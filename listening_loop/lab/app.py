@@ -20,17 +20,13 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from analysis.page import numbers
 from analysis.page.render import render
-from listening_loop.api.serving import ServiceClient
+from listening_loop.client import ServiceClient
 from listening_loop.lab import folders
-from listening_loop.lab.folders import (
-    AB_REPORT,
-    choose_rows,
-    compare_rows,
-    find_entries,
-)
-from listening_loop.lab.service import Publisher, list_versions, look
+from listening_loop.lab.folders import AB_REPORT, find_entries
+from listening_loop.lab.service import list_versions, look
 from looplib.errors import UserError
-from recsys.report.figures import draw_curves, draw_leaderboard
+from recsys.export.export import export_run
+from recsys.report.figures import draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import LEDGER, REPORT, read_run
 from recsys.runs.leaderboard import text_of
@@ -67,7 +63,6 @@ def create_app(settings: LabSettings) -> Flask:
     """
     app = Flask(__name__, static_folder=None)
     app.config["LAB"] = settings
-    app.config["PUBLISHER"] = Publisher(settings.service)
     app.register_blueprint(pages)
     return app
 
@@ -108,10 +103,12 @@ def explain(error: Exception) -> tuple[str, int]:
 
 @pages.get("/")
 def overview() -> str:
-    """Show all runs and reports, and what is served."""
-    root = _lab().root
-    runs, reports = find_entries(root, LEDGER), find_entries(root, AB_REPORT)
-    return _page("overview", root=root, runs=runs, reports=reports)
+    """Show all runs, reports and published versions."""
+    lab = _lab()
+    runs, reports = find_entries(lab.root, LEDGER), find_entries(lab.root, AB_REPORT)
+    versions = list_versions(lab.published) if lab.published else []
+    found = {"runs": runs, "reports": reports, "versions": versions}
+    return _page("overview", root=lab.root, **found)
 
 
 @pages.get("/reports/<path:name>")
@@ -131,21 +128,8 @@ def run(name: str) -> str:
         run=found,
         figure=draw_leaderboard(found),
         has_report=(found.folder / REPORT).exists(),
-        can_publish=_lab().published is not None,
+        lab=_lab(),
     )
-
-
-@pages.get("/compare/<path:name>")
-def comparison(name: str) -> str:
-    """Show trials of a run side by side."""
-    trials = list(dict.fromkeys(request.args.getlist("trial")))
-    if len(trials) < 2:
-        abort(400, f"two or more trials are compared, {len(trials)} were chosen")
-    found = _read_run(name)
-    figure, rows = draw_curves(found, trials), choose_rows(found, trials)
-    values = {"names": [found.label(row) for row in rows], "rows": rows}
-    values["findings"] = compare_rows(found, rows)
-    return _page("compare", run=found, figure=figure, **values)
 
 
 @pages.get("/live")
@@ -155,32 +139,26 @@ def live_experiment() -> str:
     return _page("live", url=lab.service.url, **look(lab.service, lab.log))
 
 
-@pages.route("/publish/<path:name>", methods=["GET", "POST"])
-def publish(name: str) -> BaseResponse | str:
-    """Ask whether the winner of a run is to be published, or publish it."""
+@pages.post("/publish/<path:name>")
+def publish(name: str) -> BaseResponse:
+    """Publish the winner of a run, which takes as long as a fit, and have it served."""
     lab = _lab()
     if lab.published is None:
         abort(409, "nothing can be published: start the lab with --published")
-    found = _read_run(name)
-    config, winner = read_run(open_workspace(found.folder))
-    if request.method == "POST":
-        current_app.config["PUBLISHER"].start(found, lab.published, config.export)
-        return redirect(url_for(".run", name=name), code=303)
-    return _page("publish", run=found, winner=winner, export=config.export, lab=lab)
+    folder = _read_run(name).folder
+    config, _ = read_run(open_workspace(folder))
+    export_run(folder, lab.published, config.export)
+    if lab.service.token:  # else the service finds it by itself
+        lab.service.ask("POST", "/admin/reload")
+    return redirect(url_for(".live_experiment"), code=303)
 
 
-@pages.route("/rollback", methods=["GET", "POST"])
-def roll_back() -> BaseResponse | str:
-    """Ask which version is to be served again, or have it served."""
-    lab = _lab()
-    if request.method == "POST":
-        chosen = {"version": request.form["version"]}
-        lab.service.ask("POST", "/admin/rollback", chosen)
-        return redirect(url_for(".live_experiment"), code=303)
-    served = lab.service.ask("GET", "/experiments")["version"]
-    versions = list_versions(lab.published) if lab.published else []
-    others = [version for version in versions if version != served]
-    return _page("rollback", served=served, versions=others, lab=lab)
+@pages.post("/rollback")
+def roll_back() -> BaseResponse:
+    """Have a version served that was published before."""
+    chosen = {"version": request.form["version"]}
+    _lab().service.ask("POST", "/admin/rollback", chosen)
+    return redirect(url_for(".live_experiment"), code=303)
 
 
 def _lab() -> LabSettings:
@@ -204,9 +182,8 @@ def _read_run(name: str) -> Run:
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
     file = f"{template}.html.jinja"
     tools = {"link": url_for, "when": _when, "setting": text_of}
-    publisher = current_app.config["PUBLISHER"]
     templates = Path(__file__).parent / "templates"
-    return render(templates, file, **tools, job=publisher, **values)
+    return render(templates, file, **tools, **values)
 
 
 def _when(moment: datetime | str) -> str:

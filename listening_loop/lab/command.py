@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from werkzeug.serving import make_server
 
-from listening_loop.api.serving import ServiceClient
+from listening_loop.client import ServiceClient
 from listening_loop.errors import LabError
 from listening_loop.lab.app import LabSettings, create_app
 from looplib.cli import make_app

@@ -1,31 +1,23 @@
 """Runs and A/B reports below the lab's root; a damaged one is an entry that says so."""
 
 import os
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
 from analysis.page import numbers
 from listening_loop.errors import LabError
 from looplib.errors import UserError
 from looplib.untrusted import open_untrusted, read_untrusted
-from recsys.report.runs import LeaderboardRow, Run, interval_of, read_folder
-from recsys.runs.folder import (
-    LEDGER,
-    LISTENERS,
-)
-from recsys.runs.ranking import differences
-from recsys.scoring import Interval
+from recsys.report.runs import Run, interval_of, read_folder
+from recsys.runs.folder import LEDGER
 from recsys.workspace import open_workspace
 
 AB_REPORT = "report.json"
 _SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
 _LONGEST = 2**28  # bytes of a file
-_RESAMPLES = 1000
 
 
 def find_folders(root: Path, file: str) -> dict[str, Path]:
@@ -34,7 +26,7 @@ def find_folders(root: Path, file: str) -> dict[str, Path]:
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if not name.startswith(_SKIPPED))
         if file in names:
-            found[_name(root, Path(folder))] = Path(folder)
+            found[_printable(os.path.relpath(folder, root))] = Path(folder)
     return found
 
 
@@ -70,7 +62,9 @@ def read_run(root: Path, folder: Path) -> Run:
     for file in folder.iterdir():
         if not file.is_dir():
             open_untrusted(file, _LONGEST, within=root, error=LabError).close()
-    return read_folder(open_workspace(folder), _name(root, folder))
+    return read_folder(
+        open_workspace(folder), _printable(os.path.relpath(folder, root))
+    )
 
 
 def read_file(root: Path, file: Path) -> bytes:
@@ -100,65 +94,6 @@ def _describe_report(root: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def _name(root: Path, folder: Path) -> str:
-    return _printable(os.path.relpath(folder, root))
-
-
 def _printable(text: str) -> str:
     """Return a text that UTF-8 can hold: names of files may be any bytes."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
-
-
-def choose_rows(run: Run, trials: Sequence[str]) -> list[LeaderboardRow]:
-    """Return the rows of trials.
-
-    Raises:
-        LabError: The run has no such trial.
-    """
-    by_trial = {row["trial"]: row for row in run.rows}
-    for trial in trials:
-        if trial not in by_trial:
-            raise LabError(f"{run.name}: no trial {trial}")
-    return [by_trial[trial] for trial in trials]
-
-
-def compare_rows(
-    run: Run, rows: Sequence[LeaderboardRow]
-) -> list[tuple[str, Interval | None, str]]:
-    """Compare trials of a run with the first of them, at their best sweeps.
-
-    Returns:
-        For each further trial its name; its choosing metric less that of the first, with a 95 %
-        interval that holds for all at once, or None if the search did not keep what each listener
-        adds; and the finding in words.
-    """
-    names = [run.label(row) for row in rows]
-    found = zip(names, _differences(run, rows), strict=True)
-    findings = [
-        (name, difference, _describe_finding(names[0], name, difference))
-        for name, difference in found
-    ]
-    return findings[1:]
-
-
-def _describe_finding(first: str, other: str, difference: Interval | None) -> str:
-    if difference is None:
-        return "the search kept no values by listener to compare them by"
-    _, lower, upper = difference
-    if lower <= 0 <= upper:
-        return "they are tied"
-    return f"{other if lower > 0 else first} is better, beyond chance"
-
-
-def _differences(run: Run, rows: Sequence[LeaderboardRow]) -> Sequence[Interval | None]:
-    listeners = []
-    for row in rows:
-        files = run.folder.glob(f"{LISTENERS}/*/{row['trial']}-{row['sweep'] or 0}.npz")
-        newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
-        if newest is None:
-            return [None] * len(rows)
-        with open_untrusted(newest, within=run.folder) as file, np.load(file) as kept:
-            if run.select not in kept:
-                return [None] * len(rows)
-            listeners.append(kept[run.select])
-    return differences(np.stack(listeners), 0, _RESAMPLES, 0)

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import dask
@@ -18,20 +19,37 @@ from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
 from looplib.progress import console
-from recsys.cluster.preflight import (
-    PACKAGE,
-    call_after_check,
-    find_difference,
-    probe_files,
-)
+from recsys.cluster.preflight import EVERY_WORKER, check_folders, check_software
 from recsys.cluster.processes import end_repeated_script, start_processes
-from recsys.cluster.retry import Call, Outcome, Retries
 from recsys.config import ClusterConfig
-from recsys.errors import SearchError, UnseenPathError, WorkerDiedError
+from recsys.errors import SearchError, WorkerDiedError
 
 T = TypeVar("T")
 POLL_S = 1.0
 CONNECT_TIMEOUT_S = 15
+
+
+@dataclass(frozen=True)
+class Call:
+    """Arguments of the function that workers run, and a key that identifies the call."""
+
+    key: Any
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """How one call ended: what it returned, or what it raised, such as that its worker died."""
+
+    key: Any  # the call's
+    value: T | None
+    error: BaseException | None
+
+    def result(self) -> T:
+        """Return what the call returned, or raise what it raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # a call that returned None has T = None
 
 
 class Cluster:
@@ -85,17 +103,16 @@ class Cluster:
         """
         # calls of a caller that stopped early; Dask cancels what has no future left
         self._running.clear()
-        retries = Retries()
         while True:
             running = {call.key for call in self._running.values()}
-            startable = retries.startable(ready(), running)
-            if startable:
+            waiting = [call for call in ready() if call.key not in running]
+            if waiting:
                 free = max(0, self.slots() - len(running))
-                for call in startable[:free]:
+                for call in waiting[:free]:
                     self._start(function, call)
             if not self._running:
                 return
-            yield from filter(None, map(retries.settle, self._wait()))
+            yield from self._wait()
 
     @property
     def dashboard(self) -> str:
@@ -109,10 +126,7 @@ class Cluster:
     def _start(self, function: Callable[..., T], call: Call) -> None:
         # the dashboard groups calls by the text before the dash
         key = f"{function.__name__}-{uuid4()}"
-        called: tuple[Any, ...] = (function,)
-        if self._probes:
-            called = (call_after_check, self._probes, function)
-        future = self._client.submit(*called, *call.arguments, key=key, pure=False)
+        future = self._client.submit(function, *call.arguments, key=key, pure=False)
         self._running[future] = call
 
     def _wait(self) -> Sequence[Outcome[Any]]:
@@ -129,7 +143,7 @@ class Cluster:
                         return outcomes
             except CancelledError:
                 raise _scheduler_lost(self._address) from None
-            self._check_workers()
+            self._check_silence()
 
     def _collect(self, future: "Future[Any]") -> Outcome[Any] | None:
         """Return the outcome of an ended call; None if Dask runs it again, as its worker died."""
@@ -140,12 +154,17 @@ class Cluster:
             return None
         call = self._running.pop(future)
         if isinstance(error, KilledWorker):
-            error = WorkerDiedError(str(error), error.allowed_failures + 1)
-        if isinstance(error, UnseenPathError):
-            raise error
+            deaths = error.allowed_failures + 1
+            error = WorkerDiedError(
+                f"{deaths} workers died running it; most likely out of memory"
+            )
+        if isinstance(error, FileNotFoundError):
+            error = SearchError(
+                f"{error.filename}: a worker does not see it; {EVERY_WORKER}"
+            )
         return Outcome(call.key, value, error)
 
-    def _check_workers(self) -> None:
+    def _check_silence(self) -> None:
         if self._threads():
             self._without_workers_since = None
             return
@@ -168,30 +187,21 @@ class Cluster:
 
     @cached_property
     def _client(self) -> Client:
-        client: Client
-        if self._given is not None:
-            return _checked(self._given, self._config.wait_for_workers_s)
-        # the search itself reports a lost scheduler
-        self._stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
-        dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"})
-        if self._config.scheduler:
-            client = self._stack.enter_context(
-                _join(self._config.scheduler, self._config.wait_for_workers_s)
-            )
-        else:
-            client = start_processes(self._config, self._modules, self._stack)
-        console.print(
-            f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}",
-            soft_wrap=True,
-        )
-        return client
-
-    @cached_property
-    def _probes(self) -> tuple[Path, ...]:
-        """Paths that a worker must see; none for processes of this machine."""
-        if self._given is None and not self._config.scheduler:
-            return ()
-        return self._stack.enter_context(probe_files(self._read, self._written))
+        config, stack = self._config, self._stack
+        client = self._given
+        if client is None:
+            # the search itself reports a lost scheduler
+            stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
+            timeout = {"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"}
+            dask.config.set(timeout)
+            if not config.scheduler:
+                client = start_processes(config, self._modules, stack)
+                return _announced(client)
+            client = stack.enter_context(_join(config.scheduler))
+        _check_workers(client, config.wait_for_workers_s)
+        check_software(client)
+        check_folders(client, self._read, self._written)
+        return client if self._given else _announced(client)
 
     @property
     def _address(self) -> str:
@@ -241,9 +251,9 @@ class _Client(Client):
             raise
 
 
-def _join(address: str, wait_for_workers_s: float) -> Client:
+def _join(address: str) -> Client:
     try:
-        client = _Client(address, timeout=CONNECT_TIMEOUT_S)
+        return _Client(address, timeout=CONNECT_TIMEOUT_S)
     # Dask's TypeError: no certificates are configured
     except (OSError, ValueError, TypeError) as error:
         hint = "start one with dask scheduler"
@@ -252,15 +262,10 @@ def _join(address: str, wait_for_workers_s: float) -> Client:
         raise SearchError(
             f"{address}: no Dask scheduler answers there ({error}); {hint}"
         ) from None
-    try:
-        return _checked(client, wait_for_workers_s)
-    except SearchError:
-        client.close()
-        raise
 
 
-def _checked(client: Client, wait_for_workers_s: float) -> Client:
-    """Return the client if it has a worker, and all processes the software of the search."""
+def _check_workers(client: Client, wait_for_workers_s: float) -> None:
+    """Wait until the scheduler of a client has a worker."""
     if client.asynchronous or client.scheduler is None:
         raise SearchError(
             "the client is closed or asynchronous; an open one is needed, such as Client(address)"
@@ -273,12 +278,12 @@ def _checked(client: Client, wait_for_workers_s: float) -> Client:
             f"{address}: no worker for {wait_for_workers_s:g} s; "
             f"start one with dask worker {address}"
         ) from None
-    # a coroutine to asynchronous clients alone
-    versions: Any = client.get_versions(packages=[PACKAGE])
-    if difference := find_difference(versions):
-        raise SearchError(
-            f"{difference}; install the same everywhere (docs/clusters.md)"
-        )
+
+
+def _announced(client: Client) -> Client:
+    """Print where a client's workers can be watched."""
+    found = f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}"
+    console.print(found, soft_wrap=True)
     return client
 
 

@@ -3,93 +3,87 @@
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+from distributed import Client
 
 from looplib.files import TEMPORARY_PREFIX
-from recsys.errors import UnseenPathError
+from recsys.errors import SearchError
 
-T = TypeVar("T")
-PACKAGE = "listening-loop"
-_COMPARED = ("python", "dask", "distributed", PACKAGE)
+_PACKAGE = "listening-loop"
+_COMPARED = ("python", "dask", "distributed", _PACKAGE)
+EVERY_WORKER = "every worker must see the folders of a search, under the same paths (docs/clusters.md)"
+
+
+def check_software(client: Client) -> None:
+    """Compare the software of all processes: calls travel pickled, so all need the same code.
+
+    Raises:
+        SearchError: A process has another version than this one.
+    """
+    # a coroutine to asynchronous clients alone
+    versions: Any = client.get_versions(packages=[_PACKAGE])
+    difference = find_difference(versions)
+    if difference:
+        raise SearchError(
+            f"{difference}; install the same everywhere (docs/clusters.md)"
+        )
 
 
 def find_difference(versions: Mapping[str, Any]) -> str | None:
-    """Describe the first difference of software: calls travel pickled, so all need the same code.
-
-    Takes what `distributed.Client.get_versions` returns, asked for `PACKAGE` too.
-    """
-    ours = _shown_versions(versions["client"])
-    workers = {
-        f"the worker {address}": found for address, found in versions["workers"].items()
-    }
-    for process, found in {"the scheduler": versions["scheduler"], **workers}.items():
-        for here, there in zip(ours, _shown_versions(found), strict=True):
-            if here != there:
-                return f"{process} has {there}, and the search {here}"
+    """Describe the first difference in what `distributed.Client.get_versions` returns."""
+    ours = _software(versions["client"])
+    processes = {"the scheduler": versions["scheduler"]}
+    for address, found in versions["workers"].items():
+        processes[f"the worker {address}"] = found
+    for process, found in processes.items():
+        for name, version in _software(found).items():
+            if version != ours[name]:
+                return f"{process} has {name} {version}, and the search {name} {ours[name]}"
     return None
 
 
-def _shown_versions(process: Mapping[str, Any]) -> list[str]:
-    versions = {name: process["packages"].get(name) for name in _COMPARED}
-    versions["python"] = ".".join(str(versions["python"]).split(".")[:2])
-    return [
-        f"no {name}" if version is None else f"{name} {version}"
-        for name, version in versions.items()
-    ]
+def _software(process: Mapping[str, Any]) -> dict[str, str | None]:
+    packages = process["packages"]
+    found = {name: packages.get(name) for name in _COMPARED}
+    found["python"] = ".".join(packages["python"].split(".")[:2])
+    return found
 
 
-@contextmanager
-def probe_files(
-    read: Iterable[Path], written: Iterable[Path]
-) -> Iterator[tuple[Path, ...]]:
-    """Give the paths that every worker must see.
+def check_folders(
+    client: Client, read: Iterable[Path], written: Iterable[Path]
+) -> None:
+    """Check that every worker sees the files that are read and the folders that are written.
 
-    They are the files that are read, and a new folder in each that is written.
-    Its name is unique, so a folder of the same path on a worker's own disk is not mistaken for the
-    search's.
-    """
-    with ExitStack() as stack:
-        prefix, found = f"{TEMPORARY_PREFIX}seen-", [file.absolute() for file in read]
-        for path in written:
-            made = tempfile.TemporaryDirectory(
-                prefix=prefix, dir=path.absolute(), ignore_cleanup_errors=True
-            )
-            found.append(Path(stack.enter_context(made)))
-        yield tuple(found)
-
-
-def call_after_check(
-    paths: Sequence[Path],
-    function: Callable[..., T],
-    *arguments: Any,  # noqa: ANN401  any function's
-) -> T:
-    """Call a function on a worker that sees the paths.
+    Each of these gets a new folder for a moment, so that a folder of the same path on a worker's
+    own disk is not mistaken for the search's.
 
     Raises:
-        UnseenPathError: This worker misses one of them, or a file that the function opens.
+        SearchError: A worker misses one.
     """
-    _check_visible(tuple(paths))
-    try:
-        return function(*arguments)
-    except FileNotFoundError as error:
-        raise _unseen(error.filename) from None
+    paths = [file.absolute() for file in read]
+    prefix = f"{TEMPORARY_PREFIX}seen-"
+    with ExitStack() as stack:
+        for folder in written:
+            made = tempfile.TemporaryDirectory(
+                prefix=prefix, dir=folder.absolute(), ignore_cleanup_errors=True
+            )
+            paths.append(Path(stack.enter_context(made)))
+        # a worker that dies meanwhile sees none
+        unseen: Any = client.run(find_unseen, paths, on_error="ignore")
+        for found in filter(None, unseen.values()):
+            raise SearchError(f"{found}; {EVERY_WORKER}")
 
 
-@lru_cache(maxsize=8)  # looks once a process; errors are not cached
-def _check_visible(paths: tuple[Path, ...]) -> None:
+def find_unseen(paths: Sequence[Path]) -> str | None:
+    """Return which of the paths this worker does not see; None if it sees all."""
     for path in paths:
         if not path.exists():
-            raise _unseen(
-                path.parent if path.name.startswith(TEMPORARY_PREFIX) else path
-            )
-
-
-def _unseen(path: object) -> UnseenPathError:
-    return UnseenPathError(
-        f"{path}: the worker on {socket.gethostname()} (process {os.getpid()}) does not see it; "
-        "every worker must see the folders of a search, under the same paths (docs/clusters.md)"
-    )
+            is_probe = path.name.startswith(TEMPORARY_PREFIX)
+            missing = path.parent if is_probe else path
+            worker = f"the worker on {socket.gethostname()} (process {os.getpid()})"
+            return f"{missing}: {worker} does not see it"
+    return None

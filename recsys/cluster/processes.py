@@ -16,12 +16,11 @@ from recsys.config import ClusterConfig
 from recsys.errors import SearchError
 
 # A process of ours holds little and maps the rest from disk. One that grows is killed, never paused
-# or spilled, which would leave its call waiting. Dask reports a death at once (0 failures allowed):
-# `retry` decides what follows, and the process is started again however long that takes (Dask's
-# default gives up after 15 s).
+# or spilled, which would leave its call waiting. A call has failed when three workers died running
+# it, and a process is started again however long that takes (Dask's default gives up after 15 s).
 _SETTINGS = {
     "distributed.worker.multiprocessing-method": "forkserver",
-    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.allowed-failures": 2,
     "distributed.deploy.lost-worker-timeout": "365d",
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,

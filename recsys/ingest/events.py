@@ -14,7 +14,7 @@ from analysis.logs.fields import LARGEST_ID, NUMBERS, IdKinds
 from analysis.logs.files import DESCRIPTION, LogFile, discover
 from analysis.logs.interactions import PARQUET
 from analysis.logs.lines import LineCounts
-from analysis.logs.reader import gather, kinds_of, read
+from analysis.logs.reader import ahead, gather, kinds_of, read
 from analysis.store import LOGGED, Catalogue, Interactions
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
@@ -48,7 +48,8 @@ def add_events(work: Ingest) -> Additions:
     if plays:
         kinds = IdKinds(plays.text_users, plays.text_items)
     lines: dict[LogFile, LineCounts] = defaultdict(LineCounts)
-    for rows in gather(_read_events(work, kinds, lines), ROWS_AT_ONCE):
+    tables = gather(_read_events(work, kinds, lines), ROWS_AT_ONCE)
+    for rows in ahead(tables):
         work.bucketing.add(rows)
     sources = [work.files.source(file, counts) for file, counts in lines.items()]
     rejects = {

@@ -44,12 +44,11 @@ class IngestReport:
     # good lines that are no row: of events that were sent again, of interactions whose
     # weight was added to an equal row's
     repeats: int = 0
-    untitled: int = 0  # tracks of a table with titles that have none
 
     @property
     def lines(self) -> LineCounts:
         """Lines of what was added."""
-        return sum((source.lines for source in self.added), LineCounts(0, 0, 0, 0))
+        return sum((source.lines for source in self.added), LineCounts())
 
 
 def ingest(
@@ -141,7 +140,7 @@ def _earlier_parts(work: Ingest) -> dict[int, list[Path]]:
 def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestReport:
     """Make what was added part of the store, and report; a good line is called a `row`."""
     if not (added.parts or work.files.known):
-        why = "all lines are blank"
+        why = "no line but blank ones"
         if rejects := next(iter(added.rejects.values()), None):
             (first,) = read_rejects(rejects, 1)
             why = f"the first line refused is {first.file}:{first.line}: {first.reason}"
@@ -152,7 +151,7 @@ def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestRepor
     good = sum(source.lines.good for source in added.sources)
     repeats = good - (store.manifest.events - work.before.events)
     known = tuple(work.files.known)
-    return IngestReport(store, tuple(added.sources), known, repeats, added.untitled)
+    return IngestReport(store, tuple(added.sources), known, repeats)
 
 
 @contextmanager

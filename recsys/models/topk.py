@@ -6,12 +6,11 @@ Lists for listeners, which search and export share, and neighbours of tracks.
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.arrays import Float32Array, Int32Array
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Fit, load_kernels
 
 NO_TRACK = -1
-EXAMPLES = 5  # listeners whose lists a run keeps
 
 
 def top_tracks(
@@ -86,12 +85,3 @@ def personal_lists(
     if not counts.all():
         lists[counts == 0] = dataset.most_popular(side, k)
     return lists
-
-
-def example_listeners(dataset: Dataset) -> IntArray:
-    """Choose a few listeners whose lists a run keeps, from the fewest interactions to the most."""
-    interactions = dataset.counts("train")
-    known = np.flatnonzero(interactions)
-    by_interactions = known[np.argsort(interactions[known], kind="stable")]
-    positions = np.linspace(0, len(known) - 1, min(EXAMPLES, len(known)))
-    return by_interactions[np.rint(positions).astype(np.intp)]

@@ -23,7 +23,7 @@ from looplib.arrays import IntArray
 from looplib.event_fields import EVENT_FIELDS
 from looplib.progress import progress
 
-ROWS_AT_ONCE = 500_000
+ROWS_AT_ONCE = 100_000
 SLICE_ROWS = 750_000
 _SAMPLED = 16  # every so many rows are looked at to cut a bucket into slices
 _MOST_WORKERS = 4

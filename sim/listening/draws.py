@@ -1,23 +1,17 @@
 """The random numbers of each session, which follow from (seed, session) alone.
 
 Session i has an endless row of draws from [0, 1): the listener, the interest, the organic track,
-then one for each recommended track. They are made in tables, for many sessions and many draws at
-once; the tables used last are cached.
+then one for each recommended track.
 """
-
-from functools import lru_cache
 
 import numpy as np
 
 from looplib.arrays import FloatArray, IntArray
-from looplib.randomness import make_generator
+from sim.listening import hashes
 from sim.listening.response import scale_below
 from sim.listening.sessions import ListeningModel, Starts, scale_starts
 
-BLOCK = 1024  # sessions in a table
-_CHUNK = 32  # draws of a session in a table
 _LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(4)  # which draws are for what
-_TABLES_KEPT = 64
 
 
 class SessionDraws:
@@ -27,7 +21,6 @@ class SessionDraws:
         """Take the seed that all draws follow from."""
         self._seed = seed
         self._model = model
-        self._table = lru_cache(maxsize=_TABLES_KEPT)(self._make_table)
 
     def listeners(self, sessions: IntArray) -> IntArray:
         """Return the listener of each session."""
@@ -49,16 +42,5 @@ class SessionDraws:
 
     def _draw(self, sessions: IntArray, index: IntArray | int) -> FloatArray:
         """Return the draw of each session at an index of its row."""
-        index = np.broadcast_to(index, sessions.shape)
-        blocks = sessions // BLOCK
-        chunks = index // _CHUNK
-        found = np.empty(len(sessions))
-        for block, chunk in set(zip(blocks.tolist(), chunks.tolist(), strict=True)):
-            here = (blocks == block) & (chunks == chunk)
-            table = self._table(block, chunk)
-            found[here] = table[index[here] % _CHUNK, sessions[here] % BLOCK]
-        return found
-
-    def _make_table(self, block: int, chunk: int) -> FloatArray:
-        rng = make_generator(self._seed, "session", block, chunk)
-        return rng.random((_CHUNK, BLOCK))
+        bits = hashes.pair_bits(self._seed, sessions, np.asarray(index))
+        return hashes.uniforms(bits, hashes.SESSION)

@@ -17,6 +17,7 @@ class RemoteConfig(Config):
 
     gone: ClassVar[Mapping[str, str]] = {
         "days": "run it again with another seed for another day",
+        "processes": "one process drives a service; --batch 500 is many times faster",
     }
 
     world: Path = Field(
@@ -41,9 +42,6 @@ class RemoteConfig(Config):
         le=100_000,
         description="sessions in a request; 0: one, as the original has it",
     )
-    processes: int = Field(
-        default=1, ge=1, le=512, description="the listeners behave alike for any number"
-    )
     timeout_s: Positive = Field(
         default=10.0, description="after which an answer counts as lost"
     )
@@ -63,7 +61,7 @@ class RemoteConfig(Config):
 
     @property
     def pools(self) -> int:
-        """Session pools of each process; each has one request under way at a time."""
+        """Session pools; each has one request under way at a time."""
         return self.concurrency or (
             _POOLS_OF_BATCHES if self.batch else _POOLS_ONE_BY_ONE
         )

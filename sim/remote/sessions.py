@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 from looplib.arrays import IntArray
-from sim.listening.draws import BLOCK, SessionDraws
+from sim.listening.draws import SessionDraws
 from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions
 from sim.remote.client import ServiceClient, StoppedError
 
@@ -16,22 +16,12 @@ from sim.remote.client import ServiceClient, StoppedError
 class SessionQueue:
     """Sessions in the order of their numbers, except that a listener has one at a time."""
 
-    def __init__(self, draws: SessionDraws, count: int, share: tuple[int, int]) -> None:
-        """Queue this process's share of the sessions 0..count-1.
-
-        `share` is (which, of how many): the listeners that leave the first when divided by the
-        second.
-        """
+    def __init__(self, draws: SessionDraws, count: int) -> None:
+        """Queue the sessions 0..count-1."""
         self._waiting: dict[int, deque[int]] = {}  # by listener, ascending
-        for start in range(0, count, BLOCK):
-            numbers = np.arange(start, min(start + BLOCK, count))
-            listeners = draws.listeners(numbers)
-            is_mine = listeners % share[1] == share[0]
-            pairs = zip(
-                numbers[is_mine].tolist(), listeners[is_mine].tolist(), strict=True
-            )
-            for number, listener in pairs:
-                self._waiting.setdefault(listener, deque()).append(number)
+        listeners = draws.listeners(np.arange(count))
+        for number, listener in enumerate(listeners.tolist()):
+            self._waiting.setdefault(listener, deque()).append(number)
         # a heap of sessions and their listeners, who have none open
         self._ready: list[tuple[int, int]] = []
         self.free(self._waiting)

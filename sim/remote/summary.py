@@ -54,16 +54,6 @@ class Counts:
         self.tracks[listeners] += tracks
         self.hundredths[listeners] += hundredths
 
-    def add(self, other: "Counts") -> None:
-        """Add another process's counts."""
-        self.sessions += other.sessions
-        self.tracks += other.tracks
-        self.hundredths += other.hundredths
-        self.interrupted += other.interrupted
-        self.requests += other.requests
-        self.retries += other.retries
-        self.error = self.error or other.error
-
     def mean_tracks(self) -> Mean:
         """Return the tracks of a whole session, the organic one included."""
         return ratio_mean(self.tracks, self.sessions)

@@ -1,8 +1,5 @@
 """A world's catalogue and listeners, drawn from its configuration."""
 
-from collections.abc import Iterator
-from itertools import islice
-
 import numpy as np
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
@@ -16,16 +13,6 @@ from sim.worlds.config import (
 )
 
 _DECIMALS = 3  # of bias and sharpness in users.json
-_ONSETS = (
-    "b", "br", "d", "dr", "f", "fl", "g", "gr", "h", "k", "kl",
-    "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "z",
-)  # fmt: skip
-_VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ou")
-_CODAS = ("", "", "", "l", "m", "n", "r", "s", "x", "nd", "sk")
-_SYLLABLES = tuple(
-    onset + vowel + coda for onset in _ONSETS for vowel in _VOWELS for coda in _CODAS
-)
-_NAMES_AT_ONCE = 4096
 
 
 def generate_catalogue(
@@ -46,18 +33,13 @@ def generate_catalogue(
     artist = _draw_artists(section, rng)
     embeddings = _place_tracks(section, genre, artist, rng)
     popularity = _draw_popularity(section, embeddings, rng)
-    text_rng = make_generator(config.seed, "names")
-    artist_names = _invent_names(section.artists, text_rng, most_words=3)
-    genre_names = _invent_names(section.genres, text_rng, most_words=1)
-    # some come twice, as titles do
-    titles = list(islice(_endless_names(text_rng, most_words=3), section.tracks))
     relative_popularity = np.round(popularity * section.tracks, 4).tolist()
     records: list[dict[str, object]] = [
         {
             "track": track,
-            "artist": artist_names[number],
-            "title": titles[track],
-            "genre": genre_names[genre[number]],
+            "artist": f"Artist {number}",
+            "title": f"Track {track}",
+            "genre": f"Genre {genre[number]}",
             "popularity": relative_popularity[track],
         }
         for track, number in enumerate(artist.tolist())
@@ -182,28 +164,3 @@ def _draw_span(span: Span, count: int, rng: np.random.Generator) -> FloatArray:
     else:
         drawn = rng.uniform(span.low, span.high, size=count)
     return np.round(drawn, _DECIMALS)
-
-
-def _invent_names(count: int, rng: np.random.Generator, most_words: int) -> list[str]:
-    """Make up different names of up to so many words."""
-    names: dict[str, None] = {}
-    for name in _endless_names(rng, most_words):
-        if len(names) == count:
-            break
-        names.setdefault(name)
-    return list(names)
-
-
-def _endless_names(rng: np.random.Generator, most_words: int) -> Iterator[str]:
-    size = (_NAMES_AT_ONCE, most_words)
-    while True:
-        word_counts = rng.integers(1, most_words, size=_NAMES_AT_ONCE, endpoint=True)
-        syllable_counts = rng.integers(1, 3, size=size, endpoint=True).tolist()
-        syllables = rng.integers(len(_SYLLABLES), size=(*size, 3)).tolist()
-        for name, word_count in enumerate(word_counts.tolist()):
-            words = []
-            for word in range(word_count):
-                used = syllables[name][word][: syllable_counts[name][word]]
-                word_text = "".join(_SYLLABLES[syllable] for syllable in used)
-                words.append(word_text.capitalize())
-            yield " ".join(words)

@@ -5,7 +5,6 @@ import numpy as np
 from looplib.arrays import Float32Array, IntArray
 
 _CHUNK_ROWS = 256  # tracks whose distances to the whole catalogue are in memory at once
-_STRIPE = 128  # tracks of which only the nearest is compared at first
 
 
 def nearest_tracks(
@@ -39,25 +38,7 @@ def nearest_tracks(
 
 
 def _largest(values: Float32Array, count: int) -> IntArray:
-    """Return columns of the `count` largest values of each row, largest first.
-
-    They lie in the `count` stripes with the largest maxima, so only those are searched.
-    """
-    rows, columns = values.shape
-    stripes = columns // _STRIPE
-    if stripes <= count:
-        return _largest_few(values, count)
-    body = stripes * _STRIPE
-    maxima = values[:, :body].reshape(rows, stripes, _STRIPE).max(axis=2)
-    best_stripes = np.argpartition(maxima, -count, axis=1)[:, -count:]
-    inside = (best_stripes[:, :, None] * _STRIPE + np.arange(_STRIPE)).reshape(rows, -1)
-    tail = np.broadcast_to(np.arange(body, columns), (rows, columns - body))
-    candidates = np.sort(np.concatenate([inside, tail], axis=1), axis=1)
-    chosen = _largest_few(np.take_along_axis(values, candidates, axis=1), count)
-    return np.take_along_axis(candidates, chosen, axis=1)
-
-
-def _largest_few(values: Float32Array, count: int) -> IntArray:
+    """Return columns of the `count` largest values of each row, largest first."""
     chosen = np.argpartition(values, -count, axis=1)[:, -count:]
     order = np.argsort(
         -np.take_along_axis(values, chosen, axis=1), axis=1, kind="stable"

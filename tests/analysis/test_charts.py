@@ -1,5 +1,6 @@
 """Charts by their specs, and each kind once as SVG: what is drawn, named and coloured."""
 
+import math
 import re
 from typing import Any
 
@@ -11,10 +12,8 @@ from analysis.charts import (
     IntervalRow,
     Point,
     arm_colour,
-    around_zero,
     draw_intervals,
     draw_lines,
-    number_axis,
     to_svg,
 )
 from tests.analysis.page.html import HOSTILE, Parser
@@ -30,7 +29,7 @@ KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
                 "Guardrails": [FAR],
             },
             "x",
-            (-10, 10),
+            from_zero=True,
         ),
         {"Primary", "Guardrails", "Time", "+5 %", "Fallbacks", "+60 %"},
     ),
@@ -38,7 +37,7 @@ KINDS: dict[str, tuple[alt.LayerChart, set[str]]] = {
         draw_lines(
             [Point(arm, x, x, x - 1, x + 1) for arm in COLOURS for x in (1, 2)],
             COLOURS,
-            number_axis("x"),
+            "x",
             "y",
         ),
         {"C", "T1", "x", "y"},
@@ -89,7 +88,7 @@ def test_a_name_is_never_taken_for_markup() -> None:
     points = [Point(HOSTILE, 0, 1), Point(HOSTILE, 1, 2)]
     charts = (
         draw_intervals({HOSTILE: rows}, HOSTILE),
-        draw_lines(points, {HOSTILE: BLUE}, number_axis(HOSTILE), HOSTILE),
+        draw_lines(points, {HOSTILE: BLUE}, HOSTILE, HOSTILE),
     )
     for chart in charts:
         tree = Parser(to_svg(chart, HOSTILE)).root
@@ -97,19 +96,11 @@ def test_a_name_is_never_taken_for_markup() -> None:
         assert tree.children[0].attributes["aria-label"] == HOSTILE
 
 
-def test_a_value_outside_the_axis_has_no_mark() -> None:
-    rows = rows_of(draw_intervals({"": [FAR]}, "x", (-10, 10)))
-    assert {row["value"] for row in rows if row.get("label") == "Fallbacks"} == {None}
-    # an open mark
-    assert {row["fill"] for row in rows if row.get("label") == "Fallbacks"} == {
-        "var(--page)"
-    }
-
-
-def test_limits_hold_zero_and_all_values() -> None:
-    low, high = around_zero([5.0, None, 20.0])
-    assert low < 0 < 20 < high
-    assert around_zero([]) == (-1.0, 1.0)
+def test_what_is_not_known_has_no_mark() -> None:
+    unknown = IntervalRow("Time", "0 → 1", math.nan, -1.0, math.inf, BLUE)
+    rows = rows_of(draw_intervals({"": [unknown]}, "x"))
+    (row,) = (row for row in rows if row.get("label") == "Time")
+    assert row.keys() & {"value", "lower", "upper"} == {"lower"}
 
 
 def test_six_arms_beside_the_control_differ_in_colour() -> None:

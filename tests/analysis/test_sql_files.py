@@ -168,7 +168,7 @@ def _names_in_modules() -> frozenset[str]:
     """Every text of the form "topic/result" in the modules, and of the built-in metrics."""
     modules = (
         file
-        for folder in ("analysis", "recsys")
+        for folder in ("analysis", "recsys", "listening_loop")
         for file in (ROOT / folder).rglob("*.py")
     )
     texts = (

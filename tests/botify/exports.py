@@ -36,7 +36,6 @@ def publish(
     *,
     catalogue: Path,
     factors: np.ndarray[Any, Any] | None = None,
-    neighbours: Mapping[int, Sequence[int]] | None = None,
     day: int = 0,
 ) -> Path:
     """Writes a version and makes it the current one, as `recsys.export` does.
@@ -47,20 +46,14 @@ def publish(
         lists: Tracks by listener.
         catalogue: The catalogue's file.
         factors: Item factors of tracks 0, 1 and so on; by default random ones.
-        neighbours: Tracks by track; by default the next ten.
         day: When it was made; larger is later.
     """
     tracks = len(catalogue.read_bytes().splitlines())
     if factors is None:
         factors = np.random.default_rng(3).normal(size=(tracks, 8))
-    if neighbours is None:
-        neighbours = {
-            i: [(i + j) % tracks for j in range(1, 11)] for i in range(tracks)
-        }
     folder = root / "versions" / name
     folder.mkdir(parents=True)
     _write_lines(folder / "recommendations.jsonl", "user", "tracks", lists)
-    _write_lines(folder / "neighbours.jsonl", "track", "recommendations", neighbours)
     np.savez(
         folder / "factors.npz",
         tracks=np.arange(len(factors)),
@@ -68,7 +61,6 @@ def publish(
     )
     rows = {
         "recommendations.jsonl": len(lists),
-        "neighbours.jsonl": len(neighbours),
         "factors.npz": None,
     }
     manifest = {

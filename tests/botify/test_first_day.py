@@ -16,8 +16,6 @@ LEARNED = [
     "top_pop",
     "indexed",
     "in_order",
-    "contextual",
-    "session_als",
     "fold_in",
     "session_model",
 ]

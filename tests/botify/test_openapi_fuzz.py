@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from botify.app import make_app
 from tests.botify.conftest import MakeService
 
-EXAMPLES = 40  # of each operation and mode
+EXAMPLES = 15  # of each operation and mode
 
 
 @pytest.mark.slow

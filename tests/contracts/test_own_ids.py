@@ -240,7 +240,7 @@ def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once
     )
     assert (by_log.listeners, by_log.effects, by_log.lines) == (
         by_store.listeners,
-        by_store.effects,
+        repr(by_store.effects),
         by_store.lines,
     )
     lists = publish_model(tmp_path) / "recommendations.jsonl"

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pyarrow.parquet as pq
 import typer
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -92,15 +91,11 @@ def pages_of(demo: Path) -> Iterator[dict[str, str]]:
                 )
                 address = f"http://localhost:{port}"
                 of_run = f"days/{day.name}/run"
-                best = pq.read_table(
-                    day / "run" / "leaderboard.parquet", columns=["trial"]
-                )["trial"].to_pylist()[:2]
                 yield {
                     "report": (day / "report" / "report.html").resolve().as_uri(),
                     "search": (day / "run" / "report.html").resolve().as_uri(),
                     "lab": address,
                     "lab-run": f"{address}/runs/{of_run}",
-                    "lab-compare": f"{address}/compare/{of_run}?trial={best[0]}&trial={best[1]}",
                     "lab-live": f"{address}/live",
                     "lab-problem": f"{address}/runs/none",
                     "service": f"http://localhost:{service.port}/docs",

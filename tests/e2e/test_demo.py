@@ -4,11 +4,9 @@ import configparser
 import json
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from urllib.request import urlopen
 
 import pyarrow.parquet as pq
 import pytest
@@ -54,6 +52,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "configs", folder / "configs")
     search = yaml.safe_load((folder / "configs/demo.yaml").read_text())
     (folder / "configs/demo.yaml").write_text(yaml.safe_dump(search | SMALLER_SEARCH))
+    collect = yaml.safe_load((folder / "configs/collect/demo.yaml").read_text())
+    collect["episodes"] = 12_000
+    (folder / "configs/collect/demo.yaml").write_text(yaml.safe_dump(collect))
     report = (folder / "configs/loop/report.yaml").read_text()
     # A quarter of the sessions makes the guardrails' intervals twice as wide; latencies are not
     # what is tested.
@@ -62,10 +63,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "configs/loop/report.yaml").write_text(report)
     done = run_demo(folder)
-    before, _, ending = done.stdout.partition("\nship: ")
+    before, _, ending = done.stdout.rpartition("\nship: ")
     assert ending, before[-4000:]
-    assert ending.count("\n") <= 25
-    assert "the best simple arm" in ending
+    assert ending.count("\n") <= 10
+    assert "python -m recsys.lab --root out/demo" in ending
     assert "predicted" in before
     return folder
 
@@ -74,22 +75,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(900)
 def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) -> None:
     (day,) = json.loads((demo / "out/demo/loop.json").read_text())
-    assert day["decision"] == "ship"
-    arms = {arm["recommender"]: arm for arm in day["arms"]}
-    effects = {
-        name: arm["effect_pct"]["value"]
-        for name, arm in arms.items()
-        if arm["effect_pct"] is not None
-    }
-    assert max(effects.values()) > 41, (
+    assert day["verdict"]["decision"] == "ship"
+    effects = [effect["relative"] for effect in day["effects"]]
+    assert max(effect["effect_pct"] for effect in effects) > 41, (
         "as much as one artist's tracks brought in the original course"
     )
-    assert all(
-        arm["effect_pct"]["lower"] > 0 for name, arm in arms.items() if name != "random"
-    ), "all beat random, surely"
-    assert {prediction["arm"] for prediction in day["predictions"]} == {
-        arms["indexed"]["arm"]
-    }
+    assert all(effect["lower_pct"] > 0 for effect in effects), "all beat random, surely"
+    (predicted,) = {prediction["name"] for prediction in day["predictions"]}
+    assert day["recommenders"][predicted] == "indexed"
     report = json.loads((demo / "out/demo/days/1/report/report.json").read_text())
     assert report["verdict"]["decision"] == "ship"
     assert report["srm"]["mismatch"] is False
@@ -140,38 +133,3 @@ def test_the_demo_run_again_does_nothing_twice(demo: Path) -> None:
         for file in (demo / "out/demo/days/1/log").glob("events-*")
     } == logs
     assert (demo / "out/demo/loop.json").read_bytes() == outcome
-
-
-SERVE = """
-from pathlib import Path
-from listening_loop.demo import serve_loop
-from looplib.config import load_config
-from listening_loop.config import LoopConfig
-serve_loop(load_config(LoopConfig, Path("out/demo/loop.yaml")))
-"""
-
-
-@pytest.mark.slow
-def test_service_and_lab_run_until_ctrl_c(demo: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVE],
-        cwd=demo,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as process:
-        try:
-            assert process.stdout is not None
-            (service, lab) = (process.stdout.readline().split()[1] for _ in range(2))
-            assert process.stdout.readline() == "Ctrl-C ends both\n"
-            for page in (service, lab, f"{lab}live"):
-                with urlopen(page, timeout=60) as answer:  # noqa: S310  our own
-                    assert answer.status == 200
-            process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=120)[0] == "both have ended\n"
-        finally:
-            process.kill()
-    assert process.returncode == 0
-    for page in (service, lab):
-        with pytest.raises(OSError, match="refused"):
-            urlopen(page, timeout=60)  # noqa: S310

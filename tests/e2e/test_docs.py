@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import orjson
 import pytest
@@ -37,12 +38,16 @@ REPLACED = {
     ".venv/bin/python": sys.executable,
     ".venv/bin/listening-loop": f"{sys.executable} -m listening_loop.command",
     "factors=[64,128]": "factors=[4,8]",
+    "factors=64": "factors=8",
     "--episodes 5000": "--episodes 1000",
     "--runs 200": "--runs 20",
 }
+FEW = (
+    "--set search.sweeps=1 --set search.space.factors=4"  # for which the page has time
+)
 SERVERS = {"botify": "/health/live", "recsys.lab": "/"}
 INSTALLS = re.compile(
-    r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run)( [^&;|]+)?"
+    r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?)( [^&;|]+)?"
 )
 RUN_BY_ANOTHER_TEST = {
     "recsys.loop": "test_demo.py",
@@ -110,6 +115,8 @@ class Reader:
             **REPLACED,
             "tcp://HOST:8786": scheduler,
             '"search.sweeps": 3': f'"search.sweeps": 1, "cluster.scheduler": "{scheduler}"',
+            "--config plays.yaml": f"--config plays.yaml --scheduler {scheduler}",
+            "--config pair.yaml": f"--config pair.yaml --scheduler {scheduler} {FEW}",
             "localhost:5001": f"localhost:{self.port}",
             "localhost:6379": f"localhost:{redis.port}",
             "--recommender remote": f"--recommender remote --url http://localhost:{self.port}",
@@ -210,12 +217,11 @@ class Reader:
 
         def answers() -> bool:
             assert process.poll() is None, f"{block.position}: {log.read_text()}"
-            return (
-                subprocess.run(
-                    ["curl", "-sf", "-o", "/dev/null", address], check=False
-                ).returncode
-                == 0
-            )
+            try:
+                with urlopen(address, timeout=60) as answer:
+                    return bool(answer.status == 200)
+            except OSError:
+                return False
 
         wait_until(answers, f"{block.position}: {module} to answer", 120)
 

@@ -1,4 +1,4 @@
-"""The lab in a browser: runs, a comparison, reports, a publication and its rollback."""
+"""The lab in a browser: runs, reports, a publication and its rollback."""
 
 import os
 import shutil
@@ -128,33 +128,6 @@ def page(browser: Browser, lab: str) -> Iterator[Page]:
     page.close()
 
 
-def test_a_run_is_opened_and_two_of_its_trials_are_compared(page: Page) -> None:
-    page.get_by_role("link", name="runs/second", exact=True).click()
-    expect(page.locator("h1")).to_have_text("runs/second")
-    rows = page.locator("#leaderboard tbody tr")
-    expect(rows).to_have_count(4)  # two trials and two baselines
-    for box in page.get_by_role("checkbox").all()[:2]:
-        box.check()
-    page.get_by_role("button", name="Compare").click()
-    expect(page.locator("#finding")).to_contain_text("ndcg@30 differs by")
-    expect(page.locator('svg[role="img"]')).to_have_count(1)
-    expect(page.get_by_role("rowheader", name="factors", exact=True)).to_be_visible()
-    page.go_back()
-    for box in page.get_by_role("checkbox").all():
-        box.check()
-    page.get_by_role("button", name="Compare").click()
-    expect(page.locator("#finding p")).to_have_count(
-        3
-    )  # three others against the first
-    page.go_back()
-    for box in page.get_by_role("checkbox").all()[1:]:
-        box.uncheck()
-    page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_role("alert")).to_contain_text(
-        "two or more trials are compared, 1 were chosen"
-    )
-
-
 def test_a_search_under_way_shows_what_is_scored_so_far(
     page: Page, lab: str, root: Path
 ) -> None:
@@ -180,6 +153,9 @@ def test_a_search_under_way_shows_what_is_scored_so_far(
 
 def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> None:
     page.get_by_role("link", name="runs/second", exact=True).click()
+    expect(page.locator("h1")).to_have_text("runs/second")
+    rows = page.locator("#leaderboard tbody tr")
+    expect(rows).to_have_count(4)  # two trials and two baselines
     page.get_by_role("link", name="The report of this search").click()
     expect(page.locator("h1")).to_have_text("second")
     expect(page.locator("#trials tbody tr")).to_have_count(4)
@@ -196,17 +172,15 @@ def test_a_run_is_published_and_rolled_back(
     first = service.ask("GET", "/experiments")[1]["version"]
     assert_recommends_from(service, root, first)
     page.get_by_role("link", name="runs/second", exact=True).click()
-    page.get_by_role("link", name="Publish").click()
     page.get_by_role("button", name="Publish and serve").click()
-    expect(page.locator("#job")).to_have_attribute("data-state", "done")
+    expect(page.locator("h1")).to_have_text("The experiment so far")
     second = service.ask("GET", "/experiments")[1]["version"]
     assert second != first
     assert_recommends_from(service, root, second)
-    page.get_by_role("link", name="Live experiment").click()
     expect(page.locator("#version")).to_contain_text(second)
-    page.get_by_role("link", name="Roll back").click()
-    page.get_by_label("Version").select_option(first)
-    page.get_by_role("button", name="Roll back and serve it").click()
+    page.get_by_role("link", name="Lab", exact=True).click()
+    page.get_by_role("combobox").select_option(first)
+    page.get_by_role("button", name="Serve this version").click()
     expect(page.locator("#version")).to_contain_text(first)
     assert service.ask("GET", "/experiments")[1]["version"] == first
     assert_recommends_from(service, root, first)

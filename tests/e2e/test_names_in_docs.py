@@ -10,6 +10,7 @@ import typing
 from pathlib import Path
 
 import pytest
+import rich.style  # noqa: F401  draws a number as it is imported
 import typer
 from pydantic import BaseModel
 

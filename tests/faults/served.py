@@ -27,11 +27,16 @@ LISTENERS, TRACKS, LENGTH = 2000, 3000, 30
 Lists = dict[int, list[int]]
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+def wait_until(
+    condition: Callable[[], bool],
+    what: str,
+    timeout_s: float = 60,
+    pause_s: float = 0.03,
+) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.01)
+        time.sleep(pause_s)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,6 @@ class Published:
             version,
             lists,
             catalogue=self.catalogue,
-            neighbours={0: [1]},
             day=earlier,
         )
         return lists

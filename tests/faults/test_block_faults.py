@@ -12,6 +12,7 @@ from recsys.cluster.cluster import open_cluster
 from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.workspace import open_workspace
+from tests.faults.searches import workers_below
 from tests.recsys.fits import fit_als
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
@@ -31,21 +32,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return dataset_of(config)
 
 
-def workers() -> list[psutil.Process]:
-    """The worker processes of this process's cluster."""
-    found = []
-    for child in psutil.Process().children(recursive=True):
-        try:
-            parent = child.parent()
-            if "spawn_main" in " ".join(child.cmdline()) or (
-                parent and "forkserver" in " ".join(parent.cmdline())
-            ):
-                found.append(child)
-        except psutil.NoSuchProcess:
-            continue
-    return found
-
-
 def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) -> None:
     """One dies after each sweep but the last: what it is given before its death is known is
     lost."""
@@ -53,7 +39,11 @@ def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) 
 
     def kill_one(sweep: float) -> None:
         if sweep < SWEEPS and (
-            alive := [worker for worker in workers() if worker.pid not in killed]
+            alive := [
+                worker
+                for worker in workers_below(psutil.Process())
+                if worker.pid not in killed
+            ]
         ):
             killed.append(alive[0].pid)
             alive[0].kill()

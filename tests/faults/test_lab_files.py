@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from flask.testing import FlaskClient
 
-from listening_loop.api.serving import ServiceClient
+from listening_loop.client import ServiceClient
 from listening_loop.lab.app import LabSettings, create_app
 from looplib.checksums import seal
 from recsys.config import Search, SearchConfig, Space, ValidationConfig
@@ -136,14 +136,9 @@ def test_a_damaged_run_is_a_row_that_says_so(
     assert {name: row for name, row in found.items() if name != "bad"} == {
         name: row for name, row in before.items() if name != "bad"
     }
-    for path in (
-        "runs/bad",
-        "compare/bad?trial=a&trial=b",
-        "publish/bad",
-    ):
-        answer = lab.get(f"/{path}", headers=LOCAL)
-        assert answer.status_code in (200, 409), path
-        assert b"root:" not in answer.data
+    answer = lab.get("/runs/bad", headers=LOCAL)
+    assert answer.status_code in (200, 409)
+    assert b"root:" not in answer.data
 
 
 @pytest.mark.parametrize(

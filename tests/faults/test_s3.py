@@ -20,21 +20,16 @@ import pytest
 
 from looplib.cli import run
 from recsys.search.__main__ import PROG, app
-from tests.recsys.by_hand import scheduler, wait_until
+from tests.recsys.by_hand import wait_until
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.s3 import BUCKET, S3, server
 
-STORE = f"s3://{BUCKET}/store"
+STORE, RUN = f"s3://{BUCKET}/store", f"s3://{BUCKET}/run"
 RECOMMENDATIONS = "recommendations.jsonl"
-SHORT = """
-search: {space: {factors: [4, 8]}, sweeps: 2, score_every: 1}
-validation: {resamples: 100}
-cluster: {workers: 1, wait_for_workers_s: 300}
-"""
 # Keeps the search busy for long enough to be found at work.
-LONG = """
-search: {space: {factors: [8, 16], alpha: [1, 10]}, sweeps: 300, score_every: 150}
+SEARCH = """
+search: {space: {factors: [8, 16], alpha: [1, 10]}, sweeps: 200, score_every: 100}
 validation: {resamples: 100}
 cluster: {workers: 1, wait_for_workers_s: 300}
 """
@@ -43,16 +38,15 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log, searches of a few sweeps and of many, and what they find on a disk."""
+    """A log, a search, and what it finds on a disk."""
     folder = tmp_path_factory.mktemp("s3")
     make_store(
         folder, random_sessions(5, listeners=100, tracks=300, sessions=1200), tracks=300
     )
-    for name, search in (("short", SHORT), ("long", LONG)):
-        config = folder / f"{name}.yaml"
-        config.write_text(f"store: {folder}/store\nrun: {folder}/{name}\n{search}")
-        with without_processes():
-            assert run(app, PROG, ["--config", str(config)]) == 0
+    config = folder / "search.yaml"
+    config.write_text(f"store: {folder}/store\nrun: {folder}/run\n{SEARCH}")
+    with without_processes():
+        assert run(app, PROG, ["--config", str(config)]) == 0
     return folder
 
 
@@ -62,39 +56,10 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
         yield there
 
 
-@pytest.fixture(scope="module")
-def joined(s3: S3, folder: Path) -> Iterator[list[str]]:
-    """Flags that join workers which share no folder; the store is there."""
-    done = s3.run(
-        "recsys.ingest", str(folder / "log"), "--store", STORE, "--set", "buckets=4"
-    )
-    assert done.returncode == 0, done.stderr
-    with scheduler(folder) as (address, start_worker):
-        for number in range(2):
-            environment = s3.environment(scratch=f"worker-{number}")
-            own = [
-                f"{key}={value}"
-                for key, value in environment.items()
-                if key.startswith(("AWS_", "LISTENING_"))
-            ]
-            start_worker(under=("env", *own))
-        yield ["--scheduler", address, "--set", "cluster.workers=null"]
-
-
-@pytest.fixture(scope="module")
-def searched(
-    s3: S3, folder: Path, joined: list[str]
-) -> "subprocess.CompletedProcess[str]":
-    """The search of a few sweeps at an address."""
-    done = s3.run(*words(folder, "searched", "short", *joined), scratch="searched")
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-def words(folder: Path, run: str, config: str, *extra: str) -> list[str]:
+def words(folder: Path) -> list[str]:
     """The search, with its store and run at an address."""
-    at = ("--store", STORE, "--run", f"s3://{BUCKET}/{run}")
-    return ["recsys.search", "--config", str(folder / f"{config}.yaml"), *at, *extra]
+    config = ("--config", str(folder / "search.yaml"))
+    return ["recsys.search", *config, "--store", STORE, "--run", RUN]
 
 
 def results(ledger: bytes) -> list[str]:
@@ -149,36 +114,6 @@ def refusal(done: "subprocess.CompletedProcess[str]") -> str:
     assert "Traceback" not in done.stderr
     (line,) = (line for line in done.stderr.splitlines() if "error:" in line)
     return line
-
-
-def test_at_an_address_workers_that_share_no_folder_find_and_publish_the_same_bytes(
-    s3: S3,
-    folder: Path,
-    joined: list[str],
-    searched: "subprocess.CompletedProcess[str]",
-) -> None:
-    assert f"ledger           s3://{BUCKET}/searched/ledger.jsonl" in searched.stdout
-    assert_same(s3, "searched", folder / "short")
-    in_blocks = words(folder, "blocks", "short", *joined, "--set", "cluster.fit=blocks")
-    done = s3.run(*in_blocks, scratch="blocks")
-    assert done.returncode == 0, done.stderr
-    assert_same(s3, "blocks", folder / "short")
-
-
-@pytest.mark.usefixtures("searched")
-def test_a_run_at_an_address_is_exported_from_elsewhere(
-    s3: S3, folder: Path, tmp_path: Path
-) -> None:
-    run = f"s3://{BUCKET}/searched"
-    version = s3.keys("searched/export/versions")
-    for out in (str(tmp_path / "out"), f"{run}/export"):
-        done = s3.run("recsys.export", "--run", run, "--out", out, scratch="empty")
-        assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "current").is_symlink()
-    assert sha256_of(tmp_path / "out" / "current") == sha256_of(
-        folder / "short" / "export" / "current"
-    )
-    assert s3.keys("searched/export/versions") == version
 
 
 class Searching:
@@ -280,33 +215,51 @@ class Passage(ThreadingTCPServer):
 
 
 def test_a_lost_server_and_a_lost_machine_cost_no_score(
-    s3: S3, folder: Path, joined: list[str]
+    s3: S3, folder: Path, tmp_path: Path
 ) -> None:
-    """A server that is lost is one line; a search whose machine dies goes on from another one."""
+    """A server that is lost is one line; a search whose machine dies goes on from another one.
+
+    Its run is exported from yet another.
+    """
+    done = s3.run(
+        "recsys.ingest", str(folder / "log"), "--store", STORE, "--set", "buckets=4"
+    )
+    assert done.returncode == 0, done.stderr
     passage = Passage(s3.endpoint)
-    with searching(s3, words(folder, "cut", "long"), "cut", passage.endpoint) as search:
-        wait_for(search, lambda: lines(s3, "cut") >= 2)
-        first = s3.get("cut/ledger.jsonl") or b""
+    with searching(s3, words(folder), "cut", passage.endpoint) as search:
+        wait_for(search, lambda: lines(s3, "run") >= 2)
+        first = s3.get("run/ledger.jsonl") or b""
         passage.close()
         _, errors = search.process.communicate(timeout=300)
     line = refusal(
         subprocess.CompletedProcess([], search.process.returncode, "", errors)
     )
-    assert f"error: s3://{BUCKET}/cut" in line
+    assert f"error: {RUN}" in line
     assert "The same command goes on from there" in line
 
-    with searching(s3, words(folder, "cut", "long"), "lost") as search:
-        wait_for(search, lambda: lines(s3, "cut") > len(first.splitlines()))
+    with searching(s3, words(folder), "lost") as search:
+        wait_for(search, lambda: lines(s3, "run") > len(first.splitlines()))
         search.kill()
     shutil.rmtree(s3.folder / "lost")
-    second = s3.get("cut/ledger.jsonl") or b""
+    second = s3.get("run/ledger.jsonl") or b""
     assert second.startswith(first)
-    assert s3.get("cut/winner.json") is None
+    assert s3.get("run/winner.json") is None
 
-    done = s3.run(*words(folder, "cut", "long", *joined), scratch="found")
+    done = s3.run(*words(folder), scratch="found")
     assert done.returncode == 0, done.stderr
-    assert (s3.get("cut/ledger.jsonl") or b"").startswith(second)
-    assert_same(s3, "cut", folder / "long")
+    assert f"ledger           {RUN}/ledger.jsonl" in done.stdout
+    assert (s3.get("run/ledger.jsonl") or b"").startswith(second)
+    assert_same(s3, "run", folder / "run")
+
+    version = s3.keys("run/export/versions")
+    for out in (str(tmp_path / "out"), f"{RUN}/export"):
+        done = s3.run("recsys.export", "--run", RUN, "--out", out, scratch="empty")
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "current").is_symlink()
+    assert sha256_of(tmp_path / "out" / "current") == sha256_of(
+        folder / "run" / "export" / "current"
+    )
+    assert s3.keys("run/export/versions") == version
 
 
 # Reads and writes a file; again when it is told that the server is silent, with bounds of a second.

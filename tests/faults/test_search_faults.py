@@ -1,16 +1,10 @@
-"""The search under kill -9: of a worker, of the scheduler, of itself; and Ctrl-C."""
+"""The search under kill -9, of a worker and of itself, and under Ctrl-C."""
 
 import signal
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import dask
 import psutil
 import pytest
-from distributed import LocalCluster
 
 from recsys.cluster.cluster import open_cluster
 from recsys.config import ClusterConfig
@@ -19,10 +13,10 @@ from tests.faults.searches import (
     LONG,
     assert_same_end,
     config_of,
-    refusal,
     rows,
     started,
     wait_until,
+    workers_below,
 )
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes
@@ -50,62 +44,17 @@ def undisturbed(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.fixture(scope="module")
-def workers() -> Iterator[ClusterConfig]:
-    """Two workers, each of which is replaced when it dies."""
-    with (
-        dask.config.set(
-            {"distributed.deploy.lost-worker-timeout": "1h"}
-        ),  # see recsys.cluster
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-    ):
-        yield ClusterConfig(
-            scheduler=cluster.scheduler_address, wait_for_workers_s=PATIENT
-        )
-
-
-def test_a_killed_worker_changes_nothing(
-    store: Path, undisturbed: Path, workers: ClusterConfig, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    killed: list[int] = []
-
-    def kill_one_at_work() -> None:
-        deadline = time.monotonic() + PATIENT
-        while len(rows(run)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        victim = workers_below(psutil.Process())[0]
-        victim.kill()
-        killed.append(victim.pid)
-
-    assassin = threading.Thread(target=kill_one_at_work)
-    assassin.start()
-    search_of(config_of(store, run, workers, LONG))
-    assassin.join()
-    assert killed
-    assert_same_end(run, undisturbed)
-    assert not (run / "checkpoints").exists()
-
-
-def workers_below(process: psutil.Process) -> list[psutil.Process]:
-    found = []
-    for child in process.children(recursive=True):
-        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            if "spawn_main" in " ".join(child.cmdline()):
-                found.append(child)
-    return found
-
-
-def test_a_killed_search_ends_its_workers_and_refits_nothing(
+def test_a_killed_worker_and_then_a_killed_search_refit_nothing(
     store: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    config = config_of(store, run, ONE, LONG)
-    with started(config, "--no-export") as process:
-        wait_until(lambda: len(rows(run)) >= 3, process)
-        children = psutil.Process(process.pid).children(recursive=True)
+    with started(config_of(store, run, ONE, LONG), "--no-export") as process:
+        search = psutil.Process(process.pid)
+        wait_until(lambda: len(rows(run)) >= 2, process)
+        workers_below(search)[0].kill()
+        before = len(rows(run))
+        wait_until(lambda: len(rows(run)) > before + 1, process)
+        children = search.children(recursive=True)
         process.kill()
         process.communicate(timeout=60)
     assert_ended(children)
@@ -162,26 +111,3 @@ def test_without_workers_calls_are_given_up(tmp_path: Path) -> None:
         "it continues where it stopped"
     )
     assert str(given_up.value) == f"{address}: no worker for 1 s; {advice}"
-
-
-def test_a_killed_scheduler_is_one_line_and_the_search_goes_on_later(
-    store: Path, undisturbed: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    with scheduler(tmp_path) as (address, start_worker):
-        start_worker()
-        with started(
-            config_of(store, run, ClusterConfig(scheduler=address), LONG), "--no-export"
-        ) as process:
-            wait_until(lambda: len(rows(run)) >= 2, process)
-            next(
-                child
-                for child in psutil.Process().children()
-                if "scheduler" in child.cmdline()
-            ).kill()
-            line = refusal(process, timeout_s=120)
-    assert (
-        f"{address}: the connection to the scheduler is lost; "
-        "start it again and run the same command" in line
-    )
-    assert_goes_on(store, run, undisturbed)

@@ -38,11 +38,11 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
         if row["model"] == "als" and row["state"] == "scored"
     ] == [8]
     assert board[-1]["why"].startswith(
-        "WorkerDiedError: 3 workers died running it, the last with nothing beside it"
+        "WorkerDiedError: 3 workers died running it; most likely out of memory"
     )
     _, winner = read_run(open_workspace(tmp_path / "run"))
     assert winner.trial.params.factors == 8
-    failed = [row for row in rows(tmp_path / "run") if row["state"] == "failed"]
-    assert [(row["params"]["factors"], row["final"]) for row in failed] == [
+    failed = [row for row in rows(tmp_path / "run") if row["error"]]
+    assert [(row["params"]["factors"], row["is_final"]) for row in failed] == [
         (40_000, False)
     ]

@@ -56,10 +56,6 @@ def test_an_error_names_the_command_that_was_typed(
     )
 
 
-SEARCH = [sys.executable, "-m", "recsys.search"]
-COMMANDS = pytest.mark.parametrize("argv", [[*COMMAND, "search"], SEARCH])
-
-
 def with_own_dask(tmp_path: Path, text: str) -> dict[str, str]:
     """Return the environment of a command that imports this text as Dask."""
     (tmp_path / "dask.py").write_text(text)
@@ -67,13 +63,12 @@ def with_own_dask(tmp_path: Path, text: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
-@COMMANDS
 def test_a_library_that_is_missing_is_named_with_what_installs_it(
-    argv: list[str], tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     text = "raise ModuleNotFoundError('No module named dask', name='dask')"
     done = subprocess.run(
-        [*argv, "--help"],
+        [sys.executable, "-m", "recsys.search", "--help"],
         env=with_own_dask(tmp_path, text),
         capture_output=True,
         text=True,
@@ -84,11 +79,10 @@ def test_a_library_that_is_missing_is_named_with_what_installs_it(
     assert done.stderr == f"error: dask is not installed; {advice}\n"
 
 
-@COMMANDS
-def test_ctrl_c_during_imports_is_one_line(argv: list[str], tmp_path: Path) -> None:
+def test_ctrl_c_during_imports_is_one_line(tmp_path: Path) -> None:
     text = "import time\nprint('imports', flush=True)\ntime.sleep(600)"
     with subprocess.Popen(
-        [*argv, "--help"],
+        [*COMMAND, "search", "--help"],
         env=with_own_dask(tmp_path, text),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -172,6 +166,7 @@ def test_the_demo_finds_the_configurations_that_are_shipped(
     monkeypatch.chdir(tmp_path)
     called: list[LoopConfig] = []
     monkeypatch.setattr(demo, "run_loop", called.append)
+    assert main(["demo", "--folder", "here", "--serve"]) == 2
     assert main(["demo", "--folder", "here"]) == 0
     (settings,) = called
     assert settings.folder == Path("here")

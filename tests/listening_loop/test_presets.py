@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from distributed import Client
 
-from listening_loop.api.serving import ServiceClient
+from listening_loop.client import ServiceClient
 from listening_loop.command import main
 from tests.faults.served import wait_until
 from tests.programs import free_port
@@ -59,20 +57,6 @@ def write_table(
     return file
 
 
-def write_lines(file: Path, pairs: Pairs, first: Callable[[int, int], int]) -> Path:
-    """Write a line for each listener, with a first number of its own."""
-    of_users = [
-        sorted({track for user, track in pairs if user == number})
-        for number in range(LISTENERS)
-    ]
-    lines = [
-        " ".join(map(str, [first(user, len(tracks)), *tracks]))
-        for user, tracks in enumerate(of_users)
-    ]
-    file.write_text("\n".join(lines) + "\n")
-    return file
-
-
 def lastfm(folder: Path, pairs: Pairs) -> Path:
     rows = (
         (
@@ -88,26 +72,6 @@ def lastfm(folder: Path, pairs: Pairs) -> Path:
     return write_table(
         folder / "userid-timestamp-artid-artname-traid-traname.tsv", None, rows, "\t"
     )
-
-
-def yambda(folder: Path, pairs: Pairs) -> Path:
-    users, tracks = map(np.array, zip(*pairs, strict=True))
-    count = np.arange(ROWS)
-    columns = {
-        "uid": users * 100,
-        "timestamp": 39_420 + 7 * count,
-        "item_id": 9_000_000 + 11 * tracks,
-    }
-    columns |= {
-        "is_organic": count % 3 == 0,
-        "played_ratio_pct": 40 + count % 61,
-        "track_length_seconds": 200 + 0 * count,
-    }
-    pq.write_table(
-        pa.table({name: values.astype(np.uint32) for name, values in columns.items()}),
-        folder / "listens.parquet",
-    )
-    return folder / "listens.parquet"
 
 
 def kuairand(folder: Path, pairs: Pairs) -> Path:
@@ -141,48 +105,8 @@ def kuairand(folder: Path, pairs: Pairs) -> Path:
     return write_table(folder / "log_standard_4_08_to_4_21_pure.csv", names, rows)
 
 
-def spotify(folder: Path, pairs: Pairs) -> Path:
-    names = (
-        "session_id",
-        "session_position",
-        "session_length",
-        "track_id_clean",
-        "skip_1",
-        "skip_2",
-        "skip_3",
-        "not_skipped",
-        "hour_of_day",
-        "date",
-    )
-    rows = (
-        (
-            f"0_{user:08x}",
-            1 + n,
-            20,
-            f"t_{track:08x}-ab",
-            "false",
-            "false",
-            str(n % 5 == 0).lower(),
-            str(n % 5 > 0).lower(),
-            16,
-            "2018-07-15",
-        )
-        for n, (user, track) in enumerate(pairs)
-    )
-    return write_table(folder / "log_0_20180715_000000000000.csv", names, rows)
-
-
-def movielens(folder: Path, pairs: Pairs) -> Path:
-    rows = (
-        (1 + user, 7 * track + 1, 4.5, 964_982_703 + 86_400 * n)
-        for n, (user, track) in enumerate(pairs)
-    )
-    return write_table(
-        folder / "ratings.csv", ("userId", "movieId", "rating", "timestamp"), rows
-    )
-
-
-# By preset: the file, and ids of a listener and of a track in it.
+# By preset: the file, ids of a listener and of a track in it, and the id of a track by number.
+# What the other presets read is proved in ingest.
 Writer = Callable[[Path, Pairs], Path]
 SHAPES: dict[str, tuple[Writer, int | str, int | str, Callable[[int], int | str]]] = {
     "lastfm-1k": (
@@ -191,31 +115,7 @@ SHAPES: dict[str, tuple[Writer, int | str, int | str, Callable[[int], int | str]
         "Björk 18 - Song/18",
         lambda n: f"t-{n}" if n % 9 else f"Björk {n % 40} - Song/{n}",
     ),
-    "yambda": (yambda, 700, 9_000_033, lambda n: 9_000_000 + 11 * n),
     "kuairand": (kuairand, 7, 9, lambda n: n * 3),
-    "spotify-skips": (
-        spotify,
-        f"0_{7:08x}",
-        f"t_{3:08x}-ab",
-        lambda n: f"t_{n:08x}-ab",
-    ),
-    "movielens": (movielens, 8, 22, lambda n: 7 * n + 1),
-    "citeulike": (
-        lambda folder, pairs: write_lines(
-            folder / "cf-train-1-users.dat", pairs, lambda _, n: n
-        ),
-        7,
-        3,
-        int,
-    ),
-    "lightgcn": (
-        lambda folder, pairs: write_lines(
-            folder / "train.txt", pairs, lambda user, _: user
-        ),
-        7,
-        3,
-        int,
-    ),
 }
 SCRIPT = """\
 import listening_loop as ll
@@ -245,10 +145,10 @@ def check(answer: int | str, preset: str, log: Path) -> None:
     assert event["recommender"] == "in_order"
 
 
-@pytest.mark.parametrize("preset", ["lastfm-1k"])
 def test_four_commands_lead_from_a_file_to_a_track(
-    preset: str, client: Client, tmp_path: Path
+    client: Client, tmp_path: Path
 ) -> None:
+    preset = "lastfm-1k"
     write, user, track, _ = SHAPES[preset]
     file, store, run = (
         write(tmp_path, make_pairs()),
@@ -305,11 +205,10 @@ def is_open(port: int) -> bool:
     return False
 
 
-# One of plays with text ids, one of numbers; what the others read is proved in ingest.
-@pytest.mark.parametrize("preset", ["spotify-skips", "kuairand"])
 def test_fifteen_lines_of_python_lead_from_a_file_to_a_track(
-    preset: str, client: Client, tmp_path: Path
+    client: Client, tmp_path: Path
 ) -> None:
+    preset = "kuairand"
     write, user, track, _ = SHAPES[preset]
     names: dict[str, Any] = {
         "file": write(tmp_path, make_pairs()),

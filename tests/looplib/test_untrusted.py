@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from looplib.errors import UserError
@@ -59,6 +59,7 @@ def test_a_link_is_followed_within_the_folder_only(tmp_path: Path) -> None:
         read_untrusted(inside / "out", 9, within=inside)
 
 
+@settings(max_examples=40)
 @given(
     content=st.binary(max_size=50),
     longest=st.integers(0, 50),

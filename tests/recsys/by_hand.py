@@ -25,7 +25,7 @@ def wait_until(
                 f"{process.args!r} ended with {process.returncode}"
             )
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 @contextmanager

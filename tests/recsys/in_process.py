@@ -7,8 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from recsys.cluster.cluster import Cluster
-from recsys.cluster.retry import Call, Outcome
+from recsys.cluster.cluster import Call, Cluster, Outcome
 
 
 class InProcess:

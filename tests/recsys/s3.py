@@ -15,7 +15,7 @@ from tests.recsys.by_hand import processes, wait_until
 
 BUCKET = "music"
 # The server looks whether there is a signature, not at it.
-_ANYBODY = (
+ANYBODY = (
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=0"
 )
@@ -84,7 +84,7 @@ class S3:
     ) -> tuple[int, bytes]:
         connection = HTTPConnection(self.endpoint.removeprefix("http://"), timeout=60)
         try:
-            connection.request(method, path, content, {"Authorization": _ANYBODY})
+            connection.request(method, path, content, {"Authorization": ANYBODY})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

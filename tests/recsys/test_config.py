@@ -26,10 +26,7 @@ PLACES = ["store=s", "run=r"]
             ["split.train=a.csv", "split.test=b.csv"],
             "train is given with kind: files, test too where it is to choose, and only there",
         ),
-        (
-            ["search.space.solver=[cg, cholesky]", "search.space.cg_steps=[2, 3]"],
-            "cg_steps means nothing to",
-        ),
+        (["validation.select=coverage@30"], "one of ndcg, .*, novelty, ope_time"),
         (["search.space.spark=[true]"], "search.space.spark: was removed; "),
         (
             ["search.space.skip_weight=[0, 1]"],

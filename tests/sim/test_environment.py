@@ -1,4 +1,4 @@
-"""The environments: Gymnasium's own checks, and the listening model under them."""
+"""The environment: Gymnasium's own checks, and the listening model under them."""
 
 from pathlib import Path
 from typing import Any
@@ -8,16 +8,14 @@ import numpy as np
 import pytest
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from looplib.arrays import IntArray
 from looplib.randomness import make_generator
-from sim.environment import ENVIRONMENT, ListeningEnv, ListeningVectorEnv
+from sim.environment import ENVIRONMENT, ListeningEnv
 from sim.errors import SimError
 from sim.listening.sessions import ListeningModel, Sessions, draw_starts
 from tests.sim.small_world import write_world
 
-Step = tuple[dict[str, Any], Any, Any, Any, dict[str, Any]]
 OBSERVED = ("user", "track", "time")
 
 
@@ -48,13 +46,6 @@ def _episode(
     return found
 
 
-def _same(left: dict[str, Any], right: dict[str, Any]) -> bool:
-    return all(
-        np.array_equal(left[key], right[key]) and left[key].dtype == right[key].dtype
-        for key in OBSERVED
-    )
-
-
 def test_gymnasiums_checker_finds_nothing(demo_model: ListeningModel) -> None:
     check_env(gymnasium.make(ENVIRONMENT, world=demo_model).unwrapped)
 
@@ -65,13 +56,6 @@ def test_it_is_made_by_name_from_a_folder(tmp_path: Path) -> None:
     observation, info = env.reset(seed=1, options={"user": 2})
     assert env.observation_space.contains(observation)
     assert (int(observation["user"]), float(observation["time"]), info) == (2, 1.0, {})
-    envs = gymnasium.make_vec(
-        ENVIRONMENT, num_envs=3, vectorization_mode="vector_entry_point", world=world
-    )
-    assert isinstance(envs, ListeningVectorEnv)
-    assert envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
-    assert envs.observation_space.contains(envs.reset(seed=1)[0])
-    assert envs.action_space.contains(envs.action_space.sample())
 
 
 def test_a_world_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
@@ -155,108 +139,7 @@ def test_a_long_session_is_truncated_at_the_limit(tmp_path: Path) -> None:
         embeddings=None,
     )
     one = gymnasium.make(ENVIRONMENT, world=world, max_episode_steps=3)
-    many = gymnasium.make_vec(ENVIRONMENT, num_envs=2, world=world, max_episode_steps=3)
     first, _ = one.reset(seed=1)
-    many.reset(seed=1)
     unheard = [track for track in range(12) if track != int(first["track"])]
     ends = [(step[2], step[3]) for step in (one.step(track) for track in unheard[:3])]
     assert ends == [(False, False), (False, False), (False, True)]
-    played = set(range(12))
-    for count in (1, 2, 3):
-        terminated, truncated = many.step(np.array([played.pop()] * 2))[2:4]
-        assert truncated.tolist() == [count == 3 and not over for over in terminated]
-
-
-def test_one_of_many_goes_as_one_alone(demo_model: ListeningModel) -> None:
-    """A vector of one against Gymnasium's own vectorisation of the single environment."""
-    ours, theirs = (
-        ListeningVectorEnv(1, demo_model),
-        SyncVectorEnv([lambda: ListeningEnv(demo_model)]),
-    )
-    actions = make_generator(2, "actions")
-    assert _same(ours.reset(seed=5)[0], theirs.reset(seed=5)[0])
-    ends = 0
-    for _ in range(120):
-        action = actions.integers(5000, size=1)
-        (seen, *ours_rest, info), (expected, *theirs_rest, their_info) = (
-            ours.step(action),
-            theirs.step(action),
-        )
-        assert _same(seen, expected)
-        assert [part.tolist() for part in ours_rest] == [
-            part.tolist() for part in theirs_rest
-        ]
-        assert [part.dtype for part in ours_rest] == [
-            part.dtype for part in theirs_rest
-        ]
-        assert info == their_info == {}
-        ends += int(ours_rest[1][0])
-    assert ends > 5
-
-
-def test_two_vectors_with_one_seed_agree_in_every_field(
-    demo_model: ListeningModel,
-) -> None:
-    pair = [ListeningVectorEnv(50, demo_model) for _ in range(2)]
-    actions = make_generator(3, "actions")
-    assert _same(*(envs.reset(seed=9)[0] for envs in pair))
-    for _ in range(60):
-        action = actions.integers(5000, size=50)
-        first, second = (envs.step(action) for envs in pair)
-        assert _same(first[0], second[0])
-        assert all(
-            np.array_equal(a, b) for a, b in zip(first[1:4], second[1:4], strict=True)
-        )
-
-
-def test_next_step_starts_another_session_whatever_the_action(
-    demo_model: ListeningModel,
-) -> None:
-    envs = ListeningVectorEnv(200, demo_model, max_episode_steps=1000)
-    envs.reset(seed=1)
-    over = np.zeros(200, dtype=np.bool_)
-    for _ in range(40):
-        observation, rewards, terminated, truncated, infos = envs.step(np.full(200, 7))
-        assert infos == {}
-        assert not (terminated | truncated)[over].any()
-        assert rewards[over].tolist() == [0.0] * int(over.sum())
-        assert observation["time"][over].tolist() == [1.0] * int(over.sum())
-        assert (observation["track"][~over] == 7).all()
-        over = terminated
-    assert envs.observation_space.contains(observation)
-
-
-def test_a_step_before_the_first_reset_is_refused(demo_model: ListeningModel) -> None:
-    with pytest.raises(ResetNeeded, match="before the first step"):
-        ListeningVectorEnv(20, demo_model).step(np.zeros(20, dtype=np.int64))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"user": [1]}, "one listener, or one for each session"),
-        ({"user": [1, 1500]}, r"listeners are 0\.\.1499"),
-    ],
-)
-def test_wrong_options_are_refused(
-    demo_model: ListeningModel, options: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        ListeningVectorEnv(2, demo_model).reset(options=options)
-
-
-def test_wrong_actions_of_many_are_refused(demo_model: ListeningModel) -> None:
-    envs = ListeningVectorEnv(2, demo_model)
-    envs.reset(seed=1)
-    for actions in (np.array([1]), np.array([0.5, 1.0]), np.array([0, 5000])):
-        with pytest.raises(InvalidAction):
-            envs.step(actions)
-
-
-def test_observations_given_out_stay_as_they_were(demo_model: ListeningModel) -> None:
-    envs = ListeningVectorEnv(30, demo_model)
-    kept, _ = envs.reset(seed=1)
-    copy = {key: kept[key].copy() for key in OBSERVED}
-    for _ in range(20):
-        envs.step(np.full(30, 7))
-    assert _same(kept, copy)

@@ -107,21 +107,6 @@ def test_a_listener_has_several_different_interests_and_popular_tracks_are_more_
     assert np.mean(chosen) > 1.5 * np.mean([track["popularity"] for track in tracks])
 
 
-def test_titles_and_names_are_words_and_artists_have_different_names(
-    demo_world: Path,
-) -> None:
-    tracks = [
-        orjson.loads(line)
-        for line in (demo_world / "tracks.json").read_bytes().splitlines()
-    ]
-    assert all(
-        text.replace(" ", "").isalpha()
-        for track in tracks
-        for text in (track["artist"], track["title"])
-    )
-    assert len({track["artist"] for track in tracks}) == 1100
-
-
 def test_many_interests_in_a_tiny_catalogue_are_still_different(tmp_path: Path) -> None:
     config = _small(
         "catalogue.tracks=3",

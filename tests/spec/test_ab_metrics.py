@@ -133,13 +133,16 @@ def test_every_metric_is_made_of_columns_that_its_file_has() -> None:
         "label": "wrong",
         "sql": "ab/listener_sums",
         "numerator": "times",
-        "role": "secondary",
     }
     with pytest.raises(
         AnalysisError,
         match="no column times, no column denominator; found are user int64, arm string, part",
     ):
-        check_files(AbConfig.model_validate({"metrics": {"wrong": wrong}}))
+        check_files(
+            AbConfig.model_validate(
+                {"metrics": {"wrong": wrong}, "secondary": ["wrong"]}
+            )
+        )
 
 
 def test_a_configured_recommender_is_the_arms_own(tmp_path: Path) -> None:

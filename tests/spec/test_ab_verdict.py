@@ -1,6 +1,6 @@
 """The rules of the verdict, each by what is left when the rules before it do not apply."""
 
-from itertools import permutations
+import math
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from analysis.ab.config import AbConfig, Horizon, Role
 from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
 from analysis.ab.parts.data_quality import Quality, Trust
+from analysis.ab.tables import DAY_MS
 from analysis.ab.verdict import Decision, Evidence, decide
 from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
@@ -22,7 +23,6 @@ def effect(
     role: Role = "primary",
     pct: float = 5.0,
     half: float = 2.0,
-    at_horizon: bool = False,
     **changes: Any,  # noqa: ANN401  any value
 ) -> MetricEffect:
     """An effect with its interval, significant if that excludes 0."""
@@ -42,9 +42,9 @@ def effect(
         "lower": pct - half,
         "upper": pct + half,
         "relative": relative,
-        "deciding": Deciding(at_horizon, pct - half, pct + half, relative),
+        "deciding": Deciding(pct - half, pct + half, relative),
         "p_value": relative.p_value,
-        "adjusted_p_value": None,
+        "adjusted_p_value": math.nan,
         "significant": abs(pct) > half,
         "mde_pct": 3.0,
         "margin": None,
@@ -58,7 +58,7 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
     arms = dict.fromkeys(("C", *(effect.arm for effect in effects)), 1000)
     values: dict[str, Any] = {
         "listeners": arms,
-        "lines": LineCounts(100, 100, 0, 0),
+        "lines": LineCounts(100, 100, 0),
         "srm": SampleRatio(
             expected=dict(arms),
             observed=arms,
@@ -69,10 +69,7 @@ def evidence(*effects: MetricEffect, **changes: Any) -> Evidence:  # noqa: ANN40
         ),
         "trust": Trust(0, NO_FAULTS, ()),
         "effects": effects,
-        "days": 10.0,
-        "between": {
-            pair: RelativeEffect(1.0, -1.0, 3.0, 0.4) for pair in permutations(arms, 2)
-        },
+        "span_ms": (0, 10 * DAY_MS),
     }
     return Evidence(**values | changes)
 
@@ -97,15 +94,15 @@ CHANGING = Trust(21, NO_FAULTS, ())
     [
         (evidence(effect()), "ship", "T1"),
         (evidence(effect(), srm=BAD_RATIO), "do not trust", None),
-        (evidence(effect(), lines=LineCounts(100, 94, 6, 0)), "do not trust", None),
-        (evidence(effect(), lines=LineCounts(100, 95, 5, 0)), "ship", "T1"),
+        (evidence(effect(), lines=LineCounts(100, 94, 6)), "do not trust", None),
+        (evidence(effect(), lines=LineCounts(100, 95, 5)), "ship", "T1"),
         (evidence(effect(), trust=CHANGING), "do not trust", None),
         (evidence(effect(), listeners={"C": 1000, "T1": 19}), "wait", None),
         (evidence(effect(), BROKEN), "do not ship", "T1"),
         (evidence(effect(), UNCLEAR), "wait", "T1"),
         (evidence(effect(), KEPT), "ship", "T1"),
-        (evidence(effect(at_horizon=True), UNCLEAR), "do not ship", "T1"),
-        (evidence(effect(pct=1, at_horizon=True)), "do not ship", "T1"),
+        (evidence(effect(), UNCLEAR, at_horizon=True), "do not ship", "T1"),
+        (evidence(effect(pct=1), at_horizon=True), "do not ship", "T1"),
         (evidence(effect(pct=-5)), "do not ship", "T1"),
         (evidence(effect(pct=-5, higher_is_better=False)), "ship", "T1"),
         (evidence(effect(), effect(pct=-5)), "do not ship", "T1"),
@@ -168,7 +165,7 @@ def test_waiting_says_how_long() -> None:
     # no times known
     assert (
         "listeners would tell"
-        in decide(evidence(effect(pct=1), days=0.0), CONFIG).reason
+        in decide(evidence(effect(pct=1), span_ms=(0, 0)), CONFIG).reason
     )
     horizon = CONFIG.model_copy(update={"horizon": Horizon(listeners=4000)})
     assert (
@@ -178,17 +175,10 @@ def test_waiting_says_how_long() -> None:
     assert "no end is in sight" in decide(evidence(effect(pct=0.01)), AbConfig()).reason
 
 
-def test_winners_that_do_not_differ_are_tied() -> None:
+def test_of_several_winners_the_one_with_the_largest_effect_is_shipped() -> None:
     verdict = decide(evidence(effect(), effect("T2", pct=6)), CONFIG)
-    assert (verdict.arm, verdict.tied) == ("T2", ("T1",))
-    assert "T1 wins too and is tied with T2" in verdict.reason
-    apart = {
-        pair: RelativeEffect(9.0, 5.0, 13.0, 1e-6)
-        for pair in permutations(("T1", "T2"), 2)
-    }
-    verdict = decide(evidence(effect(), effect("T2", pct=14), between=apart), CONFIG)
-    assert (verdict.arm, verdict.tied) == ("T2", ())
-    assert "it is better than T1" in verdict.reason
+    assert verdict.arm == "T2"
+    assert verdict.reason.endswith("also winning, with a smaller effect: T1.")
 
 
 def test_sound_arms_that_are_the_same_raise_an_alarm_in_one_of_a_thousand() -> None:

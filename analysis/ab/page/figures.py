@@ -1,7 +1,6 @@
 """The figures of an A/B report: its effects by metric, and what is heard within a session."""
 
-from collections.abc import Iterable
-from statistics import median
+import math
 
 from analysis import charts
 from analysis.ab.effects import MetricEffect, RelativeEffect
@@ -9,7 +8,6 @@ from analysis.ab.report import Report
 from analysis.page import numbers
 from analysis.page.render import Figure, tabulate
 
-_FAR = 4.0  # an interval that reaches so many times as far as most leaves the scale
 _RARE = 0.005  # share of an arm's sessions below which a position's mean is chance
 
 
@@ -26,11 +24,11 @@ def draw_effects(report: Report) -> Figure | None:
         return None
     colours, level = _colours(report), numbers.percent(100 * (1 - report.alpha), 0)
     groups: dict[str, list[charts.IntervalRow]] = {}
-    drawn, significant = [], []
+    drawn, significant = 0, []
     for effect in report.effects:
         if effect.role not in {"primary", "secondary"}:
             continue
-        drawn.append(effect)
+        drawn += 1
         text, relative = _change(effect), shown(effect)
         if effect.significant:
             significant.append(f"{effect.label}, {effect.arm}: {text}")
@@ -54,8 +52,8 @@ def draw_effects(report: Report) -> Figure | None:
         "primary metrics, else for one look; from value to value where its own is next "
         "to 0. A filled mark is significant after the adjustment for many comparisons.",
         charts.to_svg(
-            charts.draw_intervals(groups, "effect, %", _domain(drawn)),
-            f"{len(drawn)} effects with intervals. Significant: {found}.",
+            charts.draw_intervals(groups, "effect, %", from_zero=True),
+            f"{drawn} effects with intervals. Significant: {found}.",
         ),
     )
 
@@ -63,31 +61,12 @@ def draw_effects(report: Report) -> Figure | None:
 def _change(effect: MetricEffect) -> str:
     """Format the effect with its interval, or both values where the control's is 0."""
     relative = shown(effect)
-    if relative.effect_pct is not None:
+    if math.isfinite(relative.effect_pct):
         ends = numbers.interval(relative.lower_pct, relative.upper_pct, 1)
         return f"{numbers.change(relative.effect_pct, 1)} ({ends})"
-    if effect.control_value is None or effect.arm_value is None:
-        return numbers.NOTHING
     return (
         f"{numbers.number(effect.control_value)} → {numbers.number(effect.arm_value)}"
     )
-
-
-def _domain(effects: Iterable[MetricEffect]) -> tuple[float, float]:
-    """Return limits that hold 0 and all intervals but those that would leave no room for most."""
-    intervals, reaches = [], []
-    for relative in map(shown, effects):
-        ends = relative.effect_pct, relative.lower_pct, relative.upper_pct
-        known = [end for end in ends if end is not None]
-        if len(known) == len(ends):
-            intervals.append(known)
-            reaches.append(max(map(abs, known)))
-    limit = _FAR * median(reaches or [1.0])
-    values = []
-    for known, reach in zip(intervals, reaches, strict=True):
-        if reach <= limit:
-            values += known
-    return charts.around_zero(values)
 
 
 def draw_positions(report: Report) -> Figure | None:
@@ -106,13 +85,12 @@ def draw_positions(report: Report) -> Figure | None:
         places = list(times)
         first, last = places[0], places[-1]
         described.append(f"{arm}: {times[first]} at {first}, {times[last]} at {last}")
-    axis = charts.number_axis("position", from_zero=False)
     return Figure(
         "Listening time by position in the session",
         "Mean share of a track that is heard. The listener chose the first one.",
         charts.to_svg(
             charts.draw_lines(
-                points, _colours(report), axis, "share heard", from_zero=True
+                points, _colours(report), "position", "share heard", from_zero=True
             ),
             f"Mean share of a track that is heard, by position. {'; '.join(described)}.",
         ),

@@ -6,6 +6,7 @@ from analysis.ab.report import Report
 from analysis.ab.verdict import Decision
 from analysis.page import numbers
 from analysis.page.render import render as render_template
+from analysis.statistics.sample_ratio import SampleRatio
 
 _TONES: dict[Decision, str] = {
     "ship": "good",
@@ -15,29 +16,12 @@ _TONES: dict[Decision, str] = {
     "as expected": "calm",
 }
 
-# Sections by id, and the part of a report without which it has none
-_CONTENTS = (
-    ("effects", "Effects", "effects"),
-    ("interleaved", "Interleaved recommenders", "preferences"),
-    ("segments", "Segments", "segments"),
-    ("course", "Means over listeners", ""),
-    ("metrics", "Metrics", "effects"),
-    ("trust", "Can this experiment be trusted?", ""),
-    ("sessions", "Sessions", "positions"),
-    ("method", "How to read this", ""),
-)
-
 
 def render(report: Report) -> str:
     """Render the page: no script, no other file, no other host; for light, dark and print."""
     # imports altair: half a second that only those who render a page pay
     from analysis.ab.page import figures
 
-    contents = [
-        (name, title)
-        for name, title, part in _CONTENTS
-        if not part or getattr(report, part)
-    ]
     return render_template(
         Path(__file__).parent,
         "page.html.jinja",
@@ -47,7 +31,6 @@ def render(report: Report) -> str:
         positions={arm: position for position, arm in enumerate(report.arms)},
         shown=figures.shown,
         checks=_checks(report),
-        contents=contents,
         effect_figure=figures.draw_effects(report),
         session_figure=figures.draw_positions(report),
     )
@@ -56,14 +39,12 @@ def render(report: Report) -> str:
 def _checks(report: Report) -> list[tuple[str, str, str]]:
     """Return what was checked, what was found, and whether that is "good", "wait" or "bad"."""
     lines, trust = report.lines, report.trust
-    rejected = _counted(lines.rejected, lines.read - lines.blank, "lines")
-    checks = [_ratio_check(report), ("Lines that are not events", *rejected)]
+    rejected = _counted(lines.rejected, lines.read, "lines")
+    checks = [_ratio_check(report.srm), ("Lines that are not events", *rejected)]
     if trust is None:
         return checks
     changing, quality = trust.changing_listeners, trust.quality
-    in_two_arms = ("none", "good")
-    if changing:
-        in_two_arms = (f"{numbers.count(changing)}; they count in each", "wait")
+    in_two_arms = _counted(changing, sum(report.listeners.values()), "listeners")
     checks.append(("Listeners in more than one arm", *in_two_arms))
     for name, found in (
         ("Events in sessions that were not closed", quality.dropped_events),
@@ -85,17 +66,10 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
     return checks
 
 
-def _ratio_check(report: Report) -> tuple[str, str, str]:
-    srm = report.srm
-    if srm.p_value is None:
-        return "Sample ratio", "there is one arm only", "wait"
-    due = ", ".join(
-        f"{arm} {numbers.count(n)} of {numbers.count(srm.expected.get(arm))}"
-        for arm, n in srm.observed.items()
-    )
-    p_value = numbers.p_value(srm.p_value)
-    found = f"p = {p_value}, wrong below {srm.threshold}; {due} expected"
-    return "Sample ratio", found, "bad" if srm.mismatch else "good"
+def _ratio_check(srm: SampleRatio) -> tuple[str, str, str]:
+    state = "bad" if srm.mismatch else "good"
+    found = f"p = {numbers.p_value(srm.p_value)}, wrong below {srm.threshold}"
+    return "Sample ratio", found, "wait" if srm.p_value is None else state
 
 
 def _counted(found: int, total: int, things: str) -> tuple[str, str]:

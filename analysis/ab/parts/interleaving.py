@@ -100,8 +100,8 @@ def compare_pair(
     )
     if not at_horizon:
         effect = at_any_time(effect, config.planned_listeners, 1 - config.alpha, count)
-    preferred = None
-    if effect.relative.excludes_zero:
+    relative, preferred = effect.relative.scaled(100), None
+    if relative.excludes_zero:
         preferred = pair[1] if log_ratio > 0 else pair[0]
     return Preference(
         arm=arm,
@@ -112,6 +112,8 @@ def compare_pair(
         second_tracks=round(moments.mean(_SECOND_TRACKS) * count),
         first_time=before,
         second_time=after,
-        effect=RelativeEffect.of(effect.relative.scaled(100), effect.p_value),
+        effect=RelativeEffect(
+            relative.value, relative.lower, relative.upper, effect.p_value
+        ),
         preferred=preferred,
     )

@@ -7,7 +7,6 @@ look.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,12 +16,12 @@ from scipy import stats
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import RelativeEffect, number, relative_effect
-from analysis.ab.measures import NOVELTY, PAST, metric_values
+from analysis.ab.effects import RelativeEffect, relative_effect
+from analysis.ab.measures import LABELS, NOVELTY, PAST, metric_values
 from analysis.ab.metrics import Metric
 from analysis.statistics.effects import compare_moments
 from analysis.statistics.moments import Moments, Quantity
-from analysis.statistics.multiplicity import benjamini_hochberg, holm
+from analysis.statistics.multiplicity import holm
 
 _MOST = 8  # segments of a kind; the smallest beyond are taken together
 _FEWEST = 30  # listeners of an arm whose mean is about normal
@@ -40,12 +39,10 @@ class SegmentEffect:
     segment: str  # its label
     control_listeners: int  # control listeners with a session in it
     arm_listeners: int  # the arm's
-    control_value: float | None  # the metric of the control's sessions in it
-    arm_value: float | None  # of the arm's
+    control_value: float  # the metric of the control's sessions in it
+    arm_value: float  # of the arm's
     # the effect in % of the control's value, with the interval for one look
     relative: RelativeEffect
-    # by Benjamini and Hochberg over all segments of a report
-    adjusted_p_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,9 @@ class Segments:
     metric: str
     label: str  # the metric's name for people
     effects: tuple[SegmentEffect, ...]
-    p_value: float | None  # that the relative effects of all segments are the same
+    p_value: float  # that the relative effects of all segments are the same; else NaN
     # by Holm over all kinds of segments, arms and metrics of a report
-    adjusted_p_value: float | None = None
+    adjusted_p_value: float = math.nan
 
 
 def segment_effects(
@@ -67,57 +64,44 @@ def segment_effects(
 ) -> tuple[Segments, ...]:
     """Compare the arms on primary metrics wherever there is more than one segment."""
     found = []
-    for by in (NOVELTY, PAST, *config.segments):
+    names = _NAMES | {f"{LABELS}{column}": column for column in config.segments}
+    for by, name in names.items():
         for metric in config.deciding:
             tables = {arm: metric_values(connection, metric, by, arm) for arm in arms}
-            labels = _choose_labels(tables.values())
+            labels = _choose_labels(tables.values(), by)
             if len(labels) < 2:
                 continue
             sides = {arm: _sum_up(rows, labels, metric) for arm, rows in tables.items()}
             control = sides.pop(config.control)
             for arm, side in sides.items():
-                name = _NAMES.get(by, by)
-                effects = _compare(control, side, labels, config)
-                p_value = number(_difference_p(control, side, len(labels)))
+                effects, p_value = _compare(control, side, labels, config)
                 found.append(
-                    Segments(name, arm, metric.name, metric.label, effects, p_value)
+                    Segments(
+                        name=name,
+                        arm=arm,
+                        metric=metric.name,
+                        label=metric.label,
+                        effects=effects,
+                        p_value=p_value,
+                    )
                 )
-    return _adjust(found)
-
-
-def _adjust(found: Sequence[Segments]) -> tuple[Segments, ...]:
-    """Adjust the p-values of all segments of a report for their number."""
-    p_values = iter(
-        benjamini_hochberg(
-            [effect.relative.p_value for row in found for effect in row.effects]
-        )
+    p_values = holm([row.p_value for row in found])
+    return tuple(
+        replace(row, adjusted_p_value=p_value)
+        for row, p_value in zip(found, p_values, strict=True)
     )
-    adjusted = []
-    for row, p_value in zip(found, holm([row.p_value for row in found]), strict=True):
-        effects = tuple(
-            replace(effect, adjusted_p_value=number(next(p_values)))
-            for effect in row.effects
-        )
-        adjusted.append(replace(row, effects=effects, adjusted_p_value=number(p_value)))
-    return tuple(adjusted)
 
 
-def _choose_labels(tables: Iterable[pa.Table]) -> list[str]:
+def _choose_labels(tables: Iterable[pa.Table], by: str) -> list[str]:
     """Return the labels of segments, by size or by day; the smallest beyond are `_OTHERS`."""
-    sizes: Counter[str] = Counter()
-    for rows in tables:
-        for row in rows["part"].value_counts().to_pylist():
-            sizes[row["values"]] += row["counts"]
-    by_size = sorted(sorted(sizes), key=lambda label: -sizes[label])
-    if len(by_size) <= _MOST:
-        return sorted(by_size, key=_day)
-    return [*sorted(by_size[: _MOST - 1], key=_day), _OTHERS]
-
-
-def _day(label: str) -> int:
-    """Return the day that a label of `sql/ab/by_segment.sql` names; 0 for other labels."""
-    last = label.rpartition("day ")[2]
-    return int(last) if last.isdecimal() else 0
+    parts = pa.concat_tables(rows.select(["part"]) for rows in tables)["part"]
+    sizes = parts.value_counts().to_pylist()
+    sizes.sort(key=lambda size: (-size["counts"], size["values"]))
+    by_size = [size["values"] for size in sizes]
+    chosen = by_size if len(by_size) <= _MOST else by_size[: _MOST - 1]
+    if by == NOVELTY:  # "day 1", "day 2", "from day 3" and so on, "from day 17"
+        chosen.sort(key=lambda label: (len(label), label))
+    return chosen if len(by_size) <= _MOST else [*chosen, _OTHERS]
 
 
 @dataclass(frozen=True)
@@ -154,42 +138,29 @@ def _sum_up(rows: pa.Table, labels: Sequence[str], metric: Metric) -> _Side:
     return _Side(Moments.of(columns), listeners)
 
 
-def _quantity(number: int) -> Quantity:
-    return Quantity(f"x{number}", f"y{number}")
-
-
 def _compare(
     control: _Side, arm: _Side, labels: Sequence[str], config: AbConfig
-) -> tuple[SegmentEffect, ...]:
-    """Return the effect in each segment."""
-    effects = []
+) -> tuple[tuple[SegmentEffect, ...], float]:
+    """Return the effect in each segment, and the p-value of no difference between large ones."""
+    effects, large = [], []
     for position, label in enumerate(labels):
+        quantity = Quantity(f"x{position}", f"y{position}")
         effect = compare_moments(
-            control.moments, arm.moments, _quantity(position), 1 - config.alpha
+            control.moments, arm.moments, quantity, 1 - config.alpha
         )
-        effects.append(
-            SegmentEffect(
-                segment=label,
-                control_listeners=control.listeners[position],
-                arm_listeners=arm.listeners[position],
-                control_value=number(effect.control.value),
-                arm_value=number(effect.arm.value),
-                relative=relative_effect(effect),
-            )
+        found = SegmentEffect(
+            segment=label,
+            control_listeners=control.listeners[position],
+            arm_listeners=arm.listeners[position],
+            control_value=effect.control.value,
+            arm_value=effect.arm.value,
+            relative=relative_effect(effect),
         )
-    return tuple(effects)
-
-
-def _difference_p(control: _Side, arm: _Side, segments: int) -> float:
-    """Return the p-value of no difference between the segments of enough listeners."""
-    large = []
-    for position in range(segments):
-        quantity = _quantity(position)
-        listeners = min(control.listeners[position], arm.listeners[position])
-        means = control.moments.mean(quantity), arm.moments.mean(quantity)
-        if listeners >= _FEWEST and min(means) > 0:
+        effects.append(found)
+        listeners = min(found.control_listeners, found.arm_listeners)
+        if listeners >= _FEWEST and min(found.control_value, found.arm_value) > 0:
             large.append(quantity)
-    return difference_p(control.moments, arm.moments, large)
+    return tuple(effects), difference_p(control.moments, arm.moments, large)
 
 
 def difference_p(

@@ -18,13 +18,13 @@
 --   ndcg               Σ over hits of 1 / log2(rank + 1), divided by the same sum over ranks 1 … min(k, R)
 --   precision          hits / k
 --   recall             hits / R
---   average_precision  Σ over hits of (hits up to and with this one) / rank, divided by min(k, R)
---   reciprocal_rank    1 / rank of the first hit; 0 without one
---   hit                1 with a hit, 0 without; these first six are NULL where R = 0
+--   map                Σ over hits of (hits up to and with this one) / rank, divided by min(k, R)
+--   mrr                1 / rank of the first hit; 0 without one
+--   hit_rate           1 with a hit, 0 without; these first six are NULL where R = 0
 --   graded_ndcg        Σ over the first k of listening time / log2(rank + 1), divided by the same sum over the held-out
 --                      tracks sorted by listening time, longest first, up to k of them; NULL where nothing was heard
 --   heard              recommendations among the first k that were heard in the held-out sessions, for any time
---   heard_time         their listening time in all; the metric hit_time is Σ heard_time / Σ heard over listeners
+--   hit_time           their listening time in all; the metric is Σ hit_time / Σ heard over listeners
 --   novelty            mean over the first k of −log2((training listeners who heard the track + 1) /
 --                      ($training_listeners + 1)), in bits: 0 for a track that all heard, finite for one that nobody
 --                      heard; NULL for a listener without recommendations
@@ -68,12 +68,12 @@ SELECT
     coalesce(dcg, 0) / ideal_dcg AS ndcg,
     CASE WHEN relevant > 0 THEN coalesce(hits, 0) / k END AS precision,
     coalesce(hits, 0) / relevant AS recall,
-    CASE WHEN relevant > 0 THEN coalesce(precisions, 0) / least(k, relevant) END AS average_precision,
-    CASE WHEN relevant > 0 THEN coalesce(1 / first_rank, 0) END AS reciprocal_rank,
-    CASE WHEN relevant > 0 THEN coalesce(hits > 0, false)::DOUBLE END AS hit,
+    CASE WHEN relevant > 0 THEN coalesce(precisions, 0) / least(k, relevant) END AS map,
+    CASE WHEN relevant > 0 THEN coalesce(1 / first_rank, 0) END AS mrr,
+    CASE WHEN relevant > 0 THEN coalesce(hits > 0, false)::DOUBLE END AS hit_rate,
     coalesce(graded_dcg, 0) / ideal_graded_dcg AS graded_ndcg,
     coalesce(heard, 0) AS heard,
-    coalesce(heard_time, 0) AS heard_time,
+    coalesce(heard_time, 0) AS hit_time,
     novelty
 FROM ideals
 SEMI JOIN cutoffs USING (k)

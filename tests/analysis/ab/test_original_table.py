@@ -29,7 +29,7 @@ def rows_of(report: Report) -> dict[tuple[str, str], OriginalRow]:
 
 
 def assert_equal(report: Report, files: list[Path]) -> None:
-    """Every number of the table equals the notebook's to 1e-9; what is NaN there is None here."""
+    """Every number of the table equals the notebook's to 1e-9; what does not exist is NaN."""
     expected = notebook.table(notebook.read(files), "ALS")
     found = rows_of(report)
     assert found.keys() == expected.keys()
@@ -39,7 +39,7 @@ def assert_equal(report: Report, files: list[Path]) -> None:
             if math.isfinite(value):
                 assert ours == pytest.approx(value, rel=1e-9, abs=1e-9), (key, name)
             else:
-                assert ours is None, (key, name)
+                assert math.isnan(ours), (key, name)
         excludes = numbers["lower_pct"] > 0 or numbers["upper_pct"] < 0
         assert found[key].significant == excludes, key
 
@@ -52,7 +52,7 @@ def test_three_arms_are_each_compared_with_the_control(tmp_path: Path) -> None:
     assert_equal(report, [file])
     assert report.arms == ("C", "T1", "T2")
     for name in ("original_table", "listeners", "sessions", "lines", "srm"):
-        assert getattr(alone, name) == getattr(report, name)
+        assert repr(getattr(alone, name)) == repr(getattr(report, name))
 
 
 @st.composite
@@ -81,7 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("logs")
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=logs())
 def test_any_log_gives_the_notebooks_table(
     folder: Path, events: list[dict[str, Any]]
@@ -93,7 +93,8 @@ def test_any_log_gives_the_notebooks_table(
     file = write(folder / "a.jsonl", events + both)
     report = build_report([file], "ALS", TABLE_ONLY)
     assert_equal(report, [file])
-    assert build_report([file], "ALS", CONFIG).original_table == report.original_table
+    whole = build_report([file], "ALS", CONFIG)
+    assert repr(whole.original_table) == repr(report.original_table)
 
 
 def shuffled(events: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
@@ -121,10 +122,8 @@ def test_neither_the_order_of_lines_nor_of_files_nor_the_replica_matters(
         return build_report(files, "ALS", config).to_json().partition(b'"sources"')[0]
 
     expected = make([write(tmp_path / "a.jsonl", events)])
-    for seed in range(2):
-        files = in_files(tmp_path / str(seed), shuffled(events, seed), 3)
-        assert make(files) == expected
-    assert make(files[::-1]) == expected
+    files = in_files(tmp_path, shuffled(events, 0), 3)
+    assert make(files) == make(files[::-1]) == expected
 
 
 def test_a_report_does_not_depend_on_the_number_of_slices(

@@ -11,9 +11,7 @@ import orjson
 import pytest
 
 from analysis.logs.files import digest, discover
-from analysis.offpolicy.__main__ import PROG, app
-from analysis.offpolicy.report import LISTENING_TIME
-from analysis.page import numbers
+from analysis.offpolicy.__main__ import GONE, PROG, app
 from analysis.store import content_digest
 from looplib.cli import run
 from tests.recsys.logs import make_store, random_sessions
@@ -32,7 +30,7 @@ def top(means: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path: Path, means: np.ndarray) -> Path:
-    """A log, lists and an experiment's report."""
+    """A log and lists."""
     rng = np.random.default_rng(5)
     lines = []
     for number in range(3000):
@@ -65,18 +63,6 @@ def folder(tmp_path: Path, means: np.ndarray) -> Path:
             for user, listed in enumerate(top(means))
         ],
     )
-    effect = {
-        "arm": "T1",
-        "metric": LISTENING_TIME,
-        "arm_value": 0.7,
-        "effect": 0.2,
-        "lower": 0.15,
-        "upper": 0.25,
-    }
-    (tmp_path / "report.json").write_text(json.dumps({"effects": [effect]}))
-    (tmp_path / "other.json").write_text(
-        json.dumps({"effects": [effect | {"metric": "time"}]})
-    )
     return tmp_path
 
 
@@ -85,14 +71,13 @@ def _write_lines(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def command(folder: Path, *more: str) -> int:
-    return run(app, PROG, [str(folder / "log"), *more])
+    return run(app, PROG, [str(folder / "log"), *more], gone=GONE)
 
 
 def test_the_command_prints_a_table_and_writes_the_same_as_json(
     folder: Path, capsys: pytest.CaptureFixture[str], means: np.ndarray
 ) -> None:
     lists = f"T1={folder / 'lists.jsonl'}"
-    measured = ["--measured", str(folder / "report.json")]
     out = folder / "estimates.json"
     assert (
         command(
@@ -103,7 +88,6 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
             "all",
             "--out",
             str(out),
-            *measured,
         )
         == 0
     )
@@ -117,12 +101,6 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
     assert document["sessions"] == 3000
     assert f"{found['value']:.4f}" in printed
     assert f"{document['logged']['value']:.4f}" in printed
-    (row,) = document["predictions"]
-    assert row["error_pct"] == pytest.approx(100 * (found["value"] / 0.7 - 1))
-    assert row["measured"] == pytest.approx(
-        {"value": 0.7, "lower": 0.65, "upper": 0.75}
-    )
-    assert numbers.change(row["error_pct"], 1) in printed
 
 
 def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
@@ -154,6 +132,8 @@ def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
         {"user": user, "tracks": list(range(user % 3, 60, 3))} for user in range(40)
     ]
     _write_lines(tmp_path / "lists.json", lists)
+    split = {"kind": "session_hash", "holdout": 0.5}
+    (tmp_path / "manifest.json").write_text(json.dumps({"split": split, "seed": 1}))
     documents = []
     out = tmp_path / "out.json"
     for source in (store, log):
@@ -161,7 +141,7 @@ def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:
             "--recommendations",
             str(tmp_path / "lists.json"),
             "--holdout",
-            "session_hash:0.5:1",
+            "manifest",
         ]
         assert (
             run(
@@ -212,23 +192,10 @@ def test_bad_lists_are_one_line_with_the_file_and_exit_code_2(
     assert str(folder / "lists.jsonl") in error[-1]
 
 
-REPORT = ("--measured", "{folder}/report.json")
-
-
 @pytest.mark.parametrize(
     ("lists", "more", "message"),
     [
-        ("T2={folder}/lists.jsonl", REPORT, "of an arm T2; .* of T1"),
-        (
-            "T1={folder}/lists.jsonl",
-            ("--measured", "{folder}/other.json"),
-            "no time_per_recommended_track",
-        ),
-        (
-            "T1={folder}/lists.jsonl",
-            ("--measured", "{folder}/lists.jsonl"),
-            "not a report",
-        ),
+        ("{folder}/lists.jsonl", ("--measured", "r.json"), "--measured was removed"),
         ("{folder}/none.jsonl", (), "cannot be read"),
         ("{folder}/lists.jsonl", ("--logging-policy", "uniform"), "allowed are logged"),
         (

@@ -34,19 +34,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 def _model(folder: Path, artists: Sequence[int] = ARTISTS) -> Model:
     catalogue = write_catalogue(folder / "tracks.json", artists)
-    neighbours = {
-        track: [other for other in range(12) if other != track][:9]
-        for track in range(12)
-    }
     publish(
         folder,
         "one",
         LISTS,
         catalogue=catalogue,
         factors=FACTORS,
-        neighbours=neighbours,
     )
-    return load_configured(make_settings(folder, catalogue, "contextual"))
+    return load_configured(make_settings(folder, catalogue, "indexed"))
 
 
 def row(user: int, *tracks: int, times: Sequence[float] = ()) -> Row:
@@ -99,9 +94,6 @@ def test_draws_are_uniform_and_say_so(
         ("top_pop", row(0, *range(12)), EXHAUSTED),
         ("indexed", row(0, 6, 9, 0, 3), EXHAUSTED),
         ("indexed", row(17, 0), UNKNOWN),
-        ("session_als", row(0, 0, 3, 6, 9), EXHAUSTED),
-        ("session_als", row(17, 0), UNKNOWN),
-        ("contextual", row(0, *range(12)), EXHAUSTED),
     ],
 )
 def test_no_answer_says_why(model: Model, name: str, session: Row, why: int) -> None:
@@ -114,37 +106,7 @@ def test_random_finds_the_last_free_track(model: Model) -> None:
         assert ask(model, "random", row(0, *taken)) == [free]
 
 
-def test_contextual_follows_what_was_heard_for_long(model: Model) -> None:
-    assert ARTISTS[ask(model, "contextual", row(0, 0, 3, times=[1.0, 0.05]))[0]] == 0
-    assert ARTISTS[ask(model, "contextual", row(0, 0, 3, times=[0.05, 1.0]))[0]] == 1
-
-
-def test_contextual_knows_nothing_without_neighbours(tmp_path: Path) -> None:
-    catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
-    publish(tmp_path, "one", LISTS, catalogue=catalogue, neighbours={11: [0]})
-    model = load_configured(make_settings(tmp_path, catalogue, "contextual"))
-    assert ask(model, "contextual", row(0, 3)) == [UNKNOWN]
-
-
-def test_session_als_keeps_the_order_of_the_list_without_a_reason_to_change_it(
-    model: Model,
-) -> None:
-    assert ask(model, "session_als", row(0, 1, times=[0.3])) == [0]
-
-
-def test_in_session_als_tracks_near_a_liked_one_rise_and_near_a_skipped_one_sink(
-    model: Model,
-) -> None:
-    assert ask(model, "session_als", row(0, 10, times=[1.0])) == [9]
-    assert ask(model, "session_als", row(0, 1, times=[0.0])) != [0]
-
-
-def test_what_was_heard_last_counts_most_in_session_als(model: Model) -> None:
-    assert ask(model, "session_als", row(0, 4, 7)) == [6]
-    assert ask(model, "session_als", row(0, 7, 4)) == [3]
-
-
-@pytest.mark.parametrize("name", ["indexed", "contextual", "session_als"])
+@pytest.mark.parametrize("name", ["indexed", "in_order"])
 def test_a_batch_gives_what_its_rows_give_alone(model: Model, name: str) -> None:
     rng = np.random.default_rng(4)
     rows = [
@@ -228,7 +190,6 @@ def test_fallbacks_come_from_the_configuration(model: Model) -> None:
         ("in_order", "top_pop"),
         ("indexed", "random"),
         ("sticky_artist", "indexed"),
-        ("session_als", "sticky_artist"),
         ("random", "top_pop"),
     ],
 )
@@ -262,7 +223,7 @@ def test_an_interleaved_track_is_drawn_as_often_as_its_propensity_says_and_credi
 
 
 def test_what_both_have_or_one_alone_is_credited_to_neither(model: Model) -> None:
-    name, session = "interleaved(in_order, session_als)", row(0, 3)
+    name, session = "interleaved(in_order, indexed)", row(0, 3)
     one, none = Drawn(6, 1.0), Drawn(EXHAUSTED, None)
     may_draw = (None, None)
     both = interleave(model, session, name, (one, one), may_draw, 0.1)

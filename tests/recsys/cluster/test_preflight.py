@@ -1,4 +1,4 @@
-"""What is checked before a call runs on a worker: its software, and the paths that it sees."""
+"""What is checked of workers before the first call: their software, and the paths they see."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from recsys.cluster.preflight import call_after_check, find_difference, probe_files
-from recsys.errors import UnseenPathError
+from recsys.cluster.preflight import find_difference, find_unseen
 
 HERE = {
     "python": "3.11.2.final.0",
@@ -41,37 +40,20 @@ def test_a_difference_names_the_process_and_both_versions() -> None:
         "the scheduler has dask 2025.1.0, and the search dask 2026.8.0"
     )
     assert find_difference(versions({}, {"listening-loop": None})) == (
-        "the worker tcp://b:2 has no listening-loop, and the search listening-loop 0.1.0"
+        "the worker tcp://b:2 has listening-loop None, and the search listening-loop 0.1.0"
     )
     assert find_difference(versions({}, {"python": "3.12.1.final.0"})) == (
         "the worker tcp://b:2 has python 3.12, and the search python 3.11"
     )
 
 
-def test_probe_files_are_there_for_the_block_alone(tmp_path: Path) -> None:
-    manifest = tmp_path / "manifest.json"
-    manifest.touch()
-    with probe_files([manifest], [tmp_path]) as paths:
-        assert paths[0] == manifest
-        assert call_after_check(paths, max, 1, 2) == 2
-    assert list(tmp_path.iterdir()) == [manifest]
-
-
 def test_a_missing_file_and_a_missing_probe_are_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        UnseenPathError,
-        match=rf"manifest\.json: the worker on .* \(process {os.getpid()}\)",
-    ):
-        call_after_check([tmp_path / "manifest.json"], max, 1, 2)
+    assert find_unseen([tmp_path]) is None
+    found = find_unseen([tmp_path, tmp_path / "manifest.json"])
+    assert found
+    assert f"{tmp_path / 'manifest.json'}: the worker on" in found
+    assert f"(process {os.getpid()}) does not see it" in found
     # the folder is there, and another
-    with pytest.raises(UnseenPathError, match=rf"^{tmp_path}: the worker"):
-        call_after_check([tmp_path / ".tmp-seen-1"], max, 1, 2)
-
-
-def test_a_file_that_is_missing_during_the_call_is_named_and_other_errors_pass(
-    tmp_path: Path,
-) -> None:
-    with pytest.raises(UnseenPathError, match=f"^{tmp_path / 'part'}: the worker"):
-        call_after_check([tmp_path], Path.read_bytes, tmp_path / "part")
-    with pytest.raises(ZeroDivisionError):
-        call_after_check([tmp_path], divmod, 1, 0)
+    found = find_unseen([tmp_path / ".tmp-seen-1"])
+    assert found
+    assert found.startswith(f"{tmp_path}: the worker")

@@ -13,7 +13,7 @@ import pytest
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import ListeningModel, Sessions, make_model
 from sim.remote.config import RemoteConfig
-from sim.remote.run import play_share
+from sim.remote.run import play_sessions
 from sim.remote.sessions import SessionQueue
 from sim.remote.summary import Counts
 from sim.run import main
@@ -27,7 +27,6 @@ TRACKS, EPISODES, SEED = 5000, 150, 11
 def play(
     model: ListeningModel,
     url: str,
-    share: tuple[int, int] = (0, 1),
     **changes: Any,  # noqa: ANN401  any of RemoteConfig's fields
 ) -> Counts:
     """Plays sessions in this process, eight requests at a time unless told otherwise."""
@@ -40,7 +39,7 @@ def play(
         **changes,
     }
     config = RemoteConfig.model_validate({"url": url, **values})
-    return asyncio.run(play_share(model, config, share, asyncio.Event()))
+    return asyncio.run(play_sessions(model, config, asyncio.Event()))
 
 
 @pytest.fixture(scope="module")
@@ -69,29 +68,18 @@ def expected(
     return Counter(found)
 
 
-@pytest.mark.parametrize(("pools", "batch", "processes"), [(40, 0, 3), (2, 50, 2)])
+@pytest.mark.parametrize(("pools", "batch"), [(40, 0), (2, 50)])
 def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
-    demo_model: ListeningModel,
-    expected: Counter[Any],
-    pools: int,
-    batch: int,
-    processes: int,
+    demo_model: ListeningModel, expected: Counter[Any], pools: int, batch: int
 ) -> None:
     with fake_service(TRACKS) as service:
-        parts = [
-            play(
-                demo_model,
-                service.url,
-                concurrency=pools,
-                batch=batch,
-                share=(i, processes),
-            )
-            for i in range(processes)
-        ]
+        counts = play(demo_model, service.url, concurrency=pools, batch=batch)
     assert Counter(service.sessions) == expected
     assert not service.open
-    assert sum(part.done for part in parts) == EPISODES
-    assert not any(part.error or part.interrupted or part.retries for part in parts)
+    assert counts.done == EPISODES
+    assert counts.error is None
+    assert not counts.interrupted
+    assert not counts.retries
 
 
 def test_a_listener_has_one_open_session_at_a_time(tmp_path: Path) -> None:
@@ -144,7 +132,7 @@ def test_the_queue_keeps_listeners_in_the_order_of_their_sessions(
     tmp_path: Path,
 ) -> None:
     model = make_model(load_world(write_world(tmp_path / "world")))
-    queue = SessionQueue(SessionDraws(1, model), 3000, share=(0, 1))
+    queue = SessionQueue(SessionDraws(1, model), 3000)
     taken: dict[int, list[int]] = {}
     while len(numbers := queue.take(2)):
         listeners = SessionDraws(1, model).listeners(numbers)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from looplib.randomness import make_generator
-from sim.remote.summary import Counts, ratio_mean
+from sim.remote.summary import ratio_mean
 
 
 def test_clusters_of_one_have_the_standard_error_of_a_plain_mean() -> None:
@@ -40,18 +40,3 @@ def test_without_sessions_there_is_no_mean_and_with_one_listener_no_error() -> N
     one = ratio_mean(np.array([6.0]), np.array([3]))
     assert one.mean == 2.0
     assert math.isnan(one.standard_error)
-
-
-def test_counts_of_two_processes_add_up() -> None:
-    whole, parts = Counts.empty(4), [Counts.empty(4), Counts.empty(4)]
-    for part, listeners in zip(parts, ([0, 2], [1, 3]), strict=True):
-        for counts in (whole, part):
-            counts.add_sessions(
-                np.array(listeners), np.array([7, 8]), np.array([150, 250])
-            )
-            counts.retries["answer lost"] += 1
-            counts.interrupted += 2
-    parts[0].add(parts[1])
-    assert parts[0].document(1.0) == whole.document(1.0)
-    assert (parts[0].done, whole.mean_tracks().mean) == (4 + 4, 7.5)
-    assert whole.mean_time().mean == 2.0

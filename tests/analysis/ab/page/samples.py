@@ -65,11 +65,11 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
             upper=control * (change + half) / 100,
             relative=relative,
             p_value=relative.p_value,
-            deciding=Deciding(False, *ends, around(change, wider)),
-            adjusted_p_value=min(1.0, 2 * (relative.p_value or 0.0)),
+            deciding=Deciding(*ends, around(change, wider)),
+            adjusted_p_value=min(1.0, 2 * relative.p_value),
             significant=abs(change) > 1.2 * half,
             mde_pct=1.43 * half,
-            past_explains=0.36 if method == "mean" else None,
+            past_explains=0.36 if method == "mean" else math.nan,
             margin=0.05 * control if is_guardrail else None,
             guardrail=("kept" if half < 5 else "unclear") if is_guardrail else None,
         )
@@ -132,9 +132,7 @@ def make_report(
                 "time_per_session",
                 "Time per session",
                 tuple(
-                    SegmentEffect(
-                        f"{text}{name}", 900, 905, 4.0, 4.2, around(pct, 9.0), 0.4
-                    )
+                    SegmentEffect(f"{text}{name}", 900, 905, 4.0, 4.2, around(pct, 9.0))
                     for name, pct in (("phone", 5.0), ("speaker", 2.0))
                 ),
                 0.03,
@@ -147,7 +145,7 @@ def make_report(
         },
         listeners=counts,
         sessions={arm: 14 * count for arm, count in counts.items()},
-        lines=LineCounts(read=842_417, good=842_404, rejected=11, blank=2),
+        lines=LineCounts(read=842_415, good=842_404, rejected=11),
         srm=SampleRatio(
             dict.fromkeys(arms, sum(counts.values()) / len(arms)), counts, 0.0289, 0.865
         ),

@@ -1,0 +1,65 @@
+"""Ask a running service."""
+
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import ProxyHandler, Request, build_opener
+
+import orjson
+
+from listening_loop.errors import ServiceError
+
+_TIMEOUT_S = 20.0
+_OPENER = build_opener(ProxyHandler({}))  # a service is asked directly
+
+
+@dataclass(frozen=True)
+class ServiceClient:
+    """A running service."""
+
+    url: str
+    token: str | None = None  # of its administrator
+
+    def next(self, user: Any, track: Any, time: float = 1.0) -> Any:  # noqa: ANN401
+        """Log what share of a track a listener has heard, 0..1, and return the track to play next.
+
+        Raises:
+            Error: The service refuses, as the track is unknown, an id is of another kind or the
+                share no share.
+        """
+        path = f"/next/{quote(str(user), safe='')}"
+        return self.ask("POST", path, {"track": track, "time": time})["track"]
+
+    def last(self, user: Any, track: Any, time: float = 1.0) -> None:  # noqa: ANN401
+        """Log what share of a track a listener heard last, and end the session.
+
+        Raises:
+            Error: The service refuses.
+        """
+        path = f"/last/{quote(str(user), safe='')}"
+        self.ask("POST", path, {"track": track, "time": time})
+
+    def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Return the answer to a request with a JSON body.
+
+        Raises:
+            Error: The service does not answer, or refuses.
+        """
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        content = None
+        if body is not None:
+            content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        try:
+            request = Request(f"{self.url}{path}", content, headers, method=method)  # noqa: S310
+            with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
+                return dict(orjson.loads(answer.read()))
+        except HTTPError as refusal:
+            reason = refusal.read(500).decode(errors="replace")
+            problem = f"the service refuses ({refusal.code}): {reason}"
+        except (OSError, HTTPException, ValueError) as error:
+            problem = f"the service at {self.url} does not answer ({error})"
+        raise ServiceError(problem)
