@@ -56,7 +56,9 @@ def read_pairs(file: Path, column: str) -> Pairs:
 def stored(files: Iterable[Path]) -> tuple[str, tuple[Part, ...]]:
     """Files of one folder as bucket 0 of a store: its address and parts."""
     files = list(files)
-    return str(files[0].parent), tuple(Part(file.name, 0, 0, 0) for file in files)
+    return str(files[0].parent), tuple(
+        Part(file.name, 0, 0, file.stat().st_size) for file in files
+    )
 
 
 def prepare(
