@@ -13,7 +13,7 @@ from analysis.logs.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.fold_in import Feedback, FoldIn
 from botify.recommenders.base import Row
-from botify.recommenders.fold_in import fold_in
+from botify.recommenders.factors import fold_in
 from botify.service import load_configured
 from looplib.als import AlsParams
 from looplib.arrays import Float32Array
