@@ -52,9 +52,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "configs", folder / "configs")
     search = yaml.safe_load((folder / "configs/demo.yaml").read_text())
     (folder / "configs/demo.yaml").write_text(yaml.safe_dump(search | SMALLER_SEARCH))
-    collect = yaml.safe_load((folder / "configs/collect/demo.yaml").read_text())
-    collect["episodes"] = 12_000
-    (folder / "configs/collect/demo.yaml").write_text(yaml.safe_dump(collect))
     report = (folder / "configs/loop/report.yaml").read_text()
     # A quarter of the sessions makes the guardrails' intervals twice as wide; latencies are not
     # what is tested.
