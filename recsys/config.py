@@ -112,7 +112,8 @@ class _Axes(Config):
     """The values that the search combines; each list is one axis of the grid."""
 
     gone: ClassVar[Mapping[str, str]] = {
-        "spark": "frequency-scaled regularization, nu: 1, comes nearest to Spark's"
+        "spark": "frequency-scaled regularization, nu: 1, comes nearest to Spark's",
+        "solver": "rows are solved by cg; cg_steps: as many as factors goes all the way",
     }
 
 

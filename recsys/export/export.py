@@ -40,7 +40,7 @@ from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
 from recsys.models.als import Fit, make_equations
-from recsys.models.kinds import KINDS, Model, State, factors_of
+from recsys.models.kinds import KINDS, Model, State
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.session_model.export import write_session_model
@@ -57,7 +57,6 @@ MANIFEST = "manifest.json"
 CURRENT = "current"
 _SCHEMA = 1  # of the manifest
 _LIBRARIES = (
-    "implicit",
     "numba",
     "numpy",
     "scipy",
@@ -300,7 +299,7 @@ def _refit_in_blocks(export: _Export, report: Callable[[float], None]) -> State:
                 scratch.sub("fit"),
                 report,
             )
-        return factors_of(fit)
+        return vars(fit)
     finally:
         export.run.delete(name)
 
@@ -313,11 +312,7 @@ def _history(export: _Export) -> dict[str, npt.NDArray[Any]]:
     """
     side, params = export.side, export.winner.trial.params
     fitted = [
-        make_equations(
-            export.dataset.matrix(side, *rows),
-            export.dataset.skips(side, *rows),
-            params,
-        ).interactions
+        make_equations(export.dataset.matrix(side, *rows), params).interactions
         for rows in export.dataset.ranges(side)
     ]
     return {

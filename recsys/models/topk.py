@@ -78,11 +78,7 @@ def personal_lists(
         known = first + np.flatnonzero(counts[first:last])
         seen = None
         if filter_seen:
-            heard, skips = (
-                dataset.matrix(side, first, last),
-                dataset.skips(side, first, last),
-            )
-            seen = csr_matrix(heard if skips is None else heard + skips)[known - first]
+            seen = dataset.matrix(side, first, last)[known - first]
         lists[known] = top_tracks(
             model.user_factors[known], model.item_factors, k, threads, seen
         )

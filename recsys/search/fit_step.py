@@ -19,7 +19,7 @@ import numpy as np
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
-from recsys.models.kinds import KINDS, State, factors_of
+from recsys.models.kinds import KINDS, State
 from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name, lists_name
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
@@ -80,7 +80,7 @@ def fit_in_blocks(
     folder = run.sub(f"{CHECKPOINTS}/{trial.id}")
     fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweep, folder)
     fit_s = (float(kept["fit_s"]) if kept else 0.0) + time.perf_counter() - began
-    _write({"fit_s": fit_s, **factors_of(fit)}, run, checkpoint_name(trial.id))
+    _write({"fit_s": fit_s, **vars(fit)}, run, checkpoint_name(trial.id))
 
 
 def _read(run: Workspace, name: str) -> State | None:

@@ -10,7 +10,6 @@ from looplib.als import AlsParams
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError
-from recsys.models.als import Als
 from recsys.models.topk import personal_lists
 from recsys.runs.folder import (
     CHECKPOINTS,
@@ -23,6 +22,7 @@ from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring import Scorer, score_lists, validator_for
 from recsys.search.fit_step import run_step
 from recsys.workspace import open_workspace
+from tests.recsys.fits import fit_als
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
 
@@ -49,8 +49,7 @@ def scorer(dataset: Dataset) -> Scorer:
 def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_scores(
     scorer: Scorer, dataset: Dataset, tmp_path: Path
 ) -> None:
-    whole = Als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, threads=1)
-    whole.sweep(5)
+    whole = fit_als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, sweeps=5)
     expected = score_lists(
         scorer, personal_lists(whole, dataset, "train", 30, threads=1), is_whole=True
     )
@@ -82,7 +81,7 @@ def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit
     partly = run_step(TRIAL, 3, scorer, str(tmp_path))
     shutil.rmtree(tmp_path / CHECKPOINTS)
     with monkeypatch.context() as patch:
-        patch.setattr(Als, "sweep", None)
+        patch.setattr("recsys.models.kinds.sweep", None)
         whole = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True)
     assert (partly.is_whole, whole.is_whole) == (False, True)
     assert (whole.sweep, whole.fit_s) == (3, partly.fit_s)
@@ -134,7 +133,7 @@ def test_factors_that_are_not_finite_leave_no_checkpoint(
     scorer: Scorer, tmp_path: Path
 ) -> None:
     trial = Trial("nan", "als", AlsParams(4, 1.0, 1e39), 7)
-    with pytest.raises(TrialError, match="not finite after sweep 2"):
+    with pytest.raises(TrialError, match="not finite after sweep 1"):
         run_step(trial, 2, scorer, str(tmp_path))
     assert not (tmp_path / checkpoint_name(trial.id)).exists()
 

@@ -19,11 +19,11 @@ from looplib.config import load_config
 from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
-from recsys.models.als import Als
 from recsys.models.topk import personal_lists
 from recsys.runs.folder import read_config
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
+from tests.recsys.fits import fit_als
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.ledgers import untimed
@@ -184,8 +184,8 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
     winner = json.loads((finished / "winner.json").read_text())
     dataset = open_dataset(store / "cache" / winner["dataset"])
     params = AlsParams(**winner["trial"]["params"])
-    model = Als(dataset.matrix("train"), params, winner["trial"]["seed"], threads=1)
-    model.sweep(winner["sweeps"])
+    seed, sweeps = winner["trial"]["seed"], winner["sweeps"]
+    model = fit_als(dataset.matrix("train"), params, seed, sweeps)
     lists = personal_lists(model, dataset, "train", 30, threads=1)
     relevant: dict[int, set[int]] = {}
     for row in pq.read_table(dataset.heldout).to_pylist():
