@@ -184,20 +184,11 @@ def open_store(folder: Path) -> Store:
     """Open the store of a folder.
 
     Raises:
-        StoreError: There is no store, its manifest is damaged or of a newer version, or a part is
-            missing or cut.
+        StoreError: There is no store, or its manifest is damaged or of a newer version.
     """
     file = folder / MANIFEST
-    manifest = decode_manifest(
-        file.read_bytes() if file.is_file() else None, str(folder)
-    )
-    files = ((stored.path, folder / stored.path) for stored in manifest.files)
-    check_sizes(
-        manifest,
-        {name: file.stat().st_size for name, file in files if file.exists()},
-        str(folder),
-    )
-    return Store(folder, manifest)
+    content = file.read_bytes() if file.is_file() else None
+    return Store(folder, decode_manifest(content, str(folder)))
 
 
 def decode_manifest(content: bytes | None, store: str) -> Manifest:
@@ -231,39 +222,18 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
         ) from None
 
 
-def check_sizes(manifest: Manifest, sizes: Mapping[str, int], store: str) -> None:
-    """Compare the bytes of a store's files, by name, with its manifest.
-
-    Raises:
-        StoreError: One is missing or cut.
-    """
-    for stored in manifest.files:
-        size, file = sizes.get(stored.path), f"{store}/{stored.path}"
-        if size is None:
-            raise StoreError(
-                f"{file}: the manifest names this part, and it is missing; {manifest.remedy}"
-            )
-        if size != stored.bytes:
-            raise StoreError(
-                f"{file}: the manifest says {stored.bytes:,} bytes, found {size:,}; "
-                f"{manifest.remedy}"
-            )
-
-
 def check_digests(
     files: Mapping[Path, Part | IdFile], manifest: Callable[[], Manifest]
 ) -> list[Path]:
     """Return files of a store; `manifest` returns its manifest, for the message.
 
     Raises:
-        StoreError: One is damaged.
+        StoreError: One is missing, cut or damaged.
     """
     for file, stored in files.items():
         try:
-            if stored.sha256:
-                open_untrusted(
-                    file, stored.bytes, sha256=stored.sha256, error=StoreError
-                ).close()
+            digest = stored.sha256 or None
+            open_untrusted(file, stored.bytes, sha256=digest, error=StoreError).close()
         except StoreError as error:
             raise StoreError(f"{error}; {manifest().remedy}") from None
     return list(files)

@@ -41,7 +41,7 @@ from looplib.config import load_config
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Als, Fit
+from recsys.models.als import Fit, first_factors, make_equations, sweep
 from recsys.models.topk import personal_lists, top_tracks
 from recsys.scoring import Scorer, validator_for
 
@@ -87,10 +87,12 @@ System = Callable[
 
 def ours(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
     """Fit with this project's model."""
-    model = Als(given.interactions, params, given.scorer.seed, given.scorer.threads)
+    fit = first_factors(given.interactions.shape, params.factors, given.scorer.seed)
+    listeners = make_equations(given.interactions, params)
+    tracks = make_equations(csr_matrix(given.interactions.T), params)
     for _ in range(sweeps):
-        model.sweep(1)
-        yield model
+        sweep(fit, listeners, tracks, given.scorer.threads)
+        yield fit
 
 
 def bare_implicit(
@@ -121,7 +123,7 @@ def implicit(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
         model.item_factors,
         by_listener.T.tocsr(),
     )
-    for sweep in range(1, sweeps + 1):
+    for number in range(1, sweeps + 1):
         model.solver(
             by_listener,
             users,
@@ -136,7 +138,7 @@ def implicit(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
             params.regularization,
             num_threads=given.scorer.threads,
         )
-        yield Fit(sweep, users, items)
+        yield Fit(number, users, items)
 
 
 def irspack(
@@ -161,9 +163,9 @@ def irspack(
         given.values(0, params.alpha), params.factors, **objective, **how
     )
     model.start_learning()
-    for sweep in range(1, sweeps + 1):
+    for number in range(1, sweeps + 1):
         model.run_epoch()
-        yield Fit(sweep, model.get_user_embedding(), model.get_item_embedding())
+        yield Fit(number, model.get_user_embedding(), model.get_item_embedding())
 
 
 SYSTEMS: dict[str, System] = {

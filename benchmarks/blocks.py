@@ -30,8 +30,9 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Als, load_kernels
+from recsys.models.als import load_kernels
 from recsys.workspace import Workspace, open_workspace
+from tests.recsys.fits import fit_als
 
 SEED = 42
 
@@ -103,7 +104,7 @@ def _import_fit() -> int:
 
 
 def _fit_here(dataset: Dataset, params: AlsParams, sweeps: int) -> None:
-    Als(dataset.matrix("train"), params, SEED, 2).sweep(sweeps)
+    fit_als(dataset.matrix("train"), params, SEED, sweeps, threads=2)
 
 
 def _fit(

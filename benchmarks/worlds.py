@@ -38,7 +38,7 @@ from sim.worlds.files import World, load_world
 
 EXPERIMENT, METRIC = "WORLDS", "mean_time_per_session"
 BEST = "session_model"
-SIMPLE = ("sticky_artist", "top_pop", "in_order", "fold_in")
+SIMPLE = ("sticky_artist", "top_pop", "in_order", "session_als", "contextual")
 ARMS = ("random", *SIMPLE, BEST)
 # sessions of an arm, and of the oracle
 EPISODES, ORACLE_SESSIONS, LISTENERS_AT_RANDOM = 3000, 500, 20_000
@@ -51,7 +51,7 @@ _LIFTS = (0, 50, 100, 200, 400, 800, 1600)  # named on the axis, %
 _FLOOR = 0.5  # of the ratio to random, where an interval would reach further
 _COLOURS = {
     arm: arm_colour(number)
-    for arm, number in zip((*SIMPLE, BEST), (3, 4, 5, 1, 2), strict=True)
+    for arm, number in zip((*SIMPLE, BEST), (3, 4, 5, 6, 1, 2), strict=True)
 }
 _COLOURS["oracle"] = "var(--soft)"
 # name → configuration and what is changed in it

@@ -169,9 +169,9 @@ def predict(folder: Path, day: Path, report: Path) -> None:
     export = command(
         "The lists without the held-out sessions",
         "recsys.export",
+        "--set=export.learn_from=training",
         run=day / "run",
         out=training,
-        learn_from="training",
     )
     run_step(export, done=predictions)
 

@@ -18,7 +18,7 @@ heard:
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from annotated_types import Ge
@@ -51,14 +51,11 @@ class AlsParams:
     ] = 10.0
     cg_steps: Annotated[
         Count,
-        Field(description="conjugate-gradient steps for each row and sweep"),
-    ] = 3
-    solver: Annotated[
-        Literal["cg", "cholesky"],
         Field(
-            description="cg: a few steps towards a row's solution; cholesky: all the way"
+            description="conjugate-gradient steps for each row and sweep; as many as factors "
+            "solve it"
         ),
-    ] = "cg"
+    ] = 3
     unobserved_weight: Annotated[
         Positive, Field(description="confidence of a pair without interaction")
     ] = 1.0

@@ -13,12 +13,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
-from threadpoolctl import threadpool_limits
 
 from looplib.als import AlsParams
 from looplib.arrays import Float32Array, IntArray
@@ -38,6 +36,7 @@ LARGEST_BLOCK = 16_000_000
 _ROW_WORK = 32  # what a row costs beside its interactions, in interactions
 Axis = Literal["listeners", "tracks"]
 AXES: tuple[Axis, Axis] = ("listeners", "tracks")
+_TURNED = "by_track"  # names the files of interactions by track
 _PART = re.compile(r"(listeners|tracks)-(\d+)-(\d+)-(\d+)\.npy")
 # of the two sides; every row is in one block
 Blocks = tuple[tuple["Block", ...], tuple["Block", ...]]
@@ -77,24 +76,18 @@ class Block:
         """Return the file in which `solve_block` leaves its factors."""
         return Part(self.axis, sweep, self.first, self.last)
 
-    def load(self) -> tuple[csr_matrix, csr_matrix | None]:
-        """Map listening times, and skips where they are known, from disk; shape (rows, others)."""
+    def load(self) -> csr_matrix:
+        """Map its interactions from disk, shape (rows, others)."""
         dataset = open_dataset(self.dataset)
         if self.axis == "listeners":
-            rows = (self.first, self.last)
-            return dataset.matrix(self.side, *rows), dataset.skips(self.side, *rows)
+            return dataset.matrix(self.side, self.first, self.last)
         return self.load_turned(len(dataset.users))
 
-    def load_turned(
-        self, columns: int, *tracks: int
-    ) -> tuple[csr_matrix, csr_matrix | None]:
+    def load_turned(self, columns: int, *tracks: int) -> csr_matrix:
         """Map what `turn` left: of all tracks, or from a first to a last one."""
         turned = open_workspace(self.folder).sub(self.turned_name)
         turned.download_all()
-        heard = load_matrix(turned.folder, "heard", columns, *tracks)
-        if not (turned.folder / "skips-indptr.npy").exists():
-            return heard, None
-        return heard, load_matrix(turned.folder, "skips", columns, *tracks)
+        return load_matrix(turned.folder, _TURNED, columns, *tracks)
 
 
 def cut_blocks(
@@ -162,7 +155,7 @@ def fit_blocks(
         The factors.
 
     Raises:
-        TrialError: A factor is not finite, or a row has no solution.
+        TrialError: A factor is not finite.
         SearchError: The scheduler is lost, or there has been no worker for a while.
         OSError: The disk is full.
     """
@@ -170,7 +163,9 @@ def fit_blocks(
     if not parts:
         shape = (blocks[0][-1].last, blocks[1][-1].last)
         first = first_factors(shape, params.factors, seed)
-        for axis, factors in zip(AXES, first, strict=True):
+        for axis, factors in zip(
+            AXES, (first.user_factors, first.item_factors), strict=True
+        ):
             part = Part(axis, 0, 0, len(factors))
             parts[axis] = (part,)
             _write(workspace, part, factors)
@@ -201,39 +196,20 @@ def turn(block: Block, listeners: Sequence[Block] = ()) -> None:
     if turned.download_all():
         return
     if block.axis == "listeners":
-        heard, skips = block.load()
-        heard = csr_matrix(heard.T)
-        skips = None if skips is None else csr_matrix(skips.T)
+        by_track = csr_matrix(block.load().T)
     else:
-        heard, skips = _join(block, listeners)
+        left = [
+            listener_block.load_turned(
+                listener_block.last - listener_block.first, block.first, block.last
+            )
+            for listener_block in listeners
+        ]
+        by_track = csr_matrix(hstack(left, format="csr"))
+    arrays = (by_track.data, by_track.indices, by_track.indptr)
     with atomic_directory(turned.folder) as folder:
-        _save_matrix(folder, "heard", heard)
-        if skips is not None:
-            _save_matrix(folder, "skips", skips)
+        for name, array in zip(CSR, arrays, strict=True):
+            np.save(folder / f"{_TURNED}-{name}.npy", array)
     turned.upload_all()
-
-
-def _join(
-    block: Block, listeners: Sequence[Block]
-) -> tuple[csr_matrix, csr_matrix | None]:
-    """Join the rows of a block of tracks from what each block of listeners left."""
-    all_heard, all_skips = [], []
-    for left in listeners:
-        columns = left.last - left.first
-        heard, skips = left.load_turned(columns, block.first, block.last)
-        all_heard.append(heard)
-        if skips is not None:
-            all_skips.append(skips)
-    joined = csr_matrix(hstack(all_heard, format="csr"))
-    if not all_skips:
-        return joined, None
-    return joined, csr_matrix(hstack(all_skips, format="csr"))
-
-
-def _save_matrix(folder: Path, name: str, matrix: csr_matrix) -> None:
-    arrays = (matrix.data, matrix.indices, matrix.indptr)
-    for array, values in zip(CSR, arrays, strict=True):
-        np.save(folder / f"{name}-{array}.npy", values)
 
 
 def solve_block(
@@ -258,19 +234,15 @@ def solve_block(
             tracks, of this one.
 
     Raises:
-        TrialError: The equations of a row have no single solution, or a factor is not finite.
+        TrialError: A factor is not finite.
     """
     workspace = open_workspace(fit)
     _evict_stale(workspace, sweep)
-    heard, skips = block.load()
     rows: Float32Array = np.concatenate(
         _load(workspace, before, block.first, block.last)
     )
-    # The solver has threads of its own; BLAS threads beside them cost more than they bring.
-    with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-        make_equations(heard, skips, params).solve(
-            rows, _load(workspace, others), threads
-        )
+    equations = make_equations(block.load(), params)
+    equations.solve(rows, _load(workspace, others), threads)
     check_finite(sweep, rows)
     _write(workspace, block.part(sweep), rows)
 

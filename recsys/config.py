@@ -1,6 +1,5 @@
 """The configuration of a search: data, what is tried, how it is scored, and where it runs."""
 
-import re
 from collections.abc import Hashable, Mapping
 from os import fspath
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import (
     Any,
     ClassVar,
     Literal,
-    Self,
     TypeVar,
     get_type_hints,
 )
@@ -22,7 +20,6 @@ from pydantic import (
     ByteSize,
     Field,
     create_model,
-    field_validator,
     model_validator,
 )
 
@@ -115,18 +112,9 @@ class _Axes(Config):
     """The values that the search combines; each list is one axis of the grid."""
 
     gone: ClassVar[Mapping[str, str]] = {
-        "spark": "frequency-scaled regularization, nu: 1, comes nearest to Spark's"
+        "spark": "frequency-scaled regularization, nu: 1, comes nearest to Spark's",
+        "solver": "rows are solved by cg; cg_steps: as many as factors goes all the way",
     }
-
-    @model_validator(mode="after")
-    def _axes_mean_something_together(self) -> Self:
-        axes = self.model_dump()
-        if "cholesky" in axes["solver"] and len(axes["cg_steps"]) > 1:
-            raise ValueError(
-                "cg_steps means nothing to the solver cholesky; "
-                "give it one value, or search in two runs"
-            )
-        return self
 
 
 def _make_space() -> type[_Axes]:
@@ -226,9 +214,9 @@ class ValidationConfig(Config):
     )
     select: str = Field(
         default=AUTO,
-        description="the metric that chooses, as name@k; ope_time@k: what an experiment would "
-        "measure; auto: ope_time at the largest k where propensities are known and suffice, "
-        "else ndcg; a run keeps to what it chose by",
+        description="the metric that chooses, as name@k, any but coverage; "
+        "ope_time@k: what an experiment would measure; auto: ope_time at the largest k "
+        "where propensities are known and suffice, else ndcg; a run keeps to what it chose by",
     )
     test_share: Annotated[float, Ge(0), Lt(1)] | None = Field(
         default=None,
@@ -248,7 +236,10 @@ class ValidationConfig(Config):
     @model_validator(mode="after")
     def _select_is_scored(self) -> "ValidationConfig":
         name, _, k = self.select.partition("@")
-        metrics, ks = (*METRICS, OPE_TIME), [str(known) for known in self.ks]
+        # listeners do not add up to coverage, so fits cannot be compared in pairs by it
+        metrics = [*METRICS, OPE_TIME]
+        metrics.remove("coverage")
+        ks = [str(known) for known in self.ks]
         if self.select != AUTO and (name not in metrics or k not in ks):
             raise ValueError(
                 f"select is {self.select}; expected {AUTO} or metric@k, the metric one of "
@@ -256,23 +247,14 @@ class ValidationConfig(Config):
             )
         return self
 
-    @property
-    def select_is_of_listeners(self) -> bool:
-        """Whether listeners add up to the choosing metric, so that fits compare in pairs."""
-        return not self.select.startswith("coverage@")
-
-    @property
-    def rival(self) -> str:
-        """The metric beside the choosing one: listening time, or ranking where that chooses."""
-        name, _, k = self.select.partition("@")
-        return f"{'ndcg' if name == OPE_TIME else OPE_TIME}@{k}"
-
 
 class ClusterConfig(Config):
     """Where the trials run: on processes of this machine, or on workers of a running scheduler."""
 
     scheduler: str | None = Field(
-        default=None, description="tcp://HOST:PORT or tls://…; none: processes here"
+        default=None,
+        pattern=r"^(tcp|tls)://[^\s/]+:\d+/?$",
+        description="tcp://HOST:PORT or tls://…; none: processes here",
     )
     workers: Count | None = Field(
         default=None,
@@ -289,14 +271,6 @@ class ClusterConfig(Config):
     wait_for_workers_s: Positive = Field(
         default=45.0, description="give up after so many seconds without a worker"
     )
-
-    @field_validator("scheduler")
-    @classmethod
-    def _address_has_a_known_protocol(cls, address: str | None) -> str | None:
-        known = re.compile(r"(tcp|tls)://[^\s/]+:\d+/?")
-        if address is not None and not known.fullmatch(address):
-            raise ValueError("expected tcp://HOST:PORT or tls://HOST:PORT")
-        return address
 
 
 class ExportConfig(Config):
@@ -329,7 +303,7 @@ class SearchConfig(Config):
     run: Address  # what the search leaves: a folder or an address
     catalogue: Path | None = Field(
         default=None,
-        description="tracks.json of the catalogue: the report shows titles",
+        description="tracks.json of the catalogue: titles of the lists that are published",
     )
     split: Split = Split()
     feedback: Feedback = Feedback()

@@ -1,10 +1,11 @@
 """Hold the lock of a workspace: only one process writes to a store or run at a time.
 
-Of a path it is the kernel's lock of a file, which ends with its process; the file is touched as a
-sign of life. Of an address it is the object `.lock`, made only where there is none, that names the
+It is the kernel's lock of a file, which ends with its process; the file is touched as a sign of
+life. Of an address there is the object `.lock` too, made only where there is none, that names the
 holder and is written again as a sign of life, so that the server's clock says how long the holder
-has been silent. It is taken over from a process that is known to be dead, or silent for `EXPIRY_S`;
-should that process live after all, its next `check` fails, and it writes no more.
+has been silent. It is taken over from a process of this machine that no longer holds the file, or
+one that is silent for `EXPIRY_S`; should that process live after all, its next `check` fails, and
+it writes no more.
 """
 
 import os
@@ -13,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -32,18 +32,7 @@ class Holder:
     """A process that holds a lock of an address."""
 
     id: str  # of this holding alone
-    host: str
-    machine: str  # its boot, and the namespace of its process ids
-    pid: int
-    started: str  # another process of the same number is not taken for it
-
-    def is_dead(self) -> bool:
-        """Tell whether it was a process of this machine that has ended."""
-        return self.machine == _machine() and _start_of(self.pid) != self.started
-
-    def __str__(self) -> str:
-        """Return the process in a few words."""
-        return f"process {self.pid} on {self.host}"
+    name: str  # of the process, for messages
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,7 @@ class Lock:
     def check(self) -> None:
         """Refuse to go on where another process has taken over."""
         if self.holder and (found := _read(self.workspace)) != self.holder:
-            who = f"{found} has taken over" if found else "its lock was removed"
+            who = f"{found.name} has taken over" if found else "its lock was removed"
             raise StorageError(
                 f"{self.workspace}: {who}, as this process was silent for long; it writes no more"
             )
@@ -70,39 +59,38 @@ def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
     Raises:
         StorageError: Another process holds the lock, or the server does not answer.
     """
-    workspace.folder.mkdir(parents=True, exist_ok=True)
+    folder = workspace.folder
+    folder.mkdir(parents=True, exist_ok=True)
     busy = f"{workspace}: another {what} is at work here"
+    refusal = StorageError(f"{busy}; wait until it is done, or name another folder")
     if not workspace.is_remote:
-        file, refusal = (
-            workspace.folder / LOCK,
-            StorageError(f"{busy}; wait until it is done, or name another folder"),
-        )
+        file = folder / LOCK
         with exclusive(file, refusal), _signs_of_life(lambda: os.utime(file)):
             yield Lock(workspace, None)
         return
-    me = Holder(
-        uuid4().hex,
-        socket.gethostname(),
-        _machine(),
-        os.getpid(),
-        _start_of(os.getpid()) or "",
-    )
+    # the folder itself is a cache, which is cleared
+    file = folder.with_name(f".{folder.name}.holder")
+    name = f"process {os.getpid()} on {socket.gethostname()}"
+    me = Holder(uuid4().hex, name)
 
     def renew() -> None:
         if _read(workspace) == me:
             _put(workspace, LOCK, me)
 
-    _acquire(workspace, me, busy)
-    try:
-        with _signs_of_life(renew):
-            yield Lock(workspace, me)
-    finally:
-        with suppress(StorageError):  # where the server is lost it expires
-            if _read(workspace) == me:
-                workspace.delete(LOCK)
+    with exclusive(file, refusal):
+        _acquire(workspace, me, busy, dead=file.read_text())
+        file.write_text(me.id)
+        try:
+            with _signs_of_life(renew):
+                yield Lock(workspace, me)
+        finally:
+            with suppress(StorageError):  # where the server is lost it expires
+                if _read(workspace) == me:
+                    workspace.delete(LOCK)
 
 
-def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
+def _acquire(workspace: Workspace, me: Holder, busy: str, dead: str) -> None:
+    """Make or take over the object; `dead` is the id of this machine's last holder."""
     with suppress(FileExistsError):
         _put(workspace, LOCK, me, mode="create")
         return
@@ -110,14 +98,14 @@ def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
     if holder is None:
         raise StorageError(f"{busy} until now; run the same command again")
     silent_s = _silent_s(workspace, f"{LOCK}.probe-{me.id}")
-    if not holder.is_dead() and silent_s < EXPIRY_S:
+    if holder.id != dead and silent_s < EXPIRY_S:
         raise StorageError(
-            f"{busy} ({holder}, last heard of {silent_s:.0f} s ago); wait until it is done, or, "
-            f"if it is dead, until it has not been heard of for {EXPIRY_S:.0f} s"
+            f"{busy} ({holder.name}, last heard of {silent_s:.0f} s ago); wait until it is done, "
+            f"or, if it is dead, until it has not been heard of for {EXPIRY_S:.0f} s"
         )
     if _read(workspace) != holder:
         raise StorageError(
-            f"{busy}, which has just taken over from {holder}; wait until it is done"
+            f"{busy}, which has just taken over from {holder.name}; wait until it is done"
         )
     # should two come here at once, the last to write holds it, and the other's check fails
     _put(workspace, LOCK, me)
@@ -165,16 +153,3 @@ def _read(workspace: Workspace) -> Holder | None:
         raise StorageError(
             f"{where}: damaged ({error}); remove it when nobody is at work there"
         ) from None
-
-
-def _machine() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-
-
-def _start_of(pid: int) -> str | None:
-    """Return when a process started, in ticks since the boot; None if it has ended."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if facts[0] in "ZX" else facts[19]
-    return None

@@ -197,19 +197,11 @@ class Workspace:
     def upload_all(self) -> None:
         """Upload a whole folder; the table of its objects goes last and makes it visible."""
         if self.is_remote:
-            files = [
-                file
-                for file in self.folder.rglob("*")
-                if file.is_file() and file.name != OBJECTS
-            ]
-            facts = ((file.stat().st_size, sha256_file(file)) for file in files)
-            table = dict(
-                zip(
-                    (file.relative_to(self.folder).as_posix() for file in files),
-                    facts,
-                    strict=True,
-                )
-            )
+            table = {}
+            for file in self.folder.rglob("*"):
+                if file.is_file() and file.name != OBJECTS:
+                    name = file.relative_to(self.folder).as_posix()
+                    table[name] = (file.stat().st_size, sha256_file(file))
             self.upload(*table)
             (self.folder / OBJECTS).write_bytes(
                 orjson.dumps(table, option=orjson.OPT_INDENT_2)
@@ -322,11 +314,11 @@ def _file_system(address: str) -> Any:  # noqa: ANN401  fsspec has no types
         scheme, use_listings_cache=False, config_kwargs=_S3_TIMEOUTS
     )
     files.retries = _ATTEMPTS
-
-    def show(loop: Any, context: dict[str, Any]) -> None:  # noqa: ANN401  asyncio's
-        # the call that a lost connection interrupts reports it
-        if not isinstance(context.get("exception"), OSError):
-            loop.default_exception_handler(context)
-
-    get_loop().set_exception_handler(show)
+    get_loop().set_exception_handler(_show_bugs)
     return files
+
+
+def _show_bugs(loop: Any, context: dict[str, Any]) -> None:  # noqa: ANN401  asyncio's
+    # the call that a lost connection interrupts reports it
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)

@@ -8,6 +8,7 @@ from analysis.errors import StoreError
 from analysis.logs.files import LogFile, discover
 from analysis.store import MANIFEST, Store, open_store
 
+_PACKED = 8  # a gzipped log is about an eighth of its text
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
 
 
@@ -21,14 +22,12 @@ class Sources:
     @property
     def events(self) -> int:
         """About how many events there are."""
-        logged = sum(log.text_bytes for log in self.logs) // _BYTES_OF_AN_EVENT
-        return logged + sum(store.manifest.events for store in self.stores)
-
-    @property
-    def megabytes(self) -> float:
-        """Their size on the disk."""
-        logged = sum(log.size_bytes for log in self.logs)
-        return (logged + sum(store.bytes for store in self.stores)) / 1e6
+        logged = sum(
+            log.size_bytes * (_PACKED if log.is_gzipped else 1) for log in self.logs
+        )
+        return logged // _BYTES_OF_AN_EVENT + sum(
+            store.manifest.events for store in self.stores
+        )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from analysis import queries
 from analysis.ab.config import Horizon
 from analysis.ab.sources import Sources, find_sources
 from analysis.errors import AnalysisError
-from analysis.logs.fields import EVENT_SCHEMA
+from analysis.logs.fields import EVENT_SCHEMA, with_all_columns
 from analysis.logs.files import LogFile, snapshot
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
@@ -247,7 +247,7 @@ def load(
         if table_only:
             schema = pa.schema([schema.field(name) for name in _ORIGINAL])
         loaded = Loaded(connection, experiment, files, schema, sources.names)
-        with progress("read", sources.megabytes, "MB") as report:
+        with progress("read", sources.events, "events") as report:
             _write_slices(loaded, sources, folder, report)
         loaded.rejected.sort(key=lambda rejected: (rejected.file, rejected.line))
         del loaded.rejected[_SHOWN_REJECTS:]
@@ -274,7 +274,7 @@ def _write_slices(
             for writer, part in zip(writers, _divide(assigned, count), strict=True):
                 writer.write_table(part)
             read_events += len(rows)
-            report(sources.megabytes * read_events / max(sources.events, 1))
+            report(read_events)
     for writer in writers:
         writer.close()
     if has_requests:
@@ -304,11 +304,8 @@ def _read_stores(stores: Sequence[Store]) -> Iterator[pa.Table]:
     for store in stores:
         for file in store.files(store.manifest.parts):
             for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
-                rows = pa.Table.from_batches([batch])
-                if "request" not in rows.column_names:  # of a store of version 3
-                    nulls = pa.nulls(len(rows), pa.int64())
-                    rows = rows.append_column("request", nulls)
-                yield rows.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
+                # earlier stores have fewer fields
+                yield with_all_columns(pa.Table.from_batches([batch]), EVENT_SCHEMA)
 
 
 def _check_events(loaded: Loaded) -> None:

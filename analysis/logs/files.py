@@ -55,11 +55,6 @@ class LogFile:
         with self.open_packed() as packed:
             return os.fstat(packed.fileno()).st_size
 
-    @property
-    def text_bytes(self) -> int:
-        """About the size of its text: a gzipped log is about an eighth of that."""
-        return self.size_bytes * (8 if self.is_gzipped else 1)
-
     def open_packed(self) -> BufferedReader:
         """Open its bytes; those of a segment that has been closed meanwhile, too."""
         try:

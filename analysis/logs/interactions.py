@@ -5,13 +5,10 @@ checked but for their ids, to a Parquet file of its own. Whether ids are numbers
 all files of an ingest together, and is decided later.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
-
-import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.errors import InteractionFileError
@@ -149,27 +146,22 @@ def open_rows(
         rows = queries.open_rows(
             connection, "interactions/list_rows", has_users=reading.lists == "named"
         )
-        return rows, rows.columns
-    if suffix_of(file) in JSON_LINES:
+    elif suffix_of(file) in JSON_LINES:
         rows = _open_json(connection, file, reading)
-        return rows, rows.columns
-    if suffix_of(file) in PARQUET:
+    elif suffix_of(file) in PARQUET:
         queries.attach_parquet(connection, "parquet_rows", [file.path])
         rows = connection.table("parquet_rows")
-        # DuckDB gives repeated ones other names
-        _check_distinct(file, reading, pq.read_schema(file.path).names)
-        return rows, rows.columns
-    rows = queries.open_csv(
-        connection,
-        file.path,
-        gzipped=file.is_gzipped,
-        header=reading.header,
-        delimiter=reading.delimiter,
-        quoted=reading.quoted,
-    )
-    if not reading.header:
-        return rows, [str(position) for position in range(1, len(rows.columns) + 1)]
-    _check_distinct(file, reading, _header_of(file, reading, len(rows.columns)))
+    else:
+        rows = queries.open_csv(
+            connection,
+            file.path,
+            gzipped=file.is_gzipped,
+            header=reading.header,
+            delimiter=reading.delimiter,
+            quoted=reading.quoted,
+        )
+        if not reading.header:
+            return rows, [str(number + 1) for number in range(len(rows.columns))]
     return rows, rows.columns
 
 
@@ -195,33 +187,6 @@ def _open_json(
             queries.fetch_table(connection, "interactions/json_keys")["key"].to_pylist()
         )
     return queries.open_json(rows, "(document)", keys)
-
-
-def _header_of(file: LogFile, reading: Reading, columns: int) -> list[str]:
-    """Return the names in the first line of a CSV file; none if their separator is unclear."""
-    with file.open() as text:
-        line = text.readline(1 << 20).decode("utf-8-sig", "replace").rstrip("\r\n")
-    for delimiter in (
-        (reading.delimiter,) if reading.delimiter else (",", "\t", ";", "|")
-    ):
-        names = (
-            next(csv.reader([line], delimiter=delimiter))
-            if len(delimiter) == 1
-            else line.split(delimiter)
-        )
-        if len(names) == columns:
-            return [name.strip() for name in names]
-    return []
-
-
-def _check_distinct(file: LogFile, reading: Reading, names: Sequence[str]) -> None:
-    wanted = {getattr(reading.columns, role) for role in reading.columns.known}
-    if repeated := next(
-        (name for name in names if name in wanted and names.count(name) > 1), None
-    ):
-        raise InteractionFileError(
-            f"{file.name}: {names.count(repeated)} columns are named {repeated}; rename one"
-        )
 
 
 def _attach_rows(

@@ -22,7 +22,6 @@ from analysis.logs.fields import (
 )
 
 KEPT_OF_A_REJECT = 4096
-TORN = "torn last line"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -129,14 +128,6 @@ def canonical_arms(text: str) -> str | None:
     with suppress(msgspec.DecodeError, RecursionError):
         return _encode_sorted(msgspec.json.decode(text, type=dict[str, str])).decode()
     return None
-
-
-def is_json(line: bytes) -> bool:
-    """Return whether a line is JSON, so that it was not cut."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        msgspec.json.decode(line)
-        return True
-    return False
 
 
 def make_reject(name: str, number: int, reason: str, line: bytes) -> Reject:

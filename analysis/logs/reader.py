@@ -35,13 +35,11 @@ from analysis.logs.fields import (
 from analysis.logs.files import LogFile, snapshot
 from analysis.logs.lines import (
     BYTE_ORDER_MARK,
-    TORN,
     LineCounts,
     Reject,
     canonical_arms,
     event_row,
     id_kinds,
-    is_json,
     make_reject,
     parse_line,
 )
@@ -222,9 +220,7 @@ def _parse(
         try:
             event = parse_line(content, largest_track, kinds)
         except ValueError as error:
-            is_torn = not line.endswith(b"\n") and not is_json(line)
-            reason = TORN if is_torn else str(error)
-            rejects.append(make_reject(file.name, number, reason, content))
+            rejects.append(make_reject(file.name, number, str(error), content))
         else:
             parsed.append(event_row(event))
             positions.append(position)

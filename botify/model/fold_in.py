@@ -73,6 +73,7 @@ class FoldIn:
         self._gram = (self.items.T @ self.items).astype(np.float64)
         lengths = np.linalg.norm(self.items, axis=1)
         self._order = np.argsort(-lengths, kind="stable")  # numbers of the tracks
+        self._lengths = np.where(lengths > 0, lengths, 1)[self._order]
         self._rows = np.argsort(self._order)  # of the tracks, by number
         self.items = self.items[self._order]
         self._longest = lengths[self._order[::_BLOCK]].tolist()  # of each block
@@ -97,6 +98,14 @@ class FoldIn:
             if scores[at] > highest:
                 highest, row = float(scores[at]), start + at
         return int(self._order[row]) if row >= 0 else None
+
+    def closeness(self, tracks: Sequence[int], weights: FloatArray) -> FloatArray:
+        """Return the weighted sum of cosines with some tracks, of each track by number."""
+        rows = self._rows[list(tracks)]
+        session = weights / self._lengths[rows] @ self.items[rows]
+        products = self.items @ session.astype(np.float32)
+        closeness: FloatArray = (products / self._lengths)[self._rows]
+        return closeness
 
     def solve(
         self, tracks: Sequence[int], times: Sequence[float], user: int | None = None

@@ -1,4 +1,7 @@
-"""All recommenders by name: a new one stands in `RECOMMENDERS`. Fallbacks are asked in order."""
+"""All recommenders by name: a new one, written like those of `lists`, stands in `RECOMMENDERS`.
+
+Fallbacks are asked in order.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -15,7 +18,7 @@ from botify.recommenders.base import (
     Recommender,
     Row,
 )
-from botify.recommenders.fold_in import fold_in
+from botify.recommenders.factors import contextual, fold_in, session_als
 from botify.recommenders.interleaved import interleave, members
 from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
 from botify.recommenders.session_model import session_model
@@ -27,15 +30,12 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "top_pop": top_pop,
     "indexed": indexed,
     "in_order": in_order,
+    "contextual": contextual,
+    "session_als": session_als,
     "fold_in": fold_in,
     "session_model": session_model,
 }
 REPEAT = "repeat"
-_GONE = {
-    "session_context": "was renamed to session_model; export again",
-    "contextual": "was removed; session_model and fold_in follow a session",
-    "session_als": "was removed; session_model and fold_in follow a session",
-}
 
 
 def parts_read(name: str) -> set[str]:
@@ -46,9 +46,8 @@ def parts_read(name: str) -> set[str]:
 
 def _check_name(name: str) -> str:
     pair = members(name)
-    for member in pair or (name,):
-        if member in _GONE:
-            raise ValueError(f"{member} {_GONE[member]}")
+    if "session_context" in (pair or (name,)):
+        raise ValueError("session_context was renamed to session_model; export again")
     if not RECOMMENDERS.keys() >= set(pair or (name,)) or (pair and pair[0] == pair[1]):
         known = ", ".join(RECOMMENDERS)
         raise ValueError(

@@ -20,7 +20,7 @@ from recsys.store.remote import download_stored
 from recsys.workspace import open_workspace
 
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
-Kind = Literal["interactions", "heldout", "lengths", "tracks", "logged"]
+Kind = Literal["interactions", "heldout", "users", "tracks", "logged"]
 
 
 def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
@@ -115,7 +115,7 @@ def _results(
 ) -> dict[Kind, tuple[str, dict[str, object]]]:
     """Name the statement of each file, with its parameters."""
     shared: dict[Kind, tuple[str, dict[str, object]]] = {
-        "lengths": ("sessions/session_lengths", {}),
+        "users": ("sessions/users", {}),
         "heldout": (
             "sessions/heldout",
             {"organic": organic, "is_weighted": rule.is_weighted},

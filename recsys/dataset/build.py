@@ -31,6 +31,7 @@ from recsys.dataset.dataset import (
     LARGEST_MATRIX,
     PIECES,
     SCHEMA,
+    SIDES,
     SUMMARY,
     Dataset,
     Summary,
@@ -133,8 +134,10 @@ def build_dataset(
     with atomic_directory(cached.folder) as folder:
         counts = _prepare(tasks, run, folder, cluster, report)
         _check_sides(counts, rule.split)
-        _assemble(folder, store.catalogue_size, plan.feedback)
-        _write_summary(folder, plan.digest, counts)
+        sizes = _assemble(folder, store.catalogue_size, plan.feedback)
+        files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
+        summary = Summary(digest=plan.digest, **sizes, **counts, files=files)
+        atomic_write_json(folder / SUMMARY, seal(summary))
     cached.upload_all()
     report(100, "built")
     return open_dataset(cached.address)
@@ -186,10 +189,16 @@ def _check_sides(counts: Mapping[str, int], split: Split) -> None:
     )
 
 
-def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
-    """Join the buckets' files into the arrays and tables of a dataset, one in memory at a time."""
-    lengths = pa.concat_tables(_read(folder, "lengths"))
-    users = np.unique(column_values(lengths["user"]))
+def _assemble(
+    folder: Path, catalogue: int | None, feedback: Feedback
+) -> dict[str, int]:
+    """Join the buckets' files into the arrays and tables of a dataset, one in memory at a time.
+
+    Returns:
+        The sizes that a `Summary` has.
+    """
+    found = pa.concat_tables(_read(folder, "users"))
+    users = np.sort(column_values(found["user"]))
     if len(users) < 2:
         raise SplitError(
             "all is of one listener; recommendations are learned from what many heard"
@@ -199,27 +208,18 @@ def _assemble(folder: Path, catalogue: int | None, feedback: Feedback) -> None:
         tracks = np.unique(column_values(heard["track"]))
     else:
         tracks = np.arange(catalogue)
-    sides = ["train", "total"]
-    if feedback.skip_time:
-        sides += ["train_skips", "total_skips"]
-    _write_matrices(folder, sides, users, tracks, feedback)
+    heard = _write_matrices(folder, users, tracks, feedback)
     _write_tables(folder, users, tracks)
-    _write_lengths(folder, lengths)
     _save(folder / "users.npy", users)
     _save(folder / "tracks.npy", tracks)
     for file in folder.glob("*.arrow"):
         file.unlink()
-
-
-def _write_lengths(folder: Path, lengths: pa.Table) -> None:
-    """Write how many sessions there are of each length, shortest first."""
-    length = column_values(lengths["length"])
-    sessions = np.bincount(length, column_values(lengths["sessions"])).astype(np.int64)
-    table = {
-        "length": _arrow_column(np.flatnonzero(sessions)),
-        "sessions": _arrow_column(sessions[sessions > 0]),
+    return {
+        "listeners": len(users),
+        "tracks": len(tracks),
+        "interactions": int(heard.sum()),
+        "training_listeners": int(np.count_nonzero(heard)),
     }
-    pq.write_table(pa.table(table), folder / "lengths.parquet")
 
 
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
@@ -240,39 +240,50 @@ def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
 
 
 def _write_matrices(
-    folder: Path,
-    sides: Sequence[str],
-    users: IntArray,
-    tracks: IntArray,
-    feedback: Feedback,
-) -> None:
-    """Write the positive values of every side as a CSR matrix."""
-    counts = {side: np.zeros(len(users), dtype=np.int64) for side in sides}
+    folder: Path, users: IntArray, tracks: IntArray, feedback: Feedback
+) -> IntArray:
+    """Write the interactions of both sides as CSR matrices.
+
+    Returns:
+        How many tracks each listener heard in training, shape (listeners,).
+    """
+    counts = {side: np.zeros(len(users), dtype=np.int64) for side in SIDES}
+    heard = np.zeros(len(users), dtype=np.int64)
     for table in _read(folder, "interactions"):
         rows = _rows(table, users)
-        for side in sides:
-            heard = rows[column_values(table[side]) > 0]
-            counts[side] += np.bincount(heard, minlength=len(users))
-    if not counts["train"].any():
+        for side in SIDES:
+            own = rows[column_values(table[side]) != 0]
+            counts[side] += np.bincount(own, minlength=len(users))
+        own = rows[column_values(table["train"]) > 0]
+        heard += np.bincount(own, minlength=len(users))
+    if not heard.any():
         raise SplitError(
             "no training session has listening time that counts "
             f"(feedback.organic {feedback.organic}, feedback.min_time {feedback.min_time}); "
             "at least one interaction is needed"
         )
-    arrays = {side: _new_matrix(folder, side, counts[side]) for side in sides}
+    arrays = {side: _new_matrix(folder, side, counts[side]) for side in SIDES}
     for table in _read(folder, "interactions"):
         rows, columns = _rows(table, users), _columns(table, tracks)
         for side, (indptr, indices, values) in arrays.items():
             found = column_values(table[side])
-            kept = np.flatnonzero(found > 0)
+            kept = np.flatnonzero(found)
             own = rows[kept]
             # The rows ascend, and each is here whole: its values keep their order, from where the
             # row begins.
             of_row = np.bincount(own, minlength=len(users))
             position = np.arange(len(own)) + (indptr[1:] - of_row.cumsum())[own]
-            is_log = feedback.scale == "log" and not side.endswith("_skips")
             indices[position] = columns[kept]
-            values[position] = np.log1p(found[kept]) if is_log else found[kept]
+            values[position] = _scale(found[kept], feedback)
+    return heard
+
+
+def _scale(values: Float32Array, feedback: Feedback) -> Float32Array:
+    """Return listening times on the scale of the fit, and minus the skips as they are."""
+    if feedback.scale == "linear":
+        return values
+    scaled: Float32Array = np.where(values > 0, np.log1p(np.maximum(values, 0)), values)
+    return scaled
 
 
 def _new_matrix(
@@ -317,17 +328,3 @@ def _read(folder: Path, kind: Kind) -> Iterator[pa.Table]:
 
 def _save(file: Path, array: npt.NDArray[np.generic]) -> None:
     new_array(file, array.dtype.type, array.shape)[:] = array
-
-
-def _write_summary(folder: Path, digest: str, counts: Mapping[str, int]) -> None:
-    indptr = np.load(folder / "train-indptr.npy")
-    summary = Summary(
-        digest=digest,
-        listeners=len(indptr) - 1,
-        tracks=len(np.load(folder / "tracks.npy", mmap_mode="r")),
-        interactions=int(indptr[-1]),
-        training_listeners=int(np.count_nonzero(np.diff(indptr))),
-        **counts,
-        files={file.name: sha256_file(file) for file in sorted(folder.iterdir())},
-    )
-    atomic_write_json(folder / SUMMARY, seal(summary))

@@ -15,16 +15,15 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Int32Array, IntArray
+from looplib.arrays import Float32Array, Int32Array, IntArray
 from looplib.checksums import unseal
 from looplib.files import sha256_file
 from recsys.errors import DatasetError
 from recsys.workspace import Workspace, open_workspace
 
-SCHEMA = 2  # 1 had neither logged sessions nor lengths
+SCHEMA = 3  # 2 had skips in matrices of their own, and lengths of sessions
 # interactions: positions in a matrix have 32 bits, those in the files of a dataset 64
 LARGEST_MATRIX = 2**31 - 1
 _SUMMED = 2**24  # interactions that are added up at once
@@ -36,6 +35,7 @@ TOO_LARGE = (
     "(in Python, blocks=True) fits on all of them, or raise feedback.min_time"
 )
 Side = Literal["train", "total"]
+SIDES: tuple[Side, Side] = ("train", "total")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Summary:
     digest: str  # names the dataset; equal digests mean equal bytes
     listeners: int  # of the log, rows of the matrices
     tracks: int  # of the catalogue (of the log where it is unknown), columns of the matrices
-    interactions: int  # stored values of the training matrix
+    interactions: int  # pairs of listener and track with training listening time
     training_listeners: int  # those with at least one training interaction
     events: int  # of the store
     heldout_events: int
@@ -76,7 +76,8 @@ class Dataset:
     def matrix(self, side: Side, first: int = 0, last: int | None = None) -> csr_matrix:
         """Map the interactions of one side, float32, shape (listeners, tracks), from the disk.
 
-        They are those of all listeners, or from the row `first` to `last - 1`.
+        A value is the listening time of what was heard, or minus the skips of what was only
+        skipped. They are those of all listeners, or from the row `first` to `last - 1`.
 
         Raises:
             DatasetError: There are more than `LARGEST_MATRIX`.
@@ -86,14 +87,6 @@ class Dataset:
     def by_track(self, side: Side) -> csr_matrix:
         """Return the interactions of one side, shape (tracks, listeners); the last are kept."""
         return _load_by_track(self.path, side, len(self.tracks))
-
-    def skips(
-        self, side: Side, first: int = 0, last: int | None = None
-    ) -> csr_matrix | None:
-        """Count each listener's skips of each track, in rows of `matrix`, where defined."""
-        if not (self.path / f"{side}_skips-indptr.npy").exists():
-            return None
-        return load_matrix(self.path, f"{side}_skips", len(self.tracks), first, last)
 
     def array(
         self, side: Side, name: Literal["values", "indices", "indptr"]
@@ -105,8 +98,14 @@ class Dataset:
         return found
 
     def counts(self, side: Side) -> IntArray:
-        """Count the interactions of each listener; shape (listeners,)."""
-        return np.diff(self.array(side, "indptr")).astype(np.int64)
+        """Count the tracks that each listener heard; shape (listeners,)."""
+        indptr = self.array(side, "indptr")
+        counts = np.zeros(len(self.users), np.int64)
+        rows = np.flatnonzero(np.diff(indptr))
+        if len(rows):
+            heard = self.array(side, "values") > 0
+            counts[rows] = np.add.reduceat(heard, indptr[rows], dtype=np.int64)
+        return counts
 
     def ranges(self, side: Side) -> list[tuple[int, int]]:
         """Cut the listeners into ranges, `first` to `last`, each of which fits in a matrix."""
@@ -125,27 +124,26 @@ class Dataset:
         """The held-out sessions, with the columns of `offpolicy/session_events`, of events."""
         return self.path / "logged.parquet"
 
-    def session_lengths(self) -> dict[int, int]:
-        """Count the sessions of each length in tracks, shortest first."""
-        rows = pq.read_table(self.path / "lengths.parquet").to_pylist()
-        return {row["length"]: row["sessions"] for row in rows}
-
     def popularity(self, side: Side) -> IntArray:
-        """Count the listeners of each track; shape (tracks,)."""
-        indices = self.array(side, "indices")
+        """Count the listeners who heard each track; shape (tracks,)."""
         found = np.zeros(len(self.tracks), np.int64)
-        for part in _parts(len(indices)):
-            found += np.bincount(indices[part], minlength=len(found))
+        for track, time in self._heard(side):
+            found += np.bincount(track[time > 0], minlength=len(found))
         return found
 
     def most_popular(self, side: Side, k: int) -> Int32Array:
         """Return the columns of the k tracks with the most listening time, best first."""
-        indices = self.array(side, "indices")
-        values = self.array(side, "values")
         times = np.zeros(len(self.tracks))
-        for part in _parts(len(indices)):
-            times += np.bincount(indices[part], values[part], len(times))
+        for track, time in self._heard(side):
+            times += np.bincount(track, np.maximum(time, 0), len(times))
         return np.argsort(-times, kind="stable")[:k].astype(np.int32)
+
+    def _heard(self, side: Side) -> Iterator[tuple[Int32Array, Float32Array]]:
+        """Yield tracks and values of all interactions, some at a time."""
+        indices, values = self.array(side, "indices"), self.array(side, "values")
+        for first in range(0, len(indices), _SUMMED):
+            part = slice(first, first + _SUMMED)
+            yield indices[part], values[part]
 
 
 def load_matrix(
@@ -165,10 +163,6 @@ def load_matrix(
         raise DatasetError(f"{end - start:,} interactions; {TOO_LARGE}")
     arrays = (values[start:end], indices[start:end], (own - start).astype(np.int32))
     return csr_matrix(arrays, shape=(len(own) - 1, columns), copy=False)
-
-
-def _parts(count: int) -> Iterator[slice]:
-    return (slice(first, first + _SUMMED) for first in range(0, count, _SUMMED))
 
 
 @lru_cache(maxsize=1)

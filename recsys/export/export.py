@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -41,12 +40,11 @@ from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
 from recsys.models.als import Fit, make_equations
-from recsys.models.kinds import KINDS, Model, State, factors_of
+from recsys.models.kinds import KINDS, Model, State
 from recsys.models.topk import NO_TRACK, nearest_tracks
 from recsys.runs.folder import NO_BETTER, Winner, read_run
-from recsys.runs.ledger import named_ends
 from recsys.session_model.export import write_session_model
-from recsys.store.ids import Title, originals, stored_titles, titles_by_id
+from recsys.store.ids import Title, originals, titles_by_id
 from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
 
@@ -59,7 +57,6 @@ MANIFEST = "manifest.json"
 CURRENT = "current"
 _SCHEMA = 1  # of the manifest
 _LIBRARIES = (
-    "implicit",
     "numba",
     "numpy",
     "scipy",
@@ -98,7 +95,7 @@ class _Export:
             "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
         }
         if session_model is not None:
-            has_titles = stored_titles(self.store) is not None
+            has_titles = bool(titles_by_id(self.store))
             facts["session_model"] = {
                 **session_model.model_dump(mode="json", exclude={"catalogue"}),
                 "artists": session_model.catalogue is not None or has_titles,
@@ -130,13 +127,13 @@ def export_run(
     run, out = open_workspace(run_address), open_workspace(out_address)
     config, winner = read_run(run)
     if (
-        winner.beats_popular is False
+        not winner.beats_popular
         and options.learn_from == "all"
         and not options.publish_anyway
     ):
         raise ExportError(
             f"{run}: {NO_BETTER}, so it is not published; more data or a wider search may help, "
-            "and --set export.publish_anyway=true, or recsys.export --publish-anyway, publishes it"
+            "and --set export.publish_anyway=true publishes it"
         )
     store = open_store(store_address or config.store)
     if plan_dataset(store, config).digest != winner.dataset:
@@ -200,22 +197,14 @@ def _write_version(folder: Path, export: _Export) -> None:
         }
         for file in sorted(folder.iterdir())
     }
+    versions = {library: importlib.metadata.version(library) for library in _LIBRARIES}
     manifest = {
-        **_facts(export, lists),
+        **_facts(export),
         "session_model": session_model,
         "files": files,
-        "versions": _versions(),
+        "versions": {"python": platform.python_version(), **versions},
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
-
-
-def _versions() -> dict[str, str]:
-    found = {
-        library: importlib.metadata.version(library)
-        for library in _LIBRARIES
-        if find_spec(library)
-    }
-    return {"python": platform.python_version(), **found}
 
 
 def _write_factors(
@@ -250,9 +239,8 @@ def _write_factors(
 def _named_catalogue(export: _Export) -> Path | None:
     """Return the catalogue that the configuration names, if it is there and is that of the logs."""
     config, known = export.config, export.store.manifest.catalogue
-    file = config.catalogue
-    if file is None and config.session_model:
-        file = config.session_model.catalogue
+    section = config.session_model
+    file = config.catalogue or (section.catalogue if section else None)
     if file is None or not file.is_file():
         return None
     is_theirs = known is None or sha256_file(file) == known.sha256
@@ -311,7 +299,7 @@ def _refit_in_blocks(export: _Export, report: Callable[[float], None]) -> State:
                 scratch.sub("fit"),
                 report,
             )
-        return factors_of(fit)
+        return vars(fit)
     finally:
         export.run.delete(name)
 
@@ -324,11 +312,7 @@ def _history(export: _Export) -> dict[str, npt.NDArray[Any]]:
     """
     side, params = export.side, export.winner.trial.params
     fitted = [
-        make_equations(
-            export.dataset.matrix(side, *rows),
-            export.dataset.skips(side, *rows),
-            params,
-        ).interactions
+        make_equations(export.dataset.matrix(side, *rows), params).interactions
         for rows in export.dataset.ranges(side)
     ]
     return {
@@ -354,12 +338,10 @@ def _write_lines(
     return len(row_ids)
 
 
-def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
-    """Return what the manifest says of the model, of what it was learned from, and of its lists."""
+def _facts(export: _Export) -> dict[str, Any]:
+    """Return what the manifest says of the model, of what it was learned from."""
     winner, config, options = export.winner, export.config, export.options
     manifest, summary = export.store.manifest, export.dataset.summary
-    list_lengths = np.count_nonzero(lists != NO_TRACK, axis=1)
-    without_interactions = export.dataset.counts(export.side) == 0
     mean_weight = None  # of events, the weight is the share that was heard
     if manifest.interactions:
         mean_weight = float(export.dataset.array(export.side, "values").mean())
@@ -374,7 +356,7 @@ def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
         },
         # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
         "seed": config.seed,
-        "metrics": named_ends(winner.metrics),
+        "metrics": winner.metrics,
         "selected_by": winner.select,
         "split": config.split.model_dump(mode="json"),
         "feedback": config.feedback.model_dump(mode="json"),
@@ -389,10 +371,5 @@ def _facts(export: _Export, lists: Int32Array) -> dict[str, Any]:
             "catalogue": asdict(manifest.catalogue) if manifest.catalogue else None,
             "mean_weight": mean_weight,
         },
-        "lists": {
-            "length": options.top,
-            "filter_seen": options.filter_seen,
-            "short": int(np.count_nonzero(list_lengths < options.top)),
-            "popular_instead": int(np.count_nonzero(without_interactions)),
-        },
+        "lists": {"length": options.top, "filter_seen": options.filter_seen},
     }

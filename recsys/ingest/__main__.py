@@ -153,10 +153,6 @@ def print_report(report: IngestReport) -> None:
         lines.append(
             f"{report.repeats:,} events have another's {key}: they are counted once"
         )
-    if report.untitled:
-        lines.append(
-            f"{report.untitled:,} items have no title; pages show their ids instead"
-        )
     if facts := manifest.table:
         users, items = (
             "text" if is_text else "whole numbers"

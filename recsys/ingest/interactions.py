@@ -24,7 +24,7 @@ from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.ingest.sources import Ingest, NewFiles
 from recsys.store.buckets import ROWS_AT_ONCE
-from recsys.store.ids import decide_kinds, write_ids, write_titles
+from recsys.store.ids import decide_kinds, write_ids
 from recsys.store.remote import download_stored
 from recsys.store.writer import Additions
 
@@ -98,12 +98,11 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
         lines = LineCounts(read, read - rejected[digest], rejected[digest])
         sources.append(work.files.source(file.file, lines))
     earlier = known.id_files if known else ()
-    ids, untitled = (
-        write_ids(connection, kinds, download_stored(work.workspace, earlier), scratch),
-        0,
-    )
+    known_ids = download_stored(work.workspace, earlier)
+    ids = write_ids(connection, kinds, known_ids, scratch)
     if reading.columns.title or reading.columns.artist:
-        ids["titles"], untitled = write_titles(connection, scratch)
+        ids["titles"] = scratch / "titles.parquet"
+        queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
     statement = (
         "interactions/plays"
         if reading.columns.has_share
@@ -112,7 +111,7 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
     for batch in queries.stream(connection, statement, ROWS_AT_ONCE):
         work.bucketing.add(pa.Table.from_batches([batch]))
     facts = Interactions(reading.columns.stored, *kinds, earlier)
-    return Additions(sources, rejects, ids=ids, table=facts, untitled=untitled)
+    return Additions(sources, rejects, ids=ids, table=facts)
 
 
 def _check_written(

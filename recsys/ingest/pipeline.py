@@ -44,7 +44,6 @@ class IngestReport:
     # good lines that are no row: of events that were sent again, of interactions whose
     # weight was added to an equal row's
     repeats: int = 0
-    untitled: int = 0  # tracks of a table with titles that have none
 
     @property
     def lines(self) -> LineCounts:
@@ -152,7 +151,7 @@ def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestRepor
     good = sum(source.lines.good for source in added.sources)
     repeats = good - (store.manifest.events - work.before.events)
     known = tuple(work.files.known)
-    return IngestReport(store, tuple(added.sources), known, repeats, added.untitled)
+    return IngestReport(store, tuple(added.sources), known, repeats)
 
 
 @contextmanager

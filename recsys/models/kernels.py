@@ -1,7 +1,7 @@
 """Solve one side of an ALS fit in compiled loops; importing this takes half a second.
 
 In: interactions and the other side's factors. Out: the side's factors, written in place. Read
-`solve` first, then `solve_by_cg`. The vectors that a row's interactions need are copied into one
+`solve` first, then `solve_rows`. The vectors that a row's interactions need are copied into one
 buffer, and every step runs on that, with the loops of `vectors`. A row's operations have one order,
 whatever rows stand beside it, so that no number of threads or blocks changes a bit.
 """
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
 from recsys.models.compiled import compiled
@@ -25,10 +26,8 @@ from recsys.models.vectors import (
 
 _CHUNK = 32  # vectors that are copied and then used while they are in the fastest cache
 _AHEAD = 16  # a vector is asked for this many vectors before it is copied; memory takes that long
-_LONG = 512  # vectors that BLAS multiplies at once
-_SOLVED = np.float32(
-    1e-20
-)  # squared residual at which conjugate gradients end, as in implicit
+_SOLVED = np.float32(1e-20)  # squared residual at which conjugate gradients end
+_BLAS = ThreadpoolController()
 
 
 class Side(NamedTuple):
@@ -66,35 +65,26 @@ def solve(
     others: Sequence[Float32Array],
     side: Side,
     weights: Weights,
-    cg_steps: int | None,
+    cg_steps: int,
     threads: int,
 ) -> None:
-    """Solve all rows in place, shape (rows, factors), from the factors of the other side.
-
-    Conjugate gradients begin at the rows; without `cg_steps` the solution is exact, by Cholesky's
-    factorization.
-
-    Raises:
-        LinAlgError: The equations of a row have no single solution.
-    """
+    """Move rows towards their solutions, shape (rows, factors), by the other side's factors."""
     factors = rows.shape[1]
     width = -(-factors // LANES) * LANES
     padded, gram = aligned(sum(map(len, others)), width), aligned(width, width)
     copied = padded[:, :factors]
     np.concatenate(others, out=copied)
     np.fill_diagonal(gram, 1)  # what pads a solution is zero
-    gram[:factors, :factors] = weights.unobserved * (copied.T @ copied)
+    # With threads of its own, BLAS would add in another order.
+    with _BLAS.limit(limits=1, user_api="blas"):
+        gram[:factors, :factors] = weights.unobserved * (copied.T @ copied)
 
     def solve_part(first: int, last: int) -> None:
-        indptr, regularization = (
-            side.indptr[first : last + 1],
-            side.regularization[first:last],
+        part = side._replace(
+            indptr=side.indptr[first : last + 1],
+            regularization=side.regularization[first:last],
         )
-        part = side._replace(indptr=indptr, regularization=regularization)
-        if cg_steps is None:
-            _solve_by_cholesky(rows[first:last], padded, gram, part, weights)
-        else:
-            solve_by_cg(rows[first:last], padded, gram, part, weights, cg_steps)
+        solve_rows(rows[first:last], padded, gram, part, weights, cg_steps)
 
     # A row costs its interactions, and the products with the Gram matrix.
     work = side.indptr - side.indptr[0] + np.arange(len(side.indptr)) * (width // 2)
@@ -189,7 +179,7 @@ def _new_buffer(length: int, width: int) -> Buffer:
 
 
 @compiled
-def solve_by_cg(
+def solve_rows(
     rows: Float32Array,
     others: Float32Array,
     gram: Float32Array,
@@ -241,43 +231,3 @@ def solve_by_cg(
                 direction[k] = residual[k] + ratio * direction[k]
         for k in range(factors):
             rows[row, k] = solution[k]
-
-
-@compiled
-def _solve_by_cholesky(
-    rows: Float32Array,
-    others: Float32Array,
-    gram: Float32Array,
-    side: Side,
-    weights: Weights,
-) -> None:
-    """Solve each row exactly, by Cholesky's factor of its matrix."""
-    factors, width = rows.shape[1], len(gram)
-    buffer = _new_buffer(_LONG, width)
-    product, solution = np.zeros_like(gram), np.zeros(width, np.float32)
-    for row in range(len(rows)):
-        first, last = side.indptr[row], side.indptr[row + 1]
-        solution[:] = 0
-        if first == last:
-            rows[row] = 0
-            continue
-        left = gram.copy()
-        for at in range(first, last, _LONG):
-            count = min(last - at, _LONG)
-            _weigh(side, weights, at, at + count, buffer)
-            _gather(others, side.others, at, buffer.vectors, 0, count)
-            for j in range(0, count, TOGETHER):
-                add_multiples(buffer.vectors, j, buffer.right, solution)
-            for j in range(count):
-                buffer.vectors[j] *= np.sqrt(buffer.left[j])
-            np.dot(buffer.vectors[:count].T, buffer.vectors[:count], product)
-            left += product
-        for k in range(factors):
-            left[k, k] += side.regularization[row]
-        lower = np.linalg.cholesky(left)
-        for k in range(factors):
-            solution[k] = (solution[k] - _dot(lower[k, :k], solution[:k])) / lower[k, k]
-        for k in range(factors - 1, -1, -1):
-            solution[k] /= lower[k, k]
-            solution[:k] -= solution[k] * lower[k, :k]
-        rows[row] = solution[:factors]

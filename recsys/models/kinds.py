@@ -10,17 +10,17 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from looplib.als import AlsParams
-from looplib.arrays import AnyIntArray, Int32Array
+from looplib.arrays import Int32Array
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, Side
-from recsys.models import als
-from recsys.models.als import Fit, first_factors
+from recsys.models.als import Equations, Fit, first_factors, make_equations, sweep
 from recsys.models.topk import NO_TRACK, personal_lists
 
 Axes = Mapping[str, Sequence[Any]]
@@ -62,13 +62,8 @@ class Model(ABC):
 
         What follows is the same to the bit.
         """
-        self._dataset, self._side, self._params, self._seed, self._threads = (
-            dataset,
-            side,
-            params,
-            seed,
-            threads,
-        )
+        self._dataset, self._side = dataset, side
+        self._params, self._seed, self._threads = params, seed, threads
         self.sweeps = int(kept["sweeps"]) if kept else 0
 
     @classmethod
@@ -86,13 +81,6 @@ class Model(ABC):
     def state(self) -> State:
         """Return the arrays from which a fit is taken up."""
         return {"sweeps": self.sweeps}
-
-    def _unseen(self, lists: Int32Array, k: int) -> Int32Array:
-        """Remove from lists what their listeners have interactions with; shape (listeners, k)."""
-        indices, indptr = (
-            self._dataset.array(self._side, name) for name in ("indices", "indptr")
-        )
-        return unseen(lists, k, indices, indptr)
 
     @abstractmethod
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
@@ -125,30 +113,24 @@ class Als(Model):
     ) -> None:
         """Take over the factors of both sides, or draw the first ones."""
         super().__init__(dataset, side, params, seed, threads, kept)
-        shape = (len(dataset.users), len(dataset.tracks))
-        factors = (
-            (kept["user_factors"], kept["item_factors"])
-            if kept
-            else first_factors(shape, params.factors, seed)
-        )
-        self.fit = Fit(self.sweeps, *factors)
+        if kept:
+            self.fit = Fit(self.sweeps, kept["user_factors"], kept["item_factors"])
+        else:
+            shape = (len(dataset.users), len(dataset.tracks))
+            self.fit = first_factors(shape, params.factors, seed)
 
     @cached_property
-    def _solver(self) -> als.Als:
-        """The solver, made when it is needed.
+    def _equations(self) -> tuple[Equations, Equations]:
+        """Equations of the listeners and of the tracks.
 
-        A fit in blocks may have more interactions than its matrix can hold.
+        A fit in blocks, which may have more interactions than a matrix can hold, needs none.
         """
-        data, side = self._dataset, self._side
-        by_track = partial(data.by_track, side)
-        matrices = (
-            data.matrix(side),
-            self._params,
-            self._seed,
-            self._threads,
-            data.skips(side),
+        by_listener = self._dataset.matrix(self._side)
+        by_track = self._dataset.by_track(self._side)
+        return (
+            make_equations(by_listener, self._params),
+            make_equations(by_track, self._params),
         )
-        return als.Als(*matrices, self.fit, by_track)
 
     @classmethod
     def grid(cls, axes: Axes) -> list[AlsParams]:
@@ -160,12 +142,13 @@ class Als(Model):
 
     def sweep(self, count: int) -> None:
         """Solve both sides `count` times more."""
-        self._solver.sweep(count)
-        self.fit, self.sweeps = self._solver, self._solver.sweeps
+        for _ in range(count):
+            sweep(self.fit, *self._equations, self._threads)
+        self.sweeps = self.fit.sweeps
 
     def state(self) -> State:
         """Return the factors of both sides."""
-        return factors_of(self.fit)
+        return vars(self.fit)
 
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return the tracks with the largest products of factors."""
@@ -182,11 +165,14 @@ class Popular(Model):
 
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return the same list for each listener, but for what a listener has seen."""
-        ranking = self._dataset.most_popular(
-            self._side, len(self._dataset.tracks) if filter_seen else k
+        listeners, tracks = len(self._dataset.users), len(self._dataset.tracks)
+        best_first = self._dataset.most_popular(self._side, tracks)
+        score = np.empty((tracks, 1), np.float32)
+        score[best_first, 0] = np.arange(tracks, 0, -1)
+        fit = Fit(0, np.ones((listeners, 1), np.float32), score)
+        return personal_lists(
+            fit, self._dataset, self._side, k, self._threads, filter_seen
         )
-        lists = np.broadcast_to(ranking, (len(self._dataset.users), len(ranking)))
-        return self._unseen(lists, k) if filter_seen else lists
 
 
 class Random(Model):
@@ -197,25 +183,19 @@ class Random(Model):
 
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return lists of distinct tracks, each equally likely."""
-        shape = (len(self._dataset.users), len(self._dataset.tracks))
-        lists = random_lists(
-            *shape,
-            2 * k if filter_seen else k,
-            make_generator(self._seed, "random baseline"),
-        )
-        return self._unseen(lists, k) if filter_seen else lists
+        data = self._dataset
+        generator = make_generator(self._seed, "random baseline")
+        drawn = 2 * k if filter_seen else k
+        lists = random_lists(len(data.users), len(data.tracks), drawn, generator)
+        if not filter_seen:
+            return lists
+        for first, last in data.ranges(self._side):
+            seen = data.matrix(self._side, first, last)
+            lists[first:last] = unseen_first(lists[first:last], seen)
+        return lists[:, :k]
 
 
 KINDS: Mapping[str, type[Model]] = {kind.name: kind for kind in (Als, Random, Popular)}
-
-
-def factors_of(fit: Fit) -> State:
-    """Return the state of an ALS fit, however it was fitted."""
-    return {
-        "sweeps": fit.sweeps,
-        "user_factors": fit.user_factors,
-        "item_factors": fit.item_factors,
-    }
 
 
 def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,10 +203,8 @@ def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
     Its main ones, and what is no default.
     """
-    main, defaults = (
-        KINDS[kind].main_params,
-        {field.name: field.default for field in fields(KINDS[kind].params_type)},
-    )
+    main = KINDS[kind].main_params
+    defaults = {field.name: field.default for field in fields(KINDS[kind].params_type)}
     return {
         name: value
         for name, value in params.items()
@@ -237,44 +215,22 @@ def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
 def random_lists(
     listeners: int, tracks: int, k: int, generator: np.random.Generator
 ) -> Int32Array:
-    """Draw distinct tracks for each listener, every list equally likely.
+    """Draw distinct tracks for each listener, shape (listeners, min(k, tracks)).
 
-    Shape (listeners, min(k, tracks)).
-
-    Lists with a repeat are drawn again, which leaves the rest uniform; where repeats are the rule
-    (k near the number of tracks), each list is the beginning of a shuffle instead.
+    A list is what follows a random position in one random order of all tracks: at each rank, every
+    track is equally likely, and listeners are independent given the order.
     """
-    length = min(k, tracks)
-    if length * length > tracks:
-        rows = (generator.permutation(tracks)[:length] for _ in range(listeners))
-        return (
-            np.stack(list(rows)).astype(np.int32)
-            if listeners
-            else np.empty((0, length), dtype=np.int32)
-        )
-    lists = generator.integers(tracks, size=(listeners, length), dtype=np.int32)
-    while len(
-        repeated := np.flatnonzero(
-            (np.diff(np.sort(lists, axis=1), axis=1) == 0).any(axis=1)
-        )
-    ):
-        lists[repeated] = generator.integers(
-            tracks, size=(len(repeated), length), dtype=np.int32
-        )
+    order = generator.permutation(tracks).astype(np.int32)
+    start = generator.integers(tracks, size=(listeners, 1))
+    position = start + np.arange(min(k, tracks))
+    lists: Int32Array = order[position % tracks]
     return lists
 
 
-def unseen(
-    lists: Int32Array, k: int, indices: Int32Array, indptr: AnyIntArray
-) -> Int32Array:
-    """Remove from lists of distinct tracks those at their listeners' rows of a CSR matrix.
-
-    Shape (listeners, k).
-    """
-    kept = np.full((len(lists), k), NO_TRACK, dtype=np.int32)
-    for row, columns in enumerate(lists):
-        own = indices[indptr[row] : indptr[row + 1]]
-        first = columns[: k + len(own)]  # at most the own ones of these are left out
-        left = first[np.isin(first, own, invert=True)][:k]
-        kept[row, : len(left)] = left
-    return kept
+def unseen_first(lists: Int32Array, seen: csr_matrix) -> Int32Array:
+    """Leave out tracks that a listener has a value for; lists get `NO_TRACK` at their ends."""
+    listener = np.arange(len(lists))[:, None]
+    is_seen = csr_matrix(seen[listener, lists]).toarray() != 0
+    order = np.argsort(is_seen, axis=1, kind="stable")
+    kept = np.where(is_seen, np.int32(NO_TRACK), lists)
+    return np.take_along_axis(kept, order, axis=1)

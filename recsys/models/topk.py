@@ -6,12 +6,11 @@ Lists for listeners, which search and export share, and neighbours of tracks.
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.arrays import Float32Array, Int32Array
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Fit, load_kernels
 
 NO_TRACK = -1
-EXAMPLES = 5  # listeners whose lists a run keeps
 
 
 def top_tracks(
@@ -79,23 +78,10 @@ def personal_lists(
         known = first + np.flatnonzero(counts[first:last])
         seen = None
         if filter_seen:
-            heard, skips = (
-                dataset.matrix(side, first, last),
-                dataset.skips(side, first, last),
-            )
-            seen = csr_matrix(heard if skips is None else heard + skips)[known - first]
+            seen = dataset.matrix(side, first, last)[known - first]
         lists[known] = top_tracks(
             model.user_factors[known], model.item_factors, k, threads, seen
         )
     if not counts.all():
         lists[counts == 0] = dataset.most_popular(side, k)
     return lists
-
-
-def example_listeners(dataset: Dataset) -> IntArray:
-    """Choose a few listeners whose lists a run keeps, from the fewest interactions to the most."""
-    interactions = dataset.counts("train")
-    known = np.flatnonzero(interactions)
-    by_interactions = known[np.argsort(interactions[known], kind="stable")]
-    positions = np.linspace(0, len(known) - 1, min(EXAMPLES, len(known)))
-    return by_interactions[np.rint(positions).astype(np.intp)]

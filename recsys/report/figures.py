@@ -1,7 +1,5 @@
 """Draw the leaderboard and the fits of a search; the lab shows them too."""
 
-from collections.abc import Sequence
-
 from analysis import charts
 from analysis.page import numbers
 from analysis.page.render import Figure, tabulate
@@ -12,12 +10,11 @@ _COLOURED = 6  # curves; the others are grey
 _OTHERS = "the others"
 
 
-def draw_leaderboard(run: Run, metric: str = "") -> Figure | None:
-    """Draw the best trials by a metric, by default the choosing one; None without a score."""
-    metric = metric or run.select
+def draw_leaderboard(run: Run) -> Figure | None:
+    """Draw the best trials by the choosing metric; None without a score."""
+    metric = run.select
     known = [row for row in run.rows if row.get(metric) is not None]
-    known.sort(key=lambda row: float(row[metric]), reverse=True)
-    rows = [_leader(row, run, metric) for row in known[:_SHOWN]]
+    rows = [_leader(row, run) for row in known[:_SHOWN]]
     if not rows:
         return None
     described = "; ".join(f"{row.label}: {row.text}" for row in rows)
@@ -30,8 +27,8 @@ def draw_leaderboard(run: Run, metric: str = "") -> Figure | None:
     )
 
 
-def _leader(row: LeaderboardRow, run: Run, metric: str) -> charts.IntervalRow:
-    value, lower, upper = interval_of(row, metric)
+def _leader(row: LeaderboardRow, run: Run) -> charts.IntervalRow:
+    value, lower, upper = interval_of(row, run.select)
     is_tied = bool(row.get("ties")) and row is not run.candidates[0]
     note = ""
     if is_tied:
@@ -44,13 +41,13 @@ def _leader(row: LeaderboardRow, run: Run, metric: str) -> charts.IntervalRow:
     return charts.IntervalRow(label, text, value, lower, upper, colour, not is_tied)
 
 
-def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
-    """Draw the choosing metric by sweep, of some trials with intervals or of all without."""
+def draw_curves(run: Run) -> Figure:
+    """Draw the choosing metric of all trials by sweep."""
     curves = {}
-    for trial in trials or [row["trial"] for row in run.candidates]:
-        curve = run.curve(trial)
+    for row in run.candidates:
+        curve = run.curve(row["trial"])
         if curve:
-            curves[trial] = curve
+            curves[row["trial"]] = curve
     labels = {row["trial"]: run.label(row) for row in run.rows}
     coloured = list(curves)[:_COLOURED]
     colours = {
@@ -63,22 +60,16 @@ def draw_curves(run: Run, trials: Sequence[str] = ()) -> Figure:
     texts = {}
     for trial in reversed(curves):  # the best is drawn last, over the others
         series = labels[trial] if trial in coloured else _OTHERS
-        for sweep, (value, lower, upper) in curves[trial]:
-            point = charts.Point(series, sweep, value, line=trial)
-            if trials:
-                point = point._replace(lower=lower, upper=upper)
-            points.append(point)
+        for sweep, (value, _, _) in curves[trial]:
+            points.append(charts.Point(series, sweep, value, line=trial))
     for trial in coloured:
         values = {str(sweep): numbers.number(ends[0]) for sweep, ends in curves[trial]}
         texts[labels[trial]] = values
     described = "; ".join(f"{label}: {values}" for label, values in texts.items())
     picture = charts.draw_lines(points, colours, "sweep", run.select)
-    note = "A line that ends early is a fit that was pruned there."
-    if trials:
-        note = "With 95 % intervals over listeners."
     return Figure(
         f"{run.select} by sweep",
-        note,
+        "A line that ends early is a fit that was pruned there.",
         charts.to_svg(picture, described),
         tabulate("Sweep", texts),
     )

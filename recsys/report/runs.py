@@ -21,7 +21,7 @@ from recsys.runs.folder import (
     read_winner,
 )
 from recsys.runs.leaderboard import describe_params, leaderboard_rows, telling_axes
-from recsys.runs.ledger import Scores, read_scores
+from recsys.runs.ledger import Scores, read_ledger, scores_of
 from recsys.runs.ranking import rank
 from recsys.scoring import Interval
 from recsys.workspace import Workspace
@@ -77,36 +77,22 @@ class Run:
         return self.config.validation.select
 
     @cached_property
-    def params(self) -> tuple[str, ...]:
-        """The names of the hyperparameters."""
-        known = {
-            field.name for kind in KINDS.values() for field in fields(kind.params_type)
-        }
-        return tuple(name for name in next(iter(self.rows), {}) if name in known)
-
-    @cached_property
     def candidates(self) -> tuple[LeaderboardRow, ...]:
         """The leaderboard without the baselines."""
         return tuple(row for row in self.rows if not KINDS[row["model"]].is_baseline)
 
     @cached_property
-    def axes(self) -> tuple[str, ...]:
+    def axes(self) -> list[str]:
         """The hyperparameters that distinguish the candidates, and the main ones."""
-        return tuple(
-            telling_axes(
-                [{name: row[name] for name in self.params} for row in self.candidates]
-            )
+        params = {
+            field.name for kind in KINDS.values() for field in fields(kind.params_type)
+        }
+        return telling_axes(
+            [
+                {name: value for name, value in row.items() if name in params}
+                for row in self.candidates
+            ]
         )
-
-    @cached_property
-    def metrics(self) -> tuple[str, ...]:
-        """All metrics of the leaderboard, as name@k."""
-        columns = next(iter(self.rows), {})
-        return tuple(name for name in columns if "@" in name and " " not in name)
-
-    def scored(self, rows: tuple[LeaderboardRow, ...]) -> list[LeaderboardRow]:
-        """Return those of the rows that have a score."""
-        return [row for row in rows if row.get(self.select) is not None]
 
     def label(self, row: LeaderboardRow) -> str:
         """Name a row: by the hyperparameters that distinguish it, or as the baseline that it is."""
@@ -128,12 +114,15 @@ def read_folder(run: Workspace, name: str) -> Run:
     """Read a run folder; the search may be running."""
     run.download(LEADERBOARD, LEDGER)
     config = read_config(run)
-    trials, scores = read_scores(run.folder / LEDGER)
+    lines, _ = read_ledger(run.folder / LEDGER)
+    scores = scores_of(lines)
     leaderboard = run.folder / LEADERBOARD
     if leaderboard.exists():
         rows = pq.read_table(leaderboard).to_pylist()
     else:
-        rows = leaderboard_rows(rank(trials, {}, scores, config.validation.select))
+        trials = {line.trial.id: line.trial for line in lines}
+        ranking = rank(trials.values(), {}, scores, config.validation.select)
+        rows = leaderboard_rows(ranking)
     chosen = None
     if run.read(WINNER) is not None:
         winner = read_winner(run).trial.id

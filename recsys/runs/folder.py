@@ -1,10 +1,8 @@
 """The run folder of a search: what stands in it, and that one search at a time writes to it."""
 
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 
 import msgspec
 import numpy as np
@@ -16,9 +14,8 @@ from looplib.config import load_config
 from looplib.files import remove_leftovers
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import PIECES
-from recsys.errors import SearchError
+from recsys.errors import SearchError, StorageError
 from recsys.lock import LOCK, Lock, hold_lock
-from recsys.models.kinds import KINDS
 from recsys.runs.trials import Trial
 from recsys.scoring import Interval, Scorer, Settled
 from recsys.workspace import Workspace
@@ -46,15 +43,14 @@ class Winner:
     select: str  # the metric that chose it
     dataset: str  # digest of the dataset that it was fitted and scored on
     remarks: tuple[str, ...] = ()  # warnings about the choice
-    # significantly, by the metric; None where listeners cannot be compared by it
-    beats_popular: bool | None = None
+    beats_popular: bool = True  # significantly, by the metric
     # metrics on the listeners who chose nothing
     test: dict[str, Interval] = field(default_factory=dict)
 
 
-def checkpoint_name(trial: Trial) -> str:
+def checkpoint_name(trial_id: str) -> str:
     """Name the file that holds a trial's factors between its steps."""
-    return f"{CHECKPOINTS}/{trial.id}.npz"
+    return f"{CHECKPOINTS}/{trial_id}.npz"
 
 
 def lists_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
@@ -63,18 +59,20 @@ def lists_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
 
 
 def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
-    """Name the file of what each listener adds to metrics, and of example lists."""
+    """Name the file of what each listener adds to the choosing metric."""
     return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}.npz"
 
 
 def read_listeners(
-    run: Workspace, scorer: Scorer, metric: str, trial: Trial, sweep: int
+    run: Workspace, scorer: Scorer, trial: Trial, sweep: int
 ) -> FloatArray:
-    """Read what each listener adds to a metric after a scored sweep; shape (2, listeners)."""
+    """Read what each listener adds to the choosing metric; shape (2, listeners)."""
     name = listeners_name(scorer, trial, sweep)
     try:
         with np.load(run.cached(name)) as kept:
-            return kept[metric]  # type: ignore[no-any-return]  # numpy says Any
+            return kept[scorer.validation.select]  # type: ignore[no-any-return]  # numpy says Any
+    except StorageError:
+        raise
     except Exception as error:  # noqa: BLE001  of any kind, by zipfile and NumPy
         found = (
             "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
@@ -85,21 +83,11 @@ def read_listeners(
 
 
 def has_listeners(run: Workspace, scorer: Scorer, trial: Trial, sweep: int) -> bool:
-    """Return whether the file of `read_listeners` is there, and whole if it is on this machine."""
-    name = listeners_name(scorer, trial, sweep)
-    if run.is_remote:
-        return bool(run.sub(name).sizes())
-    with suppress(Exception):  # of any kind, as above
-        check_arrays(run.folder / name)
+    """Return whether `read_listeners` finds them whole."""
+    with suppress(SearchError):
+        read_listeners(run, scorer, trial, sweep)
         return True
     return False
-
-
-def check_arrays(file: Path) -> None:
-    """Raise any exception unless all of an `.npz` has the checksums that it was written with."""
-    with zipfile.ZipFile(file) as arrays:
-        if damaged := arrays.testzip():
-            raise ValueError(damaged)
 
 
 @contextmanager
@@ -117,44 +105,33 @@ def locked_run(run: Workspace) -> Iterator[Lock]:
         run.evict(".")
         run.folder.mkdir(parents=True, exist_ok=True)
         run.download(LEDGER)
-        remove_leftovers(run.folder)
-        remove_leftovers(run.folder / CHECKPOINTS)
-        for written in (run.folder / LISTENERS).glob("*"):
+        listeners = (run.folder / LISTENERS).glob("*")
+        for written in (run.folder, run.folder / CHECKPOINTS, *listeners):
             remove_leftovers(written)
         run.delete(PIECES, WINNER, LEADERBOARD, REPORT)
         yield lock
 
 
-def write_config(run: Workspace, document: str) -> None:
-    """Write the configuration of a search, YAML, as it was given, with its defaults."""
-    with run.create(CONFIG) as file:
-        file.write(document.encode())
-
-
-def write_settled(run: Workspace, settled: Settled) -> None:
-    """Write what a search decided where its configuration left it open."""
-    with run.create(SETTLED) as file:
-        file.write(orjson.dumps(seal(settled)))
+def write_sealed(run: Workspace, name: str, document: Settled | Winner) -> None:
+    """Write what a search decided or found, with a checksum."""
+    with run.create(name) as file:
+        file.write(orjson.dumps(seal(document), option=orjson.OPT_INDENT_2))
 
 
 def read_settled(run: Workspace) -> Settled | None:
     """Read what the latest search in a run folder decided; None where nothing whole is there."""
-    content = run.read(SETTLED)
-    if content is None:
-        return None
     with suppress(ValueError):
-        return msgspec.convert(unseal(content), Settled)
+        return msgspec.convert(unseal(run.read(SETTLED) or b""), Settled)
     return None
 
 
-def read_config(run: Workspace) -> SearchConfig:
-    """Read the configuration of a search, with what the search decided."""
+def read_config(run: Workspace, overrides: Iterable[str] = ()) -> SearchConfig:
+    """Read the configuration of a search, with what the search decided and with overrides."""
     run.download(CONFIG)
-    config = load_config(SearchConfig, run.folder / CONFIG)
+    config = load_config(SearchConfig, run.folder / CONFIG, overrides)
     settled = read_settled(run)
-    if settled is None:
-        return config
-    validation = config.validation.model_copy(update=asdict(settled))
+    decided = asdict(settled) if settled else {}
+    validation = config.validation.model_copy(update=decided)
     return config.model_copy(update={"validation": validation})
 
 
@@ -171,20 +148,20 @@ def read_winner(run: Workspace) -> Winner:
             "make one with python -m recsys.search"
         )
     try:
-        winner = msgspec.convert(unseal(content), Winner)
-        params = KINDS[winner.trial.kind].params_type(**winner.trial.params)
-    except (ValueError, KeyError, TypeError) as error:
+        return msgspec.convert(unseal(content), Winner)
+    except ValueError as error:
         raise SearchError(
             f"{run}/{WINNER}: damaged ({error}); search again, which reads the ledger"
         ) from None
-    return replace(winner, trial=replace(winner.trial, params=params))
 
 
-def read_run(run: Workspace) -> tuple[SearchConfig, Winner]:
-    """Read the configuration and the winner of a finished search.
+def read_run(
+    run: Workspace, overrides: Iterable[str] = ()
+) -> tuple[SearchConfig, Winner]:
+    """Read the configuration, with overrides, and the winner of a finished search.
 
     Raises:
         SearchError: The folder holds no finished run.
     """
     winner = read_winner(run)
-    return read_config(run), winner
+    return read_config(run, overrides), winner

@@ -2,15 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.table import Table
 
 from analysis.page import numbers
-from looplib.files import atomic_write
 from recsys.config import Search
 from recsys.models.kinds import KINDS, shown_params
 from recsys.runs.ledger import Score
@@ -20,21 +16,7 @@ from recsys.runs.trials import Trial
 WARNING = "Warning:"
 _SHORT = {"regularization": "reg", "unobserved_weight": "unobserved"}
 _PRINTED = 20  # ranks
-_WIDENED = {
-    "factors",
-    "regularization",
-    "alpha",
-    "unobserved_weight",
-    "nu",
-    "skip_weight",
-}
 _SHOWN = {name for kind in KINDS.values() for name in kind.main_params}
-
-
-def write_leaderboard(file: Path, ranking: Sequence[RankedTrial]) -> None:
-    """Write the rows of the leaderboard to a Parquet file."""
-    with atomic_write(file) as handle:
-        pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), handle)
 
 
 def leaderboard_rows(ranking: Sequence[RankedTrial]) -> list[dict[str, Any]]:
@@ -44,8 +26,8 @@ def leaderboard_rows(ranking: Sequence[RankedTrial]) -> list[dict[str, Any]]:
     return [empty | record for record in records]
 
 
-def leaderboard_table(ranking: Sequence[RankedTrial], select: str, rival: str) -> Table:
-    """Return the leaderboard as it is printed: by the choosing metric, with its rival beside it."""
+def leaderboard_table(ranking: Sequence[RankedTrial], select: str) -> Table:
+    """Return the leaderboard as it is printed: by the choosing metric."""
     table = Table(
         title=f"Leaderboard by {select}, with its 95 % interval over listeners"
     )
@@ -53,39 +35,32 @@ def leaderboard_table(ranking: Sequence[RankedTrial], select: str, rival: str) -
         table.caption = f"the report has all {len(ranking)}"
     candidates = [ranked for ranked in ranking if not ranked.trial.is_baseline]
     axes = telling_axes([asdict(ranked.trial.params) for ranked in candidates])
-    scores = [ranked.score for ranked in ranking if ranked.score]
-    metrics = [select]
-    if any(rival in score.metrics for score in scores):
-        metrics.append(rival)
     names = [_SHORT.get(axis, axis) for axis in axes]
     table.add_column("", justify="right")
     table.add_column("model", no_wrap=True)
-    for heading in (*names, "sweep", *metrics, "interval", "tied", "fit s"):
+    for heading in (*names, "sweep", select, "interval", "tied", "fit s"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("stopped", no_wrap=True)
     for rank, ranked in enumerate(ranking[:_PRINTED], start=1):
         params = asdict(ranked.trial.params)
         cells = [text_of(params[axis]) if axis in params else "" for axis in axes]
-        cells += _scored_cells(ranked, metrics)
+        cells += _scored_cells(ranked, select)
         stop = ranked.stop
         stopped = f"{ranked.state} at {stop.sweep}" if stop else ""
         table.add_row(str(rank), ranked.trial.kind, *cells, stopped)
     return table
 
 
-def _scored_cells(ranked: RankedTrial, metrics: Sequence[str]) -> list[str]:
-    """Return the cells from the sweep to the seconds; the first metric has the interval."""
+def _scored_cells(ranked: RankedTrial, select: str) -> list[str]:
+    """Return the cells from the sweep to the seconds."""
     score = ranked.score
     if score is None:
-        return [""] * (len(metrics) + 4)
-    values = [
-        f"{score.metrics[key][0]:.4f}" if key in score.metrics else ""
-        for key in metrics
-    ]
-    _, lower, upper = score.metrics[metrics[0]]
+        return [""] * 5
+    value, lower, upper = score.metrics[select]
     interval = f"{lower:.4f} … {upper:.4f}"
     tied = "yes" if ranked.ties else ""
-    return [str(ranked.sweep or ""), *values, interval, tied, f"{score.fit_s:.1f}"]
+    sweep = str(ranked.sweep or "")
+    return [sweep, f"{value:.4f}", interval, tied, f"{score.fit_s:.1f}"]
 
 
 def describe(trial: Trial) -> str:
@@ -151,13 +126,13 @@ def remarks(
 
 
 def edges_of(trial: Trial, search: Search) -> list[str]:
-    """Return the axes at whose edge a trial is; a value of 0 is none."""
+    """Return the numeric axes at whose edge a trial is; a value of 0 is none."""
     params = asdict(trial.params)
     found = []
-    for name in _WIDENED & params.keys():
-        tried = getattr(search.space, name)
-        ends = (min(tried), max(tried))
-        if len(tried) > 1 and params[name] in ends and params[name]:
+    for name, tried in search.space.model_dump().items():
+        value = params.get(name)
+        is_number = isinstance(value, (int, float)) and value
+        if is_number and len(tried) > 1 and value in (min(tried), max(tried)):
             found.append(name)
     return sorted(found)
 

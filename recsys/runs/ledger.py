@@ -11,17 +11,16 @@ damage: that step is run again.
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import orjson
 
 from looplib.checksums import seal, unseal
 from looplib.files import atomic_write
 from looplib.untrusted import open_untrusted
 from recsys.errors import SearchError
-from recsys.models.kinds import KINDS
 from recsys.runs.trials import Trial
 from recsys.scoring import Interval
 
@@ -60,6 +59,15 @@ class Stop:
     reason: str
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of the ledger."""
+
+    scorer: str  # digest of what the score follows from beside the trial
+    trial: Trial
+    score: Score
+
+
 def score_after(scores: Sequence[Score], sweep: int) -> Score | None:
     """Return a trial's score after a sweep; None if it has none."""
     return next(
@@ -91,83 +99,69 @@ class Ledger:
         again; so is a sweep of which `is_kept` says that what its score needs is gone.
         """
         self._file, self._scorer = file, scorer
-        known = {trial.id: trial for trial in trials}
-        scores: dict[str, tuple[Score, ...]] = dict.fromkeys(known, ())
-        lines = read_ledger(file)
-        self.damaged = lines.damaged
-        if file.exists() and len(lines.content) < file.stat().st_size:
-            with atomic_write(file) as whole:
-                whole.write(lines.content)
-        for row in lines.rows:
-            trial = known.get(row["trial"])
-            if trial is None or row["scorer"] != scorer:
-                continue
-            score = _score(row)
-            if not score.is_final:
+        lines, self.damaged = read_ledger(file)
+        whole = b"".join(map(_encode, lines))
+        if file.exists() and whole != file.read_bytes():
+            with atomic_write(file) as written:
+                written.write(whole)
+        none: Scores = {trial.id: () for trial in trials}
+        known = []
+        for line in lines:
+            trial, score = line.trial, line.score
+            if line.scorer != scorer or trial.id not in none or not score.is_final:
                 continue
             if score.error is None and not is_kept(trial, score.sweep):
-                damage = (
+                self.damaged.append(
                     f"trial {trial.id} after sweep {score.sweep}: "
                     "what its listeners add is not whole"
                 )
-                if damage not in self.damaged:
-                    self.damaged.append(damage)
-                continue
-            scores[trial.id] = _with(scores[trial.id], score)
-        self.scores = scores
+            else:
+                known.append(line)
+        self.scores = {**none, **scores_of(known)}
 
     def add(self, trial: Trial, score: Score) -> None:
         """Add a score or a failure; it is on disk when this returns."""
         with self._file.open("ab") as lines:
-            row = seal(_row(self._scorer, trial, score))
-            lines.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+            lines.write(_encode(Line(self._scorer, trial, score)))
             lines.flush()
             os.fsync(lines.fileno())
         self.scores = {**self.scores, trial.id: _with(self.scores[trial.id], score)}
 
 
-@dataclass
-class LedgerLines:
-    """The lines of a ledger that are whole."""
+def read_ledger(file: Path) -> tuple[list[Line], list[str]]:
+    """Read the whole lines of a ledger, none without the file.
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    content: bytearray = field(default_factory=bytearray)
-    # others; but for a torn last one, which a search may be writing
-    damaged: list[str] = field(default_factory=list)
-
-
-def read_ledger(file: Path) -> LedgerLines:
-    """Read the lines of a ledger; there are none without the file.
+    Returns:
+        The lines, and what is wrong with others, but for a torn last one, which a search may be
+        writing.
 
     Raises:
         SearchError: It is a pipe or a device, or cannot be read.
     """
-    found = LedgerLines()
+    lines: list[Line] = []
+    damaged: list[str] = []
     if not file.exists():
-        return found
+        return lines, damaged
     with open_untrusted(file, error=SearchError) as opened:
-        lines = opened.readlines()
-    for number, line in enumerate(lines, start=1):
+        found = opened.readlines()
+    for number, content in enumerate(found, start=1):
         try:
-            if not line.endswith(b"\n"):
+            if not content.endswith(b"\n"):
                 raise ValueError("no end")
-            found.rows.append(unseal(line, needed=True))
-            found.content += line
+            lines.append(msgspec.convert(unseal(content, needed=True), Line))
         except ValueError as error:
-            if number < len(lines):
-                found.damaged.append(f"line {number}: damaged ({error})")
-    return found
+            if number < len(found):
+                damaged.append(f"line {number}: damaged ({error})")
+    return lines, damaged
 
 
-def read_scores(file: Path) -> tuple[list[Trial], Scores]:
-    """Read all trials of a ledger and their scores, whatever data and scorer they are of."""
-    trials: dict[str, Trial] = {}
+def scores_of(lines: Iterable[Line]) -> Scores:
+    """Return the scores of all trials in lines of a ledger."""
     scores: dict[str, tuple[Score, ...]] = {}
-    for row in read_ledger(file).rows:
-        params = KINDS[row["model"]].params_type(**row["params"])
-        trials[row["trial"]] = Trial(row["trial"], row["model"], params, row["seed"])
-        scores[row["trial"]] = _with(scores.get(row["trial"], ()), _score(row))
-    return list(trials.values()), scores
+    for line in lines:
+        earlier = scores.get(line.trial.id, ())
+        scores[line.trial.id] = _with(earlier, line.score)
+    return scores
 
 
 def _with(scores: tuple[Score, ...], score: Score) -> tuple[Score, ...]:
@@ -182,48 +176,5 @@ def _with(scores: tuple[Score, ...], score: Score) -> tuple[Score, ...]:
     return tuple(by_sweep[key] for key in sorted(by_sweep))
 
 
-def named_ends(metrics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    """Name the value of each metric, and the ends of its interval, as JSON has them."""
-    return {
-        key: dict(zip(("value", "lower", "upper"), ends, strict=True))
-        for key, ends in metrics.items()
-    }
-
-
-def _row(scorer: str, trial: Trial, score: Score) -> dict[str, Any]:
-    row = {
-        "trial": trial.id,
-        "scorer": scorer,
-        "model": trial.kind,
-        "params": asdict(trial.params),
-        "seed": trial.seed,
-        "sweep": score.sweep,
-    }
-    if score.error is not None:
-        return row | {"state": "failed", "error": score.error, "final": score.is_final}
-    return row | {
-        "state": "scored",
-        "metrics": named_ends(score.metrics),
-        "test": named_ends(score.test),
-        "warnings": score.warnings,
-        "fit_s": score.fit_s,
-    }
-
-
-def _score(row: dict[str, Any]) -> Score:
-    if row["state"] == "failed":
-        return Score(row["sweep"], error=row["error"], is_final=row["final"])
-    return Score(
-        row["sweep"],
-        _intervals(row["metrics"]),
-        row["fit_s"],
-        row["warnings"],
-        _intervals(row["test"]),
-    )
-
-
-def _intervals(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, Interval]:
-    return {
-        key: (ends["value"], ends["lower"], ends["upper"])
-        for key, ends in metrics.items()
-    }
+def _encode(line: Line) -> bytes:
+    return orjson.dumps(seal(line), option=orjson.OPT_APPEND_NEWLINE)

@@ -42,22 +42,13 @@ class RankedTrial:
         return self.score.sweep if self.score else 0
 
     @property
-    def key(self) -> tuple[str, int]:
-        """What is scored: trial and sweep."""
-        return self.trial.id, self.sweep
-
-    @property
     def ties(self) -> bool:
         """Whether it is tied with the best candidate."""
         return self.behind is not None and self.behind[2] >= 0
 
     def value(self, metric: str) -> float:
-        """Return its value of a metric; NaN without a score."""
-        return self.score.metrics[metric][0] if self.score else np.nan
-
-
-# `compare` with all but its first two arguments
-Compare = Callable[[Sequence[RankedTrial], RankedTrial], list[RankedTrial]]
+        """Return its value of a metric; -inf without a score."""
+        return self.score.metrics[metric][0] if self.score else -math.inf
 
 
 def rank(
@@ -68,12 +59,10 @@ def rank(
         _best_sweep(trial, stopped.get(trial.id), scores[trial.id], metric)
         for trial in trials
     ]
-
-    def order(ranked: RankedTrial) -> tuple[float, str, str]:
-        value = ranked.value(metric) if ranked.score else -np.inf
-        return -value, ranked.state, ranked.trial.id
-
-    return sorted(ranking, key=order)
+    return sorted(
+        ranking,
+        key=lambda ranked: (-ranked.value(metric), ranked.state, ranked.trial.id),
+    )
 
 
 def scored_candidates(ranking: Iterable[RankedTrial]) -> list[RankedTrial]:
@@ -97,7 +86,7 @@ def compare(
     """
     scored = [ranked for ranked in ranking if ranked.score]
     parts = np.stack([listeners(ranked.trial, ranked.sweep) for ranked in scored])
-    reference = [ranked.key for ranked in scored].index(best.key)
+    reference = [ranked.trial for ranked in scored].index(best.trial)
     behind = iter(differences(parts, reference, resamples, seed))
     return [
         replace(ranked, behind=next(behind)) if ranked.score else ranked

@@ -1,5 +1,6 @@
 """Plan the trials of a search: the combinations of its space."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,14 @@ class Trial:
     params: Any  # of the kind's `params_type`
     seed: int  # decides all that is random in the fit
 
+    def __post_init__(self) -> None:
+        """Take hyperparameters as a JSON document has them, too."""
+        if self.kind not in KINDS:
+            raise ValueError(f"no kind of model is called {self.kind}")
+        if isinstance(self.params, Mapping):
+            params = KINDS[self.kind].params_type(**self.params)
+            object.__setattr__(self, "params", params)
+
     @property
     def is_baseline(self) -> bool:
         """Whether it is scored beside the others and never wins."""
@@ -32,7 +41,7 @@ def plan_candidates(
     """Plan the trials of a search, those with the most factors, which take longest, first."""
     axes = search.space.model_dump()
     candidates = [
-        _trial(kind.name, params, dataset_digest, seed)
+        _plan_trial(kind.name, params, dataset_digest, seed)
         for kind in KINDS.values()
         if not kind.is_baseline
         for params in kind.grid(axes)
@@ -60,7 +69,7 @@ def plan_baselines(seed: int) -> tuple[Trial, ...]:
     )
 
 
-def _trial(
+def _plan_trial(
     kind: str,
     params: Any,  # noqa: ANN401  of any kind
     dataset_digest: str,

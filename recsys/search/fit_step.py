@@ -8,7 +8,7 @@ leaves in the run is there whole or not at all, and the same however often the s
     lists/<scorer>/<trial>-<sweep>.npz       the lists; what is left at the end is scored by all
                                              metrics
     listeners/<scorer>/<trial>-<sweep>.npz   what each listener adds to the metrics that fits are
-                                             compared by; example_rows, example_lists
+                                             compared by
 """
 
 import time
@@ -19,8 +19,7 @@ import numpy as np
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
-from recsys.models.kinds import KINDS, State, factors_of
-from recsys.models.topk import example_listeners
+from recsys.models.kinds import KINDS, State
 from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name, lists_name
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
@@ -41,9 +40,7 @@ def run_step(
     lists = made["lists"]
     scored = score_lists(scorer, lists, is_whole=is_whole)
     if not scorer.is_test:
-        rows = example_listeners(open_dataset(scorer.dataset))
-        kept = {"example_rows": rows, "example_lists": lists[rows], **scored.listeners}
-        _write(kept, run, listeners_name(scorer, trial, sweep))
+        _write(scored.listeners, run, listeners_name(scorer, trial, sweep))
     return Score(sweep, scored.metrics, float(made["fit_s"]), scored.warnings)
 
 
@@ -51,19 +48,17 @@ def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
     """Fit a trial up to a sweep; return its lists and the seconds of the fit."""
     dataset = open_dataset(scorer.dataset)
     began = time.perf_counter()
-    fit_s = 0.0
-    kept = _read(run, checkpoint_name(trial)) if sweep else None
-    if kept is not None and kept["sweeps"] <= sweep:
-        fit_s = float(kept["fit_s"])
-    else:
+    kept = _read(run, checkpoint_name(trial.id)) if sweep else None
+    if kept is not None and kept["sweeps"] > sweep:
         kept = None
+    fit_s = float(kept["fit_s"]) if kept else 0.0
     model = KINDS[trial.kind](
         dataset, "train", trial.params, trial.seed, scorer.threads, kept
     )
     if model.sweeps < sweep:
         model.sweep(sweep - model.sweeps)
         fit_s += time.perf_counter() - began
-        _write({"fit_s": fit_s, **model.state()}, run, checkpoint_name(trial))
+        _write({"fit_s": fit_s, **model.state()}, run, checkpoint_name(trial.id))
     lists = model.lists(
         max(scorer.validation.ks), filter_seen=scorer.validation.filter_seen
     )
@@ -76,7 +71,7 @@ def fit_in_blocks(
     """Take a trial's fit up to a sweep across all workers, so that its step has nothing to fit."""
     began = time.perf_counter()
     run = open_workspace(address)
-    kept = _read(run, checkpoint_name(trial))
+    kept = _read(run, checkpoint_name(trial.id))
     if kept is not None and kept["sweeps"] >= sweep:
         return
     blocks = cut_blocks(
@@ -85,7 +80,7 @@ def fit_in_blocks(
     folder = run.sub(f"{CHECKPOINTS}/{trial.id}")
     fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweep, folder)
     fit_s = (float(kept["fit_s"]) if kept else 0.0) + time.perf_counter() - began
-    _write({"fit_s": fit_s, **factors_of(fit)}, run, checkpoint_name(trial))
+    _write({"fit_s": fit_s, **vars(fit)}, run, checkpoint_name(trial.id))
 
 
 def _read(run: Workspace, name: str) -> State | None:

@@ -1,49 +1,46 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from analysis.store import MANIFEST as STORE_MANIFEST
-from looplib.checksums import seal
 from looplib.config import dump_config
-from looplib.files import atomic_write_json, atomic_write_text
+from looplib.files import atomic_write_text
 from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Client, Cluster, Outcome, open_cluster
-from recsys.config import Search, SearchConfig
+from recsys.config import SearchConfig
 from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
 from recsys.errors import SearchError, TrialError, WorkerDiedError
 from recsys.models.kinds import KINDS, Popular
 from recsys.runs.folder import (
     CHECKPOINTS,
+    CONFIG,
     DASHBOARD,
     LEADERBOARD,
     LEDGER,
     LISTS,
     NO_BETTER,
+    SETTLED,
     WINNER,
     Winner,
     locked_run,
-    read_listeners,
     read_settled,
-    write_config,
-    write_settled,
+    write_sealed,
 )
 from recsys.runs.leaderboard import (
     WARNING,
     describe,
+    leaderboard_rows,
     leaderboard_table,
     remarks,
-    write_leaderboard,
 )
 from recsys.runs.ledger import Score
-from recsys.runs.ranking import (
-    Compare,
-    RankedTrial,
-    compare,
-    scored_candidates,
-)
+from recsys.runs.ranking import RankedTrial, scored_candidates
 from recsys.runs.trials import Trial, plan_candidates
 from recsys.scoring import Scorer, settle
 from recsys.search.fit_step import fit_in_blocks, run_step
@@ -84,17 +81,19 @@ def search(
         ) as cluster,
         locked_run(run) as lock,
     ):
-        write_config(run, dump_config(config))
+        with run.create(CONFIG) as file:
+            file.write(dump_config(plan.config).encode())
         dataset = _build(store, plan.dataset, run, cluster)
         _check_dataset(config, store, dataset, plan.titles)
-        scorer = Scorer(dataset.address, config.validation, plan.seed, cluster.threads)
+        seed = plan.dataset.rule.seed
+        scorer = Scorer(dataset.address, config.validation, seed, cluster.threads)
         scorer = settle(scorer, store.catalogue_size, read_settled(run))
-        write_settled(run, scorer.settled)
-        state = SearchState(plan.search, plan.candidates, scorer, lock)
+        write_sealed(run, SETTLED, scorer.settled)
+        state = SearchState(plan.config.search, plan.candidates, scorer, lock)
         for damage in state.ledger.damaged:
             _say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
-        winner = _conclude(cluster, state, plan.search)
+        winner = _conclude(cluster, state)
         run.delete(CHECKPOINTS, LISTS, DASHBOARD)
         return winner
 
@@ -103,11 +102,10 @@ def search(
 class SearchPlan:
     """What a search does, known before anything is built or fitted."""
 
+    config: SearchConfig
     dataset: DatasetPlan
     titles: Mapping[str, Title]
-    search: Search
     candidates: tuple[Trial, ...]
-    seed: int
 
 
 def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
@@ -118,11 +116,10 @@ def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
     """
     dataset = plan_dataset(store, config)
     titles = read_titles(config.catalogue, store)
-    session_model = config.session_model
-    if session_model and config.export.learn_from != "training":
-        read_titles(session_model.catalogue, store)
+    if config.session_model and config.export.learn_from != "training":
+        read_titles(config.session_model.catalogue, store)
     candidates = plan_candidates(config.search, dataset.digest, dataset.rule.seed)
-    return SearchPlan(dataset, titles, config.search, candidates, dataset.rule.seed)
+    return SearchPlan(config, dataset, titles, candidates)
 
 
 def _build(
@@ -149,7 +146,9 @@ def _check_dataset(
         SearchError: The session model has nothing to learn from, the catalogue names other tracks,
             or there are more interactions than a fit on one worker takes.
     """
-    if config.session_model and max(dataset.session_lengths(), default=1) < 2:
+    facts = dataset.summary
+    # a session begins with a track that nobody recommended
+    if config.session_model and facts.events <= facts.sessions:
         raise SearchError(
             f"session_model learns from recommended tracks, and {store.workspace} has none; "
             "leave it out: --set session_model=null"
@@ -198,7 +197,7 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
 
 
 def _describe_best(state: SearchState) -> str:
-    candidates = scored_candidates(state.rank(state.metric))
+    candidates = scored_candidates(state.rank())
     if not candidates:
         return ""
     best = candidates[0]
@@ -221,19 +220,6 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
             yield Outcome(call.key, outcome.value, outcome.error)
 
 
-def _score_by_all_metrics(
-    cluster: Cluster, state: SearchState, ranking: Sequence[RankedTrial]
-) -> None:
-    ready = partial(state.partly_scored, ranking)
-    calls = ready()
-    if not calls:
-        return
-    with progress("Finalists", len(calls), "fits") as report:
-        for done, outcome in enumerate(cluster.run_ready(run_step, ready), start=1):
-            state.record(outcome)
-            report(done, "every metric")
-
-
 def _score_on_test(
     cluster: Cluster, state: SearchState, chosen: RankedTrial
 ) -> RankedTrial:
@@ -251,7 +237,7 @@ def _score_on_test(
 
 def _finalists(state: SearchState) -> list[RankedTrial]:
     """Return the candidates that are left at the end, and the best."""
-    ranking = state.rank(state.metric)
+    ranking = state.rank()
     candidates = scored_candidates(ranking)
     if not candidates:
         errors = sorted({ranked.stop.reason for ranked in ranking if ranked.stop})
@@ -262,30 +248,41 @@ def _finalists(state: SearchState) -> list[RankedTrial]:
     return [candidates[0], *left]
 
 
-def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
+def _score_finalists(cluster: Cluster, state: SearchState) -> None:
+    """Score what is left at the end by every metric."""
+    ready = partial(state.partly_scored, _finalists(state))
+    calls = ready()
+    if not calls:
+        return
+    with progress("Finalists", len(calls), "fits") as report:
+        for done, outcome in enumerate(cluster.run_ready(run_step, ready), start=1):
+            state.record(outcome)
+            report(done, "every metric")
+
+
+def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner."""
     run, metric = state.run, state.metric
-    _score_by_all_metrics(cluster, state, _finalists(state))
+    _score_finalists(cluster, state)
     best = _finalists(state)[0]
-    ranking = state.rank(metric)
-    beats_popular = None
-    if state.scorer.validation.select_is_of_listeners:
-        compare_by_metric = _compare_by(metric, state)
-        ranking = compare_by_metric(ranking, best)
-        beats_popular = _beats_popular(ranking, best, compare_by_metric)
+    ranking = state.compare(state.rank(), best)
+    popular = [ranked for ranked in ranking if ranked.trial.kind == Popular.name]
+    beats_popular = not any(
+        ranked.ties for ranked in state.compare([best, *popular], best)[1:]
+    )
     best = _score_on_test(cluster, state, best)
-    write_leaderboard(run.folder / LEADERBOARD, ranking)
-    run.upload(LEADERBOARD)
-    output().print(leaderboard_table(ranking, metric, state.scorer.validation.rival))
-    score = best.score or Score(best.sweep)
-    found = remarks(ranking, best, metric, search)
-    if beats_popular is False:
+    with run.create(LEADERBOARD) as file:
+        pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), file)
+    output().print(leaderboard_table(ranking, metric))
+    found = remarks(ranking, best, metric, state.search)
+    if not beats_popular:
         found.append(
             f"{WARNING} {NO_BETTER}, so it is not published without "
             "export.publish_anyway: true"
         )
     for remark in found:
         _say(remark)
+    score = best.score or Score(best.sweep)
     winner = Winner(
         best.trial,
         best.sweep,
@@ -296,30 +293,5 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
         beats_popular,
         score.test,
     )
-    atomic_write_json(run.folder / WINNER, seal(winner))
-    run.upload(WINNER)
+    write_sealed(run, WINNER, winner)
     return winner
-
-
-def _beats_popular(
-    ranking: Sequence[RankedTrial], chosen: RankedTrial, compare_by_metric: Compare
-) -> bool:
-    """Return whether what was chosen is significantly better than the popular tracks."""
-    popular = [
-        ranked
-        for ranked in ranking
-        if ranked.trial.kind == Popular.name and ranked.score
-    ]
-    compared = compare_by_metric([chosen, *popular], chosen)
-    return not any(ranked.ties for ranked in compared[1:])
-
-
-def _compare_by(metric: str, state: SearchState) -> Compare:
-    """Return what compares ranked trials by a metric, over the listeners of the scorer."""
-    scorer = state.scorer
-    return partial(
-        compare,
-        listeners=partial(read_listeners, state.run, scorer, metric),
-        resamples=scorer.validation.resamples,
-        seed=scorer.seed,
-    )

@@ -8,9 +8,9 @@ from recsys.cluster.cluster import Call, Outcome
 from recsys.config import Search
 from recsys.errors import TrialError, WorkerDiedError
 from recsys.lock import Lock
-from recsys.runs.folder import LEDGER, checkpoint_name, has_listeners
+from recsys.runs.folder import LEDGER, checkpoint_name, has_listeners, read_listeners
 from recsys.runs.ledger import Ledger, Score, failure_of, score_after
-from recsys.runs.ranking import RankedTrial, rank
+from recsys.runs.ranking import RankedTrial, compare, rank
 from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring import Scorer
 from recsys.search.schedule import Decisions, decide
@@ -23,7 +23,7 @@ class SearchState:
         self, search: Search, candidates: Sequence[Trial], scorer: Scorer, lock: Lock
     ) -> None:
         """Read the ledger of a locked run, and decide."""
-        self._search = search
+        self.search = search
         self._lock = lock
         self.scorer = scorer
         self.candidates = candidates
@@ -36,13 +36,12 @@ class SearchState:
             (*candidates, *self.baselines),
             partial(has_listeners, self.run, scorer),
         )
-        self._deleted: frozenset[str] = frozenset()
         self.decisions = self._decide()
 
     @property
     def sweeps(self) -> int:
         """All sweeps that the fits of the search may take, with a baseline as one."""
-        return len(self.candidates) * self._search.sweeps + len(self.baselines)
+        return len(self.candidates) * self.search.sweeps + len(self.baselines)
 
     @property
     def done(self) -> int:
@@ -51,7 +50,7 @@ class SearchState:
         done = sum(bool(scores[trial.id]) for trial in self.baselines)
         for trial in self.candidates:
             last = max((score.sweep for score in scores[trial.id]), default=0)
-            done += self._search.sweeps if trial.id in self.decisions.done else last
+            done += self.search.sweeps if trial.id in self.decisions.done else last
         return done
 
     def ready(self) -> list[Call]:
@@ -94,25 +93,31 @@ class SearchState:
         self.ledger.add(trial, score)
         self._lock.check()
         self.run.upload(LEDGER)
+        done = self.decisions.done
         self.decisions = self._decide()
+        for trial_id in self.decisions.done - done:
+            self.run.delete(checkpoint_name(trial_id))
 
-    def rank(self, metric: str) -> list[RankedTrial]:
-        """Return the ranking of candidates and baselines by a metric."""
+    def rank(self) -> list[RankedTrial]:
+        """Return the ranking of candidates and baselines by the choosing metric."""
         return rank(
             (*self.candidates, *self.baselines),
             self.decisions.stopped,
             self.ledger.scores,
-            metric,
+            self.metric,
+        )
+
+    def compare(
+        self, ranking: Sequence[RankedTrial], best: RankedTrial
+    ) -> list[RankedTrial]:
+        """Return ranked trials with how far they are behind the best, one of them."""
+        return compare(
+            ranking,
+            best,
+            partial(read_listeners, self.run, self.scorer),
+            self.scorer.validation.resamples,
+            self.scorer.seed,
         )
 
     def _decide(self) -> Decisions:
-        """Return the decisions; the checkpoints of candidates that go no further are deleted."""
-        scores = self.ledger.scores
-        decisions = decide(self._search, self.candidates, scores, self.metric)
-        over = decisions.done - self._deleted
-        files = [
-            checkpoint_name(trial) for trial in self.candidates if trial.id in over
-        ]
-        self.run.delete(*files)
-        self._deleted = decisions.done
-        return decisions
+        return decide(self.search, self.candidates, self.ledger.scores, self.metric)

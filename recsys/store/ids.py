@@ -105,17 +105,6 @@ def write_ids(
     return written
 
 
-def write_titles(connection: queries.Connection, scratch: Path) -> tuple[Path, int]:
-    """Write the titles of the table `verified` to a file.
-
-    Returns:
-        The file, and how many tracks have no title.
-    """
-    file = scratch / "titles.parquet"
-    queries.copy_to_parquet(connection, "interactions/titles", file)
-    return file, pq.read_table(file, columns=["title"])["title"].null_count
-
-
 def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.generic]:
     """Return the ids that came in, shape (n,): the numbers, or the texts they stand for.
 
@@ -138,33 +127,18 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
     return texts
 
 
-def stored_titles(store: Store) -> pa.Table | None:
-    """Return track (its number), title and artist; None where no table had titles."""
-    table = _stored(store, "titles")
-    if table is None:
-        return None
-    merged = (
-        table.group_by("id")
-        .aggregate([("title", "min"), ("artist", "min")])
-        .sort_by("id")
-    )
-    return merged.select(["id", "title_min", "artist_min"]).rename_columns(
-        ["track", "title", "artist"]
-    )
-
-
 def titles_by_id(store: Store) -> dict[str, Title]:
     """Return the titles in a store, by the track id that came in, as text."""
-    table = stored_titles(store)
+    table = _stored(store, "titles")
     if table is None:
         return {}
-    tracks = originals(store, "items", table["track"].to_numpy()).tolist()
-    rows = zip(
-        tracks, table["title"].to_pylist(), table["artist"].to_pylist(), strict=True
-    )
+    smallest = [("title", "min"), ("artist", "min")]
+    table = table.group_by("id").aggregate(smallest).sort_by("id")
+    tracks = originals(store, "items", table["id"].to_numpy()).tolist()
+    titles, artists = table["title_min"].to_pylist(), table["artist_min"].to_pylist()
     return {
         str(track): Title(track, title or "", artist or "")
-        for track, title, artist in rows
+        for track, title, artist in zip(tracks, titles, artists, strict=True)
     }
 
 

@@ -10,7 +10,6 @@ from analysis.store import (
     IdFile,
     Part,
     check_digests,
-    check_sizes,
     decode_manifest,
 )
 from recsys.workspace import Workspace, open_workspace
@@ -31,13 +30,11 @@ def open_store(address: str | Path) -> Store:
     """Open the store of a path or an address for reading.
 
     Raises:
-        StoreError: There is no store, its manifest is damaged or of a newer version, or a part is
-            missing or cut.
+        StoreError: There is no store, or its manifest is damaged or of a newer version.
         StorageError: The server of a store at an address does not answer or refuses.
     """
     workspace = open_workspace(address)
     manifest = decode_manifest(workspace.read(MANIFEST), str(workspace))
-    check_sizes(manifest, workspace.sizes(), str(workspace))
     return Store(workspace.folder, manifest, workspace)
 
 

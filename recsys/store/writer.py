@@ -47,7 +47,6 @@ class Additions:
     )  # text ids, and titles
     # what a store of tables holds, its id files too; None of event logs
     table: store.Interactions | None = None
-    untitled: int = 0  # tracks without a title, where the table has titles
 
 
 @contextmanager

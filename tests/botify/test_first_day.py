@@ -16,6 +16,8 @@ LEARNED = [
     "top_pop",
     "indexed",
     "in_order",
+    "contextual",
+    "session_als",
     "fold_in",
     "session_model",
 ]

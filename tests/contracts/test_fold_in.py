@@ -13,7 +13,7 @@ from analysis.logs.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.fold_in import Feedback, FoldIn
 from botify.recommenders.base import Row
-from botify.recommenders.fold_in import fold_in
+from botify.recommenders.factors import fold_in
 from botify.service import load_configured
 from looplib.als import AlsParams
 from looplib.arrays import Float32Array
@@ -21,9 +21,10 @@ from looplib.checksums import unseal
 from recsys.config import ExportConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from recsys.models.als import Als, make_equations
+from recsys.models.als import make_equations
 from tests.botify.exports import make_settings
 from tests.recsys.finished import finish_run
+from tests.recsys.fits import fit_als
 
 LISTENERS, NEW, TRACKS, HEARD = 600, 150, 400, 20
 
@@ -37,14 +38,14 @@ def make_folding(
 @pytest.mark.parametrize(
     ("params", "feedback"),
     [
-        (AlsParams(6, 0.1, 10.0, solver="cholesky"), {}),
+        (AlsParams(6, 0.1, 10.0, cg_steps=30), {}),
         (
-            AlsParams(6, 0.2, 3.0, solver="cholesky", unobserved_weight=0.3, nu=0.7),
+            AlsParams(6, 0.2, 3.0, cg_steps=30, unobserved_weight=0.3, nu=0.7),
             {"scale": "log"},
         ),
-        (AlsParams(6, 0.2, 3.0, solver="cholesky"), {"min_time": 0.3}),
+        (AlsParams(6, 0.2, 3.0, cg_steps=30), {"min_time": 0.3}),
         (
-            AlsParams(6, 0.2, 3.0, solver="cholesky", skip_weight=2.0),
+            AlsParams(6, 0.2, 3.0, cg_steps=30, skip_weight=2.0),
             {"skip_time": 0.3, "organic": False},
         ),
     ],
@@ -67,11 +68,8 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
             heard[0, track] += time
     heard = np.log1p(heard) if feedback.get("scale") == "log" else heard
     expected = np.zeros((1, params.factors), dtype=np.float32)
-    equations = make_equations(
-        csr_matrix(heard.astype(np.float32)),
-        csr_matrix(skipped.astype(np.float32)),
-        params,
-    )
+    values = np.where(heard > 0, heard, -skipped).astype(np.float32)
+    equations = make_equations(csr_matrix(values), params)
     equations.solve(expected, [items], 1)
     found = make_folding(items, params, **feedback).solve(tracks, times)
     assert found == pytest.approx(expected[0], rel=1e-3, abs=1e-5)
@@ -205,11 +203,9 @@ def test_lists_of_new_listeners_are_nearly_as_good_as_those_of_a_model_that_know
     held_out = csr_matrix((times, (rows, order[:, HEARD:].ravel())), shape)
     params, new = AlsParams(16, 0.1, 10.0), slice(LISTENERS, None)
     published, retrained = (
-        Als(csr_matrix(matrix), params, 3, 1)
+        fit_als(csr_matrix(matrix), params, seed=3, sweeps=15)
         for matrix in (heard[:LISTENERS], vstack([heard]))
     )
-    for model in (published, retrained):
-        model.sweep(15)
     folding = make_folding(published.item_factors, params)
     sessions = [(row.indices.tolist(), row.data.tolist()) for row in heard[new]]
     solved = [folding.solve(tracks, shares) for tracks, shares in sessions]

@@ -62,7 +62,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("recommender", ["indexed", "fold_in", "session_model"])
+@pytest.mark.parametrize(
+    "recommender", ["indexed", "contextual", "session_als", "session_model"]
+)
 def test_what_the_export_publishes_is_served(
     exported: Path, tmp_path: Path, recommender: str
 ) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, Page
 
@@ -17,10 +19,11 @@ from analysis.ab.report import Report
 from looplib.als import AlsParams
 from looplib.config import dump_config
 from recsys.config import SearchConfig, ValidationConfig
+from recsys.dataset.dataset import Summary
 from recsys.report.page import render_report
 from recsys.report.runs import read_folder
 from recsys.runs.folder import Winner
-from recsys.runs.leaderboard import write_leaderboard
+from recsys.runs.leaderboard import leaderboard_rows
 from recsys.runs.ledger import Ledger, Score, Stop
 from recsys.runs.ranking import RankedTrial
 from recsys.runs.trials import Trial
@@ -92,7 +95,8 @@ def write_run(folder: Path) -> Winner:
         RankedTrial(good, "scored", None, scores[-1], (0.0, 0.0, 0.0)),
         RankedTrial(bad, "failed", Stop(1, HOSTILE), None),
     ]
-    write_leaderboard(folder / "leaderboard.parquet", ranking)
+    rows = pa.Table.from_pylist(leaderboard_rows(ranking))
+    pq.write_table(rows, folder / "leaderboard.parquet")
     winner = Winner(
         good, 3, scores[-1].metrics, "ndcg@30", "dataset", (f"Warning: {HOSTILE}",)
     )
@@ -103,7 +107,9 @@ def write_run(folder: Path) -> Winner:
 @pytest.fixture
 def search_page(tmp_path: Path) -> str:
     winner = write_run(tmp_path / "run")
-    return render_report(read_folder(open_workspace(tmp_path / "run"), HOSTILE), winner)
+    found = read_folder(open_workspace(tmp_path / "run"), HOSTILE)
+    facts = Summary("", 60, 90, 400, 60, 900, 100, 300, 40, {})
+    return render_report(found, winner, facts)
 
 
 def with_effects(report: Report, relative: RelativeEffect) -> Report:

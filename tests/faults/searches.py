@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
 
 from recsys.config import ClusterConfig, Search, SearchConfig, Space, ValidationConfig
+from tests.recsys.ledgers import ledger_rows as rows
+from tests.recsys.ledgers import untimed
 
 TRIALS = 4
 LONG = 300  # sweeps that keep a fit busy for long enough to be found at work
@@ -104,21 +105,9 @@ def wait_until(
         time.sleep(0.02)
 
 
-def rows(run: Path) -> list[dict[str, Any]]:
-    """The whole lines of a ledger, which may be in the making."""
-    ledger = run / "ledger.jsonl"
-    lines = ledger.read_bytes().splitlines(keepends=True) if ledger.exists() else []
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
-
-
 def results(run: Path) -> list[str]:
-    """The ledger without its timings, in an order of its own; a line that stands twice is there
-    twice."""
-    timing = ("fit_s", "crc32")
-    return sorted(
-        json.dumps({key: value for key, value in row.items() if key not in timing})
-        for row in rows(run)
-    )
+    """The ledger without its timings; a line that stands twice is there twice."""
+    return untimed(rows(run))
 
 
 def assert_same_end(run: Path, undisturbed: Path) -> None:

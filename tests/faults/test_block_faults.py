@@ -11,9 +11,9 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.config import ClusterConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.models.als import Als
 from recsys.workspace import open_workspace
 from tests.faults.searches import workers_below
+from tests.recsys.fits import fit_als
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
 
@@ -61,8 +61,7 @@ def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) 
             open_workspace(tmp_path / "fit"),
             kill_one,
         )
-    model = Als(dataset.matrix("train"), PARAMS, seed=4, threads=1)
-    model.sweep(SWEEPS)
+    model = fit_als(dataset.matrix("train"), PARAMS, seed=4, sweeps=SWEEPS)
     assert killed
     assert np.array_equal(fit.user_factors, model.user_factors)
     assert np.array_equal(fit.item_factors, model.item_factors)

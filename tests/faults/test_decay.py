@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import orjson
 import pytest
 
 from analysis.offpolicy.recommendations import read_recommendations
@@ -23,6 +22,7 @@ from recsys.config import ExportConfig, Search, SearchConfig, Space, ValidationC
 from recsys.export.export import export_run
 from tests.botify.exports import make_settings, write_catalogue
 from tests.recsys.in_process import without_processes
+from tests.recsys.ledgers import ledger_rows, untimed
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
 
@@ -51,15 +51,7 @@ class Loop:
         )
         with without_processes():
             winner = search_of(config)
-        rows = [
-            orjson.loads(line)
-            for line in (self.run / "ledger.jsonl").read_bytes().splitlines()
-        ]
-        unlike = ("fit_s", "crc32")
-        scored = {
-            orjson.dumps({key: row[key] for key in row if key not in unlike})
-            for row in rows
-        }
+        scored = set(untimed(ledger_rows(self.run)))
         return winner.trial.id, winner.sweeps, winner.metrics, winner.dataset, scored
 
     def export(self) -> None:

@@ -42,7 +42,7 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
     )
     _, winner = read_run(open_workspace(tmp_path / "run"))
     assert winner.trial.params.factors == 8
-    failed = [row for row in rows(tmp_path / "run") if row["state"] == "failed"]
-    assert [(row["params"]["factors"], row["final"]) for row in failed] == [
+    failed = [row for row in rows(tmp_path / "run") if row["error"]]
+    assert [(row["params"]["factors"], row["is_final"]) for row in failed] == [
         (40_000, False)
     ]

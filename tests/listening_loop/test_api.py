@@ -299,8 +299,8 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
 @pytest.mark.parametrize(
     "params",
     [
-        AlsParams(5, 0.1, 10.0, solver="cholesky"),
-        AlsParams(5, 0.2, 3.0, solver="cholesky", unobserved_weight=0.3, nu=0.7),
+        AlsParams(5, 0.1, 10.0, cg_steps=30),
+        AlsParams(5, 0.2, 3.0, cg_steps=30, unobserved_weight=0.3, nu=0.7),
     ],
     ids=["plain", "nu"],
 )

@@ -16,17 +16,17 @@ from recsys.config import Feedback, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialError
 from recsys.export.export import FACTORS, HISTORY, RECOMMENDATIONS
-from recsys.models.als import Als, Fit
+from recsys.models.als import Fit
 from recsys.search import __main__ as search
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
+from tests.recsys.fits import fit_als
 from tests.recsys.in_process import in_process, without_processes
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
 
 KNOBS = {
     "cg": AlsParams(6, 0.1, 10.0),
-    "cholesky": AlsParams(6, 0.1, 10.0, solver="cholesky"),
     "nu, weight and skips": AlsParams(
         6, 0.01, 1.0, unobserved_weight=0.2, nu=0.8, skip_weight=2.0
     ),
@@ -47,12 +47,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return dataset_of(config)
 
 
-def whole(dataset: Dataset, params: AlsParams, sweeps: int) -> Als:
-    model = Als(
-        dataset.matrix("train"), params, seed=4, threads=1, skips=dataset.skips("train")
-    )
-    model.sweep(sweeps)
-    return model
+def whole(dataset: Dataset, params: AlsParams, sweeps: int) -> Fit:
+    return fit_als(dataset.matrix("train"), params, seed=4, sweeps=sweeps)
 
 
 def assert_same(fit: Fit, model: Fit) -> None:
@@ -98,7 +94,7 @@ def test_blocks_cover_every_row_once_with_about_as_much_work(
             *(block.last for block in blocks[:-1]),
         ]
         assert blocks[-1].last == rows
-        sizes = [block.load()[0].nnz for block in blocks]
+        sizes = [block.load().nnz for block in blocks]
         assert len(sizes) == 4
         assert max(sizes) < 1.5 * dataset.matrix("total").nnz / 4
 

@@ -145,7 +145,7 @@ def test_a_model_no_better_than_popular_is_published_on_demand_alone(
         "not published without export.publish_anyway" in remark
         for remark in winner.remarks
     )
-    with pytest.raises(ExportError, match="--publish-anyway"):
+    with pytest.raises(ExportError, match=r"--set export\.publish_anyway=true"):
         export_run(run_folder, tmp_path / "out", ExportConfig())
     assert (
         run(search.app, search.PROG, [*argv, "--set", "export.publish_anyway=true"])

@@ -1,4 +1,4 @@
--- One row per listener and track with listening time or, where there are skips, a skip, by listener, then track.
+-- One row per listener and track with listening time or a skip, by listener, then track.
 -- A skip is a recommended track heard for less than a threshold; it adds no listening time.
 -- Times are added as decimals of six places, so that the sum depends on neither the order nor the number of the files.
 -- $organic    BOOLEAN, count organic tracks too
@@ -7,8 +7,8 @@
 -- FROM organic_events(user BIGINT, track BIGINT, time DOUBLE, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   user, track
---   train, total              FLOAT, listening time in the training sessions (0 where there is none), and in all
---   train_skips, total_skips  FLOAT, skips in these
+--   train, total  FLOAT, listening time in the training sessions, and in all;
+--                 where there is none, minus the number of skips in these
 WITH classified AS (
     SELECT
         user, track, heldout,
@@ -16,14 +16,20 @@ WITH classified AS (
         $skip_time > 0 AND NOT organic AND time < $skip_time AS skipped,
         time > 0 AND time >= $min_time AND ($organic OR NOT organic) AS heard
     FROM organic_events
+), summed AS (
+    SELECT
+        user, track,
+        sum(listened) FILTER (WHERE NOT skipped AND NOT heldout) AS train_time,
+        sum(listened) FILTER (WHERE NOT skipped) AS total_time,
+        count(*) FILTER (WHERE skipped AND NOT heldout) AS train_skips,
+        count(*) FILTER (WHERE skipped) AS total_skips
+    FROM classified
+    WHERE heard OR skipped
+    GROUP BY user, track
 )
 SELECT
     user, track,
-    CAST(coalesce(sum(listened) FILTER (WHERE NOT skipped AND NOT heldout), 0) AS FLOAT) AS train,
-    CAST(coalesce(sum(listened) FILTER (WHERE NOT skipped), 0) AS FLOAT) AS total,
-    CAST(count(*) FILTER (WHERE skipped AND NOT heldout) AS FLOAT) AS train_skips,
-    CAST(count(*) FILTER (WHERE skipped) AS FLOAT) AS total_skips
-FROM classified
-WHERE heard OR skipped
-GROUP BY user, track
+    CAST(coalesce(train_time, -train_skips) AS FLOAT) AS train,
+    CAST(coalesce(total_time, -total_skips) AS FLOAT) AS total
+FROM summed
 ORDER BY user, track

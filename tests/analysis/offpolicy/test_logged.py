@@ -217,7 +217,7 @@ def test_a_store_that_lacks_a_file_or_has_none_is_refused(
     next(store.rglob("*.parquet")).unlink()
     with (
         queries.connect() as connection,
-        pytest.raises(AnalysisError, match="it is missing"),
+        pytest.raises(AnalysisError, match="ingest the sources anew"),
     ):
         attach_events(connection, find_sources([store]), tmp_path)
     manifest = store / "manifest.json"

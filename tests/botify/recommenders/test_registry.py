@@ -18,7 +18,7 @@ from botify.recommenders.registry import (
 )
 from botify.service import load_configured
 from looplib.errors import ConfigError
-from tests.botify.exports import make_settings, publish, write_catalogue
+from tests.botify.exports import edit_manifest, make_settings, publish, write_catalogue
 
 # Tracks 0..11, three of an artist, whose factors point the same way.
 ARTISTS = [track // 3 for track in range(12)]
@@ -32,15 +32,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return _model(tmp_path_factory.mktemp("model"))
 
 
+@pytest.fixture(scope="module")
+def als(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    folder = tmp_path_factory.mktemp("als")
+    catalogue = write_catalogue(folder / "tracks.json", ARTISTS)
+    version = publish(folder, "one", LISTS, catalogue=catalogue, factors=FACTORS)
+    edit_manifest(version, parameters={"factors": 4, "regularization": 1, "alpha": 1})
+    return load_configured(make_settings(folder, catalogue, "contextual"))
+
+
 def _model(folder: Path, artists: Sequence[int] = ARTISTS) -> Model:
     catalogue = write_catalogue(folder / "tracks.json", artists)
-    publish(
-        folder,
-        "one",
-        LISTS,
-        catalogue=catalogue,
-        factors=FACTORS,
-    )
+    publish(folder, "one", LISTS, catalogue=catalogue, factors=FACTORS)
     return load_configured(make_settings(folder, catalogue, "indexed"))
 
 
@@ -98,6 +101,38 @@ def test_draws_are_uniform_and_say_so(
 )
 def test_no_answer_says_why(model: Model, name: str, session: Row, why: int) -> None:
     assert ask(model, name, session) == [why]
+
+
+def test_contextual_takes_the_nearest_track_to_what_was_heard_for_long(
+    als: Model,
+) -> None:
+    for times, artist in (([1.0, 0.05], 0), ([0.05, 1.0], 1)):
+        (track,) = ask(als, "contextual", row(0, 0, 3, times=times))
+        assert track not in {0, 3}
+        assert ARTISTS[track] == artist
+
+
+def test_in_session_als_tracks_near_a_liked_one_rise_and_near_a_skipped_one_sink(
+    als: Model,
+) -> None:
+    assert ask(als, "session_als", row(0, 10, times=[1.0])) == [9]
+    assert ask(als, "session_als", row(0, 1, times=[0.0])) != [0]
+    assert ask(als, "session_als", row(0, 1, times=[0.3])) == [0]
+
+
+def test_what_was_heard_last_counts_most_in_session_als(als: Model) -> None:
+    assert ask(als, "session_als", row(0, 4, 7)) == [6]
+    assert ask(als, "session_als", row(0, 7, 4)) == [3]
+
+
+def test_recommenders_by_factors_say_why_they_have_no_answer(
+    model: Model, als: Model
+) -> None:
+    assert ask(als, "contextual", row(0, *range(12))) == [EXHAUSTED]
+    assert ask(als, "session_als", row(0, 0, 3, 6, 9)) == [EXHAUSTED]
+    assert ask(als, "session_als", row(17, 0)) == [UNKNOWN]
+    for name in ("contextual", "session_als"):
+        assert ask(model, name, row(0, 1)) == [UNKNOWN]
 
 
 def test_random_finds_the_last_free_track(model: Model) -> None:

@@ -24,10 +24,7 @@ from tests.programs import free_port
     "address", ["HOST:8786", "http://h:8786", "tcp://h", "tls://h:x"]
 )
 def test_an_address_that_is_no_scheduler_s_is_refused(address: str) -> None:
-    message = (
-        f"scheduler: expected tcp://HOST:PORT or tls://HOST:PORT (found '{address}')"
-    )
-    with pytest.raises(ConfigError, match=re.escape(message)):
+    with pytest.raises(ConfigError, match=re.escape(f"(found '{address}')")):
         load_config(ClusterConfig, None, [f"scheduler={address}"])
 
 

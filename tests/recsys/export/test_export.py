@@ -116,17 +116,12 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(
         **winner["trial"]["params"],
         "sweeps": winner["sweeps"],
     }
-    assert list(manifest["metrics"]["ndcg@30"].values()) == winner["metrics"]["ndcg@30"]
+    assert manifest["metrics"] == winner["metrics"]
     assert manifest["data"]["sessions"] == 600
     assert manifest["data"]["catalogue"]["tracks"] == TRACKS
-    assert manifest["lists"] == {
-        "length": 30,
-        "filter_seen": False,
-        "short": 0,
-        "popular_instead": 0,
-    }
+    assert manifest["lists"] == {"length": 30, "filter_seen": False}
     assert manifest["files"]["recommendations.jsonl"]["rows"] == 40
-    assert manifest["versions"].keys() >= {"implicit", "dask", "duckdb", "numpy"}
+    assert manifest["versions"].keys() >= {"numba", "dask", "duckdb", "numpy"}
     for name, facts in manifest["files"].items():
         assert sha256_file(version / name) == facts["sha256"]
         assert (version / name).stat().st_size == facts["bytes"]
@@ -146,11 +141,10 @@ def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> 
         assert not set(line["tracks"]) & set(
             seen.indices[seen.indptr[row] : seen.indptr[row + 1]].tolist()
         )
-    short = [line for line in lines if len(line["tracks"]) < 30]
-    assert manifest["lists"]["short"] == len(short) > 0
+    assert any(len(line["tracks"]) < 30 for line in lines)
 
 
-def test_a_tiny_catalogue_gives_shorter_lists_and_counts_them(tmp_path: Path) -> None:
+def test_a_tiny_catalogue_gives_shorter_lists(tmp_path: Path) -> None:
     make_store(
         tmp_path, random_sessions(5, listeners=10, tracks=12, sessions=200), tracks=12
     )
@@ -159,8 +153,6 @@ def test_a_tiny_catalogue_gives_shorter_lists_and_counts_them(tmp_path: Path) ->
     )
     lines = read_lines(version / "recommendations.jsonl")
     assert all(sorted(line["tracks"]) == list(range(12)) for line in lines)
-    manifest = json.loads((version / "manifest.json").read_text())
-    assert manifest["lists"]["short"] == 10
 
 
 def test_ids_of_an_unknown_catalogue_are_kept(tmp_path: Path) -> None:
@@ -266,9 +258,10 @@ def test_the_command_prints_where_things_are(
         str(finished),
         "--out",
         str(tmp_path),
-        "--top",
-        "7",
-        "--filter-seen",
+        "--set",
+        "export.top=7",
+        "--set",
+        "export.filter_seen=true",
     ]
     assert run(export_command.app, export_command.PROG, argv) == 0
     assert "current/recommendations.jsonl" in capsys.readouterr().out

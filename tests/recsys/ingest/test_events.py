@@ -195,7 +195,7 @@ def test_rejects_are_kept_counted_and_reported(
     )
     printed = capsys.readouterr().out
     assert f"{log}:11: Object missing required field `message`" in printed
-    assert f"{log}:13: torn last line" in printed
+    assert f"{log}:13: not JSON" in printed
     (source,) = open_store(tmp_path / "store").manifest.sources
     kept = tmp_path / "store" / "rejects" / f"{source.digest}.jsonl"
     assert str(kept) in printed

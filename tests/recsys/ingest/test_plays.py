@@ -10,9 +10,8 @@ import pytest
 
 from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.reader import read_rejects
-from analysis.store import number_of
 from recsys.ingest import pipeline
-from recsys.store.ids import originals, stored_titles, titles_by_id
+from recsys.store.ids import originals, titles_by_id
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import event, read_rows, write_log
 from tests.recsys.tables import WRITERS, Row, ingest, write_csv, write_json
@@ -209,9 +208,7 @@ def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None
     assert [source.lines.rejected for source in store.manifest.sources] == [0, 1]
 
 
-def test_titles_come_with_the_ids_and_gaps_are_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_titles_come_with_the_ids(tmp_path: Path) -> None:
     rows = [
         play("a", "x", 1, 0, name="Song", by="Ann"),
         play("b", "y", 1, 0, name=None, by="Bob"),
@@ -221,18 +218,12 @@ def test_titles_come_with_the_ids_and_gaps_are_said(
         ingest(tmp_path / "store", file, "--columns", f"{COLUMNS},title=name,artist=by")
         == 0
     )
-    assert (
-        "1 items have no title; pages show their ids instead" in capsys.readouterr().out
-    )
     store = open_store(tmp_path / "store")
     found = {
         track: (title.title, title.artist)
         for track, title in titles_by_id(store).items()
     }
     assert found == {"x": ("Song", "Ann"), "y": ("", "Bob")}
-    table = stored_titles(store)
-    assert table is not None
-    assert set(table["track"].to_pylist()) == {number_of("x"), number_of("y")}
     later = write_csv(tmp_path / "b.csv", [play("c", "y", 1, 0, name="Late", by="Bob")])
     store = ingested(tmp_path, later, columns=f"{COLUMNS},title=name,artist=by")
     assert titles_by_id(store)["y"].title == "Late"
@@ -343,17 +334,6 @@ def test_columns_that_do_not_go_together_are_refused(
 ) -> None:
     file = write_csv(tmp_path / "a.csv", [play("a", "x", 1, 0)])
     assert message in refusal(capsys, tmp_path, file, "--columns", columns)
-
-
-def test_repeated_columns_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "a.csv").write_text("uid;song;heard;ts;uid\n1;2;0.5;1700000000;3\n")
-    table = pa.table([pa.array([1])] * 5, names=["uid", "song", "heard", "ts", "song"])
-    pq.write_table(table, tmp_path / "a.parquet")
-    for name, column in (("a.csv", "uid"), ("a.parquet", "song")):
-        found = refusal(capsys, tmp_path, tmp_path / name, "--columns", COLUMNS)
-        assert f"{name}: 2 columns are named {column}; rename one" in found
 
 
 def test_plays_event_logs_and_interactions_have_stores_of_their_own(

@@ -1,4 +1,4 @@
-"""The fit as a whole: against implicit's own one-call fit, restored, and whatever the threads."""
+"""The fit as a whole: against the library implicit, restored, and whatever the threads."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from looplib.als import AlsParams
 from recsys.errors import TrialError
-from recsys.models.als import Als
+from tests.recsys.fits import fit_als
 
 
 def random_interactions(
@@ -21,12 +21,10 @@ def random_interactions(
     )
 
 
-def test_sweeps_in_steps_give_the_library_s_fit() -> None:
+def test_sweeps_give_the_fit_of_implicit() -> None:
     interactions = random_interactions()
     params = AlsParams(factors=8, regularization=0.1, alpha=10, cg_steps=30)
-    model = Als(interactions, params, seed=3, threads=1)
-    for count in (1, 2, 3):
-        model.sweep(count)
+    model = fit_als(interactions, params, seed=3, sweeps=6)
     with threadpool_limits(1, user_api="blas"):
         library = AlternatingLeastSquares(
             factors=8,
@@ -45,13 +43,12 @@ def test_sweeps_in_steps_give_the_library_s_fit() -> None:
     assert model.item_factors == pytest.approx(library.item_factors, abs=1e-2)
 
 
-@pytest.mark.parametrize("threads", [2, 4])
-def test_the_number_of_threads_does_not_change_a_bit(threads: int) -> None:
-    fits = []
-    for count in (1, threads):
-        model = Als(random_interactions(), AlsParams(8, 0.1, 10), seed=3, threads=count)
-        model.sweep(4)
-        fits.append(model)
+def test_the_number_of_threads_does_not_change_a_bit() -> None:
+    params, interactions = AlsParams(8, 0.1, 10), random_interactions()
+    fits = [
+        fit_als(interactions, params, seed=3, sweeps=4, threads=threads)
+        for threads in (1, 4)
+    ]
     assert np.array_equal(fits[0].user_factors, fits[1].user_factors)
     assert np.array_equal(fits[0].item_factors, fits[1].item_factors)
 
@@ -59,26 +56,20 @@ def test_the_number_of_threads_does_not_change_a_bit(threads: int) -> None:
 def test_a_fit_leaves_the_interactions_as_they_are() -> None:
     interactions = random_interactions()
     before = interactions.copy()
-    Als(interactions, AlsParams(4, 0.1, 10), seed=1, threads=1).sweep(2)
+    fit_als(interactions, AlsParams(4, 0.1, 10), seed=1, sweeps=2)
     assert np.array_equal(interactions.data, before.data)
 
 
 def test_a_fit_that_diverges_is_a_trial_error_that_says_when() -> None:
-    model = Als(random_interactions(), AlsParams(4, 0.1, alpha=1e39), seed=1, threads=1)
-    with pytest.raises(TrialError, match="not finite after sweep 2"):
-        model.sweep(2)
+    with pytest.raises(TrialError, match="not finite after sweep 1"):
+        fit_als(random_interactions(), AlsParams(4, 0.1, alpha=1e39), seed=1, sweeps=2)
 
 
 def test_a_restored_fit_goes_on_as_the_one_that_was_left_off() -> None:
-    interactions, params = (
-        random_interactions(),
-        AlsParams(factors=4, regularization=0.1, alpha=10),
-    )
-    whole, first = (Als(interactions, params, seed=1, threads=1) for _ in range(2))
-    whole.sweep(5)
-    first.sweep(2)
-    second = Als(interactions, params, seed=1, threads=1, start=first)
-    second.sweep(3)
+    interactions, params = random_interactions(), AlsParams(factors=4)
+    whole = fit_als(interactions, params, seed=1, sweeps=5)
+    first = fit_als(interactions, params, seed=1, sweeps=2)
+    second = fit_als(interactions, params, seed=1, sweeps=3, start=first)
     assert second.sweeps == 5
     assert np.array_equal(second.user_factors, whole.user_factors)
     assert np.array_equal(second.item_factors, whole.item_factors)

@@ -4,7 +4,6 @@ markup."""
 import hashlib
 from pathlib import Path
 
-import numpy as np
 import orjson
 import pyarrow.parquet as pq
 import pytest
@@ -146,44 +145,13 @@ def test_pictures_say_what_they_show_to_those_who_do_not_see_them(
     assert headings.count("h1") == 1
 
 
-def test_titles_are_text_and_nothing_is_fetched(
-    page: Element, run_folder: Path
-) -> None:
+def test_names_are_text_and_nothing_is_fetched(page: Element, run_folder: Path) -> None:
     assert not page.find("script")
     assert not page.find("img")
     assert page.find("h1")[0].text == "<b>run"
-    listed = [item.text for item in page.find("article")[0].find("li")]
-    assert len(listed) == 10
-    assert all(HOSTILE in text and "A & B" in text for text in listed)
     text = (run_folder / "report.html").read_text(encoding="utf-8")
     assert "http://" not in text
     assert "https://" not in text
-
-
-def test_examples_are_the_lists_that_were_scored(
-    world: Path, page: Element, run_folder: Path
-) -> None:
-    _, winner = read_run(open_workspace(run_folder))
-    (kept,) = (run_folder / "listeners").glob(
-        f"*/{winner.trial.id}-{winner.sweeps}.npz"
-    )
-    dataset = open_dataset(world / "store" / "cache" / winner.dataset)
-    with np.load(kept) as arrays:
-        rows, lists = arrays["example_rows"].tolist(), arrays["example_lists"].tolist()
-    interactions = np.diff(dataset.matrix("train").indptr)
-    assert interactions[rows[0]] == interactions[interactions > 0].min()
-    assert interactions[rows[-1]] == interactions.max()
-    heldout = {
-        (row["user"], row["track"]): row["time"]
-        for row in pq.read_table(dataset.heldout).to_pylist()
-    }
-    for article, row, columns in zip(page.find("article"), rows, lists, strict=True):
-        assert article.find("h3")[0].text == f"Listener {dataset.users[row]}"
-        for item, column in zip(article.find("li"), columns, strict=False):
-            assert f"no. {dataset.tracks[column]}" in item.text
-            assert ((row, column) in heldout) == bool(
-                [span for span in item.find("span") if "heard" in span.text]
-            )
 
 
 def test_the_data_is_counted(world: Path, page: Element, run_folder: Path) -> None:
@@ -196,7 +164,7 @@ def test_the_data_is_counted(world: Path, page: Element, run_folder: Path) -> No
     assert fact.text.startswith(f"Density{density:.2f}")
 
 
-def test_the_page_is_written_again_and_only_with_the_titles_of_its_own_catalogue(
+def test_the_page_is_written_again_and_titles_are_of_the_store_s_own_catalogue(
     world: Path, run_folder: Path, tmp_path: Path
 ) -> None:
     other = write_catalogue(tmp_path / "other")
@@ -239,5 +207,4 @@ def test_the_lab_links_the_report_and_shows_it_where_nothing_runs(world: Path) -
 def test_a_run_folder_is_read_with_its_curves(run_folder: Path) -> None:
     found = read_folder(open_workspace(run_folder), "name")
     assert found.winner is not None
-    assert found.metrics[:2] == ("ndcg@5", "ndcg@30")
     assert [sweep for sweep, _ in found.curve(found.winner["trial"])] == [2, 4]

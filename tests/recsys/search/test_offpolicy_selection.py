@@ -15,7 +15,7 @@ from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
 from recsys.runs.folder import LEDGER, read_listeners, read_run
 from recsys.runs.leaderboard import WARNING, remarks
-from recsys.runs.ledger import Score, read_scores
+from recsys.runs.ledger import Score, read_ledger, scores_of
 from recsys.runs.ranking import RankedTrial
 from recsys.runs.trials import plan_candidates
 from recsys.scoring import Scorer, Settled, score_lists, settle
@@ -172,7 +172,7 @@ def test_what_each_listener_adds_gives_the_metric(
 ) -> None:
     _, winner = read_run(open_workspace(finished))
     heard = read_listeners(
-        open_workspace(finished), scorer, "ope_time@10", winner.trial, winner.sweeps
+        open_workspace(finished), scorer, winner.trial, winner.sweeps
     )
     assert heard[0].sum() / heard[1].sum() == pytest.approx(
         winner.metrics["ope_time@10"][0], abs=1e-12
@@ -260,7 +260,7 @@ def test_logged_propensities_count_for_themselves_and_by_default_the_listening_t
     )
     (tmp_path / "other").mkdir()
     assert search_by(logged, tmp_path) == 0
-    assert "ndcg@10" in capsys.readouterr().out
+    assert "Leaderboard by ope_time@10" in capsys.readouterr().out
     assert search_by(store, tmp_path / "other") == 0
     chosen = []
     for folder in (tmp_path, tmp_path / "other"):
@@ -335,7 +335,8 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
     )
     assert search_by(store, tmp_path, *settings) == 0
     _, winner = read_run(open_workspace(tmp_path / "run"))
-    _, scores = read_scores(tmp_path / "run" / LEDGER)
+    lines, _ = read_ledger(tmp_path / "run" / LEDGER)
+    scores = scores_of(lines)
     assert [
         score.test for of_trial in scores.values() for score in of_trial if score.test
     ] == [winner.test]
@@ -351,7 +352,7 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
 def test_an_unknown_metric_names_those_that_are_known() -> None:
     with pytest.raises(
         ValueError,
-        match=r"select is ope_time@7; .* coverage, ope_time and k one of 10, 30",
+        match=r"select is ope_time@7; .* novelty, ope_time and k one of 10, 30",
     ):
         SearchConfig(
             store=Path("s"),

@@ -1,0 +1,29 @@
+"""The ledger of a run as flat rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def ledger_rows(run: Path) -> list[dict[str, Any]]:
+    """The whole lines of a ledger, which may be in the making."""
+    file = run / "ledger.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    return [_flat(json.loads(line)) for line in lines if line.endswith(b"\n")]
+
+
+def untimed(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows without their timings, in an order of their own."""
+    return sorted(json.dumps({**row, "fit_s": 0}) for row in rows)
+
+
+def _flat(line: dict[str, Any]) -> dict[str, Any]:
+    trial, score = line["trial"], line["score"]
+    return {
+        "scorer": line["scorer"],
+        "trial": trial["id"],
+        "model": trial["kind"],
+        "params": trial["params"],
+        "seed": trial["seed"],
+        **score,
+    }
