@@ -103,7 +103,6 @@ def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> Non
     assert [line["user"] for line in lists] == list(range(1500))
     assert all(len(set(line["tracks"])) == 30 for line in lists)
     assert {
-        "neighbours.jsonl",
         "factors.npz",
         "history.npz",
         "session_model.npz",
