@@ -6,6 +6,7 @@ ignored. All metrics but coverage are a ratio of sums over listeners, defined in
 `hit_time`, in which a listener with more recommended tracks heard weighs more. A ratio without
 anything to divide by is 0. Coverage, the distinct tracks recommended to anyone as a share of the
 catalogue, is a fact of the lists and not of a sample: it has no interval, its ends are its value.
+A new metric is a name in `_RATIOS` and a column of that file.
 """
 
 import threading

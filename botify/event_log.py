@@ -42,9 +42,9 @@ Message = Literal["next", "last"]
 _FIELDS = tuple(field.name for field in EVENT_FIELDS)
 
 
-def event_line(*values: object) -> bytes:
-    """Format a line of the event log from the values of `EVENT_FIELDS`, in their order."""
-    event = dict(zip(_FIELDS, values, strict=True))
+def event_line(**values: object) -> bytes:
+    """Format a line of the event log from values of `EVENT_FIELDS`; those left out are null."""
+    event = {name: values.get(name) for name in _FIELDS}
     if event["request"] is None:
         del event["request"]
     return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)

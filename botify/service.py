@@ -113,18 +113,18 @@ class Service:
         ]
         lines = [
             event_line(
-                message,
-                timestamp_ms,
-                request.user,
-                ids[request.track],
-                request.time,
-                latency_s,
-                track,
-                own_arms,
-                session and session.id,
-                recommender,
-                drawn.propensity,
-                request.request,
+                message=message,
+                timestamp=timestamp_ms,
+                user=request.user,
+                track=ids[request.track],
+                time=request.time,
+                latency=latency_s,
+                recommendation=track,
+                experiments=own_arms,
+                session=session and session.id,
+                recommender=recommender,
+                propensity=drawn.propensity,
+                request=request.request,
             )
             for request, track, own_arms, session, (recommender, drawn) in zip(
                 requests, tracks, arms, sessions, answers, strict=True

@@ -214,9 +214,9 @@ class ValidationConfig(Config):
     )
     select: str = Field(
         default=AUTO,
-        description="the metric that chooses, as name@k, any but coverage; ope_time@k: what an experiment would "
-        "measure; auto: ope_time at the largest k where propensities are known and suffice, "
-        "else ndcg; a run keeps to what it chose by",
+        description="the metric that chooses, as name@k, any but coverage; "
+        "ope_time@k: what an experiment would measure; auto: ope_time at the largest k "
+        "where propensities are known and suffice, else ndcg; a run keeps to what it chose by",
     )
     test_share: Annotated[float, Ge(0), Lt(1)] | None = Field(
         default=None,
@@ -276,8 +276,11 @@ class ClusterConfig(Config):
 class ExportConfig(Config):
     """What is published."""
 
+    gone: ClassVar[Mapping[str, str]] = {
+        "neighbours": "factors.npz has what is near; the service ranks by it"
+    }
+
     top: Count = Field(default=30, description="recommendations for each listener")
-    neighbours: Count = Field(default=30, description="neighbours of each track")
     filter_seen: bool = Field(
         default=False, description="leave out what the listener has already heard"
     )

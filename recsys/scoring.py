@@ -1,6 +1,6 @@
 """Score lists as a search does: top-k lists in, metrics with intervals out.
 
-Ranking metrics are defined in `analysis/validation/` and `analysis/sql/validation/`; here a metric
+Ranking metrics are defined in `analysis.validation` and `analysis/sql/validation/`; here a metric
 is known by its key alone ("ndcg@30").
 
 `ope_time@k` is the mean listening time of a recommended track when any of the best k is served, all

@@ -8,7 +8,6 @@ system's own affair: for S3 the environment, ~/.aws, or the machine's role.
 """
 
 import errno
-import logging
 import os
 import shutil
 import socket
@@ -22,6 +21,7 @@ from typing import IO, Any
 
 import fsspec
 import orjson
+from fsspec.asyn import get_loop
 from fsspec.implementations.dirfs import DirFileSystem
 
 from looplib.files import (
@@ -310,10 +310,15 @@ def _file_system(address: str) -> Any:  # noqa: ANN401  fsspec has no types
         return fsspec.filesystem(
             scheme if slashes else "file", use_listings_cache=False
         )
-    # the call that a lost connection interrupts reports it
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     files = fsspec.filesystem(
         scheme, use_listings_cache=False, config_kwargs=_S3_TIMEOUTS
     )
     files.retries = _ATTEMPTS
+    get_loop().set_exception_handler(_show_bugs)
     return files
+
+
+def _show_bugs(loop: Any, context: dict[str, Any]) -> None:  # noqa: ANN401  asyncio's
+    # the call that a lost connection interrupts reports it
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)

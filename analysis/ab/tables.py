@@ -24,7 +24,7 @@ from analysis import queries
 from analysis.ab.config import Horizon
 from analysis.ab.sources import Sources, find_sources
 from analysis.errors import AnalysisError
-from analysis.logs.fields import EVENT_SCHEMA
+from analysis.logs.fields import EVENT_SCHEMA, with_all_columns
 from analysis.logs.files import LogFile, snapshot
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
@@ -304,11 +304,8 @@ def _read_stores(stores: Sequence[Store]) -> Iterator[pa.Table]:
     for store in stores:
         for file in store.files(store.manifest.parts):
             for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
-                rows = pa.Table.from_batches([batch])
-                if "request" not in rows.column_names:  # of a store of version 3
-                    nulls = pa.nulls(len(rows), pa.int64())
-                    rows = rows.append_column("request", nulls)
-                yield rows.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
+                # earlier stores have fewer fields
+                yield with_all_columns(pa.Table.from_batches([batch]), EVENT_SCHEMA)
 
 
 def _check_events(loaded: Loaded) -> None:

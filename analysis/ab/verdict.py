@@ -51,7 +51,8 @@ class Evidence:
     trust: Trust | None = None  # data quality; None if only the original table was made
     effects: tuple[MetricEffect, ...] = ()  # of all metrics and arms, adjusted
     at_horizon: bool = False  # whether the declared horizon is reached
-    span_ms: tuple[int, int] = (0, 0)  # the experiment's first event and its last
+    # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
+    span_ms: tuple[int, int] = (0, 0)
     left_out: int = 0  # events after the horizon
 
     @property
@@ -61,7 +62,7 @@ class Evidence:
 
     @property
     def days(self) -> float:
-        """Days from the experiment's first event to its last."""
+        """Days from the experiment's first event to its last; 0 where times are unknown."""
         first_ms, last_ms = self.span_ms
         return (last_ms - first_ms) / DAY_MS
 
@@ -282,7 +283,7 @@ def _how_long(more: int | None, evidence: Evidence) -> str:
     if more is None:
         return "; no end is in sight"
     needed = f"; about {more:,} more listeners"
-    if not evidence.days:  # a data frame has no times
+    if not evidence.days:
         return f"{needed} would tell if it stays so"
     hours = 24 * evidence.days * more / max(1, evidence.in_all)
     time = f"{hours:,.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"

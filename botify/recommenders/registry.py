@@ -1,4 +1,7 @@
-"""All recommenders by name: a new one stands in `RECOMMENDERS`. Fallbacks are asked in order."""
+"""All recommenders by name: a new one, written like those of `lists`, stands in `RECOMMENDERS`.
+
+Fallbacks are asked in order.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated

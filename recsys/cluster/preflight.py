@@ -15,7 +15,10 @@ from recsys.errors import SearchError
 
 _PACKAGE = "listening-loop"
 _COMPARED = ("python", "dask", "distributed", _PACKAGE)
-EVERY_WORKER = "every worker must see the folders of a search, under the same paths (docs/clusters.md)"
+EVERY_WORKER = (
+    "every worker must see the folders of a search, "
+    "under the same paths (docs/clusters.md)"
+)
 
 
 def check_software(client: Client) -> None:

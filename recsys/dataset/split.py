@@ -2,7 +2,8 @@
 
 A new kind is a name in `recsys.config.Split` and a case of
 `analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a bucket. What
-else it must know of the store goes into `SplitRule`, which every worker gets.
+else it must know of the store goes into `SplitRule`, which every worker gets. Where the held-out
+sessions can be found again from a manifest, `analysis.offpolicy.logged` is told so.
 """
 
 from dataclasses import dataclass

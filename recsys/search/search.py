@@ -1,7 +1,7 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from looplib.config import dump_config
 from looplib.files import atomic_write_text
 from looplib.progress import console, output, progress
 from recsys.cluster.cluster import Client, Cluster, Outcome, open_cluster
-from recsys.config import Search, SearchConfig
+from recsys.config import SearchConfig
 from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
 from recsys.errors import SearchError, TrialError, WorkerDiedError
@@ -41,7 +41,7 @@ from recsys.runs.leaderboard import (
 )
 from recsys.runs.ledger import Score
 from recsys.runs.ranking import RankedTrial, scored_candidates
-from recsys.runs.trials import plan_candidates
+from recsys.runs.trials import Trial, plan_candidates
 from recsys.scoring import Scorer, settle
 from recsys.search.fit_step import fit_in_blocks, run_step
 from recsys.search.state import SearchState
@@ -73,12 +73,7 @@ def search(
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial
             failed.
     """
-    plan = plan_dataset(store, config)
-    seed = plan.rule.seed
-    titles = read_titles(config.catalogue, store)
-    if config.session_model and config.export.learn_from != "training":
-        read_titles(config.session_model.catalogue, store)
-    candidates = plan_candidates(config.search, plan.digest, seed)
+    plan = plan_search(store, config)
     manifests = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
     with (
         open_cluster(
@@ -87,19 +82,44 @@ def search(
         locked_run(run) as lock,
     ):
         with run.create(CONFIG) as file:
-            file.write(dump_config(config).encode())
-        dataset = _build(store, plan, run, cluster)
-        _check_dataset(config, store, dataset, titles)
+            file.write(dump_config(plan.config).encode())
+        dataset = _build(store, plan.dataset, run, cluster)
+        _check_dataset(config, store, dataset, plan.titles)
+        seed = plan.dataset.rule.seed
         scorer = Scorer(dataset.address, config.validation, seed, cluster.threads)
         scorer = settle(scorer, store.catalogue_size, read_settled(run))
         write_sealed(run, SETTLED, scorer.settled)
-        state = SearchState(config.search, candidates, scorer, lock)
+        state = SearchState(plan.config.search, plan.candidates, scorer, lock)
         for damage in state.ledger.damaged:
             _say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
-        winner = _conclude(cluster, state, config.search)
+        winner = _conclude(cluster, state)
         run.delete(CHECKPOINTS, LISTS, DASHBOARD)
         return winner
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search does, known before anything is built or fitted."""
+
+    config: SearchConfig
+    dataset: DatasetPlan
+    titles: Mapping[str, Title]
+    candidates: tuple[Trial, ...]
+
+
+def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
+    """Plan the dataset and the trials of a search.
+
+    Raises:
+        UserError: The store, the split, the catalogue or the grid does not allow it.
+    """
+    dataset = plan_dataset(store, config)
+    titles = read_titles(config.catalogue, store)
+    if config.session_model and config.export.learn_from != "training":
+        read_titles(config.session_model.catalogue, store)
+    candidates = plan_candidates(config.search, dataset.digest, dataset.rule.seed)
+    return SearchPlan(config, dataset, titles, candidates)
 
 
 def _build(
@@ -240,7 +260,7 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
             report(done, "every metric")
 
 
-def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
+def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner."""
     run, metric = state.run, state.metric
     _score_finalists(cluster, state)
@@ -254,7 +274,7 @@ def _conclude(cluster: Cluster, state: SearchState, search: Search) -> Winner:
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), file)
     output().print(leaderboard_table(ranking, metric))
-    found = remarks(ranking, best, metric, search)
+    found = remarks(ranking, best, metric, state.search)
     if not beats_popular:
         found.append(
             f"{WARNING} {NO_BETTER}, so it is not published without "

@@ -23,7 +23,7 @@ class SearchState:
         self, search: Search, candidates: Sequence[Trial], scorer: Scorer, lock: Lock
     ) -> None:
         """Read the ledger of a locked run, and decide."""
-        self._search = search
+        self.search = search
         self._lock = lock
         self.scorer = scorer
         self.candidates = candidates
@@ -41,7 +41,7 @@ class SearchState:
     @property
     def sweeps(self) -> int:
         """All sweeps that the fits of the search may take, with a baseline as one."""
-        return len(self.candidates) * self._search.sweeps + len(self.baselines)
+        return len(self.candidates) * self.search.sweeps + len(self.baselines)
 
     @property
     def done(self) -> int:
@@ -50,7 +50,7 @@ class SearchState:
         done = sum(bool(scores[trial.id]) for trial in self.baselines)
         for trial in self.candidates:
             last = max((score.sweep for score in scores[trial.id]), default=0)
-            done += self._search.sweeps if trial.id in self.decisions.done else last
+            done += self.search.sweeps if trial.id in self.decisions.done else last
         return done
 
     def ready(self) -> list[Call]:
@@ -120,4 +120,4 @@ class SearchState:
         )
 
     def _decide(self) -> Decisions:
-        return decide(self._search, self.candidates, self.ledger.scores, self.metric)
+        return decide(self.search, self.candidates, self.ledger.scores, self.metric)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.logs.fields import EVENT_SCHEMA
+from analysis.logs.fields import EVENT_SCHEMA, with_all_columns
 from looplib.arrays import IntArray
 from looplib.event_fields import EVENT_FIELDS
 from looplib.progress import progress
@@ -81,7 +81,7 @@ class Bucketing:
 
     def add(self, rows: pa.Table) -> None:
         """Take rows with columns of the layout; those that are missing become null."""
-        rows = _with_all_columns(rows, self._layout.schema)
+        rows = with_all_columns(rows, self._layout.schema)
         file = self._folder / f"rows-{self._files:06}.arrow"
         self._files += 1
         batches = list(_by_bucket(rows.combine_chunks(), self._buckets))
@@ -130,16 +130,6 @@ def bucket_of(users: IntArray, buckets: int) -> IntArray:
     mixed = (mixed * 1_640_531_527) & _MASK
     mixed = ((mixed ^ (mixed >> 15)) * 1_597_334_677) & _MASK
     return (mixed * buckets) >> 32
-
-
-def _with_all_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = [
-        rows[field.name].cast(field.type)
-        if field.name in rows.column_names
-        else pa.nulls(len(rows), field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
 
 
 def _by_bucket(rows: pa.Table, buckets: int) -> Iterator[tuple[int, pa.Table]]:

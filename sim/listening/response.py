@@ -14,7 +14,8 @@ least Euclidean distance between embeddings, the interest's own track included, 
 product (`sim.worlds.neighbours`).
 
 Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between
-them, and `sim.listening.hashes` has the randomness beyond boredom.
+them, `sim.listening.hashes` has the randomness beyond boredom, and `sim.worlds.config` the numbers
+of the rules (`ResponseConfig`). The oracle of `benchmarks.worlds` knows the rules, too.
 """
 
 import numpy as np

@@ -64,7 +64,7 @@ EVENT: dict[str, Any] = {
 
 
 def test_a_line_is_an_event_by_the_fields_of_the_log() -> None:
-    line = event_line(*EVENT.values())
+    line = event_line(**EVENT)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert orjson.loads(line) == EVENT
@@ -77,7 +77,7 @@ def test_what_is_not_known_is_null_and_a_request_without_number_has_none() -> No
     )
     event = EVENT | {"message": "last"} | unknown
     del event["request"]
-    assert orjson.loads(event_line(*event.values(), None)) == event
+    assert orjson.loads(event_line(**event)) == event
 
 
 @pytest.mark.parametrize("fsync", ["always", "everysec", "never"])

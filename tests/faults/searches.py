@@ -14,13 +14,13 @@ import psutil
 import pyarrow.parquet as pq
 
 from recsys.config import ClusterConfig, Search, SearchConfig, Space, ValidationConfig
-from tests.recsys.ledgers import ledger_rows as rows
-from tests.recsys.ledgers import untimed
+from tests.recsys.ledgers import ledger_rows, untimed
 
 TRIALS = 4
 LONG = 300  # sweeps that keep a fit busy for long enough to be found at work
 SPACE = Space(factors=(8, 16), alpha=(1.0, 10.0))
 VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
+rows = ledger_rows
 
 
 def config_of(

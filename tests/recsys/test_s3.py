@@ -184,13 +184,7 @@ def test_an_ingest_is_whole_idempotent_and_alone(
 def test_a_second_ingest_is_refused_while_another_machine_holds_the_lock(
     s3: S3, log: Path
 ) -> None:
-    holder = {
-        "id": "other",
-        "host": "node1",
-        "machine": "another boot",
-        "pid": 4711,
-        "started": "1",
-    }
+    holder = {"id": "other", "name": "process 4711 on node1"}
     s3.put("locked/.lock", json.dumps(holder).encode())
     line = refusal(
         s3.run("recsys.ingest", str(log), "--store", f"s3://{BUCKET}/locked")
