@@ -22,10 +22,15 @@ def wait_until(
     while not condition():
         for process in alive:
             assert process.poll() is None, (
-                f"{process.args!r} ended with {process.returncode}"
+                f"{process.args!r} ended with {process.returncode}: {_errors(process)}"
             )
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
+
+
+def _errors(process: subprocess.Popen[bytes]) -> bytes | str:
+    """What it said on stderr, where that is kept."""
+    return process.stderr.read() if process.stderr else ""
 
 
 @contextmanager
