@@ -276,8 +276,11 @@ class ClusterConfig(Config):
 class ExportConfig(Config):
     """What is published."""
 
+    gone: ClassVar[Mapping[str, str]] = {
+        "neighbours": "factors.npz has what is near; the service ranks by it"
+    }
+
     top: Count = Field(default=30, description="recommendations for each listener")
-    neighbours: Count = Field(default=30, description="neighbours of each track")
     filter_seen: bool = Field(
         default=False, description="leave out what the listener has already heard"
     )

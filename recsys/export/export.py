@@ -2,8 +2,7 @@
 
 A published version is a folder `versions/<model id>` that is renamed into place whole; `current`
 then points to it, in one step. Earlier versions stay for rollback. Of a store with text ids the
-files have these in place of the numbers. A kind of model without factors has neither neighbours nor
-factors.
+files have these in place of the numbers. A kind of model without factors has no `factors.npz`.
 """
 
 import importlib.metadata
@@ -41,7 +40,7 @@ from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_da
 from recsys.errors import ExportError
 from recsys.models.als import Fit, make_equations
 from recsys.models.kinds import KINDS, Model, State
-from recsys.models.topk import NO_TRACK, nearest_tracks
+from recsys.models.topk import NO_TRACK
 from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.session_model.export import write_session_model
 from recsys.store.ids import Title, originals, titles_by_id
@@ -49,7 +48,6 @@ from recsys.store.remote import Store, open_store
 from recsys.workspace import Workspace, open_workspace
 
 RECOMMENDATIONS = "recommendations.jsonl"
-NEIGHBOURS = "neighbours.jsonl"
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
 TRACKS = "tracks.json"
@@ -171,7 +169,7 @@ def _write_version(folder: Path, export: _Export) -> None:
         )
     }
     if model.fit is not None:
-        rows[NEIGHBOURS] = _write_factors(folder, export, model.fit, users, tracks)
+        _write_factors(folder, export, model.fit, users, tracks)
     if store.manifest.has_tables:
         titles = titles_by_id(store)
         records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
@@ -209,12 +207,8 @@ def _write_version(folder: Path, export: _Export) -> None:
 
 def _write_factors(
     folder: Path, export: _Export, fit: Fit, users: Ids, tracks: Ids
-) -> int:
-    """Write the factors, what they were fitted to, and each track's neighbours.
-
-    Returns:
-        How many tracks have neighbours.
-    """
+) -> None:
+    """Write the factors, and what they were fitted to."""
     np.savez(
         folder / FACTORS,
         allow_pickle=False,
@@ -230,10 +224,6 @@ def _write_factors(
         tracks=tracks,
         **_history(export),
     )
-    count = export.options.neighbours
-    nearest = nearest_tracks(fit.item_factors, count, usable_cores())
-    keys = ("track", "recommendations")
-    return _write_lines(folder / NEIGHBOURS, keys, tracks, tracks, nearest)
 
 
 def _named_catalogue(export: _Export) -> Path | None:

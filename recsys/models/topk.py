@@ -1,7 +1,4 @@
-"""Rank the whole catalogue by factors.
-
-Lists for listeners, which search and export share, and neighbours of tracks.
-"""
+"""Rank the whole catalogue by factors: lists for listeners, which search and export share."""
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -32,29 +29,6 @@ def top_tracks(
     from recsys.models.rank_kernels import rank_tracks
 
     return rank_tracks(user_factors, item_factors, k, threads, seen)
-
-
-def nearest_tracks(item_factors: Float32Array, k: int, threads: int) -> Int32Array:
-    """Find the k other tracks with the most similar factors (cosine), best first.
-
-    Shape (tracks, min(k, tracks - 1)).
-
-    A track with zero factors is near nothing: its row is all `NO_TRACK`, and it is in no other row.
-    """
-    norms = np.linalg.norm(item_factors, axis=1)
-    known = np.flatnonzero(norms > 0)
-    unit = item_factors[known] / norms[known, None]
-    length = min(k, len(item_factors) - 1)
-    neighbours = np.full((len(item_factors), length), NO_TRACK, dtype=np.int32)
-    if len(known) < 2:
-        return neighbours
-    columns = top_tracks(unit, unit, length + 1, threads)
-    itself = columns == np.arange(len(known))[:, None]
-    # a list full of identical tracks may miss the track itself
-    itself[~itself.any(axis=1), -1] = True
-    others = columns[~itself].reshape(len(known), -1)
-    neighbours[known, : others.shape[1]] = known[others]
-    return neighbours
 
 
 def personal_lists(

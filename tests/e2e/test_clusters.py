@@ -21,7 +21,7 @@ from tests.recsys.logs import make_store, random_sessions
 
 PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
 NO_SHARED_DISK = "## No shared disk"
-PUBLISHED = ("recommendations.jsonl", "neighbours.jsonl", "factors.npz")
+PUBLISHED = ("recommendations.jsonl", "factors.npz")
 CONFIG = """
 store: out/demo/store
 run: out/demo/run

@@ -190,10 +190,8 @@ def test_a_search_with_a_client_publishes_the_bytes_of_the_command(
         word for key, value in settings.items() for word in ("--set", f"{key}={value}")
     ]
     assert run(search_command.app, search_command.PROG, argv) == 0
-    for name in ("recommendations.jsonl", "neighbours.jsonl"):
-        assert (version / name).read_bytes() == (
-            tmp_path / "run/export/current" / name
-        ).read_bytes()
+    exported = tmp_path / "run/export/current/recommendations.jsonl"
+    assert (version / exported.name).read_bytes() == exported.read_bytes()
     assert client.status == "running"
 
 

@@ -1,4 +1,4 @@
-"""Top-k lists and neighbours against a full sort."""
+"""Top-k lists against a full sort."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from looplib.arrays import Float32Array
 from recsys.models.kinds import random_lists, unseen_first
 from recsys.models.rank_kernels import rank_tracks
-from recsys.models.topk import NO_TRACK, nearest_tracks, top_tracks
+from recsys.models.topk import NO_TRACK, top_tracks
 
 
 def random_factors(seed: int, rows: int, factors: int = 4) -> Float32Array:
@@ -70,33 +70,6 @@ def test_compiled_lists_are_those_of_exact_products_and_equal_ones_go_by_column(
             assert np.array_equal(
                 rank_tracks(users, items, k, threads, filtered), expected
             )
-
-
-def test_neighbours_are_the_other_tracks_by_cosine() -> None:
-    items = random_factors(3, 40) * np.linspace(0.1, 9, 40, dtype=np.float32)[:, None]
-    neighbours = nearest_tracks(items, 5, threads=1)
-    unit = items / np.linalg.norm(items, axis=1, keepdims=True)
-    cosine = unit @ unit.T
-    np.fill_diagonal(cosine, -np.inf)
-    expected = -np.sort(-cosine, axis=1)[:, :5]
-    assert np.take_along_axis(cosine, neighbours, axis=1) == pytest.approx(
-        expected, rel=1e-5
-    )
-
-
-def test_identical_tracks_are_neighbours_and_none_is_its_own() -> None:
-    items = np.ones((6, 3), dtype=np.float32)
-    neighbours = nearest_tracks(items, 2, threads=1)
-    assert neighbours.shape == (6, 2)
-    assert all(track not in row for track, row in enumerate(neighbours.tolist()))
-
-
-def test_a_track_without_factors_is_near_nothing() -> None:
-    items = random_factors(4, 5)
-    items[2] = 0
-    neighbours = nearest_tracks(items, 4, threads=1)
-    assert neighbours[2].tolist() == [NO_TRACK] * 4
-    assert sorted(neighbours[0].tolist()) == [NO_TRACK, 1, 3, 4]
 
 
 @pytest.mark.parametrize(("tracks", "length"), [(1000, 30), (40, 30), (5, 5)])

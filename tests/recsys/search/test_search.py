@@ -258,7 +258,7 @@ def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
     }
     assert failed.pop((4, 1e39)) == (
         2,
-        "TrialError: the factors are not finite after sweep 2",
+        "TrialError: the factors are not finite after sweep 1",
     )
     assert {
         (factors, error.split(":")[0]) for (factors, _), (_, error) in failed.items()
@@ -383,7 +383,7 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
         ),
     )
     assert (
-        "every trial failed (TrialError: the factors are not finite after sweep 2)"
+        "every trial failed (TrialError: the factors are not finite after sweep 1)"
         in line
     )
     assert not (interrupted / "winner.json").exists()
