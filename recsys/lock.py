@@ -1,19 +1,20 @@
 """Hold the lock of a workspace: only one process writes to a store or run at a time.
 
-It is the kernel's lock of a file, which ends with its process; the file is touched as a sign of
-life. Of an address there is the object `.lock` too, made only where there is none, that names the
+Of a path it is the kernel's lock of a file, which ends with its process; the file is touched as a
+sign of life. Of an address it is the object `.lock`, made only where there is none, that names the
 holder and is written again as a sign of life, so that the server's clock says how long the holder
-has been silent. It is taken over from a process of this machine that no longer holds the file, or
-one that is silent for `EXPIRY_S`; should that process live after all, its next `check` fails, and
-it writes no more.
+has been silent. It is taken over from a process that is known to be dead, or silent for `EXPIRY_S`;
+should that process live after all, its next `check` fails, and it writes no more.
 """
 
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -33,6 +34,21 @@ class Holder:
 
     id: str  # of this holding alone
     name: str  # of the process, for messages
+
+    @property
+    def file(self) -> Path:
+        """A file on the holder's machine that the kernel keeps locked while the process lives."""
+        return Path(tempfile.gettempdir(), f"listening-loop-{self.id}.lock")
+
+    def is_dead(self) -> bool:
+        """Tell whether it was a process of this machine that has ended."""
+        if not self.file.exists():
+            return False
+        try:
+            with exclusive(self.file, BlockingIOError()):
+                return True
+        except OSError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -59,38 +75,34 @@ def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
     Raises:
         StorageError: Another process holds the lock, or the server does not answer.
     """
-    folder = workspace.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    workspace.folder.mkdir(parents=True, exist_ok=True)
     busy = f"{workspace}: another {what} is at work here"
-    refusal = StorageError(f"{busy}; wait until it is done, or name another folder")
     if not workspace.is_remote:
-        file = folder / LOCK
+        file = workspace.folder / LOCK
+        refusal = StorageError(f"{busy}; wait until it is done, or name another folder")
         with exclusive(file, refusal), _signs_of_life(lambda: os.utime(file)):
             yield Lock(workspace, None)
         return
-    # the folder itself is a cache, which is cleared
-    file = folder.with_name(f".{folder.name}.holder")
-    name = f"process {os.getpid()} on {socket.gethostname()}"
-    me = Holder(uuid4().hex, name)
+    me = Holder(uuid4().hex, f"process {os.getpid()} on {socket.gethostname()}")
 
     def renew() -> None:
         if _read(workspace) == me:
             _put(workspace, LOCK, me)
 
-    with exclusive(file, refusal):
-        _acquire(workspace, me, busy, dead=file.read_text())
-        file.write_text(me.id)
+    with exclusive(me.file):
         try:
+            _acquire(workspace, me, busy)
             with _signs_of_life(renew):
                 yield Lock(workspace, me)
         finally:
-            with suppress(StorageError):  # where the server is lost it expires
+            # where the server is lost, the unlocked file says that this process is dead
+            with suppress(StorageError):
                 if _read(workspace) == me:
                     workspace.delete(LOCK)
+                me.file.unlink()
 
 
-def _acquire(workspace: Workspace, me: Holder, busy: str, dead: str) -> None:
-    """Make or take over the object; `dead` is the id of this machine's last holder."""
+def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
     with suppress(FileExistsError):
         _put(workspace, LOCK, me, mode="create")
         return
@@ -98,7 +110,7 @@ def _acquire(workspace: Workspace, me: Holder, busy: str, dead: str) -> None:
     if holder is None:
         raise StorageError(f"{busy} until now; run the same command again")
     silent_s = _silent_s(workspace, f"{LOCK}.probe-{me.id}")
-    if holder.id != dead and silent_s < EXPIRY_S:
+    if not holder.is_dead() and silent_s < EXPIRY_S:
         raise StorageError(
             f"{busy} ({holder.name}, last heard of {silent_s:.0f} s ago); wait until it is done, "
             f"or, if it is dead, until it has not been heard of for {EXPIRY_S:.0f} s"

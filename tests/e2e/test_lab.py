@@ -136,7 +136,8 @@ def test_a_search_under_way_shows_what_is_scored_so_far(
     for name in ("winner.json", "leaderboard.parquet", "report.html"):
         (folder / name).unlink()
     ledger = folder / "ledger.jsonl"
-    trials = {orjson.loads(line)["trial"] for line in ledger.read_bytes().splitlines()}
+    lines = map(orjson.loads, ledger.read_bytes().splitlines())
+    trials = {line["trial"]["id"] for line in lines}
     os.utime(folder / LOCK)
     (folder / DASHBOARD).write_text("http://127.0.0.1:8787/status")
     page.goto(f"{lab}/runs/runs/going-on")

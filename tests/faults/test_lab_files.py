@@ -66,9 +66,6 @@ DAMAGES: dict[str, Damage] = {
     "a configuration that is a pipe": _pipe("config.yaml"),
     "a ledger elsewhere": _link("ledger.jsonl", "/etc/passwd"),
     "a ledger that is a pipe": _pipe("ledger.jsonl"),
-    "a ledger of other objects": lambda folder: (folder / "ledger.jsonl").write_bytes(
-        orjson.dumps(seal({})) + b"\n"
-    ),
     "a leaderboard that is no Parquet": lambda folder: (
         folder / "leaderboard.parquet"
     ).write_bytes(b"PAR1"),

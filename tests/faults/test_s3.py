@@ -22,6 +22,7 @@ from looplib.cli import run
 from recsys.search.__main__ import PROG, app
 from tests.recsys.by_hand import wait_until
 from tests.recsys.in_process import without_processes
+from tests.recsys.ledgers import rows_of, untimed
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.s3 import BUCKET, S3, server
 
@@ -63,13 +64,8 @@ def words(folder: Path) -> list[str]:
 
 
 def results(ledger: bytes) -> list[str]:
-    """A ledger without its timings, in an order of its own."""
-    timing = ("fit_s", "crc32")
-    rows = [json.loads(line) for line in ledger.splitlines()]
-    return sorted(
-        json.dumps({key: value for key, value in row.items() if key not in timing})
-        for row in rows
-    )
+    """A ledger without its timings."""
+    return untimed(rows_of(ledger))
 
 
 def assert_same(s3: S3, run: str, local: Path) -> None:

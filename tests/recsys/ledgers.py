@@ -8,7 +8,11 @@ from typing import Any
 def ledger_rows(run: Path) -> list[dict[str, Any]]:
     """The whole lines of a ledger, which may be in the making."""
     file = run / "ledger.jsonl"
-    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    return rows_of(file.read_bytes()) if file.exists() else []
+
+
+def rows_of(content: bytes) -> list[dict[str, Any]]:
+    lines = content.splitlines(keepends=True)
     return [_flat(json.loads(line)) for line in lines if line.endswith(b"\n")]
 
 

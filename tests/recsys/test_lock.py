@@ -1,5 +1,7 @@
 """One process writes to an address at a time; a dead one's lock is taken over."""
 
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -34,20 +36,25 @@ def held_by(there: Workspace, name: str = "another") -> Holder:
 
 def test_a_second_process_is_refused_and_the_lock_released(there: Workspace) -> None:
     with hold_lock(there, "search") as held:
-        refused = pytest.raises(StorageError, match="another search is at work here")
+        refused = pytest.raises(
+            StorageError,
+            match=rf"another search is at work here \(process {os.getpid()} on ",
+        )
         with refused, hold_lock(there, "search"):
             pytest.fail("two at once")
         held.check()
+        assert held.holder is not None
+        assert held.holder.file.exists()
     assert there.names() == set()
+    assert not held.holder.file.exists()
 
 
 def test_the_lock_of_a_dead_process_of_this_machine_is_taken_over_at_once(
-    there: Workspace,
+    there: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with hold_lock(there, "search"):
-        dead = lock._read(there)
-    assert dead is not None
-    write_lock(there, dead)  # it was killed
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = held_by(there)
+    dead.file.touch()  # it was killed
     with hold_lock(there, "search") as held:
         held.check()
     assert there.names() == set()
