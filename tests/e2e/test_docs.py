@@ -378,12 +378,9 @@ def test_every_block_is_of_a_checked_kind(page: Path, tmp_path: Path) -> None:
                 ast.parse(block.text)
             case "sql":
                 (tmp_path / "metric.sql").write_text(block.text)
-                metric = {
-                    "sql": str(tmp_path / "metric.sql"),
-                    "label": block.position,
-                    "role": "secondary",
-                }
-                check_files(AbConfig.model_validate({"metrics": {"shown": metric}}))
+                metric = {"sql": str(tmp_path / "metric.sql"), "label": block.position}
+                config = {"metrics": {"shown": metric}, "secondary": ["shown"]}
+                check_files(AbConfig.model_validate(config))
             case "{toctree}" | "{eval-rst}":
                 pass  # the site is built from them
             case "yaml":
