@@ -203,8 +203,7 @@ class Reader:
         log = self.folder / f"{module}.stderr"
         with log.open("wb") as errors:
             process = subprocess.Popen(
-                # A test run in the background ignores Ctrl-C, and so would all that it starts.
-                ["bash", "-c", f"exec env --default-signal=INT {text}"],
+                ["bash", "-c", f"exec env {text}"],
                 cwd=self.folder,
                 env=self._environment,
                 stdout=subprocess.DEVNULL,

@@ -2,7 +2,6 @@
 ended alike."""
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -59,7 +58,6 @@ def started(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_heed_interrupts,
     ) as process:
         try:
             yield process
@@ -76,12 +74,6 @@ def workers_below(process: psutil.Process) -> list[psutil.Process]:
             if parent and "forkserver" in " ".join(parent.cmdline()):
                 found.append(child)
     return found
-
-
-def _heed_interrupts() -> None:
-    """Undoes that a suite which was started in the background ignores Ctrl-C, and all of its
-    children with it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def refusal(process: subprocess.Popen[str], timeout_s: float) -> str:
