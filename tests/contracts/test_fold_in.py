@@ -116,9 +116,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     ingest([tmp_path / "plays.parquet"], tmp_path / "store", reading, memory="200MB")
     run = finish_run(tmp_path, feedback={"scale": scale})
     version = Path(
-        export_run(
-            run, tmp_path / "out", ExportConfig(top=5, neighbours=3, filter_seen=True)
-        )
+        export_run(run, tmp_path / "out", ExportConfig(top=5, filter_seen=True))
     )
     service = make_settings(tmp_path / "out", version / "tracks.json", "fold_in")
     model = load_configured(service)

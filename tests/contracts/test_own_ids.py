@@ -78,7 +78,7 @@ def publish_model(
         export_run(
             finish_run(folder, session_model),
             folder / "out",
-            ExportConfig(top=5, neighbours=3),
+            ExportConfig(top=5),
         )
     )
 

@@ -22,7 +22,7 @@ def wait_until(
     while not condition():
         for process in alive:
             assert process.poll() is None, (
-                f"{process.args!r} ended with {process.returncode}: {_errors(process)}"
+                f"{process.args!r} ended with {process.returncode}: {_errors(process)!r}"
             )
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)

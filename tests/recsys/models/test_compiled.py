@@ -81,8 +81,12 @@ def signed(heard: csr_matrix, skipped: csr_matrix) -> csr_matrix:
 def solution_of(
     heard: csr_matrix, skipped: csr_matrix, others: Float32Array, params: AlsParams
 ) -> FloatArray:
-    arrays = (matrix.toarray().astype(float) for matrix in (heard, skipped))
-    return dense_solution(*arrays, others.astype(float), params)
+    return dense_solution(
+        heard.toarray().astype(float),
+        skipped.toarray().astype(float),
+        others.astype(float),
+        params,
+    )
 
 
 @pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
@@ -92,10 +96,10 @@ def test_a_side_is_solved_as_by_the_dense_equations(knobs: dict[str, Any]) -> No
     generator = np.random.default_rng(1)
     others = generator.normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
     rows = generator.normal(scale=0.01, size=(heard.shape[0], FACTORS))
-    rows = rows.astype(np.float32)
-    make_equations(signed(heard, skipped), params).solve(rows, [others], threads=1)
+    solved = rows.astype(np.float32)
+    make_equations(signed(heard, skipped), params).solve(solved, [others], threads=1)
     expected = solution_of(heard, skipped, others, params)
-    assert rows == pytest.approx(expected, abs=1e-5)
+    assert solved == pytest.approx(expected, abs=1e-5)
     assert np.abs(expected[2:]).max() > 0.1
 
 
