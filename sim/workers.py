@@ -38,11 +38,11 @@ def run_jobs(job: Job, numbers: Sequence[int], processes: int) -> Generator[int]
     # or the first worker's start would start it, and unblock the signals
     resource_tracker.ensure_running()
     with ProcessPoolExecutor(processes, context, _end_with_parent) as pool:
-        # the workers, which start here, inherit the mask
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        waiting = [pool.submit(job, number) for number in numbers]
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
+            # the workers, which start here, inherit the mask
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            waiting = [pool.submit(job, number) for number in numbers]
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             for future in as_completed(waiting):
                 yield future.result()
         except BrokenProcessPool:
