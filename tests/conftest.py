@@ -26,8 +26,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Run two processes more than there are cores: many tests wait for programs they start."""
-    return min(4, (os.cpu_count() or 1) + 2)
+    """Run one process more than there are cores: many tests wait for programs that they start."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 @pytest.fixture(autouse=True)
