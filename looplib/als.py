@@ -86,10 +86,10 @@ class AlsParams:
         return cls(**{name: parameters[name] for name in names & parameters.keys()})
 
 
-def hyperparameters() -> Mapping[str, FieldInfo]:
+def hyperparameters(params: type = AlsParams) -> Mapping[str, FieldInfo]:
     """Return what pydantic knows of each hyperparameter: type, default, description."""
     # set by pydantic
-    found: Mapping[str, FieldInfo] = AlsParams.__pydantic_fields__  # type: ignore[attr-defined]
+    found: Mapping[str, FieldInfo] = params.__pydantic_fields__  # type: ignore[attr-defined]
     return found
 
 

@@ -27,6 +27,7 @@ from analysis.offpolicy.logged import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.als import AlsParams, NonNegative, hyperparameters
 from looplib.config import Config, Count, Positive, Share
+from recsys.models.params import ActivationParams, BlendParams, ItemKnnParams
 from recsys.session_model.config import SessionModelConfig as SessionModelConfig
 
 # the off-policy estimate of the listening time of a recommended track
@@ -62,14 +63,15 @@ Address = Annotated[
 class Split(Config):
     """Which sessions are held out of training; a session is on one side whole."""
 
-    kind: Literal["session_hash", "last_session", "time", "files"] = Field(
+    kind: Literal["session_hash", "newest", "last_session", "time", "files"] = Field(
         default="session_hash",
-        description="held out is a share by a hash of session and seed; each listener's last "
-        "of at least two; the newest; or what published files say",
+        description="held out is a share by a hash of session and seed; each listener's newest "
+        "sessions, or plays of a table without shares; each listener's last session of at least "
+        "two; the newest of all; or what published files say",
     )
     holdout: Annotated[float, Gt(0), Lt(1)] = Field(
         default=0.15,
-        description="session_hash, time, files without test: the share held out",
+        description="session_hash, newest, time, files without test: the share held out",
     )
     train: Names = Field(
         default=(), description="files: names or patterns of those to learn from"
@@ -117,14 +119,14 @@ class _Axes(Config):
     }
 
 
-def _make_space() -> type[_Axes]:
+def _make_space(name: str, params: type) -> type[_Axes]:
     """Make an axis of each hyperparameter, by default of its default alone."""
-    allowed = get_type_hints(AlsParams, include_extras=True)
+    allowed = get_type_hints(params, include_extras=True)
     axes: dict[str, Any] = {}
-    for name, parameter in hyperparameters().items():
+    for axis_name, parameter in hyperparameters(params).items():
         axis = Field(default=(parameter.default,), description=parameter.description)
-        axes[name] = (Axis[allowed[name]], axis)  # type: ignore[valid-type]  # made here
-    return create_model("Space", __base__=_Axes, **axes)
+        axes[axis_name] = (Axis[allowed[axis_name]], axis)  # type: ignore[valid-type]  # made here
+    return create_model(name, __base__=_Axes, **axes)
 
 
 if TYPE_CHECKING:
@@ -135,8 +137,35 @@ if TYPE_CHECKING:
         def __init__(self, **axes: object) -> None:
             """Take the values of each axis, or one value."""
 
+    class ActivationSpace(Space):
+        """The axes of `ActivationParams`."""
+
+    class ItemKnnSpace(Space):
+        """The axes of `ItemKnnParams`."""
+
+    class BlendSpace(Space):
+        """The axes of `BlendParams`."""
+
 else:
-    Space = _make_space()
+    Space = _make_space("Space", AlsParams)
+    ActivationSpace = _make_space("ActivationSpace", ActivationParams)
+    ItemKnnSpace = _make_space("ItemKnnSpace", ItemKnnParams)
+    BlendSpace = _make_space("BlendSpace", BlendParams)
+
+
+class Models(Config):
+    """The kinds of model that are tried beside ALS; of each, every combination of its values."""
+
+    activation: ActivationSpace | None = Field(
+        default=None, description="what was played often and lately is played again"
+    )
+    item_knn: ItemKnnSpace | None = Field(
+        default=None, description="what is near to the tracks heard"
+    )
+    blend: BlendSpace | None = Field(
+        default=None,
+        description="what is played again and what is new, by the probability of being played",
+    )
 
 
 class Halving(Config):
@@ -166,6 +195,7 @@ class Search(Config):
         default=None, description="random: how many combinations of the grid are drawn"
     )
     space: Space = Space()
+    models: Models = Models()
     sweeps: Count = Field(
         default=15, description="ALS sweeps (both sides solved once) of each fit"
     )
@@ -180,6 +210,14 @@ class Search(Config):
         if (self.strategy == "random") != (self.trials is not None):
             raise ValueError("trials is given with strategy: random, and only there")
         return self
+
+    @property
+    def axes(self) -> dict[str, dict[str, tuple[Any, ...]]]:
+        """The values to combine of each hyperparameter, by the kind of model."""
+        return {
+            "als": self.space.model_dump(),
+            **self.models.model_dump(exclude_none=True),
+        }
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -232,6 +270,11 @@ class ValidationConfig(Config):
     resamples: Annotated[int, Ge(100)] = Field(
         default=1000, description="bootstrap resamples behind each interval"
     )
+
+    @property
+    def pool(self) -> Literal["all", "new"]:
+        """Which tracks the lists are made of."""
+        return "new" if self.filter_seen else "all"
 
     @model_validator(mode="after")
     def _select_is_scored(self) -> "ValidationConfig":

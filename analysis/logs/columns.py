@@ -27,7 +27,8 @@ class Columns:
     share: str | None = None  # of the track that was heard
     played: str | None = None  # time that was heard; the share is played / duration
     duration: str | None = None  # of the track, in the same unit
-    position: str | None = None  # orders rows of a session with the same timestamp
+    # orders plays of a session with the same timestamp, or interactions without timestamps
+    position: str | None = None
     organic: str | None = None  # the listener chose the track, which opens a session
     propensity: str | None = None  # probability with which the track was recommended
     title: str | None = None
@@ -36,11 +37,7 @@ class Columns:
     def __post_init__(self) -> None:
         """Refuse columns that do not go together."""
         alone = next(
-            (
-                name
-                for name in ("position", "organic", "propensity")
-                if getattr(self, name)
-            ),
+            (name for name in ("organic", "propensity") if getattr(self, name)),
             None,
         )
         faults = {
@@ -51,6 +48,9 @@ class Columns:
             and self.played,
             "weight and share both say how much was heard; name one": self.weight
             and self.has_share,
+            "timestamp and position both order interactions; name one": self.position
+            and self.timestamp
+            and not self.has_share,
             f"{alone} belongs to plays, which need share=, or played= and duration=": alone
             and not self.has_share,
             "plays need timestamp= or session=; "
@@ -73,9 +73,16 @@ class Columns:
         return self.share is not None or self.played is not None
 
     @property
+    def orders_by_position(self) -> bool:
+        """Whether positions order interactions, in place of timestamps."""
+        return self.position is not None and not self.has_share
+
+    @property
     def stored(self) -> tuple[str, ...]:
         """The names of what a store says that its rows have; played and duration are a share."""
-        left_out = ("title", "artist", "duration", "position")
+        left_out = ["title", "artist", "duration"]
+        if not self.orders_by_position:
+            left_out.append("position")
         return tuple(
             "share" if name == "played" else name
             for name in self.known

@@ -110,6 +110,7 @@ def check_file(
                 source=source,
                 has_share=reading.columns.has_share,
                 full_share=100.0 if reading.percent else 1.0,
+                has_order=reading.columns.orders_by_position,
                 **{
                     f"has_{name}": name in reading.columns.known
                     for name in ("weight", "timestamp", "session")

@@ -27,7 +27,7 @@ from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset, plan_dataset
 from recsys.export.export import FACTORS, MANIFEST
-from recsys.models.kinds import Als
+from recsys.models.factor_models import Als
 from recsys.models.topk import top_tracks
 from recsys.store.ids import originals
 from recsys.store.remote import open_store as open_at

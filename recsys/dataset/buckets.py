@@ -20,7 +20,7 @@ from recsys.store.remote import download_stored
 from recsys.workspace import open_workspace
 
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
-Kind = Literal["interactions", "heldout", "users", "tracks", "logged"]
+Kind = Literal["interactions", "plays", "heldout", "users", "tracks", "logged"]
 
 
 def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
@@ -101,6 +101,8 @@ def _attach_sessions(
             connection,
             "events",
             "interactions/events",
+            by_row=rule.split.kind == "newest",
+            has_moments=rule.has_moments,
             train=list(rule.train),
             test=list(rule.test),
         )
@@ -123,6 +125,8 @@ def _results(
     }
     if not rule.has_catalogue:
         shared["tracks"] = ("sessions/tracks", {})
+    if rule.is_ordered:
+        shared["plays"] = ("sessions/plays", {"min_time": feedback.min_time})
     if rule.is_weighted:
         return shared | {
             "interactions": ("interactions/weights", {"min_time": feedback.min_time})

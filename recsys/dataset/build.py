@@ -39,8 +39,10 @@ from recsys.dataset.dataset import (
     open_dataset,
     open_whole_dataset,
 )
+from recsys.dataset.plays import BucketPlays, write_artists, write_plays
 from recsys.dataset.split import SplitRule, find_cutoff_ms, split_rule
 from recsys.errors import DatasetError, SplitError
+from recsys.store.ids import originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
@@ -54,6 +56,9 @@ class DatasetPlan:
     rule: SplitRule
     feedback: Feedback
     heldout_organic: bool
+    catalogue: (
+        Path | None
+    )  # with the artists of tracks, of a store that knows its catalogue
     digest: str  # of all that the dataset follows from
 
 
@@ -94,8 +99,20 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
         "feedback": feedback.model_dump(mode="json"),
         "heldout_organic": validation.organic,
         "files": (rule.train, rule.test),
+        "artists": _source_of_artists(store, config),
     }
-    return DatasetPlan(rule, feedback, validation.organic, json_digest(facts)[:16])
+    catalogue = config.catalogue if store.manifest.catalogue else None
+    digest = json_digest(facts)[:16]
+    return DatasetPlan(rule, feedback, validation.organic, catalogue, digest)
+
+
+def _source_of_artists(store: Store, config: SearchConfig) -> list[str]:
+    """Name what says who the artists are: the store's files of titles, or its catalogue."""
+    table, catalogue = store.manifest.table, store.manifest.catalogue
+    if catalogue and config.catalogue:
+        return [catalogue.sha256]
+    files = table.id_files if table else ()
+    return sorted(file.path for file in files if file.of == "titles")
 
 
 def build_dataset(
@@ -134,7 +151,7 @@ def build_dataset(
     with atomic_directory(cached.folder) as folder:
         counts = _prepare(tasks, run, folder, cluster, report)
         _check_sides(counts, rule.split)
-        sizes = _assemble(folder, store.catalogue_size, plan.feedback)
+        sizes = _assemble(folder, store, plan)
         files = {file.name: sha256_file(file) for file in sorted(folder.iterdir())}
         summary = Summary(digest=plan.digest, **sizes, **counts, files=files)
         atomic_write_json(folder / SUMMARY, seal(summary))
@@ -189,9 +206,7 @@ def _check_sides(counts: Mapping[str, int], split: Split) -> None:
     )
 
 
-def _assemble(
-    folder: Path, catalogue: int | None, feedback: Feedback
-) -> dict[str, int]:
+def _assemble(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
     """Join the buckets' files into the arrays and tables of a dataset, one in memory at a time.
 
     Returns:
@@ -203,13 +218,17 @@ def _assemble(
         raise SplitError(
             "all is of one listener; recommendations are learned from what many heard"
         )
-    if catalogue is None:
+    if store.catalogue_size is None:
         heard = pa.concat_tables(_read(folder, "tracks"))
         tracks = np.unique(column_values(heard["track"]))
     else:
-        tracks = np.arange(catalogue)
-    heard = _write_matrices(folder, users, tracks, feedback)
+        tracks = np.arange(store.catalogue_size)
+    heard = _write_matrices(folder, users, tracks, plan.feedback)
     _write_tables(folder, users, tracks)
+    if plan.rule.is_ordered:
+        _write_plays(folder, users, tracks)
+    titles = read_titles(plan.catalogue, store)
+    write_artists(folder, titles, originals(store, "items", tracks).tolist())
     _save(folder / "users.npy", users)
     _save(folder / "tracks.npy", tracks)
     for file in folder.glob("*.arrow"):
@@ -237,6 +256,18 @@ def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
         # Each bucket is in order, and has all of a listener.
         order = _arrow_column(np.argsort(rows, kind="stable"))
         pq.write_table(table.take(order), folder / f"{kind}.parquet")
+
+
+def _write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
+    parts = [
+        BucketPlays(
+            _rows(table, users),
+            _columns(table, tracks),
+            column_values(table["heldout"]),
+        )
+        for table in _read(folder, "plays")
+    ]
+    write_plays(folder, parts, len(users))
 
 
 def _write_matrices(

@@ -23,7 +23,7 @@ from looplib.files import sha256_file
 from recsys.errors import DatasetError
 from recsys.workspace import Workspace, open_workspace
 
-SCHEMA = 3  # 2 had skips in matrices of their own, and lengths of sessions
+SCHEMA = 4  # 3 had no plays in order, and no artists
 # interactions: positions in a matrix have 32 bits, those in the files of a dataset 64
 LARGEST_MATRIX = 2**31 - 1
 _SUMMED = 2**24  # interactions that are added up at once

@@ -31,6 +31,8 @@ class SplitRule:
     cutoff_ms: int | None = None
     # the store holds interactions, whose weights are added up
     is_weighted: bool = False
+    is_ordered: bool = True  # the order of a listener's plays is known
+    has_moments: bool = True  # and when they were
     has_catalogue: bool = False  # which tracks there are is known
     train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
     test: tuple[str, ...] = ()  # and of those to validate on
@@ -59,12 +61,25 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
             f"split.kind {split.kind} needs timestamps, and the rows of {store.workspace} have "
             "none; session_hash and files do without"
         )
+    is_weighted = store.manifest.interactions is not None
+    columns = table.columns if table and is_weighted else ("timestamp",)
+    is_ordered = "timestamp" in columns or "position" in columns
+    if split.kind == "newest" and not is_ordered:
+        raise SplitError(
+            f"split.kind newest needs the order of the plays, and the rows of {store.workspace} "
+            "have neither timestamp nor position; session_hash and files do without"
+        )
     train, test = _file_sides(store, split)
-    is_weighted, has_catalogue = (
-        store.manifest.interactions is not None,
-        store.catalogue_size is not None,
+    return SplitRule(
+        split,
+        seed,
+        is_weighted=is_weighted,
+        is_ordered=is_ordered,
+        has_moments="timestamp" in columns,
+        has_catalogue=store.catalogue_size is not None,
+        train=train,
+        test=test,
     )
-    return SplitRule(split, seed, None, is_weighted, has_catalogue, train, test)
 
 
 def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:

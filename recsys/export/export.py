@@ -39,7 +39,8 @@ from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import PIECES, SUMMARY, Dataset, Side, open_whole_dataset
 from recsys.errors import ExportError
 from recsys.models.als import Fit, make_equations
-from recsys.models.kinds import KINDS, Model, State
+from recsys.models.kinds import KINDS
+from recsys.models.model import Model, State
 from recsys.models.topk import NO_TRACK
 from recsys.runs.folder import NO_BETTER, Winner, read_run
 from recsys.session_model.export import write_session_model
@@ -159,7 +160,7 @@ def export_run(
 def _write_version(folder: Path, export: _Export) -> None:
     options, dataset, store = export.options, export.dataset, export.store
     model = _refit(export)
-    lists = model.lists(options.top, filter_seen=options.filter_seen)
+    lists = model.lists(options.top, "new" if options.filter_seen else "all")
     users = originals(store, "users", dataset.users)
     tracks = originals(store, "items", dataset.tracks)
     keys = ("user", "tracks")

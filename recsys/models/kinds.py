@@ -1,201 +1,23 @@
 """The kinds of model that a search fits and scores.
 
-Another one is one class here, and its entry in `KINDS`.
-
-A search knows of a model what `Model` says: it makes a grid of hyperparameters, fits sweep by
-sweep, keeps the state of a fit between its steps, and asks for lists.
+Another one is one class, and its entry in `KINDS`; its hyperparameters become axes of the search's
+space by an entry in `recsys.config.Models`.
 """
 
-import itertools
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
 
-import numpy as np
-from scipy.sparse import csr_matrix
+from recsys.models.blend import Blend
+from recsys.models.factor_models import Als, Popular, Random
+from recsys.models.item_knn import ItemKnn
+from recsys.models.model import Model
+from recsys.models.repetition import Activation, Latest, MostPlayed
 
-from looplib.als import AlsParams
-from looplib.arrays import Int32Array
-from looplib.randomness import make_generator
-from recsys.dataset.dataset import Dataset, Side
-from recsys.models.als import Equations, Fit, first_factors, make_equations, sweep
-from recsys.models.topk import NO_TRACK, personal_lists
-
-Axes = Mapping[str, Sequence[Any]]
-State = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class NoParams:
-    """The hyperparameters of a model that has none."""
-
-
-class Model(ABC):
-    """A model of one kind, fitted to one side of a dataset.
-
-    The seed decides all that is random in the fit.
-    """
-
-    name: ClassVar[str]  # in ledger, leaderboard and manifest
-    params_type: ClassVar[type] = NoParams  # a frozen dataclass of its hyperparameters
-    # always shown; others are shown where they are no default
-    main_params: ClassVar[tuple[str, ...]] = ()
-    # scored once, beside the trials, and never wins
-    is_baseline: ClassVar[bool] = False
-    in_blocks: ClassVar[bool] = False  # `recsys.blockwise` fits it across all workers
-    sweeps: int  # done so far
-    # the factors of listeners and tracks; None of a kind without
-    fit: Fit | None = None
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        side: Side,
-        params: Any,  # noqa: ANN401  of its kind
-        seed: int,
-        threads: int,
-        kept: State | None = None,
-    ) -> None:
-        """Prepare a fit, or take it up where another left its state.
-
-        What follows is the same to the bit.
-        """
-        self._dataset, self._side = dataset, side
-        self._params, self._seed, self._threads = params, seed, threads
-        self.sweeps = int(kept["sweeps"]) if kept else 0
-
-    @classmethod
-    def grid(cls, axes: Axes) -> list[Any]:  # noqa: ARG003  none has no axes
-        """Return all hyperparameters that a search space asks for.
-
-        Those with the slowest fits may stand first.
-        """
-        return [cls.params_type()]
-
-    def sweep(self, count: int) -> None:
-        """Go on with the fit, or raise a `TrialError` where that is not possible."""
-        self.sweeps += count
-
-    def state(self) -> State:
-        """Return the arrays from which a fit is taken up."""
-        return {"sweeps": self.sweeps}
-
-    @abstractmethod
-    def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
-        """Return the k best tracks of each listener, `NO_TRACK` at the end of short lists.
-
-        Shape (listeners, ≤ k).
-        """
-
-
-class Als(Model):
-    """Implicit ALS (`recsys.models.als`).
-
-    The popular tracks for listeners without an interaction.
-    """
-
-    name = "als"
-    params_type = AlsParams
-    main_params = ("factors", "regularization", "alpha")
-    in_blocks = True
-    fit: Fit
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        side: Side,
-        params: AlsParams,
-        seed: int,
-        threads: int,
-        kept: State | None = None,
-    ) -> None:
-        """Take over the factors of both sides, or draw the first ones."""
-        super().__init__(dataset, side, params, seed, threads, kept)
-        if kept:
-            self.fit = Fit(self.sweeps, kept["user_factors"], kept["item_factors"])
-        else:
-            shape = (len(dataset.users), len(dataset.tracks))
-            self.fit = first_factors(shape, params.factors, seed)
-
-    @cached_property
-    def _equations(self) -> tuple[Equations, Equations]:
-        """Equations of the listeners and of the tracks.
-
-        A fit in blocks, which may have more interactions than a matrix can hold, needs none.
-        """
-        by_listener = self._dataset.matrix(self._side)
-        by_track = self._dataset.by_track(self._side)
-        return (
-            make_equations(by_listener, self._params),
-            make_equations(by_track, self._params),
-        )
-
-    @classmethod
-    def grid(cls, axes: Axes) -> list[AlsParams]:
-        """Return every combination of the axes."""
-        return [
-            AlsParams(**dict(zip(axes, values, strict=True)))
-            for values in itertools.product(*axes.values())
-        ]
-
-    def sweep(self, count: int) -> None:
-        """Solve both sides `count` times more."""
-        for _ in range(count):
-            sweep(self.fit, *self._equations, self._threads)
-        self.sweeps = self.fit.sweeps
-
-    def state(self) -> State:
-        """Return the factors of both sides."""
-        return vars(self.fit)
-
-    def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
-        """Return the tracks with the largest products of factors."""
-        return personal_lists(
-            self.fit, self._dataset, self._side, k, self._threads, filter_seen
-        )
-
-
-class Popular(Model):
-    """The tracks with the most listening time, for everybody."""
-
-    name = "popular"
-    is_baseline = True
-
-    def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
-        """Return the same list for each listener, but for what a listener has seen."""
-        listeners, tracks = len(self._dataset.users), len(self._dataset.tracks)
-        best_first = self._dataset.most_popular(self._side, tracks)
-        score = np.empty((tracks, 1), np.float32)
-        score[best_first, 0] = np.arange(tracks, 0, -1)
-        fit = Fit(0, np.ones((listeners, 1), np.float32), score)
-        return personal_lists(
-            fit, self._dataset, self._side, k, self._threads, filter_seen
-        )
-
-
-class Random(Model):
-    """Distinct tracks drawn at random."""
-
-    name = "random"
-    is_baseline = True
-
-    def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
-        """Return lists of distinct tracks, each equally likely."""
-        data = self._dataset
-        generator = make_generator(self._seed, "random baseline")
-        drawn = 2 * k if filter_seen else k
-        lists = random_lists(len(data.users), len(data.tracks), drawn, generator)
-        if not filter_seen:
-            return lists
-        for first, last in data.ranges(self._side):
-            seen = data.matrix(self._side, first, last)
-            lists[first:last] = unseen_first(lists[first:last], seen)
-        return lists[:, :k]
-
-
-KINDS: Mapping[str, type[Model]] = {kind.name: kind for kind in (Als, Random, Popular)}
+KINDS: Mapping[str, type[Model]] = {
+    kind.name: kind
+    for kind in (Als, Activation, ItemKnn, Blend, Random, Popular, MostPlayed, Latest)
+}
 
 
 def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,27 +32,3 @@ def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in params.items()
         if name in main or value != defaults[name]
     }
-
-
-def random_lists(
-    listeners: int, tracks: int, k: int, generator: np.random.Generator
-) -> Int32Array:
-    """Draw distinct tracks for each listener, shape (listeners, min(k, tracks)).
-
-    A list is what follows a random position in one random order of all tracks: at each rank, every
-    track is equally likely, and listeners are independent given the order.
-    """
-    order = generator.permutation(tracks).astype(np.int32)
-    start = generator.integers(tracks, size=(listeners, 1))
-    position = start + np.arange(min(k, tracks))
-    lists: Int32Array = order[position % tracks]
-    return lists
-
-
-def unseen_first(lists: Int32Array, seen: csr_matrix) -> Int32Array:
-    """Leave out tracks that a listener has a value for; lists get `NO_TRACK` at their ends."""
-    listener = np.arange(len(lists))[:, None]
-    is_seen = csr_matrix(seen[listener, lists]).toarray() != 0
-    order = np.argsort(is_seen, axis=1, kind="stable")
-    kept = np.where(is_seen, np.int32(NO_TRACK), lists)
-    return np.take_along_axis(kept, order, axis=1)

@@ -34,17 +34,24 @@ class Trial:
         """Whether it is scored beside the others and never wins."""
         return KINDS[self.kind].is_baseline
 
+    @property
+    def takes_sweeps(self) -> bool:
+        """Whether it is fitted sweep by sweep; else it is scored once, at sweep 0."""
+        return KINDS[self.kind].takes_sweeps and not self.is_baseline
+
 
 def plan_candidates(
-    search: Search, dataset_digest: str, seed: int
+    search: Search, dataset_digest: str, seed: int, *, is_ordered: bool = False
 ) -> tuple[Trial, ...]:
-    """Plan the trials of a search, those with the most factors, which take longest, first."""
-    axes = search.space.model_dump()
+    """Plan the trials of a search, those with the most factors, which take longest, first.
+
+    Unless the order of the plays is known, kinds of model that need it are left out.
+    """
     candidates = [
-        _plan_trial(kind.name, params, dataset_digest, seed)
-        for kind in KINDS.values()
-        if not kind.is_baseline
-        for params in kind.grid(axes)
+        _plan_trial(kind, params, dataset_digest, seed)
+        for kind, axes in search.axes.items()
+        if is_ordered or not KINDS[kind].needs_order
+        for params in KINDS[kind].grid(axes)
     ]
     if search.trials is not None:
         grid = len(candidates)
@@ -60,12 +67,12 @@ def plan_candidates(
     return tuple(candidates)
 
 
-def plan_baselines(seed: int) -> tuple[Trial, ...]:
+def plan_baselines(seed: int, *, is_ordered: bool = False) -> tuple[Trial, ...]:
     """Plan the baselines of a search, which have no hyperparameters."""
     return tuple(
         Trial(kind.name, kind.name, kind.params_type(), seed)
         for kind in KINDS.values()
-        if kind.is_baseline
+        if kind.is_baseline and (is_ordered or not kind.needs_order)
     )
 
 

@@ -19,7 +19,8 @@ import numpy as np
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
-from recsys.models.kinds import KINDS, State
+from recsys.models.kinds import KINDS
+from recsys.models.model import State
 from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name, lists_name
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
@@ -59,9 +60,10 @@ def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
         model.sweep(sweep - model.sweeps)
         fit_s += time.perf_counter() - began
         _write({"fit_s": fit_s, **model.state()}, run, checkpoint_name(trial.id))
-    lists = model.lists(
-        max(scorer.validation.ks), filter_seen=scorer.validation.filter_seen
-    )
+    k, pool = max(scorer.validation.ks), scorer.validation.pool
+    lists = model.lists(k, pool)
+    if not trial.takes_sweeps:
+        fit_s = time.perf_counter() - began
     return {"lists": lists, "fit_s": round(fit_s, 3)}
 
 

@@ -36,8 +36,10 @@ def decide(
     search: Search, candidates: Sequence[Trial], scores: Scores, metric: str
 ) -> Decisions:
     """Decide what to do next, given what is known of the candidates."""
+    at_once = [candidate for candidate in candidates if not candidate.takes_sweeps]
+    fitted = [candidate for candidate in candidates if candidate.takes_sweeps]
     sweeps = search.scored_sweeps
-    curves = [_curve(scores[candidate.id], sweeps, metric) for candidate in candidates]
+    curves = [_curve(scores[candidate.id], sweeps, metric) for candidate in fitted]
     limits, stopped = _cut(search, curves)
     over = set(stopped)
     going = []
@@ -47,12 +49,17 @@ def decide(
         elif number not in over and len(curve) <= limits[number]:
             going.append(number)
     going.sort(key=lambda number: -len(curves[number]))
+    steps = [(fitted[number], sweeps[len(curves[number])]) for number in going]
+    done = {fitted[number].id for number in over}
+    for candidate in at_once:
+        if scores[candidate.id]:
+            done.add(candidate.id)
+        else:
+            steps.append((candidate, 0))
     return Decisions(
-        steps=tuple(
-            (candidates[number], sweeps[len(curves[number])]) for number in going
-        ),
-        stopped={candidates[number].id: stop for number, stop in stopped.items()},
-        done=frozenset(candidates[number].id for number in over),
+        steps=tuple(steps),
+        stopped={fitted[number].id: stop for number, stop in stopped.items()},
+        done=frozenset(done),
     )
 
 

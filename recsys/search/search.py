@@ -16,7 +16,8 @@ from recsys.config import SearchConfig
 from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
 from recsys.errors import SearchError, TrialError, WorkerDiedError
-from recsys.models.kinds import KINDS, Popular
+from recsys.models.factor_models import Popular
+from recsys.models.kinds import KINDS
 from recsys.runs.folder import (
     CHECKPOINTS,
     CONFIG,
@@ -41,7 +42,7 @@ from recsys.runs.leaderboard import (
 )
 from recsys.runs.ledger import Score
 from recsys.runs.ranking import RankedTrial, scored_candidates
-from recsys.runs.trials import Trial, plan_candidates
+from recsys.runs.trials import Trial, plan_baselines, plan_candidates
 from recsys.scoring import Scorer, settle
 from recsys.search.fit_step import fit_in_blocks, run_step
 from recsys.search.state import SearchState
@@ -89,7 +90,11 @@ def search(
         scorer = Scorer(dataset.address, config.validation, seed, cluster.threads)
         scorer = settle(scorer, store.catalogue_size, read_settled(run))
         write_sealed(run, SETTLED, scorer.settled)
-        state = SearchState(plan.config.search, plan.candidates, scorer, lock)
+        for remark in plan.remarks:
+            _say(remark)
+        baselines = plan_baselines(seed, is_ordered=plan.dataset.rule.is_ordered)
+        settings = plan.config.search
+        state = SearchState(settings, plan.candidates, baselines, scorer, lock)
         for damage in state.ledger.damaged:
             _say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
@@ -106,6 +111,7 @@ class SearchPlan:
     dataset: DatasetPlan
     titles: Mapping[str, Title]
     candidates: tuple[Trial, ...]
+    remarks: tuple[str, ...]  # what is left out, and why
 
 
 def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
@@ -118,8 +124,18 @@ def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
     titles = read_titles(config.catalogue, store)
     if config.session_model and config.export.learn_from != "training":
         read_titles(config.session_model.catalogue, store)
-    candidates = plan_candidates(config.search, dataset.digest, dataset.rule.seed)
-    return SearchPlan(config, dataset, titles, candidates)
+    rule = dataset.rule
+    candidates = plan_candidates(
+        config.search, dataset.digest, rule.seed, is_ordered=rule.is_ordered
+    )
+    left_out = [name for name, kind in KINDS.items() if kind.needs_order]
+    remarks: tuple[str, ...] = ()
+    if not rule.is_ordered:
+        remarks = (
+            f"{', '.join(left_out)} are left out: the rows of {store.workspace} have no order; "
+            "ingest them with timestamp= or position=",
+        )
+    return SearchPlan(config, dataset, titles, candidates, remarks)
 
 
 def _build(

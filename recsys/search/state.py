@@ -11,7 +11,7 @@ from recsys.lock import Lock
 from recsys.runs.folder import LEDGER, checkpoint_name, has_listeners, read_listeners
 from recsys.runs.ledger import Ledger, Score, failure_of, score_after
 from recsys.runs.ranking import RankedTrial, compare, rank
-from recsys.runs.trials import Trial, plan_baselines
+from recsys.runs.trials import Trial
 from recsys.scoring import Scorer
 from recsys.search.schedule import Decisions, decide
 
@@ -20,7 +20,12 @@ class SearchState:
     """What a search knows and has left to do; begins with what its ledger holds."""
 
     def __init__(
-        self, search: Search, candidates: Sequence[Trial], scorer: Scorer, lock: Lock
+        self,
+        search: Search,
+        candidates: Sequence[Trial],
+        baselines: Sequence[Trial],
+        scorer: Scorer,
+        lock: Lock,
     ) -> None:
         """Read the ledger of a locked run, and decide."""
         self.search = search
@@ -29,19 +34,21 @@ class SearchState:
         self.candidates = candidates
         self.run = lock.workspace
         self.metric = scorer.validation.select
-        self.baselines = plan_baselines(scorer.seed)
+        self.baselines = baselines
         self.ledger = Ledger(
             self.run.folder / LEDGER,
             scorer.digest,
-            (*candidates, *self.baselines),
+            (*candidates, *baselines),
             partial(has_listeners, self.run, scorer),
         )
         self.decisions = self._decide()
 
     @property
     def sweeps(self) -> int:
-        """All sweeps that the fits of the search may take, with a baseline as one."""
-        return len(self.candidates) * self.search.sweeps + len(self.baselines)
+        """All sweeps that the fits of the search may take, with what takes none as one."""
+        swept = sum(trial.takes_sweeps for trial in self.candidates)
+        at_once = len(self.candidates) - swept + len(self.baselines)
+        return swept * self.search.sweeps + at_once
 
     @property
     def done(self) -> int:
@@ -49,6 +56,9 @@ class SearchState:
         scores = self.ledger.scores
         done = sum(bool(scores[trial.id]) for trial in self.baselines)
         for trial in self.candidates:
+            if not trial.takes_sweeps:
+                done += trial.id in self.decisions.done
+                continue
             last = max((score.sweep for score in scores[trial.id]), default=0)
             done += self.search.sweeps if trial.id in self.decisions.done else last
         return done

@@ -5,12 +5,14 @@
 -- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 where shares are percentages
 -- $has_timestamp  BOOLEAN, the file has timestamps
 -- $has_session    BOOLEAN, the file has sessions
+-- $has_order      BOOLEAN, the file has positions in place of timestamps
 -- FROM raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
 -- Columns:
 --   source, row, user, track  the source as given, the row's number in the file, from 1, and ids as they stand there
 --   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
 --   weight                 DOUBLE, the weight, 0 to 1e15, or the share, 0 to 1; beyond that where the row is refused for it
---   timestamp              BIGINT, ms since the epoch, UTC; a number below 1e11 is in seconds, text without a time zone in UTC; NULL without
+--   timestamp              BIGINT, ms since the epoch, UTC; a number below 1e11 is in seconds, text without a time zone in UTC;
+--                          the position where $has_order; NULL without
 --   clock                  VARCHAR, how the timestamp is written: 'dates', 'seconds' or 'milliseconds'; NULL for 0 and without
 --   session, position      VARCHAR, and DOUBLE that orders its rows of the same timestamp; NULL without
 --   organic                BOOLEAN, the listener chose the track; false where the file does not say
@@ -34,6 +36,7 @@ parsed AS (
         coalesce(TRY_CAST(organic AS BOOLEAN), TRY_CAST(organic AS DOUBLE) <> 0) AS is_organic,
         TRY_CAST(propensity AS DOUBLE) AS probability,
         TRY_CAST(timestamp AS DOUBLE) AS number,
+        TRY_CAST(position AS DOUBLE) AS place,
         CASE
             WHEN regexp_matches(timestamp, '[0-9]:[0-9].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$')
             THEN epoch_ms(TRY_CAST(timestamp AS TIMESTAMPTZ))
@@ -82,6 +85,9 @@ verified AS (
             THEN 'timestamp ' || left(timestamp, 40) || ' is neither a number of seconds or milliseconds since 1970 nor a date'
             WHEN $has_timestamp AND NOT (moment_ms >= 0 AND moment_ms < 1e14) THEN 'timestamp ' || left(timestamp, 40) || '; 1970 to 5138 is allowed'
             WHEN $has_session AND coalesce(session, '') = '' THEN 'session is missing'
+            WHEN $has_order AND coalesce(position, '') = '' THEN 'position is missing'
+            WHEN $has_order AND NOT coalesce(place >= 0 AND place < 1e14 AND place = floor(place), false)
+            THEN 'position ' || left(position, 40) || '; a whole number from 0 to 1e14 is allowed'
         END AS reason
     FROM timed
 )
@@ -89,10 +95,14 @@ SELECT
     $source AS source,
     row, user, track, user_kind, track_kind,
     amount AS weight,
-    CASE WHEN reason IS NULL AND $has_timestamp THEN CAST(moment_ms AS BIGINT) END AS timestamp,
+    CASE
+        WHEN reason IS NOT NULL THEN NULL
+        WHEN $has_timestamp THEN CAST(moment_ms AS BIGINT)
+        WHEN $has_order THEN CAST(place AS BIGINT)
+    END AS timestamp,
     CASE WHEN reason IS NULL AND $has_timestamp THEN clock END AS clock,
     CASE WHEN $has_session THEN session END AS session,
-    TRY_CAST(position AS DOUBLE) AS position,
+    place AS position,
     coalesce(is_organic, false) AS organic,
     probability AS propensity,
     nullif(trim(title), '') AS title,

@@ -1,6 +1,8 @@
 -- One row per interaction of a bucket, in the shape of events, with weights of the same one added, exactly to 1e-9.
--- An interaction without a session and a moment is a session of its own, as nothing ties it to another. In a split by
+-- The interactions of a listener with a track are a session of their own where neither sessions nor moments are known. In a split by
 -- files, each side is a session of its own where both are named, and what is on neither side is left out.
+-- $by_row  BOOLEAN, each moment of a listener is a session of its own, for a split by the newest
+-- $has_moments  BOOLEAN, timestamps are moments, not missing or mere positions
 -- $train  VARCHAR[], digests of the files to learn from; empty where the split is not by files
 -- $test   VARCHAR[], digests of the files to validate on; empty where a share of the others' sessions is held out
 -- FROM stored(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, session VARCHAR, source VARCHAR)
@@ -15,8 +17,9 @@ WITH sided AS (
         CASE
             WHEN list_contains($test, source) THEN concat_ws(' ', 'test', session)
             WHEN len($test) > 0 THEN concat_ws(' ', 'train', session)
+            WHEN $by_row THEN '@' || CAST(timestamp AS VARCHAR)
             WHEN session IS NOT NULL THEN session
-            WHEN timestamp IS NULL THEN '#' || CAST(track AS VARCHAR)
+            WHEN NOT $has_moments THEN '#' || CAST(track AS VARCHAR)
         END AS session
     FROM stored
     WHERE len($train) = 0 OR list_contains($train, source) OR list_contains($test, source)

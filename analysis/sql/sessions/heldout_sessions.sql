@@ -1,8 +1,8 @@
 -- One row per held-out session, by the kind of the split. A draw by hash depends on the seed, the listener and the
 -- session's name alone, so that it is the same on any cluster and however the store is bucketed.
--- $kind       VARCHAR, 'session_hash', 'last_session', 'time' or 'files'
+-- $kind       VARCHAR, 'session_hash', 'newest', 'last_session', 'time' or 'files'
 -- $seed       BIGINT, the configuration's seed
--- $holdout    DOUBLE, share of the sessions that is drawn by hash, 0..1
+-- $holdout    DOUBLE, share of the sessions that is drawn by hash, or of each listener's, 0..1
 -- $cutoff_ms  BIGINT, milliseconds since the epoch, UTC, at which a split by time cuts
 -- FROM sessions(user BIGINT, session VARCHAR, number BIGINT, start_ms BIGINT)
 -- Columns:
@@ -18,6 +18,10 @@ QUALIFY
         WHEN 'last_session'
         THEN row_number() OVER (PARTITION BY user ORDER BY start_ms DESC, session DESC) = 1
             AND count(*) OVER (PARTITION BY user) > 1
+        -- Rounded up for training: a listener's only session stays there.
+        WHEN 'newest'
+        THEN row_number() OVER (PARTITION BY user ORDER BY start_ms, session)
+            > ceil(count(*) OVER (PARTITION BY user) * (1 - $holdout) - 1e-9)
         WHEN 'time' THEN start_ms >= $cutoff_ms
         -- `interactions/events.sql` named the sessions of the files to validate on.
         WHEN 'files' THEN session = 'test' OR starts_with(session, 'test ')

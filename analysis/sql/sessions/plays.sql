@@ -1,0 +1,9 @@
+-- One row per play, of each listener in the order of the plays.
+-- $min_time  DOUBLE, plays heard or weighing less are left out
+-- FROM split_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, ends BOOLEAN, number BIGINT, heldout BOOLEAN)
+-- Columns:
+--   user, track, heldout  as in split_events
+SELECT user, track, heldout
+FROM split_events
+WHERE time > 0 AND time >= $min_time
+ORDER BY user, timestamp, number, ends, track

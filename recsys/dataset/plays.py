@@ -1,0 +1,112 @@
+"""The plays of each listener in their order, repeats kept, and who the artist of a track is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from looplib.arrays import Int32Array, IntArray
+from recsys.dataset.dataset import Dataset, Side, new_array
+from recsys.store.ids import Title
+
+UNKNOWN_ARTIST = -1
+_INDPTR, _TRACKS, _HELDOUT = (
+    f"plays-{name}.npy" for name in ("indptr", "tracks", "heldout")
+)
+_ARTISTS = "artists.npy"
+
+
+@dataclass(frozen=True)
+class BucketPlays:
+    """Plays of some listeners, by row, then the oldest first; each array of shape (plays,)."""
+
+    rows: IntArray
+    columns: IntArray
+    is_heldout: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Plays:
+    """Plays of some listeners, the oldest first.
+
+    Those of the listener in row u are `tracks[indptr[u] : indptr[u + 1]]`.
+    """
+
+    indptr: IntArray  # shape (listeners + 1,)
+    tracks: Int32Array  # columns, shape (plays,)
+
+    @property
+    def counts(self) -> IntArray:
+        """The number of plays of each listener, shape (listeners,)."""
+        return np.diff(self.indptr)
+
+    @property
+    def listeners(self) -> IntArray:
+        """The row of the listener of each play, shape (plays,)."""
+        return np.repeat(np.arange(len(self.indptr) - 1), self.counts)
+
+    @property
+    def age(self) -> IntArray:
+        """How many plays ago each play was, 1 for a listener's newest; shape (plays,)."""
+        return np.repeat(self.indptr[1:], self.counts) - np.arange(len(self.tracks))
+
+    def select(self, is_kept: npt.NDArray[np.bool_]) -> "Plays":
+        """Return some of the plays; a flag for each, shape (plays,)."""
+        before = np.concatenate([[0], np.cumsum(is_kept)])
+        return Plays(before[self.indptr], self.tracks[is_kept])
+
+
+def write_plays(folder: Path, parts: Sequence[BucketPlays], listeners: int) -> None:
+    """Write the plays of some parts, each of which has all plays of its listeners."""
+    counts = np.zeros(listeners, np.int64)
+    for part in parts:
+        counts += np.bincount(part.rows, minlength=listeners)
+    indptr = np.concatenate([[0], counts.cumsum()])
+    tracks = new_array(folder / _TRACKS, np.int32, (int(indptr[-1]),))
+    is_heldout = new_array(folder / _HELDOUT, np.bool_, (int(indptr[-1]),))
+    for part in parts:
+        # the rows of a part ascend
+        of_row = np.bincount(part.rows, minlength=listeners)
+        shift = indptr[1:] - of_row.cumsum()
+        position = np.arange(len(part.rows)) + shift[part.rows]
+        tracks[position] = part.columns
+        is_heldout[position] = part.is_heldout
+    np.save(folder / _INDPTR, indptr)
+
+
+def has_plays(dataset: Dataset) -> bool:
+    """Return whether the order of the plays is known."""
+    return (dataset.path / _INDPTR).exists()
+
+
+def read_plays(dataset: Dataset, side: Side) -> Plays:
+    """Read the plays of all sessions, or of the training ones.
+
+    Raises:
+        FileNotFoundError: Their order is not known.
+    """
+    folder = dataset.path
+    plays = Plays(np.load(folder / _INDPTR), np.load(folder / _TRACKS, mmap_mode="r"))
+    if side == "total":
+        return plays
+    return plays.select(~np.load(folder / _HELDOUT))
+
+
+def write_artists(
+    folder: Path, titles: Mapping[str, Title], originals: Sequence[object]
+) -> None:
+    """Number the artists of tracks, given by the ids that came in."""
+    names = [
+        title.artist if (title := titles.get(str(track))) else "" for track in originals
+    ]
+    known = {name: number for number, name in enumerate(sorted({*names} - {""}))}
+    numbers = [known.get(name, UNKNOWN_ARTIST) for name in names]
+    np.save(folder / _ARTISTS, np.array(numbers, np.int32))
+
+
+def read_artists(dataset: Dataset) -> Int32Array:
+    """Read the number of the artist of each track, shape (tracks,); `UNKNOWN_ARTIST` of some."""
+    artists: Int32Array = np.load(dataset.path / _ARTISTS)
+    return artists

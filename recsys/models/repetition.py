@@ -1,0 +1,95 @@
+"""Models of repetition: what a listener has played is played again."""
+
+from abc import abstractmethod
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
+
+from looplib.arrays import AnyFloatArray, Int32Array
+from recsys.dataset.plays import Plays
+from recsys.models.factor_models import Popular
+from recsys.models.model import Model
+from recsys.models.params import ActivationParams
+from recsys.models.sparse import rank_rows
+from recsys.models.topk import Pool, fill_up, heard_tracks
+
+
+class Repetition(Model):
+    """Rank what the listener has heard; popular tracks that are new come after it."""
+
+    @abstractmethod
+    def scores(self) -> csr_matrix:
+        """Return a positive score of each track heard, shape (listeners, tracks)."""
+
+    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Return the tracks heard with the largest scores, or popular ones that are new."""
+        heard = rank_rows(self.scores(), k)
+        if pool == "heard":
+            return heard
+        popular = Popular(self._dataset, self._side, None, self._seed, self._threads)
+        new = popular.lists(k, "new")
+        return new if pool == "new" else fill_up(heard, new)
+
+
+class MostPlayed(Repetition):
+    """What the listener has heard for longest, or with the largest weight."""
+
+    name = "most_played"
+    is_baseline = True
+
+    def scores(self) -> csr_matrix:
+        """Return the listening time or the weight."""
+        return heard_tracks(self._dataset, self._side)
+
+
+class Latest(Repetition):
+    """What the listener has heard last."""
+
+    name = "latest"
+    is_baseline = True
+    needs_order = True
+
+    def scores(self) -> csr_matrix:
+        """Return 1 by how many plays ago the newest play of the track was."""
+        plays, tracks = self._plays, len(self._dataset.tracks)
+        key = plays.listeners * tracks + plays.tracks
+        _, from_the_end = np.unique(key[::-1], return_index=True)
+        is_newest = np.zeros(len(key), np.bool_)
+        is_newest[len(key) - 1 - from_the_end] = True
+        return sum_plays(plays.select(is_newest), 1 / plays.age[is_newest], tracks)
+
+
+class Activation(Repetition):
+    """Base-level activation: the sum of (plays ago)^-decay over the plays of a track.
+
+    Anderson and Schooler, "Reflections of the Environment in Memory", Psychological Science 1991;
+    in ACT-R the activation is its logarithm. Reiter-Haas, Parada-Cabaleiro, Schedl, Motamedi,
+    Tkalcic and Lex, "Predicting Music Relistening Behavior Using the ACT-R Framework", RecSys 2021,
+    rank tracks by it.
+    """
+
+    name = "activation"
+    params_type = ActivationParams
+    main_params = ("decay",)
+    takes_sweeps = False
+    needs_order = True
+
+    def scores(self) -> csr_matrix:
+        """Return the activation, before its logarithm."""
+        plays = self._plays
+        return sum_plays(
+            plays, activation(plays, self._params.decay), len(self._dataset.tracks)
+        )
+
+
+def activation(plays: Plays, decay: float) -> AnyFloatArray:
+    """Return what each play adds to the activation of its track, shape (plays,)."""
+    added: AnyFloatArray = plays.age.astype(np.float64) ** -decay
+    return added
+
+
+def sum_plays(plays: Plays, values: AnyFloatArray, tracks: int) -> csr_matrix:
+    """Add up a value of each play by listener and track, shape (listeners, tracks)."""
+    shape = (len(plays.indptr) - 1, tracks)
+    places = (plays.listeners, plays.tracks)
+    return csr_matrix(coo_matrix((values, places), shape=shape), dtype=np.float32)

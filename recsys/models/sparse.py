@@ -1,0 +1,193 @@
+"""Multiply sparse matrices row by row, and keep the largest of each row.
+
+In: CSR matrices. Out: the best columns of each row of a product, or the product at some places. A
+row of the product is summed in one dense array, so the memory is that of one row a thread, however
+many values the product has.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from looplib.arrays import Float32Array, Int32Array, IntArray
+
+NO_COLUMN = -1
+_ROWS = 256  # that a thread takes at once
+
+
+def top_products(
+    left: csr_matrix,
+    right: csr_matrix,
+    k: int,
+    threads: int,
+    left_out: csr_matrix | None = None,
+) -> tuple[Int32Array, Float32Array]:
+    """Find the k largest values in each row of a product of two sparse matrices.
+
+    Only products of positive values are added. Of equal values the smaller column comes first.
+
+    Args:
+        left: Shape (rows, inner).
+        right: Shape (inner, columns).
+        k: How many values of a row are kept.
+        threads: How many rows are computed at once; they change no result.
+        left_out: Places that are not kept, where it has a value; shape (rows, columns).
+
+    Returns:
+        Columns, `NO_COLUMN` where fewer are positive, and their values; both (rows, k).
+    """
+    rows, columns = left.shape[0], right.shape[1]
+    best = np.full((rows, k), NO_COLUMN, np.int32)
+    values = np.zeros((rows, k), np.float32)
+    arrays = _arrays(left), _arrays(right)
+    excluded = _arrays(csr_matrix((rows, columns)) if left_out is None else left_out)
+
+    kernels = _load_kernels()
+
+    def run(first: int, last: int) -> None:
+        kernels.top_rows(*arrays, excluded, columns, first, last, best, values)
+
+    _share_out(run, rows, threads)
+    return best, values
+
+
+def products_at(
+    left: csr_matrix, right: csr_matrix, places: csr_matrix, threads: int
+) -> Float32Array:
+    """Return a product of two sparse matrices where a third has values, in the order of these.
+
+    Args:
+        left: Shape (rows, inner).
+        right: Shape (inner, columns).
+        places: Shape (rows, columns); its values do not count.
+        threads: How many rows are computed at once.
+
+    Returns:
+        Values, shape (values of `places`,).
+    """
+    found = np.zeros(places.nnz, np.float32)
+    arrays = _arrays(left), _arrays(right), _arrays(places)
+
+    kernels = _load_kernels()
+
+    def run(first: int, last: int) -> None:
+        kernels.rows_at(*arrays, right.shape[1], first, last, found)
+
+    _share_out(run, places.shape[0], threads)
+    return found
+
+
+def top_neighbours(
+    indptr: IntArray,
+    tracks: Int32Array,
+    columns: int,
+    window: int,
+    power: float,
+    k: int,
+    threads: int,
+) -> csr_matrix:
+    """Find the tracks that are played most often near each track.
+
+    Two plays of a listener at a distance of d plays, at most `window`, add 1 / d to both tracks'
+    closeness, which is divided by (plays of the one x plays of the other) to a power: at 1/2 it is
+    a cosine.
+
+    Args:
+        indptr: Where the plays of each listener begin and end, shape (listeners + 1,).
+        tracks: The plays, in order, shape (plays,).
+        columns: How many tracks there are.
+        window: How far apart two plays may be.
+        power: Of the normalisation.
+        k: Neighbours of a track that are kept.
+        threads: How many tracks are computed at once.
+
+    Returns:
+        Closeness, shape (tracks, tracks), at most k values a row.
+    """
+    plays = np.bincount(tracks, minlength=columns)
+    weight = np.maximum(plays, 1).astype(np.float64) ** -power
+    where = np.argsort(tracks, kind="stable")
+    starts = np.concatenate([[0], plays.cumsum()])
+    listener = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    ends = np.stack([indptr[:-1], indptr[1:]], axis=1)[listener]
+    best = np.full((columns, k), NO_COLUMN, np.int32)
+    values = np.zeros((columns, k), np.float32)
+
+    kernels = _load_kernels()
+
+    def run(first: int, last: int) -> None:
+        plays = kernels.PlaysOfTracks(tracks, where, starts, ends)
+        kernels.near_rows(plays, window, weight, first, last, best, values)
+
+    _share_out(run, columns, threads)
+    return _to_matrix(best, values, columns)
+
+
+def nearest(left: csr_matrix, right: csr_matrix, k: int, threads: int) -> csr_matrix:
+    """Return the k largest values in each row of a product as a matrix."""
+    return _to_matrix(*top_products(left, right, k, threads), right.shape[1])
+
+
+def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
+    """Return the columns with the k largest values in each row; the smaller column of equals.
+
+    Shape (rows, k), `NO_COLUMN` where a row has fewer.
+    """
+    best = np.full((scores.shape[0], k), NO_COLUMN, np.int32)
+    row = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+    order = np.lexsort((scores.indices, -scores.data, row))
+    rank = np.arange(len(order)) - scores.indptr[row]
+    is_kept = rank < k
+    best[row[is_kept], rank[is_kept]] = scores.indices[order[is_kept]]
+    return best
+
+
+def _to_matrix(best: Int32Array, values: Float32Array, columns: int) -> csr_matrix:
+    is_kept = best != NO_COLUMN
+    indptr = np.concatenate([[0], is_kept.sum(axis=1).cumsum()])
+    arrays = (values[is_kept], best[is_kept], indptr)
+    matrix = csr_matrix(arrays, shape=(len(best), columns))
+    matrix.sort_indices()
+    return matrix
+
+
+@cache
+def _load_kernels() -> ModuleType:
+    """Import and compile the loops, which takes the first process on a machine a while."""
+    from recsys.models import sparse_kernels as kernels
+    from recsys.models.compiled import compiling
+
+    one = np.ones(1)
+    best, values = np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32)
+    csr = kernels.Csr(np.array([0, 1]), np.zeros(1, np.int32), one.astype(np.float32))
+    plays = kernels.PlaysOfTracks(
+        np.zeros(1, np.int32),
+        np.zeros(1, np.int64),
+        np.array([0, 1]),
+        np.array([[0, 1]]),
+    )
+    with compiling(kernels.top_rows):
+        kernels.top_rows(csr, csr, csr, 1, 0, 1, best, values)
+        kernels.rows_at(csr, csr, csr, 1, 0, 1, values[0])
+        kernels.near_rows(plays, 1, one, 0, 1, best, values)
+    return kernels
+
+
+def _arrays(matrix: csr_matrix) -> Any:  # noqa: ANN401  compiled code's tuple of arrays
+    return _load_kernels().Csr(
+        matrix.indptr.astype(np.int64),
+        matrix.indices.astype(np.int32),
+        matrix.data.astype(np.float32),
+    )
+
+
+def _share_out(run: Callable[[int, int], None], rows: int, threads: int) -> None:
+    firsts = range(0, rows, _ROWS)
+    lasts = [min(first + _ROWS, rows) for first in firsts]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, firsts, lasts))

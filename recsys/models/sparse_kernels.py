@@ -1,0 +1,144 @@
+"""Multiply sparse matrices row by row in compiled loops; `recsys.models.sparse` calls them.
+
+`sums` has a number for each column, all 0 between two rows; `touched` has the columns that are not.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
+from recsys.models.compiled import compiled
+
+
+class Csr(NamedTuple):
+    """The arrays of a CSR matrix, as compiled code takes them."""
+
+    indptr: IntArray
+    indices: Int32Array
+    data: Float32Array
+
+
+class PlaysOfTracks(NamedTuple):
+    """The plays of all listeners, one listener after the other, and those of each track."""
+
+    tracks: Int32Array  # shape (plays,)
+    where: IntArray  # the plays by track, shape (plays,)
+    starts: IntArray  # where those of a track begin in `where`, shape (tracks + 1,)
+    ends: IntArray  # first play of the play's listener, and past the last; shape (plays, 2)
+
+
+@compiled
+def _multiply_row(
+    left: Csr, right: Csr, row: int, sums: Float32Array, touched: Int32Array
+) -> int:
+    """Add a row of the product to `sums`; return how many columns were touched."""
+    count = 0
+    for at in range(left.indptr[row], left.indptr[row + 1]):
+        inner, factor = left.indices[at], left.data[at]
+        for other in range(right.indptr[inner], right.indptr[inner + 1]):
+            column = right.indices[other]
+            product = factor * right.data[other]
+            if product <= 0:
+                continue
+            if sums[column] == 0:
+                touched[count] = column
+                count += 1
+            sums[column] += product
+    return count
+
+
+@compiled
+def _keep_best(
+    sums: Float32Array, touched: Int32Array, best: Int32Array, values: Float32Array
+) -> None:
+    """Keep the largest sums of the touched columns, and set all of them to 0."""
+    touched = np.sort(touched)
+    found = sums[touched]
+    k = len(best)
+    least = np.float32(0)
+    if len(found) > k:
+        least = np.partition(found, len(found) - k)[len(found) - k]
+    kept = touched[found >= least]
+    order = np.argsort(-sums[kept], kind="mergesort")
+    rank = 0
+    for position in order:
+        column = kept[position]
+        if rank < k and sums[column] > 0:
+            best[rank] = column
+            values[rank] = sums[column]
+            rank += 1
+    for column in touched:
+        sums[column] = 0
+
+
+@compiled
+def top_rows(
+    left: Csr,
+    right: Csr,
+    left_out: Csr,
+    columns: int,
+    first: int,
+    last: int,
+    best: Int32Array,
+    values: Float32Array,
+) -> None:
+    """Find the largest products of some rows."""
+    sums = np.zeros(columns, np.float32)
+    touched = np.empty(columns, np.int32)
+    for row in range(first, last):
+        count = _multiply_row(left, right, row, sums, touched)
+        for at in range(left_out.indptr[row], left_out.indptr[row + 1]):
+            sums[left_out.indices[at]] = 0
+        _keep_best(sums, touched[:count], best[row], values[row])
+
+
+@compiled
+def rows_at(
+    left: Csr,
+    right: Csr,
+    places: Csr,
+    columns: int,
+    first: int,
+    last: int,
+    found: Float32Array,
+) -> None:
+    """Find the products of some rows at some places."""
+    sums = np.zeros(columns, np.float32)
+    touched = np.empty(columns, np.int32)
+    for row in range(first, last):
+        count = _multiply_row(left, right, row, sums, touched)
+        for at in range(places.indptr[row], places.indptr[row + 1]):
+            found[at] = sums[places.indices[at]]
+        for column in touched[:count]:
+            sums[column] = 0
+
+
+@compiled
+def near_rows(
+    plays: PlaysOfTracks,
+    window: int,
+    weight: FloatArray,
+    first: int,
+    last: int,
+    best: Int32Array,
+    values: Float32Array,
+) -> None:
+    """Find the nearest tracks of some tracks."""
+    sums = np.zeros(len(weight), np.float32)
+    touched = np.empty(len(weight), np.int32)
+    for track in range(first, last):
+        count = 0
+        for at in range(plays.starts[track], plays.starts[track + 1]):
+            play = plays.where[at]
+            begin = max(plays.ends[play, 0], play - window)
+            end = min(plays.ends[play, 1], play + window + 1)
+            for other in range(begin, end):
+                column = plays.tracks[other]
+                if column == track:
+                    continue
+                if sums[column] == 0:
+                    touched[count] = column
+                    count += 1
+                sums[column] += weight[track] * weight[column] / abs(other - play)
+        _keep_best(sums, touched[:count], best[track], values[track])
