@@ -263,7 +263,7 @@ def _write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
         BucketPlays(
             _rows(table, users),
             _columns(table, tracks),
-            column_values(table["heldout"]),
+            column_values(table["heldout"]) > 0,
         )
         for table in _read(folder, "plays")
     ]

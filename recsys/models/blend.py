@@ -29,7 +29,7 @@ _DECAY = 0.8  # of the activation of an artist
 _POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
 _NEIGHBOURS = 200
 _LISTENERS = 1024  # whose candidates are in memory at once
-_RIDGE, _STEPS = 1.0, 10
+_RIDGE, _STEPS, _NEAR = 1.0, 50, 1e-6
 _LEAST = 1e-4  # added to what may be 0 before its logarithm
 
 
@@ -213,16 +213,25 @@ def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
     means, deviations = features.mean(axis=0), features.std(axis=0)
     deviations[deviations == 0] = 1
     scaled = np.column_stack([(features - means) / deviations, np.ones(len(features))])
-    ridge = np.full(scaled.shape[1], _RIDGE)
-    ridge[-1] = 0
-    share = np.clip(is_true.mean(), 1e-6, 1 - 1e-6)
+
+    def loss(weights: FloatArray) -> float:
+        odds = scaled @ weights
+        misfit = np.logaddexp(0, odds).sum() - odds[is_true].sum()
+        return float(misfit + _RIDGE / 2 * (weights @ weights))
+
     weights = np.zeros(scaled.shape[1])
-    weights[-1] = special.logit(share)
+    least = loss(weights)
     for _ in range(_STEPS):
         chance = special.expit(scaled @ weights)
-        gradient = scaled.T @ (is_true - chance) - ridge * weights
-        curvature = scaled.T @ (scaled * (chance * (1 - chance))[:, np.newaxis])
-        weights = weights + np.linalg.solve(curvature + np.diag(ridge + 1e-9), gradient)
+        gradient = scaled.T @ (chance - is_true) + _RIDGE * weights
+        spread = (chance * (1 - chance))[:, np.newaxis]
+        curvature = scaled.T @ (scaled * spread) + _RIDGE * np.eye(len(weights))
+        step = np.linalg.solve(curvature, gradient)
+        while (reached := loss(weights - step)) > least and np.abs(step).max() > _NEAR:
+            step = step / 2
+        if reached > least or np.abs(step).max() <= _NEAR:
+            break
+        weights, least = weights - step, reached
     return Logistic(means, deviations, weights)
 
 

@@ -2,8 +2,9 @@
 -- $min_time  DOUBLE, plays heard or weighing less are left out
 -- FROM split_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, ends BOOLEAN, number BIGINT, heldout BOOLEAN)
 -- Columns:
---   user, track, heldout  as in split_events
-SELECT user, track, heldout
+--   user, track  as in split_events
+--   heldout      UTINYINT, 1 where the session is held out, else 0
+SELECT user, track, CAST(heldout AS UTINYINT) AS heldout
 FROM split_events
 WHERE time > 0 AND time >= $min_time
 ORDER BY user, timestamp, number, ends, track
