@@ -237,11 +237,8 @@ def _describe(
     metric: Metric, arm: str, effect: Effect, past_explains: float, look: Look
 ) -> MetricEffect:
     """Return the effect before any adjustment for many comparisons."""
-    config, role, relative = (
-        look.config,
-        look.config.roles[metric.name],
-        relative_effect(effect),
-    )
+    config, relative = look.config, relative_effect(effect)
+    role = config.roles[metric.name]
     level, mde_pct = config.alpha, math.nan
     if role == "primary":
         level = look.primary_level(effect.listeners)
@@ -279,9 +276,7 @@ def relative_effect(effect: Effect) -> RelativeEffect:
     may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
     if may_be_zero or relative.value > _MOST_PCT:
         relative = effects.NO_INTERVAL
-    return RelativeEffect(
-        relative.value, relative.lower, relative.upper, effect.p_value
-    )
+    return RelativeEffect(*relative, effect.p_value)
 
 
 def _state(effect: MetricEffect) -> GuardrailState:

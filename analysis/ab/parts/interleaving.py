@@ -56,11 +56,11 @@ def preferences(
     credited for it.
     """
     found = []
+    credited = queries.read_table(loaded.connection, "credited")
     for arm in arms:
         pair = members(loaded.own_recommenders.get(arm, ""))
         if pair is None:
             continue
-        credited = queries.read_table(loaded.connection, "credited")
         rows = credited.filter(pc.field("arm") == arm).sort_by("user")
         columns = {name: rows[name].to_numpy() for name in rows.column_names[2:]}
         moments = Moments.of(columns)
@@ -112,8 +112,6 @@ def compare_pair(
         second_tracks=round(moments.mean(_SECOND_TRACKS) * count),
         first_time=before,
         second_time=after,
-        effect=RelativeEffect(
-            relative.value, relative.lower, relative.upper, effect.p_value
-        ),
+        effect=RelativeEffect(*relative, effect.p_value),
         preferred=preferred,
     )
