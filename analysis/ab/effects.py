@@ -276,7 +276,9 @@ def relative_effect(effect: Effect) -> RelativeEffect:
     may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
     if may_be_zero or relative.value > _MOST_PCT:
         relative = effects.NO_INTERVAL
-    return RelativeEffect(*relative, effect.p_value)
+    return RelativeEffect(
+        relative.value, relative.lower, relative.upper, effect.p_value
+    )
 
 
 def _state(effect: MetricEffect) -> GuardrailState:
