@@ -302,8 +302,10 @@ def _is_whole(parts: Sequence[Part], rows: int) -> bool:
 
 def _evict_stale(fit: Workspace, sweep: int) -> None:
     """Remove this machine's copies of factors of earlier sweeps and of earlier fits."""
+    if not fit.is_remote:
+        return
     fits = open_workspace(fit.address.rpartition("/")[0])
-    for file in fits.folder.glob("*/*.npy") if fit.is_remote else ():
+    for file in fits.folder.glob("*/*.npy"):
         match = _PART.fullmatch(file.name)
         if file.parent != fit.folder or (match and int(match[2]) < sweep - 1):
             fits.evict(file.relative_to(fits.folder).as_posix())

@@ -36,7 +36,7 @@ AUTO = "auto"
 Value = TypeVar("Value", bound=Hashable)
 
 
-def as_list(found: object) -> object:
+def _as_list(found: object) -> object:
     """Return a single value as a list of one."""
     return found if isinstance(found, (list, tuple)) else (found,)
 
@@ -48,9 +48,9 @@ def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
 
 
 Axis = Annotated[
-    tuple[Value, ...], BeforeValidator(as_list), Len(1), AfterValidator(_distinct)
+    tuple[Value, ...], BeforeValidator(_as_list), Len(1), AfterValidator(_distinct)
 ]
-Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 # A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
 Address = Annotated[
     str,

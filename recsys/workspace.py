@@ -147,7 +147,9 @@ class Workspace:
 
     def evict(self, *names: str) -> None:
         """Remove this machine's copies of uploaded files or folders; "." is all of them."""
-        for path in [self.folder / name for name in names] if self.is_remote else []:
+        if not self.is_remote:
+            return
+        for path in map(self.folder.joinpath, names):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
