@@ -2,10 +2,10 @@
 
 Writers and readers take names, order and types from here. To add a field, with a new version of the
 store in mind, add it to `EVENT_FIELDS`: it is then read, checked, stored and written as null.
-docs/formats.md has the same table for people, and `analysis.logs.fields` says what a type is to
-JSON, DuckDB and Arrow. If the value comes from a client, `botify.schemas` and `botify/openapi.yaml`
-accept it, and `botify.service.Service.answer` logs it. An A/B report sees what `ASSIGNED_SCHEMA` of
-`analysis.ab.tables` and `sql/ab/session_events.sql` pass on.
+docs/formats.md has the same table for people, and `analysis.logs.field_types` says what a type is
+to JSON, DuckDB and Arrow. If the value comes from a client, `botify.schemas` and
+`botify/openapi.yaml` accept it, and `botify.service.Service.answer` logs it. An A/B report sees
+what `ASSIGNED_SCHEMA` of `analysis.ab.tables` and `sql/ab/session_events.sql` pass on.
 """
 
 from typing import Literal, NamedTuple

@@ -44,9 +44,8 @@ class ListMetrics:
 
     metrics: dict[str, Interval]
     warnings: dict[str, str]  # why nothing should be concluded from a metric
-    listeners: dict[
-        str, FloatArray
-    ]  # numerators and denominators, shape (2, listeners)
+    # by metric, what each listener adds: numerators and denominators; shape (2, listeners)
+    listeners: dict[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -132,6 +131,7 @@ def settle(scorer: Scorer, catalogue: int | None, earlier: Settled | None) -> Sc
         )
     scorer = _decide(scorer, test_share=_test_share(scorer, earlier))
     if scorer.validation.test_share:
+        # refuses a test part in which nothing can be scored
         validator_for(replace(scorer, is_test=True))
     if validation.select == AUTO:
         return _choose_metric(scorer, earlier)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from botify.errors import ModelError
 from botify.model.catalogue import Catalogue, user_number
+from looplib.arrays import IntArray
 
 # characters; ours have 118, and parsing a deeper one takes all the stack
 _LONGEST_HEADER = 200
@@ -26,13 +27,14 @@ def read_arrays(
     what: str,
     catalogue: Catalogue,
 ) -> tuple[Arrays, dict[str, int]]:
-    """Read arrays of an `.npz` as `numpy.savez` writes it.
+    """Read arrays of an `.npz` as `numpy.savez` writes it; ids become the numbers of theirs.
 
-    Ids become the numbers that stand for them.
-
-    `shapes` has for each the kind of its numbers, `i`, `f` (finite), or `track` or `user` for ids,
-    and the names of its axes: `"f tracks factors"`. Axes of one name have one length. `what` the
-    file is, the message says.
+    Args:
+        file: The open file.
+        shapes: Of each array, the kind of its numbers, `i`, `f` (finite), or `track` or `user` for
+            ids, and the names of its axes: `"f tracks factors"`. Axes of one name have one length.
+        what: What the file is, for messages.
+        catalogue: The tracks that are known.
 
     Returns:
         The arrays, and the lengths of the axes by name.
@@ -82,6 +84,12 @@ def check_ids(path: str, name: str, ids: npt.NDArray[Any], limit: int) -> None:
         )
 
 
+def find_id(ids: IntArray, wanted: int) -> int | None:
+    """Return the position of an id among ascending ones; None where it is not there."""
+    position = int(ids.searchsorted(wanted))
+    return position if position < len(ids) and ids[position] == wanted else None
+
+
 def _track_numbers(
     path: str, name: str, tracks: npt.NDArray[Any], catalogue: Catalogue
 ) -> npt.NDArray[Any]:
@@ -102,8 +110,8 @@ def _read_array(archive: zipfile.ZipFile, member: str) -> npt.NDArray[Any]:
     entry = archive.getinfo(member)
     if entry.compress_type != zipfile.ZIP_STORED:  # it may grow a thousandfold
         raise ValueError(f"{member} is compressed")
-    # NumPy reads by and by, so a header that claims more than the file holds takes no memory before
-    # it fails.
+    # NumPy reads in pieces: a header that claims more than the file holds fails before it takes
+    # the memory
     with archive.open(entry) as file:
         array: npt.NDArray[Any] = np.lib.format.read_array(
             file, allow_pickle=False, max_header_size=_LONGEST_HEADER

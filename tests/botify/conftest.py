@@ -13,13 +13,13 @@ MakeService = Callable[..., Service]
 
 @pytest.fixture(scope="session")
 def redis_url() -> str:
-    """The URL of a Redis that all tests share; tests keep apart by their listeners."""
+    """Return the URL of a Redis that all tests share, each with listeners of its own."""
     return shared_server().url
 
 
 @pytest.fixture
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis that a test may stop and start; it runs."""
+    """Start a Redis that a test may stop and start again."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server

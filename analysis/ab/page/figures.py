@@ -22,7 +22,7 @@ def draw_effects(report: Report) -> Figure | None:
     """Draw primary and secondary metrics on one scale; None without an effect."""
     if not report.effects:
         return None
-    colours, level = _colours(report), numbers.percent(100 * (1 - report.alpha), 0)
+    colours, level = _colours(report), numbers.level(report.alpha)
     groups: dict[str, list[charts.IntervalRow]] = {}
     drawn, significant = 0, []
     for effect in report.effects:
@@ -33,8 +33,7 @@ def draw_effects(report: Report) -> Figure | None:
         if effect.significant:
             significant.append(f"{effect.label}, {effect.arm}: {text}")
         groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
-        label = effect.label[:1].upper() + effect.label[1:]
-        groups.setdefault(label, []).append(
+        groups.setdefault(numbers.capitalized(effect.label), []).append(
             charts.IntervalRow(
                 label=effect.arm,
                 text=text,

@@ -196,6 +196,20 @@ def test_a_quantile_of_listening_time_is_that_of_the_sessions(folder: Path) -> N
     assert effect.control_value == pytest.approx(np.quantile(times, 0.5), rel=0.02)
 
 
+def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "slow.sql"
+    file.write_text(
+        "SELECT user, arm, part, CASE WHEN latency > 0.001 THEN latency END AS value FROM events"
+    )
+    slow = {"sql": str(file), "label": "slow requests, s", "quantile": 0.5}
+    config = settings(folder, metrics={"slow": slow}, guardrails=[], secondary=["slow"])
+    report = build_report([folder / "log"], "ALS", config)
+    effect = next(row for row in report.effects if row.metric == "slow")
+    latencies = [event["latency"] for own in sessions_of("C").values() for event in own]
+    expected = np.median([latency for latency in latencies if latency > 0.001])
+    assert effect.control_value == pytest.approx(expected, rel=0.02)
+
+
 def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
+from botify.model.factors import FACTORS
 from botify.model.model import Model
 from botify.model.versions import Versions
 from botify.service import load_configured
@@ -75,8 +76,8 @@ def test_only_what_a_recommender_asks_for_is_loaded(
     tmp_path: Path, settings: Settings
 ) -> None:
     bare = make_settings(tmp_path, settings.catalogue, fallback={"unknown": []})
-    assert load(bare).folding is None
-    assert load(settings).folding is not None
+    assert load(bare).get(FACTORS) is None
+    assert load(settings).get(FACTORS) is not None
 
 
 def test_no_object_is_kept_for_a_listener(tmp_path: Path, catalogue_file: Path) -> None:
@@ -197,7 +198,10 @@ def _say(folder: Path, **facts: int) -> None:
         (_line_edit('{"user": 3}'), "recommendations.jsonl:4: "),
         (_line_edit('{"user": 3, "tracks": [1]'), "recommendations.jsonl:4: "),
         (_line_edit("[]"), "recommendations.jsonl:4: "),
-        (_line_edit('{"user": 2, "tracks": [1]}'), "user 2 has two lines"),
+        (
+            _line_edit('{"user": 2, "tracks": [1]}'),
+            "recommendations.jsonl:4: the user of line 3 again",
+        ),
         (
             _line_edit('{"user": -2, "tracks": [1]}'),
             "Expected `int` >= 0 - at `$.user`",
@@ -376,6 +380,23 @@ def test_rollback_goes_to_the_version_before_and_moves_the_link(
         versions.roll_back()
 
 
+def test_each_version_that_comes_to_be_served_is_noted(
+    settings: Settings, tmp_path: Path
+) -> None:
+    noted: list[Model] = []
+    versions = Versions(
+        settings.recommendations,
+        load(settings),
+        settings.parts,
+        Metrics(),
+        on_load=noted.append,
+    )
+    publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
+    for change in (versions.reload, versions.reload, versions.roll_back):
+        change()
+    assert [model.version for model in noted] == ["two", "one"]
+
+
 def test_rollback_to_a_bad_version_is_refused(
     versions: Versions, tmp_path: Path
 ) -> None:
@@ -411,6 +432,7 @@ def test_the_watcher_survives_links_in_a_circle_and_any_error(
     link.symlink_to("current")
     with pytest.raises(ModelError, match="current"):
         versions.reload()
+    assert "current" in str(versions.refused)
     link.unlink()
     with monkeypatch.context() as patch:
         patch.setattr("botify.model.versions.load_model", lambda *_, **__: 1 // 0)

@@ -11,13 +11,14 @@ from scipy.stats import multivariate_normal
 
 from botify.errors import ModelError
 from botify.model.model import Model
+from botify.model.session_model import SESSION_MODEL
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.registry import FallbackSettings, recommend
 from botify.recommenders.session_model import (
+    FollowInterest,
     follow_changes,
     infer_interest,
     read_session,
-    session_model,
 )
 from botify.service import load_configured
 from tests.botify.exports import (
@@ -92,13 +93,12 @@ def row(
 
 
 def ask(model: Model, *rows: Row) -> list[int]:
-    return [
-        drawn.track for drawn in session_model(model, rows, np.random.default_rng(1))
-    ]
+    drawn = FollowInterest().draw_all(model, rows, np.random.default_rng(1))
+    return [found.track for found in drawn]
 
 
 def follow(model: Model, user: int, tracks: list[int], times: list[float]) -> "Vector":
-    fitted, session = model.session_model, row(user, tracks, times)
+    fitted, session = model.get(SESSION_MODEL), row(user, tracks, times)
     assert fitted is not None
     return infer_interest(
         fitted, session, read_session(fitted, model.catalogue, session)
@@ -110,7 +110,7 @@ Normal = tuple[float, Vector, Vector]  # log odds, mean, covariance
 
 
 def normals(user: int, organic: int) -> list[Normal]:
-    """What a session may follow before anything is heard, by the description of the file."""
+    """Return what a session may follow at first, by the description of the file."""
     made = arrays()
     new = made["track_factors"][organic].astype(float) @ made["new_map"]
 
@@ -262,17 +262,21 @@ def test_changes_are_followed_as_by_all_paths() -> None:
     odds, densities = rng.normal(size=3), rng.normal(size=(3, count))
     first, anew = np.exp(odds) / np.exp(odds).sum(), np.array([0.5, 0.5, 0.0])
     paths = [(vector, 0, first[vector]) for vector in range(3)]
-    for place in range(count):
+    for position in range(count):
         stayed = [
             (vector, since, chance * (1 - change)) for vector, since, chance in paths
         ]
         changed = [
-            (drawn, since if drawn == vector else place, chance * change * anew[drawn])
+            (
+                drawn,
+                since if drawn == vector else position,
+                chance * change * anew[drawn],
+            )
             for vector, since, chance in paths
             for drawn in range(3)
         ]
         paths = [
-            (v, since, chance * np.exp(densities[v, place]))
+            (v, since, chance * np.exp(densities[v, position]))
             for v, since, chance in stayed + changed
         ]
     of_vector = [
@@ -284,9 +288,9 @@ def test_changes_are_followed_as_by_all_paths() -> None:
         sum(
             chance
             for vector, since, chance in paths
-            if vector == best and since <= place
+            if vector == best and since <= position
         )
-        for place in range(count)
+        for position in range(count)
     ]
     assert lasting == pytest.approx(np.array(expected) / of_vector[best], abs=1e-9)
 
@@ -351,7 +355,7 @@ def test_a_version_without_a_session_model_leaves_it_to_the_fallback(
     catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
     publish(tmp_path, "one", random_lists(20, TRACKS), catalogue=catalogue)
     model = load(tmp_path)
-    assert model.session_model is None
+    assert model.get(SESSION_MODEL) is None
     assert ask(model, row(KNOWN, [1], [1.0])) == [UNKNOWN]
     fallback = FallbackSettings(unknown=("top_pop",))
     (answer,) = recommend(
@@ -367,7 +371,7 @@ def test_a_version_without_a_session_model_leaves_it_to_the_fallback(
 def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
     publish_session_model(tmp_path)
     settings = make_settings(tmp_path, tmp_path / "tracks.json", "indexed")
-    assert load_configured(settings).session_model is None
+    assert load_configured(settings).get(SESSION_MODEL) is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ calls in the test's.
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,15 @@ from looplib.config import load_config
 from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
+from recsys.models.kinds import Popular
 from recsys.models.topk import personal_lists
 from recsys.runs.folder import read_config
+from recsys.runs.ledger import Score
+from recsys.runs.trials import Trial
 from recsys.search import __main__ as search
+from recsys.search.fit_step import run_step
 from recsys.workspace import open_workspace
+from tests.recsys.commands import error_line, search_argv
 from tests.recsys.fits import fit_als
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger
@@ -51,48 +57,18 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_store(tmp_path_factory.mktemp("data"), sessions, tracks=TRACKS)
 
 
-def search_argv(
-    store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None
-) -> list[str]:
-    config = run_folder.parent / "search.yaml"
-    config.write_text("store: nowhere\nrun: nowhere\n")
-    sets = [
-        word
-        for setting in (QUICK if settings is None else settings)
-        for word in ("--set", setting)
-    ]
-    return [
-        "--config",
-        str(config),
-        "--store",
-        str(store),
-        "--run",
-        str(run_folder),
-        *sets,
-        *extra,
-    ]
-
-
 def search_ok(
-    store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None
+    store: Path, run_folder: Path, *extra: str, settings: Sequence[str] = QUICK
 ) -> None:
+    argv = search_argv(store, run_folder, settings, *extra)
     with without_processes():
-        assert (
-            run(
-                search.app,
-                search.PROG,
-                search_argv(store, run_folder, *extra, settings=settings),
-            )
-            == 0
-        )
+        assert run(search.app, search.PROG, argv) == 0
 
 
 def refusal(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
     with without_processes():
         assert run(search.app, search.PROG, argv) == 2
-    errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
-    assert len(errors) == 1
-    return errors[0]
+    return error_line(capsys)
 
 
 def of_one_metric(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -108,14 +84,8 @@ def results(run_folder: Path) -> list[str]:
 def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search that started two processes of its own."""
     folder = tmp_path_factory.mktemp("search") / "run"
-    assert (
-        run(
-            search.app,
-            search.PROG,
-            search_argv(store, folder, settings=[*QUICK, "cluster.workers=2"]),
-        )
-        == 0
-    )
+    argv = search_argv(store, folder, [*QUICK, "cluster.workers=2"])
+    assert run(search.app, search.PROG, argv) == 0
     return folder
 
 
@@ -241,14 +211,16 @@ def test_other_splits_run_through(store: Path, tmp_path: Path, kind: str) -> Non
     )
 
 
+@pytest.mark.parametrize("fit", ["whole", "blocks"])
 def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
-    store: Path, tmp_path: Path
+    store: Path, tmp_path: Path, fit: str
 ) -> None:
     """No memory has 2^40 factors, and no array 2^62."""
     settings = [
         *QUICK,
         f"search.space.factors=[4, {2**40}, {2**62}]",
         "search.space.alpha=[10.0, 1.0e+39]",
+        f"cluster.fit={fit}",
     ]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     failed = {
@@ -276,6 +248,42 @@ def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
     )
 
 
+def fail(*_: object, **__: object) -> None:
+    raise RuntimeError("lost")
+
+
+def test_what_takes_the_place_of_failed_finalists_has_every_metric(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best two fail where every metric is computed."""
+    failed: list[str] = []
+
+    def run_or_fail(trial: Trial, sweep: int, *arguments: Any) -> Score:  # noqa: ANN401
+        *_, is_whole = arguments
+        if is_whole and not trial.is_baseline and len(failed) < 2:
+            failed.append(trial.id)
+            fail()
+        return run_step(trial, sweep, *arguments)
+
+    monkeypatch.setattr("recsys.search.search.run_step", run_or_fail)
+    halving = ["search.strategy=halving", "search.halving={eta: 4, rungs: 1}"]
+    search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, *halving])
+    winner = json.loads((tmp_path / "run" / "winner.json").read_text())
+    assert winner["trial"]["id"] not in failed
+    assert "recall@5" in winner["metrics"]
+
+
+def test_a_winner_that_popular_could_not_be_compared_with_is_not_published(
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(Popular, "lists", fail)
+    line = refusal(capsys, search_argv(store, tmp_path / "run", QUICK))
+    assert "not significantly better than the popular tracks" in line
+
+
 @pytest.fixture
 def interrupted(finished: Path, tmp_path: Path) -> Path:
     """A finished run of its own, to go on with; without its export."""
@@ -298,7 +306,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_finished_search_is_concluded_again_without_a_cluster(
     store: Path, finished: Path, interrupted: Path
 ) -> None:
-    assert run(search.app, search.PROG, search_argv(store, interrupted)) == 0
+    assert run(search.app, search.PROG, search_argv(store, interrupted, QUICK)) == 0
     same = (
         "ledger.jsonl",
         "winner.json",
@@ -378,9 +386,7 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
 ) -> None:
     line = refusal(
         capsys,
-        search_argv(
-            store, interrupted, settings=[*QUICK, "search.space.alpha=[1.0e+39]"]
-        ),
+        search_argv(store, interrupted, [*QUICK, "search.space.alpha=[1.0e+39]"]),
     )
     assert (
         "every trial failed (TrialError: the factors are not finite after sweep 1)"
@@ -393,7 +399,7 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
 def test_an_option_that_was_removed_names_what_replaces_it(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = search_argv(store, tmp_path / "run", "--fresh")
+    argv = search_argv(store, tmp_path / "run", QUICK, "--fresh")
     assert run(search.app, search.PROG, argv, gone=search.GONE) == 2
     assert "--fresh was removed; name another --run" in capsys.readouterr().err
 
@@ -478,7 +484,7 @@ def test_a_setting_that_cannot_be_is_one_line(
     message: str,
 ) -> None:
     assert message in refusal(
-        capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting])
+        capsys, search_argv(store, tmp_path / "run", [*QUICK, setting])
     )
     assert not list(tmp_path.glob("run/ledger*"))
 
@@ -486,7 +492,7 @@ def test_a_setting_that_cannot_be_is_one_line(
 def test_a_missing_store_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = refusal(capsys, search_argv(tmp_path / "absent", tmp_path / "run"))
+    line = refusal(capsys, search_argv(tmp_path / "absent", tmp_path / "run", QUICK))
     assert "absent: no session store here" in line
     assert not (tmp_path / "run").exists()
 
@@ -518,9 +524,7 @@ def test_a_one_sided_split_is_one_line_and_leaves_no_dataset(
     store = make_store(
         tmp_path, random_sessions(1, listeners=1, tracks=9, sessions=sessions)
     )
-    line = refusal(
-        capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting])
-    )
+    line = refusal(capsys, search_argv(store, tmp_path / "run", [*QUICK, setting]))
     assert message in line
     assert list((store / "cache").iterdir()) == []
 
@@ -548,7 +552,7 @@ def test_settings_that_leave_nothing_to_learn_from_or_to_score_are_one_line(
     ]
     store = make_store(tmp_path, sessions)
     assert message in refusal(
-        capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, *settings])
+        capsys, search_argv(store, tmp_path / "run", [*QUICK, *settings])
     )
 
 
@@ -558,5 +562,5 @@ def test_a_folder_that_is_no_run_is_refused(
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "photo.jpg").write_text("x")
     assert "not empty and not a run" in refusal(
-        capsys, search_argv(store, tmp_path / "other")
+        capsys, search_argv(store, tmp_path / "other", QUICK)
     )
