@@ -4,7 +4,7 @@ Writers and readers take names, order and types from here.
 
 To add a field, add it to `EVENT_FIELDS`, with a new version of the store in mind: it is then read,
 checked, stored and written as null. docs/formats.md has the same table for people. What a type is
-to JSON, DuckDB and Arrow stands in `analysis.logs.fields`. Where its value comes from a client,
+to JSON, DuckDB and Arrow stands in `analysis.logs.field_types`. Where a client gives its value,
 `botify.schemas` and `botify/openapi.yaml` take it in, and `botify.service.Service.answer` logs it;
 an A/B report sees what `ASSIGNED_SCHEMA` of `analysis.ab.tables` and `sql/ab/session_events.sql`
 pass on.

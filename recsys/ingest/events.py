@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.logs.fields import LARGEST_ID, NUMBERS, IdKinds
+from analysis.logs.field_types import LARGEST_ID, NUMBERS, IdKinds
 from analysis.logs.files import DESCRIPTION, LogFile, discover
 from analysis.logs.interactions import PARQUET
 from analysis.logs.lines import LineCounts

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.logs.fields import EVENT_SCHEMA, with_all_columns
+from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
 from looplib.arrays import IntArray
 from looplib.event_fields import EVENT_FIELDS
 from looplib.progress import progress

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.logs.fields import IdKinds
+from analysis.logs.field_types import IdKinds
 from analysis.store import IdsOf, Interactions
 from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
