@@ -37,7 +37,7 @@ from analysis.offpolicy.policies import Policy, RewardModel
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval, estimate
 from analysis.statistics.moments import Moments, Quantity
-from looplib.arrays import FloatArray
+from looplib.arrays import BoolArray, FloatArray
 
 # A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at
 # 100. Lists worth comparing differ by less, and with fewer draws the bootstrap's interval covers
@@ -132,10 +132,8 @@ class OffPolicy:
         numerators = [sums.times, sums.times, sums.weights]
         denominators = [sums.requests, sums.weights, sums.requests]
         if rewards is not None:
-            expected = np.where(counted, rewards.expected, 0.0)
-            trusted_weights = np.where(weights <= largest_weight, weights, 0.0)
-            corrections = trusted_weights * (sessions.time - rewards.heard)
-            numerators.append(self._total(expected) + self._total(corrections))
+            trusted = np.where(weights <= largest_weight, weights, 0.0)
+            numerators.append(self._doubly_robust(rewards, counted, trusted))
             denominators.append(sums.requests)
         ratios = bootstrap.Ratios(
             np.column_stack(numerators), np.column_stack(denominators)
@@ -154,6 +152,14 @@ class OffPolicy:
             reasons=_reasons(ess, sums),
             per_listener=sums,
         )
+
+    def _doubly_robust(
+        self, rewards: RewardModel, counted: BoolArray, weights: FloatArray
+    ) -> FloatArray:
+        """Sum predicted rewards and their weighted errors over each listener."""
+        expected = np.where(counted, rewards.expected, 0.0)
+        errors = weights * (self.sessions.time - rewards.heard)
+        return self._total(expected) + self._total(errors)
 
     def _total(self, values: npt.NDArray[np.generic]) -> FloatArray:
         """Sum values of shape (events,) over each listener."""

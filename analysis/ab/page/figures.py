@@ -47,9 +47,10 @@ def draw_effects(report: Report) -> Figure | None:
     found = "; ".join(significant) or "none"
     return Figure(
         f"Primary and secondary metrics against {report.control}",
-        f"Differences in % of its value, with {level} intervals: those that decide for "
-        "primary metrics, else for one look; from value to value where its own is next "
-        "to 0. A filled mark is significant after the adjustment for many comparisons.",
+        f"Differences in % of its value, with {level} intervals: of primary metrics those "
+        "that decide, of secondary ones those for one look. Where its value is close to 0, "
+        "both values are given. A filled mark is significant after the adjustment for many "
+        "comparisons.",
         charts.to_svg(
             charts.draw_intervals(groups, "effect, %", from_zero=True),
             f"{drawn} effects with intervals. Significant: {found}.",

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from analysis.ab.config import AbConfig
-from analysis.ab.parts.segments import difference_p
+from analysis.ab.parts.segments import _choose_labels, difference_p
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError
 from analysis.statistics.moments import Moments, Quantity
@@ -291,6 +292,14 @@ def test_listeners_who_differ_in_their_effect_are_found_and_others_are_not(
     assert found["genre"].adjusted_p_value > 0.05
     by_label = {row.segment: row.relative.effect_pct for row in found["device"].effects}
     assert by_label["speaker"] < -20 < 0 < by_label["phone"]
+
+
+def test_a_label_others_is_taken_together_with_the_smallest_segments() -> None:
+    parts = [label for label in "abcdefgh" for _ in range(2)] + ["others"] * 3
+    assert _choose_labels([pa.table({"part": parts})], "by_device") == [
+        *"abcdefg",
+        "others",
+    ]
 
 
 @pytest.mark.parametrize(
