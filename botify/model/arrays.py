@@ -27,7 +27,7 @@ def read_arrays(
     what: str,
     catalogue: Catalogue,
 ) -> tuple[Arrays, dict[str, int]]:
-    """Read arrays of an `.npz` as `numpy.savez` writes it; ids become the numbers of theirs.
+    """Read the arrays of an `.npz` that `numpy.savez` wrote; ids are replaced by their numbers.
 
     Args:
         file: The open file.
@@ -48,13 +48,12 @@ def read_arrays(
         with zipfile.ZipFile(file) as archive:
             arrays = {name: _read_array(archive, f"{name}.npy") for name in shapes}
     except Exception as error:  # noqa: BLE001  zipfile and NumPy raise any kind
-        raise ModelError(f"{path}: not {what} of ours ({error})") from None
+        raise ModelError(f"{path}: cannot be read as {what} ({error})") from None
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
         kind, *axes = shapes[name].split()
-        expected = {"track": "U" if catalogue.is_text else "i", "user": "iU"}.get(
-            kind, kind
-        )
+        of_ids = {"track": "U" if catalogue.is_text else "i", "user": "iU"}
+        expected = of_ids.get(kind, kind)
         if array.dtype.kind not in expected or array.ndim != len(axes):
             found = f"{array.dtype} {array.shape}"
             raise ModelError(
@@ -67,10 +66,8 @@ def read_arrays(
                 )
         if kind == "f" and not np.isfinite(array).all():
             raise ModelError(f"{path}: {name} holds NaN or infinite numbers")
-        if kind == "user" and array.dtype.kind == "U":
-            arrays[name] = np.array(
-                [user_number(user) for user in array.tolist()], dtype=np.int64
-            )
+        if kind == "user":
+            arrays[name] = _user_numbers(array)
         elif kind == "track":
             arrays[name] = _track_numbers(path, name, array, catalogue)
     return arrays, lengths
@@ -88,6 +85,12 @@ def find_id(ids: IntArray, wanted: int) -> int | None:
     """Return the position of an id among ascending ones; None where it is not there."""
     position = int(ids.searchsorted(wanted))
     return position if position < len(ids) and ids[position] == wanted else None
+
+
+def _user_numbers(users: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if users.dtype.kind != "U":
+        return users
+    return np.array([user_number(user) for user in users.tolist()], dtype=np.int64)
 
 
 def _track_numbers(

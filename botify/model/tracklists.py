@@ -48,7 +48,7 @@ NO_LISTS = TrackLists(
 def read_track_lists(
     file: BufferedReader, rows: int | None, catalogue: Catalogue
 ) -> TrackLists:
-    """Read lines such as `{"user": 7, "tracks": [3, 1]}`; ids become the numbers of theirs.
+    """Read lines such as `{"user": 7, "tracks": [3, 1]}`; ids are replaced by their numbers.
 
     Args:
         file: The open file.
