@@ -10,7 +10,8 @@ from looplib.config import load_config
 
 with importing():
     from recsys.config import SearchConfig
-    from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
+    from recsys.export.export import export_run
+    from recsys.export.version import MANIFEST, RECOMMENDATIONS
     from recsys.report.page import write_report
     from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
     from recsys.search.search import search
