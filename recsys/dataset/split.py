@@ -2,8 +2,8 @@
 
 A new kind is a name in `recsys.config.Split` and a case of
 `analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a bucket. What
-else it must know of the store goes into `SplitRule`, which every worker gets. Where the held-out
-sessions can be found again from a manifest, `analysis.offpolicy.logged` is told so.
+else it must know of the store goes into `SplitRule`, which every worker gets. A kind whose held-out
+sessions can be found again from a manifest has a case in `analysis.offpolicy.logged` too.
 """
 
 from dataclasses import dataclass
@@ -34,8 +34,9 @@ class SplitRule:
     is_ordered: bool = True  # the order of a listener's plays is known
     has_moments: bool = True  # and when they were
     has_catalogue: bool = False  # which tracks there are is known
-    train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
-    test: tuple[str, ...] = ()  # and of those to validate on
+    # for split by files: digests of those to learn from and of those to validate on
+    train: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> dict[str, object]:

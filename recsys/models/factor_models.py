@@ -12,14 +12,11 @@ from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Equations, Fit, first_factors, make_equations, sweep
 from recsys.models.model import Model, State
 from recsys.models.sparse import rank_rows
-from recsys.models.topk import NO_TRACK, Pool, heard_tracks, personal_lists
+from recsys.models.topk import NO_TRACK, Pool, heard_tracks, personal_lists, popular_fit
 
 
 class Als(Model):
-    """Implicit ALS (`recsys.models.als`).
-
-    The popular tracks for listeners without an interaction.
-    """
+    """Implicit ALS (`recsys.models.als`); the popular tracks for listeners who heard none."""
 
     name = "als"
     params_type = AlsParams
@@ -82,11 +79,7 @@ class Popular(Model):
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the same list for each listener, but for what is not in the pool."""
-        listeners, tracks = len(self._dataset.users), len(self._dataset.tracks)
-        best_first = self._dataset.most_popular(self._side, tracks)
-        score = np.empty((tracks, 1), np.float32)
-        score[best_first, 0] = np.arange(tracks, 0, -1)
-        fit = Fit(0, np.ones((listeners, 1), np.float32), score)
+        fit = popular_fit(self._dataset, self._side)
         return personal_lists(fit, self._dataset, self._side, k, self._threads, pool)
 
 

@@ -21,10 +21,7 @@ KINDS: Mapping[str, type[Model]] = {
 
 
 def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the hyperparameters that tell a model of a kind from others.
-
-    Its main ones, and what is no default.
-    """
+    """Return the hyperparameters to show: the main ones, and those that are no default."""
     main = KINDS[kind].main_params
     defaults = {field.name: field.default for field in fields(KINDS[kind].params_type)}
     return {

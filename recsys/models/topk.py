@@ -45,35 +45,48 @@ def personal_lists(
     threads: int,
     pool: Pool = "all",
 ) -> Int32Array:
-    """Recommend the k best tracks to each listener; of those heard or of the others, if asked for.
+    """Recommend the k best tracks to each listener, and to those who heard none the popular ones.
 
-    Without an interaction, those with the most listening time.
+    The pool says whether they are of all tracks, of those heard or of the others.
 
     Returns:
         Columns, best first, shape (listeners, ≤ k); `NO_TRACK` where the pool has fewer.
     """
     if pool == "heard":
-        heard = heard_tracks(dataset, side)
-        listener = np.repeat(np.arange(heard.shape[0]), np.diff(heard.indptr))
-        factors = model.user_factors, model.item_factors
-        for first in range(0, heard.nnz, _PRODUCTS):
-            part = slice(first, first + _PRODUCTS)
-            rows = factors[0][listener[part]], factors[1][heard.indices[part]]
-            heard.data[part] = np.einsum("ij,ij->i", *rows)
-        return rank_rows(heard, k)
-    counts = dataset.counts(side)
-    lists = np.empty((len(counts), min(k, len(dataset.tracks))), np.int32)
+        return _rank_heard(model, dataset, side, k)
+    has_heard = dataset.counts(side) > 0
+    lists = np.empty((len(has_heard), min(k, len(dataset.tracks))), np.int32)
+    chosen = [(model, has_heard)]
+    if not has_heard.all():
+        chosen.append((popular_fit(dataset, side), ~has_heard))
     for first, last in dataset.ranges(side):
-        known = first + np.flatnonzero(counts[first:last])
-        seen = None
-        if pool == "new":
-            seen = dataset.matrix(side, first, last)[known - first]
-        lists[known] = top_tracks(
-            model.user_factors[known], model.item_factors, k, threads, seen
-        )
-    if not counts.all():
-        lists[counts == 0] = dataset.most_popular(side, k)
+        matrix = dataset.matrix(side, first, last) if pool == "new" else None
+        for fit, is_chosen in chosen:
+            own = np.flatnonzero(is_chosen[first:last])
+            users = fit.user_factors[first + own]
+            seen = None if matrix is None else matrix[own]
+            lists[first + own] = top_tracks(users, fit.item_factors, k, threads, seen)
     return lists
+
+
+def _rank_heard(model: Fit, dataset: Dataset, side: Side, k: int) -> Int32Array:
+    heard = heard_tracks(dataset, side)
+    listener = np.repeat(np.arange(heard.shape[0]), np.diff(heard.indptr))
+    for first in range(0, heard.nnz, _PRODUCTS):
+        part = slice(first, first + _PRODUCTS)
+        users = model.user_factors[listener[part]]
+        tracks = model.item_factors[heard.indices[part]]
+        heard.data[part] = np.einsum("ij,ij->i", users, tracks)
+    return rank_rows(heard, k)
+
+
+def popular_fit(dataset: Dataset, side: Side) -> Fit:
+    """Return factors by which everybody's best tracks are those with the most listening time."""
+    tracks = len(dataset.tracks)
+    best_first = dataset.most_popular(side, tracks)
+    score = np.empty((tracks, 1), np.float32)
+    score[best_first, 0] = np.arange(tracks, 0, -1)
+    return Fit(0, np.ones((len(dataset.users), 1), np.float32), score)
 
 
 def heard_tracks(dataset: Dataset, side: Side) -> csr_matrix:

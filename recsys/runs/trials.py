@@ -43,7 +43,7 @@ class Trial:
 def plan_candidates(
     search: Search, dataset_digest: str, seed: int, *, is_ordered: bool = False
 ) -> tuple[Trial, ...]:
-    """Plan the trials of a search, those with the most factors, which take longest, first.
+    """Plan the trials of a search; those with the most factors take longest and come first.
 
     Unless the order of the plays is known, kinds of model that need it are left out.
     """
