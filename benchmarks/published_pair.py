@@ -134,7 +134,7 @@ def score_irspack(
         dataset.matrix("train"), factors, alpha0, reg, train_epochs=EPOCHS
     ).learn()
     fit = Fit(EPOCHS, model.get_user_embedding(), model.get_item_embedding())
-    lists = personal_lists(fit, dataset, "train", 30, 2, filter_seen=True)
+    lists = personal_lists(fit, dataset, "train", 30, 2, "new")
     return score_lists(
         Scorer(dataset.address, config.validation, config.seed, 2), lists, is_whole=True
     ).metrics

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from looplib.arrays import Float32Array
 from recsys.dataset.dataset import Dataset, Summary
 from recsys.models.als import Fit
-from recsys.models.kinds import random_lists, unseen_first
+from recsys.models.factor_models import random_lists, unseen_first
 from recsys.models.rank_kernels import rank_tracks
 from recsys.models.topk import NO_TRACK, personal_lists, top_tracks
 from recsys.workspace import open_workspace
@@ -95,7 +95,7 @@ def test_listeners_who_heard_none_get_the_popular_tracks_that_they_did_not_skip(
     )
     lists = personal_lists(fit, dataset, "total", 3, threads=1)
     assert lists.tolist() == [[3, 2, 1], [0, 2, 1], [0, 2, 1]]
-    unseen = personal_lists(fit, dataset, "total", 3, threads=1, filter_seen=True)
+    unseen = personal_lists(fit, dataset, "total", 3, threads=1, pool="new")
     assert unseen.tolist() == [[3, -1, -1], [1, 3, -1], [0, 2, 1]]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from looplib.als import AlsParams
-from recsys.models.kinds import NoParams
+from recsys.models.model import NoParams
 from recsys.runs.ledger import Ledger, Score, read_ledger
 from recsys.runs.trials import Trial
 

@@ -1,18 +1,12 @@
 """The plan of a search: every combination once, and ids that follow from what a trial is."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 
 from looplib.als import AlsParams
-from recsys.config import Halving, Search, Space
+from recsys.config import Halving, Models, Search, Space
 from recsys.errors import SearchError
-from recsys.models import kinds
-from recsys.models.kinds import Axes, Popular
-from recsys.runs import trials
 from recsys.runs.leaderboard import describe
-from recsys.runs.trials import plan_candidates
+from recsys.runs.trials import plan_baselines, plan_candidates
 
 SPACE = Space(factors=(8, 16), regularization=(0.1, 1.0), alpha=(1.0, 10.0, 40.0))
 
@@ -45,35 +39,27 @@ def test_a_random_draw_is_part_of_the_grid_and_follows_from_the_seed() -> None:
     }
 
 
-@dataclass(frozen=True)
-class Shrinkage:
-    weight: float
-
-
-class Shrunk(Popular):
-    """Another kind of model: one class, registered."""
-
-    name = "shrunk"
-    params_type = Shrinkage
-    main_params = ("weight",)
-    is_baseline = False
-
-    @classmethod
-    def grid(cls, axes: Axes) -> list[Any]:
-        return [Shrinkage(weight) for weight in axes["regularization"]]
-
-
-def test_another_kind_of_model_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "KINDS", {**kinds.KINDS, "shrunk": Shrunk})
-    monkeypatch.setattr(trials, "KINDS", kinds.KINDS)
-    planned = plan_candidates(Search(space=SPACE), "data", seed=1)
-    assert [(trial.kind, trial.params) for trial in planned[-2:]] == [
-        ("shrunk", Shrinkage(0.1)),
-        ("shrunk", Shrinkage(1.0)),
+def test_kinds_beside_als_have_axes_of_their_own_and_may_need_an_order() -> None:
+    models = Models.model_validate(
+        {"activation": {"decay": [0.3, 0.5]}, "item_knn": {"weighting": "cosine"}}
+    )
+    search = Search(space=SPACE, models=models)
+    planned = plan_candidates(search, "data", seed=1, is_ordered=True)
+    assert [describe(trial) for trial in planned[-3:]] == [
+        "activation decay 0.3",
+        "activation decay 0.5",
+        "item_knn neighbours 200, weighting cosine",
     ]
-    assert len({trial.id for trial in planned}) == 2 * 2 * 3 + 2
-    assert describe(planned[-1]) == "shrunk weight 1"
-    assert [trial.id for trial in trials.plan_baselines(1)] == ["random", "popular"]
+    assert len({trial.id for trial in planned}) == 2 * 2 * 3 + 3
+    unordered = plan_candidates(search, "data", seed=1)
+    assert {trial.kind for trial in unordered} == {"als", "item_knn"}
+
+
+def test_baselines_need_no_order_but_the_latest() -> None:
+    names = ["random", "popular", "most_played"]
+    assert [trial.id for trial in plan_baselines(1)] == names
+    ordered = plan_baselines(1, is_ordered=True)
+    assert [trial.id for trial in ordered] == [*names, "latest"]
 
 
 def test_every_axis_of_the_space_is_a_hyperparameter() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.models.kinds import Popular
+from recsys.models.factor_models import Popular
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
 from recsys.search.fit_step import run_step

@@ -81,7 +81,7 @@ def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit
     partly = run_step(TRIAL, 3, scorer, str(tmp_path))
     shutil.rmtree(tmp_path / CHECKPOINTS)
     with monkeypatch.context() as patch:
-        patch.setattr("recsys.models.kinds.sweep", None)
+        patch.setattr("recsys.models.factor_models.sweep", None)
         whole = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True)
     assert (partly.is_whole, whole.is_whole) == (False, True)
     assert (whole.sweep, whole.fit_s) == (3, partly.fit_s)
