@@ -113,6 +113,9 @@ def _distrust(evidence: Evidence, config: AbConfig) -> str | None:
 
 def _decide_aa(evidence: Evidence, notes: tuple[str, ...]) -> Verdict:
     primary = [effect for effect in evidence.effects if effect.role == "primary"]
+    if not primary:
+        reason = "no primary metric can be computed from this log."
+        return Verdict("wait", None, reason, notes)
     p_values = holm([effect.p_value for effect in primary])
     for effect, p_value in zip(primary, p_values, strict=True):
         if p_value < _AA_LEVEL:

@@ -42,7 +42,7 @@ class LogFile:
     @property
     def is_open(self) -> bool:
         """Whether a service still writes to it, so that `snapshot` must be read in its place."""
-        return self.path.name.startswith(OPEN)
+        return _is_open(self.path)
 
     @property
     def is_gzipped(self) -> bool:

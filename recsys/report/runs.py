@@ -115,19 +115,20 @@ def read_folder(run: Workspace, name: str) -> Run:
     run.download(LEADERBOARD, LEDGER)
     config = read_config(run)
     lines, _ = read_ledger(run.folder / LEDGER)
-    scores = scores_of(lines)
     leaderboard = run.folder / LEADERBOARD
     if leaderboard.exists():
         rows = pq.read_table(leaderboard).to_pylist()
     else:
+        # an earlier search in the folder may have had other data, or scored otherwise
+        lines = [line for line in lines if line.scorer == lines[-1].scorer]
         trials = {line.trial.id: line.trial for line in lines}
-        ranking = rank(trials.values(), {}, scores, config.validation.select)
+        ranking = rank(trials.values(), {}, scores_of(lines), config.validation.select)
         rows = leaderboard_rows(ranking)
     chosen = None
     if run.read(WINNER) is not None:
         winner = read_winner(run).trial.id
         chosen = next((row for row in rows if row["trial"] == winner), None)
-    return Run(name, run.folder, config, scores, tuple(rows), chosen)
+    return Run(name, run.folder, config, scores_of(lines), tuple(rows), chosen)
 
 
 def is_baseline(row: LeaderboardRow) -> bool:

@@ -272,7 +272,7 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         best.sweep,
         score.metrics,
         metric,
-        state.scorer.dataset.rpartition("/")[2],
+        state.scorer.dataset_digest,
         tuple(found),
         beats_popular,
         score.test,

@@ -82,7 +82,7 @@ def test_a_lock_that_another_process_has_just_taken_over_is_refused(
     successor = replace(held_by(there), id="successor")
     silent_s = lock._silent_s
 
-    def overtaken(workspace: Workspace, probe: str) -> float:
+    def overtaken(workspace: Workspace, probe: str) -> float | None:
         found = silent_s(workspace, probe)
         write_lock(there, successor)
         return found

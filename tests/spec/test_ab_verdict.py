@@ -141,6 +141,7 @@ def test_the_first_rule_that_applies_decides(
     [
         (evidence(effect()), "do not trust", "T1"),
         (evidence(effect(pct=1)), "as expected", None),
+        (evidence(effect(role="secondary")), "wait", None),
         (evidence(effect(pct=1), srm=BAD_RATIO), "do not trust", None),
     ],
 )
