@@ -106,7 +106,7 @@ class IntervalRow:
     value: float | None
     lower: float | None
     upper: float | None
-    colour: str  # such as `svg.arm_colour` gives
+    colour: str  # such as `arm_colour` returns
     filled: bool = True  # whether the mark is filled or open
 
 

@@ -1,4 +1,4 @@
-"""What `analysis.power` and `analysis.aa` share: a metric of all listeners of a log."""
+"""What commands share: their arguments, and a metric of all listeners of a log."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +15,10 @@ from analysis.errors import AnalysisError
 from looplib.config import parse_config
 from looplib.files import atomic_write_json
 
-# Arguments of the commands
 Logs = Annotated[
     list[str],
     typer.Argument(
-        metavar="LOG…", help="Event logs, folders, patterns, or a session store."
+        metavar="LOG…", help="Event logs, folders, quoted patterns, or session stores."
     ),
 ]
 MetricName = Annotated[str, typer.Option(help="What is compared.")]

@@ -19,6 +19,11 @@ SQL_FOLDER = Path(__file__).parent / "sql"
 
 Connection = duckdb.DuckDBPyConnection
 Rows = duckdb.DuckDBPyRelation
+Expression = duckdb.Expression
+# an expression of rows: a column by its name, a value, SQL
+Column = duckdb.ColumnExpression
+Constant = duckdb.ConstantExpression
+Sql = duckdb.SQLExpression
 DatabaseError = duckdb.Error
 # Raised by a statement for the rows it reads: text that is not JSON, a cast that fails, SQL's
 # error().
@@ -69,9 +74,8 @@ def statement(name: str) -> str:
 
     A name is such as "validation/listener_metrics".
     """
-    return (
-        Path(name) if name.endswith(".sql") else SQL_FOLDER / f"{name}.sql"
-    ).read_text(encoding="utf-8")
+    file = Path(name) if name.endswith(".sql") else SQL_FOLDER / f"{name}.sql"
+    return file.read_text(encoding="utf-8")
 
 
 def open_rows(connection: Connection, name: str, **values: object) -> Rows:
@@ -143,22 +147,18 @@ def attach_query(
 def materialize(
     connection: Connection, table: str, name: str, **values: object
 ) -> None:
-    """Run a SQL file and keep its rows as a table of the database, instead of one of that name."""
+    """Run a SQL file and keep its rows as a table, instead of one of that name."""
     drop(connection, table)
     open_rows(connection, name, **values).create(table)
 
 
 def append(connection: Connection, table: str, name: str, **values: object) -> None:
     """Run a SQL file and add its rows to a table, which is made if there is none."""
-    _insert(connection, table, open_rows(connection, name, **values))
+    insert(connection, table, open_rows(connection, name, **values))
 
 
-def insert(connection: Connection, table: str, source: str) -> None:
-    """Add the rows of a table to another one, which is made if there is none."""
-    _insert(connection, table, connection.table(source))
-
-
-def _insert(connection: Connection, table: str, rows: Rows) -> None:
+def insert(connection: Connection, table: str, rows: Rows) -> None:
+    """Add rows to a table, which is made if there is none."""
     exists = connection.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE table_name = $table",
         {"table": table},
@@ -185,15 +185,12 @@ def drop(connection: Connection, table: str) -> None:
 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
-    """Make Parquet files readable under a table's name.
-
-    They are read when a query runs, column by column.
+    """Make Parquet files readable under a table's name; a query reads the columns that it needs.
 
     A column that is wider in one file than in another comes as wide as the widest.
     """
-    names = [
-        glob.escape(str(file)) for file in files
-    ]  # DuckDB takes every name for a pattern
+    # DuckDB takes every name for a pattern
+    names = [glob.escape(str(file)) for file in files]
     connection.read_parquet(
         names, hive_partitioning=False, union_by_name=True
     ).create_view(table, replace=True)
@@ -244,7 +241,7 @@ def open_log(
         maximum_object_size=_BYTES_AT_ONCE,
         hive_partitioning=False,
     )
-    is_event = duckdb.SQLExpression(condition)
+    is_event = Sql(condition)
     return rows.select(duckdb.StarExpression(), is_event.alias("is_event"))
 
 
@@ -259,11 +256,9 @@ def open_csv(
 ) -> Rows:
     """Return the rows of a CSV file, every value as text.
 
-    Malformed lines go to the table `reject_errors`.
-
-    A connection for each file keeps the malformed lines apart. Without a delimiter it is detected.
-    Where values are not `quoted`, a quotation mark is a part of them. A DatabaseError says that the
-    file is not CSV.
+    Malformed lines go to the table `reject_errors`; a connection for each file keeps them apart.
+    Without a delimiter it is detected. Where values are not `quoted`, a quotation mark is a part of
+    them. A DatabaseError says that the file is not CSV.
     """
     return connection.read_csv(
         glob.escape(str(file)),
@@ -282,15 +277,14 @@ def open_csv(
 def materialize_labels(
     connection: Connection, table: str, file: Path, column: str
 ) -> str:
-    """Keep a column of a CSV, Parquet or JSON lines file as `label`.
+    """Keep a column of a CSV, Parquet or JSON lines file as `label`, and its `key`.
 
-    Beside it is the file's column `user` or `track` as `key`.
-
-    Returns which of the two keys the file has.
+    Returns:
+        The column that is the key, "user" or "track".
 
     Raises:
-        DatabaseError: It cannot be read.
-        ValueError: It lacks the column, or has neither key, or both.
+        DatabaseError: The file cannot be read.
+        ValueError: It lacks the column, or has neither of the keys, or both.
     """
     name, ending = glob.escape(str(file)), Path(file.name.removesuffix(".gz")).suffix
     readers: dict[str, Callable[[str], Rows]] = {
@@ -304,7 +298,7 @@ def materialize_labels(
         raise ValueError(
             f"a column {column} and one of user and track are expected; found are {found}"
         )
-    key, label = duckdb.ColumnExpression(keys[0]), duckdb.ColumnExpression(column)
+    key, label = Column(keys[0]), Column(column)
     drop(connection, table)
     rows.select(
         key.cast("BIGINT").alias("key"), label.cast("VARCHAR").alias("label")
@@ -312,44 +306,36 @@ def materialize_labels(
     return keys[0]
 
 
+def json_pointer(key: str) -> str:
+    """Return the JSON pointer of an object's key (RFC 6901)."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
 def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
     """Return rows with a further column for each key of a JSON column, as text."""
-    pointers = (
-        duckdb.ConstantExpression("/" + key.replace("~", "~0").replace("/", "~1"))
+    column = Column(document)
+    texts = (
+        duckdb.FunctionExpression(
+            "json_extract_string", column, Constant(json_pointer(key))
+        ).alias(key)
         for key in keys
     )
-    column = duckdb.ColumnExpression(document)
-    texts = [
-        duckdb.FunctionExpression("json_extract_string", column, pointer)
-        for pointer in pointers
-    ]
-    named = (text.alias(key) for text, key in zip(texts, keys, strict=True))
-    return rows.select(duckdb.StarExpression(), *named)
+    return rows.select(duckdb.StarExpression(), *texts)
 
 
 def attach_columns(
-    table: str,
-    rows: Rows,
-    columns: Mapping[str, str],
-    constants: Mapping[str, str | None],
-    computed: Mapping[str, str],
-    where: str | None,
+    table: str, rows: Rows, values: Mapping[str, Expression], where: str | None
 ) -> None:
-    """Make columns of `open_csv`, `open_json` or a Parquet file readable as a table of text.
+    """Make expressions of rows readable as the columns of a table, as text.
 
-    `columns` are new names and those in the rows, `constants` and `computed` further columns:
-    values, and expressions of the rows' columns. The column `kept` says 'true' where the SQL
-    condition `where` holds, or a `fault` says why the row is none. A DatabaseError says that an
-    expression or the condition is wrong.
+    The further column `kept` says 'true' where the SQL condition `where` holds, or a value `fault`
+    says why the row is none. A DatabaseError says that an expression or the condition is wrong.
     """
-    values: dict[str, duckdb.Expression] = {
-        name: duckdb.ColumnExpression(old) for name, old in columns.items()
-    }
-    values |= {
-        name: duckdb.ConstantExpression(value) for name, value in constants.items()
-    }
-    values |= {name: duckdb.SQLExpression(text) for name, text in computed.items()}
-    kept = duckdb.SQLExpression(where or "true").cast("BOOLEAN")
-    values["kept"] = kept | values["fault"].isnotnull() if "fault" in columns else kept
-    texts = [value.cast("VARCHAR").alias(name) for name, value in values.items()]
+    kept = Sql(where or "true").cast("BOOLEAN")
+    if "fault" in values:
+        kept |= values["fault"].isnotnull()
+    texts = [
+        value.cast("VARCHAR").alias(name)
+        for name, value in {**values, "kept": kept}.items()
+    ]
     rows.select(*texts).create_view(table, replace=True)

@@ -131,7 +131,7 @@ class Manifest:
         """What to do about a file that is not what this says."""
         names = sorted({shlex.quote(source.name) for source in self.sources})
         more = " …" if len(names) > _NAMED else ""
-        options = " with the options of then" if self.table else ""
+        options = " with the same options" if self.table else ""
         command = f"listening-loop ingest {' '.join(names[:_NAMED])}{more} --store NEW"
         return f"restore it, or ingest the sources anew{options}: {command}"
 

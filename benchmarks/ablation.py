@@ -22,10 +22,14 @@ from benchmarks.realism import listen, session_times
 from benchmarks.worlds import config_of
 from botify.model.catalogue import Catalogue, load_catalogue
 from botify.model.model import Model
-from botify.model.session_model import SessionModel, read_session_model
+from botify.model.session_model import (
+    SESSION_MODEL,
+    SessionModel,
+    read_session_model,
+)
 from botify.model.tracklists import NO_LISTS
 from botify.recommenders.base import Row
-from botify.recommenders.session_model import session_model
+from botify.recommenders.session_model import FollowInterest
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.randomness import make_generator
 from recsys.config import SessionModelConfig
@@ -157,8 +161,9 @@ def _player(
         text_users=False,
         recommendations=NO_LISTS,
         popular=[],
-        session_model=served,
+        parts={SESSION_MODEL.name: served},
     )
+    recommender = FollowInterest()
 
     def recommend(
         sessions: Sessions, rows: IntArray, rng: np.random.Generator
@@ -169,7 +174,7 @@ def _player(
             hundredths = sessions.hundredths[: len(tracks), row]
             times = (hundredths / 100).tolist()
             batch.append(Row(int(sessions.listener[row]), tracks, times))
-        drawn = session_model(model, batch, rng)
+        drawn = recommender.draw_all(model, batch, rng)
         return np.array([track for track, _ in drawn])
 
     return recommend

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import typer
 
-from analysis.logs.fields import NUMBERS, database_types
+from analysis.logs.field_types import NUMBERS, database_types
 from analysis.logs.files import discover
 from analysis.store import open_store
 from benchmarks.harness import (

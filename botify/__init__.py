@@ -7,8 +7,8 @@ or with `flask --app botify run` or any WSGI server.
 A request's way: `asgi` (reads its body) → `app` and `views` (a Flask application) → `schemas`
 (checks the body) → `service` → `sessions` (what was heard) → `experiments` (the arm) →
 `recommenders` (the track, from `model`) → `event_log`. `settings` are read by `__main__`, and
-`serving` starts granian. To add a recommender, write a function like those in
-`recommenders.lists`, and name it in `recommenders.registry`.
+`serving` starts granian. To add a recommender, write a class like those in `recommenders.lists`,
+in a file of its own, and name it in `recommenders.registry`.
 """
 
 from typing import TYPE_CHECKING

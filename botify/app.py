@@ -51,7 +51,8 @@ def prepare(settings: Settings) -> Model:
     """Load what is served, and describe the event log in its folder.
 
     Raises:
-        UserError: Catalogue or recommendations cannot be used, or the log is of others.
+        UserError: The catalogue or the recommendations cannot be used, or the folder has the log
+            of others.
         OSError: The log's folder cannot be written.
     """
     model = load_configured(settings)

@@ -1,8 +1,8 @@
 """Run a WSGI application under ASGI, so that slow clients hold no thread.
 
 A thread takes a request once its whole body has come, within a deadline and a limit. Health
-checks have a thread of their own. ASGI says which bodies broke off; granian's RSGI, which costs as
-much, does not.
+checks have a thread of their own. ASGI reports the bodies that are cut short; granian's RSGI, which
+costs as much, does not.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ class BufferedApp:
         while more and len(body) <= self._body_limit and length != b"%d" % len(body):
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ConnectionError("the body broke off")
+                raise ConnectionError("the connection ended before the body")
             body += message.get("body", b"")
             more = message.get("more_body", False)
         return bytes(body)

@@ -45,8 +45,9 @@ def load_configured(settings: Settings) -> Model:
     text_users = settings.text_users
     if settings.recommendations is None:
         return no_model(catalogue, text_users=text_users)
-    parts = settings.parts
-    return load_model(settings.recommendations, catalogue, parts, text_users=text_users)
+    return load_model(
+        settings.recommendations, catalogue, settings.parts, text_users=text_users
+    )
 
 
 class Service:
@@ -56,7 +57,7 @@ class Service:
         """Put the parts of one process together, and start to watch for new versions.
 
         Raises:
-            ConfigError: The URL of Redis is none.
+            ConfigError: `redis_url` is no URL of a Redis.
             OSError: The event log's folder cannot be written.
         """
         self.settings = settings
@@ -199,7 +200,7 @@ def make_sessions(
     """Make the session store of the settings.
 
     Raises:
-        ConfigError: The URL of Redis is none.
+        ConfigError: `redis_url` is no URL of a Redis.
     """
     if settings.redis_url is None:
         return LocalSessions(settings.session_silence_s)
@@ -213,7 +214,7 @@ def make_sessions(
 
 
 def _make_row(request: Listening, session: Session | None) -> Row:
-    """Return what recommenders get; without a session, that is the track just heard."""
+    """Make what recommenders get: the session, or without one the track just heard."""
     user = user_number(request.user)
     if session is None:
         return Row(user, (request.track,), (request.time,))

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from functools import partial
 from multiprocessing import set_start_method
 from typing import Any
 
@@ -54,26 +55,6 @@ def serve(settings: Settings) -> None:
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     set_start_method("fork", force=True)  # workers share the model's memory
-    master = os.getpid()
-
-    def load_worker() -> BufferedApp:
-        # Ctrl-C reaches all processes; the master passes it on as SIGTERM
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        threading.Thread(target=_end_with, args=(master,), daemon=True).start()
-        try:
-            service = Service(settings, model)
-        except (UserError, OSError) as error:
-            logger.error("worker: %s", error)
-            raise SystemExit(1) from None
-        gc.freeze()  # what was loaded stays, so collections need not look at it
-        return BufferedApp(
-            make_app(service),
-            service.close,
-            threads=settings.threads,
-            body_s=settings.http.body_s,
-            body_limit=settings.body_limit_bytes,
-        )
-
     server = _Server(
         "botify",
         settings.host,
@@ -92,9 +73,32 @@ def serve(settings: Settings) -> None:
         log_dictconfig=_LOGGING,
     )
     try:
-        server.serve(target_loader=load_worker, wrap_loader=False)
+        server.serve(
+            target_loader=partial(_load_worker, settings, model, os.getpid()),
+            wrap_loader=False,
+        )
     finally:
         adopt_segments(settings.log_dir)  # of workers that had to be killed
+
+
+def _load_worker(settings: Settings, model: Model, master: int) -> BufferedApp:
+    """Make the application of a worker, in its process."""
+    # Ctrl-C reaches all processes; the master passes it on as SIGTERM
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    threading.Thread(target=_end_with, args=(master,), daemon=True).start()
+    try:
+        service = Service(settings, model)
+    except (UserError, OSError) as error:
+        logger.error("worker: %s", error)
+        raise SystemExit(1) from None
+    gc.freeze()  # what was loaded stays, so collections need not look at it
+    return BufferedApp(
+        make_app(service),
+        service.close,
+        threads=settings.threads,
+        body_s=settings.http.body_s,
+        body_limit=settings.body_limit_bytes,
+    )
 
 
 class _Server(MPServer):

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
@@ -15,9 +15,8 @@ from pydantic import (
 )
 
 from botify.experiments import Arm, Experiment, arm_name
-from botify.model.model import HISTORY, Model
-from botify.recommenders.interleaved import answering
-from botify.recommenders.registry import FallbackSettings, parts_read
+from botify.model.model import Model, Part
+from botify.recommenders.registry import FallbackSettings, asked_for, find_missing
 from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
@@ -119,47 +118,29 @@ class Settings(Config):
     @property
     def deciding(self) -> Experiment:
         """The experiment whose arm picks the recommender."""
-        by_name = {experiment.name: experiment for experiment in self.experiments}
-        return by_name[self.decides]
+        return next(found for found in self.experiments if found.name == self.decides)
 
     @property
-    def asked(self) -> set[str]:
-        """The recommenders of the arms, as an event may name them."""
-        return set().union(*map(answering, self._of_arms))
-
-    @property
-    def recommenders(self) -> set[str]:
-        """All recommenders that may be named by an event."""
-        return {*self.asked, *self._fallbacks}
-
-    @property
-    def parts(self) -> set[str]:
-        """The parts of an export that recommenders read.
-
-        The history is for an arm that folds in: a fallback answers listeners without one.
-        """
-        names = {*self._of_arms, *self._fallbacks}
-        parts = {part for name in names for part in parts_read(name)}
-        return parts | ({HISTORY} if "fold_in" in self.asked else set())
-
-    @property
-    def _of_arms(self) -> set[str]:
-        experiments = self.experiments
-        return {arm.recommender for found in experiments for arm in found.arms}
-
-    @property
-    def _fallbacks(self) -> tuple[str, ...]:
-        return (*self.fallback.exhausted, *self.fallback.unknown, "random")
+    def parts(self) -> list[Part[Any]]:
+        """What recommenders read of a version, by name."""
+        arms = [arm for experiment in self.experiments for arm in experiment.arms]
+        asked = [found for arm in arms for found in asked_for(arm.recommender)]
+        names = (*self.fallback.exhausted, *self.fallback.unknown)
+        fallbacks = [found for name in names for found in asked_for(name)]
+        parts = {part for found in (*asked, *fallbacks) for part in found.reads}
+        parts |= {part for found in asked for part in found.reads_for_arms}
+        return sorted(parts, key=lambda part: part.name)
 
     def lacking(self, model: Model) -> list[str]:
         """Say for each arm whose recommender lacks a part of a model what answers instead."""
         fallbacks = (*self.fallback.unknown, "random")
-        instead = [name for name in fallbacks if parts_read(name) <= model.parts]
+        instead = [name for name in fallbacks if not find_missing(name, model)]
         notes = []
         for arm in self.deciding.arms:
-            if missing := parts_read(arm.recommender) - model.parts:
+            missing = find_missing(arm.recommender, model)
+            if missing:
                 notes.append(
-                    f"arm {arm.name}: {arm.recommender} needs {' and '.join(sorted(missing))}, "
+                    f"arm {arm.name}: {arm.recommender} needs {' and '.join(missing)}, "
                     f"which version {model.version} lacks; instead: {', '.join(instead)}"
                 )
         return notes

@@ -41,7 +41,7 @@ def hear(message: Message, user: str) -> ResponseReturnValue:
 @views.post("/next", defaults={"message": "next"})
 @views.post("/last", defaults={"message": "last"})
 def hear_many(message: Message) -> ResponseReturnValue:
-    """Take what many listeners heard, as `hear` does for one."""
+    """Take what many listeners heard; answer with the next tracks, or end the sessions."""
     service = _service()
     requests = service.bodies.many(request.get_data())
     tracks = service.answer(message, requests)

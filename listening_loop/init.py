@@ -12,8 +12,7 @@ import typer
 from analysis import queries
 from analysis.errors import InteractionFileError
 from analysis.logs.columns import Columns, Reading, parse_columns
-from analysis.logs.files import LogFile
-from analysis.logs.interactions import discover, open_rows
+from analysis.logs.interactions import discover, find_columns, open_rows
 from looplib.cli import make_app
 from looplib.files import atomic_write_text
 from recsys.ingest.presets import PRESETS, Preset
@@ -142,34 +141,13 @@ def look_at(
                 return Guess(None, names, len(rows))
             if not preset:
                 reading = Reading(columns or _guess_columns(file, names))
-            _attach_rows(log, reading, rows, names)
+            values = find_columns(log, reading, rows, names)
+            queries.attach_columns("plays", rows, values, where=None)
             facts = queries.fetch_row(connection, "interactions/first_rows")
     except (queries.DatabaseError, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0]
         raise InteractionFileError(f"{log.name}: cannot be read ({reason})") from None
     return Guess(reading, names, **facts)
-
-
-def _attach_rows(
-    log: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]
-) -> None:
-    """Make the table `plays` of what is looked at."""
-    found = dict(zip(names, rows.columns, strict=True))
-    chosen: dict[str, str] = {}
-    computed: dict[str, str] = {}
-    missing: dict[str, None] = {}
-    for role in ("user", "weight", "timestamp"):
-        column = getattr(reading.columns, role)
-        if column is None:
-            missing[role] = None
-        elif column in reading.computed:
-            computed[role] = reading.computed[column]
-        elif column in found:
-            chosen[role] = found[column]
-        else:
-            problem = f"no column {column}; found are {', '.join(names)[:200]}"
-            raise InteractionFileError(f"{log.name}: {problem}")
-    queries.attach_columns("plays", rows, chosen, missing, computed, None)
 
 
 def describe(guess: Guess, file: Path, folder: str, steps: Sequence[str]) -> str:

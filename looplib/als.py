@@ -1,4 +1,4 @@
-"""Implicit ALS: its hyperparameters, and the equation of a row, which fit and fold-in share.
+"""Solve a row of implicit ALS by its hyperparameters, which fit and fold-in share.
 
 A row u (a listener, or by symmetry a track) solves, y being the factors of the N others on the
 other side,
@@ -34,10 +34,7 @@ NonNegative = Annotated[float, Ge(0)]
 
 @dataclass(frozen=True)
 class AlsParams:
-    """The hyperparameters of a fit, in the formulas above.
-
-    Each is an axis of the search's space.
-    """
+    """The hyperparameters of a fit, in the formulas above; each is an axis of the search space."""
 
     factors: Annotated[
         Count, Field(description="length of the vectors of listeners and tracks")
@@ -94,7 +91,7 @@ def hyperparameters() -> Mapping[str, FieldInfo]:
 
 
 def row_regularization(heard: FloatArray, others: int, params: AlsParams) -> FloatArray:
-    """Return λ_u of rows that have heard so many of the others each."""
+    """Return λ_u of rows by the number of others that each has heard, of so many others."""
     frequency = heard + params.unobserved_weight * others
     scaled: FloatArray = params.regularization * frequency**params.nu
     return scaled

@@ -1,4 +1,4 @@
-"""Checksums (CRC-32) in JSON documents and in the names of logs, compared on reading."""
+"""Write checksums (CRC-32) into JSON documents and the names of logs, and check them on reading."""
 
 import re
 import zlib
@@ -22,7 +22,7 @@ def unseal(content: bytes, *, needed: bool = False) -> dict[str, Any]:
     """Parse a JSON object, and check it against its checksum, which is left out.
 
     Raises:
-        ValueError: It is no JSON object, or has changed since it was sealed; with `needed`, or was
+        ValueError: It is no JSON object, has changed since it was sealed, or, with `needed`, was
             not sealed.
     """
     document = orjson.loads(content)
@@ -43,7 +43,7 @@ def named(path: Path, crc: int) -> Path:
 
 
 def unnamed(path: Path) -> Path:
-    """Return the path of a log without a checksum in its name, whether it has one or not."""
+    """Return the path of a log without the checksum in its name, if there is one."""
     return path.with_name(_IN_NAME.sub(".jsonl", path.name))
 
 

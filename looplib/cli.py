@@ -1,4 +1,4 @@
-"""How every command starts and ends: one line and exit code 2 for what the user can fix."""
+"""Start and end every command: one line and exit code 2 for what the user can fix."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +12,8 @@ from looplib.errors import UserError
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 INTERRUPTED = "interrupted; nothing half-written is left"
-# typer exports this class's children only: a wrong option, a missing one and a value of the wrong
-# type are all of it.
+# The base of the errors of a wrong option, a missing one and a value of the wrong type; typer
+# exports its children only.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 Overrides = Annotated[
     list[str] | None,
@@ -23,7 +23,7 @@ Overrides = Annotated[
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """End in one line at Ctrl-C, or where a library is missing, while the block imports.
+    """End in one line at Ctrl-C, or if a library is missing, while the block imports.
 
     Raises:
         SystemExit: With the exit code of a command that ends so.
@@ -59,14 +59,14 @@ def run(
     known_as: str = "",
     gone: Mapping[str, str] | None = None,
 ) -> int:
-    """Run an application; its help names it `prog` in place of what it is otherwise known as.
+    """Run an application; its help names it `prog`, also where it says what it is `known_as`.
 
     `gone` has options that were removed, and what replaces each, for users who still give them.
 
     Returns:
         The exit code: 2 after a `UserError`, an error of the operating system, such as a full disk,
-        or a wrong command line, each of which gives one line on stderr; 130 after Ctrl-C. Anything
-        else is our own fault and keeps its traceback.
+        or a wrong command line, each of which gives one line on stderr; 130 after Ctrl-C. Any other
+        error is a bug and keeps its traceback.
     """
     command = typer.main.get_command(app)
     # typer shows the docstring of an application's one function

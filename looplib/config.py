@@ -18,6 +18,8 @@ Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 _UNKNOWN = "unknown_key"
+# what PyYAML raises: of dates such as 2020-13-01 a ValueError, of a thousand brackets the last
+_YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
 
 
 class Config(BaseModel):
@@ -64,8 +66,8 @@ def load_config(
     """Read a configuration from a YAML file, or the defaults alone.
 
     Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the
-    file. Options are values by dotted key, None where not given, and win over both: the option of a
-    command is named by the last word.
+    file. Options are values by dotted key, None if not given, and win over both; the last word of
+    the key is the name of the command's option.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or
@@ -116,7 +118,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except _YAML_ERRORS as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: not YAML ({reason})") from None
     if document is None:
@@ -135,13 +137,13 @@ def _parse(override: str) -> tuple[str, Any]:
         )
     try:
         return key.strip(), yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except _YAML_ERRORS as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"--set {key}: the value is not YAML ({reason})") from None
 
 
 def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> None:  # noqa: ANN401
-    """Set the value of a dotted key; sections above it are made.
+    """Set the value of a dotted key, and make the sections above it.
 
     Raises:
         ConfigError: A part of the key is a value already; the message begins with the source.

@@ -2,9 +2,9 @@
 
 
 class UserError(Exception):
-    """Something the user can fix: bad input, a missing file, a full disk.
+    """An error that the user can fix: bad input, a missing file, a full disk.
 
-    Takes one argument, the message, so that it survives pickling across process borders. The
+    The one argument is the message, so that an error survives pickling across process borders. The
     message says what was found, what is allowed, and where. Entry points print it in one line and
     exit with 2, without a traceback.
     """

@@ -1,13 +1,11 @@
 """List the fields of the event log.
 
-Writers and readers take names, order and types from here.
-
-To add a field, add it to `EVENT_FIELDS`, with a new version of the store in mind: it is then read,
-checked, stored and written as null. docs/formats.md has the same table for people. What a type is
-to JSON, DuckDB and Arrow stands in `analysis.logs.fields`. Where its value comes from a client,
-`botify.schemas` and `botify/openapi.yaml` take it in, and `botify.service.Service.answer` logs it;
-an A/B report sees what `ASSIGNED_SCHEMA` of `analysis.ab.tables` and `sql/ab/session_events.sql`
-pass on.
+Writers and readers take names, order and types from here. To add a field, with a new version of the
+store in mind, add it to `EVENT_FIELDS`: it is then read, checked, stored and written as null.
+docs/formats.md has the same table for people, and `analysis.logs.field_types` says what a type is
+to JSON, DuckDB and Arrow. If the value comes from a client, `botify.schemas` and
+`botify/openapi.yaml` accept it, and `botify.service.Service.answer` logs it. An A/B report sees
+what `ASSIGNED_SCHEMA` of `analysis.ab.tables` and `sql/ab/session_events.sql` pass on.
 """
 
 from typing import Literal, NamedTuple

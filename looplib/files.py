@@ -19,9 +19,9 @@ TEMPORARY_PREFIX = ".tmp-"
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that becomes `path` when the block ends without an error.
 
-    The content is fsynced before the rename and the folder after it: whatever happens in between,
-    `path` holds what it held before or all of the new content. A killed process leaves a file that
-    `remove_leftovers` clears.
+    The content is fsynced before the rename and the folder after it: whatever happens, `path` holds
+    what it held before or all of the new content. A killed process leaves a file that
+    `remove_leftovers` removes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
@@ -55,9 +55,7 @@ def atomic_write_json(path: Path, document: object) -> None:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Make a temporary folder that becomes `path` when the block ends without an error.
-
-    Its files are fsynced.
+    """Make a temporary folder that becomes `path`, fsynced, when the block ends without an error.
 
     Raises:
         FileExistsError: `path` exists.
@@ -134,7 +132,7 @@ def lock(handle: int, *, wait: bool = False) -> bool:
 def exclusive(path: Path, refusal: Exception | None = None) -> Iterator[None]:
     """Hold the lock of a folder, or of a file that is made if it is missing.
 
-    Where another process holds it, the refusal is raised; without one, wait.
+    While another process holds it, raise the refusal, or without one wait.
     """
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     handle = os.open(path, flags | os.O_CLOEXEC, 0o644)

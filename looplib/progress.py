@@ -13,7 +13,7 @@ PLAIN_INTERVAL_S = 5.0
 
 # Progress goes to stderr, so that what a command prints on stdout can be piped.
 console = Console(stderr=True)
-WIDTH = 150  # of tables where the width is not known: a pipe, a CI log, a file
+WIDTH = 150  # of tables in a pipe, a CI log or a file, where the width is not known
 
 
 def output() -> Console:
@@ -36,8 +36,8 @@ def progress(
     """Show the progress of a job; the block calls the report with what is done so far, in units.
 
     On a terminal it is a bar with the time left; elsewhere (CI) a line at the start, at the end,
-    and now and then in between. `before` is what an earlier run has done, which says nothing about
-    the time left.
+    and every few seconds in between. `before` is what an earlier run has done, which says nothing
+    about the time left.
     """
     if not console.is_terminal:
         yield _plain_report(title, total, unit, before)
@@ -65,7 +65,8 @@ def _plain_report(title: str, total: float, unit: str, before: int) -> ProgressR
         now = time.monotonic()
         if done < total and now - shown < PLAIN_INTERVAL_S:
             return
-        shown, elapsed = now, now - start
+        shown = now
+        elapsed = now - start
         words = [f"{title}: {done:,.0f}/{total:,.0f} {unit}", f"{elapsed:.0f} s"]
         if before < done < total:
             words.append(f"{elapsed / (done - before) * (total - done):.0f} s left")

@@ -1,4 +1,4 @@
-"""Random generators that follow from (seed, purpose, ids), whatever the order and processes."""
+"""Make random generators that follow from (seed, purpose, ids), whatever the order of their use."""
 
 import hashlib
 
@@ -8,8 +8,8 @@ import numpy as np
 def make_generator(seed: int, purpose: str, *ids: int) -> np.random.Generator:
     """Return the generator for one purpose and one thing.
 
-    `make_generator(7, "collect", 3)` is that of segment 3. Different purposes are independent; the
-    seed and the ids are not negative.
+    `make_generator(7, "collect", 3)` is for segment 3. Generators of different purposes are
+    independent; the seed and the ids are not negative.
     """
     digest = hashlib.sha256(purpose.encode()).digest()
     purpose_words = np.frombuffer(digest[:16], ">u4").tolist()

@@ -18,8 +18,11 @@ def open_untrusted(
 ) -> BufferedReader:
     """Open a regular file for reading; refuse a FIFO, a device or a socket without waiting.
 
-    It may have at most the `longest` number of bytes, or with a digest must have it, and must be
-    `within` a folder at any depth, links followed; None for any.
+    It must have at most `longest` bytes, or with a digest just as many, and be `within` a folder at
+    any depth, links followed.
+
+    Raises:
+        UserError: It is another file, or cannot be read; of the class `error`.
     """
     try:
         found = path.resolve(strict=True)
@@ -46,13 +49,17 @@ def read_untrusted(
     within: Path | None = None,
     error: type[UserError] = UserError,
 ) -> bytes:
-    """Return the content of a regular file; one that grows meanwhile is cut."""
+    """Return the content of a regular file, at most `longest` bytes.
+
+    Raises:
+        UserError: As `open_untrusted` raises it.
+    """
     with open_untrusted(path, longest, within=within, error=error) as file:
         return file.read(longest)
 
 
 def _find_problem(file: BufferedReader, longest: int | None, sha256: str | None) -> str:
-    """Return what is wrong with a file's size or digest; nothing if it is as it should be."""
+    """Return what is wrong with a file's size or digest; "" if nothing is."""
     size = os.fstat(file.fileno()).st_size
     if longest is not None and sha256 is not None and size != longest:
         return f"{size} bytes found, the manifest says {longest}"

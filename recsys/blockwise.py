@@ -1,9 +1,10 @@
 """Fit one model on many workers: each sweep solves blocks of listeners, then blocks of tracks.
 
-Equal to the bit to the same fit in one process (`recsys.models.als`), for any number of workers and
-blocks. A worker holds no more than its block of the interactions, beside the factors of the other
-side; all of them may be more than a matrix can hold. A block that is solved again, after its worker
-died, writes the same bytes. The factors are on disk after every sweep, a file for each block::
+The result equals that of a fit in one process (`recsys.models.als`) to the bit, for any number of
+workers and blocks. Beside the factors of the other side, a worker holds no more than its block of
+the interactions; all of them may be more than a matrix can hold. A block that is solved again,
+after its worker died, writes the same bytes. The factors are on disk after every sweep, a file for
+each block::
 
     listeners-<sweep>-<first>-<last>.npy    float32, shape (last - first, factors)
     tracks-<sweep>-<first>-<last>.npy
@@ -36,7 +37,7 @@ LARGEST_BLOCK = 16_000_000
 _ROW_WORK = 32  # what a row costs beside its interactions, in interactions
 Axis = Literal["listeners", "tracks"]
 AXES: tuple[Axis, Axis] = ("listeners", "tracks")
-_TURNED = "by_track"  # names the files of interactions by track
+_BY_TRACK = "by_track"  # names the files of interactions by track
 _PART = re.compile(r"(listeners|tracks)-(\d+)-(\d+)-(\d+)\.npy")
 # of the two sides; every row is in one block
 Blocks = tuple[tuple["Block", ...], tuple["Block", ...]]
@@ -65,10 +66,10 @@ class Block:
     last: int
     dataset: str  # its address
     side: Side  # its interactions that are fitted
-    folder: str  # address of the folder where `turn` leaves its interactions
+    folder: str  # address of the folder where `transpose` leaves its interactions
 
     @property
-    def turned_name(self) -> str:
+    def transposed_name(self) -> str:
         """Name the folder with its interactions by track."""
         return f"{self.side}-{self.axis}-{self.first}-{self.last}"
 
@@ -81,13 +82,13 @@ class Block:
         dataset = open_dataset(self.dataset)
         if self.axis == "listeners":
             return dataset.matrix(self.side, self.first, self.last)
-        return self.load_turned(len(dataset.users))
+        return self.load_transposed(len(dataset.users))
 
-    def load_turned(self, columns: int, *tracks: int) -> csr_matrix:
-        """Map what `turn` left: of all tracks, or from a first to a last one."""
-        turned = open_workspace(self.folder).sub(self.turned_name)
-        turned.download_all()
-        return load_matrix(turned.folder, _TURNED, columns, *tracks)
+    def load_transposed(self, columns: int, *tracks: int) -> csr_matrix:
+        """Map what `transpose` left: of all tracks, or from a first to a last one."""
+        transposed = open_workspace(self.folder).sub(self.transposed_name)
+        transposed.download_all()
+        return load_matrix(transposed.folder, _BY_TRACK, columns, *tracks)
 
 
 def cut_blocks(
@@ -99,8 +100,8 @@ def cut_blocks(
 ) -> Blocks:
     """Cut a dataset into blocks of about as many interactions.
 
-    Workers write those of tracks to a folder. By default there are as many on each side as the
-    cluster runs calls at once, or a multiple of that so that none holds over `LARGEST_BLOCK`
+    Workers write the blocks of tracks to a folder. By default each side has as many blocks as the
+    cluster runs calls at once, or a multiple of that so that none holds more than `LARGEST_BLOCK`
     interactions.
     """
     popularity = dataset.popularity(side)
@@ -118,14 +119,14 @@ def cut_blocks(
     listeners = cut("listeners", dataset.counts(side))
     tracks = cut("tracks", popularity)
     folder.folder.mkdir(parents=True, exist_ok=True)
-    done = f"{side}-{number}.turned"
+    done = f"{side}-{number}.transposed"
     if done not in folder.names():
-        for outcome in cluster.run(turn, [(block,) for block in listeners]):
+        for outcome in cluster.run(transpose, [(block,) for block in listeners]):
             outcome.result()
-        for outcome in cluster.run(turn, [(block, listeners) for block in tracks]):
+        for outcome in cluster.run(transpose, [(block, listeners) for block in tracks]):
             outcome.result()
         with folder.create(done):
-            folder.delete(*(block.turned_name for block in listeners))
+            folder.delete(*(block.transposed_name for block in listeners))
     return listeners, tracks
 
 
@@ -186,30 +187,30 @@ def fit_blocks(
     return Fit(sweeps, user_factors, item_factors)
 
 
-def turn(block: Block, listeners: Sequence[Block] = ()) -> None:
+def transpose(block: Block, listeners: Sequence[Block] = ()) -> None:
     """Write a block's interactions by track, to a folder that appears whole.
 
-    Those of listeners come from the dataset; those of tracks from what the blocks of listeners
-    left.
+    A block of listeners takes them from the dataset, a block of tracks from the folders of all
+    blocks of listeners.
     """
-    turned = open_workspace(block.folder).sub(block.turned_name)
-    if turned.download_all():
+    transposed = open_workspace(block.folder).sub(block.transposed_name)
+    if transposed.download_all():
         return
     if block.axis == "listeners":
         by_track = csr_matrix(block.load().T)
     else:
         left = [
-            listener_block.load_turned(
+            listener_block.load_transposed(
                 listener_block.last - listener_block.first, block.first, block.last
             )
             for listener_block in listeners
         ]
         by_track = csr_matrix(hstack(left, format="csr"))
     arrays = (by_track.data, by_track.indices, by_track.indptr)
-    with atomic_directory(turned.folder) as folder:
+    with atomic_directory(transposed.folder) as folder:
         for name, array in zip(CSR, arrays, strict=True):
-            np.save(folder / f"{_TURNED}-{name}.npy", array)
-    turned.upload_all()
+            np.save(folder / f"{_BY_TRACK}-{name}.npy", array)
+    transposed.upload_all()
 
 
 def solve_block(
@@ -230,8 +231,8 @@ def solve_block(
         sweep: The number of the sweep, from 1.
         threads: How many the solver uses.
         before: The side's factors after the sweep before, where conjugate gradients begin.
-        others: The other side's newest factors: for listeners, those after the sweep before, for
-            tracks, of this one.
+        others: The other side's newest factors: of tracks after the sweep before, or of listeners
+            after this sweep.
 
     Raises:
         TrialError: A factor is not finite.
@@ -270,8 +271,7 @@ def _newest(
 ) -> dict[Axis, tuple[Part, ...]]:
     """Find the files of the last sweep, up to the largest allowed, that has every row.
 
-    All others are removed. Those of a sweep that was interrupted may be of blocks that were cut
-    differently.
+    All others are removed: those of an interrupted sweep may be of blocks that were cut otherwise.
     """
     known = []
     for name in workspace.names():
@@ -302,8 +302,10 @@ def _is_whole(parts: Sequence[Part], rows: int) -> bool:
 
 def _evict_stale(fit: Workspace, sweep: int) -> None:
     """Remove this machine's copies of factors of earlier sweeps and of earlier fits."""
+    if not fit.is_remote:
+        return
     fits = open_workspace(fit.address.rpartition("/")[0])
-    for file in fits.folder.glob("*/*.npy") if fit.is_remote else ():
+    for file in fits.folder.glob("*/*.npy"):
         match = _PART.fullmatch(file.name)
         if file.parent != fit.folder or (match and int(match[2]) < sweep - 1):
             fits.evict(file.relative_to(fits.folder).as_posix())

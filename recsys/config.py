@@ -36,7 +36,7 @@ AUTO = "auto"
 Value = TypeVar("Value", bound=Hashable)
 
 
-def as_list(found: object) -> object:
+def _as_list(found: object) -> object:
     """Return a single value as a list of one."""
     return found if isinstance(found, (list, tuple)) else (found,)
 
@@ -47,11 +47,10 @@ def _distinct(values: tuple[Value, ...]) -> tuple[Value, ...]:
     return values
 
 
-Natural = Annotated[int, Ge(0)]
 Axis = Annotated[
-    tuple[Value, ...], BeforeValidator(as_list), Len(1), AfterValidator(_distinct)
+    tuple[Value, ...], BeforeValidator(_as_list), Len(1), AfterValidator(_distinct)
 ]
-Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 # A folder: a path, or an address such as s3://bucket/folder; `recsys.workspace` opens it.
 Address = Annotated[
     str,
@@ -84,7 +83,7 @@ class Split(Config):
     def _files_belong_to_files(self) -> "Split":
         if (self.kind == "files") != bool(self.train) or (self.test and not self.train):
             raise ValueError(
-                "train is given with kind: files, test too where it is to choose, and only there"
+                "kind: files needs train, and takes test too; other kinds take neither"
             )
         return self
 
@@ -300,7 +299,7 @@ class SearchConfig(Config):
 
     gone: ClassVar[Mapping[str, str]] = {"context": "it is session_model now"}
 
-    seed: Natural = 42  # of all randomness
+    seed: Annotated[int, Ge(0)] = 42  # of all randomness
     # the session store: a folder, or an address such as s3://bucket/folder
     store: Address
     run: Address  # what the search leaves: a folder or an address

@@ -1,7 +1,7 @@
 """Hold the lock of a workspace: only one process writes to a store or run at a time.
 
-Of a path it is the kernel's lock of a file, which ends with its process; the file is touched as a
-sign of life. Of an address it is the object `.lock`, made only where there is none, that names the
+At a path it is the kernel's lock of a file, which ends with its process; the file is touched as a
+sign of life. At an address it is the object `.lock`, made only where there is none, that names the
 holder and is written again as a sign of life, so that the server's clock says how long the holder
 has been silent. It is taken over from a process that is known to be dead, or silent for `EXPIRY_S`;
 should that process live after all, its next `check` fails, and it writes no more.
@@ -30,7 +30,7 @@ EXPIRY_S = 90.0
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that holds a lock of an address."""
+    """A process that holds a lock at an address."""
 
     id: str  # of this holding alone
     name: str  # of the process, for messages
@@ -41,7 +41,7 @@ class Holder:
         return Path(tempfile.gettempdir(), f"listening-loop-{self.id}.lock")
 
     def is_dead(self) -> bool:
-        """Tell whether it was a process of this machine that has ended."""
+        """Return whether it was a process of this machine that has ended."""
         if not self.file.exists():
             return False
         try:
@@ -56,15 +56,15 @@ class Lock:
     """A lock that is held; `hold_lock` makes one."""
 
     workspace: Workspace
-    # this process; None of a path, whose lock nobody can take over
+    # this process; None at a path, where nobody can take over
     holder: Holder | None
 
     def check(self) -> None:
         """Refuse to go on where another process has taken over."""
         if self.holder and (found := _read(self.workspace)) != self.holder:
-            who = f"{found.name} has taken over" if found else "its lock was removed"
+            who = f"{found.name} took over" if found else "its lock was removed"
             raise StorageError(
-                f"{self.workspace}: {who}, as this process was silent for long; it writes no more"
+                f"{self.workspace}: {who} while this process was silent; it writes no more"
             )
 
 
@@ -107,13 +107,13 @@ def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
         _put(workspace, LOCK, me, mode="create")
         return
     holder = _read(workspace)
-    if holder is None:
-        raise StorageError(f"{busy} until now; run the same command again")
     silent_s = _silent_s(workspace, f"{LOCK}.probe-{me.id}")
+    if holder is None or silent_s is None:
+        raise StorageError(f"{busy} until now; run the same command again")
     if not holder.is_dead() and silent_s < EXPIRY_S:
         raise StorageError(
-            f"{busy} ({holder.name}, last heard of {silent_s:.0f} s ago); wait until it is done, "
-            f"or, if it is dead, until it has not been heard of for {EXPIRY_S:.0f} s"
+            f"{busy} ({holder.name}, last heard from {silent_s:.0f} s ago); wait until it is done, "
+            f"or, if it is dead, until it has been silent for {EXPIRY_S:.0f} s"
         )
     if _read(workspace) != holder:
         raise StorageError(
@@ -140,13 +140,20 @@ def _signs_of_life(give: Callable[[], None]) -> Iterator[None]:
         over.set()
 
 
-def _silent_s(workspace: Workspace, probe: str) -> float:
-    """Return the seconds since the lock was last written, by the clock of a new file's server."""
+def _silent_s(workspace: Workspace, probe: str) -> float | None:
+    """Return the seconds since the lock was last written, by its server's clock; None without one.
+
+    The clock is read from a new file.
+    """
     _put(workspace, probe, None)
-    with open_files(workspace.address, LOCK) as files:
-        now, last = (files.modified(name).timestamp() for name in (probe, LOCK))
-    workspace.delete(probe)
-    return max(0.0, float(now - last))
+    try:
+        with open_files(workspace.address, LOCK) as files:
+            now, last = (files.modified(name).timestamp() for name in (probe, LOCK))
+        return max(0.0, float(now - last))
+    except FileNotFoundError:
+        return None
+    finally:
+        workspace.delete(probe)
 
 
 def _put(
@@ -160,7 +167,7 @@ def _read(workspace: Workspace) -> Holder | None:
     content = workspace.read(LOCK)
     try:
         return None if content is None else msgspec.json.decode(content, type=Holder)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         where = f"{workspace}/{LOCK}"
         raise StorageError(
             f"{where}: damaged ({error}); remove it when nobody is at work there"

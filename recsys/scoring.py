@@ -44,9 +44,8 @@ class ListMetrics:
 
     metrics: dict[str, Interval]
     warnings: dict[str, str]  # why nothing should be concluded from a metric
-    listeners: dict[
-        str, FloatArray
-    ]  # numerators and denominators, shape (2, listeners)
+    # by metric, what each listener adds: numerators and denominators; shape (2, listeners)
+    listeners: dict[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Settled:
 class Scorer:
     """The same held-out listening and the same resamples for everything in a search."""
 
-    dataset: str  # address, which ends with the dataset's digest
+    dataset: str  # its address
     validation: ValidationConfig
     seed: int  # decides the resamples
     threads: int  # of a fit and of a score; they change no result
@@ -73,10 +72,15 @@ class Scorer:
         return Settled(self.validation.select, self.validation.test_share or 0.0)
 
     @property
+    def dataset_digest(self) -> str:
+        """Digest of the dataset, with which its address ends."""
+        return self.dataset.rpartition("/")[2]
+
+    @property
     def digest(self) -> str:
         """Digest of all that a score follows from: scores of equal digests can be compared."""
         facts = {
-            "dataset": self.dataset.rpartition("/")[2],
+            "dataset": self.dataset_digest,
             "validation": self.validation.model_dump(mode="json"),
             "seed": self.seed,
         }
@@ -132,6 +136,7 @@ def settle(scorer: Scorer, catalogue: int | None, earlier: Settled | None) -> Sc
         )
     scorer = _decide(scorer, test_share=_test_share(scorer, earlier))
     if scorer.validation.test_share:
+        # refuses a test part in which nothing can be scored
         validator_for(replace(scorer, is_test=True))
     if validation.select == AUTO:
         return _choose_metric(scorer, earlier)

@@ -1,10 +1,10 @@
 """Turn an address into a folder of this machine: download what is read, upload what is done.
 
-An address is a path, or such as `s3://bucket/folder`. All code reads and writes `Workspace.folder`.
-A path is its own folder, and there downloads and uploads do nothing. The folder of any other
-address is a cache, one on each machine, in LISTENING_LOOP_SCRATCH or the user's cache folder;
-removed while nothing runs, it is downloaded again. Credentials, endpoint and region are the file
-system's own affair: for S3 the environment, ~/.aws, or the machine's role.
+An address is a path, or one such as `s3://bucket/folder`. All code reads and writes
+`Workspace.folder`. A path is its own folder, and there downloads and uploads do nothing. The folder
+of any other address is a cache, one on each machine, in LISTENING_LOOP_SCRATCH or the user's cache
+folder; removed while nothing runs, it is downloaded again. The file system finds credentials,
+endpoint and region itself: for S3 in the environment, in ~/.aws, or by the machine's role.
 """
 
 import errno
@@ -12,7 +12,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ from recsys.errors import StorageError
 SCRATCH = "LISTENING_LOOP_SCRATCH"
 # of a folder that was uploaded whole: name to bytes and sha256; uploaded last
 OBJECTS = "objects.json"
-# An upload may take so long, and what its bytes take at this speed; the file system's time-outs are
-# of what comes.
+# An upload may take this long, plus what its bytes take at this speed: the file system's own
+# time-outs are those of downloads.
 _SEND_S, _SLOWEST_BYTES_S = 60.0, 100_000
 _AT_ONCE = 8
 # Bound the time that a server which does not answer takes: attempts, and seconds of each.
@@ -51,10 +51,12 @@ _ATTEMPTS = 3
 # errors of this machine's disk explain themselves
 _OWN_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _NO_BUCKET = "bucket does not exist"  # in the words of S3
-_PACKAGE = "an address is a path, or such as s3://bucket/folder after pip install s3fs"
+_PACKAGE = (
+    "an address is a path, or one such as s3://bucket/folder after pip install s3fs"
+)
 _SERVER = (
-    "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)? "
-    "The same command goes on from there"
+    "does its server run, and is the address right (for S3: AWS_ENDPOINT_URL)? "
+    "Run the same command again to go on"
 )
 _ADVICE = (  # a kind of error, words in its text, and what to do; the first that fits
     ((ImportError, ValueError), "", _PACKAGE),
@@ -66,7 +68,7 @@ _ADVICE = (  # a kind of error, words in its text, and what to do; the first tha
     (
         Exception,
         "credentials",
-        "set them, of S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws",
+        "set them, for S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws",
     ),
     (Exception, _NO_BUCKET, "create it, or name another"),
     (Exception, "", _SERVER),
@@ -128,10 +130,9 @@ class Workspace:
         self.upload(name)
 
     def download(self, *names: str) -> None:
-        """Make files what they are at the address now; those that it has not are removed."""
+        """Download files as they are at the address now; remove those that it does not have."""
         if self.is_remote:
-            with ThreadPoolExecutor(_AT_ONCE) as threads:
-                list(threads.map(self._download, names))
+            _run_at_once(self._download, names)
 
     def cached(self, name: str, sha256: str = "") -> Path:
         """Return a file that never changes, downloaded and checked unless it is there."""
@@ -142,12 +143,13 @@ class Workspace:
     def upload(self, *names: str) -> None:
         """Upload files, several at a time; upload what makes others visible by a later call."""
         if self.is_remote:
-            with ThreadPoolExecutor(_AT_ONCE) as threads:
-                list(threads.map(self._upload, names))
+            _run_at_once(self._upload, names)
 
     def evict(self, *names: str) -> None:
         """Remove this machine's copies of uploaded files or folders; "." is all of them."""
-        for path in [self.folder / name for name in names] if self.is_remote else []:
+        if not self.is_remote:
+            return
+        for path in map(self.folder.joinpath, names):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -184,13 +186,9 @@ class Workspace:
             if content is None or not table.exists() or table.read_bytes() != content:
                 self.evict(".")
             if content is not None and not table.exists():
-                with ThreadPoolExecutor(_AT_ONCE) as threads:
-                    list(
-                        threads.map(
-                            lambda item: self._download(item[0], item[1][1]),
-                            orjson.loads(content).items(),
-                        )
-                    )
+                objects = orjson.loads(content)
+                digests = [sha256 for _, sha256 in objects.values()]
+                _run_at_once(self._download, objects, digests)
                 table.write_bytes(content)
         return content is not None
 
@@ -256,7 +254,7 @@ def open_workspace(address: str | Path) -> Workspace:
     names = [name for name in rest.split("/") if name]
     if not names or any(name in (".", "..") for name in names):
         raise StorageError(
-            f"{address}: no address of a folder, such as s3://bucket/folder"
+            f"{address}: not the address of a folder, such as s3://bucket/folder"
         )
     endpoint = (
         os.environ.get("AWS_ENDPOINT_URL_S3")
@@ -302,6 +300,12 @@ def open_files(address: str, name: str = "") -> Iterator[Any]:
         raise StorageError(
             f"{address}/{name}".rstrip("/") + f": {text} (on {here}); {advice}"
         ) from None
+
+
+def _run_at_once(function: Callable[..., None], *arguments: Iterable[str]) -> None:
+    """Call a function with each argument, or with one of each list, several at a time."""
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        list(threads.map(function, *arguments))
 
 
 def _file_system(address: str) -> Any:  # noqa: ANN401  fsspec has no types

@@ -20,6 +20,7 @@ with importing():
     from analysis.ab.page.page import render
     from analysis.ab.report import OriginalRow, Report, build_report
     from analysis.page import numbers
+    from analysis.planning import Logs
 
 PROG = "python -m analysis.ab"
 GONE = {
@@ -58,12 +59,7 @@ app = make_app(
     "--experiment RECOMMENDERS --out out/demo/ab"
 )
 def main(
-    logs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="LOG…", help="Logs, folders, quoted patterns, session stores."
-        ),
-    ],
+    logs: Logs,
     experiment: Annotated[str, typer.Option(help="The experiment's name in the log.")],
     config: Annotated[
         Path | None, typer.Option(help="A YAML file such as configs/ab.yaml.")

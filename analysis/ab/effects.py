@@ -237,11 +237,8 @@ def _describe(
     metric: Metric, arm: str, effect: Effect, past_explains: float, look: Look
 ) -> MetricEffect:
     """Return the effect before any adjustment for many comparisons."""
-    config, role, relative = (
-        look.config,
-        look.config.roles[metric.name],
-        relative_effect(effect),
-    )
+    config, relative = look.config, relative_effect(effect)
+    role = config.roles[metric.name]
     level, mde_pct = config.alpha, math.nan
     if role == "primary":
         level = look.primary_level(effect.listeners)

@@ -3,10 +3,10 @@
 `measure` makes of the slices that `tables.load` leaves
 
 - `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
-- a table for each metric's file and …, with one row a listener, arm and part, such as
-  `listener_sums_whole`, where … is `whole`, `day` or a segmentation, such as `by_genre`;
-  `listener_sums_…` has all listeners, arms and parts with a session;
-- `histogram_…`, `positions`: counts by arm, in parts that are to be added up;
+- a table for each metric's file and each division, such as `listener_sums_whole`: one row a
+  listener, arm and part; divisions are `whole`, `day`, and into segments, such as `by_genre`;
+  those of `listener_sums` have all listeners, arms and parts with a session;
+- `histogram_` and the name of each file of a quantile, `positions`: counts by arm, to be added up;
 - `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
 A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events`
@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric, column_name
-from analysis.ab.tables import ASSIGNED_SCHEMA, DAY_MS, Loaded, attach_texts
+from analysis.ab.tables import ASSIGNED_SCHEMA, DAY_MS, Loaded
 from analysis.errors import AnalysisError
 from looplib.arrays import FloatArray
 
@@ -67,7 +67,7 @@ def measure(
         _open_slice(
             connection, events_file, loaded.own_recommenders, loaded.end_ms, config
         )
-        queries.insert(connection, "all_sessions", "slice_sessions")
+        queries.insert(connection, "all_sessions", connection.table("slice_sessions"))
         queries.append(connection, "credited", "ab/credited")
         for by, metrics in divisions.items():
             _divide(connection, by, loaded.start_ms, by_track)
@@ -123,10 +123,12 @@ def _open_slice(
     config: AbConfig,
 ) -> None:
     """Make the tables `session_events` and `slice_sessions` of the file of a slice."""
-    attach_texts(
-        connection,
-        "own_recommenders",
-        {"arm": list(recommenders), "own": list(recommenders.values())},
+    names = (
+        pa.array(recommenders, pa.string()),
+        pa.array(recommenders.values(), pa.string()),
+    )
+    queries.attach_arrow(
+        connection, "own_recommenders", pa.table(names, ["arm", "own"])
     )
     queries.materialize(
         connection,

@@ -9,7 +9,7 @@ import datetime
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +24,9 @@ from analysis import queries
 from analysis.ab.config import Horizon
 from analysis.ab.sources import Sources, find_sources
 from analysis.errors import AnalysisError
-from analysis.logs.fields import EVENT_SCHEMA, with_all_columns
+from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
 from analysis.logs.files import LogFile, snapshot
-from analysis.logs.lines import LineCounts
+from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
 from analysis.store import Store
 from looplib.arrays import IntArray
@@ -188,24 +188,29 @@ class Loaded:
                 ]
 
     def count_stored(self, store: Store) -> None:
-        """Count the lines that a store's events were read from."""
+        """Count the lines that a store's events were read from.
+
+        Raises:
+            EventLogError: The store's copy of its rejected lines is damaged.
+        """
         for source in store.manifest.sources:
             self.lines += source.lines
             rejects = store.path / source.rejects
             if source.lines.rejected and rejects.is_file():
-                for reject in read_rejects(rejects, _SHOWN_REJECTS):
-                    line = RejectedLine(reject.file, reject.line, reject.reason)
-                    self.rejected.append(line)
+                self._note_rejects(read_rejects(rejects, _SHOWN_REJECTS))
 
     def read_logs(self, logs: Sequence[LogFile], scratch: Path) -> Iterator[pa.Table]:
         """Yield the events of logs, and count their lines."""
         copies = [snapshot(log, scratch) for log in logs]
         for found in read(copies, kinds_of(copies)):
             self.lines += found.lines
-            for reject in found.rejects[:_SHOWN_REJECTS]:
-                line = RejectedLine(reject.file, reject.line, reject.reason)
-                self.rejected.append(line)
+            self._note_rejects(found.rejects[:_SHOWN_REJECTS])
             yield found.events
+
+    def _note_rejects(self, rejects: Iterable[Reject]) -> None:
+        for reject in rejects:
+            line = RejectedLine(reject.file, reject.line, reject.reason)
+            self.rejected.append(line)
 
 
 @contextmanager
@@ -333,13 +338,3 @@ def _credit(name: str) -> tuple[str, int | None]:
         return name, None
     side = pair.index(found[1]) + 1 if found[1] in pair else None
     return name.removeprefix(f"{found[1]} of "), side
-
-
-def attach_texts(
-    connection: queries.Connection,
-    table: str,
-    columns: Mapping[str, Sequence[str | None]],
-) -> None:
-    """Make columns of text readable under a table's name."""
-    schema = pa.schema({name: pa.string() for name in columns})
-    queries.attach_arrow(connection, table, pa.table(dict(columns), schema=schema))

@@ -113,6 +113,9 @@ def _distrust(evidence: Evidence, config: AbConfig) -> str | None:
 
 def _decide_aa(evidence: Evidence, notes: tuple[str, ...]) -> Verdict:
     primary = [effect for effect in evidence.effects if effect.role == "primary"]
+    if not primary:
+        reason = "no primary metric can be computed from this log."
+        return Verdict("wait", None, reason, notes)
     p_values = holm([effect.p_value for effect in primary])
     for effect, p_value in zip(primary, p_values, strict=True):
         if p_value < _AA_LEVEL:
@@ -179,9 +182,12 @@ def _decide_arms(
         reason = f"{reason}, and the horizon is reached."
         return Verdict("do not ship", nearest.name, reason, notes)
     more = _more_listeners(nearest, evidence, config)
-    until = _how_long(more, evidence)
     if config.horizon:
         until = f"; wait for the horizon, {config.horizon}"
+    elif more is None:
+        until = "; no end is in sight"
+    else:
+        until = f"{_how_long(more, evidence)}, if the effect stays as it is"
     reason = f"{reason}{until}."
     return Verdict("wait", nearest.name, reason, notes, more_listeners=more)
 
@@ -278,16 +284,14 @@ def _growth(
     return factor
 
 
-def _how_long(more: int | None, evidence: Evidence) -> str:
+def _how_long(more: int, evidence: Evidence) -> str:
     """Return for how long to wait, in listeners and at the pace so far."""
-    if more is None:
-        return "; no end is in sight"
-    needed = f"; about {more:,} more listeners"
+    needed = f"; about {more:,} more listeners are needed"
     if not evidence.days:
-        return f"{needed} would tell if it stays so"
+        return needed
     hours = 24 * evidence.days * more / max(1, evidence.in_all)
     time = f"{hours:,.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
-    return f"{needed}, {time} at the pace so far, would tell if it stays so"
+    return f"{needed}, {time} at the pace so far"
 
 
 def _describe(effect: MetricEffect) -> str:

@@ -54,7 +54,7 @@ class Columns:
             f"{alone} belongs to plays, which need share=, or played= and duration=": alone
             and not self.has_share,
             "plays need timestamp= or session=; "
-            "of a share alone make interactions, weight=": self.has_share
+            "for interactions name the share weight=": self.has_share
             and not (self.timestamp or self.session),
         }
         if fault := next((text for text, is_one in faults.items() if is_one), None):
@@ -103,9 +103,9 @@ class Reading:
 
     @property
     def content(self) -> str:
-        """What makes of the same bytes another content.
+        """The settings that decide what is read from the same bytes; titles do not.
 
-        Titles do not, and of interactions it is as it ever was.
+        It is a part of the digests in stores, so that its form must stay.
         """
         columns = asdict(self.columns)
         first = ", ".join(

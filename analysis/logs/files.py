@@ -42,7 +42,7 @@ class LogFile:
     @property
     def is_open(self) -> bool:
         """Whether a service still writes to it, so that `snapshot` must be read in its place."""
-        return self.path.name.startswith(OPEN)
+        return _is_open(self.path)
 
     @property
     def is_gzipped(self) -> bool:
@@ -56,7 +56,7 @@ class LogFile:
             return os.fstat(packed.fileno()).st_size
 
     def open_packed(self) -> BufferedReader:
-        """Open its bytes; those of a segment that has been closed meanwhile, too."""
+        """Open its bytes, even if the segment has been closed meanwhile."""
         try:
             return open_untrusted(self.path, error=EventLogError)
         except EventLogError:
@@ -136,8 +136,7 @@ def _files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
         if file.name.removesuffix(".gz").endswith(suffixes)
         and file.name != DESCRIPTION
         and not any(
-            part.startswith(".")
-            for part in file.relative_to(path).with_name(file.name.lstrip(".")).parts
+            part.startswith(".") for part in file.relative_to(path).parent.parts
         )
         and (_is_open(file) or not file.name.startswith("."))
         and file.is_file()

@@ -33,6 +33,8 @@ _WHOLE_NUMBERS = {
     "UINTEGER",
     "UBIGINT",
 }
+# columns of `sql/interactions/json_documents.sql`
+_OF_JSON = ("(fault)", "(text)", "(user_kind)", "(track_kind)")
 
 
 def discover(paths: Sequence[str | Path]) -> list[LogFile]:
@@ -58,13 +60,10 @@ def suffix_of(file: LogFile) -> str:
     Raises:
         InteractionFileError: It is not known.
     """
-    suffix = (
-        file.path.with_suffix("") if file.is_gzipped else file.path
-    ).suffix.lower()
-    if (
-        suffix not in (*CSV, *JSON_LINES, *(() if file.is_gzipped else PARQUET))
-        or not file.path.is_file()
-    ):
+    name = file.path.with_suffix("") if file.is_gzipped else file.path
+    suffix = name.suffix.lower()
+    known = (*CSV, *JSON_LINES, *(() if file.is_gzipped else PARQUET))
+    if suffix not in known or not file.path.is_file():
         raise InteractionFileError(
             f"{file.name}: no file of interactions; known are {_KNOWN}"
         )
@@ -82,12 +81,10 @@ class Malformed(NamedTuple):
 def check_file(
     file: LogFile, reading: Reading, source: str, target: Path, memory: str
 ) -> tuple[int, list[Malformed]]:
-    """Read a file and write its rows to a Parquet file.
+    """Read a file and write its rows, checked, to a Parquet file.
 
-    They have the columns of `sql/interactions/checked_rows.sql`.
-
-    The rows carry the source, which is the file's digest. Beyond the allowed memory DuckDB spills
-    beside the target.
+    The columns are those of `sql/interactions/checked_rows.sql`; the source is the file's digest.
+    Beyond the allowed memory DuckDB spills beside the target.
 
     Returns:
         The number of rows, and the lines of a CSV file that are none.
@@ -117,10 +114,8 @@ def check_file(
             )
             malformed = []
             if suffix in CSV and not reading.lists:
-                rows = queries.fetch_table(
-                    connection, "interactions/malformed_rows"
-                ).to_pylist()
-                malformed = [Malformed(**row) for row in rows]
+                rows = queries.fetch_table(connection, "interactions/malformed_rows")
+                malformed = [Malformed(**row) for row in rows.to_pylist()]
         except queries.OutOfMemory:
             raise
         except queries.DatabaseError as error:
@@ -174,75 +169,67 @@ def _open_json(
     """
     queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
     columns = reading.columns
-    user, track = (
-        f"/{name.replace('~', '~0').replace('/', '~1')}"
-        for name in (columns.user, columns.item)
-    )
     rows = queries.open_rows(
-        connection, "interactions/json_documents", user=user, track=track
+        connection,
+        "interactions/json_documents",
+        user=queries.json_pointer(columns.user),
+        track=queries.json_pointer(columns.item),
     )
     keys = sorted({getattr(columns, role) for role in columns.known})
     if reading.where or reading.computed:
-        keys = sorted(
-            queries.fetch_table(connection, "interactions/json_keys")["key"].to_pylist()
-        )
+        found = queries.fetch_table(connection, "interactions/json_keys")
+        keys = sorted(found["key"].to_pylist())
     return queries.open_json(rows, "(document)", keys)
+
+
+def find_columns(
+    file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]
+) -> dict[str, queries.Expression]:
+    """Return what each of `Columns` is in the rows that `open_rows` returns, NULL without one.
+
+    Raises:
+        InteractionFileError: The file lacks a column.
+    """
+    found = dict(zip(names, rows.columns, strict=True))
+    values, missing = {}, []
+    for role, column in asdict(reading.columns).items():
+        if column is None:
+            values[role] = queries.Constant(None)
+        elif column in reading.computed:
+            values[role] = queries.Sql(reading.computed[column])
+        elif column in found:
+            values[role] = queries.Column(found[column])
+        else:
+            missing.append(column)
+    if missing:
+        shown = ", ".join(name for name in names if not name.startswith("("))
+        raise InteractionFileError(
+            f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}"
+        )
+    return values
 
 
 def _attach_rows(
     file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]
 ) -> None:
     """Make the table `raw_rows` of what `open_rows` returns."""
-    found = dict(zip(names, rows.columns, strict=True))
-    types = (
-        dict(zip(names, map(str, rows.types), strict=True))
-        if suffix_of(file) in PARQUET
-        else {}
-    )
-    computed, named = reading.computed, asdict(reading.columns)
-    roles = {"user": named.pop("user"), "track": named.pop("item"), **named}
-    wanted = {role: column for role, column in roles.items() if column is not None}
-    if missing := [
-        column
-        for column in wanted.values()
-        if column not in found and column not in computed
-    ]:
-        shown = ", ".join(name for name in found if not name.startswith("("))
-        raise InteractionFileError(
-            f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}"
-        )
-    chosen = {
-        role: found[column] for role, column in wanted.items() if column not in computed
-    }
-    expressions = {
-        role: computed[column] for role, column in wanted.items() if column in computed
-    }
-    # of JSON lines
-    known = [
-        name
-        for name in ("fault", "text", "user_kind", "track_kind")
-        if f"({name})" in found
-    ]
-    chosen |= {name: f"({name})" for name in known}
-    constants = dict.fromkeys(
-        {*roles, "fault", "text"} - chosen.keys() - expressions.keys()
-    )
-    for role in ("user", "track"):
-        if f"{role}_kind" not in known:
-            column = wanted[role]
-            constants[f"{role}_kind"] = (
-                _kind(file, column, types[column]) if column in types else "untyped"
-            )
+    columns, is_typed = reading.columns, suffix_of(file) in PARQUET
+    types = dict(zip(names, rows.types, strict=True)) if is_typed else {}
+    values = find_columns(file, reading, rows, names)
+    values["track"] = values.pop("item")
+    for role, column in (("user", columns.user), ("track", columns.item)):
+        kind = _kind(file, column, str(types[column])) if column in types else "untyped"
+        values[f"{role}_kind"] = queries.Constant(kind)
+    values["fault"] = values["text"] = queries.Constant(None)
+    for name in _OF_JSON:
+        if name in names:
+            values[name.strip("()")] = queries.Column(name)
     try:
-        queries.attach_columns(
-            "raw_rows", rows, chosen, constants, expressions, reading.where
-        )
+        queries.attach_columns("raw_rows", rows, values, reading.where)
     except queries.DatabaseError as error:
-        hint = (
-            ""
-            if types
-            else "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"
-        )
+        hint = "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"
+        if is_typed:
+            hint = ""
         what = "--where" if reading.where else "the preset"
         raise InteractionFileError(
             f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}"
@@ -250,6 +237,7 @@ def _attach_rows(
 
 
 def _kind(file: LogFile, column: str, database_type: str) -> str:
+    """Return what ids of a column are by its type in a Parquet file."""
     if database_type in _WHOLE_NUMBERS:
         return "whole number"
     if database_type == "VARCHAR" or database_type.startswith("ENUM"):

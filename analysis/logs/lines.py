@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from analysis.logs.fields import (
+from analysis.logs.field_types import (
     LARGEST_ID,
     LONGEST_LATENCY,
     NUMBERS,

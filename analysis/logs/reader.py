@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.errors import EventLogError
-from analysis.logs.fields import (
+from analysis.logs.field_types import (
     ARM_KEYS,
     EVENT_SCHEMA,
     LARGEST_ID,
@@ -58,7 +58,7 @@ _cached_canonical = lru_cache(maxsize=2**10)(canonical_arms)
 
 @dataclass(frozen=True)
 class ReadLines:
-    """What some lines of a log are."""
+    """The events and rejects of some lines of a log."""
 
     file: LogFile
     # columns of `EVENT_SCHEMA`, in the order of the lines; text ids became numbers
@@ -86,7 +86,7 @@ def read(
         largest_track: The catalogue's last id; a line with one beyond is rejected.
 
     Yields:
-        What some lines of a log are, in the order of the files and the lines.
+        The events and rejects of some lines, in the order of the files and the lines.
 
     Raises:
         EventLogError: A log cannot be read.
@@ -97,7 +97,7 @@ def read(
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
-    """Yield items, the next of which is computed in a thread meanwhile."""
+    """Yield items, while a thread computes the next one."""
     iterator = iter(items)
     with ThreadPoolExecutor(1) as pool:
         upcoming = pool.submit(next, iterator, None)
@@ -144,10 +144,19 @@ def kinds_of(files: Iterable[LogFile]) -> IdKinds:
 
 
 def read_rejects(file: Path, limit: int) -> list[Reject]:
-    """Return the first rejects of a file."""
+    """Return the first rejects of a file that an ingest wrote.
+
+    Raises:
+        EventLogError: It is damaged.
+    """
     with file.open("rb") as lines:
-        first = islice(lines, limit)
-        return [msgspec.json.decode(line, type=Reject) for line in first]
+        try:
+            first = islice(lines, limit)
+            return [msgspec.json.decode(line, type=Reject) for line in first]
+        except msgspec.DecodeError as error:
+            raise EventLogError(
+                f"{file}: damaged ({error}); restore it, or delete it to read on without it"
+            ) from None
 
 
 def _read_file(
@@ -186,7 +195,7 @@ def _filled_lines(text: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _canonical(rows: pa.Table) -> pa.Table:
-    """Return rows with experiments as canonical JSON; those that are none make no event."""
+    """Return rows with experiments as canonical JSON; a row that has others is no event."""
     is_event = rows["is_event"]
     for key in ARM_KEYS:
         encoded = rows[key].combine_chunks().dictionary_encode()

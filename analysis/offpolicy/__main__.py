@@ -33,10 +33,8 @@ with importing():
         learned_from,
         read_recommendations,
     )
-    from analysis.offpolicy.report import (
-        ListEstimate,
-        estimates_table,
-    )
+    from analysis.offpolicy.report import ListEstimate, estimates_table
+    from analysis.planning import Logs, OutFile
 
 PROG = "python -m analysis.offpolicy"
 GONE = {
@@ -59,12 +57,7 @@ app = make_app(
     "T1=out/demo/run/export/current/recommendations.jsonl --holdout all"
 )
 def main(
-    logs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="LOG…", help="Event logs, folders, patterns, or a session store."
-        ),
-    ],
+    logs: Logs,
     recommendations: Annotated[
         list[str],
         typer.Option(
@@ -85,9 +78,7 @@ def main(
             help=f"Where an event without propensity gets one: {LOGGING_HELP}."
         ),
     ] = "logged",
-    out: Annotated[
-        Path | None, typer.Option(help="Write the estimates to this JSON file.")
-    ] = None,
+    out: OutFile = None,
 ) -> None:
     """Estimate what recommendations are worth."""
     policy, tracks = _parse_logging_policy(logging_policy)

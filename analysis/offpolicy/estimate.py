@@ -25,6 +25,7 @@ Owen, Monte Carlo theory, methods and examples, 2013, ch. 9.3) says how far a we
 trusted.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +35,9 @@ from analysis.errors import AnalysisError
 from analysis.offpolicy.logged import LoggedSessions
 from analysis.offpolicy.policies import Policy, RewardModel
 from analysis.statistics import bootstrap
-from analysis.statistics.effects import Interval
-from looplib.arrays import FloatArray
+from analysis.statistics.effects import Interval, estimate
+from analysis.statistics.moments import Moments, Quantity
+from looplib.arrays import BoolArray, FloatArray
 
 # A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at
 # 100. Lists worth comparing differ by less, and with fewer draws the bootstrap's interval covers
@@ -130,10 +132,8 @@ class OffPolicy:
         numerators = [sums.times, sums.times, sums.weights]
         denominators = [sums.requests, sums.weights, sums.requests]
         if rewards is not None:
-            expected = np.where(counted, rewards.expected, 0.0)
-            trusted_weights = np.where(weights <= largest_weight, weights, 0.0)
-            corrections = trusted_weights * (sessions.time - rewards.heard)
-            numerators.append(self._total(expected) + self._total(corrections))
+            trusted = np.where(weights <= largest_weight, weights, 0.0)
+            numerators.append(self._doubly_robust(rewards, counted, trusted))
             denominators.append(sums.requests)
         ratios = bootstrap.Ratios(
             np.column_stack(numerators), np.column_stack(denominators)
@@ -153,6 +153,14 @@ class OffPolicy:
             per_listener=sums,
         )
 
+    def _doubly_robust(
+        self, rewards: RewardModel, counted: BoolArray, weights: FloatArray
+    ) -> FloatArray:
+        """Sum predicted rewards and their weighted errors over each listener."""
+        expected = np.where(counted, rewards.expected, 0.0)
+        errors = weights * (self.sessions.time - rewards.heard)
+        return self._total(expected) + self._total(errors)
+
     def _total(self, values: npt.NDArray[np.generic]) -> FloatArray:
         """Sum values of shape (events,) over each listener."""
         sessions = self.sessions
@@ -171,12 +179,9 @@ def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
         return (
             f"the effective sample size is {ess:.1f}, at least {MIN_ESS:.0f} is needed",
         )
-    # The standard error of a ratio over listeners: Cochran, Sampling techniques, 1977, ch. 6.4.
-    requests, count = sums.requests.sum(), len(sums.weights)
-    mean = float(sums.weights.sum() / requests)
-    deviations = sums.weights - mean * sums.requests
-    variance = float(deviations @ deviations) / max(count - 1, 1)
-    error = float(np.sqrt(variance * count) / requests)
+    moments = Moments.of({"weights": sums.weights, "requests": sums.requests})
+    mean_weight = estimate(moments, Quantity("weights", "requests"))
+    mean, error = mean_weight.value, math.sqrt(mean_weight.squared_error)
     if abs(mean - 1) <= _SUPPORT_ERRORS * error:
         return ()
     cause = "the policy was learned from these sessions"

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 import numpy as np
 
 from analysis.ab.sources import Sources
 from analysis.errors import AnalysisError
-from analysis.logs.fields import Id
+from analysis.logs.field_types import Id
 from analysis.logs.files import digest
 from analysis.offpolicy.policies import Serving
 from analysis.store import MANIFEST, content_digest, number_of
@@ -30,12 +30,24 @@ class Recommendations:
     name: str  # in the report
     file: Path
     serving: Serving
-    manifest: Mapping[
-        str, Any
-    ]  # the content of the manifest beside them; empty without one
+    # what is read of the manifest beside them; empty without one
+    manifest: Mapping[str, Any]
     users: IntArray  # the listeners, ascending; shape (lists,)
     # their lists, best first, filled up with -1; shape (lists, length of the longest)
     tracks: IntArray
+
+
+class _File(TypedDict, total=False):
+    bytes: int
+    sha256: str
+
+
+class _Manifest(TypedDict, total=False):
+    files: dict[str, _File]  # by name
+    model: str
+    data: dict[str, Any]  # what the lists were learned from
+    split: Any  # how sessions were held out of that
+    seed: Any  # of the split
 
 
 class _Line(msgspec.Struct):
@@ -99,23 +111,19 @@ def learned_from(manifest: Mapping[str, Any], sources: Sources) -> bool:
     return bool(data["store"] == content_digest(digests))
 
 
-def _read_manifest(manifest: Path) -> dict[str, Any]:
+def _read_manifest(manifest: Path) -> _Manifest:
     if not manifest.exists():
         return {}
+    content = read_untrusted(manifest, _LONGEST_MANIFEST, error=AnalysisError)
     try:
-        content = unseal(
-            read_untrusted(manifest, _LONGEST_MANIFEST, error=AnalysisError)
-        )
-    except ValueError as error:
-        raise AnalysisError(f"{manifest}: damaged ({error})") from None
-    if not isinstance(content.get("data", {}), dict) or not isinstance(
-        content.get("files", {}), dict
-    ):
-        raise AnalysisError(f"{manifest}: not a manifest of recommendations")
-    return content
+        return msgspec.convert(unseal(content), _Manifest)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise AnalysisError(
+            f"{manifest}: not a manifest of recommendations, or damaged ({error})"
+        ) from None
 
 
-def _decode_lines(file: Path, facts: Mapping[str, Any]) -> list[_Line]:
+def _decode_lines(file: Path, facts: _File) -> list[_Line]:
     """Return the lines of a file, once it is what a manifest says of it."""
     shape = '{"user": …, "tracks": […]}'
     lines: list[_Line] = []

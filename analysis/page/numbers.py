@@ -1,4 +1,4 @@
-"""Numbers as people read them: signs, thousands, and a dash for what does not exist."""
+"""Numbers and texts as people read them: signs, thousands, and a dash for what does not exist."""
 
 import math
 from datetime import datetime
@@ -40,6 +40,11 @@ def percent(value: float | None, decimals: int = 2) -> str:
     return _format(value, f",.{decimals}f", _PERCENT)
 
 
+def level(alpha: float) -> str:
+    """Format the confidence of intervals with a two-sided error rate: 95 %, or 99.5 %."""
+    return f"{100 * (1 - alpha):.4g}{_PERCENT}"
+
+
 def change(value: float | None, decimals: int = 2) -> str:
     """Format a difference in % with its sign: +1.23 %."""
     if value is not None and abs(value) < 0.5 * 10.0**-decimals:
@@ -60,6 +65,11 @@ def p_value(value: float | None) -> str:
     if value is not None and 0 <= value < 0.0001:
         return "< 0.0001"
     return _format(value, ".4f")
+
+
+def capitalized(text: str) -> str:
+    """Put the first letter of a text in capitals, and leave the others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def day(iso: str | None) -> str:

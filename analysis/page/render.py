@@ -1,4 +1,4 @@
-"""Figures and tables as the templates take them, and templates to one HTML text."""
+"""Fill templates in, with the figures and tables that they take."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

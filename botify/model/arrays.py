@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from botify.errors import ModelError
 from botify.model.catalogue import Catalogue, user_number
+from looplib.arrays import IntArray
 
 # characters; ours have 118, and parsing a deeper one takes all the stack
 _LONGEST_HEADER = 200
@@ -26,13 +27,14 @@ def read_arrays(
     what: str,
     catalogue: Catalogue,
 ) -> tuple[Arrays, dict[str, int]]:
-    """Read arrays of an `.npz` as `numpy.savez` writes it.
+    """Read the arrays of an `.npz` that `numpy.savez` wrote; ids are replaced by their numbers.
 
-    Ids become the numbers that stand for them.
-
-    `shapes` has for each the kind of its numbers, `i`, `f` (finite), or `track` or `user` for ids,
-    and the names of its axes: `"f tracks factors"`. Axes of one name have one length. `what` the
-    file is, the message says.
+    Args:
+        file: The open file.
+        shapes: Of each array, the kind of its numbers, `i`, `f` (finite), or `track` or `user` for
+            ids, and the names of its axes: `"f tracks factors"`. Axes of one name have one length.
+        what: What the file is, for messages.
+        catalogue: The tracks that are known.
 
     Returns:
         The arrays, and the lengths of the axes by name.
@@ -46,13 +48,12 @@ def read_arrays(
         with zipfile.ZipFile(file) as archive:
             arrays = {name: _read_array(archive, f"{name}.npy") for name in shapes}
     except Exception as error:  # noqa: BLE001  zipfile and NumPy raise any kind
-        raise ModelError(f"{path}: not {what} of ours ({error})") from None
+        raise ModelError(f"{path}: cannot be read as {what} ({error})") from None
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
         kind, *axes = shapes[name].split()
-        expected = {"track": "U" if catalogue.is_text else "i", "user": "iU"}.get(
-            kind, kind
-        )
+        of_ids = {"track": "U" if catalogue.is_text else "i", "user": "iU"}
+        expected = of_ids.get(kind, kind)
         if array.dtype.kind not in expected or array.ndim != len(axes):
             found = f"{array.dtype} {array.shape}"
             raise ModelError(
@@ -65,10 +66,8 @@ def read_arrays(
                 )
         if kind == "f" and not np.isfinite(array).all():
             raise ModelError(f"{path}: {name} holds NaN or infinite numbers")
-        if kind == "user" and array.dtype.kind == "U":
-            arrays[name] = np.array(
-                [user_number(user) for user in array.tolist()], dtype=np.int64
-            )
+        if kind == "user":
+            arrays[name] = _user_numbers(array)
         elif kind == "track":
             arrays[name] = _track_numbers(path, name, array, catalogue)
     return arrays, lengths
@@ -80,6 +79,18 @@ def check_ids(path: str, name: str, ids: npt.NDArray[Any], limit: int) -> None:
         raise ModelError(
             f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}"
         )
+
+
+def find_id(ids: IntArray, wanted: int) -> int | None:
+    """Return the position of an id among ascending ones; None where it is not there."""
+    position = int(ids.searchsorted(wanted))
+    return position if position < len(ids) and ids[position] == wanted else None
+
+
+def _user_numbers(users: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if users.dtype.kind != "U":
+        return users
+    return np.array([user_number(user) for user in users.tolist()], dtype=np.int64)
 
 
 def _track_numbers(
@@ -102,8 +113,8 @@ def _read_array(archive: zipfile.ZipFile, member: str) -> npt.NDArray[Any]:
     entry = archive.getinfo(member)
     if entry.compress_type != zipfile.ZIP_STORED:  # it may grow a thousandfold
         raise ValueError(f"{member} is compressed")
-    # NumPy reads by and by, so a header that claims more than the file holds takes no memory before
-    # it fails.
+    # NumPy reads in pieces: a header that claims more than the file holds fails before it takes
+    # the memory
     with archive.open(entry) as file:
         array: npt.NDArray[Any] = np.lib.format.read_array(
             file, allow_pickle=False, max_header_size=_LONGEST_HEADER

@@ -107,13 +107,12 @@ def load_catalogue(path: Path) -> Catalogue:
         lines = [lines[i].rstrip() + b"\n" for i in order]
         text = b"".join(lines)
     is_dense = ids == list(range(len(ids)))
-    artists: dict[
-        object, int
-    ] = {}  # as they first appear; a track of no known artist is alone
+    # a track of no known artist is alone
     keys = [
         (number,) if record.artist == "" else record.artist
         for number, record in enumerate(records)
     ]
+    artists: dict[object, int] = {}  # numbered as they first appear
     artist = np.array(
         [artists.setdefault(key, len(artists)) for key in keys], dtype=np.int64
     )
@@ -143,7 +142,8 @@ def _read_records(path: Path, lines: Sequence[bytes]) -> list[_Record]:
 def _order(path: Path, ids: Sequence[Any]) -> list[int]:
     """Return the positions of ids by ascending id.
 
-    Refuses ids of two kinds, and one that stands twice.
+    Raises:
+        CatalogueError: Ids are of two kinds, or one is there twice.
     """
     first: dict[object, int] = {}
     for line, track in enumerate(ids, start=1):

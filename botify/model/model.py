@@ -1,23 +1,34 @@
 """A version of the recommendations in memory, as recommenders read it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from botify.model.catalogue import Catalogue
-from botify.model.fold_in import FoldIn
-from botify.model.session_model import SessionModel
+from botify.model.manifest import Version
 from botify.model.tracklists import TrackLists
-from looplib import session_model_file
 
-# Files of a version, beside the lists.
-MANIFEST = "manifest.json"
-FACTORS = "factors.npz"
-SESSION_MODEL = session_model_file.FILE_NAME
-HISTORY = "history.npz"
-# Parts of a version that recommenders read, beside these files.
-LISTS = "lists"
-FOLDING = "factors of an ALS model"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """What recommenders read of a version; it is loaded where one of them may be asked."""
+
+    name: str  # its file, or what messages call it
+    load: Callable[[Version], T | None]  # None where the version lacks it
+
+
+def lists_in(name: str) -> Part[TrackLists]:
+    """Make the part that is a file of lists, such as `recommendations.jsonl`."""
+    return Part(
+        name, lambda version: version.read_lists(name) if version.has(name) else None
+    )
+
+
+LISTS: Part[TrackLists] = Part("lists", lambda version: version.lists)
 
 
 @dataclass(frozen=True)
@@ -31,18 +42,8 @@ class Model:
     text_users: bool  # ids of listeners are text
     recommendations: TrackLists  # by listener
     popular: list[int]  # the tracks that most lists hold, most popular first
-    # The rest is None where no recommender asks for it, or the version has none.
-    session_model: SessionModel | None = None
-    folding: FoldIn | None = None  # also None where the model is no ALS
+    parts: Mapping[str, Any] = field(default_factory=dict)  # by name; read with `get`
 
-    @property
-    def parts(self) -> set[str]:
-        """The parts that are there, of those that recommenders read."""
-        parts = {
-            SESSION_MODEL: self.session_model,
-            FOLDING: self.folding,
-        }
-        found = {name for name, part in parts.items() if part is not None}
-        if len(self.recommendations.ids):
-            found.add(LISTS)
-        return found
+    def get(self, part: Part[T]) -> T | None:
+        """Return a part; None where the version lacks it."""
+        return self.parts.get(part.name)

@@ -6,10 +6,12 @@ from io import BufferedReader
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.arrays import check_ids, read_arrays
+from botify.model.arrays import check_ids, find_id, read_arrays
 from botify.model.catalogue import Catalogue
+from botify.model.manifest import Version
+from botify.model.model import Part
 from looplib.arrays import Float32Array, FloatArray, IntArray
-from looplib.session_model_file import ARRAYS
+from looplib.session_model_file import ARRAYS, FILE_NAME, FORMAT
 
 _CANDIDATES = 5  # interests that a session may follow beside the likeliest one
 
@@ -66,15 +68,14 @@ class SessionModel:
         An opening that is known leads to its interest. Any other may follow one of the listener's
         interests, or a new one.
         """
-        owner = int(self.owners.searchsorted(listener))
-        if owner == len(self.owners) or self.owners[owner] != listener:
+        owner = find_id(self.owners, listener)
+        if owner is None:
             return self._unknown_opening(organic, self.own_interests[:0])
         own = self.own_interests[self.own_starts[owner] : self.own_starts[owner + 1]]
-        opening = owner * len(self.tracks) + organic
-        at = int(self.openings.searchsorted(opening))
-        if at == len(self.openings) or self.openings[at] != opening:
+        opening = find_id(self.openings, owner * len(self.tracks) + organic)
+        if opening is None:
             return self._unknown_opening(organic, own)
-        return self._known_opening(int(self.interest_of[at]), own)
+        return self._known_opening(int(self.interest_of[opening]), own)
 
     def _known_opening(self, interest: int, own: IntArray) -> Expected:
         followed = np.array([interest])
@@ -162,3 +163,23 @@ def read_session_model(file: BufferedReader, catalogue: Catalogue) -> SessionMod
         tiredness=float(arrays["tiredness"]),
         interest_change=float(arrays["interest_change"]),
     )
+
+
+def _load(version: Version) -> SessionModel | None:
+    if version.has("context.npz"):
+        raise ModelError(
+            f"{version.folder}: context.npz was renamed to {FILE_NAME}; export again"
+        )
+    if not version.has(FILE_NAME):
+        return None
+    found = (version.manifest.session_model or {}).get("format", 1)
+    if found != FORMAT:
+        raise ModelError(
+            f"{version.folder / FILE_NAME}: format {found} found, this service reads {FORMAT}; "
+            "export with this release again"
+        )
+    with version.open(FILE_NAME) as file:
+        return read_session_model(file, version.catalogue)
+
+
+SESSION_MODEL = Part(FILE_NAME, _load)

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from botify.errors import ModelError
+from botify.model.arrays import find_id
 from botify.model.catalogue import Catalogue, Text, WholeNumber, user_number
 from looplib.arrays import Int32Array, IntArray
 
@@ -31,8 +32,8 @@ class TrackLists:
 
     def list_of(self, user: int) -> list[int]:
         """Return the list of one id, empty if there is none."""
-        row = int(self.ids.searchsorted(user))
-        if row == len(self.ids) or self.ids[row] != user:
+        row = find_id(self.ids, user)
+        if row is None:
             return []
         tracks: list[int] = self.tracks[self.starts[row] : self.ends[row]].tolist()
         return tracks
@@ -47,17 +48,48 @@ NO_LISTS = TrackLists(
 def read_track_lists(
     file: BufferedReader, rows: int | None, catalogue: Catalogue
 ) -> TrackLists:
-    """Read lines such as `{"user": 7, "tracks": [3, 1]}`.
+    """Read lines such as `{"user": 7, "tracks": [3, 1]}`; ids are replaced by their numbers.
 
-    Text ids become the numbers that stand for them. `rows` is the number of lines by the manifest.
+    Args:
+        file: The open file.
+        rows: The number of lines by the manifest.
+        catalogue: The tracks that are known.
 
     Raises:
         ModelError: The file cannot be read, or a line is something else; the message names the
             line.
     """
-    path, numbers = file.name, catalogue.numbers
+    users, lengths, tracks, is_text = _read_lines(file, catalogue)
+    if len(users) != rows or not rows:
+        raise ModelError(
+            f"{file.name}: {len(users)} lines found, the manifest says {rows}"
+        )
+    order = np.argsort(users, kind="stable")
+    ids = users[order]
+    repeated = np.flatnonzero(ids[1:] == ids[:-1])
+    if len(repeated):
+        line, again = order[repeated[0] :][:2] + 1
+        raise ModelError(f"{file.name}:{again}: the user of line {line} again")
+    ends = lengths.cumsum()
+    counts = np.zeros(len(catalogue), dtype=np.int64)
+    np.add.at(counts, tracks, 1)  # without a copy
+    return TrackLists(
+        ids=ids,
+        starts=(ends - lengths)[order],
+        ends=ends[order],
+        tracks=tracks,
+        counts=counts,
+        is_text=is_text,
+    )
+
+
+def _read_lines(
+    file: BufferedReader, catalogue: Catalogue
+) -> tuple[IntArray, IntArray, Int32Array, bool]:
+    """Return the users, the lengths of their lists, all tracks, and whether ids are text."""
+    numbers = catalogue.numbers
     # compact, and grow without a copy
-    ids_read, lengths_read, tracks_read = array("q"), array("q"), array("i")
+    users, lengths, tracks = array("q"), array("q"), array("i")
     fields: list[Any] = [
         ("user", WholeNumber | Text),
         ("tracks", list[catalogue.id_type]),  # type: ignore[name-defined]  # made there
@@ -70,40 +102,23 @@ def read_track_lists(
             kinds.add(type(line.user))
             if len(kinds) > 1:
                 raise ValueError(f"id {line.user!r} found after ids of the other kind")
-            ids_read.append(user_number(line.user))
-            tracks_read.fromlist(
+            tracks.fromlist(
                 [numbers[track] for track in line.tracks] if numbers else line.tracks
             )
-            lengths_read.append(len(line.tracks))
+            lengths.append(len(line.tracks))
+            users.append(user_number(line.user))
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ModelError(f"{file.name}: cannot be read ({error.strerror})") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         expected = '{"user": id, "tracks": [ids]} is expected'
-        raise ModelError(f"{path}:{len(ids_read) + 1}: {expected}; {error}") from None
+        raise ModelError(f"{file.name}:{len(users) + 1}: {expected}; {error}") from None
     except KeyError as error:
         raise ModelError(
-            f"{path}:{len(lengths_read) + 1}: track {error} is not in the catalogue"
+            f"{file.name}:{len(users) + 1}: track {error} is not in the catalogue"
         ) from None
-    if len(ids_read) != rows or not rows:
-        raise ModelError(
-            f"{path}: {len(ids_read)} lines found, the manifest says {rows}"
-        )
-    ids = np.frombuffer(ids_read, np.int64)
-    tracks = np.frombuffer(tracks_read, np.int32)
-    ends = np.frombuffer(lengths_read, np.int64).cumsum()
-    starts = np.append(0, ends[:-1])
-    order = np.argsort(ids, kind="stable")
-    ids = ids[order]
-    repeated = np.flatnonzero(ids[1:] == ids[:-1])
-    if len(repeated):
-        raise ModelError(f"{path}: user {ids[repeated[0]]} has two lines")
-    counts = np.zeros(len(catalogue), dtype=np.int64)
-    np.add.at(counts, tracks, 1)  # without a copy
-    return TrackLists(
-        ids,
-        starts[order],
-        ends[order],
-        tracks,
-        counts,
-        is_text=str in kinds,
+    return (
+        np.frombuffer(users, np.int64),
+        np.frombuffer(lengths, np.int64),
+        np.frombuffer(tracks, np.int32),
+        str in kinds,
     )

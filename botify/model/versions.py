@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
-from botify.model.loading import load_model, read_manifest, version_folder
-from botify.model.model import MANIFEST, Model
+from botify.model.loading import load_model
+from botify.model.manifest import MANIFEST, read_manifest, version_folder
+from botify.model.model import Model, Part
 from looplib.files import atomic_symlink
 
 _LONGEST_LOAD_S = 120.0
@@ -19,9 +21,7 @@ logger = logging.getLogger("botify")
 
 
 class Versions:
-    """The model being served; `model` is swapped in one step.
-
-    A request sees one version or another.
+    """The model being served, swapped in one step: a request sees one version or another.
 
     The link that the recommendations are found through (`current -> versions/<model id>`) says
     which version is the current one: the export moves it, `roll_back` moves it back, and every
@@ -32,7 +32,7 @@ class Versions:
         self,
         recommendations: Path | None,
         model: Model,
-        parts: Collection[str],
+        parts: Collection[Part[Any]],
         metrics: Metrics,
         *,
         watch_s: float = 1.0,
@@ -43,7 +43,7 @@ class Versions:
         Args:
             recommendations: The file of lists; without it there is nothing to watch.
             model: What is served first.
-            parts: Parts of a version that recommenders read.
+            parts: What recommenders read of a version.
             metrics: Counts refused versions, and notes each look for a new one.
             watch_s: Seconds between looks.
             on_load: Called with each model that is loaded later.
@@ -71,10 +71,7 @@ class Versions:
             self._tried = self._state(folder)
             try:
                 if self._tried != self._served:
-                    self.model = self._load(folder)
-                    self._served = self._tried
-                    logger.info("serving version %s", self.model.version)
-                    self._on_load(self.model)
+                    self._serve(self._load(folder))
             except ModelError as error:
                 self.refused = str(error)
                 self._metrics.versions_refused.inc()
@@ -96,9 +93,9 @@ class Versions:
             folder = self._find(version)
             model = self._load(folder)
             self._point_to(folder)
-            self.model, self.refused = model, None
-            self._served = self._tried = self._state(folder)
-            logger.info("rolled back to version %s", model.version)
+            self._tried = self._state(folder)
+            self._serve(model)
+            self.refused = None
             return model
 
     def watch(self) -> None:
@@ -160,11 +157,13 @@ class Versions:
             reason = f"{type(error).__name__}: {error}"
             raise ModelError(f"{folder}: cannot be loaded ({reason})") from error
 
-    def _find(self, version: str | None) -> Path:
-        """Return the folder of a version.
+    def _serve(self, model: Model) -> None:
+        self.model, self._served = model, self._tried
+        logger.info("serving version %s", model.version)
+        self._on_load(model)
 
-        By default of the latest one that is not later than the served one.
-        """
+    def _find(self, version: str | None) -> Path:
+        """Return the folder of a version, by default of the latest one before the served one."""
         served = self.model
         folder = served.folder or version_folder(self._configured())
         found = []

@@ -1,8 +1,6 @@
-"""Recommenders of the next track.
+"""Recommenders of the next track, for a batch of listeners.
 
-Pure functions of the model, the sessions so far and a generator, over a batch.
-
-In: a model and rows (`base`). Out: a track for each row and its propensity. Read `base`, then
-`lists`, the simplest recommenders, `registry`, which names them all and asks another one where one
-has no track, and `interleaved`.
+In: a model, rows (`base`) and a generator. Out: a track for each row and its propensity. Read
+`base`, then `lists`, the simplest recommenders, `registry`, which names them all and asks another
+one where one has no track, and `interleaved`.
 """

@@ -1,13 +1,14 @@
-"""What a recommender is: a function of model, batch and generator, beside the parts it reads."""
+"""What a recommender is: a draw by model, row and generator, beside the parts it reads."""
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from botify.model.model import Model
+from botify.model.model import Model, Part
 
 # In place of a track, where there is none to recommend.
 UNKNOWN = -1  # nothing is known of this listener or track
@@ -42,41 +43,24 @@ class Drawn(NamedTuple):
 IS_UNKNOWN = Drawn(UNKNOWN, None)
 IS_EXHAUSTED = Drawn(EXHAUSTED, None)
 
-# Returns a track for each row of the batch, in its order.
-Draw = Callable[[Model, Batch, np.random.Generator], list[Drawn]]
-# Whether a recommender that draws at random could have drawn a track for a row.
-MayDraw = Callable[[Model, Row, int], bool]
 
+class Recommender(ABC):
+    """A recommender of the next track; `registry.RECOMMENDERS` gives it a name."""
 
-@dataclass(frozen=True)
-class Recommender:
-    """A recommender, as the registry knows it."""
+    reads: Sequence[Part[Any]] = ()  # without these it has no track
+    # Read too where an arm asks for it and the version has them: a fallback does without.
+    reads_for_arms: Sequence[Part[Any]] = ()
 
-    draw: Draw
-    reads: frozenset[str]  # parts of an export; see `botify.model.model`
-    # Rows that are asked for at once, so that what is compared stays in the cache.
-    at_once: int | None = None
-    # Of one that draws with equal chances; None where the same session gets the same track.
-    may_draw: MayDraw | None = None
+    @abstractmethod
+    def draw(self, model: Model, row: Row, rng: np.random.Generator) -> Drawn:
+        """Draw a track for a listener."""
 
-    def __call__(
+    def draw_all(
         self, model: Model, batch: Batch, rng: np.random.Generator
     ) -> list[Drawn]:
-        """Recommend a track to each row."""
-        if self.at_once is None or len(batch) <= self.at_once:
-            return self.draw(model, batch, rng)
-        drawn = []
-        for start in range(0, len(batch), self.at_once):
-            drawn += self.draw(model, batch[start : start + self.at_once], rng)
-        return drawn
+        """Draw a track for each row of a batch, in its order."""
+        return [self.draw(model, row, rng) for row in batch]
 
-
-def recommender(
-    *reads: str, at_once: int | None = None, may_draw: MayDraw | None = None
-) -> Callable[[Draw], Recommender]:
-    """Make a recommender of a function; the arguments are the fields of `Recommender`."""
-
-    def make(draw: Draw) -> Recommender:
-        return Recommender(draw, frozenset(reads), at_once, may_draw)
-
-    return make
+    def may_draw(self, model: Model, row: Row, track: int) -> bool:  # noqa: ARG002  of subclasses
+        """Return whether a track could be drawn beside the one that was, with an equal chance."""
+        return False

@@ -2,66 +2,71 @@
 
 import numpy as np
 
-from botify.model.model import FOLDING, LISTS, Model
-from botify.recommenders.base import (
-    IS_EXHAUSTED,
-    IS_UNKNOWN,
-    Batch,
-    Drawn,
-    recommender,
-)
-
-# Of `session_als`, chosen and not tuned: how much a rank in the listener's own list counts against
-# the session, the share heard from which a track counts as liked, and how fast earlier tracks fade.
-RANK_WEIGHT = 0.25
-LIKED_TIME = 0.3
-FADING = 0.8
+from botify.model.factors import FACTORS, HISTORY
+from botify.model.model import LISTS, Model
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Drawn, Recommender, Row
 
 
-@recommender(FOLDING)
-def fold_in(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
-    """Take the best track of the whole catalogue, by the factor of history and session."""
-    folding, drawn = model.folding, []
-    for row in batch:
-        factor = folding.solve(row.tracks, row.times, row.user) if folding else None
-        if folding is None or factor is None:
-            drawn.append(IS_UNKNOWN)
-            continue
-        track = folding.best(factor, row.taken | folding.seen(row.user))
-        drawn.append(IS_EXHAUSTED if track is None else Drawn(track, 1.0))
-    return drawn
+class FoldIn(Recommender):
+    """Takes the best track of the whole catalogue, by the factor of history and session."""
+
+    reads = (FACTORS,)
+    reads_for_arms = (HISTORY,)
+
+    def draw(self, model: Model, row: Row, _: np.random.Generator) -> Drawn:
+        """Solve the listener's factor, and take the track of the highest score."""
+        factors, history = model.get(FACTORS), model.get(HISTORY)
+        known = history.of(row.user) if history else {}
+        factor = factors.solve(row.tracks, row.times, known) if factors else None
+        if factors is None or factor is None:
+            return IS_UNKNOWN
+        taken = row.taken
+        if history and history.filter_seen:
+            taken |= {track for track, value in known.items() if value > 0}
+        track = factors.best(factor, taken)
+        return IS_EXHAUSTED if track is None else Drawn(track, 1.0)
 
 
-@recommender(FOLDING)
-def contextual(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
-    """Take the track of the whole catalogue that is nearest to the session's tracks."""
-    drawn = []
-    for row in batch:
-        if not model.folding or len(row.taken) == len(model.catalogue):
-            drawn.append(IS_EXHAUSTED if model.folding else IS_UNKNOWN)
-            continue
-        closeness = model.folding.closeness(row.tracks, np.array(row.times))
-        is_known = closeness.any()
+class Contextual(Recommender):
+    """Takes the track of the whole catalogue that is nearest to the session's tracks."""
+
+    reads = (FACTORS,)
+
+    def draw(self, model: Model, row: Row, _: np.random.Generator) -> Drawn:
+        """Weigh each track of the session by the share heard, and take the nearest track."""
+        factors = model.get(FACTORS)
+        if factors is None:
+            return IS_UNKNOWN
+        if len(row.taken) == len(model.catalogue):
+            return IS_EXHAUSTED
+        closeness = factors.closeness(row.tracks, np.array(row.times))
+        if not closeness.any():
+            return IS_UNKNOWN
         closeness[list(row.tracks)] = -np.inf
-        nearest = Drawn(int(closeness.argmax()), 1.0)
-        drawn.append(nearest if is_known else IS_UNKNOWN)
-    return drawn
+        return Drawn(int(closeness.argmax()), 1.0)
 
 
-@recommender(LISTS, FOLDING)
-def session_als(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
-    """Take the best of the own list, where tracks near liked ones rise, near skipped ones sink."""
-    drawn = []
-    for row in batch:
-        tracks = model.recommendations.list_of(row.user)
-        if not tracks or not model.folding:
-            drawn.append(IS_UNKNOWN)
-            continue
+class SessionAls(Recommender):
+    """Takes the best of the own list, where tracks near liked ones rise, near skipped ones sink."""
+
+    reads = (LISTS, FACTORS)
+
+    # Chosen and not tuned.
+    rank_weight = 0.25  # of a rank in the own list against the session
+    liked_time = 0.3  # share heard from which a track counts as liked
+    fading = 0.8  # weight of a track against the next one
+
+    def draw(self, model: Model, row: Row, _: np.random.Generator) -> Drawn:
+        """Rank the own list anew, and take the first track that is not taken."""
+        factors, tracks = model.get(FACTORS), model.recommendations.list_of(row.user)
+        if not tracks or factors is None:
+            return IS_UNKNOWN
         ages = np.arange(len(row.tracks))[::-1]
-        liking = (np.array(row.times) - LIKED_TIME) * FADING**ages
-        closeness = model.folding.closeness(row.tracks, liking)[tracks]
+        liking = (np.array(row.times) - self.liked_time) * self.fading**ages
+        closeness = factors.closeness(row.tracks, liking)[tracks]
         ranks = np.arange(len(tracks)) / len(tracks)
-        order = np.argsort(RANK_WEIGHT * ranks - closeness, kind="stable").tolist()
-        left = [tracks[i] for i in order if tracks[i] not in row.taken]
-        drawn.append(Drawn(left[0], 1.0) if left else IS_EXHAUSTED)
-    return drawn
+        order = np.argsort(self.rank_weight * ranks - closeness, kind="stable").tolist()
+        for i in order:
+            if tracks[i] not in row.taken:
+                return Drawn(tracks[i], 1.0)
+        return IS_EXHAUSTED

@@ -9,10 +9,11 @@ is credited.
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from botify.model.model import Model
-from botify.recommenders.base import Drawn, MayDraw, Row
+from botify.recommenders.base import Drawn, Recommender, Row
 
 _FORM = re.compile(r"interleaved\((\w+), ?(\w+)\)")
 
@@ -24,23 +25,17 @@ def members(name: str) -> tuple[str, ...]:
     return found.groups() if found else ()
 
 
-def answering(name: str) -> set[str]:
-    """Return every name that the log may have for an arm's recommender, fallbacks aside."""
-    pair = members(name)
-    return {name, *pair, *(f"{member} of {name}" for member in pair)}
-
-
 def interleave(
     model: Model,
     row: Row,
     name: str,
+    recommenders: Sequence[Recommender],
     drawn: tuple[Drawn, Drawn],
-    may_draw: tuple[MayDraw | None, MayDraw | None],
     coin: float,
 ) -> tuple[str, Drawn]:
     """Take one of the tracks that both recommenders have drawn, by a coin from 0 to 1.
 
-    `drawn` and `may_draw` are of the two in the order of the name.
+    `recommenders` and `drawn` are in the order of the name.
 
     Returns:
         The name for the log, and the track with the probability that it was drawn, by either.
@@ -50,8 +45,8 @@ def interleave(
         return name, max(drawn, key=lambda found: found.track)
     side = int(coin < 0.5)
     track = drawn[side].track
-    first_chance = _chance(model, row, may_draw[0], first, track)
-    second_chance = _chance(model, row, may_draw[1], second, track)
+    first_chance = _chance(model, row, recommenders[0], first, track)
+    second_chance = _chance(model, row, recommenders[1], second, track)
     if first_chance is None or second_chance is None:
         propensity = None
     else:
@@ -64,11 +59,11 @@ def interleave(
 
 
 def _chance(
-    model: Model, row: Row, may_draw: MayDraw | None, drawn: Drawn, track: int
+    model: Model, row: Row, recommender: Recommender, drawn: Drawn, track: int
 ) -> float | None:
     """Return the probability with which a recommender that drew a track would draw this one."""
-    if track == drawn.track or drawn.propensity is None:
-        return drawn.propensity
-    if may_draw is not None and may_draw(model, row, track):
+    if drawn.propensity is None:
+        return None
+    if track == drawn.track or recommender.may_draw(model, row, track):
         return drawn.propensity
     return 0.0

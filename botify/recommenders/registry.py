@@ -1,6 +1,8 @@
-"""All recommenders by name: a new one, written like those of `lists`, stands in `RECOMMENDERS`.
+"""All recommenders by name; whom to ask for a row, and whom where that one has no track.
 
-Fallbacks are asked in order.
+A new recommender is a class like those of `lists` in a file of its own, and a line in
+`RECOMMENDERS`. If it ranks as another exported list does, the line is enough:
+`"discover": InOrder(lists_in("discover.jsonl"))`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,30 +20,35 @@ from botify.recommenders.base import (
     Recommender,
     Row,
 )
-from botify.recommenders.factors import contextual, fold_in, session_als
+from botify.recommenders.factors import Contextual, FoldIn, SessionAls
 from botify.recommenders.interleaved import interleave, members
-from botify.recommenders.lists import in_order, indexed, random, sticky_artist, top_pop
-from botify.recommenders.session_model import session_model
+from botify.recommenders.lists import Indexed, InOrder, Random, StickyArtist, TopPop
+from botify.recommenders.session_model import FollowInterest
 from looplib.config import Config
 
 RECOMMENDERS: Mapping[str, Recommender] = {
-    "random": random,
-    "sticky_artist": sticky_artist,
-    "top_pop": top_pop,
-    "indexed": indexed,
-    "in_order": in_order,
-    "contextual": contextual,
-    "session_als": session_als,
-    "fold_in": fold_in,
-    "session_model": session_model,
+    "random": Random(),
+    "sticky_artist": StickyArtist(),
+    "top_pop": TopPop(),
+    "indexed": Indexed(),
+    "in_order": InOrder(),
+    "contextual": Contextual(),
+    "session_als": SessionAls(),
+    "fold_in": FoldIn(),
+    "session_model": FollowInterest(),
 }
 REPEAT = "repeat"
 
 
-def parts_read(name: str) -> set[str]:
-    """Return the parts of an export that a recommender reads, or both of an interleaved one."""
-    asked = members(name) or (name,)
-    return {part for member in asked for part in RECOMMENDERS[member].reads}
+def asked_for(name: str) -> list[Recommender]:
+    """Return the recommender of a name, or both of an interleaved one."""
+    return [RECOMMENDERS[member] for member in members(name) or (name,)]
+
+
+def find_missing(name: str, model: Model) -> list[str]:
+    """Return the names of the parts that a recommender needs and a version lacks."""
+    parts = {part for recommender in asked_for(name) for part in recommender.reads}
+    return sorted(part.name for part in parts if model.get(part) is None)
 
 
 def _check_name(name: str) -> str:
@@ -100,11 +107,8 @@ def recommend(
         coins = rng.random(len(interleaved)).tolist()
         for i, other, coin in zip(interleaved, others, coins, strict=True):
             drawn = (answers[i][1], other)
-            may_draw = (
-                RECOMMENDERS[pairs[i][0]].may_draw,
-                RECOMMENDERS[pairs[i][1]].may_draw,
-            )
-            answers[i] = interleave(model, batch[i], names[i], drawn, may_draw, coin)
+            both = asked_for(names[i])
+            answers[i] = interleave(model, batch[i], names[i], both, drawn, coin)
     return [
         (name, drawn)
         if drawn.track >= 0
@@ -117,13 +121,10 @@ def _ask(
     model: Model, batch: Batch, names: Sequence[str], rng: np.random.Generator
 ) -> list[Drawn]:
     """Ask the recommender named for each row."""
-    different = sorted(set(names))  # the same draws from the same seed
-    if len(different) == 1:
-        return RECOMMENDERS[names[0]](model, batch, rng)
     drawn = [IS_UNKNOWN] * len(batch)
-    for name in different:
+    for name in sorted(set(names)):  # the same draws from the same seed
         positions = [i for i, wanted in enumerate(names) if wanted == name]
-        found = RECOMMENDERS[name](model, [batch[i] for i in positions], rng)
+        found = RECOMMENDERS[name].draw_all(model, [batch[i] for i in positions], rng)
         for i, track in zip(positions, found, strict=True):
             drawn[i] = track
     return drawn
@@ -139,7 +140,7 @@ def _fall_back(
     is_exhausted = missing.track == EXHAUSTED
     names = fallback.exhausted if is_exhausted else fallback.unknown
     for name in (*names, "random"):
-        (drawn,) = RECOMMENDERS[name](model, [row], rng)
+        drawn = RECOMMENDERS[name].draw(model, row, rng)
         if drawn.track >= 0:
             return name, drawn
     # The whole catalogue was heard in this session: a repeat is all there is.

@@ -8,22 +8,24 @@ where an artist already heard counts for less.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from botify.model.catalogue import Catalogue
-from botify.model.model import SESSION_MODEL, Model
-from botify.model.session_model import SessionModel
+from botify.model.model import Model
+from botify.model.session_model import SESSION_MODEL, SessionModel
 from botify.recommenders.base import (
     IS_EXHAUSTED,
     IS_UNKNOWN,
     Batch,
     Drawn,
+    Recommender,
     Row,
-    recommender,
 )
 from looplib.arrays import Float32Array, FloatArray
 
+_AT_ONCE = 32  # sessions whose scores, as many as tracks, stay in the cache
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
 _ROUNDING = 0.01**2 / 12  # as in the fit
@@ -41,21 +43,31 @@ class Heard:
     plays: dict[int, int]  # tracks of each artist in the session
 
 
-@recommender(SESSION_MODEL, at_once=32)  # a row of scores is as long as the catalogue
-def session_model(model: Model, batch: Batch, _: np.random.Generator) -> list[Drawn]:
-    """Take the track with the longest expected time, by what the session has shown so far."""
-    fitted = model.session_model
-    if fitted is None:
-        return [IS_UNKNOWN] * len(batch)
-    heard = [read_session(fitted, model.catalogue, row) for row in batch]
-    interests = [
-        infer_interest(fitted, row, own) for row, own in zip(batch, heard, strict=True)
-    ]
-    scores = np.stack(interests).astype(np.float32) @ fitted.by_factor
-    return [
-        _best(own_scores, fitted, model.catalogue, row, own.plays)
-        for own_scores, row, own in zip(scores, batch, heard, strict=True)
-    ]
+class FollowInterest(Recommender):
+    """Takes the track with the longest expected time, by what the session has shown so far."""
+
+    reads = (SESSION_MODEL,)
+
+    def draw(self, model: Model, row: Row, rng: np.random.Generator) -> Drawn:
+        """Take a track for one session."""
+        return self.draw_all(model, [row], rng)[0]
+
+    def draw_all(
+        self, model: Model, batch: Batch, _: np.random.Generator
+    ) -> list[Drawn]:
+        """Infer the interest of each session, and score all tracks by it."""
+        fitted, catalogue = model.get(SESSION_MODEL), model.catalogue
+        if fitted is None:
+            return [IS_UNKNOWN] * len(batch)
+        drawn = []
+        for start in range(0, len(batch), _AT_ONCE):
+            rows = batch[start : start + _AT_ONCE]
+            heard = [read_session(fitted, catalogue, row) for row in rows]
+            interests = list(map(partial(infer_interest, fitted), rows, heard))
+            scores = np.stack(interests).astype(np.float32) @ fitted.by_factor
+            for own_scores, row, own in zip(scores, rows, heard, strict=True):
+                drawn.append(_best(own_scores, fitted, catalogue, row, own.plays))
+        return drawn
 
 
 def read_session(fitted: SessionModel, catalogue: Catalogue, row: Row) -> Heard:

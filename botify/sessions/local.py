@@ -30,7 +30,7 @@ class LocalSessions:
     """Sessions in the memory of one process; safe for several threads."""
 
     def __init__(self, silence_s: float, most: int = MOST_SESSIONS) -> None:
-        """Make an empty store, of at most so many sessions: the most silent are dropped."""
+        """Make an empty store; over `most` sessions, those silent for longest are deleted."""
         self._silence_s = silence_s
         self._most = most
         self._ids = count(secrets.randbits(63))

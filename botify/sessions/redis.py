@@ -62,10 +62,10 @@ class RedisSessions:
     ) -> None:
         """Prepare connections to a URL such as `redis://localhost:6379/0`.
 
-        They are made at the first request. Keys begin with the prefix.
+        The first request makes one. Keys begin with the prefix.
 
         Raises:
-            ConfigError: The URL is none of Redis's.
+            ConfigError: This is no URL of a Redis.
         """
         # A connection that broke while it was idle is made again; nobody waits twice.
         once_more = Retry(NoBackoff(), 1, (redis.ConnectionError,))
@@ -90,7 +90,7 @@ class RedisSessions:
     def hear(
         self, requests: Sequence[Listening], *, is_last: bool = False
     ) -> list[Session | None]:
-        """See `LocalSessions`; one round trip."""
+        """Add the tracks just heard to the sessions, as `LocalSessions` does, in one round trip."""
         keys = [f"{self._prefix}{request.user}" for request in requests]
         values: list[int | bytes] = [
             0 if is_last else self._silence_ms,
@@ -105,7 +105,7 @@ class RedisSessions:
         return [_read_session(session) for session in sessions]
 
     def is_ready(self) -> bool:
-        """See `LocalSessions`; Redis is not asked during a pause."""
+        """Return whether Redis answers; during a pause it is not asked."""
         return self._ask(self._redis.ping) is not None
 
     def _ask(self, command: Callable[[], Any]) -> Any | None:  # noqa: ANN401  a reply of Redis

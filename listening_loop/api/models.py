@@ -26,7 +26,7 @@ from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset, plan_dataset
-from recsys.export.export import FACTORS, MANIFEST
+from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.kinds import Als
 from recsys.models.topk import top_tracks
 from recsys.store.ids import originals

@@ -19,7 +19,8 @@ from looplib.config import parse_config, set_value
 from looplib.errors import UserError
 from looplib.files import json_digest
 from recsys.config import ExportConfig, SearchConfig
-from recsys.export.export import RECOMMENDATIONS, export_run
+from recsys.export.export import export_run
+from recsys.export.version import RECOMMENDATIONS
 from recsys.report.page import write_report
 from recsys.runs.folder import LEADERBOARD, REPORT, Winner, read_run
 from recsys.search.search import search as run_search

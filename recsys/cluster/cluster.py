@@ -193,7 +193,7 @@ class Cluster:
             # the search itself reports a lost scheduler
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
             timeout = {"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"}
-            dask.config.set(timeout)
+            stack.enter_context(dask.config.set(timeout))
             if not config.scheduler:
                 client = start_processes(config, self._modules, stack)
                 return _announced(client)

@@ -42,10 +42,11 @@ def prepare_bucket(
         The bucket's events and sessions and the held-out ones of both, under the names in `COUNTS`.
 
     Raises:
-        SplitError: A session came out on both sides, or an event was lost: nothing learned from it
-            could be trusted.
+        SplitError: A session is on both sides, or an event was lost: nothing learned from it could
+            be trusted.
     """
-    workspace, bucket = open_workspace(pieces), parts[0].bucket
+    workspace = open_workspace(pieces)
+    bucket = parts[0].bucket
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
         _attach_sessions(connection, store, parts, rule)
@@ -114,23 +115,20 @@ def _results(
     rule: SplitRule, feedback: Feedback, organic: bool
 ) -> dict[Kind, tuple[str, dict[str, object]]]:
     """Name the statement of each file, with its parameters."""
-    shared: dict[Kind, tuple[str, dict[str, object]]] = {
+    heldout: dict[str, object] = {"organic": organic, "is_weighted": rule.is_weighted}
+    results: dict[Kind, tuple[str, dict[str, object]]] = {
         "users": ("sessions/users", {}),
-        "heldout": (
-            "sessions/heldout",
-            {"organic": organic, "is_weighted": rule.is_weighted},
-        ),
+        "heldout": ("sessions/heldout", heldout),
     }
     if not rule.has_catalogue:
-        shared["tracks"] = ("sessions/tracks", {})
+        results["tracks"] = ("sessions/tracks", {})
     if rule.is_weighted:
-        return shared | {
-            "interactions": ("interactions/weights", {"min_time": feedback.min_time})
-        }
-    return shared | {
-        "interactions": (
-            "sessions/interactions",
-            feedback.model_dump(include={"organic", "min_time", "skip_time"}),
-        ),
-        "logged": ("offpolicy/session_events", {}),
-    }
+        results["interactions"] = (
+            "interactions/weights",
+            {"min_time": feedback.min_time},
+        )
+    else:
+        counted = feedback.model_dump(include={"organic", "min_time", "skip_time"})
+        results["interactions"] = ("sessions/interactions", counted)
+        results["logged"] = ("offpolicy/session_events", {})
+    return results

@@ -19,6 +19,7 @@ from looplib.checksums import seal
 from looplib.files import (
     atomic_directory,
     atomic_write_json,
+    exclusive,
     json_digest,
     remove_leftovers,
     sha256_file,
@@ -49,42 +50,36 @@ Report = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What a dataset follows from beside the store's content; `plan_dataset` makes it."""
+    """What a dataset follows from, beside the store's content; `plan_dataset` makes it."""
 
     rule: SplitRule
     feedback: Feedback
     heldout_organic: bool
-    digest: str  # of all that the dataset follows from
+    digest: str  # of this and the store's content
 
 
 def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
-    """DatasetPlan the dataset of a search.
+    """Plan the dataset of a search.
 
     Raises:
         SplitError: A setting needs events, or the split something that the store lacks.
     """
     rule = split_rule(store, config.split, config.seed)
     feedback, validation = config.feedback, config.validation
+    selects_by_ope = validation.select.startswith(f"{OPE_TIME}@")
     needs_events = {
         "feedback.organic: false": not feedback.organic,
         "validation.organic: false": not validation.organic,
         "feedback.skip_time": feedback.skip_time,
-        f"validation.select: {validation.select}": validation.select.startswith(
-            f"{OPE_TIME}@"
-        ),
+        f"validation.select: {validation.select}": selects_by_ope,
         "session_model": config.session_model,
     }
     wanted = [setting for setting, is_wanted in needs_events.items() if is_wanted]
     if wanted and rule.is_weighted:
-        refused = wanted[0]
-        hint = (
-            "; leave it out: --set session_model=null"
-            if refused == "session_model"
-            else ""
-        )
-        raise SplitError(
-            f"{refused} needs event logs, and {store.workspace} holds interactions{hint}"
-        )
+        text = f"{wanted[0]} needs event logs, and {store.workspace} holds interactions"
+        if wanted[0] == "session_model":
+            text += "; leave it out: --set session_model=null"
+        raise SplitError(text)
     facts = {
         "schema": SCHEMA,
         "store": store.manifest.digest,
@@ -103,27 +98,53 @@ def build_dataset(
 ) -> Dataset:
     """Open a dataset, or make it in the store's folder `cache` with a task for each bucket.
 
-    `report` is called with the percentage that is done, and a note.
+    One process of a machine makes datasets of a store at a time. `report` is called with the
+    percentage that is done, and a note.
 
     Raises:
         SplitError: One side of the split is empty.
     """
-    rule = plan.rule
     cache = store.workspace.sub("cache")
+    dataset = _open_cached(cache, plan.digest)
+    how = "cached"
+    if dataset is None:
+        cache.folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(cache.folder.with_name(".cache.lock")):
+            dataset = _open_cached(
+                cache, plan.digest
+            )  # another process may have made it
+            if dataset is None:
+                remove_leftovers(cache.folder)
+                dataset = _build(store, plan, cache, run, cluster, report)
+                how = "built"
+    report(100, how)
+    return dataset
+
+
+def _open_cached(cache: Workspace, digest: str) -> Dataset | None:
+    """Open a dataset that was made before, or delete a damaged one."""
+    cached = cache.sub(digest)
+    if not cached.download_all():
+        return None
+    try:
+        return open_whole_dataset(cached)
+    except DatasetError as error:
+        damage = str(error).partition(";")[0]
+        console.print(f"{damage}; it is built again", soft_wrap=True, markup=False)
+        cache.delete(digest)
+        return None
+
+
+def _build(
+    store: Store,
+    plan: DatasetPlan,
+    cache: Workspace,
+    run: Workspace,
+    cluster: Cluster,
+    report: Report,
+) -> Dataset:
+    rule = plan.rule
     cached = cache.sub(plan.digest)
-    if cached.download_all():
-        try:
-            dataset = open_whole_dataset(cached)
-        except DatasetError as error:
-            damage = str(error).partition(";")[0]
-            text = f"{damage}; it is built again"
-            console.print(text, soft_wrap=True, markup=False)
-            cache.delete(plan.digest)
-        else:
-            report(100, "cached")
-            return dataset
-    cache.folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(cache.folder)
     # the parts are sorted by it
     by_bucket = itertools.groupby(store.manifest.parts, key=lambda part: part.bucket)
     buckets = [(store.workspace.address, tuple(parts)) for _, parts in by_bucket]
@@ -139,7 +160,6 @@ def build_dataset(
         summary = Summary(digest=plan.digest, **sizes, **counts, files=files)
         atomic_write_json(folder / SUMMARY, seal(summary))
     cached.upload_all()
-    report(100, "built")
     return open_dataset(cached.address)
 
 
@@ -170,10 +190,9 @@ def _cutoff_ms(
     buckets: Sequence[tuple[str, tuple[Part, ...]]], rule: SplitRule, cluster: Cluster
 ) -> int:
     outcomes = cluster.run(count_starts, [(*bucket, rule) for bucket in buckets])
-    minutes, sessions = zip(*(outcome.result() for outcome in outcomes), strict=True)
-    return find_cutoff_ms(
-        np.concatenate(minutes), np.concatenate(sessions), rule.split.holdout
-    )
+    starts = [outcome.result() for outcome in outcomes]
+    minutes, sessions = (np.concatenate(part) for part in zip(*starts, strict=True))
+    return find_cutoff_ms(minutes, sessions, rule.split.holdout)
 
 
 def _check_sides(counts: Mapping[str, int], split: Split) -> None:
@@ -201,7 +220,7 @@ def _assemble(
     users = np.sort(column_values(found["user"]))
     if len(users) < 2:
         raise SplitError(
-            "all is of one listener; recommendations are learned from what many heard"
+            "all rows are of one listener; recommendations are learned from what many heard"
         )
     if catalogue is None:
         heard = pa.concat_tables(_read(folder, "tracks"))
@@ -230,10 +249,10 @@ def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
         if not tables:
             continue
         table = pa.concat_tables(tables)
-        rows, columns = _rows(table, users), _columns(table, tracks)
-        for name, array in (("user", rows), ("track", columns)):
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, _arrow_column(array))
+        rows = _rows(table, users)
+        for name, array in (("user", rows), ("track", _columns(table, tracks))):
+            number = table.column_names.index(name)
+            table = table.set_column(number, name, _arrow_column(array))
         # Each bucket is in order, and has all of a listener.
         order = _arrow_column(np.argsort(rows, kind="stable"))
         pq.write_table(table.take(order), folder / f"{kind}.parquet")
@@ -264,15 +283,17 @@ def _write_matrices(
         )
     arrays = {side: _new_matrix(folder, side, counts[side]) for side in SIDES}
     for table in _read(folder, "interactions"):
-        rows, columns = _rows(table, users), _columns(table, tracks)
+        rows = _rows(table, users)
+        columns = _columns(table, tracks)
         for side, (indptr, indices, values) in arrays.items():
             found = column_values(table[side])
             kept = np.flatnonzero(found)
             own = rows[kept]
             # The rows ascend, and each is here whole: its values keep their order, from where the
             # row begins.
-            of_row = np.bincount(own, minlength=len(users))
-            position = np.arange(len(own)) + (indptr[1:] - of_row.cumsum())[own]
+            row_counts = np.bincount(own, minlength=len(users))
+            shifts = indptr[1:] - row_counts.cumsum()
+            position = np.arange(len(own)) + shifts[own]
             indices[position] = columns[kept]
             values[position] = _scale(found[kept], feedback)
     return heard
@@ -280,10 +301,9 @@ def _write_matrices(
 
 def _scale(values: Float32Array, feedback: Feedback) -> Float32Array:
     """Return listening times on the scale of the fit, and minus the skips as they are."""
-    if feedback.scale == "linear":
-        return values
-    scaled: Float32Array = np.where(values > 0, np.log1p(np.maximum(values, 0)), values)
-    return scaled
+    if feedback.scale != "linear":
+        values = np.where(values > 0, np.log1p(np.maximum(values, 0)), values)
+    return values
 
 
 def _new_matrix(

@@ -183,30 +183,25 @@ def open_dataset(address: str | Path) -> Dataset:
 
 
 def open_whole_dataset(workspace: Workspace) -> Dataset:
-    """Open a dataset that is on this machine, once every file is what was written.
+    """Open a dataset that is on this machine, every file checked.
 
     Raises:
-        DatasetError: One is not; the search that made the dataset, run again, builds it again.
+        DatasetError: A file is not what was written; the search that made it builds it again.
     """
     folder = workspace.folder
     try:
         files = unseal((folder / SUMMARY).read_bytes())["files"]
         with ThreadPoolExecutor() as threads:
-            found = dict(
-                zip(
-                    files,
-                    threads.map(sha256_file, (folder / name for name in files)),
-                    strict=True,
-                )
-            )
+            found = list(threads.map(sha256_file, (folder / name for name in files)))
     except (OSError, ValueError, KeyError) as error:
         raise DatasetError(
             f"{workspace}: damaged ({error}); run the search again, which builds it again"
         ) from None
-    if changed := [name for name in files if found[name] != files[name]]:
-        raise DatasetError(
-            f"{workspace}/{changed[0]}: damaged; run the search again, which builds it again"
-        )
+    for (name, sha256), digest in zip(files.items(), found, strict=True):
+        if digest != sha256:
+            raise DatasetError(
+                f"{workspace}/{name}: damaged; run the search again, which builds it again"
+            )
     return open_dataset(workspace.address)
 
 

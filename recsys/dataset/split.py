@@ -2,8 +2,8 @@
 
 A new kind is a name in `recsys.config.Split` and a case of
 `analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a bucket. What
-else it must know of the store goes into `SplitRule`, which every worker gets. Where the held-out
-sessions can be found again from a manifest, `analysis.offpolicy.logged` is told so.
+else it must know of the store goes into `SplitRule`, which every worker gets. A kind whose held-out
+sessions can be found again from a manifest has a case in `analysis.offpolicy.logged` too.
 """
 
 from dataclasses import dataclass
@@ -32,8 +32,9 @@ class SplitRule:
     # the store holds interactions, whose weights are added up
     is_weighted: bool = False
     has_catalogue: bool = False  # which tracks there are is known
-    train: tuple[str, ...] = ()  # for split by files: digests of those to learn from
-    test: tuple[str, ...] = ()  # and of those to validate on
+    # for split by files: digests of those to learn from and of those to validate on
+    train: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -60,10 +61,8 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
             "none; session_hash and files do without"
         )
     train, test = _file_sides(store, split)
-    is_weighted, has_catalogue = (
-        store.manifest.interactions is not None,
-        store.catalogue_size is not None,
-    )
+    is_weighted = store.manifest.interactions is not None
+    has_catalogue = store.catalogue_size is not None
     return SplitRule(split, seed, None, is_weighted, has_catalogue, train, test)
 
 

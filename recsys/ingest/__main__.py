@@ -1,4 +1,4 @@
-"""From event logs or tables to the session store: `python -m recsys.ingest FILE… --store DIR`.
+"""`python -m recsys.ingest FILE… --store DIR`: add logs or tables to a session store.
 
 In: event logs, and the `collection.json` that the simulator writes beside them; or plays and
 interactions in CSV, JSON lines or Parquet. Out: a session store (`recsys.store`).
@@ -32,8 +32,7 @@ _ROLES = (
     "Columns of a table by what they hold: user= and item=; "
     "of plays share= of the track that was heard, or played= and duration=, "
     "with timestamp= or session=, and any of position=, organic=, propensity=; "
-    "of interactions any of "
-    "weight=, timestamp=, session=; of both title=, artist=."
+    "of interactions any of weight=, timestamp=, session=; of both title=, artist=."
 )
 app = make_app(
     "Add event logs, or plays and interactions of your own, to a session store: "
@@ -42,7 +41,7 @@ app = make_app(
 
 
 class Settings(Config):
-    """What few ingests change."""
+    """Settings that few ingests change."""
 
     percent: bool | None = Field(
         default=None, description="shares of a table are 0 to 100"
@@ -121,11 +120,10 @@ def main(
 
 
 def print_report(report: IngestReport) -> None:
-    """Print the sources, their first rejects, and the store.
-
-    Of very many sources only those that are not all good.
-    """
-    store, manifest, lines = report.store, report.store.manifest, []
+    """Print the sources (of very many, those with rejects), their first rejects, and the store."""
+    store = report.store
+    manifest = store.manifest
+    lines = []
     for source in report.added:
         if len(report.added) <= SHOWN_SOURCES or source.lines.good < source.lines.read:
             lines.append(_counted(source.name, source.lines))
@@ -154,10 +152,8 @@ def print_report(report: IngestReport) -> None:
             f"{report.repeats:,} events have another's {key}: they are counted once"
         )
     if facts := manifest.table:
-        users, items = (
-            "text" if is_text else "whole numbers"
-            for is_text in (facts.text_users, facts.text_items)
-        )
+        kinds = {True: "text", False: "whole numbers"}
+        users, items = kinds[facts.text_users], kinds[facts.text_items]
         lines.append(
             f"users are {users}, items are {items}; exported lists carry them as they came in"
         )

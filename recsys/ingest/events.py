@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.logs.fields import LARGEST_ID, NUMBERS, IdKinds
+from analysis.logs.field_types import LARGEST_ID, NUMBERS, IdKinds
 from analysis.logs.files import DESCRIPTION, LogFile, discover
 from analysis.logs.interactions import PARQUET
 from analysis.logs.lines import LineCounts
@@ -29,7 +29,11 @@ _TABLES = (".csv", ".tsv", *PARQUET)
 
 
 def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
-    """Find event logs; a table among them is refused with an IngestError."""
+    """Find event logs.
+
+    Raises:
+        IngestError: A file is a table.
+    """
     files = discover(paths)
     for file in files:
         if file.path.suffix.lower() in _TABLES:
@@ -41,7 +45,7 @@ def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
 
 
 def add_events(work: Ingest) -> Additions:
-    """Read event logs into the buckets; the catalogue that they name becomes the store's."""
+    """Read event logs into the buckets; the store takes over the catalogue that they name."""
     plays = work.before.plays
     work.before = replace(work.before, catalogue=_agreed_catalogue(work))
     kinds = NUMBERS if work.before.parts else kinds_of(work.files.all)
@@ -71,11 +75,10 @@ def add_events(work: Ingest) -> Additions:
 def _read_events(
     work: Ingest, kinds: IdKinds, lines: dict[LogFile, LineCounts]
 ) -> Iterator[pa.Table]:
-    """Yield the events of the new logs.
-
-    Counts their lines, and writes rejects and text ids to files of their own.
-    """
-    files, catalogue, done = work.files, work.before.catalogue, 0.0
+    """Yield the events of the new logs, count their lines, and write rejects and text ids."""
+    files = work.files
+    catalogue = work.before.catalogue
+    done = 0.0
     largest_track = LARGEST_ID
     if catalogue and not catalogue.own_ids:
         largest_track = catalogue.tracks - 1
@@ -88,14 +91,13 @@ def _read_events(
                 with _rejects_file(work, found.file).open("ab") as rejects:
                     rejects.write(msgspec.json.Encoder().encode_lines(found.rejects))
             if any(kinds):
-                pq.write_table(
-                    found.text_ids, work.scratch / f"text-ids-{number:06}.parquet"
-                )
+                target = work.scratch / f"text-ids-{number:06}.parquet"
+                pq.write_table(found.text_ids, target)
             events = sum(counts.good for counts in lines.values())
             report(done, f"{events:,} events")
             yield found.events
     for file in files.digests:
-        lines[file] += LineCounts()  # of an empty one there is no line
+        lines[file] += LineCounts()  # an empty file has no line
 
 
 def _rejects_file(work: Ingest, file: LogFile) -> Path:
@@ -110,16 +112,17 @@ class _Collection:
 
 
 def _agreed_catalogue(work: Ingest) -> Catalogue | None:
-    """Return the catalogue that the store and the logs name, if any; all name the same."""
-    store, before, agreed, namer = (
-        work.workspace,
-        work.before,
-        work.before.catalogue,
-        str(work.workspace),
-    )
-    for file in sorted(
-        folder / DESCRIPTION for folder in {file.path.parent for file in work.files.all}
-    ):
+    """Return the catalogue that the store and the logs name, if any.
+
+    Raises:
+        IngestError: They name different ones, or the store has a track beyond the catalogue.
+    """
+    store = work.workspace
+    before = work.before
+    agreed = before.catalogue
+    namer = str(store)
+    folders = {file.path.parent for file in work.files.all}
+    for file in sorted(folder / DESCRIPTION for folder in folders):
         found = _read_catalogue(file) if file.is_file() else None
         if found and agreed and found != agreed:
             raise IngestError(
@@ -127,12 +130,12 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
                 "use a store for each world"
             )
         if found and not agreed:
-            agreed, namer = found, str(file)
+            agreed = found
+            namer = str(file)
     if agreed and not agreed.own_ids and not before.catalogue and before.parts:
+        parts = download_stored(store, before.parts)
         with queries.connect() as connection:
-            queries.attach_parquet(
-                connection, "events", download_stored(store, before.parts)
-            )
+            queries.attach_parquet(connection, "events", parts)
             largest = queries.fetch_row(connection, "events/largest_track")["track"]
         if largest >= agreed.tracks:
             raise IngestError(
@@ -143,9 +146,8 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
 
 
 def _read_catalogue(file: Path) -> Catalogue:
+    content = read_untrusted(file, 2**20, error=IngestError)
     try:
-        return msgspec.json.decode(
-            read_untrusted(file, 2**20, error=IngestError), type=_Collection
-        ).catalogue
+        return msgspec.json.decode(content, type=_Collection).catalogue
     except msgspec.DecodeError as error:
         raise IngestError(f"{file}: no description of a collection ({error})") from None

@@ -1,9 +1,7 @@
-"""Read tables of your own into a session store.
+"""Read tables of plays, which become events, or of interactions into a session store.
 
-They are plays, which become events, or interactions (user, item, weight).
-
-Files are checked one by one, then their ids looked at together, and then all rows go to the buckets
-in one pass. What DuckDB cannot keep in memory it spills to the store's disk.
+Files are checked one by one and their ids together; then all rows go to the buckets in one pass.
+What DuckDB cannot keep in memory it spills to the store's disk.
 """
 
 from collections import Counter
@@ -48,12 +46,12 @@ def add_tables(work: Ingest, reading: Reading, row: str, memory: str) -> Additio
         InteractionFileError: A table cannot be read, is empty, or lacks a column.
         IngestError: The store has rows with other columns, or rows contradict each other.
     """
-    known, columns = work.before.table, reading.columns.stored
+    known = work.before.table
+    columns = reading.columns.stored
     if known and known.columns != columns:
         raise IngestError(
             f"{work.workspace}: its {row}s have {', '.join(known.columns)}, "
-            f"and these {', '.join(columns)}; "
-            "name the same, or use a store of their own"
+            f"and these {', '.join(columns)}; name the same, or use a store of their own"
         )
     checked = _check_files(work.files, reading, memory, work.scratch)
     return _load(work, checked, reading) if checked else Additions((), {})
@@ -67,13 +65,10 @@ def _check_files(
     done_mb = 0.0
     with progress("ingest", files.megabytes, "MB") as report:
         for file in files:
-            target, digest = (
-                scratch / f"checked-{len(checked):06}.parquet",
-                files.digests[file],
-            )
-            checked[digest] = _Checked(
-                file, target, *check_file(file, reading, digest, target, memory)
-            )
+            target = scratch / f"checked-{len(checked):06}.parquet"
+            digest = files.digests[file]
+            count, malformed = check_file(file, reading, digest, target, memory)
+            checked[digest] = _Checked(file, target, count, malformed)
             done_mb += file.size_bytes / 1e6
             report(done_mb, file.name)
     return checked
@@ -81,10 +76,11 @@ def _check_files(
 
 def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Additions:
     """Check the ids of all files, and add the good rows to the buckets."""
-    connection, scratch, known = work.connection, work.scratch, work.before.table
-    queries.attach_parquet(
-        connection, "checked", [file.rows for file in checked.values()]
-    )
+    connection = work.connection
+    scratch = work.scratch
+    known = work.before.table
+    written = [file.rows for file in checked.values()]
+    queries.attach_parquet(connection, "checked", written)
     _check_written(connection, checked, reading)
     kinds = decide_kinds(connection, known)
     are_text = {"text_users": kinds.users, "text_items": kinds.tracks}
@@ -103,12 +99,8 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
     if reading.columns.title or reading.columns.artist:
         ids["titles"] = scratch / "titles.parquet"
         queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
-    statement = (
-        "interactions/plays"
-        if reading.columns.has_share
-        else "interactions/summed_rows"
-    )
-    for batch in queries.stream(connection, statement, ROWS_AT_ONCE):
+    result = "plays" if reading.columns.has_share else "summed_rows"
+    for batch in queries.stream(connection, f"interactions/{result}", ROWS_AT_ONCE):
         work.bucketing.add(pa.Table.from_batches([batch]))
     facts = Interactions(reading.columns.stored, *kinds, earlier)
     return Additions(sources, rejects, ids=ids, table=facts)
@@ -155,9 +147,8 @@ def _write_rejects(
 
     def write(digest: str, line: int, reason: str, text: str) -> None:
         name = checked[digest].file.name
-        reject = Reject(
-            name, line, reason, len(text.encode()), text[:_KEPT_OF_A_REJECT], None
-        )
+        kept = text[:_KEPT_OF_A_REJECT]
+        reject = Reject(name, line, reason, len(text.encode()), kept, None)
         rejected[digest] += 1
         target = written.setdefault(digest, scratch / f"rejects-{digest}.jsonl")
         with target.open("ab") as lines:
@@ -168,21 +159,20 @@ def _write_rejects(
             write(digest, line.line, line.reason, line.text)
     for batch in queries.stream(connection, "interactions/rejected_rows", ROWS_AT_ONCE):
         for row in batch.to_pylist():
-            number = _line_number(
-                row["row"], checked[row["source"]], has_header=reading.header
-            )
-            write(row["source"], number, row["reason"], row["text"])
+            source = row["source"]
+            number = _line_number(row["row"], checked[source], reading)
+            write(source, number, row["reason"], row["text"])
     return written, rejected
 
 
-def _line_number(row: int, file: _Checked, *, has_header: bool) -> int:
+def _line_number(row: int, file: _Checked, reading: Reading) -> int:
     """Return the line of a row.
 
     Blank lines of CSV, and line breaks within its values, are not counted.
     """
     if not file.file.path.name.removesuffix(".gz").lower().endswith(CSV):
         return row
-    line = row + has_header
+    line = row + reading.header
     for malformed in file.malformed:
         if malformed.line > line:
             break

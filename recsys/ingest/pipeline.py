@@ -1,7 +1,4 @@
-"""Take files into a session store, all of them or nothing.
-
-Read, check, divide into buckets, sort, commit.
-"""
+"""Add files to a session store, all of them or nothing: read, check, sort by bucket, commit."""
 
 import errno
 import re
@@ -17,7 +14,7 @@ from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import read_rejects
-from analysis.store import Source
+from analysis.store import Manifest, Source
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.events import add_events, find_logs
@@ -38,16 +35,16 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class IngestReport:
     """The outcome of an ingest."""
 
-    store: Store  # after it
-    added: tuple[Source, ...]  # the new ones
+    store: Store  # after the ingest
+    added: tuple[Source, ...]  # the new files
     known: tuple[LogFile, ...]  # files whose content the store had before
-    # good lines that are no row: of events that were sent again, of interactions whose
-    # weight was added to an equal row's
+    # good lines that are no row of their own: events that were sent again, and interactions whose
+    # weight was added to another row
     repeats: int = 0
 
     @property
     def lines(self) -> LineCounts:
-        """Lines of what was added."""
+        """The lines of the new files."""
         return sum((source.lines for source in self.added), LineCounts())
 
 
@@ -59,14 +56,12 @@ def ingest(
     buckets: int | None = None,
     memory: str = DEFAULT_MEMORY,
 ) -> IngestReport:
-    """Add files, folders and glob patterns to a session store: all of them, or nothing.
-
-    A store is made if there is none.
+    """Add files, folders and glob patterns to a session store, which is made if there is none.
 
     Without a `reading` the files are event logs, with one tables. Plays, rows with the share of a
     track that was heard, become events. Of interactions, rows of a file with the same user, item,
     timestamp and session become one with the sum of their weights. A file whose content the store
-    has adds nothing; read otherwise it is another content. `memory` is what DuckDB may use, such as
+    has adds nothing, unless its reading is another one. `memory` is what DuckDB may use, such as
     "1GB", before it spills to the store's disk.
 
     Raises:
@@ -80,65 +75,60 @@ def ingest(
     if not _MEMORY.fullmatch(memory):
         raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
     files = interactions.discover(paths) if reading else find_logs(paths)
-    row = (
-        "event"
-        if reading is None
-        else "play"
-        if reading.columns.has_share
-        else "interaction"
-    )
+    if reading is None:
+        row = "event"
+    else:
+        row = "play" if reading.columns.has_share else "interaction"
     layout = INTERACTIONS if row == "interaction" else EVENTS
     workspace = open_workspace(store)
     with (
         _machine_errors_explained(workspace),
         locked(workspace, buckets) as (lock, before),
-    ):
-        held = (
-            "interaction"
-            if before.interactions
-            else "play"
-            if before.has_tables
-            else "event"
-        )
-        if before.parts and held != row:
-            raise IngestError(
-                f"{workspace}: a store of {held}s; {row}s need a store of their own"
-            )
-        # In the store, so on its disk; what a killed ingest leaves of it the next writer removes.
-        with tempfile.TemporaryDirectory(
+        # In the store, so on its disk; the next writer removes what a killed ingest leaves of it.
+        tempfile.TemporaryDirectory(
             "", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True
-        ) as folder:
-            scratch, spilled = Path(folder), Path(folder, "spilled")
-            new = NewFiles(files, before, reading.content if reading else "", scratch)
-            bucketing = Bucketing(scratch, layout, before.buckets)
-            with queries.connect(
-                memory_limit=memory, temp_directory=spilled, keep_order=False
-            ) as connection:
-                work = Ingest(workspace, before, new, connection, bucketing, scratch)
-                added = (
-                    add_tables(work, reading, row, memory)
-                    if reading
-                    else add_events(work)
-                )
-                new.check_unchanged()
-            # Without the connection: sorting needs the memory.
-            parts = bucketing.finish(_earlier_parts(work))
-            return _commit(lock, work, replace(added, parts=parts), row)
+        ) as folder,
+    ):
+        _check_rows(workspace, before, row)
+        scratch = Path(folder)
+        new = NewFiles(files, before, reading.content if reading else "", scratch)
+        bucketing = Bucketing(scratch, layout, before.buckets)
+        with queries.connect(
+            memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False
+        ) as connection:
+            work = Ingest(workspace, before, new, connection, bucketing, scratch)
+            if reading:
+                added = add_tables(work, reading, row, memory)
+            else:
+                added = add_events(work)
+            new.check_unchanged()
+        # The connection is closed: sorting needs the memory.
+        parts = bucketing.finish(_earlier_parts(work))
+        return _commit(lock, work, replace(added, parts=parts), row)
+
+
+def _check_rows(workspace: Workspace, before: Manifest, row: str) -> None:
+    """Refuse a store that holds other rows than a `row`."""
+    held = "play" if before.has_tables else "event"
+    if before.interactions:
+        held = "interaction"
+    if before.parts and held != row:
+        raise IngestError(
+            f"{workspace}: a store of {held}s; {row}s need a store of their own"
+        )
 
 
 def _earlier_parts(work: Ingest) -> dict[int, list[Path]]:
     """Return the store's parts of buckets whose new events may have been sent before."""
-    return {
-        bucket: download_stored(
-            work.workspace,
-            [part for part in work.before.parts if part.bucket == bucket],
-        )
-        for bucket in work.bucketing.with_requests
-    }
+    earlier = {}
+    for bucket in work.bucketing.with_requests:
+        parts = [part for part in work.before.parts if part.bucket == bucket]
+        earlier[bucket] = download_stored(work.workspace, parts)
+    return earlier
 
 
 def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestReport:
-    """Make what was added part of the store, and report; a good line is called a `row`."""
+    """Commit what was added to the store, and report; a good line is called a `row`."""
     if not (added.parts or work.files.known):
         why = "no line but blank ones"
         if rejects := next(iter(added.rejects.values()), None):
@@ -156,7 +146,7 @@ def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestRepor
 
 @contextmanager
 def _machine_errors_explained(store: Workspace) -> Iterator[None]:
-    """Make too little memory and a full disk an `IngestError` of one line each."""
+    """Turn too little memory and a full disk into an `IngestError` of one line."""
     try:
         yield
     except queries.OutOfMemory as error:

@@ -1,4 +1,4 @@
-"""What an ingest under way is made of: the files that are new, and where their rows go."""
+"""Find the files that are new to a store, and hold what an ingest works with."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,8 @@ from recsys.workspace import Workspace
 class NewFiles:
     """New files: neither the store nor an earlier file has their content.
 
-    A file's digest is taken when it is its turn to be read, while its bytes are at hand. Of a
-    segment that a service still writes to, its whole lines are read, and the next time what follows
-    them.
+    A file's digest is taken just before the file is read. Of a segment that a service still writes
+    to, the whole lines are read, and the next ingest reads what follows them.
     """
 
     def __init__(
@@ -30,37 +29,30 @@ class NewFiles:
         """Take the files and the manifest of the store."""
         self.digests: dict[LogFile, str] = {}  # of the new ones so far
         self.known: list[LogFile] = []  # the others so far
+        self.all = files
         self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
-        self.all, self._sources, self._reading, self._scratch = (
-            files,
-            manifest.sources,
-            reading,
-            scratch,
-        )
+        self._sources = manifest.sources
+        self._reading = reading
+        self._scratch = scratch
         self._seen = {source.digest for source in manifest.sources}
-        self._starts: dict[
-            LogFile, int
-        ] = {}  # of those that are the rest of a log, its first byte
+        self._starts: dict[LogFile, int] = {}  # the first byte of each that was read
         self._states: dict[LogFile, tuple[int, int]] = {}
 
     def __iter__(self) -> Iterator[LogFile]:
         """Yield the new ones, one after the other."""
         for log in self.all:
-            start = (
-                self._read_before(log)
-                if log.is_open or log.path.name.startswith(OPEN.removeprefix("."))
-                else 0
-            )
+            is_segment = log.path.name.startswith((OPEN, OPEN.removeprefix(".")))
+            start = self._read_before(log) if is_segment else 0
             file = snapshot(log, self._scratch, start)
             if file is not log and not file.size_bytes:
                 self.known.append(log)
                 continue
-            self._starts[file], self._states[file] = start, _state(file)
+            self._starts[file] = start
+            self._states[file] = _state(file)
             content = digest(file)
             if self._reading:
-                content = xxhash.xxh3_128_hexdigest(
-                    f"{content} {self._reading}".encode()
-                )
+                text = f"{content} {self._reading}"
+                content = xxhash.xxh3_128_hexdigest(text.encode())
             if content in self._seen:
                 self.known.append(file)
                 continue
@@ -70,9 +62,8 @@ class NewFiles:
 
     def source(self, file: LogFile, lines: LineCounts) -> Source:
         """Return a new file as a source of the store."""
-        return Source(
-            file.name, self.digests[file], file.size_bytes, lines, self._starts[file]
-        )
+        content = self.digests[file]
+        return Source(file.name, content, file.size_bytes, lines, self._starts[file])
 
     def check_unchanged(self) -> None:
         """Refuse a file that was written to in the meantime."""
@@ -84,16 +75,13 @@ class NewFiles:
 
     def _read_before(self, log: LogFile) -> int:
         """Return how many bytes of a segment the store has, by its pieces."""
-        at = 0
+        end = 0
+        name = unnamed(Path(log.name)).name
         for piece in sorted(self._sources, key=lambda source: source.start):
-            is_of_log = unnamed(Path(piece.name)).name == unnamed(Path(log.name)).name
-            if (
-                is_of_log
-                and piece.start == at
-                and digest(log, at, piece.bytes) == piece.digest
-            ):
-                at += piece.bytes
-        return at
+            is_next = piece.start == end and unnamed(Path(piece.name)).name == name
+            if is_next and digest(log, end, piece.bytes) == piece.digest:
+                end += piece.bytes
+        return end
 
 
 @dataclass

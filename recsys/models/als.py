@@ -1,4 +1,4 @@
-"""Implicit ALS, fitted sweep by sweep: the equations of many rows, and the fit.
+"""Fit implicit ALS, sweep by sweep.
 
 The hyperparameters and the equation of a row stand in `looplib.als`; the compiled solver in
 `recsys.models.kernels`.
@@ -46,7 +46,8 @@ class Equations:
         result depends neither on the rows beside it nor on the threads.
         """
         kernels = load_kernels()
-        params, matrix = self.params, self.interactions
+        params = self.params
+        matrix = self.interactions
         indptr = matrix.indptr.astype(np.int64)
         side = kernels.Side(indptr, matrix.indices, matrix.data, self.regularization)
         # What overflows is found when the factors are checked.
@@ -60,10 +61,9 @@ class Equations:
 
 
 def make_equations(interactions: csr_matrix, params: AlsParams) -> Equations:
-    """Make the equations of some rows from listening times and, where known, minus the skips.
+    """Make the equations of some rows, whose interactions are as in `Equations`.
 
-    Interactions are float32 of shape (rows, others) and not changed; the equations share their
-    memory unless there are skips without a weight.
+    The equations share the memory of the interactions, unless there are skips without a weight.
     """
     heard = np.diff(interactions.indptr)
     if (interactions.data < 0).any():
@@ -71,8 +71,8 @@ def make_equations(interactions: csr_matrix, params: AlsParams) -> Equations:
         if not params.skip_weight:
             interactions = csr_matrix(interactions.maximum(0))
             interactions.eliminate_zeros()
-    counts = heard.astype(np.float64)
-    regularization = row_regularization(counts, interactions.shape[1], params)
+    others = interactions.shape[1]
+    regularization = row_regularization(heard.astype(np.float64), others, params)
     return Equations(interactions, regularization.astype(np.float32), params)
 
 
@@ -100,16 +100,16 @@ def sweep(fit: Fit, listeners: Equations, tracks: Equations, threads: int) -> No
 
 def check_finite(sweep: int, *factors: Float32Array) -> None:
     """Raise a `TrialError` if a factor is not finite."""
-    if not all(np.isfinite(of_side).all() for of_side in factors):
+    if not all(np.isfinite(side).all() for side in factors):
         raise TrialError(f"the factors are not finite after sweep {sweep}")
 
 
 @cache
 def load_kernels() -> ModuleType:
-    """Import and compile what solves and what ranks.
+    """Import and compile the solver and the ranking.
 
-    The import takes half a second, and compiling longer, for the first process on a machine; who
-    reads hyperparameters or a finished fit needs neither.
+    The import takes half a second, and compiling, in the first process on a machine, longer. A
+    process that reads hyperparameters or a finished fit needs neither.
 
     Returns:
         The module `recsys.models.kernels`.
@@ -118,8 +118,9 @@ def load_kernels() -> ModuleType:
     from recsys.models.compiled import compiling
 
     ones = np.ones((1, 1), dtype=np.float32)
-    side = kernels.Side(np.array([0, 1]), np.zeros(1, np.int32), ones[0], ones[0])
-    weights = kernels.Weights(np.float32(1), np.float32(1), np.float32(1))
+    first = np.zeros(1, np.int32)
+    side = kernels.Side(np.array([0, 1]), first, ones[0], ones[0])
+    weights = kernels.Weights(*np.ones(3, np.float32))
     with compiling(kernels.solve_rows):
         kernels.solve(ones.copy(), [ones], side, weights, 1, 1)
         rank_kernels.rank_tracks(ones, ones, 1, 1)

@@ -20,11 +20,8 @@ def cache_folder() -> Path:
 
     The installation may be read-only.
     """
-    home = (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        / "listening-loop"
-        / "compiled"
-    )
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = cache / "listening-loop" / "compiled"
     temporary = Path(tempfile.gettempdir()) / f"listening-loop-{os.getuid()}"
     for folder in (Path(os.environ.get("NUMBA_CACHE_DIR") or home), temporary):
         try:
@@ -32,13 +29,9 @@ def cache_folder() -> Path:
             status = folder.lstat()
         except OSError:
             continue
-        # Compiled code is executed: no place for it is a folder or link that another user could
-        # have made.
-        if (
-            status.st_uid == os.getuid()
-            and not status.st_mode & 0o022
-            and os.access(folder, os.W_OK)
-        ):
+        # Compiled code is executed: it must not come from a folder or link of another user.
+        is_own = status.st_uid == os.getuid() and not status.st_mode & 0o022
+        if is_own and os.access(folder, os.W_OK):
             return folder
     return Path(tempfile.mkdtemp())
 
@@ -50,10 +43,10 @@ numba.config.CACHE_DIR = str(_CACHE)
 def compiled(function: Function) -> Function:
     """Compile a function for this processor at its first call, once on a machine.
 
-    It holds no lock of Python's.
+    The function does not hold Python's global lock.
     """
     # Sums may be reordered, for vector instructions; what is not finite stays so, and a division by
-    # 0 gives it.
+    # 0 is not finite.
     compile_function = numba.njit(
         nogil=True, cache=True, fastmath={"reassoc", "contract"}, error_model="numpy"
     )
@@ -62,10 +55,7 @@ def compiled(function: Function) -> Function:
 
 @contextmanager
 def compiling(function: Callable[..., Any]) -> Iterator[None]:
-    """Compile in the block, one process at a time.
-
-    Say so where no code of its main function is kept yet.
-    """
+    """Compile in the block, one process at a time; say so if a function is not compiled yet."""
     with exclusive(_CACHE / "compiling.lock"):
         folder = function.stats.cache_path  # type: ignore[attr-defined]  # of numba's dispatcher
         if not any(Path(folder).glob(f"*.{function.__name__}*.nbi")):

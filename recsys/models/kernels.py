@@ -71,7 +71,8 @@ def solve(
     """Move rows towards their solutions, shape (rows, factors), by the other side's factors."""
     factors = rows.shape[1]
     width = -(-factors // LANES) * LANES
-    padded, gram = aligned(sum(map(len, others)), width), aligned(width, width)
+    padded = aligned(sum(map(len, others)), width)
+    gram = aligned(width, width)
     copied = padded[:, :factors]
     np.concatenate(others, out=copied)
     np.fill_diagonal(gram, 1)  # what pads a solution is zero
@@ -80,26 +81,26 @@ def solve(
         gram[:factors, :factors] = weights.unobserved * (copied.T @ copied)
 
     def solve_part(first: int, last: int) -> None:
-        part = side._replace(
-            indptr=side.indptr[first : last + 1],
-            regularization=side.regularization[first:last],
-        )
+        indptr = side.indptr[first : last + 1]
+        regularization = side.regularization[first:last]
+        part = Side(indptr, side.others, side.values, regularization)
         solve_rows(rows[first:last], padded, gram, part, weights, cg_steps)
 
     # A row costs its interactions, and the products with the Gram matrix.
-    work = side.indptr - side.indptr[0] + np.arange(len(side.indptr)) * (width // 2)
-    edges = np.unique(np.searchsorted(work, np.linspace(0, work[-1], 4 * threads + 1)))
+    interactions = side.indptr - side.indptr[0]
+    work = interactions + np.arange(len(interactions)) * (width // 2)
+    shares = np.linspace(0, work[-1], 4 * threads + 1)
+    edges = np.unique(np.searchsorted(work, shares))
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(solve_part, edges[:-1].tolist(), edges[1:].tolist()))
 
 
 @compiled
 def _weigh(side: Side, weights: Weights, first: int, last: int, buffer: Buffer) -> None:
-    """Write the weights of interactions, and zeros behind them.
-
-    As many are multiplied as fill the last step.
-    """
-    count, left, right = last - first, buffer.left, buffer.right
+    """Write the weights of interactions, and behind them the zeros that fill the last step."""
+    count = last - first
+    left = buffer.left
+    right = buffer.right
     for j in range(count):
         value = side.values[first + j]
         heard = value >= 0
@@ -126,7 +127,8 @@ def _gather(
     """
     end = chosen.size - 1
     for j in range(first, last):
-        copy(others, chosen[at + j], chosen[min(at + j + _AHEAD, end)], vectors, j)
+        ahead = min(at + j + _AHEAD, end)
+        copy(others, chosen[at + j], chosen[ahead], vectors, j)
 
 
 @compiled
@@ -188,15 +190,17 @@ def solve_rows(
     steps: int,
 ) -> None:
     """Take conjugate-gradient steps towards each solution (Takács et al., RecSys 2011)."""
-    factors, width = rows.shape[1], len(gram)
-    buffer, state = _new_buffer(np.max(np.diff(side.indptr)), width), aligned(4, width)
+    factors = rows.shape[1]
+    width = len(gram)
+    buffer = _new_buffer(np.max(np.diff(side.indptr)), width)
+    state = aligned(4, width)
     solution, residual, direction, image = state[0], state[1], state[2], state[3]
     # The steps add nothing to the right side.
-    left_side = Buffer(
-        buffer.vectors, np.zeros_like(buffer.right), buffer.left, buffer.products
-    )
+    nothing = np.zeros_like(buffer.right)
+    left_side = Buffer(buffer.vectors, nothing, buffer.left, buffer.products)
     for row in range(len(rows)):
-        at, count = side.indptr[row], side.indptr[row + 1] - side.indptr[row]
+        at = side.indptr[row]
+        count = side.indptr[row + 1] - at
         diagonal = side.regularization[row]
         if not count:
             rows[row] = 0
@@ -217,11 +221,10 @@ def solve_rows(
                 break
             _multiply_gram(gram, diagonal, direction, image)
             curvature = _dot(direction, image)
-            # The last step needs no new residual.
-            curvature += _add_pairs(
-                left_side, 0, count, direction, image, step + 1 < steps
-            )
-            length, before = norm / curvature, norm
+            is_last = step + 1 == steps  # it needs no new residual
+            curvature += _add_pairs(left_side, 0, count, direction, image, not is_last)
+            length = norm / curvature
+            before = norm
             for k in range(width):
                 solution[k] += length * direction[k]
                 residual[k] -= length * image[k]

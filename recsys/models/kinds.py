@@ -21,7 +21,7 @@ from looplib.arrays import Int32Array
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Equations, Fit, first_factors, make_equations, sweep
-from recsys.models.topk import NO_TRACK, personal_lists
+from recsys.models.topk import NO_TRACK, personal_lists, popular_fit
 
 Axes = Mapping[str, Sequence[Any]]
 State = Mapping[str, Any]
@@ -33,20 +33,17 @@ class NoParams:
 
 
 class Model(ABC):
-    """A model of one kind, fitted to one side of a dataset.
-
-    The seed decides all that is random in the fit.
-    """
+    """A model of one kind, fitted to one side of a dataset."""
 
     name: ClassVar[str]  # in ledger, leaderboard and manifest
     params_type: ClassVar[type] = NoParams  # a frozen dataclass of its hyperparameters
-    # always shown; others are shown where they are no default
+    # always shown; others are shown if they are no default
     main_params: ClassVar[tuple[str, ...]] = ()
     # scored once, beside the trials, and never wins
     is_baseline: ClassVar[bool] = False
     in_blocks: ClassVar[bool] = False  # `recsys.blockwise` fits it across all workers
     sweeps: int  # done so far
-    # the factors of listeners and tracks; None of a kind without
+    # the factors of listeners and tracks; None of a kind that has none
     fit: Fit | None = None
 
     def __init__(
@@ -58,28 +55,32 @@ class Model(ABC):
         threads: int,
         kept: State | None = None,
     ) -> None:
-        """Prepare a fit, or take it up where another left its state.
+        """Prepare a fit, or go on from the state that another left, the same to the bit.
 
-        What follows is the same to the bit.
+        The seed decides all that is random in the fit.
         """
-        self._dataset, self._side = dataset, side
-        self._params, self._seed, self._threads = params, seed, threads
+        self._dataset = dataset
+        self._side = side
+        self._params = params
+        self._seed = seed
+        self._threads = threads
         self.sweeps = int(kept["sweeps"]) if kept else 0
 
     @classmethod
     def grid(cls, axes: Axes) -> list[Any]:  # noqa: ARG003  none has no axes
-        """Return all hyperparameters that a search space asks for.
-
-        Those with the slowest fits may stand first.
-        """
+        """Return all hyperparameters that a search space asks for."""
         return [cls.params_type()]
 
     def sweep(self, count: int) -> None:
-        """Go on with the fit, or raise a `TrialError` where that is not possible."""
+        """Go on with the fit for `count` sweeps.
+
+        Raises:
+            TrialError: The fit cannot go on.
+        """
         self.sweeps += count
 
     def state(self) -> State:
-        """Return the arrays from which a fit is taken up."""
+        """Return the arrays from which a fit can go on."""
         return {"sweeps": self.sweeps}
 
     @abstractmethod
@@ -91,10 +92,7 @@ class Model(ABC):
 
 
 class Als(Model):
-    """Implicit ALS (`recsys.models.als`).
-
-    The popular tracks for listeners without an interaction.
-    """
+    """Implicit ALS (`recsys.models.als`); the popular tracks for listeners who heard none."""
 
     name = "als"
     params_type = AlsParams
@@ -121,16 +119,14 @@ class Als(Model):
 
     @cached_property
     def _equations(self) -> tuple[Equations, Equations]:
-        """Equations of the listeners and of the tracks.
+        """The equations of the listeners and of the tracks.
 
         A fit in blocks, which may have more interactions than a matrix can hold, needs none.
         """
         by_listener = self._dataset.matrix(self._side)
         by_track = self._dataset.by_track(self._side)
-        return (
-            make_equations(by_listener, self._params),
-            make_equations(by_track, self._params),
-        )
+        listeners = make_equations(by_listener, self._params)
+        return listeners, make_equations(by_track, self._params)
 
     @classmethod
     def grid(cls, axes: Axes) -> list[AlsParams]:
@@ -165,11 +161,7 @@ class Popular(Model):
 
     def lists(self, k: int, *, filter_seen: bool) -> Int32Array:
         """Return the same list for each listener, but for what a listener has seen."""
-        listeners, tracks = len(self._dataset.users), len(self._dataset.tracks)
-        best_first = self._dataset.most_popular(self._side, tracks)
-        score = np.empty((tracks, 1), np.float32)
-        score[best_first, 0] = np.arange(tracks, 0, -1)
-        fit = Fit(0, np.ones((listeners, 1), np.float32), score)
+        fit = popular_fit(self._dataset, self._side)
         return personal_lists(
             fit, self._dataset, self._side, k, self._threads, filter_seen
         )
@@ -186,7 +178,8 @@ class Random(Model):
         data = self._dataset
         generator = make_generator(self._seed, "random baseline")
         drawn = 2 * k if filter_seen else k
-        lists = random_lists(len(data.users), len(data.tracks), drawn, generator)
+        listeners = len(data.users)
+        lists = random_lists(listeners, len(data.tracks), drawn, generator)
         if not filter_seen:
             return lists
         for first, last in data.ranges(self._side):
@@ -199,10 +192,7 @@ KINDS: Mapping[str, type[Model]] = {kind.name: kind for kind in (Als, Random, Po
 
 
 def shown_params(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the hyperparameters that tell a model of a kind from others.
-
-    Its main ones, and what is no default.
-    """
+    """Return the hyperparameters to show: the main ones, and those that are no default."""
     main = KINDS[kind].main_params
     defaults = {field.name: field.default for field in fields(KINDS[kind].params_type)}
     return {
@@ -228,7 +218,7 @@ def random_lists(
 
 
 def unseen_first(lists: Int32Array, seen: csr_matrix) -> Int32Array:
-    """Leave out tracks that a listener has a value for; lists get `NO_TRACK` at their ends."""
+    """Leave out the tracks that a listener has a value for, and put `NO_TRACK` at the ends."""
     listener = np.arange(len(lists))[:, None]
     is_seen = csr_matrix(seen[listener, lists]).toarray() != 0
     order = np.argsort(is_seen, axis=1, kind="stable")

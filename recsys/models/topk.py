@@ -39,23 +39,30 @@ def personal_lists(
     threads: int,
     filter_seen: bool = False,
 ) -> Int32Array:
-    """Recommend the k best tracks to each listener.
-
-    Without an interaction, those with the most listening time.
+    """Recommend the k best tracks to each listener, and to those who heard none the popular ones.
 
     `filter_seen` leaves out what the listener has heard or skipped, and may leave lists short, as
     of `top_tracks`.
     """
-    counts = dataset.counts(side)
-    lists = np.empty((len(counts), min(k, len(dataset.tracks))), np.int32)
+    has_heard = dataset.counts(side) > 0
+    lists = np.empty((len(has_heard), min(k, len(dataset.tracks))), np.int32)
+    chosen = [(model, has_heard)]
+    if not has_heard.all():
+        chosen.append((popular_fit(dataset, side), ~has_heard))
     for first, last in dataset.ranges(side):
-        known = first + np.flatnonzero(counts[first:last])
-        seen = None
-        if filter_seen:
-            seen = dataset.matrix(side, first, last)[known - first]
-        lists[known] = top_tracks(
-            model.user_factors[known], model.item_factors, k, threads, seen
-        )
-    if not counts.all():
-        lists[counts == 0] = dataset.most_popular(side, k)
+        matrix = dataset.matrix(side, first, last) if filter_seen else None
+        for fit, is_chosen in chosen:
+            own = np.flatnonzero(is_chosen[first:last])
+            users = fit.user_factors[first + own]
+            seen = None if matrix is None else matrix[own]
+            lists[first + own] = top_tracks(users, fit.item_factors, k, threads, seen)
     return lists
+
+
+def popular_fit(dataset: Dataset, side: Side) -> Fit:
+    """Return factors by which everybody's best tracks are those with the most listening time."""
+    tracks = len(dataset.tracks)
+    best_first = dataset.most_popular(side, tracks)
+    score = np.empty((tracks, 1), np.float32)
+    score[best_first, 0] = np.arange(tracks, 0, -1)
+    return Fit(0, np.ones((len(dataset.users), 1), np.float32), score)

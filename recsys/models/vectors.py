@@ -1,14 +1,12 @@
 """Multiply vectors of factors with a processor's vector instructions, written in LLVM's words.
 
-Numba has none for them.
-
-In: arrays whose rows are padded to a multiple of `LANES`. Out: what the compiled loops call. In a
-loop of numba's, each inner product ends with a sum over lanes, which takes longer than a short
-product; here eight such sums are one.
+In: arrays whose rows are padded to a multiple of `LANES`. Out: what the compiled loops call. Numba
+has no words for these instructions. In a loop of numba's, each inner product ends with a sum over
+lanes, which takes longer than a short product: here eight such sums are one. Numba's products of
+numbers of 16 bits have 64: here they have 32.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from contextlib import contextmanager
 
 import numba
 import numpy as np
@@ -20,9 +18,17 @@ from looplib.arrays import Float32Array
 from recsys.models.compiled import compiled
 
 LANES = 16  # numbers that are multiplied at once
-TOGETHER = 8  # vectors that are multiplied at once
-WORD, _FLOAT, _INDEX = ir.IntType(32), ir.FloatType(), numba.types.intp
-_FLOATS, _EIGHT = ir.VectorType(_FLOAT, LANES), ir.VectorType(_FLOAT, TOGETHER)
+TOGETHER = 8  # vectors that are multiplied at once: as many sums as a processor has registers for
+_INDEX = numba.types.intp
+_BYTE = ir.IntType(8)
+_MASK = ir.IntType(LANES)
+_WORD = ir.IntType(32)
+_WORDS = ir.VectorType(_WORD, LANES)
+_PAIRS = ir.VectorType(ir.IntType(16), 2 * LANES)
+_PRODUCTS = ir.VectorType(_WORD, 2 * LANES)
+_FLOAT = ir.FloatType()
+_FLOATS = ir.VectorType(_FLOAT, LANES)
+_EIGHT = ir.VectorType(_FLOAT, TOGETHER)
 _ZERO = ir.Constant(_FLOATS, [0.0] * LANES)
 
 
@@ -37,65 +43,64 @@ def aligned(rows: int, columns: int) -> Float32Array:
     return numbers[start : start + rows * columns].reshape(rows, columns)
 
 
-def open_arrays(
-    context: Any, builder: Any, signature: Any, values: Any
-) -> tuple[Any, Any]:
-    """Return two functions of an intrinsic's arrays, named by their number among the arguments.
+def _open_arrays(context, builder, signature, values):
+    """Return two functions that take the number of an array among an intrinsic's arguments.
 
-    The first returns an element's address, as the address of a kind of value, and the second an
-    array's shape.
+    The first returns the address of an element, as the address of a kind of value, and the second
+    the array's shape.
     """
 
-    def array(number: int) -> Any:
-        return context.make_array(signature.args[number])(
-            context, builder, values[number]
-        )
+    def array(number):
+        make = context.make_array(signature.args[number])
+        return make(context, builder, values[number])
 
-    def pointer(kind: Any, number: int, *at: Any) -> Any:
+    def pointer(kind, number, *at):
+        kind_of_array = signature.args[number]
         address = cgutils.get_item_pointer(
-            context, builder, signature.args[number], array(number), at
+            context, builder, kind_of_array, array(number), at
         )
         return builder.bitcast(address, kind.as_pointer())
 
     return pointer, lambda number: cgutils.unpack_tuple(builder, array(number).shape)
 
 
-def shuffle(
-    builder: Any, positions: Iterable[int], first: Any, second: Any = None
-) -> Any:
+def _shuffle(builder, positions, first, second=None):
     """Return the numbers at these positions of a vector, or of two, the second behind the first."""
-    chosen = [WORD(position) for position in positions]
-    return builder.shuffle_vector(
-        first, second or first, ir.Constant(ir.VectorType(WORD, len(chosen)), chosen)
-    )
+    chosen = [_WORD(position) for position in positions]
+    mask = ir.Constant(ir.VectorType(_WORD, len(chosen)), chosen)
+    return builder.shuffle_vector(first, second or first, mask)
 
 
-def spread(builder: Any, value: Any) -> Any:
+def _spread(builder, value):
     """Return a vector that holds a value in every lane."""
     empty = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
-    return shuffle(builder, [0] * LANES, builder.insert_element(empty, value, WORD(0)))
+    first = builder.insert_element(empty, value, _WORD(0))
+    return _shuffle(builder, [0] * LANES, first)
 
 
-def _instruction(builder: Any, name: str, returned: Any, *values: Any) -> Any:
-    of_type = ir.FunctionType(returned, [value.type for value in values])
-    return builder.call(
-        cgutils.get_or_insert_function(builder.module, of_type, f"llvm.{name}"), values
-    )
+def _instruction(builder, name, returned, *values):
+    signature = ir.FunctionType(returned, [value.type for value in values])
+    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}")
+    return builder.call(function, values)
 
 
-def _multiply_add(builder: Any, address: Any, factor: Any, total: Any) -> Any:
+def _multiply_add(builder, address, factor, total):
     # Sums written as such LLVM would put in an order that takes longer.
-    return _instruction(
-        builder,
-        f"fmuladd.v{LANES}f32",
-        _FLOATS,
-        builder.load(address, align=4),
-        factor,
-        total,
-    )
+    vector = builder.load(address, align=4)
+    name = f"fmuladd.v{LANES}f32"
+    return _instruction(builder, name, _FLOATS, vector, factor, total)
 
 
-def _add_lanes(builder: Any, vectors: list[Any]) -> Any:
+@contextmanager
+def _steps(builder, end):
+    """Loop over the positions from 0 to `end`, `LANES` at a time."""
+    number = end.type
+    step = number(LANES)
+    with cgutils.for_range_slice(builder, number(0), end, step, number) as loop:
+        yield loop[0]
+
+
+def _add_lanes(builder, vectors):
     """Return the sum of the lanes of each of eight vectors, as a vector.
 
     Pairs of vectors become one, three times.
@@ -106,132 +111,138 @@ def _add_lanes(builder: Any, vectors: list[Any]) -> Any:
         # the first.
         own = [lane + LANES * bool(lane & step) for lane in range(LANES)]
         other = [(lane ^ step) + LANES * bool(lane & step) for lane in range(LANES)]
-        pairs = zip(vectors[:step], vectors[step:], strict=True)
-        vectors = [
-            builder.fadd(shuffle(builder, own, *pair), shuffle(builder, other, *pair))
-            for pair in pairs
-        ]
+        sums = []
+        for pair in zip(vectors[:step], vectors[step:], strict=True):
+            kept = _shuffle(builder, own, *pair)
+            added = _shuffle(builder, other, *pair)
+            sums.append(builder.fadd(kept, added))
+        vectors = sums
         step //= 2
-    halves = (
-        shuffle(builder, range(first, first + TOGETHER), vectors[0])
-        for first in (0, TOGETHER)
-    )
-    return builder.fadd(*halves)
+    low = _shuffle(builder, range(TOGETHER), vectors[0])
+    high = _shuffle(builder, range(TOGETHER, LANES), vectors[0])
+    return builder.fadd(low, high)
 
 
 @intrinsic
-def copy(
-    _context: Any, source: Any, _row: Any, _ahead: Any, target: Any, _to: Any
-) -> Any:
+def copy(_context, source, _row, _ahead, target, _to):
     """Copy a row, and ask the memory for the row `ahead`, which is copied soon."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        (pointer, shape), (_, row, ahead, _, to) = (
-            open_arrays(context, builder, signature, values),
-            values,
-        )
-        end, number = shape(0)[1], row.type
-        with cgutils.for_range_slice(
-            builder, number(0), end, number(LANES), number
-        ) as (k, _):
-            # To read (0), keep in all caches (3), data (1).
-            address = pointer(ir.IntType(8), 0, ahead, k)
-            _instruction(
-                builder,
-                "prefetch.p0",
-                ir.VoidType(),
-                address,
-                WORD(0),
-                WORD(3),
-                WORD(1),
-            )
-            builder.store(
-                builder.load(pointer(_FLOATS, 0, row, k), align=4),
-                pointer(_FLOATS, 3, to, k),
-                align=4,
-            )
+    def generate(context, builder, signature, values):
+        pointer, shape = _open_arrays(context, builder, signature, values)
+        _, row, ahead, _, to = values
+        # To read (0), keep in all caches (3), data (1).
+        how = (_WORD(0), _WORD(3), _WORD(1))
+        with _steps(builder, shape(0)[1]) as k:
+            address = pointer(_BYTE, 0, ahead, k)
+            _instruction(builder, "prefetch.p0", ir.VoidType(), address, *how)
+            copied = builder.load(pointer(_FLOATS, 0, row, k), align=4)
+            builder.store(copied, pointer(_FLOATS, 3, to, k), align=4)
         return context.get_dummy_value()
 
     return numba.types.void(source, _INDEX, _INDEX, target, _INDEX), generate
 
 
 @intrinsic
-def multiply(
-    _context: Any,
-    vectors: Any,
-    _first: Any,
-    direction: Any,
-    left: Any,
-    right: Any,
-    out: Any,
-) -> Any:
+def multiply(_context, vectors, _first, direction, left, right, out):
     """Write right_j + left_j p_j for eight vectors, where p_j = y_j · direction.
 
     Returns Σ_j left_j p_j².
     """
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        (pointer, shape), first = (
-            open_arrays(context, builder, signature, values),
-            values[1],
-        )
-        end, number = shape(2)[0], first.type
-        rows = [builder.add(first, number(n)) for n in range(TOGETHER)]
+    def generate(context, builder, signature, values):
+        pointer, shape = _open_arrays(context, builder, signature, values)
+        first = values[1]
+        rows = [builder.add(first, first.type(n)) for n in range(TOGETHER)]
         totals = [cgutils.alloca_once_value(builder, _ZERO) for _ in rows]
-        with cgutils.for_range_slice(
-            builder, number(0), end, number(LANES), number
-        ) as (k, _):
+        with _steps(builder, shape(2)[0]) as k:
             along = builder.load(pointer(_FLOATS, 2, k), align=4)
             for row, total in zip(rows, totals, strict=True):
                 address = pointer(_FLOATS, 0, row, k)
-                builder.store(
-                    _multiply_add(builder, address, along, builder.load(total)), total
-                )
+                before = builder.load(total)
+                after = _multiply_add(builder, address, along, before)
+                builder.store(after, total)
         products = _add_lanes(builder, [builder.load(total) for total in totals])
-        of_left, of_right = (
-            builder.load(pointer(_EIGHT, argument, first), align=4)
-            for argument in (3, 4)
-        )
-        weighted = builder.fmul(of_left, products)
-        builder.store(
-            builder.fadd(of_right, weighted), pointer(_EIGHT, 5, first), align=4
-        )
+        left_weights = builder.load(pointer(_EIGHT, 3, first), align=4)
+        right_weights = builder.load(pointer(_EIGHT, 4, first), align=4)
+        weighted = builder.fmul(left_weights, products)
+        sums = builder.fadd(right_weights, weighted)
+        builder.store(sums, pointer(_EIGHT, 5, first), align=4)
         squares = builder.fmul(weighted, products)
-        return _instruction(
-            builder, f"vector.reduce.fadd.v{TOGETHER}f32", _FLOAT, _FLOAT(0), squares
-        )
+        name = f"vector.reduce.fadd.v{TOGETHER}f32"
+        return _instruction(builder, name, _FLOAT, _FLOAT(0), squares)
 
     return numba.types.float32(vectors, _INDEX, direction, left, right, out), generate
 
 
 @intrinsic
-def add_multiples(
-    _context: Any, vectors: Any, _first: Any, weights: Any, out: Any
-) -> Any:
+def add_multiples(_context, vectors, _first, weights, out):
     """Add eight vectors to `out`, each times its weight."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        (pointer, shape), first = (
-            open_arrays(context, builder, signature, values),
-            values[1],
-        )
-        end, number = shape(3)[0], first.type
-        rows = [builder.add(first, number(n)) for n in range(TOGETHER)]
-        factors = [
-            spread(builder, builder.load(pointer(_FLOAT, 2, row))) for row in rows
-        ]
-        with cgutils.for_range_slice(
-            builder, number(0), end, number(LANES), number
-        ) as (k, _):
+    def generate(context, builder, signature, values):
+        pointer, shape = _open_arrays(context, builder, signature, values)
+        first = values[1]
+        rows = [builder.add(first, first.type(n)) for n in range(TOGETHER)]
+        weights = [builder.load(pointer(_FLOAT, 2, row)) for row in rows]
+        factors = [_spread(builder, weight) for weight in weights]
+        with _steps(builder, shape(3)[0]) as k:
             # Two sums at a time, and `out` last: a processor waits less for earlier results.
             sums = [_ZERO, _ZERO]
             for n, (row, factor) in enumerate(zip(rows, factors, strict=True)):
-                sums[n % 2] = _multiply_add(
-                    builder, pointer(_FLOATS, 0, row, k), factor, sums[n % 2]
-                )
+                address = pointer(_FLOATS, 0, row, k)
+                sums[n % 2] = _multiply_add(builder, address, factor, sums[n % 2])
             address = pointer(_FLOATS, 3, k)
             before = builder.load(address, align=4)
-            builder.store(builder.fadd(builder.fadd(*sums), before), address, align=4)
+            after = builder.fadd(builder.fadd(*sums), before)
+            builder.store(after, address, align=4)
         return context.get_dummy_value()
 
     return numba.types.void(vectors, _INDEX, weights, out), generate
+
+
+def _pair_products(builder, tracks, pair):
+    """Multiply two factors of a listener with those of every track.
+
+    Processors have an instruction for all of it.
+    """
+    pairs = builder.bitcast(_spread(builder, pair), _PAIRS)
+    products = builder.mul(tracks, builder.sext(pairs, _PRODUCTS))
+    even = _shuffle(builder, range(0, 2 * LANES, 2), products)
+    odd = _shuffle(builder, range(1, 2 * LANES, 2), products)
+    return builder.add(even, odd)
+
+
+@intrinsic
+def multiply_rounded(_context, rounded, _row, packed, _block, least, products):
+    """Multiply rounded factors of eight listeners, from a row on, with those of a block of tracks.
+
+    Returns a bit for each listener who has a product that is not below their least.
+    """
+
+    def generate(context, builder, signature, values):
+        pointer, shape = _open_arrays(context, builder, signature, values)
+        _, row, _, block, _, _ = values
+        numbers = [row.type(number) for number in range(TOGETHER)]
+        nothing = ir.Constant(_WORDS, [0] * LANES)
+        totals = [cgutils.alloca_once_value(builder, nothing) for _ in numbers]
+        with cgutils.for_range(builder, shape(2)[1]) as loop:
+            address = pointer(_PAIRS, 2, block, loop.index, numbers[0])
+            tracks = builder.sext(builder.load(address, align=2), _PRODUCTS)
+            for number, total in zip(numbers, totals, strict=True):
+                listener = builder.add(row, number)
+                pair = builder.load(pointer(_WORD, 0, listener, loop.index))
+                before = builder.load(total)
+                added = _pair_products(builder, tracks, pair)
+                builder.store(builder.add(before, added), total)
+        bits = numbers[0]
+        for number, total in zip(numbers, totals, strict=True):
+            found = builder.load(total)
+            builder.store(found, pointer(_WORDS, 5, number, numbers[0]), align=4)
+            listener = builder.add(row, number)
+            needed = _spread(builder, builder.load(pointer(_WORD, 4, listener)))
+            reached = builder.icmp_signed(">=", found, needed)
+            mask = builder.bitcast(reached, _MASK)
+            bit = builder.zext(builder.icmp_unsigned("!=", mask, _MASK(0)), bits.type)
+            bits = builder.or_(bits, builder.shl(bit, number))
+        return bits
+
+    return _INDEX(rounded, _INDEX, packed, _INDEX, least, products), generate

@@ -3,7 +3,7 @@
 from analysis import charts
 from analysis.page import numbers
 from analysis.page.render import Figure, tabulate
-from recsys.report.runs import LeaderboardRow, Run, interval_of
+from recsys.report.runs import LeaderboardRow, Run, interval_of, is_baseline
 
 _SHOWN = 12  # trials in the figure; the table has all
 _COLOURED = 6  # curves; the others are grey
@@ -36,7 +36,7 @@ def _leader(row: LeaderboardRow, run: Run) -> charts.IntervalRow:
     elif row["state"] == "pruned":
         note = " (pruned)"
     text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
-    colour = charts.arm_colour(1 if row in run.candidates else 0)
+    colour = charts.arm_colour(0 if is_baseline(row) else 1)
     label = f"{run.label(row)}{note}"
     return charts.IntervalRow(label, text, value, lower, upper, colour, not is_tied)
 

@@ -1,12 +1,11 @@
-"""The report of a search as one HTML page: from a run folder to `report.html`."""
+"""Write the report of a search: `report.html` in its run folder, one page."""
 
 from collections import Counter
 from pathlib import Path
 
 from analysis.page.render import render
 from recsys.dataset.dataset import Summary, open_dataset
-from recsys.models.kinds import KINDS
-from recsys.report.runs import LeaderboardRow, Run, read_folder
+from recsys.report.runs import LeaderboardRow, Run, is_baseline, read_folder
 from recsys.runs.folder import REPORT, Winner, read_run
 from recsys.runs.leaderboard import WARNING
 from recsys.workspace import open_workspace
@@ -42,7 +41,7 @@ def render_report(run: Run, winner: Winner, facts: Summary) -> str:
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
         leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
-        baselines=[row for row in run.rows if KINDS[row["model"]].is_baseline],
+        baselines=list(filter(is_baseline, run.rows)),
         state_of=lambda row: _state(run, row),
         facts=facts,
     )
@@ -51,10 +50,8 @@ def render_report(run: Run, winner: Winner, facts: Summary) -> str:
 def _state(run: Run, row: LeaderboardRow) -> str:
     if row["state"] != "scored":
         return f"{row['state']} at sweep {row['stopped_at']}: {row['why']}"
-    if KINDS[row["model"]].is_baseline:
+    if is_baseline(row):
         return "baseline"
     if row is run.winner:
         return "winner"
-    if row["ties"] is None:
-        return ""
     return "tied with the best" if row["ties"] else "worse than the best"

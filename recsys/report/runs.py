@@ -1,4 +1,4 @@
-"""A search's run folder as it is on the disk, finished or not."""
+"""Read the run folder of a search, finished or not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -20,7 +20,7 @@ from recsys.runs.folder import (
     read_config,
     read_winner,
 )
-from recsys.runs.leaderboard import describe_params, leaderboard_rows, telling_axes
+from recsys.runs.leaderboard import describe_params, leaderboard_rows, shown_axes
 from recsys.runs.ledger import Scores, read_ledger, scores_of
 from recsys.runs.ranking import rank
 from recsys.scoring import Interval
@@ -79,7 +79,7 @@ class Run:
     @cached_property
     def candidates(self) -> tuple[LeaderboardRow, ...]:
         """The leaderboard without the baselines."""
-        return tuple(row for row in self.rows if not KINDS[row["model"]].is_baseline)
+        return tuple(row for row in self.rows if not is_baseline(row))
 
     @cached_property
     def axes(self) -> list[str]:
@@ -87,7 +87,7 @@ class Run:
         params = {
             field.name for kind in KINDS.values() for field in fields(kind.params_type)
         }
-        return telling_axes(
+        return shown_axes(
             [
                 {name: value for name, value in row.items() if name in params}
                 for row in self.candidates
@@ -96,7 +96,7 @@ class Run:
 
     def label(self, row: LeaderboardRow) -> str:
         """Name a row: by the hyperparameters that distinguish it, or as the baseline that it is."""
-        if row not in self.candidates:
+        if is_baseline(row):
             return str(row["model"])
         return describe_params({name: row[name] for name in self.axes})
 
@@ -115,19 +115,25 @@ def read_folder(run: Workspace, name: str) -> Run:
     run.download(LEADERBOARD, LEDGER)
     config = read_config(run)
     lines, _ = read_ledger(run.folder / LEDGER)
-    scores = scores_of(lines)
     leaderboard = run.folder / LEADERBOARD
     if leaderboard.exists():
         rows = pq.read_table(leaderboard).to_pylist()
     else:
+        # an earlier search in the folder may have had other data, or scored otherwise
+        lines = [line for line in lines if line.scorer == lines[-1].scorer]
         trials = {line.trial.id: line.trial for line in lines}
-        ranking = rank(trials.values(), {}, scores, config.validation.select)
+        ranking = rank(trials.values(), {}, scores_of(lines), config.validation.select)
         rows = leaderboard_rows(ranking)
     chosen = None
     if run.read(WINNER) is not None:
         winner = read_winner(run).trial.id
         chosen = next((row for row in rows if row["trial"] == winner), None)
-    return Run(name, run.folder, config, scores, tuple(rows), chosen)
+    return Run(name, run.folder, config, scores_of(lines), tuple(rows), chosen)
+
+
+def is_baseline(row: LeaderboardRow) -> bool:
+    """Return whether a row is of a baseline, which never wins."""
+    return KINDS[row["model"]].is_baseline
 
 
 def interval_of(

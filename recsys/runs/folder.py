@@ -1,4 +1,4 @@
-"""The run folder of a search: what stands in it, and that one search at a time writes to it."""
+"""Lock, read and write the run folder of a search."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -51,6 +51,11 @@ class Winner:
 def checkpoint_name(trial_id: str) -> str:
     """Name the file that holds a trial's factors between its steps."""
     return f"{CHECKPOINTS}/{trial_id}.npz"
+
+
+def blocks_name(trial_id: str) -> str:
+    """Name the folder that holds a trial's factors, block by block, where all workers fit it."""
+    return f"{CHECKPOINTS}/{trial_id}"
 
 
 def lists_name(scorer: Scorer, trial: Trial, sweep: int) -> str:

@@ -1,4 +1,4 @@
-"""The leaderboard as a file and as a table, and remarks on it."""
+"""Make the leaderboard, as rows and as a table, and remarks on it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -34,7 +34,7 @@ def leaderboard_table(ranking: Sequence[RankedTrial], select: str) -> Table:
     if len(ranking) > _PRINTED:
         table.caption = f"the report has all {len(ranking)}"
     candidates = [ranked for ranked in ranking if not ranked.trial.is_baseline]
-    axes = telling_axes([asdict(ranked.trial.params) for ranked in candidates])
+    axes = shown_axes([asdict(ranked.trial.params) for ranked in candidates])
     names = [_SHORT.get(axis, axis) for axis in axes]
     table.add_column("", justify="right")
     table.add_column("model", no_wrap=True)
@@ -76,7 +76,7 @@ def describe_params(params: Mapping[str, float | str]) -> str:
     )
 
 
-def telling_axes(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
+def shown_axes(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the names of the main hyperparameters, and of those in which candidates differ."""
     names = dict.fromkeys(name for params in candidates for name in params)
     return [

@@ -1,12 +1,12 @@
 """The ledger of a search: a JSON line for each trial and scored sweep.
 
-On the way a line has the metric that chooses; of what is left at the end, another line has every
-metric. A line is on disk before the search goes on: one that is killed knows all that it had found
-when it is run again.
+While fits go on, a line has the metric that chooses; what is left at the end gets another line with
+every metric. A line is on disk before the search goes on: a search that was killed and is run again
+knows all that it had found.
 
 A line says what was scored (the trial's id, a digest of data, parameters and seed) and by what (the
-scorer's digest): lines of other data, or scored otherwise, count for nothing. Its checksum tells
-damage: that step is run again.
+scorer's digest): lines of other data, or scored otherwise, count for nothing. Where its checksum
+is wrong, that step is run again.
 """
 
 import os
@@ -27,15 +27,15 @@ from recsys.scoring import Interval
 
 @dataclass(frozen=True)
 class Score:
-    """A model after some sweeps of its fit, or why it did not come so far."""
+    """How good a model is after some sweeps of its fit, or why it did not come so far."""
 
     sweep: int  # 0 for a baseline
     # by key, such as "ndcg@30"; none of a failure
     metrics: dict[str, Interval] = field(default_factory=dict)
     fit_s: float = 0.0  # since the fit began, scoring aside
-    # of metrics from which nothing should be concluded
+    # by metric, why nothing should be concluded from it
     warnings: dict[str, str] = field(default_factory=dict)
-    # of what was chosen, on other listeners
+    # of the winner, on the listeners who chose nothing
     test: dict[str, Interval] = field(default_factory=dict)
     error: str | None = None  # why the trial failed on the way to this sweep
     # a failure follows from data and parameters; if not, the next run tries again
@@ -68,14 +68,6 @@ class Line:
     score: Score
 
 
-def score_after(scores: Sequence[Score], sweep: int) -> Score | None:
-    """Return a trial's score after a sweep; None if it has none."""
-    return next(
-        (score for score in scores if score.sweep == sweep and score.error is None),
-        None,
-    )
-
-
 def failure_of(scores: Sequence[Score]) -> Score | None:
     """Return why a trial failed; None if it did not."""
     return scores[-1] if scores and scores[-1].error is not None else None
@@ -95,8 +87,8 @@ class Ledger:
     ) -> None:
         """Read what a scorer of this digest found of the trials, if the file is there.
 
-        Lines that are not whole are removed from the file, and a failure that is not final is tried
-        again; so is a sweep of which `is_kept` says that what its score needs is gone.
+        Damaged lines are removed from the file. A failure that is not final is tried again, and so
+        is a sweep that `is_kept` denies: what each listener adds to its score is gone.
         """
         self._file, self._scorer = file, scorer
         lines, self.damaged = read_ledger(file)

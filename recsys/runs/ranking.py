@@ -99,10 +99,10 @@ def differences(
 ) -> list[Interval]:
     """Estimate how far each model's metric is from a reference's, with simultaneous 95 % intervals.
 
-    Max-T: they reach as many standard errors as no difference of two models leaves in 95 % of the
-    resamples. Multiple comparisons with the best: Hsu, Multiple Comparisons, 1996, chapters 4 and
-    5; Romano & Wolf, Exact and Approximate Stepdown Methods for Multiple Hypothesis Testing, 2005,
-    section 4.
+    Max-T: an interval reaches so many standard errors that in 95 % of the resamples no difference
+    of two models is larger. Multiple comparisons with the best: Hsu, Multiple Comparisons, 1996,
+    chapters 4 and 5; Romano & Wolf, Exact and Approximate Stepdown Methods for Multiple Hypothesis
+    Testing, 2005, section 4.
 
     Args:
         parts: Numerators and denominators of the listeners, shape (models, 2, listeners).
@@ -132,8 +132,8 @@ def _standard_errors(
 ) -> FloatArray:
     """Return the standard error of the difference of each two models, by the delta method.
 
-    Unlike the spread of resamples it does not depend on them. Equal models differ by rounding
-    alone, and not by chance: theirs is infinite.
+    Unlike the spread of the resamples it does not depend on which are drawn. Equal models differ by
+    rounding alone, and not by chance: the standard error of their difference is infinite.
     """
     totals = denominators.sum(axis=1)
     totals = np.where(totals > 0, totals, 1)
@@ -150,8 +150,8 @@ def _standard_errors(
 def _critical(largest: FloatArray, listeners: int) -> float:
     """Return how many standard errors the largest difference stays within, a quantile of resamples.
 
-    It is one standard error of its rank further out, as there are only so many, and as Student's
-    distribution is wider.
+    The quantile's rank is one standard error higher, as there are only so many resamples, and the
+    result is as much larger as Student's distribution is wider than the normal one.
     """
     count = len(largest)
     rank = CONFIDENCE * count + math.sqrt(CONFIDENCE * (1 - CONFIDENCE) * count)

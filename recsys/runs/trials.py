@@ -38,7 +38,7 @@ class Trial:
 def plan_candidates(
     search: Search, dataset_digest: str, seed: int
 ) -> tuple[Trial, ...]:
-    """Plan the trials of a search, those with the most factors, which take longest, first."""
+    """Plan the trials of a search; those with the most factors take longest and come first."""
     axes = search.space.model_dump()
     candidates = [
         _plan_trial(kind.name, params, dataset_digest, seed)

@@ -10,7 +10,8 @@ from looplib.config import load_config
 
 with importing():
     from recsys.config import SearchConfig
-    from recsys.export.export import MANIFEST, RECOMMENDATIONS, export_run
+    from recsys.export.export import export_run
+    from recsys.export.version import MANIFEST, RECOMMENDATIONS
     from recsys.report.page import write_report
     from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
     from recsys.search.search import search
@@ -19,7 +20,7 @@ with importing():
 
 PROG = "python -m recsys.search"
 GONE = {"--fresh": "name another --run, or remove the folder of the earlier one"}
-_LEFT = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
+_FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 app = make_app(
     "Fit a grid of ALS models on a Dask cluster, score them on held-out sessions, "
     "and publish the best."
@@ -41,7 +42,7 @@ def main(
     ] = None,
     run_folder: Annotated[
         str | None,
-        typer.Option("--run", metavar="PATH", help="Run folder; wins as well."),
+        typer.Option("--run", metavar="PATH", help="Run folder; wins over the file's."),
     ] = None,
     scheduler: Annotated[
         str | None,
@@ -60,7 +61,7 @@ def main(
     settings = load_config(SearchConfig, config, set_ or [], flags)
     search(open_store(settings.store), open_workspace(settings.run), settings)
     write_report(settings.run)
-    for name, file in _LEFT.items():
+    for name, file in _FILES.items():
         typer.echo(f"{name:<16} {settings.run}/{file}")
     if export:
         published = f"{settings.run}/export"

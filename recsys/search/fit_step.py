@@ -5,6 +5,7 @@ the next scored sweep, so a worker that dies takes no more than the step with it
 leaves in the run is there whole or not at all, and the same however often the step is run::
 
     checkpoints/<trial>.npz                  the fit after the last step
+    checkpoints/<trial>/                     of a fit in blocks, the factors of the last sweep
     lists/<scorer>/<trial>-<sweep>.npz       the lists; what is left at the end is scored by all
                                              metrics
     listeners/<scorer>/<trial>-<sweep>.npz   what each listener adds to the metrics that fits are
@@ -20,7 +21,13 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
 from recsys.models.kinds import KINDS, State
-from recsys.runs.folder import CHECKPOINTS, checkpoint_name, listeners_name, lists_name
+from recsys.runs.folder import (
+    CHECKPOINTS,
+    blocks_name,
+    checkpoint_name,
+    listeners_name,
+    lists_name,
+)
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
 from recsys.scoring import Scorer, score_lists
@@ -77,7 +84,7 @@ def fit_in_blocks(
     blocks = cut_blocks(
         cluster, open_dataset(scorer.dataset), "train", run.sub(f"{CHECKPOINTS}/tracks")
     )
-    folder = run.sub(f"{CHECKPOINTS}/{trial.id}")
+    folder = run.sub(blocks_name(trial.id))
     fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweep, folder)
     fit_s = (float(kept["fit_s"]) if kept else 0.0) + time.perf_counter() - began
     _write({"fit_s": fit_s, **vars(fit)}, run, checkpoint_name(trial.id))
@@ -86,7 +93,7 @@ def fit_in_blocks(
 def _read(run: Workspace, name: str) -> State | None:
     """Read arrays that an earlier step left; None where it left none, or where they are damaged."""
     run.download(name)
-    # a damaged file makes NumPy raise any kind
+    # NumPy raises errors of any kind for a damaged file
     with suppress(Exception), np.load(run.folder / name) as kept:
         return dict(kept)
     return None

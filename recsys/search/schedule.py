@@ -1,4 +1,4 @@
-"""What a search does next: which fits go on to which checkpoint, and which are stopped.
+"""Decide what a search does next: which fits go on to which checkpoint, and which are stopped.
 
 A pure function of what is known, so a search that is run again after a crash goes on where it was,
 and nothing depends on the order in which results come.
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recsys.config import Search
-from recsys.runs.ledger import Score, Scores, Stop, failure_of, score_after
+from recsys.runs.ledger import Score, Scores, Stop, failure_of
 from recsys.runs.trials import Trial
 
 _FAILED = -math.inf
@@ -60,12 +60,12 @@ def _curve(
     scores: tuple[Score, ...], sweeps: Sequence[int], metric: str
 ) -> list[float]:
     """Return a candidate's values at the scored sweeps so far; the last is -inf where it failed."""
+    by_sweep = {score.sweep: score for score in scores if score.error is None}
     values: list[float] = []
     for sweep in sweeps:
-        score = score_after(scores, sweep)
-        if score is None:
+        if sweep not in by_sweep:
             return [*values, _FAILED] if failure_of(scores) else values
-        values.append(score.metrics[metric][0])
+        values.append(by_sweep[sweep].metrics[metric][0])
     return values
 
 

@@ -1,8 +1,7 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,11 +10,11 @@ from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
 from looplib.files import atomic_write_text
 from looplib.progress import console, output, progress
-from recsys.cluster.cluster import Client, Cluster, Outcome, open_cluster
+from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
-from recsys.errors import SearchError, TrialError, WorkerDiedError
+from recsys.errors import SearchError
 from recsys.models.kinds import KINDS, Popular
 from recsys.runs.folder import (
     CHECKPOINTS,
@@ -41,7 +40,7 @@ from recsys.runs.leaderboard import (
 )
 from recsys.runs.ledger import Score
 from recsys.runs.ranking import RankedTrial, scored_candidates
-from recsys.runs.trials import Trial, plan_candidates
+from recsys.runs.trials import plan_candidates
 from recsys.scoring import Scorer, settle
 from recsys.search.fit_step import fit_in_blocks, run_step
 from recsys.search.state import SearchState
@@ -60,7 +59,7 @@ def search(
     *,
     client: Client | None = None,
 ) -> Winner:
-    """Run a search and leave its run folder; one that was interrupted goes on where it was.
+    """Run a search and leave its run folder; one that was interrupted goes on where it stopped.
 
     Args:
         store: What is learned from.
@@ -73,7 +72,11 @@ def search(
         UserError: The store, the split, the grid or the cluster does not allow it, or every trial
             failed.
     """
-    plan = plan_search(store, config)
+    plan = plan_dataset(store, config)
+    titles = read_titles(config.catalogue, store)
+    if config.session_model and config.export.learn_from != "training":
+        read_titles(config.session_model.catalogue, store)
+    candidates = plan_candidates(config.search, plan.digest, config.seed)
     manifests = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
     with (
         open_cluster(
@@ -82,44 +85,21 @@ def search(
         locked_run(run) as lock,
     ):
         with run.create(CONFIG) as file:
-            file.write(dump_config(plan.config).encode())
-        dataset = _build(store, plan.dataset, run, cluster)
-        _check_dataset(config, store, dataset, plan.titles)
-        seed = plan.dataset.rule.seed
-        scorer = Scorer(dataset.address, config.validation, seed, cluster.threads)
+            file.write(dump_config(config).encode())
+        dataset = _build(store, plan, run, cluster)
+        _check_dataset(config, store, dataset, titles)
+        scorer = Scorer(
+            dataset.address, config.validation, config.seed, cluster.threads
+        )
         scorer = settle(scorer, store.catalogue_size, read_settled(run))
         write_sealed(run, SETTLED, scorer.settled)
-        state = SearchState(plan.config.search, plan.candidates, scorer, lock)
+        state = SearchState(config.search, candidates, scorer, lock)
         for damage in state.ledger.damaged:
             _say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
         winner = _conclude(cluster, state)
         run.delete(CHECKPOINTS, LISTS, DASHBOARD)
         return winner
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """What a search does, known before anything is built or fitted."""
-
-    config: SearchConfig
-    dataset: DatasetPlan
-    titles: Mapping[str, Title]
-    candidates: tuple[Trial, ...]
-
-
-def plan_search(store: Store, config: SearchConfig) -> SearchPlan:
-    """Plan the dataset and the trials of a search.
-
-    Raises:
-        UserError: The store, the split, the catalogue or the grid does not allow it.
-    """
-    dataset = plan_dataset(store, config)
-    titles = read_titles(config.catalogue, store)
-    if config.session_model and config.export.learn_from != "training":
-        read_titles(config.session_model.catalogue, store)
-    candidates = plan_candidates(config.search, dataset.digest, dataset.rule.seed)
-    return SearchPlan(config, dataset, titles, candidates)
 
 
 def _build(
@@ -213,11 +193,11 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         try:
             if KINDS[trial.kind].in_blocks:
                 fit_in_blocks(cluster, *call.arguments[:4])
-        except (TrialError, WorkerDiedError) as error:
-            yield Outcome(call.key, None, error)
-            continue
-        for outcome in cluster.run(run_step, [call.arguments]):
-            yield Outcome(call.key, outcome.value, outcome.error)
+            (outcome,) = cluster.run(run_step, [call.arguments])
+        # of any kind, as of a call on a worker; `record` raises what is no trial's own
+        except Exception as error:  # noqa: BLE001
+            outcome = Outcome(call.key, None, error)
+        yield replace(outcome, key=call.key)
 
 
 def _score_on_test(
@@ -249,8 +229,11 @@ def _finalists(state: SearchState) -> list[RankedTrial]:
 
 
 def _score_finalists(cluster: Cluster, state: SearchState) -> None:
-    """Score what is left at the end by every metric."""
-    ready = partial(state.partly_scored, _finalists(state))
+    """Score what is left at the end by every metric; a fit that fails then makes way for others."""
+
+    def ready() -> list[Call]:
+        return state.partly_scored(_finalists(state))
+
     calls = ready()
     if not calls:
         return
@@ -267,8 +250,9 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     best = _finalists(state)[0]
     ranking = state.compare(state.rank(), best)
     popular = [ranked for ranked in ranking if ranked.trial.kind == Popular.name]
-    beats_popular = not any(
-        ranked.ties for ranked in state.compare([best, *popular], best)[1:]
+    beats_popular = all(
+        ranked.score and not ranked.ties
+        for ranked in state.compare([best, *popular], best)[1:]
     )
     best = _score_on_test(cluster, state, best)
     with run.create(LEADERBOARD) as file:
@@ -288,7 +272,7 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         best.sweep,
         score.metrics,
         metric,
-        state.scorer.dataset.rpartition("/")[2],
+        state.scorer.dataset_digest,
         tuple(found),
         beats_popular,
         score.test,

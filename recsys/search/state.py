@@ -1,4 +1,4 @@
-"""What a search knows and has left to do: its ledger, and the decisions that follow from it."""
+"""Keep the state of a search: its ledger, and the decisions that follow from it."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -8,8 +8,14 @@ from recsys.cluster.cluster import Call, Outcome
 from recsys.config import Search
 from recsys.errors import TrialError, WorkerDiedError
 from recsys.lock import Lock
-from recsys.runs.folder import LEDGER, checkpoint_name, has_listeners, read_listeners
-from recsys.runs.ledger import Ledger, Score, failure_of, score_after
+from recsys.runs.folder import (
+    LEDGER,
+    blocks_name,
+    checkpoint_name,
+    has_listeners,
+    read_listeners,
+)
+from recsys.runs.ledger import Ledger, Score
 from recsys.runs.ranking import RankedTrial, compare, rank
 from recsys.runs.trials import Trial, plan_baselines
 from recsys.scoring import Scorer
@@ -63,13 +69,11 @@ class SearchState:
 
     def partly_scored(self, ranking: Iterable[RankedTrial]) -> list[Call]:
         """Return the calls of `run_step` that score ranked trials by every metric."""
-        calls = []
-        for ranked in ranking:
-            scores = self.ledger.scores[ranked.trial.id]
-            score = score_after(scores, ranked.sweep)
-            if score and not score.is_whole and not failure_of(scores):
-                calls.append(self._call(ranked.trial, ranked.sweep, is_whole=True))
-        return calls
+        return [
+            self._call(ranked.trial, ranked.sweep, is_whole=True)
+            for ranked in ranking
+            if ranked.score and not ranked.score.is_whole
+        ]
 
     def _call(self, trial: Trial, sweep: int, *, is_whole: bool) -> Call:
         arguments = (trial, sweep, self.scorer, self.run.address, is_whole)
@@ -96,7 +100,7 @@ class SearchState:
         done = self.decisions.done
         self.decisions = self._decide()
         for trial_id in self.decisions.done - done:
-            self.run.delete(checkpoint_name(trial_id))
+            self.run.delete(checkpoint_name(trial_id), blocks_name(trial_id))
 
     def rank(self) -> list[RankedTrial]:
         """Return the ranking of candidates and baselines by the choosing metric."""

@@ -1,4 +1,4 @@
-"""Interests that change within a session: a hidden Markov model over the listener's interests.
+"""Follow interests that change within a session, by a hidden Markov model.
 
 Before each recommended track, with the probability h, the session's interest is drawn anew from the
 listener's, each as likely as it has opened sessions. The shares heard so far say which one a
@@ -42,14 +42,19 @@ class Chains:
         """
         now = np.zeros_like(self.usual)
         now[:, 0] = 1
-        before, after = np.empty_like(self.mean), np.empty_like(self.mean)
-        for position in range(int(self.position.max(initial=-1)) + 1):
+        before = np.empty_like(self.mean)
+        after = np.empty_like(self.mean)
+        longest = int(self.position.max(initial=-1)) + 1
+        for position in range(longest):
             rows = np.flatnonzero(self.position == position)
             session = self.session[rows]
-            before[rows] = (1 - change) * now[session] + change * self.usual[session]
-            joint = before[rows] * self.density[rows] + np.float32(1e-30)
-            after[rows] = joint / joint.sum(axis=1, keepdims=True)
-            now[session] = after[rows]
+            drawn_anew = self.usual[session]
+            chance = (1 - change) * now[session] + change * drawn_anew
+            joint = chance * self.density[rows] + np.float32(1e-30)
+            posterior = joint / joint.sum(axis=1, keepdims=True)
+            before[rows] = chance
+            after[rows] = posterior
+            now[session] = posterior
         return before, after
 
 
@@ -69,27 +74,30 @@ class Changes:
         self.interests = interests
         self.interest_of = interest_of
         self.openings = np.bincount(interest_of)
-        heard, fresh = training.responses, training.fresh
-        is_other = np.diff(heard.opening[fresh]) != 0
+        heard = training.responses
+        fresh = training.fresh
+        has_new_opening = np.diff(heard.opening[fresh]) != 0
         is_earlier = np.diff(heard.before[fresh]) <= 0
-        inner = np.flatnonzero(is_other | is_earlier) + 1
+        inner = np.flatnonzero(has_new_opening | is_earlier) + 1
         self.starts = np.concatenate([[0], inner, [len(fresh)]])  # of the sessions
         self.most_opened = self._most_opened()
 
     def find(self) -> float:
-        """Find the probability of a change with which held-out responses are predicted best.
+        """Find the probability of a change that predicts the held-out responses best.
 
-        It is 0 unless the deviance is lower, by more than by chance, than without changes.
+        It is 0 unless it lowers the deviance by more than chance does.
         """
-        heard = self.training.responses
-        is_held_out = np.zeros(len(heard), dtype=bool)
-        is_held_out[self.training.held_out] = True
-        fresh = is_held_out[self.training.fresh]
+        training = self.training
+        is_held_out = np.zeros(len(training.responses), dtype=bool)
+        is_held_out[training.held_out] = True
+        fresh = is_held_out[training.fresh]
         held_out = np.add.reduceat(fresh, self.starts[:-1])
-        sessions = np.flatnonzero((held_out > 0) & (np.diff(self.starts) > 1))
-        chains = self._chains(sessions[:: 1 + len(sessions) // _SESSIONS])
+        is_long = np.diff(self.starts) > 1
+        sessions = np.flatnonzero((held_out > 0) & is_long)
+        step = 1 + len(sessions) // _SESSIONS
+        chains = self._chains(sessions[::step])
         target = np.flatnonzero(is_held_out[chains.response])
-        time = heard.time[chains.response[target]]
+        time = training.responses.time[chains.response[target]]
 
         def predict(change: float) -> Float32Array:
             before, _ = chains.follow(change)
@@ -100,16 +108,18 @@ class Changes:
         best = int(np.argmin(deviances))
         still = predict(0.0)
         noise = max(float(np.sum(still * (1 - still))), _LEAST)
-        by_chance = float(np.sum((time - still) ** 2)) / noise
-        is_worth_it = deviances[0] - deviances[best] > WORTH_IT * by_chance
-        return float(_PROBABILITIES[best]) if is_worth_it else 0.0
+        squares = float(np.sum((time - still) ** 2))
+        by_chance = squares / noise
+        gain = deviances[0] - deviances[best]
+        return float(_PROBABILITIES[best]) if gain > WORTH_IT * by_chance else 0.0
 
     def assign(self, change: float) -> Int32Array:
         """Return the likeliest interest of each response that is learned from."""
         likeliest = self.interest_of[self.training.responses.opening]
         count = len(self.starts) - 1
         for first in range(0, count, _SESSIONS):
-            chains = self._chains(np.arange(first, min(first + _SESSIONS, count)))
+            last = min(first + _SESSIONS, count)
+            chains = self._chains(np.arange(first, last))
             _, chance = chains.follow(change)
             best = chance.argmax(axis=1)
             likeliest[chains.response] = chains.candidates[chains.session, best]
@@ -117,36 +127,40 @@ class Changes:
         return kept
 
     def _most_opened(self) -> Int32Array:
-        """Return each listener's interests with most openings, (listeners, _OTHERS).
-
-        It is -1 where a listener has fewer.
-        """
+        """Return each listener's interests with most openings, then -1; (listeners, _OTHERS)."""
         heard = self.training.responses
         owner = np.empty(len(self.openings), dtype=np.int64)
         owner[self.interest_of] = heard.listener
         order = np.lexsort((-self.openings, owner))
-        rank = np.arange(len(order)) - np.searchsorted(owner[order], owner[order])
-        table = np.full((len(heard.users), _OTHERS), -1, dtype=np.int32)
-        first = rank < _OTHERS
-        table[owner[order[first]], rank[first]] = order[first]
+        owner = owner[order]
+        rank = np.arange(len(order)) - np.searchsorted(owner, owner)
+        shape = (len(heard.users), _OTHERS)
+        table = np.full(shape, -1, dtype=np.int32)
+        is_first = rank < _OTHERS
+        table[owner[is_first], rank[is_first]] = order[is_first]
         return table
 
     def _chains(self, sessions: IntArray) -> Chains:
-        heard, fresh = self.training.responses, self.training.fresh
-        counts = np.minimum(np.diff(self.starts)[sessions], _LONGEST)
+        heard = self.training.responses
+        fresh = self.training.fresh
+        starts = self.starts[sessions]
+        lengths = np.diff(self.starts)[sessions]
+        counts = np.minimum(lengths, _LONGEST)
         session = np.repeat(np.arange(len(sessions)), counts)
         first = np.cumsum(counts) - counts
         position = np.arange(len(session)) - first[session]
-        response = fresh[self.starts[sessions][session] + position]
-        opening = heard.opening[fresh[self.starts[sessions]]]
+        response = fresh[starts[session] + position]
+        opening = heard.opening[fresh[starts]]
         own = self.interest_of[opening][:, None]
         others = self.most_opened[heard.listener[opening]]
         candidates = np.hstack([own, others])
-        is_one = np.hstack([own >= 0, (others >= 0) & (others != own)])
-        usual = np.where(is_one, self.openings[candidates], 0).astype(np.float32)
+        is_another = (others >= 0) & (others != own)
+        is_candidate = np.hstack([own >= 0, is_another])
+        openings = np.where(is_candidate, self.openings[candidates], 0)
+        usual = openings.astype(np.float32)
         usual /= usual.sum(axis=1, keepdims=True)
         mean, density = self._explain(response, candidates[session])
-        density *= is_one[session]
+        density *= is_candidate[session]
         return Chains(response, session, position, candidates, usual, mean, density)
 
     def _explain(
@@ -154,10 +168,11 @@ class Changes:
     ) -> tuple[Float32Array, Float32Array]:
         """Return the mean share by each of some interests, and the density of the share heard.
 
-        Both are of shape (responses, c), as `interest` is.
+        All three have the shape (responses, c).
         """
         training = self.training
-        track = np.repeat(training.responses.track[response], interest.shape[1])
+        heard = training.responses
+        track = np.repeat(heard.track[response], interest.shape[1])
         logit = paired_dots(
             self.interests.means,
             interest.ravel(),
@@ -167,7 +182,7 @@ class Changes:
         )
         mean, _ = mean_and_slope(logit.reshape(interest.shape))
         variance = training.dispersion * mean * (1 - mean) + ROUNDING
-        off = training.responses.time[response][:, None] - mean
+        off = heard.time[response][:, None] - mean
         log = -(off**2 / variance + np.log(variance)) / 2
         density = np.exp(log - log.max(axis=1, keepdims=True))
         return mean.astype(np.float32), density.astype(np.float32)
@@ -176,4 +191,6 @@ class Changes:
 def _deviance(mean: AnyFloatArray, time: AnyFloatArray) -> float:
     """Return the deviance of shares heard by a Bernoulli likelihood."""
     mean = np.clip(mean.astype(np.float64), _LEAST, 1 - _LEAST)
-    return -2 * float(np.sum(time * np.log(mean) + (1 - time) * np.log1p(-mean)))
+    heard = time * np.log(mean)
+    missed = (1 - time) * np.log1p(-mean)
+    return -2 * float(np.sum(heard + missed))

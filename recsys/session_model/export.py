@@ -1,4 +1,4 @@
-"""Publish a session model, for the service's recommender of the same name."""
+"""Write a session model for the service's recommender of the same name."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -50,7 +50,7 @@ def write_session_model(
 def save_session_model(
     file: Path, responses: Responses, model: FittedSessionModel, store: Store
 ) -> None:
-    """Write a model in the ids that came in, numbers or texts."""
+    """Write a model with the original ids, numbers or texts."""
     users = originals(store, "users", responses.users)
     tracks = originals(store, "items", responses.tracks)
     arrays = {

@@ -6,23 +6,23 @@ follows. With x the vector of the interest and v that of a track, the share hear
     expit(x . (v, 1)) * fatigue ** (earlier tracks of its artist in the session)
                       * tiredness ** (earlier recommended tracks in the session),
 
-and a variance that the data say (`recsys.session_model.likelihood`). Under random recommendations
+and a variance that is learned (`recsys.session_model.likelihood`). Under random recommendations
 each response is an unbiased observation of one such product; under others it still is one, as what
-was recommended depends on nothing that the product leaves out. Interests are not logged, so they
-are found on the way:
+was recommended depends on nothing that the product leaves out. Interests are not logged, so the fit
+finds them:
 
 1. coarse: two organic tracks are alike when the same tracks are heard after them, over all
    listeners;
 2. a listener's organic tracks that are close together are one interest, and interests and tracks
    are fitted in turn, each by one step of iteratively reweighted least squares a sweep;
 3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end;
-4. where sessions change their interest, responses are given to the one that they follow halfway.
+4. halfway, if sessions change their interest, each response goes to the one that it follows.
 
 An interest's vector is drawn towards what its organic tracks say: their vectors, through one linear
 map for all. A track's is drawn towards the other tracks of its artist. Every ridge is the inverse
 of the spread that the fit itself shows (empirical Bayes), and every regression knows how uncertain
-its features are, so that factors which the data do not support shrink to nothing. The responses
-held out say how noisy shares are.
+its features are, so that factors which the data do not support shrink to nothing. Held-out
+responses show how noisy shares are.
 """
 
 from collections.abc import Callable
@@ -49,8 +49,7 @@ Report = Callable[[float, str], None]
 
 _FIRST_SPREAD = 0.3
 _FIRST_OPENER_RIDGE = np.float32(3.0)
-# How far a sweep's step of the tracks is followed beyond its end: ALS goes slowly along a curved
-# valley.
+# By how much a sweep's step of the tracks is made longer: ALS goes slowly along a curved valley.
 _OVERSHOOT = 0.7
 _LITTLE = 0.01
 
@@ -62,10 +61,10 @@ def fit_session_model(
     threads: int,
     report: Report = lambda _done, _note: None,
 ) -> FittedSessionModel:
-    """Fit the model; the result follows from the arguments alone, whatever `threads`.
+    """Fit the model; the result does not depend on `threads`.
 
-    Responses to artists heard before in the session tell of the fatigue alone. The seed decides the
-    first track vectors; `report` is called after each sweep with the sweeps done.
+    Only the fatigue is learned from responses to artists heard before in the session. The seed
+    decides the first track vectors; `report` is called after each sweep with the sweeps done.
     """
     fit = Fit(Training(responses, threads), config, seed, report)
     interest_of = fit.coarse_interests()
@@ -78,10 +77,10 @@ def fit_session_model(
 
 
 class Fit:
-    """A fit under way: `tracks` holds v of each, `interests` x of each."""
+    """A fit under way."""
 
-    tracks: Vectors
-    interests: Vectors
+    tracks: Vectors  # v of each
+    interests: Vectors  # x of each
     # inverse covariance of the interests about what their organic tracks say
     precision: Float32Array
 
@@ -101,12 +100,14 @@ class Fit:
     def coarse_interests(self) -> Int32Array:
         """Group interests by the responses to each organic track over all listeners.
 
-        The first track vectors are set.
+        Set the first track vectors.
         """
         size = self.config.coarse_factors
-        openers, vectors = self._fit_organics(self.tracks.means[:, :size].copy())
+        first = self.tracks.means[:, :size].copy()
+        openers, vectors = self._fit_organics(first)
         centred = vectors - vectors.mean(axis=0)
-        self.tracks.means[:, :size] = centred / (vectors.std(axis=0) + _LITTLE)
+        spread = vectors.std(axis=0) + _LITTLE
+        self.tracks.means[:, :size] = centred / spread
         # Organic tracks are alike when their products with all tracks are.
         products = openers[:, :size] @ _root(np.cov(vectors.T))
         return self._group(products, self.config.coarse_distance)
@@ -118,12 +119,14 @@ class Fit:
             Vectors of the tracks as openers of sessions, with a constant, (tracks, k + 1), and as
                 what is heard.
         """
-        training, organic = self.training, self.responses.organic
+        training = self.training
+        organic = self.responses.organic
         opening = training.opening
         by_organic = Grouping(organic[opening], len(first))
         bias = training.opening_biases()
-        nothing = np.zeros((len(first), first.shape[1] + 1), np.float32)
-        identity = np.eye(nothing.shape[1], dtype=np.float32)
+        count, size = first.shape
+        nothing = np.zeros((count, size + 1), np.float32)
+        identity = np.eye(size + 1, dtype=np.float32)
         tracks = Vectors.exact(first)
         openers = Vectors(nothing, identity / _FIRST_OPENER_RIDGE)
         for sweep in range(self.config.coarse_sweeps):
@@ -151,11 +154,13 @@ class Fit:
 
     def regroup(self, interest_of: Int32Array) -> Int32Array:
         """Group by the vectors of organic tracks, in the metric of the interests so far."""
-        vectors, interests = self.tracks.means, self.interests.means
+        vectors = self.tracks.means
+        interests = self.interests.means
         organics = vectors[self.responses.organic]
         middles = grouped_means(interest_of, len(interests), organics)
         metric = np.linalg.lstsq(middles, interests[:, :-1], rcond=None)[0]
-        return self._group(vectors @ _root(metric + metric.T), self.config.distance)
+        turned = vectors @ _root(metric + metric.T)
+        return self._group(turned, self.config.distance)
 
     def sweep(
         self, interest_of: Int32Array, sweeps: int, follow_at: int | None = None
@@ -163,13 +168,14 @@ class Fit:
         """Fit interests and tracks in turn.
 
         They start from the listeners' biases and the tracks' vectors so far. Responses follow the
-        interest of their opening. Where sessions change their interest, they follow the likeliest
-        one from the sweep `follow_at` on.
+        interest of their opening; if sessions change their interest, the likeliest one from the
+        sweep `follow_at` on.
 
         Returns:
             The probability of a change.
         """
-        training, size = self.training, self.config.factors
+        training = self.training
+        size = self.config.factors
         interests = int(interest_of.max()) + 1
         by_interest = Grouping(interest_of[training.opening], interests)
         expected = np.zeros((interests, size + 1), dtype=np.float32)
@@ -188,7 +194,8 @@ class Fit:
             if done:
                 expected = self._expected_interests(interest_of, by_interest.counts)
                 usual = self._usual_of_artists()
-            start, features = self.interests, self.tracks.with_constant()
+            start = self.interests
+            features = self.tracks.with_constant()
             self.interests = training.regress(
                 by_interest, training.by_track, start, features, 0, expected
             )
@@ -200,9 +207,10 @@ class Fit:
                 self.interests.means[by_interest.row, size],
                 usual,
             )
-            overshoot = _OVERSHOOT if done else 0.0
-            ahead = after.means + np.float32(overshoot) * (after.means - before)
-            self.tracks, before = Vectors(ahead, after.covariance), after.means
+            overshoot = np.float32(_OVERSHOOT if done else 0)
+            ahead = after.means + overshoot * (after.means - before)
+            before = after.means
+            self.tracks = Vectors(ahead, after.covariance)
             training.measure(self.interests, interest_of, self.tracks)
             self._report(f"dispersion {training.dispersion:.3f}")
         self.tracks = after
@@ -222,18 +230,17 @@ class Fit:
         return expected
 
     def _usual_of_artists(self) -> Float32Array:
-        """Predict each track's vector from the others of its artist, (tracks, k).
-
-        It is 0 where there are none.
-        """
-        vectors, artist = self.tracks.means, self.responses.artist
+        """Predict each track's vector from the others of its artist, 0 without any; (tracks, k)."""
+        vectors = self.tracks.means
+        artist = self.responses.artist
         counts = np.bincount(artist)
         means = grouped_means(artist, len(counts), vectors)[artist]
         others = counts[artist, None] - 1
         sums = means * (others + 1) - vectors
         usual = np.where(others > 0, sums / np.maximum(others, 1), 0)
         squared = max(float(np.vdot(usual, usual)), _LITTLE)
-        expected: Float32Array = usual * (np.vdot(usual, vectors) / squared)
+        slope = np.vdot(usual, vectors) / squared
+        expected: Float32Array = usual * slope
         return expected.astype(np.float32)
 
     def _group(self, vectors: Float32Array, distance: float) -> Int32Array:
@@ -248,5 +255,6 @@ class Fit:
 def _root(symmetric: npt.NDArray[np.floating]) -> Float32Array:
     """Return R with R R' = the matrix, where negative eigenvalues count as 0."""
     values, vectors = np.linalg.eigh(np.atleast_2d(symmetric))
-    root: Float32Array = (vectors * np.sqrt(np.maximum(values, 0))).astype(np.float32)
+    lengths = np.sqrt(np.maximum(values, 0))
+    root: Float32Array = (vectors * lengths).astype(np.float32)
     return root

@@ -1,5 +1,7 @@
 """Group the organic tracks of a listener into interests."""
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
@@ -9,9 +11,7 @@ from looplib.arrays import AnyIntArray, Float32Array, Int32Array
 def group_openings(
     listener: AnyIntArray, organic: AnyIntArray, vectors: Float32Array, distance: float
 ) -> Int32Array:
-    """Group each listener's organic tracks by complete linkage.
-
-    Any two of a group are within a cosine distance.
+    """Group each listener's organic tracks by complete linkage, within a cosine distance.
 
     Args:
         listener: Listener of each opening, ascending, shape (openings,).
@@ -26,14 +26,15 @@ def group_openings(
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     directions = centred / np.where(lengths > 0, lengths, 1)
     interest = np.empty(len(listener), dtype=np.int32)
-    starts = np.flatnonzero(np.diff(listener, prepend=-1)).tolist()
+    starts = np.flatnonzero(np.diff(listener, prepend=-1))
     known = 0
-    for start, end in zip(starts, [*starts[1:], len(listener)], strict=True):
+    for start, end in pairwise([*starts.tolist(), len(listener)]):
         own = directions[organic[start:end]]
         groups = np.zeros(1, dtype=np.int32)
         if len(own) > 1:
             upper = np.triu_indices(len(own), 1)
-            distances = 1.0 - (own @ own.T)[upper].astype(np.float64)
+            cosines = (own @ own.T)[upper]
+            distances = 1.0 - cosines.astype(np.float64)
             tree = linkage(np.maximum(distances, 0.0), "complete")
             groups = fcluster(tree, distance, "distance") - 1
         interest[start:end] = known + groups

@@ -1,4 +1,4 @@
-"""The fractional likelihood of a share heard: working responses, dispersion and decays.
+"""Compute working responses, dispersion and decays by the fractional likelihood of shares heard.
 
 A share r, 0..1, has the mean m = expit(logit) and the variance
 
@@ -31,13 +31,14 @@ def mean_and_slope(logit: AnyFloatArray) -> tuple[AnyFloatArray, AnyFloatArray]:
 def working_responses(
     logit: AnyFloatArray, time: AnyFloatArray, dispersion: float
 ) -> tuple[AnyFloatArray, AnyFloatArray]:
-    """Return how far each logit is off by its response, and the weight of that.
+    """Return how far each logit is off by its response, and the weight of the response.
 
     A regression of logit + off moves towards the maximum of the likelihood (McCullagh and Nelder,
     "Generalized Linear Models", 2.5), with damped steps.
     """
     mean, slope = mean_and_slope(logit)
-    least = np.float32(_LEAST_SLOPE * min(1.0, 10 * dispersion))
+    share = min(1.0, 10 * dispersion)
+    least = np.float32(_LEAST_SLOPE * share)
     damped = np.maximum(slope, least)
     variance = np.float32(dispersion) * slope + np.float32(ROUNDING)
     return (time - mean) / damped, slope * damped / variance
@@ -48,10 +49,11 @@ def measure_dispersion(
 ) -> float:
     """Measure the dispersion by held-out responses.
 
-    What comes from the `uncertainty` of the logits, their variance, is no dispersion.
+    Squared errors that come from the `uncertainty` of the logits, their variance, do not count.
     """
     mean, slope = mean_and_slope(logit)
-    excess = np.sum((time - mean) ** 2 - ROUNDING - slope**2 * uncertainty)
+    squares = (time - mean) ** 2
+    excess = np.sum(squares - ROUNDING - slope**2 * uncertainty)
     found = (FIRST_DISPERSION + float(excess)) / (1 + float(slope.sum()))
     return max(_LEAST_DISPERSION, found)
 
@@ -61,9 +63,8 @@ def find_decays(
 ) -> FloatArray:
     """Find the factors g, 0..1, with which the mean shares c m g1 ** n1 g2 ** n2 are likeliest.
 
-    The level c makes good for means that are all too high or too low. The likelihood is Poisson's,
-    so that only totals matter; its maximum is found by Newton's method, drawn to g = 1 as by one
-    response.
+    The level c corrects means that are all too high or too low. The likelihood is Poisson's, so
+    only totals matter; its maximum is found by Newton's method, drawn to g = 1 as by one response.
 
     Args:
         mean: m of each response.
@@ -78,7 +79,8 @@ def find_decays(
     for _ in range(20):
         predicted = mean * np.exp(design @ logs)
         information = (design.T * predicted) @ design + np.eye(len(logs))
-        logs += np.linalg.solve(information, design.T @ (time - predicted) - logs)
+        gradient = design.T @ (time - predicted) - logs
+        logs += np.linalg.solve(information, gradient)
         logs[1:] = np.clip(logs[1:], np.log(0.01), 0)
     factors: FloatArray = np.exp(logs[1:])
     return factors

@@ -1,4 +1,4 @@
-"""A fitted session model, in the axes of the file that the service reads."""
+"""Turn a fitted session model into the axes of the file that the service reads."""
 
 from dataclasses import dataclass
 
@@ -54,7 +54,8 @@ def describe(
     turn = axes.T @ lower.T
     track_factors = np.linalg.solve(turn.T, features.means.T).T
     turned = interests.means @ turn.T
-    opened_by, followed = track_factors[training.responses.organic], turned[interest_of]
+    opened_by = track_factors[training.responses.organic]
+    followed = turned[interest_of]
     new_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0]
     errors = turn @ interests.covariance @ turn.T
     new_precision = estimate_precision(followed - opened_by @ new_map, errors)
@@ -79,14 +80,17 @@ def describe(
 def _average_information(
     training: Training, features: Vectors, interests: Vectors, interest_of: Int32Array
 ) -> FloatArray:
-    """Average w f f' over the responses, and what the features are uncertain by."""
-    track, interest = training.by_track.row, interest_of[training.opening]
+    """Average w f f' over the responses, with the covariance of the features."""
+    track = training.by_track.row
+    interest = interest_of[training.opening]
     logit = paired_dots(
         interests.means, interest, features.means, track, training.threads
     )
     _, weights = working_responses(logit, training.time, training.dispersion)
-    weight = np.bincount(track, weights, len(features.means)) / max(len(track), 1)
-    products = (features.means * weight[:, None]).T @ features.means
+    totals = np.bincount(track, weights, len(features.means))
+    weight = totals / max(len(track), 1)
+    weighted = features.means * weight[:, None]
+    products = weighted.T @ features.means
     average: FloatArray = products + weight.sum() * features.covariance
     return average
 
@@ -100,22 +104,26 @@ def _odds(
 ) -> Float32Array:
     """Return the log odds of each interest against a new one, at a new opening of its listener.
 
-    The chance of something new is that of an interest met once (Good, "The population frequencies
-    of species", 1953). Among the known, an interest x counts by its openings and, by Bayes' rule,
-    by p(x | organic track) / p(x). Both are normal. The service, which knows the track, adds the
-    term of the distance of x from what the organic track says.
+    The chance of a new interest is that of one met once (Good, "The population frequencies of
+    species", 1953). A known interest x counts by its openings and, by Bayes' rule, by
+    p(x | organic track) / p(x). Both are normal. The service, which knows the track, adds the term
+    of the distance of x from what the organic track says.
     """
     listener = training.responses.listener
     opened = np.bincount(interest_of)
     owner = np.empty(len(opened), dtype=np.int32)
     owner[interest_of] = listener
     share = opened / np.bincount(listener)[owner]
-    is_new = (np.count_nonzero(opened == 1) + 1) / (len(interest_of) + 2)
+    met_once = np.count_nonzero(opened == 1)
+    is_new = (met_once + 1) / (len(interest_of) + 2)
     centred = interests - interests.mean(axis=0)
     usual = estimate_precision(centred, errors)
     distance = np.einsum("ij,ij->i", centred @ usual, centred)
-    volume = np.linalg.slogdet(new_precision)[1] - np.linalg.slogdet(usual)[1]
-    odds: FloatArray = np.log(share * (1 - is_new) / is_new) + (volume + distance) / 2
+    _, new_volume = np.linalg.slogdet(new_precision)
+    _, usual_volume = np.linalg.slogdet(usual)
+    volume = new_volume - usual_volume
+    prior = np.log(share * (1 - is_new) / is_new)
+    odds: FloatArray = prior + (volume + distance) / 2
     return odds.astype(np.float32)
 
 
@@ -130,7 +138,8 @@ def _decays(
     heard = training.responses
     again = np.flatnonzero(heard.earlier > 0)
     organic = heard.organic[heard.opening[again]]
-    others = again[heard.artist[heard.track[again]] != heard.artist[organic]]
+    is_other = heard.artist[heard.track[again]] != heard.artist[organic]
+    others = again[is_other]
     used = np.concatenate([training.held_out, others if len(others) else again])
     logit = paired_dots(
         interests.means,

@@ -1,6 +1,6 @@
-"""Read what the session model learns from: how long recommended tracks were heard, after which.
+"""Read how long recommended tracks were heard, and after which: the session model's data.
 
-Read bucket by bucket from the session store into compact arrays: sixteen bytes a response.
+They are read bucket by bucket from the session store into compact arrays: sixteen bytes a response.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Responses:
 def load_responses(store: Store, catalogue: Path | None) -> Responses:
     """Read all responses of a store.
 
-    The catalogue's tracks.json names the artists, or else the store, if it does.
+    The artists are those of the catalogue's tracks.json, or else of the store, if it has any.
 
     Raises:
         StoreError: The catalogue is not the store's, or cannot be read.
@@ -67,7 +67,7 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
 
 
 def _read_artists(store: Store, catalogue: Path | None) -> dict[int, str]:
-    """Return the artists of tracks, by the store's number; none where nothing names any."""
+    """Return the known artists of tracks, by the store's number."""
     artists = {}
     for title in read_titles(catalogue, store).values():
         track = title.track
@@ -101,7 +101,9 @@ def _number(
     else:
         tracks = np.arange(catalogue)
     organic = np.searchsorted(tracks, organics)
-    is_first = np.append(True, (np.diff(user) != 0) | (np.diff(organics) != 0))
+    has_new_user = np.diff(user) != 0
+    has_new_organic = np.diff(organics) != 0
+    is_first = np.append(True, has_new_user | has_new_organic)
     owner = user[is_first]
     is_new = np.append(True, np.diff(owner) != 0)
     return Responses(

@@ -23,15 +23,17 @@ class Grouping:
         """Group observations by their rows, shape (observations,)."""
         self.row = row
         self.counts = np.bincount(row, minlength=rows)
-        self.order = np.argsort(row, kind="stable").astype(np.int32)
-        self.starts = np.concatenate([[0], np.cumsum(self.counts)])
+        order = np.argsort(row, kind="stable")
+        self.order = order.astype(np.int32)
+        ends = np.cumsum(self.counts)
+        self.starts = np.concatenate([[0], ends])
 
     def blocks(self) -> list[Block]:
         """Cut the rows into ranges that hold about `_BLOCK` observations each."""
         targets = np.arange(_BLOCK, self.starts[-1], _BLOCK)
         inner = np.searchsorted(self.starts, targets)
-        cuts = np.unique([0, *inner, len(self.counts)]).tolist()
-        return list(pairwise(cuts))
+        cuts = np.unique([0, *inner, len(self.counts)])
+        return list(pairwise(cuts.tolist()))
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ class Vectors:
     def exact(cls, means: Float32Array) -> "Vectors":
         """Take vectors as if they were known without error."""
         size = means.shape[1]
-        return cls(means, np.zeros((size, size), dtype=np.float32))
+        nothing = np.zeros((size, size), dtype=np.float32)
+        return cls(means, nothing)
 
     def with_constant(self) -> "Vectors":
-        """Append the constant 1, which is known."""
+        """Append the constant 1, which has no error."""
         ones = np.ones((len(self.means), 1), dtype=np.float32)
-        return Vectors(np.hstack([self.means, ones]), np.pad(self.covariance, (0, 1)))
+        means = np.hstack([self.means, ones])
+        return Vectors(means, np.pad(self.covariance, (0, 1)))
 
     def without_constant(self) -> "Vectors":
         """Leave out the last element."""
@@ -79,8 +83,8 @@ def solve_rows(
 
     The vector x of a row minimises E sum(w (y - f . x)^2) + (x - m)' P (x - m) over its
     observations. The expectation is over the error of the features f, of covariance C: it adds
-    sum(w) x' C x, so that features that are little known are trusted little (Lim and Teh,
-    "Variational Bayesian approach to movie rating prediction", 3).
+    sum(w) x' C x, so that uncertain features count less (Lim and Teh, "Variational Bayesian
+    approach to movie rating prediction", 3).
 
     Args:
         observed: The observations.
@@ -92,36 +96,52 @@ def solve_rows(
     Returns:
         The vectors, and the covariance of their errors.
     """
-    by_row = observed.by_row
     solved = np.empty_like(prior)
 
     def solve_block(block: Block) -> AnyFloatArray:
         first, end = block
-        starts = by_row.starts[first : end + 1] - by_row.starts[first]
-        chosen = by_row.order[by_row.starts[first] : by_row.starts[end]]
-        row = np.repeat(np.arange(end - first), np.diff(starts))
-        weights = observed.weights[chosen]
-        roots = np.sqrt(weights)
-        design = features.means[observed.column[chosen]]
-        expected = np.einsum("ij,ij->i", design, prior[first:end][row])
-        residuals = (observed.targets[chosen] - expected) * roots
-        design *= roots[:, None]
-        totals = np.bincount(row, weights, end - first).astype(np.float32)
-        gram = precision + totals[:, None, None] * features.covariance
-        moment = -totals[:, None] * (prior[first:end] @ features.covariance)
-        for number in range(end - first):
-            own = slice(starts[number], starts[number + 1])
-            gram[number] += design[own].T @ design[own]
-            moment[number] += residuals[own] @ design[own]
-        moves = np.linalg.solve(gram, moment[:, :, None])[:, :, 0]
-        solved[first:end] = prior[first:end] + moves
-        inverses: AnyFloatArray = np.linalg.inv(gram[-first % _INVERTED :: _INVERTED])
+        gram, moment = _normal_equations(observed, features, prior, precision, block)
+        moves = np.linalg.solve(gram, moment[:, :, None])
+        solved[first:end] = prior[first:end] + moves[:, :, 0]
+        chosen = gram[-first % _INVERTED :: _INVERTED]
+        inverses: AnyFloatArray = np.linalg.inv(chosen)
         return np.asarray(inverses.sum(axis=0))
 
-    sums = _run(solve_block, by_row.blocks(), threads)
+    sums = _run(solve_block, observed.by_row.blocks(), threads)
     inverted = len(range(0, len(prior), _INVERTED))
     covariance = np.sum(sums, axis=0) / inverted
     return Vectors(solved, covariance.astype(np.float32))
+
+
+def _normal_equations(
+    observed: Observations,
+    features: Vectors,
+    prior: Float32Array,
+    precision: Float32Array,
+    block: Block,
+) -> tuple[AnyFloatArray, AnyFloatArray]:
+    """Return the matrix and the right side by which each row of a block moves from its prior."""
+    first, end = block
+    size = end - first
+    means = prior[first:end]
+    starts = observed.by_row.starts[first : end + 1]
+    chosen = observed.by_row.order[starts[0] : starts[-1]]
+    row = np.repeat(np.arange(size), np.diff(starts))
+    weights = observed.weights[chosen]
+    roots = np.sqrt(weights)
+    design = features.means[observed.column[chosen]]
+    expected = np.einsum("ij,ij->i", design, means[row])
+    residuals = (observed.targets[chosen] - expected) * roots
+    design *= roots[:, None]
+    sums = np.bincount(row, weights, size)
+    totals = sums.astype(np.float32)
+    gram = precision + totals[:, None, None] * features.covariance
+    moment = -totals[:, None] * (means @ features.covariance)
+    for number, (start, last) in enumerate(pairwise(starts - starts[0])):
+        own = design[start:last]
+        gram[number] += own.T @ own
+        moment[number] += residuals[start:last] @ own
+    return gram, moment
 
 
 def paired_dots(
@@ -139,7 +159,8 @@ def paired_dots(
         np.einsum("ij,ij->i", left[i[own]], right[j[own]], out=dots[own])
 
     starts = range(0, len(i), _BLOCK)
-    _run(multiply, [(start, start + _BLOCK) for start in starts], threads)
+    blocks = [(start, start + _BLOCK) for start in starts]
+    _run(multiply, blocks, threads)
     return dots
 
 
@@ -153,9 +174,11 @@ def grouped_means(
     group: AnyIntArray, groups: int, values: Float32Array
 ) -> Float32Array:
     """Average the values of each group, shape (groups, k); 0 for an empty one."""
-    counts = np.maximum(np.bincount(group, minlength=groups), 1)
+    counts = np.bincount(group, minlength=groups)
     sums = [np.bincount(group, column, minlength=groups) for column in values.T]
-    return (np.stack(sums, axis=1) / counts[:, None]).astype(np.float32)
+    divisors = np.maximum(counts, 1)[:, None]
+    means = np.stack(sums, axis=1) / divisors
+    return means.astype(np.float32)
 
 
 def estimate_precision(
@@ -163,14 +186,16 @@ def estimate_precision(
 ) -> Float32Array:
     """Invert the covariance of some vectors (n, k); that of few is drawn towards a sphere.
 
-    The vectors are estimates, drawn to 0 as far as they are not known: the covariance of their
+    The vectors are estimates, drawn to 0 as far as they are uncertain: the covariance of their
     errors is added back. The sphere has their mean variance.
     """
     count, size = deviations.shape
     spread = np.zeros((size, size))
     if count:
-        spread = np.atleast_2d(np.cov(deviations.T, bias=True)) + covariance
-    sphere = max(float(np.trace(spread)) / size, 1e-4) * np.eye(size)
+        found = np.cov(deviations.T, bias=True)
+        spread = np.atleast_2d(found) + covariance
+    variance = max(float(np.trace(spread)) / size, 1e-4)
+    sphere = variance * np.eye(size)
     shrunk = (count * spread + size * sphere) / (count + size)
     return np.linalg.inv(shrunk).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""What all sweeps of a fit share: the responses that they learn from, and the regression."""
+"""Hold the responses that all sweeps of a fit learn from, and move vectors by a regression."""
 
 import numpy as np
 
@@ -19,10 +19,9 @@ from recsys.session_model.ridge import (
     variances_along,
 )
 
-# A listener's few responses, or openings, count against this many of everybody's.
+# A listener's responses are averaged with this many of everybody's.
 LISTENER_PRIOR = 10.0
-# One more parameter is kept when it lowers the held-out deviance by so many times what it would by
-# chance.
+# A further parameter is kept if it lowers the held-out deviance by so many times what chance does.
 WORTH_IT = 4.0
 _HELD_OUT = 20  # one response in so many
 
@@ -49,11 +48,14 @@ class Training:
     def opening_biases(self) -> Float32Array:
         """Return the logit of the mean share of each opening's listener, shape (openings,)."""
         listener = self.responses.listener
-        heard_by, listeners = listener[self.opening], len(self.responses.users)
+        heard_by = listener[self.opening]
+        listeners = len(self.responses.users)
         usual = np.clip(self.time.mean(), 0.01, 0.99)
-        total = np.bincount(heard_by, self.time, listeners) + LISTENER_PRIOR * usual
-        mean = total / (np.bincount(heard_by, minlength=listeners) + LISTENER_PRIOR)
-        biases: Float32Array = np.log(mean / (1 - mean)).astype(np.float32)[listener]
+        times = np.bincount(heard_by, self.time, listeners)
+        counts = np.bincount(heard_by, minlength=listeners)
+        mean = (times + LISTENER_PRIOR * usual) / (counts + LISTENER_PRIOR)
+        logits = np.log(mean / (1 - mean))
+        biases: Float32Array = logits.astype(np.float32)[listener]
         return biases
 
     def regress(
@@ -68,8 +70,8 @@ class Training:
         """Move the vectors of rows by one step of iteratively reweighted least squares.
 
         The logit of each response is offset + vector of its row . features of its column. The
-        vectors are drawn to those `expected`, shape (rows, k), by the inverse of their spread about
-        them.
+        vectors are drawn to those `expected`, shape (rows, k), by the inverse of the spread about
+        these.
         """
         precision = estimate_precision(start.means - expected, start.covariance)
         dots = paired_dots(
@@ -89,15 +91,16 @@ class Training:
         """Measure the dispersion by the responses held out.
 
         Args:
-            vectors: Of rows.
+            vectors: The vectors of the rows.
             row_of: The row of each opening.
-            tracks: Of each track.
-            bias: What is added to the logits of each opening; none in the final model, whose error
-                is not counted as noise of the responses.
+            tracks: The vectors of the tracks.
+            bias: What is added to the logits of each opening; None for the final model, whose own
+                error does not count as noise of the responses.
         """
         track = self.responses.track[self.held_out]
         opening = self.responses.opening[self.held_out]
-        row, features = row_of[opening], tracks.with_constant()
+        row = row_of[opening]
+        features = tracks.with_constant()
         logit = paired_dots(vectors.means, row, features.means, track, self.threads)
         uncertainty = np.zeros(len(logit), dtype=np.float32)
         if bias is None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.logs.fields import EVENT_SCHEMA, with_all_columns
+from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
 from looplib.arrays import IntArray
 from looplib.event_fields import EVENT_FIELDS
 from looplib.progress import progress
@@ -69,14 +69,14 @@ class Run:
 
 
 class Bucketing:
-    """Takes rows by `add`, and returns the sorted parts from `finish`."""
+    """Rows on their way into sorted parts: `add` takes them, and `finish` sorts them."""
 
     def __init__(self, folder: Path, layout: Layout, buckets: int) -> None:
         """Work in an empty folder, towards parts of a layout, for a number of buckets."""
         self._folder, self._layout, self._buckets = folder, layout, buckets
         self._runs: dict[int, list[Run]] = defaultdict(list)
         self._files = 0
-        # buckets with events that have the client's number of the request
+        # the buckets with events that have a request number
         self.with_requests: set[int] = set()
 
     def add(self, rows: pa.Table) -> None:
@@ -95,8 +95,8 @@ class Bucketing:
     def finish(self, earlier: Mapping[int, Sequence[Path]]) -> dict[int, Path]:
         """Sort every bucket that has rows, a few at a time.
 
-        An event is left out if its listener sent the same message with the same number before: in
-        these rows, or in the parts that the store has, which `earlier` are by bucket.
+        An event is left out if its listener sent the same message with the same request number
+        before, in these rows or in the store's parts, which `earlier` has by bucket.
 
         Returns:
             The parts by bucket, in order.
@@ -196,11 +196,11 @@ def _slice(batch: pa.RecordBatch, cuts: IntArray, number: int) -> pa.RecordBatch
 
 
 def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
-    """Yield the record batches, as maps of the files: only what is looked at is read."""
-    for file, of_file in itertools.groupby(runs, key=lambda run: run.file):
+    """Yield the record batches, mapped from their files: only what is looked at is read."""
+    for file, runs_of_file in itertools.groupby(runs, key=lambda run: run.file):
         with pa.memory_map(str(file)) as mapped:
             reader = pa.ipc.open_file(mapped)
-            for run in of_file:
+            for run in runs_of_file:
                 yield reader.get_batch(run.position)
 
 

@@ -1,8 +1,7 @@
-"""Map ids of your own to numbers.
+"""Map ids of your own to numbers, and back.
 
-Whole numbers stand for themselves. The number of a text id follows from the text.
-
-The store keeps what its numbers stand for, so that what is exported carries the ids that came in.
+Whole numbers stand for themselves; the number of a text id follows from the text. The store keeps
+the texts, so that exports carry the ids that came in.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.logs.fields import IdKinds
+from analysis.logs.field_types import IdKinds
 from analysis.store import IdsOf, Interactions
 from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
@@ -41,8 +40,8 @@ class Title(msgspec.Struct, frozen=True):
 def decide_kinds(connection: queries.Connection, known: Interactions | None) -> IdKinds:
     """Return which ids are text: as in the store, or by the rows of its first ingest.
 
-    Those are in the table `checked`. Typed files say it; without types (CSV), ids are whole numbers
-    if each is one.
+    The table `checked` has these rows. The types of a file decide; without types (CSV), ids are
+    whole numbers if each is one.
 
     Raises:
         IngestError: By the files' own types, some ids are numbers and some are text.
@@ -72,10 +71,11 @@ def write_ids(
 ) -> dict[IdsOf, Path]:
     """Write the text ids of the table `verified` to files in `scratch`.
 
-    They are attached as the tables `user_ids` and `track_ids`.
+    The tables `user_ids` and `track_ids` are attached to these files; `known` are the files of the
+    ids that the store has.
 
-    `known` are files of the ids that the store has. Returns the new files of users and of items,
-    where they are text.
+    Returns:
+        The new files of users and of items, where they are text.
 
     Raises:
         IngestError: Two texts have the same number.
@@ -170,15 +170,15 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     if not catalogue and file.with_name(_SIMULATED).exists():
         raise StoreError(
             f"{file}: the catalogue of a simulated world, and {store.workspace} is not from "
-            "one; leave it out: "
-            "--set catalogue=null"
+            "one; leave it out: --set catalogue=null"
         )
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             if line.strip():
                 title = msgspec.json.decode(line, type=Title)
                 titles[str(title.track)] = title
-        except msgspec.DecodeError as error:
+        # also text that is not UTF-8, or nested too deeply
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             wanted = '{"track": …, "artist": …, "title": …}'
             raise StoreError(f"{file}, line {number}: not {wanted} ({error})") from None
     return titles

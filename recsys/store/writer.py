@@ -1,12 +1,11 @@
 """Write to a session store, one writer at a time.
 
-All files of an ingest appear together or not at all.
-
-Files get their final names before the manifest names them. Whatever happens in between, the
-manifest says what the store holds; what it does not name is removed by the next writer.
+All files of an ingest appear together or not at all: they get their final names before the manifest
+names them. The manifest says what the store holds; what it does not name is removed by the next
+writer.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,13 +37,11 @@ class Additions:
     """What an ingest adds to a store; all files are in its scratch folder."""
 
     sources: Sequence[store.Source]
-    rejects: Mapping[
-        str, Path
-    ]  # the rejected lines of sources that have some, by digest
+    # the rejected lines of sources that have some, by digest
+    rejects: Mapping[str, Path]
     parts: Mapping[int, Path] = field(default_factory=dict)  # by bucket
-    ids: Mapping[store.IdsOf, Path] = field(
-        default_factory=dict
-    )  # text ids, and titles
+    # text ids, and titles
+    ids: Mapping[store.IdsOf, Path] = field(default_factory=dict)
     # what a store of tables holds, its id files too; None of event logs
     table: store.Interactions | None = None
 
@@ -53,12 +50,10 @@ class Additions:
 def locked(
     workspace: Workspace, buckets: int | None = None
 ) -> Iterator[tuple[Lock, store.Manifest]]:
-    """Make the block the only writer of a store, and clear what killed ones left.
+    """Make the block the only writer of a store, and clear what killed writers left.
 
-    The store's folder is made if it is missing.
-
-    The block gets the lock and the store's manifest, or that of an empty store with so many
-    buckets, or the default.
+    The store's folder is made if it is missing. The block gets the lock and the store's manifest:
+    of a new store, an empty one with the number of buckets, or with `DEFAULT_BUCKETS`.
 
     Raises:
         StoreError: The folder is not a store's, the store has another number of buckets, or its
@@ -115,9 +110,7 @@ def _manifest_to_extend(workspace: Workspace, buckets: int | None) -> store.Mani
 
 
 def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
-    """Move finished files into the locked store, then replace its manifest.
-
-    The manifest makes them part of the store.
+    """Move finished files into the locked store, then replace the manifest, which names them.
 
     Raises:
         OSError: The disk is full; the store is as it was.
@@ -166,14 +159,7 @@ def _extended(
     files |= {part.path: added.parts[part.bucket] for part in parts} | {
         file.path: added.ids[file.of] for file in ids
     }
-    moments = [before.first_timestamp, before.last_timestamp]
-    for file in added.parts.values():
-        moments += (
-            pc.min_max(pq.ParquetFile(file).read(["timestamp"])["timestamp"])
-            .as_py()
-            .values()
-        )
-    known = [moment for moment in moments if moment is not None]
+    timestamps = _first_and_last(before, added.parts.values())
     table = added.table
     if table:
         table = replace(
@@ -186,14 +172,23 @@ def _extended(
         schema=store.SCHEMA,
         digest=digest,
         events=before.events + sum(part.rows for part in parts),
-        first_timestamp=min(known, default=None),
-        last_timestamp=max(known, default=None),
+        first_timestamp=min(timestamps, default=None),
+        last_timestamp=max(timestamps, default=None),
         sources=tuple(sources),
         parts=tuple(sorted((*before.parts, *parts), key=lambda part: part.path)),
         interactions=None if is_plays else table,
         plays=table if is_plays else None,
     )
     return after, files
+
+
+def _first_and_last(before: store.Manifest, parts: Iterable[Path]) -> list[int]:
+    """Return the first and the last timestamp of a store and of each new part, if they have any."""
+    found = [before.first_timestamp, before.last_timestamp]
+    for file in parts:
+        timestamps = pq.ParquetFile(file).read(["timestamp"])["timestamp"]
+        found += pc.min_max(timestamps).as_py().values()
+    return [timestamp for timestamp in found if timestamp is not None]
 
 
 def _facts(file: Path) -> tuple[int, int, str]:

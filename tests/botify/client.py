@@ -10,7 +10,7 @@ from botify.service import Service
 
 
 def client_of(service: Service) -> FlaskClient:
-    """A client that asks the application of a service."""
+    """Make a client that asks the application of a service."""
     return make_app(service).test_client()
 
 
@@ -21,7 +21,7 @@ def post(client: FlaskClient, path: str, body: object, status: int = 200) -> Any
 
 
 def events(service: Service) -> list[dict[str, Any]]:
-    """What a service has logged; it is closed."""
+    """Close a service, and return what it has logged."""
     service.close()
     files = sorted(service.settings.log_dir.glob("*.jsonl"))
     return [

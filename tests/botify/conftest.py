@@ -3,23 +3,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 
 from botify.service import Service, load_configured
+from tests.botify.client import client_of
 from tests.botify.exports import make_settings, publish, random_lists, write_catalogue
 from tests.botify.redis_server import RedisServer, shared_server
 
 MakeService = Callable[..., Service]
+LIMIT = 50  # of a batch
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> str:
-    """The URL of a Redis that all tests share; tests keep apart by their listeners."""
+    """Return the URL of a Redis that all tests share, each with listeners of its own."""
     return shared_server().url
 
 
 @pytest.fixture
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis that a test may stop and start; it runs."""
+    """Start a Redis that a test may stop and start again."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
@@ -42,6 +45,26 @@ def make_service(tmp_path: Path) -> Iterator[MakeService]:
     yield make
     for service in services:
         service.close()
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    """Start a service of two experiments."""
+    arms = [{"recommender": "indexed"}, {"recommender": "sticky_artist"}]
+    return make_service(
+        tracks=300,
+        admin_token="secret",  # noqa: S106  of a service that only this test knows
+        batch_limit=LIMIT,
+        experiments=[
+            {"name": "ONE", "arms": arms, "overrides": {3: "T1", 4: "C"}},
+            {"name": "OTHER", "arms": [{"name": "on", "recommender": "random"}]},
+        ],
+    )
+
+
+@pytest.fixture
+def client(service: Service) -> FlaskClient:
+    return client_of(service)
 
 
 def start_service(root: Path, catalogue: Path, **settings: Any) -> Service:  # noqa: ANN401  any setting

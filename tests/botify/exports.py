@@ -19,7 +19,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def write_catalogue(file: Path, artists: Sequence[int]) -> Path:
-    """A track for each artist named, in this order."""
+    """Write a catalogue: a track for each artist, in this order."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         {"track": i, "artist": f"artist {artist}", "title": f"track {i}"}
@@ -38,7 +38,7 @@ def publish(
     factors: np.ndarray[Any, Any] | None = None,
     day: int = 0,
 ) -> Path:
-    """Writes a version and makes it the current one, as `recsys.export` does.
+    """Write a version and make it the current one, as `recsys.export` does.
 
     Args:
         root: Folder of published versions.
@@ -53,65 +53,66 @@ def publish(
         factors = np.random.default_rng(3).normal(size=(tracks, 8))
     folder = root / "versions" / name
     folder.mkdir(parents=True)
-    _write_lines(folder / "recommendations.jsonl", "user", "tracks", lists)
+    write_lists(folder / "recommendations.jsonl", lists)
     np.savez(
         folder / "factors.npz",
         tracks=np.arange(len(factors)),
         item_factors=factors.astype(np.float32),
     )
-    rows = {
-        "recommendations.jsonl": len(lists),
-        "factors.npz": None,
-    }
     manifest = {
         "schema": 1,
         "model": name,
         "created_at": (FIRST + timedelta(days=day)).isoformat(),
         "data": {"catalogue": {"sha256": sha256_file(catalogue), "tracks": tracks}},
-        "files": {
-            file: {
-                "sha256": sha256_file(folder / file),
-                "bytes": (folder / file).stat().st_size,
-                "rows": count,
-            }
-            for file, count in rows.items()
-        },
+        "files": {},
     }
     (folder / "manifest.json").write_bytes(orjson.dumps(manifest))
+    for file in ("recommendations.jsonl", "factors.npz"):
+        update_manifest(folder, file)
     point_to(root, name)
     return folder
 
 
+def write_lists(file: Path, lists: Mapping[int, Sequence[int]]) -> None:
+    """Write the tracks of each listener."""
+    lines = [{"user": user, "tracks": list(tracks)} for user, tracks in lists.items()]
+    file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+
+
 def point_to(root: Path, name: str) -> None:
-    """Makes a version the current one."""
+    """Make a version the current one."""
     link = root / "new"
     link.symlink_to(f"versions/{name}")
     link.replace(root / "current")
 
 
 def edit_manifest(folder: Path, **changes: object) -> None:
-    """Changes keys of a version's manifest."""
+    """Change keys of a version's manifest."""
     file = folder / "manifest.json"
     file.write_text(json.dumps({**unseal(file.read_bytes()), **changes}))
 
 
 def update_manifest(folder: Path, name: str) -> None:
-    """Writes into a version's manifest what one of its files now is."""
+    """Write into a version's manifest what one of its files now is."""
     files = json.loads((folder / "manifest.json").read_text())["files"]
     file = folder / name
     facts = {"sha256": sha256_file(file), "bytes": file.stat().st_size}
+    rows = None
+    if file.suffix == ".jsonl":
+        with file.open("rb") as lines:
+            rows = sum(1 for _ in lines)
     session_model = (
         {"session_model": {"format": FORMAT}} if name == "session_model.npz" else {}
     )
     edit_manifest(
         folder,
-        files={**files, name: {"rows": None, **files.get(name, {}), **facts}},
+        files={**files, name: {"rows": rows, **files.get(name, {}), **facts}},
         **session_model,
     )
 
 
 def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, list[int]]:
-    """A list of different tracks for each listener."""
+    """Make a list of different tracks for each listener."""
     starts = np.random.default_rng(5).integers(tracks, size=listeners).tolist()
     return {
         user: [(start + 7 * j) % tracks for j in range(length)]
@@ -122,7 +123,7 @@ def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, lis
 def make_settings(
     root: Path, catalogue: Path, recommender: str = "indexed", **changes: object
 ) -> Settings:
-    """Settings of a service of one arm, over what was published in `root`."""
+    """Make the settings of a service of one arm, over what was published in `root`."""
     document: dict[str, Any] = {
         "catalogue": str(catalogue),
         "recommendations": str(root / "current" / "recommendations.jsonl"),
@@ -133,14 +134,3 @@ def make_settings(
         "seed": 1,
     }
     return parse_config(Settings, {**document, **changes}, "the test")
-
-
-def _write_lines(
-    file: Path, key: str, value: str, lists: Mapping[int, Sequence[int]]
-) -> None:
-    file.write_bytes(
-        b"".join(
-            orjson.dumps({key: of, value: list(tracks)}) + b"\n"
-            for of, tracks in lists.items()
-        )
-    )

@@ -52,14 +52,14 @@ def part(body: bytes, *, more: bool = True) -> Message:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-BROKEN_OFF: Message = {"type": "http.disconnect"}
+CLOSED: Message = {"type": "http.disconnect"}
 
 
 @pytest.mark.parametrize(
     ("messages", "status", "error"),
     [
         ([part(BODY[:5]), part(BODY[5:]), part(b"", more=False)], 200, None),
-        ([part(BODY), BROKEN_OFF], 400, "the body broke off"),
+        ([part(BODY), CLOSED], 400, "the connection ended before the body"),
         ([part(BODY)], 408, "the request did not come in time"),
         ([part(b"x" * 60)] * 3, 413, "the body is larger than 100 bytes"),
     ],

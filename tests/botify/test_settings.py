@@ -136,7 +136,7 @@ def test_several_processes_without_redis_are_refused_in_one_line(
     assert "set redis_url, or processes to 1" in errors[0]
 
 
-def test_a_missing_catalogue_is_told_in_one_line(
+def test_a_missing_catalogue_is_reported_in_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     load(tmp_path)

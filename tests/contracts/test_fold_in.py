@@ -11,9 +11,10 @@ from scipy.sparse import csr_matrix, vstack
 
 from analysis.logs.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
-from botify.model.fold_in import Feedback, FoldIn
+from botify.model.factors import FACTORS, HISTORY, ItemFactors
+from botify.model.manifest import Feedback
 from botify.recommenders.base import Row
-from botify.recommenders.factors import fold_in
+from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
 from looplib.als import AlsParams
 from looplib.arrays import Float32Array
@@ -31,8 +32,8 @@ LISTENERS, NEW, TRACKS, HEARD = 600, 150, 400, 20
 
 def make_folding(
     items: Float32Array, params: AlsParams, **feedback: float | bool | str
-) -> FoldIn:
-    return FoldIn(items, len(items), params, msgspec.convert(feedback, Feedback))
+) -> ItemFactors:
+    return ItemFactors(items, len(items), params, msgspec.convert(feedback, Feedback))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,9 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     )
     service = make_settings(tmp_path / "out", version / "tracks.json", "fold_in")
     model = load_configured(service)
-    assert model.folding is not None
+    folding, history = model.get(FACTORS), model.get(HISTORY)
+    assert folding is not None
+    assert history is not None
     with np.load(version / "factors.npz") as factors:
         ids, items = (
             factors["tracks"].tolist(),
@@ -140,11 +143,12 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
             else np.array(list(heard.values()))
         )
         left = items.T @ items + (rows.T * values) @ rows + 0.1 * np.eye(4)
-        found = model.folding.solve([number["i4"]], [0.5], user_number(user))
+        known = history.of(user_number(user))
+        found = folding.solve([number["i4"]], [0.5], known)
         assert found == pytest.approx(
             np.linalg.solve(left, rows.T @ (1 + values)), rel=1e-4
         )
-        (drawn,) = fold_in(
+        (drawn,) = RECOMMENDERS["fold_in"].draw_all(
             model,
             [Row(user_number(user), [number["i4"]], [0.5])],
             generator,
@@ -152,18 +156,18 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         assert (
             model.catalogue.ids[drawn.track] not in heard
         )  # as in the lists of this export
-    alone = model.folding.solve([number["i4"]], [0.5])
-    nobody = model.folding.solve([number["i4"]], [0.5], user_number("nobody"))
-    assert alone is not None
-    assert nobody is not None
-    assert np.array_equal(nobody, alone)
+    assert history.of(user_number("nobody")) == {}
     (version / "history.npz").unlink()  # as exports were before
     manifest = unseal((version / "manifest.json").read_bytes())
     manifest["files"].pop("history.npz")
     (version / "manifest.json").write_bytes(orjson.dumps(manifest))
-    older = load_configured(service).folding
-    assert older is not None
-    assert older.solve([number["i4"]], [0.5], user_number("u3")) == pytest.approx(alone)
+    older = load_configured(service)
+    assert older.get(HISTORY) is None
+    row = Row(user_number("u3"), [number["i4"]], [0.5])
+    (drawn,) = RECOMMENDERS["fold_in"].draw_all(older, [row], generator)
+    alone = folding.solve(row.tracks, row.times)
+    assert alone is not None
+    assert drawn.track == folding.best(alone, row.tracks)
 
 
 def ndcg(

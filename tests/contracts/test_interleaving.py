@@ -21,9 +21,10 @@ PAIR = "interleaved(in_order, top_pop)"
 
 
 def serve(folder: Path, liking: float) -> Path:
-    """Serves sessions of listeners, who hear `liking` more of the tracks of their own lists.
+    """Serve sessions of listeners, who hear `liking` more of the tracks of their own lists.
 
-    Returns the log.
+    Returns:
+        The log.
     """
     catalogue = write_catalogue(folder / "tracks.json", range(TRACKS))
     lists = {

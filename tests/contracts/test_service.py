@@ -30,7 +30,7 @@ TRACKS, LISTENERS = 80, 30
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a catalogue, and versions that a search and an export made of a log."""
+    """Make a catalogue, and versions by a search and an export of a log."""
     folder = tmp_path_factory.mktemp("exported")
     catalogue = write_catalogue(
         folder / "tracks.json", [track // 4 for track in range(TRACKS)]

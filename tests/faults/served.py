@@ -72,7 +72,7 @@ class Published:
 
 
 def publish_first(folder: Path) -> Published:
-    """A catalogue and the version `one`."""
+    """Write a catalogue, and publish the version `one`."""
     published = Published(folder)
     write_catalogue(published.catalogue, [track % 300 for track in range(TRACKS)])
     published.publish("one")
@@ -158,13 +158,13 @@ class Served:
             connection.close()
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
+        """Send SIGTERM, and return the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
         return self.process.wait(timeout=120)
 
     def kill(self) -> None:
-        """Kills every process of it, if any is left."""
+        """Kill all its processes that are left."""
         if self.process.poll() is not None:
             return
         workers = self.workers()
@@ -265,12 +265,12 @@ class Load:
 
 
 def clients(count: int) -> list[list[int]]:
-    """All listeners, dealt to the clients, so that no session grows long."""
+    """Divide all listeners among clients, so that no session grows long."""
     return [list(range(client, LISTENERS, count)) for client in range(count)]
 
 
 def read_events(log: Path) -> list[Any]:
-    """Every event of a log whose writers are gone; reading it fails on a line that is none."""
+    """Read every event of a log whose writers are gone; a line that is none fails."""
     adopt_segments(log)
     assert not list(log.glob(".events-*"))
     lines = [
@@ -291,7 +291,7 @@ def logged_answers(log: Path) -> Counter[Answer]:
 
 
 def assert_all_logged(load: Load, log: Path) -> None:
-    """Every acknowledged event is in the log, with what was answered."""
+    """Check that every acknowledged event is in the log, with what was answered."""
     missing = Counter(load.answers) - logged_answers(log)
     assert not missing, (
         f"{missing.total()} of {len(load.answers)} acknowledged events are not in the log"
@@ -333,7 +333,7 @@ class Insistent:
 
 
 def assert_each_logged(listeners: Sequence[Insistent], log: Path) -> None:
-    """Each answered request is in the log by its number, as it was answered."""
+    """Check that each answered request is in the log by its number, as it was answered."""
     adopt_segments(log)
     logged = set()
     for path in log.glob("events-*.jsonl"):

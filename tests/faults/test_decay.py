@@ -14,6 +14,7 @@ import pytest
 
 from analysis.offpolicy.recommendations import read_recommendations
 from botify.event_log import SegmentWriter
+from botify.model.factors import FACTORS
 from botify.service import load_configured
 from botify.settings import EventLogSettings
 from listening_loop.command import main
@@ -63,10 +64,11 @@ class Loop:
         settings = make_settings(self.out, catalogue, "fold_in")
         model = load_configured(settings)
         read = read_recommendations(str(settings.recommendations))
-        assert model.folding is not None
+        factors = model.get(FACTORS)
+        assert factors is not None
         served = (
             model.recommendations.tracks,
-            model.folding.items,
+            factors.items,
             read.tracks,
         )
         return (

@@ -231,7 +231,7 @@ def test_a_lost_server_and_a_lost_machine_cost_no_score(
         subprocess.CompletedProcess([], search.process.returncode, "", errors)
     )
     assert f"error: {RUN}" in line
-    assert "The same command goes on from there" in line
+    assert "Run the same command again to go on" in line
 
     with searching(s3, words(folder), "lost") as search:
         wait_for(search, lambda: lines(s3, "run") > len(first.splitlines()))

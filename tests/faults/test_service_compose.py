@@ -85,7 +85,7 @@ class Nginx:
 
 @pytest.fixture
 def services(tmp_path: Path, redis_url: str) -> Iterator[tuple[list[Served], Served]]:
-    """The recommenders, and the way to them through nginx."""
+    """Start two recommenders, and an nginx in front of them."""
     published, log = publish_first(tmp_path / "published"), tmp_path / "log"
     with ExitStack() as stack:
         replicas = [
@@ -123,7 +123,7 @@ def test_two_recommenders_share_load_sessions_and_log_and_one_may_leave(
         for _ in range(25):
             answer = front.ask("POST", "/next/1999", {"track": track, "time": 0.5})[1]
             track = answer["track"]
-            assert track not in heard, "one replica knows what the other was told"
+            assert track not in heard, "one replica knows what the other heard"
             heard.add(track)
         assert replicas[0].stop() == 0
         load.wait_for(500)
@@ -160,7 +160,7 @@ def events(replica: Served) -> float:
 
 
 def make_certificate(folder: Path) -> Path:
-    """A certificate of this machine, signed by itself, and its key."""
+    """Write a certificate of this machine, signed by itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))

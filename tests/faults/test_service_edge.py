@@ -52,7 +52,7 @@ CHECKS = 10
 def shared(
     published: Published, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """A service of two threads that several attacks share."""
+    """Start a service of two threads that several attacks share."""
     log = tmp_path_factory.mktemp("edge") / "log"
     with serve(published, log, threads=2) as served:
         yield served

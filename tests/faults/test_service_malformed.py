@@ -71,8 +71,7 @@ CUT_OFF = [
 
 
 def broken_requests(rng: python_random.Random) -> Iterator[tuple[bytes, bool]]:
-    """Every broken request in turn,
-    then good ones with bytes changed or cut off; and whether it is cut off."""
+    """Yield broken requests, then good ones with bytes changed or cut off; and which are cut."""
     yield from ((request, False) for request in WRONG)
     yield from ((request, True) for request in CUT_OFF)
     good = with_length(b"22")
@@ -86,7 +85,7 @@ def broken_requests(rng: python_random.Random) -> Iterator[tuple[bytes, bool]]:
 
 
 def statuses_of(port: int, request: bytes, *, is_cut_off: bool = False) -> set[int]:
-    """Sends bytes; the statuses of all that is answered before the connection ends."""
+    """Send bytes, and return the statuses of all answers before the connection ends."""
     with closing(
         socket.create_connection(("127.0.0.1", port), timeout=60)
     ) as connection:

@@ -57,7 +57,7 @@ def without_memory(metrics: str) -> float:
 
 
 def remembers(served: Served) -> bool:
-    """Whether a listener who hears every recommended track gets no track again."""
+    """Return whether a listener who hears every recommended track gets no track again."""
     track = 0
     heard = {track}
     for _ in range(20):

@@ -72,6 +72,8 @@ def test_a_dumped_configuration_reads_back_equal(tmp_path: Path) -> None:
         ("share: .nan", "share: Input should be a finite number"),
         ("- 1", "a mapping of keys is expected, found list"),
         ("a: [", "not YAML"),
+        ("seed: 2020-13-01", "not YAML (month must be in 1..12)"),
+        ("seed: " + "[" * 9999, "not YAML"),
     ],
 )
 def test_an_unknown_key_or_a_value_that_is_not_allowed_is_named(
@@ -96,6 +98,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("seed", "expected key=value"),
         ("=1", "expected key=value"),
         ("seed=[", "the value is not YAML"),
+        ("seed=2020-13-01", "the value is not YAML (month must be in 1..12)"),
         ("seed.deeper=1", "seed is a value, not a section"),
     ],
 )

@@ -17,7 +17,7 @@ START_S = 600.0  # on a machine with much more to do
 def wait_until(
     condition: Callable[[], bool], alive: Sequence[subprocess.Popen[bytes]] = ()
 ) -> None:
-    """Asks again and again, as long as the processes that it depends on run."""
+    """Wait for a condition, as long as the processes that it depends on run."""
     deadline = time.monotonic() + START_S
     while not condition():
         for process in alive:
@@ -29,13 +29,13 @@ def wait_until(
 
 
 def _errors(process: subprocess.Popen[bytes]) -> bytes | str:
-    """What it said on stderr, where that is kept."""
+    """Return what it said on stderr, where that is kept."""
     return process.stderr.read() if process.stderr else ""
 
 
 @contextmanager
 def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Gives what starts a program; all of them end with the block."""
+    """Let the block start programs; all of them end with it."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(*argv: str, cwd: Path) -> subprocess.Popen[bytes]:
@@ -56,8 +56,10 @@ def processes() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 def scheduler(
     folder: Path, *options: str, host: str = "127.0.0.1", under: Sequence[str] = ()
 ) -> Iterator[tuple[str, Callable[..., subprocess.Popen[bytes]]]]:
-    """A scheduler; gives its address and how to start a worker: with which options, and below which
-    other program."""
+    """Start a scheduler for the block.
+
+    The block gets its address, and what starts a worker, with options or below another program.
+    """
     file = folder / "scheduler.json"
     with processes() as start:
         words = (
@@ -101,7 +103,7 @@ def scheduler(
 
 
 def _is_connected(process: subprocess.Popen[bytes]) -> bool:
-    """Whether it has a connection, in its own network, which psutil does not look at."""
+    """Return whether it has a connection in its own network, where psutil does not look."""
     facts = Path(f"/proc/{process.pid}")
     rows = [
         line.split() for line in (facts / "net" / "tcp").read_text().splitlines()[1:]
@@ -115,8 +117,7 @@ def _is_connected(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and those below it: asked to end, a worker would first look for its
-    scheduler."""
+    """Kill a process and those below it: a worker that is asked to end looks for its scheduler."""
     children: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
         children = psutil.Process(process.pid).children(recursive=True)

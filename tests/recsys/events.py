@@ -26,7 +26,7 @@ EVENT: dict[str, Any] = {
 
 
 def event(**changes: object) -> dict[str, Any]:
-    """An event, with some values replaced."""
+    """Return an event, with some values replaced."""
     return EVENT | changes
 
 
@@ -37,8 +37,10 @@ def write_log(
     more: bytes = b"",
     tracks: int | None = None,
 ) -> Path:
-    """Writes events and then some more bytes; `tracks` puts the description of their catalogue
-    beside the log."""
+    """Write events and then some more bytes.
+
+    With `tracks`, the number of tracks in the catalogue, its description stands beside the log.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(
         b"".join(json.dumps(row).encode() + b"\n" for row in events) + more
@@ -54,7 +56,7 @@ def write_log(
 
 
 def read_rows(store: Store) -> list[dict[str, Any]]:
-    """All rows of a store, bucket by bucket."""
+    """Read all rows of a store, bucket by bucket."""
     files = [
         file
         for bucket in range(store.manifest.buckets)

@@ -47,9 +47,9 @@ def in_process(slots: int = 1) -> Cluster:
 
 @contextmanager
 def without_processes(slots: int = 1) -> Iterator[None]:
-    """Searches and exports inside the block run their calls in this process, which is faster.
+    """Run the calls of searches and exports in this process, which is faster, for the block.
 
-    What is different on real workers is claimed of the cluster, and of a search on one.
+    What differs on real workers is tested of the cluster, and of one search on it.
     """
 
     @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def ledger_rows(run: Path) -> list[dict[str, Any]]:
-    """The whole lines of a ledger, which may be in the making."""
+    """Read the whole lines of a ledger, which may be in the making."""
     file = run / "ledger.jsonl"
     return rows_of(file.read_bytes()) if file.exists() else []
 
@@ -17,7 +17,7 @@ def rows_of(content: bytes) -> list[dict[str, Any]]:
 
 
 def untimed(rows: list[dict[str, Any]]) -> list[str]:
-    """Rows without their timings, in an order of their own."""
+    """Return rows without their timings, in an order of their own."""
     return sorted(json.dumps({**row, "fit_s": 0}) for row in rows)
 
 

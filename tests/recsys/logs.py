@@ -39,7 +39,7 @@ class Session:
 
 
 def events_of(session: Session) -> list[dict[str, Any]]:
-    """The session's events as the log has them, a second apart."""
+    """Return the session's events as the log has them, a second apart."""
     last = len(session.heard) - 1
     return [
         {
@@ -67,8 +67,7 @@ def events_of(session: Session) -> list[dict[str, Any]]:
 def random_sessions(
     seed: int, *, listeners: int, tracks: int, sessions: int, named: bool = True
 ) -> list[Session]:
-    """Sessions of listeners who like the tracks of their own third of the catalogue, days apart for
-    each listener."""
+    """Draw sessions of listeners who like their own third of the catalogue, a day apart."""
     generator = np.random.default_rng(seed)
     made = []
     for number in range(sessions):
@@ -93,7 +92,7 @@ def random_sessions(
 
 
 def write_log(file: Path, sessions: Iterable[Session]) -> Path:
-    """Writes an event log."""
+    """Write an event log."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         orjson.dumps(event) for session in sessions for event in events_of(session)
@@ -109,7 +108,7 @@ def make_store(
     buckets: int = 4,
     tracks: int | None = None,
 ) -> Path:
-    """Ingests sessions into a new store; `tracks` makes the catalogue known."""
+    """Ingest sessions into a new store; `tracks` makes the catalogue known."""
     log = write_log(folder / "log" / "events.jsonl", sessions)
     if tracks is not None:
         catalogue = {"schema": 1, "catalogue": {"sha256": "0" * 64, "tracks": tracks}}
@@ -119,7 +118,7 @@ def make_store(
 
 
 def write_part(file: Path, sessions: Iterable[Session]) -> Path:
-    """Writes sessions as a part of a store, in the store's order."""
+    """Write sessions as a part of a store, in the store's order."""
     rows = [event for session in sessions for event in events_of(session)]
     rows.sort(
         key=lambda row: (

@@ -1,4 +1,4 @@
-"""What a configuration names, opened: its dataset, and its search."""
+"""Run what a configuration describes: its dataset, and its search."""
 
 from recsys.config import SearchConfig
 from recsys.dataset.build import Report, build_dataset, plan_dataset
@@ -13,7 +13,7 @@ from tests.recsys.in_process import in_process
 def dataset_of(
     config: SearchConfig, report: Report = lambda _done, _note: None
 ) -> Dataset:
-    """The dataset of a search, built in this process."""
+    """Build the dataset of a search in this process."""
     store = open_store(config.store)
     return build_dataset(
         store,
@@ -25,5 +25,5 @@ def dataset_of(
 
 
 def search_of(config: SearchConfig) -> Winner:
-    """A search of the store and into the run that the configuration names."""
+    """Search the store that the configuration names, into the run that it names."""
     return search(open_store(config.store), open_workspace(config.run), config)

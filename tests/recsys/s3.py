@@ -36,7 +36,7 @@ class S3:
     def environment(
         self, scratch: str = "scratch", endpoint: str | None = None
     ) -> Mapping[str, str]:
-        """The environment of a process that uses it, with a scratch folder of that name."""
+        """Return the environment of a process that uses it, with a scratch folder of that name."""
         return {
             **os.environ,
             "AWS_ENDPOINT_URL": endpoint or self.endpoint,
@@ -49,31 +49,31 @@ class S3:
     def run(
         self, *argv: str, scratch: str = "scratch", endpoint: str | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Runs `python -m` to its end."""
+        """Run `python -m` to its end."""
         return run_module(argv[0], argv[1:], self.environment(scratch, endpoint))
 
     def get(self, key: str) -> bytes | None:
-        """An object of the bucket."""
+        """Return an object of the bucket, if it is there."""
         status, content = self._ask("GET", f"/{BUCKET}/{key}")
         return content if status == 200 else None
 
     def put(self, key: str, content: bytes) -> None:
-        """Puts an object into the bucket."""
+        """Put an object into the bucket."""
         assert self._ask("PUT", f"/{BUCKET}/{key}", content)[0] == 200
 
     def keys(self, prefix: str) -> list[str]:
-        """Names of the objects that begin so."""
+        """Return the names of the objects that begin with a prefix."""
         _, listing = self._ask("GET", f"/{BUCKET}?prefix={prefix}")
         return [
             part.partition("</Key>")[0] for part in listing.decode().split("<Key>")[1:]
         ]
 
     def make_bucket(self) -> None:
-        """Makes the bucket."""
+        """Make the bucket."""
         assert self._ask("PUT", f"/{BUCKET}")[0] == 200
 
     def answers(self) -> bool:
-        """Whether it runs."""
+        """Return whether the server runs."""
         try:
             return self._ask("GET", "/")[0] == 200
         except OSError:
@@ -93,7 +93,7 @@ class S3:
 
 @contextmanager
 def server(folder: Path) -> Iterator[S3]:
-    """Starts one; it ends with the block, and with it all that it holds."""
+    """Start a server with an empty bucket; both end with the block."""
     port = free_port()
     there = S3(f"http://127.0.0.1:{port}", folder)
     with processes() as start:

@@ -15,7 +15,7 @@ from recsys.blockwise import Block, cut_blocks, fit_blocks, solve_block
 from recsys.config import Feedback, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialError
-from recsys.export.export import FACTORS, HISTORY, RECOMMENDATIONS
+from recsys.export.version import FACTORS, HISTORY, RECOMMENDATIONS
 from recsys.models.als import Fit
 from recsys.search import __main__ as search
 from recsys.store.remote import open_store

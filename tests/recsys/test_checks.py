@@ -19,6 +19,7 @@ from recsys.ingest.pipeline import ingest
 from recsys.runs.folder import read_run
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
+from tests.recsys.commands import error_line
 from tests.recsys.logs import make_store, random_sessions
 
 QUICK = (
@@ -81,9 +82,7 @@ def test_what_a_later_step_cannot_do_is_refused_before_the_first_fit(
             )
             == 2
         )
-        (line,) = (
-            line for line in capsys.readouterr().err.splitlines() if "error:" in line
-        )
+        line = error_line(capsys)
         assert message in line
         assert "leave it out: --set" in line
         assert not (tmp_path / "run" / "ledger.jsonl").exists()

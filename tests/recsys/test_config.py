@@ -16,15 +16,15 @@ PLACES = ["store=s", "run=r"]
     [
         (
             ["split.kind=files"],
-            "train is given with kind: files, test too where it is to choose, and only there",
+            "kind: files needs train, and takes test too; other kinds take neither",
         ),
         (
             ["split.kind=files", "split.test=a.csv"],
-            "train is given with kind: files, test too where it is to choose, and only there",
+            "kind: files needs train, and takes test too; other kinds take neither",
         ),
         (
             ["split.train=a.csv", "split.test=b.csv"],
-            "train is given with kind: files, test too where it is to choose, and only there",
+            "kind: files needs train, and takes test too; other kinds take neither",
         ),
         (["validation.select=coverage@30"], "one of ndcg, .*, novelty, ope_time"),
         (["search.space.spark=[true]"], "search.space.spark: was removed; "),

@@ -96,7 +96,7 @@ class Refusing(BaseHTTPRequestHandler):
     do_HEAD = do_PUT = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_what_a_server_may_do_is_one_line_each(s3: S3, refusing: str) -> None:
     )
     assert "Could not connect to the endpoint URL" in lost
     assert (
-        "does its server run, and is the address right (of S3 AWS_ENDPOINT_URL)?"
+        "does its server run, and is the address right (for S3: AWS_ENDPOINT_URL)?"
         in lost
     )
     assert (
@@ -131,7 +131,7 @@ def test_what_a_server_may_do_is_one_line_each(s3: S3, refusing: str) -> None:
         in refused
     )
     assert (
-        "set them, of S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"
+        "set them, for S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"
         in anonymous
     )
     assert "lost" not in done.stderr  # a connection that is lost behind a call
@@ -191,7 +191,7 @@ def test_a_second_ingest_is_refused_while_another_machine_holds_the_lock(
     )
     assert (
         f"s3://{BUCKET}/locked: another ingest is at work here "
-        "(process 4711 on node1, last heard of " in line
+        "(process 4711 on node1, last heard from " in line
     )
     assert s3.keys("locked/") == ["locked/.lock"]
 

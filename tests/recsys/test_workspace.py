@@ -1,4 +1,4 @@
-"""An address is a folder of this machine; forgetting an upload shows, whatever the address."""
+"""An address is a folder of this machine; a missing upload shows, whatever the address."""
 
 import sys
 import threading
@@ -28,7 +28,7 @@ def here(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def elsewhere(here: Workspace, tmp_path: Path) -> Callable[[], Workspace]:
-    """Opens the workspace as another machine would: of an address, with another scratch folder."""
+    """Open the workspace as another machine would: an address, with another scratch folder."""
 
     def open_elsewhere() -> Workspace:
         if not here.is_remote:
@@ -68,7 +68,7 @@ def test_a_path_is_its_own_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["s3://", "s3://bucket/../other"])
 def test_an_address_without_a_bucket_is_refused(address: str) -> None:
-    with pytest.raises(StorageError, match="no address of a folder"):
+    with pytest.raises(StorageError, match="not the address of a folder"):
         open_workspace(address)
 
 

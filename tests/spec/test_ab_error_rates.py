@@ -141,7 +141,6 @@ def test_the_effect_that_is_called_detectable_is_found_with_the_power_that_is_cl
     level = Look(CONFIG, arms, at_horizon).primary_level(2 * count)
     sides = Estimate(1.0, 1.0, count), Estimate(1.0, 1.0, count)
     mde_pct = detectable_pct(compare(*sides), level, CONFIG.power)
-    assert mde_pct is not None
     means = generator.standard_normal((20_000, arms + 1)) / np.sqrt(count)
     means[:, 1] += mde_pct / 100  # the others have no effect
     errors = (means[:, 1:] - means[:, :1]) / np.sqrt(2 / count)

@@ -75,7 +75,7 @@ def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(
         event["latency"] *= -1  # a clock was set back
     for event in events:
         event["track"] %= 5  # so that tracks are heard again
-        event["user"] += 2**60  # no float tells these ids apart
+        event["user"] += 2**60  # no float distinguishes these ids
     expected = walk(events)
     with load([write(tmp_path / "a.jsonl", events)], "ALS") as loaded:
         measure(loaded, AbConfig(skip_below=SKIP_BELOW))

@@ -15,7 +15,7 @@ from analysis.statistics.sample_ratio import SampleRatio
 
 CONFIG = AbConfig(min_listeners=20, smallest_effect_pct=1)
 SAME_ARMS = CONFIG.model_copy(update={"aa": True})
-NO_FAULTS = Quality(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NO_FAULTS = Quality()
 
 
 def effect(
@@ -141,6 +141,7 @@ def test_the_first_rule_that_applies_decides(
     [
         (evidence(effect()), "do not trust", "T1"),
         (evidence(effect(pct=1)), "as expected", None),
+        (evidence(effect(role="secondary")), "wait", None),
         (evidence(effect(pct=1), srm=BAD_RATIO), "do not trust", None),
     ],
 )
@@ -164,7 +165,7 @@ def test_waiting_says_how_long() -> None:
     assert "days at the pace so far" in verdict.reason
     # no times known
     assert (
-        "listeners would tell"
+        "listeners are needed, if the effect stays as it is."
         in decide(evidence(effect(pct=1), span_ms=(0, 0)), CONFIG).reason
     )
     horizon = CONFIG.model_copy(update={"horizon": Horizon(listeners=4000)})

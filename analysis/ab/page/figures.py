@@ -22,7 +22,7 @@ def draw_effects(report: Report) -> Figure | None:
     """Draw primary and secondary metrics on one scale; None without an effect."""
     if not report.effects:
         return None
-    colours, level = _colours(report), numbers.percent(100 * (1 - report.alpha), 0)
+    colours, level = _colours(report), numbers.level(report.alpha)
     groups: dict[str, list[charts.IntervalRow]] = {}
     drawn, significant = 0, []
     for effect in report.effects:
@@ -33,8 +33,7 @@ def draw_effects(report: Report) -> Figure | None:
         if effect.significant:
             significant.append(f"{effect.label}, {effect.arm}: {text}")
         groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
-        label = effect.label[:1].upper() + effect.label[1:]
-        groups.setdefault(label, []).append(
+        groups.setdefault(numbers.capitalized(effect.label), []).append(
             charts.IntervalRow(
                 label=effect.arm,
                 text=text,
@@ -48,9 +47,10 @@ def draw_effects(report: Report) -> Figure | None:
     found = "; ".join(significant) or "none"
     return Figure(
         f"Primary and secondary metrics against {report.control}",
-        f"Differences in % of its value, with {level} intervals: those that decide for "
-        "primary metrics, else for one look; from value to value where its own is next "
-        "to 0. A filled mark is significant after the adjustment for many comparisons.",
+        f"Differences in % of its value, with {level} intervals: of primary metrics those "
+        "that decide, of secondary ones those for one look. Where its value is close to 0, "
+        "both values are given. A filled mark is significant after the adjustment for many "
+        "comparisons.",
         charts.to_svg(
             charts.draw_intervals(groups, "effect, %", from_zero=True),
             f"{drawn} effects with intervals. Significant: {found}.",

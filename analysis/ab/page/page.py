@@ -27,7 +27,7 @@ def render(report: Report) -> str:
         "page.html.jinja",
         report=report,
         tone=_TONES[report.verdict.decision],
-        level=numbers.percent(100 * (1 - report.alpha), 0),
+        level=numbers.level(report.alpha),
         positions={arm: position for position, arm in enumerate(report.arms)},
         shown=figures.shown,
         checks=_checks(report),

@@ -9,7 +9,7 @@ from scipy import stats
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import RelativeEffect
+from analysis.ab.effects import RelativeEffect, relative_effect
 from analysis.ab.tables import Loaded, members
 from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval, p_value
 from analysis.statistics.moments import Moments, Quantity
@@ -56,11 +56,11 @@ def preferences(
     credited for it.
     """
     found = []
+    credited = queries.read_table(loaded.connection, "credited")
     for arm in arms:
         pair = members(loaded.own_recommenders.get(arm, ""))
         if pair is None:
             continue
-        credited = queries.read_table(loaded.connection, "credited")
         rows = credited.filter(pc.field("arm") == arm).sort_by("user")
         columns = {name: rows[name].to_numpy() for name in rows.column_names[2:]}
         moments = Moments.of(columns)
@@ -100,8 +100,8 @@ def compare_pair(
     )
     if not at_horizon:
         effect = at_any_time(effect, config.planned_listeners, 1 - config.alpha, count)
-    relative, preferred = effect.relative.scaled(100), None
-    if relative.excludes_zero:
+    preferred = None
+    if effect.relative.excludes_zero:
         preferred = pair[1] if log_ratio > 0 else pair[0]
     return Preference(
         arm=arm,
@@ -112,8 +112,6 @@ def compare_pair(
         second_tracks=round(moments.mean(_SECOND_TRACKS) * count),
         first_time=before,
         second_time=after,
-        effect=RelativeEffect(
-            relative.value, relative.lower, relative.upper, effect.p_value
-        ),
+        effect=relative_effect(effect),
         preferred=preferred,
     )

@@ -98,7 +98,9 @@ def _choose_labels(tables: Iterable[pa.Table], by: str) -> list[str]:
     sizes = parts.value_counts().to_pylist()
     sizes.sort(key=lambda size: (-size["counts"], size["values"]))
     by_size = [size["values"] for size in sizes]
-    chosen = by_size if len(by_size) <= _MOST else by_size[: _MOST - 1]
+    chosen = by_size
+    if len(by_size) > _MOST:
+        chosen = [label for label in by_size if label != _OTHERS][: _MOST - 1]
     if by == NOVELTY:  # "day 1", "day 2", "from day 3" and so on, "from day 17"
         chosen.sort(key=lambda label: (len(label), label))
     return chosen if len(by_size) <= _MOST else [*chosen, _OTHERS]

@@ -1,4 +1,4 @@
--- One row per listener and part of an arm, and row that a table has of them, in the arm or before the experiment.
+-- One row per listener and part of an arm, with what a table has of them, in the arm or before the experiment.
 -- $known_table     VARCHAR, name of the table of all listeners
 -- $measured_table  VARCHAR, name of the table whose rows are wanted
 -- $arm             VARCHAR, the arm

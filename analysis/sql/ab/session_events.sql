@@ -50,7 +50,6 @@ ordered AS (
 compared AS (
     SELECT
         *,
-        coalesce(timestamp = timestamp_before, false) AS same_ms,
         coalesce(NOT last_before AND track <> recommended_before AND timestamp <> timestamp_before, false)
         AND timestamp_before IS DISTINCT FROM timestamp_two_before
         AND timestamp IS DISTINCT FROM timestamp_after AS is_broken
@@ -65,7 +64,9 @@ SELECT
     NOT is_last AND recommender IS NOT NULL AS is_named,
     coalesce(NOT is_last AND recommender <> hash(own), false) AS is_fallback,
     CASE WHEN NOT last_before AND track = recommended_before THEN side_before END AS credit,
-    coalesce(same_ms AND track = track_before AND time = time_before AND is_last = last_before, false) AS is_repeated,
+    coalesce(
+        timestamp = timestamp_before AND track = track_before AND time = time_before AND is_last = last_before, false
+    ) AS is_repeated,
     is_broken,
     coalesce(is_broken AND recommendation = track_before, false) AS is_reversed
 FROM compared

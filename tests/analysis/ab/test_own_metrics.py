@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from analysis.ab.config import AbConfig
-from analysis.ab.parts.segments import difference_p
+from analysis.ab.parts.segments import _choose_labels, difference_p
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError
 from analysis.statistics.moments import Moments, Quantity
@@ -196,6 +197,20 @@ def test_a_quantile_of_listening_time_is_that_of_the_sessions(folder: Path) -> N
     assert effect.control_value == pytest.approx(np.quantile(times, 0.5), rel=0.02)
 
 
+def test_a_quantile_leaves_out_what_has_no_value(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "slow.sql"
+    file.write_text(
+        "SELECT user, arm, part, CASE WHEN latency > 0.001 THEN latency END AS value FROM events"
+    )
+    slow = {"sql": str(file), "label": "slow requests, s", "quantile": 0.5}
+    config = settings(folder, metrics={"slow": slow}, guardrails=[], secondary=["slow"])
+    report = build_report([folder / "log"], "ALS", config)
+    effect = next(row for row in report.effects if row.metric == "slow")
+    events = (event for own in sessions_of("C").values() for event in own)
+    expected = [event["latency"] for event in events if event["latency"] > 0.001]
+    assert effect.control_value == pytest.approx(np.median(expected), rel=0.02)
+
+
 def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -277,6 +292,12 @@ def test_listeners_who_differ_in_their_effect_are_found_and_others_are_not(
     assert found["genre"].adjusted_p_value > 0.05
     by_label = {row.segment: row.relative.effect_pct for row in found["device"].effects}
     assert by_label["speaker"] < -20 < 0 < by_label["phone"]
+
+
+def test_a_label_others_is_taken_together_with_the_smallest_segments() -> None:
+    parts = [label for label in "abcdefgh" for _ in range(2)] + ["others"] * 3
+    found = _choose_labels([pa.table({"part": parts})], "by_device")
+    assert found == [*"abcdefg", "others"]
 
 
 @pytest.mark.parametrize(

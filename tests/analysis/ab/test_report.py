@@ -9,28 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ab.__main__ import GONE, PROG, app
 from analysis.ab.config import AbConfig, Horizon
 from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
-from analysis.errors import AnalysisError, EventLogError
+from analysis.errors import AnalysisError
 from analysis.planning import read_values
-from looplib.cli import run
-from looplib.config import load_config
 from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import DAY_MS, START_MS, event, experiment, write
 
 CONFIG = AbConfig(min_listeners=20, planned_listeners=60)
 AA = CONFIG.model_copy(update={"aa": True})
 TABLE_ONLY = CONFIG.model_copy(update={"table_only": True})
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(
-        tmp_path_factory.mktemp("log") / "a.jsonl", experiment(effect=0.2, past=3)
-    )
 
 
 @pytest.fixture(scope="module")
@@ -329,147 +318,3 @@ def test_an_effect_on_next_to_nothing_is_shown_in_the_metrics_unit(
     )
     assert math.isnan(found.relative.effect_pct)
     assert found.effect > 0.05
-
-
-@pytest.mark.parametrize(
-    ("content", "options", "words"),
-    [
-        (experiment(), {"experiment": "NONE"}, ["NONE", "AA, ALS"]),
-        (experiment(), {"control": "X"}, ["control X", "C, T1"]),
-        (experiment(arms=("C",)), {}, ["only arm"]),
-        (experiment(), {"shares": {"C": 1}}, ["T1", "no share"]),
-        (
-            [event(1, START_MS) | {"experiments": {}}],
-            {},
-            ["nobody is in it", "no event names any"],
-        ),
-        ([], {}, ["no event"]),
-        ([{"message": "next"}], {}, ["no event", "a.jsonl:1", "timestamp"]),
-    ],
-)
-def test_what_cannot_be_compared_is_said_in_one_line(
-    tmp_path: Path,
-    content: list[dict[str, object]],
-    options: dict[str, object],
-    words: list[str],
-) -> None:
-    log = write(tmp_path / "a.jsonl", content)
-    settings = AbConfig.model_validate(
-        {key: value for key, value in options.items() if key != "experiment"}
-    )
-    with pytest.raises(AnalysisError) as caught:
-        build_report([log], str(options.get("experiment", "ALS")), settings)
-    assert "\n" not in str(caught.value)
-    for word in words:
-        assert word in str(caught.value)
-
-
-def test_a_place_without_logs_is_said(tmp_path: Path) -> None:
-    with pytest.raises(EventLogError, match="no event log here"):
-        build_report([tmp_path], "ALS", CONFIG)
-
-
-def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
-    log = write(tmp_path / "a.jsonl", experiment())
-    ingest([str(log)], tmp_path / "store", buckets=1)
-    next((tmp_path / "store").rglob("*.parquet")).unlink()
-    with pytest.raises(AnalysisError, match="No such file"):
-        build_report([tmp_path / "store"], "ALS", CONFIG)
-
-
-def test_the_shipped_configuration_is_the_default_one() -> None:
-    assert load_config(AbConfig, ROOT / "configs" / "ab.yaml") == AbConfig()
-
-
-def test_the_command_writes_the_report_and_prints_the_table(
-    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = ("positions=12", "min_listeners=20", "planned_listeners=60")
-    argv = [
-        str(log),
-        "--experiment",
-        "ALS",
-        "--out",
-        str(tmp_path / "out"),
-        *(f"--set={text}" for text in given),
-    ]
-    assert run(app, PROG, argv) == 0
-    printed = capsys.readouterr().out
-    assert "ALS: ship T1" in printed
-    assert "mean_time_per_session" in printed
-    assert len(printed.splitlines()) <= 25
-    assert "ALS: ship T1" in printed.splitlines()[-2]
-    document = json.loads((tmp_path / "out" / "report.json").read_bytes())
-    assert document["verdict"]["decision"] == "ship"
-    assert 'data-decision="ship"' in (tmp_path / "out" / "report.html").read_text(
-        encoding="utf-8"
-    )
-    assert load_config(AbConfig, tmp_path / "out" / "config.yaml").positions == 12
-
-
-def test_a_control_can_be_named_on_the_command_line(
-    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = [
-        str(log),
-        "--experiment",
-        "ALS",
-        "--set",
-        "control=T1",
-        "--set",
-        "table_only=true",
-        "--out",
-        str(tmp_path),
-    ]
-    assert run(app, PROG, argv) == 0
-    assert json.loads((tmp_path / "report.json").read_bytes())["control"] == "T1"
-    assert "C " in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--experiment", "NONE"], "nobody is in it"),
-        (["--experiment", "ALS", "--all"], "--all was removed; report.html has"),
-        (["--experiment", "ALS", "--dry-run"], "--dry-run was removed; a metric's"),
-        (["--experiment", "ALS", "--warehouse", "w"], "--warehouse was removed; a"),
-        (
-            ["--experiment", "ALS", "--set", "trust.at_once_share=0.2"],
-            "trust.at_once_share: was removed",
-        ),
-        (["--experiment", "ALS", "--set", "memory=much"], "memory: "),
-        (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),
-        (
-            [
-                "--experiment",
-                "ALS",
-                "--set",
-                "primary=[latency_p50]",
-                "--set",
-                "guardrails=[]",
-            ],
-            "has no value by listener",
-        ),
-        (
-            ["--experiment", "ALS", "--set", "secondary=[mean_time_per_session]"],
-            "one role alone",
-        ),
-        (
-            ["--experiment", "ALS", "--set", "metrics.a={sql: a.sql, role: guardrail}"],
-            "role: was removed; name the metric in",
-        ),
-    ],
-)
-def test_a_wrong_command_says_so_in_one_line_and_leaves_nothing(
-    log: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    options: list[str],
-    words: str,
-) -> None:
-    argv = [str(log), *options, "--out", str(tmp_path / "out")]
-    assert run(app, PROG, argv, gone=GONE) == 2
-    error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
-    assert len(error) == 1
-    assert words in error[0]
-    assert not (tmp_path / "out").exists()

@@ -9,7 +9,7 @@ import pytest
 from analysis.errors import EventLogError
 from analysis.logs import interactions
 from analysis.logs.files import LogFile, discover
-from tests.analysis.logs.test_reader import write
+from tests.analysis.logs.lines import write
 
 
 def test_a_folder_stands_for_its_logs_at_any_depth(tmp_path: Path) -> None:

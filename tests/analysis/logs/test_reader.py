@@ -3,111 +3,28 @@
 import gzip
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
-from analysis.logs.fields import EVENT_SCHEMA, IdKinds
+from analysis.logs.field_types import EVENT_SCHEMA, IdKinds
 from analysis.logs.files import LogFile, discover
-from analysis.logs.lines import (
-    LineCounts,
-    event_row,
-    parse_line,
-)
+from analysis.logs.lines import LineCounts
 from analysis.store import number_of
-
-START_MS = 1_767_225_600_000
-EVENT: dict[str, Any] = {
-    "message": "next",
-    "timestamp": START_MS,
-    "user": 7,
-    "track": 11,
-    "time": 0.73,
-    "latency": 0.000208,
-    "recommendation": 12,
-    "experiments": {"AA": "C", "REC": "T1"},
-    "session": "random-1-0",
-    "recommender": "random",
-    "propensity": 2e-05,
-    "request": 3,
-}
-COLUMNS = tuple(EVENT)
-
-
-def text(**changes: object) -> str:
-    """An event's line with some values replaced; `...` leaves the key out."""
-    return json.dumps(
-        {key: value for key, value in (EVENT | changes).items() if value is not ...}
-    )
-
-
-def raw(key: str, token: str) -> str:
-    """An event's line in which a key has a token that is not JSON as Python writes it."""
-    return text(**{key: "@@"}).replace('"@@"', token)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A log as the reader gives it: rows, counts, and (line, reason) of each reject."""
-
-    rows: list[dict[str, Any]]
-    lines: LineCounts
-    rejects: list[tuple[int, str]]
-
-
-Load = Callable[..., Loaded]
-
-
-@pytest.fixture(scope="module")
-def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
-    folder = tmp_path_factory.mktemp("logs")
-
-    def read(content: bytes | str, name: str = "events.jsonl") -> Loaded:
-        file = folder / name
-        packed = content.encode() if isinstance(content, str) else content
-        file.write_bytes(
-            gzip.compress(packed, mtime=0) if name.endswith(".gz") else packed
-        )
-        log = LogFile(file, name)
-        return read_all([log])[1][log]
-
-    return read
-
-
-def read_all(logs: list[LogFile]) -> tuple[list[dict[str, Any]], dict[LogFile, Loaded]]:
-    """All events of some logs in their order, and the logs one by one."""
-    found = {log: Loaded([], LineCounts(), []) for log in logs}
-    rows: list[dict[str, Any]] = []
-    for part in event_log.read(logs, event_log.kinds_of(logs)):
-        before = found[part.file]
-        rows += part.events.to_pylist()
-        rejects = [(reject.line, reject.reason) for reject in part.rejects]
-        found[part.file] = Loaded(
-            before.rows + part.events.to_pylist(),
-            before.lines + part.lines,
-            before.rejects + rejects,
-        )
-    return rows, found
-
-
-def outcome(line: bytes, kinds: IdKinds) -> dict[str, Any] | str:
-    """The row of a line by the exact parser alone, or what is wrong with it."""
-    try:
-        row = event_row(parse_line(line.removesuffix(b"\r"), kinds=kinds))
-    except ValueError as error:
-        return str(error)
-    keys = ("user", "track", "recommendation")
-    ids = {key: number_of(row[key]) for key in keys if isinstance(row[key], str)}
-    return row | ids
-
+from tests.analysis.logs.lines import (
+    EVENT,
+    START_MS,
+    Load,
+    outcome,
+    raw,
+    read_all,
+    text,
+    write,
+)
 
 GOOD = {
     "as the simulator writes": text(),
@@ -363,154 +280,6 @@ def test_rejects_keep_the_line_as_it_was(tmp_path: Path) -> None:
     assert (second.text, second.base64) == (None, "//4=")
     assert (third.bytes, third.text) == (5001, "{" + "x" * 4095)
     assert (fourth.bytes, fourth.text) == (4098, "é" * 2048)
-
-
-KEYS = (*COLUMNS, "extra")
-WHOLE = ("0", "1", "7", "-0", "-1", "01", "+1", "9007199254740993")
-FRACTIONS = ("0.5", "1.0", "7.5", "1.", ".5", "1e-7", "1e-17")
-EXPONENTS = ("1e0", "1e3", "1e17", "1e18", "123456789e9")
-NUMBERS = WHOLE + FRACTIONS + EXPONENTS
-LARGE = (
-    "1e400",
-    "-1e400",
-    "1e-400",
-    "9223372036854775807",
-    "9223372036854775808",
-    "18446744073709551616",
-    "9" * 23,
-)
-WORDS = (
-    '"7"',
-    '"0.5"',
-    '""',
-    '"next"',
-    '"last"',
-    '"a"',
-    '"\\u0041"',
-    '"\\ud800"',
-    '"a\\u0000b"',
-    '"x,}"',
-    '"NaN"',
-)
-LITERALS = (
-    "true",
-    "false",
-    "null",
-    "NaN",
-    "nan",
-    "Infinity",
-    "-Infinity",
-    "-inf",
-    "nul",
-    "[]",
-    "[1,]",
-    "[[1]]",
-    "{}",
-)
-OBJECTS = (
-    '{"b":"x","a":"y"}',
-    '{"a":"x",}',
-    '{"a":"x", "a":"y"}',
-    '{"a":1}',
-    '{"a":null}',
-    '{"a":{}}',
-    '{"\\u0061": "\\n"}',
-)
-TIMES = (str(START_MS), f"{START_MS}.0", f"{START_MS}000", "1767225600")
-tokens = st.sampled_from(NUMBERS + LARGE + WORDS + LITERALS + OBJECTS + TIMES)
-
-
-@st.composite
-def log_lines(draw: st.DrawFn) -> bytes:
-    """A line: an event, or one with a few changes of the kinds that logs suffer."""
-    members = {key: json.dumps(value) for key, value in EVENT.items()}
-    members["user"] = str(draw(st.integers(0, 3)))
-    members |= draw(
-        st.dictionaries(
-            st.sampled_from(KEYS), tokens, max_size=draw(st.sampled_from([0, 0, 1, 2]))
-        )
-    )
-    for key in draw(
-        st.lists(st.sampled_from(COLUMNS), max_size=draw(st.sampled_from([0, 0, 2])))
-    ):
-        members.pop(key, None)
-    pairs = [
-        f'"{key}"{draw(st.sampled_from([":", ": ", " : "]))}{token}'
-        for key, token in members.items()
-    ]
-    pairs += (
-        draw(
-            st.lists(
-                st.sampled_from(pairs), max_size=draw(st.sampled_from([0, 0, 0, 1]))
-            )
-        )
-        if pairs
-        else []
-    )
-    line = ("{" + draw(st.sampled_from([",", ", "])).join(pairs) + "}").encode()
-    kind = draw(
-        st.sampled_from(
-            ["whole"] * 6 + ["byte", "cut", "blank", "return", "comma", "twice"]
-        )
-    )
-    position = draw(st.integers(0, len(line)))
-    changes = {
-        "byte": line[:position]
-        + draw(st.binary(min_size=1, max_size=2)).replace(b"\n", b"")
-        + line[position:],
-        "cut": line[:position],
-        "blank": draw(st.sampled_from([b"", b" ", b"\t \r"])),
-        "return": line + b"\r",
-        "comma": line[:-1] + draw(st.sampled_from([b",}", b" , }", b",\t}"])),
-        "twice": line + line,
-    }
-    return changes.get(kind, line)
-
-
-@settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(
-    lines=st.lists(log_lines(), max_size=4), ending=st.sampled_from([b"\n", b"\r\n"])
-)
-def test_a_line_is_read_as_it_is_elsewhere_and_rejected_only_if_it_is_no_event(
-    load: Load, lines: list[bytes], ending: bytes
-) -> None:
-    good = text().encode()
-    loaded = load(ending.join([good, *lines, good]))
-    assert loaded.lines.read == 2 + sum(bool(line.strip()) for line in lines)
-    turned = load(ending.join([good, *reversed(lines), good]))
-    assert repr(loaded.rows) == repr(turned.rows[::-1])
-    for number, reason in loaded.rejects:
-        found = outcome(lines[number - 2], IdKinds())
-        assert reason == found
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    times=st.lists(
-        st.floats(0, 1).filter(lambda value: value == 0 or value > 1e-300),
-        min_size=1,
-        max_size=20,
-    )
-)
-def test_decimals_are_read_to_the_nearest_double(
-    load: Load, times: list[float]
-) -> None:
-    rows = load(
-        "".join(f"{text(time=time, latency=1e5 * time)}\n" for time in times)
-    ).rows
-    assert sorted((row["time"], row["latency"]) for row in rows) == sorted(
-        (time, 1e5 * time) for time in times
-    )
-
-
-def write(file: Path, content: str = f"{text()}\n") -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(content)
-    return file
 
 
 def test_a_file_may_have_any_name(tmp_path: Path) -> None:

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+USERS, TRACKS, LISTED = 400, 30, 5
+# chance that a listener hears a track whole, shape (users, tracks)
+MEANS = np.random.default_rng(1).beta(0.8, 1.2, size=(USERS, TRACKS))
+TOP = np.argsort(-MEANS, axis=1)[:, :LISTED]  # each listener's best tracks
+
 SCHEMA = pa.schema(
     {
         "user": pa.int64(),

@@ -14,22 +14,12 @@ from analysis.logs.files import digest, discover
 from analysis.offpolicy.__main__ import GONE, PROG, app
 from analysis.store import content_digest
 from looplib.cli import run
+from tests.analysis.offpolicy.logged import LISTED, MEANS, TOP, TRACKS, USERS
 from tests.recsys.logs import make_store, random_sessions
-
-USERS, TRACKS, LISTED = 400, 30, 5
-
-
-@pytest.fixture(scope="module")
-def means() -> np.ndarray:
-    return np.random.default_rng(1).beta(0.8, 1.2, size=(USERS, TRACKS))
-
-
-def top(means: np.ndarray) -> np.ndarray:
-    return np.argsort(-means, axis=1)[:, :LISTED]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, means: np.ndarray) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A log and lists."""
     rng = np.random.default_rng(5)
     lines = []
@@ -45,7 +35,7 @@ def folder(tmp_path: Path, means: np.ndarray) -> Path:
                     "timestamp": 1_767_225_600_000 + number * 100_000 + position * 1000,
                     "user": user,
                     "track": track,
-                    "time": 0.0 if repeated else round(float(means[user, track]), 2),
+                    "time": 0.0 if repeated else round(float(MEANS[user, track]), 2),
                     "latency": 0.001,
                     "recommendation": None if last else tracks[position + 1],
                     "experiments": {},
@@ -58,10 +48,7 @@ def folder(tmp_path: Path, means: np.ndarray) -> Path:
     _write_lines(tmp_path / "log" / "events.jsonl", lines)
     _write_lines(
         tmp_path / "lists.jsonl",
-        [
-            {"user": user, "tracks": listed.tolist()}
-            for user, listed in enumerate(top(means))
-        ],
+        [{"user": user, "tracks": listed.tolist()} for user, listed in enumerate(TOP)],
     )
     return tmp_path
 
@@ -75,7 +62,7 @@ def command(folder: Path, *more: str) -> int:
 
 
 def test_the_command_prints_a_table_and_writes_the_same_as_json(
-    folder: Path, capsys: pytest.CaptureFixture[str], means: np.ndarray
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lists = f"T1={folder / 'lists.jsonl'}"
     out = folder / "estimates.json"
@@ -96,7 +83,7 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
     (found,) = document["recommendations"]
     assert found["conclusive"] is True
     assert found["value"] == pytest.approx(
-        float(np.mean(np.sort(means, axis=1)[:, -LISTED:])), abs=0.03
+        float(np.mean(np.sort(MEANS, axis=1)[:, -LISTED:])), abs=0.03
     )
     assert document["sessions"] == 3000
     assert f"{found['value']:.4f}" in printed

@@ -9,24 +9,21 @@ from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
 from analysis.offpolicy.logged import logged_sessions
 from analysis.offpolicy.policies import Policy, match_lists
-from tests.analysis.offpolicy.logged import Session, heldout_events, uniform_events
-
-USERS, TRACKS, LISTED = 400, 30, 5
+from tests.analysis.offpolicy.logged import (
+    MEANS,
+    TOP,
+    TRACKS,
+    USERS,
+    Session,
+    heldout_events,
+    uniform_events,
+)
 
 
 @pytest.fixture(scope="module")
-def means() -> np.ndarray:
-    return np.random.default_rng(1).beta(0.8, 1.2, size=(USERS, TRACKS))
-
-
-@pytest.fixture(scope="module")
-def scorer(means: np.ndarray) -> OffPolicy:
-    events = uniform_events(np.random.default_rng(2), USERS, 6, 4, TRACKS, means)
+def scorer() -> OffPolicy:
+    events = uniform_events(np.random.default_rng(2), USERS, 6, 4, TRACKS, MEANS)
     return OffPolicy(logged_sessions(events), resamples=200)
-
-
-def top(means: np.ndarray) -> np.ndarray:
-    return np.argsort(-means, axis=1)[:, :LISTED]
 
 
 def value_lists(
@@ -36,9 +33,9 @@ def value_lists(
 
 
 def test_a_clear_case_is_conclusive_and_ends_lie_around_the_value(
-    scorer: OffPolicy, means: np.ndarray
+    scorer: OffPolicy,
 ) -> None:
-    found = value_lists(scorer, np.arange(USERS), top(means))
+    found = value_lists(scorer, np.arange(USERS), TOP)
     assert not found.reasons
     assert found.best.lower < found.best.value < found.best.upper
     assert found.best == found.snips
@@ -62,10 +59,10 @@ def test_no_match_at_all_is_worth_0_and_not_conclusive() -> None:
 
 
 def test_a_policy_beyond_what_was_ever_recommended_is_not_conclusive(
-    scorer: OffPolicy, means: np.ndarray
+    scorer: OffPolicy,
 ) -> None:
     lists = np.hstack(
-        [top(means), TRACKS + np.arange(20) + np.zeros((USERS, 1), dtype=np.int64)]
+        [TOP, TRACKS + np.arange(20) + np.zeros((USERS, 1), dtype=np.int64)]
     )
     found = value_lists(scorer, np.arange(USERS), lists)
     assert found.mean_weight.value < 0.5
@@ -103,8 +100,8 @@ def test_the_logging_policy_itself_is_worth_the_mean_of_the_log(
     ],
 )
 def test_what_cannot_be_valued_is_refused(
-    scorer: OffPolicy, means: np.ndarray, change: dict[str, Any], message: str
+    scorer: OffPolicy, change: dict[str, Any], message: str
 ) -> None:
-    arguments = {"users": np.arange(USERS), "tracks": top(means)} | change
+    arguments = {"users": np.arange(USERS), "tracks": TOP} | change
     with pytest.raises(AnalysisError, match=message):
         value_lists(scorer, **arguments)

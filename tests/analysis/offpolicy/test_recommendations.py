@@ -50,7 +50,10 @@ def test_short_lists_are_filled_up_and_users_sorted(tmp_path: Path) -> None:
     assert (in_order.serving, in_order.name) == ("in-order", "a=b")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"data": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"data": 3}', '{"files": {"lists.jsonl": 3}}', '{"model": 3}'],
+)
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "lists.jsonl").write_text('{"user": 3, "tracks": [2, 8]}\n')
     (tmp_path / "manifest.json").write_text(content)

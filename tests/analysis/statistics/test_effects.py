@@ -146,7 +146,7 @@ def test_an_arm_of_nothing_has_a_relative_effect_without_interval() -> None:
     assert math.isnan(relative.lower)
 
 
-def test_cuped_narrows_the_interval_by_what_is_foretold() -> None:
+def test_cuped_narrows_the_interval_by_what_is_predicted() -> None:
     control, arm = (Moments.of(columns) for columns in draw_arms(5, 4_000, 4_000))
     plain = compare(estimate(control, Quantity(TIME)), estimate(arm, Quantity(TIME)))
     adjusted = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))

@@ -7,18 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botify.model.model import Model
+from botify.model.model import Model, lists_in
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Batch, Drawn, Row
 from botify.recommenders.interleaved import interleave
+from botify.recommenders.lists import InOrder
 from botify.recommenders.registry import (
     RECOMMENDERS,
     REPEAT,
     FallbackSettings,
+    asked_for,
     recommend,
 )
 from botify.service import load_configured
 from looplib.errors import ConfigError
-from tests.botify.exports import edit_manifest, make_settings, publish, write_catalogue
+from tests.botify.exports import (
+    edit_manifest,
+    make_settings,
+    publish,
+    update_manifest,
+    write_catalogue,
+    write_lists,
+)
 
 # Tracks 0..11, three of an artist, whose factors point the same way.
 ARTISTS = [track // 3 for track in range(12)]
@@ -54,7 +63,9 @@ def row(user: int, *tracks: int, times: Sequence[float] = ()) -> Row:
 def ask(model: Model, name: str, *rows: Row, seed: int = 1) -> list[int]:
     return [
         drawn.track
-        for drawn in RECOMMENDERS[name](model, rows, np.random.default_rng(seed))
+        for drawn in RECOMMENDERS[name].draw_all(
+            model, rows, np.random.default_rng(seed)
+        )
     ]
 
 
@@ -62,7 +73,7 @@ def test_in_order_takes_the_best_track_of_the_list_that_is_left_and_is_sure_of_i
     model: Model,
 ) -> None:
     rows = [row(0, 5), row(0, 0, 3), row(0, 0, 6), row(1, 5), row(9, 5)]
-    drawn = RECOMMENDERS["in_order"](model, rows, np.random.default_rng(1))
+    drawn = RECOMMENDERS["in_order"].draw_all(model, rows, np.random.default_rng(1))
     assert [found.track for found in drawn] == [0, 6, 3, EXHAUSTED, UNKNOWN]
     assert [found.propensity for found in drawn] == [1, 1, 1, None, None]
 
@@ -81,7 +92,9 @@ def test_draws_are_uniform_and_say_so(
     model: Model, name: str, session: Row, allowed: set[int]
 ) -> None:
     draws = 4000
-    drawn = RECOMMENDERS[name](model, [session] * draws, np.random.default_rng(2))
+    drawn = RECOMMENDERS[name].draw_all(
+        model, [session] * draws, np.random.default_rng(2)
+    )
     assert {found.propensity for found in drawn} == {1 / len(allowed)}
     counts = Counter(found.track for found in drawn)
     assert counts.keys() == allowed
@@ -152,11 +165,30 @@ def test_a_batch_gives_what_its_rows_give_alone(model: Model, name: str) -> None
         )
         for user in range(300)
     ]
-    together = RECOMMENDERS[name](model, rows, np.random.default_rng(1))
+    together = RECOMMENDERS[name].draw_all(model, rows, np.random.default_rng(1))
     alone, rng = [], np.random.default_rng(1)
     for asked in rows:
-        alone += RECOMMENDERS[name](model, [asked], rng)
+        alone += RECOMMENDERS[name].draw_all(model, [asked], rng)
     assert together == alone
+
+
+def test_a_recommender_of_another_exported_list_is_one_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECOMMENDERS, "discover", InOrder(lists_in("discover.jsonl")))
+    catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
+    settings = make_settings(tmp_path, catalogue, "discover")
+    version = publish(tmp_path, "one", LISTS, catalogue=catalogue)
+    lacks = load_configured(settings)
+    assert ask(lacks, "discover", row(0, 8)) == [UNKNOWN]
+    assert settings.lacking(lacks) == [
+        "arm C: discover needs discover.jsonl, which version one lacks; instead: top_pop, random"
+    ]
+    write_lists(version / "discover.jsonl", {0: [8, 2, 5]})
+    update_manifest(version, "discover.jsonl")
+    found = load_configured(settings)
+    assert ask(found, "discover", row(0, 8), row(1, 8)) == [2, UNKNOWN]
+    assert settings.lacking(found) == []
 
 
 sessions = st.tuples(
@@ -260,9 +292,9 @@ def test_an_interleaved_track_is_drawn_as_often_as_its_propensity_says_and_credi
 def test_what_both_have_or_one_alone_is_credited_to_neither(model: Model) -> None:
     name, session = "interleaved(in_order, indexed)", row(0, 3)
     one, none = Drawn(6, 1.0), Drawn(EXHAUSTED, None)
-    may_draw = (None, None)
-    both = interleave(model, session, name, (one, one), may_draw, 0.1)
-    alone = interleave(model, session, name, (none, one), may_draw, 0.9)
+    recommenders = asked_for(name)
+    both = interleave(model, session, name, recommenders, (one, one), 0.1)
+    alone = interleave(model, session, name, recommenders, (none, one), 0.9)
     assert both == alone == (name, Drawn(6, 1.0))
     (answer,) = recommend(
         model, [row(9, 5)], [name], FALLBACK, np.random.default_rng(1)

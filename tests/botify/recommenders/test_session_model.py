@@ -1,6 +1,5 @@
-"""The session model as the service loads it, and the recommender that follows it."""
+"""The recommender that follows the interest of a session."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,71 +8,33 @@ import pytest
 from scipy.special import expit
 from scipy.stats import multivariate_normal
 
-from botify.errors import ModelError
 from botify.model.model import Model
+from botify.model.session_model import SESSION_MODEL
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.registry import FallbackSettings, recommend
 from botify.recommenders.session_model import (
+    FollowInterest,
     follow_changes,
     infer_interest,
     read_session,
-    session_model,
 )
-from botify.service import load_configured
 from tests.botify.exports import (
-    edit_manifest,
-    make_settings,
     publish,
     random_lists,
-    update_manifest,
     write_catalogue,
 )
-
-TRACKS, FACTORS, FATIGUE, TIREDNESS = 40, 4, 0.5, 0.97
-ARTISTS = [track % 8 for track in range(TRACKS)]
-KNOWN, OTHER_OPENING, NEWCOMER = (
-    5,
-    9,
-    77,
-)  # listener 5 has opened sessions with tracks 1, 2 and 30
-
-
-def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy saves
-    rng = np.random.default_rng(6)
-    root = rng.normal(size=(FACTORS, FACTORS))
-    covariance = 0.5 * root @ root.T + np.eye(FACTORS)
-    made = {
-        "tracks": np.arange(TRACKS),
-        "track_factors": rng.normal(size=(TRACKS, FACTORS)).astype(np.float32),
-        "listeners": np.array([2, KNOWN, KNOWN, KNOWN]),
-        "organics": np.array([1, 1, 2, 30]),
-        "interest_of": np.array([2, 0, 0, 1], dtype=np.int32),
-        "interests": rng.normal(size=(3, FACTORS)).astype(np.float32),
-        "evidence": np.array([4, 2, 1], dtype=np.int32),
-        "odds": np.array([2, 1, 0.5], dtype=np.float32),
-        "information": np.array([0.1, 1, 3, 0.5], dtype=np.float32),
-        "new_map": rng.normal(size=(FACTORS, FACTORS)).astype(np.float32),
-        "new_covariance": covariance.astype(np.float32),
-        "dispersion": np.float64(0.2),
-        "artist_fatigue": np.float64(FATIGUE),
-        "tiredness": np.float64(TIREDNESS),
-        "interest_change": np.float64(0),
-    }
-    return {**made, **changes}
-
-
-def publish_session_model(root: Path, **changes: Any) -> Path:  # noqa: ANN401  whatever NumPy saves
-    """Publish a version with a session model; returns the version's folder."""
-    catalogue = write_catalogue(root / "tracks.json", ARTISTS)
-    folder = publish(root, "one", random_lists(20, TRACKS), catalogue=catalogue)
-    np.savez(folder / "session_model.npz", **arrays(**changes))
-    update_manifest(folder, "session_model.npz")
-    return folder
-
-
-def load(root: Path) -> Model:
-    settings = make_settings(root, root / "tracks.json", "session_model")
-    return load_configured(settings)
+from tests.botify.session_models import (
+    ARTISTS,
+    FATIGUE,
+    KNOWN,
+    NEWCOMER,
+    OTHER_OPENING,
+    TIREDNESS,
+    TRACKS,
+    arrays,
+    load,
+    publish_session_model,
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +53,12 @@ def row(
 
 
 def ask(model: Model, *rows: Row) -> list[int]:
-    return [
-        drawn.track for drawn in session_model(model, rows, np.random.default_rng(1))
-    ]
+    drawn = FollowInterest().draw_all(model, rows, np.random.default_rng(1))
+    return [found.track for found in drawn]
 
 
 def follow(model: Model, user: int, tracks: list[int], times: list[float]) -> "Vector":
-    fitted, session = model.session_model, row(user, tracks, times)
+    fitted, session = model.get(SESSION_MODEL), row(user, tracks, times)
     assert fitted is not None
     return infer_interest(
         fitted, session, read_session(fitted, model.catalogue, session)
@@ -110,7 +70,7 @@ Normal = tuple[float, Vector, Vector]  # log odds, mean, covariance
 
 
 def normals(user: int, organic: int) -> list[Normal]:
-    """What a session may follow before anything is heard, by the description of the file."""
+    """Return what a session may follow at first, by the description of the file."""
     made = arrays()
     new = made["track_factors"][organic].astype(float) @ made["new_map"]
 
@@ -262,17 +222,21 @@ def test_changes_are_followed_as_by_all_paths() -> None:
     odds, densities = rng.normal(size=3), rng.normal(size=(3, count))
     first, anew = np.exp(odds) / np.exp(odds).sum(), np.array([0.5, 0.5, 0.0])
     paths = [(vector, 0, first[vector]) for vector in range(3)]
-    for place in range(count):
+    for position in range(count):
         stayed = [
             (vector, since, chance * (1 - change)) for vector, since, chance in paths
         ]
         changed = [
-            (drawn, since if drawn == vector else place, chance * change * anew[drawn])
+            (
+                drawn,
+                since if drawn == vector else position,
+                chance * change * anew[drawn],
+            )
             for vector, since, chance in paths
             for drawn in range(3)
         ]
         paths = [
-            (v, since, chance * np.exp(densities[v, place]))
+            (v, since, chance * np.exp(densities[v, position]))
             for v, since, chance in stayed + changed
         ]
     of_vector = [
@@ -284,9 +248,9 @@ def test_changes_are_followed_as_by_all_paths() -> None:
         sum(
             chance
             for vector, since, chance in paths
-            if vector == best and since <= place
+            if vector == best and since <= position
         )
-        for place in range(count)
+        for position in range(count)
     ]
     assert lasting == pytest.approx(np.array(expected) / of_vector[best], abs=1e-9)
 
@@ -320,27 +284,6 @@ def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
         )
 
 
-def test_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
-    folder = publish_session_model(tmp_path)
-    edit_manifest(folder, session_model={"parameters": {}})
-    with pytest.raises(
-        ModelError,
-        match=r"session_model\.npz: format 1 found, this service reads 3; export with this",
-    ) as found:
-        load(tmp_path)
-    assert "\n" not in str(found.value)
-
-
-def test_an_export_with_the_former_file_name_is_refused_in_one_line(
-    tmp_path: Path,
-) -> None:
-    folder = publish_session_model(tmp_path)
-    (folder / "session_model.npz").rename(folder / "context.npz")
-    update_manifest(folder, "context.npz")
-    with pytest.raises(ModelError, match=r"context\.npz was renamed to session_model"):
-        load(tmp_path)
-
-
 def test_a_session_that_heard_everything_is_exhausted(model: Model) -> None:
     assert ask(model, row(KNOWN, list(range(TRACKS)), [1.0] * TRACKS)) == [EXHAUSTED]
 
@@ -351,7 +294,7 @@ def test_a_version_without_a_session_model_leaves_it_to_the_fallback(
     catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
     publish(tmp_path, "one", random_lists(20, TRACKS), catalogue=catalogue)
     model = load(tmp_path)
-    assert model.session_model is None
+    assert model.get(SESSION_MODEL) is None
     assert ask(model, row(KNOWN, [1], [1.0])) == [UNKNOWN]
     fallback = FallbackSettings(unknown=("top_pop",))
     (answer,) = recommend(
@@ -362,85 +305,3 @@ def test_a_version_without_a_session_model_leaves_it_to_the_fallback(
         np.random.default_rng(1),
     )
     assert answer[0] == "top_pop"
-
-
-def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
-    publish_session_model(tmp_path)
-    settings = make_settings(tmp_path, tmp_path / "tracks.json", "indexed")
-    assert load_configured(settings).session_model is None
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"dispersion": np.float64("nan")}, "dispersion holds NaN"),
-        (
-            {"organics": np.array([1, 1, 2, TRACKS])},
-            r"organics has 1\.\.40; allowed is 0\.\.39",
-        ),
-        ({"tracks": np.arange(TRACKS) - 1}, r"tracks has -1\.\.38"),
-        (
-            {"interest_of": np.array([2, 0, 0, 3])},
-            r"interest_of has 0\.\.3; allowed is 0\.\.2",
-        ),
-        (
-            {"organics": np.array([1, 2, 2, 30])},
-            "openings repeat",
-        ),
-        (
-            {"evidence": np.array([1, 2])},
-            r"evidence is \(2,\), but there are 3 interests",
-        ),
-        ({"interests": np.zeros((3, 4), dtype=np.int32)}, "interests is int32"),
-        (
-            {"track_factors": np.zeros((TRACKS, 3), dtype=np.float32)},
-            r"interests is \(3, 4\), but there are 3 factors",
-        ),
-        (
-            {"information": np.zeros((4, 4), dtype=np.float32)},
-            r"information is float32 \(4, 4\), expected f with 1 axes",
-        ),
-        (
-            {"new_covariance": np.zeros((4, 4), dtype=np.float32)},
-            "new_covariance has no inverse",
-        ),
-        (
-            {"new_map": np.ones((4, 5), dtype=np.float32)},
-            r"new_map is \(4, 5\), but there are 4 factors",
-        ),
-    ],
-)
-def test_a_model_that_does_not_fit_is_refused(
-    tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    publish_session_model(tmp_path, **changes)
-    with pytest.raises(ModelError, match=f"session_model.npz: {message}"):
-        load(tmp_path)
-
-
-def _without_an_array(file: Path) -> None:
-    made = arrays()
-    del made["evidence"]
-    np.savez(file, **made)
-
-
-def _with_an_object(file: Path) -> None:
-    np.savez(file, **arrays(evidence=np.array([{}, None, 1], dtype=object)))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [_without_an_array, _with_an_object, lambda file: file.write_bytes(b"PK no zip")],
-)
-def test_a_damaged_model_is_refused(
-    tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
-    folder = publish_session_model(tmp_path)
-    damage(folder / "session_model.npz")
-    with pytest.raises(ModelError, match=r"session_model\.npz"):
-        load(tmp_path)
-    update_manifest(folder, "session_model.npz")
-    with pytest.raises(
-        ModelError, match=r"session_model\.npz: not a session model of ours"
-    ):
-        load(tmp_path)

@@ -13,7 +13,7 @@ _listeners = itertools.count(10**9)
 
 
 def new_listener() -> int:
-    """A listener that no other test of the same Redis has."""
+    """Return a listener that no other test of the same Redis has."""
     return next(_listeners)
 
 

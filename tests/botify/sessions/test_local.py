@@ -18,7 +18,7 @@ Make = Callable[[float], SessionStore]
 
 @pytest.fixture(params=["local", "redis"])
 def make(request: pytest.FixtureRequest) -> Make:
-    """Makes a store of sessions that end after a silence, in seconds."""
+    """Make a store of sessions that end after a silence, in seconds."""
     if request.param == "local":
         return LocalSessions
     url: str = request.getfixturevalue("redis_url")

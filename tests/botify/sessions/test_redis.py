@@ -1,4 +1,4 @@
-"""Sessions in Redis: shared by replicas, done without while it is away, whatever stands there."""
+"""Sessions in Redis: shared by replicas, done without while it is down, foreign values replaced."""
 
 import threading
 import time
@@ -66,7 +66,7 @@ def test_a_redis_that_never_was_there_is_no_error() -> None:
 
 
 def count_calls(store: RedisSessions, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Notes the keys of each call of Redis."""
+    """Note the keys of each call of Redis."""
     ask = store._append_and_read
     called: list[str] = []
 

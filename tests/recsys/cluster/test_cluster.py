@@ -122,7 +122,7 @@ with open_cluster(ClusterConfig(workers=2)) as cluster:
 
 
 @pytest.mark.dask
-def test_a_script_without_a_guard_is_told_so_in_one_line(tmp_path: Path) -> None:
+def test_a_script_without_a_guard_gets_one_line_that_says_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(UNGUARDED)
     ran = subprocess.run(

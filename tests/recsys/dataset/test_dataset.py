@@ -4,6 +4,7 @@ import errno
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,40 @@ def test_the_same_data_are_built_once(
     found, notes = build(store, tmp_path / "another run")
     assert found.path == dataset.path
     assert notes == ["cached"]
+
+
+def test_searches_of_a_store_build_their_datasets_one_after_the_other(
+    store: Path, tmp_path: Path
+) -> None:
+    """Two others, one of them of the same dataset, begin while the first is under way."""
+    shutil.copytree(store, tmp_path / "store", ignore=shutil.ignore_patterns("cache"))
+    configs = [
+        SearchConfig.model_validate(
+            {
+                "store": str(tmp_path / "store"),
+                "run": str(tmp_path / f"run{number}"),
+                "split": {"holdout": holdout},
+            }
+        )
+        for number, holdout in enumerate((0.3, 0.3, 0.4))
+    ]
+    with ThreadPoolExecutor() as threads:
+        others: list[Future[Dataset]] = []
+
+        def begin_others(_done: float, _note: str) -> None:
+            if not others:
+                others.extend(
+                    threads.submit(dataset_of, config) for config in configs[1:]
+                )
+
+        first = dataset_of(configs[0], begin_others)
+        same, other = [future.result() for future in others]
+    assert first.summary == same.summary
+    assert other.summary.heldout_sessions > first.summary.heldout_sessions
+    assert {file.name for file in (tmp_path / "store" / "cache").iterdir()} == {
+        first.path.name,
+        other.path.name,
+    }
 
 
 @pytest.fixture

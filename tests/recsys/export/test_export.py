@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,21 @@ def test_a_failed_export_leaves_what_was_there(
         Path(export.export_run(finished, tmp_path, ExportConfig(top=9)))
     assert (tmp_path / "current").resolve() == before
     assert list((tmp_path / "versions").iterdir()) == [before]
+
+
+def test_exports_to_one_folder_are_published_one_after_the_other(
+    finished: Path, tmp_path: Path
+) -> None:
+    def publish(top: int) -> str:
+        return export.export_run(finished, tmp_path, ExportConfig(top=top))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(publish, (5, 6, 7, 8))) == {str(tmp_path / "current")}
+    lengths = set()
+    for version in (tmp_path / "versions").iterdir():
+        manifest = json.loads((version / "manifest.json").read_text())
+        lengths.add(manifest["lists"]["length"])
+    assert lengths == {5, 6, 7, 8}
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *argv: object) -> str:

@@ -466,7 +466,7 @@ def test_what_interactions_cannot_give_is_refused(
 def test_what_is_all_of_one_listener_is_refused(tmp_path: Path) -> None:
     rows = [GOOD | {"song": song, "ts": 86_400 * song} for song in range(20)]
     store = ingested(tmp_path, write_csv(tmp_path / "a.csv", rows))
-    with pytest.raises(SplitError, match="all is of one listener"):
+    with pytest.raises(SplitError, match="all rows are of one listener"):
         dataset_from(store, tmp_path, split=Split(holdout=0.5))
 
 

@@ -313,7 +313,7 @@ def test_bad_tables_are_refused_in_one_line(
         ("user=uid,item=uid", "user and item are the same column, uid"),
         (
             "user=uid,item=song,share=heard",
-            "plays need timestamp= or session=; of a share alone make interactions",
+            "plays need timestamp= or session=; for interactions name the share weight=",
         ),
         (
             "user=uid,item=song,played=heard,timestamp=ts",

@@ -1,5 +1,7 @@
 """Top-k lists against a full sort."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,9 +9,12 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Float32Array
+from recsys.dataset.dataset import Dataset, Summary
+from recsys.models.als import Fit
 from recsys.models.kinds import random_lists, unseen_first
 from recsys.models.rank_kernels import rank_tracks
-from recsys.models.topk import NO_TRACK, top_tracks
+from recsys.models.topk import NO_TRACK, personal_lists, top_tracks
+from recsys.workspace import open_workspace
 
 
 def random_factors(seed: int, rows: int, factors: int = 4) -> Float32Array:
@@ -70,6 +75,28 @@ def test_compiled_lists_are_those_of_exact_products_and_equal_ones_go_by_column(
             assert np.array_equal(
                 rank_tracks(users, items, k, threads, filtered), expected
             )
+
+
+def test_listeners_who_heard_none_get_the_popular_tracks_that_they_did_not_skip(
+    tmp_path: Path,
+) -> None:
+    """The first listener has heard a track, the second skipped two, and the third neither."""
+    matrix = csr_matrix(
+        np.array([[3, 1, 2, 0], [-1, 0, -2, 0], [0, 0, 0, 0]], np.float32)
+    )
+    for name in ("values", "indices", "indptr"):
+        values = getattr(matrix, "data" if name == "values" else name)
+        np.save(tmp_path / f"total-{name}.npy", values)
+    folder = open_workspace(tmp_path)
+    summary = Summary("", 3, 4, 3, 1, 5, 0, 3, 0, {})
+    dataset = Dataset(folder, summary, np.arange(3), np.arange(4))
+    fit = Fit(
+        1, np.ones((3, 1), np.float32), np.array([[1], [2], [3], [4]], np.float32)
+    )
+    lists = personal_lists(fit, dataset, "total", 3, threads=1)
+    assert lists.tolist() == [[3, 2, 1], [0, 2, 1], [0, 2, 1]]
+    unseen = personal_lists(fit, dataset, "total", 3, threads=1, filter_seen=True)
+    assert unseen.tolist() == [[3, -1, -1], [1, 3, -1], [0, 2, 1]]
 
 
 @pytest.mark.parametrize(("tracks", "length"), [(1000, 30), (40, 30), (5, 5)])

@@ -22,6 +22,7 @@ from recsys.store.ids import read_titles
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 from tests.analysis.page.html import HOSTILE, Element, Parser, pictures, read_table
+from tests.recsys.commands import search_argv
 from tests.recsys.logs import random_sessions, write_log
 
 LISTENERS, TRACKS = 60, 90
@@ -68,18 +69,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         orjson.dumps({"schema": 1, "catalogue": facts})
     )
     ingest.ingest([log], folder / "store", buckets=4)
-    assert (
-        run(search.app, search.PROG, search_argv(folder, f"catalogue={catalogue}")) == 0
-    )
+    assert search_world(folder, f"catalogue={catalogue}") == 0
     return folder
 
 
-def search_argv(folder: Path, *settings: str) -> list[str]:
-    config = folder / "search.yaml"
-    config.write_text("store: nowhere\nrun: nowhere\n")
-    words = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
-    paths = ["--store", str(folder / "store"), "--run", str(folder / "<b>run")]
-    return ["--config", str(config), *paths, "--no-export", *words]
+def search_world(folder: Path, setting: str) -> int:
+    settings = (*SETTINGS, setting)
+    argv = search_argv(folder / "store", folder / "<b>run", settings, "--no-export")
+    return run(search.app, search.PROG, argv)
 
 
 @pytest.fixture(scope="module")
@@ -114,16 +111,16 @@ def test_every_candidate_and_baseline_has_a_row_with_its_state(
     _, *rows = read_table(page, "trials")
     board = pq.read_table(run_folder / "leaderboard.parquet").to_pylist()
     assert len(rows) == len(board) == 8 + 2
-    told = [row[1] for row in rows]
-    assert told.count("winner") == 1
-    assert told.count("baseline") == 2
+    shown = [row[1] for row in rows]
+    assert shown.count("winner") == 1
+    assert shown.count("baseline") == 2
     pruned = [
         state
-        for state in told
+        for state in shown
         if state.startswith("pruned at sweep 2: not among the best 4 of 8")
     ]
     failed = [
-        state for state in told if state.startswith("failed at sweep 2: TrialError")
+        state for state in shown if state.startswith("failed at sweep 2: TrialError")
     ]
     states = [row["state"] for row in board]
     assert (len(pruned), len(failed)) == (
@@ -181,7 +178,7 @@ def test_a_missing_catalogue_is_reported_before_the_search_and_costs_no_winner(
     key: str, world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = world / "nowhere.json"
-    assert run(search.app, search.PROG, search_argv(world, f"{key}={missing}")) == 2
+    assert search_world(world, f"{key}={missing}") == 2
     assert f"{missing}: no catalogue to be read here" in capsys.readouterr().err
     assert (world / "<b>run" / "winner.json").exists()
 

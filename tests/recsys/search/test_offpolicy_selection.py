@@ -21,6 +21,7 @@ from recsys.runs.trials import plan_candidates
 from recsys.scoring import Scorer, Settled, score_lists, settle
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
+from tests.recsys.commands import error_line, search_argv
 from tests.recsys.logs import START_MS, Session, make_store
 
 LISTENERS, TRACKS = 300, 60
@@ -79,19 +80,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def search_by(store: Path, folder: Path, *settings: str) -> int:
-    config = folder / "search.yaml"
-    config.write_text("store: nowhere\nrun: nowhere\n")
-    words = [word for setting in (*SETTINGS, *settings) for word in ("--set", setting)]
-    argv = [
-        "--config",
-        str(config),
-        "--store",
-        str(store),
-        "--run",
-        str(folder / "run"),
-        "--no-export",
-        *words,
-    ]
+    argv = search_argv(store, folder / "run", (*SETTINGS, *settings), "--no-export")
     return run(search.app, search.PROG, argv)
 
 
@@ -206,13 +195,6 @@ def test_a_small_effective_sample_is_shown_with_its_reason(
     )
 
 
-def refusal(capsys: pytest.CaptureFixture[str]) -> str:
-    (line,) = [
-        line for line in capsys.readouterr().err.splitlines() if "error:" in line
-    ]
-    return line
-
-
 def test_without_propensities_the_metric_is_missing(scorer: Scorer) -> None:
     blind = replace(scorer, validation=ValidationConfig(ks=(10,), select="ndcg@10"))
     lists = lists_of(open_dataset(scorer.dataset))["best"]
@@ -227,7 +209,7 @@ def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert search_by(store, tmp_path, "validation.select=ope_time@10") == 2
-    assert "no held-out recommendation has a known propensity" in refusal(capsys)
+    assert "no held-out recommendation has a known propensity" in error_line(capsys)
     assert not (tmp_path / "run" / "ledger.jsonl").exists()
 
 

@@ -23,76 +23,21 @@ from recsys.models.topk import personal_lists
 from recsys.runs.folder import read_config
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
+from tests.recsys.commands import search_argv
 from tests.recsys.fits import fit_als
-from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.ledgers import untimed
 from tests.recsys.logs import Session, make_store, random_sessions
+from tests.recsys.search.quick import (
+    LISTENERS,
+    QUICK,
+    TRACKS,
+    draw_sessions,
+    refusal,
+    search_ok,
+)
 
-LISTENERS, TRACKS = 60, 90
-SPACE = [
-    "search.space.factors=[4, 8]",
-    "search.space.regularization=[1.0]",
-    "search.space.alpha=[1.0, 10.0]",
-]
 pytestmark = pytest.mark.usefixtures("no_reports")
-QUICK = [
-    *SPACE,
-    "search.sweeps=4",
-    "search.score_every=2",
-    "validation.resamples=100",
-    "validation.ks=[5, 30]",
-]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sessions = random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
-    return make_store(tmp_path_factory.mktemp("data"), sessions, tracks=TRACKS)
-
-
-def search_argv(
-    store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None
-) -> list[str]:
-    config = run_folder.parent / "search.yaml"
-    config.write_text("store: nowhere\nrun: nowhere\n")
-    sets = [
-        word
-        for setting in (QUICK if settings is None else settings)
-        for word in ("--set", setting)
-    ]
-    return [
-        "--config",
-        str(config),
-        "--store",
-        str(store),
-        "--run",
-        str(run_folder),
-        *sets,
-        *extra,
-    ]
-
-
-def search_ok(
-    store: Path, run_folder: Path, *extra: str, settings: list[str] | None = None
-) -> None:
-    with without_processes():
-        assert (
-            run(
-                search.app,
-                search.PROG,
-                search_argv(store, run_folder, *extra, settings=settings),
-            )
-            == 0
-        )
-
-
-def refusal(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
-    with without_processes():
-        assert run(search.app, search.PROG, argv) == 2
-    errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
-    assert len(errors) == 1
-    return errors[0]
 
 
 def of_one_metric(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -108,14 +53,8 @@ def results(run_folder: Path) -> list[str]:
 def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search that started two processes of its own."""
     folder = tmp_path_factory.mktemp("search") / "run"
-    assert (
-        run(
-            search.app,
-            search.PROG,
-            search_argv(store, folder, settings=[*QUICK, "cluster.workers=2"]),
-        )
-        == 0
-    )
+    argv = search_argv(store, folder, [*QUICK, "cluster.workers=2"])
+    assert run(search.app, search.PROG, argv) == 0
     return folder
 
 
@@ -207,8 +146,7 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
 def test_the_result_is_the_same_for_any_number_of_workers_threads_and_buckets(
     finished: Path, tmp_path: Path
 ) -> None:
-    sessions = random_sessions(5, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
-    store = make_store(tmp_path, sessions, tracks=TRACKS, buckets=1)
+    store = make_store(tmp_path, draw_sessions(), tracks=TRACKS, buckets=1)
     settings = [*QUICK, "cluster.threads_per_fit=2"]
     search_ok(store, tmp_path / "run", settings=settings)
     exported = "export/current/recommendations.jsonl"
@@ -241,41 +179,6 @@ def test_other_splits_run_through(store: Path, tmp_path: Path, kind: str) -> Non
     )
 
 
-def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
-    store: Path, tmp_path: Path
-) -> None:
-    """No memory has 2^40 factors, and no array 2^62."""
-    settings = [
-        *QUICK,
-        f"search.space.factors=[4, {2**40}, {2**62}]",
-        "search.space.alpha=[10.0, 1.0e+39]",
-    ]
-    search_ok(store, tmp_path / "run", "--no-export", settings=settings)
-    failed = {
-        (row["params"]["factors"], row["params"]["alpha"]): (row["sweep"], row["error"])
-        for row in ledger(tmp_path / "run")
-        if row["error"]
-    }
-    assert failed.pop((4, 1e39)) == (
-        2,
-        "TrialError: the factors are not finite after sweep 1",
-    )
-    assert {
-        (factors, error.split(":")[0]) for (factors, _), (_, error) in failed.items()
-    } == {
-        (2**40, "MemoryError"),
-        (2**62, "ValueError"),
-    }
-    board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
-    assert [row["state"] for row in board] == ["scored"] * 3 + ["failed"] * 5
-    assert (
-        json.loads((tmp_path / "run" / "winner.json").read_text())["trial"]["params"][
-            "factors"
-        ]
-        == 4
-    )
-
-
 @pytest.fixture
 def interrupted(finished: Path, tmp_path: Path) -> Path:
     """A finished run of its own, to go on with; without its export."""
@@ -298,7 +201,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_finished_search_is_concluded_again_without_a_cluster(
     store: Path, finished: Path, interrupted: Path
 ) -> None:
-    assert run(search.app, search.PROG, search_argv(store, interrupted)) == 0
+    assert run(search.app, search.PROG, search_argv(store, interrupted, QUICK)) == 0
     same = (
         "ledger.jsonl",
         "winner.json",
@@ -354,8 +257,7 @@ def test_a_changed_grid_fits_only_what_is_new(
 def test_scores_of_other_data_or_by_another_scorer_never_mix(
     finished: Path, interrupted: Path, tmp_path: Path
 ) -> None:
-    sessions = random_sessions(6, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
-    store = make_store(tmp_path / "other", sessions, tracks=TRACKS)
+    store = make_store(tmp_path / "other", draw_sessions(6), tracks=TRACKS)
     settings = [*QUICK, "search.space.alpha=[10.0]"]
     search_ok(store, interrupted, "--no-export", settings=settings)
     before, rows = ledger(finished), ledger(interrupted)
@@ -378,9 +280,7 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
 ) -> None:
     line = refusal(
         capsys,
-        search_argv(
-            store, interrupted, settings=[*QUICK, "search.space.alpha=[1.0e+39]"]
-        ),
+        search_argv(store, interrupted, [*QUICK, "search.space.alpha=[1.0e+39]"]),
     )
     assert (
         "every trial failed (TrialError: the factors are not finite after sweep 1)"
@@ -388,14 +288,6 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
     )
     assert not (interrupted / "winner.json").exists()
     assert not (interrupted / "leaderboard.parquet").exists()
-
-
-def test_an_option_that_was_removed_names_what_replaces_it(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = search_argv(store, tmp_path / "run", "--fresh")
-    assert run(search.app, search.PROG, argv, gone=search.GONE) == 2
-    assert "--fresh was removed; name another --run" in capsys.readouterr().err
 
 
 def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
@@ -408,155 +300,3 @@ def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
     text = (tmp_path / "run/export/current/recommendations.jsonl").read_text()
     lists = [json.loads(line) for line in text.splitlines()]
     assert [line["user"] for line in lists] == [*range(20), 999]
-
-
-def test_a_better_baseline_is_pointed_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Everybody hears the same few tracks, and models regularized too much for any taste are a
-    little worse."""
-    generator = np.random.default_rng(1)
-    sessions = [
-        Session(
-            number % 50,
-            1_767_225_600_000 + number * 86_400_000,
-            [(int(track), 1.0) for track in order],
-            f"s{number}",
-        )
-        for number in range(300)
-        for order in [generator.permutation(12)[:4]]
-    ]
-    store = make_store(tmp_path, sessions, tracks=500)
-    space = ["search.space.regularization=[1000.0]", "search.space.alpha=[10]"]
-    search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, *space])
-    assert "the baseline popular is better than every trial" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("serch.sweeps=3", "serch: unknown key; the nearest known key is search"),
-        (
-            "search.space.factor=[3]",
-            "search.space.factor: unknown key; the nearest known key is factors",
-        ),
-        (
-            "search.space.factors=[]",
-            "--set search.space.factors: Value should have at least 1 item",
-        ),
-        ("search.space.factors=[8, 8]", "a value stands twice in [8, 8]"),
-        (
-            "search.space.alpha=[-1]",
-            "search.space.alpha.0: Input should be greater than 0",
-        ),
-        (
-            "search.space.regularization=[.nan]",
-            "search.space.regularization.0: Input should be a finite number",
-        ),
-        (
-            "search.strategy=random",
-            "trials is given with strategy: random, and only there",
-        ),
-        ("split.holdout=1.0", "split.holdout: Input should be less than 1"),
-        (
-            "validation.select=ndgc@30",
-            "select is ndgc@30; expected auto or metric@k, the metric one of ndcg, ",
-        ),
-        ("validation.select=ndcg@20", "k one of 5, 30"),
-        (
-            "search={strategy: halving, halving: {eta: 1}}",
-            "search.halving.eta: Input should be greater than or equal to 2",
-        ),
-        ("cluster.memory_limit=huge", "cluster.memory_limit"),
-    ],
-)
-def test_a_setting_that_cannot_be_is_one_line(
-    store: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    setting: str,
-    message: str,
-) -> None:
-    assert message in refusal(
-        capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting])
-    )
-    assert not list(tmp_path.glob("run/ledger*"))
-
-
-def test_a_missing_store_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    line = refusal(capsys, search_argv(tmp_path / "absent", tmp_path / "run"))
-    assert "absent: no session store here" in line
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("sessions", "setting", "message"),
-    [
-        (
-            3,
-            "split.holdout=0.0001",
-            "holds out 0 of 3 sessions; both sides need at least one",
-        ),
-        (
-            3,
-            "split.holdout=0.9999",
-            "holds out 3 of 3 sessions; both sides need at least one",
-        ),
-        (1, "split.kind=last_session", "split last_session holds out 0 of 1 sessions"),
-        (1, "split.kind=time", "split time and holdout 0.15 holds out 0 of 1 sessions"),
-    ],
-)
-def test_a_one_sided_split_is_one_line_and_leaves_no_dataset(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    sessions: int,
-    setting: str,
-    message: str,
-) -> None:
-    store = make_store(
-        tmp_path, random_sessions(1, listeners=1, tracks=9, sessions=sessions)
-    )
-    line = refusal(
-        capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, setting])
-    )
-    assert message in line
-    assert list((store / "cache").iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (
-            ["feedback.organic=false", "feedback.min_time=0.5"],
-            "no training session has listening time that counts",
-        ),
-        (["validation.organic=false"], "no held-out track was heard for at least 0.5"),
-    ],
-)
-def test_settings_that_leave_nothing_to_learn_from_or_to_score_are_one_line(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    settings: list[str],
-    message: str,
-) -> None:
-    start = random_sessions(1, listeners=1, tracks=9, sessions=1)[0].start_ms
-    sessions = [
-        Session(day % 2, start + day * 86_400_000, [(1, 1.0), (2, 0.4)], f"s{day}")
-        for day in range(30)
-    ]
-    store = make_store(tmp_path, sessions)
-    assert message in refusal(
-        capsys, search_argv(store, tmp_path / "run", settings=[*QUICK, *settings])
-    )
-
-
-def test_a_folder_that_is_no_run_is_refused(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "photo.jpg").write_text("x")
-    assert "not empty and not a run" in refusal(
-        capsys, search_argv(store, tmp_path / "other")
-    )

@@ -265,3 +265,12 @@ def test_an_experiment_of_one_arm_or_of_nobody_makes_a_page() -> None:
 
 def test_equal_reports_make_equal_pages(text: str) -> None:
     assert render(make_report()) == text
+
+
+def test_intervals_are_named_by_their_level_and_the_original_ones_by_95_percent() -> (
+    None
+):
+    page = parse(replace(bare(make_report()), alpha=0.005))
+    words = page.text.replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert "about 99.5 % of such intervals contain the true effect" in words
+    assert "s 95 % intervals in % of the mean of C" in words

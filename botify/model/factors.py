@@ -1,6 +1,4 @@
-"""The item side of a published ALS model.
-
-A listener's factor, solved from what was heard so far, and the best track.
+"""The item side of a published ALS model: a listener's factor, and the best track for it.
 
 Tracks are looked at by the length of their factors, longest first. A score is at most the product
 of the lengths (Cauchy and Schwarz), so once that of the next block is below the best score, no
@@ -8,47 +6,38 @@ later track is better.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import msgspec
 import numpy as np
 
+from botify.errors import ModelError
+from botify.model.arrays import check_ids, find_id, read_arrays
+from botify.model.manifest import Feedback, Version
+from botify.model.model import Part
 from looplib.als import AlsParams, solve_row
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 
 _BLOCK = 2048  # tracks whose scores stay in the cache
 
 
-class Feedback(msgspec.Struct):
-    """How listening became what the fit was given, as in the search's configuration."""
-
-    organic: bool = True
-    min_time: float = 0.0
-    skip_time: float = 0.0
-    scale: Literal["linear", "log"] = "linear"
-
-
 @dataclass(frozen=True)
 class History:
-    """What the fit was given of each listener.
-
-    Values of tracks heard, and minus the count of those only skipped.
-    """
+    """What the fit was given of each listener: tracks, and how much of them was heard."""
 
     users: IntArray  # (listeners,), numbers of listeners, ascending
     # (listeners,): a listener has tracks[starts:ends] with the values[starts:ends]
     starts: IntArray
     ends: IntArray  # (listeners,)
     tracks: Int32Array  # (pairs,)
-    values: Float32Array  # (pairs,), before a logarithm
+    # (pairs,), before a logarithm; of a track that was only skipped, minus how often
+    values: Float32Array
     filter_seen: bool  # the export leaves out what a listener has heard
 
     def of(self, user: int) -> dict[int, float]:
         """Return the values of a listener by track; nothing of one who is not known."""
-        row = int(self.users.searchsorted(user))
-        if row == len(self.users) or self.users[row] != user:
+        row = find_id(self.users, user)
+        if row is None:
             return {}
         own = slice(self.starts[row], self.ends[row])
         return dict(
@@ -57,7 +46,7 @@ class History:
 
 
 @dataclass
-class FoldIn:
+class ItemFactors:
     """Solves listeners' factors by a model's tracks, and finds the best track for a factor."""
 
     items: Float32Array  # factors of the tracks, by number, 0 where there are none; kept by length
@@ -66,7 +55,6 @@ class FoldIn:
     feedback: Feedback
     # what the fit was given for a track heard to its end; an interaction's mean weight
     unit: float = 1.0
-    history: History | None = None  # without it, all factors follow from sessions alone
 
     def __post_init__(self) -> None:
         """Order the tracks by the length of their factors."""
@@ -108,19 +96,22 @@ class FoldIn:
         return closeness
 
     def solve(
-        self, tracks: Sequence[int], times: Sequence[float], user: int | None = None
+        self,
+        tracks: Sequence[int],
+        times: Sequence[float],
+        known: Mapping[int, float] | None = None,
     ) -> FloatArray | None:
         """Solve a listener's factor, shape (factors,), by the history and the session so far.
 
         Args:
             tracks: Heard, in order; the first one is organic.
             times: Share heard of each, 0..1.
-            user: The listener's number; None to leave out the history.
+            known: The listener's values in the history.
 
         Returns:
             The solution of `looplib.als` for this row; None where nothing counts as heard.
         """
-        heard, skips = self._interactions(tracks, times, user)
+        heard, skips = self._interactions(tracks, times, known or {})
         if not heard:
             return None
         return solve_row(
@@ -133,21 +124,17 @@ class FoldIn:
             self.params,
         )
 
-    def seen(self, user: int) -> set[int]:
-        """Return the tracks that are left out of a listener's lists for having been heard."""
-        if self.history is None or not self.history.filter_seen:
-            return set()
-        return {track for track, value in self.history.of(user).items() if value > 0}
-
     def _factors(self, tracks: Collection[int]) -> FloatArray:
         return self.items[self._rows[list(tracks)]].astype(np.float64)
 
     def _interactions(
-        self, tracks: Sequence[int], times: Sequence[float], user: int | None
+        self,
+        tracks: Sequence[int],
+        times: Sequence[float],
+        known: Mapping[int, float],
     ) -> tuple[dict[int, float], dict[int, float]]:
         """Return the value of each track heard, and how often each other one was skipped."""
         feedback = self.feedback
-        known = self.history.of(user) if self.history and user is not None else {}
         heard = {track: value for track, value in known.items() if value > 0}
         skips = {track: -value for track, value in known.items() if value < 0}
         for position, (track, time) in enumerate(zip(tracks, times, strict=True)):
@@ -164,3 +151,58 @@ class FoldIn:
             heard = {track: math.log1p(time) for track, time in heard.items()}
         skips = {track: count for track, count in skips.items() if track not in heard}
         return heard, skips if self.params.skip_weight else {}
+
+
+def _load_factors(version: Version) -> ItemFactors | None:
+    if not version.has("factors.npz"):
+        return None
+    manifest, catalogue = version.manifest, version.catalogue
+    try:
+        params = AlsParams.read(manifest.parameters)
+    except ValueError:
+        return None
+    shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
+    with version.open("factors.npz") as file:
+        arrays, lengths = read_arrays(file, shapes, "factors", catalogue)
+    # tracks without factors have zeros
+    factors = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
+    factors[arrays["tracks"]] = arrays["item_factors"]
+    unit = manifest.data.mean_weight or 1.0
+    return ItemFactors(factors, lengths["tracks"], params, manifest.feedback, unit)
+
+
+def _load_history(version: Version) -> History | None:
+    if not version.has(HISTORY.name):
+        return None
+    shapes = {
+        "users": "user listeners",
+        "counts": "i listeners",
+        "tracks": "track tracks",
+        "heard": "i pairs",
+        "values": "f pairs",
+    }
+    with version.open(HISTORY.name) as file:
+        arrays, lengths = read_arrays(file, shapes, "a history", version.catalogue)
+    counts, values, pairs = arrays["counts"], arrays["values"], lengths["pairs"]
+    check_ids(file.name, "heard", arrays["heard"], lengths["tracks"])
+    check_ids(file.name, "counts", counts, pairs + 1)
+    if counts.sum() != pairs:
+        raise ModelError(
+            f"{file.name}: counts add up to {counts.sum()}, not {pairs} pairs"
+        )
+    if version.manifest.feedback.scale == "log":
+        values = np.where(values > 0, np.expm1(values), values)
+    ends = counts.cumsum()
+    by_user = np.argsort(arrays["users"])
+    return History(
+        users=arrays["users"][by_user],
+        starts=(ends - counts)[by_user],
+        ends=ends[by_user],
+        tracks=arrays["tracks"].astype(np.int32)[arrays["heard"]],
+        values=values,
+        filter_seen=version.manifest.lists.filter_seen,
+    )
+
+
+FACTORS = Part("factors of an ALS model", _load_factors)
+HISTORY = Part("history.npz", _load_history)

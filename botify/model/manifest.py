@@ -1,0 +1,144 @@
+"""A published version: its manifest, and its files once they are what the manifest says."""
+
+import os
+from datetime import datetime
+from functools import cached_property
+from io import BufferedReader
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from botify.errors import ModelError
+from botify.model.catalogue import Catalogue
+from botify.model.tracklists import TrackLists, read_track_lists
+from looplib.checksums import unseal
+from looplib.untrusted import open_untrusted, read_untrusted
+
+MANIFEST = "manifest.json"
+_LONGEST_MANIFEST = 2**20
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Feedback(msgspec.Struct):
+    """How listening became what the fit was given, as in the search's configuration."""
+
+    organic: bool = True
+    min_time: float = 0.0
+    skip_time: float = 0.0
+    scale: Literal["linear", "log"] = "linear"
+
+
+class _FileFacts(msgspec.Struct):
+    sha256: str
+    bytes: _Count
+    rows: _Count | None = None
+
+
+class _CatalogueFacts(msgspec.Struct):
+    sha256: str
+    tracks: _Count
+
+
+class _DataFacts(msgspec.Struct):
+    catalogue: _CatalogueFacts | None = None
+    mean_weight: float | None = None
+
+
+class _ListFacts(msgspec.Struct):
+    filter_seen: bool = False
+
+
+class ModelManifest(msgspec.Struct):
+    """What the service reads of a version's manifest."""
+
+    schema: Literal[1]
+    model: Annotated[str, msgspec.Meta(min_length=1)]
+    created_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    files: dict[str, _FileFacts]
+    session_model: dict[str, Any] | None = None
+    data: _DataFacts = msgspec.field(default_factory=_DataFacts)
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    feedback: Feedback = msgspec.field(default_factory=Feedback)
+    lists: _ListFacts = msgspec.field(default_factory=_ListFacts)
+
+
+def read_manifest(folder: Path) -> ModelManifest:
+    """Read the manifest of a version.
+
+    Raises:
+        ModelError: There is none, or it is not one.
+    """
+    path = folder / MANIFEST
+    content = read_untrusted(path, _LONGEST_MANIFEST, within=folder, error=ModelError)
+    try:
+        return msgspec.convert(unseal(content), ModelManifest)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def version_folder(recommendations: Path) -> Path:
+    """Return the folder of a file of lists, links followed: another folder is another version."""
+    return Path(os.path.realpath(recommendations.parent))
+
+
+class Version:
+    """A version on the disk; it opens each file once it is what the manifest says."""
+
+    def __init__(self, recommendations: Path, catalogue: Catalogue) -> None:
+        """Read the manifest beside the file of lists.
+
+        Raises:
+            ModelError: It cannot be read, or is of another catalogue.
+        """
+        self.folder = version_folder(recommendations)
+        self.catalogue = catalogue
+        self.manifest = read_manifest(self.folder)
+        self._recommendations = recommendations.name
+        trained_on = self.manifest.data.catalogue
+        if trained_on and trained_on.sha256 != catalogue.sha256:
+            theirs = f"{trained_on.tracks} tracks and sha256 {trained_on.sha256[:12]}…"
+            ours = f"{len(catalogue)} and {catalogue.sha256[:12]}…"
+            raise ModelError(
+                f"{self.folder / MANIFEST}: trained on another catalogue, of {theirs}; "
+                f"that of the service has {ours}"
+            )
+
+    @cached_property
+    def lists(self) -> TrackLists:
+        """The listeners' recommendations, which every version has."""
+        return self.read_lists(self._recommendations)
+
+    def read_lists(self, name: str) -> TrackLists:
+        """Read a file of lists, by listener.
+
+        Raises:
+            ModelError: It is not what the manifest says, or a line is no list.
+        """
+        with self.open(name) as file:
+            rows = self.manifest.files[name].rows
+            return read_track_lists(file, rows, self.catalogue)
+
+    def has(self, name: str) -> bool:
+        """Return whether the manifest names a file."""
+        return name in self.manifest.files
+
+    def open(self, name: str) -> BufferedReader:
+        """Open a file for reading.
+
+        Raises:
+            ModelError: It is not what the manifest says.
+        """
+        path, facts = self.folder / name, self.manifest.files.get(name)
+        if facts is None:
+            raise ModelError(
+                f"{path}: not in the manifest; it has {', '.join(sorted(self.manifest.files))}"
+            )
+        return open_untrusted(
+            path,
+            facts.bytes,
+            within=self.folder,
+            sha256=facts.sha256,
+            error=ModelError,
+        )

@@ -1,0 +1,216 @@
+"""Write the files of a published version (docs/formats.md).
+
+Of a store with text ids the files have these in place of the numbers. A kind of model without
+factors has no `factors.npz`.
+"""
+
+import importlib.metadata
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from looplib.arrays import Int32Array
+from looplib.checksums import seal
+from looplib.files import atomic_write_json, json_digest, sha256_file
+from looplib.session_model_file import FORMAT
+from recsys.cluster.processes import usable_cores
+from recsys.config import ExportConfig, SearchConfig
+from recsys.dataset.dataset import Dataset, Side
+from recsys.models.als import Fit, make_equations
+from recsys.models.kinds import Model
+from recsys.models.topk import NO_TRACK
+from recsys.runs.folder import Winner
+from recsys.session_model.export import write_session_model
+from recsys.store.ids import Title, originals, titles_by_id
+from recsys.store.remote import Store
+from recsys.workspace import Workspace
+
+RECOMMENDATIONS = "recommendations.jsonl"
+FACTORS = "factors.npz"
+HISTORY = "history.npz"
+TRACKS = "tracks.json"
+MANIFEST = "manifest.json"
+_SCHEMA = 1  # of the manifest
+_LIBRARIES = ("numba", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
+Ids = npt.NDArray[np.generic]  # numbers or texts
+
+
+@dataclass(frozen=True)
+class Export:
+    """A finished run, and what is to be published of it."""
+
+    run: Workspace
+    store: Store
+    dataset: Dataset
+    config: SearchConfig
+    winner: Winner
+    options: ExportConfig
+
+    @property
+    def side(self) -> Side:
+        """The interactions that the published model learns from."""
+        return "train" if self.options.learn_from == "training" else "total"
+
+    @property
+    def model_id(self) -> str:
+        """The version's name: the same run and options give the same."""
+        winner = self.winner
+        session_model = self.config.session_model
+        facts = {
+            "trial": winner.trial.id,
+            "sweeps": winner.sweeps,
+            "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
+        }
+        if session_model is not None:
+            has_titles = bool(titles_by_id(self.store))
+            facts["session_model"] = {
+                **session_model.model_dump(mode="json", exclude={"catalogue"}),
+                "artists": session_model.catalogue is not None or has_titles,
+                "format": FORMAT,
+            }
+        return f"{winner.trial.kind}-{json_digest(facts)[:12]}"
+
+
+def write_version(folder: Path, export: Export, model: Model) -> None:
+    """Write the files of a version into an empty folder, the manifest last."""
+    options = export.options
+    store = export.store
+    lists = model.lists(options.top, filter_seen=options.filter_seen)
+    users = originals(store, "users", export.dataset.users)
+    tracks = originals(store, "items", export.dataset.tracks)
+    _write_lists(folder / RECOMMENDATIONS, users, tracks, lists)
+    rows = {RECOMMENDATIONS: len(lists)}
+    if model.fit is not None:
+        _write_factors(folder, export, model.fit, users, tracks)
+    if store.manifest.has_tables:
+        titles = titles_by_id(store)
+        records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
+        lines = [msgspec.json.encode(record) + b"\n" for record in records]
+        (folder / TRACKS).write_bytes(b"".join(lines))
+        rows[TRACKS] = len(lines)
+    elif catalogue := _named_catalogue(export):
+        shutil.copyfile(catalogue, folder / TRACKS)
+    session_model = None
+    if config := export.config.session_model:
+        seed = export.winner.trial.seed
+        session_model = write_session_model(folder, store, config, seed, usable_cores())
+    files = {
+        file.name: {
+            "sha256": sha256_file(file),
+            "bytes": file.stat().st_size,
+            "rows": rows.get(file.name),
+        }
+        for file in sorted(folder.iterdir())
+    }
+    versions = {library: importlib.metadata.version(library) for library in _LIBRARIES}
+    manifest = {
+        **_facts(export),
+        "session_model": session_model,
+        "files": files,
+        "versions": {"python": platform.python_version(), **versions},
+    }
+    atomic_write_json(folder / MANIFEST, seal(manifest))
+
+
+def _write_factors(
+    folder: Path, export: Export, fit: Fit, users: Ids, tracks: Ids
+) -> None:
+    """Write the factors, and what they were fitted to."""
+    np.savez(
+        folder / FACTORS,
+        allow_pickle=False,
+        users=users,
+        tracks=tracks,
+        user_factors=fit.user_factors,
+        item_factors=fit.item_factors,
+    )
+    np.savez(
+        folder / HISTORY,
+        allow_pickle=False,
+        users=users,
+        tracks=tracks,
+        **_history(export),
+    )
+
+
+def _named_catalogue(export: Export) -> Path | None:
+    """Return the catalogue that the configuration names, if it exists and is that of the logs."""
+    config = export.config
+    known = export.store.manifest.catalogue
+    section = config.session_model
+    file = config.catalogue or (section.catalogue if section else None)
+    if file is None or not file.is_file():
+        return None
+    is_known = known is None or sha256_file(file) == known.sha256
+    return file if is_known else None
+
+
+def _history(export: Export) -> dict[str, npt.NDArray[Any]]:
+    """Return the number of tracks fitted of each listener (`counts`), the tracks and `values`."""
+    side = export.side
+    params = export.winner.trial.params
+    fitted = [
+        make_equations(export.dataset.matrix(side, *rows), params).interactions
+        for rows in export.dataset.ranges(side)
+    ]
+    return {
+        "counts": np.concatenate([np.diff(part.indptr) for part in fitted]),
+        "heard": np.concatenate([part.indices for part in fitted]),
+        "values": np.concatenate([part.data for part in fitted]),
+    }
+
+
+def _write_lists(file: Path, users: Ids, tracks: Ids, lists: Int32Array) -> None:
+    """Write a line for each listener; `NO_TRACK` is left out."""
+    with file.open("wb") as lines:
+        for user, columns in zip(users.tolist(), lists, strict=True):
+            best = tracks[columns[columns != NO_TRACK]].tolist()
+            lines.write(orjson.dumps({"user": user, "tracks": best}) + b"\n")
+
+
+def _facts(export: Export) -> dict[str, Any]:
+    """Return what the manifest says of the model and of the data that it learned from."""
+    winner = export.winner
+    config = export.config
+    options = export.options
+    manifest = export.store.manifest
+    summary = export.dataset.summary
+    mean_weight = None  # of events, the weight is the share that was heard
+    if manifest.interactions:
+        mean_weight = float(export.dataset.array(export.side, "values").mean())
+    return {
+        "schema": _SCHEMA,
+        "model": export.model_id,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parameters": {
+            "kind": winner.trial.kind,
+            **asdict(winner.trial.params),
+            "sweeps": winner.sweeps,
+        },
+        # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
+        "seed": config.seed,
+        "metrics": winner.metrics,
+        "selected_by": winner.select,
+        "split": config.split.model_dump(mode="json"),
+        "feedback": config.feedback.model_dump(mode="json"),
+        "data": {
+            "events": summary.events,
+            "sessions": summary.sessions,
+            "listeners": summary.listeners,
+            "tracks": summary.tracks,
+            "store": manifest.digest,
+            "dataset": summary.digest,
+            "learned_from": options.learn_from,
+            "catalogue": asdict(manifest.catalogue) if manifest.catalogue else None,
+            "mean_weight": mean_weight,
+        },
+        "lists": {"length": options.top, "filter_seen": options.filter_seen},
+    }

@@ -1,0 +1,150 @@
+"""Lines of any content are read as they are alone, or rejected for a reason."""
+
+import json
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analysis.logs.field_types import IdKinds
+from tests.analysis.logs.lines import COLUMNS, EVENT, START_MS, Load, outcome, text
+
+KEYS = (*COLUMNS, "extra")
+WHOLE = ("0", "1", "7", "-0", "-1", "01", "+1", "9007199254740993")
+FRACTIONS = ("0.5", "1.0", "7.5", "1.", ".5", "1e-7", "1e-17")
+EXPONENTS = ("1e0", "1e3", "1e17", "1e18", "123456789e9")
+NUMBERS = WHOLE + FRACTIONS + EXPONENTS
+LARGE = (
+    "1e400",
+    "-1e400",
+    "1e-400",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551616",
+    "9" * 23,
+)
+WORDS = (
+    '"7"',
+    '"0.5"',
+    '""',
+    '"next"',
+    '"last"',
+    '"a"',
+    '"\\u0041"',
+    '"\\ud800"',
+    '"a\\u0000b"',
+    '"x,}"',
+    '"NaN"',
+)
+LITERALS = (
+    "true",
+    "false",
+    "null",
+    "NaN",
+    "nan",
+    "Infinity",
+    "-Infinity",
+    "-inf",
+    "nul",
+    "[]",
+    "[1,]",
+    "[[1]]",
+    "{}",
+)
+OBJECTS = (
+    '{"b":"x","a":"y"}',
+    '{"a":"x",}',
+    '{"a":"x", "a":"y"}',
+    '{"a":1}',
+    '{"a":null}',
+    '{"a":{}}',
+    '{"\\u0061": "\\n"}',
+)
+TIMES = (str(START_MS), f"{START_MS}.0", f"{START_MS}000", "1767225600")
+tokens = st.sampled_from(NUMBERS + LARGE + WORDS + LITERALS + OBJECTS + TIMES)
+
+
+@st.composite
+def log_lines(draw: st.DrawFn) -> bytes:
+    """A line: an event, or one with a few changes of the kinds that logs suffer."""
+    members = {key: json.dumps(value) for key, value in EVENT.items()}
+    members["user"] = str(draw(st.integers(0, 3)))
+    members |= draw(
+        st.dictionaries(
+            st.sampled_from(KEYS), tokens, max_size=draw(st.sampled_from([0, 0, 1, 2]))
+        )
+    )
+    for key in draw(
+        st.lists(st.sampled_from(COLUMNS), max_size=draw(st.sampled_from([0, 0, 2])))
+    ):
+        members.pop(key, None)
+    pairs = [
+        f'"{key}"{draw(st.sampled_from([":", ": ", " : "]))}{token}'
+        for key, token in members.items()
+    ]
+    pairs += (
+        draw(
+            st.lists(
+                st.sampled_from(pairs), max_size=draw(st.sampled_from([0, 0, 0, 1]))
+            )
+        )
+        if pairs
+        else []
+    )
+    line = ("{" + draw(st.sampled_from([",", ", "])).join(pairs) + "}").encode()
+    kind = draw(
+        st.sampled_from(
+            ["whole"] * 6 + ["byte", "cut", "blank", "return", "comma", "twice"]
+        )
+    )
+    position = draw(st.integers(0, len(line)))
+    changes = {
+        "byte": line[:position]
+        + draw(st.binary(min_size=1, max_size=2)).replace(b"\n", b"")
+        + line[position:],
+        "cut": line[:position],
+        "blank": draw(st.sampled_from([b"", b" ", b"\t \r"])),
+        "return": line + b"\r",
+        "comma": line[:-1] + draw(st.sampled_from([b",}", b" , }", b",\t}"])),
+        "twice": line + line,
+    }
+    return changes.get(kind, line)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    lines=st.lists(log_lines(), max_size=4), ending=st.sampled_from([b"\n", b"\r\n"])
+)
+def test_a_line_is_read_as_it_is_elsewhere_and_rejected_only_if_it_is_no_event(
+    load: Load, lines: list[bytes], ending: bytes
+) -> None:
+    good = text().encode()
+    loaded = load(ending.join([good, *lines, good]))
+    assert loaded.lines.read == 2 + sum(bool(line.strip()) for line in lines)
+    turned = load(ending.join([good, *reversed(lines), good]))
+    assert repr(loaded.rows) == repr(turned.rows[::-1])
+    for number, reason in loaded.rejects:
+        found = outcome(lines[number - 2], IdKinds())
+        assert reason == found
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    times=st.lists(
+        st.floats(0, 1).filter(lambda value: value == 0 or value > 1e-300),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_decimals_are_read_to_the_nearest_double(
+    load: Load, times: list[float]
+) -> None:
+    rows = load(
+        "".join(f"{text(time=time, latency=1e5 * time)}\n" for time in times)
+    ).rows
+    assert sorted((row["time"], row["latency"]) for row in rows) == sorted(
+        (time, 1e5 * time) for time in times
+    )

@@ -1,0 +1,44 @@
+"""A small store, and quick searches of it whose calls run in the test's process."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from looplib.cli import run
+from recsys.search import __main__ as search
+from tests.recsys.commands import error_line, search_argv
+from tests.recsys.in_process import without_processes
+from tests.recsys.logs import Session, random_sessions
+
+LISTENERS, TRACKS = 60, 90
+QUICK = [
+    "search.space.factors=[4, 8]",
+    "search.space.regularization=[1.0]",
+    "search.space.alpha=[1.0, 10.0]",
+    "search.sweeps=4",
+    "search.score_every=2",
+    "validation.resamples=100",
+    "validation.ks=[5, 30]",
+]
+
+
+def draw_sessions(seed: int = 5) -> list[Session]:
+    """Draw the sessions of the store, or others like them."""
+    return random_sessions(seed, listeners=LISTENERS, tracks=TRACKS, sessions=1500)
+
+
+def search_ok(
+    store: Path, run_folder: Path, *extra: str, settings: Sequence[str] = QUICK
+) -> None:
+    """Search, and export without `--no-export`."""
+    argv = search_argv(store, run_folder, settings, *extra)
+    with without_processes():
+        assert run(search.app, search.PROG, argv) == 0
+
+
+def refusal(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
+    """Return the line in which a search is refused."""
+    with without_processes():
+        assert run(search.app, search.PROG, argv) == 2
+    return error_line(capsys)

@@ -1,0 +1,115 @@
+"""Searches in which fits fail, or are no good."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from recsys.models.kinds import Popular
+from recsys.runs.ledger import Score
+from recsys.runs.trials import Trial
+from recsys.search.fit_step import run_step
+from tests.recsys.commands import search_argv
+from tests.recsys.ledgers import ledger_rows as ledger
+from tests.recsys.logs import Session, make_store
+from tests.recsys.search.quick import QUICK, refusal, search_ok
+
+pytestmark = pytest.mark.usefixtures("no_reports")
+
+
+@pytest.mark.parametrize("fit", ["whole", "blocks"])
+def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
+    store: Path, tmp_path: Path, fit: str
+) -> None:
+    """No memory has 2^40 factors, and no array 2^62."""
+    settings = [
+        *QUICK,
+        f"search.space.factors=[4, {2**40}, {2**62}]",
+        "search.space.alpha=[10.0, 1.0e+39]",
+        f"cluster.fit={fit}",
+    ]
+    search_ok(store, tmp_path / "run", "--no-export", settings=settings)
+    failed = {
+        (row["params"]["factors"], row["params"]["alpha"]): (row["sweep"], row["error"])
+        for row in ledger(tmp_path / "run")
+        if row["error"]
+    }
+    assert failed.pop((4, 1e39)) == (
+        2,
+        "TrialError: the factors are not finite after sweep 1",
+    )
+    assert {
+        (factors, error.split(":")[0]) for (factors, _), (_, error) in failed.items()
+    } == {
+        (2**40, "MemoryError"),
+        (2**62, "ValueError"),
+    }
+    board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
+    assert [row["state"] for row in board] == ["scored"] * 3 + ["failed"] * 5
+    assert (
+        json.loads((tmp_path / "run" / "winner.json").read_text())["trial"]["params"][
+            "factors"
+        ]
+        == 4
+    )
+
+
+def fail(*_: object, **__: object) -> None:
+    raise RuntimeError("lost")
+
+
+def test_what_takes_the_place_of_failed_finalists_has_every_metric(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best two fail where every metric is computed."""
+    failed: list[str] = []
+
+    def run_or_fail(trial: Trial, sweep: int, *arguments: Any) -> Score:  # noqa: ANN401
+        *_, is_whole = arguments
+        if is_whole and not trial.is_baseline and len(failed) < 2:
+            failed.append(trial.id)
+            fail()
+        return run_step(trial, sweep, *arguments)
+
+    monkeypatch.setattr("recsys.search.search.run_step", run_or_fail)
+    halving = ["search.strategy=halving", "search.halving={eta: 4, rungs: 1}"]
+    search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, *halving])
+    winner = json.loads((tmp_path / "run" / "winner.json").read_text())
+    assert winner["trial"]["id"] not in failed
+    assert "recall@5" in winner["metrics"]
+
+
+def test_a_winner_that_popular_could_not_be_compared_with_is_not_published(
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(Popular, "lists", fail)
+    line = refusal(capsys, search_argv(store, tmp_path / "run", QUICK))
+    assert "not significantly better than the popular tracks" in line
+
+
+def test_a_better_baseline_is_pointed_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Everybody hears the same few tracks, and models regularized too much for any taste are a
+    little worse."""
+    generator = np.random.default_rng(1)
+    sessions = [
+        Session(
+            number % 50,
+            1_767_225_600_000 + number * 86_400_000,
+            [(int(track), 1.0) for track in order],
+            f"s{number}",
+        )
+        for number in range(300)
+        for order in [generator.permutation(12)[:4]]
+    ]
+    store = make_store(tmp_path, sessions, tracks=500)
+    space = ["search.space.regularization=[1000.0]", "search.space.alpha=[10]"]
+    search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, *space])
+    assert "the baseline popular is better than every trial" in capsys.readouterr().err

@@ -1,0 +1,26 @@
+"""Titles of a catalogue."""
+
+from pathlib import Path
+
+import pytest
+
+from recsys.errors import StoreError
+from recsys.store.ids import read_titles
+from recsys.store.remote import open_store
+from tests.recsys.logs import make_store, random_sessions
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[1", b'{"track": 1, "title": "\xff"}', b'{"track": 1, "x": ' + b"[" * 99_999],
+    ids=["no object", "no UTF-8", "too deep"],
+)
+def test_a_line_of_a_catalogue_that_is_no_title_is_named(
+    tmp_path: Path, line: bytes
+) -> None:
+    sessions = random_sessions(1, listeners=2, tracks=6, sessions=5)
+    store = open_store(make_store(tmp_path, sessions))
+    file = tmp_path / "titles.json"
+    file.write_bytes(b'{"track": 1}\n' + line + b"\n")
+    with pytest.raises(StoreError, match=r'titles\.json, line 2: not \{"track"'):
+        read_titles(file, store)
