@@ -23,9 +23,8 @@ from benchmarks.data import enlarge, with_arms
 from benchmarks.harness import (
     Measured,
     console,
-    measure,
+    measure_module,
     median_ratio,
-    python,
     take_turns,
 )
 from tests.analysis.ab import notebook
@@ -47,20 +46,15 @@ def main(
         folder = Path(name)
         events = with_arms(log, folder / "log", EXPERIMENTS)
         report = partial(_report, folder / "log", folder)
-        report("--set", "table_only=true")  # warms the page cache
+        report("--set=table_only=true")  # warms the page cache
         if times > 1:
-            larger = partial(
-                _report, enlarge(folder / "log", folder / "larger", times), folder
-            )
+            larger = enlarge(folder / "log", folder / "larger", times)
             kinds: dict[str, Callable[[], Measured]] = {
                 "report": report,
-                f"report of {times} x": larger,
+                f"report of {times} x": partial(_report, larger, folder),
             }
-            harness.show_commands(
-                f"{events:,} events, and {times} x as many",
-                take_turns(kinds, 1),
-                "report",
-            )
+            title = f"{events:,} events, and {times} x as many"
+            harness.show_commands(title, take_turns(kinds, 1), "report")
         else:
             _against_notebook(report, folder, events, repeats)
     harness.show_machine("duckdb", "scipy", "pandas")
@@ -75,29 +69,27 @@ def _against_notebook(
     notebook_s: list[float] = []
 
     def table() -> Measured:
-        notebook_s.append(
-            harness.seconds(
-                lambda: notebook.table(notebook.read([head]), EXPERIMENTS[0])
-            )
-        )
-        return report("--set", "table_only=true")
+        notebook_s.append(harness.seconds(_read_as_notebook, head))
+        return report("--set=table_only=true")
 
     results = take_turns({"table": table, "report": report}, repeats)
     harness.show_commands(f"{events:,} events", results, "table", events)
-    ratio = (
-        median_ratio(notebook_s, [run.wall_s for run in results["table"]])
-        * events
-        / min(events, NOTEBOOK_EVENTS)
-    )
+    ratio = median_ratio(notebook_s, [run.wall_s for run in results["table"]])
+    extrapolated = ratio * events / min(events, NOTEBOOK_EVENTS)
     console.print(
-        f"the notebook's way takes {ratio:,.0f} x the table's time, "
+        f"the notebook's way takes {extrapolated:,.0f} x the table's time, "
         f"extrapolated to {events:,} events"
     )
 
 
+def _read_as_notebook(log: Path) -> None:
+    notebook.table(notebook.read([log]), EXPERIMENTS[0])
+
+
 def _report(log: Path, folder: Path, *options: str) -> Measured:
-    words = ("--experiment", EXPERIMENTS[0], "--out", folder / "report", *options)
-    return measure(python("-m", "analysis.ab", log, *words))
+    return measure_module(
+        "analysis.ab", log, *options, experiment=EXPERIMENTS[0], out=folder / "report"
+    )
 
 
 if __name__ == "__main__":

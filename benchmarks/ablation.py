@@ -17,7 +17,7 @@ from unittest.mock import patch
 import numpy as np
 import typer
 
-from benchmarks.harness import measure, python
+from benchmarks.harness import measure_module
 from benchmarks.realism import listen, session_times
 from benchmarks.worlds import config_of
 from botify.model.catalogue import Catalogue, load_catalogue
@@ -138,11 +138,14 @@ def _prepare(name: str, out: Path) -> Path:
     folder = out / name
     if not (folder / "store").exists():
         make_world(config_of(name, WORLDS[name]), folder / "world")
-        collect = ("--config", "configs/collect/demo.yaml", "--episodes", COLLECTED)
-        paths = ("--world", folder / "world", "--log", folder / "log")
-        measure(python("-m", "sim.run", *collect, *paths))
-        target = ("--store", folder / "store")
-        measure(python("-m", "recsys.ingest", folder / "log", *target))
+        measure_module(
+            "sim.run",
+            config="configs/collect/demo.yaml",
+            episodes=COLLECTED,
+            world=folder / "world",
+            log=folder / "log",
+        )
+        measure_module("recsys.ingest", folder / "log", store=folder / "store")
     return folder
 
 

@@ -10,6 +10,8 @@ times, which begin with the interactions on the disk, and what the largest worke
 import os
 import tempfile
 import time
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -47,56 +49,49 @@ def main(
     for workers in (1, 2, 4, 8):
         with (
             open_cluster(ClusterConfig(workers=workers)) as cluster,
-            tempfile.TemporaryDirectory() as name,
+            tempfile.TemporaryDirectory() as folder,
         ):
-            dataset, folder = dataset_of(config, cluster), open_workspace(name)
-            pids = {
-                outcome.result()
-                for outcome in cluster.run(_import_fit, [()] * 4 * workers)
-            }
-            idle = max(map(memory_mib, pids))
-            whole, blocks = [], []
-            for turn in range(turns):
-                whole.append(seconds(_fit_here, dataset, params, sweeps))
-                blocks.append(
-                    seconds(
-                        _fit, cluster, dataset, params, sweeps, folder.sub(str(turn))
-                    )
-                )
-            with sampled(
-                pids, interval_s=0.02
-            ) as peaks:  # which slows the workers down
-                _fit(cluster, dataset, params, sweeps, folder.sub("sampled"))
-            largest = max(peaks.values())
-            times = (
-                f"{median(blocks):.1f}",
-                f"{median(whole):.1f}",
-                f"{median_ratio(blocks, whole):.2f}",
-            )
-            rows.append(
-                (
-                    workers,
-                    *times,
-                    f"{largest:,.0f}",
-                    f"{idle:,.0f}",
-                    f"{largest - idle:,.0f}",
-                )
-            )
-    header = (
-        "workers",
-        "s",
-        "one fit, 2 threads, s",
-        "ratio",
-        "largest worker, MiB",
-        "idle, MiB",
-        "the fit's, MiB",
-    )
-    show(f"{sweeps} sweeps at rank {factors}", header, rows)
+            dataset = dataset_of(config, cluster)
+            fit = partial(_fit, cluster, dataset, params, sweeps)
+            whole = partial(_fit_here, dataset, params, sweeps)
+            pids = _import_fits(cluster, 4 * workers)
+            rows.append((workers, *_measure(fit, whole, pids, folder, turns)))
+    times = ("s", "one fit, 2 threads, s", "ratio")
+    memory = ("largest worker, MiB", "idle, MiB", "the fit's, MiB")
+    show(f"{sweeps} sweeps at rank {factors}", ("workers", *times, *memory), rows)
     show_machine("implicit", "dask", "numpy", "scipy")
 
 
+def _measure(
+    fit: Callable[[Workspace], None],
+    whole: Callable[[], None],
+    pids: Collection[int],
+    folder: str,
+    turns: int,
+) -> tuple[str, ...]:
+    """Return the cells of a row: the times of both, and the memory of the largest worker."""
+    idle = max(map(memory_mib, pids))
+    workspace = open_workspace(folder)
+    whole_s, blocks_s = [], []
+    for turn in range(turns):
+        whole_s.append(seconds(whole))
+        blocks_s.append(seconds(fit, workspace.sub(str(turn))))
+    with sampled(pids, interval_s=0.02) as peaks:  # which slows the workers down
+        fit(workspace.sub("sampled"))
+    largest = max(peaks.values())
+    ratio = median_ratio(blocks_s, whole_s)
+    times = (f"{median(blocks_s):.1f}", f"{median(whole_s):.1f}", f"{ratio:.2f}")
+    return (*times, f"{largest:,.0f}", f"{idle:,.0f}", f"{largest - idle:,.0f}")
+
+
+def _import_fits(cluster: Cluster, calls: int) -> set[int]:
+    """Make all workers import what a fit imports; return their process ids."""
+    outcomes = cluster.run(_import_fit, [()] * calls)
+    return {outcome.result() for outcome in outcomes}
+
+
 def _import_fit() -> int:
-    """Make a worker import what a fit imports; returns its process id."""
+    """Make a worker import what a fit imports; return its process id."""
     __import__("recsys.blockwise")
     load_kernels()
     time.sleep(0.05)

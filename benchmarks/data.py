@@ -1,15 +1,16 @@
 """Data for benchmarks: the full-size world, its log and store, copies of a log, one with arms.
 
-python -m benchmarks.data    # makes out/seed: world, log and store
+`python -m benchmarks.data` makes the first three in out/seed.
 """
 
 from pathlib import Path
 
 import mmh3
 import orjson
+import typer
 
 from analysis.logs.files import discover
-from benchmarks.harness import SEED_LOG, SEED_STORE, SEED_WORLD, measure, python
+from benchmarks.harness import SEED_LOG, SEED_STORE, SEED_WORLD, measure_module
 from recsys.cluster.cluster import Cluster
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset, plan_dataset
@@ -21,29 +22,11 @@ from recsys.workspace import open_workspace
 def main() -> None:
     """Make the full-size world, log and store where they are missing."""
     if not SEED_WORLD.exists():
-        measure(
-            python(
-                "-m",
-                "sim.world",
-                "--config",
-                "configs/world/seed.yaml",
-                "--out",
-                SEED_WORLD,
-            )
-        )
+        measure_module("sim.world", config="configs/world/seed.yaml", out=SEED_WORLD)
     if not SEED_LOG.exists():
-        measure(
-            python(
-                "-m",
-                "sim.run",
-                "--config",
-                "configs/collect/seed.yaml",
-                "--log",
-                SEED_LOG,
-            )
-        )
+        measure_module("sim.run", config="configs/collect/seed.yaml", log=SEED_LOG)
     if not SEED_STORE.exists():
-        measure(python("-m", "recsys.ingest", SEED_LOG, "--store", SEED_STORE))
+        measure_module("recsys.ingest", SEED_LOG, store=SEED_STORE)
 
 
 def dataset_of(config: SearchConfig, cluster: Cluster) -> Dataset:
@@ -70,7 +53,8 @@ def enlarge(log: Path, folder: Path, times: int) -> Path:
 def with_arms(log: Path, folder: Path, experiments: tuple[str, ...]) -> int:
     """Write a log's files with experiments of two arms each, by the service's hash.
 
-    Return the number of events.
+    Returns:
+        The number of events.
     """
     folder.mkdir(parents=True)
     seeds = {name: mmh3.hash(name, signed=False) for name in experiments}
@@ -93,4 +77,4 @@ def with_arms(log: Path, folder: Path, experiments: tuple[str, ...]) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -20,6 +20,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from listening_loop.processes import command
+
 T = TypeVar("T")
 SEED_CONFIG = Path("configs/seed.yaml")
 SEED_WORLD = Path("out/seed/world")
@@ -67,6 +69,11 @@ def measure(argv: Sequence[str]) -> Measured:
     return Measured(
         wall_s, children_cpu_s() - cpu_before_s, max(peaks.values()), output
     )
+
+
+def measure_module(module: str, *words: object, **options: object) -> Measured:
+    """Run `python -m MODULE` to its end: `out="here"` becomes `--out here`."""
+    return measure(python("-m", *command(module, module, *words, **options).words))
 
 
 def adopt_orphans() -> set[int]:
@@ -139,14 +146,9 @@ def download(package: str, folder: Path, constraint: str = "") -> Path:
         constrained = dict.fromkeys(
             ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(folder / "constraint.txt")
         )
-        words = [
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-binary=:all:",
-            "--ignore-requires-python",
-        ]
-        argv = python("-m", "pip", *words, f"--dest={folder}", package)
+        words = ["--quiet", "--no-deps", "--no-binary=:all:"]
+        words += ["--ignore-requires-python", f"--dest={folder}"]
+        argv = python("-m", "pip", "download", *words, package)
         subprocess.run(argv, check=True, env={**os.environ, **constrained})
     return file
 
@@ -192,20 +194,11 @@ def show_commands(
         cpu = statistics.median(run.cpu_s for run in runs)
         peak = max(run.peak_mib for run in runs)
         every = ", ".join(f"{wall:.1f}" for wall in walls)
-        shown = (
-            f"{statistics.median(walls):.2f}",
-            every,
-            f"{cpu:.2f}",
-            rate,
-            f"{peak:,.0f}",
-            f"{ratio:.2f}",
-        )
-        rows.append((name, *shown))
-    show(
-        title,
-        ("", "wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}"),
-        rows,
-    )
+        wall = f"{statistics.median(walls):.2f}"
+        shown = (every, f"{cpu:.2f}", rate, f"{peak:,.0f}", f"{ratio:.2f}")
+        rows.append((name, wall, *shown))
+    header = ("wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}")
+    show(title, ("", *header), rows)
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -219,14 +212,8 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) ->
 def show_machine(*libraries: str) -> None:
     """Print the machine, its load and the versions, for the foot of a table."""
     facts = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in facts
-            if line.startswith("model name")
-        ),
-        "unknown",
-    )
+    names = [fact.split(": ", 1)[1] for fact in facts if fact.startswith("model name")]
+    model = names[0] if names else "unknown"
     versions = ", ".join(
         f"{library} {importlib.metadata.version(library)}" for library in libraries
     )

@@ -24,8 +24,7 @@ from benchmarks.harness import (
     Measured,
     children_cpu_s,
     console,
-    measure,
-    python,
+    measure_module,
     show,
     show_machine,
 )
@@ -52,28 +51,20 @@ def main(
     """Run the six steps, and print the table of their times."""
     shutil.rmtree(out, ignore_errors=True)
     world = Path("configs/world/course.yaml")
-    measure(python("-m", "sim.world", "--config", world, "--out", out / "world"))
+    measure_module("sim.world", config=world, out=out / "world")
     times = {}
     for name, step in steps_of(out, sessions, episodes, changes or []).items():
         console.print(f"{name} …")
         times[name] = step()
     report = orjson.loads((out / "report" / "report.json").read_bytes())
     atomic_write_text(out / "results.svg", draw_results(report["original_table"]))
-    rows: list[tuple[str, ...]] = [
-        (
-            name,
-            f"{found.wall_s:.0f}",
-            f"{found.cpu_s:.0f}",
-            f"{found.peak_mib:,.0f}",
-            IN_THE_HOMEWORK.get(name, ""),
-        )
-        for name, found in times.items()
-    ]
-    total_s = (
-        sum(getattr(found, unit) for found in times.values())
-        for unit in ("wall_s", "cpu_s")
-    )
-    rows.append(("all", *(f"{seconds:.0f}" for seconds in total_s), "", ""))
+    rows = []
+    for name, found in times.items():
+        shown = (f"{found.wall_s:.0f}", f"{found.cpu_s:.0f}", f"{found.peak_mib:,.0f}")
+        rows.append((name, *shown, IN_THE_HOMEWORK.get(name, "")))
+    wall_s = sum(found.wall_s for found in times.values())
+    cpu_s = sum(found.cpu_s for found in times.values())
+    rows.append(("all", f"{wall_s:.0f}", f"{cpu_s:.0f}", "", ""))
     show("The homework", ("step", "s", "CPU s", "peak MiB", "in the homework"), rows)
     show_machine("implicit", "dask", "duckdb", "numpy")
     console.print(times["report"].output)
@@ -86,79 +77,40 @@ def steps_of(
     out: Path, sessions: int, episodes: int, changes: list[str]
 ) -> dict[str, Callable[[], Measured]]:
     """Return the steps by name, in order."""
-    collect = (
-        "--world",
-        out / "world",
-        "--log",
-        out / "log",
-        "--episodes",
-        sessions,
-        "--seed",
-        1,
-        "--processes",
-        2,
-    )
-    search = (
-        "--config",
-        CONFIGS / "search.yaml",
-        "--store",
-        out / "store",
-        "--run",
-        out / "run",
-        "--no-export",
-    )
-    sets = [
-        f"--set={change}"
-        for change in (f"catalogue={out / 'world' / 'tracks.json'}", *changes)
-    ]
-    report = (
-        out / "service" / "log",
-        "--experiment",
-        EXPERIMENT,
-        "--out",
-        out / "report",
-    )
+    log, store, run = out / "log", out / "store", out / "run"
+    collect = partial(measure_module, "sim.run", world=out / "world", log=log)
+    changes = [f"catalogue={out / 'world' / 'tracks.json'}", *changes]
+    sets = [f"--set={change}" for change in changes]
+    search = partial(measure_module, "recsys.search", "--no-export", *sets)
+    report = partial(measure_module, "analysis.ab", out / "service" / "log")
     return {
-        "collect": partial(_command, "sim.run", *collect),
-        "ingest": partial(
-            _command, "recsys.ingest", out / "log", "--store", out / "store"
-        ),
-        "search": partial(_command, "recsys.search", *search, *sets),
+        "collect": partial(collect, episodes=sessions, seed=1, processes=2),
+        "ingest": partial(measure_module, "recsys.ingest", log, store=store),
+        "search": partial(search, config=CONFIGS / "search.yaml", store=store, run=run),
         "export": partial(
-            _command, "recsys.export", "--run", out / "run", "--out", out / "published"
+            measure_module, "recsys.export", run=run, out=out / "published"
         ),
         "experiment": partial(_experiment, out, episodes),
-        "report": partial(_command, "analysis.ab", *report),
+        "report": partial(report, experiment=EXPERIMENT, out=out / "report"),
     }
-
-
-def _command(*words: object) -> Measured:
-    return measure(python("-m", *words))
 
 
 def _experiment(out: Path, episodes: int) -> Measured:
     """Serve both arms, and let the listeners listen, one a request, 64 at a time."""
-    port, world = free_port(), out / "world"
-    log = out / "service" / "log"
-    service = serve(CONFIGS / "botify.yaml", out, log, port)
-    listen = (
-        "--recommender",
-        "remote",
-        "--world",
-        world,
-        "--episodes",
-        episodes,
-        "--seed",
-        SEED,
-    )
+    port = free_port()
+    service = serve(CONFIGS / "botify.yaml", out, out / "service" / "log", port)
     cpu_before_s = children_cpu_s()
     with serving(service, port):
-        measured = measure(
-            python("-m", "sim.run", *listen, "--url", f"http://127.0.0.1:{port}")
+        measured = measure_module(
+            "sim.run",
+            recommender="remote",
+            world=out / "world",
+            episodes=episodes,
+            seed=SEED,
+            url=f"http://127.0.0.1:{port}",
         )
-    return replace(
-        measured, cpu_s=children_cpu_s() - cpu_before_s
-    )  # with the service's
+    # with the service's
+    return replace(measured, cpu_s=children_cpu_s() - cpu_before_s)
 
 
 def draw_results(table: list[dict[str, Any]]) -> str:
@@ -168,30 +120,17 @@ def draw_results(table: list[dict[str, Any]]) -> str:
         effect, lower, upper = (
             found[key] for key in ("effect_pct", "lower_pct", "upper_pct")
         )
-        text = (
-            ""
-            if effect is None
-            else f"{numbers.change(effect, 1)} ({numbers.interval(lower, upper, 1)})"
-        )
-        colour = arm_colour(1 if found["significant"] else 0)
+        text = ""
+        if effect is not None:
+            text = f"{numbers.change(effect, 1)} ({numbers.interval(lower, upper, 1)})"
+        is_significant = found["significant"]
+        colour = arm_colour(1 if is_significant else 0)
+        ends = (effect, lower, upper)
         rows.append(
-            IntervalRow(
-                found["metric"],
-                text,
-                effect,
-                lower,
-                upper,
-                colour,
-                filled=found["significant"],
-            )
+            IntervalRow(found["metric"], text, *ends, colour, filled=is_significant)
         )
-    return to_svg(
-        draw_intervals(
-            {"": rows},
-            "effect against random, %; filled: significant",
-            from_zero=True,
-        )
-    )
+    title = "effect against random, %; filled: significant"
+    return to_svg(draw_intervals({"": rows}, title, from_zero=True))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from benchmarks.harness import (
     SEED_LOG,
     Measured,
     measure,
+    measure_module,
     python,
     show_commands,
     show_machine,
@@ -37,16 +38,10 @@ duckdb.read_json(files, format="newline_delimited", columns={columns}).write_par
 def main(log: Path = SEED_LOG, repeats: int = 5) -> None:
     """Copy and ingest in turn."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
-        store, files = Path(name) / "store", [file.path for file in discover([log])]
-        plain = partial(
-            measure,
-            python(
-                "-c",
-                PLAIN.format(columns=database_types(NUMBERS)),
-                *files,
-                Path(name) / "plain.parquet",
-            ),
-        )
+        store, target = Path(name) / "store", Path(name) / "plain.parquet"
+        files = [file.path for file in discover([log])]
+        script = PLAIN.format(columns=database_types(NUMBERS))
+        plain = partial(measure, python("-c", script, *files, target))
         plain()
         kinds: dict[str, Callable[[], Measured]] = {
             "plain copy": plain,
@@ -60,7 +55,7 @@ def main(log: Path = SEED_LOG, repeats: int = 5) -> None:
 
 def _ingest(log: Path, store: Path) -> Measured:
     shutil.rmtree(store, ignore_errors=True)
-    return measure(python("-m", "recsys.ingest", log, "--store", store))
+    return measure_module("recsys.ingest", log, store=store)
 
 
 if __name__ == "__main__":

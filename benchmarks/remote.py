@@ -18,8 +18,7 @@ import typer
 
 from benchmarks.harness import (
     SEED_WORLD,
-    measure,
-    python,
+    measure_module,
     show,
     show_machine,
     take_turns,
@@ -28,12 +27,11 @@ from sim.worlds.files import load_world
 from tests.botify.exports import publish, random_lists
 from tests.faults.served import Published, Served, serve
 
-WAYS: dict[
-    str, tuple[int, tuple[str, ...]]
-] = {  # how many times the sessions, and the options
-    "one request at a time": (1, ("--concurrency", "1")),
-    "64 requests at a time": (2, ()),
-    "batches of 500": (20, ("--batch", "500")),
+# how many times the sessions, and the options
+WAYS: dict[str, tuple[int, dict[str, int]]] = {
+    "one request at a time": (1, {"concurrency": 1}),
+    "64 requests at a time": (2, {}),
+    "batches of 500": (20, {"batch": 500}),
 }
 
 
@@ -54,8 +52,8 @@ def main(
         with serve(Published(folder), folder / "log", processes=1, threads=1) as served:
             play = partial(_play, world, served)
             kinds = {
-                way: partial(play, times * sessions, words)
-                for way, (times, words) in WAYS.items()
+                way: partial(play, times * sessions, options)
+                for way, (times, options) in WAYS.items()
             }
             rates = take_turns(kinds, repeats)
     rows = [(way, f"{statistics.median(found):,.0f}") for way, found in rates.items()]
@@ -63,22 +61,17 @@ def main(
     show_machine("aiohttp", "numpy", "granian")
 
 
-def _play(world: Path, served: Served, sessions: int, words: tuple[str, ...]) -> float:
+def _play(world: Path, served: Served, sessions: int, options: dict[str, int]) -> float:
     """Play sessions, all of which have to be whole; return how many a second."""
     summary = served.log.with_name("summary.json")
-    argv = python(
-        "-m",
+    measure_module(
         "sim.run",
-        "--recommender",
-        "remote",
-        "--world",
-        world,
-        "--episodes",
-        sessions,
-        *words,
-    )
-    measure(
-        [*argv, "--url", f"http://127.0.0.1:{served.port}", "--summary", str(summary)]
+        recommender="remote",
+        world=world,
+        episodes=sessions,
+        url=f"http://127.0.0.1:{served.port}",
+        summary=summary,
+        **options,
     )
     found = orjson.loads(summary.read_bytes())
     if found["sessions"] != sessions:

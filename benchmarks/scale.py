@@ -13,7 +13,14 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.harness import SEED_CONFIG, console, measure, python, show, show_machine
+from benchmarks.harness import (
+    SEED_CONFIG,
+    Measured,
+    console,
+    measure_module,
+    show,
+    show_machine,
+)
 from looplib.config import load_config
 from sim.collect import CollectConfig
 
@@ -40,7 +47,7 @@ def main(
     rows = []
     for step in ("collect", "ingest", "search"):
         small, large = (
-            measure(_commands(folder, sessions * size)[step])
+            _run(step, folder, sessions * size)
             for folder, size in zip(folders, (1, times), strict=True)
         )
         pairs = ((small.wall_s, large.wall_s), (small.peak_mib, large.peak_mib))
@@ -61,40 +68,22 @@ def main(
     show_machine("implicit", "dask", "duckdb", "numpy")
 
 
-def _commands(folder: Path, sessions: int) -> dict[str, list[str]]:
+def _run(step: str, folder: Path, sessions: int) -> Measured:
+    log, store = folder / "log", folder / "store"
+    if step == "collect":
+        return measure_module("sim.run", config=COLLECT, episodes=sessions, log=log)
+    if step == "ingest":
+        return measure_module("recsys.ingest", log, store=store)
     sets = [f"--set={setting}" for setting in ONE_TRIAL]
-    where = (
-        "--config",
-        SEED_CONFIG,
-        "--store",
-        folder / "store",
-        "--run",
-        folder / "run",
-        "--no-export",
+    run = folder / "run"
+    return measure_module(
+        "recsys.search", "--no-export", *sets, config=SEED_CONFIG, store=store, run=run
     )
-    return {
-        "collect": python(
-            "-m",
-            "sim.run",
-            "--config",
-            COLLECT,
-            "--episodes",
-            sessions,
-            "--log",
-            folder / "log",
-        ),
-        "ingest": python(
-            "-m", "recsys.ingest", folder / "log", "--store", folder / "store"
-        ),
-        "search": python("-m", "recsys.search", *where, *sets),
-    }
 
 
 def _interactions(folder: Path) -> int:
-    facts = json.loads(
-        next((folder / "store" / "cache").glob("*/dataset.json")).read_text()
-    )
-    return int(facts["interactions"])
+    file = next((folder / "store" / "cache").glob("*/dataset.json"))
+    return int(json.loads(file.read_text())["interactions"])
 
 
 if __name__ == "__main__":

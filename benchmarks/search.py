@@ -20,8 +20,15 @@ import numpy as np
 import typer
 
 from benchmarks import harness
-from benchmarks.als import bare_implicit
-from benchmarks.harness import Measured, console, measure, median_ratio, python
+from benchmarks.als_systems import bare_implicit
+from benchmarks.harness import (
+    Measured,
+    console,
+    measure,
+    measure_module,
+    median_ratio,
+    python,
+)
 from looplib.als import AlsParams
 from looplib.config import load_config
 from recsys.config import SearchConfig
@@ -57,9 +64,8 @@ def compare(
         name: partial(_search, config, store, out, name) for name in SETTINGS
     }
     for processes, name in enumerate(BARE, start=1):
-        kinds[name] = partial(
-            measure, python("-m", "benchmarks.search", "bare", config, store, processes)
-        )
+        words = ("benchmarks.search", "bare", config, store, processes)
+        kinds[name] = partial(measure, python("-m", *words))
     results = harness.take_turns(kinds, repeats)
     harness.show_commands(f"{config}, {repeats} turns", results, "grid")
     for name in SETTINGS:
@@ -93,36 +99,29 @@ def _to_the_better_bare(
 def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
     """Fit the trials of a search bare, in this process or shared out among several."""
     if processes > 1 and part < 0:
-        argv = python(
-            "-m", "benchmarks.search", "bare", config, store, processes, "--part"
-        )
+        argv = python("-m", "benchmarks.search", "bare", config, store, processes)
         running = [
-            subprocess.Popen([*argv, str(number)]) for number in range(processes)
+            subprocess.Popen([*argv, f"--part={number}"]) for number in range(processes)
         ]
         raise typer.Exit(max(process.wait() for process in running))
     settings = load_config(SearchConfig, config, [f"store={store}"])
-    dataset = open_dataset(
-        store / "cache" / plan_dataset(open_store(store), settings).digest
-    )
+    digest = plan_dataset(open_store(store), settings).digest
+    dataset = open_dataset(store / "cache" / digest)
     candidates = plan_candidates(settings.search, dataset.summary.digest, settings.seed)
+    sweeps, threads = settings.search.sweeps, 1 if processes > 1 else 0
     for trial in candidates[max(part, 0) :: processes]:
-        _fit_bare(
-            dataset,
-            trial.params,
-            settings.search.sweeps,
-            settings.seed,
-            1 if processes > 1 else 0,
-        )
+        _fit_bare(dataset, trial.params, sweeps, settings.seed, threads)
 
 
 def _search(config: Path, store: Path, out: Path, name: str) -> Measured:
     for folder in (store / "cache", out / name):
         shutil.rmtree(folder, ignore_errors=True)
-    sets = (
-        f"--set={setting}" for setting in (*SETTINGS[name], "cluster.threads_per_fit=1")
+    settings = (*SETTINGS[name], "cluster.threads_per_fit=1")
+    sets = [f"--set={setting}" for setting in settings]
+    run = out / name
+    return measure_module(
+        "recsys.search", "--no-export", *sets, config=config, store=store, run=run
     )
-    where = ("--config", config, "--store", store, "--run", out / name, "--no-export")
-    return measure(python("-m", "recsys.search", *where, *sets))
 
 
 def _fit_bare(

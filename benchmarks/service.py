@@ -9,7 +9,6 @@ any time, and each waits for an answer before it asks again.
 
 import http.client
 import os
-import socket
 import statistics
 import subprocess
 import tempfile
@@ -35,7 +34,7 @@ from benchmarks.harness import (
 from tests.botify.exports import publish, random_lists, write_catalogue
 from tests.botify.redis_server import RedisServer
 from tests.faults.served import Published, Served, serve, wait_until
-from tests.programs import free_port
+from tests.programs import free_port, is_open
 
 BATCH, BATCHES = 1000, 40
 LISTENERS, TRACKS = 10_000, 50_000
@@ -72,12 +71,7 @@ def main(
         catalogue = write_catalogue(
             folder / "tracks.json", [track // 10 for track in range(TRACKS)]
         )
-        publish(
-            folder,
-            "one",
-            random_lists(LISTENERS, TRACKS),
-            catalogue=catalogue,
-        )
+        publish(folder, "one", random_lists(LISTENERS, TRACKS), catalogue=catalogue)
         (folder / "load.lua").write_text(LOAD_SCRIPT)
         redis = RedisServer(folder)
         redis.start()
@@ -110,22 +104,18 @@ def _compare(
     folder: Path, bare_port: int, served: Served, repeats: int, duration_s: int
 ) -> None:
     kinds: dict[str, Callable[[], Load]] = {}
+    views = (("bare view", bare_port, "/bare/"), ("/next", served.port, "/next/"))
     for connections in (32, 1):
-        for name, port, path in (
-            ("bare view", bare_port, "/bare/"),
-            ("/next", served.port, "/next/"),
-        ):
-            kinds[f"{name}, {connections}"] = partial(
-                wrk, folder, port, path, connections, duration_s
-            )
+        for name, port, path in views:
+            load = partial(wrk, folder, port, path, connections, duration_s)
+            kinds[f"{name}, {connections}"] = load
     loads = take_turns(kinds, repeats)
     rows = [
         _row(name, found, loads[f"bare view, {name.rpartition(' ')[2]}"])
         for name, found in loads.items()
     ]
-    show(
-        "Connections", ("", "requests/s", "x bare", "p50 ms", "p99 ms", "failed"), rows
-    )
+    header = ("", "requests/s", "x bare", "p50 ms", "p99 ms", "failed")
+    show("Connections", header, rows)
     memory = max(worker.memory_full_info().pss for worker in served.workers()) / 2**20
     rate = _batch_rate(served.port)
     console.print(
@@ -137,33 +127,17 @@ def _compare(
 def _row(name: str, loads: list[Load], bare: list[Load]) -> tuple[str, ...]:
     rates, p50_ms, p99_ms, failed = zip(*loads, strict=True)
     ratio = median_ratio(rates, [load[0] for load in bare])
-    medians = (
-        statistics.median(rates),
-        statistics.median(p50_ms),
-        statistics.median(p99_ms),
-    )
-    return (
-        name,
-        f"{medians[0]:,.0f}",
-        f"{ratio:.2f}",
-        f"{medians[1]:.2f}",
-        f"{medians[2]:.1f}",
-        str(sum(failed)),
-    )
+    rate, p50, p99 = map(statistics.median, (rates, p50_ms, p99_ms))
+    cells = (f"{rate:,.0f}", f"{ratio:.2f}", f"{p50:.2f}", f"{p99:.1f}")
+    return (name, *cells, str(sum(failed)))
 
 
 def wrk(
     folder: Path, port: int, prefix: str, connections: int, duration_s: int
 ) -> Load:
     """Load a service."""
-    argv = [
-        "wrk",
-        "-t1",
-        f"-c{connections}",
-        f"-d{duration_s}s",
-        "-s",
-        str(folder / "load.lua"),
-    ]
+    script = str(folder / "load.lua")
+    argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "-s", script]
     argv += [f"http://127.0.0.1:{port}", "--", prefix, str(LISTENERS), str(TRACKS)]
     output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     rate, p50_ms, p99_ms, failed = orjson.loads(output.splitlines()[-1])
@@ -205,15 +179,10 @@ def _bare(
     argv = python("-m", "granian", *options, "benchmarks.bare_service:server")
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=environment) as process:
         try:
-            wait_until(partial(_is_open, port), "the bare view to start")
+            wait_until(lambda: is_open(port), "the bare view to start")
             yield port
         finally:
             process.terminate()
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@
 
 Each world goes through the whole loop (`python -m recsys.loop`) with the real service: a log under
 random recommendations, one search trial, an experiment with all recommenders. Effects are on the
-listening time of a session over random, with the A/B report's 95 % intervals. The oracle knows the
-session's interest and everything else but the luck of the draw; it plays here, and its gain is what
-there was to be had. A world that is done is read again. Written are a table in Markdown, the same
+listening time of a session over random, with the A/B report's 95 % intervals, beside that of
+`benchmarks.oracle`. A world that is done is read again. Written are a table in Markdown, the same
 as JSON, and docs/worlds.svg.
 """
 
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import altair as alt
-import numpy as np
 import orjson
 import typer
 import vl_convert
@@ -24,28 +22,18 @@ import yaml
 
 from analysis import page
 from analysis.charts import CONFIG, arm_colour, colour_by
-from benchmarks.harness import measure, python
-from benchmarks.realism import listen, session_times
-from looplib.arrays import FloatArray, IntArray
+from benchmarks.harness import measure_module
+from benchmarks.oracle import Interval, oracle_lift
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write_json, atomic_write_text
-from looplib.randomness import make_generator
-from sim.collect import recommend_random
-from sim.listening.response import raw_share
-from sim.listening.sessions import Sessions, make_model, own_logits
 from sim.worlds.config import WorldConfig
-from sim.worlds.files import World, load_world
 
 EXPERIMENT, METRIC = "WORLDS", "mean_time_per_session"
 BEST = "session_model"
 SIMPLE = ("sticky_artist", "top_pop", "in_order", "session_als", "contextual")
 ARMS = ("random", *SIMPLE, BEST)
-# sessions of an arm, and of the oracle
-EPISODES, ORACLE_SESSIONS, LISTENERS_AT_RANDOM = 3000, 500, 20_000
+EPISODES = 3000  # sessions of an arm
 SVG = Path("docs/worlds.svg")
-# tracks that please most before artists wear out; no session hears as many
-CONSIDERED = 500
-Interval = tuple[float, float, float]  # value, lower and upper end
 _PAGE_COLOURS = Path(page.__file__).with_name("templates") / "colours.css"
 _LIFTS = (0, 50, 100, 200, 400, 800, 1600)  # named on the axis, %
 _FLOOR = 0.5  # of the ratio to random, where an interval would reach further
@@ -113,36 +101,22 @@ def main(
 
 def play_world(name: str, folder: Path, sessions: int) -> Row:
     """Run the loop in a world, and the oracle; return the world's row."""
-    measure(
-        python(
-            "-m",
-            "recsys.loop",
-            "--config",
-            write_configs(name, folder, sessions, EPISODES),
-        )
-    )
+    config = write_configs(name, folder, sessions, EPISODES)
+    measure_module("recsys.loop", config=config)
     day = folder / "days" / "1"
     over_random = _effects(day / "report" / "report.json")
     against = day / "against"
     if not (against / "report.json").exists():
-        words = [
-            day / "log",
-            "--experiment",
-            EXPERIMENT,
-            "--set",
-            f"control={BEST}",
-            "--out",
-            against,
-        ]
-        measure(python("-m", "analysis.ab", *words))
+        control = f"--set=control={BEST}"
+        log = day / "log"
+        measure_module("analysis.ab", log, control, experiment=EXPERIMENT, out=against)
     best_simple = max(SIMPLE, key=lambda arm: over_random[arm][0])
     value, low, high = (
         100 * (1 / (1 + end / 100) - 1)
         for end in _effects(against / "report.json")[best_simple]
     )
-    lifts = {arm: over_random[arm] for arm in (*SIMPLE, BEST)} | {
-        "oracle": _oracle_lift(folder / "world", ORACLE_SESSIONS)
-    }
+    lifts = {arm: over_random[arm] for arm in (*SIMPLE, BEST)}
+    lifts["oracle"] = oracle_lift(folder / "world")
     return Row(name, lifts, (value, high, low), best_simple)
 
 
@@ -179,70 +153,6 @@ def _effects(report: Path) -> dict[str, Interval]:
     ]
     keys = ("effect_pct", "lower_pct", "upper_pct")
     return {row["arm"]: (*(row["relative"][key] for key in keys),) for row in rows}
-
-
-def _oracle_lift(folder: Path, sessions: int) -> Interval:
-    """Return the oracle's lift over random listening, of many more sessions."""
-    file = folder.parent / f"oracle-{sessions}.json"
-    if not file.exists():
-        model = make_model(load_world(folder))
-        rng = make_generator(0, "oracle")
-        some, many = (
-            rng.integers(model.world.listeners, size=size)
-            for size in (sessions, LISTENERS_AT_RANDOM)
-        )
-        time = session_times(listen(model, Oracle(model.world), some, seed=1))
-        base = session_times(listen(model, recommend_random, many, seed=2)).mean()
-        error = 1.96 * time.std() / np.sqrt(sessions)
-        atomic_write_json(
-            file,
-            [float(100 * ((time.mean() + z * error) / base - 1)) for z in (0, -1, 1)],
-        )
-    value, low, high = orjson.loads(file.read_bytes())
-    return value, low, high
-
-
-class Oracle:
-    """Recommends the track with the largest mean share, as if it knew the interest."""
-
-    def __init__(self, world: World) -> None:
-        """Take the world whose listeners will listen."""
-        self._world = world
-        # by session: interest, tracks, their shares
-        self._best: dict[int, tuple[int, IntArray, FloatArray]] = {}
-
-    def __call__(
-        self, sessions: Sessions, rows: IntArray, rng: np.random.Generator
-    ) -> IntArray:
-        """Return a track for each of these sessions."""
-        del rng
-        return np.array([self._choose(sessions, row) for row in rows.tolist()])
-
-    def _choose(self, sessions: Sessions, row: int) -> int:
-        world, interest, listener = (
-            self._world,
-            int(sessions.interest[row]),
-            int(sessions.listener[row]),
-        )
-        if row not in self._best or self._best[row][0] != interest:
-            self._best[row] = (interest, *self._rank(listener, interest))
-        _, tracks, shares = self._best[row]
-        played = sessions.played(row)
-        plays = (world.artist[played][:, None] == world.artist[tracks]).sum(axis=0)
-        worth = np.where(
-            np.isin(tracks, played), -1.0, shares * world.gamma[listener] ** plays
-        )
-        return int(tracks[np.argmax(worth)])
-
-    def _rank(self, listener: int, interest: int) -> tuple[IntArray, FloatArray]:
-        world, who = self._world, np.array([listener])
-        dots = (world.embeddings @ world.embeddings[interest]).astype(np.float64)
-        own = own_logits(world, who, np.arange(world.tracks))
-        shares = raw_share(
-            dots, world.consume_bias[who], world.consume_sharpness[who], own
-        )
-        tracks = np.argsort(-shares, kind="stable")[:CONSIDERED]
-        return tracks, shares[tracks]
 
 
 def draw_worlds(worlds: Sequence[tuple[str, Mapping[str, Interval]]]) -> str:

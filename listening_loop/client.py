@@ -60,6 +60,6 @@ class ServiceClient:
         except HTTPError as refusal:
             reason = refusal.read(500).decode(errors="replace")
             problem = f"the service refuses ({refusal.code}): {reason}"
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException, TypeError, ValueError) as error:
             problem = f"the service at {self.url} does not answer ({error})"
         raise ServiceError(problem)

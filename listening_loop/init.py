@@ -1,5 +1,6 @@
 """`listening-loop init FILE`: look at plays and write a commented configuration for them."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,15 +104,17 @@ def main(
     if target.exists():
         raise InteractionFileError(f"{target}: there already; choose another --out")
     guess = look_at(file, parse_columns(columns) if columns else None, preset)
-    ingest = f"listening-loop ingest {file} --store out/{target.stem}/store"
+    folder = f"out/{target.stem}"
+    ingest = ["listening-loop", "ingest", str(file), "--store", f"{folder}/store"]
     if preset:
-        ingest += f" --preset {preset}"
+        ingest += ["--preset", preset]
     elif guess.reading:
         named = asdict(guess.reading.columns).items()
         pairs = ",".join(f"{role}={column}" for role, column in named if column)
-        ingest += f" --columns '{pairs}'"
-    steps = [ingest, f"listening-loop search --config {target}"]
-    atomic_write_text(target, describe(guess, file, f"out/{target.stem}", steps))
+        ingest += ["--columns", pairs]
+    search = ["listening-loop", "search", "--config", str(target)]
+    steps = [shlex.join(ingest), shlex.join(search)]
+    atomic_write_text(target, describe(guess, file, folder, steps))
     typer.echo(f"{target}: {guess.rows:,} rows looked at. Read it, then:")
     for line in steps:
         typer.echo(f"  {line}")

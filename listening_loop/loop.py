@@ -31,7 +31,6 @@ from listening_loop.processes import (
     run_step,
     serve,
     serving,
-    show,
 )
 from looplib.cli import Overrides, make_app
 from looplib.config import load_config
@@ -73,8 +72,16 @@ def run_loop(config: LoopConfig) -> None:
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")
     typer.echo(f"figures     {folder}/loop.json")
-    typer.echo(f"serve it    {serve(config.service, folder, port=5001)}")
-    typer.echo(f"look at it  {show(folder, 5001, port=8040)}")
+    service = serve(config.service, folder, folder / "service", port=5001)
+    typer.echo(f"serve it    {service}")
+    lab = command(
+        "The lab",
+        "recsys.lab",
+        root=folder,
+        published=folder / "published",
+        log=folder / "service",
+    )
+    typer.echo(f"look at it  {lab}")
 
 
 def begin(config: LoopConfig) -> None:

@@ -50,30 +50,15 @@ def command(title: str, module: str, *words: object, **options: object) -> Comma
     return Command(title, arguments)
 
 
-def serve(
-    config: Path, folder: Path, log: Path | None = None, port: int = 0
-) -> Command:
+def serve(config: Path, folder: Path, log: Path, port: int) -> Command:
     """Return the command that serves what was published in a loop's folder."""
     settings = {
         "catalogue": folder / "world" / "tracks.json",
         "recommendations": folder / "published" / LISTS,
-        "log_dir": log or folder / "service",
+        "log_dir": log,
     }
     changes = [f"--set={key}={path}" for key, path in settings.items()]
     return command("The service", "botify", *changes, config=config, port=port)
-
-
-def show(folder: Path, service_port: int, port: int) -> Command:
-    """Return the command that shows a loop and its service in a browser."""
-    return command(
-        "The lab",
-        "recsys.lab",
-        root=folder,
-        published=folder / "published",
-        log=folder / "service",
-        service=f"http://127.0.0.1:{service_port}",
-        port=port,
-    )
 
 
 def run_step(step: Command, done: Path | None = None) -> None:

@@ -6,9 +6,10 @@ once, which follows from (seed, segment) alone.
 """
 
 import time
+from calendar import timegm
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -35,6 +36,7 @@ from sim.listening.sessions import (
     ListeningModel,
     Sessions,
     make_model,
+    start_sessions,
 )
 from sim.workers import run_jobs
 from sim.worlds.files import World, load_world
@@ -197,14 +199,12 @@ def _simulate_segment(
     rng = make_generator(config.seed, "collect", segment)
     numbers = config.sessions_in(segment)
     listeners = rng.integers(model.world.listeners, size=len(numbers))
-    sessions = Sessions(model, listeners, rng)
+    sessions = start_sessions(model, listeners, rng)
     play_out(sessions, recommend_random, rng)
     hundredths = sessions.hundredths[: sessions.length.max()].astype(np.int64)
-    midnight = datetime(
-        config.start.year, config.start.month, config.start.day, tzinfo=UTC
-    )
+    midnight_ms = 1000 * timegm(config.start.timetuple())
     length_ms = window_ms(config.segment_sessions, model.world.listeners)
-    window = (1000 * int(midnight.timestamp()) + segment * length_ms, length_ms)
+    window = (midnight_ms + segment * length_ms, length_ms)
     timestamp = event_times(listeners, sessions.length, hundredths, window, rng)
     order = np.argsort(timestamp[0], kind="stable")
     # of each event: its session, its position in it

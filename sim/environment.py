@@ -53,7 +53,7 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         if not isinstance(world, ListeningModel):
             world = make_model(load_world(Path(world)))
         self._model = world
-        self._sessions = Sessions.none(self._model, 1)
+        self._sessions = Sessions(self._model, 1)
         self._row = np.zeros(1, dtype=np.int64)
         self._listeners = self._model.world.listeners
         tracks = spaces.Discrete(self._model.world.tracks)
@@ -75,11 +75,8 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         if wanted is None:
             wanted = self.np_random.integers(self._listeners, size=1)[0]
         user = np.asarray(wanted)
-        if (
-            user.shape
-            or user.dtype.kind not in "iu"
-            or user not in range(self._listeners)
-        ):
+        is_number = not user.shape and user.dtype.kind in "iu"
+        if not (is_number and 0 <= user < self._listeners):
             raise ValueError(
                 f"options['user']: {wanted} found; listeners are 0..{self._listeners - 1}"
             )

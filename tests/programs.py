@@ -4,29 +4,36 @@ import itertools
 import os
 import shutil
 import socket
+from contextlib import suppress
 
 import pytest
 
 PACKAGES = {"ip": "iproute2"}  # of Debian, where it is not named like the program
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_PORTS = 1_500  # of each process
-_FIRST = itertools.count(101 * os.getpid())  # other runs of the tests begin elsewhere
+# Below those from which the kernel takes ports for outgoing connections.
+_PORTS = range(18_000, 30_000)
+_NEXT = itertools.count(101 * os.getpid())
 
 
 def free_port() -> int:
-    """Return a port that nobody uses now, and that no other process of the tests returns.
+    """Return a port that nobody uses now, and that no other process of any tests returns.
 
-    Each process has a range of its own, below those from which the kernel takes ports for outgoing
-    connections.
+    An abstract Unix socket of its number claims it until this process ends.
     """
     while True:
-        port = 18_000 + _PORTS * _WORKER + next(_FIRST) % _PORTS
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        port = _PORTS[next(_NEXT) % len(_PORTS)]
+        claim = socket.socket(socket.AF_UNIX)
+        with suppress(OSError), socket.socket() as listener:
+            claim.bind(f"\0listening-loop-port-{port}")
+            listener.bind(("127.0.0.1", port))
+            claim.detach()  # stays open until this process ends
             return port
+        claim.close()
+
+
+def is_open(port: int) -> bool:
+    """Return whether somebody listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def find(program: str) -> str | None:

@@ -97,8 +97,8 @@ def ab(
     settings["control"] = control
     if not is_frame(data):
         if metrics or guardrails or listener:
-            problem = "metrics, guardrails and listener are of data frames"
-            raise UserError(f"{problem}; of logs, see docs/experiments.md")
+            problem = "metrics, guardrails and listener are for data frames"
+            raise UserError(f"{problem}; for logs, see docs/experiments.md")
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, settings, "the arguments")
         return Experiment(build_report(paths, experiment, config))

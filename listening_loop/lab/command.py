@@ -14,8 +14,10 @@ from looplib.cli import make_app
 
 PROG = "python -m recsys.lab"
 HOST = "127.0.0.1"  # there is no login
-_TUNNEL = "it is for its own machine; from others use an SSH tunnel"
-GONE = {"--host": _TUNNEL, "--host-name": _TUNNEL}
+GONE = dict.fromkeys(
+    ("--host", "--host-name"),
+    "the lab is for its own machine; from others use an SSH tunnel",
+)
 TOKEN = "BOTIFY_ADMIN_TOKEN"  # noqa: S105  the variable's name
 app = make_app(
     "Show runs, reports and the live experiment in the browser, and publish a run's winner."

@@ -1,7 +1,6 @@
 """Sessions under way: the listening model's state, many sessions side by side."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
@@ -117,19 +116,21 @@ def own_logits(
 class Sessions:
     """Sessions side by side, from their organic tracks on; one session is a batch of one."""
 
-    def __init__(
-        self, model: ListeningModel, listeners: IntArray, rng: np.random.Generator
-    ) -> None:
-        """Start a session of each of these listeners and play its organic track."""
-        self._make_room(model, len(listeners))
-        self.start(np.arange(len(listeners)), draw_starts(model, listeners, rng))
-
-    @classmethod
-    def none(cls, model: ListeningModel, count: int) -> Self:
+    def __init__(self, model: ListeningModel, count: int) -> None:
         """Make room for some sessions, none of which has begun: all are over."""
-        sessions = cls.__new__(cls)
-        sessions._make_room(model, count)
-        return sessions
+        self.world = model.world
+        self.listener = np.zeros(count, dtype=np.int64)
+        self.interest = np.zeros(count, dtype=np.int64)  # the track that is it
+        self.budget = np.zeros(count, dtype=np.int64)  # what is left; 0: over
+        self.length = np.zeros(count, dtype=np.int64)  # tracks played
+        # the session's interest in the world's interests
+        self._position = np.zeros(count, dtype=np.int64)
+        # (capacity, sessions) in playing order; entries behind a session's last track are unused
+        self.tracks = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
+        self.artists = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
+        self.hundredths = np.zeros((_CAPACITY, count), dtype=np.uint8)
+        # the embeddings of the interests
+        self._wanted = np.zeros((count, model.world.embeddings.shape[1]))
 
     def start(self, rows: IntArray, starts: Starts) -> None:
         """Start sessions in these rows, whose earlier sessions are overwritten."""
@@ -188,21 +189,6 @@ class Sessions:
         self._append(rows, tracks, heard)
         self.budget[rows] -= is_bored(heard, uniform)
         return heard
-
-    def _make_room(self, model: ListeningModel, count: int) -> None:
-        self.world = model.world
-        self.listener = np.zeros(count, dtype=np.int64)
-        self.interest = np.zeros(count, dtype=np.int64)  # the track that is it
-        self.budget = np.zeros(count, dtype=np.int64)  # what is left; 0: over
-        self.length = np.zeros(count, dtype=np.int64)  # tracks played
-        # the session's interest in the world's interests
-        self._position = np.zeros(count, dtype=np.int64)
-        # (capacity, sessions) in playing order; entries behind a session's last track are unused
-        self.tracks = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
-        self.artists = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
-        self.hundredths = np.zeros((_CAPACITY, count), dtype=np.uint8)
-        # the embeddings of the interests
-        self._wanted = np.zeros((count, model.world.embeddings.shape[1]))
 
     def _set_interest(self, rows: IntArray, position: IntArray) -> None:
         self._position[rows] = position
@@ -266,6 +252,15 @@ class Sessions:
         self.tracks = np.pad(self.tracks, more, constant_values=_NOBODY)
         self.artists = np.pad(self.artists, more, constant_values=_NOBODY)
         self.hundredths = np.pad(self.hundredths, more)
+
+
+def start_sessions(
+    model: ListeningModel, listeners: IntArray, rng: np.random.Generator
+) -> Sessions:
+    """Start a session of each of these listeners and play its organic track."""
+    sessions = Sessions(model, len(listeners))
+    sessions.start(np.arange(len(listeners)), draw_starts(model, listeners, rng))
+    return sessions
 
 
 def _count_equal(history: Int32Array, rows: IntArray, values: IntArray) -> IntArray:

@@ -55,7 +55,7 @@ class SessionPool:
         client: ServiceClient,
     ) -> None:
         """Make room for `size` sessions of a queue."""
-        self._sessions = Sessions.none(model, size)
+        self._sessions = Sessions(model, size)
         self._draws = draws
         self._queue = queue
         self._client = client

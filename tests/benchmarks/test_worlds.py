@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.oracle import Oracle
 from benchmarks.worlds import (
     ARMS,
     BEST,
     SIMPLE,
     WORLDS,
-    Oracle,
     Row,
     draw_worlds,
     table_of,
@@ -21,7 +21,7 @@ from listening_loop.config import LoopConfig
 from looplib.config import load_config
 from looplib.randomness import make_generator
 from sim.listening.response import raw_share
-from sim.listening.sessions import Sessions, make_model, own_logits
+from sim.listening.sessions import make_model, own_logits, start_sessions
 from sim.world import make_world
 from sim.worlds.config import ResponseConfig, WorldConfig
 from sim.worlds.files import load_world
@@ -47,7 +47,7 @@ def test_the_oracle_takes_the_best_of_all_tracks(tmp_path: Path, changes: str) -
     )
     model = make_model(load_world(tmp_path / "world"))
     world, rng = model.world, make_generator(1, "test")
-    sessions, oracle = Sessions(model, np.arange(30), rng), Oracle(model.world)
+    sessions, oracle = start_sessions(model, np.arange(30), rng), Oracle(model.world)
     for _ in range(6):
         rows = sessions.under_way()
         chosen = oracle(sessions, rows, rng)

@@ -36,8 +36,8 @@ from tests.botify.client import client_of
 from tests.recsys.finished import finish_run
 
 USERS, ITEMS = 12, 50
-
-
+NO_SESSIONS = "holds interactions, which have no sessions"
+PAIRS = "user=u,item=i"
 PLAYS = "user=u,item=i,share=s,session=n,propensity=p,title=t,artist=a"
 
 
@@ -45,7 +45,7 @@ def export(
     folder: Path,
     user: Callable[[int], object],
     item: Callable[[int], object],
-    columns: str = "user=u,item=i",
+    columns: str = PAIRS,
     session_model: SessionModelConfig | None = None,
 ) -> Path:
     """Publishes a model of some interactions, or plays, whose ids are made by two functions."""
@@ -70,17 +70,18 @@ def export(
     return publish_model(folder, session_model)
 
 
+def read_lines(*files: Path) -> list[dict[str, Any]]:
+    return [
+        orjson.loads(line) for file in files for line in file.read_bytes().splitlines()
+    ]
+
+
 def publish_model(
     folder: Path, session_model: SessionModelConfig | None = None
 ) -> Path:
     """Publishes a model of the store in a folder."""
-    return Path(
-        export_run(
-            finish_run(folder, session_model),
-            folder / "out",
-            ExportConfig(top=5),
-        )
-    )
+    run = finish_run(folder, session_model)
+    return Path(export_run(run, folder / "out", ExportConfig(top=5)))
 
 
 def serve(version: Path, log: Path, **settings: Any) -> Service:  # noqa: ANN401  any setting
@@ -109,16 +110,29 @@ IDS: dict[str, tuple[Callable[[int], int | str], Callable[[int], int | str]]] = 
 }
 
 
+def play_three(service: Service, user: int | str, track: int | str) -> list[int | str]:
+    """A session that asks for three tracks, each request sent again; returns all four tracks."""
+    played, target = [track], quote(str(user), safe="")
+    for number in range(3):
+        request = {"track": track, "time": 0.5, "request": number}
+        status, answer = post(service, f"/next/{target}", request)
+        assert (status, answer["user"]) == (200, user)
+        again = {"requests": [{"user": user, **request}]}
+        assert post(service, "/next", again) == (200, {"responses": [answer]})
+        track = answer["track"]
+        played.append(track)
+    ended = post(service, f"/last/{target}", {"track": track, "time": 1})
+    assert ended == (200, {"user": user})
+    return played
+
+
 @pytest.mark.parametrize("kind", IDS)
 def test_ids_of_the_owner_are_served_and_logged(
     kind: str, tmp_path: Path, redis_url: str
 ) -> None:
     user_of, item_of = IDS[kind]
     version = export(tmp_path, user_of, item_of)
-    lines = [
-        orjson.loads(line)
-        for line in (version / "recommendations.jsonl").read_bytes().splitlines()
-    ]
+    lines = read_lines(version / "recommendations.jsonl")
     lists = {line["user"]: line["tracks"] for line in lines}
     assert lists.keys() == {user_of(user) for user in range(USERS)}
     tracks = {item_of(item) for item in range(ITEMS)}
@@ -126,67 +140,22 @@ def test_ids_of_the_owner_are_served_and_logged(
     for redis in (None, redis_url):
         log = tmp_path / f"log-{redis is None}"
         service = serve(version, log, redis_url=redis)
-        for user in (user_of(3), stranger):
-            heard = item_of(1)
-            played: list[int | str] = []
-            target = quote(str(user), safe="")
-            for _ in range(3):
-                status, answer = post(
-                    service,
-                    f"/next/{target}",
-                    {"track": heard, "time": 0.5, "request": len(played)},
-                )
-                assert (status, answer["user"]) == (200, user)
-                again = {
-                    "requests": [
-                        {
-                            "user": user,
-                            "track": heard,
-                            "time": 0.5,
-                            "request": len(played),
-                        }
-                    ]
-                }
-                assert post(service, "/next", again) == (200, {"responses": [answer]})
-                played.append(heard)
-                heard = answer["track"]
-            if user in lists:
-                assert [*played[1:], heard] == [
-                    track for track in lists[user] if track != played[0]
-                ][:3]
-            else:
-                assert {*played, heard} <= tracks
-            assert post(service, f"/last/{target}", {"track": heard, "time": 1}) == (
-                200,
-                {"user": user},
-            )
-        assert (
-            post(service, "/assignments", {"users": [stranger]})[1]["assignments"][0][
-                "user"
-            ]
-            == stranger
-        )
+        first, *others = play_three(service, user_of(3), item_of(1))
+        assert others == [track for track in lists[user_of(3)] if track != first][:3]
+        assert set(play_three(service, stranger, item_of(1))) <= tracks
+        _, answer = post(service, "/assignments", {"users": [stranger]})
+        assert answer["assignments"][0]["user"] == stranger
         client = client_of(service)
         record = client.get(f"/track/{quote(str(item_of(4)), safe='')}").json
         assert record == {"track": item_of(4), "title": "", "artist": ""}
-        assert (
-            post(service, f"/next/{quote(str(stranger))}", {"track": "x7", "time": 1})[
-                0
-            ]
-            == 400
-        )
+        unknown = {"track": "x7", "time": 1}
+        assert post(service, f"/next/{quote(str(stranger))}", unknown)[0] == 400
         service.close()
-        events = [
-            orjson.loads(line)
-            for line in b"".join(
-                f.read_bytes() for f in log.glob("*.jsonl")
-            ).splitlines()
-        ]
+        events = read_lines(*log.glob("*.jsonl"))
         assert len(events) == 8 + 6, "what was sent again is logged again"
         assert {event["user"] for event in events} == {user_of(3), stranger}
-        assert {
-            event["recommender"] for event in events if event["user"] == stranger
-        } == {"fold_in", None}
+        of_stranger = [event for event in events if event["user"] == stranger]
+        assert {event["recommender"] for event in of_stranger} == {"fold_in", None}
         assert {event["track"] for event in events} <= tracks
         assert {event["recommendation"] for event in events} <= tracks | {None}
 
@@ -197,11 +166,8 @@ def listen(service: Service, rounds: int, seed: int) -> int:
     for _ in range(rounds):
         user, track = f"u/{generator.integers(USERS)}", f"i{generator.integers(ITEMS)}"
         for what in ("next", "next", "last"):
-            answer = post(
-                service,
-                f"/{what}/{quote(user, safe='')}",
-                {"track": track, "time": 0.01 * len(track)},
-            )[1]
+            request = {"track": track, "time": 0.01 * len(track)}
+            _, answer = post(service, f"/{what}/{quote(user, safe='')}", request)
             track, events = answer.get("track"), events + 1
     return events
 
@@ -221,47 +187,32 @@ def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once
     assert build_report([log], "ONE", AbConfig()).lines.good == events
     with segment.open("ab") as torn:  # of an append that goes on
         torn.write(b'{"message":"ne')
-    assert [ingest([log], store).store.manifest.events for _ in range(2)] == [
-        events,
-        events,
-    ]
+    for _ in range(2):
+        assert ingest([log], store).store.manifest.events == events
     os.truncate(segment, segment.stat().st_size - len(b'{"message":"ne'))
     events += listen(service, 20, seed=2)
     assert ingest([log], store).store.manifest.events == events
     service.close()
     again = ingest([log], store)
-    assert (again.added, len(again.known), again.store.manifest.events) == (
-        (),
-        1,
-        events,
-    )
+    assert (again.added, len(again.known)) == ((), 1)
+    assert again.store.manifest.events == events
     by_log, by_store = (
         build_report([path], "ONE", AbConfig()) for path in (log, store)
     )
-    assert (by_log.listeners, repr(by_log.effects), by_log.lines) == (
-        by_store.listeners,
-        repr(by_store.effects),
-        by_store.lines,
-    )
-    lists = publish_model(tmp_path) / "recommendations.jsonl"
-    lines = [orjson.loads(line) for line in lists.read_bytes().splitlines()]
-    logged = [
-        orjson.loads(line)
-        for file in log.glob("*.jsonl")
-        for line in file.read_bytes().splitlines()
-    ]
+    assert by_log.listeners == by_store.listeners
+    assert repr(by_log.effects) == repr(by_store.effects)
+    assert by_log.lines == by_store.lines
+    lines = read_lines(publish_model(tmp_path) / "recommendations.jsonl")
+    logged = read_lines(*log.glob("*.jsonl"))
     assert {line["user"] for line in lines} == {event["user"] for event in logged}
     assert {track for line in lines for track in line["tracks"]} <= {
         event["track"] for event in logged
     }
+    plays, reading = tmp_path / "first/plays.jsonl", Reading(parse_columns(PAIRS))
     with pytest.raises(
         IngestError, match="a store of events; interactions need a store of their own"
     ):
-        ingest(
-            [tmp_path / "first/plays.jsonl"],
-            store,
-            Reading(parse_columns("user=u,item=i")),
-        )
+        ingest([plays], store, reading)
 
 
 def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -315,9 +266,7 @@ def test_plays_give_a_context_model_a_catalogue_and_estimates_in_the_ids_that_ca
     version = export(
         tmp_path, lambda user: f"u{user}", lambda item: f"i{item}", PLAYS, session_model
     )
-    catalogue = [
-        json.loads(line) for line in (version / "tracks.json").read_text().splitlines()
-    ]
+    catalogue = read_lines(version / "tracks.json")
     with np.load(version / "factors.npz", allow_pickle=False) as factors:
         assert [line["track"] for line in catalogue] == factors["tracks"].tolist()
     assert {line["track"]: (line["title"], line["artist"]) for line in catalogue} == {
@@ -357,54 +306,35 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
     )
     (tmp_path / "run" / CONFIG).write_text(dump_config(config))
     (tmp_path / "search.yaml").write_text(dump_config(config))
-    searched, fresh = (
-        ["--config", str(tmp_path / "search.yaml"), "--run", str(tmp_path / "new")],
-        "--set",
-    )
+    new, again = tmp_path / "new", tmp_path / "again"
+    searched = ["--config", str(tmp_path / "search.yaml"), "--run", str(new)]
+    als = [*searched, "--set=session_model=null"]
     lists = str(tmp_path / "out/current/recommendations.jsonl")
     capsys.readouterr()
     for module, argv, message in (
-        (
-            ab,
-            [store, "--experiment", "A"],
-            "holds interactions, which have no sessions",
-        ),
-        (
-            power,
-            [store, "--effect", "5%"],
-            "holds interactions, which have no sessions",
-        ),
-        (aa, [store], "holds interactions, which have no sessions"),
+        (ab, [store, "--experiment", "A"], NO_SESSIONS),
+        (power, [store, "--effect", "5%"], NO_SESSIONS),
+        (aa, [store], NO_SESSIONS),
         (
             offpolicy,
             [store, "--recommendations", lists, "--holdout", "all"],
-            "holds interactions, which have no sessions",
+            NO_SESSIONS,
         ),
         (search, searched, "session_model needs event logs, and"),
         (
             search,
-            [
-                *searched,
-                fresh,
-                "session_model=null",
-                fresh,
-                "validation.select=ope_time@30",
-            ],
+            [*als, "--set=validation.select=ope_time@30"],
             "ope_time@30 needs event",
         ),
         (
             search,
-            [*searched, fresh, "session_model=null", fresh, "feedback.organic=false"],
+            [*als, "--set=feedback.organic=false"],
             "organic: false needs event logs",
         ),
-        (
-            search,
-            [*searched, fresh, "session_model=null", fresh, "split.kind=time"],
-            "split.kind time needs timestamps",
-        ),
+        (search, [*als, "--set=split.kind=time"], "split.kind time needs timestamps"),
         (
             publish,
-            ["--run", str(tmp_path / "run"), "--out", str(tmp_path / "again")],
+            ["--run", str(tmp_path / "run"), "--out", str(again)],
             "session_model needs event logs, and",
         ),
     ):
@@ -413,5 +343,5 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
             line for line in capsys.readouterr().err.splitlines() if "error:" in line
         ]
         assert message in line
-    assert not (tmp_path / "new").exists()
-    assert not (tmp_path / "again").exists()
+    assert not new.exists()
+    assert not again.exists()

@@ -17,9 +17,10 @@ import typer
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from listening_loop.processes import command
 from looplib.cli import make_app, run
 from tests.faults.served import Published, Served
-from tests.programs import find, free_port
+from tests.programs import find
 
 PROG = "python -m tests.e2e.screenshots"
 WIDTHS = {"phone": 390, "desk": 1440}
@@ -61,35 +62,24 @@ def pages_of(demo: Path) -> Iterator[dict[str, str]]:
         tempfile.TemporaryDirectory() as folder,
         _service(demo, Path(folder)) as service,
     ):
-        port = free_port()
-        flags = [
-            "--root",
-            demo,
-            "--published",
-            demo / "published",
-            "--log",
-            day / "log",
-            "--port",
-            str(port),
-        ]
-        argv = [
-            sys.executable,
-            "-m",
+        lab_command = command(
+            "The lab",
             "recsys.lab",
-            *map(str, flags),
-            "--service",
-            f"http://localhost:{service.port}",
-        ]
+            root=demo,
+            published=demo / "published",
+            log=day / "log",
+            port=0,
+            service=f"http://localhost:{service.port}",
+        )
+        argv = [sys.executable, "-m", *lab_command.words]
         token = {"BOTIFY_ADMIN_TOKEN": "secret"}
         with subprocess.Popen(
             argv, env={**os.environ, **token}, stdout=subprocess.PIPE
         ) as lab:
             try:
                 assert lab.stdout is not None
-                assert lab.stdout.readline().startswith(b"http://"), (
-                    "the lab has not started"
-                )
-                address = f"http://localhost:{port}"
+                address = lab.stdout.readline().decode().partition("/  ")[0]
+                assert address.startswith("http://"), "the lab has not started"
                 of_run = f"days/{day.name}/run"
                 yield {
                     "report": (day / "report" / "report.html").resolve().as_uri(),

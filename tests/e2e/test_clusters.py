@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import socket
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from recsys.workspace import SCRATCH
 from tests.commands import run_module
 from tests.hosts import network
 from tests.machines import make_machine, object_store
-from tests.programs import free_port
+from tests.programs import free_port, is_open
 from tests.recsys.by_hand import processes, scheduler, wait_until
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
@@ -87,12 +86,8 @@ def test_three_commands_give_on_a_cluster_what_a_laptop_gives(
         words(command, host, port) for command in commands
     )
 
-    def listens() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((host, port)) == 0
-
     with processes() as start:
-        wait_until(listens, [start(*serve, cwd=folder)])
+        wait_until(lambda: is_open(port), [start(*serve, cwd=folder)])
         worker = start(*work, cwd=folder)
         done = run_module(module, options, os.environ, folder)
         assert done.returncode == 0, done.stderr

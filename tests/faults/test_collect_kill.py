@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from sim.collect import CollectConfig, collect
-from tests.sim.small_world import heed_interrupts, write_world
+from tests.sim.small_world import write_world
 
 SEGMENTS = 200
 EPISODES = SEGMENTS * 100
@@ -60,7 +60,6 @@ def _start(world: Path, log: Path, processes: int) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=heed_interrupts,
     )
     _wait_until(lambda: len(list(log.glob("events-*.jsonl"))) >= 5)
     return process

@@ -32,7 +32,6 @@ from tests.sim.remote.fake_service import (
     fake_service,
 )
 from tests.sim.remote.test_run import TRACKS, play
-from tests.sim.small_world import heed_interrupts
 
 FEW = 60
 
@@ -208,7 +207,6 @@ def start(
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=heed_interrupts,
         )
 
     return start

@@ -4,7 +4,6 @@ import datetime
 import http.client
 import ipaddress
 import re
-import socket
 import ssl
 import subprocess
 import tomllib
@@ -29,7 +28,7 @@ from tests.faults.served import (
     serve,
     wait_until,
 )
-from tests.programs import free_port, need
+from tests.programs import free_port, is_open, need
 
 BOTIFY = Path(__file__).parents[2] / "botify"
 
@@ -218,11 +217,6 @@ def test_nginx_speaks_tls_asks_for_keys_and_limits_what_an_address_may(
     finally:
         process.terminate()
         process.wait(timeout=60)
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("options", ["none", "tls|key"])

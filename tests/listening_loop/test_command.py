@@ -1,6 +1,7 @@
 """The command `listening-loop`: every step under one name."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -87,7 +88,6 @@ def test_ctrl_c_during_imports_is_one_line(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "imports\n"
@@ -112,13 +112,19 @@ def test_init_guesses_columns_scale_and_split_and_the_result_is_a_configuration(
         for user in range(5)
     ]
     file = write_plays(
-        tmp_path / "plays.csv", ["Played-At,User ID,song,Play_Count", *rows]
+        tmp_path / "my plays.csv", ["Played-At,User ID,song,Play_Count", *rows]
     )
     assert main(["init", str(file)]) == 0
-    assert f"ingest {file} --store out/plays/store --columns" in capsys.readouterr().out
-    text = (tmp_path / "plays.yaml").read_text()
-    assert "user=User ID,item=song,weight=Play_Count,timestamp=Played-At" in text
-    config = load_config(SearchConfig, tmp_path / "plays.yaml")
+    _, *steps = capsys.readouterr().out.splitlines()
+    ingest, search = map(shlex.split, steps)
+    columns = "user=User ID,item=song,weight=Play_Count,timestamp=Played-At"
+    assert ingest[1:] == [
+        *("ingest", str(file), "--store", "out/my plays/store", "--columns", columns)
+    ]
+    assert search[1:] == ["search", "--config", "my plays.yaml"]
+    text = (tmp_path / "my plays.yaml").read_text()
+    assert all(step.strip() in text for step in steps)
+    config = load_config(SearchConfig, tmp_path / "my plays.yaml")
     assert (config.split.kind, config.feedback.scale) == ("last_session", "log")
     assert main(["init", str(file)]) == 2
     assert "plays.yaml: there already" in capsys.readouterr().err

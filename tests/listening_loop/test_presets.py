@@ -1,11 +1,9 @@
 """Published data sets, from a file of their shape to a served track: in Python, in commands."""
 
 import csv
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from distributed import Client
 from listening_loop.client import ServiceClient
 from listening_loop.command import main
 from tests.faults.served import wait_until
-from tests.programs import free_port
+from tests.programs import free_port, is_open
 
 ROWS, LISTENERS, TRACKS = 10_000, 250, 300
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
@@ -150,39 +148,21 @@ def test_four_commands_lead_from_a_file_to_a_track(
 ) -> None:
     preset = "lastfm-1k"
     write, user, track, _ = SHAPES[preset]
-    file, store, run = (
-        write(tmp_path, make_pairs()),
-        tmp_path / "store",
-        tmp_path / "run",
-    )
-    assert main(["ingest", str(file), "--store", str(store), "--preset", preset]) == 0
-    search = [
-        "search",
-        "--config",
-        str(CONFIG),
-        "--store",
-        str(store),
-        "--run",
-        str(run),
-    ]
-    search += ["--set", "export.publish_anyway=true"]
-    small = {
-        **{f"search.space.{axis}": value for axis, value in SMALL.items()},
-        "validation.resamples": 100,
-    }
+    file = write(tmp_path, make_pairs())
+    store, run = str(tmp_path / "store"), tmp_path / "run"
+    assert main(["ingest", str(file), "--store", store, "--preset", preset]) == 0
+    search = ["search", "--config", str(CONFIG), "--store", store, "--run", str(run)]
+    search += ["--scheduler", str(client.scheduler_info()["address"])]
     changes = {
         "catalogue": "null",
         "session_model": "null",
         "search.sweeps": 3,
-        **small,
+        "validation.resamples": 100,
+        "export.publish_anyway": "true",
+        **{f"search.space.{axis}": value for axis, value in SMALL.items()},
     }
-    sets = [
-        word for key, value in changes.items() for word in ("--set", f"{key}={value}")
-    ]
-    assert (
-        main([*search, *sets, "--scheduler", str(client.scheduler_info()["address"])])
-        == 0
-    )
+    sets = [f"--set={key}={value}" for key, value in changes.items()]
+    assert main([*search, *sets]) == 0
     port = free_port()
     serve = ["serve", "--published", f"{run}/export", "--port", str(port)]
     with subprocess.Popen(
@@ -196,13 +176,6 @@ def test_four_commands_lead_from_a_file_to_a_track(
         finally:
             process.terminate()
     check(answer, preset, run / "export" / "log")
-
-
-def is_open(port: int) -> bool:
-    with suppress(OSError):
-        socket.create_connection(("127.0.0.1", port)).close()
-        return True
-    return False
 
 
 def test_fifteen_lines_of_python_lead_from_a_file_to_a_track(

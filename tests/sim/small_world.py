@@ -1,6 +1,5 @@
-"""A small world in the original's files, and what tests of interrupts need."""
+"""A small world in the original's files."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,11 +44,6 @@ def write_world(
         (circle if embeddings is None else embeddings).astype(np.float32),
     )
     return folder
-
-
-def heed_interrupts() -> None:
-    """Restore SIGINT in a child process: tests started by `nohup` or `&` ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _join(lines: Sequence[Line]) -> bytes:

@@ -81,7 +81,7 @@ def test_an_episode_is_a_session_of_the_listening_model(
         steps = _episode(env, seed, actions)
         rng = np.random.default_rng(seed)
         row = np.zeros(1, dtype=np.int64)
-        sessions = Sessions.none(demo_model, 1)
+        sessions = Sessions(demo_model, 1)
         sessions.start(
             row,
             draw_starts(

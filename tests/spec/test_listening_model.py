@@ -20,7 +20,12 @@ from sim.listening.response import (
     mean_share,
     scale_below,
 )
-from sim.listening.sessions import ListeningModel, Sessions, make_model, own_logits
+from sim.listening.sessions import (
+    ListeningModel,
+    make_model,
+    own_logits,
+    start_sessions,
+)
 from sim.worlds.config import ResponseConfig
 from sim.worlds.files import World, load_world
 from sim.worlds.neighbours import nearest_tracks
@@ -111,7 +116,9 @@ def test_sessions_side_by_side_go_as_the_reference_says(
     """Few tracks and artists, so that both come often; the same random numbers on both sides."""
     world = _world(seed, **(TIRED if seed % 2 else {}))
     rng = make_generator(seed, "test sessions")
-    batch = Sessions(make_model(world), rng.integers(LISTENERS, size=sessions), rng)
+    batch = start_sessions(
+        make_model(world), rng.integers(LISTENERS, size=sessions), rng
+    )
     reference = [
         ReferenceSession(
             world,
@@ -148,7 +155,7 @@ def test_a_session_starts_near_one_of_the_listeners_interests_heard_whole(
     seed: int,
 ) -> None:
     world, rng = _world(seed), make_generator(seed, "test start")
-    batch = Sessions(make_model(world), np.repeat(np.arange(LISTENERS), 40), rng)
+    batch = start_sessions(make_model(world), np.repeat(np.arange(LISTENERS), 40), rng)
     for row, listener in enumerate(batch.listener.tolist()):
         interest = int(batch.interest[row])
         assert interest in _interests(world, listener)
@@ -175,7 +182,9 @@ def _single_listener(
 def test_every_interest_and_every_neighbour_is_equally_likely(tmp_path: Path) -> None:
     """Neighbours of a track on the circle of twelve: itself and the nearest, ten in all."""
     model, n = _single_listener(tmp_path, [2, 8]), 40_000
-    batch = Sessions(model, np.zeros(n, dtype=np.int64), make_generator(1, "test"))
+    batch = start_sessions(
+        model, np.zeros(n, dtype=np.int64), make_generator(1, "test")
+    )
     assert np.mean(batch.interest == 2) == pytest.approx(
         1 / 2, abs=5 * math.sqrt(1 / 4 / n)
     )
@@ -191,7 +200,9 @@ def test_every_interest_and_every_neighbour_is_equally_likely(tmp_path: Path) ->
 
 def test_the_organic_track_costs_no_budget(tmp_path: Path) -> None:
     model = _single_listener(tmp_path, [2], session_budget=1)
-    batch = Sessions(model, np.zeros(100, dtype=np.int64), make_generator(1, "test"))
+    batch = start_sessions(
+        model, np.zeros(100, dtype=np.int64), make_generator(1, "test")
+    )
     assert set(batch.budget.tolist()) == {1}
 
 
@@ -259,7 +270,7 @@ def test_one_session_alone_goes_on_for_as_long_as_nobody_is_bored(
         make_generator(1, "test"),
     )
     batch, row = (
-        Sessions(model, np.zeros(1, dtype=np.int64), rng),
+        start_sessions(model, np.zeros(1, dtype=np.int64), rng),
         np.zeros(1, dtype=np.int64),
     )
     heard = []

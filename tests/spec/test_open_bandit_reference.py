@@ -95,5 +95,5 @@ def test_one_impression_that_weighs_as_much_as_all_others_is_refused() -> None:
         (rng.random(1000) < 0.1).astype(float),
         propensity,
     )
-    for _, found in value(log, probabilities(log, is_uniform=True)).values():
-        assert "effective sample size is 1.0" in found.reasons[0]
+    _, found = value(log, probabilities(log, is_uniform=True))
+    assert "effective sample size is 1.0" in found.reasons[0]

@@ -18,7 +18,7 @@ def test_a_fit_that_is_done_leaves_no_checkpoint(tmp_path: Path) -> None:
     (trial,) = plan_candidates(search, "data", seed=1)
     validation = ValidationConfig(ks=(30,), select="ndcg@30")
     with locked_run(open_workspace(tmp_path)) as lock:
-        state = SearchState(search, [trial], Scorer("data", validation, 1, 1), lock)
+        state = SearchState(search, [trial], [], Scorer("data", validation, 1, 1), lock)
         (tmp_path / blocks_name(trial.id)).mkdir(parents=True)
         (tmp_path / checkpoint_name(trial.id)).write_bytes(b"factors")
         score = Score(1, {"ndcg@30": (0.5, 0.4, 0.6)})

@@ -21,6 +21,7 @@ from sim.listening.sessions import (
     make_model,
     own_logits,
     scale_starts,
+    start_sessions,
 )
 from sim.world import make_world
 from sim.worlds.config import ResponseConfig, WorldConfig
@@ -54,7 +55,7 @@ def _model(folder: Path, **response: object) -> ListeningModel:
 
 def _play(model: ListeningModel, listeners: IntArray) -> Sessions:
     rng = make_generator(5, "test")
-    sessions = Sessions(model, listeners, rng)
+    sessions = start_sessions(model, listeners, rng)
     play_out(sessions, recommend_random, rng)
     return sessions
 
@@ -80,14 +81,14 @@ def test_a_session_goes_the_same_way_alone_and_beside_others(tmp_path: Path) -> 
         np.array([2, 0, 2, 1, 2]),
         make_generator(8, "draws").random((9, 5)),
     )
-    together = Sessions.none(model, 5)
+    together = Sessions(model, 5)
     together.start(np.arange(5), scale_starts(model, listeners, *draws[:2]))
     together.budget[:] = 99
     tracks = make_generator(8, "tracks").integers(12, size=(7, 5))
     for step, played in zip(draws[2:], tracks, strict=True):
         together.hear(np.arange(5), played, step)
     for row in range(5):
-        alone = Sessions.none(model, 1)
+        alone = Sessions(model, 1)
         alone.start(
             np.zeros(1, dtype=np.int64),
             scale_starts(model, listeners[row : row + 1], *draws[:2, row, None]),
@@ -161,7 +162,7 @@ def test_interests_change_to_another_own_one_with_that_probability(
     tmp_path: Path,
 ) -> None:
     model, n = _model(tmp_path, interest_change=0.3), 20_000
-    sessions = Sessions(model, np.full(n, 2), make_generator(1, "test"))
+    sessions = start_sessions(model, np.full(n, 2), make_generator(1, "test"))
     before = sessions.interest.copy()
     sessions.hear(
         np.arange(n), np.zeros(n, dtype=np.int64), make_generator(2, "test").random(n)
@@ -171,7 +172,7 @@ def test_interests_change_to_another_own_one_with_that_probability(
     assert set(sessions.interest.tolist()) == {3, 4, 11}
     from_three = np.bincount(sessions.interest[changed & (before == 3)], minlength=12)
     assert from_three[4] == pytest.approx(from_three[11], rel=0.15)
-    only = Sessions(model, np.ones(50, dtype=np.int64), make_generator(1, "test"))
+    only = start_sessions(model, np.ones(50, dtype=np.int64), make_generator(1, "test"))
     only.hear(
         np.arange(50),
         np.zeros(50, dtype=np.int64),

@@ -48,7 +48,7 @@ def expected(
 ) -> Counter[tuple[int, tuple[tuple[int, float], ...]]]:
     """The sessions by the listening model alone, under the fake service's rule."""
     draws, row = SessionDraws(SEED, demo_model), np.zeros(1, dtype=np.int64)
-    sessions = Sessions.none(demo_model, 1)
+    sessions = Sessions(demo_model, 1)
     found = []
     for number in (np.array([number]) for number in range(EPISODES)):
         listener = draws.listeners(number)

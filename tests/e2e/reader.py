@@ -1,0 +1,287 @@
+"""A reader who types what README and docs/ say, in a small world.
+
+`smaller` and `REPLACED` make the world small; `bring` makes the files that a reader has. All pages
+are read in one folder, so a command that stands on several runs once. A server runs until its page
+ends, another one of its kind starts, or the text says to press Ctrl-C.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import orjson
+import yaml
+
+from tests.botify.redis_server import RedisServer
+from tests.commands import MODULES, run_module
+from tests.e2e.pages import ROOT, Block, blocks_of
+from tests.faults.served import wait_until
+from tests.programs import find, free_port
+
+REPLACED = {
+    ".venv/bin/python": sys.executable,
+    ".venv/bin/listening-loop": f"{sys.executable} -m listening_loop.command",
+    "factors=[64,128]": "factors=[4,8]",
+    "factors=64": "factors=8",
+    "--episodes 5000": "--episodes 1000",
+    "--runs 200": "--runs 20",
+}
+FEW = "--set search.sweeps=1 --set search.space.factors=4"
+SERVERS = {"botify": "/health/live", "recsys.lab": "/"}
+INSTALLS = re.compile(
+    r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?)( [^&;|]+)?"
+)
+RUN_BY_ANOTHER_TEST = {
+    "recsys.loop": "test_demo.py",
+    "clusters.md": "test_clusters.py; of what needs more machines, test_names_in_docs.py",
+}
+
+
+def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
+    """Return what is different in each configuration.
+
+    All searches share one cluster, which takes longer to start than they run.
+    """
+    search = {
+        "search": {
+            "space": {"factors": [4], "regularization": [0.1], "alpha": [10.0]},
+            "sweeps": 2,
+            "score_every": 2,
+        },
+        "validation": {"resamples": 100},
+        "cluster": {"scheduler": scheduler},
+        "session_model": {
+            "factors": 8,
+            "sweeps": 1,
+            "rough_sweeps": 1,
+            "coarse_factors": 4,
+            "coarse_sweeps": 1,
+        },
+        # so little data need not beat the popular tracks
+        "export": {"publish_anyway": True},
+    }
+    return {
+        "world/demo.yaml": {
+            "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
+            "listeners": {"listeners": 200},
+        },
+        "collect/demo.yaml": {"episodes": 8000, "processes": 1},
+        "demo.yaml": search,
+        "botify.yaml": {"port": port},
+    }
+
+
+class Reader:
+    """A reader who types what the pages say, and no command a second time."""
+
+    def __init__(self, folder: Path, redis: RedisServer, scheduler: str) -> None:
+        self.folder = folder
+        self.port, self.lab = free_port(), free_port()
+        shrink(folder / "configs", smaller(scheduler, self.port))
+        self._replaced = {
+            **REPLACED,
+            "tcp://HOST:8786": scheduler,
+            '"search.sweeps": 3': f'"search.sweeps": 1, "cluster.scheduler": "{scheduler}"',
+            "--config plays.yaml": f"--config plays.yaml --scheduler {scheduler}",
+            "--config pair.yaml": f"--config pair.yaml --scheduler {scheduler} {FEW}",
+            "localhost:5001": f"localhost:{self.port}",
+            "localhost:6379": f"localhost:{redis.port}",
+            "--recommender remote": f"--recommender remote --url http://localhost:{self.port}",
+            "-m recsys.lab": f"-m recsys.lab --port {self.lab} --service http://localhost:{self.port}",
+        }
+        # a status of 400 fails the command
+        (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
+        self._environment = {
+            **os.environ,
+            "CURL_HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "200",
+        }
+        self._done: set[str] = set()
+        # servers that are to run, with what starts them
+        self._wanted: dict[str, tuple[str, Block]] = {}
+        self._servers: dict[str, subprocess.Popen[bytes]] = {}
+
+    def read(self, page: Path) -> None:
+        if script := "\n".join(
+            self._meant(block.text)
+            for block in blocks_of(page)
+            if block.language == "python"
+        ):
+            (self.folder / "page.py").write_text(script)  # without a guard
+            done = self._run_to_its_end(f"{sys.executable} page.py")
+            assert done.returncode == 0, (
+                f"{page}: {done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            )
+        try:
+            for block in blocks_of(page):
+                if "Ctrl-C" in block.before:
+                    self.press_ctrl_c()
+                if block.language == "bash":
+                    for command in block.commands:
+                        self._run(command, block)
+        finally:
+            self.press_ctrl_c()
+
+    def _run(self, command: str, block: Block) -> None:
+        if all(INSTALLS.fullmatch(part.strip()) for part in command.split("&&")):
+            return  # CI begins with these
+        if command.startswith("docker compose "):
+            check_compose(command)
+            return
+        module = re.search(r" -m ([\w.]+)", command)
+        if module and module[1] in RUN_BY_ANOTHER_TEST:
+            return
+        if module and module[1] in SERVERS:
+            self._stop(module[1])
+            self._wanted[module[1]] = (self._meant(command), block)
+        if command in self._done:
+            return
+        for server in self._wanted.keys() - self._servers.keys():
+            self._serve(server, *self._wanted[server])
+        if not module or module[1] not in SERVERS:
+            done = self._run_to_its_end(self._meant(command))
+            assert done.returncode == 0, (
+                f"{block.position}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            )
+            assert done.stdout.strip(), f"{block.position}: {command}: prints nothing"
+        self._done.add(command)
+
+    def _meant(self, command: str) -> str:
+        for written, meant in self._replaced.items():
+            command = command.replace(written, meant)
+        return command
+
+    def _run_to_its_end(self, command: str) -> "subprocess.CompletedProcess[str]":
+        words = shlex.split(command)
+        if words[:2] == [sys.executable, "-m"] and words[2] in MODULES:
+            return run_module(words[2], words[3:], self._environment, self.folder)
+        argv = ["bash", "-c", command]
+        return subprocess.run(
+            argv,
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    def _serve(self, module: str, text: str, block: Block) -> None:
+        log = self.folder / f"{module}.stderr"
+        with log.open("wb") as errors:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec env {text}"],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
+        self._servers[module] = process
+        port = self.port if module == "botify" else self.lab
+        address = f"http://localhost:{port}{SERVERS[module]}"
+
+        def answers() -> bool:
+            assert process.poll() is None, f"{block.position}: {log.read_text()}"
+            try:
+                with urlopen(address, timeout=60) as answer:
+                    return bool(answer.status == 200)
+            except OSError:
+                return False
+
+        wait_until(answers, f"{block.position}: {module} to answer", 120)
+
+    def press_ctrl_c(self) -> None:
+        for module in list(self._wanted):
+            self._stop(module)
+
+    def _stop(self, module: str) -> None:
+        self._wanted.pop(module, None)
+        process = self._servers.pop(module, None)
+        if process is None:
+            return
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=120)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def check_compose(command: str) -> None:
+    """Check that compose accepts the file and has the services of `docker compose … up`."""
+    words = shlex.split(command)
+    file = ROOT / words[words.index("-f") + 1]
+    services = yaml.safe_load(file.read_text())["services"]
+    assert all(word.split("=")[0] in services for word in words if "=" in word), command
+    if program := find("docker-compose"):
+        argv = [program, "-f", str(file), "config", "--quiet"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def shrink(configs: Path, smaller: dict[str, dict[str, Any]]) -> None:
+    """Copy the project's configurations, made small."""
+    shutil.copytree(ROOT / "configs", configs)
+    for name, changes in smaller.items():
+        document = yaml.safe_load((configs / name).read_text())
+        (configs / name).write_text(yaml.safe_dump(merged(document, changes)))
+
+
+def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: (document[key], value) for key, value in changes.items() if key in document
+    }
+    inner = {
+        key: merged(old, new)
+        for key, (old, new) in both.items()
+        if isinstance(new, dict)
+    }
+    return {**document, **changes, **inner}
+
+
+def bring(folder: Path) -> None:
+    """Make the files that the pages expect of a reader.
+
+    Logs, interactions, and what the loop leaves.
+    """
+    shutil.copytree(folder / "out/demo/log", folder / "LOGS")
+    for left, of_the_loop in {"run": "run", "service/log": "log"}.items():
+        shutil.copytree(
+            folder / "out/demo" / left, folder / "out/demo/days/1" / of_the_loop
+        )
+    log = next((folder / "LOGS").glob("*.jsonl")).read_bytes()
+    events = [
+        event for line in log.splitlines() if (event := orjson.loads(line))["time"]
+    ]
+    rows = [
+        f"u{e['user']},t{e['track']},{200 * e['time']:.0f},{e['timestamp'] // 1000}"
+        for e in events
+    ]
+    heard = [
+        f"u{e['user']},t{e['track']},{e['time']},{e['timestamp']},No. {e['track']},by"
+        for e in events
+    ]
+    head = "uid,song,seconds,ts"
+    # of ten tastes
+    items = [
+        [user % 10 * 8 + (user // 10 + number) % 8 for number in range(8)]
+        for user in range(300)
+    ]
+    tables = {
+        "plays.csv": [head, *rows],
+        "heard.csv": ["uid,song,heard,ts,name,by", *heard],
+        "train.dat": [f"6 {' '.join(map(str, own[:6]))}" for own in items],
+        "test.dat": [f"2 {' '.join(map(str, own[6:]))}" for own in items],
+        "listened.csv": ["user,track,weight,ts", *rows],
+    }
+    for name, lines in tables.items():
+        (folder / name).write_text("\n".join(lines) + "\n")
