@@ -18,8 +18,6 @@ Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 _UNKNOWN = "unknown_key"
-# what PyYAML raises: of dates such as 2020-13-01 a ValueError, of a thousand brackets the last
-_YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
 
 
 class Config(BaseModel):
@@ -115,12 +113,10 @@ def dump_config(config: Config) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except _YAML_ERRORS as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not YAML ({reason})") from None
+    document = _parse_yaml(content, f"{path}: not YAML")
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -135,11 +131,16 @@ def _parse(override: str) -> tuple[str, Any]:
         raise ConfigError(
             f"--set {override}: expected key=value, such as search.sweeps=10"
         )
+    return key.strip(), _parse_yaml(text, f"--set {key}: the value is not YAML")
+
+
+def _parse_yaml(content: str | bytes, refusal: str) -> Any:  # noqa: ANN401
     try:
-        return key.strip(), yaml.safe_load(text)
-    except _YAML_ERRORS as error:
+        return yaml.safe_load(content)
+    # of dates such as 2020-13-01 PyYAML raises a ValueError, of a thousand brackets the last
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(f"--set {key}: the value is not YAML ({reason})") from None
+        raise ConfigError(f"{refusal} ({reason})") from None
 
 
 def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> None:  # noqa: ANN401

@@ -115,6 +115,12 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def user_cache() -> Path:
+    """Return the project's folder for files of this user that can be made again."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "listening-loop"
+
+
 def lock(handle: int, *, wait: bool = False) -> bool:
     """Lock an open file or folder by its descriptor, until that is closed or the process dies.
 

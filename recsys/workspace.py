@@ -31,6 +31,7 @@ from looplib.files import (
     exclusive,
     json_digest,
     sha256_file,
+    user_cache,
 )
 from recsys.errors import StorageError
 
@@ -261,11 +262,7 @@ def open_workspace(address: str | Path) -> Workspace:
         or os.environ.get("AWS_ENDPOINT_URL")
         or ""
     )
-    cache = (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        / "listening-loop"
-    )
-    scratch = Path(os.environ.get(SCRATCH) or cache).absolute()
+    scratch = Path(os.environ.get(SCRATCH) or user_cache()).absolute()
     folder = scratch.joinpath(f"{scheme}-{json_digest(endpoint)[:8]}", *names)
     return Workspace(f"{scheme}://{'/'.join(names)}", folder, is_remote=True)
 

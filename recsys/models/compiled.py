@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numba
 
-from looplib.files import exclusive
+from looplib.files import exclusive, user_cache
 from looplib.progress import console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -20,8 +20,7 @@ def cache_folder() -> Path:
 
     The installation may be read-only.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = cache / "listening-loop" / "compiled"
+    home = user_cache() / "compiled"
     temporary = Path(tempfile.gettempdir()) / f"listening-loop-{os.getuid()}"
     for folder in (Path(os.environ.get("NUMBA_CACHE_DIR") or home), temporary):
         try:

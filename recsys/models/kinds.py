@@ -64,6 +64,10 @@ class Model(ABC):
         self._params = params
         self._seed = seed
         self._threads = threads
+        self._begin(kept)
+
+    def _begin(self, kept: State | None) -> None:
+        """Set what the sweeps change, from the state of another fit or anew."""
         self.sweeps = int(kept["sweeps"]) if kept else 0
 
     @classmethod
@@ -100,22 +104,14 @@ class Als(Model):
     in_blocks = True
     fit: Fit
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        side: Side,
-        params: AlsParams,
-        seed: int,
-        threads: int,
-        kept: State | None = None,
-    ) -> None:
+    def _begin(self, kept: State | None) -> None:
         """Take over the factors of both sides, or draw the first ones."""
-        super().__init__(dataset, side, params, seed, threads, kept)
+        super()._begin(kept)
         if kept:
             self.fit = Fit(self.sweeps, kept["user_factors"], kept["item_factors"])
         else:
-            shape = (len(dataset.users), len(dataset.tracks))
-            self.fit = first_factors(shape, params.factors, seed)
+            shape = (len(self._dataset.users), len(self._dataset.tracks))
+            self.fit = first_factors(shape, self._params.factors, self._seed)
 
     @cached_property
     def _equations(self) -> tuple[Equations, Equations]:
