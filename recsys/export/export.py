@@ -74,9 +74,8 @@ def export_run(
     versions = out.sub("versions")
     version = versions.sub(export.model_id)
     versions.folder.mkdir(parents=True, exist_ok=True)
-    with exclusive(
-        out.folder / ".lock"
-    ):  # one process of a machine publishes at a time
+    # One process of a machine publishes at a time.
+    with exclusive(out.folder / ".versions.lock"):
         if not version.download_all():
             remove_leftovers(versions.folder)
             with atomic_directory(version.folder) as folder:
