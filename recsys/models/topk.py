@@ -3,7 +3,7 @@
 from typing import Literal
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from looplib.arrays import Float32Array, Int32Array
 from recsys.dataset.dataset import Dataset, Side
@@ -94,7 +94,8 @@ def heard_tracks(dataset: Dataset, side: Side) -> csr_matrix:
 
     Shape (listeners, tracks).
     """
-    heard = csr_matrix(dataset.matrix(side).maximum(0))
+    parts = [dataset.matrix(side, *rows).maximum(0) for rows in dataset.ranges(side)]
+    heard = csr_matrix(vstack(parts, "csr"))
     heard.eliminate_zeros()
     return heard
 

@@ -273,7 +273,7 @@ def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) 
         ]
         prepare_bucket(*stored(written), str(folder), HASH, Feedback(), True)
         files.append([file.read_bytes() for file in sorted(folder.glob("*-000.arrow"))])
-    assert len(files[0]) == 5
+    assert len(files[0]) == 6
     assert files[0] == files[1]
 
 

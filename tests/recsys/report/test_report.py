@@ -110,10 +110,10 @@ def test_every_candidate_and_baseline_has_a_row_with_its_state(
 ) -> None:
     _, *rows = read_table(page, "trials")
     board = pq.read_table(run_folder / "leaderboard.parquet").to_pylist()
-    assert len(rows) == len(board) == 8 + 2
+    assert len(rows) == len(board) == 8 + 4
     shown = [row[1] for row in rows]
     assert shown.count("winner") == 1
-    assert shown.count("baseline") == 2
+    assert shown.count("baseline") == 4
     pruned = [
         state
         for state in shown

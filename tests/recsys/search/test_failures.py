@@ -48,7 +48,7 @@ def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
         (2**62, "ValueError"),
     }
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
-    assert [row["state"] for row in board] == ["scored"] * 3 + ["failed"] * 5
+    assert [row["state"] for row in board] == ["scored"] * 5 + ["failed"] * 5
     assert (
         json.loads((tmp_path / "run" / "winner.json").read_text())["trial"]["params"][
             "factors"
@@ -112,4 +112,4 @@ def test_a_better_baseline_is_pointed_out(
     store = make_store(tmp_path, sessions, tracks=500)
     space = ["search.space.regularization=[1000.0]", "search.space.alpha=[10]"]
     search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, *space])
-    assert "the baseline popular is better than every trial" in capsys.readouterr().err
+    assert "is better than every trial" in capsys.readouterr().err

@@ -39,6 +39,8 @@ from tests.recsys.search.quick import (
 
 pytestmark = pytest.mark.usefixtures("no_reports")
 
+BASELINES = {"random", "popular", "most_played", "latest"}
+
 
 def of_one_metric(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of fits on their way."""
@@ -63,7 +65,7 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(
 ) -> None:
     """And of what is left at the end, another with every metric."""
     rows = ledger(finished)
-    assert len(rows) == 4 * 2 + 2 + 4
+    assert len(rows) == 4 * 2 + 4 + 4
     whole = [row["trial"] for row in rows if row not in of_one_metric(rows)]
     assert sorted(whole) == sorted({row["trial"] for row in rows})
     curves = {
@@ -77,7 +79,7 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(
         for alpha in (1.0, 10.0)
         for sweep in (2, 4)
     }
-    assert {row["model"] for row in rows} == {"als", "random", "popular"}
+    assert {row["model"] for row in rows} == {"als", *BASELINES}
     for row in rows:
         assert row["error"] is None
         for value, lower, upper in row["metrics"].values():
@@ -95,7 +97,7 @@ def test_the_leaderboard_has_the_best_sweep_of_each_entry_best_first(
         )
     assert [row["ndcg@30"] for row in board] == sorted(best.values(), reverse=True)
     assert {row["trial"]: row["ndcg@30"] for row in board} == best
-    assert [row["rank"] for row in board] == list(range(1, 7))
+    assert [row["rank"] for row in board] == list(range(1, 9))
 
 
 def test_als_is_better_than_popular_and_popular_than_random(finished: Path) -> None:
@@ -261,7 +263,7 @@ def test_scores_of_other_data_or_by_another_scorer_never_mix(
     settings = [*QUICK, "search.space.alpha=[10.0]"]
     search_ok(store, interrupted, "--no-export", settings=settings)
     before, rows = ledger(finished), ledger(interrupted)
-    assert len(rows) == len(before) + 2 * 2 + 2 + 2
+    assert len(rows) == len(before) + 2 * 2 + 4 + 2
     board = pq.read_table(interrupted / "leaderboard.parquet").to_pylist()
     assert {row["trial"] for row in board} == {
         row["trial"] for row in rows[len(before) :]
