@@ -17,6 +17,7 @@ import typer
 
 from benchmarks.harness import console, show, show_machine
 from benchmarks.real import deezer, next_track, pairs, plays
+from benchmarks.real.peers import Work, candidates
 from benchmarks.real.tables import Table, markdown
 
 FOUND = "real-data.md"  # the tables, in the folder of the run
@@ -24,7 +25,7 @@ FOUND = "real-data.md"  # the tables, in the folder of the run
 
 @dataclass(frozen=True)
 class DataSet:
-    """Files of a data set, and what measures it, given these files and a folder of its own."""
+    """Files of a data set, and what measures it, given these files and a `Work`."""
 
     files: tuple[str, ...]
     measure: Callable[..., Table]
@@ -56,11 +57,15 @@ def main(
         Path,
         typer.Option(help="Takes the tables; and, while it runs, stores and runs."),
     ] = Path("out/real"),
+    peers: Annotated[
+        bool, typer.Option(help="Fit other libraries' models too, which takes longest.")
+    ] = True,
 ) -> None:
     """Measure the sets whose files are there."""
     chosen = sets or list(SETS)
     if unknown := [name for name in chosen if name not in SETS]:
         raise typer.BadParameter(f"{unknown[0]}: the sets are {', '.join(SETS)}")
+    tried = candidates() if peers else {}
     out.mkdir(parents=True, exist_ok=True)
     found = []
     for name in chosen:
@@ -72,7 +77,7 @@ def main(
             )
             continue
         with TemporaryDirectory(prefix=f"{name}-", dir=out) as folder:
-            table = SETS[name].measure(*files, Path(folder))
+            table = SETS[name].measure(*files, Work(Path(folder), tried))
         show(table.title, table.header, table.rows)
         console.print("\n".join(table.notes))
         found.append(table)

@@ -24,6 +24,7 @@ from analysis.offpolicy.policies import Policy
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
 from benchmarks.real.pairs import read_columns
+from benchmarks.real.peers import Work
 from benchmarks.real.product import THREADS
 from benchmarks.real.tables import RESAMPLES, SEED, Table, text
 from looplib.als import AlsParams
@@ -150,7 +151,7 @@ class Turn:
         return propensity
 
 
-def measure(random_half: Path, other_half: Path, _folder: Path) -> Table:
+def measure(random_half: Path, other_half: Path, _work: Work) -> Table:
     """Score the models by each estimate, and compare their orders with the true one."""
     turns = make_turns(*read_ratings(random_half, other_half))
     sums, sizes = score_models(turns)

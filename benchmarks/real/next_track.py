@@ -12,6 +12,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from benchmarks.real.pairs import read_columns
+from benchmarks.real.peers import Work
 from benchmarks.real.product import THREADS
 from benchmarks.real.tables import Table, ratio_interval, text
 from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
@@ -104,7 +105,7 @@ RULES: Mapping[str, Recommender] = {
 OURS: Mapping[str, Recommender] = {}
 
 
-def measure(file: Path, _folder: Path) -> Table:
+def measure(file: Path, _work: Work) -> Table:
     """Predict every next track of the tested sessions."""
     found: dict[str, list[FloatArray]] = {}
     listeners = []

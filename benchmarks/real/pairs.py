@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from analysis.logs.columns import Columns, Reading
 from benchmarks.real import peers
-from benchmarks.real.peers import Lister, Peer
+from benchmarks.real.peers import Lister, Peer, Work
 from benchmarks.real.plays import heldout_tracks
 from benchmarks.real.product import baseline, make_split
 from benchmarks.real.tables import (
@@ -37,8 +37,8 @@ SPACE = {
     "factors": [64, 128],
     "alpha": [1.0],
     "nu": [1.0],
-    "regularization": [0.001, 0.003, 0.01],
-    "unobserved_weight": [0.01, 0.03, 0.1],
+    "regularization": [0.003, 0.01, 0.03],
+    "unobserved_weight": [0.1, 0.3, 1.0],
 }
 OURS = ("als", "item_knn")
 RULE = "popular"
@@ -63,11 +63,11 @@ NDCG = Metric(30, "ndcg@30", "NDCG@30", ndcg)
 ChosenPeers = Mapping[str, Mapping[str, Peer]]
 
 
-def measure_movielens(file: Path, folder: Path) -> Table:
+def measure_movielens(file: Path, work: Work) -> Table:
     """Score all systems on each of the folds, after a search in the four others."""
     user, item, level, fold = read_columns(file, "user", "item", "level", "fold")
     folds = np.unique(fold).tolist()
-    files = [folder / f"fold-{number}.tsv" for number in folds]
+    files = [work.folder / f"fold-{number}.tsv" for number in folds]
     for number, target in zip(folds, files, strict=True):
         is_relevant = (fold == number) & (level > 0)
         write_pairs(target, user[is_relevant], item[is_relevant])
@@ -76,9 +76,7 @@ def measure_movielens(file: Path, folder: Path) -> Table:
     users = np.unique(user)
     for number, test in zip(folds, files, strict=True):
         training = [path for path in files if path != test]
-        found, listeners, chosen = score_split(
-            training, test, folder / "store", PRECISION, chosen
-        )
+        found, listeners, chosen = score_split(training, test, work, PRECISION, chosen)
         is_tested = np.isin(users, user[fold == number])
         for name, values in found.items():
             # of whom all test ratings are low, nothing can be hit
@@ -92,21 +90,21 @@ def measure_movielens(file: Path, folder: Path) -> Table:
     return make_table(title, PRECISION, means, notes)
 
 
-def measure_lfm2b(file: Path, folder: Path) -> Table:
+def measure_lfm2b(file: Path, work: Work) -> Table:
     """Score all systems on a fifth of the pairs."""
     user, item = read_columns(file, "user_id:token", "item_id:token")
     is_test = make_generator(0, "lfm2b test pairs").random(len(user)) < 0.2
-    training, test = folder / "training.tsv", folder / "test.tsv"
+    training, test = work.folder / "training.tsv", work.folder / "test.tsv"
     write_pairs(training, user[~is_test], item[~is_test])
     write_pairs(test, user[is_test], item[is_test])
-    found, listeners, _ = score_split([training], test, folder / "store", NDCG, None)
+    found, listeners, _ = score_split([training], test, work, NDCG, None)
     return make_table(f"LFM-2b sample, {len(listeners):,} listeners", NDCG, found, [])
 
 
 def score_split(
     training: Sequence[Path],
     test: Path,
-    store: Path,
+    work: Work,
     metric: Metric,
     chosen: ChosenPeers | None,
 ) -> tuple[dict[str, FloatArray], IntArray, ChosenPeers]:
@@ -115,7 +113,7 @@ def score_split(
     Args:
         training: The files to learn from.
         test: The file that chooses nothing.
-        store: Where all of them are ingested.
+        work: The peers, and where all files are ingested.
         metric: What chooses and what is shown.
         chosen: The peers' models, where they were chosen before.
 
@@ -123,15 +121,15 @@ def score_split(
         What each system is worth to each listener, the listeners' ids, and the peers' models.
     """
     split = {"kind": "files", "train": [path.name for path in training]}
-    run = {"run": f"{store}-without-{test.stem}"}
-    files = [*training, test]
+    run = {"run": f"without-{test.stem}"}
+    files, store = [*training, test], work.folder / "store"
     chooser = make_split(
         files, store, READING, {"split": split, **run, **_settings(metric)}
     )
     choices, validation = chooser.choose()
     if chosen is None:
         chosen = peers.choose(
-            peers.candidates(),
+            work.tried,
             validation,
             lambda model: {
                 metric.name: float(np.nanmean(metric.score(model, validation)))

@@ -4,9 +4,12 @@ Each has a few candidates; the best on the validation part is fitted to all of t
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from io import StringIO
 from itertools import product
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +40,14 @@ class Lister(Protocol):
 
 
 Peer = Callable[[Dataset], Lister]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the measurement of a set gets beside its files."""
+
+    folder: Path  # for stores and runs
+    tried: Mapping[str, list[Peer]]  # the candidates of each peer
 
 
 @dataclass(frozen=True)
@@ -91,14 +102,15 @@ def irspack_als(factors: int, alpha0: float, reg: float, dataset: Dataset) -> Li
     """Fit irspack's iALS."""
     from irspack import IALSRecommender
 
-    model = IALSRecommender(
-        heard_tracks(dataset, "train"),
-        factors,
-        alpha0,
-        reg,
-        train_epochs=SWEEPS,
-        n_threads=THREADS,
-    ).learn()
+    with redirect_stdout(StringIO()):  # its progress
+        model = IALSRecommender(
+            heard_tracks(dataset, "train"),
+            factors,
+            alpha0,
+            reg,
+            train_epochs=SWEEPS,
+            n_threads=THREADS,
+        ).learn()
     found = Fit(SWEEPS, model.get_user_embedding(), model.get_item_embedding())
     return Factors(found, dataset)
 

@@ -4,7 +4,7 @@ The first 80 % of each listener's plays train; the distinct tracks of the rest a
 newest fifth of the training plays chooses all parameters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from analysis.logs.columns import Columns, Reading
 from benchmarks.real import peers
-from benchmarks.real.peers import Lister
+from benchmarks.real.peers import Lister, Work
 from benchmarks.real.product import baseline, make_split
 from benchmarks.real.tables import Table, compare, mean_interval, ndcg, text
 from looplib.arrays import BoolArray, FloatArray, IntArray
@@ -51,28 +51,39 @@ SETTINGS: Mapping[str, Any] = {
     },
     "validation": {"ks": [K], "select": f"ndcg@{K}", "test_share": 0.0},
 }
+DISCOVERY: Mapping[str, Any] = {
+    **SETTINGS,
+    "run": "discovery",
+    "search": {**SETTINGS["search"], "models": {"item_knn": {}}},
+    "validation": {**SETTINGS["validation"], "filter_seen": True},
+}
 
 
-def measure(file: Path, folder: Path, title: str) -> Table:
+def measure(file: Path, work: Work, title: str) -> Table:
     """Choose on the training plays, and score all systems on the rest."""
+    folder = work.folder
     training = folder / "training.tsv"
     write_training(file, training)
-    chooser = make_split([training], folder / "choose", READING, SETTINGS)
-    choices, validation = chooser.choose()
+    again = make_split([training], folder / "choose", READING, SETTINGS)
+    choices, validation = again.choose()
+    # what suits new tracks is chosen by a search that leaves out what was heard
+    anew = make_split([training], folder / "choose", READING, DISCOVERY)
+    discoveries = {**choices, **anew.choose()[0]}
     chosen = peers.choose(
-        peers.candidates(), validation, lambda model: _means(score(model, validation))
+        work.tried, validation, lambda model: _means(score(model, validation))
     )
+    for kind in OURS:
+        own, anew_own = choices[kind].fit, discoveries[kind].fit
+        chosen[f"{kind} (ours)"] = {"all": own, "heard": own, "new": anew_own}
     dataset = make_split([file], folder / "test", READING, SETTINGS).dataset()
     found = {
         name: score(baseline(kind, dataset), dataset) for kind, name in RULES.items()
     }
     for name, best in chosen.items():
-        # each figure has parameters of its own
-        found[name] = {
-            pool: score(best[pool](dataset), dataset)[pool] for pool in POOLS
-        }
-    for kind in OURS:
-        found[f"{kind} (ours)"] = score(choices[kind].fit(dataset), dataset)
+        found[name] = {}
+        for fit in dict.fromkeys(best.values()):
+            pools = [pool for pool in POOLS if best[pool] == fit]
+            found[name] |= score(fit(dataset), dataset, pools)
     rows = [
         [name, *(text(mean_interval(worth[pool])) for pool in POOLS)]
         for name, worth in found.items()
@@ -109,7 +120,9 @@ def first_plays(listener: IntArray, position: IntArray) -> BoolArray:
     return is_first
 
 
-def score(model: Lister, dataset: Dataset) -> dict[Pool, FloatArray]:
+def score(
+    model: Lister, dataset: Dataset, pools: Iterable[Pool] = POOLS
+) -> dict[Pool, FloatArray]:
     """Return NDCG of each listener for all targets, those heard before and the new ones."""
     targets = heldout_tracks(dataset)
     was_heard = heard_tracks(dataset, "train")
@@ -117,7 +130,7 @@ def score(model: Lister, dataset: Dataset) -> dict[Pool, FloatArray]:
     heard = csr_matrix(targets.multiply(was_heard))
     of_pool = {"all": targets, "heard": heard, "new": csr_matrix(targets - heard)}
     found: dict[Pool, FloatArray] = {}
-    for pool in POOLS:
+    for pool in pools:
         of_pool[pool].eliminate_zeros()
         found[pool] = ndcg(model.lists(K, pool), of_pool[pool])
     return found

@@ -76,8 +76,8 @@ def make_split(
     """Ingest files of interactions, and plan a search with some settings."""
     if not store.exists():
         ingest([str(file) for file in files], store, reading)
-    cluster = {"workers": THREADS}
-    plan = {"store": str(store), "run": f"{store}-run", "cluster": cluster, **settings}
+    plan = {"run": "run", "cluster": {"workers": THREADS}, **settings}
+    plan |= {"store": str(store), "run": f"{store}-{plan['run']}"}
     return Split(SearchConfig.model_validate(plan))
 
 
