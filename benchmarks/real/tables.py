@@ -86,7 +86,8 @@ def markdown(table: Table) -> str:
     lines = [f"### {table.title}", "", _row(table.header)]
     lines.append(_row(["---", *["---:"] * (len(table.header) - 1)]))
     lines += [_row(row) for row in table.rows]
-    return "\n".join([*lines, "", *table.notes, ""])
+    notes = [f"- {note}" for note in table.notes]
+    return "\n".join([*lines, "", *notes, ""])
 
 
 def _row(cells: Sequence[str]) -> str:

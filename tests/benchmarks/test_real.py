@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ from scipy.sparse import csr_matrix
 from scipy.stats import spearmanr
 
 from benchmarks.real import __main__ as real
-from benchmarks.real import deezer, next_track, pairs, peers, plays, tables
+from benchmarks.real import deezer, next_track, pairs, peers, plays, product, tables
 from looplib.arrays import IntArray
 from recsys.models.topk import NO_TRACK
-from tests.recsys.in_process import without_processes
+from tests.recsys.in_process import in_process, without_processes
 
 LISTENERS, TRACKS, PLAYS = 30, 60, 40
 
@@ -72,10 +73,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small spaces, and peers of few factors."""
+    """Small spaces, one model of each peer, and no processes."""
     space = {"factors": [4], "alpha": [1.0], "regularization": [0.1]}
     monkeypatch.setitem(
-        plays.SETTINGS,  # type: ignore[arg-type]  # a mapping that is a dict
+        plays.SETTINGS,
         "search",
         {
             "space": space,
@@ -87,6 +88,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = peers.candidates()
     few = {name: models[:1] for name, models in whole.items()}
     monkeypatch.setattr(real, "candidates", lambda: few)
+    monkeypatch.setattr(product, "open_cluster", lambda _: nullcontext(in_process()))
 
 
 @pytest.mark.slow
