@@ -16,7 +16,7 @@ from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
-from recsys.models.factor_models import Popular
+from recsys.models.factor_models import Als, Popular
 from recsys.models.kinds import KINDS
 from recsys.runs.folder import (
     CHECKPOINTS,
@@ -284,6 +284,14 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     for remark in found:
         _say(remark)
     score = best.score or Score(best.sweep)
+    factors = None
+    if best.trial.kind != Als.name:
+        fitted = [
+            ranked
+            for ranked in scored_candidates(ranking)
+            if ranked.trial.kind == Als.name
+        ]
+        factors = next(iter(fitted), None)
     winner = Winner(
         best.trial,
         best.sweep,
@@ -293,6 +301,8 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         tuple(found),
         beats_popular,
         score.test,
+        factors.trial if factors else None,
+        factors.sweep if factors else 0,
     )
     write_sealed(run, WINNER, winner)
     return winner
