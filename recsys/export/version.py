@@ -7,6 +7,7 @@ factors, those are of the best trial that has some; `factors.npz` is missing if 
 import importlib.metadata
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,12 +26,13 @@ from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Fit, make_equations
+from recsys.models.factor_models import place_unplayed
 from recsys.models.model import Model
 from recsys.models.topk import NO_TRACK
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
 from recsys.session_model.export import write_session_model
-from recsys.store.ids import Title, originals, titles_by_id
+from recsys.store.ids import Title, originals, read_titles, titles_by_id
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
@@ -91,7 +93,10 @@ def write_version(
     top = export.options.top
     store = export.store
     users = originals(store, "users", export.dataset.users)
-    tracks = originals(store, "items", export.dataset.tracks)
+    titles: Mapping[str, Title] = {}
+    if store.catalogue_size is None:
+        titles = read_titles(export.config.catalogue, store)
+    tracks = originals(store, "items", export.dataset.tracks, titles)
     new = model.lists(top, "new")
     lists = {
         RECOMMENDATIONS: new if export.options.filter_seen else model.lists(top),
@@ -102,9 +107,9 @@ def write_version(
     for name, best in lists.items():
         _write_lists(folder / name, users, tracks, best)
     if factors is not None:
-        _write_factors(folder, export, factors, users, tracks)
+        placed = place_unplayed(factors, export.dataset, export.side)
+        _write_factors(folder, export, placed, users, tracks)
     if store.manifest.has_tables:
-        titles = titles_by_id(store)
         records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
         lines = [msgspec.json.encode(record) + b"\n" for record in records]
         (folder / TRACKS).write_bytes(b"".join(lines))

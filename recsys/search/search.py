@@ -151,7 +151,7 @@ def _check_dataset(
             "leave it out: --set session_model=null"
         )
     if config.catalogue is not None and not store.manifest.catalogue:
-        tracks = originals(store, "items", dataset.tracks).tolist()
+        tracks = originals(store, "items", dataset.tracks, titles).tolist()
         named = sum(str(track) in titles for track in tracks)
         if 2 * named < len(tracks):
             raise SearchError(
