@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.logs.field_types import LARGEST_ID
 from analysis.store import Part, number_of
 from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values
 from looplib.checksums import seal
@@ -270,13 +271,13 @@ def _find_unplayed(
     table = store.manifest.table
     is_text = table is not None and table.text_items
     artist_of = {
-        number_of(title.track) if isinstance(title.track, str) else title.track: artist
-        for title in titles.values()
-        if isinstance(title.track, str) == is_text and (artist := title.artist)
+        number_of(track) if is_text else int(track): title.artist
+        for track, title in titles.items()
+        if title.artist and (is_text or track.isdecimal())
     }
     known = {artist_of[track] for track in played.tolist() if track in artist_of}
     found = [track for track, artist in artist_of.items() if artist in known]
-    return np.array(found, np.int64)
+    return np.array([track for track in found if track <= LARGEST_ID], np.int64)
 
 
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
