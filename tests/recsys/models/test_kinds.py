@@ -43,7 +43,7 @@ def ranked(scores: dict[int, float], k: int) -> list[int]:
     return sorted(scores, key=lambda track: (-scores[track], track))[:k]
 
 
-def named(dataset: Dataset, row: np.ndarray) -> list[int]:  # type: ignore[type-arg]  # of any integers
+def named(dataset: Dataset, row: np.ndarray) -> list[int]:
     return [int(dataset.tracks[column]) for column in row if column != NO_TRACK]
 
 
@@ -149,7 +149,7 @@ def test_nearest_neighbours_score_as_those_of_implicit(
 def test_the_blend_predicts_better_than_what_is_popular(dataset: Dataset) -> None:
     heldout = dataset.matrix("total").toarray() - dataset.matrix("train").toarray()
 
-    def hits(lists: np.ndarray) -> float:  # type: ignore[type-arg]  # of any integers
+    def hits(lists: np.ndarray) -> float:
         return float(np.take_along_axis(heldout > 0, lists, axis=1).mean())
 
     blend = Blend(dataset, "train", BlendParams(candidates=20), 1, 2)

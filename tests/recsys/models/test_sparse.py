@@ -22,7 +22,9 @@ from recsys.models.sparse import (
 
 def draw(seed: int, rows: int, columns: int, density: float = 0.3) -> csr_matrix:
     generator = np.random.default_rng(seed)
-    found = random_matrix(rows, columns, density, "csr", np.float32, generator)
+    found = csr_matrix(
+        random_matrix(rows, columns, density, "csr", np.float32, generator)
+    )
     found.data = np.ceil(found.data * 4).astype(np.float32)  # many products are equal
     return found
 
@@ -33,7 +35,7 @@ def best_of(values: FloatArray, k: int) -> list[int]:
     return [int(column) for column in order[:k] if values[column] > 0]
 
 
-def columns_of(row: np.ndarray) -> list[int]:  # type: ignore[type-arg]  # of any integers
+def columns_of(row: np.ndarray) -> list[int]:
     return [int(column) for column in row if column != NO_COLUMN]
 
 
