@@ -209,7 +209,7 @@ def test_data_that_say_little_give_lists_or_one_line(
             model.lists(3)
         return
     for pool in ("all", "heard", "new"):
-        lists = model.lists(3, pool)  # type: ignore[arg-type]  # a pool
+        lists = model.lists(3, pool)
         assert lists.shape[0] == len(dataset.users)
         assert lists.max() < len(dataset.tracks)
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
-from scipy.sparse import random as random_matrix
 
 from looplib.arrays import FloatArray
 from recsys.models.sparse import (
@@ -21,12 +20,11 @@ from recsys.models.sparse import (
 
 
 def draw(seed: int, rows: int, columns: int, density: float = 0.3) -> csr_matrix:
+    """Whole numbers, of which many products are equal."""
     generator = np.random.default_rng(seed)
-    found = csr_matrix(
-        random_matrix(rows, columns, density, "csr", np.float32, generator)
-    )
-    found.data = np.ceil(found.data * 4).astype(np.float32)  # many products are equal
-    return found
+    values = generator.integers(1, 5, (rows, columns))
+    is_there = generator.random((rows, columns)) < density
+    return csr_matrix(np.where(is_there, values, 0).astype(np.float32))
 
 
 def best_of(values: FloatArray, k: int) -> list[int]:
