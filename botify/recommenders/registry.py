@@ -1,7 +1,8 @@
 """All recommenders by name; whom to ask for a row, and whom where that one has no track.
 
 A new recommender is a class like those of `lists` in a file of its own, and a line in
-`RECOMMENDERS`. If it ranks as another exported list does, as `discover` does, the line is enough.
+`RECOMMENDERS`, and a row in docs/service.md. If it ranks as another exported list does, as
+`discover` does, the line is enough; what is read of another exported file becomes a `Part`.
 """
 
 from collections.abc import Mapping, Sequence

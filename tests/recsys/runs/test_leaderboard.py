@@ -91,7 +91,7 @@ def test_the_best_scored_sweep_counts_and_those_without_a_score_come_last(
         *sorted(trial.id for trial in BASELINES),
         8,
     ]
-    assert [row.sweep for row in ranking] == [ranking[0].sweep, 2, 0, 0, 0, 0]
+    assert [row.sweep for row in ranking] == [ranking[0].sweep, 2, 0, 0, 0]
     assert [row.state for row in ranking] == [
         "scored",
         "pruned",

@@ -295,7 +295,7 @@ def test_scores_of_other_data_or_by_another_scorer_never_mix(
         "--no-export",
         settings=[*settings, "validation.min_time=0.4"],
     )
-    assert len(ledger(interrupted)) == len(rows) + 2 * 2 + 2 + 2
+    assert len(ledger(interrupted)) == len(rows) + 2 * 2 + 4 + 2
 
 
 def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
