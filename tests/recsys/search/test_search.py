@@ -67,6 +67,7 @@ def test_a_winner_without_factors_is_exported_with_those_of_the_best_als_trial(
         *("search.space.factors=[1]", "search.space.alpha=[1.0, 2.0]"),
         *("search.sweeps=2", "validation.resamples=100"),
         "search.models={activation: {decay: [0.5]}}",
+        "export.publish_anyway=true",
     ]
     search_ok(store, tmp_path / "run", settings=settings)
     winner = read_winner(open_workspace(tmp_path / "run"))
