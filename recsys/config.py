@@ -198,7 +198,9 @@ class Search(Config):
         "or gains no more than its interval",
     )
     widen_trials: Count = Field(
-        default=12, description="widen: how many trials are added at most"
+        default=12,
+        description="widen: how many trials are added at most; one of twice as many factors as "
+        "any of the space counts twice, and so on",
     )
 
     @model_validator(mode="after")

@@ -118,7 +118,7 @@ def remarks(
             f"{WARNING} {metric} chose, and should not be concluded from: "
             f"{score.warnings[metric]}"
         )
-    edges = plan_wider(chosen.trial, search, "")
+    edges = plan_wider(chosen.trial, [ranked.trial for ranked in ranking], "")
     if edges and not search.widen:
         found.append(
             f"The winner is at the edge of what was tried: widen {name_axes(chosen.trial, edges)}, "

@@ -1,6 +1,6 @@
 """Plan the trials of a search: the combinations of its space."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -79,23 +79,23 @@ def plan_baselines(seed: int, *, is_ordered: bool = False) -> tuple[Trial, ...]:
     )
 
 
-def plan_wider(trial: Trial, search: Search, dataset_digest: str) -> dict[str, Trial]:
+def plan_wider(
+    trial: Trial, tried: Iterable[Trial], dataset_digest: str
+) -> dict[str, Trial]:
     """Plan the trials one step beyond a trial, one for each axis at whose edge it is.
 
-    Steps are geometric: as large as that between the last two values of the axis. An axis without
-    two values, or whose hyperparameter does not go so far, is left out.
+    Steps are geometric: as large as that between the last two values that were tried. An axis
+    of one value is left out, and so is a hyperparameter that does not go so far.
 
     Returns:
         The trials by the axis.
     """
-    axes = {
-        name: sorted(values)
-        for name, values in search.axes.get(trial.kind, {}).items()
-        if len(values) > 1 and all(isinstance(value, (int, float)) for value in values)
-    }
+    others = [asdict(other.params) for other in tried if other.kind == trial.kind]
     wider = {}
-    for name, values in axes.items():
-        value = getattr(trial.params, name)
+    for name, value in asdict(trial.params).items():
+        values = sorted({value, *(other[name] for other in others)})
+        if len(values) < 2 or isinstance(value, str):
+            continue
         if value >= values[-1]:
             step = values[-1] / (values[-2] or values[-1] / 2)
         elif 0 < value <= values[0]:

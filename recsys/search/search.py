@@ -192,7 +192,8 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
                 atomic_write_text(state.run.folder / DASHBOARD, cluster.dashboard)
             state.record(outcome)
             # trials beyond the edges of the space come on top of the total
-            report(min(state.done, total), _describe_best(state))
+            done = min(state.done, total - bool(state.decisions.steps))
+            report(done, _describe_best(state))
 
 
 def _describe_best(state: SearchState) -> str:

@@ -160,22 +160,16 @@ class SearchState:
         best = self._best()
         while best and not (decisions.steps or self.widened):
             digest = self.scorer.dataset_digest
-            beyond = plan_wider(best.trial, self.search, digest)
-            new = {
-                axis: trial
-                for axis, trial in beyond.items()
-                if trial not in self.candidates
-            }
-            left = self.search.widen_trials - len(self.added)
+            new = plan_wider(best.trial, self.candidates, digest)
+            wider = self._affordable(new.values())
             if not new:
                 self.widened = "the winner is inside of what was tried"
-            elif not left:
+            elif not wider:
                 self.widened = (
                     f"the winner is at the edge of {name_axes(best.trial, new)}, and "
                     "search.widen_trials allows no more"
                 )
             else:
-                wider = list(new.values())[:left]
                 self.candidates = (*self.candidates, *wider)
                 self.ledger.watch(wider)
                 decisions = decisions.join(self._schedule([best.trial, *wider]))
@@ -188,6 +182,19 @@ class SearchState:
     def added(self) -> Sequence[Trial]:
         """The candidates beyond the edges of the space."""
         return self.candidates[len(self._planned) :]
+
+    def _affordable(self, trials: Iterable[Trial]) -> list[Trial]:
+        """Return which trials may be added; of more factors than planned they count more."""
+        left = float(self.search.widen_trials)
+        largest = max(_factors(trial) for trial in self._planned)
+        left -= sum(max(1, _factors(trial) / largest) for trial in self.added)
+        found = []
+        for trial in trials:
+            cost = max(1, _factors(trial) / largest)
+            if cost <= left:
+                found.append(trial)
+                left -= cost
+        return found
 
     def _best(self) -> RankedTrial | None:
         ranking = rank(self.candidates, {}, self.ledger.scores, self.metric)
@@ -219,3 +226,7 @@ class SearchState:
             resamples, seed = self.scorer.validation.resamples, self.scorer.seed
             self._compared[steps] = differences(parts, best, resamples, seed)
         return self._compared[steps]
+
+
+def _factors(trial: Trial) -> int:
+    return int(getattr(trial.params, "factors", 1))

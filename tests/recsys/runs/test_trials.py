@@ -118,7 +118,7 @@ def beyond(search: Search, kind: str = "als", **params: float) -> dict[str, floa
         for trial in planned
         if trial.kind == kind and params.items() <= vars(trial.params).items()
     )
-    wider = plan_wider(trial, search, "data")
+    wider = plan_wider(trial, planned, "data")
     assert all(
         (found.kind, found.seed) == (trial.kind, trial.seed) for found in wider.values()
     )
