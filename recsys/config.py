@@ -333,7 +333,7 @@ class ExportConfig(Config):
     )
     publish_anyway: bool = Field(
         default=False,
-        description="publish a model that is not significantly better than the popular tracks",
+        description="publish a model that is not significantly better than every baseline",
     )
 
 

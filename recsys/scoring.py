@@ -3,13 +3,17 @@
 Ranking metrics are defined in `analysis.validation` and `analysis/sql/validation/`; here a metric
 is known by its key alone ("ndcg@30").
 
+What a listener plays again and what is new are told apart: `again_ndcg@30` is that of the best 30
+of the tracks heard before, on the held-out tracks that were heard before; `new_ndcg@30` of the
+others.
+
 `ope_time@k` is the mean listening time of a recommended track when any of the best k is served, all
 equally likely: the self-normalised estimate of `analysis.offpolicy` on the held-out sessions, a
 ratio of sums over listeners. It is what an experiment measures; ranking metrics reward predicting
 the tracks that listeners would have chosen themselves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,16 +25,19 @@ import pyarrow.parquet as pq
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import logged_sessions
 from analysis.offpolicy.policies import match_lists
-from analysis.validation import Validator
+from analysis.validation import METRICS, Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
 from looplib.randomness import make_generator
 from recsys.config import AUTO, OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError
-from recsys.models.topk import NO_TRACK
+from recsys.models.topk import NO_TRACK, Pool
 
 _TEST_SHARE, _FEWEST_IN_TEST = 0.2, 200  # of the listeners with held-out sessions
+# pools of lists that are scored apart, on the held-out tracks in the same pool
+SEGMENTS: Mapping[str, Pool] = {"again": "heard", "new": "new"}
+_OF_SEGMENTS = tuple(name for name in METRICS if name not in ("novelty", "coverage"))
 Interval = tuple[float, float, float]  # value and the ends of its 95 % interval
 
 
@@ -67,6 +74,12 @@ class Scorer:
     is_test: bool = False  # scores on the test part, the listeners who choose nothing
 
     @property
+    def pools(self) -> tuple[Pool, ...]:
+        """The pools of the lists that are scored by every metric, the choosing one first."""
+        own = self.validation.pool
+        return (own, *SEGMENTS.values()) if own == "all" else (own,)
+
+    @property
     def settled(self) -> Settled:
         """What was decided, once it was."""
         return Settled(self.validation.select, self.validation.test_share or 0.0)
@@ -94,10 +107,7 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
     """
     ks, select = scorer.validation.ks, scorer.validation.select
     by_time = select.startswith(f"{OPE_TIME}@")
-    # a catalogue may be smaller than the largest k
-    missing = max(0, max(ks) - lists.shape[1])
-    widths = ((0, 0), (0, missing))
-    padded = np.pad(lists.astype(np.int64), widths, constant_values=NO_TRACK)
+    padded = _pad(lists, max(ks))
     found = ListMetrics({}, {}, {})
     if is_whole or not by_time:
         metric = None if is_whole else select
@@ -115,6 +125,33 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
         found.warnings.update(times.warnings)
         found.listeners.update(times.listeners)
     return found
+
+
+def score_segments(
+    scorer: Scorer, lists: Mapping[Pool, Int32Array]
+) -> dict[str, Interval]:
+    """Score lists of the tracks heard and of new ones, each on the held-out tracks of its pool.
+
+    Where nothing that was held out is in a pool, there are no metrics of it.
+    """
+    found = {}
+    for segment, pool in SEGMENTS.items():
+        validator = _validator_of_pool(scorer, pool) if pool in lists else None
+        if validator is None:
+            continue
+        padded = _pad(lists[pool], max(scorer.validation.ks))
+        for key, value in validator.score(
+            np.arange(len(padded)), padded
+        ).metrics.items():
+            if key.partition("@")[0] in _OF_SEGMENTS:
+                found[f"{segment}_{key}"] = (value.value, value.lower, value.upper)
+    return found
+
+
+def _pad(lists: Int32Array, k: int) -> IntArray:
+    """Return lists of k tracks: a catalogue may be smaller."""
+    widths = ((0, 0), (0, max(0, k - lists.shape[1])))
+    return np.pad(lists.astype(np.int64), widths, constant_values=NO_TRACK)
 
 
 def settle(scorer: Scorer, catalogue: int | None, earlier: Settled | None) -> Scorer:
@@ -248,10 +285,32 @@ def _estimator_for(scorer: Scorer) -> OffPolicy | None:
 @lru_cache(maxsize=3)
 def validator_for(scorer: Scorer) -> Validator:
     """Prepare the process's validator: reading the held-out listening takes longer than a score."""
+    return _make_validator(
+        scorer, _read_part(scorer, open_dataset(scorer.dataset).heldout)
+    )
+
+
+@lru_cache(maxsize=6)
+def _validator_of_pool(scorer: Scorer, pool: Pool) -> Validator | None:
+    """Prepare a validator on what was held out and is in a pool; None where nothing is."""
+    dataset = open_dataset(scorer.dataset)
+    heldout = _read_part(scorer, dataset.heldout)
+    rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
+    was_heard = np.zeros(len(rows), np.bool_)
+    for first, last in dataset.ranges("train"):
+        own = np.flatnonzero((first <= rows) & (rows < last))
+        heard = dataset.matrix("train", first, last)
+        was_heard[own] = np.ravel(heard[rows[own] - first, columns[own]]) > 0
+    heldout = heldout.filter(pa.array(was_heard == (pool == "heard")))
+    is_relevant = heldout["time"].to_numpy() >= scorer.validation.min_time
+    return _make_validator(scorer, heldout) if is_relevant.any() else None
+
+
+def _make_validator(scorer: Scorer, heldout: pa.Table) -> Validator:
     dataset = open_dataset(scorer.dataset)
     popularity = dataset.popularity("train")
     return Validator(
-        _read_part(scorer, dataset.heldout),
+        heldout,
         pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),
         catalogue_size=dataset.summary.tracks,
         training_listeners=dataset.summary.training_listeners,

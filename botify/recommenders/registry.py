@@ -1,8 +1,9 @@
 """All recommenders by name; whom to ask for a row, and whom where that one has no track.
 
 A new recommender is a class like those of `lists` in a file of its own, and a line in
-`RECOMMENDERS`. If it ranks as another exported list does, the line is enough:
-`"discover": InOrder(lists_in("discover.jsonl"))`.
+`RECOMMENDERS`, and a row in docs/service.md. If it ranks as another exported list does, the line is
+enough: `"discover": InOrder(lists_in("discover.jsonl"))`, with `lists_in` of `botify.model.model`,
+where what is read of another exported file becomes a `Part`.
 """
 
 from collections.abc import Mapping, Sequence

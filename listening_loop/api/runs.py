@@ -93,7 +93,7 @@ class Run:
             The address of the version.
 
         Raises:
-            Error: An option is not allowed, the winner is no better than the popular tracks
+            Error: An option is not allowed, the winner is no better than a baseline
                 (`publish_anyway=True` publishes it), or the store has changed since the search.
         """
         chosen = parse_config(

@@ -29,7 +29,6 @@ from recsys.export.export import export_run
 from recsys.report.figures import draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import LEDGER, REPORT, read_run
-from recsys.runs.leaderboard import text_of
 from recsys.workspace import open_workspace
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -181,7 +180,7 @@ def _read_run(name: str) -> Run:
 
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses
     file = f"{template}.html.jinja"
-    tools = {"link": url_for, "when": _when, "setting": text_of}
+    tools = {"link": url_for, "when": _when}
     templates = Path(__file__).parent / "templates"
     return render(templates, file, **tools, **values)
 

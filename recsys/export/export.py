@@ -44,13 +44,13 @@ def export_run(
             its own.
 
     Raises:
-        UserError: The run is not finished, its winner is no better than the popular tracks, or the
+        UserError: The run is not finished, its winner is no better than a baseline, or the
             store is not the one that the search read.
     """
     run, out = open_workspace(run_address), open_workspace(out_address)
     config, winner = read_run(run)
     if (
-        not winner.beats_popular
+        not winner.beats_baselines
         and options.learn_from == "all"
         and not options.publish_anyway
     ):

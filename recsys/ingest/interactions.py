@@ -99,8 +99,9 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
     if reading.columns.title or reading.columns.artist:
         ids["titles"] = scratch / "titles.parquet"
         queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
-    result = "plays" if reading.columns.has_share else "summed_rows"
-    for batch in queries.stream(connection, f"interactions/{result}", ROWS_AT_ONCE):
+    has_share = reading.columns.has_share
+    result = "interactions/plays" if has_share else "interactions/summed_rows"
+    for batch in queries.stream(connection, result, ROWS_AT_ONCE):
         work.bucketing.add(pa.Table.from_batches([batch]))
     facts = Interactions(reading.columns.stored, *kinds, earlier)
     return Additions(sources, rejects, ids=ids, table=facts)

@@ -1,4 +1,7 @@
-"""Say how published data sets are read: columns, what is computed, and rows left out."""
+"""Say how published data sets are read: columns, what is computed, and rows left out.
+
+A new one is a name in `Preset`, an entry of `PRESETS` and a row in docs/own-data.md.
+"""
 
 from collections.abc import Mapping
 from typing import Literal

@@ -20,7 +20,7 @@ from recsys.runs.folder import (
     read_config,
     read_winner,
 )
-from recsys.runs.leaderboard import describe_params, leaderboard_rows, shown_axes
+from recsys.runs.leaderboard import describe_model, leaderboard_rows
 from recsys.runs.ledger import Scores, read_ledger, scores_of
 from recsys.runs.ranking import rank
 from recsys.scoring import Interval
@@ -81,24 +81,11 @@ class Run:
         """The leaderboard without the baselines."""
         return tuple(row for row in self.rows if not is_baseline(row))
 
-    @cached_property
-    def axes(self) -> list[str]:
-        """The hyperparameters that distinguish the candidates, and the main ones."""
-        params = {
-            field.name for kind in KINDS.values() for field in fields(kind.params_type)
-        }
-        return shown_axes(
-            [
-                {name: value for name, value in row.items() if name in params}
-                for row in self.candidates
-            ]
-        )
-
     def label(self, row: LeaderboardRow) -> str:
-        """Name a row: by the hyperparameters that distinguish it, or as the baseline that it is."""
-        if is_baseline(row):
-            return str(row["model"])
-        return describe_params({name: row[name] for name in self.axes})
+        """Describe the model of a row."""
+        known = {field.name for field in fields(KINDS[row["model"]].params_type)}
+        params = {name: value for name, value in row.items() if name in known}
+        return describe_model(row["model"], params)
 
     def curve(self, trial: str) -> list[tuple[int, Interval]]:
         """Return the choosing metric with its interval after each scored sweep of a trial."""

@@ -29,8 +29,7 @@ REPORT = "report.html"
 DASHBOARD = "dashboard.txt"  # address of the Dask dashboard while the search runs
 CHECKPOINTS = "checkpoints"
 LISTENERS = "listeners"
-LISTS = "lists"
-NO_BETTER = "the best model is not significantly better than the popular tracks"
+NO_BETTER = "the best model is not significantly better than every baseline"
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,14 @@ class Winner:
     select: str  # the metric that chose it
     dataset: str  # digest of the dataset that it was fitted and scored on
     remarks: tuple[str, ...] = ()  # warnings about the choice
-    beats_popular: bool = True  # significantly, by the metric
+    beats_baselines: bool = True  # each significantly, by the metric
     # metrics on the listeners who chose nothing
     test: dict[str, Interval] = field(default_factory=dict)
 
 
-def checkpoint_name(trial_id: str) -> str:
-    """Name the file that holds a trial's factors between its steps."""
-    return f"{CHECKPOINTS}/{trial_id}.npz"
+def checkpoint_name(trial_id: str, sweep: int) -> str:
+    """Name the file that holds a trial's factors after a scored sweep."""
+    return f"{CHECKPOINTS}/{trial_id}-{sweep}.npz"
 
 
 def blocks_name(trial_id: str) -> str:
@@ -58,14 +57,10 @@ def blocks_name(trial_id: str) -> str:
     return f"{CHECKPOINTS}/{trial_id}"
 
 
-def lists_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
-    """Name the file that holds the lists of a scored sweep until the search ends."""
-    return f"{LISTS}/{scorer.digest}/{trial.id}-{sweep}.npz"
-
-
 def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
     """Name the file of what each listener adds to the choosing metric."""
-    return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}.npz"
+    part = "-test" if scorer.is_test else ""
+    return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}{part}.npz"
 
 
 def read_listeners(

@@ -8,15 +8,15 @@ from rich.table import Table
 
 from analysis.page import numbers
 from recsys.config import Search
-from recsys.models.kinds import KINDS, shown_params
+from recsys.models.kinds import shown_params
 from recsys.runs.ledger import Score
 from recsys.runs.ranking import RankedTrial, scored_candidates
 from recsys.runs.trials import Trial, plan_wider
+from recsys.scoring import SEGMENTS
 
 WARNING = "Warning:"
 _SHORT = {"regularization": "reg", "unobserved_weight": "unobserved"}
 _PRINTED = 20  # ranks
-_SHOWN = {name for kind in KINDS.values() for name in kind.main_params}
 
 
 def leaderboard_rows(ranking: Sequence[RankedTrial]) -> list[dict[str, Any]]:
@@ -33,57 +33,44 @@ def leaderboard_table(ranking: Sequence[RankedTrial], select: str) -> Table:
     )
     if len(ranking) > _PRINTED:
         table.caption = f"the report has all {len(ranking)}"
-    candidates = [ranked for ranked in ranking if not ranked.trial.is_baseline]
-    axes = shown_axes([asdict(ranked.trial.params) for ranked in candidates])
-    names = [_SHORT.get(axis, axis) for axis in axes]
     table.add_column("", justify="right")
-    table.add_column("model", no_wrap=True)
-    for heading in (*names, "sweep", select, "interval", "tied", "fit s"):
+    table.add_column("model", overflow="fold")
+    for heading in (select, "interval", *SEGMENTS, "tied", "fit s", "stopped"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("stopped", no_wrap=True)
     for rank, ranked in enumerate(ranking[:_PRINTED], start=1):
-        params = asdict(ranked.trial.params)
-        cells = [text_of(params[axis]) if axis in params else "" for axis in axes]
-        cells += _scored_cells(ranked, select)
-        stop = ranked.stop
-        stopped = f"{ranked.state} at {stop.sweep}" if stop else ""
-        table.add_row(str(rank), ranked.trial.kind, *cells, stopped)
+        model = describe(ranked.trial)
+        if ranked.sweep:
+            model += f", {ranked.sweep} sweeps"
+        stopped = f"{ranked.state} at {ranked.stop.sweep}" if ranked.stop else ""
+        table.add_row(str(rank), model, *_scored_cells(ranked, select), stopped)
     return table
 
 
 def _scored_cells(ranked: RankedTrial, select: str) -> list[str]:
-    """Return the cells from the sweep to the seconds."""
+    """Return the cells from the value to the seconds."""
     score = ranked.score
     if score is None:
-        return [""] * 5
+        return [""] * (4 + len(SEGMENTS))
     value, lower, upper = score.metrics[select]
-    interval = f"{lower:.4f} … {upper:.4f}"
-    tied = "yes" if ranked.ties else ""
-    sweep = str(ranked.sweep or "")
-    return [sweep, f"{value:.4f}", interval, tied, f"{score.fit_s:.1f}"]
+    cells = [f"{value:.4f}", f"{lower:.4f} … {upper:.4f}"]
+    for segment in SEGMENTS:
+        found = score.metrics.get(f"{segment}_{select}")
+        cells.append(f"{found[0]:.4f}" if found else "")
+    return [*cells, "yes" if ranked.ties else "", f"{score.fit_s:.1f}"]
 
 
 def describe(trial: Trial) -> str:
     """Describe a fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
-    shown = shown_params(trial.kind, asdict(trial.params))
-    return f"{trial.kind} {describe_params(shown)}".strip()
+    return describe_model(trial.kind, asdict(trial.params))
 
 
-def describe_params(params: Mapping[str, float | str]) -> str:
-    """Return hyperparameters in a few words, such as "factors 64, reg 0.1, alpha 10"."""
-    return ", ".join(
-        f"{_SHORT.get(name, name)} {text_of(value)}" for name, value in params.items()
-    )
-
-
-def shown_axes(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of the main hyperparameters, and of those in which candidates differ."""
-    names = dict.fromkeys(name for params in candidates for name in params)
-    return [
-        name
-        for name in names
-        if name in _SHOWN or len({params.get(name) for params in candidates}) > 1
+def describe_model(kind: str, params: Mapping[str, Any]) -> str:
+    """Describe a model in a few words by its kind and hyperparameters."""
+    shown = [
+        f"{_SHORT.get(name, name)} {text_of(value)}"
+        for name, value in shown_params(kind, params).items()
     ]
+    return f"{kind} {', '.join(shown)}".strip()
 
 
 def remarks(
@@ -131,6 +118,22 @@ def name_axes(trial: Trial, axes: Iterable[str]) -> str:
     """Return the settings that are axes of a trial's kind, such as "search.space.factors"."""
     section = "space" if trial.kind == "als" else f"models.{trial.kind}"
     return ", ".join(f"search.{section}.{axis}" for axis in sorted(axes))
+
+
+def remark_on_baselines(
+    baselines: Sequence[RankedTrial], metric: str, *, on_test: bool
+) -> str:
+    """Say how far the winner is above the best simple rule."""
+    behind = {ranked.trial.id: ranked.behind for ranked in baselines if ranked.behind}
+    if not behind:
+        return f"{WARNING} no baseline could be scored"
+    best = max(behind, key=lambda name: behind[name][0])
+    value, lower, upper = behind[best]
+    listeners = " on the listeners who chose nothing" if on_test else ""
+    return (
+        f"The best simple rule is {best}: the winner's {metric} is {-value:.4f} above it "
+        f"({-upper:.4f} … {-lower:.4f}){listeners}"
+    )
 
 
 def text_of(value: float | str | None) -> str:

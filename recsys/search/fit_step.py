@@ -4,10 +4,8 @@ Plain functions, addresses in and a few numbers out. A step takes a fit from its
 the next scored sweep, so a worker that dies takes no more than the step with it. Whatever a step
 leaves in the run is there whole or not at all, and the same however often the step is run::
 
-    checkpoints/<trial>.npz                  the fit after the last step
+    checkpoints/<trial>-<sweep>.npz          the fit after a scored sweep, the best and the latest
     checkpoints/<trial>/                     of a fit in blocks, the factors of the last sweep
-    lists/<scorer>/<trial>-<sweep>.npz       the lists; what is left at the end is scored by all
-                                             metrics
     listeners/<scorer>/<trial>-<sweep>.npz   what each listener adds to the metrics that fits are
                                              compared by
 """
@@ -21,44 +19,55 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
 from recsys.models.kinds import KINDS
-from recsys.models.model import State
+from recsys.models.model import Model, State
 from recsys.runs.folder import (
     CHECKPOINTS,
     blocks_name,
     checkpoint_name,
     listeners_name,
-    lists_name,
 )
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial
-from recsys.scoring import Scorer, score_lists
+from recsys.scoring import Scorer, score_lists, score_segments
 from recsys.workspace import Workspace, open_workspace
 
 
 def run_step(
-    trial: Trial, sweep: int, scorer: Scorer, address: str, is_whole: bool = False
+    trial: Trial,
+    sweep: int,
+    scorer: Scorer,
+    address: str,
+    start: int = 0,
+    is_whole: bool = False,
 ) -> Score:
-    """Fit a trial up to a sweep and score it, by every metric or by the one that chooses."""
+    """Fit a trial up to a sweep and score it, by every metric or by the one that chooses.
+
+    The fit goes on from the checkpoint after the sweep `start`, if there is one.
+    """
     run = open_workspace(address)
-    name = lists_name(scorer, trial, sweep)
-    made = _read(run, name) if is_whole else None
-    if made is None:
-        made = _fit(trial, sweep, scorer, run)
-        _write(made, run, name)
-    lists = made["lists"]
-    scored = score_lists(scorer, lists, is_whole=is_whole)
-    if not scorer.is_test:
-        _write(scored.listeners, run, listeners_name(scorer, trial, sweep))
-    return Score(sweep, scored.metrics, float(made["fit_s"]), scored.warnings)
+    began = time.perf_counter()
+    model, fit_s = _fit(trial, sweep, scorer, run, start)
+    k = max(scorer.validation.ks)
+    pools = scorer.pools if is_whole else scorer.pools[:1]
+    lists = {pool: model.lists(k, pool) for pool in pools}
+    if not trial.takes_sweeps:
+        fit_s = time.perf_counter() - began
+    scored = score_lists(scorer, lists[pools[0]], is_whole=is_whole)
+    _write(scored.listeners, run, listeners_name(scorer, trial, sweep))
+    segments = {pool: lists[pool] for pool in pools[1:]}
+    metrics = scored.metrics | score_segments(scorer, segments)
+    return Score(sweep, metrics, round(fit_s, 3), scored.warnings)
 
 
-def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
-    """Fit a trial up to a sweep; return its lists and the seconds of the fit."""
+def _fit(
+    trial: Trial, sweep: int, scorer: Scorer, run: Workspace, start: int
+) -> tuple[Model, float]:
+    """Fit a trial up to a sweep; return the model and the seconds of the fit."""
     dataset = open_dataset(scorer.dataset)
     began = time.perf_counter()
-    kept = _read(run, checkpoint_name(trial.id)) if sweep else None
-    if kept is not None and kept["sweeps"] > sweep:
-        kept = None
+    kept = _read(run, checkpoint_name(trial.id, sweep))
+    if kept is None and start:
+        kept = _read(run, checkpoint_name(trial.id, start))
     fit_s = float(kept["fit_s"]) if kept else 0.0
     model = KINDS[trial.kind](
         dataset, "train", trial.params, trial.seed, scorer.threads, kept
@@ -66,30 +75,32 @@ def _fit(trial: Trial, sweep: int, scorer: Scorer, run: Workspace) -> State:
     if model.sweeps < sweep:
         model.sweep(sweep - model.sweeps)
         fit_s += time.perf_counter() - began
-        _write({"fit_s": fit_s, **model.state()}, run, checkpoint_name(trial.id))
-    k, pool = max(scorer.validation.ks), scorer.validation.pool
-    lists = model.lists(k, pool)
-    if not trial.takes_sweeps:
-        fit_s = time.perf_counter() - began
-    return {"lists": lists, "fit_s": round(fit_s, 3)}
+        state = {"fit_s": fit_s, **model.state()}
+        _write(state, run, checkpoint_name(trial.id, sweep))
+    return model, fit_s
 
 
 def fit_in_blocks(
-    cluster: Cluster, trial: Trial, sweep: int, scorer: Scorer, address: str
+    cluster: Cluster,
+    trial: Trial,
+    sweep: int,
+    scorer: Scorer,
+    address: str,
+    start: int = 0,
 ) -> None:
     """Take a trial's fit up to a sweep across all workers, so that its step has nothing to fit."""
     began = time.perf_counter()
     run = open_workspace(address)
-    kept = _read(run, checkpoint_name(trial.id))
-    if kept is not None and kept["sweeps"] >= sweep:
+    if _read(run, checkpoint_name(trial.id, sweep)):
         return
+    kept = _read(run, checkpoint_name(trial.id, start)) if start else None
     blocks = cut_blocks(
         cluster, open_dataset(scorer.dataset), "train", run.sub(f"{CHECKPOINTS}/tracks")
     )
     folder = run.sub(blocks_name(trial.id))
     fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweep, folder)
     fit_s = (float(kept["fit_s"]) if kept else 0.0) + time.perf_counter() - began
-    _write({"fit_s": fit_s, **vars(fit)}, run, checkpoint_name(trial.id))
+    _write({"fit_s": fit_s, **vars(fit)}, run, checkpoint_name(trial.id, sweep))
 
 
 def _read(run: Workspace, name: str) -> State | None:

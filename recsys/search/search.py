@@ -1,6 +1,6 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -16,7 +16,6 @@ from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
-from recsys.models.factor_models import Popular
 from recsys.models.kinds import KINDS
 from recsys.runs.folder import (
     CHECKPOINTS,
@@ -24,7 +23,6 @@ from recsys.runs.folder import (
     DASHBOARD,
     LEADERBOARD,
     LEDGER,
-    LISTS,
     NO_BETTER,
     SETTLED,
     WINNER,
@@ -38,6 +36,7 @@ from recsys.runs.leaderboard import (
     describe,
     leaderboard_rows,
     leaderboard_table,
+    remark_on_baselines,
     remarks,
 )
 from recsys.runs.ledger import Score
@@ -105,7 +104,7 @@ def search(
             _say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
         winner = _conclude(cluster, state)
-        run.delete(CHECKPOINTS, LISTS, DASHBOARD)
+        run.delete(CHECKPOINTS, DASHBOARD)
         return winner
 
 
@@ -212,7 +211,7 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         trial, _ = call.key
         try:
             if KINDS[trial.kind].in_blocks:
-                fit_in_blocks(cluster, *call.arguments[:4])
+                fit_in_blocks(cluster, *call.arguments[:5])
             (outcome,) = cluster.run(run_step, [call.arguments])
         # of any kind, as of a call on a worker; `record` raises what is no trial's own
         except Exception as error:  # noqa: BLE001
@@ -221,18 +220,21 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
 
 
 def _score_on_test(
-    cluster: Cluster, state: SearchState, chosen: RankedTrial
-) -> RankedTrial:
-    """Score what was chosen by every metric on the listeners who chose nothing, once."""
-    if not chosen.score or chosen.score.test or not state.scorer.validation.test_share:
-        return chosen
-    step = (chosen.trial, chosen.sweep)
+    cluster: Cluster, state: SearchState, chosen: Sequence[RankedTrial]
+) -> list[RankedTrial]:
+    """Score trials by every metric on the listeners who chose nothing, each once."""
     scorer = replace(state.scorer, is_test=True)
-    calls = [(*step, scorer, state.run.address, True)]
-    (outcome,) = cluster.run(run_step, calls)
-    score = replace(chosen.score, test=outcome.result().metrics)
-    state.record(Outcome(step, score, None))
-    return replace(chosen, score=score)
+    scored = []
+    for ranked in chosen:
+        score = ranked.score
+        if score and not score.test:
+            step = (ranked.trial, ranked.sweep)
+            calls = [(*step, scorer, state.run.address, ranked.sweep, True)]
+            (outcome,) = cluster.run(run_step, calls)
+            score = replace(score, test=outcome.result().metrics)
+            state.record(Outcome(step, score, None))
+        scored.append(replace(ranked, score=score))
+    return scored
 
 
 def _finalists(state: SearchState) -> list[RankedTrial]:
@@ -275,19 +277,23 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
     ranking = state.compare(state.rank(), best)
-    popular = [ranked for ranked in ranking if ranked.trial.kind == Popular.name]
-    beats_popular = all(
-        ranked.score and not ranked.ties
-        for ranked in state.compare([best, *popular], best)[1:]
-    )
-    best = _score_on_test(cluster, state, best)
+    baselines = [ranked for ranked in ranking if ranked.trial.is_baseline]
+    entries, scorer = [best, *baselines], state.scorer
+    if state.scorer.validation.test_share:
+        entries, scorer = (
+            _score_on_test(cluster, state, entries),
+            replace(scorer, is_test=True),
+        )
+    best, *baselines = state.compare(entries, entries[0], scorer)
+    beats_baselines = all(ranked.score and not ranked.ties for ranked in baselines)
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), file)
     output().print(leaderboard_table(ranking, metric))
     found = remarks(ranking, best, metric, state.search)
     if state.added:
         found.append(_describe_widening(state))
-    if not beats_popular:
+    found.append(remark_on_baselines(baselines, metric, on_test=scorer.is_test))
+    if not beats_baselines:
         found.append(
             f"{WARNING} {NO_BETTER}, so it is not published without "
             "export.publish_anyway: true"
@@ -302,7 +308,7 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         metric,
         state.scorer.dataset_digest,
         tuple(found),
-        beats_popular,
+        beats_baselines,
         score.test,
     )
     write_sealed(run, WINNER, winner)

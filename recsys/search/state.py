@@ -18,7 +18,7 @@ from recsys.runs.folder import (
     read_listeners,
 )
 from recsys.runs.leaderboard import name_axes
-from recsys.runs.ledger import Ledger, Score
+from recsys.runs.ledger import Ledger, Score, failure_of
 from recsys.runs.ranking import (
     RankedTrial,
     compare,
@@ -47,9 +47,7 @@ class SearchState:
         self._lock = lock
         self.scorer = scorer
         self._planned = candidates
-        self.candidates = (
-            candidates  # with what was added beyond the edges of the space
-        )
+        self.candidates = candidates  # with those beyond the edges of the space
         self.widened = ""  # how that ended
         self.run = lock.workspace
         self.metric = scorer.validation.select
@@ -100,11 +98,15 @@ class SearchState:
         ]
 
     def _call(self, trial: Trial, sweep: int, *, is_whole: bool) -> Call:
-        arguments = (trial, sweep, self.scorer, self.run.address, is_whole)
+        earlier = [score.sweep for score in self.ledger.scores[trial.id]]
+        start = max((scored for scored in earlier if scored <= sweep), default=0)
+        arguments = (trial, sweep, self.scorer, self.run.address, start, is_whole)
         return Call((trial, sweep), arguments)
 
     def record(self, outcome: Outcome[Score]) -> None:
         """Write an outcome to the ledger, and decide anew.
+
+        Of a trial's checkpoints the latest and the best stay; of one that was stopped, none.
 
         Raises:
             UserError, OSError: What failed is not the trial's own failure.
@@ -121,10 +123,25 @@ class SearchState:
         self.ledger.add(trial, score)
         self._lock.check()
         self.run.upload(LEDGER)
-        done = self.decisions.done
+        before = self.decisions
         self.decisions = self._decide()
-        for trial_id in self.decisions.done - done:
-            self.run.delete(checkpoint_name(trial_id), blocks_name(trial_id))
+        for trial_id in {trial.id, *(self.decisions.done - before.done)}:
+            self._clear(trial_id)
+
+    def _clear(self, trial_id: str) -> None:
+        """Delete the checkpoints of a trial that are not needed any more."""
+        scores = self.ledger.scores[trial_id]
+        kept = set()
+        if trial_id not in self.decisions.stopped and not failure_of(scores):
+            best = max(
+                scores, key=lambda score: (score.metrics[self.metric][0], -score.sweep)
+            )
+            kept = {best.sweep, max(score.sweep for score in scores)}
+        old = {score.sweep for score in scores} - kept
+        names = [checkpoint_name(trial_id, sweep) for sweep in sorted(old)]
+        if trial_id in self.decisions.done:
+            names.append(blocks_name(trial_id))
+        self.run.delete(*names)
 
     def rank(self) -> list[RankedTrial]:
         """Return the ranking of candidates and baselines by the choosing metric."""
@@ -136,13 +153,19 @@ class SearchState:
         )
 
     def compare(
-        self, ranking: Sequence[RankedTrial], best: RankedTrial
+        self,
+        ranking: Sequence[RankedTrial],
+        best: RankedTrial,
+        scorer: Scorer | None = None,
     ) -> list[RankedTrial]:
-        """Return ranked trials with how far they are behind the best, one of them."""
+        """Return ranked trials with how far they are behind the best, one of them.
+
+        They are compared on the listeners of the search's scorer, or of another.
+        """
         return compare(
             ranking,
             best,
-            partial(read_listeners, self.run, self.scorer),
+            partial(read_listeners, self.run, scorer or self.scorer),
             self.scorer.validation.resamples,
             self.scorer.seed,
         )

@@ -14,7 +14,7 @@ import pytest
 from sim.collect import CollectConfig, collect
 from tests.sim.small_world import write_world
 
-SEGMENTS = 200
+SEGMENTS = 500  # more than are made before a signal is heeded
 EPISODES = SEGMENTS * 100
 
 

@@ -52,7 +52,9 @@ class Loop:
         )
         with without_processes():
             winner = search_of(config)
-        scored = set(untimed(ledger_rows(self.run)))
+        rows = ledger_rows(self.run)
+        latest = {(row["trial"], row["sweep"]): row for row in rows}
+        scored = set(untimed(list(latest.values())))
         return winner.trial.id, winner.sweeps, winner.metrics, winner.dataset, scored
 
     def export(self) -> None:
@@ -73,7 +75,7 @@ class Loop:
         )
         return (
             model.version,
-            read.manifest["metrics"],
+            dict(read.manifest),
             [array.tobytes() for array in served],
         )
 

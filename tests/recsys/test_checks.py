@@ -133,13 +133,13 @@ def test_a_model_no_better_than_popular_is_published_on_demand_alone(
     captured = capsys.readouterr()
     assert (
         "no better" in captured.err
-        or "not significantly better than the popular tracks" in captured.err
+        or "not significantly better than every baseline" in captured.err
     )
     assert "report.html" in captured.out
     assert not (tmp_path / "run" / "export").exists()
     run_folder = tmp_path / "run"
     winner = read_run(open_workspace(run_folder))[1]
-    assert winner.beats_popular is False
+    assert winner.beats_baselines is False
     assert any(
         "not published without export.publish_anyway" in remark
         for remark in winner.remarks

@@ -96,7 +96,8 @@ def test_the_verdict_is_the_winner_with_its_interval(
     params = winner.trial.params
     heading = verdict.find("h2")[0].text
     assert (
-        heading == f"Winner: factors {params.factors}, reg {params.regularization:g}, "
+        heading
+        == f"Winner: als factors {params.factors}, reg {params.regularization:g}, "
         f"alpha {params.alpha:g}"
     )
     assert f"ndcg@30 {winner.metrics['ndcg@30'][0]:.4f}" in verdict.text

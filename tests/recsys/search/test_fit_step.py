@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from looplib.als import AlsParams
@@ -13,7 +15,6 @@ from recsys.errors import SearchError, TrialError
 from recsys.models.topk import personal_lists
 from recsys.runs.folder import (
     CHECKPOINTS,
-    LISTS,
     checkpoint_name,
     listeners_name,
     read_listeners,
@@ -54,13 +55,13 @@ def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_s
         scorer, personal_lists(whole, dataset, "train", 30, threads=1), is_whole=True
     )
     run_step(TRIAL, 2, scorer, str(tmp_path))
-    with np.load(tmp_path / checkpoint_name(TRIAL.id)) as kept:
+    with np.load(tmp_path / checkpoint_name(TRIAL.id, 2)) as kept:
         assert kept["sweeps"] == 2
-    score = run_step(TRIAL, 5, scorer, str(tmp_path))
+    score = run_step(TRIAL, 5, scorer, str(tmp_path), start=2)
     assert score.metrics == {
         "ndcg@30": pytest.approx(expected.metrics["ndcg@30"], rel=1e-12)
     }
-    with np.load(tmp_path / checkpoint_name(TRIAL.id)) as kept:
+    with np.load(tmp_path / checkpoint_name(TRIAL.id, 5)) as kept:
         assert np.array_equal(kept["item_factors"], whole.item_factors)
         assert kept["fit_s"] == pytest.approx(score.fit_s, abs=0.001)
 
@@ -77,19 +78,43 @@ def test_a_step_that_is_run_again_gives_the_same_and_fits_nothing(
 def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit(
     scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the lists are gone, as after the end of a search, there is another fit."""
+    """Where its checkpoint is gone, as after the end of a search, there is another fit."""
     partly = run_step(TRIAL, 3, scorer, str(tmp_path))
-    shutil.rmtree(tmp_path / CHECKPOINTS)
+    run_step(TRIAL, 4, scorer, str(tmp_path), start=3)
     with monkeypatch.context() as patch:
         patch.setattr("recsys.models.factor_models.sweep", None)
         whole = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True)
     assert (partly.is_whole, whole.is_whole) == (False, True)
     assert (whole.sweep, whole.fit_s) == (3, partly.fit_s)
-    shutil.rmtree(tmp_path / LISTS)
-    assert (
-        run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True).metrics
-        == whole.metrics
-    )
+    shutil.rmtree(tmp_path / CHECKPOINTS)
+    again = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True)
+    assert again.metrics == whole.metrics
+
+
+def test_what_is_heard_again_and_what_is_new_are_scored_apart(
+    scorer: Scorer, dataset: Dataset, tmp_path: Path
+) -> None:
+    """Against lists ranked by hand: the tracks heard, and the others, by products of factors."""
+    metrics = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True).metrics
+    heard = dataset.matrix("train").toarray() > 0
+    fit = fit_als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, sweeps=3)
+    products = fit.user_factors @ fit.item_factors.T
+    heldout = pq.read_table(dataset.heldout)
+    relevant = np.zeros(heard.shape, np.bool_)
+    is_relevant = heldout["time"].to_numpy() >= VALIDATION.min_time
+    pairs = heldout.filter(pa.array(is_relevant))
+    relevant[pairs["user"].to_numpy(), pairs["track"].to_numpy()] = True
+    for segment, pool in (("again", heard), ("new", ~heard)):
+        gains = []
+        for row in np.flatnonzero((relevant & pool).any(axis=1)):
+            order = np.argsort(-products[row], kind="stable")
+            best = order[pool[row][order]][:30]
+            hits = (relevant & pool)[row]
+            discounts = 1 / np.log2(np.arange(2, 32))
+            ideal = discounts[: hits.sum()].sum()
+            gains.append(discounts[: len(best)][hits[best]].sum() / ideal)
+        value = metrics[f"{segment}_ndcg@30"][0]
+        assert value == pytest.approx(np.mean(gains), rel=1e-6)
 
 
 def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(
@@ -135,7 +160,7 @@ def test_factors_that_are_not_finite_leave_no_checkpoint(
     trial = Trial("nan", "als", AlsParams(4, 1.0, 1e39), 7)
     with pytest.raises(TrialError, match="not finite after sweep 1"):
         run_step(trial, 2, scorer, str(tmp_path))
-    assert not (tmp_path / checkpoint_name(trial.id)).exists()
+    assert not (tmp_path / checkpoint_name(trial.id, 2)).exists()
 
 
 def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(

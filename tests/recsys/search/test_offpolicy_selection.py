@@ -319,9 +319,15 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
     _, winner = read_run(open_workspace(tmp_path / "run"))
     lines, _ = read_ledger(tmp_path / "run" / LEDGER)
     scores = scores_of(lines)
-    assert [
-        score.test for of_trial in scores.values() for score in of_trial if score.test
-    ] == [winner.test]
+    tested = {
+        trial: score.test
+        for trial, of_trial in scores.items()
+        for score in of_trial
+        if score.test
+    }
+    baselines = {"random", "popular", "most_played", "latest"}
+    assert tested.keys() == {winner.trial.id, *baselines}
+    assert tested[winner.trial.id] == winner.test
     value, lower, upper = winner.test["ope_time@10"]
     assert lower < value < upper
     assert value != winner.metrics["ope_time@10"][0]

@@ -12,15 +12,19 @@ from recsys.search.state import SearchState
 from recsys.workspace import open_workspace
 
 
-def test_a_fit_that_is_done_leaves_no_checkpoint(tmp_path: Path) -> None:
-    """Neither its own nor that of its blocks."""
-    search = Search(sweeps=1)
+def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> None:
+    """And nothing of its blocks once it is done."""
+    search = Search(sweeps=3, score_every=1)
     (trial,) = plan_candidates(search, "data", seed=1)
     validation = ValidationConfig(ks=(30,), select="ndcg@30")
     with locked_run(open_workspace(tmp_path)) as lock:
         state = SearchState(search, [trial], [], Scorer("data", validation, 1, 1), lock)
         (tmp_path / blocks_name(trial.id)).mkdir(parents=True)
-        (tmp_path / checkpoint_name(trial.id)).write_bytes(b"factors")
-        score = Score(1, {"ndcg@30": (0.5, 0.4, 0.6)})
-        state.record(Outcome((trial, 1), score, None))
-        assert list((tmp_path / CHECKPOINTS).iterdir()) == []
+        for sweep, value in ((1, 0.5), (2, 0.4), (3, 0.45)):
+            name = checkpoint_name(trial.id, sweep)
+            (tmp_path / name).write_bytes(b"factors")
+            score = Score(sweep, {"ndcg@30": (value, value, value)})
+            state.record(Outcome((trial, sweep), score, None))
+        kept = [checkpoint_name(trial.id, sweep) for sweep in (1, 3)]
+        found = (tmp_path / CHECKPOINTS).iterdir()
+        assert sorted(f"{CHECKPOINTS}/{file.name}" for file in found) == sorted(kept)
