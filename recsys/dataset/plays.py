@@ -76,11 +76,6 @@ def write_plays(folder: Path, parts: Sequence[BucketPlays], listeners: int) -> N
     np.save(folder / _INDPTR, indptr)
 
 
-def has_plays(dataset: Dataset) -> bool:
-    """Return whether the order of the plays is known."""
-    return (dataset.path / _INDPTR).exists()
-
-
 def read_plays(dataset: Dataset, side: Side) -> Plays:
     """Read the plays of all sessions, or of the training ones.
 

@@ -182,7 +182,8 @@ def _say(text: str) -> None:
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
-    with progress("Trials", state.sweeps, "sweeps", state.done) as report:
+    total = state.sweeps
+    with progress("Trials", total, "sweeps", state.done) as report:
         report(state.done, "from the ledger" if state.done else "")
         if in_blocks:
             outcomes = _run_in_blocks(cluster, state)
@@ -192,7 +193,9 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
             if not number:
                 atomic_write_text(state.run.folder / DASHBOARD, cluster.dashboard)
             state.record(outcome)
-            report(state.done, _describe_best(state))
+            # trials beyond the edges of the space come on top of the total
+            done = min(state.done, total - bool(state.decisions.steps))
+            report(done, _describe_best(state))
 
 
 def _describe_best(state: SearchState) -> str:
@@ -265,6 +268,12 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
             report(done, "every metric")
 
 
+def _describe_widening(state: SearchState) -> str:
+    """Say what was tried beyond the edges of the space, and how that ended."""
+    tried = "; ".join(describe(trial) for trial in state.added)
+    return f"Beyond the edges of the space, search.widen tried {tried}: {state.widened}"
+
+
 def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner."""
     run, metric = state.run, state.metric
@@ -284,6 +293,8 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), file)
     output().print(leaderboard_table(ranking, metric))
     found = remarks(ranking, best, metric, state.search)
+    if state.added:
+        found.append(_describe_widening(state))
     found.append(remark_on_baselines(baselines, metric, on_test=scorer.is_test))
     if not beats_baselines:
         found.append(
