@@ -13,6 +13,7 @@ from looplib.progress import console, progress
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plays import read_artists
+from recsys.errors import ExportError
 from recsys.next_track.config import NextTrackConfig
 from recsys.next_track.model import NextTrackModel, combine, fit_parts
 from recsys.next_track.score import MRR, NAME, PRECISION, Comparison, compare
@@ -32,30 +33,33 @@ def write_next_track(
     threads: int,
     *,
     anyway: bool,
-) -> Mapping[str, Any]:
+) -> Mapping[str, Any] | None:
     """Compare the model with simple rules, fit it on all sessions, and write it to a folder.
 
     A model that is not significantly better than each rule is not written, unless `anyway`. The ids
     are those of listeners and tracks that came in.
 
     Returns:
-        The manifest's section about it.
+        The manifest's section about it; None where there are too few sessions.
 
     Raises:
-        UserError: The store has no sessions, or too few.
+        SplitError: The store has no sessions.
     """
     sessions = load_sessions(store, config, dataset)
     artists = read_artists(dataset)
     listeners = len(dataset.users)
-    with progress("Next track", 2, "fits") as report:
+    try:
         found = compare(sessions, artists, listeners, section, config.seed, threads)
-        report(1, "compared")
+    except ExportError as error:
+        console.print(f"{NAME} is left out: {error}", soft_wrap=True, markup=False)
+        return None
+    with progress("Next track", 1, "fits") as report:
         is_published = found.is_better or anyway
         if is_published:
             parts = fit_parts(sessions, artists, listeners, section, threads)
             model = combine(parts, found.weights, section, threads)
             _save(folder / FILE_NAME, model, *ids)
-        report(2, "fitted on all sessions")
+        report(1, "on all sessions")
     for line in describe(found, is_published=is_published):
         console.print(line, soft_wrap=True, markup=False)
     return {

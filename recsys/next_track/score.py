@@ -125,8 +125,8 @@ def _make_task(
     can_score = np.flatnonzero(later.counts > 1)
     if not len(can_score) or not len(known.tracks):
         raise ExportError(
-            "next_track needs more sessions of two and more tracks, of which the newest are "
-            "predicted from those before; leave it out: --set next_track=null"
+            "there are too few sessions of two and more tracks to predict the newest from those "
+            "before"
         )
     if len(can_score) > _SCORED:
         generator = make_generator(seed, "next track")
