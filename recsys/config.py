@@ -349,7 +349,8 @@ class SearchConfig(Config):
     run: Address  # what the search leaves: a folder or an address
     catalogue: Path | None = Field(
         default=None,
-        description="tracks.json of the catalogue: titles of the lists that are published",
+        description="tracks.json of the catalogue: titles of the lists that are published, and "
+        "the artists of tracks, also of those that nobody has played yet",
     )
     split: Split = Split()
     feedback: Feedback = Feedback()

@@ -8,7 +8,7 @@ import numpy as np
 
 from botify.errors import ModelError
 from botify.model.arrays import Arrays, check_ids, find_id, read_arrays
-from botify.model.catalogue import Catalogue
+from botify.model.catalogue import UNKNOWN_TRACK, Catalogue
 from botify.model.manifest import Version
 from botify.model.model import Part
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
@@ -46,7 +46,7 @@ class NextTrack:
         """Score all tracks after those of a session; 0 where nothing speaks for one."""
         scores = np.zeros(len(self.rows))
         for ago, track in enumerate(reversed(tracks[-LATEST:]), start=1):
-            if (row := int(self.rows[track])) >= 0:
+            if track != UNKNOWN_TRACK and (row := int(self.rows[track])) >= 0:
                 self.near.add(row, 1 / ago, scores)
         known = find_id(self.users, user)
         if known is not None:
@@ -54,15 +54,20 @@ class NextTrack:
         return scores
 
 
-def read_next_track(file: BufferedReader, catalogue: Catalogue) -> NextTrack:
-    """Read a next-track model for a catalogue.
+def read_next_track(
+    file: BufferedReader, catalogue: Catalogue, *, may_lack: bool = False
+) -> NextTrack:
+    """Read a next-track model for a catalogue, which may lack some of its tracks if that is said.
 
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
-    arrays, lengths = read_arrays(file, ARRAYS, "a next-track model", catalogue)
+    arrays, _ = read_arrays(
+        file, ARRAYS, "a next-track model", catalogue, may_lack=may_lack
+    )
+    known = np.flatnonzero(arrays["tracks"] != UNKNOWN_TRACK)
     rows = np.full(len(catalogue), -1)
-    rows[arrays["tracks"]] = np.arange(lengths["tracks"])
+    rows[arrays["tracks"][known]] = known
     order = np.argsort(arrays["users"], kind="stable")
     near, own = (_read_scored(file.name, name, arrays) for name in ("near", "own"))
     return NextTrack(rows, near, arrays["users"][order], order, own)
@@ -78,14 +83,15 @@ def _read_scored(path: str, name: str, arrays: Arrays) -> Scored:
         )
     ends = counts.astype(np.int64).cumsum()
     numbers = arrays["tracks"].astype(np.int32)[tracks]
-    return Scored(ends - counts, ends, numbers, arrays[f"{name}_values"])
+    values = np.where(numbers == UNKNOWN_TRACK, 0, arrays[f"{name}_values"])
+    return Scored(ends - counts, ends, numbers, values)
 
 
 def _load(version: Version) -> NextTrack | None:
     if not version.has(FILE_NAME):
         return None
     with version.open(FILE_NAME) as file:
-        return read_next_track(file, version.catalogue)
+        return read_next_track(file, version.catalogue, may_lack=version.may_lack)
 
 
 NEXT_TRACK = Part(FILE_NAME, _load)

@@ -16,6 +16,7 @@ from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
+from recsys.models.factor_models import Als
 from recsys.models.kinds import KINDS
 from recsys.next_track.sessions import find_sessions
 from recsys.runs.folder import (
@@ -153,7 +154,7 @@ def _check_dataset(
             "leave it out: --set session_model=null"
         )
     if config.catalogue is not None and not store.manifest.catalogue:
-        tracks = originals(store, "items", dataset.tracks).tolist()
+        tracks = originals(store, "items", dataset.tracks, titles).tolist()
         named = sum(str(track) in titles for track in tracks)
         if 2 * named < len(tracks):
             raise SearchError(
@@ -304,6 +305,10 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     for remark in found:
         _say(remark)
     score = best.score or Score(best.sweep)
+    factors = None
+    if best.trial.kind != Als.name:
+        als = [found for found in ranking if found.trial.kind == Als.name]
+        factors = next(iter(scored_candidates(als)), None)
     winner = Winner(
         best.trial,
         best.sweep,
@@ -313,6 +318,8 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         tuple(found),
         beats_baselines,
         score.test,
+        factors.trial if factors else None,
+        factors.sweep if factors else 0,
     )
     write_sealed(run, WINNER, winner)
     return winner

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from analysis.logs.columns import Reading, parse_columns
-from botify.model.catalogue import user_number
+from botify.model.catalogue import UNKNOWN_TRACK, user_number
 from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.registry import RECOMMENDERS, FallbackSettings, recommend
@@ -178,6 +178,8 @@ def test_what_knows_nothing_falls_back_and_nothing_is_repeated(
     stranger = user_number("stranger")
     everything = list(range(len(model.catalogue)))
     recommender = RECOMMENDERS["next_track"]
+    unknown = Row(stranger, [UNKNOWN_TRACK], [1.0])
+    assert recommender.draw(model, unknown, RNG).track == UNKNOWN
     all_heard = Row(stranger, everything, [1.0] * len(everything))
     assert recommender.draw(model, all_heard, RNG).track == EXHAUSTED
     plays = draw_plays(is_taste=True)
