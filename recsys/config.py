@@ -28,6 +28,7 @@ from analysis.validation import METRICS
 from looplib.als import AlsParams, NonNegative, hyperparameters
 from looplib.config import Config, Count, Positive, Share
 from recsys.models.params import ActivationParams, BlendParams, ItemKnnParams
+from recsys.next_track.config import NextTrackConfig
 from recsys.session_model.config import SessionModelConfig as SessionModelConfig
 
 # the off-policy estimate of the listening time of a recommended track
@@ -329,7 +330,7 @@ class ExportConfig(Config):
     learn_from: Literal["all", "training"] = Field(
         default="all",
         description="training: leave out the held-out sessions, to value the lists; "
-        "no session model",
+        "no session model and no next-track model",
     )
     publish_anyway: bool = Field(
         default=False,
@@ -348,7 +349,8 @@ class SearchConfig(Config):
     run: Address  # what the search leaves: a folder or an address
     catalogue: Path | None = Field(
         default=None,
-        description="tracks.json of the catalogue: titles of the lists that are published",
+        description="tracks.json of the catalogue: titles of the lists that are published, and "
+        "the artists of tracks, also of those that nobody has played yet",
     )
     split: Split = Split()
     feedback: Feedback = Feedback()
@@ -358,6 +360,8 @@ class SearchConfig(Config):
     export: ExportConfig = ExportConfig()
     # none: the export has no session model
     session_model: SessionModelConfig | None = None
+    # none: the export has no next-track model
+    next_track: NextTrackConfig | None = None
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "SearchConfig":

@@ -16,7 +16,9 @@ from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
+from recsys.models.factor_models import Als
 from recsys.models.kinds import KINDS
+from recsys.next_track.sessions import find_sessions
 from recsys.runs.folder import (
     CHECKPOINTS,
     CONFIG,
@@ -77,6 +79,8 @@ def search(
     titles = read_titles(config.catalogue, store)
     if config.session_model and config.export.learn_from != "training":
         read_titles(config.session_model.catalogue, store)
+    if config.next_track:
+        find_sessions(store, config)
     is_ordered = plan.rule.is_ordered
     candidates = plan_candidates(
         config.search, plan.digest, config.seed, is_ordered=is_ordered
@@ -150,7 +154,7 @@ def _check_dataset(
             "leave it out: --set session_model=null"
         )
     if config.catalogue is not None and not store.manifest.catalogue:
-        tracks = originals(store, "items", dataset.tracks).tolist()
+        tracks = originals(store, "items", dataset.tracks, titles).tolist()
         named = sum(str(track) in titles for track in tracks)
         if 2 * named < len(tracks):
             raise SearchError(
@@ -301,6 +305,10 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     for remark in found:
         _say(remark)
     score = best.score or Score(best.sweep)
+    factors = None
+    if best.trial.kind != Als.name:
+        als = [found for found in ranking if found.trial.kind == Als.name]
+        factors = next(iter(scored_candidates(als)), None)
     winner = Winner(
         best.trial,
         best.sweep,
@@ -310,6 +318,8 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         tuple(found),
         beats_baselines,
         score.test,
+        factors.trial if factors else None,
+        factors.sweep if factors else 0,
     )
     write_sealed(run, WINNER, winner)
     return winner

@@ -20,7 +20,7 @@ from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.models.topk import personal_lists
-from recsys.runs.folder import read_config
+from recsys.runs.folder import read_config, read_winner
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.commands import search_argv
@@ -58,6 +58,28 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     argv = search_argv(store, folder, [*QUICK, "cluster.workers=2"])
     assert run(search.app, search.PROG, argv) == 0
     return folder
+
+
+def test_a_winner_without_factors_is_exported_with_those_of_the_best_als_trial(
+    store: Path, tmp_path: Path
+) -> None:
+    settings = [
+        *("search.space.factors=[1]", "search.space.alpha=[1.0, 2.0]"),
+        *("search.sweeps=2", "validation.resamples=100"),
+        "search.models={activation: {decay: [0.5]}}",
+        "export.publish_anyway=true",
+    ]
+    search_ok(store, tmp_path / "run", settings=settings)
+    winner = read_winner(open_workspace(tmp_path / "run"))
+    table = pq.read_table(tmp_path / "run/leaderboard.parquet").to_pylist()
+    best = next(row for row in table if row["model"] == "als")
+    assert winner.trial.kind == "activation"
+    assert winner.factors is not None
+    assert winner.factors.id == best["trial"]
+    assert winner.factor_sweeps == best["sweep"]
+    manifest = json.loads((tmp_path / "run/export/current/manifest.json").read_text())
+    assert manifest["factors"]["alpha"] == winner.factors.params.alpha
+    assert manifest["files"].keys() >= {"again.jsonl", "discover.jsonl", "factors.npz"}
 
 
 def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(
