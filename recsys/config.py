@@ -199,7 +199,7 @@ class Search(Config):
         "or gains no more than its interval",
     )
     widen_trials: Count = Field(
-        default=12,
+        default=16,
         description="widen: how many trials are added at most; one of twice as many factors as "
         "any of the space counts twice, and so on",
     )
