@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.harness import console, show, show_machine
-from benchmarks.real import deezer, next_track, pairs, plays
+from benchmarks.real import deezer, next_track, pairs, plays, unplayed
 from benchmarks.real.peers import Work, candidates
 from benchmarks.real.tables import Table, markdown
 
@@ -37,6 +37,12 @@ SETS: Mapping[str, DataSet] = {
     ),
     "30music": DataSet(
         ("plays_30music.tsv.gz",), partial(plays.measure, title="30Music")
+    ),
+    "lastfm-hidden": DataSet(
+        ("plays_lastfm.tsv.gz",), partial(unplayed.measure, title="Last.fm")
+    ),
+    "30music-hidden": DataSet(
+        ("plays_30music.tsv.gz",), partial(unplayed.measure, title="30Music")
     ),
     "sessions": DataSet(("sessions_30music.tsv.gz",), next_track.measure),
     "movielens": DataSet(("movielens1m_folds.tsv.gz",), pairs.measure_movielens),
