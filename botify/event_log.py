@@ -73,11 +73,22 @@ def describe_log(
         found = orjson.loads(path.read_bytes())
     except ValueError as error:
         raise StartError(f"{path}: not JSON ({error})") from None
-    if found != served:
+    if found == served:
+        return
+    if "own_ids" in facts and _is_of_own_ids(found, text_users=text_users):
+        atomic_write_json(path, served)  # ids mean the same in another catalogue
+    else:
         raise StartError(
             f"{path}: the log here is of other ids: {found} there, {served} now; "
             "name another folder in log_dir"
         )
+
+
+def _is_of_own_ids(found: object, *, text_users: bool) -> bool:
+    match found:
+        case {"catalogue": {"own_ids": True}, **rest}:
+            return rest.get("text_users", False) is text_users
+    return False
 
 
 class SegmentWriter:

@@ -56,6 +56,9 @@ class Metrics:
         self.refusals = self._counter(
             "botify_refused_requests", "Requests refused.", "status"
         )
+        self.unknown_tracks = self._counter(
+            "botify_unknown_tracks", "Tracks heard that the catalogue lacks."
+        )
         self.without_memory = self._counter(
             "botify_requests_without_session_store", "Answered without the session."
         )

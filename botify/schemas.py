@@ -8,10 +8,11 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
-from botify.model.catalogue import Catalogue, Id, WholeNumber
+from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, Id, WholeNumber
 
-LONGEST_ID = 512  # characters of a listener's id
+LONGEST_ID = 512  # characters
 
+_TextId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
 _Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -19,9 +20,10 @@ class Listening(NamedTuple):
     """A request: who has just heard which track, and how much of it."""
 
     user: Id
-    track: int  # its number in the catalogue
+    track: int  # its number in the catalogue, or `UNKNOWN_TRACK`
     time: float  # share that was heard, 0..1
     request: int | None = None  # the client's number of it
+    unknown: Id | None = None  # the id of a track that the catalogue lacks
 
 
 class BodyError(ValueError):
@@ -35,11 +37,9 @@ class Bodies:
         """Prepare for a catalogue, listeners of one kind, and batches of a limited size."""
         self.catalogue = catalogue
         self.text_users = text_users
-        user: Any = WholeNumber
-        if text_users:
-            user = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
-        heard = [
-            ("track", catalogue.id_type),
+        user: Any = _TextId if text_users else WholeNumber
+        heard: list[Any] = [
+            ("track", _TextId if catalogue.is_text else WholeNumber),
             ("time", _Share),
             ("request", WholeNumber | None, None),
         ]
@@ -95,9 +95,8 @@ class Bodies:
     def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
         track = self.catalogue.number(heard.track)
         if track is None:
-            raise BodyError(
-                f"track {str(heard.track)[:100]!r} is unknown; "
-                f"the catalogue has {len(self.catalogue):,} others"
+            return Listening(
+                user, UNKNOWN_TRACK, heard.time, heard.request, heard.track
             )
         return Listening(user, track, heard.time, heard.request)
 

@@ -101,6 +101,9 @@ class Service:
         start_s = time.perf_counter()
         timestamp_ms = time.time_ns() // 1_000_000
         model = self.versions.model
+        unknown = sum(request.unknown is not None for request in requests)
+        if unknown:
+            self.metrics.unknown_tracks.inc(unknown)
         arms = self.arms_of([request.user for request in requests])
         sessions = self.sessions.hear(requests, is_last=message == "last")
         answers: Sequence[tuple[str | None, Drawn]] = [(None, IS_UNKNOWN)] * len(arms)
@@ -117,7 +120,9 @@ class Service:
                 message=message,
                 timestamp=timestamp_ms,
                 user=request.user,
-                track=ids[request.track],
+                track=ids[request.track]
+                if request.unknown is None
+                else request.unknown,
                 time=request.time,
                 latency=latency_s,
                 recommendation=track,

@@ -26,8 +26,7 @@ class ServiceClient:
         """Log what share of a track a listener has heard, 0..1, and return the track to play next.
 
         Raises:
-            Error: The service refuses, as the track is unknown, an id is of another kind or the
-                share no share.
+            Error: The service refuses, as an id is of another kind or the share no share.
         """
         path = f"/next/{quote(str(user), safe='')}"
         return self.ask("POST", path, {"track": track, "time": time})["track"]

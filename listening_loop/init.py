@@ -19,7 +19,11 @@ from recsys.ingest.presets import PRESETS, Preset
 
 PROG = "listening-loop init"
 app = make_app("Look at a file of plays and write a commented configuration for it.")
-_LOOKED_AT = 100_000  # rows
+_LOOKED_AT = 1_000_000  # rows
+_REPEATS = 0.05  # share of the rows from which plays count as heard again
+# The factors that are tried from so many pairs of listener and track on. A model has no more than
+# half as many as there are listeners or tracks.
+_FACTORS = {0: (16, 32, 64), 30_000: (32, 64, 128), 150_000: (64, 128, 256)}
 _MAGNITUDES = 100  # weights that span so much are counted by their logarithm
 _EVENT = {"message", "user", "track", "time"}  # fields of an event log
 # the split of a published pair
@@ -33,6 +37,9 @@ _NAMES = {
     "weight": "weight seconds playtimems msplayed playedratiopct plays playcount count rating",
     "timestamp": "timestamp ts time timems playedat date datetime unixtime",
     "session": "session sessionid visit visitid",
+    "position": "position pos order sequence",
+    "title": "title trackname songname tracktitle",
+    "artist": "artist artistname artistid performer",
 }
 _TEMPLATE = """{about}
 {steps}
@@ -41,21 +48,23 @@ store: {folder}/store
 run: {folder}/run # the report, the leaderboard and the export go here
 split:
   kind: {split}
-  holdout: 0.15 # the share of session_hash, time and files
+  holdout: {holdout} # the share of session_hash, newest, time and files
 feedback:
   scale: {scale}; log counts a sum r as log(1 + r)
 search:
-  strategy: halving # all combinations begin, the best third goes on; grid: all go to the end
-  space: # the axes that matter most; the report says when the winner is at the edge
-    factors: [32, 64]
-    regularization: [0.0003, 0.001, 0.003, 0.01, 0.03]
-    unobserved_weight: [0.003, 0.01, 0.03, 0.1] # confidence of a pair without interaction
+  strategy: halving # gives up what cannot win; grid: all combinations go to the end
+  widen: true # go on in the direction of an edge at which the winner is
+  space: # of ALS, the axes that matter most
+    factors: {factors} # {pairs}
+    regularization: [0.001, 0.003, 0.01]
+    unobserved_weight: [0.01, 0.03, 0.1] # confidence of a pair without interaction
     alpha: [1.0] # confidence that a unit of weight adds
     nu: [1.0] # regularize a listener or track by how much is known of it
+{models}
   sweeps: 15
 validation:
   min_time: {least}
-  filter_seen: {unheard} # true: no tracks that the listener has heard before
+  filter_seen: {unheard} # {repeats}
   select: ndcg@30
 export:
   top: 30
@@ -73,7 +82,32 @@ class Guess:
     rows: int
     median: float | None = None
     spread: float | None = None
-    days: float | None = None
+    listeners: int = 0
+    tracks: int = 0
+    pairs: int = 0  # of listener and track, distinct
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether it is one of two files of a published split."""
+        return self.reading is not None and self.reading.lists is not None
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the order of a listener's plays is known."""
+        if self.reading is None:
+            return True
+        columns = self.reading.columns
+        return columns.has_share or bool(columns.timestamp or columns.position)
+
+    @property
+    def repeated(self) -> float:
+        """Share of the rows that repeat a pair."""
+        return 1 - self.pairs / self.rows if self.pairs else 0.0
+
+    @property
+    def is_heard_again(self) -> bool:
+        """Whether listeners play a track again; an event log is taken to say so."""
+        return self.reading is None or self.repeated >= _REPEATS
 
 
 @app.command(epilog=f"Example: {PROG} plays.csv --out plays.yaml")
@@ -154,23 +188,60 @@ def describe(guess: Guess, file: Path, folder: str, steps: Sequence[str]) -> str
     """Return the configuration of a search, with the reason of each guess beside it."""
     numbered = [f"# {number}. {line}" for number, line in enumerate(steps, start=1)]
     about = f"# Written by {PROG} {file}, which looked at {guess.rows:,} rows"
-    is_pair = guess.reading is not None and guess.reading.lists is not None
     return _TEMPLATE.format(
         about=f"{about}; columns: {', '.join(guess.names)}",
         steps="\n".join(numbered),
         folder=folder,
-        split=_PAIR.format(file=file.name) if is_pair else _describe_split(guess),
+        split=_PAIR.format(file=file.name) if guess.is_pair else _describe_split(guess),
+        holdout=0.2 if _is_newest(guess) else 0.15,
+        factors=_factors(guess),
+        pairs=f"{guess.pairs:,} pairs of {guess.listeners:,} listeners and {guess.tracks:,} tracks",
+        models=_describe_models(guess),
         scale=_describe_scale(guess),
         least=_describe_least(guess),
-        unheard=str(is_pair).lower(),
+        unheard=str(not guess.is_heard_again).lower(),
+        repeats=_describe_repeats(guess),
     )
 
 
+def _is_newest(guess: Guess) -> bool:
+    return guess.reading is not None and guess.is_ordered
+
+
 def _describe_split(guess: Guess) -> str:
-    if (guess.days or 0) < 3:
-        return "session_hash # a share of all sessions; with timestamps also last_session, or time"
-    why = f"plays on {guess.days:.1f} days a listener"
-    return f"last_session # {why}: each listener's last session is held out"
+    if _is_newest(guess):
+        return "newest # of each listener; also last_session, time or session_hash"
+    return "session_hash # a share of all sessions; with timestamps also newest"
+
+
+def _describe_repeats(guess: Guess) -> str:
+    if guess.reading is None:
+        return "true: no tracks that the listener has heard before"
+    heard = (
+        "again" if guess.is_heard_again else "once: no list has what was heard before"
+    )
+    return f"{guess.repeated:.0%} of the rows repeat a pair; tracks are heard {heard}"
+
+
+def _factors(guess: Guess) -> list[int]:
+    """Return how many factors are tried, by how much is known of listeners and tracks."""
+    known = guess.pairs or guess.rows
+    tried = _FACTORS[max(least for least in _FACTORS if least <= known)]
+    fewest = min(guess.listeners, guess.tracks) or known
+    return [factors for factors in tried if factors <= max(tried[0], fewest // 2)]
+
+
+def _describe_models(guess: Guess) -> str:
+    """Return the kinds of model that are tried beside ALS."""
+    if guess.reading is None:
+        return ""
+    lines = ["  models: # beside ALS"]
+    if guess.is_ordered and guess.is_heard_again:
+        lines.append("    activation: {decay: [0.3, 0.4, 0.5, 0.7]} # often and lately")
+    lines.append("    item_knn: {} # near to what was heard")
+    if guess.is_ordered:
+        lines.append("    blend: {} # what is heard again and what is new")
+    return "\n".join(lines)
 
 
 def _describe_scale(guess: Guess) -> str:
@@ -197,8 +268,11 @@ def _guess_columns(file: Path, found: Sequence[str]) -> Columns:
     guessed: dict[str, Any] = {}
     for role, names in _NAMES.items():
         known = [plain[name] for name in names.split() if name in plain]
-        if known:
-            guessed[role] = known[0]
+        unused = [name for name in known if name not in guessed.values()]
+        if unused:
+            guessed[role] = unused[0]
+    if "timestamp" in guessed:
+        guessed.pop("position", None)
     if guessed.keys() >= {"user", "item"}:
         return Columns(**guessed)
     raise InteractionFileError(

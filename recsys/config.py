@@ -167,28 +167,17 @@ class Models(Config):
     )
 
 
-class Halving(Config):
-    """Successive halving: all candidates begin, and after each rung the best share goes on."""
-
-    eta: Annotated[int, Ge(2)] = Field(
-        default=3, description="one candidate in so many goes on after a rung"
-    )
-    rungs: Count = Field(
-        default=2,
-        description="cuts before the end, each after eta times the sweeps of the last",
-    )
-
-
 class Search(Config):
     """What is tried, and for how long."""
 
     gone: ClassVar[Mapping[str, str]] = {
-        "select": "the best wins, and the leaderboard says what is tied with it"
+        "select": "the best wins, and the leaderboard says what is tied with it",
+        "halving": "halving gives up what cannot win any more, not a share of the trials",
     }
 
     strategy: Literal["grid", "random", "halving"] = Field(
         default="grid",
-        description="try every combination, or draw some; halving gives up early",
+        description="try every combination, or draw some; halving gives up what cannot win",
     )
     trials: Count | None = Field(
         default=None, description="random: how many combinations of the grid are drawn"
@@ -200,9 +189,19 @@ class Search(Config):
     )
     score_every: Count = Field(
         default=5,
-        description="score after every so many sweeps; the best scored sweep counts",
+        description="score after every so many sweeps, more often by halving; the best scored "
+        "sweep counts",
     )
-    halving: Halving = Halving()
+    widen: bool = Field(
+        default=False,
+        description="go on beyond an edge of the space at which the winner is, until it is inside "
+        "or gains no more than its interval",
+    )
+    widen_trials: Count = Field(
+        default=12,
+        description="widen: how many trials are added at most; one of twice as many factors as "
+        "any of the space counts twice, and so on",
+    )
 
     @model_validator(mode="after")
     def _trials_belong_to_random(self) -> "Search":
@@ -219,19 +218,20 @@ class Search(Config):
         }
 
     @property
-    def rungs(self) -> tuple[int, ...]:
-        """The sweeps after which halving cuts, ascending; none under other strategies."""
-        if self.strategy != "halving":
-            return ()
-        rungs = range(1, self.halving.rungs + 1)
-        cuts = {max(1, self.sweeps // self.halving.eta**rung) for rung in rungs}
-        return tuple(sorted(cuts - {self.sweeps}))
-
-    @property
     def scored_sweeps(self) -> tuple[int, ...]:
-        """The sweeps after which a fit is scored: every so many, at each rung, and the last."""
-        regular = range(self.score_every, self.sweeps + 1, self.score_every)
-        return tuple(sorted({*regular, *self.rungs, self.sweeps}))
+        """The sweeps after which a fit is scored, ascending.
+
+        Halving scores after one, two and three, and then after half as many again; other strategies
+        after every `score_every`. The last sweep is always scored.
+        """
+        if self.strategy != "halving":
+            regular = range(self.score_every, self.sweeps, self.score_every)
+            return (*regular, self.sweeps)
+        scored, sweep = [], 1
+        while sweep < self.sweeps:
+            scored.append(sweep)
+            sweep = max(sweep + 1, sweep * 3 // 2)
+        return (*scored, self.sweeps)
 
 
 class ValidationConfig(Config):
@@ -348,7 +348,8 @@ class SearchConfig(Config):
     run: Address  # what the search leaves: a folder or an address
     catalogue: Path | None = Field(
         default=None,
-        description="tracks.json of the catalogue: titles of the lists that are published",
+        description="tracks.json of the catalogue: titles of the lists that are published, and "
+        "the artists of tracks, also of those that nobody has played yet",
     )
     split: Split = Split()
     feedback: Feedback = Feedback()

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from botify.errors import ModelError
-from botify.model.catalogue import Catalogue, user_number
-from looplib.arrays import IntArray
+from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, user_number
+from looplib.arrays import Float32Array, IntArray
 
 # characters; ours have 118, and parsing a deeper one takes all the stack
 _LONGEST_HEADER = 200
@@ -26,6 +26,8 @@ def read_arrays(
     shapes: Mapping[str, str],
     what: str,
     catalogue: Catalogue,
+    *,
+    may_lack: bool = False,
 ) -> tuple[Arrays, dict[str, int]]:
     """Read the arrays of an `.npz` that `numpy.savez` wrote; ids are replaced by their numbers.
 
@@ -35,6 +37,7 @@ def read_arrays(
             ids, and the names of its axes: `"f tracks factors"`. Axes of one name have one length.
         what: What the file is, for messages.
         catalogue: The tracks that are known.
+        may_lack: Others get the number `UNKNOWN_TRACK`.
 
     Returns:
         The arrays, and the lengths of the axes by name.
@@ -69,8 +72,19 @@ def read_arrays(
         if kind == "user":
             arrays[name] = _user_numbers(array)
         elif kind == "track":
-            arrays[name] = _track_numbers(path, name, array, catalogue)
+            numbers = _track_numbers(path, name, array, catalogue, may_lack=may_lack)
+            arrays[name] = numbers
     return arrays, lengths
+
+
+def by_number(
+    tracks: IntArray, factors: npt.NDArray[Any], catalogue: Catalogue
+) -> Float32Array:
+    """Return the factors of the catalogue's tracks, shape (tracks, factors); without any, zeros."""
+    is_known = tracks != UNKNOWN_TRACK
+    found = np.zeros((len(catalogue), factors.shape[1]), dtype=np.float32)
+    found[tracks[is_known]] = factors[is_known]
+    return found
 
 
 def check_ids(path: str, name: str, ids: npt.NDArray[Any], limit: int) -> None:
@@ -94,15 +108,20 @@ def _user_numbers(users: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _track_numbers(
-    path: str, name: str, tracks: npt.NDArray[Any], catalogue: Catalogue
+    path: str,
+    name: str,
+    tracks: npt.NDArray[Any],
+    catalogue: Catalogue,
+    *,
+    may_lack: bool,
 ) -> npt.NDArray[Any]:
     if not catalogue.numbers:
         check_ids(path, name, tracks, len(catalogue))
         return tracks
-    numbers = np.array(
-        [catalogue.numbers.get(track, -1) for track in tracks.tolist()], dtype=np.int64
-    )
-    if len(unknown := tracks[numbers < 0]):
+    found = [catalogue.numbers.get(track, UNKNOWN_TRACK) for track in tracks.tolist()]
+    numbers = np.array(found, dtype=np.int64)
+    unknown = tracks[numbers == UNKNOWN_TRACK]
+    if len(unknown) and not may_lack:
         raise ModelError(
             f"{path}: {name} has {unknown[0]!r}, which is not in the catalogue"
         )

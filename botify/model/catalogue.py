@@ -15,6 +15,7 @@ from botify.errors import CatalogueError
 from looplib.arrays import IntArray
 
 LARGEST_ID = 2**63 - 1
+UNKNOWN_TRACK = -1  # the number of each track that the catalogue lacks
 Id = int | str
 """The owner's id of a listener or a track; those of one service are all numbers, or all text."""
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.arrays import check_ids, find_id, read_arrays
+from botify.model.arrays import by_number, check_ids, find_id, read_arrays
+from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.manifest import Feedback, Version
 from botify.model.model import Part
 from looplib.als import AlsParams, solve_row
@@ -40,9 +41,11 @@ class History:
         if row is None:
             return {}
         own = slice(self.starts[row], self.ends[row])
-        return dict(
+        values = dict(
             zip(self.tracks[own].tolist(), self.values[own].tolist(), strict=True)
         )
+        values.pop(UNKNOWN_TRACK, None)
+        return values
 
 
 @dataclass
@@ -89,8 +92,10 @@ class ItemFactors:
 
     def closeness(self, tracks: Sequence[int], weights: FloatArray) -> FloatArray:
         """Return the weighted sum of cosines with some tracks, of each track by number."""
-        rows = self._rows[list(tracks)]
-        session = weights / self._lengths[rows] @ self.items[rows]
+        numbers = np.array(tracks)
+        is_known = numbers != UNKNOWN_TRACK
+        rows = self._rows[numbers[is_known]]
+        session = weights[is_known] / self._lengths[rows] @ self.items[rows]
         products = self.items @ session.astype(np.float32)
         closeness: FloatArray = (products / self._lengths)[self._rows]
         return closeness
@@ -139,6 +144,8 @@ class ItemFactors:
         skips = {track: -value for track, value in known.items() if value < 0}
         for position, (track, time) in enumerate(zip(tracks, times, strict=True)):
             value = self.unit * time
+            if track == UNKNOWN_TRACK:
+                continue
             if position and time < feedback.skip_time:
                 skips[track] = skips.get(track, 0) + 1
             elif (
@@ -158,15 +165,15 @@ def _load_factors(version: Version) -> ItemFactors | None:
         return None
     manifest, catalogue = version.manifest, version.catalogue
     try:
-        params = AlsParams.read(manifest.parameters)
+        params = AlsParams.read(manifest.factors or manifest.parameters)
     except ValueError:
         return None
     shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
     with version.open("factors.npz") as file:
-        arrays, lengths = read_arrays(file, shapes, "factors", catalogue)
-    # tracks without factors have zeros
-    factors = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
-    factors[arrays["tracks"]] = arrays["item_factors"]
+        arrays, lengths = read_arrays(
+            file, shapes, "factors", catalogue, may_lack=version.may_lack
+        )
+    factors = by_number(arrays["tracks"], arrays["item_factors"], catalogue)
     unit = manifest.data.mean_weight or 1.0
     return ItemFactors(factors, lengths["tracks"], params, manifest.feedback, unit)
 
@@ -182,7 +189,9 @@ def _load_history(version: Version) -> History | None:
         "values": "f pairs",
     }
     with version.open(HISTORY.name) as file:
-        arrays, lengths = read_arrays(file, shapes, "a history", version.catalogue)
+        arrays, lengths = read_arrays(
+            file, shapes, "a history", version.catalogue, may_lack=version.may_lack
+        )
     counts, values, pairs = arrays["counts"], arrays["values"], lengths["pairs"]
     check_ids(file.name, "heard", arrays["heard"], lengths["tracks"])
     check_ids(file.name, "counts", counts, pairs + 1)

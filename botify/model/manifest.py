@@ -39,6 +39,7 @@ class _FileFacts(msgspec.Struct):
 class _CatalogueFacts(msgspec.Struct):
     sha256: str
     tracks: _Count
+    own_ids: bool = False
 
 
 class _DataFacts(msgspec.Struct):
@@ -60,6 +61,8 @@ class ModelManifest(msgspec.Struct):
     session_model: dict[str, Any] | None = None
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    # of the model whose factors these are, if it is not that of the lists
+    factors: dict[str, Any] | None = None
     feedback: Feedback = msgspec.field(default_factory=Feedback)
     lists: _ListFacts = msgspec.field(default_factory=_ListFacts)
 
@@ -97,7 +100,9 @@ class Version:
         self.manifest = read_manifest(self.folder)
         self._recommendations = recommendations.name
         trained_on = self.manifest.data.catalogue
-        if trained_on and trained_on.sha256 != catalogue.sha256:
+        # Listeners have played tracks that the catalogue of the service lacked.
+        self.may_lack = bool(trained_on and trained_on.own_ids and catalogue.numbers)
+        if trained_on and trained_on.sha256 != catalogue.sha256 and not self.may_lack:
             theirs = f"{trained_on.tracks} tracks and sha256 {trained_on.sha256[:12]}…"
             ours = f"{len(catalogue)} and {catalogue.sha256[:12]}…"
             raise ModelError(
@@ -118,7 +123,7 @@ class Version:
         """
         with self.open(name) as file:
             rows = self.manifest.files[name].rows
-            return read_track_lists(file, rows, self.catalogue)
+            return read_track_lists(file, rows, self.catalogue, may_lack=self.may_lack)
 
     def has(self, name: str) -> bool:
         """Return whether the manifest names a file."""

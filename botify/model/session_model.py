@@ -6,8 +6,8 @@ from io import BufferedReader
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.arrays import check_ids, find_id, read_arrays
-from botify.model.catalogue import Catalogue
+from botify.model.arrays import by_number, check_ids, find_id, read_arrays
+from botify.model.catalogue import UNKNOWN_TRACK, Catalogue
 from botify.model.manifest import Version
 from botify.model.model import Part
 from looplib.arrays import Float32Array, FloatArray, IntArray
@@ -73,7 +73,7 @@ class SessionModel:
             return self._unknown_opening(organic, self.own_interests[:0])
         own = self.own_interests[self.own_starts[owner] : self.own_starts[owner + 1]]
         opening = find_id(self.openings, owner * len(self.tracks) + organic)
-        if opening is None:
+        if opening is None or organic == UNKNOWN_TRACK:
             return self._unknown_opening(organic, own)
         return self._known_opening(int(self.interest_of[opening]), own)
 
@@ -94,7 +94,8 @@ class SessionModel:
         )
 
     def _unknown_opening(self, organic: int, own: IntArray) -> Expected:
-        new = self.tracks[organic] @ self.new_map
+        track = self.tracks[max(organic, 0)] * (organic != UNKNOWN_TRACK)
+        new = track @ self.new_map
         off = self.interests[own] - new
         distances = np.einsum("ij,ij->i", off @ self.new_precision, off)
         log_odds = self.odds[own] - distances / 2
@@ -115,17 +116,24 @@ class SessionModel:
         return variances
 
 
-def read_session_model(file: BufferedReader, catalogue: Catalogue) -> SessionModel:
-    """Read a session model for a catalogue.
+def read_session_model(
+    file: BufferedReader, catalogue: Catalogue, *, may_lack: bool = False
+) -> SessionModel:
+    """Read a session model for a catalogue, which may lack some of its tracks if that is said.
 
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
-    arrays, lengths = read_arrays(file, ARRAYS, "a session model", catalogue)
+    arrays, lengths = read_arrays(
+        file, ARRAYS, "a session model", catalogue, may_lack=may_lack
+    )
     interests, interest_of = lengths["interests"], arrays["interest_of"]
     check_ids(file.name, "interest_of", interest_of, interests)
     owners, owner = np.unique(arrays["listeners"], return_inverse=True)
-    openings = owner * len(catalogue) + arrays["organics"]
+    organics = arrays["organics"]
+    openings = owner * len(catalogue) + organics
+    is_unknown = organics == UNKNOWN_TRACK
+    openings[is_unknown] = -np.arange(1, is_unknown.sum() + 1)  # never found
     order = np.argsort(openings)
     openings, interest_of = openings[order], interest_of[order]
     if not (np.diff(openings) > 0).all():
@@ -135,8 +143,7 @@ def read_session_model(file: BufferedReader, catalogue: Catalogue) -> SessionMod
     owner_of[interest_of] = owner[order]
     own_interests = np.lexsort((-opened, owner_of))
     own_starts = np.searchsorted(owner_of[own_interests], np.arange(len(owners) + 1))
-    tracks = np.zeros((len(catalogue), lengths["factors"]), dtype=np.float32)
-    tracks[arrays["tracks"]] = arrays["track_factors"]
+    tracks = by_number(arrays["tracks"], arrays["track_factors"], catalogue)
     new_covariance = arrays["new_covariance"].astype(np.float64)
     try:
         new_precision = np.linalg.inv(new_covariance)
@@ -179,7 +186,7 @@ def _load(version: Version) -> SessionModel | None:
             "export with this release again"
         )
     with version.open(FILE_NAME) as file:
-        return read_session_model(file, version.catalogue)
+        return read_session_model(file, version.catalogue, may_lack=version.may_lack)
 
 
 SESSION_MODEL = Part(FILE_NAME, _load)

@@ -46,7 +46,11 @@ NO_LISTS = TrackLists(
 
 
 def read_track_lists(
-    file: BufferedReader, rows: int | None, catalogue: Catalogue
+    file: BufferedReader,
+    rows: int | None,
+    catalogue: Catalogue,
+    *,
+    may_lack: bool = False,
 ) -> TrackLists:
     """Read lines such as `{"user": 7, "tracks": [3, 1]}`; ids are replaced by their numbers.
 
@@ -54,12 +58,13 @@ def read_track_lists(
         file: The open file.
         rows: The number of lines by the manifest.
         catalogue: The tracks that are known.
+        may_lack: Others are left out.
 
     Raises:
         ModelError: The file cannot be read, or a line is something else; the message names the
             line.
     """
-    users, lengths, tracks, is_text = _read_lines(file, catalogue)
+    users, lengths, tracks, is_text = _read_lines(file, catalogue, may_lack=may_lack)
     if len(users) != rows or not rows:
         raise ModelError(
             f"{file.name}: {len(users)} lines found, the manifest says {rows}"
@@ -84,7 +89,7 @@ def read_track_lists(
 
 
 def _read_lines(
-    file: BufferedReader, catalogue: Catalogue
+    file: BufferedReader, catalogue: Catalogue, *, may_lack: bool
 ) -> tuple[IntArray, IntArray, Int32Array, bool]:
     """Return the users, the lengths of their lists, all tracks, and whether ids are text."""
     numbers = catalogue.numbers
@@ -102,10 +107,13 @@ def _read_lines(
             kinds.add(type(line.user))
             if len(kinds) > 1:
                 raise ValueError(f"id {line.user!r} found after ids of the other kind")
-            tracks.fromlist(
-                [numbers[track] for track in line.tracks] if numbers else line.tracks
-            )
-            lengths.append(len(line.tracks))
+            listed = line.tracks
+            if numbers and may_lack:
+                listed = [numbers[track] for track in listed if track in numbers]
+            elif numbers:
+                listed = [numbers[track] for track in listed]
+            tracks.fromlist(listed)
+            lengths.append(len(listed))
             users.append(user_number(line.user))
     except OSError as error:
         raise ModelError(f"{file.name}: cannot be read ({error.strerror})") from None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.model import Model, Part
 
 # In place of a track, where there is none to recommend.
@@ -20,14 +21,15 @@ class Row:
     """A listener who needs the next track."""
 
     user: int  # the listener's number, see `user_number`
-    # heard in the open session, in order: not to be recommended; the last one was just heard
+    # heard in the open session, in order: not to be recommended; the last one was just heard;
+    # `UNKNOWN_TRACK` of one that the catalogue lacks
     tracks: Sequence[int]
     times: Sequence[float]  # share heard of each
 
     @cached_property
     def taken(self) -> frozenset[int]:
-        """The tracks heard, made when first used: code over arrays needs no set."""
-        return frozenset(self.tracks)
+        """The known tracks heard, made when first used: code over arrays needs no set."""
+        return frozenset(self.tracks) - {UNKNOWN_TRACK}
 
 
 Batch = Sequence[Row]

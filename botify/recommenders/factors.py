@@ -42,7 +42,7 @@ class Contextual(Recommender):
         closeness = factors.closeness(row.tracks, np.array(row.times))
         if not closeness.any():
             return IS_UNKNOWN
-        closeness[list(row.tracks)] = -np.inf
+        closeness[list(row.taken)] = -np.inf
         return Drawn(int(closeness.argmax()), 1.0)
 
 

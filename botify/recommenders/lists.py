@@ -4,6 +4,7 @@ from abc import abstractmethod
 
 import numpy as np
 
+from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.model import LISTS, Model, Part
 from botify.model.tracklists import NO_LISTS, TrackLists
 from botify.recommenders.base import (
@@ -58,6 +59,8 @@ class StickyArtist(OneOf):
     """Draws another track of the artist just heard."""
 
     def _candidates(self, model: Model, row: Row) -> list[int]:
+        if row.tracks[-1] == UNKNOWN_TRACK:
+            return []
         artist = int(model.catalogue.artist[row.tracks[-1]])
         tracks: list[int] = model.catalogue.tracks_of(artist).tolist()
         return tracks

@@ -1,9 +1,8 @@
 """All recommenders by name; whom to ask for a row, and whom where that one has no track.
 
 A new recommender is a class like those of `lists` in a file of its own, and a line in
-`RECOMMENDERS`, and a row in docs/service.md. If it ranks as another exported list does, the line is
-enough: `"discover": InOrder(lists_in("discover.jsonl"))`, with `lists_in` of `botify.model.model`,
-where what is read of another exported file becomes a `Part`.
+`RECOMMENDERS`, and a row in docs/service.md. If it ranks as another exported list does, as
+`discover` does, the line is enough; what is read of another exported file becomes a `Part`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator
 
-from botify.model.model import Model
+from botify.model.model import Model, lists_in
 from botify.recommenders.base import (
     EXHAUSTED,
     IS_UNKNOWN,
@@ -33,6 +32,9 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "top_pop": TopPop(),
     "indexed": Indexed(),
     "in_order": InOrder(),
+    "blend": InOrder(),
+    "again": InOrder(lists_in("again.jsonl")),
+    "discover": InOrder(lists_in("discover.jsonl")),
     "contextual": Contextual(),
     "session_als": SessionAls(),
     "fold_in": FoldIn(),

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from botify.model.catalogue import Catalogue
+from botify.model.catalogue import UNKNOWN_TRACK, Catalogue
 from botify.model.model import Model
 from botify.model.session_model import SESSION_MODEL, SessionModel
 from botify.recommenders.base import (
@@ -73,14 +73,16 @@ class FollowInterest(Recommender):
 def read_session(fitted: SessionModel, catalogue: Catalogue, row: Row) -> Heard:
     """Return what was heard in a session, in the terms of the model."""
     plays: dict[int, int] = {}
-    found: dict[int, tuple[float, float]] = {}
+    found = {row.tracks[0]: (row.times[0], 1.0)}
     artists = catalogue.artist[list(row.tracks)].tolist()
     for position, (track, artist) in enumerate(zip(row.tracks, artists, strict=True)):
+        if track == UNKNOWN_TRACK:
+            continue
         tired = fitted.tiredness ** max(position - 1, 0)
         earlier = plays.get(artist, 0)
         rest = tired * fitted.artist_fatigue**earlier
         plays[artist] = earlier + 1
-        if position == 0 or (track not in found and rest > _LEAST_SHARE):
+        if track not in found and rest > _LEAST_SHARE:
             found[track] = (row.times[position], rest)
     tracks = list(found)[1:][-_LATEST:]
     observed = np.array([found[track] for track in tracks]).reshape(-1, 2)

@@ -22,7 +22,8 @@ class Session(NamedTuple):
     """A listener's session after a request."""
 
     id: str
-    tracks: tuple[int, ...]  # heard, in order; the last one is the request's
+    # heard, in order, the last one by the request; `UNKNOWN_TRACK` of one that the catalogue lacks
+    tracks: tuple[int, ...]
     times: tuple[float, ...]  # share that was heard of each, 0..1
 
 

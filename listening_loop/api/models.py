@@ -144,7 +144,7 @@ class Model:
         workspace.download_all()
         try:
             manifest = orjson.loads((workspace.folder / MANIFEST).read_bytes())
-            params = AlsParams.read(manifest["parameters"])
+            params = AlsParams.read(manifest.get("factors") or manifest["parameters"])
             sha256 = manifest["files"][FACTORS]["sha256"]
             file = open_untrusted(workspace.folder / FACTORS, sha256=sha256)
             with file, np.load(file, allow_pickle=False) as arrays:

@@ -1,5 +1,6 @@
 """Build a dataset from a session store: buckets are prepared on the cluster, then joined."""
 
+import hashlib
 import itertools
 import shutil
 from collections import Counter
@@ -13,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.store import Part
+from analysis.logs.field_types import LARGEST_ID
+from analysis.store import Part, number_of
 from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values
 from looplib.checksums import seal
 from looplib.files import (
@@ -43,7 +45,7 @@ from recsys.dataset.dataset import (
 from recsys.dataset.plays import BucketPlays, write_artists, write_plays
 from recsys.dataset.split import SplitRule, find_cutoff_ms, split_rule
 from recsys.errors import DatasetError, SplitError
-from recsys.store.ids import originals, read_titles
+from recsys.store.ids import Title, originals, read_catalogue, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
@@ -57,8 +59,7 @@ class DatasetPlan:
     rule: SplitRule
     feedback: Feedback
     heldout_organic: bool
-    # with the artists of tracks, of a store that knows its catalogue
-    catalogue: Path | None
+    catalogue: Path | None  # with the artists of tracks; by default the store has them
     digest: str  # of this and the store's content
 
 
@@ -95,16 +96,17 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
         "files": (rule.train, rule.test),
         "artists": _source_of_artists(store, config),
     }
-    catalogue = config.catalogue if store.manifest.catalogue else None
     digest = json_digest(facts)[:16]
-    return DatasetPlan(rule, feedback, validation.organic, catalogue, digest)
+    return DatasetPlan(rule, feedback, validation.organic, config.catalogue, digest)
 
 
 def _source_of_artists(store: Store, config: SearchConfig) -> list[str]:
-    """Name what says who the artists are: the store's files of titles, or its catalogue."""
+    """Name what says who the artists are: the store's files of titles, or a catalogue."""
     table, catalogue = store.manifest.table, store.manifest.catalogue
-    if catalogue and config.catalogue:
-        return [catalogue.sha256]
+    if config.catalogue:
+        if catalogue:
+            return [catalogue.sha256]
+        return [hashlib.sha256(read_catalogue(config.catalogue)).hexdigest()]
     files = table.id_files if table else ()
     return sorted(file.path for file in files if file.of == "titles")
 
@@ -236,17 +238,20 @@ def _assemble(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
         raise SplitError(
             "all rows are of one listener; recommendations are learned from what many heard"
         )
+    titles = read_titles(plan.catalogue, store)
     if store.catalogue_size is None:
         heard = pa.concat_tables(_read(folder, "tracks"))
         tracks = np.unique(column_values(heard["track"]))
+        if plan.catalogue:
+            tracks = np.union1d(tracks, _find_unplayed(store, titles, tracks))
     else:
         tracks = np.arange(store.catalogue_size)
     heard = _write_matrices(folder, users, tracks, plan.feedback)
     _write_tables(folder, users, tracks)
     if plan.rule.is_ordered:
         _write_plays(folder, users, tracks)
-    titles = read_titles(plan.catalogue, store)
-    write_artists(folder, titles, originals(store, "items", tracks).tolist())
+    ids = originals(store, "items", tracks, titles).tolist()
+    write_artists(folder, titles, ids)
     _save(folder / "users.npy", users)
     _save(folder / "tracks.npy", tracks)
     for file in folder.glob("*.arrow"):
@@ -257,6 +262,22 @@ def _assemble(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
         "interactions": int(heard.sum()),
         "training_listeners": int(np.count_nonzero(heard)),
     }
+
+
+def _find_unplayed(
+    store: Store, titles: Mapping[str, Title], played: IntArray
+) -> IntArray:
+    """Return the other tracks of a catalogue that are by the artist of one that was played."""
+    table = store.manifest.table
+    is_text = table is not None and table.text_items
+    artist_of = {
+        number_of(track) if is_text else int(track): title.artist
+        for track, title in titles.items()
+        if title.artist and (is_text or track.isdecimal())
+    }
+    known = {artist_of[track] for track in played.tolist() if track in artist_of}
+    found = [track for track, artist in artist_of.items() if artist in known]
+    return np.array([track for track in found if track <= LARGEST_ID], np.int64)
 
 
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:

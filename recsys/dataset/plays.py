@@ -105,3 +105,11 @@ def read_artists(dataset: Dataset) -> Int32Array:
     """Read the number of the artist of each track, shape (tracks,); `UNKNOWN_ARTIST` of some."""
     artists: Int32Array = np.load(dataset.path / _ARTISTS)
     return artists
+
+
+def find_unplayed(dataset: Dataset) -> IntArray:
+    """Return the columns of tracks of a known artist that nobody has played, on either side."""
+    has_artist = read_artists(dataset) != UNKNOWN_ARTIST
+    if not has_artist.any():
+        return np.empty(0, np.int64)
+    return np.flatnonzero(has_artist & (dataset.popularity("total") == 0))

@@ -21,6 +21,7 @@ from recsys.export.version import Export, write_version
 from recsys.models.kinds import KINDS
 from recsys.models.model import Model, State
 from recsys.runs.folder import NO_BETTER, read_run
+from recsys.runs.trials import Trial
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
@@ -79,21 +80,26 @@ def export_run(
         if not version.download_all():
             remove_leftovers(versions.folder)
             with atomic_directory(version.folder) as folder:
-                write_version(folder, export, _refit(export, client))
+                model = _refit(export, winner.trial, winner.sweeps, client)
+                factors = model.fit
+                if factors is None and winner.factors:
+                    trial, sweeps = winner.factors, winner.factor_sweeps
+                    factors = _refit(export, trial, sweeps, client).fit
+                write_version(folder, export, model, factors)
             version.upload_all()
         return out.link(CURRENT, f"versions/{export.model_id}")
 
 
-def _refit(export: Export, client: Client | None) -> Model:
-    """Fit the winner again, on all sessions or on the training ones; in blocks as in the search."""
-    trial = export.winner.trial
-    sweeps = export.winner.sweeps
+def _refit(export: Export, trial: Trial, sweeps: int, client: Client | None) -> Model:
+    """Fit a trial again, on all sessions or on the training ones; in blocks as in the search."""
     kind = KINDS[trial.kind]
     with progress(
         f"Refit on {export.options.learn_from} sessions", sweeps, "sweeps"
     ) as report:
         in_blocks = kind.in_blocks and export.config.cluster.fit == "blocks"
-        kept = _refit_in_blocks(export, client, report) if in_blocks else None
+        kept = None
+        if in_blocks:
+            kept = _refit_in_blocks(export, trial, sweeps, client, report)
         model = kind(
             export.dataset, export.side, trial.params, trial.seed, usable_cores(), kept
         )
@@ -104,10 +110,13 @@ def _refit(export: Export, client: Client | None) -> Model:
 
 
 def _refit_in_blocks(
-    export: Export, client: Client | None, report: Callable[[float], None]
+    export: Export,
+    trial: Trial,
+    sweeps: int,
+    client: Client | None,
+    report: Callable[[float], None],
 ) -> State:
-    """Return the fit after the winner's last sweep, across all workers, by a folder in the run."""
-    trial = export.winner.trial
+    """Return the fit after a trial's last sweep, across all workers, by a folder in the run."""
     name = f"{PIECES}/{uuid4().hex}"
     scratch = export.run.sub(name)
     scratch.folder.mkdir(parents=True)
@@ -127,7 +136,7 @@ def _refit_in_blocks(
                 blocks,
                 trial.params,
                 trial.seed,
-                export.winner.sweeps,
+                sweeps,
                 scratch.sub("fit"),
                 report,
             )

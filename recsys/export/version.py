@@ -1,12 +1,13 @@
 """Write the files of a published version (docs/formats.md).
 
-Of a store with text ids the files have these in place of the numbers. A kind of model without
-factors has no `factors.npz`.
+Of a store with text ids the files have these in place of the numbers. Where the winner has no
+factors, those are of the best trial that has some; `factors.npz` is missing if there is none.
 """
 
 import importlib.metadata
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,15 +26,19 @@ from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Fit, make_equations
+from recsys.models.factor_models import place_unplayed
 from recsys.models.model import Model
 from recsys.models.topk import NO_TRACK
 from recsys.runs.folder import Winner
+from recsys.runs.trials import Trial
 from recsys.session_model.export import write_session_model
-from recsys.store.ids import Title, originals, titles_by_id
+from recsys.store.ids import Title, originals, read_titles, titles_by_id
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
 RECOMMENDATIONS = "recommendations.jsonl"
+AGAIN = "again.jsonl"
+DISCOVER = "discover.jsonl"
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
 TRACKS = "tracks.json"
@@ -67,6 +72,8 @@ class Export:
         facts = {
             "trial": winner.trial.id,
             "sweeps": winner.sweeps,
+            "factors": winner.factors and (winner.factors.id, winner.factor_sweeps),
+            "lists": (RECOMMENDATIONS, AGAIN, DISCOVER),
             "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
         }
         if session_model is not None:
@@ -79,19 +86,30 @@ class Export:
         return f"{winner.trial.kind}-{json_digest(facts)[:12]}"
 
 
-def write_version(folder: Path, export: Export, model: Model) -> None:
+def write_version(
+    folder: Path, export: Export, model: Model, factors: Fit | None
+) -> None:
     """Write the files of a version into an empty folder, the manifest last."""
-    options = export.options
+    top = export.options.top
     store = export.store
-    lists = model.lists(options.top, "new" if options.filter_seen else "all")
     users = originals(store, "users", export.dataset.users)
-    tracks = originals(store, "items", export.dataset.tracks)
-    _write_lists(folder / RECOMMENDATIONS, users, tracks, lists)
-    rows = {RECOMMENDATIONS: len(lists)}
-    if model.fit is not None:
-        _write_factors(folder, export, model.fit, users, tracks)
+    titles: Mapping[str, Title] = {}
+    if store.catalogue_size is None:
+        titles = read_titles(export.config.catalogue, store)
+    tracks = originals(store, "items", export.dataset.tracks, titles)
+    new = model.lists(top, "new")
+    lists = {
+        RECOMMENDATIONS: new if export.options.filter_seen else model.lists(top),
+        AGAIN: model.lists(top, "heard"),
+        DISCOVER: new,
+    }
+    rows = dict.fromkeys(lists, len(users))
+    for name, best in lists.items():
+        _write_lists(folder / name, users, tracks, best)
+    if factors is not None:
+        placed = place_unplayed(factors, export.dataset, export.side)
+        _write_factors(folder, export, placed, users, tracks)
     if store.manifest.has_tables:
-        titles = titles_by_id(store)
         records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
         lines = [msgspec.json.encode(record) + b"\n" for record in records]
         (folder / TRACKS).write_bytes(b"".join(lines))
@@ -156,7 +174,8 @@ def _named_catalogue(export: Export) -> Path | None:
 def _history(export: Export) -> dict[str, npt.NDArray[Any]]:
     """Return the number of tracks fitted of each listener (`counts`), the tracks and `values`."""
     side = export.side
-    params = export.winner.trial.params
+    winner = export.winner
+    params = (winner.factors or winner.trial).params
     fitted = [
         make_equations(export.dataset.matrix(side, *rows), params).interactions
         for rows in export.dataset.ranges(side)
@@ -176,6 +195,10 @@ def _write_lists(file: Path, users: Ids, tracks: Ids, lists: Int32Array) -> None
             lines.write(orjson.dumps({"user": user, "tracks": best}) + b"\n")
 
 
+def _parameters(trial: Trial, sweeps: int) -> dict[str, Any]:
+    return {"kind": trial.kind, **asdict(trial.params), "sweeps": sweeps}
+
+
 def _facts(export: Export) -> dict[str, Any]:
     """Return what the manifest says of the model and of the data that it learned from."""
     winner = export.winner
@@ -190,11 +213,9 @@ def _facts(export: Export) -> dict[str, Any]:
         "schema": _SCHEMA,
         "model": export.model_id,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": {
-            "kind": winner.trial.kind,
-            **asdict(winner.trial.params),
-            "sweeps": winner.sweeps,
-        },
+        "parameters": _parameters(winner.trial, winner.sweeps),
+        # of the model whose factors these are, if it is not that of the lists
+        "factors": winner.factors and _parameters(winner.factors, winner.factor_sweeps),
         # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
         "seed": config.seed,
         "metrics": winner.metrics,

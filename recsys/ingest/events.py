@@ -124,7 +124,10 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
     folders = {file.path.parent for file in work.files.all}
     for file in sorted(folder / DESCRIPTION for folder in folders):
         found = _read_catalogue(file) if file.is_file() else None
-        if found and agreed and found != agreed:
+        if found and agreed and found.own_ids and agreed.own_ids:
+            # ids mean the same in a catalogue that has grown
+            agreed = max(agreed, found, key=lambda catalogue: catalogue.tracks)
+        elif found and agreed and found != agreed:
             raise IngestError(
                 f"two worlds: {namer} has {agreed}, and {file} has {found}; "
                 "use a store for each world"

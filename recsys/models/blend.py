@@ -1,8 +1,9 @@
 """A blend of what is played again and of what is new, by the probability of being played.
 
 A logistic model scores candidates: the tracks that a listener has heard, and new ones that are
-near to these or by the same artists. It learns which candidates are among the newest plays from the
-plays before them, all of training, so nothing that is held out is seen.
+near to these or by the same artists, also those of the catalogue that nobody has played. It learns
+which candidates are among the newest plays from the plays before them, all of training, so nothing
+that is held out is seen.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,12 @@ from scipy.sparse import csr_matrix, vstack
 
 from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
 from looplib.randomness import make_generator
-from recsys.dataset.plays import UNKNOWN_ARTIST, Plays, read_artists
+from recsys.dataset.plays import (
+    UNKNOWN_ARTIST,
+    Plays,
+    find_unplayed,
+    read_artists,
+)
 from recsys.errors import TrialError
 from recsys.models.factor_models import Popular
 from recsys.models.model import Model
@@ -51,13 +57,19 @@ class Finder:
     """Finds candidates by what was played."""
 
     def __init__(
-        self, plays: Plays, artists: Int32Array, params: BlendParams, threads: int
+        self,
+        plays: Plays,
+        artists: Int32Array,
+        unplayed: IntArray,
+        params: BlendParams,
+        threads: int,
     ) -> None:
         """Count and compare.
 
         Args:
             plays: Of all listeners.
             artists: The artist of each track, shape (tracks,).
+            unplayed: Tracks that nobody has played and that are candidates by their artist.
             params: How far to look.
             threads: They change no result.
         """
@@ -74,6 +86,8 @@ class Finder:
         self._is_by = csr_matrix((np.ones(len(known)), (artists[known], known)), shape)
         popular = self._track_plays[known]
         self._by_artist = csr_matrix((popular, (artists[known], known)), shape)
+        one = np.ones(len(unplayed))
+        self._unplayed = csr_matrix((one, (artists[unplayed], unplayed)), shape)
         self._artist_plays = np.zeros(tracks)
         by_artist = np.bincount(artists[known], popular, minlength=shape[0])
         self._artist_plays[known] = by_artist[artists[known]]
@@ -103,6 +117,7 @@ class Finder:
         new = [
             top_products(profile, near, count, threads, heard)[0],
             top_products(artists, self._by_artist, count, threads, heard)[0],
+            top_products(artists, self._unplayed, count, threads)[0],
         ]
         places = _unite(heard, np.concatenate(new, axis=1))
         features = [np.zeros(places.nnz) for _ in activations]
@@ -153,7 +168,7 @@ class Blend(Model):
     def _scores(self) -> tuple[csr_matrix, csr_matrix]:
         """Return the log odds of the candidates of each listener, and 1 where they were heard."""
         weights = self._learn()
-        finder = self._finder(self._plays)
+        finder = self._finder(self._plays, find_unplayed(self._dataset))
         scores, heard = [], []
         listeners = np.arange(len(self._dataset.users))
         for rows in np.split(listeners, range(_LISTENERS, len(listeners), _LISTENERS)):
@@ -176,16 +191,16 @@ class Blend(Model):
         generator = make_generator(self._seed, "blend")
         count = min(len(listeners), self._params.learned_from)
         rows = np.sort(generator.choice(listeners, count, replace=False))
-        found = self._finder(before).find(rows)
+        found = self._finder(before, np.empty(0, np.int64)).find(rows)
         targets = sum_plays(
             newest, np.ones(len(newest.tracks)), len(self._dataset.tracks)
         )
         is_played = _values_at(targets[rows], found.places) > 0
         return fit_logistic(found.features, is_played)
 
-    def _finder(self, plays: Plays) -> Finder:
+    def _finder(self, plays: Plays, unplayed: IntArray) -> Finder:
         artists = read_artists(self._dataset)
-        return Finder(plays, artists, self._params, self._threads)
+        return Finder(plays, artists, unplayed, self._params, self._threads)
 
 
 @dataclass(frozen=True)

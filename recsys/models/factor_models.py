@@ -1,5 +1,6 @@
 """Models that rank by factors, or without looking at the listener."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +10,7 @@ from looplib.als import AlsParams
 from looplib.arrays import Int32Array
 from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, Side
+from recsys.dataset.plays import UNKNOWN_ARTIST, find_unplayed, read_artists
 from recsys.models.als import Equations, Fit, first_factors, make_equations, sweep
 from recsys.models.model import Model, State
 from recsys.models.sparse import rank_rows
@@ -66,9 +68,26 @@ class Als(Model):
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the tracks with the largest products of factors."""
-        return personal_lists(
-            self.fit, self._dataset, self._side, k, self._threads, pool
-        )
+        fit = place_unplayed(self.fit, self._dataset, self._side)
+        return personal_lists(fit, self._dataset, self._side, k, self._threads, pool)
+
+
+def place_unplayed(fit: Fit, dataset: Dataset, side: Side) -> Fit:
+    """Give tracks that nobody has played the mean factors of their artists' tracks."""
+    unplayed = find_unplayed(dataset)
+    if not len(unplayed):
+        return fit
+    artists = read_artists(dataset)
+    has_plays = (artists != UNKNOWN_ARTIST) & (dataset.popularity(side) > 0)
+    played = np.flatnonzero(has_plays)
+    places = (artists[played], played)
+    shape = (int(artists.max()) + 1, len(artists))
+    is_by = csr_matrix((np.ones(len(played), np.float32), places), shape)
+    tracks = np.maximum(is_by.getnnz(axis=1), 1)
+    means = is_by @ fit.item_factors / tracks[:, np.newaxis]
+    item_factors = fit.item_factors.copy()
+    item_factors[unplayed] = means[artists[unplayed]]
+    return replace(fit, item_factors=item_factors)
 
 
 class Popular(Model):

@@ -11,7 +11,7 @@ from recsys.models.als import Fit, load_kernels
 from recsys.models.sparse import rank_rows
 
 NO_TRACK = -1
-_PRODUCTS = 2**20  # that are computed at once
+_LISTENERS = 2**10  # whose tracks are in memory at once
 Pool = Literal["all", "heard", "new"]
 """Which tracks a list is made of: any, those that its listener has heard, or the others."""
 
@@ -70,14 +70,20 @@ def personal_lists(
 
 
 def _rank_heard(model: Fit, dataset: Dataset, side: Side, k: int) -> Int32Array:
-    heard = heard_tracks(dataset, side)
-    listener = np.repeat(np.arange(heard.shape[0]), np.diff(heard.indptr))
-    for first in range(0, heard.nnz, _PRODUCTS):
-        part = slice(first, first + _PRODUCTS)
-        users = model.user_factors[listener[part]]
-        tracks = model.item_factors[heard.indices[part]]
-        heard.data[part] = np.einsum("ij,ij->i", users, tracks)
-    return rank_rows(heard, k)
+    lists = np.empty((len(dataset.users), k), np.int32)
+    for start, end in dataset.ranges(side):
+        for first in range(start, end, _LISTENERS):
+            last = min(first + _LISTENERS, end)
+            heard = csr_matrix(dataset.matrix(side, first, last).maximum(0))
+            heard.eliminate_zeros()
+            listener = np.repeat(np.arange(first, last), np.diff(heard.indptr))
+            users, tracks = (
+                model.user_factors[listener],
+                model.item_factors[heard.indices],
+            )
+            heard.data = np.einsum("ij,ij->i", users, tracks)
+            lists[first:last] = rank_rows(heard, k)
+    return lists
 
 
 def popular_fit(dataset: Dataset, side: Side) -> Fit:

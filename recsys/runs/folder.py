@@ -45,6 +45,9 @@ class Winner:
     beats_baselines: bool = True  # each significantly, by the metric
     # metrics on the listeners who chose nothing
     test: dict[str, Interval] = field(default_factory=dict)
+    # of a winner without factors: the best trial that has some, and its sweeps
+    factors: Trial | None = None
+    factor_sweeps: int = 0
 
 
 def checkpoint_name(trial_id: str, sweep: int) -> str:

@@ -1,6 +1,6 @@
 """Make the leaderboard, as rows and as a table, and remarks on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +11,7 @@ from recsys.config import Search
 from recsys.models.kinds import shown_params
 from recsys.runs.ledger import Score
 from recsys.runs.ranking import RankedTrial, scored_candidates
-from recsys.runs.trials import Trial
+from recsys.runs.trials import Trial, plan_wider
 from recsys.scoring import SEGMENTS
 
 WARNING = "Warning:"
@@ -105,11 +105,19 @@ def remarks(
             f"{WARNING} {metric} chose, and should not be concluded from: "
             f"{score.warnings[metric]}"
         )
-    edges = edges_of(chosen.trial, search)
-    if edges:
-        names = ", ".join(f"search.space.{name}" for name in edges)
-        found.append(f"The winner is at the edge of what was tried: widen {names}")
+    edges = plan_wider(chosen.trial, [ranked.trial for ranked in ranking], "")
+    if edges and not search.widen:
+        found.append(
+            f"The winner is at the edge of what was tried: widen {name_axes(chosen.trial, edges)}, "
+            "or set search.widen: true"
+        )
     return found
+
+
+def name_axes(trial: Trial, axes: Iterable[str]) -> str:
+    """Return the settings that are axes of a trial's kind, such as "search.space.factors"."""
+    section = "space" if trial.kind == "als" else f"models.{trial.kind}"
+    return ", ".join(f"search.{section}.{axis}" for axis in sorted(axes))
 
 
 def remark_on_baselines(
@@ -126,18 +134,6 @@ def remark_on_baselines(
         f"The best simple rule is {best}: the winner's {metric} is {-value:.4f} above it "
         f"({-upper:.4f} … {-lower:.4f}){listeners}"
     )
-
-
-def edges_of(trial: Trial, search: Search) -> list[str]:
-    """Return the numeric axes at whose edge a trial is; a value of 0 is none."""
-    params = asdict(trial.params)
-    found = []
-    for name, tried in search.space.model_dump().items():
-        value = params.get(name)
-        is_number = isinstance(value, (int, float)) and value
-        if is_number and len(tried) > 1 and value in (min(tried), max(tried)):
-            found.append(name)
-    return sorted(found)
 
 
 def text_of(value: float | str | None) -> str:

@@ -96,20 +96,29 @@ class Ledger:
         if file.exists() and whole != file.read_bytes():
             with atomic_write(file) as written:
                 written.write(whole)
-        none: Scores = {trial.id: () for trial in trials}
+        self._lines = [
+            line for line in lines if line.scorer == scorer and line.score.is_final
+        ]
+        self._is_kept = is_kept
+        self.scores = {}
+        self.watch(trials)
+
+    def watch(self, trials: Iterable[Trial]) -> None:
+        """Take in what is known of further trials."""
+        new: Scores = {trial.id: () for trial in trials if trial.id not in self.scores}
         known = []
-        for line in lines:
+        for line in self._lines:
             trial, score = line.trial, line.score
-            if line.scorer != scorer or trial.id not in none or not score.is_final:
+            if trial.id not in new:
                 continue
-            if score.error is None and not is_kept(trial, score.sweep):
+            if score.error is None and not self._is_kept(trial, score.sweep):
                 self.damaged.append(
                     f"trial {trial.id} after sweep {score.sweep}: "
                     "what its listeners add is not whole"
                 )
             else:
                 known.append(line)
-        self.scores = {**none, **scores_of(known)}
+        self.scores = {**self.scores, **new, **scores_of(known)}
 
     def add(self, trial: Trial, score: Score) -> None:
         """Add a score or a failure; it is on disk when this returns."""

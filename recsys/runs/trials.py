@@ -1,8 +1,11 @@
 """Plan the trials of a search: the combinations of its space."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from pydantic import ValidationError
 
 from looplib.files import json_digest
 from looplib.randomness import make_generator
@@ -74,6 +77,40 @@ def plan_baselines(seed: int, *, is_ordered: bool = False) -> tuple[Trial, ...]:
         for kind in KINDS.values()
         if kind.is_baseline and (is_ordered or not kind.needs_order)
     )
+
+
+def plan_wider(
+    trial: Trial, tried: Iterable[Trial], dataset_digest: str
+) -> dict[str, Trial]:
+    """Plan the trials one step beyond a trial, one for each axis at whose edge it is.
+
+    Steps are geometric: as large as that between the last two values that were tried. An axis
+    of one value is left out, and so is a hyperparameter that does not go so far.
+
+    Returns:
+        The trials by the axis.
+    """
+    others = [asdict(other.params) for other in tried if other.kind == trial.kind]
+    wider = {}
+    for name, value in asdict(trial.params).items():
+        values = sorted({value, *(other[name] for other in others)})
+        if len(values) < 2 or isinstance(value, str):
+            continue
+        if value >= values[-1]:
+            step = values[-1] / (values[-2] or values[-1] / 2)
+        elif 0 < value <= values[0]:
+            step = values[0] / values[1]
+        else:
+            continue
+        beyond = float(f"{value * step:.3g}")
+        whole = isinstance(value, int)
+        with suppress(ValidationError):
+            params = replace(trial.params, **{name: round(beyond) if whole else beyond})
+            if params != trial.params:
+                wider[name] = _plan_trial(
+                    trial.kind, params, dataset_digest, trial.seed
+                )
+    return wider
 
 
 def _plan_trial(

@@ -16,6 +16,7 @@ from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
+from recsys.models.factor_models import Als
 from recsys.models.kinds import KINDS
 from recsys.runs.folder import (
     CHECKPOINTS,
@@ -150,7 +151,7 @@ def _check_dataset(
             "leave it out: --set session_model=null"
         )
     if config.catalogue is not None and not store.manifest.catalogue:
-        tracks = originals(store, "items", dataset.tracks).tolist()
+        tracks = originals(store, "items", dataset.tracks, titles).tolist()
         named = sum(str(track) in titles for track in tracks)
         if 2 * named < len(tracks):
             raise SearchError(
@@ -179,7 +180,8 @@ def _say(text: str) -> None:
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
-    with progress("Trials", state.sweeps, "sweeps", state.done) as report:
+    total = state.sweeps
+    with progress("Trials", total, "sweeps", state.done) as report:
         report(state.done, "from the ledger" if state.done else "")
         if in_blocks:
             outcomes = _run_in_blocks(cluster, state)
@@ -189,7 +191,9 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
             if not number:
                 atomic_write_text(state.run.folder / DASHBOARD, cluster.dashboard)
             state.record(outcome)
-            report(state.done, _describe_best(state))
+            # trials beyond the edges of the space come on top of the total
+            done = min(state.done, total - bool(state.decisions.steps))
+            report(done, _describe_best(state))
 
 
 def _describe_best(state: SearchState) -> str:
@@ -262,6 +266,12 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
             report(done, "every metric")
 
 
+def _describe_widening(state: SearchState) -> str:
+    """Say what was tried beyond the edges of the space, and how that ended."""
+    tried = "; ".join(describe(trial) for trial in state.added)
+    return f"Beyond the edges of the space, search.widen tried {tried}: {state.widened}"
+
+
 def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner."""
     run, metric = state.run, state.metric
@@ -281,6 +291,8 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), file)
     output().print(leaderboard_table(ranking, metric))
     found = remarks(ranking, best, metric, state.search)
+    if state.added:
+        found.append(_describe_widening(state))
     found.append(remark_on_baselines(baselines, metric, on_test=scorer.is_test))
     if not beats_baselines:
         found.append(
@@ -290,6 +302,10 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     for remark in found:
         _say(remark)
     score = best.score or Score(best.sweep)
+    factors = None
+    if best.trial.kind != Als.name:
+        als = [found for found in ranking if found.trial.kind == Als.name]
+        factors = next(iter(scored_candidates(als)), None)
     winner = Winner(
         best.trial,
         best.sweep,
@@ -299,6 +315,8 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         tuple(found),
         beats_baselines,
         score.test,
+        factors.trial if factors else None,
+        factors.sweep if factors else 0,
     )
     write_sealed(run, WINNER, winner)
     return winner

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+import numpy as np
+
 from looplib.errors import UserError
 from recsys.cluster.cluster import Call, Outcome
 from recsys.config import Search
@@ -15,11 +17,18 @@ from recsys.runs.folder import (
     has_listeners,
     read_listeners,
 )
+from recsys.runs.leaderboard import name_axes
 from recsys.runs.ledger import Ledger, Score, failure_of
-from recsys.runs.ranking import RankedTrial, compare, rank
-from recsys.runs.trials import Trial
-from recsys.scoring import Scorer
-from recsys.search.schedule import Decisions, decide
+from recsys.runs.ranking import (
+    RankedTrial,
+    compare,
+    differences,
+    rank,
+    scored_candidates,
+)
+from recsys.runs.trials import Trial, plan_wider
+from recsys.scoring import Interval, Scorer
+from recsys.search.schedule import Decisions, Step, decide
 
 
 class SearchState:
@@ -37,7 +46,9 @@ class SearchState:
         self.search = search
         self._lock = lock
         self.scorer = scorer
-        self.candidates = candidates
+        self._planned = candidates
+        self.candidates = candidates  # with those beyond the edges of the space
+        self.widened = ""  # how that ended
         self.run = lock.workspace
         self.metric = scorer.validation.select
         self.baselines = baselines
@@ -47,6 +58,7 @@ class SearchState:
             (*candidates, *baselines),
             partial(has_listeners, self.run, scorer),
         )
+        self._compared: dict[tuple[Step, ...], list[Interval]] = {}
         self.decisions = self._decide()
 
     @property
@@ -159,4 +171,85 @@ class SearchState:
         )
 
     def _decide(self) -> Decisions:
-        return decide(self.search, self.candidates, self.ledger.scores, self.metric)
+        """Decide on what was planned, and once that is done, on what lies beyond its edges."""
+        self.candidates, self.widened = self._planned, ""
+        decisions = self._schedule(self._planned)
+        if self.search.widen and not decisions.steps:
+            decisions = self._widen(decisions)
+        return decisions
+
+    def _widen(self, decisions: Decisions) -> Decisions:
+        """Add trials beyond the edges at which the best is, while it gains and is allowed to."""
+        best = self._best()
+        while best and not (decisions.steps or self.widened):
+            digest = self.scorer.dataset_digest
+            new = plan_wider(best.trial, self.candidates, digest)
+            wider = self._affordable(new.values())
+            if not new:
+                self.widened = "the winner is inside of what was tried"
+            elif not wider:
+                self.widened = (
+                    f"the winner is at the edge of {name_axes(best.trial, new)}, and "
+                    "search.widen_trials allows no more"
+                )
+            else:
+                self.candidates = (*self.candidates, *wider)
+                self.ledger.watch(wider)
+                decisions = decisions.join(self._schedule([best.trial, *wider]))
+                if not decisions.steps:
+                    earlier, best = best, self._best()
+                    self.widened = self._describe_tie(earlier, best)
+        return decisions
+
+    @property
+    def added(self) -> Sequence[Trial]:
+        """The candidates beyond the edges of the space."""
+        return self.candidates[len(self._planned) :]
+
+    def _affordable(self, trials: Iterable[Trial]) -> list[Trial]:
+        """Return which trials may be added; of more factors than planned they count more."""
+        left = float(self.search.widen_trials)
+        largest = max(_factors(trial) for trial in self._planned)
+        left -= sum(max(1, _factors(trial) / largest) for trial in self.added)
+        found = []
+        for trial in trials:
+            cost = max(1, _factors(trial) / largest)
+            if cost <= left:
+                found.append(trial)
+                left -= cost
+        return found
+
+    def _best(self) -> RankedTrial | None:
+        ranking = rank(self.candidates, {}, self.ledger.scores, self.metric)
+        return next(iter(scored_candidates(ranking)), None)
+
+    def _describe_tie(self, earlier: RankedTrial, best: RankedTrial | None) -> str:
+        """Say that the best gained no more than the interval over an earlier one, if so."""
+        if best is None or best.trial == earlier.trial:
+            return ""
+        steps = ((earlier.trial, earlier.sweep), (best.trial, best.sweep))
+        behind, lower, upper = self._compare(steps)[0]
+        if upper < 0:
+            return ""
+        gain = f"{-behind:.4f} ({-upper:.4f} … {-lower:.4f})"
+        return f"the last step gained {gain} in {self.metric}, within its interval"
+
+    def _schedule(self, candidates: Sequence[Trial]) -> Decisions:
+        scores = self.ledger.scores
+        return decide(self.search, candidates, scores, self.metric, self._compare)
+
+    def _compare(self, steps: tuple[Step, ...]) -> list[Interval]:
+        """Estimate how far each step is behind the best of them."""
+        if steps not in self._compared:
+            parts = np.stack(
+                [read_listeners(self.run, self.scorer, *step) for step in steps]
+            )
+            sums = parts.sum(axis=2)
+            best = int(np.argmax(sums[:, 0] / sums[:, 1]))
+            resamples, seed = self.scorer.validation.resamples, self.scorer.seed
+            self._compared[steps] = differences(parts, best, resamples, seed)
+        return self._compared[steps]
+
+
+def _factors(trial: Trial) -> int:
+    return int(getattr(trial.params, "factors", 1))

@@ -6,7 +6,7 @@ the texts, so that exports carry the ids that came in.
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.logs.field_types import IdKinds
-from analysis.store import IdsOf, Interactions
+from analysis.store import IdsOf, Interactions, number_of
 from looplib.arrays import IntArray
 from recsys.errors import IngestError, StoreError
 from recsys.store.remote import Store
@@ -105,8 +105,16 @@ def write_ids(
     return written
 
 
-def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.generic]:
+def originals(
+    store: Store, of: IdsOf, numbers: IntArray, named: Iterable[str] = ()
+) -> npt.NDArray[np.generic]:
     """Return the ids that came in, shape (n,): the numbers, or the texts they stand for.
+
+    Args:
+        store: What has the texts.
+        of: Whose ids.
+        numbers: What stands for them, shape (n,).
+        named: More texts, such as those of a catalogue.
 
     Raises:
         StoreError: A number stands for nothing.
@@ -114,6 +122,9 @@ def originals(store: Store, of: IdsOf, numbers: IntArray) -> npt.NDArray[np.gene
     table = _stored(store, of)
     if table is None:
         return numbers
+    if not np.isin(numbers, table["id"].to_numpy()).all():
+        more = [{"id": number_of(text), "original": text} for text in named]
+        table = pa.concat_tables([table, pa.Table.from_pylist(more, table.schema)])
     table = table.sort_by("id")
     known = table["id"].to_numpy()
     positions = np.minimum(known.searchsorted(numbers), len(known) - 1)
@@ -142,6 +153,20 @@ def titles_by_id(store: Store) -> dict[str, Title]:
     }
 
 
+def read_catalogue(file: Path) -> bytes:
+    """Read the bytes of a catalogue.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"{file}: no catalogue to be read here ({error.strerror})"
+        ) from None
+
+
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     """Read the titles of a catalogue, or else those in the store, by track id as text.
 
@@ -152,12 +177,7 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     """
     if file is None:
         return titles_by_id(store)
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise StoreError(
-            f"{file}: no catalogue to be read here ({error.strerror})"
-        ) from None
+    content = read_catalogue(file)
     catalogue, titles = store.manifest.catalogue, {}
     if (
         catalogue

@@ -118,9 +118,9 @@ def test_a_track_is_the_catalogues_record(client: FlaskClient) -> None:
         (
             "POST",
             "/next/4",
-            b'{"track": 300, "time": 1}',
+            b'{"track": "300", "time": 1}',
             400,
-            "Expected `int` <= 299 - at `$.track`",
+            "Expected `int`, got `str` - at `$.track`",
         ),
         (
             "POST",
@@ -161,9 +161,9 @@ def test_a_track_is_the_catalogues_record(client: FlaskClient) -> None:
         (
             "POST",
             "/next",
-            b'{"requests": [{"user": 1, "track": 300, "time": 1}]}',
+            b'{"requests": [{"user": 1, "track": -1, "time": 1}]}',
             400,
-            "<= 299 - at `$.requests[0].track`",
+            ">= 0 - at `$.requests[0].track`",
         ),
         ("GET", "/next/4", b"", 405, "not allowed"),
         ("GET", "/nowhere", b"", 404, "not found"),
@@ -184,6 +184,22 @@ def test_a_wrong_request_is_refused_with_a_message_and_not_logged(
         assert answer.json is not None
         assert message in answer.get_json()["error"]
     assert events(service) == []
+
+
+def test_a_track_that_the_catalogue_lacks_is_logged_and_answered(
+    client: FlaskClient, service: Service
+) -> None:
+    new = {"track": 300, "time": 0.5}
+    answered = [post(client, "/next/4", new)["track"]]
+    batch = [{"user": 4, **new}, {"user": 3, "track": 10**15, "time": 1}]
+    for response in post(client, "/next", {"requests": batch})["responses"]:
+        answered.append(response["track"])
+    assert set(answered) <= set(range(300))
+    post(client, "/last/4", new)
+    assert "botify_unknown_tracks_total 4.0" in client.get("/metrics").text
+    logged = events(service)
+    assert [event["track"] for event in logged] == [300, 300, 10**15, 300]
+    assert len({event["session"] for event in logged if event["user"] == 4}) == 1
 
 
 def test_a_batch_over_the_limit_is_refused(client: FlaskClient) -> None:

@@ -148,8 +148,8 @@ def test_ids_of_the_owner_are_served_and_logged(
         client = client_of(service)
         record = client.get(f"/track/{quote(str(item_of(4)), safe='')}").json
         assert record == {"track": item_of(4), "title": "", "artist": ""}
-        unknown = {"track": "x7", "time": 1}
-        assert post(service, f"/next/{quote(str(stranger))}", unknown)[0] == 400
+        other_kind = {"track": "x7" if kind != "text" else 7, "time": 1}
+        assert post(service, f"/next/{quote(str(stranger))}", other_kind)[0] == 400
         service.close()
         events = read_lines(*log.glob("*.jsonl"))
         assert len(events) == 8 + 6, "what was sent again is logged again"
@@ -215,6 +215,54 @@ def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once
         ingest([plays], store, reading)
 
 
+def test_a_new_track_is_logged_and_learned_and_recommended_once_the_catalogue_names_it(
+    tmp_path: Path,
+) -> None:
+    first = export(
+        tmp_path / "first", lambda user: f"u/{user}", lambda item: f"i{item}"
+    )
+    log, store, small = tmp_path / "log", tmp_path / "store", first / "tracks.json"
+    both = [{"recommender": "in_order"}, {"recommender": "random"}]
+    service = serve(first, log, experiments=[{"name": "ONE", "arms": both}])
+    describe_log(log, service.bodies.catalogue, text_users=True)
+    events = listen(service, 30, seed=1)
+    for user in range(USERS):
+        heard = {"track": "new", "time": 1}
+        status, answer = post(service, f"/next/u%2F{user}", heard)
+        assert (status, answer["track"] != "new") == (200, True)
+    events += USERS
+    service.close()
+    assert build_report([log], "ONE", AbConfig()).lines.good == events
+    assert ingest([log], store).store.manifest.events == events
+    version = publish_model(tmp_path)
+    with np.load(version / "factors.npz") as factors:
+        assert "new" in factors["tracks"].tolist()
+    target = f"/next/{quote('u/1', safe='')}"
+    for recommender in ("in_order", "fold_in", "discover"):
+        arms = [{"recommender": recommender}]
+        settings = {
+            "recommendations": str(version / "recommendations.jsonl"),
+            "experiments": [{"name": "ONE", "arms": arms}],
+        }
+        service = serve(first, tmp_path / "next log", **settings)
+        for _ in range(6):
+            answer = post(service, target, {"track": "new", "time": 1})
+            assert answer[1]["track"] in {f"i{item}" for item in range(ITEMS)}
+        service.close()
+    grown = tmp_path / "tracks.json"
+    grown.write_bytes(small.read_bytes() + b'{"track": "new", "artist": "A"}\n')
+    service = serve(version, log, catalogue=str(grown))
+    describe_log(log, service.bodies.catalogue, text_users=True)
+    tracks = [
+        post(service, target, {"track": "i1", "time": 1})[1]["track"] for _ in range(5)
+    ]
+    assert "new" in tracks
+    service.close()
+    catalogue = ingest([log], store).store.manifest.catalogue
+    assert catalogue is not None
+    assert (catalogue.tracks, catalogue.own_ids) == (ITEMS + 1, True)
+
+
 def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
     version = export(tmp_path, lambda user: f"u{user}", lambda item: f"i{item}")
     service = serve(version, tmp_path / "log")
@@ -226,8 +274,8 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
         ),
         (
             "/next/u1",
-            {"track": "i999", "time": 1},
-            "track 'i999' is unknown; the catalogue has 50 others",
+            {"track": "i" * 600, "time": 1},
+            "Expected `str` of length <= 512 - at `$.track`",
         ),
         (
             "/next",

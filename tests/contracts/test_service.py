@@ -58,12 +58,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         argv += ["--set", setting]
     with without_processes():
         assert run(search.app, search.PROG, argv) == 0
-        export.export_run(folder / "run", folder, ExportConfig())
+        export.export_run(folder / "run", folder, ExportConfig(publish_anyway=True))
     return folder
 
 
 @pytest.mark.parametrize(
-    "recommender", ["indexed", "contextual", "session_als", "session_model"]
+    "recommender",
+    ["indexed", "again", "discover", "contextual", "session_als", "session_model"],
 )
 def test_what_the_export_publishes_is_served(
     exported: Path, tmp_path: Path, recommender: str

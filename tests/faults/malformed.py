@@ -58,10 +58,10 @@ def malformed_bodies(
         fields[damaged] = wrong
         order = rng.sample(sorted(fields), len(fields))
         text = b"{" + b",".join(b'"%s":%s' % (key, fields[key]) for key in order) + b"}"
-        if (damaged == b"user" and wrong in {unknown, b"99999999"}) or (
+        if (damaged != b"time" and wrong in {unknown, b"99999999"}) or (
             damaged == b"time" and wrong == b"1e-999"
         ):
-            continue  # that is a listener, and a share of nothing
+            continue  # that is an id, and a share of nothing
         if kind < 2:
             yield rng.choice(PATHS), text
         elif kind == 2:

@@ -125,7 +125,7 @@ def test_init_guesses_columns_scale_and_split_and_the_result_is_a_configuration(
     text = (tmp_path / "my plays.yaml").read_text()
     assert all(step.strip() in text for step in steps)
     config = load_config(SearchConfig, tmp_path / "my plays.yaml")
-    assert (config.split.kind, config.feedback.scale) == ("last_session", "log")
+    assert (config.split.kind, config.feedback.scale) == ("newest", "log")
     assert main(["init", str(file)]) == 2
     assert "plays.yaml: there already" in capsys.readouterr().err
 
@@ -141,6 +141,42 @@ def test_init_knows_an_event_log_and_asks_for_columns_that_it_cannot_guess(
     assert main(["init", str(other), "--out", str(tmp_path / "odd.yaml")]) == 2
     found = look_at(other, parse_columns("user=a,item=b")).reading
     assert found == Reading(parse_columns("user=a,item=b"))
+
+
+def test_init_sees_positions_and_whether_tracks_are_heard_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        f"{user},{play},t{user + play % 7},a{play % 3}"
+        for user in range(9)
+        for play in range(30)
+    ]
+    header = "listener,position,track,artist"
+    assert (
+        main(["init", str(write_plays(tmp_path / "again.csv", [header, *rows]))]) == 0
+    )
+    again = load_config(SearchConfig, tmp_path / "again.yaml")
+    assert (again.split.kind, again.split.holdout) == ("newest", 0.2)
+    assert (again.validation.filter_seen, again.export.filter_seen) == (False, False)
+    assert {*again.search.models.model_dump(exclude_none=True)} == {
+        *("activation", "item_knn", "blend")
+    }
+    assert again.search.widen
+    assert again.search.space.model_dump()["factors"] == (16,)
+    text = (tmp_path / "again.yaml").read_text()
+    assert "user=listener,item=track,position=position,artist=artist" in text
+    assert "77% of the rows repeat a pair" in text
+    once = [f"u{user},t{track}" for user in range(300) for track in range(200)]
+    assert (
+        main(["init", str(write_plays(tmp_path / "once.csv", ["user,item", *once]))])
+        == 0
+    )
+    pairs = load_config(SearchConfig, tmp_path / "once.yaml")
+    assert (pairs.split.kind, pairs.split.holdout) == ("session_hash", 0.15)
+    assert (pairs.validation.filter_seen, pairs.export.filter_seen) == (True, True)
+    assert {*pairs.search.models.model_dump(exclude_none=True)} == {"item_knn"}
+    assert pairs.search.space.model_dump()["factors"] == (32, 64)
 
 
 def test_init_of_a_published_pair_keeps_the_test_file_out_of_the_choice(

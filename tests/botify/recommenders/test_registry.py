@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botify.model.model import Model, lists_in
+from botify.model.catalogue import UNKNOWN_TRACK
+from botify.model.factors import FACTORS as ITEM_FACTORS
+from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Batch, Drawn, Row
 from botify.recommenders.interleaved import interleave
-from botify.recommenders.lists import InOrder
 from botify.recommenders.registry import (
     RECOMMENDERS,
     REPEAT,
@@ -125,6 +127,19 @@ def test_contextual_takes_the_nearest_track_to_what_was_heard_for_long(
         assert ARTISTS[track] == artist
 
 
+def test_factors_may_be_those_of_another_model_than_the_lists(tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
+    version = publish(tmp_path, "one", LISTS, catalogue=catalogue, factors=FACTORS)
+    edit_manifest(
+        version,
+        parameters={"kind": "blend", "window": 10},
+        factors={"kind": "als", "factors": 4, "regularization": 1, "alpha": 1},
+    )
+    loaded = load_configured(make_settings(tmp_path, catalogue, "session_als"))
+    assert ask(loaded, "session_als", row(0, 10, times=[1.0])) == [9]
+    assert ask(loaded, "blend", row(0, 0, 10)) == [3]
+
+
 def test_in_session_als_tracks_near_a_liked_one_rise_and_near_a_skipped_one_sink(
     als: Model,
 ) -> None:
@@ -146,6 +161,35 @@ def test_recommenders_by_factors_say_why_they_have_no_answer(
     assert ask(als, "session_als", row(17, 0)) == [UNKNOWN]
     for name in ("contextual", "session_als"):
         assert ask(model, name, row(0, 1)) == [UNKNOWN]
+
+
+@pytest.mark.parametrize("name", RECOMMENDERS)
+def test_no_recommender_stumbles_over_tracks_that_the_catalogue_lacks(
+    als: Model, name: str
+) -> None:
+    new = UNKNOWN_TRACK
+    rows = [row(0, new), row(0, new, new), row(0, new, 3, 0), row(1, 5, new, 3)]
+    answers = recommend(als, rows, [name] * 4, FALLBACK, np.random.default_rng(1))
+    for (_, drawn), session in zip(answers, rows, strict=True):
+        assert drawn.track in range(12)
+        assert drawn.track not in session.tracks
+
+
+def test_by_factors_an_unknown_track_says_nothing_but_opens_the_session(
+    als: Model,
+) -> None:
+    new = UNKNOWN_TRACK
+    assert ask(als, "contextual", row(0, new, 3, 4)) == ask(
+        als, "contextual", row(0, 3, 4)
+    )
+    assert ask(als, "contextual", row(0, new)) == [UNKNOWN]
+    assert ask(als, "sticky_artist", row(0, 3, new)) == [UNKNOWN]
+    folding = als.get(ITEM_FACTORS)
+    assert folding is not None
+    folding = replace(folding, items=FACTORS.astype(np.float32))
+    folding.feedback.skip_time = 0.5
+    assert folding.solve([new, 3], [1.0, 0.2]) is None, "it was skipped"
+    assert folding.solve([3], [0.2]) is not None, "it was organic"
 
 
 def test_random_finds_the_last_free_track(model: Model) -> None:
@@ -172,10 +216,7 @@ def test_a_batch_gives_what_its_rows_give_alone(model: Model, name: str) -> None
     assert together == alone
 
 
-def test_a_recommender_of_another_exported_list_is_one_entry(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(RECOMMENDERS, "discover", InOrder(lists_in("discover.jsonl")))
+def test_a_recommender_of_another_exported_list_reads_it(tmp_path: Path) -> None:
     catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
     settings = make_settings(tmp_path, catalogue, "discover")
     version = publish(tmp_path, "one", LISTS, catalogue=catalogue)

@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import multivariate_normal
 
+from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.model import Model
 from botify.model.session_model import SESSION_MODEL
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
@@ -158,6 +159,23 @@ def test_the_interest_is_the_posterior_of_the_regression(
 ) -> None:
     found = follow(model, user, tracks, times)
     assert found == pytest.approx(expected_interest(user, tracks, times), abs=1e-4)
+
+
+def test_a_track_that_the_catalogue_lacks_is_one_of_which_nothing_is_known(
+    model: Model,
+) -> None:
+    found = follow(model, NEWCOMER, [UNKNOWN_TRACK], [1.0])
+    assert found == pytest.approx(0)
+    for user in (2, KNOWN, NEWCOMER):
+        tracks, times = [UNKNOWN_TRACK, 4, UNKNOWN_TRACK, 12], [1.0, 0.2, 0.9, 0.6]
+        (track,) = ask(model, Row(user, tracks, times))
+        assert track in range(TRACKS)
+    fitted, session = model.get(SESSION_MODEL), Row(KNOWN, tracks, times)
+    assert fitted is not None
+    heard = read_session(fitted, model.catalogue, session)
+    assert heard.tracks == [4, 12]
+    assert heard.plays == {4: 2}
+    assert heard.rest.tolist() == [1.0, TIREDNESS**2 * FATIGUE]
 
 
 @pytest.mark.parametrize(("user", "tracks", "times"), SESSIONS)

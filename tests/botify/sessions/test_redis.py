@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
+from botify.model.catalogue import UNKNOWN_TRACK
 from botify.schemas import Listening
 from botify.sessions import redis as redis_sessions
 from botify.sessions.local import Session
@@ -31,6 +32,8 @@ def test_replicas_share_sessions(redis_url: str) -> None:
     user = new_listener()
     first = hear(connect(redis_url), user, 1)
     assert hear(connect(redis_url), user, 3) == (first.id, (1, 3), (1.0, 1.0))
+    unknown = hear(connect(redis_url), user, UNKNOWN_TRACK)
+    assert unknown.tracks == (1, 3, UNKNOWN_TRACK)
 
 
 def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(

@@ -139,6 +139,59 @@ def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> 
     assert any(len(line["tracks"]) < 30 for line in lines)
 
 
+def test_what_was_heard_and_what_is_new_have_lists_of_their_own(
+    finished: Path, tmp_path: Path
+) -> None:
+    version = Path(export.export_run(finished, tmp_path, ExportConfig(top=80)))
+    manifest = json.loads((version / "manifest.json").read_text())
+    dataset = open_dataset(
+        finished.parent / "store" / "cache" / manifest["data"]["dataset"]
+    )
+    times = dataset.matrix("total")
+    names = ("recommendations.jsonl", "again.jsonl", "discover.jsonl")
+    assert [manifest["files"][name]["rows"] for name in names] == [40, 40, 40]
+    for row, (best, again, new) in enumerate(
+        zip(*(read_lines(version / name) for name in names), strict=True)
+    ):
+        assert best["user"] == again["user"] == new["user"] == row
+        heard = set(times[row].indices[times[row].data > 0].tolist())
+        assert set(again["tracks"]) == heard
+        assert not heard & set(new["tracks"])
+        of_both = [track for track in best["tracks"] if track in heard]
+        assert of_both == again["tracks"][: len(of_both)]
+
+
+def test_a_winner_without_factors_is_published_with_those_of_the_best_als_trial(
+    finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    written = json.loads((finished / "winner.json").read_text())
+    als, sweeps = written["trial"], written["sweeps"]
+    trial = {"id": "knn", "kind": "item_knn", "params": {}, "seed": 1}
+    winner = {**written, "trial": trial, "sweeps": 1}
+    winner.pop("crc32", None)
+    factors = {"factors": als, "factor_sweeps": sweeps}
+    versions = {}
+    for name, more in {"with": factors, "without": {}}.items():
+        (tmp_path / "run/winner.json").write_text(json.dumps(winner | more))
+        versions[name] = Path(
+            export.export_run(tmp_path / "run", tmp_path / name, ExportConfig())
+        )
+    als_version = Path(export.export_run(finished, tmp_path / "als", ExportConfig()))
+    manifest = json.loads((versions["with"] / "manifest.json").read_text())
+    assert manifest["parameters"]["kind"] == "item_knn"
+    assert manifest["factors"] == {"kind": "als", **als["params"], "sweeps": sweeps}
+    for name in ("factors.npz", "history.npz"):
+        expected = (als_version / name).read_bytes()
+        assert (versions["with"] / name).read_bytes() == expected
+        assert not (versions["without"] / name).exists()
+    lists = [
+        (folder / "recommendations.jsonl").read_bytes()
+        for folder in (*versions.values(), als_version)
+    ]
+    assert lists[0] == lists[1] != lists[2]
+
+
 def test_a_tiny_catalogue_gives_shorter_lists(tmp_path: Path) -> None:
     make_store(
         tmp_path, random_sessions(5, listeners=10, tracks=12, sessions=200), tracks=12

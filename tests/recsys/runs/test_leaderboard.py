@@ -182,7 +182,7 @@ def test_equal_models_are_reported_as_noise(candidates: tuple[Trial, ...]) -> No
     shares = shares_of(candidates, {32: (0.5,), 16: (0.5,), 8: (0.5,)})
     ranking = compared(ranked(candidates, {}, scores_of(candidates, shares)), shares)
     assert [row.ties for row in ranking] == [True] * 3 + [False] * len(BASELINES)
-    (said,) = remarks(ranking, ranking[0], METRIC, Search())
+    (said,) = remarks(ranking, ranking[0], METRIC, Search(widen=True))
     assert said.startswith("2 of the 2 candidates behind the best are tied with it")
     assert said.endswith("so this order is noise")
 
@@ -216,3 +216,6 @@ def test_a_winner_at_the_edge_of_an_axis_is_reported(
     search = Search(space=Space(factors=(8, 16, 32)))
     said = " ".join(remarks(ranking, ranking[0], METRIC, search))
     assert ("widen search.space.factors" in said) == is_edge
+    widened = search.model_copy(update={"widen": True})
+    said = " ".join(remarks(ranking, ranking[0], METRIC, widened))
+    assert "search.space.factors" not in said

@@ -3,10 +3,10 @@
 import pytest
 
 from looplib.als import AlsParams
-from recsys.config import Halving, Models, Search, Space
+from recsys.config import Models, Search, Space
 from recsys.errors import SearchError
 from recsys.runs.leaderboard import describe
-from recsys.runs.trials import plan_baselines, plan_candidates
+from recsys.runs.trials import plan_baselines, plan_candidates, plan_wider
 
 SPACE = Space(factors=(8, 16), regularization=(0.1, 1.0), alpha=(1.0, 10.0, 40.0))
 
@@ -101,22 +101,52 @@ def test_the_last_sweep_is_always_scored(
 
 
 @pytest.mark.parametrize(
-    ("sweeps", "eta", "rungs", "cuts"),
-    [
-        (15, 3, 2, (1, 5)),
-        (20, 4, 2, (1, 5)),
-        (27, 3, 3, (1, 3, 9)),
-        (4, 3, 2, (1,)),
-        (2, 2, 5, (1,)),
-        (1, 3, 2, ()),
-    ],
+    ("sweeps", "scored"),
+    [(15, (1, 2, 3, 4, 6, 9, 13, 15)), (4, (1, 2, 3, 4)), (2, (1, 2)), (1, (1,))],
 )
-def test_rungs_are_eta_times_the_sweeps_of_the_one_before(
-    sweeps: int, eta: int, rungs: int, cuts: tuple[int, ...]
+def test_halving_scores_after_half_as_many_sweeps_again(
+    sweeps: int, scored: tuple[int, ...]
 ) -> None:
-    search = Search(
-        strategy="halving", sweeps=sweeps, halving=Halving(eta=eta, rungs=rungs)
+    assert Search(strategy="halving", sweeps=sweeps).scored_sweeps == scored
+
+
+def beyond(search: Search, kind: str = "als", **params: float) -> dict[str, float]:
+    """Each axis at whose edge a trial with these hyperparameters is, and what lies beyond."""
+    planned = plan_candidates(search, "data", seed=1, is_ordered=True)
+    trial = next(
+        trial
+        for trial in planned
+        if trial.kind == kind and params.items() <= vars(trial.params).items()
     )
-    assert search.rungs == cuts
-    assert set(cuts) | {sweeps} <= set(search.scored_sweeps)
-    assert Search(sweeps=sweeps).rungs == ()
+    wider = plan_wider(trial, planned, "data")
+    assert all(
+        (found.kind, found.seed) == (trial.kind, trial.seed) for found in wider.values()
+    )
+    return {axis: getattr(found.params, axis) for axis, found in wider.items()}
+
+
+def test_beyond_an_edge_lies_a_geometric_step() -> None:
+    assert beyond(Search(space=SPACE), factors=16, regularization=0.1, alpha=10.0) == {
+        "factors": 32,
+        "regularization": 0.01,
+    }
+    assert beyond(Search(space=SPACE), factors=8, regularization=1.0, alpha=40.0) == {
+        "factors": 4,
+        "regularization": 10.0,
+        "alpha": 160.0,
+    }
+
+
+def test_an_axis_of_one_value_or_ending_at_0_or_at_its_limit_has_no_edge() -> None:
+    space = Space(factors=(1, 2), skip_weight=(0.0, 1.0))
+    search = Search(
+        space=space,
+        models=Models.model_validate({"item_knn": {"b": [0.5, 1.0], "k1": 1.2}}),
+    )
+    assert beyond(search, factors=1, skip_weight=0.0) == {}
+    assert beyond(search, factors=2, skip_weight=1.0) == {
+        "factors": 4,
+        "skip_weight": 2.0,
+    }
+    assert beyond(search, "item_knn", b=1.0) == {}
+    assert beyond(search, "item_knn", b=0.5) == {"b": 0.25}

@@ -75,8 +75,10 @@ def test_what_takes_the_place_of_failed_finalists_has_every_metric(
         return run_step(trial, sweep, *arguments)
 
     monkeypatch.setattr("recsys.search.search.run_step", run_or_fail)
-    halving = ["search.strategy=halving", "search.halving={eta: 4, rungs: 1}"]
-    search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, *halving])
+    # two of four are left at the end
+    worse = ["search.strategy=halving", "search.space.regularization=[1.0, 1e5]"]
+    settings = [*QUICK, *worse, "search.space.factors=8"]
+    search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     winner = json.loads((tmp_path / "run" / "winner.json").read_text())
     assert winner["trial"]["id"] not in failed
     assert "recall@5" in winner["metrics"]

@@ -53,8 +53,8 @@ def test_an_option_that_was_removed_names_what_replaces_it(
         ),
         ("validation.select=ndcg@20", "k one of 5, 30"),
         (
-            "search={strategy: halving, halving: {eta: 1}}",
-            "search.halving.eta: Input should be greater than or equal to 2",
+            "search={strategy: halving, widen_trials: 0}",
+            "search.widen_trials: Input should be greater than or equal to 1",
         ),
         ("cluster.memory_limit=huge", "cluster.memory_limit"),
     ],

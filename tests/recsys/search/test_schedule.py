@@ -7,21 +7,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from recsys.config import Search, Space
+from recsys.config import ActivationSpace, Models, Search, Space
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial, plan_candidates
+from recsys.scoring import Interval
 from recsys.search.schedule import Decisions, Step, decide
 
 METRIC = "ndcg@30"
+MARGIN = 0.01  # half the width of an interval of a difference
 NINE = Space(factors=(4, 8, 16), alpha=(1.0, 10.0, 40.0))
 
 
 def halving() -> Search:
-    return Search(strategy="halving", space=NINE, sweeps=9, score_every=9)
+    return Search(strategy="halving", space=NINE, sweeps=9)
 
 
-def plan(search: Search) -> tuple[Trial, ...]:
-    return plan_candidates(search, "data", seed=1)
+def plan(search: Search, *, is_ordered: bool = False) -> tuple[Trial, ...]:
+    return plan_candidates(search, "data", seed=1, is_ordered=is_ordered)
 
 
 def score(sweep: int, value: float) -> Score:
@@ -35,7 +37,7 @@ class Played:
         self, search: Search, values: Mapping[tuple[int, int], float | None]
     ) -> None:
         self.search = search
-        self.candidates = plan(search)
+        self.candidates = plan(search, is_ordered=bool(search.models.activation))
         self.values = values
         self.scores: dict[str, tuple[Score, ...]] = {
             trial.id: () for trial in self.candidates
@@ -44,7 +46,19 @@ class Played:
 
     @property
     def decisions(self) -> Decisions:
-        return decide(self.search, self.candidates, self.scores, METRIC)
+        return decide(self.search, self.candidates, self.scores, METRIC, self.compare)
+
+    def compare(self, steps: Sequence[Step]) -> list[Interval]:
+        values = [
+            next(
+                score.metrics[METRIC][0]
+                for score in self.scores[trial.id]
+                if score.sweep == sweep
+            )
+            for trial, sweep in steps
+        ]
+        behind = [value - max(values) for value in values]
+        return [(value, value - MARGIN, value + MARGIN) for value in behind]
 
     def take(self, step: Step) -> None:
         self.taken.append(step)
@@ -94,35 +108,90 @@ def test_a_fit_that_has_begun_is_more_urgent_than_one_that_has_not() -> None:
     assert played.decisions.steps[0] == (second[0], 4)
 
 
-def test_halving_keeps_a_third_after_each_rung() -> None:
-    search = halving()
-    values = {
-        (number, sweep): float(number)
-        for number in range(9)
-        for sweep in search.scored_sweeps
-    }
-    played = Played(search, values).play(1, np.random.default_rng(0))
-    sweeps = [(played.number(trial), sweep) for trial, sweep in played.taken]
-    assert sorted(sweeps) == sorted(
-        [*((number, 1) for number in range(9)), (6, 3), (7, 3), (8, 3), (8, 9)]
-    )
-    at = {
-        played.candidates[number].id: sweep
-        for number, sweep in [*((number, 1) for number in range(6)), (6, 3), (7, 3)]
-    }
-    assert {key: stop.sweep for key, stop in played.decisions.stopped.items()} == at
-    assert (
-        "not among the best 3 of 9"
-        in played.decisions.stopped[played.candidates[0].id].reason
-    )
+def play_curves(*curves: Sequence[float], search: Search | None = None) -> "Played":
+    """Play a search whose first candidates learn so; the others are far behind."""
+    search = search or halving()
+    sweeps = search.scored_sweeps
+    values: dict[tuple[int, int], float | None] = {}
+    for number in range(9):
+        curve = curves[number] if number < len(curves) else [0.0] * len(sweeps)
+        values |= {
+            (number, sweep): value for sweep, value in zip(sweeps, curve, strict=False)
+        }
+    return Played(search, values).play(2, np.random.default_rng(1))
 
 
-@pytest.mark.parametrize("score_every", [1, 5])
+def stops(played: "Played") -> dict[int, int]:
+    """The sweep after which each candidate was stopped."""
+    found = played.decisions.stopped
+    return {
+        number: found[trial.id].sweep
+        for number, trial in enumerate(played.candidates)
+        if trial.id in found
+    }
+
+
+def test_halving_scores_often_at_first_and_then_after_half_as_many_sweeps_again() -> (
+    None
+):
+    assert halving().scored_sweeps == (1, 2, 3, 4, 6, 9)
+
+
+def test_nothing_is_stopped_before_its_curve_is_known() -> None:
+    """After two sweeps the second is far behind, and after three still as fast as ever."""
+    best = (0.5, 0.6, 0.64, 0.66, 0.67, 0.675)
+    late = (0.0, 0.1, 0.3, 0.6, 0.68, 0.7)
+    played = play_curves(best, late)
+    assert stops(played) == dict.fromkeys(range(2, 9), 3)
+    assert played.decisions.done == {trial.id for trial in played.candidates}
+    assert len(played.scores[played.candidates[1].id]) == 6
+
+
+def test_what_is_behind_by_more_than_it_may_still_gain_is_stopped() -> None:
+    best = (0.4, 0.5, 0.55, 0.57, 0.58, 0.585)
+    near = (0.35, 0.46, 0.53, 0.55, 0.56, 0.565)  # at 4: .02 behind, and gains .02
+    far = (0.3, 0.4, 0.44, 0.46, 0.47, 0.475)  # at 3: .11 behind, and gains .04
+    played = play_curves(best, near, far)
+    assert stops(played)[2] == 3
+    assert stops(played)[1] == 6
+    stopped = played.decisions.stopped[played.candidates[2].id]
+    assert stopped.reason.startswith("behind the best by more than its interval")
+
+
+def test_a_fit_that_ceases_to_gain_goes_no_further_and_may_win() -> None:
+    falling = (0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+    rising = (0.3, 0.4, 0.45, 0.48, 0.5, 0.55)
+    played = play_curves(falling, rising)
+    best, other = played.candidates[:2]
+    assert [score.sweep for score in played.scores[best.id]] == [1, 2, 3]
+    assert best.id not in played.decisions.stopped
+    assert stops(played)[1] == 3  # .15 behind, gaining .05
+    assert other.id in played.decisions.done
+
+
+def test_fits_are_compared_with_what_takes_no_sweeps() -> None:
+    """It is awaited, and stops all that cannot reach it."""
+    search = halving().model_copy(
+        update={"models": Models(activation=ActivationSpace(decay=0.5))}
+    )
+    values: dict[tuple[int, int], float | None] = {}
+    for number, trial in enumerate(plan(search, is_ordered=True)):
+        values[number, 0] = 0.9
+        for sweep in search.scored_sweeps:
+            values[number, sweep] = 0.5 - 0.1 / sweep
+        assert trial.takes_sweeps == (trial.kind == "als")
+    played = Played(search, values).play(20, np.random.default_rng(1))
+    assert played.taken[0][0].kind == "activation" or len(played.taken) == 28
+    assert set(stops(played).values()) == {3}
+    assert len(played.decisions.stopped) == 9
+
+
+@pytest.mark.parametrize("is_halving", [True, False])
 @pytest.mark.parametrize("seed", range(5))
 def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_done(
-    seed: int, score_every: int
+    seed: int, is_halving: bool
 ) -> None:
-    search = halving().model_copy(update={"score_every": score_every})
+    search = halving() if is_halving else Search(space=NINE, sweeps=6, score_every=2)
     values = random_values(search, seed, failing=[seed, 2 * seed % 9])
     outcomes = []
     for workers, order in itertools.product((1, 2, 4, 20), range(3)):
@@ -137,32 +206,19 @@ def test_neither_the_number_of_workers_nor_the_order_of_results_changes_what_is_
     assert all(outcome == outcomes[0] for outcome in outcomes)
 
 
-def test_a_promotion_does_not_wait_for_results_that_cannot_change_it() -> None:
-    """Three of nine go on: the best of seven is in whatever the last two bring, the fourth best is
-    out."""
+def test_what_is_tied_with_the_best_is_never_stopped() -> None:
     search = halving()
-    first = search.scored_sweeps[0]
-    played = Played(search, {(number, first): -float(number) for number in range(9)})
-    for candidate in played.candidates[:7]:
-        played.take((candidate, first))
-    deeper = [step for step in played.decisions.steps if step[1] != first]
-    assert [trial for trial, _ in deeper] == [played.candidates[0]]
-    assert set(played.decisions.stopped) == {
-        candidate.id for candidate in played.candidates[3:7]
-    }
-
-
-def test_of_equals_the_first_of_the_plan_goes_on() -> None:
-    search = halving()
-    values = {
-        (number, sweep): 0.5 for number in range(9) for sweep in search.scored_sweeps
+    values: dict[tuple[int, int], float | None] = {
+        (number, sweep): 0.5 - 0.001 * number + 0.001 * sweep
+        for number in range(9)
+        for sweep in search.scored_sweeps
     }
     played = Played(search, values).play(3, np.random.default_rng(0))
-    assert played.candidates[0].id not in played.decisions.stopped
+    assert played.decisions.stopped == {}
 
 
 def test_a_candidate_is_never_stopped_while_it_is_the_best() -> None:
-    search = halving().model_copy(update={"score_every": 1})
+    search = halving()
     for seed in range(20):
         played = Played(search, random_values(search, seed)).play(
             2, np.random.default_rng(seed)
@@ -180,4 +236,4 @@ def test_failed_candidates_never_push_out_a_sound_one() -> None:
     values = random_values(search, 3, failing=range(1, 9))
     played = Played(search, values).play(2, np.random.default_rng(0))
     assert played.decisions.stopped == {}
-    assert len(played.scores[played.candidates[0].id]) == len(search.scored_sweeps)
+    assert len(played.scores[played.candidates[0].id]) >= 3

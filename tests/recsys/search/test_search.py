@@ -20,7 +20,7 @@ from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.models.topk import personal_lists
-from recsys.runs.folder import read_config
+from recsys.runs.folder import read_config, read_winner
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.commands import search_argv
@@ -58,6 +58,28 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     argv = search_argv(store, folder, [*QUICK, "cluster.workers=2"])
     assert run(search.app, search.PROG, argv) == 0
     return folder
+
+
+def test_a_winner_without_factors_is_exported_with_those_of_the_best_als_trial(
+    store: Path, tmp_path: Path
+) -> None:
+    settings = [
+        *("search.space.factors=[1]", "search.space.alpha=[1.0, 2.0]"),
+        *("search.sweeps=2", "validation.resamples=100"),
+        "search.models={activation: {decay: [0.5]}}",
+        "export.publish_anyway=true",
+    ]
+    search_ok(store, tmp_path / "run", settings=settings)
+    winner = read_winner(open_workspace(tmp_path / "run"))
+    table = pq.read_table(tmp_path / "run/leaderboard.parquet").to_pylist()
+    best = next(row for row in table if row["model"] == "als")
+    assert winner.trial.kind == "activation"
+    assert winner.factors is not None
+    assert winner.factors.id == best["trial"]
+    assert winner.factor_sweeps == best["sweep"]
+    manifest = json.loads((tmp_path / "run/export/current/manifest.json").read_text())
+    assert manifest["factors"]["alpha"] == winner.factors.params.alpha
+    assert manifest["files"].keys() >= {"again.jsonl", "discover.jsonl", "factors.npz"}
 
 
 def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(
@@ -160,12 +182,43 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_buckets(
 
 def test_halving_stops_early_and_says_when(store: Path, tmp_path: Path) -> None:
     """That workers and their order change nothing is claimed of the schedule, and of a grid."""
-    halving = ["search.strategy=halving", "search.halving.eta=2"]
-    settings = [*QUICK, *halving, "search.score_every=1"]
+    halving = ["search.strategy=halving", "search.space.regularization=[1.0, 1e5]"]
+    settings = [*QUICK, *halving, "search.sweeps=6"]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     pruned = [row for row in board if row["state"] == "pruned"]
-    assert 1 in {row["stopped_at"] for row in pruned}
+    assert {row["regularization"] for row in pruned} == {1e5}
+    assert 3 in {row["stopped_at"] for row in pruned}
+
+
+def test_a_search_goes_on_beyond_the_edges_of_its_space(
+    store: Path, tmp_path: Path
+) -> None:
+    """As far as that is better or allowed, and the same if it was interrupted."""
+    run = tmp_path / "run"
+    widen = [*QUICK, "search.space.regularization=[1e3, 1e4]", "search.widen=true"]
+    search_ok(store, run, "--no-export", settings=widen)
+    (said,) = [
+        remark
+        for remark in json.loads((run / "winner.json").read_text())["remarks"]
+        if remark.startswith("Beyond the edges of the space")
+    ]
+    assert "reg 100" in said
+    tried = {row["params"]["regularization"] for row in ledger(run) if row["params"]}
+    assert 100.0 in tried
+    found = results(run)
+    lines = (run / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if b'"regularization":100' not in line]
+    (run / "ledger.jsonl").write_bytes(b"".join(kept))
+    search_ok(store, run, "--no-export", settings=widen)
+    assert sorted(results(run)) == sorted(found)
+    search_ok(store, run, "--no-export", settings=[*widen, "search.widen_trials=1"])
+    remarks = json.loads((run / "winner.json").read_text())["remarks"]
+    (said,) = [remark for remark in remarks if remark.startswith("Beyond")]
+    assert said.count("als factors") == 1
+    search_ok(store, run, "--no-export", settings=[*widen, "search.widen=false"])
+    remarks = json.loads((run / "winner.json").read_text())["remarks"]
+    assert any("or set search.widen: true" in remark for remark in remarks)
 
 
 @pytest.mark.parametrize("kind", ["last_session", "time"])

@@ -1,0 +1,112 @@
+"""Tracks of the catalogue that nobody has played are exported by what is known of their artist."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.logs.columns import Reading, parse_columns
+from looplib.als import AlsParams
+from recsys.config import ExportConfig, SearchConfig
+from recsys.dataset.dataset import open_dataset
+from recsys.dataset.plays import find_unplayed
+from recsys.errors import StoreError
+from recsys.export.export import export_run
+from recsys.ingest.pipeline import ingest
+from recsys.models.factor_models import Als, place_unplayed
+from tests.recsys.finished import finish_run
+from tests.recsys.opened import dataset_of
+
+pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
+ARTISTS, TRACKS, LISTENERS, PLAYS = 6, 20, 60, 30
+Name = Callable[[int], int | str]
+
+
+def write_plays(folder: Path, name: Name) -> Path:
+    """Ingest plays in which each listener prefers one artist, and write a catalogue with more.
+
+    Track 20 of each artist is never played, and neither is that of an artist of no other track.
+    """
+    generator = np.random.default_rng(2)
+    rows = []
+    for listener in range(LISTENERS):
+        for position in range(PLAYS):
+            is_own = generator.random() < 0.8
+            artist = listener % ARTISTS if is_own else generator.integers(ARTISTS)
+            track = 100 * int(artist) + int(generator.integers(TRACKS))
+            rows.append({"u": listener, "i": name(track), "p": position})
+    file = folder / "plays.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reading = Reading(parse_columns("user=u,item=i,position=p"))
+    ingest([file], folder / "store", reading, memory="200MB")
+    lines = [
+        {"track": name(100 * artist + track), "artist": f"artist {artist}"}
+        for artist in range(ARTISTS)
+        for track in range(TRACKS + 1)
+    ]
+    lines.append({"track": name(999), "artist": "alone"})
+    catalogue = folder / "tracks.json"
+    catalogue.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return catalogue
+
+
+@pytest.mark.parametrize(
+    "name", [lambda track: track, "no. {}".format], ids=["numbers", "text"]
+)
+def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
+    tmp_path: Path, name: Name
+) -> None:
+    catalogue = write_plays(tmp_path, name)
+    run = finish_run(tmp_path, catalogue=catalogue, split={"kind": "newest"})
+    winner = json.loads((run / "winner.json").read_text())
+    factors = {"factors": winner["trial"], "factor_sweeps": 2}
+    blend = {"id": "blend", "kind": "blend", "params": {}, "seed": 1}
+    (run / "winner.json").write_text(json.dumps(winner | factors | {"trial": blend}))
+    version = Path(export_run(run, tmp_path / "out", ExportConfig(top=130)))
+
+    lines = (version / "discover.jsonl").read_text().splitlines()
+    for listener, line in enumerate(map(json.loads, lines)):
+        new = [name(100 * artist + TRACKS) for artist in range(ARTISTS)]
+        listed = [track for track in line["tracks"] if track in new]
+        assert listed[0] == new[listener % ARTISTS]
+    records = (version / "tracks.json").read_text().splitlines()
+    artist_of = {
+        record["track"]: record["artist"] for record in map(json.loads, records)
+    }
+    assert artist_of[name(220)] == "artist 2"
+    assert name(999) not in artist_of
+    with np.load(version / "factors.npz") as arrays:
+        position = {track: i for i, track in enumerate(arrays["tracks"].tolist())}
+        items = arrays["item_factors"]
+    own = [position[name(200 + track)] for track in range(TRACKS)]
+    assert items[position[name(220)]] == pytest.approx(
+        items[own].mean(axis=0), rel=1e-5
+    )
+
+
+def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None:
+    catalogue = write_plays(tmp_path, lambda track: track)
+    sections = {"catalogue": catalogue, "split": {"kind": "newest"}}
+    document = {"store": str(tmp_path / "store"), "run": str(tmp_path / "run")}
+    config = SearchConfig(**document, **sections)
+    dataset = dataset_of(config)
+    played = np.setdiff1d(np.arange(len(dataset.tracks)), find_unplayed(dataset))
+    assert dataset.tracks[find_unplayed(dataset)].tolist() == [
+        20,
+        120,
+        220,
+        320,
+        420,
+        520,
+    ]
+    als = Als(dataset, "train", AlsParams(4, 0.1, 1.0), 1, 1)
+    als.sweep(2)
+    placed = place_unplayed(als.fit, dataset, "train")
+    before, after = als.fit.item_factors[played], placed.item_factors[played]
+    assert np.array_equal(before, after)
+    assert open_dataset(dataset.address).summary.tracks == ARTISTS * (TRACKS + 1)
+    catalogue.unlink()
+    with pytest.raises(StoreError, match="no catalogue to be read here"):
+        dataset_of(config)
