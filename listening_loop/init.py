@@ -69,7 +69,7 @@ validation:
 export:
   top: 30
   filter_seen: {unheard} # as in validation, so that what is scored is published
-"""
+{next_track}"""
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,14 @@ class Guess:
             return True
         columns = self.reading.columns
         return columns.has_share or bool(columns.timestamp or columns.position)
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether it has sessions as people have them: times, or sessions with positions."""
+        if self.reading is None or self.is_pair:
+            return False
+        columns = self.reading.columns
+        return bool(columns.timestamp or (columns.session and columns.position))
 
     @property
     def repeated(self) -> float:
@@ -201,6 +209,9 @@ def describe(guess: Guess, file: Path, folder: str, steps: Sequence[str]) -> str
         least=_describe_least(guess),
         unheard=str(not guess.is_heard_again).lower(),
         repeats=_describe_repeats(guess),
+        next_track="next_track: {} # of a session; null: none\n"
+        if guess.has_sessions
+        else "",
     )
 
 

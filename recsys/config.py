@@ -28,6 +28,7 @@ from analysis.validation import METRICS
 from looplib.als import AlsParams, NonNegative, hyperparameters
 from looplib.config import Config, Count, Positive, Share
 from recsys.models.params import ActivationParams, BlendParams, ItemKnnParams
+from recsys.next_track.config import NextTrackConfig
 from recsys.session_model.config import SessionModelConfig as SessionModelConfig
 
 # the off-policy estimate of the listening time of a recommended track
@@ -198,7 +199,7 @@ class Search(Config):
         "or gains no more than its interval",
     )
     widen_trials: Count = Field(
-        default=12,
+        default=16,
         description="widen: how many trials are added at most; one of twice as many factors as "
         "any of the space counts twice, and so on",
     )
@@ -329,7 +330,7 @@ class ExportConfig(Config):
     learn_from: Literal["all", "training"] = Field(
         default="all",
         description="training: leave out the held-out sessions, to value the lists; "
-        "no session model",
+        "no session model and no next-track model",
     )
     publish_anyway: bool = Field(
         default=False,
@@ -359,6 +360,8 @@ class SearchConfig(Config):
     export: ExportConfig = ExportConfig()
     # none: the export has no session model
     session_model: SessionModelConfig | None = None
+    # none: the export has no next-track model
+    next_track: NextTrackConfig | None = None
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "SearchConfig":

@@ -23,6 +23,7 @@ from botify.recommenders.base import (
 from botify.recommenders.factors import Contextual, FoldIn, SessionAls
 from botify.recommenders.interleaved import interleave, members
 from botify.recommenders.lists import Indexed, InOrder, Random, StickyArtist, TopPop
+from botify.recommenders.next_track import FollowSession
 from botify.recommenders.session_model import FollowInterest
 from looplib.config import Config
 
@@ -39,6 +40,7 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "session_als": SessionAls(),
     "fold_in": FoldIn(),
     "session_model": FollowInterest(),
+    "next_track": FollowSession(),
 }
 REPEAT = "repeat"
 

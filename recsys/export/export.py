@@ -69,8 +69,8 @@ def export_run(
     if not cached.download_all():
         raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
     dataset = open_whole_dataset(cached)
-    if options.learn_from == "training":  # the session model knows no held-out sessions
-        config = config.model_copy(update={"session_model": None})
+    if options.learn_from == "training":  # these know no held-out sessions
+        config = config.model_copy(update={"session_model": None, "next_track": None})
     export = Export(run, store, dataset, config, winner, options)
     versions = out.sub("versions")
     version = versions.sub(export.model_id)

@@ -29,6 +29,7 @@ from recsys.models.als import Fit, make_equations
 from recsys.models.factor_models import place_unplayed
 from recsys.models.model import Model
 from recsys.models.topk import NO_TRACK
+from recsys.next_track.export import write_next_track
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
 from recsys.session_model.export import write_session_model
@@ -83,6 +84,9 @@ class Export:
                 "artists": session_model.catalogue is not None or has_titles,
                 "format": FORMAT,
             }
+        if next_track := self.config.next_track:
+            anyway = self.options.publish_anyway
+            facts["next_track"] = {**next_track.model_dump(), "anyway": anyway}
         return f"{winner.trial.kind}-{json_digest(facts)[:12]}"
 
 
@@ -120,6 +124,18 @@ def write_version(
     if config := export.config.session_model:
         seed = export.winner.trial.seed
         session_model = write_session_model(folder, store, config, seed, usable_cores())
+    next_track = None
+    if section := export.config.next_track:
+        next_track = write_next_track(
+            folder,
+            store,
+            export.dataset,
+            export.config,
+            section,
+            (users, tracks),
+            usable_cores(),
+            anyway=export.options.publish_anyway,
+        )
     files = {
         file.name: {
             "sha256": sha256_file(file),
@@ -132,6 +148,7 @@ def write_version(
     manifest = {
         **_facts(export),
         "session_model": session_model,
+        "next_track": next_track,
         "files": files,
         "versions": {"python": platform.python_version(), **versions},
     }

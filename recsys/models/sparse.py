@@ -90,21 +90,24 @@ def top_neighbours(
     power: float,
     k: int,
     threads: int,
+    *,
+    backward: float = 1.0,
 ) -> csr_matrix:
     """Find the tracks that are played most often near each track.
 
-    Two plays of a listener at a distance of d plays, at most `window`, add 1 / d to both tracks'
-    closeness, which is divided by (plays of the one x plays of the other) to a power: at 1/2 it is
-    a cosine.
+    Two plays of a listener or session at a distance of d plays, at most `window`, add 1 / d to both
+    tracks' closeness, which is divided by (plays of the one x plays of the other) to a power: at
+    1/2 it is a cosine.
 
     Args:
-        indptr: Where the plays of each listener begin and end, shape (listeners + 1,).
+        indptr: Where the plays of each listener or session begin and end, shape (n + 1,).
         tracks: The plays, in order, shape (plays,).
         columns: How many tracks there are.
         window: How far apart two plays may be.
         power: Of the normalisation.
         k: Neighbours of a track that are kept.
         threads: How many tracks are computed at once.
+        backward: What a play before that of the row's track counts against one after it.
 
     Returns:
         Closeness, shape (tracks, tracks), at most k values a row.
@@ -122,15 +125,22 @@ def top_neighbours(
 
     def run(first: int, last: int) -> None:
         plays = kernels.PlaysOfTracks(tracks, where, starts, ends)
-        kernels.near_rows(plays, window, weight, first, last, best, values)
+        kernels.near_rows(plays, window, backward, weight, first, last, best, values)
 
     _share_out(run, columns, threads)
     return _to_matrix(best, values, columns)
 
 
-def nearest(left: csr_matrix, right: csr_matrix, k: int, threads: int) -> csr_matrix:
-    """Return the k largest values in each row of a product as a matrix."""
-    return _to_matrix(*top_products(left, right, k, threads), right.shape[1])
+def nearest(
+    left: csr_matrix,
+    right: csr_matrix,
+    k: int,
+    threads: int,
+    left_out: csr_matrix | None = None,
+) -> csr_matrix:
+    """Return the k largest values in each row of a product as a matrix; see `top_products`."""
+    found = top_products(left, right, k, threads, left_out)
+    return _to_matrix(*found, right.shape[1])
 
 
 def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
@@ -174,7 +184,7 @@ def _load_kernels() -> ModuleType:
     with compiling(kernels.top_rows):
         kernels.top_rows(csr, csr, csr, 1, 0, 1, best, values)
         kernels.rows_at(csr, csr, csr, 1, 0, 1, values[0])
-        kernels.near_rows(plays, 1, one, 0, 1, best, values)
+        kernels.near_rows(plays, 1, 1.0, one, 0, 1, best, values)
     return kernels
 
 

@@ -118,6 +118,7 @@ def rows_at(
 def near_rows(
     plays: PlaysOfTracks,
     window: int,
+    backward: float,
     weight: FloatArray,
     first: int,
     last: int,
@@ -140,5 +141,6 @@ def near_rows(
                 if sums[column] == 0:
                     touched[count] = column
                     count += 1
-                sums[column] += weight[track] * weight[column] / abs(other - play)
+                near = 1 / (other - play) if other > play else backward / (play - other)
+                sums[column] += weight[track] * weight[column] * near
         _keep_best(sums, touched[:count], best[track], values[track])

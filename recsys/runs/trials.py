@@ -102,10 +102,12 @@ def plan_wider(
             step = values[0] / values[1]
         else:
             continue
-        beyond = float(f"{value * step:.3g}")
-        whole = isinstance(value, int)
+        if isinstance(value, int):
+            beyond: float = round(value * step)
+        else:
+            beyond = float(f"{value * step:.3g}")
         with suppress(ValidationError):
-            params = replace(trial.params, **{name: round(beyond) if whole else beyond})
+            params = replace(trial.params, **{name: beyond})
             if params != trial.params:
                 wider[name] = _plan_trial(
                     trial.kind, params, dataset_digest, trial.seed

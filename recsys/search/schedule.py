@@ -124,7 +124,7 @@ def _race(
         for trial, curve, (_, _, upper) in zip(inside, values, behind, strict=True):
             sweeps = scored[trial.id][: len(curve)]
             catch_up = _catch_up(curve, sweeps)
-            if upper + catch_up < 0:
+            if trial.takes_sweeps and upper + catch_up < 0:
                 stopped[trial.id] = Stop(sweeps[-1], _BEHIND)
             elif not catch_up:
                 flat.add(trial.id)

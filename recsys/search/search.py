@@ -18,6 +18,7 @@ from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
 from recsys.models.factor_models import Als
 from recsys.models.kinds import KINDS
+from recsys.next_track.sessions import find_sessions
 from recsys.runs.folder import (
     CHECKPOINTS,
     CONFIG,
@@ -78,6 +79,8 @@ def search(
     titles = read_titles(config.catalogue, store)
     if config.session_model and config.export.learn_from != "training":
         read_titles(config.session_model.catalogue, store)
+    if config.next_track:
+        find_sessions(store, config)
     is_ordered = plan.rule.is_ordered
     candidates = plan_candidates(
         config.search, plan.digest, config.seed, is_ordered=is_ordered

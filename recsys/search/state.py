@@ -180,25 +180,24 @@ class SearchState:
 
     def _widen(self, decisions: Decisions) -> Decisions:
         """Add trials beyond the edges at which the best is, while it gains and is allowed to."""
-        best = self._best()
-        while best and not (decisions.steps or self.widened):
+        while (ranking := self._ranked()) and not (decisions.steps or self.widened):
+            best = ranking[0].trial
             digest = self.scorer.dataset_digest
-            new = plan_wider(best.trial, self.candidates, digest)
+            new = plan_wider(best, self.candidates, digest)
             wider = self._affordable(new.values())
             if not new:
                 self.widened = "the winner is inside of what was tried"
             elif not wider:
                 self.widened = (
-                    f"the winner is at the edge of {name_axes(best.trial, new)}, and "
+                    f"the winner is at the edge of {name_axes(best, new)}, and "
                     "search.widen_trials allows no more"
                 )
             else:
                 self.candidates = (*self.candidates, *wider)
                 self.ledger.watch(wider)
-                decisions = decisions.join(self._schedule([best.trial, *wider]))
+                decisions = decisions.join(self._schedule([best, *wider]))
                 if not decisions.steps:
-                    earlier, best = best, self._best()
-                    self.widened = self._describe_tie(earlier, best)
+                    self.widened = self._describe_tie(best)
         return decisions
 
     @property
@@ -219,16 +218,18 @@ class SearchState:
                 left -= cost
         return found
 
-    def _best(self) -> RankedTrial | None:
+    def _ranked(self) -> list[RankedTrial]:
         ranking = rank(self.candidates, {}, self.ledger.scores, self.metric)
-        return next(iter(scored_candidates(ranking)), None)
+        return scored_candidates(ranking)
 
-    def _describe_tie(self, earlier: RankedTrial, best: RankedTrial | None) -> str:
-        """Say that the best gained no more than the interval over an earlier one, if so."""
-        if best is None or best.trial == earlier.trial:
+    def _describe_tie(self, earlier: Trial) -> str:
+        """Say that an earlier best trial is tied with the best now, if so."""
+        ranking = self._ranked()
+        trials = [ranked.trial for ranked in ranking]
+        if trials[0] == earlier:
             return ""
-        steps = ((earlier.trial, earlier.sweep), (best.trial, best.sweep))
-        behind, lower, upper = self._compare(steps)[0]
+        steps = tuple((ranked.trial, ranked.sweep) for ranked in ranking)
+        behind, lower, upper = self._compare(steps)[trials.index(earlier)]
         if upper < 0:
             return ""
         gain = f"{-behind:.4f} ({-upper:.4f} … {-lower:.4f})"

@@ -1,0 +1,19 @@
+-- One row per play, by listener, session after session, each in the order of its plays.
+-- $min_time  DOUBLE, plays heard or weighing less are left out
+-- FROM named_events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
+-- Columns:
+--   user, track
+--   start_ms  BIGINT, the session's first millisecond since the epoch, UTC
+--   opens     UTINYINT, 1 of a session's first play, else 0
+WITH placed AS (
+    SELECT
+        user, track, timestamp, message, session,
+        min(timestamp) OVER (PARTITION BY user, session) AS start_ms
+    FROM named_events
+    WHERE time > 0 AND time >= $min_time
+)
+SELECT
+    user, track, start_ms,
+    CAST(row_number() OVER (PARTITION BY user, session ORDER BY timestamp, message DESC, track) = 1 AS UTINYINT) AS opens
+FROM placed
+ORDER BY user, start_ms, session, timestamp, message DESC, track

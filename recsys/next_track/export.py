@@ -1,0 +1,111 @@
+"""Write a next-track model for the service's recommender of the same name."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from looplib.next_track_file import ARRAYS, FILE_NAME
+from looplib.progress import console, progress
+from recsys.config import SearchConfig
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.plays import read_artists
+from recsys.errors import ExportError
+from recsys.next_track.config import NextTrackConfig
+from recsys.next_track.model import NextTrackModel, combine, fit_parts
+from recsys.next_track.score import MRR, NAME, PRECISION, Comparison, compare
+from recsys.next_track.sessions import load_sessions
+from recsys.store.remote import Store
+
+Ids = npt.NDArray[np.generic]  # numbers or texts
+
+
+def write_next_track(
+    folder: Path,
+    store: Store,
+    dataset: Dataset,
+    config: SearchConfig,
+    section: NextTrackConfig,
+    ids: tuple[Ids, Ids],
+    threads: int,
+    *,
+    anyway: bool,
+) -> Mapping[str, Any] | None:
+    """Compare the model with simple rules, fit it on all sessions, and write it to a folder.
+
+    A model that is not significantly better than each rule is not written, unless `anyway`. The ids
+    are those of listeners and tracks that came in.
+
+    Returns:
+        The manifest's section about it; None where there are too few sessions.
+
+    Raises:
+        SplitError: The store has no sessions.
+    """
+    sessions = load_sessions(store, config, dataset)
+    artists = read_artists(dataset)
+    listeners = len(dataset.users)
+    try:
+        found = compare(sessions, artists, listeners, section, config.seed, threads)
+    except ExportError as error:
+        console.print(f"{NAME} is left out: {error}", soft_wrap=True, markup=False)
+        return None
+    with progress("Next track", 1, "fits") as report:
+        is_published = found.is_better or anyway
+        if is_published:
+            parts = fit_parts(sessions, artists, listeners, section, threads)
+            model = combine(parts, found.weights, section, threads)
+            _save(folder / FILE_NAME, model, *ids)
+        report(1, "on all sessions")
+    for line in describe(found, is_published=is_published):
+        console.print(line, soft_wrap=True, markup=False)
+    return {
+        "parameters": {**section.model_dump(), **asdict(found.weights)},
+        "sessions": found.sessions,
+        "predictions": found.predictions,
+        "metrics": {
+            name: {metric: tuple(value) for metric, value in own.items()}
+            for name, own in found.metrics.items()
+        },
+        "best_rule": found.best_rule,
+        "ratio": tuple(found.ratio),
+        "published": is_published,
+    }
+
+
+def describe(found: Comparison, *, is_published: bool) -> list[str]:
+    """Return the lines that the terminal shows of a comparison."""
+    lines = [
+        f"next track, {found.predictions:,} predictions in the {found.sessions:,} newest sessions:"
+    ]
+    for name, own in found.metrics.items():
+        value, lower, upper = own[PRECISION]
+        lines.append(
+            f"  {name:<13} {PRECISION} {value:.4f} ({lower:.4f} … {upper:.4f}), "
+            f"{MRR} {own[MRR].value:.4f}"
+        )
+    value, lower, upper = found.ratio
+    line = f"  {value:.2f} x ({lower:.2f} … {upper:.2f}) the {PRECISION} of {found.best_rule}"
+    if not found.is_better:
+        line = f"{line}: {NAME} is not significantly better"
+        if not is_published:
+            line += ", so it is left out; --set export.publish_anyway=true publishes it"
+    return [*lines, line]
+
+
+def _save(file: Path, model: NextTrackModel, users: Ids, tracks: Ids) -> None:
+    near, own = model.near, model.own
+    arrays = {
+        "tracks": tracks,
+        "near_counts": np.diff(near.indptr),
+        "near_tracks": near.indices,
+        "near_values": near.data.astype(np.float32),
+        "users": users,
+        "own_counts": np.diff(own.indptr),
+        "own_tracks": own.indices,
+        "own_values": own.data.astype(np.float32),
+    }
+    np.savez(file, allow_pickle=False, **{name: arrays[name] for name in ARRAYS})

@@ -1,0 +1,121 @@
+"""Read the sessions of a store: what was played in each, in order."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from analysis import queries
+from looplib.arrays import BoolArray, Int32Array, IntArray, column_values
+from recsys.config import SearchConfig
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.plays import Plays
+from recsys.dataset.split import SplitRule, split_rule
+from recsys.errors import SplitError
+from recsys.store.remote import Store
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Sessions by the row of their listener, then the oldest first.
+
+    The tracks of session s are `tracks[indptr[s] : indptr[s + 1]]`.
+    """
+
+    indptr: IntArray  # shape (sessions + 1,)
+    tracks: Int32Array  # columns of the dataset, shape (plays,)
+    listeners: IntArray  # row of each session's listener, ascending, shape (sessions,)
+    start_ms: IntArray  # shape (sessions,)
+
+    def __len__(self) -> int:
+        """Return the number of sessions."""
+        return len(self.listeners)
+
+    @property
+    def counts(self) -> IntArray:
+        """The number of plays of each session, shape (sessions,)."""
+        return np.diff(self.indptr)
+
+    def select(self, is_kept: BoolArray) -> "Sessions":
+        """Return some of the sessions; a flag for each, shape (sessions,)."""
+        counts = self.counts
+        return Sessions(
+            np.concatenate([[0], counts[is_kept].cumsum()]),
+            self.tracks[np.repeat(is_kept, counts)],
+            self.listeners[is_kept],
+            self.start_ms[is_kept],
+        )
+
+    def by_listener(self, listeners: int) -> Plays:
+        """Return the plays of each listener, all sessions one after the other."""
+        counts = np.bincount(self.listeners, self.counts, minlength=listeners)
+        ends = counts.astype(np.int64).cumsum()
+        return Plays(np.concatenate([[0], ends]), self.tracks)
+
+
+def find_sessions(store: Store, config: SearchConfig) -> SplitRule:
+    """Return how the sessions of a store are found.
+
+    Raises:
+        SplitError: Its rows have neither timestamps nor sessions in an order.
+    """
+    rule = split_rule(store, config.split, config.seed)
+    columns = store.manifest.table.columns if store.manifest.table else ()
+    if rule.is_weighted and not (
+        rule.has_moments or {"session", "position"} <= set(columns)
+    ):
+        raise SplitError(
+            f"next_track learns from sessions, and the rows of {store.workspace} have neither "
+            "timestamps nor sessions with positions; leave it out: --set next_track=null"
+        )
+    return rule
+
+
+def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessions:
+    """Read all sessions of a store; plays that weigh less than `feedback.min_time` are left out.
+
+    Raises:
+        SplitError: The store has no sessions.
+    """
+    rule = find_sessions(store, config)
+    buckets = map(store.bucket_files, range(store.manifest.buckets))
+    tables = []
+    for files in filter(None, buckets):
+        with queries.connect(threads=1) as connection:
+            if rule.is_weighted:
+                queries.attach_parquet(connection, "stored", files)
+                queries.materialize(
+                    connection,
+                    "events",
+                    "interactions/events",
+                    by_row=False,
+                    has_moments=rule.has_moments,
+                    # the sessions of both sides of a split by files
+                    train=[*rule.train, *rule.test],
+                    test=[],
+                )
+            else:
+                queries.attach_parquet(connection, "events", files)
+            queries.attach_query(connection, "named_events", "sessions/named_events")
+            found = queries.fetch_table(
+                connection,
+                "sessions/session_plays",
+                min_time=config.feedback.min_time,
+            )
+        tables.append(found)
+    return _join(pa.concat_tables(tables), dataset)
+
+
+def _join(table: pa.Table, dataset: Dataset) -> Sessions:
+    """Number listeners and tracks as the dataset does, and put sessions in their order."""
+    listener = np.searchsorted(dataset.users, column_values(table["user"]))
+    order = np.argsort(listener, kind="stable")
+    opens = column_values(table["opens"])[order] > 0
+    starts = np.flatnonzero(opens)
+    track = np.searchsorted(dataset.tracks, column_values(table["track"])[order])
+    return Sessions(
+        np.append(starts, len(opens)),
+        track.astype(np.int32),
+        listener[order][starts],
+        column_values(table["start_ms"])[order][starts],
+    )

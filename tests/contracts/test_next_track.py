@@ -1,0 +1,217 @@
+"""The next-track model: what is published of a table of sessions, and served, by a reference."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.logs.columns import Reading, parse_columns
+from botify.model.catalogue import UNKNOWN_TRACK, user_number
+from botify.model.model import Model
+from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
+from botify.recommenders.registry import RECOMMENDERS, FallbackSettings, recommend
+from botify.service import load_configured
+from looplib.cli import run
+from looplib.progress import console
+from recsys.config import ExportConfig
+from recsys.export.export import export_run
+from recsys.ingest.pipeline import ingest
+from recsys.next_track.config import NextTrackConfig
+from recsys.search import __main__ as search
+from tests.botify.exports import make_settings
+from tests.recsys.commands import error_line
+from tests.recsys.finished import finish_run
+
+LISTENERS, TRACKS, ARTISTS = 40, 60, 12
+COLUMNS = "user=u,item=i,timestamp=ts,session=s,artist=a"
+RNG = np.random.default_rng(0)
+
+
+def draw_plays(*, is_taste: bool) -> pd.DataFrame:
+    """Draw sessions, most of whose tracks follow the one before in the catalogue."""
+    generator, rows = np.random.default_rng(3), []
+    for session in range(300):
+        track = int(generator.integers(TRACKS))
+        for place in range(int(generator.integers(2, 9))):
+            rows.append(
+                (
+                    f"u{session % LISTENERS}",
+                    f"t{track}",
+                    session,
+                    9000 * session + place,
+                )
+            )
+            follows = is_taste and generator.random() < 0.8
+            jump = 7 if follows else int(generator.integers(TRACKS))
+            track = (track + jump) % TRACKS
+    table = pd.DataFrame(rows, columns=["u", "i", "s", "ts"])
+    number = table["i"].str[1:].astype(int)
+    known = (number % ARTISTS).astype(str)
+    return table.assign(a=known.where(number % 10 > 0))  # of a tenth no artist is known
+
+
+def publish(folder: Path, plays: pd.DataFrame, **options: Any) -> dict[str, Any]:  # noqa: ANN401  of an export
+    """Ingest and export; returns the manifest's section."""
+    plays.to_csv(folder / "plays.csv", index=False)
+    reading = Reading(parse_columns(COLUMNS))
+    ingest([folder / "plays.csv"], folder / "store", reading)
+    run_folder = finish_run(
+        folder, next_track=NextTrackConfig(window=3, neighbours=TRACKS)
+    )
+    version = export_run(run_folder, folder, ExportConfig(**options))
+    manifest = json.loads((Path(version) / "manifest.json").read_text())
+    section: dict[str, Any] = manifest["next_track"]
+    return section
+
+
+def serve(folder: Path) -> Model:
+    catalogue = folder / "current" / "tracks.json"
+    return load_configured(make_settings(folder, catalogue, "next_track"))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sessions")
+    section = publish(folder, draw_plays(is_taste=True), publish_anyway=True)
+    (folder / "section.json").write_text(json.dumps(section))
+    return folder
+
+
+def near_by_hand(sessions: Iterable[list[str]], track: str) -> dict[str, float]:
+    """Count what was played within three plays of a track, half of what was played before it."""
+    near: dict[str, float] = defaultdict(float)
+    for heard in sessions:
+        for (at, one), (to, other) in product(enumerate(heard), enumerate(heard)):
+            if one == track != other and abs(to - at) <= 3:
+                near[other] += (1 if to > at else 0.5) / abs(to - at)
+    return near
+
+
+def own_by_hand(plays: pd.DataFrame, user: str) -> dict[str, float]:
+    """Add up the activations of a listener's plays."""
+    own: dict[str, float] = defaultdict(float)
+    listened = plays[plays["u"] == user].sort_values("ts")["i"].tolist()
+    for ago, track in enumerate(reversed(listened), start=1):
+        own[track] += ago**-0.5
+    return own
+
+
+def score_by_hand(
+    plays: pd.DataFrame, weights: dict[str, float], user: str, session: list[str]
+) -> dict[str, float]:
+    """Score the next track as the docs say it, part by part."""
+    sessions = plays.sort_values("ts").groupby("s")["i"].agg(list)
+    artists = plays.drop_duplicates("i").set_index("i")["a"].dropna()
+    fans = plays.groupby("i")["u"].nunique()
+    parts = [(weights["own"], own_by_hand(plays, user))]
+    for ago, track in enumerate(session[:-11:-1], start=1):
+        same = artists.index[artists == artists.get(track)].difference([track])
+        parts.append((1 / ago, near_by_hand(sessions, track)))
+        parts.append(
+            (weights["artist"] / ago, {other: float(fans[other]) for other in same})
+        )
+    scores: dict[str, float] = defaultdict(float)
+    for weight, part in parts:
+        for other, score in part.items():
+            scores[other] += weight * score / sum(part.values())
+    return scores
+
+
+@pytest.mark.parametrize(
+    "session", [["t3"], ["t3", "t10", "t17"], [f"t{7 * n % 60}" for n in range(14)]]
+)
+@pytest.mark.parametrize("user", ["u5", "stranger"])
+def test_the_service_takes_the_track_that_the_reference_scores_highest(
+    published: Path, user: str, session: list[str]
+) -> None:
+    section = json.loads((published / "section.json").read_text())
+    expected = score_by_hand(
+        draw_plays(is_taste=True), section["parameters"], user, session
+    )
+    best = max(score for track, score in expected.items() if track not in session)
+    model = serve(published)
+    numbers = [model.catalogue.numbers[track] for track in session]
+    row = Row(user_number(user), numbers, [1.0] * len(numbers))
+    drawn = RECOMMENDERS["next_track"].draw(model, row, RNG)
+    found = model.catalogue.ids[drawn.track]
+    assert found not in session
+    assert math.isclose(expected[found], best, rel_tol=1e-5)
+
+
+def test_tracks_that_follow_one_another_are_predicted_better_than_by_any_rule(
+    published: Path,
+) -> None:
+    section = json.loads((published / "section.json").read_text())
+    metrics = section["metrics"]
+    assert metrics.keys() == {"next_track", "popular", "item_knn", "sticky_artist"}
+    best = max(metrics, key=lambda name: metrics[name]["mrr@20"][0])
+    assert best == "next_track"
+    assert section["published"]
+    assert section["sessions"] == 60  # a fifth of them
+
+
+def test_a_model_that_is_no_better_than_a_rule_is_left_out_with_its_figures(
+    tmp_path: Path,
+) -> None:
+    with console.capture() as printed:
+        section = publish(tmp_path, draw_plays(is_taste=False))
+    assert "next_track is not significantly better" in printed.get()
+    assert not section["published"]
+    assert section["metrics"]["next_track"]["precision@20"][0] > 0
+    assert not (tmp_path / "current" / "next_track.npz").exists()
+    anyway = ExportConfig(publish_anyway=True)
+    version = Path(export_run(tmp_path / "run", tmp_path, anyway))
+    assert (version / "next_track.npz").exists()
+
+
+def test_what_knows_nothing_falls_back_and_nothing_is_repeated(
+    published: Path,
+) -> None:
+    model = serve(published)
+    stranger = user_number("stranger")
+    everything = list(range(len(model.catalogue)))
+    recommender = RECOMMENDERS["next_track"]
+    unknown = Row(stranger, [UNKNOWN_TRACK], [1.0])
+    assert recommender.draw(model, unknown, RNG).track == UNKNOWN
+    all_heard = Row(stranger, everything, [1.0] * len(everything))
+    assert recommender.draw(model, all_heard, RNG).track == EXHAUSTED
+    plays = draw_plays(is_taste=True)
+    folder = published / "alone"
+    folder.mkdir()
+    alone = pd.DataFrame([("u0", "alone", 900, 10**8, None)], columns=list("uista"))
+    alone.columns = plays.columns
+    publish(folder, pd.concat([plays, alone]), publish_anyway=True)
+    model = serve(folder)
+    row = Row(stranger, [model.catalogue.numbers["alone"]], [1.0])
+    assert recommender.draw(model, row, RNG).track == UNKNOWN
+    ((name, _),) = recommend(model, [row], ["next_track"], FallbackSettings(), RNG)
+    assert name == "fold_in"
+
+
+def test_a_store_without_sessions_is_refused_before_any_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plays = draw_plays(is_taste=True)
+    plays.to_csv(tmp_path / "plays.csv", index=False)
+    reading = Reading(parse_columns("user=u,item=i"))
+    ingest([tmp_path / "plays.csv"], tmp_path / "store", reading)
+    config = tmp_path / "search.yaml"
+    config.write_text(
+        f"store: {tmp_path / 'store'}\nrun: {tmp_path / 'run'}\nnext_track: {{}}\n"
+    )
+    assert run(search.app, search.PROG, ["--config", str(config)]) == 2
+    assert "next_track learns from sessions" in error_line(capsys)
+
+
+def test_sessions_of_one_track_each_leave_it_out_in_one_line(tmp_path: Path) -> None:
+    plays = draw_plays(is_taste=True).drop_duplicates("s")
+    with console.capture() as printed:
+        assert publish(tmp_path, plays) is None
+    assert "next_track is left out: there are too few sessions" in printed.get()
