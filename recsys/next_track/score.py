@@ -38,6 +38,8 @@ _LONGEST = 100  # of a session, the next tracks up to this one are predicted
 _POPULAR = 2 * _LONGEST  # tracks that lists are filled up with
 _ARTIST = (0.0, 0.3, 1.0, 3.0)
 _OWN = (0.0, 0.1, 0.3, 1.0)
+# of the best precision; the service plays the first track, so less of it for better ranks pays
+_NEARLY = 0.99
 _RESAMPLES = 1000
 
 
@@ -138,7 +140,7 @@ def _make_task(
 
 
 def _choose_weights(task: _Task, listeners: int, config: NextTrackConfig) -> Weights:
-    """Return the weights with the best precision; of equals those with the best rank."""
+    """Return the weights with the best MRR among those with nearly the best precision."""
     threads = task.threads
     parts = fit_parts(task.sessions, task.artists, listeners, config, threads)
     found = []
@@ -150,7 +152,9 @@ def _choose_weights(task: _Task, listeners: int, config: NextTrackConfig) -> Wei
             ranks = task.find_ranks(lists)
             hits = ranks[ranks > 0]
             found.append((len(hits), float((1 / hits).sum()), Weights(artist, own)))
-    return max(found, key=lambda scored: scored[:2])[2]
+    most = max(hits for hits, _, _ in found)
+    near = [scored for scored in found if scored[0] >= _NEARLY * most]
+    return max(near, key=lambda scored: scored[1])[2]
 
 
 def _simple_rules(task: _Task) -> dict[str, Int32Array]:

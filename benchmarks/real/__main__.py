@@ -1,0 +1,95 @@
+"""Real data sets, measured with peers beside, in one run.
+
+    python -m benchmarks.real --data FOLDER [SET …]    # peers: the extra `peers`
+
+docs/real-data.md says where the files of each set come from. Tables go to the terminal and, as
+Markdown, to `real-data.md` in the folder of the run.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from benchmarks.harness import console, show, show_machine
+from benchmarks.real import deezer, next_track, pairs, plays, unplayed
+from benchmarks.real.peers import Work, candidates
+from benchmarks.real.tables import Table, markdown
+
+FOUND = "real-data.md"  # the tables, in the folder of the run
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Files of a data set, and what measures it, given these files and a `Work`."""
+
+    files: tuple[str, ...]
+    measure: Callable[..., Table]
+
+
+SETS: Mapping[str, DataSet] = {
+    "lastfm": DataSet(
+        ("plays_lastfm.tsv.gz",), partial(plays.measure, title="Last.fm")
+    ),
+    "30music": DataSet(
+        ("plays_30music.tsv.gz",), partial(plays.measure, title="30Music")
+    ),
+    "lastfm-hidden": DataSet(
+        ("plays_lastfm.tsv.gz",), partial(unplayed.measure, title="Last.fm")
+    ),
+    "30music-hidden": DataSet(
+        ("plays_30music.tsv.gz",), partial(unplayed.measure, title="30Music")
+    ),
+    "sessions": DataSet(("sessions_30music.tsv.gz",), next_track.measure),
+    "movielens": DataSet(("movielens1m_folds.tsv.gz",), pairs.measure_movielens),
+    "lfm2b": DataSet(("lfm2b_fl_dataset.inter.gz",), pairs.measure_lfm2b),
+    "deezer": DataSet(
+        ("deezer_random_half.tsv.gz", "deezer_other_half_known_only.tsv.gz"),
+        deezer.measure,
+    ),
+}
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="The folder with the files.")],
+    sets: Annotated[
+        list[str] | None, typer.Argument(metavar="SET", help=", ".join(SETS))
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(help="Takes the tables; and, while it runs, stores and runs."),
+    ] = Path("out/real"),
+    peers: Annotated[
+        bool, typer.Option(help="Fit other libraries' models too, which takes longest.")
+    ] = True,
+) -> None:
+    """Measure the sets whose files are there."""
+    chosen = sets or list(SETS)
+    if unknown := [name for name in chosen if name not in SETS]:
+        raise typer.BadParameter(f"{unknown[0]}: the sets are {', '.join(SETS)}")
+    tried = candidates() if peers else {}
+    out.mkdir(parents=True, exist_ok=True)
+    found = []
+    for name in chosen:
+        files = [data / file for file in SETS[name].files]
+        missing = [file for file in files if not file.exists()]
+        if missing:
+            console.print(
+                f"{name}: left out, {missing[0]} is missing; see docs/real-data.md"
+            )
+            continue
+        with TemporaryDirectory(prefix=f"{name}-", dir=out) as folder:
+            table = SETS[name].measure(*files, Work(Path(folder), tried))
+        show(table.title, table.header, table.rows)
+        console.print("\n".join(table.notes))
+        found.append(table)
+    (out / FOUND).write_text("\n".join(map(markdown, found)))
+    show_machine("numba", "numpy")
+
+
+if __name__ == "__main__":
+    typer.run(main)

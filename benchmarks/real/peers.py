@@ -1,0 +1,162 @@
+"""Models of `implicit` and irspack (the extra `peers`), fitted to the same interactions.
+
+Each has a few candidates; the best on the validation part is fitted to all of the training part.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import partial
+from io import StringIO
+from itertools import product
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from implicit.nearest_neighbours import BM25Recommender
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from benchmarks.als_systems import bare_implicit
+from benchmarks.harness import console
+from benchmarks.real.product import THREADS, baseline
+from benchmarks.real.tables import SEED
+from looplib.als import AlsParams
+from looplib.arrays import Int32Array
+from recsys.dataset.dataset import Dataset
+from recsys.models.als import Fit
+from recsys.models.sparse import products_at, rank_rows, top_products
+from recsys.models.topk import Pool, fill_up, heard_tracks, personal_lists
+
+SWEEPS = 15
+DRAWS = 8  # of irspack, as many models as of `implicit`
+
+
+class Lister(Protocol):
+    """Makes lists, as the models of `recsys.models` do."""
+
+    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Return the k best tracks of each listener, of all or of some."""
+
+
+Peer = Callable[[Dataset], Lister]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the measurement of a set gets beside its files."""
+
+    folder: Path  # for stores and runs
+    tried: Mapping[str, list[Peer]]  # the candidates of each peer
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A peer's factors; their largest products make the lists."""
+
+    found: Fit
+    dataset: Dataset
+
+    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Return the tracks with the largest products."""
+        return personal_lists(self.found, self.dataset, "train", k, THREADS, pool)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """A peer's closeness of tracks; a list sums it over what was heard."""
+
+    near: csr_matrix  # shape (tracks, tracks)
+    dataset: Dataset
+
+    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Return the nearest tracks, and popular ones where these are too few."""
+        heard = heard_tracks(self.dataset, "train")
+        if pool == "heard":
+            scores = products_at(heard, self.near, heard, THREADS)
+            arrays = (scores, heard.indices, heard.indptr)
+            return rank_rows(csr_matrix(arrays, heard.shape), k)
+        left_out = heard if pool == "new" else None
+        best, _ = top_products(heard, self.near, k, THREADS, left_out)
+        return fill_up(best, baseline("popular", self.dataset).lists(k, "new"))
+
+
+def item_knn(dataset: Dataset) -> Lister:
+    """Find neighbours with `implicit`'s BM25."""
+    model = BM25Recommender(K=200, K1=1.2, B=0.75, num_threads=THREADS)
+    model.fit(heard_tracks(dataset, "train"), show_progress=False)
+    return Neighbours(csr_matrix(model.similarity), dataset)
+
+
+def implicit_als(params: AlsParams, dataset: Dataset) -> Lister:
+    """Fit `implicit`'s ALS, whose confidence is 1 + alpha x weight as ours."""
+    matrix = heard_tracks(dataset, "train")
+    matrix.data = 1 + np.float32(params.alpha) * matrix.data
+    with threadpool_limits(1, user_api="blas"):  # as implicit asks for
+        model = bare_implicit(params, SWEEPS, SEED, THREADS)
+        model.fit(matrix, show_progress=False)
+    return Factors(Fit(SWEEPS, model.user_factors, model.item_factors), dataset)
+
+
+def irspack_als(factors: int, alpha0: float, reg: float, dataset: Dataset) -> Lister:
+    """Fit irspack's iALS."""
+    from irspack import IALSRecommender
+
+    with redirect_stdout(StringIO()):  # its progress
+        model = IALSRecommender(
+            heard_tracks(dataset, "train"),
+            factors,
+            alpha0,
+            reg,
+            train_epochs=SWEEPS,
+            n_threads=THREADS,
+        ).learn()
+    found = Fit(SWEEPS, model.get_user_embedding(), model.get_item_embedding())
+    return Factors(found, dataset)
+
+
+def candidates() -> Mapping[str, list[Peer]]:
+    """Return the models of each peer that are tried, without those that are not installed."""
+    grid = product((64, 128), (0.1, 10.0), (1.0, 10.0))
+    found: dict[str, list[Peer]] = {
+        "item-kNN, BM25 (implicit)": [item_knn],
+        "ALS (implicit)": [partial(implicit_als, AlsParams(*axes)) for axes in grid],
+    }
+    try:
+        import irspack  # noqa: F401  only looked for
+    except ImportError:
+        console.print("irspack is left out; pip install -e '.[peers]' has it")
+        return found
+    generator = np.random.default_rng(SEED)
+    # the ranges of irspack's own tuning
+    logs = generator.uniform(np.log((3e-3, 1e-4)), np.log((1, 0.1)), size=(DRAWS, 2))
+    drawn = [
+        (int(generator.integers(64, 129)), *pair) for pair in np.exp(logs).tolist()
+    ]
+    found["iALS (irspack)"] = [partial(irspack_als, *axes) for axes in drawn]
+    return found
+
+
+def choose(
+    tried: Mapping[str, list[Peer]],
+    dataset: Dataset,
+    score: Callable[[Lister], Mapping[str, float]],
+) -> dict[str, dict[str, Peer]]:
+    """Find the best candidate of each peer on a validation part.
+
+    Args:
+        tried: The candidates.
+        dataset: Its training side is learned from.
+        score: What lists are worth, by figures of which each has a best candidate.
+
+    Returns:
+        By the peer, then by the figure.
+    """
+    found: dict[str, dict[str, Peer]] = {}
+    for name, models in tried.items():
+        scores = [score(fit(dataset)) for fit in models]
+        found[name] = {
+            figure: models[int(np.argmax([worth[figure] for worth in scores]))]
+            for figure in scores[0]
+        }
+    return found

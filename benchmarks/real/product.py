@@ -1,0 +1,86 @@
+"""What this project makes of a set: its own search chooses, its own models make the lists."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from analysis.logs.columns import Reading
+from benchmarks.data import dataset_of
+from benchmarks.real.tables import SEED
+from recsys.cluster.cluster import open_cluster
+from recsys.config import SearchConfig
+from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.ingest.pipeline import ingest
+from recsys.models.kinds import KINDS
+from recsys.models.model import Model
+from recsys.runs.folder import LEADERBOARD
+from recsys.search.search import search
+from recsys.store.remote import open_store
+from recsys.workspace import open_workspace
+
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best model of a kind that a search found."""
+
+    kind: str
+    params: Any  # of the kind's `params_type`
+    sweeps: int
+
+    def fit(self, dataset: Dataset) -> Model:
+        """Fit it to the training side of a dataset."""
+        model = KINDS[self.kind](dataset, "train", self.params, SEED, THREADS)
+        if self.sweeps:
+            model.sweep(self.sweeps)
+        return model
+
+
+@dataclass(frozen=True)
+class Split:
+    """A store, and a search on it that holds something out."""
+
+    config: SearchConfig
+
+    def choose(self) -> tuple[dict[str, Choice], Dataset]:
+        """Search; return the best model of each kind, and the dataset that chose it."""
+        config = self.config
+        run = open_workspace(config.run)
+        run.folder.parent.mkdir(parents=True, exist_ok=True)
+        with Path(f"{config.run}.txt").open("w") as log, redirect_stdout(log):
+            winner = search(open_store(config.store), run, config)
+        rows = pq.read_table(run.cached(LEADERBOARD)).to_pylist()
+        found: dict[str, Choice] = {}
+        for row in rows:  # best first
+            kind = KINDS[row["model"]]
+            if not kind.is_baseline and row["state"] != "failed":
+                names = [field.name for field in fields(kind.params_type)]
+                params = kind.params_type(**{name: row[name] for name in names})
+                found.setdefault(kind.name, Choice(kind.name, params, row["sweep"]))
+        return found, open_dataset(f"{config.store}/cache/{winner.dataset}")
+
+    def dataset(self) -> Dataset:
+        """Make the dataset, without a search."""
+        with open_cluster(self.config.cluster) as cluster:
+            return dataset_of(self.config, cluster)
+
+
+def make_split(
+    files: Sequence[Path], store: Path, reading: Reading, settings: Mapping[str, Any]
+) -> Split:
+    """Ingest files of interactions, and plan a search with some settings."""
+    if not store.exists():
+        ingest([str(file) for file in files], store, reading)
+    plan = {"run": "run", "cluster": {"workers": THREADS}, **settings}
+    plan |= {"store": str(store), "run": f"{store}-{plan['run']}"}
+    return Split(SearchConfig.model_validate(plan))
+
+
+def baseline(kind: str, dataset: Dataset) -> Model:
+    """Return a baseline of the product."""
+    return Choice(kind, KINDS[kind].params_type(), 0).fit(dataset)

@@ -1,0 +1,105 @@
+"""Score lists on held-out targets, and lay the figures out with their intervals.
+
+The metrics are written out once more here, apart from those by which a search chooses.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from analysis.statistics import bootstrap
+from analysis.statistics.effects import Interval
+from looplib.arrays import FloatArray, Int32Array
+from recsys.models.topk import NO_TRACK
+
+RESAMPLES, SEED = 1000, 42
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts under a header, and what is to be said of them."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = field(default=())
+
+
+def ndcg(lists: Int32Array, targets: csr_matrix) -> FloatArray:
+    """Return NDCG@k over min(k, targets) of each listener, NaN of one without targets.
+
+    Args:
+        lists: Columns, best first, `NO_TRACK` at the end of short lists; shape (listeners, k).
+        targets: 1 for each target, shape (listeners, tracks).
+    """
+    gains = 1 / np.log2(np.arange(lists.shape[1]) + 2)
+    ideals = np.concatenate([[0], gains.cumsum()])
+    counts = np.diff(targets.indptr)
+    best = ideals[np.minimum(counts, len(gains))]
+    return _divide(hits(lists, targets) @ gains, best, counts > 0)
+
+
+def precision(lists: Int32Array, targets: csr_matrix) -> FloatArray:
+    """Return the share of each list that are targets, shape (listeners,)."""
+    shares: FloatArray = hits(lists, targets).mean(axis=1)
+    return shares
+
+
+def hits(lists: Int32Array, targets: csr_matrix) -> FloatArray:
+    """Return 1 where a listed track is a target and else 0, shape (listeners, k)."""
+    listener = np.arange(len(lists))[:, np.newaxis]
+    found = csr_matrix(targets[listener, np.maximum(lists, 0)]).toarray()
+    return np.where(lists == NO_TRACK, 0.0, found)
+
+
+def mean_interval(values: FloatArray) -> Interval:
+    """Return the mean over listeners with its 95 % bootstrap interval; NaN does not count."""
+    counts = ~np.isnan(values)
+    return ratio_interval(np.where(counts, values, 0), counts.astype(np.float64))
+
+
+def ratio_interval(parts: FloatArray, wholes: FloatArray) -> Interval:
+    """Return Σ parts / Σ wholes over listeners with its 95 % bootstrap interval."""
+    ratios = bootstrap.Ratios(parts[:, np.newaxis], wholes[:, np.newaxis])
+    resamples = bootstrap.Resamples(len(parts), RESAMPLES, SEED)
+    return bootstrap.ratio_intervals(resamples, ratios)[0]
+
+
+def compare(
+    values: Mapping[str, FloatArray], ours: str, rules: Sequence[str]
+) -> tuple[str, Interval]:
+    """Return the best of some rules, and by how much ours is better, listener by listener."""
+    best = max(rules, key=lambda rule: float(np.nanmean(values[rule])))
+    return best, mean_interval(values[ours] - values[best])
+
+
+def text(interval: Interval, digits: int = 4) -> str:
+    """Return a figure with its interval, such as `.2818 (.2700 … .2930)`."""
+    value, lower, upper = (_short(number, digits) for number in interval)
+    return f"{value} ({lower} … {upper})"
+
+
+def markdown(table: Table) -> str:
+    """Return a table as Markdown."""
+    lines = [f"### {table.title}", "", _row(table.header)]
+    lines.append(_row(["---", *["---:"] * (len(table.header) - 1)]))
+    lines += [_row(row) for row in table.rows]
+    notes = [f"- {note}" for note in table.notes]
+    return "\n".join([*lines, "", *notes, ""])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _short(number: float, digits: int) -> str:
+    written = f"{number:.{digits}f}"
+    return written.replace("0.", ".", 1) if abs(number) < 1 else written
+
+
+def _divide(parts: FloatArray, wholes: FloatArray, is_there: np.ndarray) -> FloatArray:
+    shares = np.full(len(parts), np.nan)
+    np.divide(parts, wholes, out=shares, where=is_there)
+    return shares

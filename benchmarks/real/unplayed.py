@@ -1,0 +1,126 @@
+"""Tracks without plays: a tenth of the tracks is hidden from training, and ranked among itself.
+
+The first 80 % of each listener's plays train, without those of hidden tracks; the catalogue names
+all tracks with their artists. The targets of a listener are the hidden tracks in the rest, by
+artists that somebody has played before.
+"""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from scipy.sparse import csr_matrix
+
+from analysis.logs.columns import Columns, Reading
+from benchmarks.real.peers import Work
+from benchmarks.real.plays import HELD_OUT, K, first_plays
+from benchmarks.real.product import THREADS, make_split
+from benchmarks.real.tables import SEED, Table, compare, mean_interval, ndcg, text
+from looplib.als import AlsParams
+from looplib.arrays import BoolArray, Int32Array
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.plays import read_artists
+from recsys.models.als import Fit
+from recsys.models.blend import Blend
+from recsys.models.factor_models import Als, place_unplayed
+from recsys.models.params import BlendParams
+from recsys.models.sparse import rank_rows
+from recsys.models.topk import NO_TRACK, heard_tracks, top_tracks
+
+HIDDEN = 10  # one track of so many
+LISTED = 450  # as many candidates as the blend has
+READING = Reading(Columns("listener", "track", position="position"), delimiter="\t")
+RULE, OURS = "the listener's plays of the artist", "blend (ours)"
+_SWEEPS = 8
+
+
+def measure(file: Path, work: Work, title: str) -> Table:
+    """Rank hidden tracks by what is known of their artists."""
+    options = pyarrow.csv.ParseOptions(delimiter="\t")
+    plays = pyarrow.csv.read_csv(file, parse_options=options)
+    listener, track = plays["listener"].to_numpy(), plays["track"].to_numpy()
+    is_first = first_plays(listener, plays["position"].to_numpy())
+    is_hidden = hide(track)
+    training, catalogue = work.folder / "training.tsv", work.folder / "tracks.json"
+    pyarrow.csv.write_csv(
+        plays.filter(pa.array(is_first & ~is_hidden)),
+        training,
+        pyarrow.csv.WriteOptions(delimiter="\t", quoting_style="none"),
+    )
+    artists = dict(zip(track.tolist(), plays["artist"].to_pylist(), strict=True))
+    records = [{"track": id_, "artist": str(by)} for id_, by in artists.items()]
+    catalogue.write_text("".join(json.dumps(record) + "\n" for record in records))
+    settings = {
+        "catalogue": catalogue,
+        "split": {"kind": "newest", "holdout": HELD_OUT},
+    }
+    split = make_split([training], work.folder / "store", READING, settings)
+    dataset = split.dataset()
+
+    is_target = is_hidden & ~is_first & np.isin(listener, dataset.users)
+    is_target &= np.isin(track, dataset.tracks)  # the artist was played by somebody
+    rows = np.searchsorted(dataset.users, listener[is_target])
+    columns = np.searchsorted(dataset.tracks, track[is_target])
+    shape = (len(dataset.users), len(dataset.tracks))
+    targets = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
+    targets.data[:] = 1
+
+    params = AlsParams(64, 0.1, 10.0)
+    als = Als(dataset, "total", params, SEED, THREADS)
+    als.sweep(_SWEEPS)
+    blend = Blend(dataset, "total", BlendParams(), SEED, THREADS)
+    lists = {
+        RULE: rank_by_artist(dataset),
+        "als (ours)": rank_by_factors(als.fit, dataset),
+        OURS: hidden_first(blend.lists(LISTED, "new"), dataset),
+    }
+    found = {name: ndcg(best, targets) for name, best in lists.items()}
+    _, better = compare(found, OURS, [RULE])
+    return Table(
+        f"{title}: NDCG@{K} among hidden tracks",
+        ("", "hidden"),
+        [[name, text(mean_interval(values))] for name, values in found.items()],
+        [f"{OURS} less {RULE}: {text(better)}"],
+    )
+
+
+def hide(tracks: np.ndarray) -> BoolArray:
+    """Return whether tracks are hidden, by a hash of their ids, shape (n,)."""
+    ids, position = np.unique(tracks, return_inverse=True)
+    hashes = [zlib.crc32(f"hidden {id_}".encode()) for id_ in ids.tolist()]
+    is_hidden: BoolArray = (np.array(hashes) % HIDDEN == 0)[position]
+    return is_hidden
+
+
+def hidden_first(lists: Int32Array, dataset: Dataset) -> Int32Array:
+    """Return the first hidden tracks of lists, shape (listeners, K)."""
+    is_kept = (lists != NO_TRACK) & hide(dataset.tracks)[lists]
+    order = np.argsort(~is_kept, axis=1, kind="stable")[:, :K]
+    kept = np.where(is_kept, lists, NO_TRACK)
+    return np.take_along_axis(kept, order, axis=1)
+
+
+def rank_by_factors(fit: Fit, dataset: Dataset) -> Int32Array:
+    """Return the hidden tracks with the largest products of factors, shape (listeners, K)."""
+    hidden = np.flatnonzero(hide(dataset.tracks)).astype(np.int32)
+    placed = place_unplayed(fit, dataset, "total")
+    items = placed.item_factors[hidden]
+    return hidden[top_tracks(placed.user_factors, items, K, THREADS)]
+
+
+def rank_by_artist(dataset: Dataset) -> Int32Array:
+    """Return the hidden tracks whose artists a listener has played most, shape (listeners, K)."""
+    artists = read_artists(dataset)
+    known = np.flatnonzero(artists >= 0)
+    shape = (len(artists), int(artists.max()) + 1)
+    artist_of = csr_matrix((np.ones(len(known)), (known, artists[known])), shape)
+    by_artist = heard_tracks(dataset, "total") @ artist_of
+    is_hidden = hide(dataset.tracks)[known]
+    hidden_by = csr_matrix(
+        (np.ones(is_hidden.sum()), (artists[known[is_hidden]], known[is_hidden])),
+        shape[::-1],
+    )
+    return rank_rows(csr_matrix(by_artist @ hidden_by), K)

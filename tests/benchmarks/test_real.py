@@ -1,0 +1,165 @@
+"""The table of real data, on small sets of the same shapes: no test needs the data."""
+
+import gzip
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from scipy.stats import spearmanr
+
+from benchmarks.real import __main__ as real
+from benchmarks.real import deezer, next_track, pairs, peers, plays, product, tables
+from looplib.arrays import IntArray
+from recsys.models.topk import NO_TRACK
+from tests.recsys.in_process import in_process, without_processes
+
+LISTENERS, TRACKS, PLAYS = 30, 60, 40
+
+
+def write_gz(file: Path, columns: Mapping[str, IntArray]) -> None:
+    lines = ["\t".join(columns)]
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    lines += ["\t".join(map(str, row)) for row in rows]
+    file.write_bytes(gzip.compress("\n".join(lines).encode() + b"\n"))
+
+
+def drawn_plays(generator: np.random.Generator) -> dict[str, IntArray]:
+    """Listeners who play twenty tracks around one of their own again and again."""
+    listener = np.repeat(np.arange(LISTENERS), PLAYS)
+    track = (2 * listener + generator.integers(20, size=len(listener))) % TRACKS
+    position = np.tile(np.arange(PLAYS), LISTENERS)
+    return {"listener": listener, "position": position, "track": track}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    generator = np.random.default_rng(0)
+    heard = drawn_plays(generator)
+    listener, position, track = heard.values()
+    for name in ("lastfm", "30music"):
+        columns = {**heard, "artist": track // 4}
+        write_gz(folder / f"plays_{name}.tsv.gz", columns)
+    sessions = {
+        "UserId": listener,
+        "SessionId": listener * 4 + position // 10,
+        "ItemId": track,
+        "Time": 10**6 * (listener % 7) + 1000 * position,
+        "ArtistId": track // 4,
+        "slice": listener % 2,
+    }
+    write_gz(folder / "sessions_30music.tsv.gz", sessions)
+    user, item = np.unique(np.stack([listener, track]), axis=1)
+    levels = generator.integers(3, size=len(user))
+    folds = {"user": user, "item": item, "level": levels, "fold": item % 2 + 1}
+    write_gz(folder / "movielens1m_folds.tsv.gz", folds)
+    both = {"user_id:token": user, "item_id:token": item}
+    write_gz(folder / "lfm2b_fl_dataset.inter.gz", both)
+    user = np.repeat(np.arange(LISTENERS), TRACKS // 2)
+    item = np.concatenate(
+        [generator.permutation(TRACKS)[: TRACKS // 2] for _ in range(LISTENERS)]
+    )
+    rating = generator.integers(1, 6, size=len(user))  # 5 is flawed
+    known = generator.integers(2, size=len(user))
+    ratings = {"user": user, "item": item, "rating": rating, "known": known}
+    write_gz(folder / "deezer_random_half.tsv.gz", ratings)
+    others = {**ratings, "user": user + LISTENERS, "known": np.ones_like(known)}
+    write_gz(folder / "deezer_other_half_known_only.tsv.gz", others)
+    return folder
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small spaces, one model of each peer, and no processes."""
+    space = {"factors": [4], "alpha": [1.0], "regularization": [0.1]}
+    monkeypatch.setitem(
+        plays.SETTINGS,
+        "search",
+        {
+            "space": space,
+            "sweeps": 2,
+            "models": {"activation": {}, "item_knn": {}, "blend": {}},
+        },
+    )
+    monkeypatch.setattr(pairs, "SPACE", space)
+    whole = peers.candidates()
+    few = {name: models[:1] for name, models in whole.items()}
+    monkeypatch.setattr(real, "candidates", lambda: few)
+    monkeypatch.setattr(product, "open_cluster", lambda _: nullcontext(in_process()))
+
+
+@pytest.mark.slow
+@pytest.mark.dask
+@pytest.mark.usefixtures("quick")
+@pytest.mark.filterwarnings("ignore::Warning")  # of the peers
+def test_every_set_has_a_table(data: Path, tmp_path: Path) -> None:
+    # 30Music has the shape of Last.fm
+    sets = [name for name in real.SETS if name != "30music"]
+    with without_processes():
+        real.main(data, sets, tmp_path)
+    found = (tmp_path / real.FOUND).read_text()
+    for title in ("Last.fm", "30Music sessions", "MovieLens-1M", "LFM-2b"):
+        assert f"### {title}" in found
+    for system in (
+        "most played",
+        "ALS (implicit)",
+        "blend (ours)",
+        "next_track (ours)",
+    ):
+        assert f"| {system} | " in found
+    assert "Spearman with the truth" in found
+    assert [path.name for path in tmp_path.iterdir()] == [real.FOUND]
+
+
+def test_a_set_whose_files_are_missing_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real.main(tmp_path, ["lastfm"], tmp_path / "out")
+    assert "lastfm: left out" in capsys.readouterr().out
+
+
+def test_training_plays_are_the_first_of_each_listener() -> None:
+    listener = np.array([7, 3, 7, 7, 3, 7, 7])
+    position = np.array([4, 1, 0, 1, 0, 2, 3])
+    is_first = plays.first_plays(listener, position)
+    assert is_first.tolist() == [False, True, True, True, True, True, True]
+
+
+def test_ndcg_is_over_as_many_targets_as_a_list_can_hold() -> None:
+    targets = csr_matrix(np.array([[1, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 0]]))
+    lists = np.array([[0, 1], [0, 1], [0, 1]], np.int32)
+    ideal = 1 + 1 / np.log2(3)
+    expected = [1 / ideal, np.nan, 1 / np.log2(3)]
+    np.testing.assert_allclose(tables.ndcg(lists, targets), expected)
+    short = np.array([[NO_TRACK, NO_TRACK]] * 3, np.int32)
+    assert np.nansum(tables.ndcg(short, targets)) == 0
+    assert tables.precision(lists, targets).tolist() == [0.5, 0, 0.5]
+
+
+def test_models_learn_from_the_sessions_before_the_newest_of_a_window(
+    data: Path,
+) -> None:
+    tasks = list(next_track.windows(data / "sessions_30music.tsv.gz"))
+    assert len(tasks) == 2
+    for task in tasks:
+        tested = len(task.target) // 9  # sessions of ten plays
+        window = LISTENERS // 2 * PLAYS // 10
+        assert tested == pytest.approx(next_track.HELD_OUT * window, rel=0.5)
+        assert task.training.start_ms.max() < 10**9 * 6 + 10**6 * PLAYS
+        assert np.diff(task.training.listeners).min() == 0
+
+
+def test_orders_are_compared_as_spearman_has_it() -> None:
+    generator = np.random.default_rng(1)
+    found, true = generator.integers(5, size=(2, 3, 8)).astype(np.float64)
+    expected = [spearmanr(*rows)[0] for rows in zip(found, true, strict=True)]
+    np.testing.assert_allclose(deezer.correlate(found, true), expected)
+
+
+def test_a_rank_is_of_what_is_not_left_out() -> None:
+    scores = np.array([[3.0, 2.0, 1.0, 0.5]])
+    left_out = csr_matrix(np.array([[1, 0, 0, 0]]))
+    assert deezer.rank_tracks(scores, left_out).tolist() == [[3, 0, 1, 2]]
