@@ -81,10 +81,13 @@ def _read_scored(path: str, name: str, arrays: Arrays) -> Scored:
         raise ModelError(
             f"{path}: {name}_counts add up to {counts.sum()}, not {len(tracks)} tracks"
         )
-    ends = counts.astype(np.int64).cumsum()
     numbers = arrays["tracks"].astype(np.int32)[tracks]
-    values = np.where(numbers == UNKNOWN_TRACK, 0, arrays[f"{name}_values"])
-    return Scored(ends - counts, ends, numbers, values)
+    is_known = numbers != UNKNOWN_TRACK
+    known_before = np.concatenate([[0], is_known.cumsum()])
+    ends = counts.astype(np.int64).cumsum()
+    starts, ends = known_before[ends - counts], known_before[ends]
+    values = arrays[f"{name}_values"][is_known]
+    return Scored(starts, ends, numbers[is_known], values)
 
 
 def _load(version: Version) -> NextTrack | None:

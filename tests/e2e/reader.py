@@ -270,6 +270,10 @@ def bring(folder: Path) -> None:
         f"u{e['user']},t{e['track']},{e['time']},{e['timestamp']},No. {e['track']},by"
         for e in events
     ]
+    catalogue = [
+        orjson.dumps({"track": f"t{track}", "artist": "by", "title": f"No. {track}"})
+        for track in sorted({e["track"] for e in events})
+    ]
     head = "uid,song,seconds,ts"
     # of ten tastes
     items = [
@@ -281,6 +285,7 @@ def bring(folder: Path) -> None:
         "heard.csv": ["uid,song,heard,ts,name,by", *heard],
         "train.dat": [f"6 {' '.join(map(str, own[:6]))}" for own in items],
         "test.dat": [f"2 {' '.join(map(str, own[6:]))}" for own in items],
+        "tracks.json": [line.decode() for line in catalogue],
         "listened.csv": ["user,track,weight,ts", *rows],
     }
     for name, lines in tables.items():
