@@ -150,7 +150,7 @@ def test_the_report_of_a_search_is_read_as_it_was_written_and_takes_nothing_for_
     assert not read.find("script") + read.find("img")
     assert read.find("h1")[0].text == HOSTILE
     verdict = read.find("div", id="verdict")[0]
-    assert verdict.find("h2")[0].text == "Winner: factors 8, reg 0.1, alpha 1"
+    assert verdict.find("h2")[0].text == "Winner: als factors 8, reg 0.1, alpha 1"
     assert verdict.find("li")[0].text == f"Warning: {HOSTILE}"
     assert [row[1] for row in read_table(read, "trials")[1:]] == [
         "winner",

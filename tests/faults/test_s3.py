@@ -32,6 +32,7 @@ RECOMMENDATIONS = "recommendations.jsonl"
 SEARCH = """
 search: {space: {factors: [8, 16], alpha: [1, 10]}, sweeps: 200, score_every: 100}
 validation: {resamples: 100}
+export: {publish_anyway: true}
 cluster: {workers: 1, wait_for_workers_s: 300}
 """
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from recsys.config import ActivationSpace, Models, Search, Space
+from recsys.config import Models, Search, Space
 from recsys.runs.ledger import Score
 from recsys.runs.trials import Trial, plan_candidates
 from recsys.scoring import Interval
@@ -172,7 +172,7 @@ def test_a_fit_that_ceases_to_gain_goes_no_further_and_may_win() -> None:
 def test_fits_are_compared_with_what_takes_no_sweeps() -> None:
     """It is awaited, and stops all that cannot reach it."""
     search = halving().model_copy(
-        update={"models": Models(activation=ActivationSpace(decay=0.5))}
+        update={"models": Models.model_validate({"activation": {"decay": 0.5}})}
     )
     values: dict[tuple[int, int], float | None] = {}
     for number, trial in enumerate(plan(search, is_ordered=True)):
