@@ -46,7 +46,8 @@ def draw_curves(run: Run) -> Figure:
     curves = {}
     for row in run.candidates:
         curve = run.curve(row["trial"])
-        if curve:
+        # what takes no sweeps has one score, at sweep 0
+        if curve and curve[-1][0]:
             curves[row["trial"]] = curve
     labels = {row["trial"]: run.label(row) for row in run.rows}
     coloured = list(curves)[:_COLOURED]
