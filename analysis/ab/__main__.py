@@ -1,7 +1,7 @@
-"""The command `python -m analysis.ab LOG… --experiment ALS [--set control=C] [--out DIR]`."""
+"""The command `listening-loop ab LOG… --experiment ALS [--set control=C] [--out DIR]`."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_write, atomic_write_text
-from looplib.progress import output
+from looplib.tables import output, table
 
 with importing():
     from analysis.ab.config import AbConfig
@@ -22,7 +22,7 @@ with importing():
     from analysis.page import numbers
     from analysis.planning import Logs
 
-PROG = "python -m analysis.ab"
+PROG = "listening-loop ab"
 GONE = {
     "--warehouse": "a metric of your own reads the events, and duckdb a store's files",
     "--all": "report.html has every metric: --out DIR",
@@ -33,20 +33,20 @@ _ORIGINAL_COLUMNS = (
     "metric",
     "effect",
     "interval",
+    "significant",
     "control",
     "arm's",
-    "significant",
 )
 _EFFECT_COLUMNS = (
-    "metric",
     "arm",
-    "control",
-    "arm's",
+    "metric",
     "effect",
     "interval",
     "result",
+    "control",
+    "arm's",
 )
-_NAME_COLUMNS = 2
+_NEEDED_COLUMNS = 5
 
 app = make_app(
     "Report on an experiment: which arm won, by how much, how sure that is, "
@@ -55,7 +55,7 @@ app = make_app(
 
 
 @app.command(
-    epilog="Example: python -m analysis.ab out/demo/service/log "
+    epilog="Example: listening-loop ab out/demo/service/log "
     "--experiment RECOMMENDERS --out out/demo/ab"
 )
 def main(
@@ -139,13 +139,13 @@ def _effect_cells(effect: MetricEffect) -> list[str]:
         is_kept = effect.guardrail == "kept"
         result = "kept" if is_kept else effect.guardrail.upper()
     return [
-        effect.metric,
         effect.arm,
-        numbers.number(effect.control_value),
-        numbers.number(effect.arm_value),
+        effect.metric,
         numbers.change(relative.effect_pct),
         numbers.interval(relative.lower_pct, relative.upper_pct),
         result,
+        numbers.number(effect.control_value),
+        numbers.number(effect.arm_value),
     ]
 
 
@@ -155,21 +155,15 @@ def _original_cells(row: OriginalRow) -> list[str]:
         row.metric,
         numbers.change(row.effect_pct, 3),
         numbers.interval(row.lower_pct, row.upper_pct, 3),
+        "yes" if row.significant else "no",
         numbers.number(row.control_mean),
         numbers.number(row.arm_mean),
-        "yes" if row.significant else "no",
     ]
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Lay out cells, names to the left and numbers to the right."""
-    table = Table(box=None, pad_edge=False)
-    for position, column in enumerate(columns):
-        is_name = position < _NAME_COLUMNS
-        table.add_column(column, justify="left" if is_name else "right", no_wrap=True)
-    for cells in rows:
-        table.add_row(*map(Text, cells))
-    return table
+    return table(columns, rows, needed=_NEEDED_COLUMNS, numbers_from=2)
 
 
 if __name__ == "__main__":
