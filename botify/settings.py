@@ -114,8 +114,8 @@ class Settings(Config):
     host: str = "127.0.0.1"  # address to listen on
     port: int = Field(default=5001, ge=0, le=65535)  # port to listen on
     processes: PositiveInt = 1  # worker processes; several need Redis
-    # of each process; they wait for Redis and the disk side by side
-    threads: PositiveInt = 4
+    # of each process; more than two only wait for one another
+    threads: PositiveInt = 2
     session_silence_s: PositiveFloat = 1800.0  # after which a session is over
     # for the requests under way and the log's last fsync when the service is stopped
     stop_grace_s: PositiveInt = 5
