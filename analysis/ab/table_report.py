@@ -70,16 +70,15 @@ def report_on_table(
         AnalysisError: It cannot be read, or has nothing to compare.
     """
     if config.horizon and not config.horizon.listeners:
-        problem = "a table ends where it ends; give the listeners"
+        kind = table.name.replace("the ", "a ", 1)
+        problem = f"{kind} has no dates to stop at; give the listeners"
         raise AnalysisError(f"horizon: {problem}, such as {{'listeners': 5000}}")
     measured, span_ms = read_table(table, config.reported)
     for metric in config.reported:
         arms = list(measured.moments[metric.name])
         if config.control not in arms or len(arms) < 2:
             problem = f"{config.control} and another {table.arm} are expected"
-            raise AnalysisError(
-                f"{table.name}: {problem}; found are {', '.join(arms)}"
-            )
+            raise AnalysisError(f"{table.name}: {problem}; found are {', '.join(arms)}")
     report = report_on_moments(measured, config, name or table.name, span_ms)
     return keep_plan(report, plan)
 
