@@ -10,7 +10,7 @@ import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pyarrow as pa
@@ -85,6 +85,11 @@ def open_rows(connection: Connection, name: str, **values: object) -> Rows:
     Columns that nobody reads are not computed.
     """
     return connection.sql(statement(name), params=values)
+
+
+def query_rows(rows: Rows, table: str, name: str) -> Rows:
+    """Return the rows of a SQL file that reads other rows under a table's name, where they are."""
+    return cast("Rows", rows.query(table, statement(name)))
 
 
 def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table:

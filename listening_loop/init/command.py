@@ -54,10 +54,10 @@ def main(
 ) -> None:
     """Look at a file of plays; write what leads to a verdict."""
     search = out or Path(f"{file.name.partition('.')[0]}.yaml")
-    service, report = (
-        search.with_name(f"{search.stem}-{part}.yaml") for part in ("service", "ab")
-    )
-    for target in (search, service, report):
+    targets = {"search": search}
+    for part in ("service", "experiment", "ab"):
+        targets[part] = search.with_name(f"{search.stem}-{part}.yaml")
+    for target in targets.values():
         if target.exists():
             raise InteractionFileError(f"{target}: there already; choose another --out")
     guess = look_at(file, parse_roles(columns) if columns else {}, preset)
@@ -72,12 +72,11 @@ def main(
         "file": file,
         "folder": f"out/{search.stem}",
         "preset": preset,
-        "search": search,
-        "service": service,
-        "report": report,
+        "report": targets["ab"],
+        **targets,
     }
     values["steps"] = fill_in("steps.txt", values)
-    for target, name in ((search, "search"), (service, "service"), (report, "ab")):
+    for name, target in targets.items():
         atomic_write_text(target, fill_in(f"{name}.yaml", values))
     typer.echo(fill_in("found.txt", values))
 
