@@ -15,20 +15,33 @@ import numpy as np
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import Listeners, MetricEffect, metric_effects
-from analysis.ab.measures import check_files, measure, measure_original, read_listeners
+from analysis.ab.effects import Measured, MetricEffect, metric_effects, surely_better
+from analysis.ab.evidence import Evidence
+from analysis.ab.looks import Look
+from analysis.ab.measures import (
+    check_files,
+    measure,
+    measure_original,
+    read_histograms,
+    read_listeners,
+)
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
 from analysis.ab.parts.data_quality import Quality, Trust, assess
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.positions import Position, positions
 from analysis.ab.parts.segments import Segments, segment_effects
 from analysis.ab.tables import Loaded, load
-from analysis.ab.verdict import Evidence, Verdict, decide
+from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
 from analysis.statistics import effects
 from analysis.statistics.effects import Interval
+from analysis.statistics.moments import skewness
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
+from looplib.arrays import FloatArray
+
+# column → values, each of shape (listeners,)
+Listeners = Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -55,8 +68,8 @@ class Report:
     arms: tuple[str, ...]  # all arms, the control first
     is_aa: bool  # whether all arms are the same, so that no effect is expected
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
-    # whether the declared horizon is reached, so that intervals for one look decide
-    at_horizon: bool
+    horizon: str | None  # the declared one, by whose bounds is decided
+    at_horizon: bool  # whether it is reached
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     # each arm's own recommender, configured or the one that answered most
     recommenders: dict[str, str | None]
@@ -116,7 +129,6 @@ def build_report(
         evidence = _weigh(loaded, listeners, config)
         report = replace(
             _summarize(experiment, evidence, config),
-            recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
             sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
             original_table=original_table(listeners, config.control),
             sources=loaded.names,
@@ -129,7 +141,7 @@ def build_report(
             first_day=first_day,
             last_day=last_day,
             segments=segment_effects(loaded.connection, arms, config),
-            preferences=preferences(loaded, arms, config),
+            preferences=preferences(loaded, arms, Look(config, loaded.progress)),
             positions=positions(loaded.connection, arms),
         )
 
@@ -149,16 +161,18 @@ def report_on_columns(
     counts = _counts(listeners)
     rows = sum(counts.values())
     planned = config.horizon.listeners if config.horizon else None
-    at_horizon = planned is not None and rows >= planned
-    with queries.connect(threads=1) as connection:
-        found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
+    look = Look(config, rows / (planned or 1))
+    measured = _measured(listeners, config)
+    found = metric_effects(measured, look)
     evidence = Evidence(
         counts,
         LineCounts(rows, rows),
         check_sample_ratio(counts, config.shares),
         trust=Trust(0, Quality(), ()),
         effects=tuple(replace(effect, metric=effect.label) for effect in found),
-        at_horizon=at_horizon,
+        beats=surely_better(measured, look),
+        at_horizon=look.at_horizon,
+        skewness=_skewness(listeners, config),
     )
     return _summarize(source, evidence, config)
 
@@ -174,21 +188,56 @@ def _weigh(
     loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig
 ) -> Evidence:
     """Return what the verdict depends on; without effects for the original table alone."""
-    counts, at_horizon = _counts(listeners), loaded.at_horizon
+    counts, look = _counts(listeners), Look(config, loaded.progress)
     srm = check_sample_ratio(counts, config.shares)
-    evidence = Evidence(counts, loaded.lines, srm, at_horizon=at_horizon)
+    evidence = Evidence(
+        counts,
+        loaded.lines,
+        srm,
+        at_horizon=look.at_horizon,
+        recommenders={arm: loaded.own_recommenders.get(arm) for arm in counts},
+    )
     if config.table_only:
         return evidence
     counted = queries.fetch_row(loaded.connection, "ab/quality")
+    measured = _measured(listeners, config, loaded.connection)
     return replace(
         evidence,
         trust=assess(counted, loaded.rejected),
-        effects=metric_effects(
-            loaded.connection, listeners, config, at_horizon=at_horizon
-        ),
+        effects=metric_effects(measured, look),
+        beats=surely_better(measured, look),
+        skewness=_skewness(listeners, config),
         span_ms=(counted["first_ms"], counted["last_ms"]),
         left_out=loaded.left_out,
     )
+
+
+def _measured(
+    listeners: Mapping[str, Listeners],
+    config: AbConfig,
+    connection: queries.Connection | None = None,
+) -> Measured:
+    """Return what effects are estimated from; the connection has the tables `histogram_…`."""
+    moments, histograms = {}, {}
+    for metric in config.reported:
+        if metric.quantile is None:
+            by_arm = {arm: metric.moments(rows) for arm, rows in listeners.items()}
+            moments[metric.name] = by_arm
+        elif connection is not None:
+            counts = _counts(listeners)
+            found = read_histograms(connection, metric.source, counts)
+            histograms[metric.name] = found
+    return Measured(moments, histograms)
+
+
+def _skewness(listeners: Mapping[str, Listeners], config: AbConfig) -> dict[str, float]:
+    """Return how skewed listeners' shares in the primary metrics are, by the metrics' labels."""
+    return {
+        metric.label: max(
+            abs(skewness(metric.shares(columns))) for columns in listeners.values()
+        )
+        for metric in config.deciding
+    }
 
 
 def _summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
@@ -200,7 +249,10 @@ def _summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
         is_aa=config.aa,
         alpha=config.alpha,
         listeners=evidence.listeners,
-        recommenders=dict.fromkeys(evidence.listeners),
+        recommenders={
+            arm: evidence.recommenders.get(arm) for arm in evidence.listeners
+        },
+        horizon=str(config.horizon) if config.horizon else None,
         at_horizon=evidence.at_horizon,
         sessions=evidence.listeners,
         lines=evidence.lines,

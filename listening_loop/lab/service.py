@@ -40,5 +40,5 @@ def look(service: ServiceClient, log: Path | None) -> dict[str, Any]:
     except UserError as error:
         return {**found, "note": str(error)}
     figure = draw_effects(report) if report.effects else None
-    note = f"verdict: {report.verdict.decision} {report.verdict.arm or ''}".rstrip()
+    note = report.verdict.headline
     return {"served": served, "report": report, "figure": figure, "note": note}

@@ -31,9 +31,9 @@ def draw_effects(report: Report) -> Figure | None:
         drawn += 1
         text, relative = _change(effect), shown(effect)
         if effect.significant:
-            significant.append(f"{effect.label}, {effect.arm}: {text}")
+            significant.append(f"{effect.title}, {effect.arm}: {text}")
         groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
-        groups.setdefault(numbers.capitalized(effect.label), []).append(
+        groups.setdefault(numbers.capitalized(effect.title), []).append(
             charts.IntervalRow(
                 label=effect.arm,
                 text=text,

@@ -1,0 +1,62 @@
+"""Bounds on the way to a horizon: published ones, and scipy's distribution of all looks at once."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.statistics.effects import Estimate, compare
+from analysis.statistics.horizon import at_look, bounds, looks_so_far, p_value_at
+
+
+@pytest.mark.parametrize(
+    ("looks", "published"),
+    [  # two-sided 5 %, O'Brien and Fleming's shape by Lan and DeMets: gsDesign's sfLDOF
+        (2, [2.9626, 1.9686]),
+        (3, [3.7103, 2.5114, 1.9930]),
+        (5, [4.8769, 3.3569, 2.6803, 2.2898, 2.0310]),
+    ],
+)
+def test_bounds_are_the_published_ones(looks: int, published: list[float]) -> None:
+    assert bounds(looks_so_far(1.0, looks), 0.05) == pytest.approx(published, abs=2e-4)
+
+
+@pytest.mark.parametrize("level", [0.2, 0.01])
+def test_any_look_errs_as_often_as_the_level_says(level: float) -> None:
+    shares = (0.3, 0.55, 0.6, 1.0)
+    ends = np.array(bounds(shares, level))
+    times = np.array(shares)
+    covariance = np.sqrt(
+        np.minimum.outer(times, times) / np.maximum.outer(times, times)
+    )
+    random = np.random.default_rng(1)
+    inside = stats.multivariate_normal(
+        cov=covariance, abseps=1e-7, releps=1e-7, seed=random
+    )
+    assert 1 - inside.cdf(ends, lower_limit=-ends) == pytest.approx(level, rel=1e-3)
+
+
+def test_the_p_value_is_the_level_whose_bound_is_just_reached() -> None:
+    shares = looks_so_far(0.8, 32)
+    assert p_value_at(bounds(shares, 0.03)[-1], shares) == pytest.approx(0.03)
+    assert p_value_at(bounds(shares, 0.9)[-1], shares) == pytest.approx(0.9)
+    assert p_value_at(0.0, shares) == pytest.approx(1.0)
+    assert p_value_at(50.0, shares) <= 1e-8
+
+
+def test_a_single_look_is_welch_s_test_and_before_the_first_nothing_is_known() -> None:
+    effect = compare(Estimate(4.0, 9.0, 60), Estimate(5.5, 20.0, 40))
+    alone = at_look(effect, looks_so_far(1.2, 1))
+    assert [*alone.absolute] == pytest.approx([*effect.absolute])
+    assert [*alone.relative] == pytest.approx([*effect.relative])
+    assert alone.p_value == pytest.approx(effect.p_value)
+    early = at_look(effect, looks_so_far(0.9, 1))
+    assert (early.absolute.lower, early.absolute.upper) == (-math.inf, math.inf)
+    assert early.p_value == 1
+
+
+def test_looks_are_at_equal_distances_and_the_last_is_now() -> None:
+    assert looks_so_far(0.61, 5) == pytest.approx((0.2, 0.4, 0.61))
+    assert looks_so_far(0.19, 5) == ()
+    assert looks_so_far(1.3, 2) == (0.5, 1.0)
