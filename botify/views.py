@@ -102,7 +102,7 @@ def experiments() -> ResponseReturnValue:
     """Answer with the running experiments and the version served."""
     service = _service()
     model = service.versions.model
-    decides = service.settings.decides
+    decides = service.settings.deciding.name
     running = [
         {
             "name": experiment.name,

@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 from analysis.ab.config import AbConfig
 from botify.settings import Settings
 from listening_loop.config import LoopConfig
+from looplib.experiments import Experiment
 from recsys.config import SearchConfig, Space
 from recsys.ingest.__main__ import Settings as IngestSettings
 from sim.collect import CollectConfig
@@ -34,6 +35,10 @@ PARTS = {
     "A/B report": (
         AbConfig,
         "`python -m analysis.ab LOG --config FILE`, such as `configs/ab.yaml`",
+    ),
+    "Experiment": (
+        Experiment,
+        "one file for the service, `power` and `ab`: [the experiment's file](warehouse.md)",
     ),
     "Service": (
         Settings,

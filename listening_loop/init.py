@@ -1,4 +1,4 @@
-"""`listening-loop init FILE`: look at plays and write a commented configuration for them."""
+"""`listening-loop init FILE`: look at plays, write configurations of a search and an experiment."""
 
 import shlex
 from collections.abc import Sequence
@@ -70,6 +70,24 @@ export:
   top: 30
   filter_seen: {unheard} # as in validation, so that what is scored is published
 {next_track}"""
+
+_EXPERIMENT = """\
+# An experiment of what the export has against popular tracks. The service reads this file
+# (experiments: [{file}]), and so do `listening-loop power` and
+# `listening-loop ab`: --experiment {file}
+name: "{name}"
+owner: "" # who answers for it
+hypothesis: "" # such as: lists of the model are heard longer than popular tracks are
+arms: # control first. While it runs, leave weights as they are and add a line to changes
+  - {{name: C, weight: 1, recommender: top_pop}}
+  - {{name: T1, weight: 1, recommender: in_order}}
+changes: [] # {{T1: 0}} stops T1, {{T1: 3}} gives it weight 3; nobody moves who need not
+metrics: [mean_time_per_session] # decide
+guardrails: # must surely not get worse by more than the margin
+  - {{metric: latency_p99, margin: 50}} # ms
+  - {{metric: sessions, margin_pct: 10}} # of a listener: whether they come back
+planned_listeners: null # at which it ends; null: it may be stopped at any time
+"""
 
 
 @dataclass(frozen=True)
@@ -157,9 +175,15 @@ def main(
     search = ["listening-loop", "search", "--config", str(target)]
     steps = [shlex.join(ingest), shlex.join(search)]
     atomic_write_text(target, describe(guess, file, folder, steps))
+    experiment = target.with_name(f"{target.stem}-experiment.yaml")
+    if not experiment.exists():
+        name = target.stem.upper()
+        text = _EXPERIMENT.format(file=experiment.name, name=name)
+        atomic_write_text(experiment, text)
     typer.echo(f"{target}: {guess.rows:,} rows looked at. Read it, then:")
     for line in steps:
         typer.echo(f"  {line}")
+    typer.echo(f"{experiment}: an experiment of what comes out")
 
 
 def look_at(

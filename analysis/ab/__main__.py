@@ -1,4 +1,7 @@
-"""The command `python -m analysis.ab LOG… --experiment ALS [--set control=C] [--out DIR]`."""
+"""The command `python -m analysis.ab LOG… [--experiment ALS] [--set control=C] [--out DIR]`.
+
+A table instead of logs: `python -m analysis.ab listeners.parquet --experiment experiment.yaml`.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,16 +14,19 @@ from rich.text import Text
 
 from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
+from looplib.errors import ConfigError
 from looplib.files import atomic_write, atomic_write_text
 from looplib.progress import output
 
 with importing():
-    from analysis.ab.config import AbConfig
+    from analysis.ab.config import AbConfig, plan_document
     from analysis.ab.effects import MetricEffect
     from analysis.ab.page.page import render
     from analysis.ab.report import OriginalRow, Report, build_report
+    from analysis.ab.table import open_table
+    from analysis.ab.table_report import report_on_table, table_document
     from analysis.page import numbers
-    from analysis.planning import Logs
+    from looplib.experiments import is_file, load_experiment
 
 PROG = "python -m analysis.ab"
 GONE = {
@@ -55,14 +61,33 @@ app = make_app(
 
 
 @app.command(
-    epilog="Example: python -m analysis.ab out/demo/service/log "
-    "--experiment RECOMMENDERS --out out/demo/ab"
+    epilog="Example: python -m analysis.ab out/demo/service/log --out out/demo/ab"
 )
 def main(
-    logs: Logs,
-    experiment: Annotated[str, typer.Option(help="The experiment's name in the log.")],
+    logs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="LOG…",
+            help="Event logs, folders, quoted patterns, or session stores; or a Parquet file.",
+        ),
+    ] = None,
+    experiment: Annotated[
+        str,
+        typer.Option(
+            help="The experiment's YAML file; or its name in the log, where that has several."
+        ),
+    ] = "",
     config: Annotated[
         Path | None, typer.Option(help="A YAML file such as configs/ab.yaml.")
+    ] = None,
+    sql: Annotated[
+        str | None,
+        typer.Option(help="A query in place of logs, which DuckDB runs."),
+    ] = None,
+    arm: Annotated[str, typer.Option(help="Of a table: the column of arms.")] = "arm",
+    listener: Annotated[
+        str | None,
+        typer.Option(help="Of a table with several rows a listener: their column."),
     ] = None,
     overrides: Overrides = None,
     out: Annotated[
@@ -71,14 +96,35 @@ def main(
     ] = None,
 ) -> None:
     """Make the report."""
-    settings = load_config(AbConfig, config, overrides or [])
-    report = build_report(logs, experiment, settings)
+    plan = load_experiment(Path(experiment)) if is_file(experiment) else None
+    document = plan_document(plan) if plan else {}
+    name = plan.name if plan else experiment
+    paths = [sql] if sql else logs or []
+    if not paths:
+        raise ConfigError("name event logs, a session store or a Parquet file; or --sql")
+    is_table = sql is not None or paths[0].endswith(".parquet")
+    if is_table:
+        primary, limits = document.get("primary", []), document.get("guardrails", [])
+        lower = plan.lower_is_better if plan else ()
+        document |= table_document(primary, limits, lower)
+    settings = load_config(AbConfig, config, overrides or [], above=document)
+    if is_table:
+        source, title = (sql, "the query") if sql else (Path(paths[0]), paths[0])
+        with open_table(source, title, arm=arm, listener=listener) as table:
+            report = report_on_table(table, settings, name, plan)
+    else:
+        report = build_report(paths, name, settings, plan)
     if out is not None:
-        atomic_write_text(out / "config.yaml", dump_config(settings))
-        atomic_write_text(out / "report.html", render(report))
-        with atomic_write(out / "report.json") as file:
-            file.write(report.to_json())
+        write_report(report, settings, out)
     print_report(report)
+
+
+def write_report(report: Report, settings: AbConfig, out: Path) -> None:
+    """Write a report and its configuration to a folder."""
+    atomic_write_text(out / "config.yaml", dump_config(settings))
+    atomic_write_text(out / "report.html", render(report))
+    with atomic_write(out / "report.json") as file:
+        file.write(report.to_json())
 
 
 def print_report(report: Report) -> None:

@@ -30,6 +30,8 @@ class Measured:
 
     moments: Mapping[str, Mapping[str, Moments]]  # of means and ratios
     histograms: Mapping[str, Mapping[str, Histogram]] = field(default_factory=dict)
+    # The largest skewness of an arm's listeners, by primary metric; none where it is unknown
+    skewness: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def listeners(self) -> dict[str, int]:

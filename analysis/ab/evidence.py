@@ -36,7 +36,7 @@ class Evidence:
     span_ms: tuple[int, int] = (0, 0)
     left_out: int = 0  # events after the horizon
     recommenders: Mapping[str, str | None] = field(default_factory=dict)  # by arm
-    # of the listeners' values, by the label of the primary metric; none where unknown
+    # of the listeners' values, by primary metric; none where unknown
     skewness: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -76,7 +76,7 @@ def distrust(evidence: Evidence, config: AbConfig) -> str | None:
 def notes(evidence: Evidence, trust: Trust, config: AbConfig) -> tuple[str, ...]:
     """Return what to know before acting on a report, a sentence each."""
     quality = data_quality.notes(trust, evidence.lines, evidence.left_out, config)
-    return (*quality, *_not_compared(evidence, config), *_doubts(evidence))
+    return (*quality, *_not_compared(evidence, config), *_doubts(evidence, config))
 
 
 def _not_compared(evidence: Evidence, config: AbConfig) -> Iterable[str]:
@@ -99,11 +99,15 @@ def _not_compared(evidence: Evidence, config: AbConfig) -> Iterable[str]:
             yield f"'{label}' is not compared{whose}: {why}."
 
 
-def _doubts(evidence: Evidence) -> Iterable[str]:
+def _doubts(evidence: Evidence, config: AbConfig) -> Iterable[str]:
     """Yield the primary metrics whose intervals hold less often than they say."""
     counts = evidence.listeners.values()
     smallest, largest = min(counts), max(counts)
-    for label, skewness in evidence.skewness.items():
+    deciding = {metric.name for metric in config.deciding}
+    for name, skewness in evidence.skewness.items():
+        if name not in deciding:
+            continue
+        label = config.known[name].label
         enough = _ENOUGH_BY_SKEWNESS * skewness**2
         if largest > _UNEQUAL * smallest and smallest < enough:
             yield (

@@ -131,8 +131,8 @@ def remark_on_baselines(
     value, lower, upper = behind[best]
     listeners = " on the listeners who chose nothing" if on_test else ""
     return (
-        f"The best simple rule is {best}: the winner's {metric} is {-value:.4f} above it "
-        f"({-upper:.4f} … {-lower:.4f}){listeners}"
+        f"The best simple rule is {best}; the winner's {metric} less that of the rule: "
+        f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}){listeners}"
     )
 
 

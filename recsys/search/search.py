@@ -228,17 +228,18 @@ def _score_on_test(
 ) -> list[RankedTrial]:
     """Score trials by every metric on the listeners who chose nothing, each once."""
     scorer = replace(state.scorer, is_test=True)
-    scored = []
-    for ranked in chosen:
-        score = ranked.score
-        if score and not score.test:
-            step = (ranked.trial, ranked.sweep)
-            calls = [(*step, scorer, state.run.address, ranked.sweep, True)]
-            (outcome,) = cluster.run(run_step, calls)
-            score = replace(score, test=outcome.result().metrics)
-            state.record(Outcome(step, score, None))
-        scored.append(replace(ranked, score=score))
-    return scored
+    missing = [ranked for ranked in chosen if ranked.score and not ranked.score.test]
+    calls = [
+        (ranked.trial, ranked.sweep, scorer, state.run.address, ranked.sweep, True)
+        for ranked in missing
+    ]
+    scores = {ranked.trial.id: ranked.score for ranked in chosen}
+    for outcome in cluster.run(run_step, calls):
+        ranked = missing[outcome.key]
+        score = replace(ranked.score or Score(0), test=outcome.result().metrics)
+        state.record(Outcome((ranked.trial, ranked.sweep), score, None))
+        scores[ranked.trial.id] = score
+    return [replace(ranked, score=scores[ranked.trial.id]) for ranked in chosen]
 
 
 def _finalists(state: SearchState) -> list[RankedTrial]:

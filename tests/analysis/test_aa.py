@@ -12,7 +12,7 @@ from analysis.aa import GONE, PROG, app, check, in_control, split
 from analysis.ab.metrics import METRICS, Metric
 from analysis.errors import AnalysisError
 from analysis.planning import read_values
-from botify.experiments import Arm, Experiment
+from looplib.experiments import Arm, Experiment
 from looplib.arrays import FloatArray
 from looplib.cli import run
 from tests.analysis.simulated import LISTENERS, write_log

@@ -9,12 +9,14 @@ import pyarrow as pa
 import pytest
 
 from analysis.ab.config import AbConfig, Guardrail, Horizon
+from analysis.ab.effects import Measured
 from analysis.ab.metrics import METRICS, Metric
-from analysis.ab.report import report_on_columns
+from analysis.ab.table_report import report_on_moments
 from analysis.ab.verdict import Verdict
 from analysis.errors import AnalysisError
 from analysis.planning import parse_effect, read_values
 from analysis.power import GONE, PROG, Rule, app, describe, plan
+from analysis.statistics.moments import Moments
 from looplib.arrays import FloatArray
 from looplib.cli import run
 from looplib.randomness import make_generator
@@ -108,14 +110,12 @@ def look_at(
     drawn: dict[str, dict[str, FloatArray]], progress: float, config: AbConfig
 ) -> Verdict:
     """The verdict on the first listeners of each arm."""
-    arms = {
-        arm: {
-            name: column[: int(progress * len(column))]
-            for name, column in columns.items()
-        }
-        for arm, columns in drawn.items()
-    }
-    return report_on_columns(arms, config, "drawn").verdict
+    moments: dict[str, dict[str, Moments]] = {"time": {}, "sessions": {}}
+    for arm, columns in drawn.items():
+        count = int(progress * len(columns["time"]))
+        for name, by_arm in moments.items():
+            by_arm[arm] = Moments.of({name: columns[name][:count]})
+    return report_on_moments(Measured(moments), config, "drawn").verdict
 
 
 def draw_listeners(

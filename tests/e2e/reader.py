@@ -280,7 +280,10 @@ def bring(folder: Path) -> None:
         [user % 10 * 8 + (user // 10 + number) % 8 for number in range(8)]
         for user in range(300)
     ]
+    blocks = blocks_of(ROOT / "docs" / "warehouse.md")
+    experiment = next(block.text for block in blocks if block.language == "yaml")
     tables = {
+        "experiment.yaml": experiment.splitlines(),
         "plays.csv": [head, *rows],
         "heard.csv": ["uid,song,heard,ts,name,by", *heard],
         "train.dat": [f"6 {' '.join(map(str, own[:6]))}" for own in items],
