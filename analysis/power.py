@@ -7,7 +7,7 @@ begun on its first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isfinite, log1p
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ with importing():
     import numpy as np
     import pyarrow as pa
 
-    from analysis.ab.config import AbConfig, Guardrail, Horizon
+    from analysis.ab.config import AbConfig, Horizon
     from analysis.ab.looks import Look
     from analysis.ab.metrics import Metric
     from analysis.errors import AnalysisError
@@ -29,9 +29,10 @@ with importing():
     from analysis.statistics.moments import skewness
     from analysis.statistics.power import Decision
     from looplib.config import load_config
+    from looplib.experiments import Guardrail
 
 _FEWEST = 10  # listeners of whom a variance says anything
-_DAILY_LOOKS = 30  # of an experiment without a horizon
+_MOST_LOOKS = 60  # one a day, of more days so many at equal distances
 
 Rule = Literal["any-time", "horizon"]
 
@@ -112,7 +113,7 @@ class Plan:
     power: float  # the wanted chance that it is shipped
     alpha: float
     rule: Rule  # looked at again and again without an end, or on the way to a horizon
-    looks: int  # as many are planned for
+    looks: int  # as many are planned for, one a day
     arms: int  # with the control
     guardrails: tuple[str, ...]  # that must surely be kept
     not_planned: tuple[
@@ -153,7 +154,7 @@ def plan(
     metrics = [metric for metric, _ in tables]
     timeline, decisions = [], {}
     for day, count, columns in _listeners_by_day(tables):
-        decision = _decision(metrics, columns, config, weights / weights.sum())
+        decision = _decision(metrics, columns, config, weights / weights.sum(), day)
         if decision:
             listeners = int(count * share)
             timeline.append(Day(day, listeners, decision.power(effect, listeners)))
@@ -170,7 +171,11 @@ def plan(
     needed = ceil(decision.needed(effect, config.power))
     days = first.day if first else None
     if first is None and arrivals:
-        days = last.day + max(1, ceil((needed - last.listeners) / arrivals))
+        # looks are daily, so the days that it takes depend a little on themselves
+        for _ in range(2):
+            days = last.day + max(1, ceil((needed - last.listeners) / arrivals))
+            decision = replace(decision, looks=min(days, _MOST_LOOKS))
+            needed = ceil(decision.needed(effect, config.power))
     shares = metrics[0].shares(columns)
     detectable = decisions[last.day].detectable(last.listeners, config.power)
     return Plan(
@@ -211,33 +216,34 @@ def _decision(
     columns: Mapping[str, FloatArray],
     config: AbConfig,
     weights: FloatArray,
+    days: int,
 ) -> Decision | None:
     """Return how an experiment on such listeners decides; None where too little is known."""
+    deciding = len(config.deciding)
     shares = np.stack([metric.shares(columns) for metric in metrics])
     means = np.array(
         [metric.moments(columns).mean(metric.quantity) for metric in metrics]
     )
-    if shares.shape[1] < _FEWEST or not (means.all() and shares.any(axis=1).all()):
+    varies = shares.any(axis=1) & (means != 0)  # other guardrails are kept
+    if shares.shape[1] < _FEWEST or not varies[:deciding].all():
         return None
-    deciding, looks = len(config.deciding), _DAILY_LOOKS
-    if config.horizon:
-        looks = config.horizon.looks
-    pairs = zip(metrics[deciding:], means[deciding:].tolist(), strict=True)
-    margins = [
-        _margin(config.limits[metric.name], metric, mean) for metric, mean in pairs
-    ]
+    limits = zip(metrics[deciding:], means[deciding:].tolist(), strict=True)
+    margins = np.array(
+        [_margin(config.limits[metric.name], metric, mean) for metric, mean in limits]
+    )
+    shares, means = shares[varies], means[varies]
 
-    def errors(look: int, listeners: float, level: float) -> float:
-        return Look(config, look / looks).errors(level, listeners)
+    def errors(progress: float, listeners: float, level: float) -> float:
+        return Look(config, progress).errors(level, listeners)
 
     return Decision(
         deviations=shares.std(axis=1, ddof=1) / np.abs(means),
         correlations=np.atleast_2d(np.corrcoef(shares)),
         deciding=deciding,
-        margins=np.array(margins),
+        margins=margins[varies[deciding:]],
         weights=weights,
         alpha=config.alpha,
-        looks=looks,
+        looks=min(days, _MOST_LOOKS),
         errors=errors,
         least=config.min_listeners,
     )
@@ -248,7 +254,7 @@ def _margin(guardrail: Guardrail, metric: Metric, mean: float) -> float:
     if guardrail.margin_pct is not None:
         relative = guardrail.margin_pct / 100
     else:
-        relative = (guardrail.margin or 0.0) / abs(mean)
+        relative = (guardrail.margin or 0.0) / (abs(mean) or 1.0)
     return (
         -log1p(-min(relative, 0.99)) if metric.better == "higher" else log1p(relative)
     )
@@ -290,10 +296,10 @@ def describe(planned: Plan) -> str:
     """Return the plan as lines for the terminal."""
     last, rule = (
         planned.timeline[-1],
-        f"a horizon with {planned.looks} looks on the way",
+        f"a horizon, looks on the way",
     )
     if planned.rule == "any-time":
-        rule = "looks at any time"
+        rule = "no horizon, looks at any time"
     guardrails = (
         f", guardrails {', '.join(planned.guardrails)}" if planned.guardrails else ""
     )

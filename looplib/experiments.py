@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import mmh3
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+)
 from pydantic import model_validator
 
 from looplib.config import Config, load_config
@@ -155,7 +161,9 @@ class Experiment(Config):
 
     def has_moved(self, users: Sequence[int | str]) -> list[bool]:
         """Return whether changes have moved each listener from one arm to another."""
-        return [len(set(arms)) > 1 for arms in zip(*self._positions(users), strict=True)]
+        return [
+            len(set(arms)) > 1 for arms in zip(*self._positions(users), strict=True)
+        ]
 
     def _positions(self, users: Sequence[int | str]) -> Iterator[list[int]]:
         """Yield the positions of listeners' arms at the beginning and after each change."""

@@ -101,7 +101,9 @@ def main(
     name = plan.name if plan else experiment
     paths = [sql] if sql else logs or []
     if not paths:
-        raise ConfigError("name event logs, a session store or a Parquet file; or --sql")
+        raise ConfigError(
+            "name event logs, a session store or a Parquet file; or --sql"
+        )
     is_table = sql is not None or paths[0].endswith(".parquet")
     if is_table:
         primary, limits = document.get("primary", []), document.get("guardrails", [])

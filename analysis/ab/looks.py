@@ -19,22 +19,17 @@ class Look:
         """Whether the declared horizon is reached, so that this look is the last."""
         return self.config.horizon is not None and self.progress >= 1
 
-    @property
-    def shares(self) -> tuple[float, ...]:
-        """The shares of the horizon at the looks so far."""
-        planned = self.config.horizon
-        return horizon.looks_so_far(self.progress, planned.looks) if planned else ()
-
     def widen(self, effect: Effect, listeners: float | None = None) -> Effect:
         """Return an effect with the interval and the p-value that decide.
 
         `listeners` are those so far, where they are not those of the two arms.
         """
-        confidence = 1 - self.config.alpha
-        if self.config.horizon:
-            return horizon.at_look(effect, self.shares, confidence)
-        planned = self.config.planned_listeners
-        return sequential.at_any_time(effect, planned, confidence, listeners)
+        confidence, planned = 1 - self.config.alpha, self.config.horizon
+        if planned:
+            return horizon.at_look(effect, self.progress, planned.looks, confidence)
+        return sequential.at_any_time(
+            effect, self.config.planned_listeners, confidence, listeners
+        )
 
     def errors(self, level: float, listeners: float) -> float:
         """Return the standard errors that an effect must reach to be significant at a level.
@@ -42,6 +37,6 @@ class Look:
         `listeners` are those of two arms so far.
         """
         if self.config.horizon:
-            return horizon.bound(self.shares, level)
+            return horizon.bound(self.progress, self.config.horizon.looks, level)
         planned, confidence = self.config.planned_listeners, 1 - self.config.alpha
         return sequential.widening(listeners, planned, confidence, level)

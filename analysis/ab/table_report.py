@@ -78,9 +78,7 @@ def report_on_table(
         arms = list(measured.moments[metric.name])
         if config.control not in arms or len(arms) < 2:
             problem = f"{config.control} and another {table.arm} are expected"
-            raise AnalysisError(
-                f"{table.name}: {problem}; found are {', '.join(arms)}"
-            )
+            raise AnalysisError(f"{table.name}: {problem}; found are {', '.join(arms)}")
     return report_on_moments(measured, config, name or table.name, span_ms, plan)
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy import optimize, special
+from scipy.interpolate import PchipInterpolator
 
 from analysis.statistics.effects import CONFIDENCE, Effect
 from analysis.statistics.sequential import widened
@@ -20,18 +21,8 @@ from looplib.arrays import FloatArray
 
 # A look that may spend less than the first has this bound in standard errors.
 _LEAST_SPENT, _FARTHEST = 1e-14, 8.0
-_LEAST_LEVEL = 1e-8  # a p-value below is given as this
-
-
-def looks_so_far(progress: float, looks: int) -> tuple[float, ...]:
-    """Return the shares of the horizon at which was looked, of so many at equal distances.
-
-    The last is the progress itself, which stands for the look that was due last; none before the
-    first is due.
-    """
-    due = min(looks, math.floor(progress * looks + 1e-9))
-    earlier = [number / looks for number in range(1, due)]
-    return (*earlier, min(progress, 1.0)) if due else ()
+# levels between which p-values are interpolated; one below the least is given as that
+_LEVELS = np.concatenate([np.geomspace(1e-6, 0.1, 21), np.linspace(0.14, 1 - 1e-9, 11)])
 
 
 @lru_cache(maxsize=4096)
@@ -68,9 +59,27 @@ def _nodes(count: int) -> tuple[FloatArray, FloatArray]:
     return np.polynomial.legendre.leggauss(count)
 
 
-def bound(shares: tuple[float, ...], level: float) -> float:
-    """Return the standard errors that an effect must reach at the last of the looks."""
-    return bounds(shares, level)[-1] if shares else math.inf
+def bound(progress: float, looks: int, level: float) -> float:
+    """Return the standard errors that an effect must reach, of looks at equal distances.
+
+    Args:
+        progress: The share of the horizon that is reached. It counts as the look that was due last;
+            nothing is concluded before the first.
+        looks: How many there are, the last at the horizon.
+        level: As of `bounds`.
+    """
+    due = _due(progress, looks)
+    return _bounds_of(looks, level)[due - 1] if due else math.inf
+
+
+def _due(progress: float, looks: int) -> int:
+    """Return the number of the look that was due last; 0 before the first."""
+    return min(looks, math.floor(progress * looks + 1e-9))
+
+
+def _bounds_of(looks: int, level: float) -> tuple[float, ...]:
+    """Return the bounds of looks at equal distances."""
+    return bounds(tuple(number / looks for number in range(1, looks + 1)), level)
 
 
 def _solve(
@@ -86,39 +95,38 @@ def _solve(
     return float(optimize.brentq(excess, 0.0, farthest, xtol=1e-12))
 
 
-def p_value_at(errors: float, shares: tuple[float, ...]) -> float:
-    """Return the p-value of an effect of so many standard errors at the last look.
+def p_value_at(errors: float, progress: float, looks: int) -> float:
+    """Return the p-value of an effect of so many standard errors, valid at every look.
 
-    It is the level at which the bound is just reached, and may be looked at at every look.
+    It is the level at which the bound is just reached.
     """
-    if math.isnan(errors):
-        return math.nan
+    due = _due(progress, looks)
+    if not due or math.isnan(errors):
+        return math.nan if math.isnan(errors) else 1.0
+    log_levels = _log_levels(looks, due)
+    log_level = log_levels(min(errors**2, log_levels.x[-1]))
+    return min(1.0, math.exp(float(log_level)))
 
-    def excess(log_level: float) -> float:
-        # of squares, which are nearly linear in the logarithm
-        return bound(shares, math.exp(log_level)) ** 2 - errors**2
 
-    least, most = math.log(_LEAST_LEVEL), -1e-9
-    if excess(least) <= 0:
-        return _LEAST_LEVEL
-    if excess(most) >= 0:
-        return 1.0
-    return math.exp(optimize.brentq(excess, least, most, xtol=1e-9))
+@lru_cache(maxsize=256)
+def _log_levels(looks: int, due: int) -> PchipInterpolator:
+    """Return the logarithm of the level by its squared bound, which is nearly a line."""
+    squares = [_bounds_of(looks, level)[due - 1] ** 2 for level in _LEVELS]
+    order = np.unique(squares, return_index=True)[1]
+    return PchipInterpolator(np.array(squares)[order], np.log(_LEVELS)[order])
 
 
 def at_look(
-    effect: Effect, shares: tuple[float, ...], confidence: float = CONFIDENCE
+    effect: Effect, progress: float, looks: int, confidence: float = CONFIDENCE
 ) -> Effect:
     """Return an effect with the interval and the p-value of a look on the way to a horizon.
 
-    Args:
-        effect: Of the listeners so far, with intervals for one look.
-        shares: Of the horizon at the looks so far, the present one last.
-        confidence: Chance that the intervals of all looks contain the true effect.
+    The effect's intervals are for one look; the confidence is the chance that the intervals of all
+    looks contain the true effect. The rest is as of `bound`.
     """
     if not effect.standard_error > 0:
         return effect
     level = 1 - confidence
-    factor = bound(shares, level) / -float(special.ndtri(level / 2))
+    factor = bound(progress, looks, level) / -float(special.ndtri(level / 2))
     errors = -float(special.ndtri(effect.p_value / 2))
-    return widened(effect, factor, p_value_at(errors, shares))
+    return widened(effect, factor, p_value_at(errors, progress, looks))

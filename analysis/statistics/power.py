@@ -16,11 +16,12 @@ from analysis.errors import AnalysisError
 from looplib.arrays import BoolArray, FloatArray
 from looplib.randomness import make_generator
 
-_RUNS = 5_000
+_RUNS = 4_000
 _MOST = 1e12  # listeners
 
-# the standard errors to reach at look number k of so many listeners in two arms, at a level
-Errors = Callable[[int, float, float], float]
+# The standard errors to reach at a share of the experiment, with so many listeners in two arms, at
+# a level
+Errors = Callable[[float, float, float], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Decision:
     margins: FloatArray  # of each guardrail, as the logarithm of a ratio, above 0
     weights: FloatArray  # the share of the listeners in each arm, the control first
     alpha: float
-    looks: int  # at equal distances
+    looks: int  # at equal distances, the last at the end
     errors: Errors
     least: int  # listeners that every arm needs before anything is decided
 
@@ -74,8 +75,8 @@ class Decision:
         self, noise: FloatArray, effect: float, look: int, listeners: float
     ) -> BoolArray:
         """Return in which runs the arm wins at a look."""
-        # the arm's variance is between one that stays and one that grows with the squared mean
-        scale = np.sqrt((1 + effect) / self.weights[1] + 1 / self.weights[0])
+        # the arm's deviation grows with its mean
+        scale = np.sqrt((1 + effect) ** 2 / self.weights[1] + 1 / self.weights[0])
         precision = math.sqrt(listeners) / (self.deviations * scale)
         errors = noise.copy()
         errors[:, 0, 0] += abs(effect) * precision[0]
@@ -86,15 +87,19 @@ class Decision:
         better = rejected[:, own] & (primary[:, own] > 0)
         worse = rejected[:, own] & (primary[:, own] < 0)
         kept = errors[:, 0, self.deciding :] + self.margins * precision[self.deciding :]
-        is_kept = kept >= self.errors(look, in_two, self.alpha)
+        is_kept = kept >= self.errors(look / self.looks, in_two, self.alpha)
         return np.asarray(better.any(1) & ~worse.any(1) & is_kept.all(1))
 
     def _holm(self, sizes: FloatArray, look: int, in_two: float) -> BoolArray:
         """Return which comparisons, in standard errors, Holm's procedure rejects."""
         count = sizes.shape[1]
+        if count == 1:
+            return np.asarray(
+                sizes >= self.errors(look / self.looks, in_two, self.alpha)
+            )
         order = np.argsort(-sizes, axis=1)
         levels = [self.alpha / (count - step) for step in range(count)]
-        limits = [self.errors(look, in_two, level) for level in levels]
+        limits = [self.errors(look / self.looks, in_two, level) for level in levels]
         passed = np.take_along_axis(sizes, order, 1) >= limits
         passed = np.logical_and.accumulate(passed, axis=1)
         rejected = np.empty_like(passed)

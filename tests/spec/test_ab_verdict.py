@@ -271,7 +271,9 @@ def test_speed_that_no_request_has_by_itself_is_not_compared() -> None:
 def test_unequal_arms_of_few_listeners_are_doubted_where_few_have_most() -> None:
     def noted(control: int, skewness: float) -> bool:
         listeners = {"C": control, "T1": 1000}
-        case = evidence(effect(), listeners=listeners, skewness={"time": skewness})
+        case = evidence(
+            effect(), listeners=listeners, skewness={"mean_time_per_session": skewness}
+        )
         return any("skewness" in note for note in decide(case, CONFIG).notes)
 
     assert noted(9000, 2.0)  # 355 * 4 > 1,000

@@ -32,7 +32,9 @@ def listeners() -> pd.DataFrame:
     generator = np.random.default_rng(5)
     arm = np.array(["C", "T1", "T2"])[np.arange(900) % 3]
     plays = generator.poisson(4, size=900) + 1.0
-    minutes = plays * generator.lognormal(1.0, 1.0, size=900) * (1 + 0.3 * (arm == "T2"))
+    minutes = (
+        plays * generator.lognormal(1.0, 1.0, size=900) * (1 + 0.3 * (arm == "T2"))
+    )
     # a large mean beside a small variance
     ms = 1e6 + generator.gamma(3.0, size=900)
     return pd.DataFrame({"arm": arm, "minutes": minutes, "plays": plays, "ms": ms})
@@ -105,7 +107,9 @@ def test_rows_and_moments_from_anywhere_give_the_same_report(
             "aggregates": compare(moments),
             "aggregates of SQLite": compare("SELECT * FROM moments", lite),
         }
-        assert not duck.sql("SELECT * FROM duckdb_views() WHERE NOT internal").fetchall()
+        assert not duck.sql(
+            "SELECT * FROM duckdb_views() WHERE NOT internal"
+        ).fetchall()
     for name, report in found.items():
         assert report == pytest.approx(of_rows, rel=1e-9, nan_ok=True), name
 
@@ -116,11 +120,16 @@ def test_the_listeners_of_a_log_as_a_table_have_the_log_s_effects(log: Path) -> 
         measure(loaded, config)
         arms = {arm: read_listeners(loaded.connection, arm) for arm in loaded.arms}
     table = pd.concat(
-        pd.DataFrame({name: columns[name] for name in ("time", "sessions", "tracks")})
-        .assign(arm=arm)
+        pd.DataFrame(
+            {name: columns[name] for name in ("time", "sessions", "tracks")}
+        ).assign(arm=arm)
         for arm, columns in arms.items()
     )
-    names = {"time": "time", "sessions": "sessions", "time / sessions": "time_per_session"}
+    names = {
+        "time": "time",
+        "sessions": "sessions",
+        "time / sessions": "time_per_session",
+    }
     of_table = ll.ab(
         table, metrics=list(names), min_listeners=20, planned_listeners=60
     ).report.effects
@@ -138,7 +147,9 @@ def change(where: dict[str, Any], **values: Any) -> Any:  # noqa: ANN401
     """A change of the rows that have these values."""
 
     def apply(rows: pd.DataFrame) -> pd.DataFrame:
-        chosen = np.logical_and.reduce([rows[key] == value for key, value in where.items()])
+        chosen = np.logical_and.reduce(
+            [rows[key] == value for key, value in where.items()]
+        )
         for column, value in values.items():
             rows[column] = rows[column].mask(chosen, value)
         return rows
@@ -195,8 +206,14 @@ T1 = {"arm": "T1", "metric": "minutes", "time": DAYS[1]}
             ),
             "arm T1 ends at 2026-01-02, and arm B begins at 2026-01-03; if it was renamed",
         ),
-        (lambda rows: rows[rows["arm"] == "C"], "C and another arm are expected; found are C"),
-        (change(T1, time="Friday"), "time Friday: a date such as 2026-11-30 or a number"),
+        (
+            lambda rows: rows[rows["arm"] == "C"],
+            "C and another arm are expected; found are C",
+        ),
+        (
+            change(T1, time="Friday"),
+            "time Friday: a date such as 2026-11-30 or a number",
+        ),
         (
             lambda rows: pd.concat([rows, rows.tail(1)]),
             "metric ms, arm T2, time 2026-01-04: 2 rows; one is expected",
