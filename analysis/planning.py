@@ -47,11 +47,11 @@ def read_values(
 def read_metrics(
     logs: Sequence[str | Path], config: AbConfig, by: str
 ) -> list[tuple[Metric, pa.Table]]:
-    """Read the primary metrics and then the guardrails, but for quantiles, as `read_values` does.
+    """Read the first primary metric and the guardrails, but for quantiles, as `read_values` does.
 
     All tables have the same listeners and days, in the same order.
     """
-    metrics = [*config.deciding, *(config.known[name] for name in config.limits)]
+    metrics = [config.deciding[0], *(config.known[name] for name in config.limits)]
     metrics = [metric for metric in metrics if metric.quantile is None]
     with load(logs) as loaded:
         measure(loaded, config, by_day=by == DAY)

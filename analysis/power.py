@@ -139,7 +139,7 @@ def plan(
     rule: Rule | None = None,
     share: float = 1.0,
 ) -> Plan:
-    """Plan an experiment on metrics by day, the primary ones first; the rest is as in `Plan`.
+    """Plan an experiment on metrics by day: what decides, and guardrails; the rest is as in `Plan`.
 
     Raises:
         AnalysisError: A metric does not vary or has no mean, or the share is not one.
@@ -189,7 +189,7 @@ def plan(
         rule=rule,
         looks=decision.looks,
         arms=len(weights),
-        guardrails=tuple(metric.name for metric in metrics[decision.deciding :]),
+        guardrails=tuple(metric.name for metric in metrics[1:]),
         not_planned=tuple(
             name for name in config.limits if config.known[name].quantile is not None
         ),
@@ -219,15 +219,14 @@ def _decision(
     days: int,
 ) -> Decision | None:
     """Return how an experiment on such listeners decides; None where too little is known."""
-    deciding = len(config.deciding)
     shares = np.stack([metric.shares(columns) for metric in metrics])
     means = np.array(
         [metric.moments(columns).mean(metric.quantity) for metric in metrics]
     )
     varies = shares.any(axis=1) & (means != 0)  # other guardrails are kept
-    if shares.shape[1] < _FEWEST or not varies[:deciding].all():
+    if shares.shape[1] < _FEWEST or not varies[0]:
         return None
-    limits = zip(metrics[deciding:], means[deciding:].tolist(), strict=True)
+    limits = zip(metrics[1:], means[1:].tolist(), strict=True)
     margins = np.array(
         [_margin(config.limits[metric.name], metric, mean) for metric, mean in limits]
     )
@@ -239,8 +238,8 @@ def _decision(
     return Decision(
         deviations=shares.std(axis=1, ddof=1) / np.abs(means),
         correlations=np.atleast_2d(np.corrcoef(shares)),
-        deciding=deciding,
-        margins=margins[varies[deciding:]],
+        margins=margins[varies[1:]],
+        comparisons=len(config.deciding) * (len(weights) - 1),
         weights=weights,
         alpha=config.alpha,
         looks=min(days, _MOST_LOOKS),
@@ -296,7 +295,7 @@ def describe(planned: Plan) -> str:
     """Return the plan as lines for the terminal."""
     last, rule = (
         planned.timeline[-1],
-        f"a horizon, looks on the way",
+        "a horizon, looks on the way",
     )
     if planned.rule == "any-time":
         rule = "no horizon, looks at any time"

@@ -1,8 +1,9 @@
 """How often an experiment with a true effect ends in "ship", by simulating what it estimates.
 
-Estimates of large arms are sums of independent normal steps from look to look, which are correlated
-over metrics as listeners' values are, and over arms by their control. On them the rules of the
-verdict are applied: Holm over arms and primary metrics, guardrails at their margins, at every look.
+Estimates of large arms are sums of independent normal steps from look to look, correlated over
+metrics as listeners' values are. An arm ships at the first look at which it is significantly better
+at the level that all comparisons leave (the first step of Holm's procedure), and every guardrail is
+surely within its margin.
 """
 
 import math
@@ -13,11 +14,13 @@ from functools import lru_cache
 import numpy as np
 
 from analysis.errors import AnalysisError
-from looplib.arrays import BoolArray, FloatArray
+from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 
-_RUNS = 4_000
+_RUNS = 10_000
 _MOST = 1e12  # listeners
+# Between an arm's variance that stays (0) and one that grows with the square of its mean (2).
+_VARIANCE_GROWS = 1.5
 
 # The standard errors to reach at a share of the experiment, with so many listeners in two arms, at
 # a level
@@ -28,10 +31,11 @@ Errors = Callable[[float, float, float], float]
 class Decision:
     """An experiment whose first arm may have an effect on the first metric, and no other any."""
 
-    deviations: FloatArray  # of a listener's share in each metric, in means of it
+    # of a listener's share in the first metric and in each guardrail, in means of it
+    deviations: FloatArray
     correlations: FloatArray  # of these shares, shape (metrics, metrics)
-    deciding: int  # as many metrics decide; the others are guardrails
     margins: FloatArray  # of each guardrail, as the logarithm of a ratio, above 0
+    comparisons: int  # of arms and primary metrics with the control
     weights: FloatArray  # the share of the listeners in each arm, the control first
     alpha: float
     looks: int  # at equal distances, the last at the end
@@ -43,13 +47,22 @@ class Decision:
 
         `listeners` are those of all arms at the last one.
         """
-        noise = self._noise()
-        shipped = np.zeros(len(noise), np.bool_)
-        for look in range(1, self.looks + 1):
-            so_far = listeners * look / self.looks
-            if self.weights.min() * so_far >= self.least:
-                shipped |= self._ships(noise[:, look - 1], effect, look, so_far)
-        return float(shipped.mean())
+        shares = np.arange(1, self.looks + 1) / self.looks
+        so_far = listeners * shares
+        control, arm = 1 / self.weights[:2]
+        scale = math.sqrt(control + arm * (1 + effect) ** _VARIANCE_GROWS)
+        # of each look and metric: what is true, in standard errors, and what is to be reached
+        precision = np.sqrt(so_far)[:, np.newaxis] / (self.deviations * scale)
+        true = np.concatenate([[abs(effect)], self.margins]) * precision
+        in_two = so_far * self.weights[:2].sum()
+        levels = [self.alpha / self.comparisons] + [self.alpha] * len(self.margins)
+        limits = [
+            [self.errors(share, count, level) for level in levels]
+            for share, count in zip(shares.tolist(), in_two.tolist(), strict=True)
+        ]
+        reached = (self._noise() + true >= np.array(limits)).all(axis=2)
+        is_ready = self.weights.min() * so_far >= self.least
+        return float((reached & is_ready).any(axis=1).mean())
 
     def needed(self, effect: float, power: float) -> float:
         """Return the listeners in all arms of which the effect is shipped with this chance.
@@ -71,64 +84,23 @@ class Decision:
         """Return the smallest relative effect with this power; infinite where none has it."""
         return _least(lambda effect: self.power(effect, listeners), power, 1e-5, 2.0)
 
-    def _ships(
-        self, noise: FloatArray, effect: float, look: int, listeners: float
-    ) -> BoolArray:
-        """Return in which runs the arm wins at a look."""
-        # the arm's deviation grows with its mean
-        scale = np.sqrt((1 + effect) ** 2 / self.weights[1] + 1 / self.weights[0])
-        precision = math.sqrt(listeners) / (self.deviations * scale)
-        errors = noise.copy()
-        errors[:, 0, 0] += abs(effect) * precision[0]
-        in_two = listeners * float(self.weights[:2].sum())
-        primary = errors[:, :, : self.deciding].reshape(len(errors), -1)
-        rejected = self._holm(np.abs(primary), look, in_two)
-        own = slice(0, self.deciding)  # of the first arm
-        better = rejected[:, own] & (primary[:, own] > 0)
-        worse = rejected[:, own] & (primary[:, own] < 0)
-        kept = errors[:, 0, self.deciding :] + self.margins * precision[self.deciding :]
-        is_kept = kept >= self.errors(look / self.looks, in_two, self.alpha)
-        return np.asarray(better.any(1) & ~worse.any(1) & is_kept.all(1))
-
-    def _holm(self, sizes: FloatArray, look: int, in_two: float) -> BoolArray:
-        """Return which comparisons, in standard errors, Holm's procedure rejects."""
-        count = sizes.shape[1]
-        if count == 1:
-            return np.asarray(
-                sizes >= self.errors(look / self.looks, in_two, self.alpha)
-            )
-        order = np.argsort(-sizes, axis=1)
-        levels = [self.alpha / (count - step) for step in range(count)]
-        limits = [self.errors(look / self.looks, in_two, level) for level in levels]
-        passed = np.take_along_axis(sizes, order, 1) >= limits
-        passed = np.logical_and.accumulate(passed, axis=1)
-        rejected = np.empty_like(passed)
-        np.put_along_axis(rejected, order, passed, 1)
-        return rejected
-
     def _noise(self) -> FloatArray:
-        """Return differences from the control without an effect, in standard errors.
+        """Return differences without an effect, in standard errors.
 
         Returns:
-            Shape (runs, looks, arms, metrics).
+            Shape (runs, looks, metrics).
         """
         metrics = len(self.deviations)
-        paths = _paths(self.looks, tuple(self.weights.tolist()), metrics)
         # with a trace of independence, so that equal metrics have a root too
         root = np.linalg.cholesky(self.correlations + 1e-9 * np.eye(metrics))
-        return np.asarray(paths @ root.T)
+        return np.asarray(_paths(self.looks, metrics) @ root.T)
 
 
 @lru_cache(maxsize=1)
-def _paths(looks: int, weights: tuple[float, ...], metrics: int) -> FloatArray:
+def _paths(looks: int, metrics: int) -> FloatArray:
     """Draw what `_noise` is made of, for metrics that do not depend on each other."""
-    shape = _RUNS, looks, len(weights), metrics
-    steps = make_generator(0, "power").standard_normal(shape)
-    counts = np.arange(1, looks + 1)[:, np.newaxis, np.newaxis]
-    squares = 1 / np.array(weights)[:, np.newaxis]
-    arms = steps.cumsum(axis=1) / np.sqrt(counts) * np.sqrt(squares)
-    differences = arms[:, :, 1:] - arms[:, :, :1]
-    return np.asarray(differences / np.sqrt(squares[1:] + squares[0]))
+    steps = make_generator(0, "power").standard_normal((_RUNS, looks, metrics))
+    return steps.cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))[:, np.newaxis]
 
 
 def _least(
