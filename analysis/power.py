@@ -1,4 +1,4 @@
-"""`python -m analysis.power`: how many listeners and days an experiment takes, from a log.
+"""`listening-loop power`: how many listeners and days an experiment takes, from a log.
 
 What is planned is the verdict that will decide: its rule of looking, all arms, primary metrics and
 guardrails of its configuration. The longer an experiment runs, the more listeners it has and the
@@ -36,7 +36,7 @@ _MOST_LOOKS = 60  # one a day, of more days so many at equal distances
 
 Rule = Literal["any-time", "horizon"]
 
-PROG = "python -m analysis.power"
+PROG = "listening-loop power"
 GONE = {
     "--power": "write --set power=0.9",
     "--ratio": "write --set 'shares={C: 90, T1: 10}'",
@@ -47,9 +47,7 @@ app = make_app(
 )
 
 
-@app.command(
-    epilog="Example: python -m analysis.power out/demo/log --effect 5% --arms 3"
-)
+@app.command(epilog="Example: listening-loop power out/demo/log --effect 5% --arms 3")
 def main(
     logs: Logs,
     effect: Annotated[

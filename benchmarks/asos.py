@@ -53,7 +53,7 @@ class Stream:
         return self.effects[-1].p_value < LEVEL
 
     def first(self, rule: Rule) -> float:
-        """Return when a rule first calls it, in parts of the last look's time; infinite if never."""
+        """Return when a rule first calls it, in parts of the last time; infinite if never."""
         for time, effect in zip(self.times, self.effects, strict=True):
             if rule(effect, self.planned):
                 return float(time / self.times[-1])

@@ -6,6 +6,7 @@ Rows of listeners, and of sessions of a million listeners, with two metrics and 
 """
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,7 +45,9 @@ def main(
                 "listener": column,
             }
             times = [
-                harness.seconds(lambda: ll.ab(query, connection=connection, **settings))
+                harness.seconds(
+                    partial(ll.ab, query, connection=connection, **settings)
+                )
                 for _ in range(repeats)
             ]
             shown = ", ".join(f"{time:.1f}" for time in times)

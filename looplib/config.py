@@ -65,8 +65,8 @@ def load_config(
     """Read a configuration from a YAML file, or the defaults alone.
 
     Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the
-    file. Values `above` the file win over it alone. Options are values by dotted key, None if not given, and win over both; the last word of
-    the key is the name of the command's option.
+    file. Values `above` the file win over it alone. Options are values by dotted key, None if not
+    given, and win over all; the last word of the key is the name of the command's option.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or

@@ -22,8 +22,8 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     field_validator,
+    model_validator,
 )
-from pydantic import model_validator
 
 from looplib.config import Config, load_config
 

@@ -1,10 +1,10 @@
-"""The command `python -m analysis.ab LOG… [--experiment ALS] [--set control=C] [--out DIR]`.
+"""The command `listening-loop ab LOG… [--experiment ALS] [--set control=C] [--out DIR]`.
 
-A table instead of logs: `python -m analysis.ab listeners.parquet --experiment experiment.yaml`.
+A table instead of logs: `listening-loop ab listeners.parquet --experiment experiment.yaml`.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
 from looplib.errors import ConfigError
 from looplib.files import atomic_write, atomic_write_text
-from looplib.progress import output
+from looplib.tables import output, table
 
 with importing():
     from analysis.ab.config import AbConfig, plan_document
@@ -28,7 +28,7 @@ with importing():
     from analysis.page import numbers
     from looplib.experiments import is_file, load_experiment
 
-PROG = "python -m analysis.ab"
+PROG = "listening-loop ab"
 GONE = {
     "--warehouse": "a metric of your own reads the events, and duckdb a store's files",
     "--all": "report.html has every metric: --out DIR",
@@ -39,20 +39,20 @@ _ORIGINAL_COLUMNS = (
     "metric",
     "effect",
     "interval",
+    "significant",
     "control",
     "arm's",
-    "significant",
 )
 _EFFECT_COLUMNS = (
-    "metric",
     "arm",
-    "control",
-    "arm's",
+    "metric",
     "effect",
     "interval",
     "result",
+    "control",
+    "arm's",
 )
-_NAME_COLUMNS = 2
+_NEEDED_COLUMNS = 5
 
 app = make_app(
     "Report on an experiment: which arm won, by how much, how sure that is, "
@@ -60,9 +60,7 @@ app = make_app(
 )
 
 
-@app.command(
-    epilog="Example: python -m analysis.ab out/demo/service/log --out out/demo/ab"
-)
+@app.command(epilog="Example: listening-loop ab out/demo/service/log --out out/demo/ab")
 def main(
     logs: Annotated[
         list[str] | None,
@@ -112,8 +110,8 @@ def main(
     settings = load_config(AbConfig, config, overrides or [], above=document)
     if is_table:
         source, title = (sql, "the query") if sql else (Path(paths[0]), paths[0])
-        with open_table(source, title, arm=arm, listener=listener) as table:
-            report = report_on_table(table, settings, name, plan)
+        with open_table(source, title, arm=arm, listener=listener) as opened:
+            report = report_on_table(opened, settings, name, plan)
     else:
         report = build_report(paths, name, settings, plan)
     if out is not None:
@@ -189,13 +187,13 @@ def _effect_cells(effect: MetricEffect) -> list[str]:
         is_kept = effect.guardrail == "kept"
         result = "kept" if is_kept else effect.guardrail.upper()
     return [
-        effect.metric,
         effect.arm,
-        numbers.number(effect.control_value),
-        numbers.number(effect.arm_value),
+        effect.metric,
         numbers.change(relative.effect_pct),
         numbers.interval(relative.lower_pct, relative.upper_pct),
         result,
+        numbers.number(effect.control_value),
+        numbers.number(effect.arm_value),
     ]
 
 
@@ -205,21 +203,15 @@ def _original_cells(row: OriginalRow) -> list[str]:
         row.metric,
         numbers.change(row.effect_pct, 3),
         numbers.interval(row.lower_pct, row.upper_pct, 3),
+        "yes" if row.significant else "no",
         numbers.number(row.control_mean),
         numbers.number(row.arm_mean),
-        "yes" if row.significant else "no",
     ]
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Lay out cells, names to the left and numbers to the right."""
-    table = Table(box=None, pad_edge=False)
-    for position, column in enumerate(columns):
-        is_name = position < _NAME_COLUMNS
-        table.add_column(column, justify="left" if is_name else "right", no_wrap=True)
-    for cells in rows:
-        table.add_row(*map(Text, cells))
-    return table
+    return table(columns, rows, needed=_NEEDED_COLUMNS, numbers_from=2)
 
 
 if __name__ == "__main__":

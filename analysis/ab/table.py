@@ -85,8 +85,8 @@ def _run(sql: str, connection: Any, own: queries.Connection) -> queries.Rows:  #
     try:
         cursor.execute(sql)
         names = [column[0] for column in cursor.description or ()]
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE) if names else ():
-            columns = map(pa.array, zip(*rows, strict=True))
+        while names and (fetched := cursor.fetchmany(_ROWS_AT_ONCE)):
+            columns = map(pa.array, zip(*fetched, strict=True))
             parts.append(pa.table(dict(zip(names, columns, strict=True))))
     except getattr(connection, "Error", Exception) as error:
         raise AnalysisError(f"the query: {_in_one_line(error)}") from None
@@ -148,9 +148,9 @@ def _sum_up(table: Table, metric: Metric) -> dict[str, dict[str, Any]]:
     chosen["denominator"] = chosen["denominator"].cast("DOUBLE")
     measured = table.rows.select(*(value.alias(key) for key, value in chosen.items()))
     kind = "ab/sums_of_listeners" if table.listener else "ab/each_a_listener"
-    listeners = measured.query("measured", queries.statement(kind))
-    found = listeners.query("listeners", queries.statement("ab/moments"))
-    by_arm = {row["arm"]: row for row in found.to_arrow_table().to_pylist()}
+    listeners = queries.query_rows(measured, "measured", kind)
+    found = queries.query_rows(listeners, "listeners", "ab/moments").to_arrow_table()
+    by_arm = {row["arm"]: row for row in found.to_pylist()}
     if None in by_arm:
         gaps = f"{by_arm[None]['all_rows']:,} rows have no {table.arm}"
         raise AnalysisError(f"{table.name}: {gaps}; leave them out")
@@ -186,13 +186,13 @@ def _read_aggregates(table: Table, metrics: Sequence[str]) -> list[dict[str, Any
         faults = queries.fetch_table(connection, "ab/aggregate_faults")
         for fault in faults["fault"].to_pylist():
             raise AnalysisError(f"{table.name}: {fault}")
-        rows = queries.fetch_table(connection, "ab/last_aggregates").to_pylist()
+        rows = queries.fetch_table(connection, "ab/last_aggregates")
     known = set(aggregates["metric"].to_pylist())
     for metric in metrics:
         if metric not in known:
             found = ", ".join(sorted(map(str, known)))
             raise AnalysisError(f"{table.name}: no metric {metric}; found are {found}")
-    return rows
+    return list(rows.to_pylist())
 
 
 def _moments(metric: Metric, row: Mapping[str, Any]) -> Moments:

@@ -71,7 +71,8 @@ def report_on_table(
         AnalysisError: It cannot be read, or has nothing to compare.
     """
     if config.horizon and not config.horizon.listeners:
-        problem = "a table ends where it ends; give the listeners"
+        kind = table.name.replace("the ", "a ", 1)
+        problem = f"{kind} has no dates to stop at; give the listeners"
         raise AnalysisError(f"horizon: {problem}, such as {{'listeners': 5000}}")
     measured, span_ms = read_table(table, config.reported)
     for metric in config.reported:

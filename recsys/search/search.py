@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
 from looplib.files import atomic_write_text
-from looplib.progress import console, output, progress
+from looplib.progress import console, progress
+from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
@@ -291,9 +292,10 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         )
     best, *baselines = state.compare(entries, entries[0], scorer)
     beats_baselines = all(ranked.score and not ranked.ties for ranked in baselines)
+    rows = leaderboard_rows(ranking)
     with run.create(LEADERBOARD) as file:
-        pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), file)
-    output().print(leaderboard_table(ranking, metric))
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    output().print(leaderboard_table(rows, metric))
     found = remarks(ranking, best, metric, state.search)
     if state.added:
         found.append(_describe_widening(state))

@@ -134,7 +134,7 @@ def test_a_polite_stop_leaves_no_process_and_no_temporary_file(
     assert process.returncode == 130
     assert (
         error.splitlines()[-1]
-        == "python -m sim.run: error: interrupted; nothing half-written is left"
+        == "listening-loop simulate: error: interrupted; nothing half-written is left"
     )
     assert "Traceback" not in error
     _, alive = psutil.wait_procs(children, timeout=60)
@@ -158,7 +158,7 @@ def test_the_death_of_a_worker_is_said_in_one_line(
         _, error = process.communicate(timeout=60)
     assert process.returncode == 2
     assert error.splitlines()[-1].startswith(
-        "python -m sim.run: error: a worker process died"
+        "listening-loop simulate: error: a worker process died"
     )
     assert "Traceback" not in error
     assert not list(log.glob(".tmp-*"))

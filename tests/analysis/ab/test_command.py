@@ -1,4 +1,4 @@
-"""The command `python -m analysis.ab`, and what it refuses in one line."""
+"""The command `listening-loop ab`, and what it refuses in one line."""
 
 import json
 from pathlib import Path

@@ -212,7 +212,7 @@ def test_listeners_whom_a_change_moved_are_left_out_and_the_others_trusted(
         plan = begun if one["timestamp"] < START_MS + 2 * DAY_MS else changed
         one |= {"user": user, "experiments": {"ALS": plan.assign([user])[0]}}
     log = write(tmp_path / "a.jsonl", events)
-    without = build_report([log], "ALS", CONFIG)
+    without = build_report([log], "", CONFIG)  # the only experiment
     assert without.verdict.decision == "do not trust"
     config = parse_config(AbConfig, plan_document(changed), "the experiment")
     found = build_report([log], "ALS", config, changed)
