@@ -10,6 +10,7 @@ A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` 
 
 import hashlib
 import secrets
+import socket
 import struct
 import threading
 import time
@@ -56,6 +57,30 @@ return sessions
 _SHA1 = hashlib.sha1(_APPEND_AND_READ, usedforsecurity=False).hexdigest()
 
 
+class _Socket:
+    """A socket that waits for all bytes of a request and its reply until one deadline."""
+
+    def __init__(self, plain: socket.socket, own: threading.local) -> None:
+        """Wait until `own.deadline_s`."""
+        self._plain = plain
+        self._own = own
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any other method
+        return getattr(self._plain, name)
+
+    def sendall(self, content: bytes) -> None:
+        self._limit()
+        self._plain.sendall(content)
+
+    def recv_into(self, buffer: bytearray) -> int:
+        self._limit()
+        return self._plain.recv_into(buffer)
+
+    def _limit(self) -> None:
+        left_s = self._own.deadline_s - time.monotonic()
+        self._plain.settimeout(max(left_s, 0.001))
+
+
 class RedisSessions:
     """Sessions in Redis. Make it in the process that uses it, not before a fork."""
 
@@ -80,7 +105,8 @@ class RedisSessions:
             )
         except ValueError as error:
             raise ConfigError(f"redis_url: {error}") from None
-        self._own = threading.local()  # each thread's connection
+        self._timeout_s = timeout_s
+        self._own = threading.local()  # each thread's connection, and its deadline
         self._prefix = f"{prefix}session:"
         self._silence_ms = round(silence_s * 1000)
         self._ids = count(secrets.randbits(63))
@@ -123,9 +149,11 @@ class RedisSessions:
 
         A connection that broke while it was idle is made again; nobody waits twice.
         """
-        connection = getattr(self._own, "connection", None)
+        connection: Any = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = self._pool.make_connection()
+            connect = connection._connect  # its public hooks come later
+            connection._connect = lambda: _Socket(connect(), self._own)
         elif connection.is_connected:
             try:
                 connection.send_command(*words)
@@ -139,6 +167,7 @@ class RedisSessions:
         """Return the reply to a command; None while Redis is down."""
         if self._down_until_s and not self._may_try():
             return None
+        self._own.deadline_s = time.monotonic() + self._timeout_s
         try:
             reply = command()
         except (redis.RedisError, OSError):
