@@ -240,8 +240,7 @@ def _describe(
     """Return the effect before any adjustment for many comparisons, of so many primary ones."""
     config, relative = look.config, relative_effect(effect)
     role = config.roles[metric.name]
-    decides = role in {"primary", "guardrail"}
-    deciding = look.widen(effect) if decides else effect
+    deciding = look.widen(effect)
     mde_pct = math.nan
     # nothing in % of a control that is next to nothing
     if not math.isnan(relative.effect_pct):

@@ -19,8 +19,9 @@ from looplib.randomness import make_generator
 
 _RUNS = 10_000
 _MOST = 1e12  # listeners
-# Between an arm's variance that stays (0) and one that grows with the square of its mean (2).
-_VARIANCE_GROWS = 1.5
+# The power of its mean with which an arm's variance grows: between 0, when everybody hears so much
+# more, and 2, when everybody hears so many times as much.
+_VARIANCE_GROWS = 1.25
 
 # The standard errors to reach at a share of the experiment, with so many listeners in two arms, at
 # a level

@@ -321,11 +321,11 @@ def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -
         )
         assert found.at_horizon
         assert found.last_day == f"2026-01-0{days}"
-        effects = json.loads(found.to_json())["effects"]
-        for one in effects:  # as of a single look
-            assert one["deciding"]["relative"] == pytest.approx(
-                one["relative"], rel=1e-3
-            )
+        first = found.effects[0]  # as of a single look
+        assert first.deciding.lower == pytest.approx(first.lower)
+        assert first.deciding.relative.upper_pct == pytest.approx(
+            first.relative.upper_pct
+        )
         assert any("after the horizon" in note for note in found.verdict.notes)
         if horizon.date:
             assert found.original_table == cut.original_table
