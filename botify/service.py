@@ -109,7 +109,8 @@ class Service:
         answers: Sequence[tuple[str | None, Drawn]] = [(None, IS_UNKNOWN)] * len(arms)
         if message == "next":
             answers = self._recommend(model, requests, sessions, arms)
-        latency_s = time.perf_counter() - start_s
+        # requests that are answered together have no latency of their own
+        latency_s = time.perf_counter() - start_s if len(requests) == 1 else None
         ids = model.catalogue.ids
         tracks = [
             None if recommender is None else ids[drawn.track]

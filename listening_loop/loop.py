@@ -66,7 +66,7 @@ def run_loop(config: LoopConfig) -> None:
             outcomes.append(read_outcome(number, day))
             atomic_write_json(folder / "loop.json", outcomes)
     verdict = outcomes[-1]["verdict"]
-    typer.echo(f"\n{verdict['decision']}: {verdict['reason']}\n")
+    typer.echo(f"\n{verdict['headline']}. {verdict['reason']}\n")
     typer.echo(f"experiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")
