@@ -83,7 +83,9 @@ def _run(sql: str, connection: Any, own: queries.Connection) -> queries.Rows:  #
         return rows
     if not hasattr(connection, "cursor"):
         found = type(connection).__name__
-        raise AnalysisError(f"connection: one of DuckDB or of the Python DB API, not {found}")
+        raise AnalysisError(
+            f"connection: one of DuckDB or of the Python DB API, not {found}"
+        )
     cursor, parts = connection.cursor(), []
     try:
         cursor.execute(sql)

@@ -88,8 +88,8 @@ class Loaded:
     slices: tuple[Path, ...]
     schema: pa.Schema  # `ASSIGNED_SCHEMA`, or what the original table needs of it
     names: tuple[str, ...]  # the logs and stores
-    # the first and the last event of each arm that events name for the experiment
-    arm_spans_ms: dict[str, tuple[int, int]] = field(default_factory=dict)
+    # the arms that events name for the experiment
+    arms: set[str] = field(default_factory=set)
     # all experiments that events name
     experiments: set[str] = field(default_factory=set)
     # requests by arm and recommender
@@ -105,26 +105,6 @@ class Loaded:
     # the texts of listeners' ids by the numbers that stand for them
     texts: dict[int, str] = field(default_factory=dict)
     rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
-
-    @property
-    def arms(self) -> set[str]:
-        """The arms that events name for the experiment."""
-        return set(self.arm_spans_ms)
-
-    @property
-    def renamed(self) -> str | None:
-        """Say which arm begins after another has ended; None where no arm does."""
-        spans = sorted(self.arm_spans_ms.items(), key=lambda item: item[1])
-        for arm, (begin, _) in spans:
-            for other, (_, end) in spans:
-                if end < begin:
-                    days = np.array([end, begin], "datetime64[ms]").astype(str)
-                    ends, begins = (day[:16].replace("T", " ") for day in days)
-                    return (
-                        f"arm {other} ends at {ends} UTC, and arm {arm} begins at {begins}; if it "
-                        "was renamed, the experiment began anew: report on either part alone."
-                    )
-        return None
 
     @property
     def start_ms(self) -> int:
@@ -208,13 +188,10 @@ class Loaded:
         requests = pc.equal(rows["message"], "next")
         pairs = rows.append_column("is_request", requests)
         counts = pairs.group_by(["arm", "recommender"]).aggregate(
-            [("is_request", "sum"), ("timestamp", "min"), ("timestamp", "max")]
+            [("is_request", "sum")]
         )
         for row in counts.to_pylist():
-            begin, end = self.arm_spans_ms.get(row["arm"], (_LONG_AFTER, 0))
-            begin = min(begin, row["timestamp_min"])
-            end = max(end, row["timestamp_max"])
-            self.arm_spans_ms[row["arm"]] = begin, end
+            self.arms.add(row["arm"])
             if row["recommender"] is not None and row["is_request_sum"]:
                 self.recommenders[row["arm"], row["recommender"]] += row[
                     "is_request_sum"
