@@ -137,7 +137,8 @@ def is_foreign(world: World, listeners: IntArray, tracks: IntArray) -> BoolArray
         return scale_below(np.full(ids.shape, world.response.languages), draws)
 
     sung = language(world.artist[tracks], hashes.ARTIST)
-    return sung != language(listeners, hashes.LISTENER)
+    found: BoolArray = sung != language(listeners, hashes.LISTENER)
+    return found
 
 
 def taste_products(
@@ -152,7 +153,8 @@ def taste_products(
         is_same = world.genre[tracks] == world.genre[interests]
         return is_same.astype(np.float64)
     if taste == "popularity":
-        return world.popularity[tracks]
+        popularity: FloatArray = world.popularity[tracks]
+        return popularity
     return dot_rows(world.embeddings, tracks, wanted)
 
 
@@ -275,7 +277,9 @@ class Sessions:
         )
         if response.satiation:
             genre = np.where(
-                self.tracks[:longest] == _NOBODY, _NOBODY, world.genre[self.tracks[:longest]]
+                self.tracks[:longest] == _NOBODY,
+                _NOBODY,
+                world.genre[self.tracks[:longest]],
             )
             plays = _count_equal(genre, rows, world.genre[tracks])
             raw = raw * (1.0 - response.satiation) ** plays
