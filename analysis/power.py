@@ -1,4 +1,4 @@
-"""`python -m analysis.power`: how many listeners and days an experiment takes, from a log.
+"""`listening-loop power`: how many listeners and days an experiment takes, from a log.
 
 The longer an experiment runs, the more listeners it has and the better each is known: both the
 listeners and the variance at the end of each day are those that the log shows for an experiment
@@ -33,7 +33,7 @@ with importing():
 
 _FEWEST = 3  # listeners of whom a variance says anything
 
-PROG = "python -m analysis.power"
+PROG = "listening-loop power"
 
 app = make_app(
     "Plan an experiment: how many listeners and days find an effect at the 5 % level, "
@@ -42,7 +42,7 @@ app = make_app(
 
 
 @app.command(
-    epilog="Example: python -m analysis.power out/demo/log --effect 5% "
+    epilog="Example: listening-loop power out/demo/log --effect 5% "
     "--metric mean_time_per_session"
 )
 def main(

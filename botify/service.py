@@ -176,7 +176,7 @@ class Service:
         arms: Sequence[Arms],
     ) -> list[tuple[str, Drawn]]:
         """Return the recommender that had a track, and that track, for each request."""
-        decides = self.settings.decides
+        decides = self.settings.deciding.name
         names = [self._recommender_of_arm[own_arms[decides]] for own_arms in arms]
         rows = [
             _make_row(request, session)

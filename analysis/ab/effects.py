@@ -5,13 +5,11 @@ A number that does not exist is NaN.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import pyarrow.compute as pc
 from scipy import stats
 
-from analysis import queries
 from analysis.ab.config import AbConfig, Role
 from analysis.ab.metrics import Method, Metric
 from analysis.page import numbers
@@ -21,11 +19,26 @@ from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.power import Design, detectable_effect
 from analysis.statistics.quantiles import Histogram, compare_quantiles
-from looplib.arrays import FloatArray
 
 GuardrailState = Literal["kept", "unclear", "broken"]
-# column of `listeners` → values, each of shape (listeners,)
-Listeners = Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What effects are estimated from: by the metric's name, then by arm, the control first."""
+
+    moments: Mapping[str, Mapping[str, Moments]]  # of means and ratios
+    histograms: Mapping[str, Mapping[str, Histogram]] = field(default_factory=dict)
+
+    @property
+    def listeners(self) -> dict[str, int]:
+        """Listeners with a value of any metric by arm."""
+        counts: dict[str, int] = {}
+        for by_arm in self.moments.values():
+            for arm, moments in by_arm.items():
+                counts[arm] = max(moments.count, counts.get(arm, 0))
+        return counts
+
 
 # standard errors from 0 that a control's value must have for an effect in % of it
 _SURELY_NOT_ZERO = 3.0
@@ -147,26 +160,22 @@ class Look:
 
 
 def metric_effects(
-    connection: queries.Connection,
-    listeners: Mapping[str, Listeners],
-    config: AbConfig,
-    *,
-    at_horizon: bool = False,
+    measured: Measured, config: AbConfig, *, at_horizon: bool = False
 ) -> tuple[MetricEffect, ...]:
-    """Estimate the effects on all metrics that the log has, primary ones first, then by arm.
+    """Estimate the effects on all metrics that were measured, primary ones first, then by arm.
 
-    The connection has the tables `histogram_…`; `listeners` are those of every arm. At the horizon
-    one look decides.
+    At the horizon one look decides.
     """
-    comparisons = len(config.deciding) * (len(listeners) - 1)
+    comparisons = len(config.deciding) * (len(measured.listeners) - 1)
     look = Look(config, comparisons, at_horizon)
     found = []
     for metric in config.reported:
         if metric.quantile is None:
-            effects_by_arm = _compare_moments(metric, listeners, config)
+            by_arm = _compare_moments(metric, measured.moments[metric.name], config)
         else:
-            effects_by_arm = _compare_quantiles(metric, connection, listeners, config)
-        for arm, (effect, past_explains) in effects_by_arm.items():
+            histograms = measured.histograms[metric.name]
+            by_arm = _compare_quantiles(metric.quantile, histograms, config)
+        for arm, (effect, past_explains) in by_arm.items():
             found.append(_describe(metric, arm, effect, past_explains, look))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     known = [row for row in found if not math.isnan(row.effect)]
@@ -181,36 +190,26 @@ def metric_effects(
 
 
 def _compare_moments(
-    metric: Metric, listeners: Mapping[str, Listeners], config: AbConfig
+    metric: Metric, by_arm: Mapping[str, Moments], config: AbConfig
 ) -> dict[str, tuple[Effect, float]]:
     """Return each arm's effect on a mean or ratio, and how much of it the past explains."""
-    moments = {arm: metric.moments(columns) for arm, columns in listeners.items()}
-    control = moments.pop(config.control)
+    control = by_arm[config.control]
     return {
-        arm: _compare(metric, control, treated, config)
-        for arm, treated in moments.items()
+        arm: _compare(metric, control, moments, config)
+        for arm, moments in by_arm.items()
+        if arm != config.control
     }
 
 
 def _compare_quantiles(
-    metric: Metric,
-    connection: queries.Connection,
-    listeners: Mapping[str, Listeners],
-    config: AbConfig,
+    share: float, by_arm: Mapping[str, Histogram], config: AbConfig
 ) -> dict[str, tuple[Effect, float]]:
     """Return each arm's effect on a quantile, of which the past explains nothing."""
-    rows = queries.read_table(connection, f"histogram_{metric.source}")
-    histograms = {}
-    for arm, columns in listeners.items():
-        mine = rows.filter(pc.field("arm") == arm)
-        names = ("step", "listener_group", "values")
-        steps, groups, counts = (mine[name].to_numpy() for name in names)
-        histograms[arm] = Histogram.of(steps, groups, counts, len(columns["sessions"]))
-    control = histograms.pop(config.control)
-    share, confidence = metric.quantile or math.nan, 1 - config.alpha
+    control, confidence = by_arm[config.control], 1 - config.alpha
     return {
         arm: (compare_quantiles(control, histogram, share, confidence), math.nan)
-        for arm, histogram in histograms.items()
+        for arm, histogram in by_arm.items()
+        if arm != config.control
     }
 
 

@@ -9,16 +9,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import Listeners, MetricEffect, metric_effects
-from analysis.ab.measures import check_files, measure, measure_original, read_listeners
+from analysis.ab.effects import Measured, MetricEffect, metric_effects
+from analysis.ab.measures import (
+    check_files,
+    measure,
+    measure_original,
+    read_histograms,
+    read_listeners,
+)
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
-from analysis.ab.parts.data_quality import Quality, Trust, assess
+from analysis.ab.parts.data_quality import Trust, assess
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.positions import Position, positions
 from analysis.ab.parts.segments import Segments, segment_effects
@@ -29,6 +36,11 @@ from analysis.logs.lines import LineCounts
 from analysis.statistics import effects
 from analysis.statistics.effects import Interval
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
+from looplib.arrays import FloatArray
+from looplib.experiments import Experiment
+
+# column → values, each of shape (listeners,)
+Listeners = Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,8 @@ class Report:
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     positions: tuple[Position, ...] = ()  # listening time by position in the session
     trust: Trust | None = None  # data quality
+    # the experiment's file: owner, hypothesis, arms; None where none was given
+    plan: Mapping[str, Any] | None = None
 
     def to_json(self) -> bytes:
         """Return the report as JSON, keys in the order of the attributes."""
@@ -86,13 +100,15 @@ def build_report(
     paths: Sequence[str | Path],
     experiment: str,
     config: AbConfig,
+    plan: Experiment | None = None,
 ) -> Report:
     """Make the report of an experiment.
 
     Args:
         paths: Files, folders and patterns of logs, and session stores.
-        experiment: Its name in the log.
+        experiment: Its name in the log; "" where that has one alone.
         config: Metrics, roles, trust.
+        plan: The experiment's file.
 
     Raises:
         EventLogError: A path cannot be read.
@@ -100,8 +116,13 @@ def build_report(
     """
     check_files(config)
     with load(
-        paths, experiment, memory=config.memory, table_only=config.table_only
+        paths,
+        experiment,
+        plan=plan,
+        memory=config.memory,
+        table_only=config.table_only,
     ) as loaded:
+        experiment = _find_experiment(loaded, experiment)
         arms = _arms(loaded, experiment, config)
         if config.horizon:
             loaded.stop_at(config.horizon)
@@ -115,12 +136,13 @@ def build_report(
         }
         evidence = _weigh(loaded, listeners, config)
         report = replace(
-            _summarize(experiment, evidence, config),
+            summarize(experiment, evidence, config),
             recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
             sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
             original_table=original_table(listeners, config.control),
             sources=loaded.names,
         )
+        report = keep_plan(report, plan)
         if config.table_only:
             return report
         first_day, last_day = map(_iso_date, evidence.span_ms)
@@ -134,64 +156,37 @@ def build_report(
         )
 
 
-def report_on_columns(
-    listeners: Mapping[str, Listeners], config: AbConfig, source: str
-) -> Report:
-    """Make the report on columns by listener, without a log.
-
-    Effects and verdict name metrics by their labels.
-
-    Args:
-        listeners: Columns by arm, the control first, that the configuration's metrics are made of.
-        config: Metrics and roles; the horizon, if any, is one of listeners.
-        source: What the columns are from.
-    """
-    counts = _counts(listeners)
-    rows = sum(counts.values())
-    planned = config.horizon.listeners if config.horizon else None
-    at_horizon = planned is not None and rows >= planned
-    with queries.connect(threads=1) as connection:
-        found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
-    evidence = Evidence(
-        counts,
-        LineCounts(rows, rows),
-        check_sample_ratio(counts, config.shares),
-        trust=Trust(0, Quality(), ()),
-        effects=tuple(replace(effect, metric=effect.label) for effect in found),
-        at_horizon=at_horizon,
-    )
-    return _summarize(source, evidence, config)
-
-
-def _counts(listeners: Mapping[str, Listeners]) -> dict[str, int]:
-    """Count the listeners of each arm."""
-    return {
-        arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()
-    }
-
-
 def _weigh(
     loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig
 ) -> Evidence:
     """Return what the verdict depends on; without effects for the original table alone."""
-    counts, at_horizon = _counts(listeners), loaded.at_horizon
+    counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
+    at_horizon = loaded.at_horizon
     srm = check_sample_ratio(counts, config.shares)
     evidence = Evidence(counts, loaded.lines, srm, at_horizon=at_horizon)
     if config.table_only:
         return evidence
     counted = queries.fetch_row(loaded.connection, "ab/quality")
+    moments, histograms = {}, {}
+    for metric in config.reported:
+        if metric.quantile is None:
+            by_arm = {arm: metric.moments(rows) for arm, rows in listeners.items()}
+            moments[metric.name] = by_arm
+        else:
+            histograms[metric.name] = read_histograms(
+                loaded.connection, metric.source, counts
+            )
+    measured = Measured(moments, histograms)
     return replace(
         evidence,
         trust=assess(counted, loaded.rejected),
-        effects=metric_effects(
-            loaded.connection, listeners, config, at_horizon=at_horizon
-        ),
+        effects=metric_effects(measured, config, at_horizon=at_horizon),
         span_ms=(counted["first_ms"], counted["last_ms"]),
         left_out=loaded.left_out,
     )
 
 
-def _summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
+def summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
     """Return the report on the evidence alone, a session for each listener."""
     return Report(
         experiment=name,
@@ -212,6 +207,18 @@ def _summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
         sources=(name,),
         trust=evidence.trust,
     )
+
+
+def keep_plan(report: Report, plan: Experiment | None) -> Report:
+    """Return a report with its experiment's file, but for testers."""
+    if plan is None:
+        return report
+    kept = plan.model_dump(mode="json", exclude={"overrides"})
+    arms = {arm.name: arm.recommender for arm in plan.arms}
+    recommenders = {
+        arm: found or arms.get(arm) for arm, found in report.recommenders.items()
+    }
+    return replace(report, plan=kept, recommenders=recommenders)
 
 
 def _iso_date(moment_ms: int) -> str:
@@ -249,6 +256,18 @@ def _original_row(
         control_mean=effect.control.value,
         arm_mean=effect.arm.value,
         significant=relative.excludes_zero,
+    )
+
+
+def _find_experiment(loaded: Loaded, asked: str) -> str:
+    """Return the experiment's name: the one that is asked for, or else the only one."""
+    found = sorted(loaded.experiments)
+    if asked or len(found) == 1:
+        return asked or found[0]
+    if not found:
+        raise AnalysisError(f"{loaded.names[0]}: no event is in an experiment")
+    raise AnalysisError(
+        f"experiment: which of {', '.join(found)}? Events name {len(found)}; name one"
     )
 
 

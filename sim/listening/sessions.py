@@ -117,15 +117,16 @@ def own_logits(
 ) -> FloatArray | float:
     """Return what listeners hear in tracks whatever their interest; both are broadcast."""
     response = world.response
-    logits: FloatArray | float = 0.0
+    parts: list[FloatArray] = []
     if response.idiosyncrasy:
         bits = hashes.pair_bits(world.seed, listeners, tracks)
-        logits = logits + response.idiosyncrasy * hashes.normals(bits, 0)
+        parts.append(response.idiosyncrasy * hashes.normals(bits, 0))
     if response.popularity:
-        logits = logits + response.popularity * world.popularity[tracks]
+        parts.append(response.popularity * world.popularity[tracks])
     if response.foreign:
-        logits = logits - response.foreign * is_foreign(world, listeners, tracks)
-    return logits
+        foreign = is_foreign(world, listeners, tracks).astype(np.float64)
+        parts.append(-response.foreign * foreign)
+    return sum(parts, start=0.0)
 
 
 def is_foreign(world: World, listeners: IntArray, tracks: IntArray) -> BoolArray:
@@ -151,7 +152,7 @@ def taste_products(
     taste = world.response.taste
     if taste == "mood":
         is_same = world.genre[tracks] == world.genre[interests]
-        return is_same.astype(np.float64)
+        return np.asarray(is_same, dtype=np.float64)
     if taste == "popularity":
         popularity: FloatArray = world.popularity[tracks]
         return popularity

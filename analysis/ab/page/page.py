@@ -8,7 +8,7 @@ from analysis.page import numbers
 from analysis.page.render import render as render_template
 from analysis.statistics.sample_ratio import SampleRatio
 
-_TONES: dict[Decision, str] = {
+TONES: dict[Decision, str] = {
     "ship": "good",
     "do not ship": "bad",
     "do not trust": "bad",
@@ -26,7 +26,7 @@ def render(report: Report) -> str:
         Path(__file__).parent,
         "page.html.jinja",
         report=report,
-        tone=_TONES[report.verdict.decision],
+        tone=TONES[report.verdict.decision],
         level=numbers.level(report.alpha),
         positions={arm: position for position, arm in enumerate(report.arms)},
         shown=figures.shown,

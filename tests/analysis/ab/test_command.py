@@ -1,4 +1,4 @@
-"""The command `python -m analysis.ab`, and what it refuses in one line."""
+"""The command `listening-loop ab`, and what it refuses in one line."""
 
 import json
 from pathlib import Path
@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[3]
     ("content", "options", "words"),
     [
         (experiment(), {"experiment": "NONE"}, ["NONE", "AA, ALS"]),
+        (experiment(), {"experiment": ""}, ["which of AA, ALS?"]),
         (experiment(), {"control": "X"}, ["control X", "C, T1"]),
         (experiment(arms=("C",)), {}, ["only arm"]),
         (experiment(), {"shares": {"C": 1}}, ["T1", "no share"]),

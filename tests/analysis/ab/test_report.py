@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ab.config import AbConfig, Horizon
+from analysis.ab.config import AbConfig, Horizon, plan_document
 from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError
 from analysis.planning import read_values
+from looplib.config import parse_config
+from looplib.experiments import Experiment
 from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import DAY_MS, START_MS, event, experiment, write
 
@@ -193,6 +195,36 @@ def test_listeners_who_change_their_arm_are_not_trusted(tmp_path: Path) -> None:
     assert found.trust is not None
     assert found.trust.changing_listeners > 20
     assert found.verdict.decision == "do not trust"
+
+
+@pytest.mark.parametrize("text_ids", [False, True])
+def test_listeners_whom_a_change_moved_are_left_out_and_the_others_trusted(
+    tmp_path: Path, text_ids: bool
+) -> None:
+    arms = [{"name": name, "recommender": "random"} for name in ("C", "T1", "T2")]
+    begun = Experiment.model_validate({"name": "ALS", "arms": arms})
+    changed = Experiment.model_validate(
+        {"name": "ALS", "arms": arms, "changes": [{"T2": 0}, {"C": 3}]}
+    )
+    events = experiment(300, days=4)
+    for one in events:
+        user = f"u{one['user']}" if text_ids else one["user"]
+        plan = begun if one["timestamp"] < START_MS + 2 * DAY_MS else changed
+        one |= {"user": user, "experiments": {"ALS": plan.assign([user])[0]}}
+    log = write(tmp_path / "a.jsonl", events)
+    without = build_report([log], "", CONFIG)  # the only experiment
+    assert without.verdict.decision == "do not trust"
+    config = parse_config(AbConfig, plan_document(changed), "the experiment")
+    found = build_report([log], "ALS", config, changed)
+    assert found.trust is not None
+    assert found.trust.changing_listeners == 0
+    assert set(found.listeners) == {"C", "T1"}
+    assert found.srm.p_value is not None
+    assert found.srm.p_value > 0.001
+    users = list({one["user"] for one in events})
+    moved = sum(changed.has_moved(users))
+    assert sum(found.listeners.values()) == len(users) - moved
+    assert json.loads(found.to_json())["plan"]["changes"] == [{"T2": 0}, {"C": 3}]
 
 
 def test_same_arms_that_differ_are_not_trusted(log: Path) -> None:
