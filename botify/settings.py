@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from botify.experiments import Arm, Experiment, arm_name
-from botify.model.model import Model, Part
+from botify.model.model import SIMILAR, Model, Part
 from botify.recommenders.registry import FallbackSettings, asked_for, find_missing
 from looplib.config import Config, load_config
 
@@ -27,6 +27,7 @@ _TEXT_KEYS = {
     "catalogue",
     "recommendations",
     "log_dir",
+    "rules",
     "redis_url",
     "admin_token",
     "decides",
@@ -87,6 +88,8 @@ class Settings(Config):
     )  # all that run
     decides: str = _EVERYBODY.name  # the experiment whose arm picks the recommender
     fallback: FallbackSettings = FallbackSettings()
+    # a file of business rules, see `botify.rules`; read again when it changes
+    rules: Path | None = None
     event_log: EventLogSettings = EventLogSettings()
     http: HttpSettings = HttpSettings()
     host: str = "127.0.0.1"  # address to listen on
@@ -129,6 +132,7 @@ class Settings(Config):
         fallbacks = [found for name in names for found in asked_for(name)]
         parts = {part for found in (*asked, *fallbacks) for part in found.reads}
         parts |= {part for found in asked for part in found.reads_for_arms}
+        parts.add(SIMILAR)
         return sorted(parts, key=lambda part: part.name)
 
     def lacking(self, model: Model) -> list[str]:

@@ -97,7 +97,7 @@ def test_repetition_ranks_what_was_heard_by_its_rule(
         assert named(dataset, lists[row]) == ranked(score(tracks), 5)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", sorted(KINDS.keys() - {"lists", "function"}))
 def test_every_kind_keeps_to_its_pool_and_repeats_nothing(
     dataset: Dataset, name: str
 ) -> None:
