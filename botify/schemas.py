@@ -33,7 +33,7 @@ class Listening(NamedTuple):
 class Wanted(NamedTuple):
     """How long a list is asked for, and the rules that hold for it; tracks by number."""
 
-    count: int
+    n: int
     exclude: tuple[int, ...]
     boost: dict[int, float]
 

@@ -169,7 +169,7 @@ class Service:
     def _list(self, model: Model, tracks: Sequence[int], wanted: Wanted) -> list[Id]:
         once = dict.fromkeys(tracks)
         ranked = self.rules.current().rank(once, wanted.exclude, wanted.boost)
-        return [model.catalogue.ids[track] for track in ranked[: wanted.count]]
+        return [model.catalogue.ids[track] for track in ranked[: wanted.n]]
 
     def arms_of(self, users: Sequence[Id]) -> list[Arms]:
         """Return each listener's arms, as the event log has them; nothing is logged."""

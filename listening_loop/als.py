@@ -9,7 +9,7 @@ docs/for-implicit-users.md says where it goes beyond. It loads neither Dask nor 
 import os
 from collections.abc import Callable
 from copy import copy
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,16 @@ from implicit.recommender_base import ModelFitError
 from implicit.utils import check_csr
 from scipy.sparse import csr_matrix
 
-from looplib.als import AlsParams, row_regularization
 from looplib.arrays import AnyFloatArray, Float32Array, Int32Array
-from recsys.models.als import load_kernels, make_equations
+
+if (
+    TYPE_CHECKING
+):  # imported where they are used, so that this module is imported sooner
+    from looplib.als import AlsParams
 
 _BATCH = 100  # rows from which packing the others for the ranking pays
 _LONGEST = 256  # lists that the ranking is made for
+_EXACT = 2  # conjugate-gradient steps for each factor that solve a row
 _NO_LIKE = -np.finfo(np.float32).tiny  # a confidence of 0, with a preference of 0
 Ids = npt.ArrayLike
 
@@ -48,7 +52,8 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
         Args:
             args: Of the library's class, in its order.
-            unobserved_weight: Confidence of a pair without interaction.
+            unobserved_weight: Confidence of a pair without interaction; `alpha` and
+                `regularization` are divided by it, which gives the same factors.
             nu: Regularize a row with n likes of N by (n + unobserved_weight N) to this power.
             use_gpu: For code that calls `implicit.als`; only False is allowed.
             options: Of the library's class, by name.
@@ -68,6 +73,9 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             )
         self.unobserved_weight = unobserved_weight
         self.nu = nu
+        # The equations divided by the weight, which the library's code solves too.
+        self.alpha /= unobserved_weight
+        self.regularization /= unobserved_weight
 
     def fit(
         self,
@@ -102,7 +110,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
                     "fit a new model"
                 )
         if self.calculate_training_loss:
-            self._check_plain("calculate_training_loss")
+            self._check_no_nu("calculate_training_loss")
         super().fit(user_items, show_progress, callback)
 
     @property
@@ -110,21 +118,23 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         """The function that solves one side in place; `fit` calls it."""
         if self.use_cg and self.use_native and self.dtype == np.float32:
             return self._solve
-        self._check_plain("use_cg False, use_native False or dtype float64")
+        self._check_no_nu("use_cg False, use_native False or dtype float64")
         solver: Callable[..., None] = super().solver
         return solver
 
     def recalculate_user(self, userid: Ids, user_items: csr_matrix) -> AnyFloatArray:
-        """Solve users exactly by their confidences, shape (users, items), without storing them."""
-        solve = als.AlternatingLeastSquares.recalculate_user
-        others = len(self.item_factors)
-        return self._recalculate(solve, userid, user_items, others)
+        """Solve users by their confidences, shape (users, items), without storing them."""
+        if self.nu:
+            return self._recalculate(userid, user_items, self.item_factors)
+        found: AnyFloatArray = super().recalculate_user(userid, user_items)
+        return found
 
     def recalculate_item(self, itemid: Ids, item_users: csr_matrix) -> AnyFloatArray:
-        """Solve items exactly by their confidences, shape (items, users), without storing them."""
-        solve = als.AlternatingLeastSquares.recalculate_item
-        others = len(self.user_factors)
-        return self._recalculate(solve, itemid, item_users, others)
+        """Solve items by their confidences, shape (items, users), without storing them."""
+        if self.nu:
+            return self._recalculate(itemid, item_users, self.user_factors)
+        found: AnyFloatArray = super().recalculate_item(itemid, item_users)
+        return found
 
     def explain(
         self,
@@ -135,8 +145,14 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
     ) -> tuple[Any, ...]:
         """Explain a score by the liked items; see the library."""
         user_items = check_csr(user_items)
-        likes = (user_items[userid] > 0).nnz
-        model = self._scaled(likes, len(self.item_factors))
+        model = self
+        if self.nu:
+            from looplib.als import row_regularization
+
+            likes = np.array([(user_items[userid] > 0).nnz])
+            params, items = self._params(self.regularization), len(self.item_factors)
+            model = copy(self)
+            (model.regularization,) = row_regularization(likes, items, params)
         explain = als.AlternatingLeastSquares.explain
         found: tuple[Any, ...] = explain(model, userid, user_items, *args, **options)
         return found
@@ -176,7 +192,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
     def to_gpu(self) -> Any:  # noqa: ANN401  the library's model
         """Return the library's model on a GPU."""
-        self._check_plain("to_gpu")
+        self._check_no_nu("to_gpu")
         return super().to_gpu()
 
     def save(self, fileobj_or_path: str | os.PathLike[str] | IO[bytes]) -> None:
@@ -192,12 +208,13 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
     def _threads(self) -> int:
         return self.num_threads or len(os.sched_getaffinity(0))
 
-    def _params(self, regularization: float) -> AlsParams:
+    def _params(self, regularization: float, cg_steps: int = 0) -> "AlsParams":
+        from looplib.als import AlsParams
+
         return AlsParams(
             factors=self.factors,
             regularization=regularization,
-            alpha=1.0,
-            cg_steps=self.cg_steps,
+            cg_steps=cg_steps or self.cg_steps,
             unobserved_weight=self.unobserved_weight,
             nu=self.nu,
             skip_weight=1.0,
@@ -210,57 +227,38 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         others: Float32Array,
         regularization: float,
         num_threads: int = 0,
+        cg_steps: int = 0,
     ) -> None:
         """Solve rows in place; a confidence below 0 has the preference 0."""
+        from recsys.models.als import make_equations
+
         values = confidences.data.astype(np.float32, copy=False)
         if not values.all():
             values = np.where(values == 0, _NO_LIKE, values)
         arrays = (values, confidences.indices, confidences.indptr)
         matrix = csr_matrix(arrays, shape=(len(rows), len(others)))
-        params = self._params(regularization)
+        params = self._params(regularization, cg_steps)
         equations = make_equations(matrix, params, has_confidences=True)
         equations.solve(rows, [others], num_threads or self._threads)
 
-    def _check_plain(self, option: str) -> None:
-        """Raise a `ValueError` where the library would leave out our hyperparameters."""
-        if self.unobserved_weight != 1 or self.nu:
-            raise ValueError(
-                f"{option}: the library does it, without unobserved_weight "
-                f"{self.unobserved_weight} and nu {self.nu}; leave it, or leave these"
-            )
-
-    def _scaled(self, likes: int, others: int) -> "AlternatingLeastSquares":
-        """Return a model by which the library solves a row with so many likes of so many others.
-
-        The row's equation divided by the unobserved weight is one of the library's.
-        """
-        model = copy(self)
-        params = self._params(self.regularization)
-        (regularization,) = row_regularization(np.array([likes]), others, params)
-        model.alpha = self.alpha / self.unobserved_weight
-        model.regularization = float(regularization) / self.unobserved_weight
-        return model
-
     def _recalculate(
-        self,
-        solve: Callable[..., AnyFloatArray],
-        ids: Ids,
-        rows: csr_matrix,
-        others: int,
-    ) -> AnyFloatArray:
-        """Solve rows exactly by the library, those with as many likes together."""
-        rows = check_csr(rows)
-        if rows.shape[0] != np.size(ids):
-            raise ValueError(f"{rows.shape[0]} rows found for {np.size(ids)} ids")
-        _ = self.YtY, self.XtX  # which copies share
-        if not self.nu:
-            return solve(self._scaled(0, others), ids, rows)
-        likes = (rows > 0).getnnz(axis=1)
-        found = np.zeros((len(likes), self.factors), self.dtype)
-        for count in np.unique(likes):
-            own = np.flatnonzero(likes == count)
-            found[own] = solve(self._scaled(count, others), own, rows[own])
-        return found[0] if np.isscalar(ids) else found
+        self, ids: Ids, confidences: csr_matrix, others: Float32Array
+    ) -> Float32Array:
+        confidences = self.alpha * check_csr(confidences)
+        if confidences.shape[0] != np.size(ids):
+            raise ValueError(
+                f"{confidences.shape[0]} rows found for {np.size(ids)} ids"
+            )
+        rows = np.zeros((np.size(ids), self.factors), np.float32)
+        steps = _EXACT * self.factors
+        self._solve(confidences, rows, others, self.regularization, cg_steps=steps)
+        return rows[0] if np.isscalar(ids) else rows
+
+    def _check_no_nu(self, option: str) -> None:
+        if self.nu:
+            raise ValueError(
+                f"{option}: the library does it, without nu {self.nu}; leave out one"
+            )
 
     def _ranks(self, rows: int, others: int, count: int) -> bool:
         """Return whether our ranking is the faster one for so many rows."""
@@ -275,14 +273,13 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         liked: csr_matrix | None = None,
     ) -> tuple[Int32Array, Float32Array]:
         """Find the others with the largest products; the library ranks zeros and short lists."""
-        load_kernels()
-        from recsys.models.rank_kernels import rank_tracks
+        from recsys.models.als import load_ranking
 
         ids = np.full((len(rows), count), -1, np.int32)
         scores = np.zeros(ids.shape, np.float32)
         own = np.flatnonzero(rows.any(axis=1))
         seen = None if liked is None else liked[own]
-        ids[own], scores[own] = rank_tracks(
+        ids[own], scores[own] = load_ranking().rank_tracks(
             rows[own], others, count, self._threads, seen
         )
         rest = np.flatnonzero((ids < 0).any(axis=1))

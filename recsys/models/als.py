@@ -59,8 +59,10 @@ class Equations:
                 alpha=np.float32(params.alpha),
                 skip=np.float32(params.skip_weight),
                 unobserved=np.float32(params.unobserved_weight),
-                added=np.float32(-params.unobserved_weight * self.has_confidences),
+                added=np.float32(0),
             )
+            if self.has_confidences:
+                weights = kernels.Weights(*np.array([1, 1, 1, -1], np.float32))
             kernels.solve(rows, others, side, weights, params.cg_steps, threads)
 
 
@@ -113,15 +115,12 @@ def check_finite(sweep: int, *factors: Float32Array) -> None:
 
 @cache
 def load_kernels() -> ModuleType:
-    """Import and compile the solver and the ranking.
+    """Import and compile the solver, `recsys.models.kernels`.
 
     The import takes half a second, and compiling, in the first process on a machine, longer. A
     process that reads hyperparameters or a finished fit needs neither.
-
-    Returns:
-        The module `recsys.models.kernels`.
     """
-    from recsys.models import kernels, rank_kernels
+    from recsys.models import kernels
     from recsys.models.compiled import compiling
 
     ones = np.ones((1, 1), dtype=np.float32)
@@ -130,5 +129,16 @@ def load_kernels() -> ModuleType:
     weights = kernels.Weights(*np.ones(4, np.float32))
     with compiling(kernels.solve_rows):
         kernels.solve(ones.copy(), [ones], side, weights, 1, 1)
-        rank_kernels.rank_tracks(ones, ones, 1, 1)
     return kernels
+
+
+@cache
+def load_ranking() -> ModuleType:
+    """Import and compile the ranking, `recsys.models.rank_kernels`."""
+    from recsys.models import rank_kernels
+    from recsys.models.compiled import compiling
+
+    ones = np.ones((1, 1), dtype=np.float32)
+    with compiling(rank_kernels.rank_some):
+        rank_kernels.rank_tracks(ones, ones, 1, 1)
+    return rank_kernels

@@ -4,6 +4,7 @@ from functools import cached_property
 from importlib.metadata import entry_points
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from looplib.arrays import Int32Array
 from recsys.errors import TrialError
@@ -23,7 +24,7 @@ class Lists(Model):
     """The lists of a file, as they are: neither the search nor an export learns anything."""
 
     name = "lists"
-    params_type: type = ListsParams
+    params_type = ListsParams
     main_params = ("name",)
     takes_sweeps = False
 
@@ -42,7 +43,8 @@ class Lists(Model):
         for first, last in self._dataset.ranges(self._side):
             own = best[first:last]
             rows = np.arange(len(own))[:, np.newaxis]
-            times = self._dataset.matrix(self._side, first, last)[rows, own].toarray()
+            matrix = self._dataset.matrix(self._side, first, last)
+            times = csr_matrix(matrix[rows, own]).toarray()
             is_out = times <= 0 if pool == "heard" else times != 0
             own = np.where(is_out, NO_TRACK, own)
             order = np.argsort(own == NO_TRACK, axis=1, kind="stable")
@@ -59,7 +61,7 @@ class Function(Lists):
     """
 
     name = "function"
-    params_type = FunctionParams
+    params_type = FunctionParams  # type: ignore[assignment]  # of another kind
 
     @cached_property
     def _best(self) -> Int32Array:

@@ -81,7 +81,7 @@ def rank_tracks(
     if seen is not None and not seen.has_sorted_indices:
         seen = seen.sorted_indices()
 
-    def rank_some(first: int) -> None:
+    def rank_part(first: int) -> None:
         part = slice(first, first + _AT_ONCE)
         own = Seen(np.empty(0, np.int64), np.empty(0, np.int32))
         if seen is not None:
@@ -89,10 +89,10 @@ def rank_tracks(
             own = Seen(indptr, seen.indices)
         factors = np.ascontiguousarray(user_factors[part])
         found = lists[part], products[part]
-        _rank(_round_listeners(factors), factors, tracks, own, *found)
+        rank_some(_round_listeners(factors), factors, tracks, own, *found)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(rank_some, range(0, len(user_factors), _AT_ONCE)))
+        list(pool.map(rank_part, range(0, len(user_factors), _AT_ONCE)))
     return lists, products
 
 
@@ -253,7 +253,7 @@ def _rank_tile(
 
 
 @compiled
-def _rank(
+def rank_some(
     rounded: Int32Array,
     factors: Float32Array,
     tracks: Tracks,

@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix, eye_array, vstack
 
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side
-from recsys.models.als import Fit, load_kernels
+from recsys.models.als import Fit, load_ranking
 from recsys.models.sparse import rank_rows
 
 NO_TRACK = -1
@@ -32,10 +32,10 @@ def top_tracks(
             (listeners, min(k, tracks)).
     """
     k = min(k, len(item_factors))
-    load_kernels()
-    from recsys.models.rank_kernels import rank_tracks
-
-    return rank_tracks(user_factors, item_factors, k, threads, seen)
+    found: tuple[Int32Array, FloatArray] = load_ranking().rank_tracks(
+        user_factors, item_factors, k, threads, seen
+    )
+    return found
 
 
 def similar_tracks(

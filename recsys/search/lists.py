@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.store import IdsOf
-from looplib.arrays import Int32Array, IntArray
+from analysis import queries
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError
 from recsys.models.lists import lists_name
@@ -16,12 +14,8 @@ from recsys.models.topk import NO_TRACK
 from recsys.store.ids import originals
 from recsys.store.remote import Store
 
-_LONGEST = 1000  # what is kept of a list
 
-
-def take_lists(
-    name: str, file: Path, digest: str, store: Store, dataset: Dataset
-) -> str:
+def take_lists(file: Path, digest: str, store: Store, dataset: Dataset) -> str:
     """Write the lists of a file beside the dataset, as its rows and columns.
 
     Returns:
@@ -30,72 +24,47 @@ def take_lists(
     Raises:
         SearchError: The file is no table of lists, or of other listeners or tracks.
     """
-    table = _read(file)
-    rows = _positions(file, table, "user", store, dataset.users)
-    columns = _positions(file, table, "item", store, dataset.tracks)
-    key = table.column(2).to_numpy().astype(np.float64)
-    if not np.isfinite(key).all():
-        raise SearchError(f"{file}: a {table.column_names[2]} is missing or not finite")
-    if table.column_names[2] == "score":
-        key = -key
-    is_known = (rows >= 0) & (columns >= 0)
-    if not is_known.any():
+    given = _read(file)
+    with queries.connect() as connection:
+        queries.attach_arrow(connection, "given", given)
+        for table, numbers in (("users", dataset.users), ("tracks", dataset.tracks)):
+            ids = originals(store, "users" if table == "users" else "items", numbers)
+            columns = {"id": ids.astype(np.str_), "position": np.arange(len(ids))}
+            queries.attach_arrow(connection, f"known_{table}", pa.table(columns))
+        listed = queries.fetch_table(connection, "validation/given_lists")
+    if not listed.num_rows:
         raise SearchError(
             f"{file}: no row has a listener and a track of {store.workspace}"
         )
-    order = np.lexsort((key[is_known], rows[is_known]))
-    best = _cut(rows[is_known][order], columns[is_known][order], len(dataset.users))
+    users, tracks, ranks = (column.to_numpy() for column in listed.columns)
+    best = np.full((len(dataset.users), ranks.max() + 1), NO_TRACK, np.int32)
+    best[users, ranks] = tracks
     with dataset.workspace.create(lists_name(digest)) as target:
         np.save(target, best)
-    listed = np.count_nonzero(best[:, 0] != NO_TRACK)
     return (
-        f"lists of {name}: {listed:,} of {len(best):,} listeners have one; "
-        f"{np.count_nonzero(~is_known):,} of {len(rows):,} rows name others, and are left out"
+        f"{file}: lists of {len(np.unique(users)):,} of {len(best):,} listeners; of "
+        f"{given.num_rows:,} rows {listed.num_rows:,} are a listener's and a track's of the store"
     )
 
 
 def _read(file: Path) -> pa.Table:
-    """Return the columns user, item, and rank or score."""
+    """Return user and item as text, and a place, the smallest the best."""
     try:
         found = pq.read_schema(file).names
-        order = "rank" if "rank" in found else "score"
-        if not {"user", "item", order} <= set(found):
-            listed = ", ".join(found)[:200]
+        by = "rank" if "rank" in found else "score"
+        if not {"user", "item", by} <= set(found):
             raise SearchError(
-                f"{file}: columns {listed} found; user, item, and rank or score are expected"
+                f"{file}: columns {', '.join(found)[:200]} found; user, item, and rank or score "
+                "are expected"
             )
-        return pq.read_table(file, columns=["user", "item", order])
+        table = pq.read_table(file)
+        places = table.column(by).cast(pa.float64()).to_numpy()
+        return pa.table(
+            {
+                "user": table.column("user").cast(pa.string()),
+                "item": table.column("item").cast(pa.string()),
+                "place": -places if by == "score" else places,
+            }
+        )
     except (OSError, pa.ArrowException) as error:
         raise SearchError(f"{file}: cannot be read ({error})") from None
-
-
-def _positions(
-    file: Path, table: pa.Table, column: str, store: Store, numbers: IntArray
-) -> IntArray:
-    """Return where ids stand among those of the dataset; -1 of others."""
-    of: IdsOf = "users" if column == "user" else "items"
-    known = originals(store, of, numbers)
-    ids: npt.NDArray[np.generic] = np.array(table.column(column).to_pylist())
-    is_text = known.dtype.kind == "U"
-    if ids.dtype.kind not in ("U" if is_text else "iu"):
-        expected = "text" if is_text else "whole numbers"
-        raise SearchError(
-            f"{file}: {column} is {table.schema.field(column).type}; the store's ids are {expected}"
-        )
-    order = np.argsort(known)
-    at = np.minimum(np.searchsorted(known[order], ids), len(known) - 1)
-    return np.where(known[order][at] == ids, order[at], -1)
-
-
-def _cut(rows: IntArray, columns: IntArray, listeners: int) -> Int32Array:
-    """Return lists, shape (listeners, longest), of rows in order; a track counts once."""
-    pairs = np.stack([rows, columns], axis=1)
-    _, first = np.unique(pairs, axis=0, return_index=True)
-    first.sort()
-    rows, columns = rows[first], columns[first]
-    starts = np.searchsorted(rows, np.arange(listeners))
-    rank = np.arange(len(rows)) - starts[rows]
-    is_kept = rank < _LONGEST
-    best = np.full((listeners, int(rank[is_kept].max()) + 1), NO_TRACK, np.int32)
-    best[rows[is_kept], rank[is_kept]] = columns[is_kept]
-    return best

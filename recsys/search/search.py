@@ -103,8 +103,8 @@ def search(
             file.write(dump_config(config).encode())
         dataset = _build(store, plan, run, cluster)
         _check_dataset(config, store, dataset, titles)
-        for name, file in config.lists.items():
-            _say(take_lists(name, file, digests[name], store, dataset))
+        for name, digest in digests.items():
+            _say(take_lists(config.lists[name], digest, store, dataset))
         scorer = Scorer(
             dataset.address, config.validation, config.seed, cluster.threads
         )
