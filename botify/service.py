@@ -122,7 +122,8 @@ class Service:
                 )
             ]
             answers = self._recommend(model, rows, sessions, arms)
-        latency_s = time.perf_counter() - start_s
+        # requests that are answered together have no latency of their own
+        latency_s = time.perf_counter() - start_s if len(requests) == 1 else None
         ids = model.catalogue.ids
         tracks = [
             None if recommender is None else ids[drawn.track]
@@ -208,7 +209,7 @@ class Service:
         arms: Sequence[Arms],
     ) -> list[tuple[str, Drawn]]:
         """Return the recommender that had a track, and that track, for each request."""
-        decides = self.settings.decides
+        decides = self.settings.deciding.name
         names = [self._recommender_of_arm[own_arms[decides]] for own_arms in arms]
         answers = recommend(model, rows, names, self.settings.fallback, self._rng)
         for name, count in Counter(name for name, _ in answers).items():

@@ -122,7 +122,7 @@ def experiments() -> ResponseReturnValue:
     """Answer with the running experiments and the version served."""
     service = _service()
     model = service.versions.model
-    decides = service.settings.decides
+    decides = service.settings.deciding.name
     running = [
         {
             "name": experiment.name,
@@ -155,8 +155,11 @@ def document() -> ResponseReturnValue:
 
 @views.get("/docs")
 def page() -> ResponseReturnValue:
-    """Answer with the OpenAPI document as a page."""
-    return render_template("docs.html", **_document())
+    """Answer with the OpenAPI document as a page, with examples that can be sent."""
+    bodies = _service().bodies
+    track = current_app.json.loads(bodies.catalogue.record(0))["track"]
+    user = "someone" if bodies.text_users else 7
+    return render_template("docs.html", user=user, track=track, **_document())
 
 
 @admin.before_request

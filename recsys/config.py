@@ -368,8 +368,8 @@ class SearchConfig(Config):
     feedback: Feedback = Feedback()
     lists: Mapping[str, Path] = Field(
         default={},
-        description="Parquet files with lists of other models, by name: user, item, and rank or "
-        "score; they are scored beside what is fitted",
+        description="lists of other models, by name: user, item, and rank or "
+        "score (Parquet); they are scored beside what is fitted",
     )
     search: Search = Search()
     validation: ValidationConfig = ValidationConfig()

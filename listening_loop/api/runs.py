@@ -84,6 +84,8 @@ class Run:
             advice = f"search with settings={{'export.top': {n}}}"
             raise UserError(f"n is {n}; lists have {top}: {advice}")
         titles = read_titles(self.config.catalogue, open_at(self.config.store))
+        if isinstance(users, str):
+            raise UserError(f"users: a list of ids is expected, such as [{users!r}]")
         rows = []
         for user in users:
             if user not in self._lists:

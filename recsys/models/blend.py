@@ -137,7 +137,7 @@ class Finder:
         features += of_track
         features += [np.repeat(values, candidates) for values in of_listener]
         features.append(np.ones(places.nnz))
-        # what tells a new track from others weighs differently than of one that was heard
+        # each feature has another weight for new tracks than for those heard before
         features += [
             np.where(is_heard, 0, values) for values in features[len(_DECAYS) :]
         ]

@@ -1,4 +1,4 @@
-"""`python -m recsys.search`: fit a grid of models on a Dask cluster and publish the best."""
+"""`listening-loop search`: fit a grid of models on a Dask cluster and publish the best."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ with importing():
     from recsys.store.remote import open_store
     from recsys.workspace import open_workspace
 
-PROG = "python -m recsys.search"
+PROG = "listening-loop search"
 GONE = {"--fresh": "name another --run, or remove the folder of the earlier one"}
 _FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 app = make_app(
@@ -28,7 +28,7 @@ app = make_app(
 
 
 @app.command(
-    epilog="Example: python -m recsys.search --config configs/demo.yaml "
+    epilog="Example: listening-loop search --config configs/demo.yaml "
     "--set search.space.factors=[32,64]"
 )
 def main(
@@ -70,7 +70,7 @@ def main(
         typer.echo(f"manifest         {version}/{MANIFEST}")
         typer.echo(
             "Next: open the report; serve the lists: "
-            f"python -m botify --published {published}"
+            f"listening-loop serve --published {published}"
         )
 
 

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
 from looplib.files import atomic_write_text, sha256_file
-from looplib.progress import console, output, progress
+from looplib.progress import console, progress
+from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
@@ -236,17 +237,18 @@ def _score_on_test(
 ) -> list[RankedTrial]:
     """Score trials by every metric on the listeners who chose nothing, each once."""
     scorer = replace(state.scorer, is_test=True)
-    scored = []
-    for ranked in chosen:
-        score = ranked.score
-        if score and not score.test:
-            step = (ranked.trial, ranked.sweep)
-            calls = [(*step, scorer, state.run.address, ranked.sweep, True)]
-            (outcome,) = cluster.run(run_step, calls)
-            score = replace(score, test=outcome.result().metrics)
-            state.record(Outcome(step, score, None))
-        scored.append(replace(ranked, score=score))
-    return scored
+    missing = [ranked for ranked in chosen if ranked.score and not ranked.score.test]
+    calls = [
+        (ranked.trial, ranked.sweep, scorer, state.run.address, ranked.sweep, True)
+        for ranked in missing
+    ]
+    scores = {ranked.trial.id: ranked.score for ranked in chosen}
+    for outcome in cluster.run(run_step, calls):
+        ranked = missing[outcome.key]
+        score = replace(ranked.score or Score(0), test=outcome.result().metrics)
+        state.record(Outcome((ranked.trial, ranked.sweep), score, None))
+        scores[ranked.trial.id] = score
+    return [replace(ranked, score=scores[ranked.trial.id]) for ranked in chosen]
 
 
 def _finalists(state: SearchState) -> list[RankedTrial]:
@@ -298,9 +300,10 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         )
     best, *baselines = state.compare(entries, entries[0], scorer)
     beats_baselines = all(ranked.score and not ranked.ties for ranked in baselines)
+    rows = leaderboard_rows(ranking)
     with run.create(LEADERBOARD) as file:
-        pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), file)
-    output().print(leaderboard_table(ranking, metric))
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    output().print(leaderboard_table(rows, metric))
     found = remarks(ranking, best, metric, state.search)
     if state.added:
         found.append(_describe_widening(state))

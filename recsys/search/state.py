@@ -83,7 +83,11 @@ class SearchState:
 
     def ready(self) -> list[Call]:
         """Return the steps that can run now as calls of `run_step`, the most urgent first."""
-        calls = [self._call(*step, is_whole=False) for step in self.decisions.steps]
+        # what takes no sweeps is scored by every metric at once: its fit is not kept
+        calls = [
+            self._call(trial, sweep, is_whole=not trial.takes_sweeps)
+            for trial, sweep in self.decisions.steps
+        ]
         for trial in self.baselines:
             if not self.ledger.scores[trial.id]:
                 calls.append(self._call(trial, 0, is_whole=True))

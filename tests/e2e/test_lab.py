@@ -105,7 +105,7 @@ def lab(root: Path, service: Served) -> Iterator[str]:
         f"http://127.0.0.1:{service.port}",
     ]
     flags += ["--log", service.log, "--port", "0"]
-    argv = [sys.executable, "-m", "recsys.lab", *map(str, flags)]
+    argv = [sys.executable, "-m", "listening_loop.command", "lab", *map(str, flags)]
     with subprocess.Popen(
         argv, env={**os.environ, "BOTIFY_ADMIN_TOKEN": "secret"}, stdout=subprocess.PIPE
     ) as process:
@@ -236,7 +236,7 @@ def test_the_live_experiment_shows_what_is_logged_so_far(
         lambda: _sees_events(page, lab, events), "the lab to look at the log again", 60
     )
     expect(page.get_by_role("row", name="C indexed")).to_be_visible()
-    expect(page.locator("svg.chart text", has_text="T1").first).to_be_visible()
+    expect(page.locator(".forest .label", has_text="T1").first).to_be_visible()
 
 
 def _sees_events(page: Page, lab: str, events: str) -> bool:
