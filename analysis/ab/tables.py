@@ -99,6 +99,7 @@ class Loaded:
     own_recommenders: dict[str, str] = field(default_factory=dict)
     # when the horizon ends, where one was reached; what is later is left out
     end_ms: int = _LONG_AFTER
+    progress: float = 0.0  # the share of the declared horizon that is reached
     left_out: int = 0  # the experiment's events after that
     lines: LineCounts = field(default_factory=LineCounts)  # of the logs
     # the texts of listeners' ids by the numbers that stand for them
@@ -109,11 +110,6 @@ class Loaded:
     def start_ms(self) -> int:
         """When the experiment began; 0 for one without events."""
         return self.span_ms[0] if self.arms else 0
-
-    @property
-    def at_horizon(self) -> bool:
-        """Whether the declared horizon is reached."""
-        return self.end_ms < _LONG_AFTER
 
     def stop_at(self, horizon: Horizon) -> None:
         """Leave out what is later than the experiment's horizon; nothing where that is not reached.
@@ -134,18 +130,19 @@ class Loaded:
         if horizon.date is not None:
             epoch = datetime.date(1970, 1, 1)
             last = (horizon.date - epoch).days
-            reached = days >= last
             if last < days[0]:
                 first = epoch + datetime.timedelta(int(days[0]))
                 raise AnalysisError(
                     f"horizon: {horizon.date} is before the experiment's first day in "
                     f"the log, {first}"
                 )
+            self.progress = float((days[-1] + 1 - days[0]) / (last + 1 - days[0]))
         else:
             arrived = np.cumsum(by_day["listeners_sum"].to_numpy())
-            reached = arrived >= (horizon.listeners or 0)
-            last = int(days[np.argmax(reached)])
-        if reached.any():
+            planned = horizon.listeners or 1
+            self.progress = float(arrived[-1] / planned)
+            last = int(days[np.argmax(arrived >= planned)])
+        if self.progress >= 1:
             self.end_ms = (last + 1) * DAY_MS
             self.left_out = int(by_day["events_sum"].to_numpy()[days > last].sum())
 
