@@ -1,7 +1,7 @@
 """Fit implicit ALS, sweep by sweep.
 
 The hyperparameters and the equation of a row stand in `looplib.als`; the compiled solver in
-`recsys.models.kernels`.
+`recsys.models.kernels.als`.
 """
 
 from collections.abc import Sequence
@@ -112,16 +112,16 @@ def load_kernels() -> ModuleType:
     process that reads hyperparameters or a finished fit needs neither.
 
     Returns:
-        The module `recsys.models.kernels`.
+        The module `recsys.models.kernels.als`.
     """
-    from recsys.models import kernels, rank_kernels
-    from recsys.models.compiled import compiling
+    from recsys.models.kernels import als, ranking
+    from recsys.models.kernels.compiled import compiling
 
     ones = np.ones((1, 1), dtype=np.float32)
     first = np.zeros(1, np.int32)
-    side = kernels.Side(np.array([0, 1]), first, ones[0], ones[0])
-    weights = kernels.Weights(*np.ones(3, np.float32))
-    with compiling(kernels.solve_rows):
-        kernels.solve(ones.copy(), [ones], side, weights, 1, 1)
-        rank_kernels.rank_tracks(ones, ones, 1, 1)
-    return kernels
+    side = als.Side(np.array([0, 1]), first, ones[0], ones[0])
+    weights = als.Weights(*np.ones(3, np.float32))
+    with compiling(als.solve_rows):
+        als.solve(ones.copy(), [ones], side, weights, 1, 1)
+        ranking.rank_tracks(ones, ones, 1, 1)
+    return als

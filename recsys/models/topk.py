@@ -32,7 +32,7 @@ def top_tracks(
     """
     k = min(k, len(item_factors))
     load_kernels()
-    from recsys.models.rank_kernels import rank_tracks
+    from recsys.models.kernels.ranking import rank_tracks
 
     return rank_tracks(user_factors, item_factors, k, threads, seen)
 
