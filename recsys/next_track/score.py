@@ -141,13 +141,13 @@ def _make_task(
 
 
 def _choose_weights(task: Task) -> Weights:
-    """Choose one weight after the other by precision, of equals by MRR."""
+    """Choose one weight after the other by the sum of both metrics."""
     parts, best = task.learn(), Weights()
 
     @cache
-    def worth(weights: Weights) -> tuple[int, float]:
+    def worth(weights: Weights) -> float:
         is_hit, reciprocal = task.find_hits(task.recommend(parts, weights))
-        return int(is_hit.sum()), float(reciprocal.sum())
+        return float(is_hit.sum() + reciprocal.sum())
 
     for _ in range(_ROUNDS):
         for part in fields(Weights):
