@@ -1,4 +1,4 @@
-"""`python -m analysis.aa`: false positives and coverage of the statistics on a real log.
+"""`listening-loop aa`: false positives and coverage of the statistics on a real log.
 
 These are A/A tests. Listeners are split again and again by the service's hash under new salts, and
 compared although they were treated alike. A test at level alpha must then reject in a share alpha
@@ -34,7 +34,7 @@ ALPHA = 1 - CONFIDENCE
 _ALARM = 0.001 / 3
 _FEWEST = 20  # listeners
 
-PROG = "python -m analysis.aa"
+PROG = "listening-loop aa"
 GONE = {"--scheduler": "a thousand splits take seconds in this process; leave it out"}
 
 app = make_app(
@@ -44,13 +44,15 @@ app = make_app(
 
 
 @app.command(
-    epilog="Example: python -m analysis.aa out/demo/log --runs 1000 "
+    epilog="Example: listening-loop aa out/demo/log --runs 1000 "
     "--metric mean_time_per_session --effect 3%"
 )
 def main(
     logs: planning.Logs,
     runs: Annotated[int, typer.Option(min=1, help="How often to split.")] = 1000,
-    metric: planning.MetricName = "mean_time_per_session",
+    metric: Annotated[str, typer.Option(help="What is compared.")] = (
+        "mean_time_per_session"
+    ),
     effect: Annotated[
         str,
         typer.Option(help="The effect that is injected for the coverage, such as 3%."),

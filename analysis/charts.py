@@ -5,9 +5,7 @@ Altair is imported here alone; it takes a third of a second to import, so pages 
 where they render.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any, NamedTuple
 
@@ -17,9 +15,7 @@ import vl_convert
 Layer = alt.Chart | alt.LayerChart
 
 WIDTH = 440  # px, labels included; the page scales it to its columns
-_ROW = 36  # px
-_LETTER = 7.8  # px, a digit at the size of the texts, in a wide font
-_LEGEND_LABEL = 190  # px at most
+_LEGEND_LABEL = 380  # px at most
 _FEW = 12  # points of a line that may each have a dot of their own
 _PLAIN = {
     "labelColor": "var(--soft)",
@@ -95,73 +91,6 @@ def to_svg(chart: alt.LayerChart, description: str) -> str:
     box = opening.partition('viewBox="')[2].partition('"')[0]
     label = f'role="img" aria-label="{escape(description)}"'
     return f'<svg class="chart" {label} viewBox="{box}">{body}'
-
-
-@dataclass(frozen=True)
-class IntervalRow:
-    """A value with its interval; None or NaN stands for what there is not."""
-
-    label: str  # what has this value
-    text: str  # the value in words
-    value: float | None
-    lower: float | None
-    upper: float | None
-    colour: str  # such as `arm_colour` returns
-    filled: bool = True  # whether the mark is filled or open
-
-
-def draw_intervals(
-    groups: Mapping[str, Sequence[IntervalRow]],
-    x_title: str,
-    *,
-    from_zero: bool = False,
-) -> alt.LayerChart:
-    """Draw values with intervals, label and text above each, by headings.
-
-    An empty heading is left out. The axis holds all values, and 0 with a line if asked for.
-    """
-    rows: list[dict[str, Any]] = []
-    headings: list[dict[str, Any]] = []
-    for heading, members in groups.items():
-        if heading:
-            headings.append({"row": len(rows) + len(headings), "heading": heading})
-        for member in members:
-            row = asdict(member) | {"row": len(rows) + len(headings)}
-            row["fill"] = member.colour if member.filled else "var(--page)"
-            for name in ("value", "lower", "upper"):
-                if row[name] is None or not math.isfinite(row[name]):
-                    del row[name]
-            rows.append(row)
-    axis = alt.Axis(grid=True, tickCount=5)
-    scale = alt.Scale(zero=from_zero, padding=8)
-    x = alt.X("value:Q", title=x_title, scale=scale, axis=axis)
-    layers = _draw_rows(rows, headings, x)
-    if from_zero:
-        layers.insert(0, plot([{"value": 0}]).mark_rule().encode(x="value:Q"))
-    return layered(_ROW * (len(rows) + len(headings)), *layers)
-
-
-def _draw_rows(
-    rows: Sequence[dict[str, Any]], headings: Sequence[dict[str, Any]], x: alt.X
-) -> list[Layer]:
-    """Draw each row's interval and value, its label and text above, and the headings."""
-    base, titles = plot(rows), plot(headings)
-    text_width = _LETTER * max((len(row["text"]) for row in rows), default=0)
-    label_width = 0.9 * (WIDTH - 16 - text_width)
-    y = alt.Y("row:O", axis=None, bandPosition=0.76)
-    above = alt.Y("row:O", axis=None, bandPosition=0.28)
-    stroke, fill = alt.Stroke("colour:N", scale=None), alt.Fill("fill:N", scale=None)
-    rule, point = base.mark_rule(strokeWidth=2.5), base.mark_point(size=80, opacity=1)
-    label = base.mark_text(align="left", limit=label_width)
-    text = base.mark_text(align="right")
-    title = titles.mark_text(align="left", limit=0.83 * WIDTH, color="var(--soft)")
-    return [
-        rule.encode(x=alt.X("lower:Q"), x2="upper:Q", y=y, stroke=stroke),
-        point.encode(x=x, y=y, stroke=stroke, fill=fill),
-        label.encode(x=alt.value(0), y=above, text="label:N"),
-        text.encode(x=alt.value("width"), y=above, text="text:N"),
-        title.encode(x=alt.value(0), y=y, text="heading:N"),
-    ]
 
 
 class Point(NamedTuple):

@@ -10,7 +10,7 @@ import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pyarrow as pa
@@ -24,6 +24,7 @@ Expression = duckdb.Expression
 Column = duckdb.ColumnExpression
 Constant = duckdb.ConstantExpression
 Sql = duckdb.SQLExpression
+Function = duckdb.FunctionExpression
 DatabaseError = duckdb.Error
 # Raised by a statement for the rows it reads: text that is not JSON, a cast that fails, SQL's
 # error().
@@ -84,6 +85,11 @@ def open_rows(connection: Connection, name: str, **values: object) -> Rows:
     Columns that nobody reads are not computed.
     """
     return connection.sql(statement(name), params=values)
+
+
+def query_rows(rows: Rows, table: str, name: str) -> Rows:
+    """Return the rows of a SQL file that reads other rows under a table's name, where they are."""
+    return cast("Rows", rows.query(table, statement(name)))
 
 
 def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table:
@@ -218,6 +224,23 @@ def attach_lines(
     lines.create_view(table, replace=True)
 
 
+def attach_array(
+    connection: Connection, table: str, file: Path, *, gzipped: bool
+) -> None:
+    """Make the objects of a JSON array readable under a table's name, as the column `line`."""
+    objects = connection.read_json(
+        glob.escape(str(file)),
+        compression="gzip" if gzipped else "none",
+        columns={"line": "JSON"},
+        format="array",
+        records="false",
+        hive_partitioning=False,
+    )
+    objects.select(Column("line").cast("VARCHAR").alias("line")).create_view(
+        table, replace=True
+    )
+
+
 def open_log(
     connection: Connection,
     file: Path,
@@ -315,9 +338,7 @@ def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
     """Return rows with a further column for each key of a JSON column, as text."""
     column = Column(document)
     texts = (
-        duckdb.FunctionExpression(
-            "json_extract_string", column, Constant(json_pointer(key))
-        ).alias(key)
+        Function("json_extract_string", column, Constant(json_pointer(key))).alias(key)
         for key in keys
     )
     return rows.select(duckdb.StarExpression(), *texts)

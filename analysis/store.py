@@ -200,7 +200,7 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
     if content is None:
         missing = (
             f"no session store here ({MANIFEST} is missing); "
-            "create one with python -m recsys.ingest"
+            "create one with listening-loop ingest"
         )
         raise StoreError(f"{store}: {missing}")
     file = f"{store}/{MANIFEST}"

@@ -15,10 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import altair as alt
 import orjson
 import typer
 
-from analysis.charts import IntervalRow, arm_colour, draw_intervals
+from analysis.charts import arm_colour, layered, plot
 from analysis.page import numbers
 from benchmarks.harness import (
     Measured,
@@ -120,17 +121,32 @@ def draw_results(table: list[dict[str, Any]]) -> str:
         effect, lower, upper = (
             found[key] for key in ("effect_pct", "lower_pct", "upper_pct")
         )
-        text = ""
+        row = {"metric": found["metric"], "text": ""}
+        row["colour"] = arm_colour(1 if found["significant"] else 0)
         if effect is not None:
-            text = f"{numbers.change(effect, 1)} ({numbers.interval(lower, upper, 1)})"
-        is_significant = found["significant"]
-        colour = arm_colour(1 if is_significant else 0)
-        ends = (effect, lower, upper)
-        rows.append(
-            IntervalRow(found["metric"], text, *ends, colour, filled=is_significant)
-        )
-    title = "effect against random, %; filled: significant"
-    return to_svg(draw_intervals({"": rows}, title, from_zero=True))
+            ends = numbers.interval(lower, upper, 1)
+            row |= {"value": effect, "lower": lower, "upper": upper}
+            row["text"] = f"{numbers.change(effect, 1)} ({ends})"
+        rows.append(row)
+    title = "effect against random, %; blue: significant"
+    x = alt.X("value:Q", title=title, axis=alt.Axis(grid=True, tickCount=5))
+    y, above = (
+        alt.Y("metric:O", axis=None, sort=None, bandPosition=place)
+        for place in (0.76, 0.28)
+    )
+    colour, base = alt.Color("colour:N", scale=None), plot(rows)
+    layers = [
+        plot([{"value": 0}]).mark_rule().encode(x="value:Q"),
+        base.mark_rule(strokeWidth=2.5).encode(
+            x=alt.X("lower:Q"), x2="upper:Q", y=y, color=colour
+        ),
+        base.mark_point(size=80, filled=True, opacity=1).encode(x=x, y=y, color=colour),
+        base.mark_text(align="left").encode(x=alt.value(0), y=above, text="metric:N"),
+        base.mark_text(align="right").encode(
+            x=alt.value("width"), y=above, text="text:N"
+        ),
+    ]
+    return to_svg(layered(36 * len(rows), *layers))
 
 
 if __name__ == "__main__":

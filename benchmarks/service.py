@@ -62,7 +62,7 @@ Load = tuple[float, float, float, int]
 
 def main(
     repeats: Annotated[int, typer.Option(min=1)] = 3,
-    threads: Annotated[int, typer.Option(min=1, help="Of each process.")] = 4,
+    threads: Annotated[int, typer.Option(min=1, help="Of each process.")] = 2,
     duration_s: Annotated[int, typer.Option(min=1, help="Of a turn.")] = 4,
 ) -> None:
     """Load one process without Redis, then two with it, each beside the bare view."""

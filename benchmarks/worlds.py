@@ -2,7 +2,7 @@
 
     python -m benchmarks.worlds [--only easy,noise-1] [--sessions 100000]
 
-Each world goes through the whole loop (`python -m recsys.loop`) with the real service: a log under
+Each world goes through the whole loop (`listening-loop loop`) with the real service: a log under
 random recommendations, one search trial, an experiment with all recommenders. Effects are on the
 listening time of a session over random, with the A/B report's 95 % intervals, beside that of
 `benchmarks.oracle`. A world that is done is read again. Written are a table in Markdown, the same
@@ -102,7 +102,7 @@ def main(
 def play_world(name: str, folder: Path, sessions: int) -> Row:
     """Run the loop in a world, and the oracle; return the world's row."""
     config = write_configs(name, folder, sessions, EPISODES)
-    measure_module("recsys.loop", config=config)
+    measure_module("listening_loop.command", "loop", config=config)
     day = folder / "days" / "1"
     over_random = _effects(day / "report" / "report.json")
     against = day / "against"

@@ -1,7 +1,7 @@
 """The service: answers `/next` with a recommendation and logs every event.
 
 In: exported recommendations and a catalogue. Out: the event log. Installs without Dask or DuckDB
-(`pip install '.[service]'`), and runs with `python -m botify --config configs/botify.yaml`,
+(`pip install '.[service]'`), and runs with `listening-loop serve --config configs/botify.yaml`,
 or with `flask --app botify run` or any WSGI server.
 
 A request's way: `asgi` (reads its body) → `app` and `views` (a Flask application) → `schemas`
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def create_app(settings: "Settings | None" = None) -> "Flask":
     """Make the Flask application of a configuration: see `botify.app.create_app`."""
-    from botify import app  # which `python -m botify` imports later than this package
+    from botify import (
+        app,
+    )  # which `listening-loop serve` imports later than this package
 
     return app.create_app(settings)

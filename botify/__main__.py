@@ -1,4 +1,4 @@
-"""`python -m botify --config configs/botify.yaml`: runs the service."""
+"""`listening-loop serve --config configs/botify.yaml`: runs the service."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ with importing():
     from botify.settings import load_settings
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-PROG = "python -m botify"
+PROG = "listening-loop serve"
 HELP = f"""Run the service until SIGTERM or Ctrl-C.
 
 Every key of the configuration is an environment variable too: BOTIFY_LOG_DIR for log_dir.

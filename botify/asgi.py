@@ -1,8 +1,9 @@
 """Run a WSGI application under ASGI, so that slow clients hold no thread.
 
-A thread takes a request once its whole body has come, within a deadline and a limit. Health
-checks have a thread of their own. ASGI reports the bodies that are cut short; granian's RSGI, which
-costs as much, does not.
+A thread takes a request once its whole body has come, within a deadline and a limit. Requests of
+one listener have `threads`, health checks a thread of their own, and all others, of which one may
+take long, another one. ASGI reports the bodies that are cut short; granian's RSGI, which costs as
+much, does not.
 """
 
 import asyncio
@@ -21,6 +22,14 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 """The status, the headers and the body."""
+_LEAST_OF_A_CHUNK = 512  # bytes that each chunk counts as: they cost time, too
+_LARGEST_BODIES = 8  # that fit into the memory for all bodies
+_MOST_WAITING = 64  # requests for the thread of long ones
+_LATER = "ask again in a second"
+
+
+class _RefusedError(Exception):
+    """A request that no thread gets: its arguments are the status and the message."""
 
 
 class BufferedApp:
@@ -42,6 +51,10 @@ class BufferedApp:
         self._body_limit = body_limit
         self._threads = ThreadPoolExecutor(threads)
         self._health_thread = ThreadPoolExecutor(1)
+        self._long_thread = ThreadPoolExecutor(1)
+        self._long_waiting = 0
+        self._bodies = 0  # under way
+        self._bodies_bytes = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request, or begin and end with the server."""
@@ -50,6 +63,7 @@ class BufferedApp:
             await send({"type": "lifespan.startup.complete"})
             await receive()
             self._threads.shutdown()
+            self._long_thread.shutdown()
             self._close()
             await send({"type": "lifespan.shutdown.complete"})
             return
@@ -59,32 +73,66 @@ class BufferedApp:
         await send({"type": "http.response.body", "body": content})
 
     async def _answer(self, scope: Message, receive: Receive) -> Answer:
+        body = bytearray()
+        self._bodies += 1
         try:
             async with asyncio.timeout(self._body_s):
-                body = await self._read_body(scope, receive)
+                await self._read_body(scope, receive, body)
+            return await self._pass_on(_environ(scope, bytes(body)))
         except TimeoutError:
             return _refusal(408, "the request did not come in time")
-        except ConnectionError as error:
-            return _refusal(400, str(error))
-        environ = _environ(scope, body)
-        path = environ["PATH_INFO"]
-        is_health_check = path == "/" or path.startswith("/health/")
-        threads = self._health_thread if is_health_check else self._threads
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, self._ask, environ)
+        except _RefusedError as refused:
+            return _refusal(*refused.args)
+        finally:
+            self._bodies -= 1
+            self._bodies_bytes -= len(body)
 
-    async def _read_body(self, scope: Message, receive: Receive) -> bytes:
-        """Read a body to its end, or a part over the limit, which Flask refuses."""
+    async def _read_body(
+        self, scope: Message, receive: Receive, body: bytearray
+    ) -> None:
+        """Read a body to its end, or a part over the limit, which Flask refuses.
+
+        Raises:
+            _RefusedError: The connection ends before, there are too many chunks, or all bodies
+                have too many bytes, and this one more than its share of them.
+        """
         length = dict(scope["headers"]).get(b"content-length")
-        body = bytearray()
+        most_bytes = _LARGEST_BODIES * self._body_limit
+        counted = 0
         more = True
-        while more and len(body) <= self._body_limit and length != b"%d" % len(body):
+        while more and counted <= self._body_limit and length != b"%d" % len(body):
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ConnectionError("the connection ended before the body")
-            body += message.get("body", b"")
+                raise _RefusedError(400, "the connection ended before the body")
+            part = message.get("body", b"")
+            body += part
+            counted += max(len(part), _LEAST_OF_A_CHUNK)
+            self._bodies_bytes += len(part)
+            if self._bodies_bytes > most_bytes < len(body) * self._bodies:
+                raise _RefusedError(503, f"too many large bodies at once; {_LATER}")
             more = message.get("more_body", False)
-        return bytes(body)
+        if counted > self._body_limit >= len(body):
+            raise _RefusedError(413, "the body has too many chunks; send larger ones")
+
+    async def _pass_on(self, environ: dict[str, Any]) -> Answer:
+        """Have a thread of the right kind answer.
+
+        Raises:
+            _RefusedError: Too many requests wait for it.
+        """
+        path = environ["PATH_INFO"]
+        loop = asyncio.get_running_loop()
+        if path == "/" or path.startswith("/health/"):
+            return await loop.run_in_executor(self._health_thread, self._ask, environ)
+        if path.startswith(("/next/", "/last/")):
+            return await loop.run_in_executor(self._threads, self._ask, environ)
+        if self._long_waiting == _MOST_WAITING:
+            raise _RefusedError(503, f"too many long requests at once; {_LATER}")
+        self._long_waiting += 1
+        try:
+            return await loop.run_in_executor(self._long_thread, self._ask, environ)
+        finally:
+            self._long_waiting -= 1
 
     def _ask(self, environ: dict[str, Any]) -> Answer:
         head: list[Any] = []

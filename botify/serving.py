@@ -141,7 +141,7 @@ def _announce(settings: Settings, model: Model, port: int) -> None:
             f"{arm.name} {arm.recommender} {experiment.shares[arm.name]:.0%}"
             for arm in experiment.arms
         )
-        decides = experiment.name == settings.decides
+        decides = experiment.name == settings.deciding.name
         note = " (picks the recommender)" if decides else ""
         logger.info("experiment %s%s: %s", experiment.name, note, arms)
     logger.info("events are logged in %s", settings.log_dir)

@@ -11,12 +11,18 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    field_validator,
     model_validator,
 )
 
-from botify.experiments import Arm, Experiment, arm_name
-from botify.model.model import Model, Part
-from botify.recommenders.registry import FallbackSettings, asked_for, find_missing
+from botify.model.model import SIMILAR, Model, Part
+from botify.recommenders.registry import (
+    FallbackSettings,
+    RecommenderName,
+    asked_for,
+    find_missing,
+)
+from looplib import experiments
 from looplib.config import Config, load_config
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
@@ -27,13 +33,30 @@ _TEXT_KEYS = {
     "catalogue",
     "recommendations",
     "log_dir",
+    "rules",
     "redis_url",
     "admin_token",
     "decides",
     "host",
 }
+
+
+class Arm(experiments.Arm):
+    """One treatment of an experiment, by a recommender of the service."""
+
+    recommender: RecommenderName  # that its listeners get, if the experiment decides
+
+
+class Experiment(experiments.Experiment):
+    """An experiment that the service runs."""
+
+    # control first; names left out are C, T1, T2 and so on
+    arms: tuple[Arm, ...] = Field(min_length=1)
+
+
 _EVERYBODY = Experiment(
-    name="RECOMMENDERS", arms=(Arm(name=arm_name(0), recommender="in_order"),)
+    name="RECOMMENDERS",
+    arms=(Arm(name=experiments.arm_name(0), recommender="in_order"),),
 )
 
 
@@ -82,18 +105,20 @@ class Settings(Config):
     redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
     # allows reload and rollback; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
-    experiments: tuple[Experiment, ...] = Field(
-        default=(_EVERYBODY,), min_length=1
-    )  # all that run
-    decides: str = _EVERYBODY.name  # the experiment whose arm picks the recommender
+    # all that run: each its keys, or the path of its file
+    experiments: tuple[Experiment, ...] = Field(default=(_EVERYBODY,), min_length=1)
+    # the experiment whose arm picks the recommender; by default the first
+    decides: str = ""
     fallback: FallbackSettings = FallbackSettings()
+    # a file of business rules, see `botify.rules`; read again when it changes
+    rules: Path | None = None
     event_log: EventLogSettings = EventLogSettings()
     http: HttpSettings = HttpSettings()
     host: str = "127.0.0.1"  # address to listen on
     port: int = Field(default=5001, ge=0, le=65535)  # port to listen on
     processes: PositiveInt = 1  # worker processes; several need Redis
-    # of each process; they wait for Redis and the disk side by side
-    threads: PositiveInt = 4
+    # of each process; more than two only wait for one another
+    threads: PositiveInt = 2
     session_silence_s: PositiveFloat = 1800.0  # after which a session is over
     # for the requests under way and the log's last fsync when the service is stopped
     stop_grace_s: PositiveInt = 5
@@ -104,12 +129,23 @@ class Settings(Config):
     # of the draws; by default each process draws afresh
     seed: NonNegativeInt | None = None
 
+    @field_validator("experiments", mode="before")
+    @classmethod
+    def _read_files(cls, rows: Any) -> Any:  # noqa: ANN401  any YAML
+        rows = [rows] if isinstance(rows, str) else rows
+        if not isinstance(rows, list):
+            return rows
+        return [
+            load_config(Experiment, Path(row)) if isinstance(row, str) else row
+            for row in rows
+        ]
+
     @model_validator(mode="after")
     def _check_experiments(self) -> Self:
         names = [experiment.name for experiment in self.experiments]
         if len(set(names)) < len(names):
             raise ValueError(f"experiments: names repeat: {', '.join(names)}")
-        if self.decides not in names:
+        if self.decides and self.decides not in names:
             raise ValueError(
                 f"decides: no experiment {self.decides}; allowed: {', '.join(names)}"
             )
@@ -118,7 +154,8 @@ class Settings(Config):
     @property
     def deciding(self) -> Experiment:
         """The experiment whose arm picks the recommender."""
-        return next(found for found in self.experiments if found.name == self.decides)
+        named = (found for found in self.experiments if found.name == self.decides)
+        return next(named, self.experiments[0])
 
     @property
     def parts(self) -> list[Part[Any]]:
@@ -129,6 +166,7 @@ class Settings(Config):
         fallbacks = [found for name in names for found in asked_for(name)]
         parts = {part for found in (*asked, *fallbacks) for part in found.reads}
         parts |= {part for found in asked for part in found.reads_for_arms}
+        parts.add(SIMILAR)
         return sorted(parts, key=lambda part: part.name)
 
     def lacking(self, model: Model) -> list[str]:

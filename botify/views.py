@@ -64,14 +64,34 @@ def assignments() -> ResponseReturnValue:
     return {"assignments": found}
 
 
+@views.get("/recommend/<id:user>")
+def recommended(user: str) -> ResponseReturnValue:
+    """Answer with the best tracks for a listener, without a session; nothing is logged."""
+    service = _service()
+    listener = service.bodies.user(user)
+    tracks = service.list_for(listener, service.bodies.wanted(request.args))
+    return {"user": listener, "tracks": tracks}
+
+
+@views.get("/similar/<id:track>")
+def similar(track: str) -> ResponseReturnValue:
+    """Answer with the tracks most similar to a track."""
+    service = _service()
+    known = service.bodies.catalogue.ids[_known_track(track)]
+    tracks = service.similar_to(known, service.bodies.wanted(request.args))
+    if tracks is None:
+        version = service.versions.model.version
+        abort(
+            404, f"version {version} has no similar tracks; export a run with factors"
+        )
+    return {"track": known, "tracks": tracks}
+
+
 @views.get("/track/<id:track>")
 def track_record(track: str) -> ResponseReturnValue:
     """Answer with the catalogue's record of a track."""
-    bodies = _service().bodies
-    number = bodies.track(track)
-    if number is None:
-        abort(404, f"track not found; the catalogue has {len(bodies.catalogue):,}")
-    return Response(bodies.catalogue.record(number), mimetype="application/json")
+    record = _service().bodies.catalogue.record(_known_track(track))
+    return Response(record, mimetype="application/json")
 
 
 @views.get("/")
@@ -102,7 +122,7 @@ def experiments() -> ResponseReturnValue:
     """Answer with the running experiments and the version served."""
     service = _service()
     model = service.versions.model
-    decides = service.settings.decides
+    decides = service.settings.deciding.name
     running = [
         {
             "name": experiment.name,
@@ -135,8 +155,11 @@ def document() -> ResponseReturnValue:
 
 @views.get("/docs")
 def page() -> ResponseReturnValue:
-    """Answer with the OpenAPI document as a page."""
-    return render_template("docs.html", **_document())
+    """Answer with the OpenAPI document as a page, with examples that can be sent."""
+    bodies = _service().bodies
+    track = current_app.json.loads(bodies.catalogue.record(0))["track"]
+    user = "someone" if bodies.text_users else 7
+    return render_template("docs.html", user=user, track=track, **_document())
 
 
 @admin.before_request
@@ -168,6 +191,15 @@ def roll_back() -> ResponseReturnValue:
 def _service() -> Service:
     service: Service = current_app.extensions["botify"]
     return service
+
+
+def _known_track(track: str) -> int:
+    """Return the number of a track of the catalogue, or answer that there is none."""
+    bodies = _service().bodies
+    number = bodies.track(track)
+    if number is None:
+        abort(404, f"track not found; the catalogue has {len(bodies.catalogue):,}")
+    return number
 
 
 def _answer(user: Id, track: Id | None) -> dict[str, Id]:

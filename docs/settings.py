@@ -1,4 +1,4 @@
-"""Write `settings.md`, every setting of every part, from the models that read them.
+"""Write the pages `settings….md`, every setting of every part, from the models that read them.
 
 `python docs/settings.py`.
 """
@@ -15,53 +15,77 @@ from pydantic_core import PydanticUndefined
 from analysis.ab.config import AbConfig
 from botify.settings import Settings
 from listening_loop.config import LoopConfig
+from looplib.experiments import Experiment
 from recsys.config import SearchConfig, Space
 from recsys.ingest.__main__ import Settings as IngestSettings
 from sim.collect import CollectConfig
 from sim.remote.config import RemoteConfig
 from sim.worlds.config import WorldConfig
 
-PAGE = Path(__file__).with_name("settings.md")
+FOLDER = Path(__file__).parent
 PARTS = {
     "Ingest": (
         IngestSettings,
-        "`python -m recsys.ingest FILE --store DIR`, on the command line alone",
+        "`listening-loop ingest FILE --store DIR`, on the command line alone",
     ),
     "Search": (
         SearchConfig,
-        "`python -m recsys.search --config FILE`, such as `configs/demo.yaml`",
+        "`listening-loop search --config FILE`, such as `configs/demo.yaml`",
     ),
     "A/B report": (
         AbConfig,
-        "`python -m analysis.ab LOG --config FILE`, such as `configs/ab.yaml`",
+        "`listening-loop ab LOG --config FILE`, such as `configs/ab.yaml`",
+    ),
+    "Experiment": (
+        Experiment,
+        "one file for the service, `power` and `ab`: [the experiment's file](warehouse.md)",
     ),
     "Service": (
         Settings,
-        "`python -m botify --config FILE`; each key is also a variable `BOTIFY_…`",
+        "`listening-loop serve --config FILE`; each key is also a variable `BOTIFY_…`",
     ),
     "World": (
         WorldConfig,
-        "`python -m sim.world --config FILE`, such as `configs/world/demo.yaml`",
+        "`listening-loop world --config FILE`, such as `configs/world/demo.yaml`",
     ),
-    "Collected sessions": (CollectConfig, "`python -m sim.run --config FILE`"),
-    "Sessions over HTTP": (RemoteConfig, "`python -m sim.run --recommender remote`"),
+    "Collected sessions": (CollectConfig, "`listening-loop simulate --config FILE`"),
+    "Sessions over HTTP": (
+        RemoteConfig,
+        "`listening-loop simulate --recommender remote`",
+    ),
     "Loop": (
         LoopConfig,
-        "`python -m recsys.loop --config FILE`, such as `configs/loop/demo.yaml`",
+        "`listening-loop loop --config FILE`, such as `configs/loop/demo.yaml`",
     ),
 }
-HEAD = """# Every setting
+PAGES = {
+    "settings.md": ("Every setting", ("Ingest", "Search")),
+    "settings-experiment.md": (
+        "Settings of service and report",
+        ("Experiment", "Service", "A/B report"),
+    ),
+    "settings-simulator.md": (
+        "Settings of the simulator",
+        ("World", "Collected sessions", "Sessions over HTTP", "Loop"),
+    ),
+}
+HEAD = """# {title}
 
 Made from the code by `python docs/settings.py`. A key is set in the YAML file, or on the command
 line by `--set key=value`. Unknown keys are refused, and the nearest known one is named.
+
+[Ingest and search](settings.md), [service and report](settings-experiment.md),
+[simulator](settings-simulator.md)
 """
 _FIELD = re.compile(r"^    (\w+): ")
 
 
-def render() -> str:
-    """Return the page."""
-    parts = [HEAD]
-    for title, (model, command) in PARTS.items():
+def render(page: str) -> str:
+    """Return a page."""
+    heading, chosen = PAGES[page]
+    parts = [HEAD.format(title=heading)]
+    for title in chosen:
+        model, command = PARTS[title]
         rows = [
             f"| `{key}` | {default} | {meaning} |"
             for key, default, meaning in _settings(model)
@@ -175,4 +199,5 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")
+    for page in PAGES:
+        (FOLDER / page).write_text(render(page), encoding="utf-8")

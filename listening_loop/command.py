@@ -16,15 +16,15 @@ PROG = "listening-loop"
 STEPS = {
     "demo": (
         "listening_loop.demo",
-        "Run the whole loop on a small simulated world, in about a minute.",
+        "Run the whole loop on a simulated world, in half a minute.",
     ),
     "loop": (
         "listening_loop.loop",
         "Listen, learn, publish, serve, experiment, report, day after day.",
     ),
     "init": (
-        "listening_loop.init",
-        "Look at a file of yours and write a configuration for it.",
+        "listening_loop.init.command",
+        "Look at a file of yours and write what leads to a verdict.",
     ),
     "ingest": (
         "recsys.ingest.__main__",
@@ -44,9 +44,23 @@ STEPS = {
         "Report on an experiment: which arm won, and whether to trust it.",
     ),
     "power": ("analysis.power", "Plan how many listeners an experiment needs."),
+    "aa": ("analysis.aa", "Check the statistics on a log whose arms are alike."),
+    "offpolicy": (
+        "analysis.offpolicy.__main__",
+        "Estimate what lists that were never served would be worth.",
+    ),
     "lab": (
         "listening_loop.lab.command",
         "Show runs, reports and the live experiment in the browser.",
+    ),
+    "world": ("sim.world", "Invent listeners and the tracks of a catalogue."),
+    "rehearse": (
+        "listening_loop.rehearse",
+        "Send simulated listeners with your ids through a service.",
+    ),
+    "simulate": (
+        "sim.run",
+        "Let invented listeners listen, to random tracks or to a service.",
     ),
 }
 # Commands that were removed, and what replaces each.
@@ -80,10 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with importing():
             module = import_module(STEPS[first][0])
         gone = getattr(module, "GONE", None)
-        prog = f"{PROG} {first}"
-        return run(module.app, prog, words[1:], known_as=module.PROG, gone=gone)
+        return run(module.app, module.PROG, words[1:], gone=gone)
     if first in ("--help", "-h"):
-        rows = [f"  {name:<8} {text}\n" for name, (_, text) in STEPS.items()]
+        rows = [f"  {name:<9} {text}\n" for name, (_, text) in STEPS.items()]
         sys.stdout.write(HELP + "".join(rows))
         return 0
     if first == "--version":

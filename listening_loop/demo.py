@@ -1,4 +1,4 @@
-"""`listening-loop demo`: the whole loop on a small simulated world, as it is shipped."""
+"""`listening-loop demo`: the whole loop on a simulated world, as it is shipped."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from looplib.config import load_config
 PROG = "listening-loop demo"
 GONE = {"--serve": "the last lines of the demo say how to serve and how to look at it"}
 app = make_app(
-    "Run the whole loop on a small simulated world; an interrupted one continues where it was."
+    "Run the whole loop on a simulated world; an interrupted one continues where it was."
 )
 
 
@@ -22,17 +22,22 @@ def main(
     days: Annotated[
         int, typer.Option(min=1, help="How many days of learning from all logs so far.")
     ] = 1,
-    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path(
-        "out/demo"
-    ),
+    full: Annotated[
+        bool, typer.Option("--full", help="Five arms in a larger world: minutes.")
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where everything goes; out/first, or out/demo with --full."),
+    ] = None,
 ) -> None:
     """Run the demo."""
     installed = Path(__file__).parent / "configs"
     configs = installed if installed.exists() else installed.parents[1] / "configs"
-    shipped = load_config(LoopConfig, configs / "loop" / "demo.yaml")
+    name = "loop/demo.yaml" if full else "first/loop.yaml"
+    shipped = load_config(LoopConfig, configs / name)
     parts = {
         part: configs.parent / getattr(shipped, part)
         for part in ("world", "collect", "search", "service", "report")
     }
-    changes = {**parts, "folder": folder, "days": days}
+    changes = {**parts, "folder": folder or shipped.folder, "days": days}
     run_loop(shipped.model_copy(update=changes))

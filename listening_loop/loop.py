@@ -11,7 +11,6 @@ its output is there. The parts meet in files and over HTTP only::
     days/1/log/            what the service logged
     days/1/traffic.json    what the listeners' side counted
     days/1/report/         the A/B report
-    days/1/predictions.json  of the first day: what its lists would be worth, by the first log
     loop.json              the outcome of all days
 """
 
@@ -26,6 +25,7 @@ from listening_loop.config import LoopConfig, keep_config
 from listening_loop.processes import (
     LISTS,
     command,
+    compiling_meanwhile,
     free_port,
     locked_folder,
     run_step,
@@ -36,7 +36,7 @@ from looplib.cli import Overrides, make_app
 from looplib.config import load_config
 from looplib.files import atomic_write_json, fsync
 
-PROG = "python -m recsys.loop"
+PROG = "listening-loop loop"
 app = make_app("Run the whole loop, day after day; an interrupted one continues.")
 
 
@@ -60,14 +60,15 @@ def run_loop(config: LoopConfig) -> None:
     folder, outcomes = config.folder, []
     with locked_folder(folder):
         keep_config(config)
-        begin(config)
-        for number in range(1, config.days + 1):
-            day = folder / "days" / str(number)
-            run_day(config, number, day)
-            outcomes.append(read_outcome(number, day))
-            atomic_write_json(folder / "loop.json", outcomes)
+        with compiling_meanwhile():
+            begin(config)
+            for number in range(1, config.days + 1):
+                day = folder / "days" / str(number)
+                run_day(config, number, day)
+                outcomes.append(read_outcome(number, day))
+                atomic_write_json(folder / "loop.json", outcomes)
     verdict = outcomes[-1]["verdict"]
-    typer.echo(f"\n{verdict['decision']}: {verdict['reason']}\n")
+    typer.echo(f"\n{verdict['headline']}. {verdict['reason']}\n")
     typer.echo(f"experiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")
@@ -76,7 +77,7 @@ def run_loop(config: LoopConfig) -> None:
     typer.echo(f"serve it    {service}")
     lab = command(
         "The lab",
-        "recsys.lab",
+        "lab",
         root=folder,
         published=folder / "published",
         log=folder / "service",
@@ -87,10 +88,10 @@ def run_loop(config: LoopConfig) -> None:
 def begin(config: LoopConfig) -> None:
     """Make the world, and the first collection under random recommendations."""
     world, log = config.folder / "world", config.folder / "log"
-    make = command("A world of listeners", "sim.world", config=config.world, out=world)
+    make = command("A world of listeners", "world", config=config.world, out=world)
     run_step(make)
     title = "Listening under random recommendations"
-    run_step(command(title, "sim.run", config=config.collect, world=world, log=log))
+    run_step(command(title, "simulate", config=config.collect, world=world, log=log))
 
 
 def run_day(config: LoopConfig, number: int, day: Path) -> None:
@@ -104,37 +105,31 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
 
     earlier = [day.with_name(str(before)) / "log" for before in range(1, number)]
     logs = [folder / "log", *earlier]
-    ingest = command("Logs to sessions", "recsys.ingest", *logs, store=store)
+    ingest = command("Logs to sessions", "ingest", *logs, store=store)
     run_step(ingest, done=traffic)
 
     search = command(
         "The search",
-        "recsys.search",
-        "--no-export",
+        "search",
         config=config.search,
         store=store,
         run=run,
+        out=published,
     )
-    run_step(search, done=run / "winner.json")
-
-    export = command("Publishing the winner", "recsys.export", run=run, out=published)
-    run_step(export, done=traffic)
+    run_step(search, done=traffic)
 
     if not traffic.exists():
         serve_listeners(config, number, day)
 
     compare = command(
         "The A/B report",
-        "analysis.ab",
+        "ab",
         day / "log",
         experiment=config.experiment,
         config=config.report,
         out=report.parent,
     )
     run_step(compare, done=report)
-
-    if number == 1:
-        predict(folder, day, report)
 
 
 def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
@@ -143,7 +138,7 @@ def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
     counted = day / "traffic-unfinished.json"
     listeners = command(
         f"Day {number}: listeners",
-        "sim.run",
+        "simulate",
         world=config.folder / "world",
         recommender="remote",
         url=f"http://127.0.0.1:{port}",
@@ -161,53 +156,17 @@ def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
     fsync(day)
 
 
-def predict(folder: Path, day: Path, report: Path) -> None:
-    """Predict what the lists served as `indexed` are worth, by the arms' names.
-
-    An estimate needs sessions under random recommendations that the lists were not learned from:
-    those of the first collection that were held out. Later models learn from listeners who heard
-    earlier lists, and have none.
-    """
-    recommenders = orjson.loads(report.read_bytes())["recommenders"]
-    arms = [arm for arm, name in recommenders.items() if name == "indexed"]
-    if not arms:
-        return
-    training, predictions = day / "training", day / "predictions.json"
-    export = command(
-        "The lists without the held-out sessions",
-        "recsys.export",
-        "--set=export.learn_from=training",
-        run=day / "run",
-        out=training,
-    )
-    run_step(export, done=predictions)
-
-    lists = [f"--recommendations={arm}={training / LISTS}" for arm in arms]
-    estimate = command(
-        "What the lists are worth by the first log",
-        "analysis.offpolicy",
-        folder / "log",
-        *lists,
-        holdout="manifest",
-        out=predictions,
-    )
-    run_step(estimate, done=predictions)
-
-
 def read_outcome(number: int, day: Path) -> dict[str, Any]:
     """Read the outcome of a day from its folder, as it stands in `loop.json`.
 
     Returns:
         The day's number, the verdict of its report with each arm's recommender and the effects on
-        the primary metric, and the predictions of the first day.
+        the primary metric.
     """
     report = orjson.loads((day / "report" / "report.json").read_bytes())
-    predictions = day / "predictions.json"
-    found = orjson.loads(predictions.read_bytes()) if predictions.exists() else {}
     return {
         "day": number,
         "verdict": report["verdict"],
         "recommenders": report["recommenders"],
         "effects": [row for row in report["effects"] if row["role"] == "primary"],
-        "predictions": found.get("recommendations", []),
     }

@@ -23,6 +23,7 @@ from listening_loop.errors import LoopError, ServiceError
 from looplib.files import exclusive
 from looplib.progress import console
 
+PROGRAM = "listening_loop.command"
 LOCK = ".lock"
 STARTED = ".started"  # every process of a loop has this file open
 LISTS = Path("current", "recommendations.jsonl")  # of what is published
@@ -32,19 +33,19 @@ _STOP_S = 120.0
 
 @dataclass(frozen=True)
 class Command:
-    """A module to run as `python -m` does."""
+    """A command of `listening-loop`."""
 
     title: str  # what it does, for people
-    words: list[str]  # the module and its arguments
+    words: list[str]  # its name and its arguments
 
     def __str__(self) -> str:
         """Return the command as a person would type it."""
-        return shlex.join(["python", "-m", *self.words])
+        return shlex.join(["listening-loop", *self.words])
 
 
-def command(title: str, module: str, *words: object, **options: object) -> Command:
+def command(title: str, name: str, *words: object, **options: object) -> Command:
     """Return a command: `run_folder="out"` becomes `--run-folder out`."""
-    arguments = [module, *map(str, words)]
+    arguments = [name, *map(str, words)]
     for name, value in options.items():
         arguments += [f"--{name.replace('_', '-')}", str(value)]
     return Command(title, arguments)
@@ -58,7 +59,7 @@ def serve(config: Path, folder: Path, log: Path, port: int) -> Command:
         "log_dir": log,
     }
     changes = [f"--set={key}={path}" for key, path in settings.items()]
-    return command("The service", "botify", *changes, config=config, port=port)
+    return command("The service", "serve", *changes, config=config, port=port)
 
 
 def run_step(step: Command, done: Path | None = None) -> None:
@@ -106,6 +107,18 @@ def serving(server: Command, port: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @contextmanager
+def compiling_meanwhile() -> Iterator[None]:
+    """Compile the solver, once on a machine, while the block does other things."""
+    code = "from recsys.models.als import load_kernels; load_kernels()"
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, process_group=0, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
     """Keep other loops out of a folder, and end what a killed one left running.
 
@@ -131,7 +144,7 @@ def free_port() -> int:
 
 def _start(step: Command, *, is_server: bool = False) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603  our own modules
-        [sys.executable, "-m", *step.words],
+        [sys.executable, "-m", PROGRAM, *step.words],
         process_group=0,
         close_fds=False,  # `STARTED` is all that can be inherited
         stdout=sys.__stderr__ if is_server else None,  # what a server says is no result

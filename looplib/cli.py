@@ -56,10 +56,9 @@ def run(
     prog: str,
     argv: Sequence[str] | None = None,
     *,
-    known_as: str = "",
     gone: Mapping[str, str] | None = None,
 ) -> int:
-    """Run an application; its help names it `prog`, also where it says what it is `known_as`.
+    """Run an application that help and errors name `prog`.
 
     `gone` has options that were removed, and what replaces each, for users who still give them.
 
@@ -71,9 +70,6 @@ def run(
     command = typer.main.get_command(app)
     # typer shows the docstring of an application's one function
     command.help = app.info.help
-    if known_as:
-        command.help = (command.help or "").replace(known_as, prog)
-        command.epilog = (command.epilog or "").replace(known_as, prog)
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         with importing():

@@ -60,18 +60,19 @@ def load_config(
     path: Path | None = None,
     overrides: Iterable[str] = (),
     options: Mapping[str, Any] | None = None,
+    above: Mapping[str, Any] | None = None,
 ) -> ConfigT:
     """Read a configuration from a YAML file, or the defaults alone.
 
     Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the
-    file. Options are values by dotted key, None if not given, and win over both; the last word of
-    the key is the name of the command's option.
+    file. Values `above` the file win over it alone. Options are values by dotted key, None if not
+    given, and win over all; the last word of the key is the name of the command's option.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or
             a value is not allowed; the message blames the file, the override or the option.
     """
-    document = _read_yaml(path) if path else {}
+    document = (_read_yaml(path) if path else {}) | dict(above or {})
     changes = [(key, value, f"--set {key}") for key, value in map(_parse, overrides)]
     for key, value in (options or {}).items():
         if value is not None:

@@ -10,16 +10,11 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 PLAIN_INTERVAL_S = 5.0
+# before so many seconds, or so small a share of the work, the rest cannot be estimated
+_SANE_S, _SANE_SHARE = 10.0, 0.05
 
 # Progress goes to stderr, so that what a command prints on stdout can be piped.
 console = Console(stderr=True)
-WIDTH = 150  # of tables in a pipe, a CI log or a file, where the width is not known
-
-
-def output() -> Console:
-    """Return a console for tables on stdout, wide where it is no terminal."""
-    found = Console()
-    return found if found.is_terminal else Console(width=WIDTH)
 
 
 class ProgressReport(Protocol):
@@ -68,7 +63,8 @@ def _plain_report(title: str, total: float, unit: str, before: int) -> ProgressR
         shown = now
         elapsed = now - start
         words = [f"{title}: {done:,.0f}/{total:,.0f} {unit}", f"{elapsed:.0f} s"]
-        if before < done < total:
+        new = (done - before) / max(total - before, 1)
+        if done < total and elapsed >= _SANE_S and new >= _SANE_SHARE:
             words.append(f"{elapsed / (done - before) * (total - done):.0f} s left")
         words += [note] if note else []
         print(", ".join(words), file=sys.stderr, flush=True)  # noqa: T201  the plain display

@@ -27,7 +27,12 @@ from analysis.validation import METRICS
 from looplib.als import AlsParams, NonNegative, hyperparameters
 from looplib.config import Config, Count, Positive, Share
 from recsys.cluster.config import ClusterConfig
-from recsys.models.params import ActivationParams, BlendParams, ItemKnnParams
+from recsys.models.params import (
+    ActivationParams,
+    BlendParams,
+    FunctionParams,
+    ItemKnnParams,
+)
 from recsys.next_track.config import NextTrackConfig
 from recsys.session_model.config import SessionModelConfig as SessionModelConfig
 
@@ -146,11 +151,15 @@ if TYPE_CHECKING:
     class BlendSpace(Space):
         """The axes of `BlendParams`."""
 
+    class FunctionSpace(Space):
+        """The axes of `FunctionParams`."""
+
 else:
     Space = _make_space("Space", AlsParams)
     ActivationSpace = _make_space("ActivationSpace", ActivationParams)
     ItemKnnSpace = _make_space("ItemKnnSpace", ItemKnnParams)
     BlendSpace = _make_space("BlendSpace", BlendParams)
+    FunctionSpace = _make_space("FunctionSpace", FunctionParams)
 
 
 class Models(Config):
@@ -165,6 +174,9 @@ class Models(Config):
     blend: BlendSpace | None = Field(
         default=None,
         description="what is played again and what is new, by the probability of being played",
+    )
+    function: FunctionSpace | None = Field(
+        default=None, description="what a function of another package returns"
     )
 
 
@@ -329,6 +341,11 @@ class SearchConfig(Config):
     )
     split: Split = Split()
     feedback: Feedback = Feedback()
+    lists: Mapping[str, Path] = Field(
+        default={},
+        description="lists of other models, by name: user, item, and rank or "
+        "score (Parquet); they are scored beside what is fitted",
+    )
     search: Search = Search()
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()

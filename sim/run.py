@@ -1,4 +1,4 @@
-"""Listening sessions from the command line: `python -m sim.run --config FILE`."""
+"""Listening sessions from the command line: `listening-loop simulate --config FILE`."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ with importing():
     from sim.remote.run import run_remote
     from sim.workers import handle_signals
 
-PROG = "python -m sim.run"
+PROG = "listening-loop simulate"
 RANDOM = "random"
 REMOTE = "remote"
 KINDS: dict[str, type[Config]] = {RANDOM: CollectConfig, REMOTE: RemoteConfig}

@@ -51,7 +51,8 @@ def run_jobs(job: Job, numbers: Sequence[int], processes: int) -> Generator[int]
                 "the same command goes on from here"
             ) from None
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # and wait, for the end of the block would take the cancelling back
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -1,13 +1,12 @@
-"""Worlds from the command line: `python -m sim.world --config configs/world/demo.yaml`."""
+"""Worlds from the command line: `listening-loop world --config configs/world/demo.yaml`."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from looplib.cli import EXIT_USER_ERROR, Overrides, importing, make_app, run
+from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
 
 with importing():
@@ -16,7 +15,7 @@ with importing():
     from sim.worlds.files import CONFIG_FILE, load_world, new_world
     from sim.worlds.generate import generate_catalogue, generate_listeners
 
-PROG = "python -m sim.world"
+PROG = "listening-loop world"
 HELP = f"""Invent a world: artists in genres, their tracks, and listeners with interests.
 
 Writes tracks.json, tracks.npy, users.json and world.yaml into a new folder, whole or not at all.
@@ -25,7 +24,6 @@ Writes tracks.json, tracks.npy, users.json and world.yaml into a new folder, who
 Example:
   {PROG} --config configs/world/demo.yaml --out out/demo/world --set seed=7
 """
-FITTING = "from-interactions"  # a command of earlier versions
 GONE = {"--card": "docs/realism.md compares worlds with published figures"}
 
 app = make_app(HELP)
@@ -75,17 +73,5 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
     return True
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == [FITTING]:
-        sys.stderr.write(
-            f"{PROG}: error: {FITTING} was removed; real data are measured directly: "
-            "python -m recsys.ingest, then python -m recsys.search\n"
-        )
-        return EXIT_USER_ERROR
-    return run(app, PROG, words, gone=GONE)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(app, PROG, gone=GONE))

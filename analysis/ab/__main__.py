@@ -1,7 +1,10 @@
-"""The command `python -m analysis.ab LOG… --experiment ALS [--set control=C] [--out DIR]`."""
+"""The command `listening-loop ab LOG… [--experiment ALS] [--set control=C] [--out DIR]`.
+
+A table instead of logs: `listening-loop ab listeners.parquet --experiment experiment.yaml`.
+"""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,18 +14,21 @@ from rich.text import Text
 
 from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
+from looplib.errors import ConfigError
 from looplib.files import atomic_write, atomic_write_text
-from looplib.progress import output
+from looplib.tables import output, table
 
 with importing():
-    from analysis.ab.config import AbConfig
+    from analysis.ab.config import AbConfig, plan_document
     from analysis.ab.effects import MetricEffect
     from analysis.ab.page.page import render
     from analysis.ab.report import OriginalRow, Report, build_report
+    from analysis.ab.table import open_table
+    from analysis.ab.table_report import report_on_table, table_document
     from analysis.page import numbers
-    from analysis.planning import Logs
+    from looplib.experiments import is_file, load_experiment
 
-PROG = "python -m analysis.ab"
+PROG = "listening-loop ab"
 GONE = {
     "--warehouse": "a metric of your own reads the events, and duckdb a store's files",
     "--all": "report.html has every metric: --out DIR",
@@ -33,20 +39,20 @@ _ORIGINAL_COLUMNS = (
     "metric",
     "effect",
     "interval",
+    "significant",
     "control",
     "arm's",
-    "significant",
 )
 _EFFECT_COLUMNS = (
-    "metric",
     "arm",
-    "control",
-    "arm's",
+    "metric",
     "effect",
     "interval",
     "result",
+    "control",
+    "arm's",
 )
-_NAME_COLUMNS = 2
+_NEEDED_COLUMNS = 5
 
 app = make_app(
     "Report on an experiment: which arm won, by how much, how sure that is, "
@@ -54,15 +60,32 @@ app = make_app(
 )
 
 
-@app.command(
-    epilog="Example: python -m analysis.ab out/demo/service/log "
-    "--experiment RECOMMENDERS --out out/demo/ab"
-)
+@app.command(epilog="Example: listening-loop ab out/demo/service/log --out out/demo/ab")
 def main(
-    logs: Logs,
-    experiment: Annotated[str, typer.Option(help="The experiment's name in the log.")],
+    logs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="LOG…",
+            help="Event logs, folders, quoted patterns, or session stores; or a Parquet file.",
+        ),
+    ] = None,
+    experiment: Annotated[
+        str,
+        typer.Option(
+            help="The experiment's YAML file; or its name in the log, where that has several."
+        ),
+    ] = "",
     config: Annotated[
         Path | None, typer.Option(help="A YAML file such as configs/ab.yaml.")
+    ] = None,
+    sql: Annotated[
+        str | None,
+        typer.Option(help="A query in place of logs, which DuckDB runs."),
+    ] = None,
+    arm: Annotated[str, typer.Option(help="Of a table: the column of arms.")] = "arm",
+    listener: Annotated[
+        str | None,
+        typer.Option(help="Of a table with several rows a listener: their column."),
     ] = None,
     overrides: Overrides = None,
     out: Annotated[
@@ -71,14 +94,37 @@ def main(
     ] = None,
 ) -> None:
     """Make the report."""
-    settings = load_config(AbConfig, config, overrides or [])
-    report = build_report(logs, experiment, settings)
+    plan = load_experiment(Path(experiment)) if is_file(experiment) else None
+    document = plan_document(plan) if plan else {}
+    name = plan.name if plan else experiment
+    paths = [sql] if sql else logs or []
+    if not paths:
+        raise ConfigError(
+            "name event logs, a session store or a Parquet file; or --sql"
+        )
+    is_table = sql is not None or paths[0].endswith(".parquet")
+    if is_table:
+        primary, limits = document.get("primary", []), document.get("guardrails", [])
+        lower = plan.lower_is_better if plan else ()
+        document |= table_document(primary, limits, lower)
+    settings = load_config(AbConfig, config, overrides or [], above=document)
+    if is_table:
+        source, title = (sql, "the query") if sql else (Path(paths[0]), paths[0])
+        with open_table(source, title, arm=arm, listener=listener) as opened:
+            report = report_on_table(opened, settings, name, plan)
+    else:
+        report = build_report(paths, name, settings, plan)
     if out is not None:
-        atomic_write_text(out / "config.yaml", dump_config(settings))
-        atomic_write_text(out / "report.html", render(report))
-        with atomic_write(out / "report.json") as file:
-            file.write(report.to_json())
+        write_report(report, settings, out)
     print_report(report)
+
+
+def write_report(report: Report, settings: AbConfig, out: Path) -> None:
+    """Write a report and its configuration to a folder."""
+    atomic_write_text(out / "config.yaml", dump_config(settings))
+    atomic_write_text(out / "report.html", render(report))
+    with atomic_write(out / "report.json") as file:
+        file.write(report.to_json())
 
 
 def print_report(report: Report) -> None:
@@ -112,14 +158,16 @@ def print_report(report: Report) -> None:
     for note in verdict.notes:
         console.print(Text(f"  - {note}"))
     kind = " (A/A)" if report.is_aa else ""
-    title = f"{report.experiment}{kind}: {verdict.decision} {verdict.arm or ''}"
-    console.print(Text(title.rstrip(), style="bold"))
+    title = f"{report.experiment}{kind}: {verdict.headline}"
+    console.print(Text(title, style="bold"))
     console.print(Text(verdict.reason))
 
 
 def _print_counts(report: Report) -> None:
     lines, p_value = report.lines, report.srm.p_value
-    kind = "one look at the horizon" if report.at_horizon else "valid at any time"
+    kind = "valid at any time"
+    if report.horizon:
+        kind = f"valid at every look on the way to the horizon, {report.horizon}"
     if report.first_day:
         days = f"{report.first_day} to {report.last_day}"
         output().print(Text(f"{days}, intervals: {kind}"))
@@ -139,13 +187,13 @@ def _effect_cells(effect: MetricEffect) -> list[str]:
         is_kept = effect.guardrail == "kept"
         result = "kept" if is_kept else effect.guardrail.upper()
     return [
-        effect.metric,
         effect.arm,
-        numbers.number(effect.control_value),
-        numbers.number(effect.arm_value),
+        effect.metric,
         numbers.change(relative.effect_pct),
         numbers.interval(relative.lower_pct, relative.upper_pct),
         result,
+        numbers.number(effect.control_value),
+        numbers.number(effect.arm_value),
     ]
 
 
@@ -155,21 +203,15 @@ def _original_cells(row: OriginalRow) -> list[str]:
         row.metric,
         numbers.change(row.effect_pct, 3),
         numbers.interval(row.lower_pct, row.upper_pct, 3),
+        "yes" if row.significant else "no",
         numbers.number(row.control_mean),
         numbers.number(row.arm_mean),
-        "yes" if row.significant else "no",
     ]
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Lay out cells, names to the left and numbers to the right."""
-    table = Table(box=None, pad_edge=False)
-    for position, column in enumerate(columns):
-        is_name = position < _NAME_COLUMNS
-        table.add_column(column, justify="left" if is_name else "right", no_wrap=True)
-    for cells in rows:
-        table.add_row(*map(Text, cells))
-    return table
+    return table(columns, rows, needed=_NEEDED_COLUMNS, numbers_from=2)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from analysis.ab.metrics import METRICS, Metric
 from looplib.config import Config, Positive, Share
+from looplib.experiments import Experiment, Guardrail
 
 Role = Literal["primary", "guardrail", "secondary", "diagnostic"]
 # the list of the configuration that gives a metric a role, in the order of a report
@@ -22,24 +23,6 @@ _LISTS: dict[Role, str] = {
 }
 MetricName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
-
-
-class Guardrail(Config):
-    """A metric that must not get worse by more than a margin, of which one is given."""
-
-    metric: str  # its name
-    # how much worse is still accepted, in the metric's unit
-    margin: Annotated[float, Field(ge=0)] | None = None
-    # the same in % of the control's value
-    margin_pct: Annotated[float, Field(ge=0, lt=100)] | None = None
-
-    @model_validator(mode="after")
-    def _has_one_margin(self) -> Self:
-        if (self.margin is None) == (self.margin_pct is None):
-            raise ValueError(
-                f"guardrail {self.metric}: give either margin, in its unit, or margin_pct"
-            )
-        return self
 
 
 class OwnMetric(Metric):
@@ -58,11 +41,16 @@ class OwnMetric(Metric):
 
 
 class Horizon(Config):
-    """When an experiment ends, declared before its first event; later events are left out."""
+    """When an experiment ends, declared before its first event; later events are left out.
+
+    The looks on the way share the error rate.
+    """
 
     date: datetime.date | None = None  # the last day, UTC
     # the last day is the one by whose end so many were seen, UTC
     listeners: Annotated[int, Field(ge=1)] | None = None
+    # how many looks there will be at equal distances, the last at the end; 1 for that one alone
+    looks: Annotated[int, Field(ge=1, le=200)] = 32
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -235,6 +223,23 @@ class AbConfig(Config):
     def reported(self) -> list[Metric]:
         """The metrics that a report has, those that decide first."""
         return [self.known[name] for name in self.roles]
+
+
+def plan_document(plan: Experiment) -> dict[str, Any]:
+    """Return what an experiment's file says of its report, as keys of `AbConfig`."""
+    document: dict[str, Any] = {
+        "control": plan.arms[0].name,
+        "shares": {arm: share for arm, share in plan.lasting_shares.items() if share},
+        "recommenders": {arm.name: arm.recommender for arm in plan.arms},
+    }
+    if plan.metrics:
+        document["primary"] = list(plan.metrics)
+    if plan.guardrails is not None:
+        limits = [row.model_dump(exclude_none=True) for row in plan.guardrails]
+        document["guardrails"] = limits
+    if plan.planned_listeners:
+        document["horizon"] = {"listeners": plan.planned_listeners}
+    return document
 
 
 def _name(row: Any) -> Any:  # noqa: ANN401  a name, or a guardrail that was read or not

@@ -5,27 +5,43 @@ A number that does not exist is NaN.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Literal
 
-import pyarrow.compute as pc
-from scipy import stats
+from scipy import special
 
-from analysis import queries
 from analysis.ab.config import AbConfig, Role
+from analysis.ab.looks import Look
 from analysis.ab.metrics import Method, Metric
 from analysis.page import numbers
-from analysis.statistics import effects, sequential
+from analysis.statistics import effects
 from analysis.statistics.effects import Effect
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
-from analysis.statistics.power import Design, detectable_effect
 from analysis.statistics.quantiles import Histogram, compare_quantiles
-from looplib.arrays import FloatArray
 
 GuardrailState = Literal["kept", "unclear", "broken"]
-# column of `listeners` → values, each of shape (listeners,)
-Listeners = Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What effects are estimated from: by the metric's name, then by arm, the control first."""
+
+    moments: Mapping[str, Mapping[str, Moments]]  # of means and ratios
+    histograms: Mapping[str, Mapping[str, Histogram]] = field(default_factory=dict)
+    # The largest skewness of an arm's listeners, by primary metric; none where it is unknown
+    skewness: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def listeners(self) -> dict[str, int]:
+        """Listeners with a value of any metric by arm."""
+        counts: dict[str, int] = {}
+        for by_arm in self.moments.values():
+            for arm, moments in by_arm.items():
+                counts[arm] = max(moments.count, counts.get(arm, 0))
+        return counts
+
 
 # standard errors from 0 that a control's value must have for an effect in % of it
 _SURELY_NOT_ZERO = 3.0
@@ -52,10 +68,7 @@ class RelativeEffect:
 
 @dataclass(frozen=True)
 class Deciding:
-    """The interval of an effect that the verdict is made from.
-
-    It is the always-valid one, or, once the declared horizon is reached, the one for a single look.
-    """
+    """The interval of an effect that the verdict is made from, by the rule of looking."""
 
     lower: float  # lower end of the absolute effect
     upper: float  # upper end
@@ -91,12 +104,19 @@ class MetricEffect:
     # Share of the variance that listeners' past explains, which is taken out (CUPED) where that was
     # declared; NaN without a past
     past_explains: float = math.nan
+    unit: str = ""  # of its values
+    phrase: str = ""  # how a change of it is said
     # how much worse a guardrail may get, in the metric's unit; None for the others
     margin: float | None = None
     # the same in % of the control's value; one of the two is given
     margin_pct: float | None = None
     # whether it is kept to; None for the others
     guardrail: GuardrailState | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name for people, with the unit."""
+        return f"{self.label}, {self.unit}" if self.unit else self.label
 
     def gain(self, change: float) -> float:
         """Return a change of the metric so that more is better."""
@@ -117,57 +137,21 @@ class MetricEffect:
         return (-upper, -lower) if self.higher_is_better else (lower, upper)
 
 
-@dataclass(frozen=True)
-class Look:
-    """How an experiment is looked at: at its horizon once, else again and again."""
-
-    config: AbConfig
-    comparisons: int  # tests of primary metrics
-    at_horizon: bool
-
-    def deciding(self, effect: Effect) -> Deciding:
-        """Return the interval that decides."""
-        planned, confidence = self.config.planned_listeners, 1 - self.config.alpha
-        if not self.at_horizon:
-            effect = sequential.at_any_time(effect, planned, confidence)
-        absolute = effect.absolute
-        return Deciding(absolute.lower, absolute.upper, relative_effect(effect))
-
-    def primary_level(self, listeners: int) -> float:
-        """Return the level of the test that decides when nothing else is significant.
-
-        It is Holm's first step, as the level of a normal test.
-        """
-        alpha, planned = self.config.alpha, self.config.planned_listeners
-        level = alpha / self.comparisons
-        if self.at_horizon:
-            return level
-        errors = sequential.widening(listeners, planned, 1 - alpha, level)
-        return 2 * float(stats.norm.sf(errors))
-
-
-def metric_effects(
-    connection: queries.Connection,
-    listeners: Mapping[str, Listeners],
-    config: AbConfig,
-    *,
-    at_horizon: bool = False,
-) -> tuple[MetricEffect, ...]:
-    """Estimate the effects on all metrics that the log has, primary ones first, then by arm.
-
-    The connection has the tables `histogram_…`; `listeners` are those of every arm. At the horizon
-    one look decides.
-    """
-    comparisons = len(config.deciding) * (len(listeners) - 1)
-    look = Look(config, comparisons, at_horizon)
+def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
+    """Estimate the effects on all metrics that were measured, primary ones first, then by arm."""
+    config = look.config
+    comparisons = len(config.deciding) * (len(measured.listeners) - 1)
     found = []
     for metric in config.reported:
         if metric.quantile is None:
-            effects_by_arm = _compare_moments(metric, listeners, config)
+            by_arm = _compare_moments(metric, measured.moments[metric.name], config)
         else:
-            effects_by_arm = _compare_quantiles(metric, connection, listeners, config)
-        for arm, (effect, past_explains) in effects_by_arm.items():
-            found.append(_describe(metric, arm, effect, past_explains, look))
+            histograms = measured.histograms[metric.name]
+            by_arm = _compare_quantiles(metric.quantile, histograms, config)
+        for arm, (effect, past_explains) in by_arm.items():
+            found.append(
+                _describe(metric, arm, effect, past_explains, look, comparisons)
+            )
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     known = [row for row in found if not math.isnan(row.effect)]
     primary = [row for row in known if row.role == "primary"]
@@ -180,37 +164,49 @@ def metric_effects(
     )
 
 
+def surely_better(measured: Measured, look: Look) -> frozenset[tuple[str, str]]:
+    """Return the pairs of arms of which the first is better than the second, but for the control.
+
+    They are compared on the first primary metric by the rule of looking, by Holm over all pairs.
+    """
+    metric = look.config.deciding[0]
+    by_arm = dict(measured.moments[metric.name])
+    del by_arm[look.config.control]
+    pairs = list(combinations(by_arm, 2))
+    found = [
+        look.widen(_compare(metric, by_arm[one], by_arm[other], look.config)[0])
+        for one, other in pairs
+    ]
+    better = set()
+    p_values = holm([effect.p_value for effect in found])
+    for (one, other), effect, p_value in zip(pairs, found, p_values, strict=True):
+        if p_value < look.config.alpha:
+            is_more = effect.absolute.value > 0
+            better.add((other, one) if is_more == metric.is_higher else (one, other))
+    return frozenset(better)
+
+
 def _compare_moments(
-    metric: Metric, listeners: Mapping[str, Listeners], config: AbConfig
+    metric: Metric, by_arm: Mapping[str, Moments], config: AbConfig
 ) -> dict[str, tuple[Effect, float]]:
     """Return each arm's effect on a mean or ratio, and how much of it the past explains."""
-    moments = {arm: metric.moments(columns) for arm, columns in listeners.items()}
-    control = moments.pop(config.control)
+    control = by_arm[config.control]
     return {
-        arm: _compare(metric, control, treated, config)
-        for arm, treated in moments.items()
+        arm: _compare(metric, control, moments, config)
+        for arm, moments in by_arm.items()
+        if arm != config.control
     }
 
 
 def _compare_quantiles(
-    metric: Metric,
-    connection: queries.Connection,
-    listeners: Mapping[str, Listeners],
-    config: AbConfig,
+    share: float, by_arm: Mapping[str, Histogram], config: AbConfig
 ) -> dict[str, tuple[Effect, float]]:
     """Return each arm's effect on a quantile, of which the past explains nothing."""
-    rows = queries.read_table(connection, f"histogram_{metric.source}")
-    histograms = {}
-    for arm, columns in listeners.items():
-        mine = rows.filter(pc.field("arm") == arm)
-        names = ("step", "listener_group", "values")
-        steps, groups, counts = (mine[name].to_numpy() for name in names)
-        histograms[arm] = Histogram.of(steps, groups, counts, len(columns["sessions"]))
-    control = histograms.pop(config.control)
-    share, confidence = metric.quantile or math.nan, 1 - config.alpha
+    control, confidence = by_arm[config.control], 1 - config.alpha
     return {
         arm: (compare_quantiles(control, histogram, share, confidence), math.nan)
-        for arm, histogram in histograms.items()
+        for arm, histogram in by_arm.items()
+        if arm != config.control
     }
 
 
@@ -234,24 +230,35 @@ def _compare(
 
 
 def _describe(
-    metric: Metric, arm: str, effect: Effect, past_explains: float, look: Look
+    metric: Metric,
+    arm: str,
+    effect: Effect,
+    past_explains: float,
+    look: Look,
+    comparisons: int,
 ) -> MetricEffect:
-    """Return the effect before any adjustment for many comparisons."""
+    """Return the effect before any adjustment for many comparisons, of so many primary ones."""
     config, relative = look.config, relative_effect(effect)
     role = config.roles[metric.name]
-    level, mde_pct = config.alpha, math.nan
-    if role == "primary":
-        level = look.primary_level(effect.listeners)
+    deciding = look.widen(effect)
+    mde_pct = math.nan
     # nothing in % of a control that is next to nothing
     if not math.isnan(relative.effect_pct):
-        mde_pct = detectable_pct(effect, level, config.power)
+        errors = float(special.ndtri(1 - config.alpha / 2))
+        if (
+            role == "primary"
+        ):  # Holm's first step decides when nothing else is significant
+            errors = look.errors(config.alpha / comparisons, effect.listeners)
+        mde_pct = detectable_pct(effect, errors, config.power)
     found = MetricEffect(
         arm=arm,
         metric=metric.name,
         label=metric.label,
+        unit=metric.unit,
+        phrase=metric.phrase,
         role=role,
         method=metric.method,
-        higher_is_better=metric.better == "higher",
+        higher_is_better=metric.is_higher,
         control_value=effect.control.value,
         arm_value=effect.arm.value,
         effect=effect.absolute.value,
@@ -259,7 +266,9 @@ def _describe(
         upper=effect.absolute.upper,
         relative=relative,
         p_value=effect.p_value,
-        deciding=look.deciding(effect),
+        deciding=Deciding(
+            deciding.absolute.lower, deciding.absolute.upper, relative_effect(deciding)
+        ),
         mde_pct=mde_pct,
         past_explains=past_explains,
     )
@@ -289,13 +298,11 @@ def _state(effect: MetricEffect) -> GuardrailState:
     return "kept" if most <= effect.allowed_loss else "unclear"
 
 
-def detectable_pct(effect: Effect, level: float, power: float) -> float:
-    """Return the smallest relative effect found with this power at a level (MDE)."""
-    control, arm = effect.control, effect.arm
-    if min(control.count, arm.count) < 2 or not control.value:
-        return math.nan
-    both = control.count + arm.count
-    squares = control.variance * control.count + arm.variance * arm.count
-    design = Design(alpha=level, power=power, ratio=arm.count / control.count)
-    detectable = detectable_effect(squares / both, both, design)
-    return 100 * detectable / abs(control.value)
+def detectable_pct(effect: Effect, errors: float, power: float) -> float:
+    """Return the smallest relative effect found with this power (MDE).
+
+    The test is significant at so many standard errors.
+    """
+    error = math.sqrt(effect.control.squared_error + effect.arm.squared_error)
+    needed = error * (errors + float(special.ndtri(power)))
+    return 100 * needed / abs(effect.control.value)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis import queries
@@ -28,6 +29,7 @@ from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric, column_name
 from analysis.ab.tables import ASSIGNED_SCHEMA, DAY_MS, Loaded
 from analysis.errors import AnalysisError
+from analysis.statistics.quantiles import Histogram
 from looplib.arrays import FloatArray
 
 WHOLE = "whole"
@@ -259,6 +261,20 @@ def read_listeners(
             for name in rows.column_names[2:]:
                 columns[f"{prefix}{column_name(source, name)}"] = _numbers(rows, name)
     return columns
+
+
+def read_histograms(
+    connection: queries.Connection, source: str, listeners: Mapping[str, int]
+) -> dict[str, Histogram]:
+    """Return the values of a quantile's source by arm, of which the listeners are given."""
+    rows = queries.read_table(connection, f"histogram_{source}")
+    histograms = {}
+    for arm, count in listeners.items():
+        mine = rows.filter(pc.field("arm") == arm)
+        names = ("step", "listener_group", "values")
+        steps, groups, counts = (mine[name].to_numpy() for name in names)
+        histograms[arm] = Histogram.of(steps, groups, counts, count)
+    return histograms
 
 
 def arm_rows(

@@ -9,26 +9,41 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import Listeners, MetricEffect, metric_effects
-from analysis.ab.measures import check_files, measure, measure_original, read_listeners
+from analysis.ab.effects import Measured, MetricEffect, metric_effects, surely_better
+from analysis.ab.evidence import Evidence
+from analysis.ab.looks import Look
+from analysis.ab.measures import (
+    check_files,
+    measure,
+    measure_original,
+    read_histograms,
+    read_listeners,
+)
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
-from analysis.ab.parts.data_quality import Quality, Trust, assess
+from analysis.ab.parts.data_quality import Trust, assess
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.positions import Position, positions
 from analysis.ab.parts.segments import Segments, segment_effects
 from analysis.ab.tables import Loaded, load
-from analysis.ab.verdict import Evidence, Verdict, decide
+from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
 from analysis.statistics import effects
 from analysis.statistics.effects import Interval
+from analysis.statistics.moments import skewness
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
+from looplib.arrays import FloatArray
+from looplib.experiments import Experiment
+
+# column → values, each of shape (listeners,)
+Listeners = Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -55,8 +70,8 @@ class Report:
     arms: tuple[str, ...]  # all arms, the control first
     is_aa: bool  # whether all arms are the same, so that no effect is expected
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
-    # whether the declared horizon is reached, so that intervals for one look decide
-    at_horizon: bool
+    horizon: str | None  # the declared one, by whose bounds is decided
+    at_horizon: bool  # whether it is reached
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     # each arm's own recommender, configured or the one that answered most
     recommenders: dict[str, str | None]
@@ -76,6 +91,8 @@ class Report:
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     positions: tuple[Position, ...] = ()  # listening time by position in the session
     trust: Trust | None = None  # data quality
+    # the experiment's file: owner, hypothesis, arms; None where none was given
+    plan: Mapping[str, Any] | None = None
 
     def to_json(self) -> bytes:
         """Return the report as JSON, keys in the order of the attributes."""
@@ -86,13 +103,15 @@ def build_report(
     paths: Sequence[str | Path],
     experiment: str,
     config: AbConfig,
+    plan: Experiment | None = None,
 ) -> Report:
     """Make the report of an experiment.
 
     Args:
         paths: Files, folders and patterns of logs, and session stores.
-        experiment: Its name in the log.
+        experiment: Its name in the log; "" where that has one alone.
         config: Metrics, roles, trust.
+        plan: The experiment's file.
 
     Raises:
         EventLogError: A path cannot be read.
@@ -100,8 +119,13 @@ def build_report(
     """
     check_files(config)
     with load(
-        paths, experiment, memory=config.memory, table_only=config.table_only
+        paths,
+        experiment,
+        plan=plan,
+        memory=config.memory,
+        table_only=config.table_only,
     ) as loaded:
+        experiment = _find_experiment(loaded, experiment)
         arms = _arms(loaded, experiment, config)
         if config.horizon:
             loaded.stop_at(config.horizon)
@@ -115,8 +139,7 @@ def build_report(
         }
         evidence = _weigh(loaded, listeners, config)
         report = replace(
-            _summarize(experiment, evidence, config),
-            recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
+            summarize(experiment, evidence, config, plan),
             sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
             original_table=original_table(listeners, config.control),
             sources=loaded.names,
@@ -129,70 +152,74 @@ def build_report(
             first_day=first_day,
             last_day=last_day,
             segments=segment_effects(loaded.connection, arms, config),
-            preferences=preferences(loaded, arms, config),
+            preferences=preferences(loaded, arms, Look(config, loaded.progress)),
             positions=positions(loaded.connection, arms),
         )
-
-
-def report_on_columns(
-    listeners: Mapping[str, Listeners], config: AbConfig, source: str
-) -> Report:
-    """Make the report on columns by listener, without a log.
-
-    Effects and verdict name metrics by their labels.
-
-    Args:
-        listeners: Columns by arm, the control first, that the configuration's metrics are made of.
-        config: Metrics and roles; the horizon, if any, is one of listeners.
-        source: What the columns are from.
-    """
-    counts = _counts(listeners)
-    rows = sum(counts.values())
-    planned = config.horizon.listeners if config.horizon else None
-    at_horizon = planned is not None and rows >= planned
-    with queries.connect(threads=1) as connection:
-        found = metric_effects(connection, listeners, config, at_horizon=at_horizon)
-    evidence = Evidence(
-        counts,
-        LineCounts(rows, rows),
-        check_sample_ratio(counts, config.shares),
-        trust=Trust(0, Quality(), ()),
-        effects=tuple(replace(effect, metric=effect.label) for effect in found),
-        at_horizon=at_horizon,
-    )
-    return _summarize(source, evidence, config)
-
-
-def _counts(listeners: Mapping[str, Listeners]) -> dict[str, int]:
-    """Count the listeners of each arm."""
-    return {
-        arm: len(next(iter(columns.values()))) for arm, columns in listeners.items()
-    }
 
 
 def _weigh(
     loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig
 ) -> Evidence:
     """Return what the verdict depends on; without effects for the original table alone."""
-    counts, at_horizon = _counts(listeners), loaded.at_horizon
+    counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
+    look = Look(config, loaded.progress)
     srm = check_sample_ratio(counts, config.shares)
-    evidence = Evidence(counts, loaded.lines, srm, at_horizon=at_horizon)
+    evidence = Evidence(
+        counts,
+        loaded.lines,
+        srm,
+        at_horizon=look.at_horizon,
+        recommenders={arm: loaded.own_recommenders.get(arm) for arm in counts},
+    )
     if config.table_only:
         return evidence
     counted = queries.fetch_row(loaded.connection, "ab/quality")
+    measured = _measured(listeners, counts, loaded, config)
     return replace(
         evidence,
         trust=assess(counted, loaded.rejected),
-        effects=metric_effects(
-            loaded.connection, listeners, config, at_horizon=at_horizon
-        ),
+        effects=metric_effects(measured, look),
+        beats=surely_better(measured, look),
+        skewness=measured.skewness,
         span_ms=(counted["first_ms"], counted["last_ms"]),
         left_out=loaded.left_out,
     )
 
 
-def _summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
-    """Return the report on the evidence alone, a session for each listener."""
+def _measured(
+    listeners: Mapping[str, Listeners],
+    counts: Mapping[str, int],
+    loaded: Loaded,
+    config: AbConfig,
+) -> Measured:
+    """Return what effects are estimated from."""
+    moments, histograms = {}, {}
+    for metric in config.reported:
+        if metric.quantile is None:
+            by_arm = {arm: metric.moments(rows) for arm, rows in listeners.items()}
+            moments[metric.name] = by_arm
+        else:
+            histograms[metric.name] = read_histograms(
+                loaded.connection, metric.source, counts
+            )
+    skewed = {
+        metric.name: [skewness(metric.shares(rows)) for rows in listeners.values()]
+        for metric in config.deciding
+    }
+    most = {name: max(map(abs, values)) for name, values in skewed.items()}
+    return Measured(moments, histograms, most)
+
+
+def summarize(
+    name: str, evidence: Evidence, config: AbConfig, plan: Experiment | None = None
+) -> Report:
+    """Return the report on the evidence alone, a session for each listener.
+
+    The plan is the experiment's file, which is kept but for testers.
+    """
+    recommenders = {arm.name: arm.recommender for arm in plan.arms} if plan else {}
+    recommenders |= {arm: own for arm, own in evidence.recommenders.items() if own}
+    evidence = replace(evidence, recommenders=recommenders)
     return Report(
         experiment=name,
         control=config.control,
@@ -200,7 +227,8 @@ def _summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
         is_aa=config.aa,
         alpha=config.alpha,
         listeners=evidence.listeners,
-        recommenders=dict.fromkeys(evidence.listeners),
+        recommenders={arm: recommenders.get(arm) for arm in evidence.listeners},
+        horizon=str(config.horizon) if config.horizon else None,
         at_horizon=evidence.at_horizon,
         sessions=evidence.listeners,
         lines=evidence.lines,
@@ -211,6 +239,7 @@ def _summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
         is_adjusted=config.cuped,
         sources=(name,),
         trust=evidence.trust,
+        plan=plan.model_dump(mode="json", exclude={"overrides"}) if plan else None,
     )
 
 
@@ -249,6 +278,18 @@ def _original_row(
         control_mean=effect.control.value,
         arm_mean=effect.arm.value,
         significant=relative.excludes_zero,
+    )
+
+
+def _find_experiment(loaded: Loaded, asked: str) -> str:
+    """Return the experiment's name: the one that is asked for, or else the only one."""
+    found = sorted(loaded.experiments)
+    if asked or len(found) == 1:
+        return asked or found[0]
+    if not found:
+        raise AnalysisError(f"{loaded.names[0]}: no event is in an experiment")
+    raise AnalysisError(
+        f"experiment: which of {', '.join(found)}? Events name {len(found)}; name one"
     )
 
 

@@ -28,8 +28,9 @@ from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
 from analysis.logs.files import LogFile, snapshot
 from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
-from analysis.store import Store
+from analysis.store import Store, number_of
 from looplib.arrays import IntArray
+from looplib.experiments import Experiment
 from looplib.progress import ProgressReport, progress
 
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
@@ -78,8 +79,11 @@ class Loaded:
     """The events of a report in Parquet files, and what is known of them."""
 
     connection: queries.Connection
-    # whose arms are wanted; None puts all events into one arm, `EVERYBODY`
+    # whose arms are wanted; "" is the only one that events name, and None puts all events into one
+    # arm, `EVERYBODY`
     experiment: str | None
+    # the experiment's file; listeners whom its changes moved are in no arm
+    plan: Experiment | None
     # columns of the schema; all events of a listener are in one file
     slices: tuple[Path, ...]
     schema: pa.Schema  # `ASSIGNED_SCHEMA`, or what the original table needs of it
@@ -95,19 +99,17 @@ class Loaded:
     own_recommenders: dict[str, str] = field(default_factory=dict)
     # when the horizon ends, where one was reached; what is later is left out
     end_ms: int = _LONG_AFTER
+    progress: float = 0.0  # the share of the declared horizon that is reached
     left_out: int = 0  # the experiment's events after that
     lines: LineCounts = field(default_factory=LineCounts)  # of the logs
+    # the texts of listeners' ids by the numbers that stand for them
+    texts: dict[int, str] = field(default_factory=dict)
     rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
 
     @property
     def start_ms(self) -> int:
         """When the experiment began; 0 for one without events."""
         return self.span_ms[0] if self.arms else 0
-
-    @property
-    def at_horizon(self) -> bool:
-        """Whether the declared horizon is reached."""
-        return self.end_ms < _LONG_AFTER
 
     def stop_at(self, horizon: Horizon) -> None:
         """Leave out what is later than the experiment's horizon; nothing where that is not reached.
@@ -128,18 +130,19 @@ class Loaded:
         if horizon.date is not None:
             epoch = datetime.date(1970, 1, 1)
             last = (horizon.date - epoch).days
-            reached = days >= last
             if last < days[0]:
                 first = epoch + datetime.timedelta(int(days[0]))
                 raise AnalysisError(
                     f"horizon: {horizon.date} is before the experiment's first day in "
                     f"the log, {first}"
                 )
+            self.progress = float((days[-1] + 1 - days[0]) / (last + 1 - days[0]))
         else:
             arrived = np.cumsum(by_day["listeners_sum"].to_numpy())
-            reached = arrived >= (horizon.listeners or 0)
-            last = int(days[np.argmax(reached)])
-        if reached.any():
+            planned = horizon.listeners or 1
+            self.progress = float(arrived[-1] / planned)
+            last = int(days[np.argmax(arrived >= planned)])
+        if self.progress >= 1:
             self.end_ms = (last + 1) * DAY_MS
             self.left_out = int(by_day["events_sum"].to_numpy()[days > last].sum())
 
@@ -165,8 +168,15 @@ class Loaded:
         self.experiments |= {name for arms in named for name in arms}
         if self.experiment is None:
             return pa.array([EVERYBODY] * len(rows), pa.string())
-        arms = [arms.get(self.experiment) for arms in named]
-        return pa.array(arms, pa.string()).take(encoded.indices)
+        experiment = self.experiment or min(self.experiments, default="")
+        arms = [arms.get(experiment) for arms in named]
+        found = pa.array(arms, pa.string()).take(encoded.indices)
+        if self.plan is None or not self.plan.changes:
+            return found
+        users = rows["user"].combine_chunks().dictionary_encode()
+        ids = [self.texts.get(user, user) for user in users.dictionary.to_pylist()]
+        moved = pa.array(self.plan.has_moved(ids), pa.bool_()).take(users.indices)
+        return pc.if_else(moved, None, found)
 
     def _note(self, rows: pa.Table) -> None:
         """Note the arms, the recommenders and the time of events of the experiment."""
@@ -205,6 +215,9 @@ class Loaded:
         for found in read(copies, kinds_of(copies)):
             self.lines += found.lines
             self._note_rejects(found.rejects[:_SHOWN_REJECTS])
+            if self.plan and self.plan.changes:
+                texts = found.text_ids["user"].drop_null().to_pylist()
+                self.texts.update((number_of(text), text) for text in texts)
             yield found.events
 
     def _note_rejects(self, rejects: Iterable[Reject]) -> None:
@@ -218,6 +231,7 @@ def load(
     paths: Sequence[str | Path],
     experiment: str | None = None,
     *,
+    plan: Experiment | None = None,
     memory: str = "1GB",
     table_only: bool = False,
 ) -> Iterator[Loaded]:
@@ -225,7 +239,9 @@ def load(
 
     Args:
         paths: Files, folders and patterns of logs, and folders of session stores.
-        experiment: Whose arms are wanted; None puts all events into one arm, `EVERYBODY`.
+        experiment: Whose arms are wanted, "" of the only one; None puts all events into one arm,
+            `EVERYBODY`.
+        plan: The experiment's file; listeners whom its changes moved are left out.
         memory: What DuckDB may use before it spills to the disk.
         table_only: Write only what the original table needs, which is
             `measures.measure_original`.
@@ -251,7 +267,7 @@ def load(
         schema = ASSIGNED_SCHEMA
         if table_only:
             schema = pa.schema([schema.field(name) for name in _ORIGINAL])
-        loaded = Loaded(connection, experiment, files, schema, sources.names)
+        loaded = Loaded(connection, experiment, plan, files, schema, sources.names)
         with progress("read", sources.events, "events") as report:
             _write_slices(loaded, sources, folder, report)
         loaded.rejected.sort(key=lambda rejected: (rejected.file, rejected.line))

@@ -12,6 +12,8 @@ from analysis.errors import InteractionFileError
 class Columns:
     """The columns of a file by what they hold; of a file without header their positions, from "1".
 
+    An id may be made of several: "artist+track" is such as "Nina - A song".
+
     With a share and a timestamp or a session, the rows are plays, which become events; else they
     are interactions.
 
@@ -146,6 +148,15 @@ def parse_columns(text: str) -> Columns:
     Raises:
         InteractionFileError: A name is unknown, missing, or given twice.
     """
+    return columns_by_name(parse_roles(text))
+
+
+def parse_roles(text: str) -> dict[str, str]:
+    """Parse "item=song,weight=seconds", which need not be complete, by what the columns hold.
+
+    Raises:
+        InteractionFileError: A pair is none, or a name is given twice.
+    """
     found: dict[str, str] = {}
     for pair in text.split(","):
         name, separator, column = (part.strip() for part in pair.partition("="))
@@ -156,7 +167,7 @@ def parse_columns(text: str) -> Columns:
         if name in found:
             raise InteractionFileError(f"--columns {name}: given twice")
         found[name] = column
-    return columns_by_name(found)
+    return found
 
 
 def columns_by_name(named: Mapping[str, str]) -> Columns:

@@ -20,8 +20,8 @@ CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
 PARQUET = (".parquet", ".pq")
 _KNOWN = (
-    f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines), both also with .gz, "
-    f"{', '.join(PARQUET)}"
+    f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines or an array), "
+    f"both also with .gz, {', '.join(PARQUET)}"
 )
 _WHOLE_NUMBERS = {
     "TINYINT",
@@ -79,12 +79,18 @@ class Malformed(NamedTuple):
 
 
 def check_file(
-    file: LogFile, reading: Reading, source: str, target: Path, memory: str
+    file: LogFile,
+    reading: Reading,
+    source: str,
+    target: Path,
+    memory: str,
+    limit: int | None = None,
 ) -> tuple[int, list[Malformed]]:
     """Read a file and write its rows, checked, to a Parquet file.
 
     The columns are those of `sql/interactions/checked_rows.sql`; the source is the file's digest.
-    Beyond the allowed memory DuckDB spills beside the target.
+    Beyond the allowed memory DuckDB spills beside the target. Of a file with more rows than the
+    limit, the first are read.
 
     Returns:
         The number of rows, and the lines of a CSV file that are none.
@@ -99,7 +105,8 @@ def check_file(
         memory_limit=memory, temp_directory=target.parent / "spilled"
     ) as connection:
         try:
-            _attach_rows(file, reading, *open_rows(connection, file, reading))
+            rows, names = open_rows(connection, file, reading)
+            _attach_rows(file, reading, rows.limit(limit) if limit else rows, names)
             written = queries.copy_to_parquet(
                 connection,
                 "interactions/checked_rows",
@@ -115,8 +122,8 @@ def check_file(
             )
             malformed = []
             if suffix in CSV and not reading.lists:
-                rows = queries.fetch_table(connection, "interactions/malformed_rows")
-                malformed = [Malformed(**row) for row in rows.to_pylist()]
+                lines = queries.fetch_table(connection, "interactions/malformed_rows")
+                malformed = [Malformed(**line) for line in lines.to_pylist()]
         except queries.OutOfMemory:
             raise
         except queries.DatabaseError as error:
@@ -168,7 +175,10 @@ def _open_json(
 
     They have all keys where SQL may ask for others.
     """
-    queries.attach_lines(connection, "text_lines", file.path, gzipped=file.is_gzipped)
+    with file.open() as text:
+        is_array = text.read(100).lstrip().startswith(b"[")
+    attach = queries.attach_array if is_array else queries.attach_lines
+    attach(connection, "text_lines", file.path, gzipped=file.is_gzipped)
     columns = reading.columns
     rows = queries.open_rows(
         connection,
@@ -176,7 +186,8 @@ def _open_json(
         user=queries.json_pointer(columns.user),
         track=queries.json_pointer(columns.item),
     )
-    keys = sorted({getattr(columns, role) for role in columns.known})
+    named = (getattr(columns, role) for role in columns.known)
+    keys = sorted({part for column in named for part in _parts(column)})
     if reading.where or reading.computed:
         found = queries.fetch_table(connection, "interactions/json_keys")
         keys = sorted(found["key"].to_pylist())
@@ -200,6 +211,10 @@ def find_columns(
             values[role] = queries.Sql(reading.computed[column])
         elif column in found:
             values[role] = queries.Column(found[column])
+        elif found.keys() >= set(_parts(column)):
+            parts = [queries.Column(found[part]) for part in _parts(column)]
+            join = queries.Constant(" - ")
+            values[role] = queries.Function("concat_ws", join, *parts)
         else:
             missing.append(column)
     if missing:
@@ -225,6 +240,9 @@ def _attach_rows(
     for name in _OF_JSON:
         if name in names:
             values[name.strip("()")] = queries.Column(name)
+    for role, column in (("user", columns.user), ("track", columns.item)):
+        if column not in names and len(_parts(column)) > 1:
+            values[f"{role}_kind"] = queries.Constant("text")
     try:
         queries.attach_columns("raw_rows", rows, values, reading.where)
     except queries.DatabaseError as error:
@@ -235,6 +253,11 @@ def _attach_rows(
         raise InteractionFileError(
             f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}"
         ) from None
+
+
+def _parts(column: str) -> list[str]:
+    """Return the columns that an id is made of."""
+    return column.split("+")
 
 
 def _kind(file: LogFile, column: str, database_type: str) -> str:

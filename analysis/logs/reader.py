@@ -143,8 +143,8 @@ def kinds_of(files: Iterable[LogFile]) -> IdKinds:
     return NUMBERS
 
 
-def read_rejects(file: Path, limit: int) -> list[Reject]:
-    """Return the first rejects of a file that an ingest wrote.
+def read_rejects(file: Path, limit: int | None = None) -> list[Reject]:
+    """Return the rejects of a file that an ingest wrote, at most so many.
 
     Raises:
         EventLogError: It is damaged.

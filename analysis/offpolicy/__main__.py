@@ -1,4 +1,4 @@
-"""The command `python -m analysis.offpolicy`: what lists would be worth."""
+"""The command `listening-loop offpolicy`: what lists would be worth."""
 
 import tempfile
 from dataclasses import replace
@@ -9,7 +9,7 @@ import typer
 
 from looplib.cli import importing, make_app, run
 from looplib.files import atomic_write_json
-from looplib.progress import output
+from looplib.tables import output
 
 with importing():
     import numpy as np
@@ -36,7 +36,7 @@ with importing():
     from analysis.offpolicy.report import ListEstimate, estimates_table
     from analysis.planning import Logs, OutFile
 
-PROG = "python -m analysis.offpolicy"
+PROG = "listening-loop offpolicy"
 GONE = {
     "--catalogue": "the time of a session is no longer predicted; leave it out",
     "--measured": "compare with time_per_recommended_track of the experiment's report",
@@ -53,7 +53,7 @@ app = make_app(
 
 
 @app.command(
-    epilog="Example: python -m analysis.offpolicy out/later/log --recommendations "
+    epilog="Example: listening-loop offpolicy out/later/log --recommendations "
     "T1=out/demo/run/export/current/recommendations.jsonl --holdout all"
 )
 def main(

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from analysis.offpolicy.estimate import OffPolicyEstimate
 from analysis.statistics.effects import Interval
+from looplib.tables import table
 
 
 @dataclass(frozen=True)
@@ -34,24 +35,23 @@ class ListEstimate:
 
 def estimates_table(estimates: Sequence[ListEstimate], logged: Interval) -> Table:
     """Lay out the estimates, highest first, and the value of the logged recommendations."""
-    table = Table("recommendations", "served")
-    table.title = "Share heard of a recommended track, with 95 % intervals"
-    for column in ("by IPS", "by SNIPS", "matched", "ESS"):
-        table.add_column(column, justify="right")
-    table.add_column("conclusive")
-    for row in sorted(estimates, key=lambda row: -row.estimate.best.value):
-        estimate = row.estimate
-        table.add_row(
+    names = ["recommendations", "by SNIPS", "conclusive", "served", "by IPS"]
+    names += ["matched", "ESS"]
+    rows = [
+        [
             row.name,
+            _text(row.estimate.snips),
+            "no" if row.estimate.reasons else "yes",
             row.serving,
-            _text(estimate.ips),
-            _text(estimate.snips),
-            f"{estimate.matched:,} of {estimate.requests:,}",
-            f"{estimate.ess:,.0f}",
-            "no" if estimate.reasons else "yes",
-        )
-    table.add_row("as logged", "", _text(logged))
-    return table
+            _text(row.estimate.ips),
+            f"{row.estimate.matched:,} of {row.estimate.requests:,}",
+            f"{row.estimate.ess:,.0f}",
+        ]
+        for row in sorted(estimates, key=lambda row: -row.estimate.best.value)
+    ]
+    rows.append(["as logged", _text(logged), *[""] * (len(names) - 2)])
+    caption = "Share heard of a recommended track, with 95 % intervals."
+    return table(names, rows, needed=3, numbers_from=1, caption=caption)
 
 
 def _text(interval: Interval) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 
 from analysis.page import numbers
+from analysis.page.forest import Forest
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -25,8 +26,9 @@ class Figure:
 
     title: str  # what is shown
     note: str  # how to read it
-    svg: str  # the chart, by `analysis.charts.to_svg`
+    svg: str = ""  # the chart, by `analysis.charts.to_svg`
     numbers: Table | None = None  # where no other table of the page has them
+    forest: Forest | None = None  # in place of the chart
 
 
 def tabulate(first: str, columns: Mapping[str, Mapping[str, str]]) -> Table:

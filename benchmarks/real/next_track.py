@@ -16,7 +16,7 @@ from benchmarks.real.product import THREADS
 from benchmarks.real.tables import SEED, Table, text
 from looplib.arrays import Int32Array
 from recsys.next_track.config import NextTrackConfig
-from recsys.next_track.score import HELD_OUT, NAME, compare
+from recsys.next_track.score import HELD_OUT, MRR, NAME, PRECISION, compare
 from recsys.next_track.sessions import Sessions
 
 
@@ -27,15 +27,14 @@ def measure(file: Path, _work: Work) -> Table:
     settings = NextTrackConfig()
     found = compare(known, tested, artists, listeners, settings, SEED, THREADS)
     rows = [
-        [f"{name} (ours)" if name == NAME else name, *map(text, metrics.values())]
-        for name, metrics in found.metrics.items()
+        [name, *map(text, metrics.values())] for name, metrics in found.metrics.items()
     ]
-    title = (
-        f"30Music sessions: {found.predictions:,} next tracks of {found.sessions:,} "
-        f"sessions after {len(known):,}"
-    )
-    note = f"precision of {NAME} over that of {found.best_rule}: {text(found.ratio, 2)}"
-    return Table(title, ("", *next(iter(found.metrics.values()))), rows, [note])
+    notes = [
+        f"precision of {NAME} over that of {found.best_rule}: {text(found.ratio, 2)}",
+        f"{found.predictions:,} next tracks of the newest {found.sessions:,} sessions, "
+        f"after {len(known):,}",
+    ]
+    return Table("30Music sessions: the next track", ("", PRECISION, MRR), rows, notes)
 
 
 def read_sessions(file: Path) -> tuple[Sessions, Int32Array, int]:

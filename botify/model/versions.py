@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -73,7 +74,10 @@ class Versions:
                 if self._tried != self._served:
                     self._serve(self._load(folder))
             except ModelError as error:
-                self.refused = str(error)
+                published = self._configured().parent.parent
+                # anyone may read it, so it has no path of this machine
+                paths = re.escape(f"{published.resolve()}/"), re.escape(f"{published}/")
+                self.refused = re.sub("|".join(paths), "", str(error))
                 self._metrics.versions_refused.inc()
                 raise
             self.refused = None

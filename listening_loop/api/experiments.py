@@ -6,23 +6,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from analysis.ab.config import AbConfig
-from analysis.ab.metrics import SUMS
+from analysis.ab.config import AbConfig, plan_document
 from analysis.ab.page.page import render
-from analysis.ab.report import Report, build_report, report_on_columns
+from analysis.ab.report import Report, build_report
+from analysis.ab.table import open_table
+from analysis.ab.table_report import report_on_table, table_document
 from analysis.ab.verdict import Verdict
 from listening_loop.api.frames import Frame, is_frame, to_frame, to_table
 from listening_loop.api.runs import page_frame
-from listening_loop.errors import FrameError
-from looplib.arrays import FloatArray
 from looplib.config import parse_config
 from looplib.errors import UserError
-
-_ROWS = "rows"  # the column of a listener's number of rows
+from looplib.experiments import is_file, load_experiment
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,9 +51,7 @@ class Experiment:
 
     def __repr__(self) -> str:
         """Return the verdict and its reason."""
-        verdict = self.verdict
-        decision = f"{verdict.decision} {verdict.arm or ''}"
-        return f"<Experiment {self.report.experiment}: {decision}: {verdict.reason}>"
+        return f"<Experiment {self.report.experiment}: {self.verdict}>"
 
     def _repr_html_(self) -> str:
         return page_frame(render(self.report))
@@ -65,117 +59,82 @@ class Experiment:
 
 def ab(
     data: Frame | str | Path | Sequence[str | Path],
-    experiment: str = "",
+    experiment: str | Path = "",
     *,
-    control: str = "C",
+    connection: Any = None,  # noqa: ANN401  of DuckDB, or any of the Python DB API
+    control: str | None = None,
     metrics: Sequence[str] | Mapping[str, Literal["higher", "lower"]] = (),
     guardrails: Mapping[str, float] = MappingProxyType({}),
     arm: str = "arm",
     listener: str | None = None,
     **settings: Any,  # noqa: ANN401  values of AbConfig
 ) -> Experiment:
-    """Report on an experiment from event logs or a session store, or from a data frame.
+    """Report on an experiment from event logs or a session store, or from a table.
+
+    A table is a data frame, a Parquet file, or a SQL query on a connection. It has a row for each
+    listener or each session; or aggregates, a row for each arm, metric and time: columns `metric`,
+    `count` of listeners so far, `mean`, `variance` and, where there are several, `time`; of a ratio
+    also `denominator_mean`, `denominator_variance` and `covariance`.
 
     Args:
-        data: Files, folders, patterns, or a store; or a data frame with a row for each listener or
-            each session.
-        experiment: Its name in the log; none for a data frame.
-        control: The arm that the others are compared with.
-        metrics: Of a data frame: the columns of numbers that decide; a mapping says which are
-            better when lower.
-        guardrails: Of a data frame: columns that must surely not get worse → the change of the mean
-            that is accepted, in %: 5 where it may rise by 5 %, -10 where it may fall by 10 %.
-        arm: Of a data frame: the column of arms.
-        listener: Of a data frame: the column of listeners, where they have several rows. Then a
-            metric is the mean over rows, with the uncertainty between listeners (delta method).
+        data: Files, folders, patterns, or a store; or a table.
+        experiment: Its file, such as "experiment.yaml"; or its name in the log, where that has
+            several.
+        connection: Where `data` is a query: of DuckDB, or of any database with a Python DB API.
+        control: The arm that the others are compared with; by default the file's first, or "C".
+        metrics: Of a table: the columns of numbers, or the metrics of aggregates, that decide; a
+            mapping says which are better when lower. "minutes / sessions" is a ratio of columns.
+        guardrails: Of a table: what must surely not get worse → the change that is accepted, in %:
+            5 where it may rise by 5 %, -10 where it may fall by 10 %.
+        arm: Of a table: the column of arms.
+        listener: Of a table: the column of listeners, where they have several rows. Then a metric
+            is the mean over rows, with the uncertainty between listeners (delta method).
         settings: Of the A/B configuration, such as `alpha=0.01`, or `horizon={"listeners": 5000}`.
 
     Raises:
         Error: There is no such experiment, no control, or nothing to compare it with; a column is
-            missing or has gaps, or a listener is in two arms.
+            missing or has gaps, a listener is in two arms, or a query fails.
     """
-    settings["control"] = control
-    if not is_frame(data):
+    plan = load_experiment(Path(experiment)) if is_file(str(experiment)) else None
+    document = plan_document(plan) if plan else {}
+    if control is not None:
+        document["control"] = control
+    name = plan.name if plan else str(experiment)
+    source = _table_source(data, connection)
+    if source is None:
         if metrics or guardrails or listener:
-            problem = "metrics, guardrails and listener are for data frames"
+            problem = "metrics, guardrails and listener are for tables"
             raise UserError(f"{problem}; for logs, see docs/experiments.md")
         paths = [data] if isinstance(data, (str, Path)) else list(data)
-        config = parse_config(AbConfig, settings, "the arguments")
-        return Experiment(build_report(paths, experiment, config))
-    config = _configure(metrics, guardrails, settings)
-    by_arm = _by_arm(data, config, arm, listener)
-    if control not in by_arm or len(by_arm) < 2:
-        problem = f"{control} and another {arm} are expected"
-        raise FrameError(f"the data frame: {problem}; found are {list(by_arm)}")
-    first = {control: by_arm.pop(control)}
-    return Experiment(report_on_columns(first | by_arm, config, "the data frame"))
-
-
-def _configure(
-    metrics: Sequence[str] | Mapping[str, Literal["higher", "lower"]],
-    guardrails: Mapping[str, float],
-    settings: Mapping[str, Any],
-) -> AbConfig:
-    """Return the configuration of a report on metrics that are columns: `c0` is the first."""
-    if not metrics:
-        example = "such as metrics=['minutes']"
-        raise UserError(f"metrics: name the columns that decide, {example}")
-    better: dict[str, str] = dict.fromkeys(metrics, "higher")
+        config = parse_config(AbConfig, document | settings, "the arguments")
+        return Experiment(build_report(paths, name, config, plan))
+    lower = set(plan.lower_is_better if plan else ())
+    lower |= {column for column, change in guardrails.items() if change > 0}
     if isinstance(metrics, Mapping):
-        better = dict(metrics)
-    for column, change in guardrails.items():
-        better[column] = "lower" if change > 0 else "higher"
-    names = {column: f"c{number}" for number, column in enumerate(better)}
-    measured = {
-        name: {
-            "label": column,
-            "sql": SUMS,
-            "numerator": name,
-            "denominator": _ROWS,
-            "better": better[column],
-            "has_past": False,
-        }
-        for column, name in names.items()
-    }
-    accepted = [
-        {"metric": names[column], "margin_pct": abs(change)}
+        lower |= {column for column, better in metrics.items() if better == "lower"}
+    limits = [
+        {"metric": column, "margin_pct": abs(change)}
         for column, change in guardrails.items()
     ]
-    document: dict[str, Any] = {
-        "metrics": measured,
-        "primary": [names[column] for column in metrics],
-        "secondary": [],
-        "diagnostics": [],
-        "guardrails": accepted,
-    }
-    config = parse_config(AbConfig, {**document, **settings}, "the arguments")
-    if config.horizon and not config.horizon.listeners:
-        problem = "a data frame has no dates; give the listeners"
-        raise UserError(f"horizon: {problem}, such as {{'listeners': 5000}}")
-    return config
+    document |= table_document(
+        list(metrics) or document.get("primary", []),
+        limits or document.get("guardrails", []),
+        lower,
+    )
+    config = parse_config(AbConfig, document | settings, "the arguments")
+    with open_table(*source, connection, arm=arm, listener=listener) as table:
+        return Experiment(report_on_table(table, config, name, plan))
 
 
-def _by_arm(
-    data: Frame, config: AbConfig, arm: str, listener: str | None
-) -> dict[str, dict[str, FloatArray]]:
-    """Return each arm's columns by listener, summed over their rows, and the number of those."""
-    names = {metric.label: name for name, metric in config.metrics.items()}
-    table = to_table(data, [arm, *names, *([listener] if listener else [])])
-    if listener is None:
-        listener = "(row)"  # each is another listener's
-        table = table.append_column(listener, [np.arange(table.num_rows)])
-    sums = [*((column, "sum") for column in names), (arm, "count")]
-    table = table.group_by([arm, listener]).aggregate(sums)
-    if len(table[listener].unique()) < table.num_rows:
-        problem = f"a {listener} is in two values of {arm}; each is in one"
-        raise FrameError(f"the data frame: {problem}")
-    columns = {f"{column}_sum": name for column, name in names.items()}
-    columns[f"{arm}_count"] = _ROWS
-    found = {}
-    for value in sorted(table[arm].unique().to_pylist()):
-        rows = table.filter(pc.equal(table[arm], pa.scalar(value)))
-        found[str(value)] = {
-            name: rows[column].to_numpy().astype(np.float64)
-            for column, name in columns.items()
-        }
-    return found
+def _table_source(
+    data: Frame | str | Path | Sequence[str | Path],
+    connection: Any,  # noqa: ANN401
+) -> tuple[pa.Table | Path | str, str] | None:
+    """Return a table and what messages call it; None for logs and stores."""
+    if connection is not None:
+        return str(data), "the query"
+    if is_frame(data):
+        return to_table(data), "the data frame"
+    if isinstance(data, (str, Path)) and str(data).endswith(".parquet"):
+        return Path(data), str(data)
+    return None

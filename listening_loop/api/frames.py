@@ -1,6 +1,6 @@
 """Data frames in and out: narwhals reads pandas, polars, Arrow and Dask alike."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -9,7 +9,6 @@ from typing import Any
 
 import narwhals as nw
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from listening_loop.errors import FrameError
@@ -41,24 +40,14 @@ def write_parquet(data: Frame, file: Path) -> None:
         raise FrameError("the data frame: no row in it; at least one is expected")
 
 
-def to_table(data: Frame, columns: Sequence[str]) -> pa.Table:
-    """Return some columns of a data frame, whole, as an Arrow table.
+def to_table(data: Frame) -> pa.Table:
+    """Return a data frame, whole, as an Arrow table.
 
     Raises:
-        FrameError: One of them is missing, or has a row without a value; or it is no data frame,
-            has two columns of one name, or a column of mixed types.
+        FrameError: It is no data frame, has two columns of one name, or a column of mixed types.
     """
     with _refusing():
-        table = pa.concat_tables(_tables(data))
-    for column in columns:
-        if column not in table.column_names:
-            found = ", ".join(table.column_names)[:200]
-            raise FrameError(f"the data frame: no column {column}; found are {found}")
-        gaps = pc.sum(pc.is_null(table[column], nan_is_null=True)).as_py()
-        if gaps:
-            problem = f"{gaps:,} rows have no {column}"
-            raise FrameError(f"the data frame: {problem}; leave them out, or fill them")
-    return table.select(columns)
+        return pa.concat_tables(_tables(data))
 
 
 def to_frame(table: pa.Table) -> Frame:

@@ -35,5 +35,5 @@ def serve(
         for key, value in (settings or {}).items()
     ]
     options = {"published": published, "port": found}
-    with serving(command("The service", "botify", *changes, **options), found):
+    with serving(command("The service", "serve", *changes, **options), found):
         yield ServiceClient(f"http://127.0.0.1:{found}")

@@ -18,6 +18,7 @@ from flask import (
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from analysis.ab.page.page import TONES
 from analysis.page import numbers
 from analysis.page.render import render
 from listening_loop.client import ServiceClient
@@ -135,7 +136,8 @@ def run(name: str) -> str:
 def live_experiment() -> str:
     """Show the experiment so far."""
     lab = _lab()
-    return _page("live", url=lab.service.url, **look(lab.service, lab.log))
+    found = look(lab.service, lab.log)
+    return _page("live", url=lab.service.url, tones=TONES, **found)
 
 
 @pages.post("/publish/<path:name>")

@@ -12,7 +12,7 @@ from listening_loop.errors import LabError
 from listening_loop.lab.app import LabSettings, create_app
 from looplib.cli import make_app
 
-PROG = "python -m recsys.lab"
+PROG = "listening-loop lab"
 HOST = "127.0.0.1"  # there is no login
 GONE = dict.fromkeys(
     ("--host", "--host-name"),
@@ -25,7 +25,7 @@ app = make_app(
 
 
 @app.command(
-    epilog="Example: python -m recsys.lab --root out --published out/demo/published --port 8040"
+    epilog="Example: listening-loop lab --root out --published out/demo/published --port 8040"
 )
 def main(
     root: Annotated[

@@ -1,4 +1,4 @@
-"""`python -m recsys.export`: publish a run's winner."""
+"""`listening-loop export`: publish a run's winner."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ with importing():
     from recsys.runs.folder import read_run
     from recsys.workspace import open_workspace
 
-PROG = "python -m recsys.export"
+PROG = "listening-loop export"
 GONE = {
     "--top": "--set export.top=20 in its place",
     "--filter-seen": "--set export.filter_seen=true in its place",
@@ -23,7 +23,7 @@ app = make_app("Refit a run's winner on all sessions, and publish its recommenda
 
 
 @app.command(
-    epilog="Example: python -m recsys.export --run out/demo/run --out out/demo/run/export "
+    epilog="Example: listening-loop export --run out/demo/run --out out/demo/run/export "
     "--set export.top=20"
 )
 def main(

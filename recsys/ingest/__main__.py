@@ -1,10 +1,12 @@
-"""`python -m recsys.ingest FILE… --store DIR`: add logs or tables to a session store.
+"""`listening-loop ingest FILE… --store DIR`: add logs or tables to a session store.
 
 In: event logs, and the `collection.json` that the simulator writes beside them; or plays and
 interactions in CSV, JSON lines or Parquet. Out: a session store (`recsys.store`).
 """
 
+import re
 import sys
+from collections import Counter
 from dataclasses import replace
 from typing import Annotated
 
@@ -15,7 +17,7 @@ from rich.text import Text
 
 from looplib.cli import importing, make_app, run
 from looplib.config import Config, load_config
-from looplib.progress import output
+from looplib.tables import output
 
 with importing():
     from analysis.logs.columns import Reading, parse_columns
@@ -25,9 +27,12 @@ with importing():
     from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
     from recsys.ingest.presets import PRESETS, Preset
 
-PROG = "python -m recsys.ingest"
-SHOWN_REJECTS = 5
+PROG = "listening-loop ingest"
+SHOWN_REASONS = 10
 SHOWN_SOURCES = 20
+MOST_REJECTED = 0.05  # share of the lines above which the command fails
+# what is wrong with a line, between its first word and what is allowed
+_FOUND = re.compile(r"^(\w+) .+?( is (?:no|neither|a) |; )")
 _ROLES = (
     "Columns of a table by what they hold: user= and item=; "
     "of plays share= of the track that was heard, or played= and duration=, "
@@ -65,10 +70,10 @@ _SETTINGS = "; ".join(
 
 
 @app.command(
-    epilog="Example: python -m recsys.ingest out/seed/log 'old/*.jsonl.gz' --store out/seed/store; "
-    "python -m recsys.ingest plays/ --store out/plays "
+    epilog="Example: listening-loop ingest out/seed/log 'old/*.jsonl.gz' --store out/seed/store; "
+    "listening-loop ingest plays/ --store out/plays "
     "--columns user=uid,item=song,share=heard,timestamp=ts; "
-    "python -m recsys.ingest listens.parquet --store out/yambda --preset yambda"
+    "listening-loop ingest listens.parquet --store out/yambda --preset yambda"
 )
 def main(
     files: Annotated[
@@ -99,7 +104,11 @@ def main(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SETTINGS)
     ] = None,
-) -> None:
+    allow_rejects: Annotated[
+        bool,
+        typer.Option(help="Succeed where more than 5 % of the lines are rejected."),
+    ] = False,
+) -> int:
     """Ingest the files."""
     settings = load_config(Settings, None, set_ or ())
     given = {"where": where, **settings.model_dump(include={"percent", "header"})}
@@ -114,29 +123,32 @@ def main(
             f"{next(iter(given))} belongs to tables of plays or interactions, "
             "with --columns or --preset"
         )
-    print_report(
-        ingest(files, store, reading, buckets=settings.buckets, memory=settings.memory)
+    report = ingest(
+        files, store, reading, buckets=settings.buckets, memory=settings.memory
     )
+    print_report(report)
+    share = report.lines.rejected / max(report.lines.read, 1)
+    if allow_rejects or share <= MOST_REJECTED:
+        return 0
+    typer.echo(
+        f"{share:.0%} of the lines are rejected, above 5 %: read them otherwise, into a new store, "
+        "or say --allow-rejects"
+    )
+    return 1
 
 
 def print_report(report: IngestReport) -> None:
-    """Print the sources (of very many, those with rejects), their first rejects, and the store."""
+    """Print the sources (of very many, those with rejects), why lines are no good, the store."""
     store = report.store
     manifest = store.manifest
-    lines = []
-    for source in report.added:
-        if len(report.added) <= SHOWN_SOURCES or source.lines.good < source.lines.read:
-            lines.append(_counted(source.name, source.lines))
-        if source.lines.rejected:
-            file = store.path / source.rejects
-            shown = read_rejects(file, SHOWN_REJECTS)
-            lines += [
-                f"  {reject.file}:{reject.line}: {reject.reason}" for reject in shown
-            ]
-            more = source.lines.rejected - len(shown)
-            lines.append(f"  {f'and {more:,} more' if more else 'kept'} in {file}")
+    lines = [
+        _counted(source.name, source.lines)
+        for source in report.added
+        if len(report.added) <= SHOWN_SOURCES or source.lines.rejected
+    ]
     if len(report.added) > 1:
         lines.append(_counted(f"{len(report.added):,} sources", report.lines))
+    lines += _describe_rejects(report)
     lines += [
         f"{file.name}: its content is in the store already, nothing added"
         for file in report.known
@@ -161,6 +173,32 @@ def print_report(report: IngestReport) -> None:
     size = f"{manifest.events:,} {rows} in {manifest.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
     lines.append(f"{store.workspace}: {size}, digest {manifest.digest}")
     output().print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _describe_rejects(report: IngestReport) -> list[str]:
+    """Return a table of the reasons, the most frequent first, with the first line of each."""
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for source in report.added:
+        if not source.lines.rejected:
+            continue
+        for reject in read_rejects(report.store.path / source.rejects):
+            reason = _FOUND.sub(r"\1 …\2", reject.reason)
+            counts[reason] += 1
+            first.setdefault(reason, f"{reject.file}:{reject.line}: {reject.reason}")
+    lines = [
+        f"{count:>10,}  {reason}\n{'':12}first {first[reason]}"
+        for reason, count in counts.most_common(SHOWN_REASONS)
+    ]
+    if len(counts) > SHOWN_REASONS:
+        lines.append(f"{'':12}and {len(counts) - SHOWN_REASONS:,} more reasons")
+    if lines:
+        lines = [
+            "rejected lines by reason:",
+            *lines,
+            f"{'':12}all in {report.store.path / 'rejects'}",
+        ]
+    return lines
 
 
 def _counted(name: str, lines: LineCounts) -> str:

@@ -2,8 +2,10 @@
 
 from analysis import charts
 from analysis.page import numbers
+from analysis.page.forest import Forest, IntervalRow
 from analysis.page.render import Figure, tabulate
-from recsys.report.runs import LeaderboardRow, Run, interval_of, is_baseline
+from recsys.report.runs import Run, interval_of, is_baseline
+from recsys.runs.leaderboard import Row
 
 _SHOWN = 12  # trials in the figure; the table has all
 _COLOURED = 6  # curves; the others are grey
@@ -17,17 +19,15 @@ def draw_leaderboard(run: Run) -> Figure | None:
     rows = [_leader(row, run) for row in known[:_SHOWN]]
     if not rows:
         return None
-    described = "; ".join(f"{row.label}: {row.text}" for row in rows)
-    picture = charts.draw_intervals({"": rows}, metric)
     return Figure(
         f"The best {len(rows)} by {metric}",
         "With 95 % intervals over listeners. An open mark is tied with the best: the interval of "
         "their difference over the same listeners, which is narrower than these, holds 0.",
-        charts.to_svg(picture, described),
+        forest=Forest(metric, {"": rows}),
     )
 
 
-def _leader(row: LeaderboardRow, run: Run) -> charts.IntervalRow:
+def _leader(row: Row, run: Run) -> IntervalRow:
     value, lower, upper = interval_of(row, run.select)
     is_tied = bool(row.get("ties")) and row is not run.candidates[0]
     note = ""
@@ -38,7 +38,7 @@ def _leader(row: LeaderboardRow, run: Run) -> charts.IntervalRow:
     text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
     colour = charts.arm_colour(0 if is_baseline(row) else 1)
     label = f"{run.label(row)}{note}"
-    return charts.IntervalRow(label, text, value, lower, upper, colour, not is_tied)
+    return IntervalRow(label, text, value, lower, upper, colour, not is_tied)
 
 
 def draw_curves(run: Run) -> Figure:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from analysis.page.render import render
 from recsys.dataset.dataset import Summary, open_dataset
-from recsys.report.runs import LeaderboardRow, Run, is_baseline, read_folder
+from recsys.report.runs import Run, is_baseline, read_folder
 from recsys.runs.folder import REPORT, Winner, read_run
-from recsys.runs.leaderboard import WARNING
+from recsys.runs.leaderboard import WARNING, Row
 from recsys.workspace import open_workspace
 
 
@@ -47,11 +47,12 @@ def render_report(run: Run, winner: Winner, facts: Summary) -> str:
     )
 
 
-def _state(run: Run, row: LeaderboardRow) -> str:
+def _state(run: Run, row: Row) -> str:
     if row["state"] != "scored":
-        return f"{row['state']} at sweep {row['stopped_at']}: {row['why']}"
+        reason = f": {row['why']}" if row["state"] == "failed" else ""
+        return f"{row['state']} at sweep {row['stopped_at']}{reason}"
     if is_baseline(row):
         return "baseline"
     if row is run.winner:
         return "winner"
-    return "tied with the best" if row["ties"] else "worse than the best"
+    return "tied" if row["ties"] else "worse"

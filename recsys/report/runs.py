@@ -1,11 +1,10 @@
 """Read the run folder of a search, finished or not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -20,13 +19,17 @@ from recsys.runs.folder import (
     read_config,
     read_winner,
 )
-from recsys.runs.leaderboard import describe_model, leaderboard_rows
+from recsys.runs.leaderboard import (
+    Row,
+    describe_model,
+    label_rows,
+    leaderboard_rows,
+    params_of,
+)
 from recsys.runs.ledger import Scores, read_ledger, scores_of
 from recsys.runs.ranking import rank
 from recsys.scoring import Interval
 from recsys.workspace import Workspace
-
-LeaderboardRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ class Run:
     config: SearchConfig
     scores: Scores  # of every sweep in the ledger
     # the leaderboard, best first; while the search is not finished, what is scored so far
-    rows: tuple[LeaderboardRow, ...]
+    rows: tuple[Row, ...]
     # its row of the leaderboard; None while the search is not finished
-    winner: LeaderboardRow | None
+    winner: Row | None
 
     @property
     def changed(self) -> datetime:
@@ -77,15 +80,22 @@ class Run:
         return self.config.validation.select
 
     @cached_property
-    def candidates(self) -> tuple[LeaderboardRow, ...]:
+    def candidates(self) -> tuple[Row, ...]:
         """The leaderboard without the baselines."""
         return tuple(row for row in self.rows if not is_baseline(row))
 
-    def label(self, row: LeaderboardRow) -> str:
-        """Describe the model of a row."""
-        known = {field.name for field in fields(KINDS[row["model"]].params_type)}
-        params = {name: value for name, value in row.items() if name in known}
-        return describe_model(row["model"], params)
+    def describe(self, row: Row) -> str:
+        """Describe the model of a row in full."""
+        return describe_model(row["model"], params_of(row))
+
+    @cached_property
+    def labels(self) -> tuple[Mapping[str, str], str]:
+        """What differs between the models of a kind, by trial; and what is the same in all."""
+        return label_rows(self.rows)
+
+    def label(self, row: Row) -> str:
+        """Describe the model of a row by what differs from others of its kind."""
+        return self.labels[0][row["trial"]]
 
     def curve(self, trial: str) -> list[tuple[int, Interval]]:
         """Return the choosing metric with its interval after each scored sweep of a trial."""
@@ -118,13 +128,13 @@ def read_folder(run: Workspace, name: str) -> Run:
     return Run(name, run.folder, config, scores_of(lines), tuple(rows), chosen)
 
 
-def is_baseline(row: LeaderboardRow) -> bool:
+def is_baseline(row: Row) -> bool:
     """Return whether a row is of a baseline, which never wins."""
     return KINDS[row["model"]].is_baseline
 
 
 def interval_of(
-    row: LeaderboardRow, metric: str
+    row: Row, metric: str
 ) -> tuple[float | None, float | None, float | None]:
     """Return a metric of a row: value, lower and upper end of its interval."""
     return row.get(metric), row.get(f"{metric} lower"), row.get(f"{metric} upper")

@@ -148,7 +148,7 @@ def read_winner(run: Workspace) -> Winner:
     if content is None:
         raise SearchError(
             f"{run}: no finished run here ({WINNER} is missing); "
-            "make one with python -m recsys.search"
+            "make one with listening-loop search"
         )
     try:
         return msgspec.convert(unseal(content), Winner)

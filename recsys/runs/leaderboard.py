@@ -1,19 +1,21 @@
 """Make the leaderboard, as rows and as a table, and remarks on it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from rich.table import Table
 
 from analysis.page import numbers
+from looplib.tables import table
 from recsys.config import Search
-from recsys.models.kinds import shown_params
+from recsys.models.kinds import KINDS, shown_params
 from recsys.runs.ledger import Score
 from recsys.runs.ranking import RankedTrial, scored_candidates
 from recsys.runs.trials import Trial, plan_wider
 from recsys.scoring import SEGMENTS
 
+Row = Mapping[str, Any]  # of the leaderboard
 WARNING = "Warning:"
 _SHORT = {"regularization": "reg", "unobserved_weight": "unobserved"}
 _PRINTED = 20  # ranks
@@ -26,49 +28,71 @@ def leaderboard_rows(ranking: Sequence[RankedTrial]) -> list[dict[str, Any]]:
     return [empty | record for record in records]
 
 
-def leaderboard_table(ranking: Sequence[RankedTrial], select: str) -> Table:
-    """Return the leaderboard as it is printed: by the choosing metric."""
-    table = Table(
-        title=f"Leaderboard by {select}, with its 95 % interval over listeners"
-    )
-    if len(ranking) > _PRINTED:
-        table.caption = f"the report has all {len(ranking)}"
-    table.add_column("", justify="right")
-    table.add_column("model", overflow="fold")
-    for heading in (select, "interval", *SEGMENTS, "tied", "fit s", "stopped"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for rank, ranked in enumerate(ranking[:_PRINTED], start=1):
-        model = describe(ranked.trial)
-        if ranked.sweep:
-            model += f", {ranked.sweep} sweeps"
-        stopped = f"{ranked.state} at {ranked.stop.sweep}" if ranked.stop else ""
-        table.add_row(str(rank), model, *_scored_cells(ranked, select), stopped)
-    return table
+def leaderboard_table(rows: Sequence[Row], select: str) -> Table:
+    """Return the rows of the leaderboard as they are printed: by the choosing metric."""
+    labels, constant = label_rows(rows)
+    segments = [f"{segment}_{select}" for segment in SEGMENTS]
+    names = ("", "model", select, "interval", "tied", *SEGMENTS)
+    names += ("sweeps", "fit s", "stopped")
+    cells = [
+        [
+            str(row["rank"]),
+            labels[row["trial"]],
+            numbers.number(row.get(select)),
+            numbers.limits(row.get(f"{select} lower"), row.get(f"{select} upper")),
+            "yes" if row["ties"] else "",
+            *(numbers.number(row.get(segment)) for segment in segments),
+            str(row["sweep"] or ""),
+            numbers.number(row["fit_s"]),
+            f"{row['state']} at {row['stopped_at']}" if row["why"] else "",
+        ]
+        for row in rows[:_PRINTED]
+    ]
+    caption = f"By {select}, with its 95 % interval over listeners."
+    if len(rows) > _PRINTED:
+        caption += f" The report has all {len(rows)}."
+    if constant:
+        caption += f" The same in all: {constant}."
+    return table(names, cells, needed=4, numbers_from=2, caption=caption)
 
 
-def _scored_cells(ranked: RankedTrial, select: str) -> list[str]:
-    """Return the cells from the value to the seconds."""
-    score = ranked.score
-    if score is None:
-        return [""] * (4 + len(SEGMENTS))
-    value, lower, upper = score.metrics[select]
-    cells = [f"{value:.4f}", f"{lower:.4f} … {upper:.4f}"]
-    for segment in SEGMENTS:
-        found = score.metrics.get(f"{segment}_{select}")
-        cells.append(f"{found[0]:.4f}" if found else "")
-    return [*cells, "yes" if ranked.ties else "", f"{score.fit_s:.1f}"]
+def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:
+    """Label trials by the hyperparameters that differ between those of a kind.
+
+    Returns:
+        A label for each trial, and a text of the other hyperparameters, by kind.
+    """
+    labels, constant = {}, []
+    by_kind: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        by_kind.setdefault(row["model"], {})[row["trial"]] = params_of(row)
+    for kind, trials in by_kind.items():
+        names = dict.fromkeys(name for params in trials.values() for name in params)
+        values = {name: [own.get(name) for own in trials.values()] for name in names}
+        varying = [name for name in names if len({*values[name]}) > 1]
+        for trial, params in trials.items():
+            shown = {name: params.get(name) for name in varying}
+            labels[trial] = describe_model(kind, shown)
+        if same := {name: values[name][0] for name in names if name not in varying}:
+            constant.append(describe_model(kind, same))
+    return labels, "; ".join(constant)
+
+
+def params_of(row: Row) -> dict[str, Any]:
+    """Return the hyperparameters of a row of the leaderboard that are to be shown."""
+    names = [field.name for field in fields(KINDS[row["model"]].params_type)]
+    return shown_params(row["model"], {name: row[name] for name in names})
 
 
 def describe(trial: Trial) -> str:
     """Describe a fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
-    return describe_model(trial.kind, asdict(trial.params))
+    return describe_model(trial.kind, shown_params(trial.kind, asdict(trial.params)))
 
 
 def describe_model(kind: str, params: Mapping[str, Any]) -> str:
     """Describe a model in a few words by its kind and hyperparameters."""
     shown = [
-        f"{_SHORT.get(name, name)} {text_of(value)}"
-        for name, value in shown_params(kind, params).items()
+        f"{_SHORT.get(name, name)} {text_of(value)}" for name, value in params.items()
     ]
     return f"{kind} {', '.join(shown)}".strip()
 

@@ -1,4 +1,4 @@
-"""`python -m recsys.search`: fit a grid of models on a Dask cluster and publish the best."""
+"""`listening-loop search`: fit a grid of models on a Dask cluster and publish the best."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ with importing():
     from recsys.store.remote import open_store
     from recsys.workspace import open_workspace
 
-PROG = "python -m recsys.search"
+PROG = "listening-loop search"
 GONE = {"--fresh": "name another --run, or remove the folder of the earlier one"}
 _FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 app = make_app(
@@ -28,7 +28,7 @@ app = make_app(
 
 
 @app.command(
-    epilog="Example: python -m recsys.search --config configs/demo.yaml "
+    epilog="Example: listening-loop search --config configs/demo.yaml "
     "--set search.space.factors=[32,64]"
 )
 def main(
@@ -48,6 +48,10 @@ def main(
         str | None,
         typer.Option(help="An existing Dask scheduler, such as tcp://host:8786."),
     ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Where to publish; RUN/export by default."),
+    ] = None,
     export: Annotated[
         bool, typer.Option(help="Refit the winner on all sessions and publish it.")
     ] = True,
@@ -64,13 +68,13 @@ def main(
     for name, file in _FILES.items():
         typer.echo(f"{name:<16} {settings.run}/{file}")
     if export:
-        published = f"{settings.run}/export"
+        published = out or f"{settings.run}/export"
         version = export_run(settings.run, published, settings.export)
         typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}")
         typer.echo(f"manifest         {version}/{MANIFEST}")
         typer.echo(
             "Next: open the report; serve the lists: "
-            f"python -m botify --published {published}"
+            f"listening-loop serve --published {published}"
         )
 
 

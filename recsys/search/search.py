@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
-from looplib.files import atomic_write_text
-from looplib.progress import console, output, progress
+from looplib.files import atomic_write_text, sha256_file
+from looplib.progress import console, progress
+from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
@@ -44,9 +45,10 @@ from recsys.runs.leaderboard import (
 )
 from recsys.runs.ledger import Score
 from recsys.runs.ranking import RankedTrial, scored_candidates
-from recsys.runs.trials import plan_baselines, plan_candidates
+from recsys.runs.trials import plan_baselines, plan_candidates, plan_lists
 from recsys.scoring import Scorer, settle
 from recsys.search.fit_step import fit_in_blocks, run_step
+from recsys.search.lists import take_lists
 from recsys.search.state import SearchState
 from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import Store
@@ -86,6 +88,11 @@ def search(
     candidates = plan_candidates(
         config.search, plan.digest, config.seed, is_ordered=is_ordered
     )
+    try:
+        digests = {name: sha256_file(file)[:12] for name, file in config.lists.items()}
+    except OSError as error:
+        raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
+    candidates += plan_lists(digests, plan.digest, config.seed)
     baselines = plan_baselines(config.seed, is_ordered=is_ordered)
     manifests = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
     with (
@@ -98,6 +105,8 @@ def search(
             file.write(dump_config(config).encode())
         dataset = _build(store, plan, run, cluster)
         _check_dataset(config, store, dataset, titles)
+        for name, digest in digests.items():
+            _say(take_lists(config.lists[name], digest, store, dataset))
         scorer = Scorer(
             dataset.address, config.validation, config.seed, cluster.threads
         )
@@ -295,9 +304,10 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         scorer = replace(state.scorer, is_test=True)
         best, *baselines = state.compare(entries, entries[0], scorer)
     beats_baselines = all(ranked.score and not ranked.ties for ranked in baselines)
+    rows = leaderboard_rows(ranking)
     with run.create(LEADERBOARD) as file:
-        pq.write_table(pa.Table.from_pylist(leaderboard_rows(ranking)), file)
-    output().print(leaderboard_table(ranking, metric))
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    output().print(leaderboard_table(rows, metric))
     found = remarks(ranking, best, metric, state.search)
     if state.added:
         found.append(_describe_widening(state))

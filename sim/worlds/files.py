@@ -118,7 +118,7 @@ def load_world(folder: Path) -> World:
     if (folder / _FITTED_FILE).exists():
         raise SimError(
             f"{folder}: worlds fitted to data were removed; "
-            "make one by python -m sim.world"
+            "make one by listening-loop world"
         )
     tracks = _read_numbered(folder / TRACKS_FILE, _TrackRecord, "track")
     embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(tracks))

@@ -12,9 +12,9 @@ from analysis.aa import GONE, PROG, app, check, in_control, split
 from analysis.ab.metrics import METRICS, Metric
 from analysis.errors import AnalysisError
 from analysis.planning import read_values
-from botify.experiments import Arm, Experiment
 from looplib.arrays import FloatArray
 from looplib.cli import run
+from looplib.experiments import Arm, Experiment
 from tests.analysis.simulated import LISTENERS, write_log
 
 SALTS = [f"salt {number}" for number in range(200)]

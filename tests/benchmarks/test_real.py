@@ -107,7 +107,7 @@ def test_every_set_has_a_table(data: Path, tmp_path: Path) -> None:
         "most played",
         "ALS (implicit)",
         "blend (ours)",
-        "next_track (ours)",
+        "next_track",
     ):
         assert f"| {system} | " in found
     assert "Spearman with the truth" in found

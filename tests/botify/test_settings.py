@@ -83,6 +83,20 @@ def test_arms_without_a_name_are_c_t1_and_so_on(tmp_path: Path) -> None:
     assert [(arm.name, arm.weight) for arm in arms] == [("C", 1), ("T1", 3)]
 
 
+def test_an_experiment_may_be_a_file_and_the_first_decides(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(
+        "{name: B, owner: us, arms: [{recommender: random}, {recommender: indexed}],"
+        " changes: [{T1: 3}], metrics: [time], planned_listeners: 500}"
+    )
+    found = load(tmp_path, text=BASIC.replace("decides: A", ""), experiments=file)
+    assert found.deciding.owner == "us"
+    assert found.deciding.shares == {"C": 0.25, "T1": 0.75}
+    file.write_text("{name: B, arms: [{recommender: best}]}")
+    with pytest.raises(ConfigError, match=r"experiment\.yaml: .*no such recommender"):
+        load(tmp_path, experiments=f"[{file}]")
+
+
 def test_secrets_are_not_printed(tmp_path: Path) -> None:
     assert "s3cret" not in repr(load(tmp_path, {"BOTIFY_ADMIN_TOKEN": "s3cret"}))
 

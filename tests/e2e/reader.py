@@ -34,12 +34,13 @@ REPLACED = {
     "--runs 200": "--runs 20",
 }
 FEW = "--set search.sweeps=1 --set search.space.factors=4"
-SERVERS = {"botify": "/health/live", "recsys.lab": "/"}
+SERVERS = {"serve": "/health/live", "lab": "/"}
 INSTALLS = re.compile(
     r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?)( [^&;|]+)?"
 )
 RUN_BY_ANOTHER_TEST = {
-    "recsys.loop": "test_demo.py",
+    "loop": "test_demo.py",
+    "demo": "test_demo.py",
     "clusters.md": "test_clusters.py; of what needs more machines, test_names_in_docs.py",
 }
 
@@ -94,7 +95,7 @@ class Reader:
             "localhost:5001": f"localhost:{self.port}",
             "localhost:6379": f"localhost:{redis.port}",
             "--recommender remote": f"--recommender remote --url http://localhost:{self.port}",
-            "-m recsys.lab": f"-m recsys.lab --port {self.lab} --service http://localhost:{self.port}",
+            "listening_loop.command lab": f"listening_loop.command lab --port {self.lab} --service http://localhost:{self.port}",
         }
         # a status of 400 fails the command
         (folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
@@ -136,17 +137,18 @@ class Reader:
         if command.startswith("docker compose "):
             check_compose(command)
             return
-        module = re.search(r" -m ([\w.]+)", command)
-        if module and module[1] in RUN_BY_ANOTHER_TEST:
+        found = re.search(r"listening-loop ([a-z]+)", command)
+        name = found[1] if found else ""
+        if name in RUN_BY_ANOTHER_TEST:
             return
-        if module and module[1] in SERVERS:
-            self._stop(module[1])
-            self._wanted[module[1]] = (self._meant(command), block)
+        if name in SERVERS:
+            self._stop(name)
+            self._wanted[name] = (self._meant(command), block)
         if command in self._done:
             return
         for server in self._wanted.keys() - self._servers.keys():
             self._serve(server, *self._wanted[server])
-        if not module or module[1] not in SERVERS:
+        if name not in SERVERS:
             done = self._run_to_its_end(self._meant(command))
             assert done.returncode == 0, (
                 f"{block.position}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
@@ -173,8 +175,8 @@ class Reader:
             timeout=300,
         )
 
-    def _serve(self, module: str, text: str, block: Block) -> None:
-        log = self.folder / f"{module}.stderr"
+    def _serve(self, name: str, text: str, block: Block) -> None:
+        log = self.folder / f"{name}.stderr"
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 ["bash", "-c", f"exec env {text}"],
@@ -184,9 +186,9 @@ class Reader:
                 stderr=errors,
                 start_new_session=True,
             )
-        self._servers[module] = process
-        port = self.port if module == "botify" else self.lab
-        address = f"http://localhost:{port}{SERVERS[module]}"
+        self._servers[name] = process
+        port = self.port if name == "serve" else self.lab
+        address = f"http://localhost:{port}{SERVERS[name]}"
 
         def answers() -> bool:
             assert process.poll() is None, f"{block.position}: {log.read_text()}"
@@ -196,7 +198,7 @@ class Reader:
             except OSError:
                 return False
 
-        wait_until(answers, f"{block.position}: {module} to answer", 120)
+        wait_until(answers, f"{block.position}: {name} to answer", 120)
 
     def press_ctrl_c(self) -> None:
         for module in list(self._wanted):
@@ -256,7 +258,7 @@ def bring(folder: Path) -> None:
     shutil.copytree(folder / "out/demo/log", folder / "LOGS")
     for left, of_the_loop in {"run": "run", "service/log": "log"}.items():
         shutil.copytree(
-            folder / "out/demo" / left, folder / "out/demo/days/1" / of_the_loop
+            folder / "out/demo" / left, folder / "out/first/days/1" / of_the_loop
         )
     log = next((folder / "LOGS").glob("*.jsonl")).read_bytes()
     events = [
@@ -280,7 +282,10 @@ def bring(folder: Path) -> None:
         [user % 10 * 8 + (user // 10 + number) % 8 for number in range(8)]
         for user in range(300)
     ]
+    blocks = blocks_of(ROOT / "docs" / "warehouse.md")
+    experiment = next(block.text for block in blocks if block.language == "yaml")
     tables = {
+        "experiment.yaml": experiment.splitlines(),
         "plays.csv": [head, *rows],
         "heard.csv": ["uid,song,heard,ts,name,by", *heard],
         "train.dat": [f"6 {' '.join(map(str, own[:6]))}" for own in items],

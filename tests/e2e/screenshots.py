@@ -1,4 +1,4 @@
-"""Pictures of the pages that `tox run -e demo` left: `python -m tests.e2e.screenshots docs`.
+"""Pictures of what `listening-loop demo --full` left: `python -m tests.e2e.screenshots docs`.
 
 `--all` takes every page at two widths, light and dark, and on paper, to be looked at before a
 release.
@@ -17,7 +17,7 @@ import typer
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from listening_loop.processes import command
+from listening_loop.processes import PROGRAM, command
 from looplib.cli import make_app, run
 from tests.faults.served import Published, Served
 from tests.programs import find
@@ -64,14 +64,14 @@ def pages_of(demo: Path) -> Iterator[dict[str, str]]:
     ):
         lab_command = command(
             "The lab",
-            "recsys.lab",
+            "lab",
             root=demo,
             published=demo / "published",
             log=day / "log",
             port=0,
             service=f"http://localhost:{service.port}",
         )
-        argv = [sys.executable, "-m", *lab_command.words]
+        argv = [sys.executable, "-m", PROGRAM, *lab_command.words]
         token = {"BOTIFY_ADMIN_TOKEN": "secret"}
         with subprocess.Popen(
             argv, env={**os.environ, **token}, stdout=subprocess.PIPE

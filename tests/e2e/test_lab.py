@@ -105,7 +105,7 @@ def lab(root: Path, service: Served) -> Iterator[str]:
         f"http://127.0.0.1:{service.port}",
     ]
     flags += ["--log", service.log, "--port", "0"]
-    argv = [sys.executable, "-m", "recsys.lab", *map(str, flags)]
+    argv = [sys.executable, "-m", "listening_loop.command", "lab", *map(str, flags)]
     with subprocess.Popen(
         argv, env={**os.environ, "BOTIFY_ADMIN_TOKEN": "secret"}, stdout=subprocess.PIPE
     ) as process:
@@ -158,7 +158,7 @@ def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> 
     rows = page.locator("#leaderboard tbody tr")
     expect(rows).to_have_count(6)  # two trials and four baselines
     page.get_by_role("link", name="The report of this search").click()
-    expect(page.locator("h1")).to_have_text("second")
+    expect(page.locator("h1")).to_have_text("Search by ndcg@30")
     expect(page.locator("#trials tbody tr")).to_have_count(6)
     page.go_back()
     page.get_by_role("link", name="Lab", exact=True).click()
@@ -236,7 +236,7 @@ def test_the_live_experiment_shows_what_is_logged_so_far(
         lambda: _sees_events(page, lab, events), "the lab to look at the log again", 60
     )
     expect(page.get_by_role("row", name="C indexed")).to_be_visible()
-    expect(page.locator("svg.chart text", has_text="T1").first).to_be_visible()
+    expect(page.locator(".forest .label", has_text="T1").first).to_be_visible()
 
 
 def _sees_events(page: Page, lab: str, events: str) -> bool:

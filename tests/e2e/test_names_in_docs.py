@@ -14,6 +14,8 @@ import rich.style  # noqa: F401  draws a number as it is imported
 import typer
 from pydantic import BaseModel
 
+from analysis import validation
+from analysis.ab import metrics
 from botify.metrics import Metrics
 from botify.recommenders.registry import RECOMMENDERS
 from listening_loop.command import STEPS
@@ -28,37 +30,17 @@ A_FILE = re.compile(rf"(?:{FOLDERS})/[\w./*-]*")
 A_SETTING = re.compile(
     rf"(?!run\.)({'|'.join(SearchConfig.model_fields)})\.(?!npz|py)[a-z_.]+"
 )
-COMMANDS: tuple[str, ...] = (
-    "recsys.ingest",
-    "recsys.search",
-    "recsys.export",
-    "recsys.loop",
-    "recsys.lab",
-)
-COMMANDS += (
-    "analysis.ab",
-    "analysis.power",
-    "analysis.aa",
-    "analysis.offpolicy",
-    "botify",
-    "sim.run",
-    "sim.world",
-)
-OLD_NAMES = {
-    "recsys.loop": "listening_loop.loop",
-    "recsys.lab": "listening_loop.lab.command",
-}
 EVERYWHERE = {"--help", "--version"}
 every_page = pytest.mark.parametrize(
     "page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name
 )
 
 
-def test_the_page_of_all_settings_is_made_from_the_models() -> None:
-    made = runpy.run_path(str(ROOT / "docs/settings.py"))["render"]()
-    assert (ROOT / "docs/settings.md").read_text(encoding="utf-8") == made, (
-        "run python docs/settings.py"
-    )
+def test_the_pages_of_all_settings_are_made_from_the_models() -> None:
+    made = runpy.run_path(str(ROOT / "docs/settings.py"))
+    for page in made["PAGES"]:
+        written = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        assert written == made["render"](page), "run python docs/settings.py"
 
 
 @every_page
@@ -99,29 +81,23 @@ def test_commands_have_the_options_that_are_shown(page: Path) -> None:
     commands = [
         command
         for block in blocks_of(page)
-        if block.language == "bash"
+        if block.language in ("bash", "sh")
         for command in block.commands
     ]
     for written in (*commands, *inline_code(page)):
-        text = written
-        for name, (of_step, _) in STEPS.items():
-            text = re.sub(rf"listening-loop {name}\b", f"python -m {of_step}", text)
-        if match := re.search(
-            r"python -m ((?:listening_loop|recsys|analysis|botify|sim)[\w.]*)(.*)", text
-        ):
-            module, rest = match.groups()
+        assert not re.search(r"python -m (recsys|analysis|botify|sim)\b", written)
+        if match := re.search(r"listening-loop ([a-z]+)(.*)", written):
+            name, rest = match.groups()
+            assert name in STEPS, f"{written}: no such command"
             shown = {
                 word.split("=")[0] for word in re.findall(r"(?<=\s)--[\w-]+", rest)
             }
-            assert shown <= _options(module), f"{text}: no such option"
+            assert shown <= _options(name), f"{written}: no such option"
 
 
-def _options(module: str) -> set[str]:
+def _options(name: str) -> set[str]:
     """Return the options of a command."""
-    module = OLD_NAMES.get(module, module)
-    found = importlib.import_module(module)
-    if hasattr(found, "__path__"):
-        found = importlib.import_module(f"{module}.__main__")
+    found = importlib.import_module(STEPS[name][0])
     parameters = typer.main.get_command(found.app).params
     settings = {
         f"--{key}"
@@ -138,7 +114,7 @@ def _options(module: str) -> set[str]:
 @pytest.mark.dask
 @every_page
 def test_named_options_belong_to_a_command(page: Path) -> None:
-    known = set[str]().union(*(_options(module) for module in COMMANDS), EVERYWHERE)
+    known = set[str]().union(*(_options(name) for name in STEPS), EVERYWHERE)
     named = {
         code.split()[0].split("=")[0]
         for code in inline_code(page)
@@ -213,6 +189,12 @@ def test_the_page_of_the_search_has_every_axis() -> None:
         r"`(\w+)`", text.split("Axes of the grid")[1].split("Sweeps are")[0]
     )
     assert set(Space.model_fields) <= set(named)
+
+
+def test_the_page_of_metrics_has_every_metric() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    names = [*validation.METRICS, *metrics.METRICS]
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 def test_explained_messages_are_in_the_code() -> None:

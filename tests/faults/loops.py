@@ -41,7 +41,8 @@ class TinyLoop:
         return [
             sys.executable,
             "-m",
-            "recsys.loop",
+            "listening_loop.command",
+            "loop",
             "--config",
             str(self.config),
             "--days",
@@ -122,16 +123,20 @@ class Running:
         except psutil.NoSuchProcess:
             return []
 
-    def find(self, module: str) -> psutil.Process | None:
-        """The process that runs a module of the loop's."""
+    def find(self, command: str) -> psutil.Process | None:
+        """The process that runs a command of the loop's."""
         return next(
-            (child for child in self.children() if f"-m {module}" in command_of(child)),
+            (
+                child
+                for child in self.children()
+                if f"-m listening_loop.command {command}" in command_of(child)
+            ),
             None,
         )
 
     def wait_for_traffic(self, log: Path) -> psutil.Process:
         """The listeners' process, some of whose requests were answered."""
-        found = self.wait_for("sim.run --world")
+        found = self.wait_for("simulate --world")
         wait_until(
             lambda: any(file.stat().st_size for file in log.glob(".events-*")),
             "traffic",

@@ -53,7 +53,10 @@ def _argv(world: Path, log: Path, processes: int) -> list[str]:
 
 
 def _start(world: Path, log: Path, processes: int) -> subprocess.Popen[str]:
-    """Starts a collection in a process group of its own and waits until it is well under way."""
+    """Starts a collection in a process group of its own and halts it when it is well under way.
+
+    Halted, it cannot finish before its signal comes, however slow this machine is.
+    """
     argv = _argv(world, log, processes)
     process = subprocess.Popen(
         argv,
@@ -62,6 +65,7 @@ def _start(world: Path, log: Path, processes: int) -> subprocess.Popen[str]:
         start_new_session=True,
     )
     _wait_until(lambda: len(list(log.glob("events-*.jsonl"))) >= 5)
+    os.killpg(process.pid, signal.SIGSTOP)
     return process
 
 
@@ -102,6 +106,7 @@ def test_after_kill_9_whole_segments_stand_workers_end_and_a_rerun_completes(
     with _start(world, log, processes=2) as process:
         children = _children(process)
         process.kill()
+        os.killpg(process.pid, signal.SIGCONT)
         process.communicate(timeout=60)
     _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []
@@ -122,14 +127,14 @@ def test_a_polite_stop_leaves_no_process_and_no_temporary_file(
     log = tmp_path / "log"
     with _start(world, log, processes) as process:
         children = _children(process)
-        os.killpg(
-            process.pid, sent
-        )  # the whole group, as a terminal or a service manager does
+        # to the whole group, as a terminal or a service manager does
+        os.killpg(process.pid, sent)
+        os.killpg(process.pid, signal.SIGCONT)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert (
         error.splitlines()[-1]
-        == "python -m sim.run: error: interrupted; nothing half-written is left"
+        == "listening-loop simulate: error: interrupted; nothing half-written is left"
     )
     assert "Traceback" not in error
     _, alive = psutil.wait_procs(children, timeout=60)
@@ -149,10 +154,11 @@ def test_the_death_of_a_worker_is_said_in_one_line(
             if "spawn_main" in " ".join(child.cmdline())
         ]
         workers[0].kill()
+        os.killpg(process.pid, signal.SIGCONT)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 2
     assert error.splitlines()[-1].startswith(
-        "python -m sim.run: error: a worker process died"
+        "listening-loop simulate: error: a worker process died"
     )
     assert "Traceback" not in error
     assert not list(log.glob(".tmp-*"))

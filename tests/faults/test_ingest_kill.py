@@ -195,7 +195,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_store_as_it_was(
         for line in complaint.splitlines()
         if not line.startswith(("ingest: ", "sort: "))
     ]
-    assert line.startswith("python -m recsys.ingest: error: ")
+    assert line.startswith("listening-loop ingest: error: ")
     assert "File too large" in line
     assert content(open_store(store)) == before
     assert content(ingest.ingest(logs, store).store) == content(undisturbed)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.loops import Running, assert_whole, make_loop
 
-PROG = "python -m recsys.loop"
+PROG = "listening-loop loop"
 
 
 @pytest.mark.slow
@@ -25,7 +25,7 @@ def test_after_kills_the_loop_continues_and_every_event_counts_once(
     with Running(loop, 1) as running:
         client = running.wait_for_traffic(log)
         client.suspend()
-        service = running.wait_for("botify")
+        service = running.wait_for("serve")
         workers = service.children(recursive=True)
         service.kill()
         client.resume()

@@ -89,7 +89,7 @@ def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(
     assert process.returncode == 130
     said = [line for line in errors.splitlines() if "error:" in line]
     assert len(said) == 1
-    assert said[0].startswith("python -m recsys.search: error: interrupted")
+    assert said[0].startswith("listening-loop search: error: interrupted")
     assert "Traceback" not in errors
     assert not (run / "winner.json").exists()
     assert_ended(children)

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from listening_loop import processes
 from listening_loop.errors import LoopError
 from listening_loop.processes import (
     Command,
@@ -24,6 +25,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     )
+    monkeypatch.setattr(processes, "PROGRAM", "a_step")
 
 
 def make_module(folder: Path, text: str) -> Command:
@@ -35,9 +37,9 @@ def make_module(folder: Path, text: str) -> Command:
 def test_a_step_runs_its_command_and_shows_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run_step(make_module(tmp_path, "import sys; open(sys.argv[2], 'w').write('done')"))
+    run_step(make_module(tmp_path, "import sys; open(sys.argv[3], 'w').write('done')"))
     assert (tmp_path / "made").read_text() == "done"
-    assert f"python -m a_step --to {tmp_path}/made" in capfd.readouterr().err
+    assert f"listening-loop a_step --to {tmp_path}/made" in capfd.readouterr().err
 
 
 def test_a_step_that_is_done_is_not_run_again(
@@ -59,7 +61,8 @@ def test_a_step_that_fails_ends_the_loop_in_one_line_with_its_command(
     tmp_path: Path, text: str, ending: str
 ) -> None:
     with pytest.raises(
-        LoopError, match=rf"^A step: {ending}; the command was: .*python -m a_step --to"
+        LoopError,
+        match=rf"^A step: {ending}; the command was: .*listening-loop a_step --to",
     ):
         run_step(make_module(tmp_path, text))
 
@@ -130,7 +133,9 @@ def test_a_folder_is_refused_to_a_second_loop(tmp_path: Path) -> None:
 STARTER = """
 import sys
 from pathlib import Path
+from listening_loop import processes
 from listening_loop.processes import command, locked_folder, run_step
+processes.PROGRAM = "a_step"
 with locked_folder(Path(sys.argv[1])):
     run_step(command("A step", "a_step"))
 """

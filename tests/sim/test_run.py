@@ -123,7 +123,7 @@ def test_a_missing_key_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert "python -m sim.run --config configs/collect/demo.yaml" in shown
+    assert "listening-loop simulate --config configs/collect/demo.yaml" in shown
     assert "--batch             sessions in a request" in shown
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import orjson
 import pytest
 
+from looplib.cli import run
 from looplib.config import load_config
 from sim.errors import SimError
-from sim.world import main, make_world
+from sim.world import GONE, PROG, app, make_world
 from sim.worlds.config import WorldConfig
 from sim.worlds.files import load_world, world_digest
 
@@ -119,6 +120,10 @@ def test_many_interests_in_a_tiny_catalogue_are_still_different(tmp_path: Path) 
     assert all(sorted(row) == [0, 1, 2] for row in interests.tolist())
 
 
+def main(words: list[str]) -> int:
+    return run(app, PROG, words, gone=GONE)
+
+
 def test_the_command_makes_a_world_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,10 +143,6 @@ def test_the_command_makes_a_world_once(
     [
         ([], "Missing option '--config'"),
         (["--card"], "--card was removed; docs/realism.md"),
-        (
-            ["from-interactions", "log.csv", "--export", "out"],
-            "from-interactions was removed; real data are measured directly",
-        ),
     ],
 )
 def test_what_is_missing_or_was_removed_is_said_in_one_line(
@@ -211,6 +212,6 @@ def test_a_wrong_configuration_is_refused_in_one_line(
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert (
-        "python -m sim.world --config configs/world/demo.yaml --out out/demo/world"
+        "listening-loop world --config configs/world/demo.yaml --out out/demo/world"
         in capsys.readouterr().out
     )

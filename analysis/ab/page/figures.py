@@ -6,6 +6,7 @@ from analysis import charts
 from analysis.ab.effects import MetricEffect, RelativeEffect
 from analysis.ab.report import Report
 from analysis.page import numbers
+from analysis.page.forest import Forest, IntervalRow
 from analysis.page.render import Figure, tabulate
 
 _RARE = 0.005  # share of an arm's sessions below which a position's mean is chance
@@ -23,20 +24,16 @@ def draw_effects(report: Report) -> Figure | None:
     if not report.effects:
         return None
     colours, level = _colours(report), numbers.level(report.alpha)
-    groups: dict[str, list[charts.IntervalRow]] = {}
-    drawn, significant = 0, []
+    groups: dict[str, list[IntervalRow]] = {}
     for effect in report.effects:
         if effect.role not in {"primary", "secondary"}:
             continue
-        drawn += 1
-        text, relative = _change(effect), shown(effect)
-        if effect.significant:
-            significant.append(f"{effect.label}, {effect.arm}: {text}")
+        relative = shown(effect)
         groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
-        groups.setdefault(numbers.capitalized(effect.label), []).append(
-            charts.IntervalRow(
+        groups.setdefault(numbers.capitalized(effect.title), []).append(
+            IntervalRow(
                 label=effect.arm,
-                text=text,
+                text=_change(effect),
                 value=relative.effect_pct,
                 lower=relative.lower_pct,
                 upper=relative.upper_pct,
@@ -44,17 +41,13 @@ def draw_effects(report: Report) -> Figure | None:
                 filled=effect.significant,
             )
         )
-    found = "; ".join(significant) or "none"
     return Figure(
         f"Primary and secondary metrics against {report.control}",
         f"Differences in % of its value, with {level} intervals: of primary metrics those "
         "that decide, of secondary ones those for one look. Where its value is close to 0, "
         "both values are given. A filled mark is significant after the adjustment for many "
         "comparisons.",
-        charts.to_svg(
-            charts.draw_intervals(groups, "effect, %", from_zero=True),
-            f"{drawn} effects with intervals. Significant: {found}.",
-        ),
+        forest=Forest("effect, %", groups, from_zero=True),
     )
 
 

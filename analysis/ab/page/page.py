@@ -8,7 +8,7 @@ from analysis.page import numbers
 from analysis.page.render import render as render_template
 from analysis.statistics.sample_ratio import SampleRatio
 
-_TONES: dict[Decision, str] = {
+TONES: dict[Decision, str] = {
     "ship": "good",
     "do not ship": "bad",
     "do not trust": "bad",
@@ -26,7 +26,7 @@ def render(report: Report) -> str:
         Path(__file__).parent,
         "page.html.jinja",
         report=report,
-        tone=_TONES[report.verdict.decision],
+        tone=TONES[report.verdict.decision],
         level=numbers.level(report.alpha),
         positions={arm: position for position, arm in enumerate(report.arms)},
         shown=figures.shown,
@@ -59,7 +59,7 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
             "Events with a latency below 0, which only the original table uses",
             quality.negative_latencies,
         ),
-        ("Events without latency", quality.without_latency),
+        ("Events without a latency of their own", quality.without_latency),
         ("Requests that do not name the recommender", quality.without_recommender),
     ):
         checks.append((name, *_counted(found, quality.events, "events")))

@@ -11,9 +11,11 @@
 --   source, row, user, track  the source as given, the row's number in the file, from 1, and ids as they stand there
 --   user_kind, track_kind  VARCHAR, 'whole number' or 'text' by the file's types, 'digits' or 'characters' where it has none, or what else it is
 --   weight                 DOUBLE, the weight, 0 to 1e15, or the share, 0 to 1; beyond that where the row is refused for it
---   timestamp              BIGINT, ms since the epoch, UTC; a number below 1e11 is in seconds, text without a time zone in UTC;
+--   timestamp              BIGINT, ms since the epoch, UTC; numbers are in seconds below 1e11, in ms below 1e14, in µs below 1e17, else
+--                          in ns; text without a time zone is in UTC;
 --                          the position where $has_order; NULL without
---   clock                  VARCHAR, how the timestamp is written: 'dates', 'seconds' or 'milliseconds'; NULL for 0 and without
+--   clock                  VARCHAR, how the timestamp is written: 'dates', 'seconds', 'milliseconds', 'microseconds' or 'nanoseconds'; NULL
+--                          for 0 and without
 --   session, position      VARCHAR, and DOUBLE that orders its rows of the same timestamp; NULL without
 --   organic                BOOLEAN, the listener chose the track; false where the file does not say
 --   propensity             DOUBLE, probability with which the track was recommended, above 0 to 1; NULL where it is not known
@@ -38,9 +40,13 @@ parsed AS (
         TRY_CAST(timestamp AS DOUBLE) AS number,
         TRY_CAST(position AS DOUBLE) AS place,
         CASE
+            WHEN TRY_CAST(timestamp AS DOUBLE) IS NOT NULL THEN NULL
             WHEN regexp_matches(timestamp, '[0-9]:[0-9].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$')
             THEN epoch_ms(TRY_CAST(timestamp AS TIMESTAMPTZ))
-            ELSE epoch_ms(TRY_CAST(timestamp AS TIMESTAMP))
+            ELSE epoch_ms(coalesce(
+                TRY_CAST(timestamp AS TIMESTAMP),
+                try_strptime(timestamp, ['%d %b %Y, %H:%M', '%d %b %Y %H:%M', '%d %b %Y %H:%M:%S', '%d.%m.%Y %H:%M:%S', '%d.%m.%Y %H:%M'])
+            ))
         END AS written_ms
     FROM numbered
     WHERE (fault IS NULL OR trim(text) <> '') AND kept = 'true'
@@ -55,9 +61,11 @@ timed AS (
                 WHEN track_kind = 'untyped' THEN 'characters' ELSE track_kind END AS track_kind
         ),
         CASE WHEN number IS NULL THEN CAST(written_ms AS DOUBLE) WHEN abs(number) < 1e11 THEN round(number * 1000)
-            ELSE round(number) END AS moment_ms,
+            WHEN abs(number) < 1e14 THEN round(number) WHEN abs(number) < 1e17 THEN round(number / 1e3)
+            ELSE round(number / 1e6) END AS moment_ms,
         CASE WHEN number IS NULL AND written_ms IS NOT NULL THEN 'dates' WHEN number = 0 THEN NULL
-            WHEN abs(number) < 1e11 THEN 'seconds' WHEN number IS NOT NULL THEN 'milliseconds' END AS clock
+            WHEN abs(number) < 1e11 THEN 'seconds' WHEN abs(number) < 1e14 THEN 'milliseconds'
+            WHEN abs(number) < 1e17 THEN 'microseconds' WHEN number IS NOT NULL THEN 'nanoseconds' END AS clock
     FROM parsed
 ),
 verified AS (

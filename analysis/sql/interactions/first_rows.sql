@@ -1,24 +1,29 @@
--- One row: what the first rows of a table of plays or interactions hold, as text.
--- FROM plays(user VARCHAR, item VARCHAR, weight VARCHAR)
+-- One row: what the first rows of a table of plays or interactions hold.
+-- FROM checked(user VARCHAR, track VARCHAR, artist VARCHAR, track_kind VARCHAR, weight DOUBLE, reason VARCHAR)
 -- Columns:
---   rows       BIGINT, how many there are
---   median     DOUBLE, of the weights above 0; NULL without
---   spread     DOUBLE, the .99 quantile of the weights above 0 over their .01 quantile; NULL without
---   listeners  BIGINT, distinct users
---   tracks     BIGINT, distinct items
---   pairs      BIGINT, distinct pairs of user and item
-WITH parsed AS (
+--   rows, rejected           BIGINT, how many there are, and how many of these are refused
+--   why                      VARCHAR, a reason for it, the most frequent; NULL without
+--   text_tracks              BOOLEAN, the items' ids are text, else whole numbers
+--   median                   DOUBLE, of the weights above 0; NULL without
+--   spread                   DOUBLE, the .99 quantile of the weights above 0 over their .01 quantile; NULL without
+--   listeners, tracks        BIGINT, distinct users and items of the good rows
+--   titles                   BIGINT, their distinct pairs of artist and item; 0 where items are numbers
+--   pairs                    BIGINT, their distinct pairs of user and item
+WITH marked AS (
     SELECT
-        user,
-        item,
-        CASE WHEN isfinite(TRY_CAST(weight AS DOUBLE)) AND TRY_CAST(weight AS DOUBLE) > 0 THEN TRY_CAST(weight AS DOUBLE) END AS weight
-    FROM plays
+        * REPLACE (CASE WHEN weight > 0 AND reason IS NULL THEN weight END AS weight),
+        reason IS NULL AS good
+    FROM checked
 )
 SELECT
     count(*) AS rows,
+    count(reason) AS rejected,
+    mode(reason) AS why,
+    coalesce(bool_or(track_kind IN ('text', 'characters')) FILTER (good), false) AS text_tracks,
     quantile_cont(weight, 0.5) AS median,
     quantile_cont(weight, 0.99) / quantile_cont(weight, 0.01) AS spread,
-    count(DISTINCT user) AS listeners,
-    count(DISTINCT item) AS tracks,
-    count(DISTINCT (user, item)) AS pairs
-FROM parsed
+    count(DISTINCT user) FILTER (good) AS listeners,
+    count(DISTINCT track) FILTER (good) AS tracks,
+    count(DISTINCT (artist, track)) FILTER (good AND artist IS NOT NULL AND track_kind IN ('text', 'characters')) AS titles,
+    count(DISTINCT (user, track)) FILTER (good) AS pairs
+FROM marked

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ab.config import AbConfig, Horizon
+from analysis.ab.config import AbConfig, Horizon, plan_document
 from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError
 from analysis.planning import read_values
+from looplib.config import parse_config
+from looplib.experiments import Experiment
 from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import DAY_MS, START_MS, event, experiment, write
 
@@ -195,10 +197,40 @@ def test_listeners_who_change_their_arm_are_not_trusted(tmp_path: Path) -> None:
     assert found.verdict.decision == "do not trust"
 
 
+@pytest.mark.parametrize("text_ids", [False, True])
+def test_listeners_whom_a_change_moved_are_left_out_and_the_others_trusted(
+    tmp_path: Path, text_ids: bool
+) -> None:
+    arms = [{"name": name, "recommender": "random"} for name in ("C", "T1", "T2")]
+    begun = Experiment.model_validate({"name": "ALS", "arms": arms})
+    changed = Experiment.model_validate(
+        {"name": "ALS", "arms": arms, "changes": [{"T2": 0}, {"C": 3}]}
+    )
+    events = experiment(300, days=4)
+    for one in events:
+        user = f"u{one['user']}" if text_ids else one["user"]
+        plan = begun if one["timestamp"] < START_MS + 2 * DAY_MS else changed
+        one |= {"user": user, "experiments": {"ALS": plan.assign([user])[0]}}
+    log = write(tmp_path / "a.jsonl", events)
+    without = build_report([log], "", CONFIG)  # the only experiment
+    assert without.verdict.decision == "do not trust"
+    config = parse_config(AbConfig, plan_document(changed), "the experiment")
+    found = build_report([log], "ALS", config, changed)
+    assert found.trust is not None
+    assert found.trust.changing_listeners == 0
+    assert set(found.listeners) == {"C", "T1"}
+    assert found.srm.p_value is not None
+    assert found.srm.p_value > 0.001
+    users = list({one["user"] for one in events})
+    moved = sum(changed.has_moved(users))
+    assert sum(found.listeners.values()) == len(users) - moved
+    assert json.loads(found.to_json())["plan"]["changes"] == [{"T2": 0}, {"C": 3}]
+
+
 def test_same_arms_that_differ_are_not_trusted(log: Path) -> None:
     found = build_report([log], "ALS", AA)
     assert found.verdict.decision == "do not trust"
-    assert "the arms are the same" in found.verdict.reason
+    assert "The arms are the same" in found.verdict.reason
 
 
 def test_what_the_events_say_against_themselves_is_counted(tmp_path: Path) -> None:
@@ -272,24 +304,28 @@ def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -
     assert effect_of(found, "time").relative.effect_pct == 0
 
 
-def test_what_is_later_than_the_horizon_is_left_out_and_one_look_decides(
-    log: Path, tmp_path: Path
-) -> None:
+def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -> None:
     early = [
         one
         for one in experiment(effect=0.2, past=3)
         if one["timestamp"] < START_MS + 2 * DAY_MS
     ]
     cut = build_report([write(tmp_path / "a.jsonl", early)], "ALS", CONFIG)
-    for horizon in (Horizon(date=date(2026, 1, 2)), Horizon(listeners=60)):
+    for horizon in (
+        Horizon(date=date(2026, 1, 2), looks=1),
+        Horizon(listeners=60, looks=1),
+    ):
         days = 2 if horizon.date else 1
         found = build_report(
             [log], "ALS", CONFIG.model_copy(update={"horizon": horizon})
         )
         assert found.at_horizon
         assert found.last_day == f"2026-01-0{days}"
-        effects = json.loads(found.to_json())["effects"]
-        assert all(one["deciding"]["relative"] == one["relative"] for one in effects)
+        first = found.effects[0]  # as of a single look
+        assert first.deciding.lower == pytest.approx(first.lower)
+        assert first.deciding.relative.upper_pct == pytest.approx(
+            first.relative.upper_pct
+        )
         assert any("after the horizon" in note for note in found.verdict.notes)
         if horizon.date:
             assert found.original_table == cut.original_table
@@ -298,11 +334,11 @@ def test_what_is_later_than_the_horizon_is_left_out_and_one_look_decides(
         AnalysisError, match=r"horizon: 2025-12-31 is before .* 2026-01-01"
     ):
         build_report([log], "ALS", too_early)
-    waiting = build_report(
-        [log], "ALS", CONFIG.model_copy(update={"horizon": Horizon(listeners=61)})
-    )
+    at_the_end = CONFIG.model_copy(update={"horizon": Horizon(listeners=61, looks=1)})
+    waiting = build_report([log], "ALS", at_the_end)
     assert not waiting.at_horizon
-    assert waiting.to_json() == build_report([log], "ALS", CONFIG).to_json()
+    assert waiting.verdict.decision == "wait"
+    assert "wait for the horizon, 61 listeners" in waiting.verdict.reason
 
 
 def test_an_effect_on_next_to_nothing_is_shown_in_the_metrics_unit(

@@ -1,4 +1,4 @@
-"""The command `python -m analysis.offpolicy`."""
+"""The command `listening-loop offpolicy`."""
 
 import json
 import re

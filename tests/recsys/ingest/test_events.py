@@ -191,14 +191,14 @@ def test_rejects_are_kept_counted_and_reported(
             ingest_command.PROG,
             [str(log), "--store", str(tmp_path / "store")],
         )
-        == 0
+        == 1  # more than 5 %
     )
     printed = capsys.readouterr().out
     assert f"{log}:11: Object missing required field `message`" in printed
     assert f"{log}:13: not JSON" in printed
     (source,) = open_store(tmp_path / "store").manifest.sources
     kept = tmp_path / "store" / "rejects" / f"{source.digest}.jsonl"
-    assert str(kept) in printed
+    assert str(kept.parent) in printed
     assert [reject.text for reject in event_log.read_rejects(kept, 9)] == [
         '{"user": 1}',
         "x" * 20,
@@ -211,7 +211,7 @@ def test_the_printed_lines_add_up(
     first = write_log(tmp_path / "log" / "a.jsonl", events(10), more=b"garbage\n\n")
     second = write_log(tmp_path / "log" / "b.jsonl", [], more=b"garbage\n")
     argv = [str(tmp_path / "log"), "--store", str(tmp_path / "store")]
-    assert run(ingest_command.app, ingest_command.PROG, argv) == 0
+    assert run(ingest_command.app, ingest_command.PROG, argv) == 1
     printed = capsys.readouterr().out.splitlines()
     assert f"{first}: 11 lines = 10 good + 1 rejected" in printed
     assert f"{second}: 1 lines = 0 good + 1 rejected" in printed

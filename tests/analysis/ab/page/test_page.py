@@ -47,7 +47,7 @@ def test_the_verdict_comes_first_with_its_reason(usual: Element) -> None:
     report, page = make_report(), usual
     verdict = page.find("div", id="verdict")[0]
     assert verdict.attributes["data-decision"] == "ship"
-    assert verdict.text.startswith(f"Ship: T1 {report.verdict.reason}")
+    assert verdict.text.startswith(f"Ship T1 {report.verdict.reason}")
     assert all(note in verdict.text for note in report.verdict.notes)
     main = page.find("main")[0]
     assert main.children.index(verdict) == 1  # after the heading
@@ -61,7 +61,6 @@ def test_every_decision_has_its_colour(decision: Decision) -> None:
     )
     verdict = page.find("div", id="verdict")[0]
     assert set(verdict.attributes["class"].split()) & {"good", "bad", "wait", "calm"}
-    assert verdict.find("h2")[0].text == decision.capitalize()
 
 
 def test_the_table_of_the_original_service_has_a_row_for_each_metric_and_arm(
@@ -91,12 +90,9 @@ def test_what_decides_stands_before_everything_else_with_loud_guardrails(
         read_table(three_arms, name)
         for name in ("primary-time_per_session", "guardrails-table")
     )
-    assert [row[:2] for row in primary[1:]] == [
-        ["C", "random"],
-        ["T1", "model T1"],
-        ["T2", "model T2"],
-    ]
-    assert primary[2][6] == "+5.60 … +10.40 %"  # the one that decides
+    arms = [row[0] for row in primary[1:]]
+    assert arms == ["C random", "T1 model T1", "T2 model T2"]
+    assert primary[2][2] == "+5.60 … +10.40 %"  # the one that decides
     assert guardrails[0] == ["Guardrail", "Allowed", "T1", "T2"]
     states = {
         row[0]: [cell.split(" ")[:2] for cell in row[2:]] for row in guardrails[1:]
@@ -160,7 +156,11 @@ def test_every_figure_is_described_and_has_its_numbers_on_the_page(
     page = parse(make_report(arms=arms, days=days))
     figures = page.find("figure")
     # all effects, and the positions
-    assert len(figures) == len(pictures(page)) == 2
+    assert (
+        len(figures)
+        == len(pictures(page) + page.find("div", **{"class": "forest"}))
+        == 2
+    )
     assert all(len(picture.attributes["aria-label"]) > 20 for picture in pictures(page))
     without = [
         figure.find("h3")[0].text for figure in figures if not figure.find("details")

@@ -1,10 +1,12 @@
+from collections import Counter
+
 import mmh3
 import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy.stats import chi2_contingency
 
-from botify.experiments import Arm, Experiment, arm_name
+from looplib.experiments import Arm, Experiment, arm_name
 
 
 def make(
@@ -12,12 +14,15 @@ def make(
     *weights: float,
     salt: str | None = None,
     overrides: dict[int, str] | None = None,
+    changes: tuple[dict[str, float], ...] = (),
 ) -> Experiment:
     arms = tuple(
         Arm(name=arm_name(i), weight=weight, recommender="random")
         for i, weight in enumerate(weights)
     )
-    return Experiment(name=name, arms=arms, salt=salt, overrides=overrides or {})
+    return Experiment(
+        name=name, arms=arms, salt=salt, overrides=overrides or {}, changes=changes
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,12 +58,58 @@ def test_weights_are_the_shares_of_the_listeners() -> None:
         )
 
 
-def test_more_weight_moves_listeners_into_the_arm_and_none_between_the_others() -> None:
-    before, after = make("GROWS", 9, 1), make("GROWS", 8, 2)
-    moves = set(
-        zip(before.assign(range(10_000)), after.assign(range(10_000)), strict=True)
+CHANGES = [
+    ((1, 1, 1), {"T1": 0}),  # a stopped arm
+    ((5, 3, 2), {"T2": 0}),
+    ((1, 1, 1), {"C": 2}),
+    ((5, 3, 2), {"C": 1, "T1": 4}),
+    ((5, 3, 2, 0), {"C": 1, "T2": 4, "T3": 3}),  # and one that begins
+    ((1, 1, 1), {"C": 1}),  # none
+]
+
+
+@pytest.mark.parametrize(("weights", "change"), CHANGES)
+def test_a_change_of_weights_moves_only_those_who_must(
+    weights: tuple[float, ...], change: dict[str, float]
+) -> None:
+    users, earlier = range(40_000), {"T1": 2.5}  # a change after another
+    before = make("MOVES", *weights, changes=(earlier,))
+    after = make("MOVES", *weights, changes=(earlier, change))
+    moves = Counter(zip(before.assign(users), after.assign(users), strict=True))
+    rises = {arm: after.shares[arm] - before.shares[arm] for arm in before.shares}
+    moved = {arms: count for arms, count in moves.items() if arms[0] != arms[1]}
+    # from arms whose share falls to those whose share rises, and no more than that
+    assert all(rises[old] < 0 < rises[new] for old, new in moved)
+    least = sum(rise for rise in rises.values() if rise > 0)
+    noise = 4 * np.sqrt(len(users) * least * (1 - least))
+    assert sum(moved.values()) == pytest.approx(len(users) * least, abs=noise)
+    arms = Counter(after.assign(users))
+    for arm, share in after.shares.items():
+        assert arms[arm] / len(users) == pytest.approx(share, abs=0.012)
+
+
+def test_those_who_moved_are_known_and_the_others_have_their_shares() -> None:
+    users = range(40_000)
+    experiment = make("MOVES", 1, 1, 1, changes=({"T1": 0}, {"C": 3}))
+    versions = [
+        make("MOVES", 1, 1, 1, changes=experiment.changes[:count]).assign(users)
+        for count in range(3)
+    ]
+    has_moved = [len(set(arms)) > 1 for arms in zip(*versions, strict=True)]
+    assert experiment.has_moved(users) == has_moved
+    lasting = Counter(
+        arm for arm, moved in zip(versions[-1], has_moved, strict=True) if not moved
     )
-    assert moves == {("C", "C"), ("C", "T1"), ("T1", "T1")}
+    for arm, share in experiment.lasting_shares.items():
+        assert lasting[arm] / len(users) == pytest.approx(share, abs=0.01)
+    assert experiment.lasting_shares["T1"] == 0
+
+
+def test_weights_edited_in_place_move_no_more_from_equal_arms() -> None:
+    before, after = make("GROWS", 1, 1, 1), make("GROWS", 4, 1, 1)
+    users = range(20_000)
+    moves = set(zip(before.assign(users), after.assign(users), strict=True))
+    assert moves == {(arm, arm) for arm in before.shares} | {("T1", "C"), ("T2", "C")}
 
 
 def test_experiments_are_independent_of_one_another() -> None:
@@ -91,7 +142,8 @@ def test_an_override_wins_over_the_hash() -> None:
     ("weights", "overrides", "reason"),
     [
         ([], {}, "at least 1 item"),
-        ([1, 0], {}, "greater than 0"),
+        ([1, -1], {}, "greater than or equal to 0"),
+        ([0, 0], {}, "all arms have the weight 0"),
         ([1, float("nan")], {}, "finite"),
         (
             [1, 1],

@@ -1,0 +1,70 @@
+"""Forest plots as HTML: a label, a value in words and its interval on one line, at any width."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from analysis.page import numbers
+
+_TICKS = 4  # about so many on the axis
+_STEPS = (1, 2, 5, 10)  # between ticks, times a power of ten
+_PADDING = 0.02  # of the axis, on each side
+
+
+@dataclass(frozen=True)
+class IntervalRow:
+    """A value with its interval; None, NaN and infinity stand for what there is not."""
+
+    label: str  # what has this value
+    text: str  # the value in words
+    value: float | None
+    lower: float | None
+    upper: float | None
+    colour: str  # such as `charts.arm_colour` returns
+    filled: bool = True  # whether the mark is filled or open
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Rows by heading, on one axis; a heading without rows is one of several."""
+
+    title: str  # of the axis
+    groups: Mapping[str, Sequence[IntervalRow]]
+    from_zero: bool = False  # the axis has 0, with a line
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the axis."""
+        found = [0.0] if self.from_zero else []
+        for rows in self.groups.values():
+            for row in rows:
+                found += filter(_is_known, (row.value, row.lower, row.upper))
+        low, high = min(found, default=0.0), max(found, default=0.0)
+        padding = _PADDING * (high - low) or 1.0
+        return low - padding, high + padding
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        """Values at equal distances, and their texts."""
+        low, high = self.ends
+        power = 10 ** math.floor(math.log10((high - low) / _TICKS))
+        step = power * next(s for s in _STEPS if s * power >= (high - low) / _TICKS)
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        first, last = math.ceil(low / step), math.floor(high / step)
+        return [
+            (
+                number * step,
+                f"{number * step:,.{decimals}f}".replace("-", numbers.MINUS),
+            )
+            for number in range(first, last + 1)
+        ]
+
+    def place(self, value: float | None) -> float | None:
+        """Return where a value is on the axis, in % of its width; None where there is none."""
+        low, high = self.ends
+        return 100 * (value - low) / (high - low) if _is_known(value) else None
+
+
+def _is_known(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)

@@ -1,0 +1,113 @@
+-- One row per thing that is wrong with aggregates, the gravest first: where and what, for people.
+-- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, is_date BOOLEAN, place VARCHAR)
+-- Columns:
+--   fault  VARCHAR
+WITH
+ordered AS (
+    SELECT
+        *,
+        lag(count) OVER by_time AS count_before,
+        lag(time) OVER by_time AS time_before
+    FROM timed
+    WINDOW by_time AS (PARTITION BY metric, arm ORDER BY moment)
+),
+spans AS (
+    SELECT
+        metric, arm, min(moment) AS first, max(moment) AS last,
+        arg_min(time, moment) AS first_time, arg_max(time, moment) AS last_time
+    FROM timed
+    GROUP BY metric, arm
+),
+missing AS (
+    SELECT times.metric, spans.arm, times.time, times.moment, times.arms
+    FROM (
+        SELECT metric, moment, min(time) AS time, string_agg(DISTINCT arm, ', ' ORDER BY arm) AS arms
+        FROM timed
+        GROUP BY metric, moment
+    ) AS times
+    JOIN spans ON spans.metric = times.metric
+    ANTI JOIN timed ON timed.metric = times.metric AND timed.arm = spans.arm AND timed.moment = times.moment
+),
+days AS (
+    SELECT *, day - lag(day) OVER by_day AS step, lag(time) OVER by_day AS time_before
+    FROM (
+        SELECT metric, floor(moment) AS day, min(time) AS time
+        FROM timed
+        WHERE is_date OR moment < 10000 -- a larger number counts seconds, or is a date without hyphens
+        GROUP BY metric, day
+    )
+    WINDOW by_day AS (PARTITION BY metric ORDER BY day)
+),
+faults AS (
+    SELECT 1 AS gravity, moment, concat(place, ': no arm; every row has one') AS fault
+    FROM timed
+    WHERE arm IS NULL
+    UNION ALL
+    SELECT 2, 0, concat(place, ': a date such as 2026-11-30 or a number is expected')
+    FROM timed
+    WHERE moment IS NULL
+    UNION ALL
+    SELECT 3, moment, concat(place, ': count ', count, '; a whole number of at least 0 is expected')
+    FROM timed
+    WHERE (count >= 0 AND count = floor(count) AND isfinite(count)) IS NOT TRUE
+    UNION ALL
+    SELECT 4, moment, concat(place, ': mean ', mean, '; a number is expected')
+    FROM timed
+    WHERE count > 0 AND (isfinite(mean) AND coalesce(isfinite(denominator_mean), true)) IS NOT TRUE
+    UNION ALL
+    SELECT 5, moment, concat(place, ': variance ', variance, '; a number of at least 0 is expected')
+    FROM timed
+    WHERE count > 1 AND (variance >= 0 AND isfinite(variance)) IS NOT TRUE
+    UNION ALL
+    SELECT
+        6, moment,
+        concat(place, ': a ratio has denominator_mean, denominator_variance of at least 0 and covariance; here they are ',
+            coalesce(CAST(denominator_mean AS VARCHAR), 'missing'), ', ',
+            coalesce(CAST(denominator_variance AS VARCHAR), 'missing'), ' and ',
+            coalesce(CAST(covariance AS VARCHAR), 'missing'))
+    FROM timed
+    WHERE coalesce(denominator_mean, denominator_variance, covariance) IS NOT NULL
+        AND (denominator_variance >= 0 AND isfinite(denominator_mean) AND isfinite(covariance)) IS NOT TRUE
+    UNION ALL
+    SELECT
+        7, moment,
+        concat(place, ': covariance ', covariance, '; with these variances at most ',
+            sqrt(variance * denominator_variance), ' is possible')
+    FROM timed
+    WHERE abs(covariance) > sqrt(variance * denominator_variance) * (1 + 1e-6)
+    UNION ALL
+    SELECT 8, moment, concat(place, ': ', count(*), ' rows; one is expected')
+    FROM timed
+    GROUP BY metric, arm, moment, place
+    HAVING count(*) > 1
+    UNION ALL
+    SELECT
+        9, later.first,
+        concat('metric ', later.metric, ': arm ', earlier.arm, ' ends at ', earlier.last_time, ', and arm ', later.arm,
+            ' begins at ', later.first_time, '; if it was renamed, give it one name throughout')
+    FROM spans AS earlier
+    JOIN spans AS later ON earlier.metric = later.metric AND earlier.last < later.first
+    UNION ALL
+    SELECT
+        10, moment,
+        concat('metric ', metric, ', arm ', arm, ': no row for ', time, ', which ', arms,
+            ' has; arms are compared at the same times')
+    FROM missing
+    UNION ALL
+    SELECT
+        11, moment,
+        concat(place, ': count ', CAST(count AS BIGINT), ' after ', CAST(count_before AS BIGINT), ' at ', time_before,
+            '; counts are of all listeners so far, which never fall')
+    FROM ordered
+    WHERE count < count_before
+    UNION ALL
+    SELECT
+        12, day,
+        concat('metric ', metric, ': no row between ', time_before, ' and ', time, '; add what is missing, ',
+            'or leave out what is before ', time)
+    FROM (SELECT *, min(step) OVER (PARTITION BY metric) AS least FROM days)
+    WHERE step > greatest(least, 1)
+)
+SELECT fault
+FROM faults
+ORDER BY gravity, moment, fault

@@ -1,0 +1,18 @@
+-- One row per row of aggregates, with its time as a number of days.
+-- $metrics  VARCHAR[], the metrics that are wanted
+-- FROM aggregates(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE)
+-- Columns:
+--   arm, metric, time, count, mean, variance, denominator_mean, denominator_variance, covariance  as there
+--   moment    DOUBLE, the time if it is a number, days since the epoch if it is a date; 0 without one, NULL for another text
+--   is_date   BOOLEAN
+--   place     VARCHAR, which row it is, for people
+SELECT
+    *,
+    CASE
+        WHEN time IS NULL THEN 0
+        ELSE coalesce(TRY_CAST(time AS DOUBLE), epoch(TRY_CAST(time AS TIMESTAMP)) / 86400)
+    END AS moment,
+    TRY_CAST(time AS DOUBLE) IS NULL AND time IS NOT NULL AS is_date,
+    concat('metric ', metric, ', arm ', arm, ', time ' || time) AS place
+FROM aggregates
+WHERE metric IN (SELECT unnest($metrics))

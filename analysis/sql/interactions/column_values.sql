@@ -1,0 +1,38 @@
+-- One row per column of some rows of a table, all text, with what its values look like; without those that are empty.
+-- FROM first_rows(user VARCHAR, item VARCHAR, kept VARCHAR)
+-- Columns:
+--   name       VARCHAR, the column's
+--   filled     DOUBLE, share of the rows that are kept and have a value
+--   is_number  BOOLEAN, nearly all values are numbers
+--   is_time    BOOLEAN, nearly all are dates, or numbers of seconds, ms, µs or ns from 1980 to 2096
+--   smallest, largest  DOUBLE, of the numbers; NULL without
+--   kinds      BIGINT, different values
+WITH kept_rows AS (SELECT * EXCLUDE (kept) FROM first_rows WHERE kept = 'true'),
+filled AS (
+    SELECT name, value, CASE WHEN isfinite(TRY_CAST(value AS DOUBLE)) THEN TRY_CAST(value AS DOUBLE) END AS number
+    FROM (UNPIVOT kept_rows ON COLUMNS(*) INTO NAME name VALUE value)
+    WHERE value <> ''
+),
+counted AS (
+    SELECT
+        name,
+        count(*) AS filled,
+        count(number) AS numbers,
+        median(number) AS middle,
+        count(*) FILTER (regexp_matches(value, '^(\d{4}[-/]\d\d?[-/]\d\d?|\d\d? [A-Za-z]{3} \d{4}|\d\d?\.\d\d?\.\d{4})')) AS dates,
+        min(number) AS smallest,
+        max(number) AS largest,
+        count(DISTINCT value) AS kinds
+    FROM filled
+    GROUP BY name
+)
+SELECT
+    name,
+    filled / (SELECT count(*) FROM kept_rows) AS filled,
+    numbers >= 0.95 * filled AS is_number,
+    dates >= 0.95 * filled OR (
+        numbers >= 0.95 * filled
+        AND (middle BETWEEN 3e8 AND 4e9 OR middle BETWEEN 3e11 AND 4e12 OR middle BETWEEN 3e14 AND 4e15 OR middle BETWEEN 3e17 AND 4e18)
+    ) AS is_time,
+    smallest, largest, kinds
+FROM counted

@@ -1,0 +1,103 @@
+"""`listening-loop init FILE`: look at plays; write the way from there to a verdict."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import jinja2
+import typer
+
+from analysis.errors import InteractionFileError
+from analysis.logs.columns import parse_roles
+from analysis.page import numbers
+from listening_loop.init.look import Guess, look_at
+from looplib.cli import make_app
+from looplib.files import atomic_write_text
+from recsys.ingest.presets import Preset
+
+PROG = "listening-loop init"
+app = make_app(
+    "Look at a file of plays; write the configurations and commands that lead to a verdict."
+)
+# The factors that are tried from so many pairs of listener and track on. A model has no more than
+# half as many as there are listeners or tracks.
+_FACTORS = {0: (16, 32, 64), 30_000: (32, 64, 128), 150_000: (64, 128, 256)}
+
+
+@app.command(epilog=f"Example: {PROG} plays.csv --out plays.yaml")
+def main(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV, JSON or Parquet, or a folder: plays, or an event log.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The YAML file; by default named as FILE, in this folder."),
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(
+            help="Columns where the guess is wrong, such as weight=seconds,item=artist+song."
+        ),
+    ] = "",
+    preset: Annotated[
+        Preset | None,
+        typer.Option(help="Published data set of FILE, in place of columns."),
+    ] = None,
+) -> None:
+    """Look at a file of plays; write what leads to a verdict."""
+    search = out or Path(f"{file.name.partition('.')[0]}.yaml")
+    targets = {"search": search}
+    for part in ("service", "experiment"):
+        targets[part] = search.with_name(f"{search.stem}-{part}.yaml")
+    for target in targets.values():
+        if target.exists():
+            raise InteractionFileError(f"{target}: there already; choose another --out")
+    guess = look_at(file, parse_roles(columns) if columns else {}, preset)
+    reading = guess.reading
+    roles = asdict(reading.columns) if reading else {}
+    values: dict[str, object] = {
+        "n": numbers,
+        "guess": guess,
+        "reading": reading,
+        "named": {role: name for role, name in roles.items() if name},
+        "factors": choose_factors(guess),
+        "file": file,
+        "folder": f"out/{search.stem}",
+        "preset": preset,
+        **targets,
+    }
+    values["steps"] = fill_in("steps.txt", values)
+    for name, target in targets.items():
+        atomic_write_text(target, fill_in(f"{name}.yaml", values))
+    typer.echo(fill_in("found.txt", values))
+
+
+def fill_in(name: str, values: Mapping[str, object]) -> str:
+    """Fill a template in, for YAML or the terminal."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701  no HTML
+    )
+    environment.filters["quote"] = lambda value: shlex.quote(str(value))
+    environment.filters["json"] = partial(json.dumps, ensure_ascii=False)
+    environment.filters["split"] = str.split
+    return environment.get_template(f"{name}.jinja").render(values)
+
+
+def choose_factors(guess: Guess) -> list[int]:
+    """Choose how many factors are tried, by how much is known of listeners and tracks."""
+    known = guess.pairs or guess.rows
+    tried = _FACTORS[max(least for least in _FACTORS if least <= known)]
+    fewest = min(guess.listeners, guess.tracks) or known
+    return [factors for factors in tried if factors <= max(tried[0], fewest // 2)]

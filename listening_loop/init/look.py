@@ -1,0 +1,198 @@
+"""Look at the first rows of a file, and read them as an ingest would."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from analysis import queries
+from analysis.errors import InteractionFileError
+from analysis.logs.columns import Columns, Reading, columns_by_name
+from analysis.logs.files import LogFile
+from analysis.logs.interactions import check_file, discover, open_rows
+from listening_loop.init.guess import EVENT, NAMES, PLAYS, Column, find, guess_roles
+from recsys.ingest.pipeline import DEFAULT_MEMORY
+from recsys.ingest.presets import PRESETS, Preset
+
+EXAMPLES = 3  # rows that are shown
+_LOOKED_AT = 1_000_000  # rows
+_GUESSED_FROM = 20_000  # rows of the first file
+_REPEATS = 0.05  # share of the rows from which plays count as heard again
+_EVENT = {"message", "user", "track", "time"}  # fields of an event log
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a file seems to hold."""
+
+    reading: Reading | None  # None of an event log
+    names: Sequence[str]  # of all columns
+    # of `sql/interactions/first_rows.sql`
+    rows: int = 0
+    rejected: int = 0
+    why: str | None = None
+    text_tracks: bool = False
+    median: float | None = None
+    spread: float | None = None
+    listeners: int = 0
+    tracks: int = 0
+    titles: int = 0  # of artist and track, distinct
+    pairs: int = 0  # of listener and track, distinct
+    examples: Sequence[Mapping[str, Any]] = ()  # rows as they are read
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether it is one of two files of a published split."""
+        return self.reading is not None and self.reading.lists is not None
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the order of a listener's plays is known."""
+        if self.reading is None:
+            return True
+        columns = self.reading.columns
+        return columns.has_share or bool(columns.timestamp or columns.position)
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether it has sessions as people have them: times, or sessions with positions."""
+        if self.reading is None or self.is_pair:
+            return False
+        columns = self.reading.columns
+        return bool(columns.timestamp or (columns.session and columns.position))
+
+    @property
+    def repeated(self) -> float:
+        """Share of the rows that repeat a pair."""
+        return 1 - self.pairs / (self.rows - self.rejected) if self.pairs else 0.0
+
+    @property
+    def is_heard_again(self) -> bool:
+        """Whether listeners play a track again; an event log is taken to say so."""
+        return self.reading is None or self.repeated >= _REPEATS
+
+
+def look_at(
+    path: Path, given: Mapping[str, str], preset: Preset | None = None
+) -> Guess:
+    """Look at the first rows of a file, or of the files of a folder.
+
+    Args:
+        path: The file or folder.
+        given: The columns that the owner names, by what they hold; the others are guessed.
+        preset: The published data set that it is, where it is one.
+
+    Raises:
+        InteractionFileError: A file cannot be read, or no columns of listeners and tracks can be
+            guessed.
+    """
+    logs = discover([path])
+    try:
+        reading, names = _guess(logs[0], given, preset)
+        if reading is None:
+            return Guess(None, names)
+        guess = _read(logs, reading, names)
+        columns = reading.columns
+        if guess.titles > guess.tracks and "item" not in given and not preset:
+            pair = replace(columns, item=f"{columns.artist}+{columns.item}")
+            guess = _read(logs, replace(reading, columns=pair), names)
+        return guess
+    except queries.DatabaseError as error:
+        reason = str(error).splitlines()[0]
+        problem = f"{logs[0].name}: cannot be read ({reason})"
+        raise InteractionFileError(problem) from None
+
+
+def _guess(
+    log: LogFile, given: Mapping[str, str], preset: Preset | None
+) -> tuple[Reading | None, Sequence[str]]:
+    """Return how a file is to be read, None of an event log, and the names of its columns."""
+    if preset:
+        with queries.connect() as connection:
+            return PRESETS[preset], open_rows(connection, log, PRESETS[preset])[1]
+    reading = Reading(Columns("user", "item"), where="true")  # all keys of JSON
+    names, columns = _profile(log, reading)
+    if len(names) == 1 and "::" in names[0]:
+        reading = replace(reading, delimiter="::")
+        names, columns = _profile(log, reading)
+    if any(name.replace(".", "", 1).isdigit() for name in names):  # a row of values
+        reading = replace(reading, header=False)
+        names, columns = _profile(log, reading)
+    if not given and set(names) >= _EVENT:
+        return None, names
+    if where := _find_plays(log, reading, columns):
+        _, columns = _profile(log, replace(reading, where=where))
+    roles = guess_roles(columns, given, named=reading.header)
+    if not roles.keys() >= {"user", "item"}:
+        raise InteractionFileError(
+            f"{log.name}: which columns are the user and the item? Found are "
+            f"{', '.join(names)[:200]}; say it with --columns user=…,item=…"
+        )
+    largest = {column.name: column.largest or 0 for column in columns}
+    percent = largest.get(roles.get("share", ""), 0) > 1
+    columns_of = columns_by_name(roles)
+    return replace(reading, columns=columns_of, where=where, percent=percent), names
+
+
+def _attach_first(
+    connection: queries.Connection, log: LogFile, reading: Reading, **chosen: str
+) -> list[str]:
+    """Make the first rows of a file readable, all columns or the chosen ones, as text.
+
+    Returns:
+        The names of all columns.
+    """
+    rows, names = open_rows(connection, log, reading)
+    found = dict(zip(names, rows.columns, strict=True))
+    shown = [name for name in names if not name.startswith("(")]
+    chosen = chosen or {name: name for name in shown}
+    values = {role: queries.Column(found[name]) for role, name in chosen.items()}
+    first = rows.limit(_GUESSED_FROM)
+    queries.attach_columns("first_rows", first, values, reading.where)
+    return shown
+
+
+def _profile(log: LogFile, reading: Reading) -> tuple[list[str], list[Column]]:
+    """Return the names of all columns, and those with values and what these look like."""
+    with queries.connect() as connection:
+        names = _attach_first(connection, log, reading)
+        rows = queries.fetch_table(connection, "interactions/column_values").to_pylist()
+    found = {row["name"]: Column(**row) for row in rows}
+    return names, [found[name] for name in names if name in found]
+
+
+def _find_plays(
+    log: LogFile, reading: Reading, columns: Sequence[Column]
+) -> str | None:
+    """Return the condition of the rows that are plays, where a column says what a row is."""
+    event = find(EVENT, columns)
+    amounts = [find(role, columns, check=False) for role in ("played", "share")]
+    amount = next(filter(None, amounts), None)
+    if event is None:
+        return None
+    chosen = {"kind": event.name, "amount": (amount or event).name}
+    asked = {"plays": NAMES[PLAYS], "has_amount": amount is not None}
+    with queries.connect() as connection:
+        _attach_first(connection, log, reading, **chosen)
+        kinds = queries.fetch_table(connection, "interactions/event_kinds", **asked)
+    texts = ", ".join(kinds["kind"].to_pylist())
+    return f'"{event.name}" IN ({texts})' if texts else None
+
+
+def _read(logs: Sequence[LogFile], reading: Reading, names: Sequence[str]) -> Guess:
+    """Read the first rows as an ingest does, and say what they hold."""
+    with tempfile.TemporaryDirectory() as folder, queries.connect() as connection:
+        files: list[Path] = []
+        left = _LOOKED_AT
+        for log in logs:
+            file = Path(folder, f"{len(files)}.parquet")
+            found, _ = check_file(log, reading, log.name, file, DEFAULT_MEMORY, left)
+            files.append(file)
+            left -= found
+            if left <= 0:
+                break
+        queries.attach_parquet(connection, "checked", files)
+        facts = queries.fetch_row(connection, "interactions/first_rows")
+        rows = queries.fetch_table(connection, "interactions/examples", rows=EXAMPLES)
+    return Guess(reading, names, **facts, examples=rows.to_pylist())

@@ -1,0 +1,230 @@
+"""An experiment: who is in which arm, what decides, and the YAML file that says so.
+
+The service, `power` and `ab` read the same file. The arm follows from the listener and the file
+alone. It begins with the original course service's rule, so its logged arms are reproduced: murmur3
+(32 bits, unsigned) of the listener's id, a number in decimal digits, seeded with murmur3 of the
+experiment's name, modulo the number of arms. Weights that are not equal move listeners from there,
+and every later change from where they are then; each moves no more than its weights ask for.
+Experiments with different seeds are independent of one another.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import mmh3
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from looplib.config import Config, load_config
+
+_HASHES = 2**32
+ENDINGS = (".yaml", ".yml")  # of an experiment's file
+
+
+def arm_name(index: int) -> str:
+    """Return the default name of an arm: `C` (control) for the first, then `T1`, `T2` and so on."""
+    return f"T{index}" if index else "C"
+
+
+class Arm(Config):
+    """One treatment of an experiment."""
+
+    name: str = Field(min_length=1)  # as in the log
+    # its share of the listeners, relative to the other arms' weights, when the experiment begins
+    weight: NonNegativeFloat = 1.0
+    recommender: str  # that its listeners get, if the experiment decides
+
+
+class Guardrail(Config):
+    """A metric that must not get worse by more than a margin, of which one is given."""
+
+    metric: str  # its name
+    # how much worse is still accepted, in the metric's unit
+    margin: Annotated[float, Field(ge=0)] | None = None
+    # the same in % of the control's value
+    margin_pct: Annotated[float, Field(ge=0, lt=100)] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_margin(self) -> Self:
+        if (self.margin is None) == (self.margin_pct is None):
+            raise ValueError(
+                f"guardrail {self.metric}: give either margin, in its unit, or margin_pct"
+            )
+        return self
+
+
+class Experiment(Config):
+    """A split of the listeners into arms, and what it is for.
+
+    The salt replaces the name in the hash's seed: the same name with another salt splits the
+    listeners anew, and two experiments with one salt split them the same way.
+    """
+
+    name: str = Field(min_length=1)  # as in the log
+    owner: str = ""  # who answers for it
+    hypothesis: str = ""  # what is expected, and why
+    salt: str | None = None  # in place of the name when listeners are split
+    # control first; names left out are those of `arm_name`
+    arms: tuple[Arm, ...] = Field(min_length=1)
+    # Weights that arms were given since it began, in order, such as {T1: 0}, which stops T1; arms
+    # that are not named keep theirs. Only listeners who must move do
+    changes: tuple[dict[str, NonNegativeFloat], ...] = ()
+    # arm by listener, for testers
+    overrides: dict[NonNegativeInt | str, str] = Field(default_factory=dict)
+    # metrics that decide; by default those of the A/B configuration
+    metrics: tuple[str, ...] = ()
+    # columns of a table that are better when lower; a log's metrics say it themselves
+    lower_is_better: tuple[str, ...] = ()
+    # what must not get worse; by default those of the A/B configuration
+    guardrails: tuple[Guardrail, ...] | None = None
+    # listeners of all arms at which it ends; without, it may be stopped at any time
+    planned_listeners: PositiveInt | None = None
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _name_arms(cls, arms: Any) -> Any:  # noqa: ANN401  any YAML
+        if not isinstance(arms, list):
+            return arms
+        return [
+            {"name": arm_name(i)} | arm if isinstance(arm, dict) else arm
+            for i, arm in enumerate(arms)
+        ]
+
+    @model_validator(mode="after")
+    def _check_arms(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"experiment {self.name}: two arms have one name among {', '.join(names)}"
+            )
+        named = [("changes name", name) for change in self.changes for name in change]
+        for user, name in self.overrides.items():
+            named.append((f"overrides put listener {user} into", name))
+        for where, name in named:
+            if name not in names:
+                raise ValueError(
+                    f"experiment {self.name}: {where} arm {name}; "
+                    f"the arms are {', '.join(names)}"
+                )
+        if not all(map(sum, self._weights)):
+            raise ValueError(
+                f"experiment {self.name}: all arms have the weight 0; one must have more"
+            )
+        return self
+
+    @property
+    def _weights(self) -> list[list[float]]:
+        """The arms' weights at the beginning and after each change."""
+        weights = [{arm.name: arm.weight for arm in self.arms}]
+        for change in self.changes:
+            weights.append(weights[-1] | change)
+        return [list(by_arm.values()) for by_arm in weights]
+
+    @cached_property
+    def _history(self) -> list[list[float]]:
+        """The arms' shares at the beginning and after each change."""
+        return [[weight / sum(row) for weight in row] for row in self._weights]
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """Share of the listeners by arm, overrides aside."""
+        names = (arm.name for arm in self.arms)
+        return dict(zip(names, self._history[-1], strict=True))
+
+    @property
+    def lasting_shares(self) -> dict[str, float]:
+        """Share of the listeners who have been in each arm since it began, overrides aside."""
+        found = self._history[0]
+        for before, after in pairwise(self._history):
+            staying = _staying(before, after)
+            found = [part * stay for part, stay in zip(found, staying, strict=True)]
+        return dict(zip(self.shares, found, strict=True))
+
+    def assign(self, users: Sequence[int | str]) -> list[str]:
+        """Return the name of each listener's arm, which is always the same one."""
+        *_, positions = self._positions(users)
+        names = list(self.shares)
+        return [
+            self.overrides.get(user, names[i])
+            for user, i in zip(users, positions, strict=True)
+        ]
+
+    def has_moved(self, users: Sequence[int | str]) -> list[bool]:
+        """Return whether changes have moved each listener from one arm to another."""
+        return [
+            len(set(arms)) > 1 for arms in zip(*self._positions(users), strict=True)
+        ]
+
+    def _positions(self, users: Sequence[int | str]) -> Iterator[list[int]]:
+        """Yield the positions of listeners' arms at the beginning and after each change."""
+        salt = self.name if self.salt is None else self.salt
+        count = len(self.arms)
+        positions = [value % count for value in _hash(users, salt)]
+        shares = [[1 / count] * count, *self._history]
+        for step, (before, after) in enumerate(pairwise(shares)):
+            if before != after:
+                positions = _move(positions, users, f"{salt}/{step}", before, after)
+            yield positions
+
+
+def _hash(users: Sequence[int | str], salt: str) -> list[int]:
+    """Return each listener's hash under a salt, 0 to 2^32 - 1."""
+    seed = mmh3.hash(salt, signed=False)
+    return [mmh3.hash(str(user), seed, signed=False) for user in users]
+
+
+def _staying(before: Sequence[float], after: Sequence[float]) -> list[float]:
+    """Return the part of each arm's listeners who stay in it when its share changes."""
+    return [
+        min(1.0, new / old) if old else 0.0
+        for old, new in zip(before, after, strict=True)
+    ]
+
+
+def _move(
+    positions: list[int],
+    users: Sequence[int | str],
+    salt: str,
+    before: Sequence[float],
+    after: Sequence[float],
+) -> list[int]:
+    """Move listeners from arms whose share falls to those whose share rises.
+
+    Of an arm that falls to a part of its share so large a part stays; the others go to the rising
+    arms in proportion to their rises. No fewer listeners can move.
+    """
+    rises = [max(0.0, new - old) for old, new in zip(before, after, strict=True)]
+    if not any(rises):  # the shares differ by their rounding
+        return positions
+    limits = [_HASHES * part for part in _staying(before, after)]
+    ends = [_HASHES * end / sum(rises) for end in accumulate(rises)]
+    last = max(i for i, rise in enumerate(rises) if rise)
+    stays, goes = _hash(users, salt), _hash(users, f"{salt}/to")
+    return [
+        position if stay < limits[position] else min(last, bisect_right(ends, go))
+        for position, stay, go in zip(positions, stays, goes, strict=True)
+    ]
+
+
+def load_experiment(file: Path) -> Experiment:
+    """Read an experiment's file.
+
+    Raises:
+        ConfigError: It cannot be read, or is none.
+    """
+    return load_config(Experiment, file)
+
+
+def is_file(text: str) -> bool:
+    """Return whether an experiment's name is that of a file."""
+    return text.endswith(ENDINGS)

@@ -1,0 +1,47 @@
+"""Tables for the terminal, as wide as it is."""
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDTH = 150  # of tables in a pipe, a CI log or a file, where the width is not known
+_GAP = 2
+
+
+def output() -> Console:
+    """Return a console for tables on stdout, wide where it is no terminal."""
+    found = Console()
+    return found if found.is_terminal else Console(width=WIDTH)
+
+
+def table(
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    needed: int | None = None,
+    numbers_from: int | None = None,
+    caption: str = "",
+) -> Table:
+    """Lay out texts in columns: those that are needed, and of the others what there is room for.
+
+    Columns from `numbers_from` on are aligned to the right and never broken; those before them are
+    folded where the terminal is narrow.
+    """
+    widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+    shown = len(names)
+    needed = len(names) if needed is None else needed
+    while shown > needed and sum(widths[:shown]) + _GAP * shown > output().width:
+        shown -= 1
+    made = Table(box=None, pad_edge=False, caption=caption or None)
+    made.caption_justify = "left"
+    for position, name in enumerate(names[:shown]):
+        if numbers_from is not None and position >= numbers_from:
+            made.add_column(name, justify="right", no_wrap=True)
+        else:
+            made.add_column(name, overflow="fold")
+    for cells in rows:
+        made.add_row(*map(Text, cells[:shown]))
+    return made

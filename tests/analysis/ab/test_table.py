@@ -1,0 +1,293 @@
+"""Reports on tables: rows, moments and logs say the same, and what is wrong is said in one line."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+import listening_loop as ll
+from analysis.ab.__main__ import GONE, PROG, app
+from analysis.ab.config import AbConfig
+from analysis.ab.measures import measure, read_listeners
+from analysis.ab.report import Report, build_report
+from analysis.ab.tables import load
+from looplib.cli import run
+
+METRICS: dict[str, Literal["higher", "lower"]] = {
+    "minutes": "higher",
+    "minutes / plays": "lower",
+}
+GUARDRAILS = {"ms": 20.0}
+HORIZON = {"listeners": 900}
+DAYS = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"]
+
+
+@pytest.fixture(scope="module")
+def listeners() -> pd.DataFrame:
+    generator = np.random.default_rng(5)
+    arm = np.array(["C", "T1", "T2"])[np.arange(900) % 3]
+    plays = generator.poisson(4, size=900) + 1.0
+    minutes = (
+        plays * generator.lognormal(1.0, 1.0, size=900) * (1 + 0.3 * (arm == "T2"))
+    )
+    # a large mean beside a small variance
+    ms = 1e3 + generator.gamma(3.0, size=900)
+    return pd.DataFrame({"arm": arm, "minutes": minutes, "plays": plays, "ms": ms})
+
+
+def aggregates(listeners: pd.DataFrame) -> list[dict[str, Any]]:
+    """The same by arm, day and metric, by NumPy; a quarter of the listeners arrives each day."""
+    rows = []
+    for number, day in enumerate(DAYS, start=1):
+        so_far = listeners.head(len(listeners) * number // len(DAYS))
+        for arm, mine in so_far.groupby("arm"):
+            for metric in ("minutes", "minutes / plays", "ms"):
+                top = mine[metric.partition(" ")[0]].to_numpy()
+                row: dict[str, Any] = {"arm": arm, "time": day, "metric": metric}
+                row |= {"count": len(mine), "mean": top.mean()}
+                row |= {"variance": top.var(ddof=1)}
+                if metric == "minutes / plays":
+                    plays = mine["plays"].to_numpy()
+                    row["denominator_mean"] = plays.mean()
+                    row["denominator_variance"] = plays.var(ddof=1)
+                    row["covariance"] = np.cov(top, plays)[0, 1]
+                rows.append(row)
+    return rows
+
+
+def flat(report: Report) -> dict[str, object]:
+    """What a report says, value by value, but for its source and times."""
+    found = {}
+
+    def walk(name: str, value: object) -> None:
+        children: Iterator[tuple[object, object]] = iter(())
+        if isinstance(value, dict):
+            children = iter(value.items())
+        elif isinstance(value, list):
+            children = iter(enumerate(value))
+        else:
+            found[name] = value
+        for key, child in children:
+            if key not in ("sources", "experiment", "reason"):
+                walk(f"{name}.{key}", child)
+
+    walk("", json.loads(report.to_json()))
+    return found
+
+
+def test_rows_and_moments_from_anywhere_give_the_same_report(
+    listeners: pd.DataFrame, tmp_path: Path
+) -> None:
+    def compare(data: Any, connection: Any = None) -> dict[str, object]:  # noqa: ANN401
+        report = ll.ab(
+            data,
+            connection=connection,
+            metrics=METRICS,
+            guardrails=GUARDRAILS,
+            horizon=HORIZON,
+        )
+        return flat(report.report)
+
+    of_rows = compare(listeners)
+    parquet = tmp_path / "listeners.parquet"
+    listeners.to_parquet(parquet)
+    moments = pd.DataFrame(aggregates(listeners))
+    with closing(sqlite3.connect(":memory:")) as lite, duckdb.connect() as duck:
+        listeners.to_sql("listeners", lite, index=False)
+        moments.to_sql("moments", lite, index=False)
+        found = {
+            "Parquet": compare(parquet),
+            "DuckDB": compare(f"FROM '{parquet}'", duck),
+            "rows of SQLite": compare("SELECT * FROM listeners", lite),
+            "aggregates": compare(moments),
+            "aggregates of SQLite": compare("SELECT * FROM moments", lite),
+        }
+        assert not duck.sql(
+            "SELECT * FROM duckdb_views() WHERE NOT internal"
+        ).fetchall()
+    for name, report in found.items():
+        assert report.keys() == of_rows.keys(), name
+        for key, value in of_rows.items():
+            if isinstance(value, float):
+                value = pytest.approx(value, rel=1e-9)
+            assert report[key] == value, (name, key)
+
+
+def test_the_listeners_of_a_log_as_a_table_have_the_log_s_effects(log: Path) -> None:
+    config = AbConfig(min_listeners=20, planned_listeners=60)
+    with load([log], "ALS") as loaded:
+        measure(loaded, config)
+        arms = {arm: read_listeners(loaded.connection, arm) for arm in loaded.arms}
+    table = pd.concat(
+        pd.DataFrame(
+            {name: columns[name] for name in ("time", "sessions", "tracks")}
+        ).assign(arm=arm)
+        for arm, columns in arms.items()
+    )
+    names = {
+        "time": "time",
+        "sessions": "sessions",
+        "time / sessions": "time_per_session",
+    }
+    of_table = ll.ab(
+        table, metrics=list(names), min_listeners=20, planned_listeners=60
+    ).report.effects
+    of_log = {row.metric: row for row in build_report([log], "ALS", config).effects}
+    for found in of_table:
+        expected = of_log[names[found.metric]]
+        for ours, logs in (
+            (found.relative, expected.relative),
+            (found.deciding.relative, expected.deciding.relative),
+        ):
+            assert asdict(ours) == pytest.approx(asdict(logs), rel=1e-9)
+
+
+def change(where: dict[str, Any], **values: Any) -> Any:  # noqa: ANN401
+    """A change of the rows that have these values."""
+
+    def apply(rows: pd.DataFrame) -> pd.DataFrame:
+        chosen = np.logical_and.reduce(
+            [rows[key] == value for key, value in where.items()]
+        )
+        for column, value in values.items():
+            rows[column] = rows[column].mask(chosen, value)
+        return rows
+
+    return apply
+
+
+def drop(**where: str) -> Any:  # noqa: ANN401
+    """Leave out the rows that have these values."""
+
+    def apply(rows: pd.DataFrame) -> Any:  # noqa: ANN401
+        return rows[~np.logical_and.reduce([rows[key] == where[key] for key in where])]
+
+    return apply
+
+
+T1 = {"arm": "T1", "metric": "minutes", "time": DAYS[1]}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            change(T1, variance=-0.5),
+            "metric minutes, arm T1, time 2026-01-02: variance -0.5; a number of at least 0",
+        ),
+        (change(T1, mean=np.nan), "arm T1, time 2026-01-02: mean .*; a number is"),
+        (change(T1, count=99.5), "arm T1, time 2026-01-02: count 99.5; a whole number"),
+        (
+            change(T1, count=60),
+            "arm T1, time 2026-01-02: count 60 after 75 at 2026-01-01; counts are of all",
+        ),
+        (
+            change({**T1, "metric": "minutes / plays"}, covariance=1e9),
+            "time 2026-01-02: covariance 1.*; with these variances at most",
+        ),
+        (
+            change({**T1, "metric": "minutes / plays"}, denominator_mean=None),
+            "time 2026-01-02: a ratio has .*; here they are missing, ",
+        ),
+        (
+            drop(time=DAYS[1]),
+            "metric minutes.*: no row between 2026-01-01 and 2026-01-03; add what is missing",
+        ),
+        (
+            drop(**T1),
+            "metric minutes, arm T1: no row for 2026-01-02, which C, T2 has",
+        ),
+        (
+            lambda rows: rows.assign(
+                arm=rows["arm"].mask(
+                    (rows["arm"] == "T1") & (rows["time"] > DAYS[1]), "B"
+                )
+            ),
+            "arm T1 ends at 2026-01-02, and arm B begins at 2026-01-03; if it was renamed",
+        ),
+        (
+            lambda rows: rows[rows["arm"] == "C"],
+            "C and another arm are expected; found are C",
+        ),
+        (
+            change(T1, time="Friday"),
+            "time Friday: a date such as 2026-11-30 or a number",
+        ),
+        (
+            lambda rows: pd.concat([rows, rows.tail(1)]),
+            "metric ms, arm T2, time 2026-01-04: 2 rows; one is expected",
+        ),
+        (drop(metric="ms"), "no metric ms; found are minutes, minutes / plays"),
+    ],
+)
+def test_aggregates_that_cannot_be_are_refused_in_one_line(
+    listeners: pd.DataFrame,
+    spoil: Any,  # noqa: ANN401  a change of the rows
+    message: str,
+) -> None:
+    rows = pd.DataFrame(aggregates(listeners)).astype({"count": float})
+    rows = spoil(rows)
+    with pytest.raises(ll.Error, match=message) as caught:
+        ll.ab(rows, metrics=METRICS, guardrails=GUARDRAILS)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELEC 1", "the query: .*syntax error"),
+        ("SELECT * FROM nowhere", "the query: .*nowhere"),
+        ("CREATE TABLE made (a INTEGER)", "the query: (it returns no rows|no column)"),
+        ("SELECT 'C' AS arm, 'x' AS minutes", "the query: .*x"),
+        ("SELECT 1 AS other", "the query: no column arm; found are other"),
+    ],
+)
+def test_a_query_that_fails_is_said_in_one_line(sql: str, message: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as lite, duckdb.connect() as duck:
+        for connection in (lite, duck):
+            with pytest.raises(ll.Error, match=message) as caught:
+                ll.ab(sql, connection=connection, metrics=["minutes"])
+            assert "\n" not in str(caught.value)
+
+
+def test_the_command_reports_on_a_table_by_the_experiment_s_file(
+    listeners: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parquet, plan = tmp_path / "listeners.parquet", tmp_path / "experiment.yaml"
+    listeners.to_parquet(parquet)
+    plan.write_text(
+        """
+name: RANKING
+owner: the ranking team
+hypothesis: lists are heard longer
+arms: [{recommender: top_pop}, {recommender: sticky_artist}, {recommender: in_order}]
+metrics: [minutes]
+lower_is_better: [ms]
+guardrails: [{metric: ms, margin_pct: 20}]
+planned_listeners: 900
+""",
+        encoding="utf-8",
+    )
+    argv = ["--experiment", str(plan), "--out", str(tmp_path / "out")]
+    for source in ([str(parquet)], ["--sql", f"FROM '{parquet}'"]):
+        assert run(app, PROG, [*source, *argv], gone=GONE) == 0
+        assert "Ship T2" in capsys.readouterr().out
+        report = json.loads((tmp_path / "out" / "report.json").read_bytes())
+        assert report["experiment"] == "RANKING"
+        assert report["plan"]["owner"] == "the ranking team"
+        assert report["recommenders"]["T2"] == "in_order"
+        assert report["at_horizon"]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "lists are heard longer" in page
+    assert run(app, PROG, ["--sql", "SELEC", *argv], gone=GONE) == 2
+    assert "error: the query: Parser Error" in capsys.readouterr().err
+    assert run(app, PROG, argv, gone=GONE) == 2
+    assert "name event logs" in capsys.readouterr().err

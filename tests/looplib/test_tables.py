@@ -1,0 +1,90 @@
+"""Tables on a pseudo-terminal of 80 columns: what is needed is there whole, nothing is wider."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+from analysis.page import numbers
+from recsys.scoring import SEGMENTS
+from tests.analysis.ab.page.samples import make_report
+
+COLUMNS = 80
+LONG = "an-arm-whose-name-is-quite-long"
+# what the commands print, by the functions that print it
+SCRIPT = f"""
+from dataclasses import asdict
+from analysis.ab.__main__ import print_report
+from analysis.offpolicy.report import estimates_table
+from analysis.statistics.effects import Interval
+from looplib.als import AlsParams
+from looplib.tables import output, table
+from recsys.runs.leaderboard import leaderboard_table
+from tests.analysis.ab.page.samples import make_report
+
+print_report(make_report(("C", "T1", {LONG!r})))
+rows = [
+    {{
+        "rank": rank, "trial": str(rank), "model": "als", "state": "pruned", "why": "worse",
+        "stopped_at": 3, "sweep": 3, "fit_s": 1.5, "ties": True,
+        **asdict(AlsParams(64 * rank, 0.001 * rank, unobserved_weight=0.01 * rank)),
+        "ndcg@30": 0.2, "ndcg@30 lower": 0.1, "ndcg@30 upper": 0.3,
+        **{{f"{{segment}}_ndcg@30": 0.1 for segment in {SEGMENTS!r}}},
+    }}
+    for rank in range(1, 5)
+]
+output().print(leaderboard_table(rows, "ndcg@30"))
+output().print(estimates_table([], Interval(0.1, 0.05, 0.2)))
+"""
+
+
+def run_in_terminal(script: str) -> list[str]:
+    """The lines that a script prints on a terminal, without colours."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
+    hidden = {"COLUMNS", "LINES", "NO_COLOR"}
+    environment = {key: os.environ[key] for key in os.environ.keys() - hidden}
+    environment |= {"TERM": "xterm", "PYTHONPATH": str(Path.cwd())}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=child, stderr=child, env=environment
+    )
+    os.close(child)
+    found = b""
+    while True:
+        try:
+            part = os.read(parent, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        found += part
+    os.close(parent)
+    assert process.wait(60) == 0, found.decode()
+    return re.sub(r"\x1b\[[0-9;]*m", "", found.decode()).splitlines()
+
+
+def test_at_80_columns_nothing_is_cut() -> None:
+    lines = run_in_terminal(SCRIPT)
+    text = "\n".join(lines)
+    tables = [line for line in lines if not line.startswith(("  - ", "sample"))]
+    cells = [line for line in tables if re.search(r"\S {2,}\S", line)]
+    assert cells
+    assert max(map(len, cells)) <= COLUMNS
+    report = make_report(("C", "T1", LONG))
+    shown = [
+        found for found in report.effects if found.role in {"primary", "guardrail"}
+    ]
+    for effect in shown:
+        relative = effect.deciding.relative
+        assert effect.metric in text
+        assert numbers.change(relative.effect_pct) in text
+        assert numbers.interval(relative.lower_pct, relative.upper_pct) in text
+    assert "als factors 256, reg 0.004, unobserved 0.04" in text
+    assert text.count("0.1000 … 0.3000") == 4
+    assert "The same in all: als alpha 1" in " ".join(text.split())
+    assert "0.1000 (0.0500 … 0.2000)" in text
