@@ -81,6 +81,11 @@ def _run(sql: str, connection: Any, own: queries.Connection) -> queries.Rows:  #
         if rows is None:
             raise AnalysisError(f"the query: {_NO_ROWS}")
         return rows
+    if not hasattr(connection, "cursor"):
+        found = type(connection).__name__
+        raise AnalysisError(
+            f"connection: one of DuckDB or of the Python DB API, not {found}"
+        )
     cursor, parts = connection.cursor(), []
     try:
         cursor.execute(sql)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -225,6 +226,18 @@ def test_listeners_whom_a_change_moved_are_left_out_and_the_others_trusted(
     moved = sum(changed.has_moved(users))
     assert sum(found.listeners.values()) == len(users) - moved
     assert json.loads(found.to_json())["plan"]["changes"] == [{"T2": 0}, {"C": 3}]
+
+
+def test_an_arm_that_was_renamed_half_way_is_named(tmp_path: Path) -> None:
+    events = experiment(200, days=4)
+    for one in events:
+        if one["timestamp"] >= START_MS + 2 * DAY_MS and one["user"] % 2:
+            # other listeners, so that nobody is in two arms
+            one |= {"experiments": {"ALS": "B"}, "user": one["user"] + 1000}
+    found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG)
+    assert found.verdict.decision == "do not trust"
+    words = r"Arm T1 ends at 2026-01-02 .* UTC, and arm B begins at 2026-01-03 "
+    assert re.match(words, found.verdict.reason)
 
 
 def test_same_arms_that_differ_are_not_trusted(log: Path) -> None:
