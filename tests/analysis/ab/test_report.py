@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -223,9 +224,14 @@ def test_listeners_whom_a_change_moved_are_left_out_and_the_others_trusted(
     assert found.srm.p_value is not None
     assert found.srm.p_value > 0.001
     users = list({one["user"] for one in events})
-    moved = sum(changed.has_moved(users))
+    moved = sum(changed.left_out(users))
     assert sum(found.listeners.values()) == len(users) - moved
     assert json.loads(found.to_json())["plan"]["changes"] == [{"T2": 0}, {"C": 3}]
+    ingest([str(log)], tmp_path / "store", buckets=1)
+    refused = pytest.raises(AnalysisError, match="report on its event logs")
+    with refused if text_ids else nullcontext():
+        of_store = build_report([tmp_path / "store"], "ALS", config, changed)
+        assert of_store.listeners == found.listeners
 
 
 def test_an_arm_that_was_renamed_half_way_is_named(tmp_path: Path) -> None:
