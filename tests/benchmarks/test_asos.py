@@ -41,7 +41,7 @@ def test_stops_are_in_parts_of_the_experiment_and_go_on_beyond_its_end(
     naive, default = (rules[name] for name in list(rules)[:2])
     assert fades.stop(naive) == 0.1
     assert barely.stop(naive) == 1
-    assert fades.stop(default) > 100
+    assert fades.stop(default) > 10
     assert 0.7 < grows.stop(default) < 1
     # three standard errors instead of two take nine quarters of the listeners, and some more
     assert 2.2 < barely.stop(default) < 3
