@@ -94,6 +94,9 @@ def compare_shape(
     matrix = make_matrix(shape)
     console.print(f"{name}: {matrix.shape}, {matrix.nnz:,} interactions")
     users = np.arange(int(shape.users * share))
+    warm = AlternatingLeastSquares(8, iterations=1, random_state=1)
+    warm.fit(matrix[:200], show_progress=False)  # loads the compiled code
+    warm.recommend(np.arange(200), matrix[:200])
     rows = []
     kinds: dict[str, type[Library]] = {
         "ours": AlternatingLeastSquares,
