@@ -16,6 +16,7 @@ from analysis.logs.interactions import PARQUET
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import ahead, gather, kinds_of, read
 from analysis.store import LOGGED, Catalogue, Interactions
+from looplib.checksums import unseal
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
@@ -150,6 +151,6 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
 def _read_catalogue(file: Path) -> Catalogue:
     content = read_untrusted(file, 2**20, error=IngestError)
     try:
-        return msgspec.json.decode(content, type=_Collection).catalogue
-    except msgspec.DecodeError as error:
+        return msgspec.convert(unseal(content), _Collection).catalogue
+    except (msgspec.MsgspecError, ValueError) as error:
         raise IngestError(f"{file}: no description of a collection ({error})") from None

@@ -308,7 +308,16 @@ def test_logs_of_no_known_world_can_join_one_that_has_their_tracks(
     assert joined.manifest.catalogue.tracks == 50
 
 
-@pytest.mark.parametrize("content", ["", "{", "{}", '{"catalogue": {"sha256": "x"}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "{}",
+        '{"catalogue": {"sha256": "x"}}',
+        '{"catalogue": {"sha256": "x", "tracks": 5}, "crc32": "0"}',
+    ],
+)
 def test_a_damaged_description_is_an_error(tmp_path: Path, content: str) -> None:
     log = write_log(tmp_path / "a.jsonl", events(5))
     (tmp_path / COLLECTION).write_text(content)
