@@ -50,7 +50,9 @@ app = make_app(
 def main(
     logs: planning.Logs,
     runs: Annotated[int, typer.Option(min=1, help="How often to split.")] = 1000,
-    metric: planning.MetricName = "mean_time_per_session",
+    metric: Annotated[str, typer.Option(help="What is compared.")] = (
+        "mean_time_per_session"
+    ),
     effect: Annotated[
         str,
         typer.Option(help="The effect that is injected for the coverage, such as 3%."),

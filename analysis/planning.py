@@ -1,4 +1,4 @@
-"""What commands share: their arguments, and a metric of all listeners of a log."""
+"""What commands share: their arguments, and metrics of all listeners of a log."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,6 @@ Logs = Annotated[
         metavar="LOG…", help="Event logs, folders, quoted patterns, or session stores."
     ),
 ]
-MetricName = Annotated[str, typer.Option(help="What is compared.")]
 OutFile = Annotated[
     Path | None, typer.Option(help="Write the result to this JSON file.")
 ]
@@ -39,23 +38,45 @@ def read_values(
         AnalysisError: They cannot be read.
     """
     roles = {"primary": [name], "secondary": [], "guardrails": [], "diagnostics": []}
-    config = parse_config(AbConfig, roles, "--metric")
-    (metric,) = config.deciding
+    ((metric, rows),) = read_metrics(
+        logs, parse_config(AbConfig, roles, "--metric"), by
+    )
+    return metric, rows
+
+
+def read_metrics(
+    logs: Sequence[str | Path], config: AbConfig, by: str
+) -> list[tuple[Metric, pa.Table]]:
+    """Read the first primary metric and the guardrails, but for quantiles, as `read_values` does.
+
+    All tables have the same listeners and days, in the same order.
+    """
+    metrics = [config.deciding[0], *(config.known[name] for name in config.limits)]
+    metrics = [metric for metric in metrics if metric.quantile is None]
     with load(logs) as loaded:
         measure(loaded, config, by_day=by == DAY)
-        return metric, metric_values(loaded.connection, metric, by, EVERYBODY)
+        connection = loaded.connection
+        return [
+            (metric, metric_values(connection, metric, by, EVERYBODY))
+            for metric in metrics
+        ]
 
 
 def parse_effect(text: str) -> float:
     """Return the relative effect that a text such as "5%" or "0.05" stands for; below 0 for a fall.
 
     Raises:
-        AnalysisError: It stands for none, or for one of -100 % or less.
+        AnalysisError: It stands for none, for one of -100 % or less, or may be meant in %.
     """
     try:
         effect = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         effect = float("nan")
+    if abs(effect) >= 1 and not text.endswith("%"):
+        raise AnalysisError(
+            f"effect {text}: is {text} % meant? Write {text}% or {effect / 100:g}; "
+            f"{100 * effect:g}% for {effect:g} times the mean"
+        )
     if not (effect > -1 and effect != 0 and effect < float("inf")):
         raise AnalysisError(
             f"effect {text}: a share such as 5% or 0.05 is expected, above -100% and not 0"

@@ -62,7 +62,7 @@ PAGES = {
     "settings.md": ("Every setting", ("Ingest", "Search")),
     "settings-experiment.md": (
         "Settings of service and report",
-        ("Service", "A/B report"),
+        ("Experiment", "Service", "A/B report"),
     ),
     "settings-simulator.md": (
         "Settings of the simulator",

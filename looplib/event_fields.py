@@ -41,7 +41,7 @@ EVENT_FIELDS = (
     EventField("user", "listener", "who listens", optional=False),
     EventField("track", "track", "the track just heard", optional=False),
     EventField("time", "share", "share of that track that was heard", optional=False),
-    EventField("latency", "seconds", "spent in the service"),
+    EventField("latency", "seconds", "spent in the service; not of batches"),
     EventField("recommendation", "track", "the track recommended next"),
     EventField("experiments", "arms", "the arm of each running experiment"),
     EventField("session", "name", "the session; derived where absent"),

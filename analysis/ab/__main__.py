@@ -158,14 +158,16 @@ def print_report(report: Report) -> None:
     for note in verdict.notes:
         console.print(Text(f"  - {note}"))
     kind = " (A/A)" if report.is_aa else ""
-    title = f"{report.experiment}{kind}: {verdict.decision} {verdict.arm or ''}"
-    console.print(Text(title.rstrip(), style="bold"))
+    title = f"{report.experiment}{kind}: {verdict.headline}"
+    console.print(Text(title, style="bold"))
     console.print(Text(verdict.reason))
 
 
 def _print_counts(report: Report) -> None:
     lines, p_value = report.lines, report.srm.p_value
-    kind = "one look at the horizon" if report.at_horizon else "valid at any time"
+    kind = "valid at any time"
+    if report.horizon:
+        kind = f"valid at every look on the way to the horizon, {report.horizon}"
     if report.first_day:
         days = f"{report.first_day} to {report.last_day}"
         output().print(Text(f"{days}, intervals: {kind}"))

@@ -41,11 +41,16 @@ class OwnMetric(Metric):
 
 
 class Horizon(Config):
-    """When an experiment ends, declared before its first event; later events are left out."""
+    """When an experiment ends, declared before its first event; later events are left out.
+
+    The looks on the way share the error rate.
+    """
 
     date: datetime.date | None = None  # the last day, UTC
     # the last day is the one by whose end so many were seen, UTC
     listeners: Annotated[int, Field(ge=1)] | None = None
+    # how many looks there will be at equal distances, the last at the end; 1 for that one alone
+    looks: Annotated[int, Field(ge=1, le=200)] = 32
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:

@@ -6,18 +6,19 @@ A number that does not exist is NaN.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Literal
 
-from scipy import stats
+from scipy import special
 
 from analysis.ab.config import AbConfig, Role
+from analysis.ab.looks import Look
 from analysis.ab.metrics import Method, Metric
 from analysis.page import numbers
-from analysis.statistics import effects, sequential
+from analysis.statistics import effects
 from analysis.statistics.effects import Effect
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
-from analysis.statistics.power import Design, detectable_effect
 from analysis.statistics.quantiles import Histogram, compare_quantiles
 
 GuardrailState = Literal["kept", "unclear", "broken"]
@@ -29,6 +30,8 @@ class Measured:
 
     moments: Mapping[str, Mapping[str, Moments]]  # of means and ratios
     histograms: Mapping[str, Mapping[str, Histogram]] = field(default_factory=dict)
+    # The largest skewness of an arm's listeners, by primary metric; none where it is unknown
+    skewness: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def listeners(self) -> dict[str, int]:
@@ -65,10 +68,7 @@ class RelativeEffect:
 
 @dataclass(frozen=True)
 class Deciding:
-    """The interval of an effect that the verdict is made from.
-
-    It is the always-valid one, or, once the declared horizon is reached, the one for a single look.
-    """
+    """The interval of an effect that the verdict is made from, by the rule of looking."""
 
     lower: float  # lower end of the absolute effect
     upper: float  # upper end
@@ -104,12 +104,19 @@ class MetricEffect:
     # Share of the variance that listeners' past explains, which is taken out (CUPED) where that was
     # declared; NaN without a past
     past_explains: float = math.nan
+    unit: str = ""  # of its values
+    phrase: str = ""  # how a change of it is said
     # how much worse a guardrail may get, in the metric's unit; None for the others
     margin: float | None = None
     # the same in % of the control's value; one of the two is given
     margin_pct: float | None = None
     # whether it is kept to; None for the others
     guardrail: GuardrailState | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name for people, with the unit."""
+        return f"{self.label}, {self.unit}" if self.unit else self.label
 
     def gain(self, change: float) -> float:
         """Return a change of the metric so that more is better."""
@@ -130,44 +137,10 @@ class MetricEffect:
         return (-upper, -lower) if self.higher_is_better else (lower, upper)
 
 
-@dataclass(frozen=True)
-class Look:
-    """How an experiment is looked at: at its horizon once, else again and again."""
-
-    config: AbConfig
-    comparisons: int  # tests of primary metrics
-    at_horizon: bool
-
-    def deciding(self, effect: Effect) -> Deciding:
-        """Return the interval that decides."""
-        planned, confidence = self.config.planned_listeners, 1 - self.config.alpha
-        if not self.at_horizon:
-            effect = sequential.at_any_time(effect, planned, confidence)
-        absolute = effect.absolute
-        return Deciding(absolute.lower, absolute.upper, relative_effect(effect))
-
-    def primary_level(self, listeners: int) -> float:
-        """Return the level of the test that decides when nothing else is significant.
-
-        It is Holm's first step, as the level of a normal test.
-        """
-        alpha, planned = self.config.alpha, self.config.planned_listeners
-        level = alpha / self.comparisons
-        if self.at_horizon:
-            return level
-        errors = sequential.widening(listeners, planned, 1 - alpha, level)
-        return 2 * float(stats.norm.sf(errors))
-
-
-def metric_effects(
-    measured: Measured, config: AbConfig, *, at_horizon: bool = False
-) -> tuple[MetricEffect, ...]:
-    """Estimate the effects on all metrics that were measured, primary ones first, then by arm.
-
-    At the horizon one look decides.
-    """
+def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
+    """Estimate the effects on all metrics that were measured, primary ones first, then by arm."""
+    config = look.config
     comparisons = len(config.deciding) * (len(measured.listeners) - 1)
-    look = Look(config, comparisons, at_horizon)
     found = []
     for metric in config.reported:
         if metric.quantile is None:
@@ -176,7 +149,9 @@ def metric_effects(
             histograms = measured.histograms[metric.name]
             by_arm = _compare_quantiles(metric.quantile, histograms, config)
         for arm, (effect, past_explains) in by_arm.items():
-            found.append(_describe(metric, arm, effect, past_explains, look))
+            found.append(
+                _describe(metric, arm, effect, past_explains, look, comparisons)
+            )
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     known = [row for row in found if not math.isnan(row.effect)]
     primary = [row for row in known if row.role == "primary"]
@@ -187,6 +162,28 @@ def metric_effects(
         replace(row, adjusted_p_value=p, significant=p < config.alpha)
         for row, p in zip(primary + others, p_values, strict=True)
     )
+
+
+def surely_better(measured: Measured, look: Look) -> frozenset[tuple[str, str]]:
+    """Return the pairs of arms of which the first is better than the second, but for the control.
+
+    They are compared on the first primary metric by the rule of looking, by Holm over all pairs.
+    """
+    metric = look.config.deciding[0]
+    by_arm = dict(measured.moments[metric.name])
+    del by_arm[look.config.control]
+    pairs = list(combinations(by_arm, 2))
+    found = [
+        look.widen(_compare(metric, by_arm[one], by_arm[other], look.config)[0])
+        for one, other in pairs
+    ]
+    better = set()
+    p_values = holm([effect.p_value for effect in found])
+    for (one, other), effect, p_value in zip(pairs, found, p_values, strict=True):
+        if p_value < look.config.alpha:
+            is_more = effect.absolute.value > 0
+            better.add((other, one) if is_more == metric.is_higher else (one, other))
+    return frozenset(better)
 
 
 def _compare_moments(
@@ -233,24 +230,35 @@ def _compare(
 
 
 def _describe(
-    metric: Metric, arm: str, effect: Effect, past_explains: float, look: Look
+    metric: Metric,
+    arm: str,
+    effect: Effect,
+    past_explains: float,
+    look: Look,
+    comparisons: int,
 ) -> MetricEffect:
-    """Return the effect before any adjustment for many comparisons."""
+    """Return the effect before any adjustment for many comparisons, of so many primary ones."""
     config, relative = look.config, relative_effect(effect)
     role = config.roles[metric.name]
-    level, mde_pct = config.alpha, math.nan
-    if role == "primary":
-        level = look.primary_level(effect.listeners)
+    deciding = look.widen(effect)
+    mde_pct = math.nan
     # nothing in % of a control that is next to nothing
     if not math.isnan(relative.effect_pct):
-        mde_pct = detectable_pct(effect, level, config.power)
+        errors = float(special.ndtri(1 - config.alpha / 2))
+        if (
+            role == "primary"
+        ):  # Holm's first step decides when nothing else is significant
+            errors = look.errors(config.alpha / comparisons, effect.listeners)
+        mde_pct = detectable_pct(effect, errors, config.power)
     found = MetricEffect(
         arm=arm,
         metric=metric.name,
         label=metric.label,
+        unit=metric.unit,
+        phrase=metric.phrase,
         role=role,
         method=metric.method,
-        higher_is_better=metric.better == "higher",
+        higher_is_better=metric.is_higher,
         control_value=effect.control.value,
         arm_value=effect.arm.value,
         effect=effect.absolute.value,
@@ -258,7 +266,9 @@ def _describe(
         upper=effect.absolute.upper,
         relative=relative,
         p_value=effect.p_value,
-        deciding=look.deciding(effect),
+        deciding=Deciding(
+            deciding.absolute.lower, deciding.absolute.upper, relative_effect(deciding)
+        ),
         mde_pct=mde_pct,
         past_explains=past_explains,
     )
@@ -288,13 +298,11 @@ def _state(effect: MetricEffect) -> GuardrailState:
     return "kept" if most <= effect.allowed_loss else "unclear"
 
 
-def detectable_pct(effect: Effect, level: float, power: float) -> float:
-    """Return the smallest relative effect found with this power at a level (MDE)."""
-    control, arm = effect.control, effect.arm
-    if min(control.count, arm.count) < 2 or not control.value:
-        return math.nan
-    both = control.count + arm.count
-    squares = control.variance * control.count + arm.variance * arm.count
-    design = Design(alpha=level, power=power, ratio=arm.count / control.count)
-    detectable = detectable_effect(squares / both, both, design)
-    return 100 * detectable / abs(control.value)
+def detectable_pct(effect: Effect, errors: float, power: float) -> float:
+    """Return the smallest relative effect found with this power (MDE).
+
+    The test is significant at so many standard errors.
+    """
+    error = math.sqrt(effect.control.squared_error + effect.arm.squared_error)
+    needed = error * (errors + float(special.ndtri(power)))
+    return 100 * needed / abs(effect.control.value)

@@ -31,7 +31,10 @@ class Metric(Config):
 
     # its name in configurations and reports, by which a configuration has it
     name: str = ""
-    label: str  # its name for people, with the unit
+    label: str  # its name for people
+    unit: str = ""  # of its values, such as ms
+    # How a verdict says a change of it, such as "listeners hear {} per session", of "5 % more"
+    phrase: str = ""
     # Its file: one of `analysis/sql`, or a path that ends in .sql; one row a user, arm and part of
     # the experiment
     sql: str = SUMS
@@ -55,6 +58,11 @@ class Metric(Config):
                 "per_listener is the mean of ratios, which need a denominator"
             )
         return self
+
+    @property
+    def is_higher(self) -> bool:
+        """Whether more of it is better."""
+        return self.better == "higher"
 
     @property
     def source(self) -> str:
@@ -112,6 +120,21 @@ class Metric(Config):
             out=np.full_like(numerator, np.nan),
             where=denominator > 0,
         )
+
+    def shares(self, listeners: Mapping[str, FloatArray]) -> FloatArray:
+        """Return each listener's share in the metric less its mean, 0 without a value.
+
+        Their variance over the number of listeners is that of the metric (delta method).
+        """
+        values = self.values(listeners)
+        if self.method == "ratio":
+            denominator = listeners[self.sums[1]]
+            ratio = values.sum() / denominator.sum()
+            return np.asarray((values - ratio * denominator) / denominator.mean())
+        known = ~np.isnan(values)
+        shares = np.zeros(len(values))
+        shares[known] = (values[known] - values[known].mean()) / known.mean()
+        return shares
 
     def moments(self, listeners: Mapping[str, FloatArray]) -> Moments:
         """Return the moments of the metric and its past over listeners with a value."""

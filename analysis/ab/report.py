@@ -16,7 +16,9 @@ import numpy as np
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import Measured, MetricEffect, metric_effects
+from analysis.ab.effects import Measured, MetricEffect, metric_effects, surely_better
+from analysis.ab.evidence import Evidence
+from analysis.ab.looks import Look
 from analysis.ab.measures import (
     check_files,
     measure,
@@ -30,11 +32,12 @@ from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.positions import Position, positions
 from analysis.ab.parts.segments import Segments, segment_effects
 from analysis.ab.tables import Loaded, load
-from analysis.ab.verdict import Evidence, Verdict, decide
+from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
 from analysis.statistics import effects
 from analysis.statistics.effects import Interval
+from analysis.statistics.moments import skewness
 from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
 from looplib.arrays import FloatArray
 from looplib.experiments import Experiment
@@ -67,8 +70,8 @@ class Report:
     arms: tuple[str, ...]  # all arms, the control first
     is_aa: bool  # whether all arms are the same, so that no effect is expected
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
-    # whether the declared horizon is reached, so that intervals for one look decide
-    at_horizon: bool
+    horizon: str | None  # the declared one, by whose bounds is decided
+    at_horizon: bool  # whether it is reached
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     # each arm's own recommender, configured or the one that answered most
     recommenders: dict[str, str | None]
@@ -136,13 +139,11 @@ def build_report(
         }
         evidence = _weigh(loaded, listeners, config)
         report = replace(
-            summarize(experiment, evidence, config),
-            recommenders={arm: loaded.own_recommenders.get(arm) for arm in arms},
+            summarize(experiment, evidence, config, plan),
             sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
             original_table=original_table(listeners, config.control),
             sources=loaded.names,
         )
-        report = keep_plan(report, plan)
         if config.table_only:
             return report
         first_day, last_day = map(_iso_date, evidence.span_ms)
@@ -151,7 +152,7 @@ def build_report(
             first_day=first_day,
             last_day=last_day,
             segments=segment_effects(loaded.connection, arms, config),
-            preferences=preferences(loaded, arms, config),
+            preferences=preferences(loaded, arms, Look(config, loaded.progress)),
             positions=positions(loaded.connection, arms),
         )
 
@@ -161,12 +162,38 @@ def _weigh(
 ) -> Evidence:
     """Return what the verdict depends on; without effects for the original table alone."""
     counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
-    at_horizon = loaded.at_horizon
+    look = Look(config, loaded.progress)
     srm = check_sample_ratio(counts, config.shares)
-    evidence = Evidence(counts, loaded.lines, srm, at_horizon=at_horizon)
+    evidence = Evidence(
+        counts,
+        loaded.lines,
+        srm,
+        at_horizon=look.at_horizon,
+        recommenders={arm: loaded.own_recommenders.get(arm) for arm in counts},
+    )
     if config.table_only:
         return evidence
     counted = queries.fetch_row(loaded.connection, "ab/quality")
+    measured = _measured(listeners, counts, loaded, config)
+    return replace(
+        evidence,
+        trust=assess(counted, loaded.rejected),
+        effects=metric_effects(measured, look),
+        beats=surely_better(measured, look),
+        skewness=measured.skewness,
+        span_ms=(counted["first_ms"], counted["last_ms"]),
+        left_out=loaded.left_out,
+        renamed=counted["renamed"],
+    )
+
+
+def _measured(
+    listeners: Mapping[str, Listeners],
+    counts: Mapping[str, int],
+    loaded: Loaded,
+    config: AbConfig,
+) -> Measured:
+    """Return what effects are estimated from."""
     moments, histograms = {}, {}
     for metric in config.reported:
         if metric.quantile is None:
@@ -176,18 +203,24 @@ def _weigh(
             histograms[metric.name] = read_histograms(
                 loaded.connection, metric.source, counts
             )
-    measured = Measured(moments, histograms)
-    return replace(
-        evidence,
-        trust=assess(counted, loaded.rejected),
-        effects=metric_effects(measured, config, at_horizon=at_horizon),
-        span_ms=(counted["first_ms"], counted["last_ms"]),
-        left_out=loaded.left_out,
-    )
+    skewed = {
+        metric.name: [skewness(metric.shares(rows)) for rows in listeners.values()]
+        for metric in config.deciding
+    }
+    most = {name: max(map(abs, values)) for name, values in skewed.items()}
+    return Measured(moments, histograms, most)
 
 
-def summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
-    """Return the report on the evidence alone, a session for each listener."""
+def summarize(
+    name: str, evidence: Evidence, config: AbConfig, plan: Experiment | None = None
+) -> Report:
+    """Return the report on the evidence alone, a session for each listener.
+
+    The plan is the experiment's file, which is kept but for testers.
+    """
+    recommenders = {arm.name: arm.recommender for arm in plan.arms} if plan else {}
+    recommenders |= {arm: own for arm, own in evidence.recommenders.items() if own}
+    evidence = replace(evidence, recommenders=recommenders)
     return Report(
         experiment=name,
         control=config.control,
@@ -195,7 +228,8 @@ def summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
         is_aa=config.aa,
         alpha=config.alpha,
         listeners=evidence.listeners,
-        recommenders=dict.fromkeys(evidence.listeners),
+        recommenders={arm: recommenders.get(arm) for arm in evidence.listeners},
+        horizon=str(config.horizon) if config.horizon else None,
         at_horizon=evidence.at_horizon,
         sessions=evidence.listeners,
         lines=evidence.lines,
@@ -206,19 +240,8 @@ def summarize(name: str, evidence: Evidence, config: AbConfig) -> Report:
         is_adjusted=config.cuped,
         sources=(name,),
         trust=evidence.trust,
+        plan=plan.model_dump(mode="json", exclude={"overrides"}) if plan else None,
     )
-
-
-def keep_plan(report: Report, plan: Experiment | None) -> Report:
-    """Return a report with its experiment's file, but for testers."""
-    if plan is None:
-        return report
-    kept = plan.model_dump(mode="json", exclude={"overrides"})
-    arms = {arm.name: arm.recommender for arm in plan.arms}
-    recommenders = {
-        arm: found or arms.get(arm) for arm, found in report.recommenders.items()
-    }
-    return replace(report, plan=kept, recommenders=recommenders)
 
 
 def _iso_date(moment_ms: int) -> str:

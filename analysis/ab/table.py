@@ -81,6 +81,11 @@ def _run(sql: str, connection: Any, own: queries.Connection) -> queries.Rows:  #
         if rows is None:
             raise AnalysisError(f"the query: {_NO_ROWS}")
         return rows
+    if not hasattr(connection, "cursor"):
+        found = type(connection).__name__
+        raise AnalysisError(
+            f"connection: one of DuckDB or of the Python DB API, not {found}"
+        )
     cursor, parts = connection.cursor(), []
     try:
         cursor.execute(sql)
@@ -114,8 +119,18 @@ def read_table(
             or aggregates cannot be, as when a variance is negative or a count falls.
     """
     if not set(_AGGREGATES) <= set(table.rows.columns):
-        moments = {metric.name: _sum_up(table, metric) for metric in metrics}
-        return Measured(moments), (0, 0)
+        rows_of = {metric.name: _sum_up(table, metric) for metric in metrics}
+        moments = {
+            metric.name: {
+                arm: _moments(metric, row) for arm, row in rows_of[metric.name].items()
+            }
+            for metric in metrics
+        }
+        skewness = {
+            name: max(abs(row["skewness"] or 0.0) for row in by_arm.values())
+            for name, by_arm in rows_of.items()
+        }
+        return Measured(moments, skewness=skewness), (0, 0)
     rows = _read_aggregates(table, [metric.label for metric in metrics])
     moments = {}
     for metric in metrics:
@@ -125,8 +140,8 @@ def read_table(
     return Measured(moments), span
 
 
-def _sum_up(table: Table, metric: Metric) -> dict[str, Moments]:
-    """Return the moments of a metric by arm, of a table of listeners or sessions."""
+def _sum_up(table: Table, metric: Metric) -> dict[str, dict[str, Any]]:
+    """Return the rows of `moments.sql` by arm, of a table of listeners or sessions."""
     numerator, denominator = metric.columns
     one = Constant(1)
     chosen = {
@@ -150,7 +165,7 @@ def _sum_up(table: Table, metric: Metric) -> dict[str, Moments]:
     if count := sum(row["in_two_arms"] for row in by_arm.values()):
         problem = f"a {table.listener} is in two values of {table.arm}; each is in one"
         raise AnalysisError(f"{table.name}: {problem} (found {count:,} in two)")
-    return {arm: _moments(metric, row) for arm, row in by_arm.items()}
+    return by_arm
 
 
 def _read_aggregates(table: Table, metrics: Sequence[str]) -> list[dict[str, Any]]:

@@ -5,12 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import Measured, metric_effects
+from analysis.ab.effects import Measured, metric_effects, surely_better
+from analysis.ab.evidence import Evidence
+from analysis.ab.looks import Look
 from analysis.ab.metrics import SUMS
 from analysis.ab.parts.data_quality import Quality, Trust
-from analysis.ab.report import Report, keep_plan, summarize
+from analysis.ab.report import Report, summarize
 from analysis.ab.table import ROWS, Table, read_table
-from analysis.ab.verdict import Evidence
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import check_sample_ratio
@@ -79,8 +80,7 @@ def report_on_table(
         if config.control not in arms or len(arms) < 2:
             problem = f"{config.control} and another {table.arm} are expected"
             raise AnalysisError(f"{table.name}: {problem}; found are {', '.join(arms)}")
-    report = report_on_moments(measured, config, name or table.name, span_ms)
-    return keep_plan(report, plan)
+    return report_on_moments(measured, config, name or table.name, span_ms, plan)
 
 
 def report_on_moments(
@@ -88,20 +88,23 @@ def report_on_moments(
     config: AbConfig,
     name: str,
     span_ms: tuple[int, int] = (0, 0),
+    plan: Experiment | None = None,
 ) -> Report:
     """Make the report on moments alone; effects and verdict name metrics by their labels."""
     counts = {config.control: 0} | measured.listeners
     total = sum(counts.values())
     planned = config.horizon.listeners if config.horizon else None
-    at_horizon = planned is not None and total >= planned
-    found = metric_effects(measured, config, at_horizon=at_horizon)
+    look = Look(config, total / (planned or 1))
+    found = metric_effects(measured, look)
     evidence = Evidence(
         counts,
         LineCounts(total, total),
         check_sample_ratio(counts, config.shares),
         trust=Trust(0, Quality(), ()),
         effects=tuple(replace(effect, metric=effect.label) for effect in found),
-        at_horizon=at_horizon,
+        beats=surely_better(measured, look),
+        at_horizon=look.at_horizon,
+        skewness=measured.skewness,
         span_ms=span_ms,
     )
-    return summarize(name, evidence, config)
+    return summarize(name, evidence, config, plan)

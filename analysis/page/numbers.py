@@ -7,7 +7,7 @@ NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 # a number is not parted from its unit or from its thousands
 _SPACE = "\N{NARROW NO-BREAK SPACE}"
-_PERCENT = f"{_SPACE}%"
+PERCENT = f"{_SPACE}%"
 
 
 def count(value: float | None) -> str:
@@ -36,27 +36,27 @@ def percent(value: float | None, decimals: int = 2) -> str:
     """Format a share that is given in %: 12.30 %, or < 0.01 % where it is too small to show."""
     least = 10.0**-decimals
     if value and 0 < value < least / 2:
-        return f"< {least:g}{_PERCENT}"
-    return _format(value, f",.{decimals}f", _PERCENT)
+        return f"< {least:g}{PERCENT}"
+    return _format(value, f",.{decimals}f", PERCENT)
 
 
 def level(alpha: float) -> str:
     """Format the confidence of intervals with a two-sided error rate: 95 %, or 99.5 %."""
-    return f"{100 * (1 - alpha):.4g}{_PERCENT}"
+    return f"{100 * (1 - alpha):.4g}{PERCENT}"
 
 
 def change(value: float | None, decimals: int = 2) -> str:
     """Format a difference in % with its sign: +1.23 %."""
     if value is not None and abs(value) < 0.5 * 10.0**-decimals:
-        return _format(0.0, f".{decimals}f", _PERCENT)
-    return _format(value, f"+,.{decimals}f", _PERCENT)
+        return _format(0.0, f".{decimals}f", PERCENT)
+    return _format(value, f"+,.{decimals}f", PERCENT)
 
 
 def interval(lower: float | None, upper: float | None, decimals: int = 2) -> str:
     """Format the ends of an interval of differences in %: -1.00 … +2.00 %."""
     if _is_nothing(lower) or _is_nothing(upper):
         return NOTHING
-    begin = change(lower, decimals).removesuffix(_PERCENT)
+    begin = change(lower, decimals).removesuffix(PERCENT)
     return f"{begin} … {change(upper, decimals)}"
 
 

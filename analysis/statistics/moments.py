@@ -102,3 +102,10 @@ class Moments:
     def _products(self) -> FloatArray:
         """Sums of products of deviations."""
         return self.covariances * max(0, self.count - 1)
+
+
+def skewness(values: FloatArray) -> float:
+    """Return the skewness of values, 0 where all are equal."""
+    deviations = values - values.mean()
+    spread = float(deviations.std())
+    return float((deviations**3).mean()) / spread**3 if spread else 0.0

@@ -1,104 +1,119 @@
-"""Power analysis: the effect that an experiment finds, and the listeners that one takes."""
+"""How often an experiment with a true effect ends in "ship", by simulating what it estimates.
+
+Estimates of large arms are sums of independent normal steps from look to look, correlated over
+metrics as listeners' values are. An arm ships at the first look at which it is significantly better
+at the level that all comparisons leave (the first step of Holm's procedure), and every guardrail is
+surely within its margin.
+"""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special, stats
 
 from analysis.errors import AnalysisError
+from looplib.arrays import FloatArray
+from looplib.randomness import make_generator
 
-_FEWEST = 3.0  # listeners in both arms that leave a degree of freedom
-_MOST = 1e15
+_RUNS = 10_000
+_MOST = 1e12  # listeners
+# The power of its mean with which an arm's variance grows: between 0, when everybody hears so much
+# more, and 2, when everybody hears so many times as much.
+_VARIANCE_GROWS = 1.25
 
-
-@dataclass(frozen=True)
-class Design:
-    """Design of an experiment."""
-
-    alpha: float = 0.05  # two-sided significance level
-    power: float = 0.8  # chance of finding the effect when it is there
-    ratio: float = 1.0  # listeners of the arm for each one of the control
-
-    def __post_init__(self) -> None:
-        """Raise an AnalysisError where power is not above alpha or ratio is not positive."""
-        if not self.alpha < self.power < 1:
-            raise AnalysisError(
-                f"power: power must be between alpha ({self.alpha}) and 1, found {self.power}"
-            )
-        if not 0 < self.ratio < math.inf:
-            raise AnalysisError(f"power: ratio must be positive, found {self.ratio}")
+# The standard errors to reach at a share of the experiment, with so many listeners in two arms, at
+# a level
+Errors = Callable[[float, float, float], float]
 
 
-def achieved_power(
-    variance: float, listeners: float, effect: float, design: Design
-) -> float:
-    """Return the chance that Welch's test finds an effect.
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """An experiment whose first arm may have an effect on the first metric, and no other any."""
 
-    Its distribution is then the non-central t: Cohen, Statistical Power Analysis for the Behavioral
-    Sciences, 1988, section 2. The variance is that of a listener's share in the metric, the same in
-    both arms; listeners are those of control and arm together; the effect is absolute.
-    """
-    controls, arms = _split(listeners, design)
-    control_square, arm_square = variance / controls, variance / arms
-    squared_error = control_square + arm_square
-    degrees = squared_error**2 / (
-        control_square**2 / (controls - 1) + arm_square**2 / (arms - 1)
-    )
-    critical = stats.t.isf(design.alpha / 2, degrees)
-    noncentrality = abs(effect) / math.sqrt(squared_error)
-    tails = special.nctdtr(degrees, noncentrality, [-critical, critical])
-    # scipy's distribution is NaN far out in the lower tail, where it is below 1e-10.
-    below_lower, below_upper = np.nan_to_num(tails)
-    return float(1 - below_upper + below_lower)
+    # of a listener's share in the first metric and in each guardrail, in means of it
+    deviations: FloatArray
+    correlations: FloatArray  # of these shares, shape (metrics, metrics)
+    margins: FloatArray  # of each guardrail, as the logarithm of a ratio, above 0
+    comparisons: int  # of arms and primary metrics with the control
+    weights: FloatArray  # the share of the listeners in each arm, the control first
+    alpha: float
+    looks: int  # at equal distances, the last at the end
+    errors: Errors
+    least: int  # listeners that every arm needs before anything is decided
 
+    def power(self, effect: float, listeners: float) -> float:
+        """Return the chance that a relative effect is shipped at any look.
 
-def detectable_effect(variance: float, listeners: float, design: Design) -> float:
-    """Return the smallest absolute effect found with the design's power (MDE), or NaN."""
-    if min(_split(listeners, design)) <= 1:
-        return math.nan
-    if not variance > 0:
-        return variance
-    # In units of the standard error, so that the search does not depend on the metric's scale.
-    unit = math.sqrt(variance / listeners)
+        `listeners` are those of all arms at the last one.
+        """
+        shares = np.arange(1, self.looks + 1) / self.looks
+        so_far = listeners * shares
+        control, arm = 1 / self.weights[:2]
+        scale = math.sqrt(control + arm * (1 + effect) ** _VARIANCE_GROWS)
+        # of each look and metric: what is true, in standard errors, and what is to be reached
+        precision = np.sqrt(so_far)[:, np.newaxis] / (self.deviations * scale)
+        true = np.concatenate([[abs(effect)], self.margins]) * precision
+        in_two = so_far * self.weights[:2].sum()
+        levels = [self.alpha / self.comparisons] + [self.alpha] * len(self.margins)
+        limits = [
+            [self.errors(share, count, level) for level in levels]
+            for share, count in zip(shares.tolist(), in_two.tolist(), strict=True)
+        ]
+        reached = (self._noise() + true >= np.array(limits)).all(axis=2)
+        is_ready = self.weights.min() * so_far >= self.least
+        return float((reached & is_ready).any(axis=1).mean())
 
-    def power(shift: float) -> float:
-        return achieved_power(variance, listeners, shift * unit, design)
+    def needed(self, effect: float, power: float) -> float:
+        """Return the listeners in all arms of which the effect is shipped with this chance.
 
-    return unit * _solve(power, design.power, 0.0, 10)
-
-
-def needed_listeners(variance: float, effect: float, design: Design) -> float:
-    """Return the listeners of both arms with which an absolute effect is found, not rounded.
-
-    Raises:
-        AnalysisError: The effect is 0 or so small that no number of listeners would do.
-    """
-
-    def power(listeners: float) -> float:
-        return achieved_power(variance, listeners, effect, design)
-
-    # Just more than one in the smaller arm, whose variance is otherwise unknown.
-    fewest = max(_FEWEST, 1.001 * (1 + design.ratio) / min(1.0, design.ratio))
-    if not variance > 0 or power(fewest) >= design.power:
-        return fewest
-    if not effect or power(_MOST) < design.power:
-        raise AnalysisError(
-            f"power: no number of listeners finds an effect of {effect}"
+        Raises:
+            AnalysisError: No number of listeners would do.
+        """
+        fewest = 2.0 * len(self.weights)
+        found = _least(
+            lambda listeners: self.power(effect, listeners), power, fewest, _MOST
         )
-    return _solve(power, design.power, fewest, fewest * 10)
+        if found == math.inf:
+            raise AnalysisError(
+                f"power: no number of listeners finds an effect of {100 * effect:.3g} %"
+            )
+        return found
+
+    def detectable(self, listeners: float, power: float) -> float:
+        """Return the smallest relative effect with this power; infinite where none has it."""
+        return _least(lambda effect: self.power(effect, listeners), power, 1e-5, 2.0)
+
+    def _noise(self) -> FloatArray:
+        """Return differences without an effect, in standard errors.
+
+        Returns:
+            Shape (runs, looks, metrics).
+        """
+        metrics = len(self.deviations)
+        # with a trace of independence, so that equal metrics have a root too
+        root = np.linalg.cholesky(self.correlations + 1e-9 * np.eye(metrics))
+        return np.asarray(_paths(self.looks, metrics) @ root.T)
 
 
-def _split(listeners: float, design: Design) -> tuple[float, float]:
-    control = listeners / (1 + design.ratio)
-    return control, listeners - control
+@lru_cache(maxsize=1)
+def _paths(looks: int, metrics: int) -> FloatArray:
+    """Draw what `_noise` is made of, for metrics that do not depend on each other."""
+    steps = make_generator(0, "power").standard_normal((_RUNS, looks, metrics))
+    return steps.cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))[:, np.newaxis]
 
 
-def _solve(
-    power: Callable[[float], float], wanted: float, low: float, high: float
+def _least(
+    power: Callable[[float], float], wanted: float, low: float, most: float
 ) -> float:
-    """Find the value at which a rising power is the wanted one."""
+    """Return the least value with the wanted power, which rises; infinite beyond the most."""
+    high = low
     while power(high) < wanted:
-        low, high = high, high * 10
-    return float(optimize.brentq(lambda value: power(value) - wanted, low, high))
+        low, high = high, 2 * high
+        if high > most:
+            return math.inf
+    while high - low > 0.002 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle) >= wanted else (middle, high)
+    return high

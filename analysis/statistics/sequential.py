@@ -13,7 +13,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from analysis.statistics.effects import CONFIDENCE, Effect, Interval
 from looplib.arrays import FloatArray
@@ -40,27 +40,36 @@ def at_any_time(
     progress = listeners or effect.listeners
     absolute, relative = effect.absolute, effect.relative
     if math.isnan(effect.control.variance):  # a quantile; the error is its logarithm's
-        critical = float(stats.norm.isf((1 - confidence) / 2))
+        critical = -float(special.ndtri((1 - confidence) / 2))
         errors = math.log1p(relative.value) / error
     else:
         critical = (absolute.upper - absolute.value) / error
         errors = absolute.value / error
     factor = widening(progress, planned, confidence) / critical
+    at_looks = p_value_at(np.array(errors), progress, planned, confidence)
+    return widened(effect, factor, float(at_looks))
+
+
+def widened(effect: Effect, factor: float, p_value: float) -> Effect:
+    """Return an effect with intervals so many times as wide, and another p-value."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        logarithms = np.log1p(np.array([*relative]))
-        lower, upper = np.expm1(_widen(logarithms, factor))[1:].tolist()
+        logarithms = np.log1p(np.array([*effect.relative]))
+        absolute = _widen(np.array([*effect.absolute]), factor)
+        relative = np.expm1(_widen(logarithms, factor))
+    relative[0] = effect.relative.value
     return replace(
         effect,
-        absolute=Interval(*_widen(np.array([*absolute]), factor).tolist()),
-        relative=Interval(relative.value, lower, upper),
-        p_value=float(p_value_at(np.array(errors), progress, planned, confidence)),
+        absolute=Interval(*absolute.tolist()),
+        relative=Interval(*relative.tolist()),
+        p_value=p_value,
     )
 
 
 def _widen(interval: FloatArray, factor: float) -> FloatArray:
     """Move the ends of an interval (value, lower, upper) away from its value by a factor."""
     value = interval[0]
-    return np.asarray(value + factor * (interval - value))
+    ends = value + factor * (interval[1:] - value)
+    return np.array([value, *ends])
 
 
 def widening(

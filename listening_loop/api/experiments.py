@@ -51,9 +51,7 @@ class Experiment:
 
     def __repr__(self) -> str:
         """Return the verdict and its reason."""
-        verdict = self.verdict
-        decision = f"{verdict.decision} {verdict.arm or ''}"
-        return f"<Experiment {self.report.experiment}: {decision}: {verdict.reason}>"
+        return f"<Experiment {self.report.experiment}: {self.verdict}>"
 
     def _repr_html_(self) -> str:
         return page_frame(render(self.report))

@@ -89,7 +89,7 @@ def _describe_report(root: Path, folder: Path) -> dict[str, Any]:
     verdict = content["verdict"]
     return {
         "experiment": str(content["experiment"]),
-        "decision": f"{verdict['decision']} {verdict['arm'] or ''}".rstrip(),
+        "decision": str(verdict.get("headline", verdict["decision"])),
         "reason": str(verdict["reason"]),
     }
 

@@ -1,18 +1,26 @@
 """Planning an experiment from a log: listeners, days, and the command."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from analysis.ab.config import AbConfig, Horizon
+from analysis.ab.effects import Measured
 from analysis.ab.metrics import METRICS, Metric
+from analysis.ab.table_report import report_on_moments
+from analysis.ab.verdict import Verdict
 from analysis.errors import AnalysisError
 from analysis.planning import parse_effect, read_values
-from analysis.power import PROG, app, describe, plan
-from analysis.statistics.power import Design, achieved_power
+from analysis.power import GONE, PROG, Rule, app, describe, plan
+from analysis.statistics.moments import Moments
+from looplib.arrays import FloatArray
 from looplib.cli import run
+from looplib.experiments import Guardrail
+from looplib.randomness import make_generator
 from tests.analysis.simulated import LISTENERS, write_log
 
 
@@ -38,49 +46,118 @@ def arriving(per_day: list[int], metric: str = "time") -> tuple[Metric, pa.Table
     return METRICS[metric], pa.table(rows)
 
 
+FREE = AbConfig(guardrails=(), min_listeners=2)
+
+
 def test_the_day_is_the_first_on_which_enough_listeners_have_come_and_stays_enough() -> (
     None
 ):
-    planned = plan(*arriving([100] * 10, "mean_time_per_session"), 0.1, Design())
+    planned = plan([arriving([100] * 20, "mean_time_per_session")], 0.07, FREE)
     assert planned.days is not None
-    day = next(day for day in planned.timeline if day.day == planned.days)
-    before = next(day for day in planned.timeline if day.day == planned.days - 1)
-    assert before.listeners < before.needed
-    assert planned.listeners == day.needed <= day.listeners
+    day, before = (
+        next(day for day in planned.timeline if day.day == number)
+        for number in (planned.days, planned.days - 1)
+    )
+    assert before.power < planned.power <= day.power
+    assert before.listeners < planned.listeners <= day.listeners
     assert not planned.beyond_log
 
 
-def test_the_listeners_it_names_have_the_power_that_was_asked_for() -> None:
-    planned = plan(*arriving([500] * 4), 0.05, Design(power=0.9))
-    assert planned.listeners is not None
-    last = planned.timeline[-1]
-    for listeners, enough in ((last.needed, True), (last.needed - 2, False)):
-        found = achieved_power(
-            planned.variance, listeners, 0.05 * planned.mean, Design()
-        )
-        assert (found >= 0.9) is enough
-    assert last.detectable_pct / 5 == pytest.approx(
-        (last.needed / last.listeners) ** 0.5, rel=0.02
+@pytest.mark.parametrize(("arms", "rule"), [(2, "horizon"), (3, "any-time")])
+def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
+    arms: int, rule: Rule
+) -> None:
+    """Against the rules of the verdict at the end of four days, on listeners drawn anew."""
+    lift, runs, days = 0.1, 60, 4
+    config = AbConfig(
+        primary=("time",),
+        guardrails=(Guardrail(metric="sessions", margin_pct=10),),
+        secondary=(),
+        diagnostics=(),
     )
+    generator = make_generator(5, "plan", arms)
+    rows = [draw_listeners(generator, 20_000, 1.0)]
+    tables = [
+        (
+            METRICS[name],
+            pa.table(
+                {"user": np.arange(20_000), "part": np.zeros(20_000, int)} | rows[0]
+            ),
+        )
+        for name in ("time", "sessions")
+    ]
+    planned = plan(tables, lift, config, arms=arms, rule=rule)
+    names = ["C", *(f"T{number}" for number in range(1, arms))]
+    if rule == "horizon":
+        horizon = Horizon(listeners=planned.listeners // arms * arms)
+        config = config.model_copy(update={"horizon": horizon})
+    shipped = 0
+    for _ in range(runs):
+        drawn = {
+            arm: draw_listeners(
+                generator, planned.listeners // arms, 1 + lift * (arm == "T1")
+            )
+            for arm in names
+        }
+        for day in range(1, days + 1):
+            verdict = look_at(drawn, day / days, config)
+            if verdict.decision == "ship":
+                shipped += verdict.arm == "T1"
+                break
+    assert shipped / runs == pytest.approx(0.8, abs=0.155)  # three standard errors
+
+
+def look_at(
+    drawn: dict[str, dict[str, FloatArray]], progress: float, config: AbConfig
+) -> Verdict:
+    """The verdict on the first listeners of each arm."""
+    moments: dict[str, dict[str, Moments]] = {"time": {}, "sessions": {}}
+    for arm, columns in drawn.items():
+        count = int(progress * len(columns["time"]))
+        for name, by_arm in moments.items():
+            values = {name: columns[name][:count], f"past_{name}": np.zeros(count)}
+            by_arm[arm] = Moments.of(values)
+    return report_on_moments(Measured(moments), config, "drawn").verdict
+
+
+def draw_listeners(
+    generator: np.random.Generator, count: int, lift: float
+) -> dict[str, FloatArray]:
+    """Draw the listening times and sessions of listeners, which depend on each other."""
+    taste = generator.lognormal(0, 0.5, count)
+    sessions = 1.0 + generator.poisson(3 * taste)
+    return {
+        "time": lift * sessions * generator.gamma(2.0, size=count),
+        "sessions": sessions,
+    }
+
+
+def test_an_effect_that_the_log_itself_would_find_is_the_inverse_of_its_listeners() -> (
+    None
+):
+    log = arriving([500] * 4)
+    planned = plan([log], 0.02, FREE)
+    assert planned.detectable_pct is not None
+    again = plan([log], planned.detectable_pct / 100, FREE)
+    assert again.listeners == pytest.approx(2000, rel=0.03)
 
 
 def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
-    planned = plan(*arriving([400, 0, 20, 20]), 0.02, Design())
+    planned = plan([arriving([400, 0, 20, 20])], 0.02, FREE)
     assert planned.beyond_log
     assert planned.arrivals_per_day == 20
-    assert planned.listeners is not None
     assert planned.days == 4 + -(-(planned.listeners - 440) // 20)
 
 
 def test_without_new_listeners_there_is_no_day() -> None:
-    planned = plan(*arriving([400, 0, 0, 0]), 0.001, Design())
-    assert (planned.listeners, planned.days, planned.beyond_log) == (None, None, False)
+    planned = plan([arriving([400, 0, 0, 0])], 0.001, FREE)
+    assert planned.days is None
     assert "no more arrive" in describe(planned).splitlines()[-1]
 
 
 def test_a_smaller_share_of_the_listeners_takes_longer() -> None:
     whole, half = (
-        plan(*arriving([100] * 20), 0.08, Design(), share) for share in (1.0, 0.5)
+        plan([arriving([100] * 20)], 0.05, FREE, share=share) for share in (1.0, 0.5)
     )
     assert whole.days is not None
     assert half.days is not None
@@ -91,19 +168,13 @@ def test_a_smaller_share_of_the_listeners_takes_longer() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.1, float("nan")])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(AnalysisError, match="share of the listeners"):
-        plan(*arriving([10]), 0.1, Design(), share)
+        plan([arriving([10])], 0.1, FREE, share=share)
 
 
 def test_a_metric_that_does_not_vary_is_refused() -> None:
     metric, rows = arriving([10, 10], "mean_time_per_session")
     with pytest.raises(AnalysisError, match="nothing to plan from"):
-        plan(metric, rows.set_column(2, "time", rows["sessions"]), 0.1, Design())
-
-
-def test_listeners_who_return_make_the_variance_fall(log: Path) -> None:
-    planned = plan(*read_values([log], "mean_time_per_session", "day"), 0.05, Design())
-    early, late = planned.timeline[len(planned.timeline) // 4], planned.timeline[-1]
-    assert late.needed < early.needed
+        plan([(metric, rows.set_column(2, "time", rows["sessions"]))], 0.1, FREE)
 
 
 def test_metrics_are_the_sums_that_their_names_say(log: Path) -> None:
@@ -140,12 +211,16 @@ def test_effects_are_read_in_percent_or_shares(text: str, effect: float) -> None
     assert parse_effect(text) == pytest.approx(effect)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "%", "five", "0", "0%", "nan", "inf", "-1", "-200%"]
-)
+@pytest.mark.parametrize("text", ["", "%", "five", "0", "0%", "nan", "-200%"])
 def test_effects_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(AnalysisError, match="a share such as 5%"):
         parse_effect(text)
+
+
+def test_a_bare_number_of_percent_is_asked_about() -> None:
+    question = "effect 5: is 5 % meant? Write 5% or 0.05; 500% for 5 times the mean"
+    with pytest.raises(AnalysisError, match=re.escape(question)):
+        parse_effect("5")
 
 
 def test_the_command_writes_what_it_says(
@@ -159,6 +234,17 @@ def test_the_command_writes_what_it_says(
         in capsys.readouterr().out
     )
     assert document["timeline"][-1]["listeners"] == LISTENERS
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(
+        "{name: A, arms: [{recommender: a}, {recommender: b}, {recommender: c}],"
+        " metrics: [time], guardrails: [{metric: sessions, margin_pct: 20}],"
+        " planned_listeners: 900}"
+    )
+    given = ["--experiment", str(experiment), "--effect", "50%", "--out", str(out)]
+    assert run(app, PROG, [str(log), *given]) == 0
+    document = json.loads(out.read_bytes())
+    named = (document[key] for key in ("metric", "arms", "rule", "guardrails"))
+    assert [*named] == ["time", 3, "horizon", ["sessions"]]
 
 
 @pytest.mark.parametrize(
@@ -168,14 +254,15 @@ def test_the_command_writes_what_it_says(
         (["--effect", "5%", "--metric", "tim"], "the nearest is time"),
         (["--effect", "5%", "--metric", "latency_p99"], "a quantile"),
         (
-            ["--effect", "5%", "--power", "1.5"],
-            "power must be between alpha (0.05) and 1",
+            ["--effect", "5%", "--set", "power=1.5"],
+            "power",
         ),
+        (["--effect", "5%", "--power", "0.9"], "write --set power=0.9"),
         (["--effect", "5%", "--share", "2"], "share 2.0"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(
     log: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(app, PROG, [str(log), *arguments]) == 2
+    assert run(app, PROG, [str(log), *arguments], gone=GONE) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]

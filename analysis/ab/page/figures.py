@@ -30,7 +30,7 @@ def draw_effects(report: Report) -> Figure | None:
             continue
         relative = shown(effect)
         groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
-        groups.setdefault(numbers.capitalized(effect.label), []).append(
+        groups.setdefault(numbers.capitalized(effect.title), []).append(
             IntervalRow(
                 label=effect.arm,
                 text=_change(effect),

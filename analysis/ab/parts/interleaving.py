@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow.compute as pc
-from scipy import stats
+from scipy import special
 
 from analysis import queries
-from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect, relative_effect
+from analysis.ab.looks import Look
 from analysis.ab.tables import Loaded, members
 from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval, p_value
 from analysis.statistics.moments import Moments, Quantity
-from analysis.statistics.sequential import at_any_time
 
 _FIRST = Quantity("first_time", "first_tracks")
 _SECOND = Quantity("second_time", "second_tracks")
@@ -32,7 +31,7 @@ class Preference:
     second_tracks: int
     first_time: float  # mean share heard of one
     second_time: float
-    # of the second's tracks on the first's, in %; always valid, or for the look at the horizon
+    # of the second's tracks on the first's, in %, by the interval that decides
     effect: RelativeEffect
     preferred: str | None  # the one whose tracks are surely heard for longer
 
@@ -47,7 +46,7 @@ class Preference:
 
 
 def preferences(
-    loaded: Loaded, arms: Sequence[str], config: AbConfig
+    loaded: Loaded, arms: Sequence[str], look: Look
 ) -> tuple[Preference, ...]:
     """Compare the recommenders of every arm that interleaves two, from the table `credited`.
 
@@ -65,16 +64,12 @@ def preferences(
         columns = {name: rows[name].to_numpy() for name in rows.column_names[2:]}
         moments = Moments.of(columns)
         if moments.count > 1 and moments.means.all():
-            found.append(compare_pair(arm, pair, moments, loaded.at_horizon, config))
+            found.append(compare_pair(arm, pair, moments, look))
     return tuple(found)
 
 
 def compare_pair(
-    arm: str,
-    pair: tuple[str, str],
-    moments: Moments,
-    at_horizon: bool,
-    config: AbConfig,
+    arm: str, pair: tuple[str, str], moments: Moments, look: Look
 ) -> Preference:
     """Compare two ratios of the same listeners by the logarithm of their quotient.
 
@@ -88,7 +83,7 @@ def compare_pair(
     variance -= 2 * moments.covariance(_FIRST, _SECOND) / (before * after)
     error = math.sqrt(max(0.0, variance) / count)
     log_ratio = math.log(after / before)
-    half_width = error * float(stats.norm.isf(config.alpha / 2))
+    half_width = -error * float(special.ndtri(look.config.alpha / 2))
     ends = (log_ratio, log_ratio - half_width, log_ratio + half_width)
     effect = Effect(
         control=Estimate(before, math.nan, count),
@@ -98,8 +93,7 @@ def compare_pair(
         standard_error=error,
         p_value=p_value(log_ratio, error, math.inf),
     )
-    if not at_horizon:
-        effect = at_any_time(effect, config.planned_listeners, 1 - config.alpha, count)
+    effect = look.widen(effect, count)
     preferred = None
     if effect.relative.excludes_zero:
         preferred = pair[1] if log_ratio > 0 else pair[0]

@@ -5,13 +5,14 @@
 --   count             BIGINT, listeners
 --   mean, variance    DOUBLE, of the numerators; the variance is NULL for fewer than two listeners
 --   denominator_mean, denominator_variance, covariance  DOUBLE
+--   skewness          DOUBLE, of the numerators; NULL for fewer than three listeners
 --   in_two_arms       BIGINT, listeners with another arm, too
 --   all_rows, gaps    HUGEINT, rows of the table, and those without a number
 SELECT
     arm, count(*) AS count,
     avg(numerator) AS mean, var_samp(numerator) AS variance,
     avg(denominator) AS denominator_mean, var_samp(denominator) AS denominator_variance,
-    covar_samp(numerator, denominator) AS covariance,
+    covar_samp(numerator, denominator) AS covariance, skewness(numerator) AS skewness,
     count(*) FILTER (WHERE arm <> other_arm) AS in_two_arms,
     sum(all_rows) AS all_rows, sum(all_rows - known_rows) AS gaps
 FROM listeners

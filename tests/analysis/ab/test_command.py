@@ -92,10 +92,10 @@ def test_the_command_writes_the_report_and_prints_the_table(
     ]
     assert run(app, PROG, argv) == 0
     printed = capsys.readouterr().out
-    assert "ALS: ship T1" in printed
+    assert "ALS: Ship T1" in printed
     assert "mean_time_per_session" in printed
     assert len(printed.splitlines()) <= 25
-    assert "ALS: ship T1" in printed.splitlines()[-2]
+    assert "ALS: Ship T1" in printed.splitlines()[-2]
     document = json.loads((tmp_path / "out" / "report.json").read_bytes())
     assert document["verdict"]["decision"] == "ship"
     assert 'data-decision="ship"' in (tmp_path / "out" / "report.html").read_text(

@@ -3,6 +3,8 @@
 import gzip
 import json
 import math
+import re
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -222,15 +224,32 @@ def test_listeners_whom_a_change_moved_are_left_out_and_the_others_trusted(
     assert found.srm.p_value is not None
     assert found.srm.p_value > 0.001
     users = list({one["user"] for one in events})
-    moved = sum(changed.has_moved(users))
+    moved = sum(changed.left_out(users))
     assert sum(found.listeners.values()) == len(users) - moved
     assert json.loads(found.to_json())["plan"]["changes"] == [{"T2": 0}, {"C": 3}]
+    ingest([str(log)], tmp_path / "store", buckets=1)
+    refused = pytest.raises(AnalysisError, match="report on its event logs")
+    with refused if text_ids else nullcontext():
+        of_store = build_report([tmp_path / "store"], "ALS", config, changed)
+        assert of_store.listeners == found.listeners
+
+
+def test_an_arm_that_was_renamed_half_way_is_named(tmp_path: Path) -> None:
+    events = experiment(200, days=4)
+    for one in events:
+        if one["timestamp"] >= START_MS + 2 * DAY_MS and one["user"] % 2:
+            # other listeners, so that nobody is in two arms
+            one |= {"experiments": {"ALS": "B"}, "user": one["user"] + 1000}
+    found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG)
+    assert found.verdict.decision == "do not trust"
+    words = r"Arm T1 ends at 2026-01-02 .* UTC, and arm B begins at 2026-01-03 "
+    assert re.match(words, found.verdict.reason)
 
 
 def test_same_arms_that_differ_are_not_trusted(log: Path) -> None:
     found = build_report([log], "ALS", AA)
     assert found.verdict.decision == "do not trust"
-    assert "the arms are the same" in found.verdict.reason
+    assert "The arms are the same" in found.verdict.reason
 
 
 def test_what_the_events_say_against_themselves_is_counted(tmp_path: Path) -> None:
@@ -304,24 +323,28 @@ def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -
     assert effect_of(found, "time").relative.effect_pct == 0
 
 
-def test_what_is_later_than_the_horizon_is_left_out_and_one_look_decides(
-    log: Path, tmp_path: Path
-) -> None:
+def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -> None:
     early = [
         one
         for one in experiment(effect=0.2, past=3)
         if one["timestamp"] < START_MS + 2 * DAY_MS
     ]
     cut = build_report([write(tmp_path / "a.jsonl", early)], "ALS", CONFIG)
-    for horizon in (Horizon(date=date(2026, 1, 2)), Horizon(listeners=60)):
+    for horizon in (
+        Horizon(date=date(2026, 1, 2), looks=1),
+        Horizon(listeners=60, looks=1),
+    ):
         days = 2 if horizon.date else 1
         found = build_report(
             [log], "ALS", CONFIG.model_copy(update={"horizon": horizon})
         )
         assert found.at_horizon
         assert found.last_day == f"2026-01-0{days}"
-        effects = json.loads(found.to_json())["effects"]
-        assert all(one["deciding"]["relative"] == one["relative"] for one in effects)
+        first = found.effects[0]  # as of a single look
+        assert first.deciding.lower == pytest.approx(first.lower)
+        assert first.deciding.relative.upper_pct == pytest.approx(
+            first.relative.upper_pct
+        )
         assert any("after the horizon" in note for note in found.verdict.notes)
         if horizon.date:
             assert found.original_table == cut.original_table
@@ -330,11 +353,11 @@ def test_what_is_later_than_the_horizon_is_left_out_and_one_look_decides(
         AnalysisError, match=r"horizon: 2025-12-31 is before .* 2026-01-01"
     ):
         build_report([log], "ALS", too_early)
-    waiting = build_report(
-        [log], "ALS", CONFIG.model_copy(update={"horizon": Horizon(listeners=61)})
-    )
+    at_the_end = CONFIG.model_copy(update={"horizon": Horizon(listeners=61, looks=1)})
+    waiting = build_report([log], "ALS", at_the_end)
     assert not waiting.at_horizon
-    assert waiting.to_json() == build_report([log], "ALS", CONFIG).to_json()
+    assert waiting.verdict.decision == "wait"
+    assert "wait for the horizon, 61 listeners" in waiting.verdict.reason
 
 
 def test_an_effect_on_next_to_nothing_is_shown_in_the_metrics_unit(

@@ -279,7 +279,7 @@ planned_listeners: 900
     argv = ["--experiment", str(plan), "--out", str(tmp_path / "out")]
     for source in ([str(parquet)], ["--sql", f"FROM '{parquet}'"]):
         assert run(app, PROG, [*source, *argv], gone=GONE) == 0
-        assert "ship T2" in capsys.readouterr().out
+        assert "Ship T2" in capsys.readouterr().out
         report = json.loads((tmp_path / "out" / "report.json").read_bytes())
         assert report["experiment"] == "RANKING"
         assert report["plan"]["owner"] == "the ranking team"

@@ -1,8 +1,5 @@
 """The same numbers as tea-tasting, an independent library, on random data."""
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,12 +11,6 @@ from tea_tasting.experiment import ExperimentResult
 from analysis.statistics import effects, multiplicity
 from analysis.statistics.effects import Effect, adjust
 from analysis.statistics.moments import Moments, Quantity
-from analysis.statistics.power import (
-    Design,
-    achieved_power,
-    detectable_effect,
-    needed_listeners,
-)
 from analysis.statistics.sample_ratio import check_sample_ratio
 from tests.analysis.statistics.arms import (
     SESSIONS,
@@ -49,16 +40,6 @@ def assert_same(ours: Effect, theirs: Any) -> None:  # noqa: ANN401  a named tup
     }
     for name, value in pairs.items():
         assert value == pytest.approx(getattr(theirs, name), rel=1e-9, abs=1e-12), name
-
-
-@contextmanager
-def skip_what_tea_tasting_cannot_solve() -> Iterator[None]:
-    """Its search may come to over ten standard errors, whose power it finds to be NaN."""
-    try:
-        yield
-    except ValueError as error:
-        assume("is NaN" not in str(error))
-        raise
 
 
 def moments_of(
@@ -163,53 +144,3 @@ def test_benjamini_hochberg(p_values: list[float]) -> None:
     assert multiplicity.benjamini_hochberg(p_values) == pytest.approx(
         theirs, rel=1e-9, abs=1e-12
     )
-
-
-@given(
-    seed=SEEDS,
-    size=st.integers(20, 300),
-    ratio=st.floats(0.2, 5.0),
-    power=st.floats(0.5, 0.95),
-    lift=st.floats(0.05, 0.8),
-)
-@settings(max_examples=20, deadline=None)
-def test_power(seed: int, size: int, ratio: float, power: float, lift: float) -> None:
-    moments = Moments.of(draw_arms(seed, size, 2)[0])
-    quantity, design = Quantity(TIME, SESSIONS), Design(power=power, ratio=ratio)
-    mean, variance = moments.mean(quantity), moments.variance(quantity)
-    data, shared = as_aggregates(moments), {"ratio": ratio, "power": power}
-
-    found = tt.RatioOfMeans(TIME, SESSIONS, n_obs=size, **shared)
-    with skip_what_tea_tasting_cannot_solve():
-        theirs = found.solve_power_from_aggregates(data, "effect_size")[0].effect_size
-    assert detectable_effect(variance, size, design) == pytest.approx(
-        theirs, rel=1e-9, abs=1e-12
-    )
-
-    chance = tt.RatioOfMeans(
-        TIME, SESSIONS, n_obs=size, rel_effect_size=lift, ratio=ratio
-    )
-    theirs = chance.solve_power_from_aggregates(data, "power")[0].power
-    assume(not math.isnan(theirs))
-    assert achieved_power(variance, size, lift * mean, design) == pytest.approx(
-        theirs, rel=1e-9, abs=1e-12
-    )
-
-
-@given(seed=SEEDS, power=st.floats(0.5, 0.95), lift=st.floats(0.02, 0.8))
-@settings(max_examples=20, deadline=None)
-def test_needed_listeners_of_two_equal_arms(
-    seed: int, power: float, lift: float
-) -> None:
-    moments, quantity = Moments.of(draw_arms(seed, 200, 2)[0]), Quantity(TIME, SESSIONS)
-    listeners = needed_listeners(
-        moments.variance(quantity), lift * moments.mean(quantity), Design(power=power)
-    )
-    planned = tt.RatioOfMeans(TIME, SESSIONS, rel_effect_size=lift, power=power)
-    with skip_what_tea_tasting_cannot_solve():
-        assert (
-            math.ceil(listeners)
-            == planned.solve_power_from_aggregates(as_aggregates(moments), "n_obs")[
-                0
-            ].n_obs
-        )

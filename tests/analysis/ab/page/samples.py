@@ -109,6 +109,7 @@ def make_report(
         alpha=0.05,
         first_day=dates[0],
         last_day=dates[-1],
+        horizon=None,
         at_horizon=False,
         is_adjusted=False,
         preferences=(
@@ -152,6 +153,7 @@ def make_report(
         verdict=Verdict(
             decision="ship",
             arm=treated[0] if treated else None,
+            headline=f"Ship {treated[0] if treated else text}",
             reason=f"{text}Time per session rose by 8.00 %, all guardrails are kept.",
             notes=(
                 f"{text}Two of eleven rejected lines were torn at the end of a file.",

@@ -1,0 +1,120 @@
+"""What a verdict depends on, and what speaks against trusting it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from analysis.ab import words
+from analysis.ab.config import AbConfig
+from analysis.ab.effects import MetricEffect
+from analysis.ab.parts import data_quality
+from analysis.ab.parts.data_quality import Trust
+from analysis.ab.tables import DAY_MS
+from analysis.logs.lines import LineCounts
+from analysis.page import numbers
+from analysis.statistics.sample_ratio import SampleRatio
+
+# Listeners by squared skewness from which on Student's interval holds: Kohavi, Deng, Longbotham &
+# Xu, Seven Rules of Thumb for Web Site Experimenters, KDD 2014, rule 7. The skewness of equal arms
+# cancels out.
+_ENOUGH_BY_SKEWNESS = 355
+_UNEQUAL = 1.25  # times as many listeners in the largest arm as in the smallest
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict depends on."""
+
+    listeners: Mapping[str, int]  # by arm, the control first
+    lines: LineCounts  # of the logs
+    srm: SampleRatio  # the sample ratio
+    trust: Trust | None = None  # data quality; None if only the original table was made
+    effects: tuple[MetricEffect, ...] = ()  # of all metrics and arms, adjusted
+    # pairs of arms of which the first is surely better than the second
+    beats: Collection[tuple[str, str]] = ()
+    at_horizon: bool = False  # whether the declared horizon is reached
+    # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
+    span_ms: tuple[int, int] = (0, 0)
+    left_out: int = 0  # events after the horizon
+    renamed: str | None = None  # what looks like an arm that was renamed, as a sentence
+    recommenders: Mapping[str, str | None] = field(default_factory=dict)  # by arm
+    # of the listeners' values, by primary metric; none where unknown
+    skewness: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def in_all(self) -> int:
+        """Listeners of all arms."""
+        return sum(self.listeners.values())
+
+    @property
+    def days(self) -> float:
+        """Days from the experiment's first event to its last; 0 where times are unknown."""
+        first_ms, last_ms = self.span_ms
+        return (last_ms - first_ms) / DAY_MS
+
+    def name(self, arm: str) -> str:
+        """Return an arm with its recommender."""
+        return words.arm_name(arm, self.recommenders)
+
+
+def distrust(evidence: Evidence, config: AbConfig) -> str | None:
+    """Return what forbids any trust before an effect is looked at; None if nothing does."""
+    srm, lines, limits = evidence.srm, evidence.lines, config.trust
+    if srm.mismatch:
+        seen = ", ".join(f"{arm} {count:,}" for arm, count in srm.observed.items())
+        due = ", ".join(f"{arm} {srm.expected[arm]:,.0f}" for arm in srm.observed)
+        return (
+            "The arms do not have their shares of the listeners "
+            f"(p = {srm.p_value:.2g}): {seen}; expected {due}."
+        )
+    if lines.rejected > limits.most_rejected * lines.read:
+        return f"{lines.rejected:,} of {lines.read:,} lines of the logs are not events."
+    if evidence.renamed:
+        return evidence.renamed
+    changing = evidence.trust.changing_listeners if evidence.trust else 0
+    if changing > limits.most_changing * evidence.in_all:
+        return f"{changing:,} listeners were in more than one arm."
+    return None
+
+
+def notes(evidence: Evidence, trust: Trust, config: AbConfig) -> tuple[str, ...]:
+    """Return what to know before acting on a report, a sentence each."""
+    quality = data_quality.notes(trust, evidence.lines, evidence.left_out, config)
+    return (*quality, *_not_compared(evidence, config), *_doubts(evidence, config))
+
+
+def _not_compared(evidence: Evidence, config: AbConfig) -> Iterable[str]:
+    """Yield the guardrails that some arm has no value of."""
+    compared = {(effect.arm, effect.metric) for effect in evidence.effects}
+    arms = [arm for arm in evidence.listeners if arm != config.control]
+    for name in config.limits:
+        metric = config.known[name]
+        lacking = [
+            evidence.name(arm)
+            for arm in arms
+            if not compared & {(arm, name), (arm, metric.label)}
+        ]
+        if lacking:
+            whose = f" for {words.listed(lacking)}" if len(lacking) < len(arms) else ""
+            why = "there is no value of it"
+            if metric.source == "request_latencies":
+                why = "no request was answered by itself"
+            label = numbers.capitalized(metric.label)
+            yield f"'{label}' is not compared{whose}: {why}."
+
+
+def _doubts(evidence: Evidence, config: AbConfig) -> Iterable[str]:
+    """Yield the primary metrics whose intervals hold less often than they say."""
+    counts = evidence.listeners.values()
+    smallest, largest = min(counts), max(counts)
+    deciding = {metric.name for metric in config.deciding}
+    for name, skewness in evidence.skewness.items():
+        if name not in deciding:
+            continue
+        label = config.known[name].label
+        enough = _ENOUGH_BY_SKEWNESS * skewness**2
+        if largest > _UNEQUAL * smallest and smallest < enough:
+            yield (
+                f"The arms are unequal, and few listeners have much of '{label}' (skewness "
+                f"{skewness:.3g}): with fewer than {enough:,.0f} listeners in the smallest arm, "
+                f"here {smallest:,}, an arm is called worse or better too often."
+            )

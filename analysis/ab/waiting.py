@@ -1,0 +1,89 @@
+"""By when an arm is decided, if its effects stay as they are."""
+
+import math
+from collections.abc import Sequence
+
+from analysis.ab.config import AbConfig
+from analysis.ab.effects import MetricEffect
+from analysis.ab.evidence import Evidence
+from analysis.statistics.sequential import widening
+
+_LONGEST = 100.0  # times the listeners so far; what takes longer has no end in sight
+
+
+def until(more: int | None, evidence: Evidence, config: AbConfig) -> str:
+    """Return by when an arm is decided."""
+    if evidence.at_horizon:
+        return "the horizon is reached"
+    if config.horizon:
+        return f"wait for the horizon, {config.horizon}"
+    if more is None:
+        return "no end is in sight"
+    return f"{how_long(more, evidence)}, if the effect stays as it is"
+
+
+def more_listeners(
+    primary: Sequence[MetricEffect],
+    unclear: Sequence[MetricEffect],
+    evidence: Evidence,
+    config: AbConfig,
+) -> int | None:
+    """Return how many more listeners decide if effects stay; None with no end in sight.
+
+    Args:
+        primary: An arm's effects of which one is still to become significant; none where one is.
+        unclear: Its guardrails that are still to be kept or broken.
+        evidence: What is known so far.
+        config: The rules.
+    """
+    if config.horizon:
+        planned = config.horizon.listeners
+        return None if planned is None else max(0, planned - evidence.in_all)
+    listeners = 2 * min(evidence.listeners.values())
+    factors = []
+    if primary or not unclear:
+        comparisons = len(config.deciding) * (len(evidence.listeners) - 1)
+        level = config.alpha / comparisons
+        growth = []
+        for effect in primary:
+            relative = effect.deciding.relative
+            ends = relative.lower_pct, relative.upper_pct
+            growth.append(_growth(ends, 0.0, level, listeners, config))
+        factors.append(min(growth, default=math.inf))
+    for effect in unclear:
+        bound = effect.allowed_loss
+        factors.append(_growth(effect.losses, bound, config.alpha, listeners, config))
+    factor = max(factors, default=math.inf)
+    return math.ceil((factor - 1) * evidence.in_all) if factor <= _LONGEST else None
+
+
+def _growth(
+    ends: tuple[float, float],
+    bound: float,
+    level: float,
+    listeners: int,
+    config: AbConfig,
+) -> float:
+    """Return how many times as many listeners it takes until an interval excludes a bound."""
+    lower, upper = ends
+    if not lower < upper < math.inf:
+        return math.inf
+    planned, confidence = config.planned_listeners, 1 - config.alpha
+    half_widths = abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)
+    errors = half_widths * widening(listeners, planned, confidence)
+    factor = 1.02
+    while factor <= _LONGEST and errors * math.sqrt(factor) < widening(
+        factor * listeners, planned, confidence, level
+    ):
+        factor *= 1.02
+    return factor
+
+
+def how_long(more: int, evidence: Evidence) -> str:
+    """Return for how long to wait, in listeners and at the pace so far."""
+    needed = f"about {more:,} more listeners are needed"
+    if not evidence.days:
+        return needed
+    hours = 24 * evidence.days * more / max(1, evidence.in_all)
+    time = f"{hours:,.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
+    return f"{needed}, {time} at the pace so far"

@@ -1,0 +1,132 @@
+"""Group-sequential inference: looks on the way to a declared horizon share one error rate.
+
+Lan & DeMets, Discrete Sequential Boundaries for Clinical Trials, Biometrika 70(3), 1983, with the
+spending function of O'Brien and Fleming's shape: next to nothing is spent on early looks, and the
+last costs little more than a test with a single look. Up to the share t of the horizon a two-sided
+test at level alpha may have erred with the probability 4 (1 - Phi(z / sqrt(t))), where z is the
+normal quantile of 1 - alpha / 4. The bounds follow look by look by numerical integration:
+Jennison & Turnbull, Group Sequential Methods, 2000, chapter 19.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from scipy import optimize, special
+from scipy.interpolate import PchipInterpolator
+
+from analysis.statistics.effects import CONFIDENCE, Effect
+from analysis.statistics.sequential import widened
+from looplib.arrays import FloatArray
+
+# A look that may spend less than the first has this bound in standard errors.
+_LEAST_SPENT, _FARTHEST = 1e-14, 8.0
+# levels between which p-values are interpolated; one below the least is given as that
+_LEVELS = np.concatenate([np.geomspace(1e-6, 0.1, 21), np.linspace(0.14, 1 - 1e-9, 11)])
+
+
+@lru_cache(maxsize=4096)
+def bounds(shares: tuple[float, ...], level: float) -> tuple[float, ...]:
+    """Return the standard errors that an effect must reach at each look, two-sided.
+
+    Args:
+        shares: Of the horizon at each look, ascending, above 0 and at most 1.
+        level: Chance that any look reaches its bound without an effect, at the horizon.
+    """
+    quantile = -special.ndtri(level / 4)
+    spent = 4 * special.ndtr(-quantile / np.sqrt(shares))
+    found: list[float] = []
+    before, nodes, density = 0.0, np.zeros(1), np.ones(1)
+    for share, due in zip(shares, np.diff(spent, prepend=0.0).tolist(), strict=True):
+        step = math.sqrt(share - before)
+        end = _FARTHEST * math.sqrt(share)
+        if due > _LEAST_SPENT:
+            end = _solve(nodes, density, step, due, end)
+        found.append(end / math.sqrt(share))
+        # the density of the sum where no bound was reached, times the weights of the integral
+        positions, weights = _nodes(32 * math.ceil(1 + end / step / 6))
+        inside = end * positions
+        steps = (inside[:, np.newaxis] - nodes) / step
+        density = np.exp(-(steps**2) / 2) @ density * weights * end
+        density /= step * math.sqrt(2 * math.pi)
+        before, nodes = share, inside
+    return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _nodes(count: int) -> tuple[FloatArray, FloatArray]:
+    """Return the nodes and weights of an integral from -1 to 1 (Gauss and Legendre)."""
+    return np.polynomial.legendre.leggauss(count)
+
+
+def bound(progress: float, looks: int, level: float) -> float:
+    """Return the standard errors that an effect must reach, of looks at equal distances.
+
+    Args:
+        progress: The share of the horizon that is reached. It counts as the look that was due last;
+            nothing is concluded before the first.
+        looks: How many there are, the last at the horizon.
+        level: As of `bounds`.
+    """
+    due = _due(progress, looks)
+    return _bounds_of(looks, level)[due - 1] if due else math.inf
+
+
+def _due(progress: float, looks: int) -> int:
+    """Return the number of the look that was due last; 0 before the first."""
+    return min(looks, math.floor(progress * looks + 1e-9))
+
+
+def _bounds_of(looks: int, level: float) -> tuple[float, ...]:
+    """Return the bounds of looks at equal distances."""
+    return bounds(tuple(number / looks for number in range(1, looks + 1)), level)
+
+
+def _solve(
+    nodes: FloatArray, density: FloatArray, step: float, due: float, farthest: float
+) -> float:
+    """Return the bound of the sum that is first reached at a look with the probability due."""
+
+    def excess(end: float) -> float:
+        return float(2 * (special.ndtr((nodes - end) / step) @ density) - due)
+
+    if excess(farthest) >= 0:
+        return farthest
+    return float(optimize.brentq(excess, 0.0, farthest, xtol=1e-12))
+
+
+def p_value_at(errors: float, progress: float, looks: int) -> float:
+    """Return the p-value of an effect of so many standard errors, valid at every look.
+
+    It is the level at which the bound is just reached.
+    """
+    due = _due(progress, looks)
+    if not due or math.isnan(errors):
+        return math.nan if math.isnan(errors) else 1.0
+    log_levels = _log_levels(looks, due)
+    log_level = log_levels(min(errors**2, log_levels.x[-1]))
+    return min(1.0, math.exp(float(log_level)))
+
+
+@lru_cache(maxsize=256)
+def _log_levels(looks: int, due: int) -> PchipInterpolator:
+    """Return the logarithm of the level by its squared bound, which is nearly a line."""
+    squares = [_bounds_of(looks, level)[due - 1] ** 2 for level in _LEVELS]
+    order = np.unique(squares, return_index=True)[1]
+    return PchipInterpolator(np.array(squares)[order], np.log(_LEVELS)[order])
+
+
+def at_look(
+    effect: Effect, progress: float, looks: int, confidence: float = CONFIDENCE
+) -> Effect:
+    """Return an effect with the interval and the p-value of a look on the way to a horizon.
+
+    The effect's intervals are for one look; the confidence is the chance that the intervals of all
+    looks contain the true effect. The rest is as of `bound`.
+    """
+    if not effect.standard_error > 0:
+        return effect
+    level = 1 - confidence
+    factor = bound(progress, looks, level) / -float(special.ndtri(level / 2))
+    errors = -float(special.ndtri(effect.p_value / 2))
+    return widened(effect, factor, p_value_at(errors, progress, looks))
