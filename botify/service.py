@@ -88,9 +88,11 @@ class Service:
         self.versions.watch()
 
     def answer(
-        self, message: Message, requests: Sequence[Listening]
+        self, message: Message, requests: Sequence[Listening], *, in_batch: bool = False
     ) -> list[Id | None]:
         """Recommend the next track to each listener, or end their sessions.
+
+        Requests of a batch are logged without a latency, as none has one of its own.
 
         Returns:
             The tracks' ids; None in place of each on `last`.
@@ -109,8 +111,7 @@ class Service:
         answers: Sequence[tuple[str | None, Drawn]] = [(None, IS_UNKNOWN)] * len(arms)
         if message == "next":
             answers = self._recommend(model, requests, sessions, arms)
-        # requests that are answered together have no latency of their own
-        latency_s = time.perf_counter() - start_s if len(requests) == 1 else None
+        latency_s = None if in_batch else time.perf_counter() - start_s
         ids = model.catalogue.ids
         tracks = [
             None if recommender is None else ids[drawn.track]

@@ -98,6 +98,8 @@ def limits_hold(count: int) -> str:
         return ""
     if count == 1:
         return "The safety limit holds."
+    if count == 2:
+        return "Both safety limits hold."
     number = _COUNTS[count] if count < len(_COUNTS) else str(count)
     return f"All {number} safety limits hold."
 
