@@ -15,7 +15,7 @@ import vl_convert
 Layer = alt.Chart | alt.LayerChart
 
 WIDTH = 440  # px, labels included; the page scales it to its columns
-_LEGEND_LABEL = 190  # px at most
+_LEGEND_LABEL = 380  # px at most
 _FEW = 12  # points of a line that may each have a dot of their own
 _PLAIN = {
     "labelColor": "var(--soft)",

@@ -2,6 +2,7 @@
 
     python -m benchmarks.als --rank 64 --threads 1   # needs the extra `peers`
     python -m benchmarks.als --rank 64 --spark       # and Java 17 or newer
+    python -m benchmarks.als --shape 360k            # see `benchmarks.als_shapes`
 
 A run adds its rows to a file, in place of earlier ones, and prints the table of all rows there.
 
@@ -32,6 +33,7 @@ from implicit.cpu.topk import topk
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from benchmarks.als_shapes import compare_shape
 from benchmarks.als_systems import (
     SYSTEMS,
     TOP,
@@ -71,11 +73,21 @@ def main(
     sweeps: Annotated[int, typer.Option(min=FIXED, help="At most so many.")] = 10,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
     spark: Annotated[bool, typer.Option(help="Compare with Spark instead.")] = False,
+    shape: Annotated[
+        str | None, typer.Option(help="360k or ml20m: beside published figures.")
+    ] = None,
+    share: Annotated[
+        float, typer.Option(help="Of the users of a shape's lists.")
+    ] = 0.0,
     rows: Annotated[Path, typer.Option(help="File of the rows, JSON lines.")] = Path(
         "out/benchmark/als.jsonl"
     ),
 ) -> None:
     """Compare at each rank, and print the table of all that was compared so far."""
+    if shape:
+        with threadpool_limits(1, user_api="blas"):
+            compare_shape(shape, rank or [64, 128, 256], threads, repeats, share)
+        return
     settings = load_config(SearchConfig, config, [f"store={store}"])
     with open_cluster(settings.cluster) as cluster:
         dataset = dataset_of(settings, cluster)

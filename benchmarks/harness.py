@@ -214,8 +214,9 @@ def show_machine(*libraries: str) -> None:
     facts = Path("/proc/cpuinfo").read_text().splitlines()
     names = [fact.split(": ", 1)[1] for fact in facts if fact.startswith("model name")]
     model = names[0] if names else "unknown"
+    found = {known.name: known.version for known in importlib.metadata.distributions()}
     versions = ", ".join(
-        f"{library} {importlib.metadata.version(library)}" for library in libraries
+        f"{library} {found.get(library, 'not installed')}" for library in libraries
     )
     memory_gib = psutil.virtual_memory().total / 2**30
     cores = len(os.sched_getaffinity(0))

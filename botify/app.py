@@ -15,6 +15,7 @@ from werkzeug.routing import PathConverter
 from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.model.model import Model
+from botify.rules import RulesFile
 from botify.schemas import BodyError
 from botify.service import Service, load_configured
 from botify.settings import FILE_VARIABLE, Settings, load_settings
@@ -56,6 +57,7 @@ def prepare(settings: Settings) -> Model:
         OSError: The log's folder cannot be written.
     """
     model = load_configured(settings)
+    RulesFile(settings.rules, model.catalogue, settings.watch_s)  # fails at once
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     describe_log(settings.log_dir, model.catalogue, text_users=model.text_users)
     atomic_write_text(settings.log_dir / EFFECTIVE_CONFIG, dump_config(settings))

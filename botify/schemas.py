@@ -3,14 +3,17 @@
 `openapi.yaml` describes them, and the answers.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
+from werkzeug.datastructures import MultiDict
 
 from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, Id, WholeNumber
 
 LONGEST_ID = 512  # characters
+MOST_TRACKS = 1000  # of a list that is asked for, and that a request may name
 
 _TextId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
 _Share = Annotated[float, Meta(ge=0, le=1)]
@@ -24,6 +27,15 @@ class Listening(NamedTuple):
     time: float  # share that was heard, 0..1
     request: int | None = None  # the client's number of it
     unknown: Id | None = None  # the id of a track that the catalogue lacks
+    exclude: tuple[int, ...] = ()  # numbers of tracks that are not to be answered
+
+
+class Wanted(NamedTuple):
+    """How long a list is asked for, and the rules that hold for it; tracks by number."""
+
+    n: int
+    exclude: tuple[int, ...]
+    boost: dict[int, float]
 
 
 class BodyError(ValueError):
@@ -38,10 +50,13 @@ class Bodies:
         self.catalogue = catalogue
         self.text_users = text_users
         user: Any = _TextId if text_users else WholeNumber
+        track: Any = _TextId if catalogue.is_text else WholeNumber
+        tracks = Annotated[tuple[track, ...], Meta(max_length=MOST_TRACKS)]
         heard: list[Any] = [
-            ("track", _TextId if catalogue.is_text else WholeNumber),
+            ("track", track),
             ("time", _Share),
             ("request", WholeNumber | None, None),
+            ("exclude", tracks, ()),
         ]
         request: Any = _make_object([("user", user), *heard])
         requests: Any = list[request]
@@ -52,6 +67,13 @@ class Bodies:
         self._many = _make_object([("requests", Annotated[requests, batch])])
         self._users = _make_object([("users", Annotated[users, batch])])
         self._version = _make_object([("version", str | None, None)])
+        self._wanted = _make_object(
+            [
+                ("n", Annotated[int, Meta(ge=1, le=MOST_TRACKS)], 10),
+                ("exclude", tracks, ()),
+                ("boost", dict[track, Annotated[float, Meta(gt=0, le=1e9)]], {}),
+            ]
+        )
 
     def user(self, text: str) -> Id:
         """Read a listener's id from a path, decoded."""
@@ -74,11 +96,11 @@ class Bodies:
         return self.catalogue.number(track)
 
     def one(self, body: bytes, user: Id) -> Listening:
-        """Read `{"track", "time"}` of a listener, perhaps with `request`."""
+        """Read `{"track", "time"}` of a listener, perhaps with `request` and `exclude`."""
         return self._listening(user, _read(self._one, body))
 
     def many(self, body: bytes) -> list[Listening]:
-        """Read `{"requests": [{"user", "track", "time"}…]}`, perhaps with `request`."""
+        """Read `{"requests": [{"user", "track", "time"}…]}`, perhaps with more as in `one`."""
         requests = _read(self._many, body).requests
         return [self._listening(request.user, request) for request in requests]
 
@@ -87,18 +109,42 @@ class Bodies:
         users: list[Id] = _read(self._users, body).users
         return users
 
+    def wanted(self, query: MultiDict[str, str]) -> Wanted:
+        """Read `n=10&exclude=17&boost=5:3`; the last two may be there several times."""
+        found: dict[str, Any] = dict(query)
+        if "exclude" in found:
+            found["exclude"] = query.getlist("exclude")
+        if "boost" in found:
+            boosts = (text.rpartition(":") for text in query.getlist("boost"))
+            found["boost"] = {track: by for track, _, by in boosts}
+        try:
+            wanted: Any = msgspec.convert(found, self._wanted, strict=False)
+        except msgspec.ValidationError as error:
+            raise BodyError(f"query: {error}") from None
+        number = self.catalogue.number
+        boost = {
+            known: by
+            for track, by in wanted.boost.items()
+            if (known := number(track)) is not None
+        }
+        return Wanted(wanted.n, self._known(wanted.exclude), boost)
+
     def version(self, body: bytes) -> str | None:
         """Read `{"version"}`, which may be left out, or the whole body."""
         version: str | None = _read(self._version, body or b"{}").version
         return version
 
     def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
-        track = self.catalogue.number(heard.track)
+        track, unknown = self.catalogue.number(heard.track), None
         if track is None:
-            return Listening(
-                user, UNKNOWN_TRACK, heard.time, heard.request, heard.track
-            )
-        return Listening(user, track, heard.time, heard.request)
+            track, unknown = UNKNOWN_TRACK, heard.track
+        exclude = self._known(heard.exclude)
+        return Listening(user, track, heard.time, heard.request, unknown, exclude)
+
+    def _known(self, tracks: Iterable[Id]) -> tuple[int, ...]:
+        """Return the numbers of the tracks that the catalogue has."""
+        numbers = map(self.catalogue.number, tracks)
+        return tuple(number for number in numbers if number is not None)
 
 
 def _make_object(fields: list[Any]) -> type[Struct]:

@@ -18,11 +18,12 @@ from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
 from botify.model.catalogue import Id, load_catalogue, user_number
 from botify.model.loading import load_model, no_model
-from botify.model.model import Model
+from botify.model.model import SIMILAR, Model
 from botify.model.versions import Versions
 from botify.recommenders.base import IS_UNKNOWN, Drawn, Row
 from botify.recommenders.registry import recommend
-from botify.schemas import Bodies, Listening
+from botify.rules import RulesFile
+from botify.schemas import Bodies, BodyError, Listening, Wanted
 from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
@@ -57,10 +58,11 @@ class Service:
         """Put the parts of one process together, and start to watch for new versions.
 
         Raises:
-            ConfigError: `redis_url` is no URL of a Redis.
+            ConfigError: `redis_url` is no URL of a Redis, or `rules` no file of rules.
             OSError: The event log's folder cannot be written.
         """
         self.settings = settings
+        self.rules = RulesFile(settings.rules, model.catalogue, settings.watch_s)
         self.metrics = Metrics()
         self.versions = Versions(
             settings.recommendations,
@@ -98,11 +100,16 @@ class Service:
             The tracks' ids; None in place of each on `last`.
 
         Raises:
+            BodyError: A request excludes all tracks.
             OSError: The events could not be written; no request is acknowledged.
         """
         start_s = time.perf_counter()
         timestamp_ms = time.time_ns() // 1_000_000
         model = self.versions.model
+        barred = self.rules.current().exclude
+        excluded = [barred.union(request.exclude) for request in requests]
+        if max(map(len, excluded)) >= len(model.catalogue):
+            raise BodyError("exclude: no track of the catalogue is left")
         unknown = sum(request.unknown is not None for request in requests)
         if unknown:
             self.metrics.unknown_tracks.inc(unknown)
@@ -110,7 +117,13 @@ class Service:
         sessions = self.sessions.hear(requests, is_last=message == "last")
         answers: Sequence[tuple[str | None, Drawn]] = [(None, IS_UNKNOWN)] * len(arms)
         if message == "next":
-            answers = self._recommend(model, requests, sessions, arms)
+            rows = [
+                _make_row(request, session, barred)
+                for request, session, barred in zip(
+                    requests, sessions, excluded, strict=True
+                )
+            ]
+            answers = self._recommend(model, rows, sessions, arms)
         latency_s = None if in_batch else time.perf_counter() - start_s
         ids = model.catalogue.ids
         tracks = [
@@ -140,6 +153,25 @@ class Service:
         ]
         self._write(message, lines, start_s)
         return tracks
+
+    def list_for(self, user: Id, wanted: Wanted) -> list[Id]:
+        """Recommend tracks without a session: the listener's own list, then popular ones."""
+        model = self.versions.model
+        own = model.recommendations.list_of(user_number(user))
+        return self._list(model, [*own, *model.popular], wanted)
+
+    def similar_to(self, track: Id, wanted: Wanted) -> list[Id] | None:
+        """Return the tracks most similar to one; None where the version has no such lists."""
+        model = self.versions.model
+        lists = model.get(SIMILAR)
+        if lists is None:
+            return None
+        return self._list(model, lists.list_of(user_number(track)), wanted)
+
+    def _list(self, model: Model, tracks: Sequence[int], wanted: Wanted) -> list[Id]:
+        once = dict.fromkeys(tracks)
+        ranked = self.rules.current().rank(once, wanted.exclude, wanted.boost)
+        return [model.catalogue.ids[track] for track in ranked[: wanted.n]]
 
     def arms_of(self, users: Sequence[Id]) -> list[Arms]:
         """Return each listener's arms, as the event log has them; nothing is logged."""
@@ -173,17 +205,13 @@ class Service:
     def _recommend(
         self,
         model: Model,
-        requests: Sequence[Listening],
+        rows: Sequence[Row],
         sessions: Sequence[Session | None],
         arms: Sequence[Arms],
     ) -> list[tuple[str, Drawn]]:
         """Return the recommender that had a track, and that track, for each request."""
         decides = self.settings.deciding.name
         names = [self._recommender_of_arm[own_arms[decides]] for own_arms in arms]
-        rows = [
-            _make_row(request, session)
-            for request, session in zip(requests, sessions, strict=True)
-        ]
         answers = recommend(model, rows, names, self.settings.fallback, self._rng)
         for name, count in Counter(name for name, _ in answers).items():
             self.metrics.recommendations.labels(name).inc(count)
@@ -220,9 +248,11 @@ def make_sessions(
     )
 
 
-def _make_row(request: Listening, session: Session | None) -> Row:
+def _make_row(
+    request: Listening, session: Session | None, excluded: frozenset[int]
+) -> Row:
     """Make what recommenders get: the session, or without one the track just heard."""
     user = user_number(request.user)
     if session is None:
-        return Row(user, (request.track,), (request.time,))
-    return Row(user, session.tracks, session.times)
+        return Row(user, (request.track,), (request.time,), excluded)
+    return Row(user, session.tracks, session.times, excluded)

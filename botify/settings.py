@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from botify.model.model import Model, Part
+from botify.model.model import SIMILAR, Model, Part
 from botify.recommenders.registry import (
     FallbackSettings,
     RecommenderName,
@@ -33,6 +33,7 @@ _TEXT_KEYS = {
     "catalogue",
     "recommendations",
     "log_dir",
+    "rules",
     "redis_url",
     "admin_token",
     "decides",
@@ -109,6 +110,8 @@ class Settings(Config):
     # the experiment whose arm picks the recommender; by default the first
     decides: str = ""
     fallback: FallbackSettings = FallbackSettings()
+    # a file of business rules, see `botify.rules`; read again when it changes
+    rules: Path | None = None
     event_log: EventLogSettings = EventLogSettings()
     http: HttpSettings = HttpSettings()
     host: str = "127.0.0.1"  # address to listen on
@@ -163,6 +166,7 @@ class Settings(Config):
         fallbacks = [found for name in names for found in asked_for(name)]
         parts = {part for found in (*asked, *fallbacks) for part in found.reads}
         parts |= {part for found in asked for part in found.reads_for_arms}
+        parts.add(SIMILAR)
         return sorted(parts, key=lambda part: part.name)
 
     def lacking(self, model: Model) -> list[str]:

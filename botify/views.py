@@ -64,14 +64,34 @@ def assignments() -> ResponseReturnValue:
     return {"assignments": found}
 
 
+@views.get("/recommend/<id:user>")
+def recommended(user: str) -> ResponseReturnValue:
+    """Answer with the best tracks for a listener, without a session; nothing is logged."""
+    service = _service()
+    listener = service.bodies.user(user)
+    tracks = service.list_for(listener, service.bodies.wanted(request.args))
+    return {"user": listener, "tracks": tracks}
+
+
+@views.get("/similar/<id:track>")
+def similar(track: str) -> ResponseReturnValue:
+    """Answer with the tracks most similar to a track."""
+    service = _service()
+    known = service.bodies.catalogue.ids[_known_track(track)]
+    tracks = service.similar_to(known, service.bodies.wanted(request.args))
+    if tracks is None:
+        version = service.versions.model.version
+        abort(
+            404, f"version {version} has no similar tracks; export a run with factors"
+        )
+    return {"track": known, "tracks": tracks}
+
+
 @views.get("/track/<id:track>")
 def track_record(track: str) -> ResponseReturnValue:
     """Answer with the catalogue's record of a track."""
-    bodies = _service().bodies
-    number = bodies.track(track)
-    if number is None:
-        abort(404, f"track not found; the catalogue has {len(bodies.catalogue):,}")
-    return Response(bodies.catalogue.record(number), mimetype="application/json")
+    record = _service().bodies.catalogue.record(_known_track(track))
+    return Response(record, mimetype="application/json")
 
 
 @views.get("/")
@@ -171,6 +191,15 @@ def roll_back() -> ResponseReturnValue:
 def _service() -> Service:
     service: Service = current_app.extensions["botify"]
     return service
+
+
+def _known_track(track: str) -> int:
+    """Return the number of a track of the catalogue, or answer that there is none."""
+    bodies = _service().bodies
+    number = bodies.track(track)
+    if number is None:
+        abort(404, f"track not found; the catalogue has {len(bodies.catalogue):,}")
+    return number
 
 
 def _answer(user: Id, track: Id | None) -> dict[str, Id]:

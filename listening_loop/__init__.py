@@ -9,7 +9,8 @@
 In: data frames (pandas, polars, Arrow, Dask) or files. Out: frames, and the folders that the
 commands leave: the same engine runs both. What a user can fix is raised as `ll.Error`, one line.
 These functions are in `api`. `command` is the command `listening-loop`, with `init` and `demo`;
-`loop` runs all steps day after day, and `lab` shows what came out in the browser.
+`loop` runs all steps day after day, and `lab` shows what came out in the browser. `als` has
+`AlternatingLeastSquares`, for users of `implicit`.
 """
 
 from importlib import import_module
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from looplib.errors import UserError as Error
 
 if TYPE_CHECKING:
+    from listening_loop.als import AlternatingLeastSquares
     from listening_loop.api.experiments import ab
     from listening_loop.api.models import Model, fit
     from listening_loop.api.runs import Run, open_run, search
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from listening_loop.api.stores import Store, ingest
 
 __all__ = [
+    "AlternatingLeastSquares",
     "Error",
     "Model",
     "Run",
@@ -39,11 +42,12 @@ __all__ = [
 # Modules are imported when they are first asked for: `import listening_loop` starts neither Dask
 # nor DuckDB.
 _MODULES = {
-    "ab": "experiments",
-    **dict.fromkeys(("Model", "fit"), "models"),
-    **dict.fromkeys(("Run", "open_run", "search"), "runs"),
-    **dict.fromkeys(("Store", "ingest"), "stores"),
-    "serve": "serving",
+    "AlternatingLeastSquares": "als",
+    "ab": "api.experiments",
+    **dict.fromkeys(("Model", "fit"), "api.models"),
+    **dict.fromkeys(("Run", "open_run", "search"), "api.runs"),
+    **dict.fromkeys(("Store", "ingest"), "api.stores"),
+    "serve": "api.serving",
 }
 
 
@@ -52,7 +56,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above
         return import_module("importlib.metadata").version("listening-loop")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.api.{_MODULES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -25,6 +25,7 @@ from listening_loop.config import LoopConfig, keep_config
 from listening_loop.processes import (
     LISTS,
     command,
+    compiling_meanwhile,
     free_port,
     locked_folder,
     run_step,
@@ -59,12 +60,13 @@ def run_loop(config: LoopConfig) -> None:
     folder, outcomes = config.folder, []
     with locked_folder(folder):
         keep_config(config)
-        begin(config)
-        for number in range(1, config.days + 1):
-            day = folder / "days" / str(number)
-            run_day(config, number, day)
-            outcomes.append(read_outcome(number, day))
-            atomic_write_json(folder / "loop.json", outcomes)
+        with compiling_meanwhile():
+            begin(config)
+            for number in range(1, config.days + 1):
+                day = folder / "days" / str(number)
+                run_day(config, number, day)
+                outcomes.append(read_outcome(number, day))
+                atomic_write_json(folder / "loop.json", outcomes)
     verdict = outcomes[-1]["verdict"]
     typer.echo(f"\n{verdict['headline']}. {verdict['reason']}\n")
     typer.echo(f"experiment  {day}/report/report.html")
@@ -109,15 +111,12 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
     search = command(
         "The search",
         "search",
-        "--no-export",
         config=config.search,
         store=store,
         run=run,
+        out=published,
     )
-    run_step(search, done=run / "winner.json")
-
-    export = command("Publishing the winner", "export", run=run, out=published)
-    run_step(export, done=traffic)
+    run_step(search, done=traffic)
 
     if not traffic.exists():
         serve_listeners(config, number, day)

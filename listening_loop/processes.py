@@ -107,6 +107,18 @@ def serving(server: Command, port: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 @contextmanager
+def compiling_meanwhile() -> Iterator[None]:
+    """Compile the solver, once on a machine, while the block does other things."""
+    code = "from recsys.models.als import load_kernels; load_kernels()"
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, process_group=0, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
     """Keep other loops out of a folder, and end what a killed one left running.
 

@@ -1,7 +1,7 @@
 """`listening-loop rehearse EXPORT`: send simulated listeners through a service, by the owner's ids.
 
 They show that everything fits together, from the service to the verdict, and nothing about people:
-a listener hears a track with the probability that ALS gives the pair, so that its lists are right.
+a listener hears a track the more likely, the higher ALS scores it, so that its lists are right.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,8 @@ app = make_app("Send simulated listeners through a service, with the ids of an e
 _FAMILIAR = 20  # tracks that a listener likes most, of which one opens the session
 _SKIPPED = 0.1  # the share that is heard of a track that is skipped
 _SKIPS, _LONGEST = 3, 20  # tracks after which a session is over
+# chance of hearing any track to its end, and what liking adds to it
+_LEAST, _LIKING = 0.3, 0.4
 
 
 @app.command(epilog=f"Example: {PROG} out/plays/run/export --listeners 500")
@@ -65,8 +67,8 @@ def play(
     track, heard, skips = model.items[first].item(), 1.0, 0
     for _ in range(_LONGEST):
         track = service.next(user, track, heard)
-        is_known = track in rows
-        is_skipped = not is_known or rng.random() * likes[first] > likes[rows[track]]
+        liked = likes[rows[track]] / likes[first] if track in rows else 0.0
+        is_skipped = rng.random() > _LEAST + _LIKING * min(max(liked, 0.0), 1.0)
         heard = _SKIPPED if is_skipped else 1.0
         skips += is_skipped
         if skips == _SKIPS:

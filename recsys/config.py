@@ -17,7 +17,6 @@ from annotated_types import Ge, Gt, Len, Lt
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ByteSize,
     Field,
     create_model,
     model_validator,
@@ -27,7 +26,13 @@ from analysis.offpolicy.logged import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.als import AlsParams, NonNegative, hyperparameters
 from looplib.config import Config, Count, Positive, Share
-from recsys.models.params import ActivationParams, BlendParams, ItemKnnParams
+from recsys.cluster.config import ClusterConfig
+from recsys.models.params import (
+    ActivationParams,
+    BlendParams,
+    FunctionParams,
+    ItemKnnParams,
+)
 from recsys.next_track.config import NextTrackConfig
 from recsys.session_model.config import SessionModelConfig as SessionModelConfig
 
@@ -146,11 +151,15 @@ if TYPE_CHECKING:
     class BlendSpace(Space):
         """The axes of `BlendParams`."""
 
+    class FunctionSpace(Space):
+        """The axes of `FunctionParams`."""
+
 else:
     Space = _make_space("Space", AlsParams)
     ActivationSpace = _make_space("ActivationSpace", ActivationParams)
     ItemKnnSpace = _make_space("ItemKnnSpace", ItemKnnParams)
     BlendSpace = _make_space("BlendSpace", BlendParams)
+    FunctionSpace = _make_space("FunctionSpace", FunctionParams)
 
 
 class Models(Config):
@@ -165,6 +174,9 @@ class Models(Config):
     blend: BlendSpace | None = Field(
         default=None,
         description="what is played again and what is new, by the probability of being played",
+    )
+    function: FunctionSpace | None = Field(
+        default=None, description="what a function of another package returns"
     )
 
 
@@ -291,31 +303,6 @@ class ValidationConfig(Config):
         return self
 
 
-class ClusterConfig(Config):
-    """Where the trials run: on processes of this machine, or on workers of a running scheduler."""
-
-    scheduler: str | None = Field(
-        default=None,
-        pattern=r"^(tcp|tls)://[^\s/]+:\d+/?$",
-        description="tcp://HOST:PORT or tls://…; none: processes here",
-    )
-    workers: Count | None = Field(
-        default=None,
-        description="processes on this machine; none: cores / threads_per_fit",
-    )
-    threads_per_fit: Count = Field(default=1, description="threads of one fit")
-    fit: Literal["whole", "blocks"] = Field(
-        default="whole", description="a trial a worker, or one on all of them"
-    )
-    memory_limit: ByteSize | Literal["auto"] = Field(
-        default="auto",
-        description="a process here that grows beyond it is killed; auto: its share of memory",
-    )
-    wait_for_workers_s: Positive = Field(
-        default=45.0, description="give up after so many seconds without a worker"
-    )
-
-
 class ExportConfig(Config):
     """What is published."""
 
@@ -354,6 +341,11 @@ class SearchConfig(Config):
     )
     split: Split = Split()
     feedback: Feedback = Feedback()
+    lists: Mapping[str, Path] = Field(
+        default={},
+        description="lists of other models, by name: user, item, and rank or "
+        "score (Parquet); they are scored beside what is fitted",
+    )
     search: Search = Search()
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()

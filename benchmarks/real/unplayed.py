@@ -108,7 +108,8 @@ def rank_by_factors(fit: Fit, dataset: Dataset) -> Int32Array:
     hidden = np.flatnonzero(hide(dataset.tracks)).astype(np.int32)
     placed = place_unplayed(fit, dataset, "total")
     items = placed.item_factors[hidden]
-    return hidden[top_tracks(placed.user_factors, items, K, THREADS)]
+    best, _ = top_tracks(placed.user_factors, items, K, THREADS)
+    return hidden[best]
 
 
 def rank_by_artist(dataset: Dataset) -> Int32Array:

@@ -115,15 +115,17 @@ class Version:
         """The listeners' recommendations, which every version has."""
         return self.read_lists(self._recommendations)
 
-    def read_lists(self, name: str) -> TrackLists:
-        """Read a file of lists, by listener.
+    def read_lists(self, name: str, of: str = "user") -> TrackLists:
+        """Read a file of lists, by listener or by another key of its lines.
 
         Raises:
             ModelError: It is not what the manifest says, or a line is no list.
         """
         with self.open(name) as file:
             rows = self.manifest.files[name].rows
-            return read_track_lists(file, rows, self.catalogue, may_lack=self.may_lack)
+            return read_track_lists(
+                file, rows, self.catalogue, of=of, may_lack=self.may_lack
+            )
 
     def has(self, name: str) -> bool:
         """Return whether the manifest names a file."""

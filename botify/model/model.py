@@ -21,14 +21,16 @@ class Part(Generic[T]):
     load: Callable[[Version], T | None]  # None where the version lacks it
 
 
-def lists_in(name: str) -> Part[TrackLists]:
-    """Make the part that is a file of lists, such as `recommendations.jsonl`."""
+def lists_in(name: str, of: str = "user") -> Part[TrackLists]:
+    """Make the part that is a file of lists of listeners, or of tracks."""
     return Part(
-        name, lambda version: version.read_lists(name) if version.has(name) else None
+        name,
+        lambda version: version.read_lists(name, of) if version.has(name) else None,
     )
 
 
 LISTS: Part[TrackLists] = Part("lists", lambda version: version.lists)
+SIMILAR = lists_in("similar.jsonl", of="track")
 
 
 @dataclass(frozen=True)

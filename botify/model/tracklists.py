@@ -50,6 +50,7 @@ def read_track_lists(
     rows: int | None,
     catalogue: Catalogue,
     *,
+    of: str = "user",
     may_lack: bool = False,
 ) -> TrackLists:
     """Read lines such as `{"user": 7, "tracks": [3, 1]}`; ids are replaced by their numbers.
@@ -58,13 +59,15 @@ def read_track_lists(
         file: The open file.
         rows: The number of lines by the manifest.
         catalogue: The tracks that are known.
+        of: The key of the id that a list belongs to.
         may_lack: Others are left out.
 
     Raises:
         ModelError: The file cannot be read, or a line is something else; the message names the
             line.
     """
-    users, lengths, tracks, is_text = _read_lines(file, catalogue, may_lack=may_lack)
+    found = _read_lines(file, catalogue, of, may_lack=may_lack)
+    users, lengths, tracks, is_text = found
     if len(users) != rows or not rows:
         raise ModelError(
             f"{file.name}: {len(users)} lines found, the manifest says {rows}"
@@ -74,7 +77,7 @@ def read_track_lists(
     repeated = np.flatnonzero(ids[1:] == ids[:-1])
     if len(repeated):
         line, again = order[repeated[0] :][:2] + 1
-        raise ModelError(f"{file.name}:{again}: the user of line {line} again")
+        raise ModelError(f"{file.name}:{again}: the {of} of line {line} again")
     ends = lengths.cumsum()
     counts = np.zeros(len(catalogue), dtype=np.int64)
     np.add.at(counts, tracks, 1)  # without a copy
@@ -89,7 +92,7 @@ def read_track_lists(
 
 
 def _read_lines(
-    file: BufferedReader, catalogue: Catalogue, *, may_lack: bool
+    file: BufferedReader, catalogue: Catalogue, of: str, *, may_lack: bool
 ) -> tuple[IntArray, IntArray, Int32Array, bool]:
     """Return the users, the lengths of their lists, all tracks, and whether ids are text."""
     numbers = catalogue.numbers
@@ -99,7 +102,8 @@ def _read_lines(
         ("user", WholeNumber | Text),
         ("tracks", list[catalogue.id_type]),  # type: ignore[name-defined]  # made there
     ]
-    decode = msgspec.json.Decoder(msgspec.defstruct("Line", fields)).decode
+    line_type = msgspec.defstruct("Line", fields, rename={"user": of})
+    decode = msgspec.json.Decoder(line_type).decode
     kinds = set[type]()
     try:
         for text in file:
@@ -118,7 +122,7 @@ def _read_lines(
     except OSError as error:
         raise ModelError(f"{file.name}: cannot be read ({error.strerror})") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        expected = '{"user": id, "tracks": [ids]} is expected'
+        expected = f'{{"{of}": id, "tracks": [ids]}} is expected'
         raise ModelError(f"{file.name}:{len(users) + 1}: {expected}; {error}") from None
     except KeyError as error:
         raise ModelError(

@@ -25,11 +25,12 @@ class Row:
     # `UNKNOWN_TRACK` of one that the catalogue lacks
     tracks: Sequence[int]
     times: Sequence[float]  # share heard of each
+    excluded: frozenset[int] = frozenset()  # not to be recommended either
 
     @cached_property
     def taken(self) -> frozenset[int]:
-        """The known tracks heard, made when first used: code over arrays needs no set."""
-        return frozenset(self.tracks) - {UNKNOWN_TRACK}
+        """The known tracks heard or excluded, made when first used."""
+        return self.excluded.union(self.tracks) - {UNKNOWN_TRACK}
 
 
 Batch = Sequence[Row]

@@ -148,6 +148,6 @@ def _fall_back(
         drawn = RECOMMENDERS[name].draw(model, row, rng)
         if drawn.track >= 0:
             return name, drawn
-    # The whole catalogue was heard in this session: a repeat is all there is.
-    total = len(model.catalogue)
-    return REPEAT, Drawn(int(rng.random() * total), 1.0 / total)
+    # All else was heard in this session: a repeat is all there is.
+    left = [track for track in range(len(model.catalogue)) if track not in row.excluded]
+    return REPEAT, Drawn(left[int(rng.random() * len(left))], 1.0 / len(left))

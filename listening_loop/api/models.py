@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 import pyarrow as pa
+from scipy.sparse import csr_matrix
 
 from listening_loop.api.frames import Frame, to_frame
 from listening_loop.api.stores import Source, Store, ingest
 from listening_loop.errors import UnknownIdError
 from looplib.als import AlsParams, solve_row
-from looplib.arrays import Float32Array, IntArray
+from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.files import atomic_directory, atomic_write_json, sha256_file
@@ -25,10 +26,11 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset, plan_dataset
+from recsys.dataset.build import build_dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.factor_models import Als
-from recsys.models.topk import top_tracks
+from recsys.models.topk import NO_TRACK, similar_tracks, top_tracks
 from recsys.store.ids import originals
 from recsys.store.remote import open_store as open_at
 from recsys.workspace import Workspace, open_workspace
@@ -62,8 +64,8 @@ class Model:
             Error: A listener is unknown; `fold_in` recommends by a history instead.
         """
         rows = self.user_factors[_positions(self.users, users, "listener")]
-        nothing = np.empty((len(rows), 0), np.int64)
-        return self._lists(rows, self.item_factors, n, nothing, user=users)
+        found = top_tracks(rows, self.item_factors, n, usable_cores())
+        return self._to_frame(*found, user=users)
 
     def similar(self, items: Sequence[Any], n: int = 10) -> Frame:
         """Find the n other tracks whose factors are most similar (cosine) to a track's.
@@ -75,9 +77,8 @@ class Model:
             Error: A track is unknown.
         """
         positions = _positions(self.items, items, "track")
-        norms = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
-        unit = self.item_factors / np.maximum(norms, np.finfo(np.float32).tiny)
-        return self._lists(unit[positions], unit, n, positions[:, None], of=items)
+        found = similar_tracks(self.item_factors, positions, n, usable_cores())
+        return self._to_frame(*found, of=items)
 
     def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
         """Recommend to a listener whom the model does not know, by what the listener has heard.
@@ -110,7 +111,10 @@ class Model:
             params=self.params,
         )
         listener = factors[None].astype(np.float32)
-        return self._lists(listener, self.item_factors, n, rows[None])
+        arrays = (times, rows, np.array([0, len(rows)]))
+        heard = csr_matrix(arrays, (1, len(items)))
+        found = top_tracks(listener, self.item_factors, n, usable_cores(), heard)
+        return self._to_frame(*found)
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a new folder, whole or not at all; `Model.load` reads it.
@@ -155,30 +159,15 @@ class Model:
             raise UserError(f"{folder}: no saved model ({reason})") from None
         return cls(users, items, *factors, params)
 
-    def _lists(
-        self,
-        rows: Float32Array,
-        tracks: Float32Array,
-        n: int,
-        left_out: IntArray,
-        **ids: Sequence[Any],
+    def _to_frame(
+        self, lists: Int32Array, scores: FloatArray, **ids: Sequence[Any]
     ) -> Frame:
-        """Return the n tracks with the largest product of factors with each row, as a frame.
-
-        Those of `left_out`, positions of shape (rows, any), are not among them; where too few are
-        left, lists are shorter.
-        """
-        count = left_out.shape[1]
-        found = top_tracks(rows, tracks, n + count, usable_cores())
-        is_out = (found[:, :, None] == left_out[:, None]).any(axis=2)
-        size = found.shape[1] - count
-        kept = is_out.argsort(axis=1, kind="stable")[:, :size]
-        best = np.take_along_axis(found, kept, axis=1)
-        scores = [tracks[listed] @ row for listed, row in zip(best, rows, strict=True)]
-        columns = {name: np.repeat(values, size) for name, values in ids.items()}
-        columns["rank"] = np.tile(np.arange(1, size + 1), len(best))
-        columns["item"] = self.items[best.ravel()]
-        columns["score"] = np.array(scores).ravel()
+        """Return lists, which may be short, as a frame."""
+        row, rank = np.nonzero(lists != NO_TRACK)
+        columns = {name: np.array(values)[row] for name, values in ids.items()}
+        columns["rank"] = rank + 1
+        columns["item"] = self.items[lists[row, rank]]
+        columns["score"] = scores[row, rank]
         return to_frame(pa.table(columns))
 
 

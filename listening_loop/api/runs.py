@@ -1,5 +1,6 @@
 """Search for the best model of a store, look at what came out, publish it."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,20 +12,21 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from listening_loop.api.frames import Frame, to_frame
+from listening_loop.api.frames import Frame, is_frame, to_frame, write_parquet
 from listening_loop.api.models import Model
-from listening_loop.api.stores import Store
+from listening_loop.api.stores import DEFAULT_FOLDER, Store
 from listening_loop.errors import UnknownIdError
 from looplib.config import parse_config, set_value
 from looplib.errors import UserError
-from looplib.files import json_digest
+from looplib.files import json_digest, sha256_file
 from recsys.config import ExportConfig, SearchConfig
+from recsys.dataset.dataset import open_dataset
 from recsys.export.export import export_run
 from recsys.export.version import RECOMMENDATIONS
 from recsys.report.page import write_report
 from recsys.runs.folder import LEADERBOARD, REPORT, Winner, read_run
 from recsys.search.search import search as run_search
-from recsys.store.ids import Title, read_titles
+from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import open_store as open_at
 from recsys.workspace import open_workspace
 
@@ -46,6 +48,20 @@ class Run:
     def leaderboard(self) -> Frame:
         """All that was tried, best first: parameters, metrics with intervals, what is tied."""
         return to_frame(pq.read_table(open_workspace(self.address).cached(LEADERBOARD)))
+
+    @property
+    def training(self) -> Frame:
+        """The training part of the split, which a model whose lists are scored may learn from.
+
+        Its columns are user, item and weight: listening time, or minus the skips.
+        """
+        store = open_at(self.config.store)
+        dataset = open_dataset(f"{store.workspace}/cache/{self.winner.dataset}")
+        matrix = dataset.matrix("train").tocoo()
+        users = originals(store, "users", dataset.users)
+        items = originals(store, "items", dataset.tracks)
+        columns = (users[matrix.row], items[matrix.col], matrix.data)
+        return to_frame(pa.table(columns, ["user", "item", "weight"]))
 
     @cached_property
     def model(self) -> Model:
@@ -133,6 +149,7 @@ def search(
     store: Store | str | Path,
     space: Mapping[str, Any] | None = None,
     *,
+    lists: Mapping[str, Frame | str | Path] | None = None,
     run: str | Path | None = None,
     client: "Client | None" = None,
     settings: Mapping[str, Any] | None = None,
@@ -146,6 +163,8 @@ def search(
         store: What to learn from.
         space: Values to combine, by hyperparameter: `{"factors": [32, 64]}`; a single value stands
             for itself.
+        lists: Of other models, by name: a data frame, or a Parquet file, with the columns user,
+            item, and rank or score.
         run: Folder of the run; by default beside the store, named by what is searched.
         client: A Dask client, on whose workers to run; None to start processes on this machine.
         settings: Other values of a search's configuration by dotted key: `{"search.sweeps": 10,
@@ -160,6 +179,8 @@ def search(
     document: dict[str, Any] = {"store": address, "search": search}
     for key, value in (settings or {}).items():
         set_value(document, key, value, "settings")
+    if lists:
+        document["lists"] = {name: _to_file(found) for name, found in lists.items()}
     plain = orjson.loads(orjson.dumps(document, default=str))
     beside = f"{address.rstrip('/')}-run-{json_digest(plain)[:12]}"
     document["run"] = str(run or beside)
@@ -168,6 +189,18 @@ def search(
     winner = run_search(open_at(config.store), folder, config, client=client)
     write_report(config.run)
     return Run(config.run, config, winner, client)
+
+
+def _to_file(lists: Frame | str | Path) -> Path:
+    """Return the file of lists; a frame's is in `out/`, named by its content."""
+    if not is_frame(lists):
+        return Path(lists)
+    DEFAULT_FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=DEFAULT_FOLDER) as folder:
+        written = Path(folder, "lists.parquet")
+        write_parquet(lists, written)
+        named = DEFAULT_FOLDER / f"lists-{sha256_file(written)[:12]}.parquet"
+        return written.replace(named)
 
 
 def open_run(address: str | Path) -> Run:

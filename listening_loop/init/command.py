@@ -55,7 +55,7 @@ def main(
     """Look at a file of plays; write what leads to a verdict."""
     search = out or Path(f"{file.name.partition('.')[0]}.yaml")
     targets = {"search": search}
-    for part in ("service", "experiment", "ab"):
+    for part in ("service", "experiment"):
         targets[part] = search.with_name(f"{search.stem}-{part}.yaml")
     for target in targets.values():
         if target.exists():
@@ -72,7 +72,6 @@ def main(
         "file": file,
         "folder": f"out/{search.stem}",
         "preset": preset,
-        "report": targets["ab"],
         **targets,
     }
     values["steps"] = fill_in("steps.txt", values)

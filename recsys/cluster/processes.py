@@ -12,7 +12,7 @@ import dask
 from distributed import Client, LocalCluster, Worker
 from distributed.utils import get_mp_context
 
-from recsys.config import ClusterConfig
+from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 
 # A process of ours holds little and maps the rest from disk. One that grows is killed, never paused

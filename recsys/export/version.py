@@ -28,7 +28,7 @@ from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Fit, make_equations
 from recsys.models.factor_models import place_unplayed
 from recsys.models.model import Model
-from recsys.models.topk import NO_TRACK
+from recsys.models.topk import NO_TRACK, similar_tracks
 from recsys.next_track.export import write_next_track
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
@@ -40,6 +40,8 @@ from recsys.workspace import Workspace
 RECOMMENDATIONS = "recommendations.jsonl"
 AGAIN = "again.jsonl"
 DISCOVER = "discover.jsonl"
+SIMILAR = "similar.jsonl"
+_MOST_SIMILAR = 200_000  # tracks of a catalogue for which all pairs are compared
 FACTORS = "factors.npz"
 HISTORY = "history.npz"
 TRACKS = "tracks.json"
@@ -74,7 +76,7 @@ class Export:
             "trial": winner.trial.id,
             "sweeps": winner.sweeps,
             "factors": winner.factors and (winner.factors.id, winner.factor_sweeps),
-            "lists": (RECOMMENDATIONS, AGAIN, DISCOVER),
+            "lists": (RECOMMENDATIONS, AGAIN, DISCOVER, SIMILAR),
             "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
         }
         if session_model is not None:
@@ -113,6 +115,13 @@ def write_version(
     if factors is not None:
         placed = place_unplayed(factors, export.dataset, export.side)
         _write_factors(folder, export, placed, users, tracks)
+        known = np.flatnonzero(placed.item_factors.any(axis=1))
+        if 0 < len(known) <= _MOST_SIMILAR:
+            factors_of_known, own = placed.item_factors[known], np.arange(len(known))
+            similar, _ = similar_tracks(factors_of_known, own, top, usable_cores())
+            named = tracks[known]
+            _write_lists(folder / SIMILAR, named, named, similar, of="track")
+            rows[SIMILAR] = len(known)
     if store.manifest.has_tables:
         records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
         lines = [msgspec.json.encode(record) + b"\n" for record in records]
@@ -120,22 +129,7 @@ def write_version(
         rows[TRACKS] = len(lines)
     elif catalogue := _named_catalogue(export):
         shutil.copyfile(catalogue, folder / TRACKS)
-    session_model = None
-    if config := export.config.session_model:
-        seed = export.winner.trial.seed
-        session_model = write_session_model(folder, store, config, seed, usable_cores())
-    next_track = None
-    if section := export.config.next_track:
-        next_track = write_next_track(
-            folder,
-            store,
-            export.dataset,
-            export.config,
-            section,
-            (users, tracks),
-            usable_cores(),
-            anyway=export.options.publish_anyway,
-        )
+    models = _write_session_models(folder, export, users, tracks)
     files = {
         file.name: {
             "sha256": sha256_file(file),
@@ -147,12 +141,30 @@ def write_version(
     versions = {library: importlib.metadata.version(library) for library in _LIBRARIES}
     manifest = {
         **_facts(export),
-        "session_model": session_model,
-        "next_track": next_track,
+        **models,
         "files": files,
         "versions": {"python": platform.python_version(), **versions},
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
+
+
+def _write_session_models(
+    folder: Path, export: Export, users: Ids, tracks: Ids
+) -> dict[str, Any]:
+    """Write the models of sessions; return what the manifest says of them."""
+    store, config, threads = export.store, export.config, usable_cores()
+    session_model = next_track = None
+    if config.session_model:
+        seed = export.winner.trial.seed
+        session_model = write_session_model(
+            folder, store, config.session_model, seed, threads
+        )
+    if config.next_track:
+        anyway = export.options.publish_anyway
+        next_track = write_next_track(
+            folder, store, export.dataset, config, users, tracks, threads, anyway=anyway
+        )
+    return {"session_model": session_model, "next_track": next_track}
 
 
 def _write_factors(
@@ -204,12 +216,14 @@ def _history(export: Export) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _write_lists(file: Path, users: Ids, tracks: Ids, lists: Int32Array) -> None:
-    """Write a line for each listener; `NO_TRACK` is left out."""
+def _write_lists(
+    file: Path, ids: Ids, tracks: Ids, lists: Int32Array, of: str = "user"
+) -> None:
+    """Write a line for each listener, or what the ids are of; `NO_TRACK` is left out."""
     with file.open("wb") as lines:
-        for user, columns in zip(users.tolist(), lists, strict=True):
+        for owner, columns in zip(ids.tolist(), lists, strict=True):
             best = tracks[columns[columns != NO_TRACK]].tolist()
-            lines.write(orjson.dumps({"user": user, "tracks": best}) + b"\n")
+            lines.write(orjson.dumps({of: owner, "tracks": best}) + b"\n")
 
 
 def _parameters(trial: Trial, sweeps: int) -> dict[str, Any]:

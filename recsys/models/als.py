@@ -1,7 +1,7 @@
 """Fit implicit ALS, sweep by sweep.
 
 The hyperparameters and the equation of a row stand in `looplib.als`; the compiled solver in
-`recsys.models.kernels`.
+`recsys.models.kernels.als`.
 """
 
 from collections.abc import Sequence
@@ -36,6 +36,8 @@ class Equations:
     interactions: csr_matrix
     regularization: Float32Array  # λ_u, shape (rows,)
     params: AlsParams
+    # of `implicit`: the values are the confidences, below 0 where the preference is 0
+    has_confidences: bool = False
 
     def solve(
         self, rows: Float32Array, others: Sequence[Float32Array], threads: int
@@ -49,18 +51,24 @@ class Equations:
         params = self.params
         matrix = self.interactions
         indptr = matrix.indptr.astype(np.int64)
-        side = kernels.Side(indptr, matrix.indices, matrix.data, self.regularization)
+        indices = matrix.indices.astype(np.int32, copy=False)
+        side = kernels.Side(indptr, indices, matrix.data, self.regularization)
         # What overflows is found when the factors are checked.
         with np.errstate(all="ignore"):
             weights = kernels.Weights(
                 alpha=np.float32(params.alpha),
                 skip=np.float32(params.skip_weight),
                 unobserved=np.float32(params.unobserved_weight),
+                added=np.float32(0),
             )
+            if self.has_confidences:
+                weights = kernels.Weights(*np.array([1, 1, 1, -1], np.float32))
             kernels.solve(rows, others, side, weights, params.cg_steps, threads)
 
 
-def make_equations(interactions: csr_matrix, params: AlsParams) -> Equations:
+def make_equations(
+    interactions: csr_matrix, params: AlsParams, *, has_confidences: bool = False
+) -> Equations:
     """Make the equations of some rows, whose interactions are as in `Equations`.
 
     The equations share the memory of the interactions, unless there are skips without a weight.
@@ -73,7 +81,8 @@ def make_equations(interactions: csr_matrix, params: AlsParams) -> Equations:
             interactions.eliminate_zeros()
     others = interactions.shape[1]
     regularization = row_regularization(heard.astype(np.float64), others, params)
-    return Equations(interactions, regularization.astype(np.float32), params)
+    weights = regularization.astype(np.float32)
+    return Equations(interactions, weights, params, has_confidences)
 
 
 def first_factors(shape: tuple[int, int], factors: int, seed: int) -> Fit:
@@ -106,22 +115,30 @@ def check_finite(sweep: int, *factors: Float32Array) -> None:
 
 @cache
 def load_kernels() -> ModuleType:
-    """Import and compile the solver and the ranking.
+    """Import and compile the solver, `recsys.models.kernels.als`.
 
     The import takes half a second, and compiling, in the first process on a machine, longer. A
     process that reads hyperparameters or a finished fit needs neither.
-
-    Returns:
-        The module `recsys.models.kernels`.
     """
-    from recsys.models import kernels, rank_kernels
-    from recsys.models.compiled import compiling
+    from recsys.models.kernels import als
+    from recsys.models.kernels.compiled import compiling
 
     ones = np.ones((1, 1), dtype=np.float32)
     first = np.zeros(1, np.int32)
-    side = kernels.Side(np.array([0, 1]), first, ones[0], ones[0])
-    weights = kernels.Weights(*np.ones(3, np.float32))
-    with compiling(kernels.solve_rows):
-        kernels.solve(ones.copy(), [ones], side, weights, 1, 1)
-        rank_kernels.rank_tracks(ones, ones, 1, 1)
-    return kernels
+    side = als.Side(np.array([0, 1]), first, ones[0], ones[0])
+    weights = als.Weights(*np.ones(4, np.float32))
+    with compiling(als.solve_rows):
+        als.solve(ones.copy(), [ones], side, weights, 1, 1)
+    return als
+
+
+@cache
+def load_ranking() -> ModuleType:
+    """Import and compile the ranking, `recsys.models.kernels.ranking`."""
+    from recsys.models.kernels import ranking
+    from recsys.models.kernels.compiled import compiling
+
+    ones = np.ones((1, 1), dtype=np.float32)
+    with compiling(ranking.rank_some):
+        ranking.rank_tracks(ones, ones, 1, 1)
+    return ranking

@@ -11,12 +11,16 @@ from typing import Any
 from recsys.models.blend import Blend
 from recsys.models.factor_models import Als, Popular, Random
 from recsys.models.item_knn import ItemKnn
+from recsys.models.lists import Function, Lists
 from recsys.models.model import Model
 from recsys.models.repetition import Activation, Latest, MostPlayed
 
 KINDS: Mapping[str, type[Model]] = {
     kind.name: kind
-    for kind in (Als, Activation, ItemKnn, Blend, Random, Popular, MostPlayed, Latest)
+    for kind in (
+        *(Als, Activation, ItemKnn, Blend, Function, Lists),
+        *(Random, Popular, MostPlayed, Latest),
+    )
 }
 
 

@@ -52,3 +52,20 @@ class BlendParams:
         Ge(100),
         Field(description="listeners whose newest plays it learns from, at most"),
     ] = 5000
+
+
+@dataclass(frozen=True)
+class ListsParams:
+    """What names a file of lists of another model."""
+
+    name: str = ""
+    digest: str = ""  # of the file
+
+
+@dataclass(frozen=True)
+class FunctionParams:
+    """The hyperparameters of `recsys.models.lists.Function`."""
+
+    name: Annotated[
+        str, Field(description="an entry point of the group listening_loop.models")
+    ] = ""

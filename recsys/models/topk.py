@@ -3,11 +3,11 @@
 from typing import Literal
 
 import numpy as np
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csr_matrix, eye_array, vstack
 
-from looplib.arrays import Float32Array, Int32Array
+from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side
-from recsys.models.als import Fit, load_kernels
+from recsys.models.als import Fit, load_ranking
 from recsys.models.sparse import rank_rows
 
 NO_TRACK = -1
@@ -22,19 +22,30 @@ def top_tracks(
     k: int,
     threads: int,
     seen: csr_matrix | None = None,
-) -> Int32Array:
+) -> tuple[Int32Array, FloatArray]:
     """Find the k tracks with the largest inner product with each listener's factors.
 
     Of `seen`, shape (listeners, tracks), what a listener has a value for is left out.
 
     Returns:
-        Tracks, best first, shape (listeners, min(k, tracks)); `NO_TRACK` where `seen` leaves fewer.
+        Tracks, best first, `NO_TRACK` where `seen` leaves fewer, and products; both of shape
+            (listeners, min(k, tracks)).
     """
     k = min(k, len(item_factors))
-    load_kernels()
-    from recsys.models.rank_kernels import rank_tracks
+    found: tuple[Int32Array, FloatArray] = load_ranking().rank_tracks(
+        user_factors, item_factors, k, threads, seen
+    )
+    return found
 
-    return rank_tracks(user_factors, item_factors, k, threads, seen)
+
+def similar_tracks(
+    item_factors: Float32Array, tracks: IntArray, k: int, threads: int
+) -> tuple[Int32Array, FloatArray]:
+    """Find the k other tracks with the largest cosine with each of some tracks, as `top_tracks`."""
+    lengths = np.linalg.norm(item_factors, axis=1, keepdims=True)
+    unit = item_factors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    itself = csr_matrix(eye_array(len(unit), format="csr"))[tracks]
+    return top_tracks(unit[tracks], unit, k, threads, itself)
 
 
 def personal_lists(
@@ -65,7 +76,8 @@ def personal_lists(
             own = np.flatnonzero(is_chosen[first:last])
             users = fit.user_factors[first + own]
             seen = None if matrix is None else matrix[own]
-            lists[first + own] = top_tracks(users, fit.item_factors, k, threads, seen)
+            best, _ = top_tracks(users, fit.item_factors, k, threads, seen)
+            lists[first + own] = best
     return lists
 
 

@@ -55,4 +55,4 @@ def _state(run: Run, row: Row) -> str:
         return "baseline"
     if row is run.winner:
         return "winner"
-    return "tied with the best" if row["ties"] else "worse than the best"
+    return "tied" if row["ties"] else "worse"

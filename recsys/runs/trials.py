@@ -12,6 +12,8 @@ from looplib.randomness import make_generator
 from recsys.config import Search
 from recsys.errors import SearchError
 from recsys.models.kinds import KINDS
+from recsys.models.lists import Lists
+from recsys.models.params import ListsParams
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,16 @@ def plan_candidates(
         candidates = [candidates[index] for index in sorted(drawn)]
     candidates.sort(key=lambda trial: -getattr(trial.params, "factors", 0))
     return tuple(candidates)
+
+
+def plan_lists(
+    digests: Mapping[str, str], dataset_digest: str, seed: int
+) -> tuple[Trial, ...]:
+    """Plan the trials of lists of other models, by the digests of their files."""
+    return tuple(
+        _plan_trial(Lists.name, ListsParams(name, digest), dataset_digest, seed)
+        for name, digest in digests.items()
+    )
 
 
 def plan_baselines(seed: int, *, is_ordered: bool = False) -> tuple[Trial, ...]:

@@ -48,6 +48,10 @@ def main(
         str | None,
         typer.Option(help="An existing Dask scheduler, such as tcp://host:8786."),
     ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Where to publish; RUN/export by default."),
+    ] = None,
     export: Annotated[
         bool, typer.Option(help="Refit the winner on all sessions and publish it.")
     ] = True,
@@ -64,7 +68,7 @@ def main(
     for name, file in _FILES.items():
         typer.echo(f"{name:<16} {settings.run}/{file}")
     if export:
-        published = f"{settings.run}/export"
+        published = out or f"{settings.run}/export"
         version = export_run(settings.run, published, settings.export)
         typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}")
         typer.echo(f"manifest         {version}/{MANIFEST}")

@@ -105,7 +105,7 @@ def test_the_demo_run_again_does_nothing_twice(demo: Path) -> None:
     }
     outcome = (demo / "out/first/loop.json").read_bytes()
     done = run_demo(demo)
-    assert done.stderr.count("done already") == 4  # ingest, search, export, report
+    assert done.stderr.count("done already") == 3  # ingest, search, report
     assert {
         file: file.read_bytes()
         for file in (demo / "out/first/days/1/log").glob("events-*")

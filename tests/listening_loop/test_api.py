@@ -293,6 +293,61 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
     assert "t3" not in loaded.similar(["t3"], 4)["item"].tolist()
 
 
+def test_an_external_model_goes_from_a_frame_to_a_verdict_in_fifteen_lines(
+    store: ll.Store, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    space = {"factors": 1, "regularization": 9.0}
+    options: dict[str, Any] = {"client": client, "settings": SETTINGS, "run": "run"}
+    plays = ll.search(store, space, **options).training
+    liked = plays.groupby(["user", plays["item"].str[1:].astype(int) % 3]).weight.sum()
+    own = liked.reset_index().sort_values("weight").groupby("user").item.last()
+    songs = pd.DataFrame({"item": plays["item"].unique()})
+    songs["third"] = songs["item"].str[1:].astype(int) % 3
+    lists = own.rename("third").reset_index().merge(songs, on="third")
+    lists["score"] = -lists["item"].str[1:].astype(int)
+    run = ll.search(store, space, lists={"thirds": lists}, **options)
+    run.export("published", publish_anyway=True, top=50)
+    arms = [{"recommender": "in_order"}, {"recommender": "random"}]
+    experiment = {"experiments": [{"name": "MINE", "arms": arms}], "decides": "MINE"}
+    with ll.serve("published", settings=experiment) as service:
+        for user in own.index:
+            track = service.next(user, "t0")
+            service.last(user, track, float(int(track[1:]) % 3 == own[user]))
+    report = ll.ab("published/log", experiment="MINE")
+    assert report.verdict.decision in {"ship", "do not ship", "wait"}
+    assert run.winner.trial.kind == "lists"
+    board = run.leaderboard.set_index("model")
+    assert board.loc["lists", "name"] == "thirds"
+    assert set(board.index) >= {"als", "lists", "popular", "random"}
+    best = run.recommend([own.index[0]], n=3)["item"].tolist()
+    assert best == sorted(best, key=lambda item: int(item[1:]))
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ({"user": ["u1"], "item": ["t1"]}, "columns user, item found; user, item, and"),
+        ({"user": ["x"], "item": ["t1"], "rank": [1]}, "no row has a listener and"),
+        ({"user": ["u1"], "item": ["t1"], "score": [np.nan]}, "no row has a listener"),
+    ],
+)
+def test_lists_that_do_not_fit_are_one_line(
+    store: ll.Store,
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    frame: dict[str, Any],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lists = {"mine": pd.DataFrame(frame)}
+    with pytest.raises(ll.Error, match=message):
+        ll.search(store, lists=lists, client=client, run="run", settings=SETTINGS)
+    with pytest.raises(ll.Error, match=r"lists: none.parquet: No such file"):
+        ll.search(store, lists={"a": "none.parquet"}, client=client, run="run2")
+
+
 @pytest.mark.parametrize(
     "params",
     [

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.ab.config import AbConfig
 from botify.settings import Settings
 from listening_loop.command import main
 from listening_loop.init.look import Guess, look_at
@@ -132,7 +131,6 @@ def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
     assert rehearse[1:] == ["rehearse", f"out/{stem}/run/export"]
     assert report[1:3] == ["ab", f"out/{stem}/log"]
     load_config(SearchConfig, Path(search[3]))
-    load_config(AbConfig, Path(f"{stem}-ab.yaml"))
     service = load_config(Settings, Path(serve[3]))
     assert len(service.deciding.arms) == 3
     assert main(ingest[1:]) == 0

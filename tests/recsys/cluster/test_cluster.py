@@ -15,7 +15,7 @@ from looplib.config import load_config
 from looplib.errors import ConfigError
 from recsys.cluster import cluster as module
 from recsys.cluster.cluster import open_cluster
-from recsys.config import ClusterConfig
+from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 from tests.programs import free_port
 
@@ -110,7 +110,7 @@ def _programs_below() -> set[int]:
 
 UNGUARDED = """
 from recsys.cluster.cluster import open_cluster
-from recsys.config import ClusterConfig
+from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 
 with open_cluster(ClusterConfig(workers=2)) as cluster:

@@ -12,7 +12,7 @@ from looplib.arrays import Float32Array
 from recsys.dataset.dataset import Dataset, Summary
 from recsys.models.als import Fit
 from recsys.models.factor_models import random_lists, unseen_first
-from recsys.models.rank_kernels import rank_tracks
+from recsys.models.kernels.ranking import rank_tracks
 from recsys.models.topk import NO_TRACK, personal_lists, top_tracks
 from recsys.workspace import open_workspace
 
@@ -27,7 +27,7 @@ def test_lists_are_the_largest_inner_products_best_first(
     seed: int, tracks: int, k: int
 ) -> None:
     users, items = random_factors(seed, 7), random_factors(seed + 1, tracks)
-    lists = top_tracks(users, items, k, threads=1)
+    lists, _ = top_tracks(users, items, k, threads=1)
     assert lists.shape == (7, min(k, tracks))
     scores = users @ items.T
     assert np.take_along_axis(scores, lists, axis=1) == pytest.approx(
@@ -40,7 +40,7 @@ def test_what_was_seen_is_left_out_and_short_lists_end_with_no_track() -> None:
     seen = csr_matrix(
         np.array([[1, 0, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32)
     )
-    lists = top_tracks(users, items, 3, threads=1, seen=seen)
+    lists, _ = top_tracks(users, items, 3, threads=1, seen=seen)
     assert 0 not in lists[0]
     assert NO_TRACK not in lists[0]
     assert lists[1].tolist() == [3, NO_TRACK, NO_TRACK]
@@ -72,9 +72,9 @@ def test_compiled_lists_are_those_of_exact_products_and_equal_ones_go_by_column(
             (seen, np.where(seen.toarray() > 0, -(10**9), exact)),
         ):
             expected = np.argsort(-products, axis=1, kind="stable")[:, :k]
-            assert np.array_equal(
-                rank_tracks(users, items, k, threads, filtered), expected
-            )
+            lists, found = rank_tracks(users, items, k, threads, filtered)
+            assert np.array_equal(lists, expected)
+            assert np.array_equal(found, np.take_along_axis(products, expected, axis=1))
 
 
 def test_listeners_who_heard_none_get_the_popular_tracks_that_they_did_not_skip(

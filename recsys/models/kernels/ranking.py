@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array, Int32Array, IntArray
-from recsys.models.compiled import compiled
-from recsys.models.vectors import LANES, TOGETHER, multiply_rounded
+from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
+from recsys.models.kernels.compiled import compiled
+from recsys.models.kernels.vectors import LANES, TOGETHER, multiply_rounded
 
 _AT_ONCE = 256  # listeners that are ranked together
 _TILE = 128  # blocks of `LANES` tracks that stay in a fast cache meanwhile
@@ -65,7 +65,7 @@ def rank_tracks(
     k: int,
     threads: int,
     seen: csr_matrix | None = None,
-) -> Int32Array:
+) -> tuple[Int32Array, FloatArray]:
     """Find the k tracks with the largest inner product with each listener's factors.
 
     Of equal products the smaller column is better. Of `seen`, shape (listeners, tracks), what a
@@ -73,25 +73,27 @@ def rank_tracks(
     each is computed exactly: that is slow.
 
     Returns:
-        Columns, best first, shape (listeners, k); -1 where `seen` leaves fewer.
+        Columns, best first, -1 where `seen` leaves fewer, and products; both (listeners, k).
     """
     tracks = _pack_tracks(item_factors)
     lists = np.full((len(user_factors), k), -1, dtype=np.int32)
+    products = np.zeros(lists.shape)
     if seen is not None and not seen.has_sorted_indices:
         seen = seen.sorted_indices()
 
-    def rank_some(first: int) -> None:
+    def rank_part(first: int) -> None:
         part = slice(first, first + _AT_ONCE)
         own = Seen(np.empty(0, np.int64), np.empty(0, np.int32))
         if seen is not None:
             indptr = seen.indptr[first : part.stop + 1].astype(np.int64)
             own = Seen(indptr, seen.indices)
         factors = np.ascontiguousarray(user_factors[part])
-        _rank(_round_listeners(factors), factors, tracks, own, lists[part])
+        found = lists[part], products[part]
+        rank_some(_round_listeners(factors), factors, tracks, own, *found)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(rank_some, range(0, len(user_factors), _AT_ONCE)))
-    return lists
+        list(pool.map(rank_part, range(0, len(user_factors), _AT_ONCE)))
+    return lists, products
 
 
 def _pack_tracks(factors: Float32Array) -> Tracks:
@@ -150,10 +152,14 @@ def _forget(kept: Kept, row: int) -> None:
 
 
 @compiled
-def _choose(kept: Kept, row: int, tracks: Tracks, factors: Float32Array) -> None:
-    """Put the best k of a listener's tracks first, by exact products, and forget the others."""
-    k = kept.largest.shape[1]
-    best = np.empty(k)
+def _choose(
+    kept: Kept, row: int, tracks: Tracks, factors: Float32Array, best: FloatArray
+) -> None:
+    """Put the best k of a listener's tracks first, by exact products, and forget the others.
+
+    The products are written to `best`, shape (k,).
+    """
+    k = len(best)
     positions = kept.positions[row]
     chosen = 0
     for j in range(kept.counts[row]):
@@ -227,6 +233,7 @@ def _rank_tile(
     tracks: Tracks,
     seen: Seen,
     factors: Float32Array,
+    best: FloatArray,
 ) -> None:
     """Keep of a tile's tracks what may be among the best of the listeners from row `first` on."""
     products = np.zeros((TOGETHER, LANES), np.int32)
@@ -242,18 +249,19 @@ def _rank_tile(
             if kept.counts[row] + LANES > kept.positions.shape[1]:
                 _forget(kept, row)
             if kept.counts[row] + LANES > kept.positions.shape[1]:
-                _choose(kept, row, tracks, factors[row])
+                _choose(kept, row, tracks, factors[row], best[row])
 
 
 @compiled
-def _rank(
+def rank_some(
     rounded: Int32Array,
     factors: Float32Array,
     tracks: Tracks,
     seen: Seen,
     lists: Int32Array,
+    best: FloatArray,
 ) -> None:
-    """Write the best tracks of some listeners, shape (listeners, k)."""
+    """Write the best tracks of some listeners and their products, both (listeners, k)."""
     size = len(rounded)
     k = lists.shape[1]
     room = k + _ROOM + LANES
@@ -269,8 +277,8 @@ def _rank(
         for first in range(0, size, TOGETHER):
             if tracks.bounds[tile] < np.min(kept.least[first : first + TOGETHER]):
                 continue
-            _rank_tile(rounded, first, tile, kept, tracks, seen, factors)
+            _rank_tile(rounded, first, tile, kept, tracks, seen, factors, best)
     for row in range(len(factors)):
-        _choose(kept, row, tracks, factors[row])
+        _choose(kept, row, tracks, factors[row], best[row])
         for at in range(kept.counts[row]):
             lists[row, at] = tracks.columns[kept.positions[row, at]]

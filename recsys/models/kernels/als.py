@@ -14,8 +14,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
-from recsys.models.compiled import compiled
-from recsys.models.vectors import (
+from recsys.models.kernels.compiled import compiled
+from recsys.models.kernels.vectors import (
     LANES,
     TOGETHER,
     add_multiples,
@@ -41,11 +41,15 @@ class Side(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Confidences, float32: of a unit of listening time, a skip, and a pair without interaction."""
+    """Confidences, float32: of a unit of listening time, a skip, and a pair without interaction.
+
+    `added` is what an interaction adds to that of a pair without, beside its value's.
+    """
 
     alpha: np.float32
     skip: np.float32
     unobserved: np.float32
+    added: np.float32
 
 
 class Buffer(NamedTuple):
@@ -104,7 +108,8 @@ def _weigh(side: Side, weights: Weights, first: int, last: int, buffer: Buffer) 
     for j in range(count):
         value = side.values[first + j]
         heard = value >= 0
-        left[j] = value * (weights.alpha if heard else -weights.skip)
+        left[j] = weights.added
+        left[j] += value * (weights.alpha if heard else -weights.skip)
         right[j] = weights.unobserved + left[j] if heard else np.float32(0)
     for j in range(count, count + TOGETHER - 1):
         left[j] = right[j] = 0

@@ -1,0 +1,91 @@
+"""Business rules: tracks that no answer has, and tracks that rise or sink in ranked lists.
+
+They are a YAML file, which is read again when it changes:
+
+    exclude: [17, 23]
+    boost: {5: 3, 8: 0.5}
+"""
+
+import logging
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import PositiveFloat
+
+from botify.model.catalogue import Catalogue, Id
+from looplib.config import Config, load_config
+from looplib.errors import UserError
+
+logger = logging.getLogger("botify")
+
+
+class RulesDocument(Config):
+    """The file of the rules; tracks that the catalogue lacks are ignored."""
+
+    exclude: tuple[Id, ...] = ()
+    # by track; one at rank r of a list is ranked as if at r / boost
+    boost: Mapping[Id, PositiveFloat] = {}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Rules for tracks by number."""
+
+    exclude: frozenset[int] = frozenset()
+    boost: Mapping[int, float] = field(default_factory=dict)
+
+    def rank(
+        self,
+        tracks: Iterable[int],
+        exclude: Collection[int],
+        boost: Mapping[int, float],
+    ) -> list[int]:
+        """Return what is left of a list, best first, by these rules and those of a request."""
+        barred = self.exclude.union(exclude)
+        left = [track for track in tracks if track not in barred]
+        boosts = {**self.boost, **boost}
+        ranks = {
+            track: rank / boosts.get(track, 1.0) for rank, track in enumerate(left, 1)
+        }
+        return sorted(left, key=ranks.__getitem__)
+
+
+class RulesFile:
+    """The rules of a file, as it is now."""
+
+    def __init__(self, path: Path | None, catalogue: Catalogue, watch_s: float) -> None:
+        """Read the file, or have no rules without one.
+
+        Raises:
+            ConfigError: It cannot be read, or says something else.
+        """
+        self._path, self._catalogue, self._watch_s = path, catalogue, watch_s
+        self._looked_s, self._changed_ns = 0.0, -1
+        self._rules = Rules()
+        if path is not None:
+            self._look(path)
+
+    def current(self) -> Rules:
+        """Return the rules; a change is seen within `watch_s`, and a mistake in it is logged."""
+        if self._path and time.monotonic() - self._looked_s > self._watch_s:
+            try:
+                self._look(self._path)
+            except UserError as error:
+                logger.warning("%s; the rules before stay", error)
+        return self._rules
+
+    def _look(self, path: Path) -> None:
+        self._looked_s = time.monotonic()
+        changed_ns = path.stat().st_mtime_ns if path.exists() else 0
+        if changed_ns == self._changed_ns:
+            return
+        self._changed_ns = changed_ns
+        document, number = load_config(RulesDocument, path), self._catalogue.number
+        exclude = (number(track) for track in document.exclude)
+        boost = {number(track): by for track, by in document.boost.items()}
+        self._rules = Rules(
+            frozenset(track for track in exclude if track is not None),
+            {track: by for track, by in boost.items() if track is not None},
+        )

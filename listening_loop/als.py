@@ -1,0 +1,311 @@
+"""The ALS of the library `implicit`, with this project's solver and ranking.
+
+    from listening_loop import AlternatingLeastSquares
+
+A user of the library changes this one import. The class takes and returns what the library's does;
+docs/for-implicit-users.md says where it goes beyond. It loads neither Dask nor DuckDB.
+"""
+
+import os
+from collections.abc import Callable
+from copy import copy
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from implicit.cpu import als
+from implicit.cpu.topk import topk
+from implicit.recommender_base import ModelFitError
+from implicit.utils import check_csr
+from scipy.sparse import csr_matrix
+
+from looplib.arrays import AnyFloatArray, Float32Array, Int32Array
+
+if (
+    TYPE_CHECKING
+):  # imported where they are used, so that this module is imported sooner
+    from looplib.als import AlsParams
+
+_BATCH = 100  # rows from which packing the others for the ranking pays
+_LONGEST = 256  # lists that the ranking is made for
+_EXACT = 2  # conjugate-gradient steps for each factor that solve a row
+_NO_LIKE = -np.finfo(np.float32).tiny  # a confidence of 0, with a preference of 0
+Ids = npt.ArrayLike
+
+
+class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc]  # no types
+    """The library's model, fitted and ranked by this project's kernels.
+
+    The library's own code runs for factors of 64 bits, `use_cg` or `use_native` False, and where
+    few rows are ranked, or some of the items.
+    """
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401  the library's
+        unobserved_weight: float = 1.0,
+        nu: float = 0.0,
+        use_gpu: bool = False,
+        **options: Any,  # noqa: ANN401  the library's
+    ) -> None:
+        """Take the library's arguments, and two more hyperparameters.
+
+        Args:
+            args: Of the library's class, in its order.
+            unobserved_weight: Confidence of a pair without interaction; `alpha` and
+                `regularization` are divided by it, which gives the same factors.
+            nu: Regularize a row with n likes of N by (n + unobserved_weight N) to this power.
+            use_gpu: For code that calls `implicit.als`; only False is allowed.
+            options: Of the library's class, by name.
+
+        Raises:
+            ValueError: A value is not allowed.
+        """
+        super().__init__(*args, **options)
+        if use_gpu:
+            raise ValueError(
+                "use_gpu: True found; this class fits on the processor, implicit.als on a GPU"
+            )
+        if not (0 < unobserved_weight < np.inf and 0 <= nu < np.inf):
+            raise ValueError(
+                f"unobserved_weight {unobserved_weight}, nu {nu}: a positive number, and one "
+                "of at least 0, are expected"
+            )
+        self.unobserved_weight = unobserved_weight
+        self.nu = nu
+        # The equations divided by the weight, which the library's code solves too.
+        self.alpha /= unobserved_weight
+        self.regularization /= unobserved_weight
+
+    def fit(
+        self,
+        user_items: csr_matrix,
+        show_progress: bool = True,
+        callback: Callable[..., None] | None = None,
+    ) -> None:
+        """Fit the factors of both sides to confidences, shape (users, items).
+
+        A fitted model goes on from its factors.
+
+        Raises:
+            ModelFitError: A confidence is not finite.
+            ValueError: The factors are of another shape, or the library has no such loss.
+        """
+        user_items = check_csr(user_items)
+        with np.errstate(over="ignore"):
+            confidences = np.float32(self.alpha) * user_items.data.astype(np.float32)
+        is_finite = np.isfinite(confidences)
+        if not is_finite.all():
+            first = np.argmin(is_finite)
+            row = np.searchsorted(user_items.indptr, first, side="right") - 1
+            raise ModelFitError(
+                f"user_items: {user_items.data[first]} in row {row}, column "
+                f"{user_items.indices[first]}; confidences that float32 can hold are expected"
+            )
+        for side, size in zip(("user", "item"), user_items.shape, strict=True):
+            factors = getattr(self, f"{side}_factors")
+            if factors is not None and len(factors) != size:
+                raise ValueError(
+                    f"user_items: {size} {side}s found, the model has {len(factors)}; "
+                    "fit a new model"
+                )
+        if self.calculate_training_loss:
+            self._check_no_nu("calculate_training_loss")
+        super().fit(user_items, show_progress, callback)
+
+    @property
+    def solver(self) -> Callable[..., None]:
+        """The function that solves one side in place; `fit` calls it."""
+        if self.use_cg and self.use_native and self.dtype == np.float32:
+            return self._solve
+        self._check_no_nu("use_cg False, use_native False or dtype float64")
+        solver: Callable[..., None] = super().solver
+        return solver
+
+    def recalculate_user(self, userid: Ids, user_items: csr_matrix) -> AnyFloatArray:
+        """Solve users by their confidences, shape (users, items), without storing them."""
+        if self.nu:
+            return self._recalculate(userid, user_items, self.item_factors)
+        found: AnyFloatArray = super().recalculate_user(userid, user_items)
+        return found
+
+    def recalculate_item(self, itemid: Ids, item_users: csr_matrix) -> AnyFloatArray:
+        """Solve items by their confidences, shape (items, users), without storing them."""
+        if self.nu:
+            return self._recalculate(itemid, item_users, self.user_factors)
+        found: AnyFloatArray = super().recalculate_item(itemid, item_users)
+        return found
+
+    def explain(
+        self,
+        userid: int,
+        user_items: csr_matrix,
+        *args: Any,  # noqa: ANN401  the library's
+        **options: Any,  # noqa: ANN401  the library's
+    ) -> tuple[Any, ...]:
+        """Explain a score by the liked items; see the library."""
+        user_items = check_csr(user_items)
+        model = self
+        if self.nu:
+            from looplib.als import row_regularization
+
+            likes = np.array([(user_items[userid] > 0).nnz])
+            params, items = self._params(self.regularization), len(self.item_factors)
+            model = copy(self)
+            (model.regularization,) = row_regularization(likes, items, params)
+        explain = als.AlternatingLeastSquares.explain
+        found: tuple[Any, ...] = explain(model, userid, user_items, *args, **options)
+        return found
+
+    def recommend(
+        self,
+        userid: Ids,
+        user_items: csr_matrix | None,
+        N: int = 10,  # noqa: N803  the library's
+        filter_already_liked_items: bool = True,
+        filter_items: Ids | None = None,
+        recalculate_user: bool = False,
+        items: Ids | None = None,
+    ) -> tuple[Int32Array, AnyFloatArray]:
+        """Find the N items with the largest scores of a user, or of each of many; see the library.
+
+        Of equal scores, in a large batch the item with the smaller number comes first.
+        """
+        shape = (np.size(userid), len(self.item_factors))
+        is_read = filter_already_liked_items or recalculate_user
+        fits = isinstance(user_items, csr_matrix) and user_items.shape == shape
+        is_all = filter_items is None and items is None
+        if not (is_all and (fits or not is_read) and self._ranks(*shape, N)):
+            found: tuple[Int32Array, AnyFloatArray] = super().recommend(
+                userid,
+                user_items,
+                N,
+                filter_already_liked_items,
+                filter_items,
+                recalculate_user,
+                items,
+            )
+            return found
+        users = self._user_factor(userid, user_items, recalculate_user)
+        liked = user_items if filter_already_liked_items else None
+        return self._rank(users, self.item_factors, N, liked)
+
+    def to_gpu(self) -> Any:  # noqa: ANN401  the library's model
+        """Return the library's model on a GPU."""
+        self._check_no_nu("to_gpu")
+        return super().to_gpu()
+
+    def save(self, fileobj_or_path: str | os.PathLike[str] | IO[bytes]) -> None:
+        """Write the model to a file of NumPy arrays, `.npz`, which `load` reads."""
+        arguments = {
+            name: value
+            for name, value in vars(self).items()
+            if value is not None and name[0] != "_" and name != "fit_callback"
+        }
+        np.savez(fileobj_or_path, **(arguments | {"dtype": self.dtype.name}))
+
+    @property
+    def _threads(self) -> int:
+        return self.num_threads or len(os.sched_getaffinity(0))
+
+    def _params(self, regularization: float, cg_steps: int = 0) -> "AlsParams":
+        from looplib.als import AlsParams
+
+        return AlsParams(
+            factors=self.factors,
+            regularization=regularization,
+            cg_steps=cg_steps or self.cg_steps,
+            unobserved_weight=self.unobserved_weight,
+            nu=self.nu,
+            skip_weight=1.0,
+        )
+
+    def _solve(
+        self,
+        confidences: csr_matrix,
+        rows: Float32Array,
+        others: Float32Array,
+        regularization: float,
+        num_threads: int = 0,
+        cg_steps: int = 0,
+    ) -> None:
+        """Solve rows in place; a confidence below 0 has the preference 0."""
+        from recsys.models.als import make_equations
+
+        values = confidences.data.astype(np.float32, copy=False)
+        if not values.all():
+            values = np.where(values == 0, _NO_LIKE, values)
+        arrays = (values, confidences.indices, confidences.indptr)
+        matrix = csr_matrix(arrays, shape=(len(rows), len(others)))
+        params = self._params(regularization, cg_steps)
+        equations = make_equations(matrix, params, has_confidences=True)
+        equations.solve(rows, [others], num_threads or self._threads)
+
+    def _recalculate(
+        self, ids: Ids, confidences: csr_matrix, others: Float32Array
+    ) -> Float32Array:
+        confidences = self.alpha * check_csr(confidences)
+        if confidences.shape[0] != np.size(ids):
+            raise ValueError(
+                f"{confidences.shape[0]} rows found for {np.size(ids)} ids"
+            )
+        rows = np.zeros((np.size(ids), self.factors), np.float32)
+        steps = _EXACT * self.factors
+        self._solve(confidences, rows, others, self.regularization, cg_steps=steps)
+        return rows[0] if np.isscalar(ids) else rows
+
+    def _check_no_nu(self, option: str) -> None:
+        if self.nu:
+            raise ValueError(
+                f"{option}: the library does it, without nu {self.nu}; leave out one"
+            )
+
+    def _ranks(self, rows: int, others: int, count: int) -> bool:
+        """Return whether our ranking is the faster one for so many rows."""
+        is_made_for = self.dtype == np.float32 and count <= min(others, _LONGEST)
+        return is_made_for and rows >= _BATCH
+
+    def _rank(
+        self,
+        rows: Float32Array,
+        others: Float32Array,
+        count: int,
+        liked: csr_matrix | None = None,
+    ) -> tuple[Int32Array, Float32Array]:
+        """Find the others with the largest products; the library ranks zeros and short lists."""
+        from recsys.models.als import load_ranking
+
+        ids = np.full((len(rows), count), -1, np.int32)
+        scores = np.zeros(ids.shape, np.float32)
+        own = np.flatnonzero(rows.any(axis=1))
+        seen = None if liked is None else liked[own]
+        ids[own], scores[own] = load_ranking().rank_tracks(
+            rows[own], others, count, self._threads, seen
+        )
+        rest = np.flatnonzero((ids < 0).any(axis=1))
+        if len(rest):
+            ids[rest], scores[rest] = topk(
+                others,
+                rows[rest],
+                count,
+                filter_query_items=None if liked is None else liked[rest],
+                num_threads=self._threads,
+            )
+        return ids, scores
+
+    def _get_similarity_score(
+        self,
+        factor: Float32Array,
+        norm: Float32Array,
+        factors: Float32Array,
+        norms: Float32Array,
+        N: int,  # noqa: N803  the library's
+        filter_items: Ids | None = None,
+    ) -> tuple[Int32Array, AnyFloatArray]:
+        if filter_items is not None or not self._ranks(np.size(norm), len(factors), N):
+            found: tuple[Int32Array, AnyFloatArray] = super()._get_similarity_score(
+                factor, norm, factors, norms, N, filter_items
+            )
+            return found
+        ids, scores = self._rank(factor, factors / norms[:, np.newaxis], N)
+        return ids, scores / norm[:, np.newaxis]

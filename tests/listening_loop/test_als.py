@@ -1,0 +1,192 @@
+"""The class for users of `implicit`, against the library itself, factor by factor."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from implicit.cpu.als import AlternatingLeastSquares as Library
+from implicit.recommender_base import ModelFitError
+from implicit.utils import ParameterWarning
+from numpy.testing import assert_allclose
+from scipy.sparse import csr_matrix
+
+from listening_loop import AlternatingLeastSquares
+
+pytestmark = pytest.mark.filterwarnings("ignore:OpenBLAS is configured")
+EXACT = 40  # conjugate-gradient steps after which rounding decides
+
+
+def matrix(seed: int = 0, users: int = 150, items: int = 60) -> csr_matrix:
+    """Confidences with dislikes, a 0 that is kept, and a user and an item without any."""
+    generator = np.random.default_rng(seed)
+    dense = generator.integers(1, 6, (users, items)) * generator.choice(
+        [-1, 1, 1, 1], (users, items)
+    )
+    dense[generator.random((users, items)) < 0.8] = 0
+    dense[7], dense[:, 9] = 0, 0
+    made = csr_matrix(dense.astype(np.float32))
+    made.data[3] = 0
+    return made
+
+
+def models(**options: Any) -> list[Library]:  # noqa: ANN401  any of the library's
+    found = []
+    for kind in (AlternatingLeastSquares, Library):
+        model = kind(**{"factors": 8, "random_state": 3, "iterations": 3} | options)
+        model.cg_steps = EXACT
+        found.append(model)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "change"),
+    [
+        ({}, csr_matrix),
+        ({"alpha": 2.5, "regularization": 3.0, "num_threads": 1}, csr_matrix),
+        ({"factors": 33}, lambda made: made.astype(np.float64)),
+        ({}, lambda made: made.astype(np.int64)),
+        ({"dtype": np.float64}, csr_matrix),
+        ({"use_cg": False}, csr_matrix),
+        ({"use_native": False, "iterations": 1}, csr_matrix),
+    ],
+)
+def test_factors_are_those_of_the_library(
+    options: dict[str, Any], change: Callable[[csr_matrix], csr_matrix]
+) -> None:
+    ours, library = models(**options)
+    for model in (ours, library):
+        model.fit(change(matrix()), show_progress=False)
+    for side in ("user_factors", "item_factors"):
+        found, expected = getattr(ours, side), getattr(library, side)
+        assert found.dtype == expected.dtype
+        assert_allclose(found, expected, atol=2e-3)
+
+
+def test_a_generator_a_callback_and_a_loss_are_the_library_s() -> None:
+    seen: list[list[tuple[Any, ...]]] = [[], []]
+    for model, calls in zip(models(calculate_training_loss=True), seen, strict=True):
+        model.random_state = np.random.default_rng(5)
+        with pytest.warns(ParameterWarning):
+            model.fit(
+                matrix().tocoo(),
+                show_progress=False,
+                callback=lambda *told, calls=calls: calls.append(told),
+            )
+    for (sweep, _, loss), (their_sweep, _, their_loss) in zip(*seen, strict=True):
+        assert sweep == their_sweep
+        assert loss == pytest.approx(their_loss, rel=1e-4)
+
+
+@pytest.fixture(name="fitted")
+def _fitted() -> tuple[AlternatingLeastSquares, Library]:
+    ours, library = models()
+    ours.fit(matrix(), show_progress=False)
+    library.user_factors, library.item_factors = ours.user_factors, ours.item_factors
+    return ours, library
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"N": 55},  # more than some users have left
+        {"N": 200},  # than there are items
+        {"filter_already_liked_items": False},
+        {"recalculate_user": True},
+        {"filter_items": [1, 4]},
+        {"items": [3, 5, 8, 13]},
+    ],
+)
+def test_a_batch_is_recommended_what_the_library_recommends(
+    fitted: tuple[AlternatingLeastSquares, Library], options: dict[str, Any]
+) -> None:
+    users, made = np.arange(150)[::-1], matrix()[::-1]
+    found, scores = fitted[0].recommend(users, made, **options)
+    expected, their_scores = fitted[1].recommend(users, made, **options)
+    assert found.dtype == expected.dtype
+    assert np.array_equal(found, expected)
+    assert scores.dtype == their_scores.dtype
+    assert_allclose(scores, their_scores, atol=1e-5)
+
+
+def test_the_most_similar_are_the_library_s(
+    fitted: tuple[AlternatingLeastSquares, Library],
+) -> None:
+    for name, count in (("similar_users", 150), ("similar_items", 60)):
+        ids = np.repeat(np.delete(np.arange(count), [7, 9]), 2)
+        (found, scores), (expected, their_scores) = (
+            getattr(model, name)(ids, N=5) for model in fitted
+        )
+        assert np.array_equal(found, expected)
+        assert_allclose(scores, their_scores, atol=1e-5)
+
+
+def test_added_hyperparameters_solve_their_equation(tmp_path: Path) -> None:
+    made, weight, power = matrix(), 0.3, 0.5
+    ours = AlternatingLeastSquares(
+        8, 0.7, 2.0, unobserved_weight=weight, nu=power, random_state=1, iterations=2
+    )
+    ours.cg_steps = EXACT
+    ours.fit(made, show_progress=False)
+    others = ours.item_factors.astype(np.float64)
+    before = ours.user_factors.copy()
+    sides = ours.user_factors, ours.item_factors
+    ours.solver(ours.alpha * made, *sides, ours.regularization)
+    for user in (0, 11, 42):
+        confidence = 2.0 * made[user].toarray()[0]
+        is_stored = np.isin(np.arange(60), made[user].indices)
+        left = np.where(is_stored, np.abs(confidence), weight)
+        likes = (confidence > 0).sum()
+        penalty = 0.7 * (likes + weight * 60) ** power * np.eye(8)
+        right = others.T @ np.maximum(confidence, 0)
+        expected = np.linalg.solve((others.T * left) @ others + penalty, right)
+        assert_allclose(ours.user_factors[user], expected, atol=1e-3)
+        folded = ours.recalculate_user(user, made[user])
+        assert_allclose(folded, expected, atol=1e-3)
+        total, *_ = ours.explain(user, made, 5)
+        assert total == pytest.approx(others[5] @ expected, abs=1e-3)
+    batch = ours.recalculate_user(np.arange(150), made)
+    assert_allclose(batch, ours.user_factors, atol=1e-3)
+
+    ours.user_factors = before
+    ours.save(tmp_path / "model.npz")
+    for read in (
+        AlternatingLeastSquares.load(tmp_path / "model.npz"),
+        pickle.loads(pickle.dumps(ours)),  # noqa: S301  written here
+    ):
+        assert (read.unobserved_weight, read.nu) == (weight, power)
+        assert (read.alpha, read.regularization) == (ours.alpha, ours.regularization)
+        assert np.array_equal(read.user_factors, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nu": 1.0, "dtype": np.float64}, "dtype float64.*nu 1.0; leave"),
+        ({"nu": 1.0, "calculate_training_loss": True}, "calculate_training_loss: the"),
+        ({"unobserved_weight": 0.0}, "unobserved_weight 0.0, nu 0.0: a positive"),
+        ({"use_gpu": True}, "use_gpu: True found"),
+    ],
+)
+def test_what_no_solver_does_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AlternatingLeastSquares(**options).fit(matrix(), show_progress=False)
+
+
+def test_matrices_that_do_not_fit_are_refused_before_a_sweep() -> None:
+    ours, _ = models()
+    for value in (np.nan, np.inf, 1e300):
+        made = matrix().astype(np.float64)
+        made.data[100] = value
+        row = np.searchsorted(made.indptr, 100, side="right") - 1
+        with pytest.raises(ModelFitError, match=rf"in row {row}, column"):
+            ours.fit(made, show_progress=False)
+    assert ours.user_factors is None
+    ours.fit(matrix(), show_progress=False)
+    with pytest.raises(ValueError, match="151 users found, the model has 150"):
+        ours.fit(matrix(users=151), show_progress=False)
+    with pytest.raises(IndexError):
+        ours.recommend(np.arange(1, 151), matrix())
