@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from analysis.ab.effects import MetricEffect
 from analysis.page import numbers
 
-_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_COUNTS = {3: "three", 4: "four", 5: "five", 6: "six"}
 
 
 def arm_name(arm: str, recommenders: Mapping[str, str | None]) -> str:
@@ -100,7 +100,7 @@ def limits_hold(count: int) -> str:
         return "The safety limit holds."
     if count == 2:
         return "Both safety limits hold."
-    number = _COUNTS[count] if count < len(_COUNTS) else str(count)
+    number = _COUNTS.get(count, count)
     return f"All {number} safety limits hold."
 
 
