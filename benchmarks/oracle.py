@@ -14,7 +14,12 @@ from looplib.files import atomic_write_json
 from looplib.randomness import make_generator
 from sim.collect import recommend_random
 from sim.listening.response import raw_share
-from sim.listening.sessions import Sessions, make_model, own_logits
+from sim.listening.sessions import (
+    Sessions,
+    make_model,
+    own_logits,
+    taste_products,
+)
 from sim.worlds.files import World, load_world
 
 SESSIONS, RANDOM_SESSIONS = 500, 20_000  # of the oracle, and under random tracks
@@ -74,8 +79,10 @@ class Oracle:
 
     def _rank(self, listener: int, interest: int) -> tuple[IntArray, FloatArray]:
         world, who = self._world, np.array([listener])
-        dots = (world.embeddings @ world.embeddings[interest]).astype(np.float64)
-        own = own_logits(world, who, np.arange(world.tracks))
+        tracks = np.arange(world.tracks)
+        wanted = world.embeddings[[interest]].astype(np.float64)
+        dots = taste_products(world, tracks, np.array([interest]), wanted)
+        own = own_logits(world, who, tracks)
         shares = raw_share(
             dots, world.consume_bias[who], world.consume_sharpness[who], own
         )

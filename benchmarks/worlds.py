@@ -45,23 +45,33 @@ _COLOURS["oracle"] = "var(--soft)"
 # name → configuration and what is changed in it
 WORLDS: dict[str, tuple[str, str]] = {
     "easy": ("easy", ""),
-    "noise-10": ("easy", "noise=10"),
-    "noise-3": ("easy", "noise=3"),
-    "noise-1": ("easy", "noise=1"),
-    "all-or-nothing": ("easy", "noise=0"),
-    "200-nearest": ("easy", "organic_neighbours=200"),
-    "1000-nearest": ("easy", "organic_neighbours=1000"),
-    "changing": ("easy", "interest_change=0.1"),
-    "own-1": ("easy", "idiosyncrasy=1"),
-    "own-2": ("easy", "idiosyncrasy=2"),
-    "tired": ("easy", "tiredness=0.03"),
+    "noise-10": ("easy", "response.noise=10"),
+    "noise-3": ("easy", "response.noise=3"),
+    "noise-1": ("easy", "response.noise=1"),
+    "all-or-nothing": ("easy", "response.noise=0"),
+    "200-nearest": ("easy", "response.organic_neighbours=200"),
+    "1000-nearest": ("easy", "response.organic_neighbours=1000"),
+    "changing": ("easy", "response.interest_change=0.1"),
+    "own-1": ("easy", "response.idiosyncrasy=1"),
+    "own-2": ("easy", "response.idiosyncrasy=2"),
+    "tired": ("easy", "response.tiredness=0.03"),
     "combined": (
         "easy",
-        "noise=1 organic_neighbours=200 interest_change=0.1 idiosyncrasy=1",
+        "response.noise=1 response.organic_neighbours=200 response.interest_change=0.1 "
+        "response.idiosyncrasy=1",
     ),
     "demo": ("demo", ""),
     "course": ("course", ""),
     "seed": ("seed", ""),
+    "moods-10": ("moods", "catalogue.genres=10"),
+    "moods-20": ("moods", ""),
+    "moods-40": ("moods", "catalogue.genres=40"),
+    "effects": ("effects", ""),
+    "popularity": (
+        "easy",
+        "response.taste=popularity response.noise=1 listeners.consume_bias.low=1.5 "
+        "listeners.consume_bias.high=3",
+    ),
 }
 
 
@@ -243,10 +253,9 @@ def write_configs(name: str, folder: Path, sessions: int, episodes: int) -> Path
 
 def config_of(name: str, changes: Sequence[str] = ()) -> WorldConfig:
     """Return the configuration of one of the worlds, with more changes."""
-    file, response = WORLDS[name]
-    overrides = [f"response.{change}" for change in response.split()]
+    file, own = WORLDS[name]
     return load_config(
-        WorldConfig, Path(f"configs/world/{file}.yaml"), [*overrides, *changes]
+        WorldConfig, Path(f"configs/world/{file}.yaml"), [*own.split(), *changes]
     )
 
 

@@ -90,9 +90,11 @@ class Service:
         self.versions.watch()
 
     def answer(
-        self, message: Message, requests: Sequence[Listening]
+        self, message: Message, requests: Sequence[Listening], *, in_batch: bool = False
     ) -> list[Id | None]:
         """Recommend the next track to each listener, or end their sessions.
+
+        Requests of a batch are logged without a latency, as none has one of its own.
 
         Returns:
             The tracks' ids; None in place of each on `last`.
@@ -122,8 +124,7 @@ class Service:
                 )
             ]
             answers = self._recommend(model, rows, sessions, arms)
-        # requests that are answered together have no latency of their own
-        latency_s = time.perf_counter() - start_s if len(requests) == 1 else None
+        latency_s = None if in_batch else time.perf_counter() - start_s
         ids = model.catalogue.ids
         tracks = [
             None if recommender is None else ids[drawn.track]

@@ -44,7 +44,7 @@ def hear_many(message: Message) -> ResponseReturnValue:
     """Take what many listeners heard; answer with the next tracks, or end the sessions."""
     service = _service()
     requests = service.bodies.many(request.get_data())
-    tracks = service.answer(message, requests)
+    tracks = service.answer(message, requests, in_batch=True)
     answers = [
         _answer(heard.user, track)
         for heard, track in zip(requests, tracks, strict=True)

@@ -129,22 +129,7 @@ def write_version(
         rows[TRACKS] = len(lines)
     elif catalogue := _named_catalogue(export):
         shutil.copyfile(catalogue, folder / TRACKS)
-    session_model = None
-    if config := export.config.session_model:
-        seed = export.winner.trial.seed
-        session_model = write_session_model(folder, store, config, seed, usable_cores())
-    next_track = None
-    if section := export.config.next_track:
-        next_track = write_next_track(
-            folder,
-            store,
-            export.dataset,
-            export.config,
-            section,
-            (users, tracks),
-            usable_cores(),
-            anyway=export.options.publish_anyway,
-        )
+    models = _write_session_models(folder, export, users, tracks)
     files = {
         file.name: {
             "sha256": sha256_file(file),
@@ -156,12 +141,30 @@ def write_version(
     versions = {library: importlib.metadata.version(library) for library in _LIBRARIES}
     manifest = {
         **_facts(export),
-        "session_model": session_model,
-        "next_track": next_track,
+        **models,
         "files": files,
         "versions": {"python": platform.python_version(), **versions},
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
+
+
+def _write_session_models(
+    folder: Path, export: Export, users: Ids, tracks: Ids
+) -> dict[str, Any]:
+    """Write the models of sessions; return what the manifest says of them."""
+    store, config, threads = export.store, export.config, usable_cores()
+    session_model = next_track = None
+    if config.session_model:
+        seed = export.winner.trial.seed
+        session_model = write_session_model(
+            folder, store, config.session_model, seed, threads
+        )
+    if config.next_track:
+        anyway = export.options.publish_anyway
+        next_track = write_next_track(
+            folder, store, export.dataset, config, users, tracks, threads, anyway=anyway
+        )
+    return {"session_model": session_model, "next_track": next_track}
 
 
 def _write_factors(

@@ -46,13 +46,23 @@ class Starts:
 
 def make_model(world: World) -> ListeningModel:
     """Find the tracks nearest to every interest, which takes seconds in a large world."""
+    response = world.response
     count = min(int(world.interest_neighbours.max()), world.tracks)
+    # enough for some in each language
+    looked_at = min(2 * count * response.languages, world.tracks)
     nearest = nearest_tracks(
         world.embeddings,
         world.interests,
-        count,
-        by_inner_product=world.response.organic_metric == "inner_product",
+        count if response.languages == 1 else looked_at,
+        by_inner_product=response.organic_metric == "inner_product",
     )
+    if response.languages > 1:
+        listeners = np.repeat(
+            np.arange(world.listeners), np.diff(world.interest_offsets)
+        )
+        is_last = is_foreign(world, listeners[:, None], nearest)
+        order = np.argsort(is_last, axis=1, kind="stable")[:, :count]
+        nearest = np.take_along_axis(nearest, order, axis=1)
     return ListeningModel(
         world,
         nearest=nearest,
@@ -105,12 +115,48 @@ def _make_starts(
 def own_logits(
     world: World, listeners: IntArray, tracks: IntArray
 ) -> FloatArray | float:
-    """Return what only this listener hears in this track; listeners and tracks are broadcast."""
-    idiosyncrasy = world.response.idiosyncrasy
-    if not idiosyncrasy:
-        return 0.0
-    bits = hashes.pair_bits(world.seed, listeners, tracks)
-    return idiosyncrasy * hashes.normals(bits, 0)
+    """Return what listeners hear in tracks whatever their interest; both are broadcast."""
+    response = world.response
+    parts: list[FloatArray] = []
+    if response.idiosyncrasy:
+        bits = hashes.pair_bits(world.seed, listeners, tracks)
+        parts.append(response.idiosyncrasy * hashes.normals(bits, 0))
+    if response.popularity:
+        parts.append(response.popularity * world.popularity[tracks])
+    if response.foreign:
+        foreign = is_foreign(world, listeners, tracks).astype(np.float64)
+        parts.append(-response.foreign * foreign)
+    return sum(parts, start=0.0)
+
+
+def is_foreign(world: World, listeners: IntArray, tracks: IntArray) -> BoolArray:
+    """Return whether tracks are in another language than listeners choose; both are broadcast."""
+
+    def language(ids: IntArray, purpose: int) -> IntArray:
+        bits = hashes.pair_bits(world.seed, ids, np.zeros_like(ids))
+        draws = hashes.uniforms(bits, purpose)
+        return scale_below(np.full(ids.shape, world.response.languages), draws)
+
+    sung = language(world.artist[tracks], hashes.ARTIST)
+    found: BoolArray = sung != language(listeners, hashes.LISTENER)
+    return found
+
+
+def taste_products(
+    world: World, tracks: IntArray, interests: IntArray, wanted: FloatArray
+) -> FloatArray:
+    """Return what tracks have for interests: see `ResponseConfig.taste`.
+
+    `interests` are tracks, and `wanted` their embeddings (interests, dimensions).
+    """
+    taste = world.response.taste
+    if taste == "mood":
+        is_same = world.genre[tracks] == world.genre[interests]
+        return np.asarray(is_same, dtype=np.float64)
+    if taste == "popularity":
+        popularity: FloatArray = world.popularity[tracks]
+        return popularity
+    return dot_rows(world.embeddings, tracks, wanted)
 
 
 class Sessions:
@@ -187,7 +233,7 @@ class Sessions:
         self._change_interests(rows, bits)
         heard = self._draw_shares(rows, tracks, bits)
         self._append(rows, tracks, heard)
-        self.budget[rows] -= is_bored(heard, uniform)
+        self.budget[rows] -= is_bored(heard, uniform, self.world.response.hazard)
         return heard
 
     def _set_interest(self, rows: IntArray, position: IntArray) -> None:
@@ -221,12 +267,23 @@ class Sessions:
         is_repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
         are_all = len(rows) == len(self._wanted)  # copying all rows would cost much
         wanted = self._wanted if are_all else self._wanted.take(rows, axis=0)
+        own = own_logits(world, listener, tracks)
+        if response.momentum:
+            own = own + response.momentum * (self.last_hundredths(rows) / 100 - 0.5)
         raw = raw_share(
-            dot_rows(world.embeddings, tracks, wanted),
+            taste_products(world, tracks, self.interest[rows], wanted),
             world.consume_bias[listener],
             world.consume_sharpness[listener],
-            own_logits(world, listener, tracks),
+            own,
         )
+        if response.satiation:
+            genre = np.where(
+                self.tracks[:longest] == _NOBODY,
+                _NOBODY,
+                world.genre[self.tracks[:longest]],
+            )
+            plays = _count_equal(genre, rows, world.genre[tracks])
+            raw = raw * (1.0 - response.satiation) ** plays
         share = mean_share(
             raw,
             world.gamma[listener],

@@ -1,7 +1,7 @@
 """Read and write a world's files: `tracks.json`, `tracks.npy`, `users.json`, `world.yaml`."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +46,8 @@ class World:
 
     embeddings: Float32Array  # (tracks, dimensions)
     artist: IntArray  # (tracks,), one number an artist
+    genre: IntArray  # (tracks,), one number a genre
+    popularity: FloatArray  # (tracks,), its logarithm in sigmas above the mean
     interests: IntArray  # track ids, listener after listener
     # (listeners + 1,): listener u has interests[offsets[u]:offsets[u + 1]]
     interest_offsets: IntArray
@@ -91,6 +93,8 @@ class _TrackRecord(_Record):
 
     track: int
     artist: int | str
+    genre: str | None = None
+    popularity: FiniteFloat = 1.0
 
 
 class _UserRecord(_Record):
@@ -126,10 +130,8 @@ def load_world(folder: Path) -> World:
     _check_interests(folder / USERS_FILE, users, len(tracks))
     settings = folder / CONFIG_FILE
     config = load_config(_Settings, settings if settings.exists() else None)
-    artist_numbers: dict[str | int, int] = {}  # in order of appearance
-    artist = [
-        artist_numbers.setdefault(track.artist, len(artist_numbers)) for track in tracks
-    ]
+    log_popularity = np.log(np.maximum([track.popularity for track in tracks], 1e-4))
+    spread = float(log_popularity.std()) or 1.0
     interests = [track for user in users for track in user.interests]
     interest_counts = [len(user.interests) for user in users]
     neighbours = [
@@ -143,7 +145,9 @@ def load_world(folder: Path) -> World:
     ]
     return World(
         embeddings=embeddings,
-        artist=np.array(artist, dtype=np.int64),
+        artist=_number([track.artist for track in tracks]),
+        genre=_number([track.genre for track in tracks]),
+        popularity=(log_popularity - log_popularity.mean()) / spread,
         interests=np.array(interests, dtype=np.int64),
         interest_offsets=np.cumsum([0, *interest_counts], dtype=np.int64),
         interest_neighbours=np.array(neighbours, dtype=np.int64),
@@ -207,6 +211,13 @@ def _read_numbered(path: Path, model: type[_AnyRecord], key: str) -> list[_AnyRe
     if not records:
         raise SimError(f"{path}: holds no {key}s")
     return records
+
+
+def _number(names: Sequence[str | int | None]) -> IntArray:
+    """Number names in the order of their appearance."""
+    numbers: dict[str | int | None, int] = {}
+    found = [numbers.setdefault(name, len(numbers)) for name in names]
+    return np.array(found, dtype=np.int64)
 
 
 def _check_interests(path: Path, users: list[_UserRecord], tracks: int) -> None:

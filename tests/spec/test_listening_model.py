@@ -33,6 +33,15 @@ from tests.sim.small_world import write_world
 
 TRACKS, ARTISTS, LISTENERS = 30, 7, 9
 TIRED = {"tiredness": 0.1, "idiosyncrasy": 0.7}
+MOODS = {
+    "taste": "mood",
+    "popularity": 0.6,
+    "languages": 3,
+    "foreign": 0.8,
+    "momentum": 0.9,
+    "satiation": 0.1,
+    "hazard": 0.6,
+}
 
 
 @dataclass
@@ -51,30 +60,39 @@ class ReferenceSession:
         plays = sum(
             world.artist[earlier] == world.artist[track] for earlier in self.tracks
         )
+        response = world.response
         pairs = zip(
             world.embeddings[track].tolist(),
             world.embeddings[self.interest].tolist(),
             strict=True,
         )
-        logit = (
-            math.fsum(a * b for a, b in pairs) - world.consume_bias[self.listener]
-        ) * float(world.consume_sharpness[self.listener])
-        if world.response.idiosyncrasy:
+        product = math.fsum(a * b for a, b in pairs)
+        if response.taste == "mood":
+            product = float(world.genre[track] == world.genre[self.interest])
+        logit = (product - world.consume_bias[self.listener]) * float(
+            world.consume_sharpness[self.listener]
+        )
+        if response.idiosyncrasy or response.popularity or response.foreign:
             who, what = np.array([self.listener]), np.array([track])
             logit += float(np.asarray(own_logits(world, who, what))[0])
+        logit += response.momentum * (self.times[-1] - 0.5)
         share = (
             1 / (1 + math.exp(-logit)) * float(world.gamma[self.listener]) ** int(plays)
         )
-        share *= (1 - world.response.tiredness) ** (len(self.tracks) - 1)
+        share *= (1 - response.tiredness) ** (len(self.tracks) - 1)
+        of_genre = sum(
+            world.genre[other] == world.genre[track] for other in self.tracks
+        )
+        share *= (1 - response.satiation) ** int(of_genre)
         time = 0.0 if track in self.tracks else round(share, 2)
         self.tracks.append(track)
         self.times.append(time)
-        if rng.random() < 1 - time:
+        if rng.random() < response.hazard * (1 - time):
             self.budget -= 1
         return time
 
 
-def _world(seed: int, **response: float) -> World:
+def _world(seed: int, **response: object) -> World:
     rng = make_generator(seed, "test world")
     counts = rng.integers(1, 4, size=LISTENERS, endpoint=True)
     return World(
@@ -90,6 +108,8 @@ def _world(seed: int, **response: float) -> World:
         catalogue_sha256="",
         sha256="",
         response=ResponseConfig.model_validate(response),
+        genre=rng.integers(3, size=TRACKS),
+        popularity=rng.normal(size=TRACKS),
     )
 
 
@@ -114,7 +134,7 @@ def test_sessions_side_by_side_go_as_the_reference_says(
     seed: int, sessions: int
 ) -> None:
     """Few tracks and artists, so that both come often; the same random numbers on both sides."""
-    world = _world(seed, **(TIRED if seed % 2 else {}))
+    world = _world(seed, **({}, TIRED, MOODS)[seed % 3])
     rng = make_generator(seed, "test sessions")
     batch = start_sessions(
         make_model(world), rng.integers(LISTENERS, size=sessions), rng

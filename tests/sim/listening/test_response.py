@@ -18,10 +18,12 @@ from sim.listening.sessions import (
     ListeningModel,
     Sessions,
     draw_starts,
+    is_foreign,
     make_model,
     own_logits,
     scale_starts,
     start_sessions,
+    taste_products,
 )
 from sim.world import make_world
 from sim.worlds.config import ResponseConfig, WorldConfig
@@ -156,6 +158,41 @@ def test_idiosyncrasy_is_normal_and_belongs_to_the_pair(tmp_path: Path) -> None:
     assert not np.array_equal(
         found, own_logits(replace(world, seed=4), listeners, tracks)
     )
+
+
+def test_popular_tracks_please_more_and_those_in_another_language_less(
+    tmp_path: Path,
+) -> None:
+    model = _model(tmp_path, popularity=0.5, languages=3, foreign=2.0)
+    world = replace(model.world, popularity=np.linspace(-1, 1, 12))
+    who, what = np.arange(world.listeners)[:, None], np.arange(12)[None]
+    foreign = is_foreign(world, who, what)
+    assert np.asarray(own_logits(world, who, what)) == pytest.approx(
+        0.5 * world.popularity - 2.0 * foreign
+    )
+    same_artist = world.artist[:, None] == world.artist
+    assert (foreign[:, :, None] == foreign[:, None])[:, same_artist].all()
+    many = is_foreign(world, np.arange(30_000), np.zeros(30_000, dtype=np.int64))
+    assert many.mean() == pytest.approx(2 / 3, abs=0.02)
+
+
+def test_listeners_choose_what_is_in_their_language(tmp_path: Path) -> None:
+    model = _model(tmp_path, languages=2)
+    foreign = is_foreign(
+        model.world,
+        np.repeat(np.arange(model.world.listeners), model.interests)[:, None],
+        model.nearest,
+    )
+    assert (np.diff(foreign.astype(int), axis=1) >= 0).all()  # own ones first
+    assert not foreign[:, 0].any()
+
+
+def test_what_is_popular_is_all_that_counts(tmp_path: Path) -> None:
+    model = _model(tmp_path, taste="popularity")
+    world = replace(model.world, popularity=np.arange(12.0))
+    tracks, interests = np.array([3, 7]), np.array([0, 1])
+    wanted = world.embeddings[interests].astype(float)
+    assert taste_products(world, tracks, interests, wanted).tolist() == [3, 7]
 
 
 def test_interests_change_to_another_own_one_with_that_probability(
