@@ -8,6 +8,7 @@ much, does not.
 
 import asyncio
 import io
+import re
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,9 @@ _LEAST_OF_A_CHUNK = 512  # bytes that each chunk counts as: they cost time, too
 _LARGEST_BODIES = 8  # that fit into the memory for all bodies
 _MOST_WAITING = 64  # requests for the thread of long ones
 _LATER = "ask again in a second"
+
+
+_HOST = re.compile(rb"[^\s,/?#@]+")
 
 
 class _RefusedError(Exception):
@@ -76,6 +80,7 @@ class BufferedApp:
         body = bytearray()
         self._bodies += 1
         try:
+            _check_head(scope)
             async with asyncio.timeout(self._body_s):
                 await self._read_body(scope, receive, body)
             return await self._pass_on(_environ(scope, bytes(body)))
@@ -145,6 +150,23 @@ class BufferedApp:
         status, headers = head
         encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
         return int(status[:3]), encoded, content
+
+
+def _check_head(scope: Message) -> None:
+    """Refuse heads that RFC 9112 (3.2, 6.1) has servers refuse, and granian passes on.
+
+    Raises:
+        _RefusedError: There is not one valid Host, or the body is not sent in one known way.
+    """
+    headers = scope["headers"]
+    hosts = [value for name, value in headers if name == b"host"]
+    # granian adds an empty one where there is none
+    is_valid = len(hosts) == 1 and _HOST.fullmatch(hosts[0])
+    if not is_valid and scope["http_version"] == "1.1":
+        raise _RefusedError(400, "one valid header Host is needed")
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+        raise _RefusedError(501, "of transfer encodings only chunked is known, once")
 
 
 def _environ(scope: Message, body: bytes) -> dict[str, Any]:

@@ -60,7 +60,9 @@ def distrust(evidence: Evidence, config: AbConfig) -> str | None:
     """Return what forbids any trust before an effect is looked at; None if nothing does."""
     srm, lines, limits = evidence.srm, evidence.lines, config.trust
     if srm.mismatch:
-        seen = ", ".join(f"{arm} {count:,}" for arm, count in srm.observed.items())
+        seen = ", ".join(
+            f"{evidence.name(arm)} {count:,}" for arm, count in srm.observed.items()
+        )
         due = ", ".join(f"{arm} {srm.expected[arm]:,.0f}" for arm in srm.observed)
         return (
             "The arms do not have their shares of the listeners "

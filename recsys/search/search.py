@@ -31,6 +31,7 @@ from recsys.runs.folder import (
     SETTLED,
     WINNER,
     Winner,
+    digests_of,
     locked_run,
     read_listeners,
     read_settled,
@@ -345,6 +346,7 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         score.test,
         factors.trial if factors else None,
         factors.sweep if factors else 0,
+        digests_of(run, CONFIG, LEADERBOARD),
     )
     write_sealed(run, WINNER, winner)
     return winner

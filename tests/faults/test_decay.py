@@ -21,6 +21,10 @@ from listening_loop.command import main
 from looplib.errors import UserError
 from recsys.config import ExportConfig, Search, SearchConfig, Space, ValidationConfig
 from recsys.export.export import export_run
+from recsys.report.page import write_report
+from recsys.report.runs import read_folder
+from recsys.runs.folder import CONFIG, LEADERBOARD, REPORT, check_digest, read_winner
+from recsys.workspace import open_workspace
 from tests.botify.exports import make_settings, write_catalogue
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows, untimed
@@ -148,6 +152,20 @@ def test_what_decays_in_cache_and_ledger_is_made_again(
         loop = copy()
         file = flip(generator, loop.folder, pattern)
         assert loop.search() == expected, file
+
+
+@pytest.mark.parametrize("name", [CONFIG, LEADERBOARD, REPORT])
+def test_a_changed_byte_of_what_is_shown_of_a_run_is_refused(
+    copy: Copy, name: str
+) -> None:
+    loop = copy()
+    write_report(str(loop.run))
+    run = open_workspace(loop.run)
+    assert read_folder(run, "whole").winner
+    flip(np.random.default_rng(5), loop.run, name)
+    winner = read_winner(run)
+    with pytest.raises(UserError, match=f"{name}: damaged; search again"):
+        check_digest(run, winner, REPORT) if name == REPORT else read_folder(run, "")
 
 
 def test_a_changed_byte_of_an_export_is_refused_or_changes_nothing(
