@@ -95,12 +95,6 @@ def check_ids(path: str, name: str, ids: npt.NDArray[Any], limit: int) -> None:
         )
 
 
-def find_id(ids: IntArray, wanted: int) -> int | None:
-    """Return the position of an id among ascending ones; None where it is not there."""
-    position = int(ids.searchsorted(wanted))
-    return position if position < len(ids) and ids[position] == wanted else None
-
-
 def _user_numbers(users: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if users.dtype.kind != "U":
         return users

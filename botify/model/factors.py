@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.arrays import by_number, check_ids, find_id, read_arrays
+from botify.model.arrays import by_number, check_ids, read_arrays
 from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.manifest import Feedback, Version
 from botify.model.model import Part
 from looplib.als import AlsParams, solve_row
-from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
+from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray, find_id
 
 _BLOCK = 2048  # tracks whose scores stay in the cache
 

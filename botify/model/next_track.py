@@ -7,11 +7,11 @@ from io import BufferedReader
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.arrays import Arrays, check_ids, find_id, read_arrays
+from botify.model.arrays import Arrays, check_ids, read_arrays
 from botify.model.catalogue import UNKNOWN_TRACK, Catalogue
 from botify.model.manifest import Version
 from botify.model.model import Part
-from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
+from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray, find_id
 from looplib.next_track_file import ARRAYS, FILE_NAME, LATEST
 
 
