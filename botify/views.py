@@ -69,7 +69,7 @@ def recommended(user: str) -> ResponseReturnValue:
     """Answer with the best tracks for a listener, without a session; nothing is logged."""
     service = _service()
     listener = service.bodies.user(user)
-    tracks = service.list_for(listener, service.bodies.wanted(request.args))
+    tracks = service.list_for(listener, *service.bodies.wanted(request.args))
     return {"user": listener, "tracks": tracks}
 
 
@@ -78,7 +78,7 @@ def similar(track: str) -> ResponseReturnValue:
     """Answer with the tracks most similar to a track."""
     service = _service()
     known = service.bodies.catalogue.ids[_known_track(track)]
-    tracks = service.similar_to(known, service.bodies.wanted(request.args))
+    tracks = service.similar_to(known, *service.bodies.wanted(request.args))
     if tracks is None:
         version = service.versions.model.version
         abort(
