@@ -21,7 +21,7 @@ with importing():
     import numpy as np
     import pyarrow as pa
 
-    from analysis.ab.config import AbConfig, Horizon
+    from analysis.ab.config import AbConfig, Horizon, plan_document
     from analysis.ab.looks import Look
     from analysis.ab.metrics import Metric
     from analysis.errors import AnalysisError
@@ -29,7 +29,7 @@ with importing():
     from analysis.statistics.moments import skewness
     from analysis.statistics.power import Decision
     from looplib.config import load_config
-    from looplib.experiments import Guardrail
+    from looplib.experiments import Guardrail, load_experiment
 
 _FEWEST = 10  # listeners of whom a variance says anything
 _MOST_LOOKS = 60  # one a day, of more days so many at equal distances
@@ -68,6 +68,10 @@ def main(
         float,
         typer.Option(help="Share of all listeners who are in the experiment, 0 to 1."),
     ] = 1.0,
+    experiment: Annotated[
+        Path | None,
+        typer.Option(help="The experiment's YAML file: arms, metrics, guardrails."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="The report's YAML, such as configs/ab.yaml.")
     ] = None,
@@ -76,7 +80,8 @@ def main(
 ) -> None:
     """Plan an experiment that ends in a verdict by the configuration."""
     relative, given = parse_effect(effect), {"primary": [metric] if metric else None}
-    settings = load_config(AbConfig, config, overrides or [], given)
+    document = plan_document(load_experiment(experiment)) if experiment else None
+    settings = load_config(AbConfig, config, overrides or [], given, document)
     planned = plan(
         read_metrics(logs, settings, "day"),
         relative,

@@ -70,6 +70,15 @@ def connect(
     return connection
 
 
+def confine(connection: Connection, file: Path, folder: Path) -> None:
+    """Let a database read one file and use one folder from now on, whatever SQL it runs."""
+    # a reader's pattern of the file stands for its name
+    names = [str(file), glob.escape(str(file))]
+    connection.execute("SET allowed_paths = $names", {"names": names})
+    connection.execute("SET allowed_directories = $folders", {"folders": [str(folder)]})
+    connection.execute("SET enable_external_access = false")
+
+
 def statement(name: str) -> str:
     """Return the text of `analysis/sql/<name>.sql`, or of a path to a file.
 

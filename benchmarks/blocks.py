@@ -30,7 +30,8 @@ from benchmarks.harness import (
 from looplib.als import AlsParams
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster, open_cluster
-from recsys.config import ClusterConfig, SearchConfig
+from recsys.cluster.config import ClusterConfig
+from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import load_kernels
 from recsys.workspace import Workspace, open_workspace

@@ -13,8 +13,9 @@ from analysis.logs.files import discover
 from benchmarks.harness import SEED_LOG, SEED_STORE, SEED_WORLD, measure_module
 from recsys.cluster.cluster import Cluster
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset, plan_dataset
+from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 

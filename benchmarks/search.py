@@ -32,8 +32,8 @@ from benchmarks.harness import (
 from looplib.als import AlsParams
 from looplib.config import load_config
 from recsys.config import SearchConfig
-from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.runs.folder import read_run
 from recsys.runs.trials import plan_candidates
 from recsys.store.remote import open_store

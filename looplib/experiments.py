@@ -159,10 +159,17 @@ class Experiment(Config):
             for user, i in zip(users, positions, strict=True)
         ]
 
-    def has_moved(self, users: Sequence[int | str]) -> list[bool]:
-        """Return whether changes have moved each listener from one arm to another."""
+    @property
+    def leaves_out(self) -> bool:
+        """Whether reports leave anybody out."""
+        return bool(self.changes or self.overrides)
+
+    def left_out(self, users: Sequence[int | str]) -> list[bool]:
+        """Return whether reports leave each listener out: a tester, or one whom a change moved."""
+        histories = zip(*self._positions(users), strict=True)
         return [
-            len(set(arms)) > 1 for arms in zip(*self._positions(users), strict=True)
+            user in self.overrides or len(set(arms)) > 1
+            for user, arms in zip(users, histories, strict=True)
         ]
 
     def _positions(self, users: Sequence[int | str]) -> Iterator[list[int]]:

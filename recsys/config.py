@@ -17,7 +17,6 @@ from annotated_types import Ge, Gt, Len, Lt
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ByteSize,
     Field,
     create_model,
     model_validator,
@@ -27,6 +26,7 @@ from analysis.offpolicy.logged import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.als import AlsParams, NonNegative, hyperparameters
 from looplib.config import Config, Count, Positive, Share
+from recsys.cluster.config import ClusterConfig
 from recsys.models.params import (
     ActivationParams,
     BlendParams,
@@ -301,31 +301,6 @@ class ValidationConfig(Config):
                 f"{', '.join(metrics)} and k one of {', '.join(ks)}"
             )
         return self
-
-
-class ClusterConfig(Config):
-    """Where the trials run: on processes of this machine, or on workers of a running scheduler."""
-
-    scheduler: str | None = Field(
-        default=None,
-        pattern=r"^(tcp|tls)://[^\s/]+:\d+/?$",
-        description="tcp://HOST:PORT or tls://…; none: processes here",
-    )
-    workers: Count | None = Field(
-        default=None,
-        description="processes on this machine; none: cores / threads_per_fit",
-    )
-    threads_per_fit: Count = Field(default=1, description="threads of one fit")
-    fit: Literal["whole", "blocks"] = Field(
-        default="whole", description="a trial a worker, or one on all of them"
-    )
-    memory_limit: ByteSize | Literal["auto"] = Field(
-        default="auto",
-        description="a process here that grows beyond it is killed; auto: its share of memory",
-    )
-    wait_for_workers_s: Positive = Field(
-        default=45.0, description="give up after so many seconds without a worker"
-    )
 
 
 class ExportConfig(Config):

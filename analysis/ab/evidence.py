@@ -35,6 +35,7 @@ class Evidence:
     # the experiment's first event and its last; both 0 where times are unknown, as of a data frame
     span_ms: tuple[int, int] = (0, 0)
     left_out: int = 0  # events after the horizon
+    renamed: str | None = None  # what looks like an arm that was renamed, as a sentence
     recommenders: Mapping[str, str | None] = field(default_factory=dict)  # by arm
     # of the listeners' values, by primary metric; none where unknown
     skewness: Mapping[str, float] = field(default_factory=dict)
@@ -59,7 +60,9 @@ def distrust(evidence: Evidence, config: AbConfig) -> str | None:
     """Return what forbids any trust before an effect is looked at; None if nothing does."""
     srm, lines, limits = evidence.srm, evidence.lines, config.trust
     if srm.mismatch:
-        seen = ", ".join(f"{arm} {count:,}" for arm, count in srm.observed.items())
+        seen = ", ".join(
+            f"{evidence.name(arm)} {count:,}" for arm, count in srm.observed.items()
+        )
         due = ", ".join(f"{arm} {srm.expected[arm]:,.0f}" for arm in srm.observed)
         return (
             "The arms do not have their shares of the listeners "
@@ -67,6 +70,8 @@ def distrust(evidence: Evidence, config: AbConfig) -> str | None:
         )
     if lines.rejected > limits.most_rejected * lines.read:
         return f"{lines.rejected:,} of {lines.read:,} lines of the logs are not events."
+    if evidence.renamed:
+        return evidence.renamed
     changing = evidence.trust.changing_listeners if evidence.trust else 0
     if changing > limits.most_changing * evidence.in_all:
         return f"{changing:,} listeners were in more than one arm."

@@ -183,6 +183,7 @@ def _weigh(
         skewness=measured.skewness,
         span_ms=(counted["first_ms"], counted["last_ms"]),
         left_out=loaded.left_out,
+        renamed=counted["renamed"],
     )
 
 

@@ -81,6 +81,11 @@ def _run(sql: str, connection: Any, own: queries.Connection) -> queries.Rows:  #
         if rows is None:
             raise AnalysisError(f"the query: {_NO_ROWS}")
         return rows
+    if not hasattr(connection, "cursor"):
+        found = type(connection).__name__
+        raise AnalysisError(
+            f"connection: one of DuckDB or of the Python DB API, not {found}"
+        )
     cursor, parts = connection.cursor(), []
     try:
         cursor.execute(sql)
@@ -148,8 +153,8 @@ def _sum_up(table: Table, metric: Metric) -> dict[str, dict[str, Any]]:
     chosen["denominator"] = chosen["denominator"].cast("DOUBLE")
     measured = table.rows.select(*(value.alias(key) for key, value in chosen.items()))
     kind = "ab/sums_of_listeners" if table.listener else "ab/each_a_listener"
-    listeners = queries.query_rows(measured, "measured", kind)
-    found = queries.query_rows(listeners, "listeners", "ab/moments").to_arrow_table()
+    listeners = queries.query_rows(measured, "ab_rows", kind)
+    found = queries.query_rows(listeners, "ab_listeners", "ab/moments").to_arrow_table()
     by_arm = {row["arm"]: row for row in found.to_pylist()}
     if None in by_arm:
         gaps = f"{by_arm[None]['all_rows']:,} rows have no {table.arm}"

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.ab.config import Horizon
 from analysis.ab.sources import Sources, find_sources
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, StoreError
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
 from analysis.logs.files import LogFile, snapshot
 from analysis.logs.lines import LineCounts, Reject
@@ -82,7 +82,7 @@ class Loaded:
     # whose arms are wanted; "" is the only one that events name, and None puts all events into one
     # arm, `EVERYBODY`
     experiment: str | None
-    # the experiment's file; listeners whom its changes moved are in no arm
+    # the experiment's file; testers, and listeners whom its changes moved, are in no arm
     plan: Experiment | None
     # columns of the schema; all events of a listener are in one file
     slices: tuple[Path, ...]
@@ -171,12 +171,12 @@ class Loaded:
         experiment = self.experiment or min(self.experiments, default="")
         arms = [arms.get(experiment) for arms in named]
         found = pa.array(arms, pa.string()).take(encoded.indices)
-        if self.plan is None or not self.plan.changes:
+        if not (self.plan and self.plan.leaves_out):
             return found
         users = rows["user"].combine_chunks().dictionary_encode()
         ids = [self.texts.get(user, user) for user in users.dictionary.to_pylist()]
-        moved = pa.array(self.plan.has_moved(ids), pa.bool_()).take(users.indices)
-        return pc.if_else(moved, None, found)
+        left_out = pa.array(self.plan.left_out(ids), pa.bool_()).take(users.indices)
+        return pc.if_else(left_out, None, found)
 
     def _note(self, rows: pa.Table) -> None:
         """Note the arms, the recommenders and the time of events of the experiment."""
@@ -202,7 +202,12 @@ class Loaded:
 
         Raises:
             EventLogError: The store's copy of its rejected lines is damaged.
+            StoreError: Listeners are to be left out by the text of their ids, which it hashed.
         """
+        table = store.manifest.table
+        if self.plan and self.plan.leaves_out and table and table.text_users:
+            problem = "has text ids, and the experiment has changes or overrides"
+            raise StoreError(f"{store.path}: {problem}; report on its event logs")
         for source in store.manifest.sources:
             self.lines += source.lines
             rejects = store.path / source.rejects
@@ -215,7 +220,7 @@ class Loaded:
         for found in read(copies, kinds_of(copies)):
             self.lines += found.lines
             self._note_rejects(found.rejects[:_SHOWN_REJECTS])
-            if self.plan and self.plan.changes:
+            if self.plan and self.plan.leaves_out:
                 texts = found.text_ids["user"].drop_null().to_pylist()
                 self.texts.update((number_of(text), text) for text in texts)
             yield found.events
@@ -241,7 +246,7 @@ def load(
         paths: Files, folders and patterns of logs, and folders of session stores.
         experiment: Whose arms are wanted, "" of the only one; None puts all events into one arm,
             `EVERYBODY`.
-        plan: The experiment's file; listeners whom its changes moved are left out.
+        plan: The experiment's file; testers, and listeners whom its changes moved, are left out.
         memory: What DuckDB may use before it spills to the disk.
         table_only: Write only what the original table needs, which is
             `measures.measure_original`.

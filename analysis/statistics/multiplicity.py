@@ -6,7 +6,6 @@ A p-value that is NaN (nothing could be tested) stays so, and does not count as 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -31,6 +30,12 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     Discovery Rate, 1995.
     """
     values = np.array(p_values, np.float64)
-    is_known = ~np.isnan(values)
-    values[is_known] = stats.false_discovery_control(values[is_known])
+    order = np.argsort(-values, kind="stable")  # NaN is last
+    order = order[: np.count_nonzero(~np.isnan(values))]
+    hypotheses = len(order)
+    ratios = hypotheses / np.arange(
+        hypotheses, 0, -1
+    )  # m / k, the largest p-value first
+    adjusted = np.minimum.accumulate(values[order] * ratios)
+    values[order] = np.minimum(adjusted, 1.0)
     return [float(value) for value in values]

@@ -13,7 +13,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from analysis.statistics.effects import CONFIDENCE, Effect, Interval
 from looplib.arrays import FloatArray
@@ -40,7 +40,7 @@ def at_any_time(
     progress = listeners or effect.listeners
     absolute, relative = effect.absolute, effect.relative
     if math.isnan(effect.control.variance):  # a quantile; the error is its logarithm's
-        critical = float(stats.norm.isf((1 - confidence) / 2))
+        critical = -float(special.ndtri((1 - confidence) / 2))
         errors = math.log1p(relative.value) / error
     else:
         critical = (absolute.upper - absolute.value) / error

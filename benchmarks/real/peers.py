@@ -6,7 +6,7 @@ Each has a few candidates; the best on the validation part is fitted to all of t
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from io import StringIO
 from itertools import product
 from pathlib import Path
@@ -19,14 +19,14 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.als_systems import bare_implicit
 from benchmarks.harness import console
-from benchmarks.real.product import THREADS, baseline
+from benchmarks.real.product import THREADS
 from benchmarks.real.tables import SEED
 from looplib.als import AlsParams
 from looplib.arrays import Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Fit
-from recsys.models.sparse import products_at, rank_rows, top_products
-from recsys.models.topk import Pool, fill_up, heard_tracks, personal_lists
+from recsys.models.item_knn import ItemKnn
+from recsys.models.topk import Pool, heard_tracks, personal_lists
 
 SWEEPS = 15
 DRAWS = 8  # of irspack, as many models as of `implicit`
@@ -62,30 +62,19 @@ class Factors:
         return personal_lists(self.found, self.dataset, "train", k, THREADS, pool)
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """A peer's closeness of tracks; a list sums it over what was heard."""
+class ImplicitKnn(ItemKnn):
+    """Lists by the neighbours that `implicit`'s BM25 finds."""
 
-    near: csr_matrix  # shape (tracks, tracks)
-    dataset: Dataset
-
-    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
-        """Return the nearest tracks, and popular ones where these are too few."""
-        heard = heard_tracks(self.dataset, "train")
-        if pool == "heard":
-            scores = products_at(heard, self.near, heard, THREADS)
-            arrays = (scores, heard.indices, heard.indptr)
-            return rank_rows(csr_matrix(arrays, heard.shape), k)
-        left_out = heard if pool == "new" else None
-        best, _ = top_products(heard, self.near, k, THREADS, left_out)
-        return fill_up(best, baseline("popular", self.dataset).lists(k, "new"))
+    @cached_property
+    def _neighbours(self) -> csr_matrix:
+        model = BM25Recommender(K=200, K1=1.2, B=0.75, num_threads=THREADS)
+        model.fit(self._heard, show_progress=False)
+        return csr_matrix(model.similarity)
 
 
 def item_knn(dataset: Dataset) -> Lister:
-    """Find neighbours with `implicit`'s BM25."""
-    model = BM25Recommender(K=200, K1=1.2, B=0.75, num_threads=THREADS)
-    model.fit(heard_tracks(dataset, "train"), show_progress=False)
-    return Neighbours(csr_matrix(model.similarity), dataset)
+    """Find neighbours with `implicit`."""
+    return ImplicitKnn(dataset, "train", None, SEED, THREADS)
 
 
 def implicit_als(params: AlsParams, dataset: Dataset) -> Lister:

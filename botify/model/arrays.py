@@ -4,7 +4,8 @@ No pickle, nothing compressed, checked against the shapes expected.
 """
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BufferedReader
 from typing import Any
 
@@ -13,12 +14,30 @@ import numpy.typing as npt
 
 from botify.errors import ModelError
 from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, user_number
-from looplib.arrays import Float32Array, IntArray
+from looplib.arrays import Float32Array, Int32Array, IntArray, find_id
 
 # characters; ours have 118, and parsing a deeper one takes all the stack
 _LONGEST_HEADER = 200
 
 Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Tracks with values, some for each listener or track."""
+
+    ids: IntArray  # numbers of the listeners or tracks, ascending
+    # (rows,): id i has tracks[starts[i] : ends[i]] with the values[starts[i] : ends[i]]
+    starts: IntArray
+    ends: IntArray
+    tracks: Int32Array
+    values: Float32Array
+
+    def of(self, wanted: int) -> tuple[Int32Array, Float32Array]:
+        """Return the tracks and values of an id, none of one that is not there."""
+        row = find_id(self.ids, wanted)
+        own = slice(0) if row is None else slice(self.starts[row], self.ends[row])
+        return self.tracks[own], self.values[own]
 
 
 def read_arrays(
@@ -75,6 +94,40 @@ def read_arrays(
             numbers = _track_numbers(path, name, array, catalogue, may_lack=may_lack)
             arrays[name] = numbers
     return arrays, lengths
+
+
+def read_rows(path: str, arrays: Arrays, ids: str, names: Sequence[str]) -> Rows:
+    """Read rows from arrays by their names; tracks that the catalogue lacks are left out.
+
+    Args:
+        path: The file, for messages.
+        arrays: With `tracks`, the numbers of the tracks.
+        ids: The name of the array of ids.
+        names: The names of the counts of each id, of the positions in `tracks`, and of the values.
+
+    Raises:
+        ModelError: The arrays do not fit one another.
+    """
+    counts, positions, values = (arrays[name] for name in names)
+    numbers = arrays["tracks"].astype(np.int32)
+    check_ids(path, names[1], positions, len(numbers))
+    check_ids(path, names[0], counts, len(positions) + 1)
+    if counts.sum() != len(positions):
+        raise ModelError(
+            f"{path}: {names[0]} add up to {counts.sum()}, not {len(positions)} tracks"
+        )
+    tracks = numbers[positions]
+    is_known = tracks != UNKNOWN_TRACK
+    known_before = np.concatenate([[0], is_known.cumsum()])
+    ends = counts.astype(np.int64).cumsum()
+    order = np.argsort(arrays[ids], kind="stable")
+    return Rows(
+        ids=arrays[ids][order],
+        starts=known_before[ends - counts][order],
+        ends=known_before[ends][order],
+        tracks=tracks[is_known],
+        values=values[is_known],
+    )
 
 
 def by_number(

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from botify.errors import ModelError
-from botify.model.arrays import by_number, check_ids, read_arrays
+from botify.model.arrays import Rows, by_number, read_arrays, read_rows
 from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.manifest import Feedback, Version
 from botify.model.model import Part
 from looplib.als import AlsParams, solve_row
-from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray, find_id
+from looplib.arrays import Float32Array, FloatArray
 
 _BLOCK = 2048  # tracks whose scores stay in the cache
 
@@ -26,26 +25,14 @@ _BLOCK = 2048  # tracks whose scores stay in the cache
 class History:
     """What the fit was given of each listener: tracks, and how much of them was heard."""
 
-    users: IntArray  # (listeners,), numbers of listeners, ascending
-    # (listeners,): a listener has tracks[starts:ends] with the values[starts:ends]
-    starts: IntArray
-    ends: IntArray  # (listeners,)
-    tracks: Int32Array  # (pairs,)
-    # (pairs,), before a logarithm; of a track that was only skipped, minus how often
-    values: Float32Array
+    # of each listener, before a logarithm; of a track that was only skipped, minus how often
+    heard: Rows
     filter_seen: bool  # the export leaves out what a listener has heard
 
     def of(self, user: int) -> dict[int, float]:
         """Return the values of a listener by track; nothing of one who is not known."""
-        row = find_id(self.users, user)
-        if row is None:
-            return {}
-        own = slice(self.starts[row], self.ends[row])
-        values = dict(
-            zip(self.tracks[own].tolist(), self.values[own].tolist(), strict=True)
-        )
-        values.pop(UNKNOWN_TRACK, None)
-        return values
+        tracks, values = self.heard.of(user)
+        return dict(zip(tracks.tolist(), values.tolist(), strict=True))
 
 
 @dataclass
@@ -189,28 +176,14 @@ def _load_history(version: Version) -> History | None:
         "values": "f pairs",
     }
     with version.open(HISTORY.name) as file:
-        arrays, lengths = read_arrays(
+        arrays, _ = read_arrays(
             file, shapes, "a history", version.catalogue, may_lack=version.may_lack
         )
-    counts, values, pairs = arrays["counts"], arrays["values"], lengths["pairs"]
-    check_ids(file.name, "heard", arrays["heard"], lengths["tracks"])
-    check_ids(file.name, "counts", counts, pairs + 1)
-    if counts.sum() != pairs:
-        raise ModelError(
-            f"{file.name}: counts add up to {counts.sum()}, not {pairs} pairs"
-        )
     if version.manifest.feedback.scale == "log":
-        values = np.where(values > 0, np.expm1(values), values)
-    ends = counts.cumsum()
-    by_user = np.argsort(arrays["users"])
-    return History(
-        users=arrays["users"][by_user],
-        starts=(ends - counts)[by_user],
-        ends=ends[by_user],
-        tracks=arrays["tracks"].astype(np.int32)[arrays["heard"]],
-        values=values,
-        filter_seen=version.manifest.lists.filter_seen,
-    )
+        values = arrays["values"]
+        arrays["values"] = np.where(values > 0, np.expm1(values), values)
+    heard = read_rows(file.name, arrays, "users", ("counts", "heard", "values"))
+    return History(heard, version.manifest.lists.filter_seen)
 
 
 FACTORS = Part("factors of an ALS model", _load_factors)

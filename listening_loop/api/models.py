@@ -26,7 +26,8 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset, plan_dataset
+from recsys.dataset.build import build_dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.factor_models import Als
 from recsys.models.topk import NO_TRACK, similar_tracks, top_tracks

@@ -34,7 +34,7 @@ class Column:
     def fits(self, role: str, least: float = _FILLED) -> bool:
         """Whether the values may be what a role says, and so large a share of the rows has one."""
         if role in _TEXTS:
-            return not self.is_number
+            return not (role == "title" and self.is_number)  # of artists, ids do
         if self.filled < least:
             return False
         if role == "timestamp":

@@ -88,6 +88,9 @@ def look_at(
             guessed.
     """
     logs = discover([path])
+    if not logs[0].size_bytes:
+        problem = f"{logs[0].name}: empty; at least one row is expected"
+        raise InteractionFileError(problem)
     try:
         reading, names = _guess(logs[0], given, preset)
         if reading is None:

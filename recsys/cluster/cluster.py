@@ -19,9 +19,9 @@ from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
 from looplib.progress import console
+from recsys.cluster.config import ClusterConfig
 from recsys.cluster.preflight import EVERY_WORKER, check_folders, check_software
 from recsys.cluster.processes import end_repeated_script, start_processes
-from recsys.config import ClusterConfig
 from recsys.errors import SearchError, WorkerDiedError
 
 T = TypeVar("T")

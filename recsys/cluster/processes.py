@@ -12,7 +12,7 @@ import dask
 from distributed import Client, LocalCluster, Worker
 from distributed.utils import get_mp_context
 
-from recsys.config import ClusterConfig
+from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 
 # A process of ours holds little and maps the rest from disk. One that grows is killed, never paused
@@ -67,6 +67,8 @@ def start_processes(
             threads_per_worker=1,
             processes=True,
             memory_limit=config.memory_limit,
+            # with keys of its own: other users of this machine reach the port, too
+            security=True,
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
             preload=[__name__],

@@ -1,11 +1,10 @@
 """Build a dataset from a session store: buckets are prepared on the cluster, then joined."""
 
-import hashlib
 import itertools
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,16 @@ from looplib.files import (
     atomic_directory,
     atomic_write_json,
     exclusive,
-    json_digest,
     remove_leftovers,
     sha256_file,
 )
 from looplib.progress import console
 from recsys.cluster.cluster import Cluster
-from recsys.config import OPE_TIME, Feedback, SearchConfig, Split
+from recsys.config import Feedback, Split
 from recsys.dataset.buckets import Kind, count_starts, prepare_bucket
 from recsys.dataset.dataset import (
     LARGEST_MATRIX,
     PIECES,
-    SCHEMA,
     SIDES,
     SUMMARY,
     Dataset,
@@ -42,73 +39,15 @@ from recsys.dataset.dataset import (
     open_dataset,
     open_whole_dataset,
 )
+from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.plays import BucketPlays, write_artists, write_plays
-from recsys.dataset.split import SplitRule, find_cutoff_ms, split_rule
+from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import DatasetError, SplitError
-from recsys.store.ids import Title, originals, read_catalogue, read_titles
+from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
 Report = Callable[[float, str], None]
-
-
-@dataclass(frozen=True)
-class DatasetPlan:
-    """What a dataset follows from, beside the store's content; `plan_dataset` makes it."""
-
-    rule: SplitRule
-    feedback: Feedback
-    heldout_organic: bool
-    catalogue: Path | None  # with the artists of tracks; by default the store has them
-    digest: str  # of this and the store's content
-
-
-def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
-    """Plan the dataset of a search.
-
-    Raises:
-        SplitError: A setting needs events, or the split something that the store lacks.
-    """
-    rule = split_rule(store, config.split, config.seed)
-    feedback, validation = config.feedback, config.validation
-    selects_by_ope = validation.select.startswith(f"{OPE_TIME}@")
-    needs_events = {
-        "feedback.organic: false": not feedback.organic,
-        "validation.organic: false": not validation.organic,
-        "feedback.skip_time": feedback.skip_time,
-        f"validation.select: {validation.select}": selects_by_ope,
-        "session_model": config.session_model,
-    }
-    wanted = [setting for setting, is_wanted in needs_events.items() if is_wanted]
-    if wanted and rule.is_weighted:
-        text = f"{wanted[0]} needs event logs, and {store.workspace} holds interactions"
-        if wanted[0] == "session_model":
-            text += "; leave it out: --set session_model=null"
-        raise SplitError(text)
-    facts = {
-        "schema": SCHEMA,
-        "store": store.manifest.digest,
-        "tracks": store.catalogue_size,
-        "seed": config.seed,
-        "split": config.split.model_dump(mode="json"),
-        "feedback": feedback.model_dump(mode="json"),
-        "heldout_organic": validation.organic,
-        "files": (rule.train, rule.test),
-        "artists": _source_of_artists(store, config),
-    }
-    digest = json_digest(facts)[:16]
-    return DatasetPlan(rule, feedback, validation.organic, config.catalogue, digest)
-
-
-def _source_of_artists(store: Store, config: SearchConfig) -> list[str]:
-    """Name what says who the artists are: the store's files of titles, or a catalogue."""
-    table, catalogue = store.manifest.table, store.manifest.catalogue
-    if config.catalogue:
-        if catalogue:
-            return [catalogue.sha256]
-        return [hashlib.sha256(read_catalogue(config.catalogue)).hexdigest()]
-    files = table.id_files if table else ()
-    return sorted(file.path for file in files if file.of == "titles")
 
 
 def build_dataset(

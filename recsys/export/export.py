@@ -15,8 +15,8 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig
-from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import PIECES, SUMMARY, open_whole_dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.errors import ExportError
 from recsys.export.version import Export, write_version
 from recsys.models.kinds import KINDS

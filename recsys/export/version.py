@@ -132,30 +132,7 @@ def write_version(
         rows[TRACKS] = len(lines)
     elif catalogue := _named_catalogue(export):
         shutil.copyfile(catalogue, folder / TRACKS)
-    session_model = None
-    if training and (own_section := export.config.session_model):
-        session_model = write_session_model(
-            folder,
-            store,
-            export.dataset,
-            export.config,
-            own_section,
-            (training, learned),
-            export.winner.trial.seed,
-            usable_cores(),
-        )
-    next_track = None
-    if section := export.config.next_track:
-        next_track = write_next_track(
-            folder,
-            store,
-            export.dataset,
-            export.config,
-            section,
-            (users, tracks),
-            usable_cores(),
-            anyway=export.options.publish_anyway,
-        )
+    models = _write_session_models(folder, export, (training, learned), users, tracks)
     files = {
         file.name: {
             "sha256": sha256_file(file),
@@ -167,12 +144,41 @@ def write_version(
     versions = {library: importlib.metadata.version(library) for library in _LIBRARIES}
     manifest = {
         **_facts(export),
-        "session_model": session_model,
-        "next_track": next_track,
+        **models,
         "files": files,
         "versions": {"python": platform.python_version(), **versions},
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
+
+
+def _write_session_models(
+    folder: Path,
+    export: Export,
+    sides: tuple[Learned | None, Learned],
+    users: Ids,
+    tracks: Ids,
+) -> dict[str, Any]:
+    """Write the models of sessions; return what the manifest says of them."""
+    store, config, threads = export.store, export.config, usable_cores()
+    session_model = next_track = None
+    training, learned = sides
+    if training and (section := config.session_model):
+        session_model = write_session_model(
+            folder,
+            store,
+            export.dataset,
+            config,
+            section,
+            (training, learned),
+            export.winner.trial.seed,
+            threads,
+        )
+    if config.next_track:
+        anyway = export.options.publish_anyway
+        next_track = write_next_track(
+            folder, store, export.dataset, config, users, tracks, threads, anyway=anyway
+        )
+    return {"session_model": session_model, "next_track": next_track}
 
 
 def _write_factors(

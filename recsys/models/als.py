@@ -1,7 +1,7 @@
 """Fit implicit ALS, sweep by sweep.
 
 The hyperparameters and the equation of a row stand in `looplib.als`; the compiled solver in
-`recsys.models.kernels`.
+`recsys.models.kernels.als`.
 """
 
 from collections.abc import Sequence
@@ -115,30 +115,30 @@ def check_finite(sweep: int, *factors: Float32Array) -> None:
 
 @cache
 def load_kernels() -> ModuleType:
-    """Import and compile the solver, `recsys.models.kernels`.
+    """Import and compile the solver, `recsys.models.kernels.als`.
 
     The import takes half a second, and compiling, in the first process on a machine, longer. A
     process that reads hyperparameters or a finished fit needs neither.
     """
-    from recsys.models import kernels
-    from recsys.models.compiled import compiling
+    from recsys.models.kernels import als
+    from recsys.models.kernels.compiled import compiling
 
     ones = np.ones((1, 1), dtype=np.float32)
     first = np.zeros(1, np.int32)
-    side = kernels.Side(np.array([0, 1]), first, ones[0], ones[0])
-    weights = kernels.Weights(*np.ones(4, np.float32))
-    with compiling(kernels.solve_rows):
-        kernels.solve(ones.copy(), [ones], side, weights, 1, 1)
-    return kernels
+    side = als.Side(np.array([0, 1]), first, ones[0], ones[0])
+    weights = als.Weights(*np.ones(4, np.float32))
+    with compiling(als.solve_rows):
+        als.solve(ones.copy(), [ones], side, weights, 1, 1)
+    return als
 
 
 @cache
 def load_ranking() -> ModuleType:
-    """Import and compile the ranking, `recsys.models.rank_kernels`."""
-    from recsys.models import rank_kernels
-    from recsys.models.compiled import compiling
+    """Import and compile the ranking, `recsys.models.kernels.ranking`."""
+    from recsys.models.kernels import ranking
+    from recsys.models.kernels.compiled import compiling
 
     ones = np.ones((1, 1), dtype=np.float32)
-    with compiling(rank_kernels.rank_some):
-        rank_kernels.rank_tracks(ones, ones, 1, 1)
-    return rank_kernels
+    with compiling(ranking.rank_some):
+        ranking.rank_tracks(ones, ones, 1, 1)
+    return ranking

@@ -169,8 +169,8 @@ def _to_matrix(best: Int32Array, values: Float32Array, columns: int) -> csr_matr
 @cache
 def _load_kernels() -> ModuleType:
     """Import and compile the loops, which takes the first process on a machine a while."""
-    from recsys.models import sparse_kernels as kernels
-    from recsys.models.compiled import compiling
+    from recsys.models.kernels import products as kernels
+    from recsys.models.kernels.compiled import compiling
 
     one = np.ones(1)
     best, values = np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32)

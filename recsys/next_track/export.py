@@ -16,7 +16,14 @@ from recsys.dataset.plays import read_artists
 from recsys.errors import ExportError
 from recsys.next_track.config import NextTrackConfig
 from recsys.next_track.model import NextTrackModel, combine, fit_parts
-from recsys.next_track.score import MRR, NAME, PRECISION, Comparison, compare
+from recsys.next_track.score import (
+    HELD_OUT,
+    MRR,
+    NAME,
+    PRECISION,
+    Comparison,
+    compare,
+)
 from recsys.next_track.sessions import load_sessions
 from recsys.store.remote import Store
 
@@ -28,16 +35,16 @@ def write_next_track(
     store: Store,
     dataset: Dataset,
     config: SearchConfig,
-    section: NextTrackConfig,
-    ids: tuple[Ids, Ids],
+    users: Ids,
+    tracks: Ids,
     threads: int,
     *,
     anyway: bool,
 ) -> Mapping[str, Any] | None:
     """Compare the model with simple rules, fit it on all sessions, and write it to a folder.
 
-    A model that is not significantly better than each rule is not written, unless `anyway`. The ids
-    are those of listeners and tracks that came in.
+    A model that is not significantly better than each rule is not written, unless `anyway`. Users
+    and tracks are the ids that came in.
 
     Returns:
         The manifest's section about it; None where there are too few sessions.
@@ -46,19 +53,20 @@ def write_next_track(
         SplitError: The store has no sessions.
     """
     sessions = load_sessions(store, config, dataset)
-    artists = read_artists(dataset)
-    listeners = len(dataset.users)
+    section = config.next_track or NextTrackConfig()
+    learned_from = (read_artists(dataset), len(users), section)
     try:
-        found = compare(sessions, artists, listeners, section, config.seed, threads)
+        older, newest = sessions.split(HELD_OUT)
+        found = compare(older, newest, *learned_from, config.seed, threads)
     except ExportError as error:
         console.print(f"{NAME} is left out: {error}", soft_wrap=True, markup=False)
         return None
     with progress("Next track", 1, "fits") as report:
         is_published = found.is_better or anyway
         if is_published:
-            parts = fit_parts(sessions, artists, listeners, section, threads)
-            model = combine(parts, found.weights, section, threads)
-            _save(folder / FILE_NAME, model, *ids)
+            parts = fit_parts(sessions, *learned_from, threads)
+            model = combine(parts, found.weights)
+            _save(folder / FILE_NAME, model, users, tracks)
         report(1, "on all sessions")
     for line in describe(found, is_published=is_published):
         console.print(line, soft_wrap=True, markup=False)

@@ -18,18 +18,17 @@ from recsys.models.sparse import nearest, top_neighbours, top_products
 from recsys.next_track.config import NextTrackConfig
 from recsys.next_track.sessions import Sessions
 
-_BACKWARD = (
-    0.5  # of a track that was played before another, against one played after it
-)
+_BACKWARD = 0.5  # of a play before a track, against one after it
 _DECAY = 0.5  # of the activation of the listener's own plays
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What two parts of a score count against closeness in sessions; chosen by validation."""
+    """What the parts of a score count against closeness in sessions; chosen by validation."""
 
-    artist: float
-    own: float
+    same: float = 1.0  # closeness once more, of tracks by one artist
+    artist: float = 1.0
+    own: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -37,16 +36,17 @@ class Parts:
     """What the score of a track is made of; each row adds up to 1, or is empty."""
 
     near: csr_matrix  # closeness in sessions, shape (tracks, tracks)
+    same: csr_matrix  # its values of tracks by one artist, shape (tracks, tracks)
     artist: csr_matrix  # the artist's other tracks, by their listeners, shape (tracks, tracks)
     own: csr_matrix  # activation of the listener's own plays, shape (listeners, tracks)
 
 
 @dataclass(frozen=True)
 class NextTrackModel:
-    """The nearest tracks of each track, and each listener's own, with their weights."""
+    """The parts of a score, summed by their weights."""
 
-    near: csr_matrix  # shape (tracks, tracks)
-    own: csr_matrix  # shape (listeners, tracks)
+    near: csr_matrix  # of each of the latest tracks, shape (tracks, tracks)
+    own: csr_matrix  # of the listener, shape (listeners, tracks)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Prefixes:
     """Beginnings of sessions, each of which asks for a next track."""
 
     latest: csr_matrix  # 1 / (plays ago) of the latest tracks, shape (prefixes, tracks)
-    last: Int32Array  # the last track of each, shape (prefixes,)
+    last: csr_matrix  # 1 for the last track, shape (prefixes, tracks)
     heard: csr_matrix  # 1 for each track heard so far, shape (prefixes, tracks)
     listeners: IntArray  # row of the listener of each, shape (prefixes,)
 
@@ -76,46 +76,42 @@ def fit_parts(
         threads: They change no result.
     """
     tracks, keep = len(artists), config.neighbours
-    near = top_neighbours(
-        sessions.indptr,
-        sessions.tracks,
-        tracks,
-        config.window,
-        0.0,
-        keep,
-        threads,
-        backward=_BACKWARD,
+    itself = identity(tracks, format="csr")
+    # a track of no known artist is alone
+    alone = artists.max(initial=0) + 1 + np.arange(tracks, dtype=np.int32)
+    artists = np.where(artists == UNKNOWN_ARTIST, alone, artists)
+
+    near = _add_to_one(
+        top_neighbours(
+            sessions.indptr,
+            sessions.tracks,
+            tracks,
+            config.window,
+            0.0,
+            keep,
+            threads,
+            backward=_BACKWARD,
+        )
     )
+    row = np.repeat(np.arange(tracks), np.diff(near.indptr))
+    is_same = artists[row] == artists[near.indices]
+    same = csr_matrix((near.data * is_same, near.indices, near.indptr), near.shape)
+
     plays = sessions.by_listener(listeners)
     activations = sum_plays(plays, activation(plays, _DECAY), tracks)
-    popular = (activations > 0).sum(axis=0).A1
-    own = nearest(activations, identity(tracks, format="csr"), keep, threads)
-    by_artist = same_artist(artists, popular, keep, threads)
-    return Parts(_add_to_one(near), _add_to_one(by_artist), _add_to_one(own))
+    own = nearest(activations, itself, keep, threads)
+
+    places = (np.arange(tracks), artists)
+    is_by = csr_matrix((np.ones(tracks), places))
+    fans = csr_matrix((activations.getnnz(axis=0), places))
+    artist = nearest(is_by, csr_matrix(fans.T), keep, threads, itself)
+    return Parts(near, same, _add_to_one(artist), _add_to_one(own))
 
 
-def same_artist(
-    artists: Int32Array, popularity: IntArray, k: int, threads: int
-) -> csr_matrix:
-    """Return the popularity of the k most popular other tracks of each track's artist."""
-    known = np.flatnonzero(artists != UNKNOWN_ARTIST)
-    tracks, ones = len(artists), np.ones(len(known))
-    shape = (int(artists.max(initial=0)) + 1, tracks)
-    by_artist = csr_matrix((popularity[known], (artists[known], known)), shape)
-    best = nearest(by_artist, identity(tracks, format="csr"), k + 1, threads)
-    is_by = csr_matrix((ones, (known, artists[known])), (tracks, shape[0]))
-    itself = identity(tracks, format="csr")
-    return nearest(is_by, best, k, threads, itself)
-
-
-def combine(
-    parts: Parts, weights: Weights, config: NextTrackConfig, threads: int
-) -> NextTrackModel:
+def combine(parts: Parts, weights: Weights) -> NextTrackModel:
     """Add up the parts with their weights."""
-    both = csr_matrix(parts.near + weights.artist * parts.artist)
-    every = identity(both.shape[1], format="csr")
-    near = nearest(both, every, config.neighbours, threads)
-    return NextTrackModel(near, csr_matrix(weights.own * parts.own))
+    near = parts.near + weights.same * parts.same + weights.artist * parts.artist
+    return NextTrackModel(csr_matrix(near), csr_matrix(weights.own * parts.own))
 
 
 def recommend(
@@ -138,21 +134,20 @@ def cut_prefixes(
     Returns:
         The prefixes, and the track that came next after each, shape (prefixes,).
     """
-    counts = np.minimum(sessions.counts, longest)
-    length = _count_up(np.maximum(counts - 1, 0)) + 1  # of each prefix
-    session = np.repeat(np.arange(len(sessions)), np.maximum(counts - 1, 0))
+    cuts = np.minimum(sessions.counts, longest) - 1
+    length = _count_up(cuts) + 1  # of each prefix
+    session = np.repeat(np.arange(len(sessions)), cuts)
     end = sessions.indptr[session] + length  # past the last play of each prefix
-    shape = (len(session), tracks)
-    ago = np.minimum(length, LATEST)
-    row, back = np.repeat(np.arange(len(session)), ago), _count_up(ago) + 1
-    played = sessions.tracks[end[row] - back]
-    latest = csr_matrix((1 / back, (row, played)), shape)
-    row, back = np.repeat(np.arange(len(session)), length), _count_up(length) + 1
-    played = sessions.tracks[end[row] - back]
-    heard = csr_matrix((np.ones(len(row)), (row, played)), shape)
-    prefixes = Prefixes(
-        latest, sessions.tracks[end - 1], heard, sessions.listeners[session]
-    )
+
+    def newest(most: int) -> csr_matrix:
+        """Return 1 / (plays ago) of the newest tracks of each prefix."""
+        ago = np.minimum(length, most)
+        row, back = np.repeat(np.arange(len(session)), ago), _count_up(ago) + 1
+        played = sessions.tracks[end[row] - back]
+        return csr_matrix((1 / back, (row, played)), (len(session), tracks))
+
+    listeners = sessions.listeners[session]
+    prefixes = Prefixes(newest(LATEST), newest(1), newest(longest), listeners)
     return prefixes, sessions.tracks[end]
 
 

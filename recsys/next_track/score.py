@@ -1,220 +1,206 @@
-"""Score predictions of the next track on sessions held out, beside three simple rules.
+"""Score predictions of the next track in later sessions, beside three simple rules.
 
 precision@20 is the share of next tracks that are among the 20 best, mrr@20 the mean of 1 / rank, 0
 beyond 20. No list has what the session has heard already.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cache
 
 import numpy as np
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import csr_matrix, diags
 
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
-from looplib.arrays import BoolArray, Int32Array, IntArray
+from looplib.arrays import BoolArray, FloatArray, Int32Array
 from looplib.randomness import make_generator
 from recsys.errors import ExportError
 from recsys.models.sparse import nearest, top_products
 from recsys.models.topk import fill_up
 from recsys.next_track.config import NextTrackConfig
 from recsys.next_track.model import (
+    Parts,
     Prefixes,
     Weights,
     combine,
     cut_prefixes,
     fit_parts,
     recommend,
-    same_artist,
 )
 from recsys.next_track.sessions import Sessions
 
 K = 20
 PRECISION, MRR = f"precision@{K}", f"mrr@{K}"
 NAME = "next_track"
-_HELD_OUT = 0.2  # share of the sessions, the newest
+HELD_OUT = 0.2  # share of the sessions, the newest
 _SCORED = 5_000  # sessions at most
 _LONGEST = 100  # of a session, the next tracks up to this one are predicted
 _POPULAR = 2 * _LONGEST  # tracks that lists are filled up with
-_ARTIST = (0.0, 0.3, 1.0, 3.0)
-_OWN = (0.0, 0.1, 0.3, 1.0)
-# of the best precision; the service plays the first track, so less of it for better ranks pays
-_NEARLY = 0.99
+_TRIED = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # weights of a part
+_ROUNDS = 2  # of choosing one weight after the other
 _RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The model beside simple rules, on the newest sessions."""
+    """The model beside simple rules."""
 
-    weights: Weights  # that were best on the newest sessions before these
+    weights: Weights  # that were best on the newest sessions it learned from
     sessions: int  # that were scored
     predictions: int
     # by the name of the model or rule, then of the metric
     metrics: Mapping[str, Mapping[str, Interval]]
     best_rule: str  # by precision
-    # precision of the model, less and over that of the best rule
-    gain: Interval
-    ratio: Interval
+    ratio: Interval  # precision of the model over that of the best rule
 
     @property
     def is_better(self) -> bool:
         """Whether the model is significantly better than every rule."""
-        return self.gain.lower > 0
+        return self.ratio.lower > 1
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """Sessions to learn from, and the next tracks of later ones."""
 
-    sessions: Sessions
-    artists: Int32Array
-    prefixes: Prefixes
-    scored: int  # sessions
-    target: Int32Array  # the track that came next, shape (prefixes,)
+    known: Sessions
+    artists: Int32Array  # of each track, shape (tracks,)
+    listeners: int
+    config: NextTrackConfig
     threads: int
+    sessions: int  # later ones that are scored
+    prefixes: Prefixes
+    target: Int32Array  # the track that came next, shape (prefixes,)
 
-    def find_ranks(self, lists: Int32Array) -> IntArray:
-        """Return the rank of each next track, from 1; 0 where the list lacks it."""
+    def learn(self) -> Parts:
+        """Learn the parts of a score from what is known."""
+        return fit_parts(
+            self.known, self.artists, self.listeners, self.config, self.threads
+        )
+
+    def recommend(self, parts: Parts, weights: Weights) -> Int32Array:
+        """Return the model's lists, shape (prefixes, K)."""
+        return recommend(combine(parts, weights), self.prefixes, K, self.threads)
+
+    def apply(self, left: csr_matrix, right: csr_matrix) -> Int32Array:
+        """Return the lists of a simple rule, shape (prefixes, K)."""
+        return top_products(left, right, K, self.threads, self.prefixes.heard)[0]
+
+    def find_hits(self, lists: Int32Array) -> tuple[BoolArray, FloatArray]:
+        """Return whether each next track is in its list, and 1 / rank, 0 where it is not."""
         is_hit = lists == self.target[:, np.newaxis]
-        ranks: IntArray = np.where(is_hit.any(axis=1), is_hit.argmax(axis=1) + 1, 0)
-        return ranks
+        reciprocal = is_hit / np.arange(1, lists.shape[1] + 1)
+        return is_hit.any(axis=1), reciprocal.sum(axis=1)
 
 
 def compare(
-    sessions: Sessions,
+    known: Sessions,
+    later: Sessions,
     artists: Int32Array,
     listeners: int,
     config: NextTrackConfig,
     seed: int,
     threads: int,
 ) -> Comparison:
-    """Choose the weights on the newest sessions but for a fifth, and score on that fifth.
+    """Learn from the sessions known, choose the weights on the newest of these, and score.
 
     Raises:
         ExportError: There are too few sessions of two and more tracks.
     """
-    is_test = _is_newest(sessions)
-    before = sessions.select(~is_test)
-    is_validation = _is_newest(before)
-    first = before.select(~is_validation)
-    tuning = _make_task(first, before.select(is_validation), artists, seed, threads)
-    task = _make_task(before, sessions.select(is_test), artists, seed, threads)
-    weights = _choose_weights(tuning, listeners, config)
-    parts = fit_parts(before, artists, listeners, config, threads)
-    model = combine(parts, weights, config, threads)
-    lists = {
-        NAME: recommend(model, task.prefixes, K, threads),
-        **_simple_rules(task),
-    }
-    popular = lists["popular"]
-    ranks = {
-        name: task.find_ranks(fill_up(found, popular)) for name, found in lists.items()
-    }
-    return _summarise(ranks, task, weights, seed)
-
-
-def _is_newest(sessions: Sessions) -> BoolArray:
-    order = np.argsort(sessions.start_ms, kind="stable")
-    is_newest = np.zeros(len(sessions), np.bool_)
-    is_newest[order[len(order) - int(_HELD_OUT * len(order)) :]] = True
-    return is_newest
+    to_all = (artists, listeners, config, seed, threads)
+    task = _make_task(known, later, *to_all)
+    older, newest = known.split(HELD_OUT)
+    weights = _choose_weights(_make_task(older, newest, *to_all))
+    parts = task.learn()
+    lists = {NAME: task.recommend(parts, weights), **_simple_rules(task, parts)}
+    return _summarise(task, weights, lists, seed)
 
 
 def _make_task(
-    known: Sessions, later: Sessions, artists: Int32Array, seed: int, threads: int
-) -> _Task:
-    can_score = np.flatnonzero(later.counts > 1)
-    if not len(can_score) or not len(known.tracks):
+    known: Sessions,
+    later: Sessions,
+    artists: Int32Array,
+    listeners: int,
+    config: NextTrackConfig,
+    seed: int,
+    threads: int,
+) -> Task:
+    scored = np.flatnonzero(later.counts > 1)
+    if not len(scored) or not len(known):
         raise ExportError(
             "there are too few sessions of two and more tracks to predict the newest from those "
             "before"
         )
-    if len(can_score) > _SCORED:
+    if len(scored) > _SCORED:
         generator = make_generator(seed, "next track")
-        can_score = generator.choice(can_score, _SCORED, replace=False)
-    is_scored = np.zeros(len(later), np.bool_)
-    is_scored[can_score] = True
-    prefixes, target = cut_prefixes(later.select(is_scored), len(artists), _LONGEST)
-    return _Task(known, artists, prefixes, len(can_score), target, threads)
+        scored = np.sort(generator.choice(scored, _SCORED, replace=False))
+    is_scored = np.isin(np.arange(len(later)), scored)
+    asked = cut_prefixes(later.select(is_scored), len(artists), _LONGEST)
+    return Task(known, artists, listeners, config, threads, len(scored), *asked)
 
 
-def _choose_weights(task: _Task, listeners: int, config: NextTrackConfig) -> Weights:
-    """Return the weights with the best MRR among those with nearly the best precision."""
-    threads = task.threads
-    parts = fit_parts(task.sessions, task.artists, listeners, config, threads)
-    found = []
-    for artist in _ARTIST:
-        model = combine(parts, Weights(artist, own=1.0), config, threads)
-        for own in _OWN:
-            weighed = replace(model, own=own * parts.own)
-            lists = recommend(weighed, task.prefixes, K, threads)
-            ranks = task.find_ranks(lists)
-            hits = ranks[ranks > 0]
-            found.append((len(hits), float((1 / hits).sum()), Weights(artist, own)))
-    most = max(hits for hits, _, _ in found)
-    near = [scored for scored in found if scored[0] >= _NEARLY * most]
-    return max(near, key=lambda scored: scored[1])[2]
+def _choose_weights(task: Task) -> Weights:
+    """Choose one weight after the other by the sum of both metrics."""
+    parts, best = task.learn(), Weights()
+
+    @cache
+    def worth(weights: Weights) -> float:
+        is_hit, reciprocal = task.find_hits(task.recommend(parts, weights))
+        return float(is_hit.sum() + reciprocal.sum())
+
+    for _ in range(_ROUNDS):
+        for part in fields(Weights):
+            tried = [replace(best, **{part.name: weight}) for weight in _TRIED]
+            best = max(tried, key=worth)
+    return best
 
 
-def _simple_rules(task: _Task) -> dict[str, Int32Array]:
+def _simple_rules(task: Task, parts: Parts) -> dict[str, Int32Array]:
     """Return the lists of popular, item-kNN of the last track, and sticky artist."""
-    sessions, prefixes, threads = task.sessions, task.prefixes, task.threads
-    tracks, count = len(task.artists), len(prefixes.last)
-    plays = np.bincount(sessions.tracks, minlength=tracks)
+    known, last, tracks = task.known, task.prefixes.last, len(task.artists)
+    plays = np.bincount(known.tracks, minlength=tracks)
     best = np.argsort(-plays, kind="stable")[:_POPULAR]
-    popular = csr_matrix((plays[best], (np.zeros(len(best), int), best)), (1, tracks))
-    session = np.repeat(np.arange(len(sessions)), sessions.counts)
-    ones = np.ones(len(session))
-    shape = (len(sessions), tracks)
-    in_session = csr_matrix((ones, (session, sessions.tracks)), shape)
+    first_row = np.zeros(len(best), np.int64)
+    popular = csr_matrix((plays[best], (first_row, best)), (1, tracks))
+    everybody = csr_matrix(np.ones((len(task.target), 1)))
+
+    session = np.repeat(np.arange(len(known)), known.counts)
+    shape = (tracks, len(known))
+    in_session = csr_matrix((np.ones(len(session)), (known.tracks, session)), shape)
     in_session.data[:] = 1
-    itself = identity(tracks, format="csr")
-    by_track = csr_matrix(in_session.T)
-    together = nearest(by_track, in_session, _POPULAR, threads, itself)
-    last = csr_matrix(
-        (np.ones(count), (np.arange(count), prefixes.last)), (count, tracks)
-    )
-    by_artist = same_artist(task.artists, plays, _POPULAR, threads)
-    rules = {
-        "popular": (csr_matrix(np.ones((count, 1))), popular),
-        "item_knn": (last, together),
-        "sticky_artist": (last, by_artist),
-    }
+    lengths = np.sqrt(np.maximum(np.diff(in_session.indptr), 1))
+    cosines = csr_matrix(diags(1 / lengths) @ in_session)
+    together = nearest(cosines, csr_matrix(cosines.T), _POPULAR, task.threads)
     return {
-        name: top_products(*matrices, K, threads, prefixes.heard)[0]
-        for name, matrices in rules.items()
+        "popular": task.apply(everybody, popular),
+        "item_knn": task.apply(last, together),
+        "sticky_artist": task.apply(last, parts.artist),
     }
 
 
 def _summarise(
-    ranks: Mapping[str, IntArray],
-    task: _Task,
-    weights: Weights,
-    seed: int,
+    task: Task, weights: Weights, lists: Mapping[str, Int32Array], seed: int
 ) -> Comparison:
     """Compute metrics with intervals by a bootstrap over listeners."""
-    of_listener = task.prefixes.listeners
-    scored, row = np.unique(of_listener, return_inverse=True)
-    predictions = np.bincount(row).astype(np.float64)
-    hits, reciprocals = {}, {}
-    for name, found in ranks.items():
-        is_hit = found > 0
-        hits[name] = np.bincount(row, is_hit, len(scored))
-        reciprocal = np.divide(1, found, out=np.zeros(len(found)), where=is_hit)
-        reciprocals[name] = np.bincount(row, reciprocal, len(scored))
-    rules = [name for name in ranks if name != NAME]
-    best_rule = max(rules, key=lambda name: hits[name].sum())
-    more = hits[NAME] - hits[best_rule]
-    numerators = [*hits.values(), *reciprocals.values(), more, hits[NAME]]
-    denominators = [predictions] * (len(numerators) - 1) + [hits[best_rule]]
-    resamples = bootstrap.Resamples(len(scored), _RESAMPLES, seed)
-    ratios = bootstrap.Ratios(np.stack(numerators, 1), np.stack(denominators, 1))
-    *intervals, gain, ratio = bootstrap.ratio_intervals(resamples, ratios)
+    _, listener = np.unique(task.prefixes.listeners, return_inverse=True)
+    asked = np.bincount(listener)
+    sums = {}
+    for name, best in lists.items():
+        both = task.find_hits(fill_up(best, lists["popular"]))
+        sums[name] = [np.bincount(listener, values) for values in both]
+    rules = [name for name in lists if name != NAME]
+    best_rule = max(rules, key=lambda name: float(sums[name][0].sum()))
+    parts = [values for both in sums.values() for values in both]
+    numerators = np.stack([*parts, sums[NAME][0]], axis=1)
+    denominators = np.stack([asked] * len(parts) + [sums[best_rule][0]], axis=1)
+    resamples = bootstrap.Resamples(len(asked), _RESAMPLES, seed)
+    ratios = bootstrap.Ratios(numerators, denominators.astype(np.float64))
+    *found, ratio = bootstrap.ratio_intervals(resamples, ratios)
     metrics = {
-        name: {PRECISION: intervals[at], MRR: intervals[len(ranks) + at]}
-        for at, name in enumerate(ranks)
+        name: {PRECISION: found[2 * at], MRR: found[2 * at + 1]}
+        for at, name in enumerate(lists)
     }
     return Comparison(
-        weights, task.scored, len(task.target), metrics, best_rule, gain, ratio
+        weights, task.sessions, len(task.target), metrics, best_rule, ratio
     )

@@ -46,6 +46,13 @@ class Sessions:
             self.start_ms[is_kept],
         )
 
+    def split(self, share: float) -> tuple["Sessions", "Sessions"]:
+        """Return the sessions without a share of them, the newest, and these."""
+        oldest_first = np.argsort(self.start_ms, kind="stable")
+        is_newest = np.zeros(len(self), np.bool_)
+        is_newest[oldest_first[len(self) - int(share * len(self)) :]] = True
+        return self.select(~is_newest), self.select(is_newest)
+
     def by_listener(self, listeners: int) -> Plays:
         """Return the plays of each listener, all sessions one after the other."""
         counts = np.bincount(self.listeners, self.counts, minlength=listeners)

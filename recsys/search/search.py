@@ -13,8 +13,9 @@ from looplib.progress import console, progress
 from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
-from recsys.dataset.build import DatasetPlan, build_dataset, plan_dataset
+from recsys.dataset.build import build_dataset
 from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
+from recsys.dataset.plan import DatasetPlan, plan_dataset
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
 from recsys.models.factor_models import Als
@@ -30,7 +31,9 @@ from recsys.runs.folder import (
     SETTLED,
     WINNER,
     Winner,
+    digests_of,
     locked_run,
+    read_listeners,
     read_settled,
     write_sealed,
 )
@@ -54,7 +57,8 @@ from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
 # what every worker imports, which takes longer than a score
-_IMPORTED = (run_step.__module__, "recsys.models.rank_kernels", "pandas")
+_IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
+_FEWEST = 10  # listeners of whom a comparison says something
 
 
 def search(
@@ -252,7 +256,7 @@ def _score_on_test(
 
 
 def _finalists(state: SearchState) -> list[RankedTrial]:
-    """Return the candidates that are left at the end, and the best."""
+    """Return the best candidate, the best of each kind, and what is left at the end."""
     ranking = state.rank()
     candidates = scored_candidates(ranking)
     if not candidates:
@@ -260,12 +264,16 @@ def _finalists(state: SearchState) -> list[RankedTrial]:
         raise SearchError(
             f"every trial failed ({'; '.join(errors)}); see {state.run}/{LEDGER}"
         )
-    left = [ranked for ranked in candidates[1:] if ranked.state != "pruned"]
-    return [candidates[0], *left]
+    best_of_kind = {ranked.trial.kind: ranked for ranked in reversed(candidates)}
+    return [
+        ranked
+        for ranked in candidates
+        if ranked.state != "pruned" or best_of_kind[ranked.trial.kind] is ranked
+    ]
 
 
 def _score_finalists(cluster: Cluster, state: SearchState) -> None:
-    """Score what is left at the end by every metric; a fit that fails then makes way for others."""
+    """Score the finalists by every metric; a fit that fails then makes way for others."""
 
     def ready() -> list[Call]:
         return state.partly_scored(_finalists(state))
@@ -291,15 +299,17 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
     ranking = state.compare(state.rank(), best)
+    # the intervals hold for all pairs at once: the winner was chosen by the same listeners
     baselines = [ranked for ranked in ranking if ranked.trial.is_baseline]
-    entries, scorer = [best, *baselines], state.scorer
-    if state.scorer.validation.test_share:
-        entries, scorer = (
-            _score_on_test(cluster, state, entries),
-            replace(scorer, is_test=True),
-        )
-    best, *baselines = state.compare(entries, entries[0], scorer)
-    beats_baselines = all(ranked.score and not ranked.ties for ranked in baselines)
+    has_test = bool(state.scorer.validation.test_share)
+    if has_test:
+        entries = _score_on_test(cluster, state, [best, *baselines])
+        scorer = replace(state.scorer, is_test=True)
+        best, *baselines = state.compare(entries, entries[0], scorer)
+    listeners = read_listeners(run, state.scorer, best.trial, best.sweep).shape[1]
+    beats_baselines = listeners >= _FEWEST and all(
+        ranked.score and not ranked.ties for ranked in baselines
+    )
     rows = leaderboard_rows(ranking)
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
@@ -307,7 +317,12 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     found = remarks(ranking, best, metric, state.search)
     if state.added:
         found.append(_describe_widening(state))
-    found.append(remark_on_baselines(baselines, metric, on_test=scorer.is_test))
+    found.append(remark_on_baselines(baselines, metric, on_test=has_test))
+    if listeners < _FEWEST:
+        found.append(
+            f"{WARNING} {listeners} listeners with held-out tracks; of fewer than {_FEWEST} "
+            "nothing is significant"
+        )
     if not beats_baselines:
         found.append(
             f"{WARNING} {NO_BETTER}, so it is not published without "
@@ -331,6 +346,7 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         score.test,
         factors.trial if factors else None,
         factors.sweep if factors else 0,
+        digests_of(run, CONFIG, LEADERBOARD),
     )
     write_sealed(run, WINNER, winner)
     return winner

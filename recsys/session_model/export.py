@@ -15,8 +15,8 @@ from looplib.progress import console, progress
 from looplib.session_model import ARRAYS, FILE_NAME, FORMAT, SessionModel
 from recsys.config import SearchConfig, SessionModelConfig
 from recsys.dataset.buckets import count_starts
-from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.models.als import Fit
 from recsys.models.model import Model

@@ -234,6 +234,17 @@ def test_the_command_writes_what_it_says(
         in capsys.readouterr().out
     )
     assert document["timeline"][-1]["listeners"] == LISTENERS
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(
+        "{name: A, arms: [{recommender: a}, {recommender: b}, {recommender: c}],"
+        " metrics: [time], guardrails: [{metric: sessions, margin_pct: 20}],"
+        " planned_listeners: 900}"
+    )
+    given = ["--experiment", str(experiment), "--effect", "50%", "--out", str(out)]
+    assert run(app, PROG, [str(log), *given]) == 0
+    document = json.loads(out.read_bytes())
+    named = (document[key] for key in ("metric", "arms", "rule", "guardrails"))
+    assert [*named] == ["time", 3, "horizon", ["sessions"]]
 
 
 @pytest.mark.parametrize(

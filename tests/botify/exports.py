@@ -73,9 +73,11 @@ def publish(
     return folder
 
 
-def write_lists(file: Path, lists: Mapping[int, Sequence[int]]) -> None:
-    """Write the tracks of each listener."""
-    lines = [{"user": user, "tracks": list(tracks)} for user, tracks in lists.items()]
+def write_lists(
+    file: Path, lists: Mapping[int, Sequence[int]], of: str = "user"
+) -> None:
+    """Write the tracks of each listener, or of what else lists are of."""
+    lines = [{of: owner, "tracks": list(tracks)} for owner, tracks in lists.items()]
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
 
 

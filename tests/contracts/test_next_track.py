@@ -3,7 +3,7 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,10 @@ def own_by_hand(plays: pd.DataFrame, user: str) -> dict[str, float]:
     return own
 
 
+def shares(parts: Mapping[str, float]) -> dict[str, float]:
+    return {name: part / sum(parts.values()) for name, part in parts.items()}
+
+
 def score_by_hand(
     plays: pd.DataFrame, weights: dict[str, float], user: str, session: list[str]
 ) -> dict[str, float]:
@@ -110,17 +114,20 @@ def score_by_hand(
     sessions = plays.sort_values("ts").groupby("s")["i"].agg(list)
     artists = plays.drop_duplicates("i").set_index("i")["a"].dropna()
     fans = plays.groupby("i")["u"].nunique()
-    parts = [(weights["own"], own_by_hand(plays, user))]
+    parts = [(weights["own"], shares(own_by_hand(plays, user)))]
     for ago, track in enumerate(session[:-11:-1], start=1):
         same = artists.index[artists == artists.get(track)].difference([track])
-        parts.append((1 / ago, near_by_hand(sessions, track)))
-        parts.append(
-            (weights["artist"] / ago, {other: float(fans[other]) for other in same})
-        )
+        near = shares(near_by_hand(sessions, track))
+        near_same = {other: share for other, share in near.items() if other in same}
+        parts += [
+            (1 / ago, near),
+            (weights["same"] / ago, near_same),
+            (weights["artist"] / ago, shares(fans[same].to_dict())),
+        ]
     scores: dict[str, float] = defaultdict(float)
     for weight, part in parts:
         for other, score in part.items():
-            scores[other] += weight * score / sum(part.values())
+            scores[other] += weight * score
     return scores
 
 

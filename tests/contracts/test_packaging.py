@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import requires
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -38,6 +38,16 @@ def would_install(extra: str) -> set[str]:
                 found |= new
                 left += [needed] if new else []
     return found
+
+
+def modules_of_tests() -> set[str]:
+    """Return the modules that the extra `dev` brings, and `all` does not."""
+    missing = would_install("dev") - would_install("all")
+    return {
+        module
+        for module, names in packages_distributions().items()
+        if missing.issuperset(map(canonicalize_name, names))
+    }
 
 
 def _requires(name: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ import yaml
 
 from tests.botify.redis_server import RedisServer
 from tests.commands import MODULES, run_module
+from tests.contracts.test_packaging import modules_of_tests
 from tests.e2e.pages import ROOT, Block, blocks_of
 from tests.faults.served import wait_until
 from tests.programs import find, free_port
@@ -37,6 +38,10 @@ FEW = "--set search.sweeps=1 --set search.space.factors=4"
 SERVERS = {"serve": "/health/live", "lab": "/"}
 INSTALLS = re.compile(
     r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?)( [^&;|]+)?"
+)
+# Modules of tests that `pip install '.[all]'`, README's command, does not bring are not there
+WITH_ALL_ALONE = (
+    f"import sys; sys.modules |= dict.fromkeys({sorted(modules_of_tests())})"
 )
 RUN_BY_ANOTHER_TEST = {
     "loop": "test_demo.py",
@@ -62,7 +67,6 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
             "factors": 8,
             "sweeps": 1,
             "rough_sweeps": 1,
-            "coarse_factors": 4,
             "coarse_sweeps": 1,
         },
         # so little data need not beat the popular tracks
@@ -116,6 +120,8 @@ class Reader:
             for block in blocks_of(page)
             if block.language == "python"
         ):
+            if page.name == "README.md":
+                script = f"{WITH_ALL_ALONE}\n{script}"
             (self.folder / "page.py").write_text(script)  # without a guard
             done = self._run_to_its_end(f"{sys.executable} page.py")
             assert done.returncode == 0, (

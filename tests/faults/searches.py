@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 
-from recsys.config import ClusterConfig, Search, SearchConfig, Space, ValidationConfig
+from recsys.cluster.config import ClusterConfig
+from recsys.config import Search, SearchConfig, Space, ValidationConfig
 from tests.recsys.ledgers import ledger_rows, untimed
 
 TRIALS = 4

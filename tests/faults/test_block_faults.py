@@ -9,7 +9,8 @@ import pytest
 from looplib.als import AlsParams
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
-from recsys.config import ClusterConfig, SearchConfig
+from recsys.cluster.config import ClusterConfig
+from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.workspace import open_workspace
 from tests.faults.searches import workers_below

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.config import ClusterConfig
+from recsys.cluster.config import ClusterConfig
 from tests.faults.searches import (
     assert_same_end,
     config_of,

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from recsys.cluster.cluster import open_cluster
-from recsys.config import ClusterConfig
+from recsys.cluster.config import ClusterConfig
 from recsys.errors import SearchError
 from tests.faults.searches import (
     LONG,

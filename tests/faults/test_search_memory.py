@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ByteSize
 
-from recsys.config import ClusterConfig, Space
+from recsys.cluster.config import ClusterConfig
+from recsys.config import Space
 from recsys.runs.folder import read_run
 from recsys.workspace import open_workspace
 from tests.faults.searches import config_of, rows

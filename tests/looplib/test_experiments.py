@@ -96,7 +96,7 @@ def test_those_who_moved_are_known_and_the_others_have_their_shares() -> None:
         for count in range(3)
     ]
     has_moved = [len(set(arms)) > 1 for arms in zip(*versions, strict=True)]
-    assert experiment.has_moved(users) == has_moved
+    assert experiment.left_out(users) == has_moved
     lasting = Counter(
         arm for arm, moved in zip(versions[-1], has_moved, strict=True) if not moved
     )
@@ -133,6 +133,7 @@ def test_a_salt_splits_anew_and_one_salt_splits_alike() -> None:
 def test_an_override_wins_over_the_hash() -> None:
     experiment = make("ALL", 1, 1, overrides={0: "C", 1: "T1"})
     assert experiment.assign([0, 1]) == ["C", "T1"]
+    assert experiment.left_out([0, 1, 2]) == [True, True, False]  # testers
     assert make("ALL", 1, 1).assign(range(2, 50)) == experiment.assign(range(2, 50)), (
         "nobody else moves"
     )

@@ -1,8 +1,9 @@
 """Run what a configuration describes: its dataset, and its search."""
 
 from recsys.config import SearchConfig
-from recsys.dataset.build import Report, build_dataset, plan_dataset
+from recsys.dataset.build import Report, build_dataset
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.runs.folder import Winner
 from recsys.search.search import search
 from recsys.store.remote import open_store

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow.compute as pc
-from scipy import stats
+from scipy import special
 
 from analysis import queries
 from analysis.ab.effects import RelativeEffect, relative_effect
@@ -83,7 +83,7 @@ def compare_pair(
     variance -= 2 * moments.covariance(_FIRST, _SECOND) / (before * after)
     error = math.sqrt(max(0.0, variance) / count)
     log_ratio = math.log(after / before)
-    half_width = error * float(stats.norm.isf(look.config.alpha / 2))
+    half_width = -error * float(special.ndtri(look.config.alpha / 2))
     ends = (log_ratio, log_ratio - half_width, log_ratio + half_width)
     effect = Effect(
         control=Estimate(before, math.nan, count),

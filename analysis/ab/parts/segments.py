@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-from scipy import stats
+from scipy import special
 
 from analysis import queries
 from analysis.ab.config import AbConfig
@@ -192,4 +192,4 @@ def difference_p(
     contrasts = np.hstack([first_column, np.eye(count - 1)])
     differences = contrasts @ effects
     inverse = np.linalg.pinv(contrasts @ covariance @ contrasts.T)
-    return float(stats.chi2.sf(differences @ inverse @ differences, count - 1))
+    return float(special.chdtrc(count - 1, differences @ inverse @ differences))

@@ -1,5 +1,5 @@
 -- One row per row of a table, where each is of another listener.
--- FROM measured(arm VARCHAR, listener VARCHAR, numerator DOUBLE, denominator DOUBLE)
+-- FROM ab_rows(arm VARCHAR, listener VARCHAR, numerator DOUBLE, denominator DOUBLE)
 -- Columns:
 --   arm, other_arm          the listener's arm, twice
 --   numerator, denominator  DOUBLE
@@ -8,4 +8,4 @@
 SELECT
     arm, arm AS other_arm, numerator, denominator, 1 AS all_rows,
     CAST(coalesce(isfinite(numerator) AND isfinite(denominator), false) AS BIGINT) AS known_rows
-FROM measured
+FROM ab_rows

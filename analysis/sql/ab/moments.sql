@@ -1,5 +1,5 @@
 -- One row per arm: the count, means and sample covariances of its listeners' numerators and denominators.
--- FROM listeners(arm VARCHAR, other_arm VARCHAR, numerator DOUBLE, denominator DOUBLE, all_rows BIGINT, known_rows BIGINT)
+-- FROM ab_listeners(arm VARCHAR, other_arm VARCHAR, numerator DOUBLE, denominator DOUBLE, all_rows BIGINT, known_rows BIGINT)
 -- Columns:
 --   arm               NULL for rows without one
 --   count             BIGINT, listeners
@@ -15,6 +15,6 @@ SELECT
     covar_samp(numerator, denominator) AS covariance, skewness(numerator) AS skewness,
     count(*) FILTER (WHERE arm <> other_arm) AS in_two_arms,
     sum(all_rows) AS all_rows, sum(all_rows - known_rows) AS gaps
-FROM listeners
+FROM ab_listeners
 GROUP BY arm
 ORDER BY arm

@@ -1,5 +1,5 @@
 -- One row per listener of a table with several rows a listener: the sums over these.
--- FROM measured(arm VARCHAR, listener VARCHAR, numerator DOUBLE, denominator DOUBLE)
+-- FROM ab_rows(arm VARCHAR, listener VARCHAR, numerator DOUBLE, denominator DOUBLE)
 -- Columns:
 --   arm, other_arm          the first and the last of the listener's arms by name; the same where there is one
 --   numerator, denominator  DOUBLE
@@ -9,5 +9,5 @@ SELECT
     min(arm) AS arm, max(arm) AS other_arm, sum(numerator) AS numerator, sum(denominator) AS denominator,
     count(*) AS all_rows,
     count(*) FILTER (WHERE isfinite(numerator) AND isfinite(denominator)) AS known_rows
-FROM measured
+FROM ab_rows
 GROUP BY listener

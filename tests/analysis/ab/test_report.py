@@ -3,6 +3,8 @@
 import gzip
 import json
 import math
+import re
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -222,9 +224,26 @@ def test_listeners_whom_a_change_moved_are_left_out_and_the_others_trusted(
     assert found.srm.p_value is not None
     assert found.srm.p_value > 0.001
     users = list({one["user"] for one in events})
-    moved = sum(changed.has_moved(users))
+    moved = sum(changed.left_out(users))
     assert sum(found.listeners.values()) == len(users) - moved
     assert json.loads(found.to_json())["plan"]["changes"] == [{"T2": 0}, {"C": 3}]
+    ingest([str(log)], tmp_path / "store", buckets=1)
+    refused = pytest.raises(AnalysisError, match="report on its event logs")
+    with refused if text_ids else nullcontext():
+        of_store = build_report([tmp_path / "store"], "ALS", config, changed)
+        assert of_store.listeners == found.listeners
+
+
+def test_an_arm_that_was_renamed_half_way_is_named(tmp_path: Path) -> None:
+    events = experiment(200, days=4)
+    for one in events:
+        if one["timestamp"] >= START_MS + 2 * DAY_MS and one["user"] % 2:
+            # other listeners, so that nobody is in two arms
+            one |= {"experiments": {"ALS": "B"}, "user": one["user"] + 1000}
+    found = build_report([write(tmp_path / "a.jsonl", events)], "ALS", CONFIG)
+    assert found.verdict.decision == "do not trust"
+    words = r"Arm T1 ends at 2026-01-02 .* UTC, and arm B begins at 2026-01-03 "
+    assert re.match(words, found.verdict.reason)
 
 
 def test_same_arms_that_differ_are_not_trusted(log: Path) -> None:

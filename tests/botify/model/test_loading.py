@@ -222,7 +222,7 @@ def _say(folder: Path, **facts: int) -> None:
             _history(counts=[2, 1], heard=[0, 1, 60]),
             "heard has 0..60; allowed is 0..59",
         ),
-        (_history(counts=[2, 2], heard=[0, 1, 2]), "counts add up to 4, not 3 pairs"),
+        (_history(counts=[2, 2], heard=[0, 1, 2]), "counts add up to 4, not 3 tracks"),
         (
             _history(counts=[-1, 4], heard=[0, 1, 2]),
             "counts has -1..4; allowed is 0..3",

@@ -14,8 +14,8 @@ import pytest
 from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.reader import read_rejects
 from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
-from recsys.dataset.build import plan_dataset
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.plan import plan_dataset
 from recsys.errors import SplitError
 from recsys.ingest import pipeline
 from recsys.store.buckets import bucket_of

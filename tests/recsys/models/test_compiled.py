@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from looplib.als import AlsParams
 from looplib.arrays import Float32Array, FloatArray
 from recsys.models.als import first_factors, make_equations
-from recsys.models.compiled import cache_folder
+from recsys.models.kernels.compiled import cache_folder
 from tests.recsys.fits import fit_als
 
 FACTORS = 5

@@ -12,7 +12,7 @@ from looplib.arrays import Float32Array
 from recsys.dataset.dataset import Dataset, Summary
 from recsys.models.als import Fit
 from recsys.models.factor_models import random_lists, unseen_first
-from recsys.models.rank_kernels import rank_tracks
+from recsys.models.kernels.ranking import rank_tracks
 from recsys.models.topk import NO_TRACK, personal_lists, top_tracks
 from recsys.workspace import open_workspace
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
-from recsys.models.compiled import compiled
-from recsys.models.vectors import LANES, TOGETHER, multiply_rounded
+from recsys.models.kernels.compiled import compiled
+from recsys.models.kernels.vectors import LANES, TOGETHER, multiply_rounded
 
 _AT_ONCE = 256  # listeners that are ranked together
 _TILE = 128  # blocks of `LANES` tracks that stay in a fast cache meanwhile

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from looplib.arrays import Float32Array
-from recsys.models.compiled import compiled
+from recsys.models.kernels.compiled import compiled
 
 LANES = 16  # numbers that are multiplied at once
 TOGETHER = 8  # vectors that are multiplied at once: as many sums as a processor has registers for

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
-from recsys.models.compiled import compiled
+from recsys.models.kernels.compiled import compiled
 
 
 class Csr(NamedTuple):

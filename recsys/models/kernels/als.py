@@ -14,8 +14,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
-from recsys.models.compiled import compiled
-from recsys.models.vectors import (
+from recsys.models.kernels.compiled import compiled
+from recsys.models.kernels.vectors import (
     LANES,
     TOGETHER,
     add_multiples,
