@@ -69,7 +69,7 @@ def factor_openings(responses: Responses) -> tuple[FloatArray, FloatArray]:
     shape = (len(responses.users), len(responses.tracks))
     ones = np.ones(len(responses.organic))
     opened = csr_matrix((ones, (responses.listener, responses.organic)), shape)
-    found = svds(opened, 32, random_state=1)
+    found: Any = svds(opened, 32, random_state=1)
     left, lengths, right = (np.asarray(part, np.float64) for part in found)
     return left * lengths, right.T * lengths
 

@@ -30,6 +30,7 @@ from recsys.store.remote import Store
 
 MEAN = "track_mean"  # the recommender of the tracks that are heard longest
 _FADINGS = (1.0, 0.9, 0.8, 0.7, 0.6)
+_WORTH_IT = 0.99  # of the error without
 _FADED = 5_000  # held-out responses that choose among them
 _TRACK_PRIOR = 10.0  # a track's responses are averaged with this many of any
 
@@ -186,7 +187,11 @@ def _choose(
         logits = np.einsum("ij,ij->i", vectors, features[heldout.track[some]])
         return float(np.sum((heldout.time[some] - 1 / (1 + np.exp(-logits))) ** 2))
 
-    fading = min(_FADINGS, key=error) if heldout.prefixes else 1.0
+    fading = 1.0
+    if heldout.prefixes:
+        errors = {fading: error(fading) for fading in _FADINGS}
+        best = min(errors, key=lambda name: errors[name])
+        fading = best if errors[best] < _WORTH_IT * errors[1.0] else 1.0
     served = replace(model, fading=fading)
 
     def score(prefixes: Sequence[Prefix]) -> Float32Array:
