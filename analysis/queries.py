@@ -23,6 +23,7 @@ Expression = duckdb.Expression
 # an expression of rows: a column by its name, a value, SQL
 Column = duckdb.ColumnExpression
 Constant = duckdb.ConstantExpression
+Function = duckdb.FunctionExpression
 Sql = duckdb.SQLExpression
 Function = duckdb.FunctionExpression
 DatabaseError = duckdb.Error
@@ -68,6 +69,15 @@ def connect(
     with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+def confine(connection: Connection, file: Path, folder: Path) -> None:
+    """Let a database read one file and use one folder from now on, whatever SQL it runs."""
+    # a reader's pattern of the file stands for its name
+    names = [str(file), glob.escape(str(file))]
+    connection.execute("SET allowed_paths = $names", {"names": names})
+    connection.execute("SET allowed_directories = $folders", {"folders": [str(folder)]})
+    connection.execute("SET enable_external_access = false")
 
 
 def statement(name: str) -> str:

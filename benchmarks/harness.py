@@ -214,7 +214,10 @@ def show_machine(*libraries: str) -> None:
     facts = Path("/proc/cpuinfo").read_text().splitlines()
     names = [fact.split(": ", 1)[1] for fact in facts if fact.startswith("model name")]
     model = names[0] if names else "unknown"
-    found = {known.name: known.version for known in importlib.metadata.distributions()}
+    found = {
+        known.name.lower(): known.version
+        for known in importlib.metadata.distributions()
+    }
     versions = ", ".join(
         f"{library} {found.get(library, 'not installed')}" for library in libraries
     )

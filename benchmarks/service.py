@@ -4,7 +4,8 @@
 
 Needs wrk and redis-server (Debian: `apt-get install wrk redis-server`). Both run side by side all
 the time and are loaded in turns. A session is ten `/next` and a `/last`; 512 listeners listen at
-any time, and each waits for an answer before it asks again.
+any time, and each waits for an answer before it asks again. `/recommend` and `/similar` are asked
+for one listener or track after the other.
 """
 
 import http.client
@@ -31,7 +32,13 @@ from benchmarks.harness import (
     show_machine,
     take_turns,
 )
-from tests.botify.exports import publish, random_lists, write_catalogue
+from tests.botify.exports import (
+    publish,
+    random_lists,
+    update_manifest,
+    write_catalogue,
+    write_lists,
+)
 from tests.botify.redis_server import RedisServer
 from tests.faults.served import Published, Served, serve, wait_until
 from tests.programs import free_port, is_open
@@ -46,6 +53,8 @@ end
 function request()
   n = n + 1
   local round = math.floor(n / active)
+  if prefix == "/recommend/" then return wrk.format("GET", prefix .. (n * 7 % listeners)) end
+  if prefix == "/similar/" then return wrk.format("GET", prefix .. (n * 7 % tracks)) end
   local user, turn = (math.floor(round / 11) * active + n % active) % listeners, round % 11
   local path = (turn == 10 and prefix == "/next/") and "/last/" or prefix
   return wrk.format("POST", path .. user, nil, '{"track":' .. (n * 7 % tracks) .. ',"time":0.5}')
@@ -71,7 +80,11 @@ def main(
         catalogue = write_catalogue(
             folder / "tracks.json", [track // 10 for track in range(TRACKS)]
         )
-        publish(folder, "one", random_lists(LISTENERS, TRACKS), catalogue=catalogue)
+        version = publish(
+            folder, "one", random_lists(LISTENERS, TRACKS), catalogue=catalogue
+        )
+        write_lists(version / "similar.jsonl", random_lists(TRACKS, TRACKS), of="track")
+        update_manifest(version, "similar.jsonl")
         (folder / "load.lua").write_text(LOAD_SCRIPT)
         redis = RedisServer(folder)
         redis.start()
@@ -104,7 +117,13 @@ def _compare(
     folder: Path, bare_port: int, served: Served, repeats: int, duration_s: int
 ) -> None:
     kinds: dict[str, Callable[[], Load]] = {}
-    views = (("bare view", bare_port, "/bare/"), ("/next", served.port, "/next/"))
+    views = (
+        ("bare view", bare_port, "/bare/"),
+        *(
+            (path, served.port, f"{path}/")
+            for path in ("/next", "/recommend", "/similar")
+        ),
+    )
     for connections in (32, 1):
         for name, port, path in views:
             load = partial(wrk, folder, port, path, connections, duration_s)

@@ -61,10 +61,11 @@ def main(
         config, os.environ, [*changes, *(overrides or [])], published
     )
     if published and not settings.catalogue.exists():
-        raise StartError(
-            f"{settings.catalogue}: no catalogue; is this an export? "
-            "If its search named none: --set catalogue=PATH"
-        )
+        if settings.recommendations and settings.recommendations.exists():
+            missing = "its search named no catalogue; say --set catalogue=PATH"
+        else:
+            missing = "no export is here; make one with python -m recsys.export"
+        raise StartError(f"{published}: {missing}")
     with tempfile.TemporaryDirectory(
         prefix="botify-metrics-", ignore_cleanup_errors=True
     ) as folder:

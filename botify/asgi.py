@@ -1,13 +1,14 @@
 """Run a WSGI application under ASGI, so that slow clients hold no thread.
 
 A thread takes a request once its whole body has come, within a deadline and a limit. Requests of
-one listener have `threads`, health checks a thread of their own, and all others, of which one may
-take long, another one. ASGI reports the bodies that are cut short; granian's RSGI, which costs as
-much, does not.
+one listener or track have `threads`, health checks a thread of their own, and all others, of which
+one may take long, another one. ASGI reports the bodies that are cut short; granian's RSGI, which
+costs as much, does not.
 """
 
 import asyncio
 import io
+import re
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,12 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 _LEAST_OF_A_CHUNK = 512  # bytes that each chunk counts as: they cost time, too
 _LARGEST_BODIES = 8  # that fit into the memory for all bodies
 _MOST_WAITING = 64  # requests for the thread of long ones
+# requests of one listener or track
+_OF_ONE = ("/next/", "/last/", "/recommend/", "/similar/", "/track/")
 _LATER = "ask again in a second"
+
+
+_HOST = re.compile(rb"[^\s,/?#@]+")
 
 
 class _RefusedError(Exception):
@@ -76,6 +82,7 @@ class BufferedApp:
         body = bytearray()
         self._bodies += 1
         try:
+            _check_head(scope)
             async with asyncio.timeout(self._body_s):
                 await self._read_body(scope, receive, body)
             return await self._pass_on(_environ(scope, bytes(body)))
@@ -124,7 +131,7 @@ class BufferedApp:
         loop = asyncio.get_running_loop()
         if path == "/" or path.startswith("/health/"):
             return await loop.run_in_executor(self._health_thread, self._ask, environ)
-        if path.startswith(("/next/", "/last/")):
+        if path.startswith(_OF_ONE):
             return await loop.run_in_executor(self._threads, self._ask, environ)
         if self._long_waiting == _MOST_WAITING:
             raise _RefusedError(503, f"too many long requests at once; {_LATER}")
@@ -145,6 +152,23 @@ class BufferedApp:
         status, headers = head
         encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
         return int(status[:3]), encoded, content
+
+
+def _check_head(scope: Message) -> None:
+    """Refuse heads that RFC 9112 (3.2, 6.1) has servers refuse, and granian passes on.
+
+    Raises:
+        _RefusedError: There is not one valid Host, or the body is not sent in one known way.
+    """
+    headers = scope["headers"]
+    hosts = [value for name, value in headers if name == b"host"]
+    # granian adds an empty one where there is none
+    is_valid = len(hosts) == 1 and _HOST.fullmatch(hosts[0])
+    if not is_valid and scope["http_version"] == "1.1":
+        raise _RefusedError(400, "one valid header Host is needed")
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+        raise _RefusedError(501, "of transfer encodings only chunked is known, once")
 
 
 def _environ(scope: Message, body: bytes) -> dict[str, Any]:

@@ -27,7 +27,7 @@ import orjson
 from botify.errors import StartError
 from botify.model.catalogue import Catalogue
 from botify.settings import EventLogSettings
-from looplib.checksums import named
+from looplib.checksums import named, seal, unseal
 from looplib.event_fields import EVENT_FIELDS
 from looplib.files import atomic_write_json, fsync, lock
 
@@ -67,16 +67,18 @@ def describe_log(
     if text_users:
         served["text_users"] = True
     if not path.exists():
-        atomic_write_json(path, served)
+        atomic_write_json(path, seal(served))
         return
     try:
-        found = orjson.loads(path.read_bytes())
+        found = unseal(path.read_bytes())
     except ValueError as error:
-        raise StartError(f"{path}: not JSON ({error})") from None
+        raise StartError(
+            f"{path}: damaged ({error}); restore it, or name another folder in log_dir"
+        ) from None
     if found == served:
         return
     if "own_ids" in facts and _is_of_own_ids(found, text_users=text_users):
-        atomic_write_json(path, served)  # ids mean the same in another catalogue
+        atomic_write_json(path, seal(served))  # ids mean the same in another catalogue
     else:
         raise StartError(
             f"{path}: the log here is of other ids: {found} there, {served} now; "

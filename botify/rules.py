@@ -8,9 +8,10 @@ They are a YAML file, which is read again when it changes:
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from pydantic import PositiveFloat
 
@@ -36,16 +37,23 @@ class Rules:
     exclude: frozenset[int] = frozenset()
     boost: Mapping[int, float] = field(default_factory=dict)
 
-    def rank(
-        self,
-        tracks: Iterable[int],
-        exclude: Collection[int],
-        boost: Mapping[int, float],
-    ) -> list[int]:
+    @classmethod
+    def read(
+        cls, exclude: Iterable[Id], boost: Mapping[Id, float], catalogue: Catalogue
+    ) -> Self:
+        """Make the rules for the tracks that a catalogue has, given by their ids."""
+        numbers = {track: catalogue.number(track) for track in (*exclude, *boost)}
+        known = {track: found for track, found in numbers.items() if found is not None}
+        return cls(
+            frozenset(known[track] for track in exclude if track in known),
+            {known[track]: by for track, by in boost.items() if track in known},
+        )
+
+    def rank(self, tracks: Iterable[int], request: "Rules") -> list[int]:
         """Return what is left of a list, best first, by these rules and those of a request."""
-        barred = self.exclude.union(exclude)
+        barred = self.exclude | request.exclude
         left = [track for track in tracks if track not in barred]
-        boosts = {**self.boost, **boost}
+        boosts = {**self.boost, **request.boost}
         ranks = {
             track: rank / boosts.get(track, 1.0) for rank, track in enumerate(left, 1)
         }
@@ -82,10 +90,5 @@ class RulesFile:
         if changed_ns == self._changed_ns:
             return
         self._changed_ns = changed_ns
-        document, number = load_config(RulesDocument, path), self._catalogue.number
-        exclude = (number(track) for track in document.exclude)
-        boost = {number(track): by for track, by in document.boost.items()}
-        self._rules = Rules(
-            frozenset(track for track in exclude if track is not None),
-            {track: by for track, by in boost.items() if track is not None},
-        )
+        found = load_config(RulesDocument, path)
+        self._rules = Rules.read(found.exclude, found.boost, self._catalogue)

@@ -3,7 +3,6 @@
 `openapi.yaml` describes them, and the answers.
 """
 
-from collections.abc import Iterable
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -11,6 +10,7 @@ from msgspec import Meta, Struct
 from werkzeug.datastructures import MultiDict
 
 from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, Id, WholeNumber
+from botify.rules import Rules
 
 LONGEST_ID = 512  # characters
 MOST_TRACKS = 1000  # of a list that is asked for, and that a request may name
@@ -27,15 +27,7 @@ class Listening(NamedTuple):
     time: float  # share that was heard, 0..1
     request: int | None = None  # the client's number of it
     unknown: Id | None = None  # the id of a track that the catalogue lacks
-    exclude: tuple[int, ...] = ()  # numbers of tracks that are not to be answered
-
-
-class Wanted(NamedTuple):
-    """How long a list is asked for, and the rules that hold for it; tracks by number."""
-
-    n: int
-    exclude: tuple[int, ...]
-    boost: dict[int, float]
+    exclude: frozenset[int] = frozenset()  # tracks that are not to be answered
 
 
 class BodyError(ValueError):
@@ -109,8 +101,12 @@ class Bodies:
         users: list[Id] = _read(self._users, body).users
         return users
 
-    def wanted(self, query: MultiDict[str, str]) -> Wanted:
-        """Read `n=10&exclude=17&boost=5:3`; the last two may be there several times."""
+    def wanted(self, query: MultiDict[str, str]) -> tuple[int, Rules]:
+        """Read `n=10&exclude=17&boost=5:3`; the last two may be there several times.
+
+        Returns:
+            How long a list is asked for, and the rules that hold for it.
+        """
         found: dict[str, Any] = dict(query)
         if "exclude" in found:
             found["exclude"] = query.getlist("exclude")
@@ -121,13 +117,7 @@ class Bodies:
             wanted: Any = msgspec.convert(found, self._wanted, strict=False)
         except msgspec.ValidationError as error:
             raise BodyError(f"query: {error}") from None
-        number = self.catalogue.number
-        boost = {
-            known: by
-            for track, by in wanted.boost.items()
-            if (known := number(track)) is not None
-        }
-        return Wanted(wanted.n, self._known(wanted.exclude), boost)
+        return wanted.n, Rules.read(wanted.exclude, wanted.boost, self.catalogue)
 
     def version(self, body: bytes) -> str | None:
         """Read `{"version"}`, which may be left out, or the whole body."""
@@ -138,13 +128,8 @@ class Bodies:
         track, unknown = self.catalogue.number(heard.track), None
         if track is None:
             track, unknown = UNKNOWN_TRACK, heard.track
-        exclude = self._known(heard.exclude)
+        exclude = Rules.read(heard.exclude, {}, self.catalogue).exclude
         return Listening(user, track, heard.time, heard.request, unknown, exclude)
-
-    def _known(self, tracks: Iterable[Id]) -> tuple[int, ...]:
-        """Return the numbers of the tracks that the catalogue has."""
-        numbers = map(self.catalogue.number, tracks)
-        return tuple(number for number in numbers if number is not None)
 
 
 def _make_object(fields: list[Any]) -> type[Struct]:

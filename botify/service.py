@@ -22,8 +22,8 @@ from botify.model.model import SIMILAR, Model
 from botify.model.versions import Versions
 from botify.recommenders.base import IS_UNKNOWN, Drawn, Row
 from botify.recommenders.registry import recommend
-from botify.rules import RulesFile
-from botify.schemas import Bodies, BodyError, Listening, Wanted
+from botify.rules import Rules, RulesFile
+from botify.schemas import Bodies, BodyError, Listening
 from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
@@ -90,9 +90,11 @@ class Service:
         self.versions.watch()
 
     def answer(
-        self, message: Message, requests: Sequence[Listening]
+        self, message: Message, requests: Sequence[Listening], *, in_batch: bool = False
     ) -> list[Id | None]:
         """Recommend the next track to each listener, or end their sessions.
+
+        Requests of a batch are logged without a latency, as none has one of its own.
 
         Returns:
             The tracks' ids; None in place of each on `last`.
@@ -105,7 +107,7 @@ class Service:
         timestamp_ms = time.time_ns() // 1_000_000
         model = self.versions.model
         barred = self.rules.current().exclude
-        excluded = [barred.union(request.exclude) for request in requests]
+        excluded = [barred | request.exclude for request in requests]
         if max(map(len, excluded)) >= len(model.catalogue):
             raise BodyError("exclude: no track of the catalogue is left")
         unknown = sum(request.unknown is not None for request in requests)
@@ -122,8 +124,7 @@ class Service:
                 )
             ]
             answers = self._recommend(model, rows, sessions, arms)
-        # requests that are answered together have no latency of their own
-        latency_s = time.perf_counter() - start_s if len(requests) == 1 else None
+        latency_s = None if in_batch else time.perf_counter() - start_s
         ids = model.catalogue.ids
         tracks = [
             None if recommender is None else ids[drawn.track]
@@ -153,24 +154,25 @@ class Service:
         self._write(message, lines, start_s)
         return tracks
 
-    def list_for(self, user: Id, wanted: Wanted) -> list[Id]:
+    def list_for(self, user: Id, count: int, rules: Rules) -> list[Id]:
         """Recommend tracks without a session: the listener's own list, then popular ones."""
         model = self.versions.model
         own = model.recommendations.list_of(user_number(user))
-        return self._list(model, [*own, *model.popular], wanted)
+        return self._list(model, [*own, *model.popular], count, rules)
 
-    def similar_to(self, track: Id, wanted: Wanted) -> list[Id] | None:
+    def similar_to(self, track: Id, count: int, rules: Rules) -> list[Id] | None:
         """Return the tracks most similar to one; None where the version has no such lists."""
         model = self.versions.model
         lists = model.get(SIMILAR)
         if lists is None:
             return None
-        return self._list(model, lists.list_of(user_number(track)), wanted)
+        return self._list(model, lists.list_of(user_number(track)), count, rules)
 
-    def _list(self, model: Model, tracks: Sequence[int], wanted: Wanted) -> list[Id]:
-        once = dict.fromkeys(tracks)
-        ranked = self.rules.current().rank(once, wanted.exclude, wanted.boost)
-        return [model.catalogue.ids[track] for track in ranked[: wanted.n]]
+    def _list(
+        self, model: Model, tracks: Sequence[int], count: int, rules: Rules
+    ) -> list[Id]:
+        ranked = self.rules.current().rank(dict.fromkeys(tracks), rules)
+        return [model.catalogue.ids[track] for track in ranked[:count]]
 
     def arms_of(self, users: Sequence[Id]) -> list[Arms]:
         """Return each listener's arms, as the event log has them; nothing is logged."""

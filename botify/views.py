@@ -44,7 +44,7 @@ def hear_many(message: Message) -> ResponseReturnValue:
     """Take what many listeners heard; answer with the next tracks, or end the sessions."""
     service = _service()
     requests = service.bodies.many(request.get_data())
-    tracks = service.answer(message, requests)
+    tracks = service.answer(message, requests, in_batch=True)
     answers = [
         _answer(heard.user, track)
         for heard, track in zip(requests, tracks, strict=True)
@@ -69,7 +69,7 @@ def recommended(user: str) -> ResponseReturnValue:
     """Answer with the best tracks for a listener, without a session; nothing is logged."""
     service = _service()
     listener = service.bodies.user(user)
-    tracks = service.list_for(listener, service.bodies.wanted(request.args))
+    tracks = service.list_for(listener, *service.bodies.wanted(request.args))
     return {"user": listener, "tracks": tracks}
 
 
@@ -78,7 +78,7 @@ def similar(track: str) -> ResponseReturnValue:
     """Answer with the tracks most similar to a track."""
     service = _service()
     known = service.bodies.catalogue.ids[_known_track(track)]
-    tracks = service.similar_to(known, service.bodies.wanted(request.args))
+    tracks = service.similar_to(known, *service.bodies.wanted(request.args))
     if tracks is None:
         version = service.versions.model.version
         abort(

@@ -60,9 +60,10 @@ PARTS = {
 }
 PAGES = {
     "settings.md": ("Every setting", ("Ingest", "Search")),
+    "settings-service.md": ("Settings of the service", ("Service",)),
     "settings-experiment.md": (
-        "Settings of service and report",
-        ("Experiment", "Service", "A/B report"),
+        "Settings of experiment and report",
+        ("Experiment", "A/B report"),
     ),
     "settings-simulator.md": (
         "Settings of the simulator",
@@ -74,8 +75,8 @@ HEAD = """# {title}
 Made from the code by `python docs/settings.py`. A key is set in the YAML file, or on the command
 line by `--set key=value`. Unknown keys are refused, and the nearest known one is named.
 
-[Ingest and search](settings.md), [service and report](settings-experiment.md),
-[simulator](settings-simulator.md)
+[Ingest and search](settings.md), [service](settings-service.md),
+[experiment and report](settings-experiment.md), [simulator](settings-simulator.md)
 """
 _FIELD = re.compile(r"^    (\w+): ")
 

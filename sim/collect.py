@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import orjson
 from pydantic import Field
 
 from looplib.arrays import IntArray
+from looplib.checksums import seal, unseal
 from looplib.config import Config, Count, dump_config
 from looplib.files import (
     atomic_write,
@@ -137,10 +137,10 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
                 "name an empty or a new folder"
             )
         atomic_write_text(config.log / CONFIG_FILE, dump_config(config))
-        atomic_write_json(path, facts)
+        atomic_write_json(path, seal(facts))
         return
     try:
-        found = dict(orjson.loads(path.read_bytes()))
+        found = unseal(path.read_bytes())
     except (ValueError, TypeError) as error:
         raise SimError(f"{path}: not a JSON object ({error})") from None
     differences = [

@@ -81,7 +81,7 @@ def _growth(
 
 def how_long(more: int, evidence: Evidence) -> str:
     """Return for how long to wait, in listeners and at the pace so far."""
-    needed = f"about {more:,} more listeners are needed"
+    needed = f"about {float(f'{more:.2g}'):,.0f} more listeners are needed"
     if not evidence.days:
         return needed
     hours = 24 * evidence.days * more / max(1, evidence.in_all)

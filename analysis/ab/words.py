@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from analysis.ab.effects import MetricEffect
 from analysis.page import numbers
 
-_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_COUNTS = {3: "three", 4: "four", 5: "five", 6: "six"}
 
 
 def arm_name(arm: str, recommenders: Mapping[str, str | None]) -> str:
@@ -44,10 +44,7 @@ def change_with_range(effect: MetricEffect) -> str:
 
 def values(effect: MetricEffect) -> str:
     """Return the arm's value and the control's: "3.67 instead of 1.91 tracks"."""
-    arm, control = (
-        numbers.number(effect.arm_value),
-        numbers.number(effect.control_value),
-    )
+    arm, control = _short(effect.arm_value), _short(effect.control_value)
     unit = f" {effect.unit}" if effect.unit else ""
     return f"{arm} instead of {control}{unit}"
 
@@ -101,7 +98,9 @@ def limits_hold(count: int) -> str:
         return ""
     if count == 1:
         return "The safety limit holds."
-    number = _COUNTS[count] if count < len(_COUNTS) else str(count)
+    if count == 2:
+        return "Both safety limits hold."
+    number = _COUNTS.get(count, count)
     return f"All {number} safety limits hold."
 
 
@@ -123,4 +122,11 @@ def _decimals(effect: MetricEffect) -> int:
     width = relative.upper_pct - relative.lower_pct
     if not math.isfinite(width):
         width = abs(relative.effect_pct)
-    return 0 if width >= 10 else 1 if width >= 1 else 2
+    if width >= 10 or abs(relative.effect_pct) >= 50:
+        return 0
+    return 1 if width >= 1 else 2
+
+
+def _short(value: float) -> str:
+    """Format a measured value with three digits, or more where they are before the point."""
+    return f"{value:,.3g}" if abs(value) < 1000 else numbers.count(value)

@@ -104,6 +104,8 @@ def check_file(
     with queries.connect(
         memory_limit=memory, temp_directory=target.parent / "spilled"
     ) as connection:
+        # `--where` is SQL of the caller
+        queries.confine(connection, file.path, target.parent)
         try:
             rows, names = open_rows(connection, file, reading)
             _attach_rows(file, reading, rows.limit(limit) if limit else rows, names)

@@ -19,9 +19,6 @@ from looplib.randomness import make_generator
 
 _RUNS = 10_000
 _MOST = 1e12  # listeners
-# The power of its mean with which an arm's variance grows: between 0, when everybody hears so much
-# more, and 2, when everybody hears so many times as much.
-_VARIANCE_GROWS = 1.25
 
 # The standard errors to reach at a share of the experiment, with so many listeners in two arms, at
 # a level
@@ -51,7 +48,8 @@ class Decision:
         shares = np.arange(1, self.looks + 1) / self.looks
         so_far = listeners * shares
         control, arm = 1 / self.weights[:2]
-        scale = math.sqrt(control + arm * (1 + effect) ** _VARIANCE_GROWS)
+        # everybody hears so many times as much, so that the deviation grows with the mean
+        scale = math.sqrt(control + arm * (1 + effect) ** 2)
         # of each look and metric: what is true, in standard errors, and what is to be reached
         precision = np.sqrt(so_far)[:, np.newaxis] / (self.deviations * scale)
         true = np.concatenate([[abs(effect)], self.margins]) * precision

@@ -24,7 +24,14 @@ from recsys.dataset.dataset import open_dataset
 from recsys.export.export import export_run
 from recsys.export.version import RECOMMENDATIONS
 from recsys.report.page import write_report
-from recsys.runs.folder import LEADERBOARD, REPORT, Winner, read_run
+from recsys.runs.folder import (
+    LEADERBOARD,
+    REPORT,
+    Winner,
+    check_digest,
+    read_run,
+    read_winner,
+)
 from recsys.search.search import search as run_search
 from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import open_store as open_at
@@ -47,7 +54,8 @@ class Run:
     @property
     def leaderboard(self) -> Frame:
         """All that was tried, best first: parameters, metrics with intervals, what is tied."""
-        return to_frame(pq.read_table(open_workspace(self.address).cached(LEADERBOARD)))
+        run = open_workspace(self.address)
+        return to_frame(pq.read_table(check_digest(run, self.winner, LEADERBOARD)))
 
     @property
     def training(self) -> Frame:
@@ -141,7 +149,8 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Return the report's page in a frame of the notebook."""
-        report = open_workspace(self.address).cached(REPORT)
+        run = open_workspace(self.address)
+        report = check_digest(run, read_winner(run), REPORT)
         return page_frame(report.read_text(encoding="utf-8"))
 
 

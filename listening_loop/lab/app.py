@@ -29,7 +29,14 @@ from looplib.errors import UserError
 from recsys.export.export import export_run
 from recsys.report.figures import draw_leaderboard
 from recsys.report.runs import Run
-from recsys.runs.folder import LEDGER, REPORT, read_run
+from recsys.runs.folder import (
+    LEDGER,
+    REPORT,
+    WINNER,
+    check_digest,
+    read_run,
+    read_winner,
+)
 from recsys.workspace import open_workspace
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -114,7 +121,11 @@ def overview() -> str:
 @pages.get("/reports/<path:name>")
 def report(name: str) -> Response:
     """Show the page of a search or of an experiment so that it can do nothing but be read."""
-    page = folders.read_file(_lab().root, _find(REPORT, name) / REPORT)
+    folder = _find(REPORT, name)
+    page = folders.read_file(_lab().root, folder / REPORT)
+    if (folder / WINNER).exists():
+        run = open_workspace(folder)
+        check_digest(run, read_winner(run), REPORT)
     policy = {"Content-Security-Policy": f"sandbox; {_POLICY}"}
     return Response(page, mimetype="text/html", headers=policy)
 

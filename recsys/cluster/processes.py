@@ -67,6 +67,8 @@ def start_processes(
             threads_per_worker=1,
             processes=True,
             memory_limit=config.memory_limit,
+            # with keys of its own: other users of this machine reach the port, too
+            security=True,
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,  # what a call raises is in its outcome
             preload=[__name__],

@@ -26,6 +26,7 @@ with importing():
     from recsys.errors import IngestError
     from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
     from recsys.ingest.presets import PRESETS, Preset
+    from recsys.ingest.sources import MOST_KEPT_BYTES
 
 PROG = "listening-loop ingest"
 SHOWN_REASONS = 10
@@ -192,11 +193,15 @@ def _describe_rejects(report: IngestReport) -> list[str]:
     ]
     if len(counts) > SHOWN_REASONS:
         lines.append(f"{'':12}and {len(counts) - SHOWN_REASONS:,} more reasons")
+    more = report.lines.rejected - counts.total()
+    if more:
+        kept = f"{MOST_KEPT_BYTES / 2**20:g} MiB of rejects are kept of a file"
+        lines.append(f"{more:>10,}  more; {kept}")
     if lines:
         lines = [
             "rejected lines by reason:",
             *lines,
-            f"{'':12}all in {report.store.path / 'rejects'}",
+            f"{'':12}they are in {report.store.path / 'rejects'}",
         ]
     return lines
 

@@ -16,10 +16,11 @@ from analysis.logs.interactions import PARQUET
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import ahead, gather, kinds_of, read
 from analysis.store import LOGGED, Catalogue, Interactions
+from looplib.checksums import unseal
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
-from recsys.ingest.sources import Ingest
+from recsys.ingest.sources import Ingest, keep_rejects
 from recsys.store.buckets import ROWS_AT_ONCE
 from recsys.store.ids import write_ids
 from recsys.store.remote import download_stored
@@ -88,8 +89,7 @@ def _read_events(
                 done += found.file.size_bytes / 1e6
             lines[found.file] += found.lines
             if found.rejects:
-                with _rejects_file(work, found.file).open("ab") as rejects:
-                    rejects.write(msgspec.json.Encoder().encode_lines(found.rejects))
+                keep_rejects(_rejects_file(work, found.file), found.rejects)
             if any(kinds):
                 target = work.scratch / f"text-ids-{number:06}.parquet"
                 pq.write_table(found.text_ids, target)
@@ -151,6 +151,6 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
 def _read_catalogue(file: Path) -> Catalogue:
     content = read_untrusted(file, 2**20, error=IngestError)
     try:
-        return msgspec.json.decode(content, type=_Collection).catalogue
-    except msgspec.DecodeError as error:
+        return msgspec.convert(unseal(content), _Collection).catalogue
+    except (msgspec.MsgspecError, ValueError) as error:
         raise IngestError(f"{file}: no description of a collection ({error})") from None

@@ -4,12 +4,11 @@ Files are checked one by one and their ids together; then all rows go to the buc
 What DuckDB cannot keep in memory it spills to the store's disk.
 """
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import pyarrow as pa
 
 from analysis import queries
@@ -20,7 +19,7 @@ from analysis.logs.lines import LineCounts, Reject
 from analysis.store import Interactions
 from looplib.progress import progress
 from recsys.errors import IngestError
-from recsys.ingest.sources import Ingest, NewFiles
+from recsys.ingest.sources import Ingest, NewFiles, keep_rejects
 from recsys.store.buckets import ROWS_AT_ONCE
 from recsys.store.ids import decide_kinds, write_ids
 from recsys.store.remote import download_stored
@@ -146,23 +145,27 @@ def _write_rejects(
     written: dict[str, Path] = {}
     rejected: Counter[str] = Counter()
 
-    def write(digest: str, line: int, reason: str, text: str) -> None:
+    def write(digest: str, lines: Sequence[Malformed]) -> None:
         name = checked[digest].file.name
-        kept = text[:_KEPT_OF_A_REJECT]
-        reject = Reject(name, line, reason, len(text.encode()), kept, None)
-        rejected[digest] += 1
+        rejected[digest] += len(lines)
         target = written.setdefault(digest, scratch / f"rejects-{digest}.jsonl")
-        with target.open("ab") as lines:
-            lines.write(msgspec.json.encode(reject) + b"\n")
+        rejects = (
+            Reject(name, line, reason, len(text.encode()), text[:_KEPT_OF_A_REJECT])
+            for line, reason, text in lines
+        )
+        keep_rejects(target, rejects)
 
     for digest, file in checked.items():
-        for line in file.malformed:
-            write(digest, line.line, line.reason, line.text)
+        if file.malformed:
+            write(digest, file.malformed)
     for batch in queries.stream(connection, "interactions/rejected_rows", ROWS_AT_ONCE):
+        found: defaultdict[str, list[Malformed]] = defaultdict(list)
         for row in batch.to_pylist():
             source = row["source"]
             number = _line_number(row["row"], checked[source], reading)
-            write(source, number, row["reason"], row["text"])
+            found[source].append(Malformed(number, row["reason"], row["text"]))
+        for source, lines in found.items():
+            write(source, lines)
     return written, rejected
 
 

@@ -1,19 +1,30 @@
 """Find the files that are new to a store, and hold what an ingest works with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import xxhash
 
 from analysis import queries
 from analysis.logs.files import OPEN, LogFile, digest, snapshot
-from analysis.logs.lines import LineCounts
+from analysis.logs.lines import LineCounts, Reject
 from analysis.store import Manifest, Source
 from looplib.checksums import unnamed
 from recsys.errors import IngestError
 from recsys.store.buckets import Bucketing
 from recsys.workspace import Workspace
+
+MOST_KEPT_BYTES = 16 * 2**20
+
+
+def keep_rejects(file: Path, rejects: Iterable[Reject]) -> None:
+    """Append rejected lines to a file, until it has `MOST_KEPT_BYTES`."""
+    lines = msgspec.json.Encoder().encode_lines(rejects)
+    with file.open("ab") as kept:
+        room = max(MOST_KEPT_BYTES - kept.tell(), 0)
+        kept.write(lines[: lines.rfind(b"\n", 0, room) + 1])
 
 
 class NewFiles:

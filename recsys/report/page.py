@@ -1,12 +1,20 @@
 """Write the report of a search: `report.html` in its run folder, one page."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from analysis.page.render import render
 from recsys.dataset.dataset import Summary, open_dataset
 from recsys.report.runs import Run, is_baseline, read_folder
-from recsys.runs.folder import REPORT, Winner, read_run
+from recsys.runs.folder import (
+    REPORT,
+    WINNER,
+    Winner,
+    digests_of,
+    read_run,
+    write_sealed,
+)
 from recsys.runs.leaderboard import WARNING, Row
 from recsys.workspace import open_workspace
 
@@ -24,6 +32,8 @@ def write_report(address: str) -> None:
     found = read_folder(run, run.folder.resolve().name)
     with run.create(REPORT) as file:
         file.write(render_report(found, winner, dataset.summary).encode())
+    files = winner.files | digests_of(run, REPORT)
+    write_sealed(run, WINNER, replace(winner, files=files))
 
 
 def render_report(run: Run, winner: Winner, facts: Summary) -> str:

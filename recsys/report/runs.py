@@ -16,8 +16,9 @@ from recsys.runs.folder import (
     LEADERBOARD,
     LEDGER,
     WINNER,
+    check_digest,
     read_config,
-    read_winner,
+    read_run,
 )
 from recsys.runs.leaderboard import (
     Row,
@@ -109,22 +110,20 @@ class Run:
 
 def read_folder(run: Workspace, name: str) -> Run:
     """Read a run folder; the search may be running."""
-    run.download(LEADERBOARD, LEDGER)
-    config = read_config(run)
+    run.download(LEDGER)
     lines, _ = read_ledger(run.folder / LEDGER)
-    leaderboard = run.folder / LEADERBOARD
-    if leaderboard.exists():
-        rows = pq.read_table(leaderboard).to_pylist()
+    chosen = None
+    if run.read(WINNER) is not None:
+        config, winner = read_run(run)
+        rows = pq.read_table(check_digest(run, winner, LEADERBOARD)).to_pylist()
+        chosen = next((row for row in rows if row["trial"] == winner.trial.id), None)
     else:
+        config = read_config(run)
         # an earlier search in the folder may have had other data, or scored otherwise
         lines = [line for line in lines if line.scorer == lines[-1].scorer]
         trials = {line.trial.id: line.trial for line in lines}
         ranking = rank(trials.values(), {}, scores_of(lines), config.validation.select)
         rows = leaderboard_rows(ranking)
-    chosen = None
-    if run.read(WINNER) is not None:
-        winner = read_winner(run).trial.id
-        chosen = next((row for row in rows if row["trial"] == winner), None)
     return Run(name, run.folder, config, scores_of(lines), tuple(rows), chosen)
 
 

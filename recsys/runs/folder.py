@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -11,7 +12,7 @@ import orjson
 from looplib.arrays import FloatArray
 from looplib.checksums import seal, unseal
 from looplib.config import load_config
-from looplib.files import remove_leftovers
+from looplib.files import remove_leftovers, sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import PIECES
 from recsys.errors import SearchError, StorageError
@@ -48,6 +49,8 @@ class Winner:
     # of a winner without factors: the best trial that has some, and its sweeps
     factors: Trial | None = None
     factor_sweeps: int = 0
+    # SHA-256 of other files of the run, by name
+    files: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 def checkpoint_name(trial_id: str, sweep: int) -> str:
@@ -121,6 +124,26 @@ def write_sealed(run: Workspace, name: str, document: Settled | Winner) -> None:
         file.write(orjson.dumps(seal(document), option=orjson.OPT_INDENT_2))
 
 
+def digests_of(run: Workspace, *names: str) -> dict[str, str]:
+    """Return the SHA-256 of files of a run on this machine, by name."""
+    return {name: sha256_file(run.folder / name) for name in names}
+
+
+def check_digest(run: Workspace, winner: Winner, name: str) -> Path:
+    """Return the path of a file of a finished run, once it has the digest that it should have.
+
+    Raises:
+        SearchError: It has another one.
+    """
+    run.download(name)
+    given = winner.files.get(name)
+    if given and digests_of(run, name)[name] != given:
+        raise SearchError(
+            f"{run}/{name}: damaged; search again, which reads the ledger"
+        )
+    return run.folder / name
+
+
 def read_settled(run: Workspace) -> Settled | None:
     """Read what the latest search in a run folder decided; None where nothing whole is there."""
     with suppress(ValueError):
@@ -167,4 +190,5 @@ def read_run(
         SearchError: The folder holds no finished run.
     """
     winner = read_winner(run)
+    check_digest(run, winner, CONFIG)
     return read_config(run, overrides), winner

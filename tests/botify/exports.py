@@ -13,7 +13,7 @@ from botify.settings import Settings
 from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.files import sha256_file
-from looplib.session_model_file import FORMAT
+from looplib.session_model import FORMAT
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -73,9 +73,11 @@ def publish(
     return folder
 
 
-def write_lists(file: Path, lists: Mapping[int, Sequence[int]]) -> None:
-    """Write the tracks of each listener."""
-    lines = [{"user": user, "tracks": list(tracks)} for user, tracks in lists.items()]
+def write_lists(
+    file: Path, lists: Mapping[int, Sequence[int]], of: str = "user"
+) -> None:
+    """Write the tracks of each listener, or of what else lists are of."""
+    lines = [{of: owner, "tracks": list(tracks)} for owner, tracks in lists.items()]
     file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
 
 

@@ -19,6 +19,7 @@ from botify.errors import StartError
 from botify.event_log import SegmentWriter, adopt_segments, describe_log, event_line
 from botify.model.catalogue import load_catalogue
 from botify.settings import EventLogSettings
+from looplib.checksums import unseal
 from looplib.files import sha256_file
 from tests.botify.exports import write_catalogue
 
@@ -293,7 +294,7 @@ def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
     file = write_catalogue(tmp_path / "tracks.json", [0, 1, 2])
     for _ in range(2):
         describe_log(tmp_path, load_catalogue(file))
-    found = orjson.loads((tmp_path / "collection.json").read_bytes())
+    found = unseal((tmp_path / "collection.json").read_bytes(), needed=True)
     assert found == {
         "schema": 1,
         "catalogue": {"sha256": sha256_file(file), "tracks": 3},
@@ -308,8 +309,9 @@ def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
             "of other ids: {'catalogue': {'sha256': '0', 'tracks': 7}} there, {'schema': 1, ",
         ),
         ('{"text_users": true}', "of other ids: {'text_users': True} there, "),
-        ("[]", "of other ids: [] there, "),
-        ('{"catalogue": ', "collection.json: not JSON"),
+        ("[]", "collection.json: damaged (no JSON object)"),
+        ('{"catalogue": ', "collection.json: damaged (unexpected end of data"),
+        ('{"crc32": "0"}', "collection.json: damaged (checksum "),
     ],
 )
 def test_a_log_of_another_catalogue_is_refused(

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from flask.testing import FlaskClient
 
@@ -17,6 +16,7 @@ from tests.botify.exports import (
     publish,
     update_manifest,
     write_catalogue,
+    write_lists,
 )
 from tests.faults.served import wait_until
 
@@ -33,8 +33,7 @@ def _lists_service(tmp_path: Path, make_service: MakeService) -> Service:
         {7: [9, 4, 5, 1], 8: [5, 4]},
         catalogue=tmp_path / "tracks.json",
     )
-    lines = [{"track": track, "tracks": best} for track, best in SIMILAR.items()]
-    (folder / "similar.jsonl").write_bytes(b"\n".join(map(orjson.dumps, lines)))
+    write_lists(folder / "similar.jsonl", SIMILAR, of="track")
     update_manifest(folder, "similar.jsonl")
     rules = tmp_path / "rules.yaml"
     rules.write_text("exclude: [1, 77]\n")

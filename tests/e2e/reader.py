@@ -67,7 +67,6 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
             "factors": 8,
             "sweeps": 1,
             "rough_sweeps": 1,
-            "coarse_factors": 4,
             "coarse_sweeps": 1,
         },
         # so little data need not beat the popular tracks

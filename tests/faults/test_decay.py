@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.logs.files import LogFile
 from analysis.offpolicy.recommendations import read_recommendations
 from botify.event_log import SegmentWriter
 from botify.model.factors import FACTORS
@@ -21,6 +22,10 @@ from listening_loop.command import main
 from looplib.errors import UserError
 from recsys.config import ExportConfig, Search, SearchConfig, Space, ValidationConfig
 from recsys.export.export import export_run
+from recsys.report.page import write_report
+from recsys.report.runs import read_folder
+from recsys.runs.folder import CONFIG, LEADERBOARD, REPORT, check_digest, read_winner
+from recsys.workspace import open_workspace
 from tests.botify.exports import make_settings, write_catalogue
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import ledger_rows, untimed
@@ -150,6 +155,20 @@ def test_what_decays_in_cache_and_ledger_is_made_again(
         assert loop.search() == expected, file
 
 
+@pytest.mark.parametrize("name", [CONFIG, LEADERBOARD, REPORT])
+def test_a_changed_byte_of_what_is_shown_of_a_run_is_refused(
+    copy: Copy, name: str
+) -> None:
+    loop = copy()
+    write_report(str(loop.run))
+    run = open_workspace(loop.run)
+    assert read_folder(run, "whole").winner
+    flip(np.random.default_rng(5), loop.run, name)
+    winner = read_winner(run)
+    with pytest.raises(UserError, match=f"{name}: damaged; search again"):
+        check_digest(run, winner, REPORT) if name == REPORT else read_folder(run, "")
+
+
 def test_a_changed_byte_of_an_export_is_refused_or_changes_nothing(
     whole: Loop, copy: Copy
 ) -> None:
@@ -198,6 +217,11 @@ def test_a_log_of_the_service_that_has_changed_is_refused(
     writer.append(b'{"message": "last"}\n')
     writer.close()
     (segment,) = tmp_path.iterdir()
-    segment.write_bytes(segment.read_bytes().replace(b"last", b"next"))
+    content, generator = segment.read_bytes(), np.random.default_rng(6)
+    for _ in range(FLIPS):
+        segment.write_bytes(content)
+        flip(generator, tmp_path, segment.name)
+        with pytest.raises(UserError, match="damaged"):
+            LogFile(segment, segment.name).check()
     assert main(["ingest", str(tmp_path), "--store", str(tmp_path / "store")]) == 2
     assert f"{segment}: damaged" in capsys.readouterr().err

@@ -114,21 +114,30 @@ def greedy(port: int, data: bytes, count: int) -> Iterator[None]:
             thread.join()
 
 
-def batch(count: int) -> bytes:
-    requests = [
-        {"user": user, "track": user % TRACKS, "time": 0.5} for user in range(count)
-    ]
-    body = orjson.dumps({"requests": requests})
+def post(path: bytes, document: object) -> bytes:
+    body = orjson.dumps(document)
     length = b"Content-Length: %d\r\n\r\n" % len(body)
-    return b"POST /next HTTP/1.1\r\nHost: x\r\n" + length + body
+    return b"POST " + path + b" HTTP/1.1\r\nHost: x\r\n" + length + body
+
+
+MANY = [{"user": user, "track": user % TRACKS, "time": 0.5} for user in range(10_000)]
 
 
 GREEDY = {
-    "a large batch, read slowly": (batch(10_000), 2),
+    "a large batch, read slowly": (post(b"/next", {"requests": MANY}), 2),
     "answers that nobody reads": (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 500, 20),
     "tiny chunks": (
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 50_000,
         50,
+    ),
+    "bodies a byte short of the limit": (
+        b"POST /next HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % 2**20
+        + b" " * (2**20 - 1),
+        100,
+    ),
+    "long requests": (
+        post(b"/assignments", {"users": list(range(10_000))}),
+        200,
     ),
 }  # fmt: skip
 
@@ -139,6 +148,9 @@ def test_health_is_answered_beside_greedy_clients(shared: Served, attack: str) -
     with greedy(shared.port, data, count):
         for _ in range(CHECKS):
             assert shared.ask("GET", "/health/live")[0] == 200
+            assert shared.ask("POST", "/next/7", {"track": 1, "time": 0.5})[0] == 200
+        memory = max(worker.memory_info().rss for worker in shared.workers())
+        assert memory <= 160 * 2**20, "an own batch of 10,000 takes 50 MiB"
     assert_serves(shared)
 
 

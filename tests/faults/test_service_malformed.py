@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import random as python_random
+import re
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -10,56 +11,36 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from tests.faults.malformed import WRONG_PATHS, malformed_bodies
+from tests.faults.malformed import (
+    GOOD,
+    HEAD,
+    ODD_HTTP,
+    SENT,
+    WRONG_HTTP,
+    WRONG_PATHS,
+    chunked,
+    malformed_bodies,
+    with_length,
+)
 from tests.faults.served import (
     TRACKS,
     Answer,
     Served,
     logged_answers,
     publish_first,
+    read_events,
     serve,
+    wait_until,
 )
+from tests.faults.test_service_compose import Nginx
+from tests.programs import is_open
 
-BODIES, BROKEN = 3_000, 300
-GOOD = b'{"track":1,"time":0.5}'
-HEAD = b"POST /next/7 HTTP/1.1\r\nHost: botify\r\nConnection: close\r\n"
+BODIES, BROKEN = 3_000, 250
 REFUSED = {100, *range(400, 500)}  # 100: go on, and let us see
+REFUSED_HTTP = {*range(400, 500), 501, 505}
 WRONG_METHODS = ("GET", "PUT", "DELETE", "PATCH", "HEAD", "TRACE", "FROB", "OPTIONS")
-
-
-def with_length(length: bytes, body: bytes = GOOD) -> bytes:
-    return HEAD + b"Content-Length: " + length + b"\r\n\r\n" + body
-
-
-def chunked(chunks: bytes) -> bytes:
-    return HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
-
-
-# Whole, as far as that can be said: it is answered, or the connection closed.
-WRONG = [
-    *(with_length(length) for length in (b"-1", b"x", b"1e3", b"", b"+22", b"0x16", b"9" * 40,
-    b"22, 23", b"\xb2")),
-    *(with_length(b"%d" % length) for length in (0, 1, 5, 21)),  # what is left over is no request
-    with_length(b"1048577", b"x" * 1048577),
-    HEAD + b"Content-Length: 22\r\nContent-Length: 23\r\n\r\n" + GOOD,
-    HEAD + b"Content-Length: 23\r\nTransfer-Encoding: chunked\r\n\r\n" + GOOD,
-    HEAD + b"Transfer-Encoding: gzip\r\n\r\n" + GOOD,
-    HEAD + b"\r\n" + GOOD,
-    *(chunked(chunks) for chunks in (
-        b"0\r\n\r\n", b"zz\r\n" + GOOD + b"\r\n0\r\n\r\n", b"-1\r\n" + GOOD + b"\r\n0\r\n\r\n",
-        b"f" * 17 + b"\r\n" + GOOD, b"5\r\n" + GOOD + b"\r\n0\r\n\r\n", b"2\r\n{}\r\n0\r\n\r\n",
-        b"1\r\n{\r\n" * 500 + b"0\r\n\r\n",
-    )),
-    b"\x00" * 100, b"POST\r\n\r\n", b"POST /next/7\r\n\r\n", b"POST /next/7 HTTP/9.9\r\n\r\n",
-    b"POST /next/7 HTP/1.1\r\n\r\n", b"POST  /next/7  HTTP/1.1\r\n\r\n",
-    b"POST next/7 HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"POST /next/\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /next/7\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"POST /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-    HEAD + b"X: " + b"a" * 1_000_000 + b"\r\n\r\n", HEAD + b"x:y\r\n" * 5_000 + b"\r\n",
-    HEAD + b"X: a\x00b\r\n\r\n",
-    HEAD + b"no colon\r\n\r\n", HEAD + b": no name\r\n\r\n",
-    b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + b"\x00" * 160,  # TLS
-]  # fmt: skip
+HEALTH = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+CLOSING = HEAD + b"Connection: close\r\n"
 # The client hangs up before its end.
 CUT_OFF = [
     *(with_length(b"%d" % length) for length in (23, 1_000, 100_000)),
@@ -71,10 +52,9 @@ CUT_OFF = [
 
 
 def broken_requests(rng: python_random.Random) -> Iterator[tuple[bytes, bool]]:
-    """Yield broken requests, then good ones with bytes changed or cut off; and which are cut."""
-    yield from ((request, False) for request in WRONG)
+    """Yield requests with bytes cut off or changed, and which are cut off."""
     yield from ((request, True) for request in CUT_OFF)
-    good = with_length(b"22")
+    good = CLOSING + SENT
     while True:
         yield good[: rng.randrange(len(good))], True
         damaged = bytearray(good)
@@ -84,8 +64,10 @@ def broken_requests(rng: python_random.Random) -> Iterator[tuple[bytes, bool]]:
             yield bytes(damaged), False
 
 
-def statuses_of(port: int, request: bytes, *, is_cut_off: bool = False) -> set[int]:
-    """Send bytes, and return the statuses of all answers before the connection ends."""
+def answers_of(
+    port: int, request: bytes, *, is_cut_off: bool = False
+) -> list[tuple[int, bytes]]:
+    """Send bytes, and return the status and the rest of each answer until the end."""
     with closing(
         socket.create_connection(("127.0.0.1", port), timeout=60)
     ) as connection:
@@ -100,11 +82,52 @@ def statuses_of(port: int, request: bytes, *, is_cut_off: bool = False) -> set[i
             raise
         except OSError:
             pass  # refused, and the connection closed, before all of it was read
-    return {
-        int(line.split()[1])
-        for line in answer.splitlines()
-        if line.startswith(b"HTTP/")
-    }
+    _, *parts = re.split(rb"HTTP/1\.[01] (\d{3})", answer)
+    return [
+        (int(status), rest)
+        for status, rest in zip(parts[::2], parts[1::2], strict=True)
+    ]
+
+
+def statuses_of(port: int, request: bytes, *, is_cut_off: bool = False) -> set[int]:
+    return {status for status, _ in answers_of(port, request, is_cut_off=is_cut_off)}
+
+
+def test_no_malformed_request_desynchronises_the_service_or_nginx(
+    tmp_path: Path,
+) -> None:
+    """A health check follows on the connection: it is answered as such, or not at all."""
+    published = publish_first(tmp_path / "published")
+    table = [(request, REFUSED_HTTP) for request in WRONG_HTTP]
+    table += [(request, {200}) for request in ODD_HTTP]
+    assert len(table) >= 60
+    answered = 0
+    with serve(published, tmp_path / "log") as served:
+        nginx = Nginx(tmp_path, [served.port])
+        process = nginx.start()
+        try:
+            wait_until(lambda: is_open(nginx.port), "nginx to listen")
+            for port in (served.port, nginx.port):
+                for request, allowed in table:
+                    if port == nginx.port:
+                        allowed = {200, *REFUSED_HTTP}
+                    found = answers_of(port, request + HEALTH)
+                    if not found and port == nginx.port:
+                        continue
+                    (status, rest), *others = found
+                    assert status in allowed, (request[:200], found)
+                    answered += status == 200 and b'"track"' in rest
+                    # what is left over of a body is no request
+                    assert all(
+                        b'"status"' in rest or status == 400 for status, rest in others
+                    ), (request[:200], found)
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+        assert served.stop() == 0
+    logged = read_events(tmp_path / "log")
+    assert [(event.user, event.track) for event in logged] == [(7, 1)] * answered
+    assert "Traceback" not in served.errors.read_text()
 
 
 def test_malformed_requests_give_no_5xx_and_no_event_and_the_service_goes_on(
@@ -167,11 +190,11 @@ def send_wrong_addresses_and_methods(served: Served) -> None:
     ):
         statuses = statuses_of(
             served.port,
-            with_length(b"22").replace(b"POST /next/7", f"{method} {path}".encode()),
+            (CLOSING + SENT).replace(b"POST /next/7", f"{method} {path}".encode()),
         )
         assert statuses == {405}, (method, path)
     for path in WRONG_PATHS:
         statuses = statuses_of(
-            served.port, with_length(b"22").replace(b"/next/7", path.encode())
+            served.port, (CLOSING + SENT).replace(b"/next/7", path.encode())
         )
         assert statuses <= REFUSED, path

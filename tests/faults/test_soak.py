@@ -1,4 +1,6 @@
-"""A soak: listeners ask while processes are killed; memory and descriptors stay flat.
+"""A soak: listeners ask while workers, the service and Redis are killed at random.
+
+What was acknowledged is counted once; memory and descriptors stay flat.
 
 It lasts SOAK_S seconds, in which there are SOAK_KILLS kills: `tox -e soak` has ten minutes and 100.
 """
@@ -13,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from recsys.ingest.pipeline import ingest
+from tests.botify.redis_server import RedisServer
 from tests.faults.served import (
     Insistent,
     Published,
@@ -30,9 +34,14 @@ SLACK = 1.2
 Sample = tuple[int, int]  # the largest resident bytes and open files of a worker
 
 
-def kill_one(served: Served, chance: np.random.Generator) -> None:
-    """Kill a worker, or now and then the master, and start the service again."""
-    if chance.random() < 0.3:
+def kill_one(served: Served, redis: RedisServer, chance: np.random.Generator) -> None:
+    """Kill a worker, Redis or the whole service; start again what does not start itself."""
+    victim = chance.choice(["worker", "redis", "service"], p=[0.5, 0.25, 0.25])
+    if victim == "redis":
+        redis.stop()
+        redis.start()
+        return
+    if victim == "service":
         workers = served.workers()
         served.process.kill()
         served.process.wait(timeout=60)
@@ -64,11 +73,11 @@ def assert_flat(samples: Sequence[Sample]) -> None:
 
 
 def test_a_soak_with_kills_loses_nothing(
-    published: Published, tmp_path: Path, redis_url: str
+    published: Published, tmp_path: Path, own_redis: RedisServer
 ) -> None:
     log, chance = tmp_path / "log", np.random.default_rng(1)
     samples: list[Sample] = []
-    served = Served(published, log, processes=2, redis_url=redis_url)
+    served = Served(published, log, processes=2, redis_url=own_redis.url)
     listeners = [Insistent(served.port, user, 10**9) for user in range(1980, 1986)]
     threads = [threading.Thread(target=listener.run) for listener in listeners]
     kill_times = sorted(chance.uniform(0, SECONDS, KILLS).tolist())
@@ -80,7 +89,7 @@ def test_a_soak_with_kills_loses_nothing(
         while (passed_s := time.monotonic() - began) < SECONDS or kill_times:
             if kill_times and passed_s > kill_times[0]:
                 kill_times.pop(0)
-                kill_one(served, chance)
+                kill_one(served, own_redis, chance)
             samples += sample(served)
             time.sleep(0.2)
         wait_until(lambda: len(served.workers()) == 2, "all workers to be there")
@@ -93,5 +102,9 @@ def test_a_soak_with_kills_loses_nothing(
         served.kill()
     assert all(listener.answers for listener in listeners)
     assert_each_logged(listeners, log)
+    report = ingest([log], tmp_path / "store")
+    acknowledged = sum(len(listener.answers) for listener in listeners)
+    counted = report.store.manifest.events
+    assert counted == acknowledged
     if SECONDS >= ENOUGH_S:
         assert_flat(samples)

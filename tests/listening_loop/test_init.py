@@ -268,3 +268,14 @@ def test_many_refused_rows_are_counted_by_reason_and_fail(
     )
     assert lines[-1].startswith("10% of the lines are rejected")
     assert main([*words, "--allow-rejects"]) == 0
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_an_empty_file_is_called_empty(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / name
+    file.touch()
+    assert main(["init", str(file)]) == 2
+    found = capsys.readouterr().err
+    assert found.endswith(f"{file}: empty; at least one row is expected\n")

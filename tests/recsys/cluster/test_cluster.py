@@ -90,9 +90,11 @@ def test_processes_of_this_machine_listen_on_loopback_alone_hear_no_ctrl_c_and_e
         (handler,) = cluster.run(signal.getsignal, [(signal.SIGINT,)])
         assert handler.result() == signal.SIG_IGN
         assert signal.getsignal(signal.SIGINT) != signal.SIG_IGN
-        assert str(cluster._client.scheduler_info()["address"]).startswith(
-            "tcp://127.0.0.1:"
-        )
+        address = str(cluster._client.scheduler_info()["address"])
+        assert address.startswith("tls://127.0.0.1:")
+        monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 2)
+        with pytest.raises(SearchError, match="no Dask scheduler answers"):
+            module._join(address.replace("tls", "tcp"))  # without the keys
         assert "//127.0.0.1:" in cluster._client.dashboard_link
     assert _programs_below() <= before
 

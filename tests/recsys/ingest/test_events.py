@@ -19,6 +19,7 @@ from looplib.cli import run
 from recsys.errors import IngestError, StoreError
 from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import pipeline as ingest
+from recsys.ingest import sources
 from recsys.store.buckets import bucket_of
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
@@ -205,6 +206,28 @@ def test_rejects_are_kept_counted_and_reported(
     ]
 
 
+def test_no_more_rejects_are_kept_than_allowed_and_all_are_counted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sources, "MOST_KEPT_BYTES", 1000)
+    bad = b"x" * 100 + b"\n"
+    log = write_log(tmp_path / "a.jsonl", events(10), more=bad * 2000)
+    table = tmp_path / "b.jsonl"
+    table.write_bytes(b'{"user": 1, "track": 2}\n' + bad * 2000)
+    for file, options in ((log, []), (table, ["--columns", "user=user,item=track"])):
+        store = tmp_path / f"store-{file.stem}"
+        argv = [str(file), "--store", str(store), *options]
+        assert run(ingest_command.app, ingest_command.PROG, argv) == 1
+        (source,) = open_store(store).manifest.sources
+        assert source.lines.rejected == 2000
+        kept = store / source.rejects
+        assert 500 < kept.stat().st_size <= 1000
+        left = 2000 - len(list(event_log.read_rejects(kept)))
+        assert f"{left:,}  more; " in capsys.readouterr().out
+
+
 def test_the_printed_lines_add_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -285,7 +308,16 @@ def test_logs_of_no_known_world_can_join_one_that_has_their_tracks(
     assert joined.manifest.catalogue.tracks == 50
 
 
-@pytest.mark.parametrize("content", ["", "{", "{}", '{"catalogue": {"sha256": "x"}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "{}",
+        '{"catalogue": {"sha256": "x"}}',
+        '{"catalogue": {"sha256": "x", "tracks": 5}, "crc32": "0"}',
+    ],
+)
 def test_a_damaged_description_is_an_error(tmp_path: Path, content: str) -> None:
     log = write_log(tmp_path / "a.jsonl", events(5))
     (tmp_path / COLLECTION).write_text(content)

@@ -294,6 +294,11 @@ def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> 
             ("--where", "heard = 'no'"),
             "empty; at least one row is expected",
         ),
+        (
+            [play("a", "x", 1, 0)],
+            ("--where", "(SELECT content FROM read_text('pyproject.toml')) > ''"),
+            '--where: Permission Error: Cannot access file "pyproject.toml"',
+        ),
     ],
 )
 def test_bad_tables_are_refused_in_one_line(
