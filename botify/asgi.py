@@ -1,9 +1,9 @@
 """Run a WSGI application under ASGI, so that slow clients hold no thread.
 
 A thread takes a request once its whole body has come, within a deadline and a limit. Requests of
-one listener have `threads`, health checks a thread of their own, and all others, of which one may
-take long, another one. ASGI reports the bodies that are cut short; granian's RSGI, which costs as
-much, does not.
+one listener or track have `threads`, health checks a thread of their own, and all others, of which
+one may take long, another one. ASGI reports the bodies that are cut short; granian's RSGI, which
+costs as much, does not.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 _LEAST_OF_A_CHUNK = 512  # bytes that each chunk counts as: they cost time, too
 _LARGEST_BODIES = 8  # that fit into the memory for all bodies
 _MOST_WAITING = 64  # requests for the thread of long ones
+# requests of one listener or track
+_OF_ONE = ("/next/", "/last/", "/recommend/", "/similar/", "/track/")
 _LATER = "ask again in a second"
 
 
@@ -129,7 +131,7 @@ class BufferedApp:
         loop = asyncio.get_running_loop()
         if path == "/" or path.startswith("/health/"):
             return await loop.run_in_executor(self._health_thread, self._ask, environ)
-        if path.startswith(("/next/", "/last/")):
+        if path.startswith(_OF_ONE):
             return await loop.run_in_executor(self._threads, self._ask, environ)
         if self._long_waiting == _MOST_WAITING:
             raise _RefusedError(503, f"too many long requests at once; {_LATER}")

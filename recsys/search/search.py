@@ -33,6 +33,7 @@ from recsys.runs.folder import (
     Winner,
     digests_of,
     locked_run,
+    read_listeners,
     read_settled,
     write_sealed,
 )
@@ -57,6 +58,7 @@ from recsys.workspace import Workspace
 
 # what every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
+_FEWEST = 10  # listeners of whom a comparison says something
 
 
 def search(
@@ -304,7 +306,10 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         entries = _score_on_test(cluster, state, [best, *baselines])
         scorer = replace(state.scorer, is_test=True)
         best, *baselines = state.compare(entries, entries[0], scorer)
-    beats_baselines = all(ranked.score and not ranked.ties for ranked in baselines)
+    listeners = read_listeners(run, state.scorer, best.trial, best.sweep).shape[1]
+    beats_baselines = listeners >= _FEWEST and all(
+        ranked.score and not ranked.ties for ranked in baselines
+    )
     rows = leaderboard_rows(ranking)
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
@@ -313,6 +318,11 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     if state.added:
         found.append(_describe_widening(state))
     found.append(remark_on_baselines(baselines, metric, on_test=has_test))
+    if listeners < _FEWEST:
+        found.append(
+            f"{WARNING} {listeners} listeners with held-out tracks; of fewer than {_FEWEST} "
+            "nothing is significant"
+        )
     if not beats_baselines:
         found.append(
             f"{WARNING} {NO_BETTER}, so it is not published without "

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.logs.files import LogFile
 from analysis.offpolicy.recommendations import read_recommendations
 from botify.event_log import SegmentWriter
 from botify.model.factors import FACTORS
@@ -216,6 +217,11 @@ def test_a_log_of_the_service_that_has_changed_is_refused(
     writer.append(b'{"message": "last"}\n')
     writer.close()
     (segment,) = tmp_path.iterdir()
-    segment.write_bytes(segment.read_bytes().replace(b"last", b"next"))
+    content, generator = segment.read_bytes(), np.random.default_rng(6)
+    for _ in range(FLIPS):
+        segment.write_bytes(content)
+        flip(generator, tmp_path, segment.name)
+        with pytest.raises(UserError, match="damaged"):
+            LogFile(segment, segment.name).check()
     assert main(["ingest", str(tmp_path), "--store", str(tmp_path / "store")]) == 2
     assert f"{segment}: damaged" in capsys.readouterr().err

@@ -7,7 +7,8 @@ ordered AS (
     SELECT
         *,
         lag(count) OVER by_time AS count_before,
-        lag(time) OVER by_time AS time_before
+        lag(time) OVER by_time AS time_before,
+        lead(time) OVER by_time IS NULL AS is_last
     FROM timed
     WINDOW by_time AS (PARTITION BY metric, arm ORDER BY moment)
 ),
@@ -33,7 +34,8 @@ days AS (
     FROM (
         SELECT metric, floor(moment) AS day, min(time) AS time
         FROM timed
-        WHERE is_date OR moment < 10000 -- a larger number counts seconds, or is a date without hyphens
+        -- a fraction is no day, and a large number counts seconds or is a date without hyphens
+        WHERE is_date OR (moment < 10000 AND NOT contains(time, '.'))
         GROUP BY metric, day
     )
     WINDOW by_day AS (PARTITION BY metric ORDER BY day)
@@ -55,9 +57,10 @@ faults AS (
     FROM timed
     WHERE count > 0 AND (isfinite(mean) AND coalesce(isfinite(denominator_mean), true)) IS NOT TRUE
     UNION ALL
-    SELECT 5, moment, concat(place, ': variance ', variance, '; a number of at least 0 is expected')
-    FROM timed
-    WHERE count > 1 AND (variance >= 0 AND isfinite(variance)) IS NOT TRUE
+    SELECT 5, moment, concat(place, ': variance ', coalesce(CAST(variance AS VARCHAR), 'missing'), '; a number of at least 0 is expected')
+    FROM ordered
+    -- one that is missing matters at the last time alone
+    WHERE count > 1 AND if(coalesce(isnan(variance), true), is_last, variance < 0 OR isinf(variance))
     UNION ALL
     SELECT
         6, moment,

@@ -184,6 +184,10 @@ T1 = {"arm": "T1", "metric": "minutes", "time": DAYS[1]}
             change(T1, variance=-0.5),
             "metric minutes, arm T1, time 2026-01-02: variance -0.5; a number of at least 0",
         ),
+        (
+            change({**T1, "time": DAYS[-1]}, variance=np.nan),
+            "arm T1, time 2026-01-04: variance missing; a number of at least 0",
+        ),
         (change(T1, mean=np.nan), "arm T1, time 2026-01-02: mean .*; a number is"),
         (change(T1, count=99.5), "arm T1, time 2026-01-02: count 99.5; a whole number"),
         (
@@ -239,6 +243,16 @@ def test_aggregates_that_cannot_be_are_refused_in_one_line(
     with pytest.raises(ll.Error, match=message) as caught:
         ll.ab(rows, metrics=METRICS, guardrails=GUARDRAILS)
     assert "\n" not in str(caught.value)
+
+
+def test_checkpoints_in_parts_of_days_may_be_missing_and_so_may_early_variances(
+    listeners: pd.DataFrame,
+) -> None:
+    rows = pd.DataFrame(aggregates(listeners))
+    rows = drop(time=DAYS[1])(change({"time": DAYS[0]}, variance=np.nan)(rows))
+    rows["time"] = rows["time"].map({day: 0.5 * n for n, day in enumerate(DAYS)})
+    found = ll.ab(rows, metrics=METRICS, guardrails=GUARDRAILS)
+    assert list(found.report.listeners.values()) == [300, 300, 300]
 
 
 @pytest.mark.parametrize(
