@@ -28,6 +28,7 @@ search: {space: {factors: [4, 8]}, sweeps: 2}
 validation: {resamples: 100}
 export: {publish_anyway: true}
 """
+COMMAND = "listening_loop.command"  # the module of `listening-loop`
 pytestmark = pytest.mark.slow
 
 
@@ -82,14 +83,12 @@ def test_three_commands_give_on_a_cluster_what_a_laptop_gives(
 ) -> None:
     folder, host, port = make_demo(tmp_path), "127.0.0.1", free_port()
     commands = block_of_the_page("# From laptop to cluster", 1)
-    serve, work, (_, _, module, *options) = (
-        words(command, host, port) for command in commands
-    )
+    serve, work, (_, *argv) = (words(command, host, port) for command in commands)
 
     with processes() as start:
         wait_until(lambda: is_open(port), [start(*serve, cwd=folder)])
         worker = start(*work, cwd=folder)
-        done = run_module(module, options, os.environ, folder)
+        done = run_module(COMMAND, argv, os.environ, folder)
         assert done.returncode == 0, done.stderr
         assert "1 workers, dashboard" in done.stderr
         assert worker.poll() is None
@@ -120,7 +119,7 @@ def test_without_a_shared_disk_several_hosts_give_what_a_laptop_gives(
         host, port = address.removeprefix("tcp://").split(":")
         for command in (ingest, f"{search} --set cluster.fit=blocks", export):
             _, *argv = words(command, host, int(port))
-            desk.run(*argv)
+            desk.run("-m", COMMAND, *argv)
         assert_same(desk.disk / "out" / "demo" / "export", laptop)
         # nobody left anything where only others could see it
         assert not list(desk.seen.iterdir())
