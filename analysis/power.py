@@ -22,6 +22,7 @@ with importing():
     import pyarrow as pa
 
     from analysis.ab.config import AbConfig, Horizon, plan_document
+    from analysis.ab.evidence import enough_listeners
     from analysis.ab.looks import Look
     from analysis.ab.metrics import Metric
     from analysis.errors import AnalysisError
@@ -108,22 +109,20 @@ class Plan:
 
     metric: str  # the first primary metric, which has the effect
     mean: float  # its mean in the log
-    deviation: (
-        float  # standard deviation of one listener's share in it, at the end of the log
-    )
+    # standard deviation of one listener's share in it, at the end of the log
+    deviation: float
     skewness: float  # of these shares
     effect: float  # the relative effect to be found
     power: float  # the wanted chance that it is shipped
-    alpha: float
     rule: Rule  # looked at again and again without an end, or on the way to a horizon
-    looks: int  # as many are planned for, one a day
     arms: int  # with the control
     guardrails: tuple[str, ...]  # that must surely be kept
-    not_planned: tuple[
-        str, ...
-    ]  # guardrails that are quantiles, whose noise is not known
+    # guardrails that are quantiles, whose noise is not known
+    not_planned: tuple[str, ...]
     share: float  # share of all listeners who are in the experiment
     listeners: int  # listeners needed, all arms
+    # With fewer the report warns, as arms are unequal and few listeners have most; else 0
+    least: int
     days: int | None  # days until then; None where they never arrive
     # whether that is later than the log goes, and so extrapolated from its latest arrivals
     beyond_log: bool
@@ -167,30 +166,22 @@ def plan(
             f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
             "nothing to plan from"
         )
-    rows = tables[0][1]
-    arrivals = share * _arrivals_per_day(rows)
+    arrivals = share * _arrivals_per_day(tables[0][1])
     last, first = timeline[-1], _first_with_power(timeline, config.power)
-    decision = decisions[(first or last).day]
-    needed = ceil(decision.needed(effect, config.power))
-    days = first.day if first else None
-    if first is None and arrivals:
-        # looks are daily, so the days that it takes depend a little on themselves
-        for _ in range(2):
-            days = last.day + max(1, ceil((needed - last.listeners) / arrivals))
-            decision = replace(decision, looks=min(days, _MOST_LOOKS))
-            needed = ceil(decision.needed(effect, config.power))
+    needed, days = _find_end(
+        decisions[(first or last).day], effect, config.power, last, arrivals
+    )
     shares = metrics[0].shares(columns)
+    skewed = skewness(shares)
     detectable = decisions[last.day].detectable(last.listeners, config.power)
     return Plan(
         metric=metrics[0].name,
         mean=metrics[0].moments(columns).mean(metrics[0].quantity),
         deviation=float(shares.std(ddof=1)),
-        skewness=skewness(shares),
+        skewness=skewed,
         effect=effect,
         power=config.power,
-        alpha=config.alpha,
         rule=rule,
-        looks=decision.looks,
         arms=len(weights),
         guardrails=tuple(metric.name for metric in metrics[1:]),
         not_planned=tuple(
@@ -198,12 +189,29 @@ def plan(
         ),
         share=share,
         listeners=needed,
-        days=days,
+        least=ceil(
+            enough_listeners(skewed, weights.tolist()) / min(weights) * sum(weights)
+        ),
+        days=first.day if first else days,
         beyond_log=first is None,
         arrivals_per_day=arrivals,
         detectable_pct=100 * detectable if isfinite(detectable) else None,
         timeline=tuple(timeline),
     )
+
+
+def _find_end(
+    decision: Decision, effect: float, power: float, last: Day, arrivals: float
+) -> tuple[int, int | None]:
+    """Return the listeners needed, and the day after the log on which they have come, if ever."""
+    needed, days = ceil(decision.needed(effect, power)), None
+    if last.power < power and arrivals:
+        # looks are daily, so the days that it takes depend a little on themselves
+        for _ in range(2):
+            days = last.day + max(1, ceil((needed - last.listeners) / arrivals))
+            decision = replace(decision, looks=min(days, _MOST_LOOKS))
+            needed = ceil(decision.needed(effect, power))
+    return needed, days
 
 
 def _under_rule(config: AbConfig, rule: Rule) -> AbConfig:
@@ -315,6 +323,8 @@ def describe(planned: Plan) -> str:
         takes += ", and no more arrive: it cannot be found"
     else:
         takes += f", {planned.days:,} days"
+    if planned.least > planned.listeners:
+        takes += f"; {planned.least:,} for unequal arms of such skewed values"
     if planned.beyond_log and planned.days is not None:
         takes += (
             f", extrapolated from {planned.arrivals_per_day:.3g} new listeners a day"
@@ -327,7 +337,7 @@ def describe(planned: Plan) -> str:
         f"{planned.deviation:.4g}, skewness {planned.skewness:.3g} over listeners\n"
         f"planned: {planned.arms} arms, {rule}{guardrails}\n"
         f"this log: {last.listeners:,} listeners in {last.day} days find {detects} "
-        f"with power {planned.power:g} at level {planned.alpha:g}\n{takes}"
+        f"with power {planned.power:g}\n{takes}"
     )
 
 

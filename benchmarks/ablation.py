@@ -16,27 +16,26 @@ from unittest.mock import patch
 
 import numpy as np
 import typer
+from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import svds
 
 from benchmarks.harness import measure_module
 from benchmarks.realism import listen, session_times
 from benchmarks.worlds import config_of
 from botify.model.catalogue import Catalogue, load_catalogue
 from botify.model.model import Model
-from botify.model.session_model import (
-    SESSION_MODEL,
-    SessionModel,
-    read_session_model,
-)
+from botify.model.session_model import SESSION_MODEL, read_session_model
 from botify.model.tracklists import NO_LISTS
 from botify.recommenders.base import Row
 from botify.recommenders.session_model import FollowInterest
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.randomness import make_generator
-from recsys.config import SessionModelConfig
-from recsys.session_model.changes import Changes
+from looplib.session_model import SessionModel
+from recsys.config import SessionModelConfig, Split
+from recsys.dataset.split import SplitRule
 from recsys.session_model.export import save_session_model
-from recsys.session_model.fit import Fit, fit_session_model
-from recsys.session_model.responses import load_responses
+from recsys.session_model.fit import Chosen, Fit, fit_session_model
+from recsys.session_model.responses import Responses, load_responses
 from recsys.store.remote import open_store
 from sim.collect import recommend_random
 from sim.listening.sessions import Sessions, make_model
@@ -60,14 +59,29 @@ def _openings_alone(fit: Fit) -> Int32Array:
     return np.arange(len(fit.responses.organic), dtype=np.int32)
 
 
+def _nothing(listeners: FloatArray, tracks: FloatArray) -> Chosen:
+    sizes = len(listeners), len(tracks)
+    return Chosen(*(np.zeros((size, 0), np.float32) for size in sizes))
+
+
+def factor_openings(responses: Responses) -> tuple[FloatArray, FloatArray]:
+    """Factor who opens sessions with what, in place of the export's ALS model."""
+    shape = (len(responses.users), len(responses.tracks))
+    ones = np.ones(len(responses.organic))
+    opened = csr_matrix((ones, (responses.listener, responses.organic)), shape)
+    found: Any = svds(opened, 32, random_state=1)
+    left, lengths, right = (np.asarray(part, np.float64) for part in found)
+    return left * lengths, right.T * lengths
+
+
 # What stands in for a part in the fit.
 WITHOUT_IN_FIT: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
-    "interests that change": (Changes, "find", lambda _: 0.0),
-    "first guess of interests": (Fit, "coarse_interests", _openings_alone),
+    "what was chosen": (Chosen, "of_factors", lambda *factors: _nothing(*factors)),
+    "first guess of interests": (Fit, "first_interests", _openings_alone),
     "second grouping": (Fit, "regroup", lambda _, interest_of: interest_of),
-    "tracks near others of the artist": (
+    "what is expected of tracks": (
         Fit,
-        "_usual_of_artists",
+        "_expected_tracks",
         lambda fit: np.zeros_like(fit.tracks.means),
     ),
 }
@@ -94,7 +108,8 @@ def main(
     catalogue_file = folder / "world" / "tracks.json"
     store, catalogue = open_store(folder / "store"), load_catalogue(catalogue_file)
     config = SessionModelConfig(catalogue=catalogue_file)
-    responses = load_responses(store, catalogue_file)
+    rule = SplitRule(Split(), seed=1)
+    responses = load_responses(store, catalogue_file, rule)
     model = make_model(load_world(folder / "world"))
     rng = make_generator(3, "ablation")
     listeners = rng.integers(model.world.listeners, size=sessions)
@@ -104,7 +119,8 @@ def main(
         return session_times(listen(model, player, listeners, seed=7))
 
     def fit() -> SessionModel:
-        fitted = fit_session_model(responses, config, seed=42, threads=2)
+        chosen = Chosen.of_factors(*factor_openings(responses))
+        fitted = fit_session_model(responses, chosen, config, seed=42, threads=2)
         file = folder / "session_model.npz"
         save_session_model(file, responses, fitted, store)
         with file.open("rb") as opened:

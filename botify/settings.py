@@ -170,10 +170,14 @@ class Settings(Config):
         return sorted(parts, key=lambda part: part.name)
 
     def lacking(self, model: Model) -> list[str]:
-        """Say for each arm whose recommender lacks a part of a model what answers instead."""
+        """Say for which recommenders others answer, by choice of the export or as parts lack."""
         fallbacks = (*self.fallback.unknown, "random")
         instead = [name for name in fallbacks if not find_missing(name, model)]
-        notes = []
+        notes = [
+            f"{name}: version {model.version} has {other} in its place, as held-out sessions "
+            "did not show that it is better"
+            for name, other in model.instead.items()
+        ]
         for arm in self.deciding.arms:
             missing = find_missing(arm.recommender, model)
             if missing:

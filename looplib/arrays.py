@@ -19,3 +19,9 @@ WordArray = npt.NDArray[np.uint64]
 def column_values(column: Any) -> npt.NDArray[Any]:  # noqa: ANN401
     """Return the numbers of an Arrow column without gaps; its `to_numpy` would import pandas."""
     return np.from_dlpack(column.combine_chunks())
+
+
+def find_id(ids: IntArray, wanted: int) -> int | None:
+    """Return the position of an id among ascending ones; None where it is not there."""
+    position = int(ids.searchsorted(wanted))
+    return position if position < len(ids) and ids[position] == wanted else None

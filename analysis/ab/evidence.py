@@ -104,19 +104,24 @@ def _not_compared(evidence: Evidence, config: AbConfig) -> Iterable[str]:
             yield f"'{label}' is not compared{whose}: {why}."
 
 
+def enough_listeners(skewness: float, sizes: Collection[float]) -> float:
+    """Return the listeners of the smallest arm with which intervals hold; 0 of equal arms."""
+    is_unequal = max(sizes) > _UNEQUAL * min(sizes)
+    return _ENOUGH_BY_SKEWNESS * skewness**2 if is_unequal else 0.0
+
+
 def _doubts(evidence: Evidence, config: AbConfig) -> Iterable[str]:
     """Yield the primary metrics whose intervals hold less often than they say."""
     counts = evidence.listeners.values()
-    smallest, largest = min(counts), max(counts)
     deciding = {metric.name for metric in config.deciding}
     for name, skewness in evidence.skewness.items():
         if name not in deciding:
             continue
         label = config.known[name].label
-        enough = _ENOUGH_BY_SKEWNESS * skewness**2
-        if largest > _UNEQUAL * smallest and smallest < enough:
+        enough = enough_listeners(skewness, counts)
+        if min(counts) < enough:
             yield (
                 f"The arms are unequal, and few listeners have much of '{label}' (skewness "
                 f"{skewness:.3g}): with fewer than {enough:,.0f} listeners in the smallest arm, "
-                f"here {smallest:,}, an arm is called worse or better too often."
+                f"here {min(counts):,}, an arm is called worse or better too often."
             )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from botify.errors import ModelError
 from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, user_number
-from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.arrays import Float32Array, Int32Array, IntArray, find_id
 
 # characters; ours have 118, and parsing a deeper one takes all the stack
 _LONGEST_HEADER = 200
@@ -146,12 +146,6 @@ def check_ids(path: str, name: str, ids: npt.NDArray[Any], limit: int) -> None:
         raise ModelError(
             f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}"
         )
-
-
-def find_id(ids: IntArray, wanted: int) -> int | None:
-    """Return the position of an id among ascending ones; None where it is not there."""
-    position = int(ids.searchsorted(wanted))
-    return position if position < len(ids) and ids[position] == wanted else None
 
 
 def _user_numbers(users: npt.NDArray[Any]) -> npt.NDArray[Any]:

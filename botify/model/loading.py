@@ -66,4 +66,12 @@ def load_model(
         recommendations=lists,
         popular=lists.most_listed(POPULAR),
         parts={part.name: part.load(version) for part in parts},
+        instead=_find_instead(version),
     )
+
+
+def _find_instead(version: Version) -> dict[str, str]:
+    facts = version.manifest.session_model
+    if facts is None or facts.serves == "session_model":
+        return {}
+    return {"session_model": facts.serves}

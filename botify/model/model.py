@@ -45,6 +45,8 @@ class Model:
     recommendations: TrackLists  # by listener
     popular: list[int]  # the tracks that most lists hold, most popular first
     parts: Mapping[str, Any] = field(default_factory=dict)  # by name; read with `get`
+    # recommenders that answer for others, which held-out sessions found no better
+    instead: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, part: Part[T]) -> T | None:
         """Return a part; None where the version lacks it."""

@@ -9,9 +9,8 @@ import msgspec
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.arrays import find_id
 from botify.model.catalogue import Catalogue, Text, WholeNumber, user_number
-from looplib.arrays import Int32Array, IntArray
+from looplib.arrays import Int32Array, IntArray, find_id
 
 
 @dataclass(frozen=True)

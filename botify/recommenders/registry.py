@@ -52,7 +52,9 @@ def asked_for(name: str) -> list[Recommender]:
 
 def find_missing(name: str, model: Model) -> list[str]:
     """Return the names of the parts that a recommender needs and a version lacks."""
-    parts = {part for recommender in asked_for(name) for part in recommender.reads}
+    names = members(name) or (name,)
+    answering = [RECOMMENDERS[model.instead.get(own, own)] for own in names]
+    parts = {part for recommender in answering for part in recommender.reads}
     return sorted(part.name for part in parts if model.get(part) is None)
 
 
@@ -129,7 +131,8 @@ def _ask(
     drawn = [IS_UNKNOWN] * len(batch)
     for name in sorted(set(names)):  # the same draws from the same seed
         positions = [i for i, wanted in enumerate(names) if wanted == name]
-        found = RECOMMENDERS[name].draw_all(model, [batch[i] for i in positions], rng)
+        recommender = RECOMMENDERS[model.instead.get(name, name)]
+        found = recommender.draw_all(model, [batch[i] for i in positions], rng)
         for i, track in zip(positions, found, strict=True):
             drawn[i] = track
     return drawn

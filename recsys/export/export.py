@@ -5,6 +5,7 @@ then points to it, in one step. Earlier versions stay for rollback.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from recsys.models.kinds import KINDS
 from recsys.models.model import Model, State
 from recsys.runs.folder import NO_BETTER, read_run
 from recsys.runs.trials import Trial
+from recsys.session_model.export import Learned
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
@@ -80,14 +82,23 @@ def export_run(
         if not version.download_all():
             remove_leftovers(versions.folder)
             with atomic_directory(version.folder) as folder:
-                model = _refit(export, winner.trial, winner.sweeps, client)
-                factors = model.fit
-                if factors is None and winner.factors:
-                    trial, sweeps = winner.factors, winner.factor_sweeps
-                    factors = _refit(export, trial, sweeps, client).fit
-                write_version(folder, export, model, factors)
+                training = None
+                if config.session_model:
+                    less = options.model_copy(update={"learn_from": "training"})
+                    training = _learn(replace(export, options=less), client)
+                write_version(folder, export, _learn(export, client), training)
             version.upload_all()
         return out.link(CURRENT, f"versions/{export.model_id}")
+
+
+def _learn(export: Export, client: Client | None) -> Learned:
+    """Refit the winner, and where it has no factors, the best trial that has some."""
+    winner = export.winner
+    model = _refit(export, winner.trial, winner.sweeps, client)
+    factors = model.fit
+    if factors is None and winner.factors:
+        factors = _refit(export, winner.factors, winner.factor_sweeps, client).fit
+    return Learned(model, factors)
 
 
 def _refit(export: Export, trial: Trial, sweeps: int, client: Client | None) -> Model:

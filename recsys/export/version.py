@@ -21,18 +21,17 @@ import orjson
 from looplib.arrays import Int32Array
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
-from looplib.session_model_file import FORMAT
+from looplib.session_model import FORMAT
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Fit, make_equations
 from recsys.models.factor_models import place_unplayed
-from recsys.models.model import Model
 from recsys.models.topk import NO_TRACK, similar_tracks
 from recsys.next_track.export import write_next_track
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
-from recsys.session_model.export import write_session_model
+from recsys.session_model.export import Learned, write_session_model
 from recsys.store.ids import Title, originals, read_titles, titles_by_id
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
@@ -93,9 +92,13 @@ class Export:
 
 
 def write_version(
-    folder: Path, export: Export, model: Model, factors: Fit | None
+    folder: Path, export: Export, learned: Learned, training: Learned | None
 ) -> None:
-    """Write the files of a version into an empty folder, the manifest last."""
+    """Write the files of a version into an empty folder, the manifest last.
+
+    Where a session model is wanted, `training` has learned from the training sessions alone.
+    """
+    model, factors = learned.model, learned.factors
     top = export.options.top
     store = export.store
     users = originals(store, "users", export.dataset.users)
@@ -129,7 +132,7 @@ def write_version(
         rows[TRACKS] = len(lines)
     elif catalogue := _named_catalogue(export):
         shutil.copyfile(catalogue, folder / TRACKS)
-    models = _write_session_models(folder, export, users, tracks)
+    models = _write_session_models(folder, export, (training, learned), users, tracks)
     files = {
         file.name: {
             "sha256": sha256_file(file),
@@ -149,15 +152,26 @@ def write_version(
 
 
 def _write_session_models(
-    folder: Path, export: Export, users: Ids, tracks: Ids
+    folder: Path,
+    export: Export,
+    sides: tuple[Learned | None, Learned],
+    users: Ids,
+    tracks: Ids,
 ) -> dict[str, Any]:
     """Write the models of sessions; return what the manifest says of them."""
     store, config, threads = export.store, export.config, usable_cores()
     session_model = next_track = None
-    if config.session_model:
-        seed = export.winner.trial.seed
+    training, learned = sides
+    if training and (section := config.session_model):
         session_model = write_session_model(
-            folder, store, config.session_model, seed, threads
+            folder,
+            store,
+            export.dataset,
+            config,
+            section,
+            (training, learned),
+            export.winner.trial.seed,
+            threads,
         )
     if config.next_track:
         anyway = export.options.publish_anyway
@@ -258,6 +272,10 @@ def _facts(export: Export) -> dict[str, Any]:
             "sessions": summary.sessions,
             "listeners": summary.listeners,
             "tracks": summary.tracks,
+            # that are counted in the regularization of a listener
+            "fitted_tracks": int(
+                np.count_nonzero(export.dataset.popularity(export.side))
+            ),
             "store": manifest.digest,
             "dataset": summary.digest,
             "learned_from": options.learn_from,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from annotated_types import Gt, Le
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from looplib.config import Config, Count
 
@@ -16,7 +16,8 @@ class SessionModelConfig(Config):
     """The session model that the export adds for the recommender `session_model`."""
 
     gone: ClassVar[Mapping[str, str]] = {
-        "resolution": "shares may be as fine as you like"
+        "resolution": "shares may be as fine as you like",
+        "coarse_factors": "the coarse fit has as many as the others",
     }
 
     catalogue: Path | None = Field(
@@ -34,18 +35,9 @@ class SessionModelConfig(Config):
         default=0.75,
         description="organic tracks of one interest are at most so far apart",
     )
-    coarse_factors: Count = Field(
-        default=20, description="factors of the fit that guesses interests"
+    coarse_sweeps: Count = Field(
+        default=4, description="sweeps of the fit that guesses interests"
     )
-    coarse_sweeps: Count = Field(default=4, description="its sweeps")
     coarse_distance: Distance = Field(
         default=0.5, description="its largest distance within an interest"
     )
-
-    @model_validator(mode="after")
-    def _coarse_is_no_finer(self) -> "SessionModelConfig":
-        if self.coarse_factors > self.factors:
-            raise ValueError(
-                f"coarse_factors is {self.coarse_factors}; at most factors, {self.factors}"
-            )
-        return self

@@ -11,29 +11,28 @@ each response is an unbiased observation of one such product; under others it st
 was recommended depends on nothing that the product leaves out. Interests are not logged, so the fit
 finds them:
 
-1. coarse: two organic tracks are alike when the same tracks are heard after them, over all
-   listeners;
+1. coarse: each organic track is one interest of all listeners;
 2. a listener's organic tracks that are close together are one interest, and interests and tracks
    are fitted in turn, each by one step of iteratively reweighted least squares a sweep;
-3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end;
-4. halfway, if sessions change their interest, each response goes to the one that it follows.
+3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end.
 
-An interest's vector is drawn towards what its organic tracks say: their vectors, through one linear
-map for all. A track's is drawn towards the other tracks of its artist. Every ridge is the inverse
-of the spread that the fit itself shows (empirical Bayes), and every regression knows how uncertain
-its features are, so that factors which the data do not support shrink to nothing. Held-out
-responses show how noisy shares are.
+What listeners choose themselves is the prior: ALS has learned from it which tracks and listeners
+are alike. A track's vector is drawn towards what its ALS factor and the other tracks of its artist
+say, an interest's towards what its organic tracks and the listener's ALS factor say, each through
+one linear map for all. Every ridge is the inverse of the spread that the fit itself shows
+(empirical Bayes), and every regression knows how uncertain its features are, so that factors which
+the data do not support shrink to nothing. Held-out responses show how noisy shares are.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.arrays import AnyFloatArray, Float32Array, Int32Array, IntArray
 from looplib.randomness import make_generator
 from recsys.config import SessionModelConfig
-from recsys.session_model.changes import Changes
 from recsys.session_model.grouping import group_openings
 from recsys.session_model.model import FittedSessionModel, describe
 from recsys.session_model.responses import Responses
@@ -47,15 +46,31 @@ from recsys.session_model.training import Training
 
 Report = Callable[[float, str], None]
 
-_FIRST_SPREAD = 0.3
-_FIRST_OPENER_RIDGE = np.float32(3.0)
+_FIRST_SPREAD = 0.3  # of a track's vector, of which this part is noise:
+_FIRST_NOISE = 0.3
 # By how much a sweep's step of the tracks is made longer: ALS goes slowly along a curved valley.
 _OVERSHOOT = 0.7
-_LITTLE = 0.01
+_AXES = 32  # of the ALS factors, those along which tracks differ most
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is known of listeners and tracks by what was chosen, along some axes; lengths are 1."""
+
+    listeners: Float32Array  # (listeners, axes), 0 where nothing is known
+    tracks: Float32Array  # (tracks, axes)
+
+    @classmethod
+    def of_factors(cls, listeners: AnyFloatArray, tracks: AnyFloatArray) -> "Chosen":
+        """Turn ALS factors of listeners and tracks to the main axes of the tracks."""
+        _, axes = np.linalg.eigh(tracks.T @ tracks)
+        main = axes[:, ::-1][:, :_AXES]
+        return cls(_unit(listeners @ main), _unit(tracks @ main))
 
 
 def fit_session_model(
     responses: Responses,
+    chosen: Chosen,
     config: SessionModelConfig,
     seed: int,
     threads: int,
@@ -66,91 +81,58 @@ def fit_session_model(
     Only the fatigue is learned from responses to artists heard before in the session. The seed
     decides the first track vectors; `report` is called after each sweep with the sweeps done.
     """
-    fit = Fit(Training(responses, threads), config, seed, report)
-    interest_of = fit.coarse_interests()
+    fit = Fit(Training(responses, threads), chosen, config, seed, report)
+    fit.sweep(responses.organic, config.coarse_sweeps)
+    interest_of = fit.first_interests()
     fit.sweep(interest_of, config.rough_sweeps)
     interest_of = fit.regroup(interest_of)
-    change = fit.sweep(interest_of, config.sweeps, follow_at=config.sweeps // 2)
-    return describe(
-        fit.training, fit.tracks, fit.interests, fit.precision, interest_of, change
+    fit.sweep(interest_of, config.sweeps)
+    bias = fit.training.bias[:, None]
+    fit.interests.means[:, -1:] += grouped_means(
+        interest_of, len(fit.interests.means), bias
     )
+    return describe(fit.training, fit.tracks, fit.interests, fit.precision, interest_of)
 
 
 class Fit:
     """A fit under way."""
 
     tracks: Vectors  # v of each
-    interests: Vectors  # x of each
-    # inverse covariance of the interests about what their organic tracks say
+    interests: Vectors  # x of each, whose last element is over the bias of its listener
+    # inverse covariance of the interests about what is expected of them
     precision: Float32Array
 
     def __init__(
-        self, training: Training, config: SessionModelConfig, seed: int, report: Report
+        self,
+        training: Training,
+        chosen: Chosen,
+        config: SessionModelConfig,
+        seed: int,
+        report: Report,
     ) -> None:
-        """Draw the first track vectors."""
+        """Start the tracks' vectors from those chosen alike, and noise."""
         self.training = training
+        self.chosen = chosen
         self.config = config
         self.report = report
         self.done = 0
         self.responses = training.responses
         size = (len(self.responses.tracks), config.factors)
         first = make_generator(seed, "session_model").standard_normal(size)
+        alike = chosen.tracks[:, : config.factors]
+        axes = alike.shape[1]
+        first[:, :axes] *= _FIRST_NOISE
+        first[:, :axes] += alike * np.sqrt(axes)
         self.tracks = Vectors.exact((_FIRST_SPREAD * first).astype(np.float32))
 
-    def coarse_interests(self) -> Int32Array:
-        """Group interests by the responses to each organic track over all listeners.
-
-        Set the first track vectors.
-        """
-        size = self.config.coarse_factors
-        first = self.tracks.means[:, :size].copy()
-        openers, vectors = self._fit_organics(first)
-        centred = vectors - vectors.mean(axis=0)
-        spread = vectors.std(axis=0) + _LITTLE
-        self.tracks.means[:, :size] = centred / spread
-        # Organic tracks are alike when their products with all tracks are.
-        products = openers[:, :size] @ _root(np.cov(vectors.T))
-        return self._group(products, self.config.coarse_distance)
-
-    def _fit_organics(self, first: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """Fit the responses to each organic track against each track, beside a listener's bias.
-
-        Returns:
-            Vectors of the tracks as openers of sessions, with a constant, (tracks, k + 1), and as
-                what is heard.
-        """
-        training = self.training
-        organic = self.responses.organic
-        opening = training.opening
-        by_organic = Grouping(organic[opening], len(first))
-        bias = training.opening_biases()
-        count, size = first.shape
-        nothing = np.zeros((count, size + 1), np.float32)
-        identity = np.eye(size + 1, dtype=np.float32)
-        tracks = Vectors.exact(first)
-        openers = Vectors(nothing, identity / _FIRST_OPENER_RIDGE)
-        for sweep in range(self.config.coarse_sweeps):
-            if sweep:
-                offset = bias[opening] + openers.means[by_organic.row, -1]
-                tracks = training.regress(
-                    training.by_track,
-                    by_organic,
-                    tracks,
-                    openers.without_constant(),
-                    offset,
-                    nothing[:, :-1],
-                )
-            openers = training.regress(
-                by_organic,
-                training.by_track,
-                openers,
-                tracks.with_constant(),
-                bias[opening],
-                nothing,
-            )
-            training.measure(openers, organic, tracks, bias)
-            self._report("coarse")
-        return openers.means, tracks.means
+    def first_interests(self) -> Int32Array:
+        """Group organic tracks whose products with all tracks are alike."""
+        spread = np.atleast_2d(np.cov(self.tracks.means.T))
+        products = self.interests.means[:, :-1] @ _root(spread)
+        size = (len(self.tracks.means), products.shape[1])
+        openers = np.zeros(size, np.float32)
+        openers[: len(products)] = products
+        return self._group(openers, self.config.coarse_distance)
 
     def regroup(self, interest_of: Int32Array) -> Int32Array:
         """Group by the vectors of organic tracks, in the metric of the interests so far."""
@@ -162,49 +144,33 @@ class Fit:
         turned = vectors @ _root(metric + metric.T)
         return self._group(turned, self.config.distance)
 
-    def sweep(
-        self, interest_of: Int32Array, sweeps: int, follow_at: int | None = None
-    ) -> float:
-        """Fit interests and tracks in turn.
-
-        They start from the listeners' biases and the tracks' vectors so far. Responses follow the
-        interest of their opening; if sessions change their interest, the likeliest one from the
-        sweep `follow_at` on.
-
-        Returns:
-            The probability of a change.
-        """
+    def sweep(self, interest_of: Int32Array, sweeps: int) -> None:
+        """Fit the interests of openings, and tracks, in turn; tracks start as they are."""
         training = self.training
         size = self.config.factors
         interests = int(interest_of.max()) + 1
         by_interest = Grouping(interest_of[training.opening], interests)
+        bias = training.bias[training.opening]
         expected = np.zeros((interests, size + 1), dtype=np.float32)
-        expected[interest_of, size] = training.opening_biases()
         self.interests = Vectors(expected, np.eye(size + 1, dtype=np.float32))
         self.tracks = Vectors.exact(self.tracks.means)
         before = self.tracks.means
         usual = np.zeros_like(before)
-        change = 0.0
         for done in range(sweeps):
-            if done == follow_at:
-                changes = Changes(training, self.tracks, self.interests, interest_of)
-                change = changes.find()
-                if change:
-                    by_interest = Grouping(changes.assign(change), interests)
             if done:
                 expected = self._expected_interests(interest_of, by_interest.counts)
-                usual = self._usual_of_artists()
+                usual = self._expected_tracks()
             start = self.interests
             features = self.tracks.with_constant()
             self.interests = training.regress(
-                by_interest, training.by_track, start, features, 0, expected
+                by_interest, training.by_track, start, features, bias, expected
             )
             after = training.regress(
                 training.by_track,
                 by_interest,
                 self.tracks,
                 self.interests.without_constant(),
-                self.interests.means[by_interest.row, size],
+                bias + self.interests.means[by_interest.row, size],
                 usual,
             )
             overshoot = np.float32(_OVERSHOOT if done else 0)
@@ -212,25 +178,27 @@ class Fit:
             before = after.means
             self.tracks = Vectors(ahead, after.covariance)
             training.measure(self.interests, interest_of, self.tracks)
-            self._report(f"dispersion {training.dispersion:.3f}")
+            self.done += 1
+            self.report(self.done, f"dispersion {training.dispersion:.3f}")
         self.tracks = after
         self.precision = estimate_precision(start.means - expected, start.covariance)
-        return change
 
     def _expected_interests(
         self, interest_of: Int32Array, counts: IntArray
     ) -> Float32Array:
-        """Predict each interest's vector from its organic tracks, (interests, k + 1)."""
-        features = self.tracks.with_constant().means[self.responses.organic]
+        """Predict each interest's vector from its organic tracks and listener."""
+        features = np.hstack(
+            [
+                self.tracks.with_constant().means[self.responses.organic],
+                self.chosen.listeners[self.responses.listener],
+            ]
+        )
         middles = grouped_means(interest_of, len(counts), features)
-        roots = np.sqrt(counts)[:, None]
-        weighted = self.interests.means * roots
-        found = np.linalg.lstsq(middles * roots, weighted, rcond=None)[0]
-        expected: Float32Array = (middles @ found).astype(np.float32)
-        return expected
+        weights = np.sqrt(counts)[:, None]
+        return _predict(middles, self.interests.means, weights)
 
-    def _usual_of_artists(self) -> Float32Array:
-        """Predict each track's vector from the others of its artist, 0 without any; (tracks, k)."""
+    def _expected_tracks(self) -> Float32Array:
+        """Predict each track's vector from the others of its artist, and by what was chosen."""
         vectors = self.tracks.means
         artist = self.responses.artist
         counts = np.bincount(artist)
@@ -238,23 +206,32 @@ class Fit:
         others = counts[artist, None] - 1
         sums = means * (others + 1) - vectors
         usual = np.where(others > 0, sums / np.maximum(others, 1), 0)
-        squared = max(float(np.vdot(usual, usual)), _LITTLE)
-        slope = np.vdot(usual, vectors) / squared
-        expected: Float32Array = usual * slope
-        return expected.astype(np.float32)
+        ones = np.ones((len(vectors), 1))
+        return _predict(np.hstack([usual, self.chosen.tracks, ones]), vectors, ones)
 
     def _group(self, vectors: Float32Array, distance: float) -> Int32Array:
         responses = self.responses
         return group_openings(responses.listener, responses.organic, vectors, distance)
 
-    def _report(self, note: str) -> None:
-        self.done += 1
-        self.report(self.done, note)
+
+def _predict(
+    features: AnyFloatArray, vectors: Float32Array, weights: AnyFloatArray
+) -> Float32Array:
+    """Regress vectors on features, with the square roots of weights; return the predictions."""
+    found = np.linalg.lstsq(features * weights, vectors * weights, rcond=None)[0]
+    predicted: Float32Array = (features @ found).astype(np.float32)
+    return predicted
+
+
+def _unit(vectors: AnyFloatArray) -> Float32Array:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Float32Array = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
+    return unit
 
 
 def _root(symmetric: npt.NDArray[np.floating]) -> Float32Array:
     """Return R with R R' = the matrix, where negative eigenvalues count as 0."""
-    values, vectors = np.linalg.eigh(np.atleast_2d(symmetric))
+    values, vectors = np.linalg.eigh(symmetric)
     lengths = np.sqrt(np.maximum(values, 0))
     root: Float32Array = (vectors * lengths).astype(np.float32)
     return root

@@ -1,22 +1,24 @@
 """Turn a fitted session model into the axes of the file that the service reads."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from looplib.arrays import Float32Array, FloatArray, Int32Array
+from looplib.session_model import SessionModel
 from recsys.session_model.likelihood import (
     find_decays,
     mean_and_slope,
     working_responses,
 )
+from recsys.session_model.responses import Responses
 from recsys.session_model.ridge import Vectors, estimate_precision, paired_dots
 from recsys.session_model.training import Training
 
 
 @dataclass(frozen=True)
 class FittedSessionModel:
-    """What `looplib.session_model_file` describes, in the indices of the responses."""
+    """What `looplib.session_model` describes, in the indices of the responses."""
 
     track_factors: Float32Array
     interest_of: Int32Array
@@ -29,7 +31,36 @@ class FittedSessionModel:
     dispersion: float
     artist_fatigue: float
     tiredness: float
-    interest_change: float
+    fading: float = 1.0  # held-out sessions choose it
+
+    def indexed(self, responses: Responses) -> SessionModel:
+        """Return the model as the service has it, with tracks numbered as in the responses."""
+        arrays = {name: np.asarray(array) for name, array in asdict(self).items()}
+        listeners = responses.users[responses.listener]
+        organics = responses.organic.astype(np.int64)
+        return SessionModel.make(arrays, listeners, organics, self.track_factors)
+
+
+def track_means(means: Float32Array, model: FittedSessionModel) -> FittedSessionModel:
+    """Return a model that expects the mean share of each track, whatever the session.
+
+    A track has the vector (logit, 1), and every session follows (1, 0).
+    """
+    near = np.clip(means, 1e-4, 1 - 1e-4)
+    logits = np.log(near / (1 - near))
+    none = np.zeros(0, np.float32)
+    return replace(
+        model,
+        track_factors=np.column_stack([logits, np.ones_like(logits)]),
+        interest_of=np.zeros(0, np.int32),
+        interests=np.zeros((0, 2), np.float32),
+        evidence=np.zeros(0, np.int32),
+        odds=none,
+        information=np.zeros(2, np.float32),
+        new_map=np.array([[0, 0], [1, 0]], np.float32),
+        new_covariance=1e-6 * np.eye(2, dtype=np.float32),
+        fading=1.0,
+    )
 
 
 def describe(
@@ -38,7 +69,6 @@ def describe(
     interests: Vectors,
     precision: Float32Array,
     interest_of: Int32Array,
-    change: float,
 ) -> FittedSessionModel:
     """Return the model of fitted vectors, in its axes.
 
@@ -73,7 +103,6 @@ def describe(
         dispersion=training.dispersion,
         artist_fatigue=fatigue,
         tiredness=tiredness,
-        interest_change=change,
     )
 
 

@@ -4,7 +4,7 @@ They are read bucket by bucket from the session store into compact arrays: sixte
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.store import number_of
-from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.arrays import BoolArray, Float32Array, Int32Array, IntArray
+from recsys.dataset.split import SplitRule
 from recsys.errors import ExportError
 from recsys.store.ids import read_titles
 from recsys.store.remote import Store
@@ -40,14 +41,31 @@ class Responses:
     earlier: npt.NDArray[np.int16]
     # recommended tracks played before in the session, shape (responses,)
     before: npt.NDArray[np.int16]
+    is_held_out: BoolArray  # its session is held out of training, shape (responses,)
 
     def __len__(self) -> int:
         """Return the number of responses."""
         return len(self.track)
 
+    def training(self) -> "Responses":
+        """Return those whose sessions are not held out, with the openings of these alone."""
+        rows = np.flatnonzero(~self.is_held_out)
+        kept, opening = np.unique(self.opening[rows], return_inverse=True)
+        return replace(
+            self,
+            listener=self.listener[kept],
+            organic=self.organic[kept],
+            opening=opening.astype(np.int32),
+            track=self.track[rows],
+            time=self.time[rows],
+            earlier=self.earlier[rows],
+            before=self.before[rows],
+            is_held_out=self.is_held_out[rows],
+        )
 
-def load_responses(store: Store, catalogue: Path | None) -> Responses:
-    """Read all responses of a store.
+
+def load_responses(store: Store, catalogue: Path | None, rule: SplitRule) -> Responses:
+    """Read all responses of a store, with the side of the split that each is on.
 
     The artists are those of the catalogue's tracks.json, or else of the store, if it has any.
 
@@ -57,7 +75,7 @@ def load_responses(store: Store, catalogue: Path | None) -> Responses:
     """
     artists = _read_artists(store, catalogue)
     buckets = map(store.bucket_files, range(store.manifest.buckets))
-    tables = [_bucket_responses(parts, artists) for parts in buckets if parts]
+    tables = [_bucket_responses(parts, artists, rule) for parts in buckets if parts]
     table = pa.concat_tables(tables)
     if not len(table):
         raise ExportError(
@@ -77,7 +95,9 @@ def _read_artists(store: Store, catalogue: Path | None) -> dict[int, str]:
     return artists
 
 
-def _bucket_responses(parts: list[Path], artists: Mapping[int, str]) -> pa.Table:
+def _bucket_responses(
+    parts: list[Path], artists: Mapping[int, str], rule: SplitRule
+) -> pa.Table:
     columns = {
         "track": pa.array(list(artists), pa.int64()),
         "artist": pa.array(list(artists.values()), pa.string()),
@@ -86,6 +106,14 @@ def _bucket_responses(parts: list[Path], artists: Mapping[int, str]) -> pa.Table
         queries.attach_parquet(connection, "events", parts)
         queries.attach_arrow(connection, "artists", pa.table(columns))
         queries.attach_query(connection, "named_events", "sessions/named_events")
+        queries.materialize(connection, "sessions", "sessions/sessions")
+        queries.materialize(
+            connection,
+            "heldout_sessions",
+            "sessions/heldout_sessions",
+            **rule.parameters,
+        )
+        queries.attach_query(connection, "split_events", "sessions/split_events")
         return queries.fetch_table(connection, "sessions/responses")
 
 
@@ -117,6 +145,7 @@ def _number(
         time=table["time"].to_numpy(),
         earlier=table["earlier"].to_numpy(),
         before=table["before"].to_numpy(),
+        is_held_out=table["heldout"].to_numpy(),
     )
 
 

@@ -21,8 +21,6 @@ from recsys.session_model.ridge import (
 
 # A listener's responses are averaged with this many of everybody's.
 LISTENER_PRIOR = 10.0
-# A further parameter is kept if it lowers the held-out deviance by so many times what chance does.
-WORTH_IT = 4.0
 _HELD_OUT = 20  # one response in so many
 
 
@@ -44,8 +42,9 @@ class Training:
         self.time = responses.time[self.kept]
         self.by_track = Grouping(responses.track[self.kept], len(responses.tracks))
         self.dispersion = FIRST_DISPERSION
+        self.bias = self._opening_biases()
 
-    def opening_biases(self) -> Float32Array:
+    def _opening_biases(self) -> Float32Array:
         """Return the logit of the mean share of each opening's listener, shape (openings,)."""
         listener = self.responses.listener
         heard_by = listener[self.opening]
@@ -81,32 +80,21 @@ class Training:
         observed = Observations(rows, columns.row, dots + off, weights)
         return solve_rows(observed, features, expected, precision, self.threads)
 
-    def measure(
-        self,
-        vectors: Vectors,
-        row_of: AnyIntArray,
-        tracks: Vectors,
-        bias: Float32Array | None = None,
-    ) -> None:
+    def measure(self, vectors: Vectors, row_of: AnyIntArray, tracks: Vectors) -> None:
         """Measure the dispersion by the responses held out.
 
         Args:
             vectors: The vectors of the rows.
             row_of: The row of each opening.
             tracks: The vectors of the tracks.
-            bias: What is added to the logits of each opening; None for the final model, whose own
-                error does not count as noise of the responses.
         """
         track = self.responses.track[self.held_out]
         opening = self.responses.opening[self.held_out]
         row = row_of[opening]
         features = tracks.with_constant()
-        logit = paired_dots(vectors.means, row, features.means, track, self.threads)
-        uncertainty = np.zeros(len(logit), dtype=np.float32)
-        if bias is None:
-            uncertainty += variances_along(features.means, vectors.covariance)[track]
-            uncertainty += variances_along(vectors.means, features.covariance)[row]
-        else:
-            logit = bias[opening] + logit
+        dots = paired_dots(vectors.means, row, features.means, track, self.threads)
+        uncertainty = variances_along(features.means, vectors.covariance)[track]
+        uncertainty += variances_along(vectors.means, features.covariance)[row]
         time = self.responses.time[self.held_out]
+        logit = self.bias[opening] + dots
         self.dispersion = measure_dispersion(logit, time, uncertainty)

@@ -13,7 +13,7 @@ from botify.settings import Settings
 from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.files import sha256_file
-from looplib.session_model_file import FORMAT
+from looplib.session_model import FORMAT
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 

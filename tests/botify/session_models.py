@@ -40,7 +40,7 @@ def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy sa
         "dispersion": np.float64(0.2),
         "artist_fatigue": np.float64(FATIGUE),
         "tiredness": np.float64(TIREDNESS),
-        "interest_change": np.float64(0),
+        "fading": np.float64(1),
     }
     return {**made, **changes}
 

@@ -45,7 +45,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (log.parent / "collection.json").write_bytes(orjson.dumps(facts))
     ingest([log], folder / "store", buckets=2)
-    section = f"{{catalogue: {catalogue}, factors: 4, coarse_factors: 3}}"
+    section = f"{{catalogue: {catalogue}, factors: 4}}"
     (folder / "search.yaml").write_text(
         f"store: {folder / 'store'}\nrun: {folder / 'run'}\nsession_model: {section}\n"
     )

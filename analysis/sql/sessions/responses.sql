@@ -1,6 +1,6 @@
 -- One row per recommended track heard, by listener, then the track that opened the session.
 -- A track that was played before in the same session is left out: hearing it again says nothing of the track.
--- FROM named_events(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, session VARCHAR)
+-- FROM split_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, ends BOOLEAN, number BIGINT, heldout BOOLEAN)
 -- FROM artists(track BIGINT, artist VARCHAR)
 -- Columns:
 --   user
@@ -9,22 +9,23 @@
 --   time     FLOAT, share 0..1 of it that was heard
 --   earlier  SMALLINT, tracks of the same artist played before in the session; 0 where the artist is not known
 --   before   SMALLINT, recommended tracks played before in the session
+--   heldout  BOOLEAN, the session is held out of training
 WITH placed AS (
     SELECT
-        user, track, time, session,
+        user, track, time, number, heldout,
         first_value(track) OVER in_session AS organic,
         min(timestamp) OVER in_session AS start_ms,
         row_number() OVER in_session AS position
-    FROM named_events
-    WINDOW in_session AS (PARTITION BY user, session ORDER BY timestamp, message DESC, track)
+    FROM split_events
+    WINDOW in_session AS (PARTITION BY number ORDER BY timestamp, ends, track)
 ),
 played AS (
     SELECT
         *,
-        row_number() OVER (PARTITION BY user, session, track ORDER BY position) AS hearing,
+        row_number() OVER (PARTITION BY number, track ORDER BY position) AS hearing,
         CASE
             WHEN artist IS NULL THEN 0
-            ELSE row_number() OVER (PARTITION BY user, session, artist ORDER BY position) - 1
+            ELSE row_number() OVER (PARTITION BY number, artist ORDER BY position) - 1
         END AS earlier
     FROM placed
     LEFT JOIN artists USING (track)
@@ -35,7 +36,8 @@ SELECT
     track,
     CAST(time AS FLOAT) AS time,
     CAST(least(earlier, 32767) AS SMALLINT) AS earlier,
-    CAST(least(position - 2, 32767) AS SMALLINT) AS before
+    CAST(least(position - 2, 32767) AS SMALLINT) AS before,
+    heldout
 FROM played
 WHERE position > 1 AND hearing = 1
-ORDER BY user, organic, start_ms, session, position
+ORDER BY user, organic, start_ms, number, position

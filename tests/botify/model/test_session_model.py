@@ -17,7 +17,7 @@ def test_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
     edit_manifest(folder, session_model={"parameters": {}})
     with pytest.raises(
         ModelError,
-        match=r"session_model\.npz: format 1 found, this service reads 3; export with this",
+        match=r"session_model\.npz: format 1 found, this service reads 4; export with this",
     ) as found:
         load(tmp_path)
     assert "\n" not in str(found.value)

@@ -8,18 +8,17 @@ import pytest
 from scipy.special import expit
 from scipy.stats import multivariate_normal
 
+from botify.errors import ModelError
 from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.model import Model
 from botify.model.session_model import SESSION_MODEL
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
 from botify.recommenders.registry import FallbackSettings, recommend
-from botify.recommenders.session_model import (
-    FollowInterest,
-    follow_changes,
-    infer_interest,
-    read_session,
-)
+from botify.recommenders.session_model import FollowInterest
+from looplib.session_model import FORMAT
 from tests.botify.exports import (
+    edit_manifest,
+    make_settings,
     publish,
     random_lists,
     write_catalogue,
@@ -59,11 +58,10 @@ def ask(model: Model, *rows: Row) -> list[int]:
 
 
 def follow(model: Model, user: int, tracks: list[int], times: list[float]) -> "Vector":
-    fitted, session = model.get(SESSION_MODEL), row(user, tracks, times)
+    fitted = model.get(SESSION_MODEL)
     assert fitted is not None
-    return infer_interest(
-        fitted, session, read_session(fitted, model.catalogue, session)
-    )
+    heard = fitted.hear(model.catalogue.artist, tracks, times)
+    return fitted.infer(user, tracks[0], heard)
 
 
 Vector = np.ndarray[Any, Any]
@@ -86,11 +84,18 @@ def normals(user: int, organic: int) -> list[Normal]:
             strict=True,
         )
     )
+    own = [i for (owner, _), i in openings.items() if owner == user]
     if (user, organic) in openings:
-        return [(0.0, *known(openings[user, organic]))]
+        first = openings[user, organic]
+        others = sorted(set(own) - {first})
+        odds = [0.02 * own.count(other) / len(own) for other in others]
+        return [
+            (0.0, *known(first)),
+            *((np.log(o), *known(i)) for o, i in zip(odds, others, strict=True)),
+        ]
     near = multivariate_normal(new, made["new_covariance"])
     found = []
-    for interest in {i for (owner, _), i in openings.items() if owner == user}:
+    for interest in set(own):
         mean, covariance = known(interest)
         distance = near.logpdf(mean) - near.logpdf(new)
         found.append((made["odds"][interest] + distance, mean, covariance))
@@ -170,9 +175,9 @@ def test_a_track_that_the_catalogue_lacks_is_one_of_which_nothing_is_known(
         tracks, times = [UNKNOWN_TRACK, 4, UNKNOWN_TRACK, 12], [1.0, 0.2, 0.9, 0.6]
         (track,) = ask(model, Row(user, tracks, times))
         assert track in range(TRACKS)
-    fitted, session = model.get(SESSION_MODEL), Row(KNOWN, tracks, times)
+    fitted = model.get(SESSION_MODEL)
     assert fitted is not None
-    heard = read_session(fitted, model.catalogue, session)
+    heard = fitted.hear(model.catalogue.artist, tracks, times)
     assert heard.tracks == [4, 12]
     assert heard.plays == {4: 2}
     assert heard.rest.tolist() == [1.0, TIREDNESS**2 * FATIGUE]
@@ -234,45 +239,6 @@ def test_a_new_opening_follows_what_is_heard(model: Model) -> None:
     assert len(followed) == 3
 
 
-def test_changes_are_followed_as_by_all_paths() -> None:
-    """A path is the vector followed, and since when; each has a probability."""
-    rng, change, count = np.random.default_rng(3), 0.3, 4
-    odds, densities = rng.normal(size=3), rng.normal(size=(3, count))
-    first, anew = np.exp(odds) / np.exp(odds).sum(), np.array([0.5, 0.5, 0.0])
-    paths = [(vector, 0, first[vector]) for vector in range(3)]
-    for position in range(count):
-        stayed = [
-            (vector, since, chance * (1 - change)) for vector, since, chance in paths
-        ]
-        changed = [
-            (
-                drawn,
-                since if drawn == vector else position,
-                chance * change * anew[drawn],
-            )
-            for vector, since, chance in paths
-            for drawn in range(3)
-        ]
-        paths = [
-            (v, since, chance * np.exp(densities[v, position]))
-            for v, since, chance in stayed + changed
-        ]
-    of_vector = [
-        sum(chance for v, _, chance in paths if v == vector) for vector in range(3)
-    ]
-    best, lasting = follow_changes(change, odds, anew, densities)
-    assert best == int(np.argmax(of_vector))
-    expected = [
-        sum(
-            chance
-            for vector, since, chance in paths
-            if vector == best and since <= position
-        )
-        for position in range(count)
-    ]
-    assert lasting == pytest.approx(np.array(expected) / of_vector[best], abs=1e-9)
-
-
 def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
     """The opening's interest hears the first four tracks, another one the others."""
     made = arrays()
@@ -291,7 +257,7 @@ def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
         .round(2)
         .tolist()
     )
-    numbers = {"interest_change": 0.1, "tiredness": 0.95, "dispersion": 0.02}
+    numbers = {"fading": 0.7, "tiredness": 0.95, "dispersion": 0.02}
     changes = {name: np.float64(number) for name, number in numbers.items()}
     publish_session_model(tmp_path, evidence=np.full(3, 100, np.int32), **changes)
     model = load(tmp_path)
@@ -323,3 +289,25 @@ def test_a_version_without_a_session_model_leaves_it_to_the_fallback(
         np.random.default_rng(1),
     )
     assert answer[0] == "top_pop"
+
+
+def test_what_held_out_sessions_chose_answers_in_its_place(tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path / "tracks.json", ARTISTS)
+    folder = publish(tmp_path, "one", random_lists(20, TRACKS), catalogue=catalogue)
+    edit_manifest(folder, session_model={"format": FORMAT, "serves": "in_order"})
+    settings = make_settings(tmp_path, catalogue, "session_model")
+    model, asked = load(tmp_path), [row(KNOWN, [1], [1.0])]
+    rng = np.random.default_rng(1)
+    (answer,), (other,) = (
+        recommend(model, asked, [name], settings.fallback, rng)
+        for name in ("session_model", "in_order")
+    )
+    assert answer == ("session_model", other[1])
+    assert other[1].track == model.recommendations.list_of(KNOWN)[0]
+    assert settings.lacking(model) == [
+        "session_model: version one has in_order in its place, as held-out sessions did not show "
+        "that it is better"
+    ]
+    edit_manifest(folder, session_model={"format": FORMAT, "serves": "mine"})
+    with pytest.raises(ModelError, match="mine"):
+        load(tmp_path)

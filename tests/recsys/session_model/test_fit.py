@@ -6,19 +6,30 @@ import numpy as np
 import pytest
 
 from looplib.arrays import FloatArray, IntArray
-from looplib.config import parse_config
-from looplib.errors import UserError
 from recsys.config import SessionModelConfig
-from recsys.session_model.fit import fit_session_model
+from recsys.session_model.fit import Chosen, Report, fit_session_model
 from recsys.session_model.grouping import group_openings
-from recsys.session_model.model import FittedSessionModel
+from recsys.session_model.model import FittedSessionModel, track_means
 from recsys.session_model.responses import Responses
 from recsys.session_model.training import Training
 
 LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
-CONFIG = SessionModelConfig(
-    factors=4, coarse_factors=3, coarse_sweeps=3, rough_sweeps=3, sweeps=4
-)
+NONE = np.zeros(0, np.int32)
+CONFIG = SessionModelConfig(factors=4, coarse_sweeps=3, rough_sweeps=3, sweeps=4)
+
+
+def fit_model(
+    responses: Responses,
+    seed: int = 1,
+    threads: int = 2,
+    chosen: Chosen | None = None,
+    report: Report = lambda _done, _note: None,
+) -> FittedSessionModel:
+    """Fit with nothing known of what was chosen, by default."""
+    if chosen is None:
+        counts = len(responses.users), len(responses.tracks)
+        chosen = Chosen(*(np.zeros((count, 0), np.float32) for count in counts))
+    return fit_session_model(responses, chosen, CONFIG, seed, threads, report)
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +42,8 @@ def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
     return make_responses(taste)
 
 
-def make_responses(
-    taste: FloatArray, change: float = 0.0
-) -> tuple[Responses, IntArray]:
-    """Make responses; the openings of an interest are the five nearest to a track.
-
-    With the probability `change` before each response, the session of five goes on with the other
-    interest.
-    """
+def make_responses(taste: FloatArray) -> tuple[Responses, IntArray]:
+    """Make responses; the openings of an interest are the five nearest to a track."""
     rng = np.random.default_rng(2)
     listener, organic, interest = [], [], []
     vectors: list[FloatArray] = []
@@ -54,13 +59,9 @@ def make_responses(
     sharpness, bias = rng.uniform(0.5, 1.2, LISTENERS), rng.uniform(0, 2, LISTENERS)
     count, session = 25, 5  # responses an opening and a session
     opening = np.repeat(np.arange(len(organic)), count)
-    changes = (rng.random((len(opening) // session, session)) < change).cumsum(
-        axis=1
-    ).ravel() % 2
     track = rng.integers(TRACKS, size=len(opening))
     who = np.array(listener)[opening]
-    # the two of a listener are 2 i and 2 i + 1
-    followed = np.array(interest)[opening] ^ changes
+    followed = np.array(interest)[opening]
     dots = np.einsum("ij,ij->i", np.array(vectors)[followed], taste[track])
     earlier = (rng.random(len(opening)) < 0.05).astype(np.int16)
     time = np.round(
@@ -77,13 +78,14 @@ def make_responses(
         time=time.astype(np.float32),
         earlier=earlier,
         before=(np.arange(len(opening)) % session).astype(np.int16),
+        is_held_out=np.zeros(len(opening), np.bool_),
     )
     return responses, np.array(interest)
 
 
 @pytest.fixture(scope="module")
 def model(truth: tuple[Responses, IntArray]) -> FittedSessionModel:
-    return fit_session_model(truth[0], CONFIG, seed=1, threads=2)
+    return fit_model(truth[0])
 
 
 def expected_times(model: FittedSessionModel, responses: Responses) -> FloatArray:
@@ -105,7 +107,6 @@ def test_times_are_explained_and_the_fatigue_of_artists_is_found(
     off = expected_times(model, truth[0]) - truth[0].time
     assert 1 - np.mean(off**2) / truth[0].time.var() > 0.95
     assert model.artist_fatigue == pytest.approx(GAMMA, abs=0.05)
-    assert model.interest_change <= 0.01
     assert model.tiredness == pytest.approx(1, abs=0.01)
 
 
@@ -126,13 +127,13 @@ def test_openings_of_an_interest_are_found_together(
 def test_the_fit_follows_from_the_seed_whatever_the_threads(
     truth: tuple[Responses, IntArray], model: FittedSessionModel
 ) -> None:
-    again = fit_session_model(truth[0], CONFIG, seed=1, threads=1)
+    again = fit_model(truth[0], threads=1)
     for field in fields(FittedSessionModel):
         assert np.array_equal(getattr(again, field.name), getattr(model, field.name)), (
             field.name
         )
     assert not np.array_equal(
-        fit_session_model(truth[0], CONFIG, seed=2, threads=2).interests,
+        fit_model(truth[0], seed=2).interests,
         model.interests,
     )
 
@@ -150,7 +151,7 @@ def test_a_new_interest_is_expected_near_what_the_organic_track_opens(
 
 def test_sweeps_are_reported_to_the_last(truth: tuple[Responses, IntArray]) -> None:
     done: list[float] = []
-    fit_session_model(truth[0], CONFIG, 1, 1, lambda so_far, _note: done.append(so_far))
+    fit_model(truth[0], report=lambda so_far, _note: done.append(so_far))
     assert done == list(range(1, 3 + 3 + 4 + 1))
 
 
@@ -168,8 +169,9 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
         np.array([0.4], np.float32),
         np.full(1, earlier, np.int16),
         np.zeros(1, np.int16),
+        np.zeros(1, np.bool_),
     )
-    model = fit_session_model(responses, CONFIG, 1, 1)
+    model = fit_model(responses, threads=1)
     assert all(
         np.isfinite(getattr(model, field.name)).all()
         for field in fields(FittedSessionModel)
@@ -202,7 +204,7 @@ def noisy(truth: tuple[Responses, IntArray]) -> Responses:
 def test_shares_that_are_all_noise_leave_most_of_the_model(
     truth: tuple[Responses, IntArray], noisy: Responses, model: FittedSessionModel
 ) -> None:
-    found = fit_session_model(noisy, CONFIG, 1, 2)
+    found = fit_model(noisy)
     assert found.dispersion == pytest.approx(1, abs=0.15)
     assert model.dispersion < 0.1
     assert found.artist_fatigue == pytest.approx(GAMMA, abs=0.1)
@@ -211,16 +213,38 @@ def test_shares_that_are_all_noise_leave_most_of_the_model(
     assert len(found.interests) < 3 * LISTENERS
 
 
-def test_the_chance_of_a_change_and_tiredness_are_found(taste: FloatArray) -> None:
-    """The interest goes over to the other one at .1 of tracks, which is drawn anew at .2."""
-    responses, _ = make_responses(taste, change=0.1)
+def test_tiredness_is_found(truth: tuple[Responses, IntArray]) -> None:
+    responses = truth[0]
     tired = responses.time * np.float32(0.95) ** responses.before
-    found = fit_session_model(replace(responses, time=tired), CONFIG, 1, 2)
-    assert found.interest_change == pytest.approx(0.2, abs=0.1)
+    found = fit_model(replace(responses, time=tired))
     assert found.tiredness == pytest.approx(0.95, abs=0.02)
     assert found.artist_fatigue == pytest.approx(GAMMA, abs=0.05)
 
 
-def test_a_coarse_fit_finer_than_the_fit_is_refused() -> None:
-    with pytest.raises(UserError, match="coarse_factors is 20; at most factors, 8"):
-        parse_config(SessionModelConfig, {"factors": 8}, "the test")
+def test_what_was_chosen_finds_interests_where_responses_are_too_few(
+    truth: tuple[Responses, IntArray], noisy: Responses, taste: FloatArray
+) -> None:
+    """Of noisy responses, one in five teaches; ALS knows the tracks along other axes."""
+    whole = truth[0]
+    few = replace(noisy, is_held_out=np.arange(len(whole)) % 5 != 0).training()
+    turned = taste @ np.linalg.qr(np.random.default_rng(4).normal(size=(3, 3)))[0]
+    chosen = Chosen.of_factors(np.zeros((LISTENERS, 3)), turned)
+    errors = []
+    for prior in (None, chosen):
+        means = expected_times(fit_model(few, chosen=prior), whole)
+        errors.append(np.mean((means - whole.time) ** 2) / whole.time.var())
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_means_of_tracks_are_a_model_of_no_interest(
+    truth: tuple[Responses, IntArray], model: FittedSessionModel
+) -> None:
+    means = np.linspace(0.01, 0.9, TRACKS).astype(np.float32)
+    found = track_means(means, model)
+    nobody = replace(truth[0], listener=NONE, organic=NONE)
+    served = found.indexed(nobody)
+    artist = truth[0].artist.astype(np.int64)
+    for tracks, times in (([3], [1.0]), ([3, 5, 9], [1.0, 0.0, 0.7])):
+        vector = served.infer(1, 3, served.hear(artist, tracks, times))
+        shares = 1 / (1 + np.exp(-(served.tracks @ vector)))
+        assert shares == pytest.approx(means, abs=1e-3)

@@ -1,0 +1,110 @@
+"""Which recommender held-out sessions choose, where it is known which is the best."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from analysis.offpolicy.logged import LoggedSessions
+from looplib.arrays import Float32Array
+from recsys.session_model.choice import NAME, HeldOut, Prefix, Score, choose
+
+LISTENERS, TRACKS, SESSIONS, LENGTH = 40, 200, 6000, 4
+TASTE = np.random.default_rng(1).random((LISTENERS, TRACKS))
+
+
+@pytest.fixture(scope="module")
+def sessions() -> LoggedSessions:
+    """Any track is recommended, and heard by how much the listener likes it, or a bit less."""
+    rng = np.random.default_rng(2)
+    users = np.arange(LISTENERS) * 2  # rows of a dataset, of which each second is here
+    listener = np.repeat(np.sort(rng.integers(LISTENERS, size=SESSIONS)), LENGTH)
+    position = np.tile(np.arange(LENGTH), SESSIONS)
+    track = rng.integers(TRACKS, size=len(listener))
+    return LoggedSessions(
+        users=users,
+        listener=listener,
+        first=np.arange(len(listener)) - position,
+        track=track,
+        time=TASTE[listener, track] * rng.uniform(0.8, 1, len(track)),
+        propensity=np.where(position > 0, 1 / TRACKS, np.nan),
+        unknown=0,
+        unfollowed=0,
+    )
+
+
+def knowing(noise: float, seed: int = 3) -> Score:
+    """Score tracks by the listener's taste, and by noise that is always the same."""
+    rng = np.random.default_rng(seed)
+    known = (1 - noise) * TASTE + noise * rng.random(TASTE.shape)
+
+    def score(prefixes: Sequence[Prefix]) -> Float32Array:
+        rows = [prefix.listener // 2 for prefix in prefixes]
+        return known[rows].astype(np.float32)
+
+    return score
+
+
+def flat(prefixes: Sequence[Prefix]) -> Float32Array:
+    return np.full((len(prefixes), TRACKS), 0.3, np.float32)
+
+
+def test_what_likes_the_best_tracks_is_served(sessions: LoggedSessions) -> None:
+    heldout = HeldOut.sample(sessions, seed=1)
+    scores = {NAME: knowing(0.1), "contextual": knowing(0.6), "in_order": knowing(1.0)}
+    choice = choose(heldout, scores, seed=1)
+    assert (choice.serves, choice.reason) == (NAME, "it is better than contextual")
+    assert choice.gain
+    assert choice.gain.lower > 0
+    shares = [choice.shares[name].value for name in scores]
+    assert shares == sorted(shares, reverse=True)
+    liked = np.sort(TASTE, axis=1)[:, -2:].mean() * 0.9  # of 200, a hundredth are two
+    assert shares[0] == pytest.approx(liked, abs=0.05)
+
+
+@pytest.mark.parametrize("noise", [0.6, 0.9])
+def test_a_model_that_is_not_significantly_better_leaves_it_to_the_best(
+    sessions: LoggedSessions, noise: float
+) -> None:
+    scores = {
+        NAME: knowing(noise),
+        "contextual": knowing(1.0, 4),
+        "in_order": knowing(0.6),
+    }
+    choice = choose(HeldOut.sample(sessions, seed=1), scores, seed=1)
+    assert choice.serves == "in_order"
+    assert choice.reason == "it is not significantly better than in_order"
+
+
+def test_scores_that_do_not_vary_are_refused(sessions: LoggedSessions) -> None:
+    heldout = HeldOut.sample(sessions, seed=1)
+    scores = {NAME: flat, "contextual": knowing(1.0), "in_order": knowing(0.9)}
+    choice = choose(heldout, scores, seed=1)
+    assert (choice.serves, choice.reason) == ("in_order", "its scores do not vary")
+    assert choice.gain is None
+
+
+def test_where_too_little_is_known_the_first_plain_one_is_served(
+    sessions: LoggedSessions,
+) -> None:
+    unknown = np.full(len(sessions.track), np.nan)
+    for propensity in (unknown, np.where(np.arange(len(unknown)) < 800, 0.005, np.nan)):
+        few = LoggedSessions(**{**_fields(sessions), "propensity": propensity})
+        scores = {NAME: knowing(0.1), "contextual": knowing(0.6)}
+        choice = choose(HeldOut.sample(few, seed=1), scores, seed=1)
+        assert choice.serves == "contextual"
+        assert "fewer than 100 responses" in choice.reason
+
+
+def test_a_prefix_is_the_session_before(sessions: LoggedSessions) -> None:
+    heldout = HeldOut.sample(sessions, seed=1)
+    assert len(heldout.prefixes) == len(heldout.track)
+    assert {len(prefix.tracks) for prefix in heldout.prefixes} == {1, 2, 3}
+    for prefix, track in zip(heldout.prefixes[:50], heldout.track[:50], strict=True):
+        assert track not in prefix.tracks
+        assert prefix.listener % 2 == 0
+
+
+def _fields(sessions: LoggedSessions) -> dict[str, object]:
+    names = ("users", "listener", "first", "track", "time", "unknown", "unfollowed")
+    return {name: getattr(sessions, name) for name in names}
