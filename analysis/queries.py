@@ -23,6 +23,7 @@ Expression = duckdb.Expression
 # an expression of rows: a column by its name, a value, SQL
 Column = duckdb.ColumnExpression
 Constant = duckdb.ConstantExpression
+Function = duckdb.FunctionExpression
 Sql = duckdb.SQLExpression
 Function = duckdb.FunctionExpression
 DatabaseError = duckdb.Error

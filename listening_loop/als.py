@@ -262,7 +262,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
     def _ranks(self, rows: int, others: int, count: int) -> bool:
         """Return whether our ranking is the faster one for so many rows."""
-        is_made_for = self.dtype == np.float32 and count <= min(others, _LONGEST)
+        is_made_for = self.dtype == np.float32 and 0 < count <= min(others, _LONGEST)
         return is_made_for and rows >= _BATCH
 
     def _rank(

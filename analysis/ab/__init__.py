@@ -3,6 +3,7 @@
 In: event logs, or a session store. Out: `report.json`, `report.html` and a summary in the terminal.
 Read `report` first: it puts the parts together. `tables` reads the log, `measures` runs the SQL of
 the metrics (`metrics.yaml`, and your own) into one row a listener, `effects` compares the arms by
-`analysis.statistics`, `parts` has what a report shows beside that, and `verdict` decides. `config`
-is the YAML, `page` the HTML.
+`analysis.statistics` and the rule of `looks`, `parts` has what a report shows beside that, and
+`verdict` decides by the `evidence`, in the sentences of `words` and `waiting`. `config` is the
+YAML, `page` the HTML.
 """

@@ -18,12 +18,21 @@ from analysis import queries
 from analysis.ab.effects import Measured
 from analysis.ab.metrics import Metric
 from analysis.errors import AnalysisError
-from analysis.queries import Column, Constant
+from analysis.queries import Column, Constant, Function
 from analysis.statistics.moments import Moments
 
 ROWS = "number of rows"  # the denominator that counts a listener's rows
 _AGGREGATES = ("metric", "count", "mean", "variance")
 _OF_RATIOS = ("denominator_mean", "denominator_variance", "covariance")
+# what is computed of the numerator, 0, and the denominator, 1
+_STATISTICS: Mapping[str, tuple[Any, ...]] = {
+    "mean": ("avg", 0),
+    "variance": ("var_samp", 0),
+    "skewness": ("skewness", 0),
+    "denominator_mean": ("avg", 1),
+    "denominator_variance": ("var_samp", 1),
+    "covariance": ("covar_samp", 0, 1),
+}
 _ROWS_AT_ONCE = 100_000
 _LONGEST = 300  # characters of a database's message
 _NO_ROWS = "it returns no rows; a SELECT of at least two is expected"
@@ -119,7 +128,7 @@ def read_table(
             or aggregates cannot be, as when a variance is negative or a count falls.
     """
     if not set(_AGGREGATES) <= set(table.rows.columns):
-        rows_of = {metric.name: _sum_up(table, metric) for metric in metrics}
+        rows_of = _sum_up(table, metrics)
         moments = {
             metric.name: {
                 arm: _moments(metric, row) for arm, row in rows_of[metric.name].items()
@@ -140,32 +149,65 @@ def read_table(
     return Measured(moments), span
 
 
-def _sum_up(table: Table, metric: Metric) -> dict[str, dict[str, Any]]:
-    """Return the rows of `moments.sql` by arm, of a table of listeners or sessions."""
-    numerator, denominator = metric.columns
+def _sum_up(
+    table: Table, metrics: Sequence[Metric]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return count, moments and skewness by metric and arm; the table is read once."""
+    names = dict.fromkeys(name for metric in metrics for name in metric.columns)
+    columns = {name: f"c{number}" for number, name in enumerate(names)}
     one = Constant(1)
     chosen = {
         "arm": table.column(table.arm).cast("VARCHAR"),
         "listener": table.column(table.listener) if table.listener else one,
-        "numerator": table.column(numerator).cast("DOUBLE"),
-        "denominator": one if denominator == ROWS else table.column(denominator),
     }
-    chosen["denominator"] = chosen["denominator"].cast("DOUBLE")
-    measured = table.rows.select(*(value.alias(key) for key, value in chosen.items()))
+    for name, column in columns.items():
+        value = one if name == ROWS else table.column(name)
+        chosen[column] = value.cast("DOUBLE")
+    rows = table.rows.select(*(value.alias(key) for key, value in chosen.items()))
     kind = "ab/sums_of_listeners" if table.listener else "ab/each_a_listener"
-    listeners = queries.query_rows(measured, "ab_rows", kind)
-    found = queries.query_rows(listeners, "ab_listeners", "ab/moments").to_arrow_table()
-    by_arm = {row["arm"]: row for row in found.to_pylist()}
-    if None in by_arm:
-        gaps = f"{by_arm[None]['all_rows']:,} rows have no {table.arm}"
-        raise AnalysisError(f"{table.name}: {gaps}; leave them out")
-    if gaps := sum(row["gaps"] for row in by_arm.values()):
-        problem = f"{gaps:,} rows have no {metric.label}"
-        raise AnalysisError(f"{table.name}: {problem}; leave them out, or fill them")
-    if count := sum(row["in_two_arms"] for row in by_arm.values()):
+    wanted: dict[str, queries.Expression] = {
+        "arm": Column("arm"),
+        "count": Function("count", one),
+        "all_rows": Function("sum", Column("all_rows")),
+        "in_two_arms": Function("count_if", Column("arm") != Column("other_arm")),
+    }
+    for column in columns.values():
+        wanted[f"known_{column}"] = Function("sum", Column(f"known_{column}"))
+    for metric in metrics:
+        of = [Column(columns[name]) for name in metric.columns]
+        for name, (function, *places) in _STATISTICS.items():
+            values = (of[place] for place in places)
+            wanted[f"{metric.name} {name}"] = Function(function, *values)
+    found = queries.query_rows(rows, "ab_rows", kind).aggregate(
+        [value.alias(key) for key, value in wanted.items()], "arm"
+    )
+    arms = found.order("arm").to_arrow_table().to_pylist()
+    _check_rows(table, arms, columns)
+    return {
+        metric.name: {
+            row["arm"]: {name: row[f"{metric.name} {name}"] for name in _STATISTICS}
+            | {"count": row["count"]}
+            for row in arms
+        }
+        for metric in metrics
+    }
+
+
+def _check_rows(
+    table: Table, arms: Sequence[Mapping[str, Any]], columns: Mapping[str, str]
+) -> None:
+    """Refuse rows without an arm or a number, and listeners in two arms."""
+    rows = sum(row["all_rows"] for row in arms)
+    gaps = {table.arm: sum(row["all_rows"] for row in arms if row["arm"] is None)}
+    for name, column in columns.items():
+        gaps[name] = rows - sum(row[f"known_{column}"] for row in arms)
+    for name, count in gaps.items():
+        if count:
+            problem = f"{count:,} rows have no {name}; leave them out, or fill them"
+            raise AnalysisError(f"{table.name}: {problem}")
+    if count := sum(row["in_two_arms"] for row in arms):
         problem = f"a {table.listener} is in two values of {table.arm}; each is in one"
         raise AnalysisError(f"{table.name}: {problem} (found {count:,} in two)")
-    return by_arm
 
 
 def _read_aggregates(table: Table, metrics: Sequence[str]) -> list[dict[str, Any]]:
@@ -201,7 +243,7 @@ def _read_aggregates(table: Table, metrics: Sequence[str]) -> list[dict[str, Any
 
 
 def _moments(metric: Metric, row: Mapping[str, Any]) -> Moments:
-    """Return the moments of a row of `moments.sql` or `last_aggregates.sql`."""
+    """Return the moments of a row of `last_aggregates.sql`."""
     means = np.array([row["mean"], row["denominator_mean"]])
     both = row["covariance"]
     covariances = [[row["variance"], both], [both, row["denominator_variance"]]]

@@ -14,7 +14,7 @@ import typer
 from analysis.errors import InteractionFileError
 from analysis.logs.columns import parse_roles
 from analysis.page import numbers
-from listening_loop.init.look import Guess, look_at
+from listening_loop.init.look import look_at
 from looplib.cli import make_app
 from looplib.files import atomic_write_text
 from recsys.ingest.presets import Preset
@@ -23,9 +23,6 @@ PROG = "listening-loop init"
 app = make_app(
     "Look at a file of plays; write the configurations and commands that lead to a verdict."
 )
-# The factors that are tried from so many pairs of listener and track on. A model has no more than
-# half as many as there are listeners or tracks.
-_FACTORS = {0: (16, 32, 64), 30_000: (32, 64, 128), 150_000: (64, 128, 256)}
 
 
 @app.command(epilog=f"Example: {PROG} plays.csv --out plays.yaml")
@@ -68,7 +65,6 @@ def main(
         "guess": guess,
         "reading": reading,
         "named": {role: name for role, name in roles.items() if name},
-        "factors": choose_factors(guess),
         "file": file,
         "folder": f"out/{search.stem}",
         "preset": preset,
@@ -93,11 +89,3 @@ def fill_in(name: str, values: Mapping[str, object]) -> str:
     environment.filters["json"] = partial(json.dumps, ensure_ascii=False)
     environment.filters["split"] = str.split
     return environment.get_template(f"{name}.jinja").render(values)
-
-
-def choose_factors(guess: Guess) -> list[int]:
-    """Choose how many factors are tried, by how much is known of listeners and tracks."""
-    known = guess.pairs or guess.rows
-    tried = _FACTORS[max(least for least in _FACTORS if least <= known)]
-    fewest = min(guess.listeners, guess.tracks) or known
-    return [factors for factors in tried if factors <= max(tried[0], fewest // 2)]

@@ -100,6 +100,8 @@ def look_at(
         if guess.titles > guess.tracks and "item" not in given and not preset:
             pair = replace(columns, item=f"{columns.artist}+{columns.item}")
             guess = _read(logs, replace(reading, columns=pair), names)
+        if guess.rejected == guess.rows:
+            raise InteractionFileError(f"{logs[0].name}: no good row; {guess.why}")
         return guess
     except queries.DatabaseError as error:
         reason = str(error).splitlines()[0]

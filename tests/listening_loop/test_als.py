@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_matrix
 
 from listening_loop import AlternatingLeastSquares
+from recsys.models.kernels import als as als  # draws a random number, so not in a test
 
 pytestmark = pytest.mark.filterwarnings("ignore:OpenBLAS is configured")
 EXACT = 40  # conjugate-gradient steps after which rounding decides

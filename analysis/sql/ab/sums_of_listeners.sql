@@ -1,13 +1,13 @@
--- One row per listener of a table with several rows a listener: the sums over these.
--- FROM ab_rows(arm VARCHAR, listener VARCHAR, numerator DOUBLE, denominator DOUBLE)
+-- One row per listener of a table with several rows a listener: the sums over these, of as many columns as there are.
+-- FROM ab_rows(arm VARCHAR, listener VARCHAR, c0 DOUBLE, c1 DOUBLE)
 -- Columns:
---   arm, other_arm          the first and the last of the listener's arms by name; the same where there is one
---   numerator, denominator  DOUBLE
---   all_rows                BIGINT
---   known_rows              BIGINT, of those, rows with both numbers
+--   arm, other_arm      the first and the last of the listener's arms by name; the same where there is one
+--   all_rows            BIGINT
+--   c0, c1              DOUBLE
+--   known_c0, known_c1  HUGEINT, of the rows, those where it is a number
 SELECT
-    min(arm) AS arm, max(arm) AS other_arm, sum(numerator) AS numerator, sum(denominator) AS denominator,
-    count(*) AS all_rows,
-    count(*) FILTER (WHERE isfinite(numerator) AND isfinite(denominator)) AS known_rows
+    min(arm) AS arm, max(arm) AS other_arm, count(*) AS all_rows,
+    sum(COLUMNS('^c[0-9]+$')) AS '\0',
+    count_if(isfinite(COLUMNS('^c[0-9]+$'))) AS 'known_\0'
 FROM ab_rows
 GROUP BY listener

@@ -86,7 +86,7 @@ def rank_tracks(
         own = Seen(np.empty(0, np.int64), np.empty(0, np.int32))
         if seen is not None:
             indptr = seen.indptr[first : part.stop + 1].astype(np.int64)
-            own = Seen(indptr, seen.indices)
+            own = Seen(indptr, seen.indices.astype(np.int32, copy=False))
         factors = np.ascontiguousarray(user_factors[part])
         found = lists[part], products[part]
         rank_some(_round_listeners(factors), factors, tracks, own, *found)
