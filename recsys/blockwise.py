@@ -67,6 +67,7 @@ class Block:
     dataset: str  # its address
     side: Side  # its interactions that are fitted
     folder: str  # address of the folder where `transpose` leaves its interactions
+    others: int  # of the other side that have interactions
 
     @property
     def transposed_name(self) -> str:
@@ -109,15 +110,17 @@ def cut_blocks(
     rounds = -(-int(popularity.sum()) // (at_once * LARGEST_BLOCK))
     number = blocks or at_once * max(1, rounds)
 
-    def cut(axis: Axis, counts: IntArray) -> tuple[Block, ...]:
+    def cut(axis: Axis, counts: IntArray, others: IntArray) -> tuple[Block, ...]:
         edges = pairwise(_even_edges(counts, number))
+        known = int(np.count_nonzero(others))
         return tuple(
-            Block(axis, first, last, dataset.address, side, folder.address)
+            Block(axis, first, last, dataset.address, side, folder.address, known)
             for first, last in edges
         )
 
-    listeners = cut("listeners", dataset.counts(side))
-    tracks = cut("tracks", popularity)
+    counts = dataset.counts(side)
+    listeners = cut("listeners", counts, popularity)
+    tracks = cut("tracks", popularity, counts)
     folder.folder.mkdir(parents=True, exist_ok=True)
     done = f"{side}-{number}.transposed"
     if done not in folder.names():
@@ -242,7 +245,7 @@ def solve_block(
     rows: Float32Array = np.concatenate(
         _load(workspace, before, block.first, block.last)
     )
-    equations = make_equations(block.load(), params)
+    equations = make_equations(block.load(), params, block.others)
     equations.solve(rows, _load(workspace, others), threads)
     check_finite(sweep, rows)
     _write(workspace, block.part(sweep), rows)

@@ -40,7 +40,7 @@ class ItemFactors:
     """Solves listeners' factors by a model's tracks, and finds the best track for a factor."""
 
     items: Float32Array  # factors of the tracks, by number, 0 where there are none; kept by length
-    known: int  # tracks with factors
+    known: int  # tracks that somebody has heard
     params: AlsParams
     feedback: Feedback
     # what the fit was given for a track heard to its end; an interaction's mean weight
@@ -162,7 +162,8 @@ def _load_factors(version: Version) -> ItemFactors | None:
         )
     factors = by_number(arrays["tracks"], arrays["item_factors"], catalogue)
     unit = manifest.data.mean_weight or 1.0
-    return ItemFactors(factors, lengths["tracks"], params, manifest.feedback, unit)
+    known = manifest.data.fitted_tracks or lengths["tracks"]
+    return ItemFactors(factors, known, params, manifest.feedback, unit)
 
 
 def _load_history(version: Version) -> History | None:

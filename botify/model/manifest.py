@@ -45,6 +45,7 @@ class _CatalogueFacts(msgspec.Struct):
 class _DataFacts(msgspec.Struct):
     catalogue: _CatalogueFacts | None = None
     mean_weight: float | None = None
+    fitted_tracks: _Count | None = None
 
 
 class _ListFacts(msgspec.Struct):

@@ -272,6 +272,10 @@ def _facts(export: Export) -> dict[str, Any]:
             "sessions": summary.sessions,
             "listeners": summary.listeners,
             "tracks": summary.tracks,
+            # that are counted in the regularization of a listener
+            "fitted_tracks": int(
+                np.count_nonzero(export.dataset.popularity(export.side))
+            ),
             "store": manifest.digest,
             "dataset": summary.digest,
             "learned_from": options.learn_from,

@@ -67,11 +67,17 @@ class Equations:
 
 
 def make_equations(
-    interactions: csr_matrix, params: AlsParams, *, has_confidences: bool = False
+    interactions: csr_matrix,
+    params: AlsParams,
+    others: int | None = None,
+    *,
+    has_confidences: bool = False,
 ) -> Equations:
     """Make the equations of some rows, whose interactions are as in `Equations`.
 
-    The equations share the memory of the interactions, unless there are skips without a weight.
+    The equations share the memory of the interactions, unless there are skips without a weight. The
+    regularization counts so many others, by default all: what is right for a data set is not for
+    one with tracks beside that nobody has heard.
     """
     heard = np.diff(interactions.indptr)
     if (interactions.data < 0).any():
@@ -79,8 +85,8 @@ def make_equations(
         if not params.skip_weight:
             interactions = csr_matrix(interactions.maximum(0))
             interactions.eliminate_zeros()
-    others = interactions.shape[1]
-    regularization = row_regularization(heard.astype(np.float64), others, params)
+    count = interactions.shape[1] if others is None else others
+    regularization = row_regularization(heard.astype(np.float64), count, params)
     weights = regularization.astype(np.float32)
     return Equations(interactions, weights, params, has_confidences)
 

@@ -49,11 +49,12 @@ class Als(Model):
 
         A fit in blocks, which may have more interactions than a matrix can hold, needs none.
         """
-        by_listener = self._dataset.matrix(self._side)
-        by_track = self._dataset.by_track(self._side)
+        data, side, params = self._dataset, self._side, self._params
+        tracks = int(np.count_nonzero(data.popularity(side)))
+        listeners = int(np.count_nonzero(data.counts(side)))
         return (
-            make_equations(by_listener, self._params),
-            make_equations(by_track, self._params),
+            make_equations(data.matrix(side), params, tracks),
+            make_equations(data.by_track(side), params, listeners),
         )
 
     def sweep(self, count: int) -> None:

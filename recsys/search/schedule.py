@@ -26,6 +26,9 @@ _RANKED = 3  # scores of a fit from which on its learning curve can be told
 # Of what a fit gained in its last sweep. Gains shrink from sweep to sweep, and the best gains too:
 # on six real sets, no fit of another grid that came near to the best made up for more.
 _CATCHES_UP = 0.75
+# Of its best score: below that a fit has ceased to gain. Strong regularization keeps a fit near to
+# popular for some sweeps before it learns.
+_FALLEN = 0.99
 _BEHIND = "behind the best by more than its interval and what it may still gain"
 Step = tuple[Trial, int]  # a trial, and the sweep after which it is scored
 # How far the metric of each step is behind that of the best one, with the interval.
@@ -126,7 +129,7 @@ def _race(
             catch_up = _catch_up(curve, sweeps)
             if trial.takes_sweeps and upper + catch_up < 0:
                 stopped[trial.id] = Stop(sweeps[-1], _BEHIND)
-            elif not catch_up:
+            elif curve[-1] < _FALLEN * max(curve):
                 flat.add(trial.id)
     return longest, stopped, flat
 

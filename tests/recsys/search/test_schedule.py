@@ -169,6 +169,12 @@ def test_a_fit_that_ceases_to_gain_goes_no_further_and_may_win() -> None:
     assert other.id in played.decisions.done
 
 
+def test_a_fit_that_stands_still_before_it_learns_goes_on() -> None:
+    still = (0.6, 0.599, 0.598, 0.65, 0.68, 0.69)
+    played = play_curves(still, (0.6, 0.59, 0.58, 0.57, 0.56, 0.55))
+    assert len(played.scores[played.candidates[0].id]) == len(still)
+
+
 def test_fits_are_compared_with_what_takes_no_sweeps() -> None:
     """It is awaited, and stops all that cannot reach it."""
     search = halving().model_copy(
