@@ -42,7 +42,7 @@ ARRAYS: Mapping[str, str] = {
     "fading": "f",  # weight of a track heard against the next one, 0..1
 }
 _CANDIDATES = 6  # interests that a session may follow
-_ANOTHER = 0.02  # odds of the others that a listener has, where the opening is known
+_ANOTHER = 0.1  # odds of the others that a listener has, where the opening is known
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
 _ROUNDING = 0.01**2 / 12  # as in the fit

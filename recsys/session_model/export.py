@@ -18,6 +18,7 @@ from recsys.dataset.buckets import count_starts
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.dataset.split import SplitRule, find_cutoff_ms
+from recsys.errors import ExportError
 from recsys.models.als import Fit
 from recsys.models.model import Model
 from recsys.models.topk import NO_TRACK
@@ -29,7 +30,7 @@ from recsys.store.ids import originals
 from recsys.store.remote import Store
 
 MEAN = "track_mean"  # the recommender of the tracks that are heard longest
-_FADINGS = (1.0, 0.9, 0.8, 0.7, 0.6)
+_FADINGS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 _WORTH_IT = 0.99  # of the error without
 _FADED = 5_000  # held-out responses that choose among them
 _TRACK_PRIOR = 10.0  # a track's responses are averaged with this many of any
@@ -74,6 +75,11 @@ def write_session_model(
             return fit_session_model(own, chosen, section, seed, threads, report)
 
     known = responses.training()
+    if not len(known):
+        raise ExportError(
+            f"{store.workspace}: no recommended track was heard in the training sessions; hold "
+            "out fewer by split.holdout, or leave the session model out: session_model=null"
+        )
     model = fit(known, training, "training sessions")
     choice, fading = _choose(dataset, config, known, model, training, seed)
     console.print(

@@ -88,7 +88,7 @@ def normals(user: int, organic: int) -> list[Normal]:
     if (user, organic) in openings:
         first = openings[user, organic]
         others = sorted(set(own) - {first})
-        odds = [0.02 * own.count(other) / len(own) for other in others]
+        odds = [0.1 * own.count(other) / len(own) for other in others]
         return [
             (0.0, *known(first)),
             *((np.log(o), *known(i)) for o, i in zip(odds, others, strict=True)),
