@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from looplib.cli import run
-from looplib.config import dump_config, load_config
 from looplib.files import sha256_file
-from recsys.config import ExportConfig, SearchConfig
+from recsys.config import ExportConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.export import __main__ as export_command
 from recsys.export import export
@@ -297,19 +296,16 @@ def test_a_run_without_a_winner_is_refused(
 def test_a_store_that_has_grown_since_is_refused(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("store", "run"):
-        shutil.copytree(finished.parent / name, tmp_path / name)
-    config = load_config(
-        SearchConfig, finished / "config.yaml", [f"store={tmp_path / 'store'}"]
-    )
-    (tmp_path / "run" / "config.yaml").write_text(dump_config(config))
+    store = tmp_path / "store"
+    shutil.copytree(finished.parent / "store", store)
     more = write_log(
         tmp_path / "more" / "events.jsonl",
         random_sessions(6, listeners=40, tracks=TRACKS, sessions=50),
     )
-    ingest([more], tmp_path / "store")
+    ingest([more], store)
     capsys.readouterr()
-    line = refusal(capsys, "--run", tmp_path / "run", "--out", tmp_path / "out")
+    out = tmp_path / "out"
+    line = refusal(capsys, "--run", finished, "--store", store, "--out", out)
     assert "it has grown since; search again" in line
 
 

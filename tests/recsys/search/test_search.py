@@ -20,7 +20,7 @@ from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.models.topk import personal_lists
-from recsys.runs.folder import read_config, read_winner
+from recsys.runs.folder import Winner, read_config, read_winner
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.commands import search_argv
@@ -45,6 +45,10 @@ BASELINES = {"random", "popular", "most_played", "latest"}
 def of_one_metric(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of fits on their way."""
     return [row for row in rows if len(row["metrics"]) == 1]
+
+
+def winner_of(run_folder: Path) -> Winner:
+    return read_winner(open_workspace(run_folder))
 
 
 def results(run_folder: Path) -> list[str]:
@@ -259,12 +263,12 @@ def test_a_finished_search_is_concluded_again_without_a_cluster(
     assert run(search.app, search.PROG, search_argv(store, interrupted, QUICK)) == 0
     same = (
         "ledger.jsonl",
-        "winner.json",
         "leaderboard.parquet",
         "export/current/recommendations.jsonl",
     )
     for file in same:
         assert (interrupted / file).read_bytes() == (finished / file).read_bytes()
+    assert winner_of(interrupted) == winner_of(finished)
     assert not (interrupted / "checkpoints").exists()
 
 
@@ -279,9 +283,7 @@ def test_a_torn_ledger_costs_the_torn_sweep(
         :kept
     ] == whole.splitlines()[:kept]
     assert results(interrupted) == results(finished)
-    assert (interrupted / "winner.json").read_bytes() == (
-        finished / "winner.json"
-    ).read_bytes()
+    assert winner_of(interrupted) == winner_of(finished)
 
 
 def test_a_changed_grid_fits_only_what_is_new(
