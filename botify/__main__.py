@@ -64,7 +64,7 @@ def main(
         if settings.recommendations and settings.recommendations.exists():
             missing = "its search named no catalogue; say --set catalogue=PATH"
         else:
-            missing = "no export is here; make one with python -m recsys.export"
+            missing = "no export is here; make one with listening-loop export"
         raise StartError(f"{published}: {missing}")
     with tempfile.TemporaryDirectory(
         prefix="botify-metrics-", ignore_cleanup_errors=True

@@ -53,7 +53,7 @@ def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path, name: str) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(
         StoreError,
-        match=r"no session store here .* create one with python -m recsys\.ingest",
+        match=r"no session store here .* create one with listening-loop ingest",
     ):
         open_store(tmp_path / name)
 

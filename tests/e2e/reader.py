@@ -142,6 +142,8 @@ class Reader:
     def _run(self, command: str, block: Block) -> None:
         if all(INSTALLS.fullmatch(part.strip()) for part in command.split("&&")):
             return  # CI begins with these
+        if command.startswith("export "):
+            return  # of a secret, for `docker compose`
         if command.startswith("docker compose "):
             check_compose(command)
             return

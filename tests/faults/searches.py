@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 
 from recsys.cluster.config import ClusterConfig
 from recsys.config import Search, SearchConfig, Space, ValidationConfig
+from recsys.runs.folder import read_winner
+from recsys.workspace import open_workspace
 from tests.recsys.ledgers import ledger_rows, untimed
 
 TRIALS = 4
@@ -105,9 +107,8 @@ def results(run: Path) -> list[str]:
 
 def assert_same_end(run: Path, undisturbed: Path) -> None:
     assert results(run) == results(undisturbed)
-    assert (run / "winner.json").read_bytes() == (
-        undisturbed / "winner.json"
-    ).read_bytes()
+    winners = [read_winner(open_workspace(folder)) for folder in (run, undisturbed)]
+    assert winners[0] == winners[1]
     board = pq.read_table(run / "leaderboard.parquet").to_pylist()
     assert (
         sum(row["model"] == "als" and row["state"] == "scored" for row in board)
