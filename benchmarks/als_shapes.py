@@ -9,6 +9,7 @@ in turns; the CPU seconds between callbacks make the million interactions a seco
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -104,7 +105,7 @@ def compare_shape(
     }
     for rank in ranks:
         runs: dict[str, Callable[[], Fitted]] = {
-            kind: lambda make=make, rank=rank: _fit(make, rank, threads, matrix, users)
+            kind: partial(_fit, make, rank, threads, matrix, users)
             for kind, make in kinds.items()
         }
         found = {

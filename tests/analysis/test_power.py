@@ -76,13 +76,11 @@ def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
         diagnostics=(),
     )
     generator = make_generator(5, "plan", arms)
-    rows = [draw_listeners(generator, 20_000, 1.0)]
+    rows = draw_listeners(generator, 20_000, 1.0)
     tables = [
         (
             METRICS[name],
-            pa.table(
-                {"user": np.arange(20_000), "part": np.zeros(20_000, int)} | rows[0]
-            ),
+            pa.table({"user": np.arange(20_000), "part": np.zeros(20_000, int)} | rows),
         )
         for name in ("time", "sessions")
     ]
@@ -125,7 +123,7 @@ def draw_listeners(
 ) -> dict[str, FloatArray]:
     """Draw the listening times and sessions of listeners, which depend on each other."""
     taste = generator.lognormal(0, 0.5, count)
-    sessions = 1.0 + generator.poisson(3 * taste)
+    sessions = 1.0 + generator.poisson(3 * taste).astype(np.float64)
     return {
         "time": lift * sessions * generator.gamma(2.0, size=count),
         "sessions": sessions,

@@ -103,7 +103,7 @@ def own_by_hand(plays: pd.DataFrame, user: str) -> dict[str, float]:
     return own
 
 
-def shares(parts: Mapping[str, float]) -> dict[str, float]:
+def shares(parts: Mapping[Any, float]) -> dict[str, float]:
     return {name: part / sum(parts.values()) for name, part in parts.items()}
 
 

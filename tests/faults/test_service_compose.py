@@ -296,7 +296,7 @@ def test_the_image_installs_pinned_releases_of_all_that_the_service_needs() -> N
 
 
 def test_compose_accepts_its_file() -> None:
-    argv = [need("docker-compose"), "-f", BOTIFY / "docker-compose.yml"]
+    argv = [need("docker-compose"), "-f", str(BOTIFY / "docker-compose.yml")]
 
     def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

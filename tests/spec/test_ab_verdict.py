@@ -216,7 +216,7 @@ def test_an_arm_that_is_surely_far_better_is_named_before_a_small_winner() -> No
 def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> None:
     names = {"C": "random", "T1": "sticky_artist", "T2": "top_pop", "T3": "in_order"}
     names |= {"T4": "session_model", "T5": "latest", "T6": "mine"}
-    values = {
+    values: dict[str, Any] = {
         "label": "listening time per session",
         "unit": "tracks",
         "phrase": "listeners hear {} per session",

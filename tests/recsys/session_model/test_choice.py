@@ -1,6 +1,7 @@
 """Which recommender held-out sessions choose, where it is known which is the best."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_where_too_little_is_known_the_first_plain_one_is_served(
 ) -> None:
     unknown = np.full(len(sessions.track), np.nan)
     for propensity in (unknown, np.where(np.arange(len(unknown)) < 800, 0.005, np.nan)):
-        few = LoggedSessions(**{**_fields(sessions), "propensity": propensity})
+        few = replace(sessions, propensity=propensity)
         scores = {NAME: knowing(0.1), "contextual": knowing(0.6)}
         choice = choose(HeldOut.sample(few, seed=1), scores, seed=1)
         assert choice.serves == "contextual"
@@ -103,8 +104,3 @@ def test_a_prefix_is_the_session_before(sessions: LoggedSessions) -> None:
     for prefix, track in zip(heldout.prefixes[:50], heldout.track[:50], strict=True):
         assert track not in prefix.tracks
         assert prefix.listener % 2 == 0
-
-
-def _fields(sessions: LoggedSessions) -> dict[str, object]:
-    names = ("users", "listener", "first", "track", "time", "unknown", "unfollowed")
-    return {name: getattr(sessions, name) for name in names}
