@@ -83,7 +83,7 @@ def fill_in(name: str, values: Mapping[str, object]) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701  # nosec B701  no HTML
+        autoescape=False,  # nosec B701  # noqa: S701  no HTML
     )
     environment.filters["quote"] = lambda value: shlex.quote(str(value))
     environment.filters["json"] = partial(json.dumps, ensure_ascii=False)
