@@ -173,7 +173,7 @@ def _print_counts(report: Report) -> None:
         output().print(Text(f"{days}, intervals: {kind}"))
     output().print(
         Text(
-            f"sample ratio p = {numbers.p_value(p_value)}; {lines.read:,} lines = "
+            f"sample ratio {numbers.p_is(p_value)}; {lines.read:,} lines = "
             f"{lines.good:,} good + {lines.rejected:,} rejected"
         )
     )
@@ -182,7 +182,7 @@ def _print_counts(report: Report) -> None:
 def _effect_cells(effect: MetricEffect) -> list[str]:
     """Return an effect by the interval that decides, and its p-value or a guardrail's state."""
     relative = effect.deciding.relative
-    result = f"p = {numbers.p_value(effect.adjusted_p_value)}"
+    result = numbers.p_is(effect.adjusted_p_value)
     if effect.guardrail:
         is_kept = effect.guardrail == "kept"
         result = "kept" if is_kept else effect.guardrail.upper()

@@ -67,6 +67,12 @@ def p_value(value: float | None) -> str:
     return _format(value, ".4f")
 
 
+def p_is(value: float | None) -> str:
+    """Say what a p-value is: "p = 0.0123", or "p < 0.0001"."""
+    text = p_value(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def capitalized(text: str) -> str:
     """Put the first letter of a text in capitals, and leave the others as they are."""
     return text[:1].upper() + text[1:]

@@ -68,7 +68,7 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
 
 def _ratio_check(srm: SampleRatio) -> tuple[str, str, str]:
     state = "bad" if srm.mismatch else "good"
-    found = f"p = {numbers.p_value(srm.p_value)}, wrong below {srm.threshold}"
+    found = f"{numbers.p_is(srm.p_value)}, wrong below {srm.threshold}"
     return "Sample ratio", found, "wait" if srm.p_value is None else state
 
 

@@ -62,6 +62,8 @@ def test_p_values_below_the_last_decimal_say_so() -> None:
         "< 0.0001",
         "< 0.0001",
     ]
+    assert numbers.p_is(0.04567) == "p = 0.0457"
+    assert numbers.p_is(0.0) == "p < 0.0001"
 
 
 def test_counts_have_their_thousands_apart() -> None:
