@@ -111,11 +111,11 @@ def compiling_meanwhile() -> Iterator[None]:
     """Compile the solver, once on a machine, while the block does other things."""
     code = "from recsys.models.als import load_kernels; load_kernels()"
     argv = [sys.executable, "-c", code]
-    with subprocess.Popen(argv, process_group=0, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+    with subprocess.Popen(argv, process_group=0, stderr=subprocess.DEVNULL) as child:  # noqa: S603
         try:
             yield
         finally:
-            process.kill()
+            child.kill()
 
 
 @contextmanager
