@@ -293,6 +293,22 @@ def _describe_widening(state: SearchState) -> str:
     return f"Beyond the edges of the space, search.widen tried {tried}: {state.widened}"
 
 
+def _warnings(listeners: int, *, beats_baselines: bool) -> list[str]:
+    """Say why a winner should not be trusted, or is not published."""
+    found = []
+    if listeners < _FEWEST:
+        found.append(
+            f"{WARNING} {listeners} listeners with held-out tracks; of fewer than {_FEWEST} "
+            "nothing is significant"
+        )
+    if not beats_baselines:
+        found.append(
+            f"{WARNING} {NO_BETTER}, so it is not published without "
+            "export.publish_anyway: true"
+        )
+    return found
+
+
 def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner."""
     run, metric = state.run, state.metric
@@ -318,16 +334,7 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     if state.added:
         found.append(_describe_widening(state))
     found.append(remark_on_baselines(baselines, metric, on_test=has_test))
-    if listeners < _FEWEST:
-        found.append(
-            f"{WARNING} {listeners} listeners with held-out tracks; of fewer than {_FEWEST} "
-            "nothing is significant"
-        )
-    if not beats_baselines:
-        found.append(
-            f"{WARNING} {NO_BETTER}, so it is not published without "
-            "export.publish_anyway: true"
-        )
+    found += _warnings(listeners, beats_baselines=beats_baselines)
     for remark in found:
         _say(remark)
     score = best.score or Score(best.sweep)
