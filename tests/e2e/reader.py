@@ -79,7 +79,7 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
             "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
             "listeners": {"listeners": 200},
         },
-        "collect/demo.yaml": {"episodes": 8000, "processes": 1},
+        "collect/demo.yaml": {"episodes": 8000},
         "demo.yaml": search,
         "botify.yaml": {"port": port},
     }
