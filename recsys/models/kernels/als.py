@@ -197,7 +197,10 @@ def solve_rows(
     """Take conjugate-gradient steps towards each solution (Takács et al., RecSys 2011)."""
     factors = rows.shape[1]
     width = len(gram)
-    buffer = _new_buffer(np.max(np.diff(side.indptr)), width)
+    most = 0  # interactions of a row
+    for row in range(len(rows)):
+        most = max(most, side.indptr[row + 1] - side.indptr[row])
+    buffer = _new_buffer(most, width)
     state = aligned(4, width)
     solution, residual, direction, image = state[0], state[1], state[2], state[3]
     # The steps add nothing to the right side.
@@ -219,7 +222,8 @@ def solve_rows(
             last = min(first + _CHUNK, count)
             _gather(others, side.others, at, buffer.vectors, first, last)
             _add_pairs(buffer, first, last, direction, residual, True)
-        direction[:] = residual
+        for k in range(width):
+            direction[k] = residual[k]
         norm = _dot(residual, residual)
         for step in range(steps):
             if norm < _SOLVED:
