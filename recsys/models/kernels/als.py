@@ -179,6 +179,12 @@ def _dot(left: Float32Array, right: Float32Array) -> np.float32:
 
 
 @compiled
+def _write(numbers: Float32Array, out: Float32Array) -> None:
+    for k in range(numbers.size):
+        out[k] = numbers[k]
+
+
+@compiled
 def _new_buffer(indptr: IntArray, width: int) -> Buffer:
     length = 0  # of the longest row
     for row in range(len(indptr) - 1):
@@ -222,8 +228,7 @@ def solve_rows(
             last = min(first + _CHUNK, count)
             _gather(others, side.others, at, buffer.vectors, first, last)
             _add_pairs(buffer, first, last, direction, residual, True)
-        for k in range(width):
-            direction[k] = residual[k]
+        _write(residual, direction)
         norm = _dot(residual, residual)
         for step in range(steps):
             if norm < _SOLVED:
