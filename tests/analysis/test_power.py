@@ -150,7 +150,7 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
 
 def test_a_metric_that_does_not_vary_is_refused() -> None:
     log = arriving([10, 10], "mean_time_per_session")
-    columns = {name: log.columns["sessions"] for name in log.columns}
+    columns = dict.fromkeys(log.columns, log.columns["sessions"])
     same = replace(log, columns=columns)
     with pytest.raises(AnalysisError, match="nothing to plan from"):
         plan(same, 0.1, FREE)
