@@ -18,7 +18,7 @@ from looplib.randomness import make_generator
 
 NAME = "session_model"
 _BEST = 0.01  # share of the catalogue that a recommender is valued by
-_SCORED = 30_000  # responses at most
+_SCORED, _SCORES = 100_000, 1_500_000_000  # responses at most, and their scores of all tracks
 _AT_ONCE = 256
 _RESAMPLES = 1000
 _FEWEST = 100  # responses to what a recommender likes best
@@ -37,12 +37,13 @@ class Choice:
     shares: Mapping[str, Interval] = field(default_factory=dict)
 
 
-def sample_events(sessions: LoggedSessions, seed: int) -> IntArray:
+def sample_events(sessions: LoggedSessions, tracks: int, seed: int) -> IntArray:
     """Draw responses of a known propensity to tracks that are new to their sessions."""
     events = np.flatnonzero(sessions.counted & sessions.is_fresh)
-    if len(events) > _SCORED:
+    most = min(_SCORED, _SCORES // tracks)
+    if len(events) > most:
         generator = make_generator(seed, "choice")
-        events = np.sort(generator.choice(events, _SCORED, replace=False))
+        events = np.sort(generator.choice(events, most, replace=False))
     return events
 
 

@@ -161,8 +161,8 @@ def _choose(
         catalogue_size=dataset.summary.tracks,
     )
     artist = known.artist.astype(np.int64)
-    events = sample_events(sessions, seed)
-    some = events[:_FADED]
+    events = sample_events(sessions, len(dataset.tracks), seed)
+    some = events[:: max(1, len(events) // _FADED)]
 
     def error(fading: float) -> float:
         vectors = _follow(replace(model, fading=fading), artist, sessions, some)

@@ -49,7 +49,7 @@ def flat(_: LoggedSessions, events: IntArray) -> Float32Array:
 
 
 def choose_between(sessions: LoggedSessions, scores: dict[str, Score]) -> Choice:
-    return choose(sessions, sample_events(sessions, seed=1), scores, seed=1)
+    return choose(sessions, sample_events(sessions, TRACKS, seed=1), scores, seed=1)
 
 
 def test_what_likes_the_best_tracks_is_served(sessions: LoggedSessions) -> None:
