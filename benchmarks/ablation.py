@@ -68,9 +68,7 @@ WITHOUT_IN_FIT: Mapping[str, tuple[Any, str, Any]] = {
 # What the service is given in place of the model.
 WITHOUT_IN_SERVICE: Mapping[str, Callable[[SessionModel], SessionModel]] = {
     "fatigue of artists": lambda model: replace(model, artist_fatigue=1.0),
-    "tiredness": lambda model: replace(model, tiredness=1.0),
     "fading": lambda model: replace(model, fading=1.0),
-    "evidence behind interests": lambda model: replace(model, information=0.0),
     "known interests": lambda model: replace(
         model, listeners=np.zeros_like(model.listeners)
     ),

@@ -1,10 +1,10 @@
 """Choose what the session recommender serves: the session model, or a plain recommender.
 
 Each is valued by the share that would be heard if it drew its track of rank r in proportion to
-1 / r, given the session so far: the self-normalised estimate of `analysis.offpolicy`, on held-out
-sessions. The best tracks count most, and every response counts. The model is served if it is
-significantly better than each of the others; one whose scores do not vary has the last rank
-everywhere, and so the value of a random track.
+1 / (10 + r), given the session so far: the self-normalised estimate of `analysis.offpolicy`, on
+held-out sessions. The tracks that a session would hear, the best ten or so, count most, and every
+response counts. The model is served if it is significantly better than each of the others; one
+whose scores do not vary has the last rank everywhere, and so the value of a random track.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ _SCORED, _SCORES = (
     100_000,
     1_500_000_000,
 )  # responses at most, and their scores of all tracks
+_PLAYED = 10  # tracks that a session hears
 _AT_ONCE = 256
 _RESAMPLES = 1000
 _FEWEST = 1000  # responses
@@ -66,7 +67,7 @@ def choose(
         )
     users, unit = np.unique(sessions.listener[events], return_inverse=True)
     ranks = np.stack([_find_ranks(sessions, events, own) for own in scores.values()])
-    weights = 1 / (ranks * sessions.propensity[events])
+    weights = 1 / ((_PLAYED + ranks) * sessions.propensity[events])
 
     def total(values: FloatArray) -> FloatArray:
         return np.stack([np.bincount(unit, own, len(users)) for own in values], axis=1)

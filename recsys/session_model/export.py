@@ -99,7 +99,6 @@ def write_session_model(
         "interests": len(model.interests),
         "dispersion": model.dispersion,
         "artist_fatigue": model.artist_fatigue,
-        "tiredness": model.tiredness,
         "fading": fading,
     }
 
