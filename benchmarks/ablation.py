@@ -190,7 +190,7 @@ def _player(
             hundredths = sessions.hundredths[: len(tracks), row]
             times = (hundredths / 100).tolist()
             batch.append(Row(int(sessions.listener[row]), tracks, times))
-        drawn = recommender.draw_all(model, batch, rng)
+        drawn = [recommender.draw(model, row, rng) for row in batch]
         return np.array([track for track, _ in drawn])
 
     return recommend
