@@ -32,7 +32,7 @@ from recsys.next_track.export import write_next_track
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
 from recsys.session_model.export import Learned, write_session_model
-from recsys.store.ids import Title, originals, read_titles, titles_by_id
+from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
@@ -79,12 +79,7 @@ class Export:
             "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
         }
         if session_model is not None:
-            has_titles = bool(titles_by_id(self.store))
-            facts["session_model"] = {
-                **session_model.model_dump(mode="json", exclude={"catalogue"}),
-                "artists": session_model.catalogue is not None or has_titles,
-                "format": FORMAT,
-            }
+            facts["session_model"] = {**session_model.model_dump(), "format": FORMAT}
         if next_track := self.config.next_track:
             anyway = self.options.publish_anyway
             facts["next_track"] = {**next_track.model_dump(), "anyway": anyway}
@@ -93,10 +88,13 @@ class Export:
 
 def write_version(
     folder: Path, export: Export, learned: Learned, training: Learned | None
-) -> None:
+) -> Mapping[str, Any] | None:
     """Write the files of a version into an empty folder, the manifest last.
 
     Where a session model is wanted, `training` has learned from the training sessions alone.
+
+    Returns:
+        What the manifest says of the session model.
     """
     model, factors = learned.model, learned.factors
     top = export.options.top
@@ -132,7 +130,7 @@ def write_version(
         rows[TRACKS] = len(lines)
     elif catalogue := _named_catalogue(export):
         shutil.copyfile(catalogue, folder / TRACKS)
-    models = _write_session_models(folder, export, (training, learned), users, tracks)
+    models = _write_session_models(folder, export, training, users, tracks)
     files = {
         file.name: {
             "sha256": sha256_file(file),
@@ -149,27 +147,28 @@ def write_version(
         "versions": {"python": platform.python_version(), **versions},
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
+    chosen: Mapping[str, Any] | None = models["session_model"]
+    return chosen
 
 
 def _write_session_models(
     folder: Path,
     export: Export,
-    sides: tuple[Learned | None, Learned],
+    training: Learned | None,
     users: Ids,
     tracks: Ids,
 ) -> dict[str, Any]:
     """Write the models of sessions; return what the manifest says of them."""
     store, config, threads = export.store, export.config, usable_cores()
     session_model = next_track = None
-    training, learned = sides
-    if training and (section := config.session_model):
+    if training:
         session_model = write_session_model(
             folder,
             store,
             export.dataset,
             config,
-            section,
-            (training, learned),
+            training,
+            (users, tracks),
             export.winner.trial.seed,
             threads,
         )
@@ -206,8 +205,7 @@ def _named_catalogue(export: Export) -> Path | None:
     """Return the catalogue that the configuration names, if it exists and is that of the logs."""
     config = export.config
     known = export.store.manifest.catalogue
-    section = config.session_model
-    file = config.catalogue or (section.catalogue if section else None)
+    file = config.catalogue
     if file is None or not file.is_file():
         return None
     is_known = known is None or sha256_file(file) == known.sha256

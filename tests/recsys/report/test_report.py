@@ -172,12 +172,11 @@ def test_the_page_is_written_again_and_titles_are_of_the_store_s_own_catalogue(
     assert (run_folder / "report.html").read_bytes() == before
 
 
-@pytest.mark.parametrize("key", ["catalogue", "session_model.catalogue"])
 def test_a_missing_catalogue_is_reported_before_the_search_and_costs_no_winner(
-    key: str, world: Path, capsys: pytest.CaptureFixture[str]
+    world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = world / "nowhere.json"
-    assert search_world(world, f"{key}={missing}") == 2
+    assert search_world(world, f"catalogue={missing}") == 2
     assert f"{missing}: no catalogue to be read here" in capsys.readouterr().err
     assert (world / "<b>run" / "winner.json").exists()
 
@@ -188,10 +187,8 @@ def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
 
 
 def test_the_lab_links_the_report_and_shows_it_where_nothing_runs(world: Path) -> None:
-    service = ServiceClient(url="http://localhost:1", token=None)
-    client = create_app(
-        LabSettings(root=world, published=None, service=service)
-    ).test_client()
+    service = ServiceClient("http://localhost:1")
+    client = create_app(LabSettings(world, service)).test_client()
     shown = client.get("/runs/%3Cb%3Erun", headers={"Host": "localhost"})
     assert shown.status_code == 200
     (link,) = Parser(shown.get_data(as_text=True)).root.find("a", id="report")
