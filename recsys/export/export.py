@@ -140,17 +140,9 @@ def _refit_in_blocks(
             client,
             (fit_blocks.__module__,),
         ) as cluster:
-            turned = scratch.sub("tracks")
-            blocks = cut_blocks(cluster, export.dataset, export.side, turned)
-            fit = fit_blocks(
-                cluster,
-                blocks,
-                trial.params,
-                trial.seed,
-                sweeps,
-                scratch.sub("fit"),
-                report,
-            )
+            blocks = cut_blocks(cluster, export.dataset, export.side)
+            params, seed = trial.params, trial.seed
+            fit = fit_blocks(cluster, blocks, params, seed, sweeps, scratch, report)
         return vars(fit)
     finally:
         export.run.delete(name)

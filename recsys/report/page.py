@@ -9,11 +9,10 @@ from recsys.dataset.dataset import Summary, open_dataset
 from recsys.report.runs import Run, is_baseline, read_folder
 from recsys.runs.folder import (
     REPORT,
-    WINNER,
     Winner,
     digests_of,
     read_run,
-    write_sealed,
+    write_winner,
 )
 from recsys.runs.leaderboard import WARNING, Row
 from recsys.workspace import open_workspace
@@ -33,7 +32,7 @@ def write_report(address: str) -> None:
     with run.create(REPORT) as file:
         file.write(render_report(found, winner, dataset.summary).encode())
     files = winner.files | digests_of(run, REPORT)
-    write_sealed(run, WINNER, replace(winner, files=files))
+    write_winner(run, replace(winner, files=files))
 
 
 def render_report(run: Run, winner: Winner, facts: Summary) -> str:

@@ -35,7 +35,7 @@ class Score:
     fit_s: float = 0.0  # since the fit began, scoring aside
     # by metric, why nothing should be concluded from it
     warnings: dict[str, str] = field(default_factory=dict)
-    # of the winner, on the listeners who chose nothing
+    # where it has every metric, on the listeners who chose nothing
     test: dict[str, Interval] = field(default_factory=dict)
     error: str | None = None  # why the trial failed on the way to this sweep
     # a failure follows from data and parameters; if not, the next run tries again
