@@ -21,6 +21,7 @@ import typer
 from irspack import IALSRecommender
 
 from benchmarks.harness import console, download, measure_module, show, show_machine
+from benchmarks.real.halving import Space
 from benchmarks.real.halving import compare as compare_strategies
 from looplib.arrays import IntArray
 from recsys.dataset.dataset import open_dataset
@@ -36,7 +37,7 @@ INSIDE = "orangecontrib/recommendation/datasets"
 METRICS = ("ndcg@30", "recall@30")
 MODELS, EPOCHS = 40, 16  # of irspack
 COMMAND, PRESET = "listening_loop.command", "citeulike"
-SPACE = {
+SPACE: Space = {
     "factors": [16, 32, 64],
     "regularization": [0.01, 0.03, 0.1],
     "unobserved_weight": [0.003, 0.01],

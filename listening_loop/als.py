@@ -66,11 +66,13 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             raise ValueError(
                 "use_gpu: True found; this class fits on the processor, implicit.als on a GPU"
             )
-        if not (0 < unobserved_weight < np.inf and 0 <= nu < np.inf):
+        if not 0 < unobserved_weight < np.inf:
             raise ValueError(
-                f"unobserved_weight {unobserved_weight}, nu {nu}: a positive number, and one "
-                "of at least 0, are expected"
+                f"unobserved_weight {unobserved_weight}: a positive number is expected"
             )
+        for name, value in (("nu", nu), ("regularization", self.regularization)):
+            if not 0 <= value < np.inf:
+                raise ValueError(f"{name} {value}: a number from 0 on is expected")
         self.unobserved_weight = unobserved_weight
         self.nu = nu
         # The equations divided by the weight, which the library's code solves too.

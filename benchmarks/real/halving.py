@@ -15,7 +15,7 @@ from benchmarks.real import pairs
 from benchmarks.real.peers import Work
 from benchmarks.real.product import make_split
 from benchmarks.real.tables import Table
-from looplib.arrays import IntArray
+from looplib.arrays import FloatArray, IntArray
 from recsys.runs.folder import LEADERBOARD, LEDGER
 from recsys.runs.leaderboard import describe
 from recsys.runs.ledger import read_ledger
@@ -91,7 +91,7 @@ def compare(
     return Table(f"{title}: halving beside the grid", header, rows, notes)
 
 
-def _cost(run: Path) -> np.ndarray:
+def _cost(run: Path) -> FloatArray:
     """Return CPU seconds of all ALS fits of a run, and their sweeps times factors."""
     lines, _ = read_ledger(run / LEDGER)
     spent: dict[str, tuple[float, float]] = {}
@@ -100,4 +100,5 @@ def _cost(run: Path) -> np.ndarray:
             score, before = line.score, spent.get(line.trial.id, (0.0, 0.0))
             swept = float(score.sweep * line.trial.params.factors)
             spent[line.trial.id] = max(before[0], score.fit_s), max(before[1], swept)
-    return np.array(list(spent.values())).sum(axis=0)
+    total: FloatArray = np.array(list(spent.values())).sum(axis=0)
+    return total

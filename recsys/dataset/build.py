@@ -44,7 +44,7 @@ from recsys.dataset.dataset import (
     open_whole_dataset,
 )
 from recsys.dataset.plan import DatasetPlan
-from recsys.dataset.plays import BucketPlays, write_artists, write_plays
+from recsys.dataset.plays import write_artists, write_plays
 from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import DatasetError, SplitError
 from recsys.store.ids import Title, originals, read_titles
@@ -245,11 +245,7 @@ def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
 
 def _write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
     parts = [
-        BucketPlays(
-            _rows(table, users),
-            _columns(table, tracks),
-            column_values(table["heldout"]) > 0,
-        )
+        (_rows(table, users), _columns(table, tracks), column_values(table["heldout"]))
         for table in _read(folder, "plays")
     ]
     write_plays(folder, parts, len(users))

@@ -19,15 +19,6 @@ _ARTISTS = "artists.npy"
 
 
 @dataclass(frozen=True)
-class BucketPlays:
-    """Plays of some listeners, by row, then the oldest first; each array of shape (plays,)."""
-
-    rows: IntArray
-    columns: IntArray
-    is_heldout: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
 class Plays:
     """Plays of some listeners, the oldest first.
 
@@ -58,21 +49,24 @@ class Plays:
         return Plays(before[self.indptr], self.tracks[is_kept])
 
 
-def write_plays(folder: Path, parts: Sequence[BucketPlays], listeners: int) -> None:
-    """Write the plays of some parts, each of which has all plays of its listeners."""
+def write_plays(
+    folder: Path, parts: Sequence[Sequence[IntArray]], listeners: int
+) -> None:
+    """Write the plays of some parts, each of which has all plays of its listeners.
+
+    A part has the rows of the listeners, ascending, the columns of the tracks, a listener's oldest
+    first, and whether they are held out; each of shape (plays,).
+    """
     counts = np.zeros(listeners, np.int64)
-    for part in parts:
-        counts += np.bincount(part.rows, minlength=listeners)
+    for rows, _, _ in parts:
+        counts += np.bincount(rows, minlength=listeners)
     indptr = np.concatenate([[0], counts.cumsum()])
     tracks = new_array(folder / _TRACKS, np.int32, (int(indptr[-1]),))
     is_heldout = new_array(folder / _HELDOUT, np.bool_, (int(indptr[-1]),))
-    for part in parts:
-        # the rows of a part ascend
-        of_row = np.bincount(part.rows, minlength=listeners)
-        shift = indptr[1:] - of_row.cumsum()
-        position = np.arange(len(part.rows)) + shift[part.rows]
-        tracks[position] = part.columns
-        is_heldout[position] = part.is_heldout
+    for rows, columns, heldout in parts:
+        shift = indptr[1:] - np.bincount(rows, minlength=listeners).cumsum()
+        position = np.arange(len(rows)) + shift[rows]
+        tracks[position], is_heldout[position] = columns, heldout > 0
     np.save(folder / _INDPTR, indptr)
 
 

@@ -80,16 +80,18 @@ class Finder:
         self._counts = plays.counts
         self._track_plays = np.bincount(plays.tracks, minlength=tracks)
         is_known = artists != UNKNOWN_ARTIST
-        known = np.flatnonzero(is_known)
         shape = (int(artists.max(initial=0)) + 1, tracks)
-        self._is_by = csr_matrix((np.ones(len(known)), (artists[known], known)), shape)
-        popular = self._track_plays[known]
-        self._by_artist = csr_matrix((popular, (artists[known], known)), shape)
-        one = np.ones(len(unplayed))
-        self._unplayed = csr_matrix((one, (artists[unplayed], unplayed)), shape)
-        self._artist_plays = np.zeros(tracks)
-        by_artist = np.bincount(artists[known], popular, minlength=shape[0])
-        self._artist_plays[known] = by_artist[artists[known]]
+
+        def by_artist(columns: IntArray, values: FloatArray | IntArray) -> csr_matrix:
+            """Return values of tracks, shape (artists, tracks)."""
+            return csr_matrix((values, (artists[columns], columns)), shape)
+
+        known = np.flatnonzero(is_known)
+        self._is_by = by_artist(known, np.ones(len(known)))
+        self._by_artist = by_artist(known, self._track_plays[known])
+        self._unplayed = by_artist(unplayed, np.ones(len(unplayed)))
+        artist_plays = self._by_artist.sum(axis=1).A1
+        self._artist_plays = np.where(is_known, artist_plays[artists], 0)
         has_artist = is_known[plays.tracks]
         of_artists = plays.select(has_artist)
         self._artists = sum_plays(

@@ -49,7 +49,7 @@ def render_report(run: Run, winner: Winner, facts: Summary) -> str:
         states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
-        leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
+        leaderboard=figures.draw_leaderboard(run),
         baselines=list(filter(is_baseline, run.rows)),
         state_of=lambda row: _state(run, row),
         facts=facts,

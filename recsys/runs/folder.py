@@ -26,7 +26,6 @@ LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
 REPORT = "report.html"
-DASHBOARD = "dashboard.txt"  # address of the Dask dashboard while the search runs
 CHECKPOINTS = "checkpoints"
 LISTENERS = "listeners"
 _DAMAGED = "damaged; search again, which reads the ledger"

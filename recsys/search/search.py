@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
-from looplib.files import atomic_write_text, sha256_file
+from looplib.files import sha256_file
 from looplib.progress import console, progress
 from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
@@ -24,7 +24,6 @@ from recsys.next_track.sessions import find_sessions
 from recsys.runs.folder import (
     CHECKPOINTS,
     CONFIG,
-    DASHBOARD,
     LEADERBOARD,
     LEDGER,
     NO_BETTER,
@@ -119,7 +118,7 @@ def search(
             _say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
         winner = _conclude(cluster, state)
-        run.delete(CHECKPOINTS, DASHBOARD)
+        run.delete(CHECKPOINTS)
         return winner
 
 
@@ -191,19 +190,17 @@ def _say(text: str) -> None:
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
-    total = state.sweeps
-    with progress("Trials", total, "sweeps", state.done) as report:
-        report(state.done, "from the ledger" if state.done else "")
+    done, total = state.count_steps()
+    with progress("Trials", total, "scores", done) as report:
+        report(done, "from the ledger" if done else "")
         if in_blocks:
             outcomes = _run_in_blocks(cluster, state)
         else:
             outcomes = cluster.run_ready(run_step, state.ready)
-        for number, outcome in enumerate(outcomes):
-            if not number:
-                atomic_write_text(state.run.folder / DASHBOARD, cluster.dashboard)
+        for outcome in outcomes:
             state.record(outcome)
             # trials beyond the edges of the space come on top of the total
-            done = min(state.done, total - bool(state.decisions.steps))
+            done = min(state.count_steps()[0], total - bool(state.decisions.steps))
             report(done, _describe_best(state))
 
 

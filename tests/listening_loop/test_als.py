@@ -168,7 +168,8 @@ def test_added_hyperparameters_solve_their_equation(tmp_path: Path) -> None:
     [
         ({"nu": 1.0, "dtype": np.float64}, "dtype float64.*nu 1.0; leave"),
         ({"nu": 1.0, "calculate_training_loss": True}, "calculate_training_loss: the"),
-        ({"unobserved_weight": 0.0}, "unobserved_weight 0.0, nu 0.0: a positive"),
+        ({"unobserved_weight": 0.0}, "unobserved_weight 0.0: a positive"),
+        ({"regularization": -1.0}, "regularization -1.0: a number from 0 on"),
         ({"use_gpu": True}, "use_gpu: True found"),
     ],
 )

@@ -216,12 +216,6 @@ def test_named_sessions_of_a_listener_may_overlap(tmp_path: Path) -> None:
         Session(1, START_MS + 500, [(3, 1.0), (4, 0.5)], "b"),
     ]
     assert prepare(tmp_path, sessions)["sessions"] == 2
-    rule = Feedback(organic=False)
-    prepare(tmp_path, sessions, feedback=rule)
-    assert read_pairs(bucket_file(tmp_path, "interactions", 0), "total") == {
-        (1, 2): 0.5,
-        (1, 4): 0.5,
-    }
 
 
 def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) -> None:

@@ -113,15 +113,15 @@ def test_beyond_an_edge_lies_a_geometric_step() -> None:
 
 
 def test_an_axis_of_one_value_or_ending_at_0_or_at_its_limit_has_no_edge() -> None:
-    space = Space(factors=(1, 2), skip_weight=(0.0, 1.0))
+    space = Space(factors=(1, 2), nu=(0.0, 1.0))
     search = Search(
         space=space,
         models=Models.model_validate({"item_knn": {"b": [0.5, 1.0], "k1": 1.2}}),
     )
-    assert beyond(search, factors=1, skip_weight=0.0) == {}
-    assert beyond(search, factors=2, skip_weight=1.0) == {
+    assert beyond(search, factors=1, nu=0.0) == {}
+    assert beyond(search, factors=2, nu=1.0) == {
         "factors": 4,
-        "skip_weight": 2.0,
+        "nu": 2.0,
     }
     assert beyond(search, "item_knn", b=1.0) == {}
     assert beyond(search, "item_knn", b=0.5) == {"b": 0.25}

@@ -102,9 +102,8 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scorer(store: Path, finished: Path) -> Scorer:
     config, winner = read_run(open_workspace(finished))
-    return Scorer(
-        str(store / "cache" / winner.dataset), config.validation, config.seed, threads=1
-    )
+    dataset = str(store / "cache" / winner.dataset)
+    return settle(Scorer(dataset, config.validation, config.seed, threads=1), TRACKS)
 
 
 def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:

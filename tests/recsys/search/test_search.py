@@ -91,7 +91,7 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(
 ) -> None:
     """And of what is left at the end, another with every metric."""
     rows = ledger(finished)
-    assert len(rows) == 4 * 2 + 4 + 4
+    assert len(rows) == 4 * 2 + 4 + 3
     whole = [row["trial"] for row in rows if row not in of_one_metric(rows)]
     assert sorted(whole) == sorted({row["trial"] for row in rows})
     curves = {
@@ -312,7 +312,7 @@ def test_scores_of_other_data_or_by_another_scorer_never_mix(
     settings = [*QUICK, "search.space.alpha=[10.0]"]
     search_ok(store, interrupted, "--no-export", settings=settings)
     before, rows = ledger(finished), ledger(interrupted)
-    assert len(rows) == len(before) + 2 * 2 + 4 + 2
+    assert len(rows) == len(before) + 2 * 2 + 3 + 2
     board = pq.read_table(interrupted / "leaderboard.parquet").to_pylist()
     assert {row["trial"] for row in board} == {
         row["trial"] for row in rows[len(before) :]
@@ -323,7 +323,7 @@ def test_scores_of_other_data_or_by_another_scorer_never_mix(
         "--no-export",
         settings=[*settings, "validation.min_time=0.4"],
     )
-    assert len(ledger(interrupted)) == len(rows) + 2 * 2 + 4 + 2
+    assert len(ledger(interrupted)) == len(rows) + 2 * 2 + 3 + 2
 
 
 def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
