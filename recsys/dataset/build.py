@@ -44,7 +44,7 @@ from recsys.dataset.dataset import (
     open_whole_dataset,
 )
 from recsys.dataset.plan import DatasetPlan
-from recsys.dataset.plays import write_artists, write_plays
+from recsys.dataset.plays import positions, write_artists, write_plays
 from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import DatasetError, SplitError
 from recsys.store.ids import Title, originals, read_titles
@@ -278,12 +278,7 @@ def _write_matrices(
         for side, (indptr, indices, values) in arrays.items():
             found = column_values(table[side])
             kept = np.flatnonzero(found > 0)
-            own = rows[kept]
-            # The rows ascend, and each is here whole: its values keep their order, from where the
-            # row begins.
-            row_counts = np.bincount(own, minlength=len(users))
-            shifts = indptr[1:] - row_counts.cumsum()
-            position = np.arange(len(own)) + shifts[own]
+            position = positions(rows[kept], indptr)
             indices[position] = columns[kept]
             is_log = feedback.scale == "log"
             values[position] = np.log1p(found[kept]) if is_log else found[kept]

@@ -64,10 +64,16 @@ def write_plays(
     tracks = new_array(folder / _TRACKS, np.int32, (int(indptr[-1]),))
     is_heldout = new_array(folder / _HELDOUT, np.bool_, (int(indptr[-1]),))
     for rows, columns, heldout in parts:
-        shift = indptr[1:] - np.bincount(rows, minlength=listeners).cumsum()
-        position = np.arange(len(rows)) + shift[rows]
+        position = positions(rows, indptr)
         tracks[position], is_heldout[position] = columns, heldout > 0
     np.save(folder / _INDPTR, indptr)
+
+
+def positions(rows: IntArray, indptr: IntArray) -> IntArray:
+    """Return where values of ascending rows belong, all of a row being here, shape (values,)."""
+    shifts = indptr[1:] - np.bincount(rows, minlength=len(indptr) - 1).cumsum()
+    found: IntArray = np.arange(len(rows)) + shifts[rows]
+    return found
 
 
 def read_plays(dataset: Dataset, side: Side) -> Plays:
