@@ -23,7 +23,6 @@ with importing():
     from scipy import stats
 
     from analysis import planning
-    from analysis.ab.measures import WHOLE
     from analysis.ab.metrics import Metric
     from analysis.errors import AnalysisError
     from analysis.statistics.effects import CONFIDENCE, Interval, compare_moments
@@ -61,7 +60,7 @@ def main(
 ) -> None:
     """Split and compare."""
     injected = planning.parse_effect(effect)
-    values = planning.read_values(logs, metric, WHOLE)
+    values = planning.read_values(logs, metric)
     report = check(*values, runs=runs, effect=injected)
     planning.answer(report, describe(report), out)
 

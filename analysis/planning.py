@@ -8,7 +8,7 @@ import pyarrow as pa
 import typer
 
 from analysis.ab.config import AbConfig
-from analysis.ab.measures import DAY, measure, metric_values
+from analysis.ab.measures import WHOLE, measure, metric_values
 from analysis.ab.metrics import Metric
 from analysis.ab.tables import EVERYBODY, load
 from analysis.errors import AnalysisError
@@ -26,40 +26,21 @@ OutFile = Annotated[
 ]
 
 
-def read_values(
-    logs: Sequence[str | Path], name: str, by: str
-) -> tuple[Metric, pa.Table]:
+def read_values(logs: Sequence[str | Path], name: str) -> tuple[Metric, pa.Table]:
     """Read a metric, and its numerator and denominator of each listener, from logs or stores.
 
-    The rows are those of `analysis.ab.measures.metric_values`, by "day" or for the "whole" log.
+    The rows are those of `analysis.ab.measures.metric_values` for the whole log.
 
     Raises:
         ConfigError: There is no such metric, or it is a quantile.
         AnalysisError: They cannot be read.
     """
     roles = {"primary": [name], "secondary": [], "guardrails": [], "diagnostics": []}
-    ((metric, rows),) = read_metrics(
-        logs, parse_config(AbConfig, roles, "--metric"), by
-    )
-    return metric, rows
-
-
-def read_metrics(
-    logs: Sequence[str | Path], config: AbConfig, by: str
-) -> list[tuple[Metric, pa.Table]]:
-    """Read the first primary metric and the guardrails, but for quantiles, as `read_values` does.
-
-    All tables have the same listeners and days, in the same order.
-    """
-    metrics = [config.deciding[0], *(config.known[name] for name in config.limits)]
-    metrics = [metric for metric in metrics if metric.quantile is None]
+    config = parse_config(AbConfig, roles, "--metric")
+    (metric,) = config.deciding
     with load(logs) as loaded:
-        measure(loaded, config, by_day=by == DAY)
-        connection = loaded.connection
-        return [
-            (metric, metric_values(connection, metric, by, EVERYBODY))
-            for metric in metrics
-        ]
+        measure(loaded, config)
+        return metric, metric_values(loaded.connection, metric, WHOLE, EVERYBODY)
 
 
 def parse_effect(text: str) -> float:

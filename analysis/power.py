@@ -1,12 +1,11 @@
 """`listening-loop power`: how many listeners and days an experiment takes, from a log.
 
 What is planned is the verdict that will decide: its rule of looking, all arms, primary metrics and
-guardrails of its configuration. The longer an experiment runs, the more listeners it has and the
-better each is known: both are those that the log shows at the end of each day for an experiment
-begun on its first.
+guardrails of its configuration. Listeners are as the log knows them at its end, so a log as long as
+the experiment plans best; they arrive as they did in it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, isfinite, log1p
 from pathlib import Path
@@ -19,14 +18,15 @@ from looplib.cli import Overrides, importing, make_app, run
 
 with importing():
     import numpy as np
-    import pyarrow as pa
 
     from analysis.ab.config import AbConfig, Horizon, plan_document
     from analysis.ab.evidence import enough_listeners
     from analysis.ab.looks import Look
+    from analysis.ab.measures import measure, read_listeners
     from analysis.ab.metrics import Metric
+    from analysis.ab.tables import EVERYBODY, load
     from analysis.errors import AnalysisError
-    from analysis.planning import Logs, OutFile, answer, parse_effect, read_metrics
+    from analysis.planning import Logs, OutFile, answer, parse_effect
     from analysis.statistics.moments import skewness
     from analysis.statistics.power import Decision
     from looplib.config import load_config
@@ -81,26 +81,51 @@ def main(
 ) -> None:
     """Plan an experiment that ends in a verdict by the configuration."""
     relative, given = parse_effect(effect), {"primary": [metric] if metric else None}
-    document = plan_document(load_experiment(experiment)) if experiment else None
+    document = plan_document(load_experiment(experiment) if experiment else None)
     settings = load_config(AbConfig, config, overrides or [], given, document)
-    planned = plan(
-        read_metrics(logs, settings, "day"),
-        relative,
-        settings,
-        arms=arms,
-        rule=rule,
-        share=share,
-    )
+    log = read_log(logs, settings)
+    planned = plan(log, relative, settings, arms=arms, rule=rule, share=share)
     answer(planned, describe(planned), out)
 
 
 @dataclass(frozen=True)
-class Day:
-    """An experiment that began with the log, at the end of a day."""
+class Log:
+    """What a plan is made from."""
 
-    day: int  # 1 is the first
-    listeners: int  # in the experiment so far, all arms
-    power: float  # the chance that the effect was shipped by then
+    metrics: Sequence[Metric]  # the first primary one, and guardrails but for quantiles
+    columns: Mapping[str, FloatArray]  # of the listeners, shape (listeners,)
+    arrivals: FloatArray  # new listeners on each day, from the first to the last
+
+    @property
+    def latest_arrivals(self) -> float:
+        """New listeners a day in the latter half."""
+        return float(self.arrivals[len(self.arrivals) // 2 :].mean())
+
+    def days_until(self, listeners: float, share: float) -> int | None:
+        """Return on which day so many have come, a share of all; None if never."""
+        arrived = share * np.cumsum(self.arrivals)
+        if listeners <= arrived[-1]:
+            return int(np.argmax(arrived >= listeners)) + 1
+        if not (daily := share * self.latest_arrivals):
+            return None
+        return len(arrived) + ceil((listeners - float(arrived[-1])) / daily)
+
+
+def read_log(logs: Sequence[str | Path], config: AbConfig) -> Log:
+    """Read what a plan by a configuration is made from.
+
+    Raises:
+        AnalysisError: The logs cannot be read.
+    """
+    metrics = [config.deciding[0], *(config.known[name] for name in config.limits)]
+    metrics = [metric for metric in metrics if metric.quantile is None]
+    with load(logs) as loaded:
+        measure(loaded, config)
+        columns = read_listeners(loaded.connection, EVERYBODY, metrics)
+        days, listeners, _ = loaded.arrivals()
+    arrivals = np.zeros(days[-1] - days[0] + 1)
+    arrivals[days - days[0]] = listeners
+    return Log(metrics, columns, arrivals)
 
 
 @dataclass(frozen=True)
@@ -109,8 +134,7 @@ class Plan:
 
     metric: str  # the first primary metric, which has the effect
     mean: float  # its mean in the log
-    # standard deviation of one listener's share in it, at the end of the log
-    deviation: float
+    deviation: float  # standard deviation of one listener's share in it
     skewness: float  # of these shares
     effect: float  # the relative effect to be found
     power: float  # the wanted chance that it is shipped
@@ -123,17 +147,15 @@ class Plan:
     listeners: int  # listeners needed, all arms
     # With fewer the report warns, as arms are unequal and few listeners have most; else 0
     least: int
-    days: int | None  # days until then; None where they never arrive
-    # whether that is later than the log goes, and so extrapolated from its latest arrivals
-    beyond_log: bool
-    arrivals_per_day: float  # new listeners a day in the latter half of the log
+    days: int | None  # days until they have come; None where they never do
+    log_listeners: int  # in the experiment at the end of the log
+    log_days: int  # its length; later days follow from the arrivals of its latter half
     # the smallest effect with the wanted power at the end of the log, in %; None where none has it
     detectable_pct: float | None
-    timeline: tuple[Day, ...]  # every day of the log with a session
 
 
 def plan(
-    tables: Sequence[tuple[Metric, pa.Table]],
+    log: Log,
     effect: float,
     config: AbConfig,
     *,
@@ -141,7 +163,7 @@ def plan(
     rule: Rule | None = None,
     share: float = 1.0,
 ) -> Plan:
-    """Plan an experiment on metrics by day: what decides, and guardrails; the rest is as in `Plan`.
+    """Plan an experiment on the metrics of a log; the rest is as in `Plan`.
 
     Raises:
         AnalysisError: A metric does not vary or has no mean, or the share is not one.
@@ -153,65 +175,38 @@ def plan(
     rule = rule or ("horizon" if config.horizon else "any-time")
     config = _under_rule(config, rule)
     weights = np.array([*config.shares.values()] or [1.0] * arms)
-    metrics = [metric for metric, _ in tables]
-    timeline, decisions = [], {}
-    for day, count, columns in _listeners_by_day(tables):
-        decision = _decision(metrics, columns, config, weights / weights.sum(), day)
-        if decision:
-            listeners = int(count * share)
-            timeline.append(Day(day, listeners, decision.power(effect, listeners)))
-            decisions[day] = decision
-    if not timeline:
-        raise AnalysisError(
-            f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
-            "nothing to plan from"
-        )
-    arrivals = share * _arrivals_per_day(tables[0][1])
-    last, first = timeline[-1], _first_with_power(timeline, config.power)
-    needed, days = _find_end(
-        decisions[(first or last).day], effect, config.power, last, arrivals
-    )
-    shares = metrics[0].shares(columns)
+    decision = _decision(log, config, weights / weights.sum())
+    metric, so_far = log.metrics[0], int(share * log.arrivals.sum())
+    days: int | None = len(log.arrivals)
+    # looks are daily, so the days that it takes depend a little on themselves
+    for _ in range(2):
+        planned = replace(decision, looks=min(days or 1, _MOST_LOOKS))
+        needed = ceil(planned.needed(effect, config.power))
+        days = log.days_until(needed, share)
+    shares = metric.shares(log.columns)
     skewed = skewness(shares)
-    detectable = decisions[last.day].detectable(last.listeners, config.power)
+    enough = enough_listeners(skewed, weights.tolist())
+    detectable = decision.detectable(so_far, config.power)
+    quantiles = (name for name in config.limits if config.known[name].quantile)
     return Plan(
-        metric=metrics[0].name,
-        mean=metrics[0].moments(columns).mean(metrics[0].quantity),
+        metric=metric.name,
+        mean=metric.moments(log.columns).mean(metric.quantity),
         deviation=float(shares.std(ddof=1)),
         skewness=skewed,
         effect=effect,
         power=config.power,
         rule=rule,
         arms=len(weights),
-        guardrails=tuple(metric.name for metric in metrics[1:]),
-        not_planned=tuple(
-            name for name in config.limits if config.known[name].quantile is not None
-        ),
+        guardrails=tuple(metric.name for metric in log.metrics[1:]),
+        not_planned=tuple(quantiles),
         share=share,
         listeners=needed,
-        least=ceil(
-            enough_listeners(skewed, weights.tolist()) / min(weights) * sum(weights)
-        ),
-        days=first.day if first else days,
-        beyond_log=first is None,
-        arrivals_per_day=arrivals,
+        least=ceil(enough / min(weights) * sum(weights)),
+        days=days,
+        log_listeners=so_far,
+        log_days=len(log.arrivals),
         detectable_pct=100 * detectable if isfinite(detectable) else None,
-        timeline=tuple(timeline),
     )
-
-
-def _find_end(
-    decision: Decision, effect: float, power: float, last: Day, arrivals: float
-) -> tuple[int, int | None]:
-    """Return the listeners needed, and the day after the log on which they have come, if ever."""
-    needed, days = ceil(decision.needed(effect, power)), None
-    if last.power < power and arrivals:
-        # looks are daily, so the days that it takes depend a little on themselves
-        for _ in range(2):
-            days = last.day + max(1, ceil((needed - last.listeners) / arrivals))
-            decision = replace(decision, looks=min(days, _MOST_LOOKS))
-            needed = ceil(decision.needed(effect, power))
-    return needed, days
 
 
 def _under_rule(config: AbConfig, rule: Rule) -> AbConfig:
@@ -222,21 +217,23 @@ def _under_rule(config: AbConfig, rule: Rule) -> AbConfig:
     return config.model_copy(update={"horizon": horizon})
 
 
-def _decision(
-    metrics: Sequence[Metric],
-    columns: Mapping[str, FloatArray],
-    config: AbConfig,
-    weights: FloatArray,
-    days: int,
-) -> Decision | None:
-    """Return how an experiment on such listeners decides; None where too little is known."""
+def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
+    """Return how an experiment on such listeners decides, with a look a day of the log.
+
+    Raises:
+        AnalysisError: Too little is known of the first metric.
+    """
+    metrics, columns = log.metrics, log.columns
     shares = np.stack([metric.shares(columns) for metric in metrics])
     means = np.array(
         [metric.moments(columns).mean(metric.quantity) for metric in metrics]
     )
     varies = shares.any(axis=1) & (means != 0)  # other guardrails are kept
     if shares.shape[1] < _FEWEST or not varies[0]:
-        return None
+        raise AnalysisError(
+            f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
+            "nothing to plan from"
+        )
     limits = zip(metrics[1:], means[1:].tolist(), strict=True)
     margins = np.array(
         [_margin(config.limits[metric.name], metric, mean) for metric, mean in limits]
@@ -253,7 +250,7 @@ def _decision(
         comparisons=len(config.deciding) * (len(weights) - 1),
         weights=weights,
         alpha=config.alpha,
-        looks=min(days, _MOST_LOOKS),
+        looks=min(len(log.arrivals), _MOST_LOOKS),
         errors=errors,
         least=config.min_listeners,
     )
@@ -270,49 +267,14 @@ def _margin(guardrail: Guardrail, metric: Metric, mean: float) -> float:
     )
 
 
-def _listeners_by_day(
-    tables: Sequence[tuple[Metric, pa.Table]],
-) -> Iterator[tuple[int, int, dict[str, FloatArray]]]:
-    """Yield the days of the log, counted from 1, with all listeners so far and their columns."""
-    rows = tables[0][1]
-    users, listener = np.unique(rows["user"].to_numpy(), return_inverse=True)
-    columns = {name: table[name] for metric, table in tables for name in metric.sums}
-    values = np.stack([column.to_numpy() for column in columns.values()])
-    days = rows["part"].to_numpy()
-    sums = np.zeros((len(values), len(users)))
-    seen = np.zeros(len(users), dtype=np.bool_)
-    for day in np.unique(days).tolist():
-        is_today = days == day
-        sums[:, listener[is_today]] += values[:, is_today]
-        seen[listener[is_today]] = True
-        so_far = dict(zip(columns, sums[:, seen], strict=True))
-        yield day - int(days.min()) + 1, int(seen.sum()), so_far
-
-
-def _first_with_power(timeline: Sequence[Day], power: float) -> Day | None:
-    """Return the day from which on the power is always enough; None if there is none.
-
-    An early variance is of few and may mislead, so a first day with enough is not trusted.
-    """
-    end = None
-    for day in reversed(timeline):
-        if day.power < power:
-            break
-        end = day
-    return end
-
-
 def describe(planned: Plan) -> str:
     """Return the plan as lines for the terminal."""
-    last, rule = (
-        planned.timeline[-1],
-        "a horizon, looks on the way",
-    )
+    rule = "a horizon, looks on the way"
     if planned.rule == "any-time":
         rule = "no horizon, looks at any time"
-    guardrails = (
-        f", guardrails {', '.join(planned.guardrails)}" if planned.guardrails else ""
-    )
+    guardrails = ""
+    if planned.guardrails:
+        guardrails = f", guardrails {', '.join(planned.guardrails)}"
     if planned.not_planned:
         guardrails += f" (not planned for: {', '.join(planned.not_planned)})"
     takes = (
@@ -323,12 +285,10 @@ def describe(planned: Plan) -> str:
         takes += ", and no more arrive: it cannot be found"
     else:
         takes += f", {planned.days:,} days"
+        if planned.days > planned.log_days:
+            takes += ", extrapolated from the arrivals so far"
     if planned.least > planned.listeners:
         takes += f"; {planned.least:,} for unequal arms of such skewed values"
-    if planned.beyond_log and planned.days is not None:
-        takes += (
-            f", extrapolated from {planned.arrivals_per_day:.3g} new listeners a day"
-        )
     detects = "no effect that it could have"
     if planned.detectable_pct is not None:
         detects = f"an effect of {planned.detectable_pct:.2f} %"
@@ -336,18 +296,9 @@ def describe(planned: Plan) -> str:
         f"{planned.metric}: mean {planned.mean:.4g}, standard deviation "
         f"{planned.deviation:.4g}, skewness {planned.skewness:.3g} over listeners\n"
         f"planned: {planned.arms} arms, {rule}{guardrails}\n"
-        f"this log: {last.listeners:,} listeners in {last.day} days find {detects} "
-        f"with power {planned.power:g}\n{takes}"
+        f"this log: {planned.log_listeners:,} listeners in {planned.log_days} days find "
+        f"{detects} with power {planned.power:g}\n{takes}"
     )
-
-
-def _arrivals_per_day(rows: pa.Table) -> float:
-    """Return the new listeners a day in the latter half of the log, or of its only day."""
-    by_user = rows.group_by("user").aggregate([("part", "min")])
-    first_days = by_user["part_min"].to_numpy()
-    start, end = int(first_days.min()), int(rows["part"].to_numpy().max())
-    middle = (start + end + 1) // 2
-    return float(np.count_nonzero(first_days >= middle)) / (end - middle + 1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The A/B report, and its first table alone, against the way of the original course's notebook.
+"""The A/B report, with the original's table, against the way of the original course's notebook.
 
     python -m benchmarks.ab
     python -m benchmarks.ab --times 10      # memory and time of a log so many times larger
@@ -41,12 +41,12 @@ def main(
         typer.Option(min=1, help="Compare with a log so many times larger instead."),
     ] = 1,
 ) -> None:
-    """Time the table alone, the whole report and the notebook's way in turns."""
+    """Time the report and the notebook's way in turns."""
     with tempfile.TemporaryDirectory(dir=log.parent) as name:
         folder = Path(name)
         events = with_arms(log, folder / "log", EXPERIMENTS)
         report = partial(_report, folder / "log", folder)
-        report("--set=table_only=true")  # warms the page cache
+        report()  # warms the page cache
         if times > 1:
             larger = enlarge(folder / "log", folder / "larger", times)
             kinds: dict[str, Callable[[], Measured]] = {
@@ -61,23 +61,23 @@ def main(
 
 
 def _against_notebook(
-    report: Callable[..., Measured], folder: Path, events: int, repeats: int
+    report: Callable[[], Measured], folder: Path, events: int, repeats: int
 ) -> None:
     head = folder / "head.jsonl"
     with discover([folder / "log"])[0].path.open("rb") as lines:
         head.write_bytes(b"".join(islice(lines, NOTEBOOK_EVENTS)))
     notebook_s: list[float] = []
 
-    def table() -> Measured:
+    def beside() -> Measured:
         notebook_s.append(harness.seconds(_read_as_notebook, head))
-        return report("--set=table_only=true")
+        return report()
 
-    results = take_turns({"table": table, "report": report}, repeats)
-    harness.show_commands(f"{events:,} events", results, "table", events)
-    ratio = median_ratio(notebook_s, [run.wall_s for run in results["table"]])
+    results = take_turns({"report": beside}, repeats)
+    harness.show_commands(f"{events:,} events", results, "report", events)
+    ratio = median_ratio(notebook_s, [run.wall_s for run in results["report"]])
     extrapolated = ratio * events / min(events, NOTEBOOK_EVENTS)
     console.print(
-        f"the notebook's way takes {extrapolated:,.0f} x the table's time, "
+        f"the notebook's way takes {extrapolated:,.0f} x the report's time, "
         f"extrapolated to {events:,} events"
     )
 
@@ -86,9 +86,9 @@ def _read_as_notebook(log: Path) -> None:
     notebook.table(notebook.read([log]), EXPERIMENTS[0])
 
 
-def _report(log: Path, folder: Path, *options: str) -> Measured:
+def _report(log: Path, folder: Path) -> Measured:
     return measure_module(
-        "analysis.ab", log, *options, experiment=EXPERIMENTS[0], out=folder / "report"
+        "analysis.ab", log, experiment=EXPERIMENTS[0], out=folder / "report"
     )
 
 

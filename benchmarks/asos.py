@@ -78,18 +78,9 @@ def single(listeners: float, last: float) -> float:
     return 1.96 if listeners <= last else np.inf
 
 
-def planned(listeners: float, last: float) -> float:
-    """Return those of the always-valid interval that is narrowest at the last look."""
-    return look(AbConfig(planned_listeners=int(last)), listeners, last)
-
-
 RULES: dict[str, Rule] = {
     "a single test at every look": single,
     "always-valid, by default": partial(look, AbConfig()),
-    "always-valid, planned_listeners 100,000": partial(
-        look, AbConfig(planned_listeners=100_000)
-    ),
-    "always-valid, planned for the last look": planned,
     "horizon at the last look": partial(
         look, AbConfig.model_validate({"horizon": {"listeners": 1}})
     ),

@@ -55,7 +55,7 @@ def main(
             dataset = dataset_of(config, cluster)
             fit = partial(_fit, cluster, dataset, params, sweeps)
             whole = partial(_fit_here, dataset, params, sweeps)
-            pids = _import_fits(cluster, 4 * workers)
+            pids = import_fits(cluster, 4 * workers)
             rows.append((workers, *_measure(fit, whole, pids, folder, turns)))
     times = ("s", "one fit, 2 threads, s", "ratio")
     memory = ("largest worker, MiB", "idle, MiB", "the fit's, MiB")
@@ -85,7 +85,7 @@ def _measure(
     return (*times, f"{largest:,.0f}", f"{idle:,.0f}", f"{largest - idle:,.0f}")
 
 
-def _import_fits(cluster: Cluster, calls: int) -> set[int]:
+def import_fits(cluster: Cluster, calls: int) -> set[int]:
     """Make all workers import what a fit imports; return their process ids."""
     outcomes = cluster.run(_import_fit, [()] * calls)
     return {outcome.result() for outcome in outcomes}

@@ -5,7 +5,7 @@ and raise `SCHEMA` of `analysis.store`: it is then read, checked, stored and wri
 docs/formats.md has the same table for people, and `analysis.logs.field_types` says what a type is
 to JSON, DuckDB and Arrow. If the value comes from a client, `botify.schemas` and
 `botify/openapi.yaml` accept it, and `botify.service.Service.answer` logs it. An A/B report sees
-what `ASSIGNED_SCHEMA` of `analysis.ab.tables` and `sql/ab/session_events.sql` pass on, a search
+what `sql/ab/assigned_events.sql` and `sql/ab/session_events.sql` pass on, a search
 what `sql/sessions/named_events.sql` and `split_events.sql` do. `sim.events` writes simulated ones.
 """
 

@@ -19,12 +19,11 @@ from looplib.files import atomic_write, atomic_write_text
 from looplib.tables import output, table
 
 with importing():
-    from analysis.ab.config import AbConfig, plan_document
+    from analysis.ab.config import AbConfig, plan_document, table_document
     from analysis.ab.effects import MetricEffect
     from analysis.ab.page.page import render
-    from analysis.ab.report import OriginalRow, Report, build_report
+    from analysis.ab.report import Report, build_report, report_on_table
     from analysis.ab.table import open_table
-    from analysis.ab.table_report import report_on_table, table_document
     from analysis.page import numbers
     from looplib.experiments import is_file, load_experiment
 
@@ -34,15 +33,6 @@ GONE = {
     "--all": "report.html has every metric: --out DIR",
     "--dry-run": "a metric's file is checked before any log is read",
 }
-_ORIGINAL_COLUMNS = (
-    "arm",
-    "metric",
-    "effect",
-    "interval",
-    "significant",
-    "control",
-    "arm's",
-)
 _EFFECT_COLUMNS = (
     "arm",
     "metric",
@@ -95,7 +85,7 @@ def main(
 ) -> None:
     """Make the report."""
     plan = load_experiment(Path(experiment)) if is_file(experiment) else None
-    document = plan_document(plan) if plan else {}
+    document = plan_document(plan)
     name = plan.name if plan else experiment
     paths = [sql] if sql else logs or []
     if not paths:
@@ -104,9 +94,7 @@ def main(
         )
     is_table = sql is not None or paths[0].endswith(".parquet")
     if is_table:
-        primary, limits = document.get("primary", []), document.get("guardrails", [])
-        lower = plan.lower_is_better if plan else ()
-        document |= table_document(primary, limits, lower)
+        document = table_document(document, plan.lower_is_better if plan else ())
     settings = load_config(AbConfig, config, overrides or [], above=document)
     if is_table:
         source, title = (sql, "the query") if sql else (Path(paths[0]), paths[0])
@@ -131,9 +119,6 @@ def print_report(report: Report) -> None:
     """Print what a decision needs in about 25 lines, the verdict last."""
     console = output()
     console.soft_wrap = True
-    if not report.effects:
-        original = [_original_cells(row) for row in report.original_table]
-        console.print(_table(_ORIGINAL_COLUMNS, original))
     arms = [
         [
             arm,
@@ -168,9 +153,8 @@ def _print_counts(report: Report) -> None:
     kind = "valid at any time"
     if report.horizon:
         kind = f"valid at every look on the way to the horizon, {report.horizon}"
-    if report.first_day:
-        days = f"{report.first_day} to {report.last_day}"
-        output().print(Text(f"{days}, intervals: {kind}"))
+    days = " to ".join(report.dates)
+    output().print(Text(f"{days}, intervals: {kind}".removeprefix(", ")))
     output().print(
         Text(
             f"sample ratio {numbers.p_is(p_value)}; {lines.read:,} lines = "
@@ -181,7 +165,7 @@ def _print_counts(report: Report) -> None:
 
 def _effect_cells(effect: MetricEffect) -> list[str]:
     """Return an effect by the interval that decides, and its p-value or a guardrail's state."""
-    relative = effect.deciding.relative
+    relative = effect.relative
     result = numbers.p_is(effect.adjusted_p_value)
     if effect.guardrail:
         is_kept = effect.guardrail == "kept"
@@ -194,18 +178,6 @@ def _effect_cells(effect: MetricEffect) -> list[str]:
         result,
         numbers.number(effect.control_value),
         numbers.number(effect.arm_value),
-    ]
-
-
-def _original_cells(row: OriginalRow) -> list[str]:
-    return [
-        row.arm,
-        row.metric,
-        numbers.change(row.effect_pct, 3),
-        numbers.interval(row.lower_pct, row.upper_pct, 3),
-        "yes" if row.significant else "no",
-        numbers.number(row.control_mean),
-        numbers.number(row.arm_mean),
     ]
 
 

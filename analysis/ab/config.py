@@ -2,15 +2,17 @@
 
 import datetime
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from analysis.ab.metrics import METRICS, Metric
+from analysis.ab.metrics import METRICS, ROWS, SUMS, Metric
 from looplib.config import Config, Positive, Share
+from looplib.errors import ConfigError
 from looplib.experiments import Experiment, Guardrail
 
 Role = Literal["primary", "guardrail", "secondary", "diagnostic"]
@@ -21,7 +23,6 @@ _LISTS: dict[Role, str] = {
     "secondary": "secondary",
     "diagnostic": "diagnostics",
 }
-MetricName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -81,8 +82,6 @@ class AbConfig(Config):
 
     control: str = "C"  # the arm that the others are compared with
     aa: bool = False  # whether all arms are the same, so that no effect is expected
-    # only the original course service's table and the sample ratio; much faster
-    table_only: bool = False
     # Share of the listeners that each arm should have, in any unit; equal ones where none is given
     shares: dict[str, Positive] = Field(default_factory=dict)
     # Each arm's own recommender; of an arm that is not named, the one that answered most
@@ -92,7 +91,7 @@ class AbConfig(Config):
     # of the minimum detectable effect
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     # Metrics of one's own by name, beside those of `metrics.yaml`
-    metrics: dict[MetricName, OwnMetric] = Field(default_factory=dict)
+    metrics: dict[str, OwnMetric] = Field(default_factory=dict)
     # Metrics that decide; adjusted by Holm over them and the arms
     primary: tuple[str, ...] = ("mean_time_per_session",)
     # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails and
@@ -130,8 +129,8 @@ class AbConfig(Config):
     min_listeners: Annotated[int, Field(ge=2)] = 200
     # when the experiment ends; without, it may be looked at and stopped at any time
     horizon: Horizon | None = None
-    # Listeners of two arms at which the sequential intervals are narrowest, about 3 standard errors
-    # to each side; from a fifth to fifty times as many they are at most a sixth wider; not to be
+    # Listeners of two arms in a small experiment: from so many to ten thousand times as many the
+    # sequential intervals are narrow, 3.3 to 3.6 standard errors to each side; not to be
     # chosen after a look at the data
     planned_listeners: Annotated[int, Field(ge=2)] = 2000
     # a recommended track that is heard for less was skipped, share of the track
@@ -167,11 +166,9 @@ class AbConfig(Config):
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:
-        for name in self.metrics:
-            if name in METRICS:
-                raise ValueError(
-                    f"metrics: {name} is built in; give the own one another name"
-                )
+        for name, own in self.metrics.items():
+            if own.sql.endswith(".sql") and not re.fullmatch("[a-z][a-z0-9_]*", name):
+                raise ValueError(f"metrics: {name}: small letters, digits and _ alone")
         listed = [name for role in _LISTS for name in self._listed(role)]
         for name in listed:
             if name not in self.known:
@@ -225,8 +222,10 @@ class AbConfig(Config):
         return [self.known[name] for name in self.roles]
 
 
-def plan_document(plan: Experiment) -> dict[str, Any]:
+def plan_document(plan: Experiment | None) -> dict[str, Any]:
     """Return what an experiment's file says of its report, as keys of `AbConfig`."""
+    if plan is None:
+        return {}
     document: dict[str, Any] = {
         "control": plan.arms[0].name,
         "shares": {arm: share for arm, share in plan.lasting_shares.items() if share},
@@ -240,6 +239,38 @@ def plan_document(plan: Experiment) -> dict[str, Any]:
     if plan.planned_listeners:
         document["horizon"] = {"listeners": plan.planned_listeners}
     return document
+
+
+def table_document(
+    document: Mapping[str, Any], lower_is_better: Collection[str]
+) -> dict[str, Any]:
+    """Return keys of `AbConfig` for a table, whose columns are the metrics.
+
+    Args:
+        document: What is known: `primary` and `guardrails` are columns, or metrics of aggregates;
+            "minutes / sessions" is the ratio of two columns.
+        lower_is_better: Those that are better when lower.
+
+    Raises:
+        ConfigError: No metric is named.
+    """
+    primary, limits = document.get("primary", []), document.get("guardrails", [])
+    if not primary:
+        example = "such as metrics=['minutes'], or metrics: [minutes] in the experiment's file"
+        raise ConfigError(f"metrics: name the columns that decide, {example}")
+    metrics = {}
+    for column in (*primary, *(row["metric"] for row in limits)):
+        numerator, _, denominator = (part.strip() for part in column.partition("/"))
+        metrics[column] = {
+            "label": column,
+            "sql": SUMS,
+            "numerator": numerator,
+            "denominator": denominator or ROWS,
+            "better": "lower" if column in lower_is_better else "higher",
+            "has_past": False,
+        }
+    lists = {"guardrails": limits, "secondary": [], "diagnostics": []}
+    return {**document, **lists, "metrics": metrics}
 
 
 def _name(row: Any) -> Any:  # noqa: ANN401  a name, or a guardrail that was read or not

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 from scipy import special
 
@@ -67,17 +67,12 @@ class RelativeEffect:
 
 
 @dataclass(frozen=True)
-class Deciding:
-    """The interval of an effect that the verdict is made from, by the rule of looking."""
-
-    lower: float  # lower end of the absolute effect
-    upper: float  # upper end
-    relative: RelativeEffect  # the effect in %, with the p-value of no difference
-
-
-@dataclass(frozen=True)
 class MetricEffect:
-    """An arm's effect on a metric; its own intervals are for one look."""
+    """An arm's effect on a metric.
+
+    Of primary metrics and guardrails intervals and p-value are those that decide, by the rule of
+    looking; of the others those for one look.
+    """
 
     arm: str  # the arm that is compared with the other
     metric: str  # the metric's name
@@ -91,12 +86,10 @@ class MetricEffect:
     effect: float  # absolute difference
     lower: float  # lower end of its interval
     upper: float  # upper end
-    # the effect in % of the control's value, the control's own noise included
+    # the effect in % of the control's value, the control's own noise included, and the p-value of
+    # no difference
     relative: RelativeEffect
-    p_value: float  # two-sided, that there is no difference
-    deciding: Deciding  # what the verdict is made from
-    # Of primary metrics the deciding one, by Holm over them and the arms; else Benjamini and
-    # Hochberg over the rest
+    # of primary metrics by Holm over them and the arms; else Benjamini and Hochberg over the rest
     adjusted_p_value: float = math.nan
     significant: bool = False  # whether the adjusted p-value is below alpha
     # smallest relative effect that is significant with the configured power at this size
@@ -130,25 +123,33 @@ class MetricEffect:
     @property
     def losses(self) -> tuple[float, float]:
         """The least and the most by which a guardrail is worse, in the unit of its margin."""
-        deciding = self.deciding
-        lower, upper = deciding.lower, deciding.upper
+        lower, upper = self.lower, self.upper
         if self.margin is None:
-            lower, upper = deciding.relative.lower_pct, deciding.relative.upper_pct
+            lower, upper = self.relative.lower_pct, self.relative.upper_pct
         return (-upper, -lower) if self.higher_is_better else (lower, upper)
 
 
 def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all metrics that were measured, primary ones first, then by arm."""
-    config = look.config
+    config, control = look.config, look.config.control
     comparisons = len(config.deciding) * (len(measured.listeners) - 1)
     found = []
     for metric in config.reported:
-        if metric.quantile is None:
-            by_arm = _compare_moments(metric, measured.moments[metric.name], config)
-        else:
-            histograms = measured.histograms[metric.name]
-            by_arm = _compare_quantiles(metric.quantile, histograms, config)
-        for arm, (effect, past_explains) in by_arm.items():
+        share, past_explains = metric.quantile, math.nan
+        by_arm: Mapping[str, Any] = measured.moments.get(metric.name, {})
+        if share is not None:
+            by_arm = measured.histograms[metric.name]
+        for arm, values in by_arm.items():
+            if arm == control:
+                continue
+            if share is None:
+                effect, past_explains = _compare(
+                    metric, by_arm[control], values, config
+                )
+            else:
+                effect = compare_quantiles(
+                    by_arm[control], values, share, 1 - config.alpha
+                )
             found.append(
                 _describe(metric, arm, effect, past_explains, look, comparisons)
             )
@@ -156,15 +157,15 @@ def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
     known = [row for row in found if not math.isnan(row.effect)]
     primary = [row for row in known if row.role == "primary"]
     others = [row for row in known if row.role != "primary"]
-    p_values = holm([row.deciding.relative.p_value for row in primary])
-    p_values += benjamini_hochberg([row.p_value for row in others])
+    p_values = holm([row.relative.p_value for row in primary])
+    p_values += benjamini_hochberg([row.relative.p_value for row in others])
     return tuple(
         replace(row, adjusted_p_value=p, significant=p < config.alpha)
         for row, p in zip(primary + others, p_values, strict=True)
     )
 
 
-def surely_better(measured: Measured, look: Look) -> frozenset[tuple[str, str]]:
+def surely_better(measured: Measured, look: Look) -> list[tuple[str, str]]:
     """Return the pairs of arms of which the first is better than the second, but for the control.
 
     They are compared on the first primary metric by the rule of looking, by Holm over all pairs.
@@ -177,37 +178,14 @@ def surely_better(measured: Measured, look: Look) -> frozenset[tuple[str, str]]:
         look.widen(_compare(metric, by_arm[one], by_arm[other], look.config)[0])
         for one, other in pairs
     ]
-    better = set()
+    better = []
     p_values = holm([effect.p_value for effect in found])
     for (one, other), effect, p_value in zip(pairs, found, p_values, strict=True):
         if p_value < look.config.alpha:
             is_more = effect.absolute.value > 0
-            better.add((other, one) if is_more == metric.is_higher else (one, other))
-    return frozenset(better)
-
-
-def _compare_moments(
-    metric: Metric, by_arm: Mapping[str, Moments], config: AbConfig
-) -> dict[str, tuple[Effect, float]]:
-    """Return each arm's effect on a mean or ratio, and how much of it the past explains."""
-    control = by_arm[config.control]
-    return {
-        arm: _compare(metric, control, moments, config)
-        for arm, moments in by_arm.items()
-        if arm != config.control
-    }
-
-
-def _compare_quantiles(
-    share: float, by_arm: Mapping[str, Histogram], config: AbConfig
-) -> dict[str, tuple[Effect, float]]:
-    """Return each arm's effect on a quantile, of which the past explains nothing."""
-    control, confidence = by_arm[config.control], 1 - config.alpha
-    return {
-        arm: (compare_quantiles(control, histogram, share, confidence), math.nan)
-        for arm, histogram in by_arm.items()
-        if arm != config.control
-    }
+            is_other = is_more == metric.is_higher
+            better.append((other, one) if is_other else (one, other))
+    return better
 
 
 def _compare(
@@ -238,18 +216,17 @@ def _describe(
     comparisons: int,
 ) -> MetricEffect:
     """Return the effect before any adjustment for many comparisons, of so many primary ones."""
-    config, relative = look.config, relative_effect(effect)
-    role = config.roles[metric.name]
-    deciding = look.widen(effect)
+    config, role = look.config, look.config.roles[metric.name]
     mde_pct = math.nan
     # nothing in % of a control that is next to nothing
-    if not math.isnan(relative.effect_pct):
+    if not math.isnan(relative_effect(effect).effect_pct):
         errors = float(special.ndtri(1 - config.alpha / 2))
-        if (
-            role == "primary"
-        ):  # Holm's first step decides when nothing else is significant
+        # Holm's first step decides when nothing else is significant
+        if role == "primary":
             errors = look.errors(config.alpha / comparisons, effect.listeners)
         mde_pct = detectable_pct(effect, errors, config.power)
+    if role in {"primary", "guardrail"}:
+        effect = look.widen(effect)
     found = MetricEffect(
         arm=arm,
         metric=metric.name,
@@ -264,11 +241,7 @@ def _describe(
         effect=effect.absolute.value,
         lower=effect.absolute.lower,
         upper=effect.absolute.upper,
-        relative=relative,
-        p_value=effect.p_value,
-        deciding=Deciding(
-            deciding.absolute.lower, deciding.absolute.upper, relative_effect(deciding)
-        ),
+        relative=relative_effect(effect),
         mde_pct=mde_pct,
         past_explains=past_explains,
     )
@@ -291,7 +264,7 @@ def relative_effect(effect: Effect) -> RelativeEffect:
 
 
 def _state(effect: MetricEffect) -> GuardrailState:
-    """Return "kept" if the deciding interval is within the margin, "broken" if it is beyond."""
+    """Return "kept" if the interval is within the margin, "broken" if it is beyond."""
     least, most = effect.losses
     if least > effect.allowed_loss:
         return "broken"

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from analysis.ab import words
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect
-from analysis.ab.parts import data_quality
-from analysis.ab.parts.data_quality import Trust
-from analysis.ab.tables import DAY_MS
+from analysis.ab.tables import DAY_MS, RejectedLine
 from analysis.logs.lines import LineCounts
 from analysis.page import numbers
 from analysis.statistics.sample_ratio import SampleRatio
@@ -21,14 +19,39 @@ _UNEQUAL = 1.25  # times as many listeners in the largest arm as in the smallest
 
 
 @dataclass(frozen=True)
+class Quality:
+    """Counts of what may be wrong with the events: `sql/ab/quality.sql`."""
+
+    events: int = 0  # events of the experiment
+    outside: int = 0  # events of listeners who are in no arm at that time
+    # listeners who were in more than one arm; they count in each
+    changing_listeners: int = 0
+    # sequences of events without a `last` at their end; they are dropped
+    unclosed_sessions: int = 0
+    dropped_events: int = 0  # events of those
+    # events that equal the one before in time, track, listening and kind
+    duplicates: int = 0
+    # events whose track is not what was recommended just before, within a session
+    broken_chains: int = 0
+    clock_went_back: int = 0  # of those, the ones that would fit the other way round
+    # events that say nothing of the latency, or of one beyond a million seconds
+    without_latency: int = 0
+    # events whose latency is below 0; they count, and only the original table uses it
+    negative_latencies: int = 0
+    without_recommender: int = 0  # answered requests that do not say who recommended
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What a verdict depends on."""
 
     listeners: Mapping[str, int]  # by arm, the control first
+    # each arm's own recommender, configured or the one that answered most
+    recommenders: Mapping[str, str | None] = field(default_factory=dict)
     lines: LineCounts  # of the logs
     srm: SampleRatio  # the sample ratio
-    trust: Trust | None = None  # data quality; None if only the original table was made
-    effects: tuple[MetricEffect, ...] = ()  # of all metrics and arms, adjusted
+    # every configured metric and arm, adjusted; primary ones first
+    effects: tuple[MetricEffect, ...] = ()
     # pairs of arms of which the first is surely better than the second
     beats: Collection[tuple[str, str]] = ()
     at_horizon: bool = False  # whether the declared horizon is reached
@@ -36,9 +59,10 @@ class Evidence:
     span_ms: tuple[int, int] = (0, 0)
     left_out: int = 0  # events after the horizon
     renamed: str | None = None  # what looks like an arm that was renamed, as a sentence
-    recommenders: Mapping[str, str | None] = field(default_factory=dict)  # by arm
     # of the listeners' values, by primary metric; none where unknown
     skewness: Mapping[str, float] = field(default_factory=dict)
+    quality: Quality = Quality()  # of the events
+    rejected: tuple[RejectedLine, ...] = ()  # the first lines that are not events
 
     @property
     def in_all(self) -> int:
@@ -72,16 +96,31 @@ def distrust(evidence: Evidence, config: AbConfig) -> str | None:
         return f"{lines.rejected:,} of {lines.read:,} lines of the logs are not events."
     if evidence.renamed:
         return evidence.renamed
-    changing = evidence.trust.changing_listeners if evidence.trust else 0
+    changing = evidence.quality.changing_listeners
     if changing > limits.most_changing * evidence.in_all:
         return f"{changing:,} listeners were in more than one arm."
     return None
 
 
-def notes(evidence: Evidence, trust: Trust, config: AbConfig) -> tuple[str, ...]:
+def notes(evidence: Evidence, config: AbConfig) -> tuple[str, ...]:
     """Return what to know before acting on a report, a sentence each."""
-    quality = data_quality.notes(trust, evidence.lines, evidence.left_out, config)
-    return (*quality, *_not_compared(evidence, config), *_doubts(evidence, config))
+    quality, lines, left_out = evidence.quality, evidence.lines, evidence.left_out
+    changing = quality.changing_listeners
+    other_tracks = quality.broken_chains - quality.clock_went_back
+    counted = {
+        f"{lines.rejected:,} of {lines.read:,} lines are not events.": lines.rejected,
+        f"{changing:,} listeners were in more than one arm, and count in each.": changing,
+        f"The clock went back at {quality.clock_went_back:,} events.": quality.clock_went_back,
+        f"{other_tracks:,} events are of another track than was recommended just before, "
+        "as when a clock jumps, lines are lost or listeners choose for themselves.": other_tracks,
+        f"{quality.duplicates:,} events are duplicates, and count.": quality.duplicates,
+        f"{quality.negative_latencies:,} events have a latency below 0, as when a clock is "
+        "set back; they count, and their latency counts in the original table "
+        "alone.": quality.negative_latencies,
+        f"{left_out:,} events after the horizon, {config.horizon}, are left out.": left_out,
+    }
+    found = (note for note, count in counted.items() if count)
+    return (*found, *_not_compared(evidence, config), *_doubts(evidence, config))
 
 
 def _not_compared(evidence: Evidence, config: AbConfig) -> Iterable[str]:
@@ -90,11 +129,7 @@ def _not_compared(evidence: Evidence, config: AbConfig) -> Iterable[str]:
     arms = [arm for arm in evidence.listeners if arm != config.control]
     for name in config.limits:
         metric = config.known[name]
-        lacking = [
-            evidence.name(arm)
-            for arm in arms
-            if not compared & {(arm, name), (arm, metric.label)}
-        ]
+        lacking = [evidence.name(arm) for arm in arms if (arm, name) not in compared]
         if lacking:
             whose = f" for {words.listed(lacking)}" if len(lacking) < len(arms) else ""
             why = "there is no value of it"
@@ -113,10 +148,7 @@ def enough_listeners(skewness: float, sizes: Collection[float]) -> float:
 def _doubts(evidence: Evidence, config: AbConfig) -> Iterable[str]:
     """Yield the primary metrics whose intervals hold less often than they say."""
     counts = evidence.listeners.values()
-    deciding = {metric.name for metric in config.deciding}
     for name, skewness in evidence.skewness.items():
-        if name not in deciding:
-            continue
         label = config.known[name].label
         enough = enough_listeners(skewness, counts)
         if min(counts) < enough:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from scipy import special
+
 from analysis.ab.config import AbConfig
 from analysis.statistics import horizon, sequential
 from analysis.statistics.effects import Effect
@@ -24,19 +26,30 @@ class Look:
 
         `listeners` are those so far, where they are not those of the two arms.
         """
-        confidence, planned = 1 - self.config.alpha, self.config.horizon
-        if planned:
-            return horizon.at_look(effect, self.progress, planned.looks, confidence)
-        return sequential.at_any_time(
-            effect, self.config.planned_listeners, confidence, listeners
-        )
+        if not effect.standard_error > 0:
+            return effect
+        config = self.config
+        listeners = listeners or effect.listeners
+        single = -float(special.ndtri(config.alpha / 2))
+        factor = self.errors(config.alpha, listeners) / single
+        # as many as are as rare by chance as the effect is at a single look
+        errors = -float(special.ndtri(effect.p_value / 2))
+        if config.horizon:
+            p_value = horizon.p_value_at(errors, self.progress, config.horizon.looks)
+        else:
+            p_value = sequential.p_value_at(
+                errors, listeners, config.planned_listeners, config.alpha
+            )
+        return effect.widened(factor, p_value)
 
     def errors(self, level: float, listeners: float) -> float:
         """Return the standard errors that an effect must reach to be significant at a level.
 
         `listeners` are those of two arms so far.
         """
-        if self.config.horizon:
-            return horizon.bound(self.progress, self.config.horizon.looks, level)
-        planned, confidence = self.config.planned_listeners, 1 - self.config.alpha
-        return sequential.widening(listeners, planned, confidence, level)
+        config = self.config
+        if config.horizon:
+            return horizon.bound(self.progress, config.horizon.looks, level)
+        return sequential.widening(
+            listeners, config.planned_listeners, level, config.alpha
+        )

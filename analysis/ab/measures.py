@@ -4,14 +4,14 @@
 
 - `all_sessions`: one row a session, closed or not (`sql/ab/sessions.sql`);
 - a table for each metric's file and each division, such as `listener_sums_whole`: one row a
-  listener, arm and part; divisions are `whole`, `day`, and into segments, such as `by_genre`;
+  listener, arm and part; divisions are `whole`, and into segments, such as `by_genre`;
   those of `listener_sums` have all listeners, arms and parts with a session;
 - `histogram_` and the name of each file of a quantile, `positions`: counts by arm, to be added up;
 - `credited`: what each listener heard of interleaved recommenders (`sql/ab/credited.sql`).
 
 A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events`
 (`sql/ab/closed_events.sql`), whose column `part` is what the numbers are asked for: 0 for the whole
-experiment, a day, or a segment.
+experiment, or a segment.
 """
 
 import tempfile
@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric, column_name
-from analysis.ab.tables import ASSIGNED_SCHEMA, DAY_MS, Loaded
+from analysis.ab.tables import LEFT_OUT, NAMES, USED_FIELDS, Loaded, assign
 from analysis.errors import AnalysisError
 from analysis.statistics.quantiles import Histogram
 from looplib.arrays import FloatArray
@@ -35,40 +35,26 @@ from looplib.arrays import FloatArray
 WHOLE = "whole"
 NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
 LABELS = "by_"  # what the names of the others begin with, before the column's
-DAY = "day"
-_PERIODS_MS = {WHOLE: 0, DAY: DAY_MS}
 _GROUPS = 100  # of listeners, whose values are alike
 _NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
 
 
-def measure(
-    loaded: Loaded,
-    config: AbConfig,
-    *,
-    by_day: bool = False,
-) -> None:
-    """Make the tables of the module's docstring; metrics are also summed by day if asked for.
+def measure(loaded: Loaded, config: AbConfig) -> None:
+    """Make the tables of the module's docstring.
 
     Raises:
         AnalysisError: A file of labels cannot be read, or lacks its columns.
     """
-    # the last of an arm is the one of most requests, of equal ones the first by name
-    by_name = sorted(loaded.recommenders, reverse=True)
-    answering = sorted(by_name, key=loaded.recommenders.__getitem__)
-    loaded.own_recommenders = dict(answering) | config.recommenders
-    by_track = _read_labels(loaded.connection, config)
+    connection = loaded.connection
+    _attach_recommenders(connection, own_recommenders(loaded, config))
+    by_track = _read_labels(connection, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
-    divisions = dict.fromkeys((NOVELTY, PAST, *by_track), config.deciding)
-    if by_day:
-        divisions[DAY] = summed
     # The whole comes last and stays, for what has many rows a listener.
+    divisions = dict.fromkeys((NOVELTY, PAST, *by_track), config.deciding)
     divisions[WHOLE] = summed
-    connection = loaded.connection
     for events_file in loaded.slices:
-        _open_slice(
-            connection, events_file, loaded.own_recommenders, loaded.end_ms, config
-        )
+        _open_slice(connection, events_file, loaded.end_ms, config)
         queries.insert(connection, "all_sessions", connection.table("slice_sessions"))
         queries.append(connection, "credited", "ab/credited")
         for by, metrics in divisions.items():
@@ -80,6 +66,21 @@ def measure(
             connection, "positions", "ab/positions", deepest=config.positions
         )
         _append_histograms(connection, quantiles)
+
+
+def own_recommenders(loaded: Loaded, config: AbConfig) -> dict[str, str]:
+    """Return each arm's recommender, configured or the one that answered most."""
+    found = {arm: row["own"] for arm, row in loaded.arms.items() if row["own"]}
+    return found | config.recommenders
+
+
+def _attach_recommenders(
+    connection: queries.Connection, own: Mapping[str, str]
+) -> None:
+    columns = [pa.array(names, pa.string()) for names in (own, own.values())]
+    queries.attach_arrow(
+        connection, "own_recommenders", pa.table(columns, ["arm", "own"])
+    )
 
 
 def _append_histograms(
@@ -118,20 +119,9 @@ def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, 
 
 
 def _open_slice(
-    connection: queries.Connection,
-    file: Path,
-    recommenders: Mapping[str, str],
-    end_ms: int,
-    config: AbConfig,
+    connection: queries.Connection, file: Path, end_ms: int, config: AbConfig
 ) -> None:
     """Make the tables `session_events` and `slice_sessions` of the file of a slice."""
-    names = (
-        pa.array(recommenders, pa.string()),
-        pa.array(recommenders.values(), pa.string()),
-    )
-    queries.attach_arrow(
-        connection, "own_recommenders", pa.table(names, ["arm", "own"])
-    )
     queries.materialize(
         connection,
         "session_events",
@@ -151,15 +141,8 @@ def _divide(
     by_track: Mapping[str, bool],
 ) -> None:
     """Make the views `sessions` and `events` of a slice, with the parts of a division."""
-    if by in _PERIODS_MS:
-        past_ms = start_ms if by == WHOLE else 0
-        queries.attach_query(
-            connection,
-            "divided",
-            "ab/by_period",
-            period_ms=_PERIODS_MS[by],
-            start_ms=past_ms,
-        )
+    if by == WHOLE:
+        queries.attach_query(connection, "divided", "ab/whole", start_ms=start_ms)
     else:
         queries.attach_query(
             connection,
@@ -200,8 +183,12 @@ def check_files(config: AbConfig) -> None:
     ):
         by_track = _read_labels(connection, config)
         no_events = Path(folder) / "events.parquet"
-        pq.write_table(ASSIGNED_SCHEMA.empty_table(), no_events)
-        _open_slice(connection, no_events, {}, 0, config)
+        pq.write_table(USED_FIELDS.empty_table(), no_events)
+        queries.attach_arrow(connection, "names", NAMES.empty_table())
+        queries.attach_arrow(connection, "left_out", LEFT_OUT.empty_table())
+        assign(connection, no_events)
+        _attach_recommenders(connection, {})
+        _open_slice(connection, no_events, 0, config)
         _divide(connection, WHOLE, 0, by_track)
         for metric in config.reported:
             where = f"metric {metric.name}: {metric.sql}"
@@ -225,18 +212,6 @@ def _is_number(kind: pa.DataType) -> bool:
         or pa.types.is_floating(kind)
         or pa.types.is_decimal(kind)
     )
-
-
-def measure_original(loaded: Loaded) -> None:
-    """Measure only what the original table needs (`sql/ab/original_listeners.sql`)."""
-    for file in loaded.slices:
-        queries.append(
-            loaded.connection,
-            "listener_sums_whole",
-            "ab/original_listeners",
-            assigned_file=str(file),
-            end_ms=loaded.end_ms,
-        )
 
 
 def read_listeners(

@@ -23,6 +23,7 @@ ORIGINAL_METRICS = (
     "mean_time_per_session",
 )
 SUMS = "ab/listener_sums"
+ROWS = "number of rows"  # in a table, the denominator that counts a listener's rows
 _VALUE = "value"  # the column of a mean over listeners of their ratios
 
 

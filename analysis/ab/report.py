@@ -7,7 +7,7 @@ parts of the tree are defined beside what computes them.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,21 @@ import numpy as np
 
 from analysis import queries
 from analysis.ab.config import AbConfig
-from analysis.ab.effects import Measured, MetricEffect, metric_effects, surely_better
-from analysis.ab.evidence import Evidence
+from analysis.ab.effects import Measured, metric_effects, surely_better
+from analysis.ab.evidence import Evidence, Quality
 from analysis.ab.looks import Look
 from analysis.ab.measures import (
     check_files,
     measure,
-    measure_original,
+    own_recommenders,
     read_histograms,
     read_listeners,
 )
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
-from analysis.ab.parts.data_quality import Trust, assess
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.positions import Position, positions
 from analysis.ab.parts.segments import Segments, segment_effects
+from analysis.ab.table import Table, read_table
 from analysis.ab.tables import Loaded, load
 from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
@@ -38,7 +38,7 @@ from analysis.logs.lines import LineCounts
 from analysis.statistics import effects
 from analysis.statistics.effects import Interval
 from analysis.statistics.moments import skewness
-from analysis.statistics.sample_ratio import SampleRatio, check_sample_ratio
+from analysis.statistics.sample_ratio import check_sample_ratio
 from looplib.arrays import FloatArray
 from looplib.experiments import Experiment
 
@@ -61,38 +61,38 @@ class OriginalRow:
     significant: bool  # whether the interval excludes 0
 
 
-@dataclass(frozen=True)
-class Report:
-    """An A/B report."""
+@dataclass(frozen=True, kw_only=True)
+class Report(Evidence):
+    """An A/B report: the evidence, the verdict on it, and what is shown beside."""
 
     experiment: str  # its name
     control: str  # the arm that the others are compared with
-    arms: tuple[str, ...]  # all arms, the control first
     is_aa: bool  # whether all arms are the same, so that no effect is expected
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
     horizon: str | None  # the declared one, by whose bounds is decided
-    at_horizon: bool  # whether it is reached
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
-    # each arm's own recommender, configured or the one that answered most
-    recommenders: dict[str, str | None]
-    listeners: Mapping[str, int]  # listeners by arm
-    sessions: Mapping[str, int]  # closed sessions by arm
-    lines: LineCounts  # of the logs
-    srm: SampleRatio  # the sample ratio
     verdict: Verdict  # what to do
-    original_table: tuple[OriginalRow, ...]  # the original table
-    sources: tuple[str, ...]  # the logs or the store that was read
-    # What the original table alone does not have
-    first_day: str | None = None  # ISO date of the first event in the experiment
-    last_day: str | None = None  # of the last
-    # every configured metric and arm; primary ones first
-    effects: tuple[MetricEffect, ...] = ()
+    sources: tuple[str, ...]  # the logs, the store or the table that was read
+    # the experiment's file: owner, hypothesis, arms; None where none was given
+    plan: Mapping[str, Any] | None = None
+    # closed sessions by arm; of a table a session for each listener
+    sessions: Mapping[str, int]
+    # What a table does not have
+    original_table: tuple[OriginalRow, ...] = ()  # the original table
     segments: tuple[Segments, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     positions: tuple[Position, ...] = ()  # listening time by position in the session
-    trust: Trust | None = None  # data quality
-    # the experiment's file: owner, hypothesis, arms; None where none was given
-    plan: Mapping[str, Any] | None = None
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """All arms, the control first."""
+        return tuple(self.listeners)
+
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """ISO dates of the first and the last event; none where times are unknown."""
+        days = np.array(self.span_ms, "datetime64[ms]").astype("datetime64[D]")
+        return tuple(map(str, days)) if self.span_ms[1] else ()
 
     def to_json(self) -> bytes:
         """Return the report as JSON, keys in the order of the attributes."""
@@ -105,7 +105,7 @@ def build_report(
     config: AbConfig,
     plan: Experiment | None = None,
 ) -> Report:
-    """Make the report of an experiment.
+    """Make the report of an experiment from its logs.
 
     Args:
         paths: Files, folders and patterns of logs, and session stores.
@@ -118,72 +118,107 @@ def build_report(
         AnalysisError: A metric's file is wrong, or there is nothing to compare.
     """
     check_files(config)
-    with load(
-        paths,
-        experiment,
-        plan=plan,
-        memory=config.memory,
-        table_only=config.table_only,
-    ) as loaded:
-        experiment = _find_experiment(loaded, experiment)
-        arms = _arms(loaded, experiment, config)
+    with load(paths, experiment, plan=plan, memory=config.memory) as loaded:
+        arms = _arms(loaded, config.control)
         if config.horizon:
             loaded.stop_at(config.horizon)
-        if config.table_only:
-            measure_original(loaded)
-        else:
-            measure(loaded, config)
-        metrics = [] if config.table_only else config.reported
+        measure(loaded, config)
+        connection, own = loaded.connection, own_recommenders(loaded, config)
         listeners = {
-            arm: read_listeners(loaded.connection, arm, metrics) for arm in arms
+            arm: read_listeners(connection, arm, config.reported) for arm in arms
         }
-        evidence = _weigh(loaded, listeners, config)
-        report = replace(
-            summarize(experiment, evidence, config, plan),
+        counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
+        look = Look(config, loaded.progress)
+        counted = dict(queries.fetch_row(connection, "ab/quality"))
+        found = _weigh(
+            _measured(listeners, counts, loaded, config),
+            counts,
+            look,
+            lines=loaded.lines,
+            recommenders={arm: own.get(arm) for arm in arms},
+            span_ms=(counted.pop("first_ms"), counted.pop("last_ms")),
+            renamed=counted.pop("renamed"),
+            quality=Quality(**counted),
+            left_out=loaded.left_out,
+            rejected=tuple(loaded.rejected),
+        )
+        return _summarize(
+            str(loaded.experiment),
+            found,
+            config,
+            plan,
+            sources=loaded.names,
             sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
             original_table=original_table(listeners, config.control),
-            sources=loaded.names,
+            segments=segment_effects(connection, arms, config),
+            preferences=preferences(connection, own, arms, look),
+            positions=positions(connection, arms),
         )
-        if config.table_only:
-            return report
-        first_day, last_day = map(_iso_date, evidence.span_ms)
-        return replace(
-            report,
-            first_day=first_day,
-            last_day=last_day,
-            segments=segment_effects(loaded.connection, arms, config),
-            preferences=preferences(loaded, arms, Look(config, loaded.progress)),
-            positions=positions(loaded.connection, arms),
-        )
+
+
+def report_on_table(
+    table: Table, config: AbConfig, name: str = "", plan: Experiment | None = None
+) -> Report:
+    """Make the report on a table of listeners, of sessions, or of aggregates.
+
+    The name is the experiment's, and the plan its file.
+
+    Raises:
+        AnalysisError: It cannot be read, or has nothing to compare.
+    """
+    if config.horizon and not config.horizon.listeners:
+        kind = table.name.replace("the ", "a ", 1)
+        problem = f"{kind} has no dates to stop at; give the listeners"
+        raise AnalysisError(f"horizon: {problem}, such as {{'listeners': 5000}}")
+    measured, span_ms = read_table(table, config.reported)
+    for by_arm in measured.moments.values():
+        if config.control not in by_arm or len(by_arm) < 2:
+            problem = f"{config.control} and another {table.arm} are expected"
+            found = ", ".join(by_arm)
+            raise AnalysisError(f"{table.name}: {problem}; found are {found}")
+    return report_on_moments(measured, config, name or table.name, span_ms, plan)
+
+
+def report_on_moments(
+    measured: Measured,
+    config: AbConfig,
+    name: str,
+    span_ms: tuple[int, int] = (0, 0),
+    plan: Experiment | None = None,
+) -> Report:
+    """Make the report on moments alone."""
+    counts = {config.control: 0} | measured.listeners
+    total = sum(counts.values())
+    planned = config.horizon.listeners if config.horizon else None
+    look = Look(config, total / (planned or 1))
+    lines = LineCounts(total, total)
+    found = _weigh(
+        measured,
+        counts,
+        look,
+        lines=lines,
+        span_ms=span_ms,
+        recommenders=dict.fromkeys(counts)
+        | {arm.name: arm.recommender for arm in (plan.arms if plan else ())},
+    )
+    return _summarize(name, found, config, plan, sources=(name,), sessions=counts)
 
 
 def _weigh(
-    loaded: Loaded, listeners: Mapping[str, Listeners], config: AbConfig
+    measured: Measured,
+    counts: Mapping[str, int],
+    look: Look,
+    **facts: Any,  # noqa: ANN401  other attributes of Evidence
 ) -> Evidence:
-    """Return what the verdict depends on; without effects for the original table alone."""
-    counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
-    look = Look(config, loaded.progress)
-    srm = check_sample_ratio(counts, config.shares)
-    evidence = Evidence(
-        counts,
-        loaded.lines,
-        srm,
-        at_horizon=look.at_horizon,
-        recommenders={arm: loaded.own_recommenders.get(arm) for arm in counts},
-    )
-    if config.table_only:
-        return evidence
-    counted = queries.fetch_row(loaded.connection, "ab/quality")
-    measured = _measured(listeners, counts, loaded, config)
-    return replace(
-        evidence,
-        trust=assess(counted, loaded.rejected),
+    """Return what the verdict depends on, of the listeners by arm."""
+    return Evidence(
+        listeners=counts,
+        srm=check_sample_ratio(counts, look.config.shares),
         effects=metric_effects(measured, look),
         beats=surely_better(measured, look),
+        at_horizon=look.at_horizon,
         skewness=measured.skewness,
-        span_ms=(counted["first_ms"], counted["last_ms"]),
-        left_out=loaded.left_out,
-        renamed=counted["renamed"],
+        **facts,
     )
 
 
@@ -203,50 +238,36 @@ def _measured(
             histograms[metric.name] = read_histograms(
                 loaded.connection, metric.source, counts
             )
-    skewed = {
-        metric.name: [skewness(metric.shares(rows)) for rows in listeners.values()]
+    most = {
+        metric.name: max(
+            abs(skewness(metric.shares(rows))) for rows in listeners.values()
+        )
         for metric in config.deciding
     }
-    most = {name: max(map(abs, values)) for name, values in skewed.items()}
     return Measured(moments, histograms, most)
 
 
-def summarize(
-    name: str, evidence: Evidence, config: AbConfig, plan: Experiment | None = None
+def _summarize(
+    name: str,
+    evidence: Evidence,
+    config: AbConfig,
+    plan: Experiment | None,
+    **parts: Any,  # noqa: ANN401  other attributes of Report
 ) -> Report:
-    """Return the report on the evidence alone, a session for each listener.
-
-    The plan is the experiment's file, which is kept but for testers.
-    """
-    recommenders = {arm.name: arm.recommender for arm in plan.arms} if plan else {}
-    recommenders |= {arm: own for arm, own in evidence.recommenders.items() if own}
-    evidence = replace(evidence, recommenders=recommenders)
+    """Return the report on the evidence, with the experiment's file but for testers."""
+    known = {field.name: getattr(evidence, field.name) for field in fields(evidence)}
     return Report(
+        **known,
         experiment=name,
         control=config.control,
-        arms=tuple(evidence.listeners),
         is_aa=config.aa,
         alpha=config.alpha,
-        listeners=evidence.listeners,
-        recommenders={arm: recommenders.get(arm) for arm in evidence.listeners},
         horizon=str(config.horizon) if config.horizon else None,
-        at_horizon=evidence.at_horizon,
-        sessions=evidence.listeners,
-        lines=evidence.lines,
-        srm=evidence.srm,
-        verdict=decide(evidence, config),
-        original_table=(),
-        effects=evidence.effects,
         is_adjusted=config.cuped,
-        sources=(name,),
-        trust=evidence.trust,
+        verdict=decide(evidence, config),
         plan=plan.model_dump(mode="json", exclude={"overrides"}) if plan else None,
+        **parts,
     )
-
-
-def _iso_date(moment_ms: int) -> str:
-    """Return the date of a moment in ms since the epoch, UTC."""
-    return str(np.datetime_as_string(np.datetime64(moment_ms, "ms"), unit="D"))
 
 
 def original_table(
@@ -282,37 +303,25 @@ def _original_row(
     )
 
 
-def _find_experiment(loaded: Loaded, asked: str) -> str:
-    """Return the experiment's name: the one that is asked for, or else the only one."""
-    found = sorted(loaded.experiments)
-    if asked or len(found) == 1:
-        return asked or found[0]
-    if not found:
-        raise AnalysisError(f"{loaded.names[0]}: no event is in an experiment")
-    raise AnalysisError(
-        f"experiment: which of {', '.join(found)}? Events name {len(found)}; name one"
-    )
-
-
-def _arms(loaded: Loaded, experiment: str, config: AbConfig) -> tuple[str, ...]:
+def _arms(loaded: Loaded, control: str) -> tuple[str, ...]:
     """Return the arms, the control first.
 
     Raises:
         AnalysisError: There are not two, or no control.
     """
-    arms = sorted(loaded.arms)
+    arms, experiment = list(loaded.arms), loaded.experiment
     if not arms:
         known = "no event names any"
         if loaded.experiments:
-            known = f"events name {', '.join(sorted(loaded.experiments))}"
+            known = f"events name {', '.join(loaded.experiments)}"
         raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")
-    if config.control not in arms:
+    if control not in arms:
         raise AnalysisError(
-            f"control {config.control}: nobody is in it; "
+            f"control {control}: nobody is in it; "
             f"the arms of {experiment} are {', '.join(arms)}"
         )
     if len(arms) < 2:
         raise AnalysisError(
             f"experiment {experiment}: {arms[0]} is its only arm, so there is nothing to compare"
         )
-    return (config.control, *(arm for arm in arms if arm != config.control))
+    return (control, *(arm for arm in arms if arm != control))

@@ -16,12 +16,11 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.ab.effects import Measured
-from analysis.ab.metrics import Metric
+from analysis.ab.metrics import ROWS, Metric
 from analysis.errors import AnalysisError
 from analysis.queries import Column, Constant, Function
 from analysis.statistics.moments import Moments
 
-ROWS = "number of rows"  # the denominator that counts a listener's rows
 _AGGREGATES = ("metric", "count", "mean", "variance")
 _OF_RATIOS = ("denominator_mean", "denominator_variance", "covariance")
 # what is computed of the numerator, 0, and the denominator, 1
@@ -121,37 +120,30 @@ def read_table(
     """Return the moments of metrics by arm, and the first and last time in ms since the epoch.
 
     A metric's numerator and denominator are columns of the table, or `ROWS`; aggregates know it by
-    its label. Times are 0 where they are unknown.
+    its name. Times are 0 where they are unknown.
 
     Raises:
         AnalysisError: A column is missing, has gaps or holds no numbers; a listener is in two arms;
             or aggregates cannot be, as when a variance is negative or a count falls.
     """
-    if not set(_AGGREGATES) <= set(table.rows.columns):
-        rows_of = _sum_up(table, metrics)
-        moments = {
-            metric.name: {
-                arm: _moments(metric, row) for arm, row in rows_of[metric.name].items()
-            }
-            for metric in metrics
-        }
-        skewness = {
-            name: max(abs(row["skewness"] or 0.0) for row in by_arm.values())
-            for name, by_arm in rows_of.items()
-        }
-        return Measured(moments, skewness=skewness), (0, 0)
-    rows = _read_aggregates(table, [metric.label for metric in metrics])
-    moments = {}
-    for metric in metrics:
-        mine = [row for row in rows if row["metric"] == metric.label]
-        moments[metric.name] = {row["arm"]: _moments(metric, row) for row in mine}
-    span = min(row["first_ms"] for row in rows), max(row["last_ms"] for row in rows)
-    return Measured(moments), span
+    is_summed = set(_AGGREGATES) <= set(table.rows.columns)
+    rows = (_read_aggregates if is_summed else _sum_up)(table, metrics)
+    moments: dict[str, dict[str, Moments]] = {metric.name: {} for metric in metrics}
+    skewness: dict[str, float] = {}
+    by_name = {metric.name: metric for metric in metrics}
+    for row in rows:
+        name = row["metric"]
+        moments[name][row["arm"]] = _moments(by_name[name], row)
+        if "skewness" in row:
+            skewness[name] = max(abs(row["skewness"] or 0.0), skewness.get(name, 0.0))
+    span = (
+        min(row.get("first_ms", 0) for row in rows),
+        max(row.get("last_ms", 0) for row in rows),
+    )
+    return Measured(moments, skewness=skewness), span
 
 
-def _sum_up(
-    table: Table, metrics: Sequence[Metric]
-) -> dict[str, dict[str, dict[str, Any]]]:
+def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """Return count, moments and skewness by metric and arm; the table is read once."""
     names = dict.fromkeys(name for metric in metrics for name in metric.columns)
     columns = {name: f"c{number}" for number, name in enumerate(names)}
@@ -183,14 +175,12 @@ def _sum_up(
     )
     arms = found.order("arm").to_arrow_table().to_pylist()
     _check_rows(table, arms, columns)
-    return {
-        metric.name: {
-            row["arm"]: {name: row[f"{metric.name} {name}"] for name in _STATISTICS}
-            | {"count": row["count"]}
-            for row in arms
-        }
+    return [
+        {"metric": metric.name, "arm": row["arm"], "count": row["count"]}
+        | {name: row[f"{metric.name} {name}"] for name in _STATISTICS}
         for metric in metrics
-    }
+        for row in arms
+    ]
 
 
 def _check_rows(
@@ -210,7 +200,7 @@ def _check_rows(
         raise AnalysisError(f"{table.name}: {problem} (found {count:,} in two)")
 
 
-def _read_aggregates(table: Table, metrics: Sequence[str]) -> list[dict[str, Any]]:
+def _read_aggregates(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """Return the aggregates of metrics at the last time, if nothing is wrong with them."""
     optional = ("time", *_OF_RATIOS)
     missing = [name for name in optional if name not in table.rows.columns]
@@ -227,18 +217,17 @@ def _read_aggregates(table: Table, metrics: Sequence[str]) -> list[dict[str, Any
     ).to_arrow_table()
     with queries.connect(threads=1) as connection:
         queries.attach_arrow(connection, "aggregates", aggregates)
-        queries.materialize(
-            connection, "timed", "ab/timed_aggregates", metrics=list(metrics)
-        )
+        wanted = [metric.name for metric in metrics]
+        queries.materialize(connection, "timed", "ab/timed_aggregates", metrics=wanted)
         faults = queries.fetch_table(connection, "ab/aggregate_faults")
         for fault in faults["fault"].to_pylist():
             raise AnalysisError(f"{table.name}: {fault}")
         rows = queries.fetch_table(connection, "ab/last_aggregates")
     known = set(aggregates["metric"].to_pylist())
-    for metric in metrics:
-        if metric not in known:
+    for name in wanted:
+        if name not in known:
             found = ", ".join(sorted(map(str, known)))
-            raise AnalysisError(f"{table.name}: no metric {metric}; found are {found}")
+            raise AnalysisError(f"{table.name}: no metric {name}; found are {found}")
     return list(rows.to_pylist())
 
 

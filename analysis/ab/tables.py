@@ -1,23 +1,22 @@
 """Read event logs and session stores into Parquet files, one a slice of the listeners.
 
-`load` writes every event once, with the arm that its listener was in. However long the log, only a
-slice is ordered at a time (`measures`). A store has the events that an ingest made of the lines,
-and counts of the lines, so logs and their store give the same report.
+`load` writes every event with the arm that its listener was in. However long the log, only a slice
+is ordered at a time (`measures`). A store has the events that an ingest made of the lines, and
+counts of the lines, so logs and their store give the same report.
 """
 
 import datetime
 import re
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis import queries
@@ -25,42 +24,32 @@ from analysis.ab.config import Horizon
 from analysis.ab.sources import Sources, find_sources
 from analysis.errors import AnalysisError, StoreError
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
-from analysis.logs.files import LogFile, snapshot
+from analysis.logs.files import snapshot
 from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
-from analysis.store import Store, number_of
+from analysis.store import number_of
 from looplib.arrays import IntArray
 from looplib.experiments import Experiment
-from looplib.progress import ProgressReport, progress
+from looplib.progress import progress
 
 EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
-_SHOWN_REJECTS = 5
 DAY_MS = 86_400_000
+_SHOWN_REJECTS = 5
 _LONG_AFTER = 2**63 - 1
 _INTERLEAVED = re.compile(r"(?:(\w+) of )?interleaved\((\w+), ?(\w+)\)")
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 100_000
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
-_decode_arms = msgspec.json.Decoder(dict[str, str]).decode
-
-_TEXTS = ["message", "recommender", "arm"]
-_ORIGINAL = ["user", "timestamp", "message", "time", "latency", "request", "arm"]
-# what a report needs of an event
-ASSIGNED_SCHEMA = pa.schema(
+_UNUSED = ("session", "propensity")
+USED_FIELDS = pa.schema([field for field in EVENT_SCHEMA if field.name not in _UNUSED])
+LEFT_OUT = pa.schema({"user": pa.int64()})
+NAMES = pa.schema(
     {
-        "user": pa.int64(),
-        "timestamp": pa.int64(),
-        "message": pa.string(),
-        "time": pa.float64(),
-        "latency": pa.float64(),
-        "request": pa.int64(),
-        "track": pa.int64(),
-        "recommendation": pa.int64(),
-        # of one of two interleaved recommenders, both together
+        "experiments": pa.string(),
         "recommender": pa.string(),
-        # 1 or 2 for the first or second of them, if it is credited
+        "arm": pa.string(),
+        "own": pa.string(),
         "side": pa.int32(),
-        "arm": pa.string(),  # null outside of the experiment
     }
 )
 
@@ -78,38 +67,33 @@ class RejectedLine:
 class Loaded:
     """The events of a report in Parquet files, and what is known of them."""
 
-    connection: queries.Connection
-    # whose arms are wanted; "" is the only one that events name, and None puts all events into one
-    # arm, `EVERYBODY`
-    experiment: str | None
-    # the experiment's file; testers, and listeners whom its changes moved, are in no arm
-    plan: Experiment | None
-    # columns of the schema; all events of a listener are in one file
-    slices: tuple[Path, ...]
-    schema: pa.Schema  # `ASSIGNED_SCHEMA`, or what the original table needs of it
+    connection: queries.Connection  # its view `assigned` has all events
+    # rows of `sql/ab/assigned_events.sql`; all events of a listener are in one file
+    slices: list[Path]
     names: tuple[str, ...]  # the logs and stores
-    # the arms that events name for the experiment
-    arms: set[str] = field(default_factory=set)
-    # all experiments that events name
-    experiments: set[str] = field(default_factory=set)
-    # requests by arm and recommender
-    recommenders: Counter[tuple[str, str]] = field(default_factory=Counter)
-    span_ms: tuple[int, int] = (_LONG_AFTER, 0)  # the experiment's first and last event
-    # of each arm, given or the one that answered most
-    own_recommenders: dict[str, str] = field(default_factory=dict)
+    lines: LineCounts = field(default_factory=LineCounts)  # of the logs
+    rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
+    # the texts of listeners' ids by the numbers that stand for them, where a plan is given
+    texts: dict[int, str] = field(default_factory=dict)
+    experiments: list[str] = field(default_factory=list)  # all that events name
+    experiment: str | None = None  # the one whose arms are wanted
+    # rows of `sql/ab/arms.sql`, by arm
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)
     # when the horizon ends, where one was reached; what is later is left out
     end_ms: int = _LONG_AFTER
     progress: float = 0.0  # the share of the declared horizon that is reached
     left_out: int = 0  # the experiment's events after that
-    lines: LineCounts = field(default_factory=LineCounts)  # of the logs
-    # the texts of listeners' ids by the numbers that stand for them
-    texts: dict[int, str] = field(default_factory=dict)
-    rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
 
     @property
     def start_ms(self) -> int:
         """When the experiment began; 0 for one without events."""
-        return self.span_ms[0] if self.arms else 0
+        return min((row["first_ms"] for row in self.arms.values()), default=0)
+
+    def arrivals(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Return the days of the experiment since the epoch, and the new listeners and events."""
+        rows = queries.fetch_table(self.connection, "ab/arrivals")
+        days, listeners, events = (column.to_numpy() for column in rows.columns)
+        return days, listeners, events
 
     def stop_at(self, horizon: Horizon) -> None:
         """Leave out what is later than the experiment's horizon; nothing where that is not reached.
@@ -117,118 +101,23 @@ class Loaded:
         Raises:
             AnalysisError: The horizon is a date before the first event.
         """
-        found = pa.concat_tables(
-            queries.fetch_table(self.connection, "ab/arrivals", assigned_file=str(file))
-            for file in self.slices
-        )
-        by_day = (
-            found.group_by("day")
-            .aggregate([("listeners", "sum"), ("events", "sum")])
-            .sort_by("day")
-        )
-        days = by_day["day"].to_numpy()
+        days, listeners, events = self.arrivals()
         if horizon.date is not None:
             epoch = datetime.date(1970, 1, 1)
             last = (horizon.date - epoch).days
             if last < days[0]:
                 first = epoch + datetime.timedelta(int(days[0]))
-                raise AnalysisError(
-                    f"horizon: {horizon.date} is before the experiment's first day in "
-                    f"the log, {first}"
-                )
+                problem = "is before the experiment's first day in the log"
+                raise AnalysisError(f"horizon: {horizon.date} {problem}, {first}")
             self.progress = float((days[-1] + 1 - days[0]) / (last + 1 - days[0]))
         else:
-            arrived = np.cumsum(by_day["listeners_sum"].to_numpy())
+            arrived = np.cumsum(listeners)
             planned = horizon.listeners or 1
             self.progress = float(arrived[-1] / planned)
             last = int(days[np.argmax(arrived >= planned)])
         if self.progress >= 1:
             self.end_ms = (last + 1) * DAY_MS
-            self.left_out = int(by_day["events_sum"].to_numpy()[days > last].sum())
-
-    def assign(self, rows: pa.Table) -> pa.Table:
-        """Return the columns of the schema of some events, and note their arms."""
-        columns = {name: rows[name] for name in rows.column_names}
-        columns["arm"] = self._arms_of(rows)
-        names = rows["recommender"].combine_chunks().dictionary_encode()
-        credited = [_credit(name) for name in names.dictionary.to_pylist()]
-        both = pa.array([own for own, _ in credited], pa.string())
-        sides = pa.array([side for _, side in credited], pa.int32())
-        columns["recommender"] = both.take(names.indices)
-        columns["side"] = sides.take(names.indices)
-        assigned = pa.table(columns)
-        noted = assigned.select(["timestamp", "message", "recommender", "arm"])
-        self._note(noted.filter(pc.is_valid(noted["arm"])))
-        return assigned.select(self.schema.names).cast(self.schema)
-
-    def _arms_of(self, rows: pa.Table) -> pa.Array:
-        """Return the arm of each event, and note the experiments."""
-        encoded = rows["experiments"].combine_chunks().dictionary_encode()
-        named = [_decode_arms(text) for text in encoded.dictionary.to_pylist()]
-        self.experiments |= {name for arms in named for name in arms}
-        if self.experiment is None:
-            return pa.array([EVERYBODY] * len(rows), pa.string())
-        experiment = self.experiment or min(self.experiments, default="")
-        arms = [arms.get(experiment) for arms in named]
-        found = pa.array(arms, pa.string()).take(encoded.indices)
-        if not (self.plan and self.plan.leaves_out):
-            return found
-        users = rows["user"].combine_chunks().dictionary_encode()
-        ids = [self.texts.get(user, user) for user in users.dictionary.to_pylist()]
-        left_out = pa.array(self.plan.left_out(ids), pa.bool_()).take(users.indices)
-        return pc.if_else(left_out, None, found)
-
-    def _note(self, rows: pa.Table) -> None:
-        """Note the arms, the recommenders and the time of events of the experiment."""
-        if not len(rows):
-            return
-        found = pc.min_max(rows["timestamp"]).as_py()
-        first, last = self.span_ms
-        self.span_ms = min(first, found["min"]), max(last, found["max"])
-        requests = pc.equal(rows["message"], "next")
-        pairs = rows.append_column("is_request", requests)
-        counts = pairs.group_by(["arm", "recommender"]).aggregate(
-            [("is_request", "sum")]
-        )
-        for row in counts.to_pylist():
-            self.arms.add(row["arm"])
-            if row["recommender"] is not None and row["is_request_sum"]:
-                self.recommenders[row["arm"], row["recommender"]] += row[
-                    "is_request_sum"
-                ]
-
-    def count_stored(self, store: Store) -> None:
-        """Count the lines that a store's events were read from.
-
-        Raises:
-            EventLogError: The store's copy of its rejected lines is damaged.
-            StoreError: Listeners are to be left out by the text of their ids, which it hashed.
-        """
-        table = store.manifest.table
-        if self.plan and self.plan.leaves_out and table and table.text_users:
-            problem = "has text ids, and the experiment has changes or overrides"
-            raise StoreError(f"{store.path}: {problem}; report on its event logs")
-        for source in store.manifest.sources:
-            self.lines += source.lines
-            rejects = store.path / source.rejects
-            if source.lines.rejected and rejects.is_file():
-                self._note_rejects(read_rejects(rejects, _SHOWN_REJECTS))
-
-    def read_logs(self, logs: Sequence[LogFile], scratch: Path) -> Iterator[pa.Table]:
-        """Yield the events of logs, and count their lines."""
-        copies = [snapshot(log, scratch) for log in logs]
-        for found in read(copies, kinds_of(copies)):
-            self.lines += found.lines
-            self._note_rejects(found.rejects[:_SHOWN_REJECTS])
-            if self.plan and self.plan.leaves_out:
-                texts = found.text_ids["user"].drop_null().to_pylist()
-                self.texts.update((number_of(text), text) for text in texts)
-            yield found.events
-
-    def _note_rejects(self, rejects: Iterable[Reject]) -> None:
-        for reject in rejects:
-            line = RejectedLine(reject.file, reject.line, reject.reason)
-            self.rejected.append(line)
+            self.left_out = int(events[days > last].sum())
 
 
 @contextmanager
@@ -238,7 +127,6 @@ def load(
     *,
     plan: Experiment | None = None,
     memory: str = "1GB",
-    table_only: bool = False,
 ) -> Iterator[Loaded]:
     """Read logs and stores; the files and tables live as long as the block.
 
@@ -248,15 +136,14 @@ def load(
             `EVERYBODY`.
         plan: The experiment's file; testers, and listeners whom its changes moved, are left out.
         memory: What DuckDB may use before it spills to the disk.
-        table_only: Write only what the original table needs, which is
-            `measures.measure_original`.
 
     Raises:
         EventLogError: A path cannot be read.
-        AnalysisError: No line in them is an event.
+        StoreError: A store is damaged, or has only hashes of the ids of those to be left out.
+        AnalysisError: No line is an event, or it is not said which of several experiments is meant.
     """
     sources = find_sources(paths)
-    slices = 1 if table_only else -(-max(1, sources.events) // _EVENTS_OF_A_SLICE)
+    count = -(-max(1, sources.events) // _EVENTS_OF_A_SLICE)
     with (
         tempfile.TemporaryDirectory(prefix="ab-") as name,
         queries.connect(
@@ -265,73 +152,93 @@ def load(
             keep_order=False,
         ) as connection,
     ):
-        folder = Path(name)
-        files = tuple(
-            folder / f"events-{number:03}.parquet" for number in range(slices)
-        )
-        schema = ASSIGNED_SCHEMA
-        if table_only:
-            schema = pa.schema([schema.field(name) for name in _ORIGINAL])
-        loaded = Loaded(connection, experiment, plan, files, schema, sources.names)
-        with progress("read", sources.events, "events") as report:
-            _write_slices(loaded, sources, folder, report)
-        loaded.rejected.sort(key=lambda rejected: (rejected.file, rejected.line))
-        del loaded.rejected[_SHOWN_REJECTS:]
+        slices = [Path(name) / f"events-{number:03}.parquet" for number in range(count)]
+        loaded = Loaded(connection, slices, sources.names)
+        _write_slices(loaded, sources, Path(name), plan)
         _check_events(loaded)
+        queries.attach_parquet(connection, "events", slices)
+        _attach_names(loaded, experiment)
+        _attach_left_out(loaded, plan)
+        for file in slices:
+            assign(connection, file)
+        queries.attach_parquet(connection, "assigned", slices)
+        rows = queries.fetch_table(connection, "ab/arms").to_pylist()
+        loaded.arms = {row["arm"]: row for row in rows}
         yield loaded
 
 
+def assign(connection: queries.Connection, file: Path) -> None:
+    """Put `sql/ab/assigned_events.sql` in the place of the events of a slice."""
+    assigned = file.with_suffix(".assigned")
+    queries.copy_to_parquet(
+        connection, "ab/assigned_events", assigned, events_file=str(file)
+    )
+    assigned.replace(file)
+
+
 def _write_slices(
-    loaded: Loaded, sources: Sources, folder: Path, report: ProgressReport
+    loaded: Loaded, sources: Sources, folder: Path, plan: Experiment | None
 ) -> None:
     """Write every event of the sources once, to the file of its listener's slice."""
-    for store in sources.stores:
-        loaded.count_stored(store)
-    tables = _read_stores(sources.stores), loaded.read_logs(sources.logs, folder)
-    count, read_events, has_requests = len(loaded.slices), 0, False
     writers = [
-        pq.ParquetWriter(file, loaded.schema, compression="lz4", use_dictionary=_TEXTS)
-        for file in loaded.slices
+        pq.ParquetWriter(file, USED_FIELDS, compression="lz4") for file in loaded.slices
     ]
-    for kind in tables:
-        for rows in ahead(gather(kind, _EVENTS_AT_ONCE)):
-            assigned = loaded.assign(rows)
-            has_requests |= assigned["request"].null_count < len(assigned)
-            for writer, part in zip(writers, _divide(assigned, count), strict=True):
-                writer.write_table(part)
-            read_events += len(rows)
-            report(read_events)
+    tables = (
+        _read_stores(loaded, sources, plan),
+        _read_logs(loaded, sources, folder, plan),
+    )
+    read_events = 0
+    with progress("read", sources.events, "events") as report:
+        for kind in tables:
+            for rows in ahead(gather(kind, _EVENTS_AT_ONCE)):
+                used, users = rows.select(USED_FIELDS.names), rows["user"].to_numpy()
+                slice_of = ((users * _LARGE_ODD) >> 32) % len(writers)
+                for number, writer in enumerate(writers):
+                    writer.write_table(used.filter(pa.array(slice_of == number)))
+                read_events += len(rows)
+                report(read_events)
     for writer in writers:
         writer.close()
-    if has_requests:
-        _count_once(loaded)
+    loaded.rejected.sort(key=lambda rejected: (rejected.file, rejected.line))
+    del loaded.rejected[_SHOWN_REJECTS:]
 
 
-def _divide(rows: pa.Table, slices: int) -> list[pa.Table]:
-    """Divide events into slices by a hash of the listener's id."""
-    if slices == 1:
-        return [rows]
-    users: IntArray = rows["user"].to_numpy()
-    slice_of = ((users * _LARGE_ODD) >> 32) % slices
-    return [rows.filter(pa.array(slice_of == number)) for number in range(slices)]
-
-
-def _count_once(loaded: Loaded) -> None:
-    """Leave out events that were sent again: of those with a request the first stays."""
-    for file in loaded.slices:
-        written = file.with_suffix(".once")
-        queries.copy_to_parquet(
-            loaded.connection, "events/counted_once", written, events_file=str(file)
-        )
-        written.replace(file)
-
-
-def _read_stores(stores: Sequence[Store]) -> Iterator[pa.Table]:
-    for store in stores:
+def _read_stores(
+    loaded: Loaded, sources: Sources, plan: Experiment | None
+) -> Iterator[pa.Table]:
+    """Yield the events of stores, and count the lines that they were read from."""
+    for store in sources.stores:
+        table = store.manifest.table
+        if plan and plan.leaves_out and table and table.text_users:
+            problem = "has text ids, and the experiment has changes or overrides"
+            raise StoreError(f"{store.path}: {problem}; report on its event logs")
+        for source in store.manifest.sources:
+            loaded.lines += source.lines
+            rejects = store.path / source.rejects
+            if source.lines.rejected and rejects.is_file():
+                _note_rejects(loaded, read_rejects(rejects, _SHOWN_REJECTS))
         for file in store.files(store.manifest.parts):
             for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
                 # earlier stores have fewer fields
                 yield with_all_columns(pa.Table.from_batches([batch]), EVENT_SCHEMA)
+
+
+def _read_logs(
+    loaded: Loaded, sources: Sources, scratch: Path, plan: Experiment | None
+) -> Iterator[pa.Table]:
+    """Yield the events of logs, and count their lines."""
+    copies = [snapshot(log, scratch) for log in sources.logs]
+    for found in read(copies, kinds_of(copies)):
+        loaded.lines += found.lines
+        _note_rejects(loaded, found.rejects[:_SHOWN_REJECTS])
+        if plan and plan.leaves_out:
+            texts = found.text_ids["user"].drop_null().to_pylist()
+            loaded.texts.update((number_of(text), text) for text in texts)
+        yield found.events
+
+
+def _note_rejects(loaded: Loaded, rejects: Sequence[Reject]) -> None:
+    loaded.rejected += [RejectedLine(row.file, row.line, row.reason) for row in rejects]
 
 
 def _check_events(loaded: Loaded) -> None:
@@ -344,6 +251,43 @@ def _check_events(loaded: Loaded) -> None:
         why = f"the first line refused is {line.file}:{line.line}: {line.reason}"
     names, count = ", ".join(loaded.names), loaded.lines.read
     raise AnalysisError(f"{names}: no event in {count:,} lines; {why}")
+
+
+def _attach_names(loaded: Loaded, asked: str | None) -> None:
+    """Find the experiment, and attach what names in events stand for, as the table `names`."""
+    pairs = queries.fetch_table(loaded.connection, "ab/names").to_pylist()
+    arms_of = {
+        text: msgspec.json.decode(text or "{}", type=dict[str, str])
+        for text in {row["experiments"] for row in pairs}
+    }
+    found = sorted({name for arms in arms_of.values() for name in arms})
+    loaded.experiments = found
+    loaded.experiment = asked or (found[0] if len(found) == 1 else asked)
+    if loaded.experiment == "":
+        problem = f"which of {', '.join(found)}? Events name {len(found)}; name one"
+        if not found:
+            problem = f"no event of {loaded.names[0]} is in one"
+        raise AnalysisError(f"experiment: {problem}")
+    for row in pairs:
+        row["own"], row["side"] = _credit(row["recommender"] or "")
+        if not row["recommender"]:
+            row["own"] = None
+        arms = arms_of[row["experiments"]]
+        row["arm"] = EVERYBODY if asked is None else arms.get(str(loaded.experiment))
+    queries.attach_arrow(loaded.connection, "names", pa.Table.from_pylist(pairs, NAMES))
+
+
+def _attach_left_out(loaded: Loaded, plan: Experiment | None) -> None:
+    """Attach the listeners whom a report leaves out, as the table `left_out`."""
+    users: list[int] = []
+    if plan and plan.leaves_out:
+        listeners = queries.fetch_table(loaded.connection, "ab/listeners")
+        users = listeners["user"].to_pylist()
+        ids = [loaded.texts.get(user, user) for user in users]
+        flags = plan.left_out(ids)
+        users = [user for user, flag in zip(users, flags, strict=True) if flag]
+    left_out = pa.table([users], LEFT_OUT)
+    queries.attach_arrow(loaded.connection, "left_out", left_out)
 
 
 def members(recommender: str) -> tuple[str, str] | None:

@@ -19,13 +19,10 @@ from analysis.ab.evidence import Evidence, distrust
 from analysis.ab.evidence import notes as evidence_notes
 from analysis.ab.waiting import how_long, more_listeners, until
 from analysis.page import numbers
-from analysis.statistics.multiplicity import holm
 
 Decision = Literal["ship", "do not ship", "wait", "do not trust", "as expected"]
 
 _Standing = Literal["ready", "as well", "beaten", "behind", "open", "lost"]
-
-_AA_LEVEL = 0.001  # share of sound systems in which an A/A test raises an alarm
 
 
 @dataclass(frozen=True)
@@ -49,14 +46,8 @@ class Verdict:
 
 def decide(evidence: Evidence, config: AbConfig) -> Verdict:
     """Return the verdict by the module's rules."""
-    fault, trust = distrust(evidence, config), evidence.trust
-    if trust is None:
-        if fault:
-            return Verdict("do not trust", None, "Do not trust this test", fault)
-        reason = "The original table alone decides nothing; make the whole report."
-        return Verdict("wait", None, "Wait", reason)
-    notes = evidence_notes(evidence, trust, config)
-    if fault:
+    notes = evidence_notes(evidence, config)
+    if fault := distrust(evidence, config):
         return Verdict("do not trust", None, "Do not trust this test", fault, notes)
     if config.aa:
         return _decide_aa(evidence, notes)
@@ -78,13 +69,12 @@ def _decide_aa(evidence: Evidence, notes: tuple[str, ...]) -> Verdict:
     if not primary:
         reason = "No primary metric can be computed from this log."
         return Verdict("wait", None, "Wait", reason, notes)
-    p_values = holm([effect.p_value for effect in primary])
-    for effect, p_value in zip(primary, p_values, strict=True):
-        if p_value < _AA_LEVEL:
+    for effect in primary:
+        if effect.significant:
             reason = (
                 f"The arms are the same, and {words.quoted(effect)} of "
                 f"{evidence.name(effect.arm)} differs from the control by "
-                f"{words.change_with_range(effect)}, p = {p_value:.2g}."
+                f"{words.change_with_range(effect)}, p = {effect.adjusted_p_value:.2g}."
             )
             headline = "Do not trust this test"
             return Verdict("do not trust", effect.arm, headline, reason, notes)
@@ -280,7 +270,7 @@ def _loss(
 
 def _best_pct(effect: MetricEffect) -> float:
     """Return the best that the deciding interval holds, in %; infinite without one."""
-    relative = effect.deciding.relative
+    relative = effect.relative
     if math.isnan(relative.upper_pct):
         return math.inf
     return max(effect.gain(relative.lower_pct), effect.gain(relative.upper_pct))

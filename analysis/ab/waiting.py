@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect
 from analysis.ab.evidence import Evidence
-from analysis.statistics.sequential import widening
+from analysis.ab.looks import Look
 
 _LONGEST = 100.0  # times the listeners so far; what takes longer has no end in sight
 
@@ -46,7 +46,7 @@ def more_listeners(
         level = config.alpha / comparisons
         growth = []
         for effect in primary:
-            relative = effect.deciding.relative
+            relative = effect.relative
             ends = relative.lower_pct, relative.upper_pct
             growth.append(_growth(ends, 0.0, level, listeners, config))
         factors.append(min(growth, default=math.inf))
@@ -68,13 +68,13 @@ def _growth(
     lower, upper = ends
     if not lower < upper < math.inf:
         return math.inf
-    planned, confidence = config.planned_listeners, 1 - config.alpha
+    look = Look(config)
     half_widths = abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)
-    errors = half_widths * widening(listeners, planned, confidence)
+    errors = half_widths * look.errors(config.alpha, listeners)
     factor = 1.02
-    while factor <= _LONGEST and errors * math.sqrt(factor) < widening(
-        factor * listeners, planned, confidence, level
-    ):
+    while factor <= _LONGEST:
+        if errors * math.sqrt(factor) >= look.errors(level, factor * listeners):
+            break
         factor *= 1.02
     return factor
 

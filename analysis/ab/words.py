@@ -27,7 +27,7 @@ def listed(names: Sequence[str]) -> str:
 
 def change(effect: MetricEffect) -> str:
     """Return a change with its sign, such as "+92 %", or both values where there is none."""
-    pct = effect.deciding.relative.effect_pct
+    pct = effect.relative.effect_pct
     if math.isnan(pct):
         return values(effect)
     return numbers.change(pct, _decimals(effect))
@@ -35,7 +35,7 @@ def change(effect: MetricEffect) -> str:
 
 def change_with_range(effect: MetricEffect) -> str:
     """Return a change and where the true one may lie, such as "+5.4 % (+1.0 to +9.8 %)"."""
-    relative = effect.deciding.relative
+    relative = effect.relative
     ends = numbers.interval(relative.lower_pct, relative.upper_pct, _decimals(effect))
     if ends == numbers.NOTHING:
         return change(effect)
@@ -51,7 +51,7 @@ def values(effect: MetricEffect) -> str:
 
 def comparison(effect: MetricEffect, control: str) -> str:
     """Return how an arm's metric differs from the control's, as a sentence."""
-    pct, name = effect.deciding.relative.effect_pct, quoted(effect)
+    pct, name = effect.relative.effect_pct, quoted(effect)
     if math.isnan(pct):
         return f"{name} is {values(effect)} with {control}."
     amount = numbers.percent(abs(pct), _decimals(effect))
@@ -79,7 +79,7 @@ def so_far(effect: MetricEffect) -> str:
 
 def stopped_early(effect: MetricEffect) -> str:
     """Return what to make of a gain at which a test stops; nothing without an interval."""
-    relative = effect.deciding.relative
+    relative = effect.relative
     least = min(abs(relative.lower_pct), abs(relative.upper_pct))
     if not math.isfinite(least):
         return ""
@@ -106,7 +106,7 @@ def limits_hold(count: int) -> str:
 
 def _likely(effect: MetricEffect) -> str:
     """Return where the true change probably lies, if all of that is on one side of 0."""
-    relative, decimals = effect.deciding.relative, _decimals(effect)
+    relative, decimals = effect.relative, _decimals(effect)
     ends = sorted((abs(relative.lower_pct), abs(relative.upper_pct)))
     if not (relative.lower_pct > 0 or relative.upper_pct < 0) or ends[1] == math.inf:
         return ""
@@ -118,7 +118,7 @@ def _likely(effect: MetricEffect) -> str:
 
 def _decimals(effect: MetricEffect) -> int:
     """Return the decimals of a change in % that its interval leaves a meaning."""
-    relative = effect.deciding.relative
+    relative = effect.relative
     width = relative.upper_pct - relative.lower_pct
     if not math.isfinite(width):
         width = abs(relative.effect_pct)

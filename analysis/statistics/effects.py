@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from scipy import special  # `scipy.stats` takes a second to import
 
 from analysis.statistics.moments import Moments, Quantity
@@ -28,6 +29,13 @@ class Interval:
     def excludes_zero(self) -> bool:
         """Whether the whole interval is on one side of 0."""
         return self.lower > 0 or self.upper < 0
+
+    def widened(self, factor: float) -> "Interval":
+        """Return the interval with ends so many times as far from the value."""
+        lower = self.value + factor * (self.lower - self.value)
+        return Interval(
+            self.value, lower, self.value + factor * (self.upper - self.value)
+        )
 
     def scaled(self, factor: float) -> "Interval":
         """Return the interval in another unit; a negative factor swaps its ends."""
@@ -70,6 +78,15 @@ class Effect:
     def listeners(self) -> int:
         """Listeners in the control and the arm together."""
         return self.control.count + self.arm.count
+
+    def widened(self, factor: float, p_value: float) -> "Effect":
+        """Return the effect with intervals so many times as wide, and another p-value."""
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            logarithms = Interval(*np.log1p([*self.relative])).widened(factor)
+            lower, upper = np.expm1([logarithms.lower, logarithms.upper]).tolist()
+        relative = Interval(self.relative.value, lower, upper)
+        absolute = self.absolute.widened(factor)
+        return replace(self, absolute=absolute, relative=relative, p_value=p_value)
 
     @property
     def pct_of_control(self) -> Interval:

@@ -15,8 +15,6 @@ import numpy as np
 from scipy import optimize, special
 from scipy.interpolate import PchipInterpolator
 
-from analysis.statistics.effects import CONFIDENCE, Effect
-from analysis.statistics.sequential import widened
 from looplib.arrays import FloatArray
 
 # A look that may spend less than the first has this bound in standard errors.
@@ -114,19 +112,3 @@ def _log_levels(looks: int, due: int) -> PchipInterpolator:
     squares = [_bounds_of(looks, level)[due - 1] ** 2 for level in _LEVELS]
     order = np.unique(squares, return_index=True)[1]
     return PchipInterpolator(np.array(squares)[order], np.log(_LEVELS)[order])
-
-
-def at_look(
-    effect: Effect, progress: float, looks: int, confidence: float = CONFIDENCE
-) -> Effect:
-    """Return an effect with the interval and the p-value of a look on the way to a horizon.
-
-    The effect's intervals are for one look; the confidence is the chance that the intervals of all
-    looks contain the true effect. The rest is as of `bound`.
-    """
-    if not effect.standard_error > 0:
-        return effect
-    level = 1 - confidence
-    factor = bound(progress, looks, level) / -float(special.ndtri(level / 2))
-    errors = -float(special.ndtri(effect.p_value / 2))
-    return widened(effect, factor, p_value_at(errors, progress, looks))

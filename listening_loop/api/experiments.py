@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from analysis.ab.config import AbConfig, plan_document
+from analysis.ab.config import AbConfig, plan_document, table_document
 from analysis.ab.page.page import render
-from analysis.ab.report import Report, build_report
+from analysis.ab.report import Report, build_report, report_on_table
 from analysis.ab.table import open_table
-from analysis.ab.table_report import report_on_table, table_document
 from analysis.ab.verdict import Verdict
 from listening_loop.api.frames import Frame, is_frame, to_frame, to_table
 from listening_loop.api.runs import page_frame
@@ -88,7 +87,8 @@ def ab(
             5 where it may rise by 5 %, -10 where it may fall by 10 %.
         arm: Of a table: the column of arms.
         listener: Of a table: the column of listeners, where they have several rows. Then a metric
-            is the mean over rows, with the uncertainty between listeners (delta method).
+            is the mean over rows, with the uncertainty between listeners (delta method). Listeners
+            whom a change of weights moved must not be in it: docs/warehouse.md says how.
         settings: Of the A/B configuration, such as `alpha=0.01`, or `horizon={"listeners": 5000}`.
 
     Raises:
@@ -96,7 +96,7 @@ def ab(
             missing or has gaps, a listener is in two arms, or a query fails.
     """
     plan = load_experiment(Path(experiment)) if is_file(str(experiment)) else None
-    document = plan_document(plan) if plan else {}
+    document = plan_document(plan)
     if control is not None:
         document["control"] = control
     name = plan.name if plan else str(experiment)
@@ -112,15 +112,14 @@ def ab(
     lower |= {column for column, change in guardrails.items() if change > 0}
     if isinstance(metrics, Mapping):
         lower |= {column for column, better in metrics.items() if better == "lower"}
-    limits = [
-        {"metric": column, "margin_pct": abs(change)}
-        for column, change in guardrails.items()
-    ]
-    document |= table_document(
-        list(metrics) or document.get("primary", []),
-        limits or document.get("guardrails", []),
-        lower,
-    )
+    if metrics:
+        document["primary"] = list(metrics)
+    if guardrails:
+        document["guardrails"] = [
+            {"metric": column, "margin_pct": abs(change)}
+            for column, change in guardrails.items()
+        ]
+    document = table_document(document, lower)
     config = parse_config(AbConfig, document | settings, "the arguments")
     with open_table(*source, connection, arm=arm, listener=listener) as table:
         return Experiment(report_on_table(table, config, name, plan))

@@ -27,7 +27,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def values(log: Path) -> tuple[Metric, pa.Table]:
-    return read_values([log], "mean_time_per_session", "whole")
+    return read_values([log], "mean_time_per_session")
 
 
 def test_listeners_are_split_as_the_service_splits_them() -> None:
@@ -45,7 +45,7 @@ def test_listeners_are_split_as_the_service_splits_them() -> None:
 def test_of_a_thousand_splits_of_a_simulated_log_27_to_76_are_rejected_and_intervals_cover(
     log: Path, metric: str
 ) -> None:
-    report = check(*read_values([log], metric, "whole"), runs=1000)
+    report = check(*read_values([log], metric), runs=1000)
     assert (report.rejections.lower, report.rejections.upper) == (27, 76)
     assert 27 <= report.rejections.value <= 76
     assert report.covered.lower <= report.covered.value <= report.covered.upper
@@ -112,7 +112,7 @@ def test_too_few_listeners_and_metrics_without_values_are_refused(
     ):
         check(metric, rows.filter(pc.field("user") < 19), runs=1)
     with pytest.raises(AnalysisError, match="nothing can be tested"):
-        check(*read_values([log], "fallback_share", "whole"), runs=1)
+        check(*read_values([log], "fallback_share"), runs=1)
 
 
 def test_the_command_writes_what_it_says(

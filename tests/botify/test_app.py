@@ -141,14 +141,14 @@ def test_a_track_is_the_catalogues_record(client: FlaskClient) -> None:
             "/next/9223372036854775808",
             b'{"track": 1, "time": 1}',
             400,
-            "user: Expected `int` <= 9223372036854775807",
+            "a whole number from 0 to 9223372036854775807 is expected",
         ),
         (
             "POST",
             "/next/-4",
             b'{"track": 1, "time": 1}',
             400,
-            "user: Expected `int` >= 0",
+            "a whole number from 0 to 9223372036854775807 is expected",
         ),
         ("POST", "/next/" + "9" * 5000, b'{"track": 1, "time": 1}', 400, "user: "),
         (

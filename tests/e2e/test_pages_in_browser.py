@@ -119,7 +119,6 @@ def with_effects(report: Report, relative: RelativeEffect) -> Report:
         replace(
             effect,
             relative=relative,
-            deciding=replace(effect.deciding, relative=relative),
             label=f"{label}{effect.metric}",
         )
         for effect in report.effects
@@ -208,13 +207,11 @@ def test_the_longest_numbers_have_room(
 
 def test_an_effect_that_has_no_percentage_is_told_by_its_values(opened: Open) -> None:
     report = make_report()
-    deciding = replace(report.effects[0].deciding, relative=NOTHING)
     first = replace(
         report.effects[0],
         control_value=0.0,
         arm_value=0.079,
         relative=NOTHING,
-        deciding=deciding,
     )
     with opened(render(replace(report, effects=(first,)))) as page:
         assert page.locator(".forest .value", has_text="0.000 → 0.0790").count() == 1

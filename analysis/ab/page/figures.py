@@ -3,20 +3,13 @@
 import math
 
 from analysis import charts
-from analysis.ab.effects import MetricEffect, RelativeEffect
+from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow
 from analysis.page.render import Figure, tabulate
 
 _RARE = 0.005  # share of an arm's sessions below which a position's mean is chance
-
-
-def shown(effect: MetricEffect) -> RelativeEffect:
-    """Return the interval of an effect that the page shows: the deciding one, if any."""
-    if effect.role in {"primary", "guardrail"}:
-        return effect.deciding.relative
-    return effect.relative
 
 
 def draw_effects(report: Report) -> Figure | None:
@@ -28,7 +21,7 @@ def draw_effects(report: Report) -> Figure | None:
     for effect in report.effects:
         if effect.role not in {"primary", "secondary"}:
             continue
-        relative = shown(effect)
+        relative = effect.relative
         groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
         groups.setdefault(numbers.capitalized(effect.title), []).append(
             IntervalRow(
@@ -53,7 +46,7 @@ def draw_effects(report: Report) -> Figure | None:
 
 def _change(effect: MetricEffect) -> str:
     """Format the effect with its interval, or both values where the control's is 0."""
-    relative = shown(effect)
+    relative = effect.relative
     if math.isfinite(relative.effect_pct):
         ends = numbers.interval(relative.lower_pct, relative.upper_pct, 1)
         return f"{numbers.change(relative.effect_pct, 1)} ({ends})"

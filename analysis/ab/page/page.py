@@ -29,7 +29,6 @@ def render(report: Report) -> str:
         tone=TONES[report.verdict.decision],
         level=numbers.level(report.alpha),
         positions={arm: position for position, arm in enumerate(report.arms)},
-        shown=figures.shown,
         checks=_checks(report),
         effect_figure=figures.draw_effects(report),
         session_figure=figures.draw_positions(report),
@@ -38,14 +37,14 @@ def render(report: Report) -> str:
 
 def _checks(report: Report) -> list[tuple[str, str, str]]:
     """Return what was checked, what was found, and whether that is "good", "wait" or "bad"."""
-    lines, trust = report.lines, report.trust
+    lines, quality = report.lines, report.quality
     rejected = _counted(lines.rejected, lines.read, "lines")
-    checks = [_ratio_check(report.srm), ("Lines that are not events", *rejected)]
-    if trust is None:
-        return checks
-    changing, quality = trust.changing_listeners, trust.quality
-    in_two_arms = _counted(changing, sum(report.listeners.values()), "listeners")
-    checks.append(("Listeners in more than one arm", *in_two_arms))
+    in_two_arms = _counted(quality.changing_listeners, report.in_all, "listeners")
+    checks = [
+        _ratio_check(report.srm),
+        ("Lines that are not events", *rejected),
+        ("Listeners in more than one arm", *in_two_arms),
+    ]
     for name, found in (
         ("Events in sessions that were not closed", quality.dropped_events),
         ("Events without an arm", quality.outside),

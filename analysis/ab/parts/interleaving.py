@@ -1,7 +1,7 @@
 """Interleaved recommenders: whose tracks the same listeners hear for longer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow.compute as pc
@@ -10,7 +10,7 @@ from scipy import special
 from analysis import queries
 from analysis.ab.effects import RelativeEffect, relative_effect
 from analysis.ab.looks import Look
-from analysis.ab.tables import Loaded, members
+from analysis.ab.tables import members
 from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval, p_value
 from analysis.statistics.moments import Moments, Quantity
 
@@ -46,7 +46,10 @@ class Preference:
 
 
 def preferences(
-    loaded: Loaded, arms: Sequence[str], look: Look
+    connection: queries.Connection,
+    recommenders: Mapping[str, str],
+    arms: Sequence[str],
+    look: Look,
 ) -> tuple[Preference, ...]:
     """Compare the recommenders of every arm that interleaves two, from the table `credited`.
 
@@ -55,9 +58,9 @@ def preferences(
     credited for it.
     """
     found = []
-    credited = queries.read_table(loaded.connection, "credited")
+    credited = queries.read_table(connection, "credited")
     for arm in arms:
-        pair = members(loaded.own_recommenders.get(arm, ""))
+        pair = members(recommenders.get(arm, ""))
         if pair is None:
             continue
         rows = credited.filter(pc.field("arm") == arm).sort_by("user")

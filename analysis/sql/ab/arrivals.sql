@@ -1,14 +1,17 @@
--- One row per day: the listeners whose first event in the experiment is on it, and the events.
--- $assigned_file  VARCHAR, Parquet file of the events of a slice
+-- One row per day on which an event of the experiment is, in order: the listeners whose first one it has, and its events.
 -- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT)
 -- Columns:
 --   day        BIGINT, days since the epoch, UTC
 --   listeners  BIGINT
 --   events     BIGINT
-SELECT day, count(*) FILTER (WHERE is_first) AS listeners, count(*) AS events
-FROM (
-    SELECT timestamp // 86400000 AS day, row_number() OVER (PARTITION BY user ORDER BY timestamp) = 1 AS is_first
-    FROM read_parquet($assigned_file)
-    WHERE arm IS NOT NULL
+WITH begun AS (
+    SELECT min(timestamp) // 86400000 AS day, count(*) AS listeners
+    FROM (SELECT user, min(timestamp) AS timestamp FROM assigned WHERE arm IS NOT NULL GROUP BY user)
+    GROUP BY timestamp // 86400000
 )
-GROUP BY day
+SELECT timestamp // 86400000 AS day, coalesce(any_value(listeners), 0) AS listeners, count(*) AS events
+FROM assigned
+LEFT JOIN begun ON begun.day = timestamp // 86400000
+WHERE arm IS NOT NULL
+GROUP BY timestamp // 86400000
+ORDER BY day

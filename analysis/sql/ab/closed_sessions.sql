@@ -2,7 +2,7 @@
 -- FROM divided(user BIGINT, arm VARCHAR, number BIGINT, is_closed BOOLEAN, part BIGINT)
 -- Columns:
 --   user, arm, number, is_closed  as in sessions.sql, with what else it has; arm is NULL before the experiment
---   part                          0 for the whole experiment, a day, or a segment
+--   part                          0 for the whole experiment, or a segment
 SELECT *
 FROM divided
 WHERE is_closed

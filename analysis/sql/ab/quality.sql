@@ -6,7 +6,7 @@
 --   renamed             VARCHAR, what looks like an arm that was renamed: one begins after another has ended; NULL where none does
 --   outside             BIGINT, events of listeners who are in no arm at that time
 --   changing_listeners  BIGINT, listeners who were in more than one arm
---   events, unclosed_sessions, dropped_events, duplicates, broken_chains  BIGINT, as in `Quality` of `parts/data_quality`
+--   events, unclosed_sessions, dropped_events, duplicates, broken_chains  BIGINT, as in `Quality` of `analysis/ab/evidence.py`
 --   clock_went_back, without_latency, negative_latencies, without_recommender  BIGINT, as there
 WITH spans AS (
     SELECT

@@ -2,7 +2,7 @@
 -- They are ordered by time; of those at the same millisecond 'next' stands before 'last', then the smaller track, and
 -- of equal ones the shorter listening. A 'last' closes a session and the next event opens another. What was
 -- logged as the session's name plays no part: the original service logs none.
--- $assigned_file  VARCHAR, Parquet file of the events of a slice: `analysis.ab.tables.ASSIGNED_SCHEMA`
+-- $assigned_file  VARCHAR, Parquet file of the events of a slice: assigned_events.sql
 -- $end_ms         BIGINT, the first millisecond after the horizon of the experiment
 -- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender VARCHAR, side INTEGER)
 -- FROM own_recommenders(arm VARCHAR, own VARCHAR)

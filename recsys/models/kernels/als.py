@@ -176,7 +176,16 @@ def _dot(left: Float32Array, right: Float32Array) -> np.float32:
 
 
 @compiled
-def _new_buffer(length: int, width: int) -> Buffer:
+def _write(numbers: Float32Array, out: Float32Array) -> None:
+    for k in range(numbers.size):
+        out[k] = numbers[k]
+
+
+@compiled
+def _new_buffer(indptr: IntArray, width: int) -> Buffer:
+    length = 0  # of the longest row
+    for row in range(len(indptr) - 1):
+        length = max(length, indptr[row + 1] - indptr[row])
     length += TOGETHER - 1
     weights = aligned(3, length)
     return Buffer(aligned(length, width), weights[0], weights[1], weights[2])
@@ -194,7 +203,7 @@ def solve_rows(
     """Take conjugate-gradient steps towards each solution (Takács et al., RecSys 2011)."""
     factors = rows.shape[1]
     width = len(gram)
-    buffer = _new_buffer(np.max(np.diff(side.indptr)), width)
+    buffer = _new_buffer(side.indptr, width)
     state = aligned(4, width)
     solution, residual, direction, image = state[0], state[1], state[2], state[3]
     # The steps add nothing to the right side.
@@ -216,7 +225,7 @@ def solve_rows(
             last = min(first + _CHUNK, count)
             _gather(others, side.others, at, buffer.vectors, first, last)
             _add_pairs(buffer, first, last, direction, residual, True)
-        direction[:] = residual
+        _write(residual, direction)
         norm = _dot(residual, residual)
         for step in range(steps):
             if norm < _SOLVED:

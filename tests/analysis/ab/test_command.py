@@ -113,8 +113,6 @@ def test_a_control_can_be_named_on_the_command_line(
         "ALS",
         "--set",
         "control=T1",
-        "--set",
-        "table_only=true",
         "--out",
         str(tmp_path),
     ]

@@ -236,7 +236,10 @@ def test_the_effect_in_a_segment_is_that_of_a_log_of_its_sessions_alone(
         ("device", "phone", of_phones),
         ("genre", "rock", of_rock),
     ):
-        config = settings(folder, primary=metrics, secondary=[], guardrails=[])
+        once = {"date": "2026-01-04", "looks": 1}  # as segments are, for one look
+        config = settings(
+            folder, primary=metrics, secondary=[], guardrails=[], horizon=once
+        )
         alone = report_of(
             [event for session in of_label for event in session], tmp_path, config
         )

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.ab.config import AbConfig, Horizon
+from analysis.ab.looks import Look
 from analysis.statistics.effects import Estimate, compare
-from analysis.statistics.horizon import at_look, bound, bounds, p_value_at
+from analysis.statistics.horizon import bound, bounds, p_value_at
 
 
 @pytest.mark.parametrize(
@@ -48,11 +50,12 @@ def test_the_p_value_is_the_level_whose_bound_is_just_reached() -> None:
 
 def test_a_single_look_is_welch_s_test_and_before_the_first_nothing_is_known() -> None:
     effect = compare(Estimate(4.0, 9.0, 60), Estimate(5.5, 20.0, 40))
-    alone = at_look(effect, 1.2, 1)
+    config = AbConfig(horizon=Horizon(listeners=100, looks=1))
+    alone = Look(config, 1.2).widen(effect)
     assert [*alone.absolute] == pytest.approx([*effect.absolute])
     assert [*alone.relative] == pytest.approx([*effect.relative])
     assert alone.p_value == pytest.approx(effect.p_value, rel=1e-3)
-    early = at_look(effect, 0.9, 1)
+    early = Look(config, 0.9).widen(effect)
     assert (early.absolute.lower, early.absolute.upper) == (-math.inf, math.inf)
     assert early.p_value == 1
 

@@ -4,9 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy import special
 
+from analysis.ab.config import AbConfig
+from analysis.ab.looks import Look
+from analysis.statistics import sequential
 from analysis.statistics.effects import Estimate, compare
-from analysis.statistics.sequential import at_any_time, widening
+from analysis.statistics.sequential import p_value_at, widening
 from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 
@@ -31,7 +35,7 @@ def count_ever_significant(
 
 def margins_of(counts: FloatArray) -> FloatArray:
     return np.array(
-        [widening(2 * count, planned=2 * float(counts[-1])) for count in counts]
+        [widening(2 * count, 2 * float(counts[-1]), 0.05, 0.05) for count in counts]
     )
 
 
@@ -72,46 +76,64 @@ def test_daily_looks_at_the_same_listeners_are_allowed_too() -> None:
     assert found <= 0.05 * EXPERIMENTS
 
 
-def test_the_interval_is_narrowest_at_the_planned_number_and_covers_more_than_one_look() -> (
-    None
-):
+def test_one_unit_alone_is_the_published_boundary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sequential, "_SCALES", np.array([1.0]))
+    monkeypatch.setattr(sequential, "_WEIGHTS", np.array([1.0]))
     at = {
-        listeners: widening(listeners, planned=10_000)
+        listeners: widening(listeners, 10_000, 0.05, 0.05)
         for listeners in (100, 9_000, 10_000, 11_000, 10**6)
     }
     assert min(at, key=lambda listeners: at[listeners]) == 10_000
     assert at[10_000] == pytest.approx(3.035, abs=0.001)
-    assert widening(0, planned=10_000) == math.inf
+    # t ρ² at 10,000 listeners by appendix B.2, of which the boundary follows in closed form
+    t = -float(special.lambertw(-(0.05**2) / math.e, k=-1).real) - 1
+    for listeners, found in at.items():
+        now = t * listeners / 10_000
+        square = (1 + 1 / now) * (math.log1p(now) - 2 * math.log(0.05))
+        assert found == pytest.approx(math.sqrt(square), rel=1e-12)
+
+
+def test_the_mixture_is_narrow_from_small_experiments_to_large_ones() -> None:
+    widths = [widening(n, 2000, 0.05, 0.05) for n in (2e3, 2e4, 2e5, 2e6, 2e7)]
+    assert max(widths) < 3.7
+    assert widening(0, 2000, 0.05, 0.05) == math.inf
+    # without an effect its expectation is 1 at any time
+    z = np.linspace(-5000, 5000, 100_001)
+    for n in (50, 5e4, 3e7):
+        times = sequential._times(n, 2000, 0.05)[:, np.newaxis]
+        units = np.exp(z**2 / 2 * times / (1 + times) - z**2 / 2) / np.sqrt(1 + times)
+        density = sequential._WEIGHTS @ units / math.sqrt(2 * math.pi)
+        assert np.trapezoid(density, z) == pytest.approx(1, rel=1e-6)
 
 
 def test_the_interval_is_the_effect_and_a_widened_error() -> None:
-    effect = compare(Estimate(4.0, 1.0, 400), Estimate(5.0, 3.0, 600))
-    interval = at_any_time(effect, planned=1_000).absolute
-    margin = math.sqrt(1 / 400 + 3 / 600) * widening(1_000, planned=1_000)
-    assert (interval.lower, interval.upper) == pytest.approx((1 - margin, 1 + margin))
+    look = Look(AbConfig(planned_listeners=1000))
+    effect = compare(Estimate(4.0, 1.0, 400_000), Estimate(5.0, 3.0, 600_000))
+    interval = look.widen(effect).absolute
+    margin = math.sqrt(1 / 400_000 + 3 / 600_000) * look.errors(0.05, 1_000_000)
+    assert (interval.lower, interval.upper) == pytest.approx(
+        (1 - margin, 1 + margin), rel=1e-5
+    )
 
 
-@pytest.mark.parametrize("confidence", [0.9, 0.95])
+@pytest.mark.parametrize("level", [0.1, 0.05, 0.001])
 def test_the_p_value_is_the_level_at_which_the_interval_touches_zero(
-    confidence: float,
+    level: float,
 ) -> None:
-    margin = math.sqrt(2 / 500) * widening(1_000, 1_000, confidence)
-    effect = compare(
-        Estimate(4.0, 1.0, 500), Estimate(4 + margin, 1.0, 500), confidence
-    )
-    assert at_any_time(effect, 1_000, confidence).p_value == pytest.approx(
-        1 - confidence
-    )
+    errors = widening(1_000, 2_000, level, 0.05)
+    assert p_value_at(errors, 1_000, 2_000, 0.05) == pytest.approx(level, rel=1e-9)
+    assert p_value_at(0.0, 1_000, 2_000, 0.05) == 1
 
 
 def test_without_an_error_there_is_no_sequence() -> None:
+    look = Look(AbConfig(planned_listeners=10))
     none, sure = (
         compare(Estimate(1.0, 0.0, 10), Estimate(2.0, 0.0, count)) for count in (1, 10)
     )
-    assert math.isnan(at_any_time(none, 10).absolute.lower)
-    assert math.isnan(at_any_time(none, 10).p_value)
-    assert at_any_time(sure, 10).p_value == 0
-    assert (
-        at_any_time(compare(Estimate(1.0, 1.0, 10), Estimate(1.0, 1.0, 10)), 20).p_value
-        == 1
-    )
+    assert math.isnan(look.widen(none).absolute.lower)
+    assert math.isnan(look.widen(none).p_value)
+    assert look.widen(sure).p_value == 0
+    same = compare(Estimate(1.0, 1.0, 10), Estimate(1.0, 1.0, 10))
+    assert look.widen(same).p_value == 1

@@ -183,10 +183,8 @@ def test_an_unfinished_run_has_no_report(tmp_path: Path) -> None:
 
 
 def test_the_lab_links_the_report_and_shows_it_where_nothing_runs(world: Path) -> None:
-    service = ServiceClient(url="http://localhost:1", token=None)
-    client = create_app(
-        LabSettings(root=world, published=None, service=service)
-    ).test_client()
+    service = ServiceClient("http://localhost:1")
+    client = create_app(LabSettings(world, service)).test_client()
     shown = client.get("/runs/%3Cb%3Erun", headers={"Host": "localhost"})
     assert shown.status_code == 200
     (link,) = Parser(shown.get_data(as_text=True)).root.find("a", id="report")

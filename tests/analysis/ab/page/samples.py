@@ -2,20 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from datetime import date, timedelta
 
-from analysis.ab.effects import Deciding, MetricEffect, RelativeEffect
+from analysis.ab.effects import MetricEffect, RelativeEffect
+from analysis.ab.evidence import Quality
 from analysis.ab.metrics import ORIGINAL_METRICS
-from analysis.ab.parts.data_quality import Quality, Trust
 from analysis.ab.parts.interleaving import Preference
 from analysis.ab.parts.positions import Position
 from analysis.ab.parts.segments import SegmentEffect, Segments
 from analysis.ab.report import OriginalRow, Report
-from analysis.ab.tables import RejectedLine
+from analysis.ab.tables import DAY_MS, RejectedLine
 from analysis.ab.verdict import Verdict
 from analysis.logs.lines import LineCounts
 from analysis.statistics.sample_ratio import SampleRatio
 
+_BEGIN_MS = 1_792_886_400_000  # 25 October 2026
 _METRICS = (
     ("time_per_session", "Time per session", "primary", "ratio", True, 4.0, 8.0, 1.6),
     ("time", "Listening time", "primary", "mean", True, 60.0, 6.0, 4.0),
@@ -48,9 +48,8 @@ def around(value: float, half: float) -> RelativeEffect:
 def effects_of(arm: str, strength: float) -> list[MetricEffect]:
     found = []
     for name, label, role, method, higher, control, pct, half in _METRICS:
-        change, wider, is_guardrail = strength * pct, 1.5 * half, role == "guardrail"
+        change, is_guardrail = strength * pct, role == "guardrail"
         relative = around(change, half)
-        ends = (control * (change - wider) / 100, control * (change + wider) / 100)
         effect = MetricEffect(
             arm=arm,
             metric=name,
@@ -64,8 +63,6 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
             lower=control * (change - half) / 100,
             upper=control * (change + half) / 100,
             relative=relative,
-            p_value=relative.p_value,
-            deciding=Deciding(*ends, around(change, wider)),
             adjusted_p_value=min(1.0, 2 * relative.p_value),
             significant=abs(change) > 1.2 * half,
             mde_pct=1.43 * half,
@@ -91,10 +88,6 @@ def make_report(
         days: How many it ran.
         text: Put into every free text.
     """
-    dates = [
-        (date(2026, 10, 25) + timedelta(days=number)).isoformat()
-        for number in range(days)
-    ]
     control, treated = arms[0], arms[1:]
     strengths = {arm: 1.0 - 0.55 * number for number, arm in enumerate(treated)}
     counts = {arm: 5_003 - 17 * number for number, arm in enumerate(arms)}
@@ -104,11 +97,9 @@ def make_report(
     return Report(
         experiment=experiment,
         control=control,
-        arms=tuple(arms),
         is_aa=False,
         alpha=0.05,
-        first_day=dates[0],
-        last_day=dates[-1],
+        span_ms=(_BEGIN_MS, _BEGIN_MS + (days - 1) * DAY_MS),
         horizon=None,
         at_horizon=False,
         is_adjusted=False,
@@ -185,18 +176,15 @@ def make_report(
             for number, arm in enumerate(arms)
             for rank in range(1, 21)
         ),
-        trust=Trust(
-            changing_listeners=0,
-            quality=Quality(
-                events=842_404,
-                unclosed_sessions=412,
-                dropped_events=1_930,
-                broken_chains=3,
-            ),
-            rejected=(
-                RejectedLine(
-                    f"{text}log/events-1.json", 4_711, f"{text}not an object: [1,2]"
-                ),
+        quality=Quality(
+            events=842_404,
+            unclosed_sessions=412,
+            dropped_events=1_930,
+            broken_chains=3,
+        ),
+        rejected=(
+            RejectedLine(
+                f"{text}log/events-1.json", 4_711, f"{text}not an object: [1,2]"
             ),
         ),
         sources=(f"{text}log/events-1.json", f"{text}log/events-2.json.gz"),

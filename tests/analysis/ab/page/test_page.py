@@ -24,7 +24,7 @@ def bare(report: Report) -> Report:
     nothing: dict[str, Any] = dict.fromkeys(
         ("effects", "segments", "preferences", "positions"), ()
     )
-    return replace(report, **nothing, trust=None, first_day=None, last_day=None)
+    return replace(report, **nothing, span_ms=(0, 0))
 
 
 @pytest.fixture(scope="module")
@@ -87,22 +87,20 @@ def test_what_decides_stands_before_everything_else_with_loud_guardrails(
     three_arms: Element,
 ) -> None:
     primary, guardrails = (
-        read_table(three_arms, name)
-        for name in ("primary-time_per_session", "guardrails-table")
+        read_table(three_arms, name) for name in ("primary-2", "guardrails-table")
     )
     arms = [row[0] for row in primary[1:]]
     assert arms == ["C random", "T1 model T1", "T2 model T2"]
-    assert primary[2][2] == "+5.60 … +10.40 %"  # the one that decides
-    assert guardrails[0] == ["Guardrail", "Allowed", "T1", "T2"]
-    states = {
-        row[0]: [cell.split(" ")[:2] for cell in row[2:]] for row in guardrails[1:]
-    }
-    assert states["Latency p99, ms"] == [["✓", "kept"]] * 2
-    assert states["Share of fallbacks"] == [["!", "UNCLEAR"]] * 2
+    assert primary[2][2] == "+6.40 … +9.60 %"
+    assert guardrails[0] == ["Guardrail", "Arm", "State", "Value"]
+    states = [(row[0].partition(",")[0], *row[1:3]) for row in guardrails[1:]]
+    for arm in ("T1", "T2"):
+        assert ("Latency p99", arm, "✓ kept") in states
+        assert ("Share of fallbacks +0.0002 allowed", arm, "! UNCLEAR") in states
     tables = [table.attributes.get("id") for table in three_arms.find("table")]
     assert tables[:3] == [
-        "primary-time",
-        "primary-time_per_session",
+        "primary-1",
+        "primary-2",
         "guardrails-table",
     ]
 
@@ -226,16 +224,12 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
     names = (
         "control_value",
         "arm_value",
-        "p_value",
         "adjusted_p_value",
         "mde_pct",
         "past_explains",
     )
     without: dict[str, Any] = dict.fromkeys(names, math.nan) | {"relative": nothing}
-    effects = [
-        replace(effect, deciding=replace(effect.deciding, relative=nothing), **without)
-        for effect in report.effects
-    ]
+    effects = [replace(effect, **without) for effect in report.effects]
     page = parse(replace(report, effects=tuple(effects)))
     assert set(read_table(page, "metrics-table")[1][3:]) == {"\N{EN DASH}"}
     assert "None" not in page.text

@@ -1,0 +1,6 @@
+-- One row per listener.
+-- FROM events(user BIGINT)
+-- Columns:
+--   user
+SELECT DISTINCT user
+FROM events
