@@ -192,7 +192,7 @@ def _assemble(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
         tracks = np.arange(store.catalogue_size)
     heard = _write_matrices(folder, users, tracks, plan.feedback)
     for side in SIDES:
-        _write_by_track(folder, side, len(tracks))
+        write_by_track(folder, side, len(tracks))
     _write_tables(folder, users, tracks)
     if plan.rule.is_ordered:
         _write_plays(folder, users, tracks)
@@ -285,8 +285,8 @@ def _write_matrices(
     return counts["train"]
 
 
-def _write_by_track(folder: Path, side: Side, tracks: int) -> None:
-    """Write the matrix of a side by track, so many interactions at a time."""
+def write_by_track(folder: Path, side: Side, tracks: int) -> None:
+    """Write the matrix of a side by track too, some interactions at a time."""
     indptr = np.load(folder / f"{side}-indptr.npy")
     edges = np.searchsorted(indptr, np.arange(0, indptr[-1], _AT_ONCE))
     parts = [*pairwise([*np.unique(edges).tolist(), len(indptr) - 1])]
