@@ -181,6 +181,7 @@ def read_run(
         SearchError: The folder holds no finished run.
     """
     winner = read_winner(run)
-    if winner.files.get(CONFIG) != digest_config(read_config(run)):
+    given = winner.files.get(CONFIG)
+    if given and given != digest_config(read_config(run)):
         raise SearchError(f"{run}/{CONFIG}: {_DAMAGED}")
     return read_config(run, overrides), winner
