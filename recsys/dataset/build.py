@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
-from analysis.logs.field_types import LARGEST_ID
-from analysis.store import Part, number_of
+from analysis.store import Part
 from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values
 from looplib.checksums import seal
 from looplib.files import (
@@ -44,10 +43,10 @@ from recsys.dataset.dataset import (
     open_whole_dataset,
 )
 from recsys.dataset.plan import DatasetPlan
-from recsys.dataset.plays import positions, write_artists, write_plays
+from recsys.dataset.plays import positions, unplayed_of, write_artists, write_plays
 from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import DatasetError, SplitError
-from recsys.store.ids import Title, originals, read_titles
+from recsys.store.ids import originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
@@ -187,7 +186,7 @@ def _assemble(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
         heard = pa.concat_tables(_read(folder, "tracks"))
         tracks = np.unique(column_values(heard["track"]))
         if plan.catalogue:
-            tracks = np.union1d(tracks, _find_unplayed(store, titles, tracks))
+            tracks = np.union1d(tracks, unplayed_of(store, titles, tracks))
     else:
         tracks = np.arange(store.catalogue_size)
     heard = _write_matrices(folder, users, tracks, plan.feedback)
@@ -208,22 +207,6 @@ def _assemble(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
         "interactions": int(heard.sum()),
         "training_listeners": int(np.count_nonzero(heard)),
     }
-
-
-def _find_unplayed(
-    store: Store, titles: Mapping[str, Title], played: IntArray
-) -> IntArray:
-    """Return the other tracks of a catalogue that are by the artist of one that was played."""
-    table = store.manifest.table
-    is_text = table is not None and table.text_items
-    artist_of = {
-        number_of(track) if is_text else int(track): title.artist
-        for track, title in titles.items()
-        if title.artist and (is_text or track.isdecimal())
-    }
-    known = {artist_of[track] for track in played.tolist() if track in artist_of}
-    found = [track for track, artist in artist_of.items() if artist in known]
-    return np.array([track for track in found if track <= LARGEST_ID], np.int64)
 
 
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from analysis.logs.field_types import LARGEST_ID
+from analysis.store import number_of
 from looplib.arrays import Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side, new_array
 from recsys.store.ids import Title
+from recsys.store.remote import Store
 
 UNKNOWN_ARTIST = -1
 _INDPTR, _TRACKS, _HELDOUT = (
@@ -105,6 +108,22 @@ def read_artists(dataset: Dataset) -> Int32Array:
     """Read the number of the artist of each track, shape (tracks,); `UNKNOWN_ARTIST` of some."""
     artists: Int32Array = np.load(dataset.path / _ARTISTS)
     return artists
+
+
+def unplayed_of(
+    store: Store, titles: Mapping[str, Title], played: IntArray
+) -> IntArray:
+    """Return the other tracks of a catalogue that are by the artist of one that was played."""
+    table = store.manifest.table
+    is_text = table is not None and table.text_items
+    artist_of = {
+        number_of(track) if is_text else int(track): title.artist
+        for track, title in titles.items()
+        if title.artist and (is_text or track.isdecimal())
+    }
+    known = {artist_of[track] for track in played.tolist() if track in artist_of}
+    found = [track for track, artist in artist_of.items() if artist in known]
+    return np.array([track for track in found if track <= LARGEST_ID], np.int64)
 
 
 def find_unplayed(dataset: Dataset) -> IntArray:

@@ -33,7 +33,7 @@ from recsys.next_track.export import write_next_track
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
 from recsys.session_model.export import Learned, write_session_model
-from recsys.store.ids import Title, originals, read_titles, titles_by_id
+from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
@@ -80,12 +80,7 @@ class Export:
             "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
         }
         if session_model is not None:
-            has_titles = bool(titles_by_id(self.store))
-            facts["session_model"] = {
-                **session_model.model_dump(mode="json", exclude={"catalogue"}),
-                "artists": session_model.catalogue is not None or has_titles,
-                "format": FORMAT,
-            }
+            facts["session_model"] = {**session_model.model_dump(), "format": FORMAT}
         if next_track := self.config.next_track:
             anyway = self.options.publish_anyway
             facts["next_track"] = {**next_track.model_dump(), "anyway": anyway}
@@ -94,10 +89,13 @@ class Export:
 
 def write_version(
     folder: Path, export: Export, learned: Learned, training: Learned | None
-) -> None:
+) -> Mapping[str, Any] | None:
     """Write the files of a version into an empty folder, the manifest last.
 
     Where a session model is wanted, `training` has learned from the training sessions alone.
+
+    Returns:
+        What the manifest says of the session model.
     """
     store, dataset, config = export.store, export.dataset, export.config
     users = originals(store, "users", dataset.users)
@@ -112,10 +110,10 @@ def write_version(
     rows |= _write_titles(folder, export, titles, tracks)
     threads, seed = usable_cores(), export.winner.trial.seed
     session_model = next_track = None
-    if training and (section := config.session_model):
-        both = (training, learned)
+    if training:
+        ids = (users, tracks)
         session_model = write_session_model(
-            folder, store, dataset, config, section, both, seed, threads
+            folder, store, dataset, config, training, ids, seed, threads
         )
     if config.next_track:
         anyway = export.options.publish_anyway
@@ -140,6 +138,7 @@ def write_version(
         },
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
+    return session_model
 
 
 def _write_recommendations(
@@ -199,8 +198,7 @@ def _write_titles(
         lines = msgspec.json.Encoder().encode_lines(records)
         (folder / TRACKS).write_bytes(lines)
         return {TRACKS: len(records)}
-    section, known = config.session_model, manifest.catalogue
-    file = config.catalogue or (section.catalogue if section else None)
+    file, known = config.catalogue, manifest.catalogue
     if file and file.is_file() and (not known or sha256_file(file) == known.sha256):
         shutil.copyfile(file, folder / TRACKS)
     return {}

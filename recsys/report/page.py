@@ -18,15 +18,17 @@ from recsys.runs.leaderboard import WARNING, Row
 from recsys.workspace import open_workspace
 
 
-def write_report(address: str) -> None:
+def write_report(address: str, store_address: str | None = None) -> None:
     """Write the page of a finished search into its run folder, at a path or an address.
+
+    The store is by default where the search read it.
 
     Raises:
         UserError: The run is not finished.
     """
     run = open_workspace(address)
     config, winner = read_run(run)
-    store = open_workspace(config.store)
+    store = open_workspace(store_address or config.store)
     dataset = open_dataset(store.sub(f"cache/{winner.dataset}").address)
     found = read_folder(run, run.folder.resolve().name)
     with run.create(REPORT) as file:

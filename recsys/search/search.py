@@ -81,8 +81,6 @@ def search(
     """
     plan = plan_dataset(store, config)
     titles = read_titles(config.catalogue, store)
-    if config.session_model and config.export.learn_from != "training":
-        read_titles(config.session_model.catalogue, store)
     if config.next_track:
         find_sessions(store, config)
     is_ordered = plan.rule.is_ordered

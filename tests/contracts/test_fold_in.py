@@ -139,11 +139,8 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         assert found == pytest.approx(
             np.linalg.solve(left, rows.T @ (1 + values)), rel=1e-4
         )
-        (drawn,) = RECOMMENDERS["fold_in"].draw_all(
-            model,
-            [Row(user_number(user), [number["i4"]], [0.5])],
-            generator,
-        )
+        row = Row(user_number(user), [number["i4"]], [0.5])
+        drawn = RECOMMENDERS["fold_in"].draw(model, row, generator)
         assert (
             model.catalogue.ids[drawn.track] not in heard
         )  # as in the lists of this export
@@ -155,7 +152,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     older = load_configured(service)
     assert older.get(HISTORY) is None
     row = Row(user_number("u3"), [number["i4"]], [0.5])
-    (drawn,) = RECOMMENDERS["fold_in"].draw_all(older, [row], generator)
+    drawn = RECOMMENDERS["fold_in"].draw(older, row, generator)
     alone = folding.solve(row.tracks, row.times)
     assert alone is not None
     assert drawn.track == folding.best(alone, row.tracks)

@@ -309,9 +309,7 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
 def test_plays_give_a_context_model_a_catalogue_and_estimates_in_the_ids_that_came_in(
     tmp_path: Path,
 ) -> None:
-    session_model = SessionModelConfig(
-        factors=2, sweeps=1, rough_sweeps=1, coarse_sweeps=1
-    )
+    session_model = SessionModelConfig(factors=2)
     version = export(
         tmp_path, lambda user: f"u{user}", lambda item: f"i{item}", PLAYS, session_model
     )

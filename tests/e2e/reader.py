@@ -65,12 +65,7 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
         },
         "validation": {"resamples": 100},
         "cluster": {"scheduler": scheduler},
-        "session_model": {
-            "factors": 8,
-            "sweeps": 1,
-            "rough_sweeps": 1,
-            "coarse_sweeps": 1,
-        },
+        "session_model": {"factors": 8},
         # so little data need not beat the popular tracks
         "export": {"publish_anyway": True},
     }

@@ -167,12 +167,11 @@ def test_the_page_is_written_again_and_titles_are_of_the_store_s_own_catalogue(
     assert (run_folder / "report.html").read_bytes() == before
 
 
-@pytest.mark.parametrize("key", ["catalogue", "session_model.catalogue"])
 def test_a_missing_catalogue_is_reported_before_the_search_and_costs_no_winner(
-    key: str, world: Path, capsys: pytest.CaptureFixture[str]
+    world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = world / "nowhere.json"
-    assert search_world(world, f"{key}={missing}") == 2
+    assert search_world(world, f"catalogue={missing}") == 2
     assert f"{missing}: no catalogue to be read here" in capsys.readouterr().err
     assert (world / "<b>run" / "winner.json").exists()
 
