@@ -52,8 +52,8 @@ def row(
 
 
 def ask(model: Model, *rows: Row) -> list[int]:
-    drawn = FollowInterest().draw_all(model, rows, np.random.default_rng(1))
-    return [found.track for found in drawn]
+    rng = np.random.default_rng(1)
+    return [FollowInterest().draw(model, row, rng).track for row in rows]
 
 
 def follow(model: Model, user: int, tracks: list[int], times: list[float]) -> "Vector":
