@@ -224,7 +224,6 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             cg_steps=cg_steps or self.cg_steps,
             unobserved_weight=self.unobserved_weight,
             nu=self.nu,
-            skip_weight=1.0,
         )
 
     def _solve(

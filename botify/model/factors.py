@@ -18,8 +18,7 @@ from looplib.arrays import Float32Array, FloatArray
 class History:
     """What the fit was given of each listener: tracks, and how much of them was heard."""
 
-    # of each listener, before a logarithm; of a track that was only skipped, minus how often
-    heard: Rows
+    heard: Rows  # of each listener, before a logarithm
     filter_seen: bool  # the export leaves out what a listener has heard
 
     def of(self, user: int) -> dict[int, float]:
@@ -74,55 +73,42 @@ class ItemFactors:
         """Solve a listener's factor, shape (factors,), by the history and the session so far.
 
         Args:
-            tracks: Heard, in order; the first one is organic.
+            tracks: Heard, in order.
             times: Share heard of each, 0..1.
             known: The listener's values in the history.
 
         Returns:
             The solution of `looplib.als` for this row; None where nothing counts as heard.
         """
-        heard, skips = self._interactions(tracks, times, known or {})
+        heard = self._interactions(tracks, times, known or {})
         if not heard:
             return None
         return solve_row(
             self._gram,
-            self._factors(heard),
+            self.items[list(heard)].astype(np.float64),
             np.array(list(heard.values())),
-            self._factors(skips),
-            np.array(list(skips.values())),
             self.known,
             self.params,
         )
-
-    def _factors(self, tracks: Collection[int]) -> FloatArray:
-        return self.items[list(tracks)].astype(np.float64)
 
     def _interactions(
         self,
         tracks: Sequence[int],
         times: Sequence[float],
         known: Mapping[int, float],
-    ) -> tuple[dict[int, float], dict[int, float]]:
-        """Return the value of each track heard, and how often each other one was skipped."""
+    ) -> dict[int, float]:
+        """Return the value of each track heard."""
         feedback = self.feedback
-        heard = {track: value for track, value in known.items() if value > 0}
-        skips = {track: -value for track, value in known.items() if value < 0}
-        for position, (track, time) in enumerate(zip(tracks, times, strict=True)):
+        heard = dict(known)
+        for track, time in zip(tracks, times, strict=True):
             value = self.unit * time
             if track == UNKNOWN_TRACK:
                 continue
-            if position and time < feedback.skip_time:
-                skips[track] = skips.get(track, 0) + 1
-            elif (
-                time > 0
-                and value >= feedback.min_time
-                and (position or feedback.organic)
-            ):
+            if time > 0 and value >= feedback.min_time:
                 heard[track] = heard.get(track, 0.0) + value
         if feedback.scale == "log":
             heard = {track: math.log1p(time) for track, time in heard.items()}
-        skips = {track: count for track, count in skips.items() if track not in heard}
-        return heard, skips if self.params.skip_weight else {}
+        return heard
 
 
 def _load_factors(version: Version) -> ItemFactors | None:
@@ -159,8 +145,7 @@ def _load_history(version: Version) -> History | None:
             file, shapes, "a history", version.catalogue, may_lack=version.may_lack
         )
     if version.manifest.feedback.scale == "log":
-        values = arrays["values"]
-        arrays["values"] = np.where(values > 0, np.expm1(values), values)
+        arrays["values"] = np.expm1(arrays["values"])
     heard = read_rows(file.name, arrays, "users", ("counts", "heard", "values"))
     return History(heard, version.manifest.lists.filter_seen)
 

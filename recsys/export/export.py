@@ -22,7 +22,7 @@ from recsys.errors import ExportError
 from recsys.export.version import Export, write_version
 from recsys.models.kinds import KINDS
 from recsys.models.model import Model, State
-from recsys.runs.folder import NO_BETTER, WINNER, read_run, read_winner, write_sealed
+from recsys.runs.folder import NO_BETTER, read_run, read_winner, write_winner
 from recsys.runs.trials import Trial
 from recsys.session_model.choice import NAME
 from recsys.session_model.export import Learned
@@ -101,7 +101,7 @@ def _remark_choice(run: Workspace, chosen: Mapping[str, Any]) -> None:
     winner = read_winner(run)
     remarks = [line for line in winner.remarks if not line.startswith(NAME)]
     remarks.append(f"{NAME}: {chosen['chosen']} is served, {chosen['reason']}")
-    write_sealed(run, WINNER, replace(winner, remarks=tuple(remarks)))
+    write_winner(run, replace(winner, remarks=tuple(remarks)))
 
 
 def _learn(export: Export, client: Client | None) -> Learned:
@@ -153,17 +153,9 @@ def _refit_in_blocks(
             client,
             (fit_blocks.__module__,),
         ) as cluster:
-            turned = scratch.sub("tracks")
-            blocks = cut_blocks(cluster, export.dataset, export.side, turned)
-            fit = fit_blocks(
-                cluster,
-                blocks,
-                trial.params,
-                trial.seed,
-                sweeps,
-                scratch.sub("fit"),
-                report,
-            )
+            blocks = cut_blocks(cluster, export.dataset, export.side)
+            params, seed = trial.params, trial.seed
+            fit = fit_blocks(cluster, blocks, params, seed, sweeps, scratch, report)
         return vars(fit)
     finally:
         export.run.delete(name)

@@ -9,11 +9,10 @@ from recsys.dataset.dataset import Summary, open_dataset
 from recsys.report.runs import Run, is_baseline, read_folder
 from recsys.runs.folder import (
     REPORT,
-    WINNER,
     Winner,
     digests_of,
     read_run,
-    write_sealed,
+    write_winner,
 )
 from recsys.runs.leaderboard import WARNING, Row
 from recsys.workspace import open_workspace
@@ -35,7 +34,7 @@ def write_report(address: str, store_address: str | None = None) -> None:
     with run.create(REPORT) as file:
         file.write(render_report(found, winner, dataset.summary).encode())
     files = winner.files | digests_of(run, REPORT)
-    write_sealed(run, WINNER, replace(winner, files=files))
+    write_winner(run, replace(winner, files=files))
 
 
 def render_report(run: Run, winner: Winner, facts: Summary) -> str:
@@ -52,7 +51,7 @@ def render_report(run: Run, winner: Winner, facts: Summary) -> str:
         states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
-        leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
+        leaderboard=figures.draw_leaderboard(run),
         baselines=list(filter(is_baseline, run.rows)),
         state_of=lambda row: _state(run, row),
         facts=facts,

@@ -371,11 +371,6 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
             [*als, "--set=validation.select=ope_time@30"],
             "ope_time@30 needs event",
         ),
-        (
-            search,
-            [*als, "--set=feedback.organic=false"],
-            "organic: false needs event logs",
-        ),
         (search, [*als, "--set=split.kind=time"], "split.kind time needs timestamps"),
         (
             publish,

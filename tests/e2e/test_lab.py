@@ -19,7 +19,6 @@ from recsys.config import SearchConfig
 from recsys.export.export import export_run
 from recsys.lock import LOCK
 from recsys.report.page import write_report
-from recsys.runs.folder import DASHBOARD
 from tests.e2e.conftest import TIMEOUT_MS
 from tests.faults.served import Published, Served, wait_until
 from tests.recsys.in_process import without_processes
@@ -136,12 +135,10 @@ def test_a_search_under_way_shows_what_is_scored_so_far(
     lines = map(orjson.loads, ledger.read_bytes().splitlines())
     trials = {line["trial"]["id"] for line in lines}
     os.utime(folder / LOCK)
-    (folder / DASHBOARD).write_text("http://127.0.0.1:8787/status")
     page.goto(f"{lab}/runs/runs/going-on")
     expect(page.locator("#running")).to_contain_text(
         f"{len(trials)} trials have a score so far"
     )
-    expect(page.get_by_role("link", name="Dask dashboard")).to_be_visible()
     expect(page.locator("#leaderboard tbody tr")).to_have_count(len(trials))
     os.utime(folder / LOCK, (0, 0))
     page.reload()

@@ -184,9 +184,8 @@ def test_by_factors_an_unknown_track_says_nothing_but_opens_the_session(
     folding = als.get(ITEM_FACTORS)
     assert folding is not None
     folding = replace(folding, items=FACTORS.astype(np.float32))
-    folding.feedback.skip_time = 0.5
-    assert folding.solve([new, 3], [1.0, 0.2]) is None, "it was skipped"
-    assert folding.solve([3], [0.2]) is not None, "it was organic"
+    assert folding.solve([new], [1.0]) is None
+    assert folding.solve([3], [0.2]) is not None
 
 
 def test_random_finds_the_last_free_track(model: Model) -> None:
