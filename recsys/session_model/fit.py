@@ -62,8 +62,9 @@ _FIRST_NOISE = 0.3
 _OVERSHOOT = 0.7
 _AXES = 32  # of the ALS factors, those along which tracks differ most
 _HELD_OUT = 20  # one response in so many
-# A listener's responses are averaged with this many of everybody's, a track's with so many of any.
-_LISTENER_PRIOR = _TRACK_PRIOR = 10.0
+_LISTENER_PRIOR = (
+    10.0  # a listener's responses are averaged with so many of everybody's
+)
 
 
 @dataclass(frozen=True)
@@ -308,30 +309,6 @@ class Fit:
         used = np.concatenate([self.held_out, others if len(others) else again])
         mean, _ = mean_and_slope(self._logits(used))
         return find_decay(mean, heard.time[used], heard.earlier[used])
-
-
-def track_means(responses: Responses) -> SessionModel:
-    """Return a model that expects the mean share of each track, whatever the session.
-
-    A track has the vector (logit, 1), and every session follows (1, 0).
-    """
-    counts = np.bincount(responses.track, minlength=len(responses.artist))
-    times = np.bincount(responses.track, responses.time, len(responses.artist))
-    prior = _TRACK_PRIOR * responses.time.mean()
-    means = np.clip((times + prior) / (counts + _TRACK_PRIOR), 1e-4, 1 - 1e-4)
-    logits = np.log(means / (1 - means)).astype(np.float32)
-    none = np.zeros(0, np.int64)
-    return SessionModel(
-        track_factors=np.column_stack([logits, np.ones_like(logits)]),
-        listeners=none,
-        organics=none,
-        interest_of=none.astype(np.int32),
-        interests=np.zeros((0, 2), np.float32),
-        new_map=np.array([[0, 0], [1, 0]], np.float32),
-        covariance=1e-6 * np.eye(2, dtype=np.float32),
-        dispersion=FIRST_DISPERSION,
-        artist_fatigue=1.0,
-    )
 
 
 def _predict(
