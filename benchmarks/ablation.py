@@ -1,6 +1,6 @@
 """What parts of the session model bring: listening time that is lost when one is left out.
 
-    python -m benchmarks.ablation [--world seed] [--sessions 2000]
+    python -m benchmarks.ablation [--worlds seed,moods-20] [--episodes 2000]
 
 Simulated listeners hear what the service's recommender plays them, by a model that was fitted with
 a part and by one without it, in the same sessions: listener, interest and opening track are the
@@ -15,185 +15,117 @@ from typing import Annotated, Any
 from unittest.mock import patch
 
 import numpy as np
+import orjson
 import typer
-from scipy.sparse import csr_matrix
-from scipy.sparse.linalg import svds
 
-from benchmarks.harness import measure_module
-from benchmarks.realism import listen, session_times
-from benchmarks.worlds import config_of
-from botify.model.catalogue import Catalogue, load_catalogue
+from benchmarks.factorisation import read_responses
+from benchmarks.worlds import ask_service, config_of, lift, play, prepare
+from botify.model.catalogue import load_catalogue
 from botify.model.model import Model
-from botify.model.session_model import SESSION_MODEL, read_session_model
+from botify.model.session_model import SESSION_MODEL
 from botify.model.tracklists import NO_LISTS
-from botify.recommenders.base import Row
-from botify.recommenders.session_model import FollowInterest
-from looplib.arrays import FloatArray, Int32Array, IntArray
-from looplib.randomness import make_generator
+from looplib.arrays import AnyFloatArray, Float32Array, FloatArray
 from looplib.session_model import SessionModel
-from recsys.config import SessionModelConfig, Split
-from recsys.dataset.split import SplitRule
-from recsys.session_model.export import save_session_model
-from recsys.session_model.fit import Chosen, Fit, fit_session_model
-from recsys.session_model.responses import Responses, load_responses
-from recsys.store.remote import open_store
+from recsys.session_model import fit as fits
+from recsys.session_model.config import SessionModelConfig
+from recsys.session_model.fit import Chosen, Fit
 from sim.collect import recommend_random
-from sim.listening.sessions import Sessions, make_model
-from sim.world import make_world
+from sim.listening.sessions import make_model
 from sim.worlds.files import load_world
 
-# name → what is changed in it, beside the world of that name in `benchmarks.worlds`
-WORLDS: Mapping[str, list[str]] = {
-    "seed": [
-        "catalogue.tracks=6000",
-        "catalogue.artists=800",
-        "listeners.listeners=1200",
-    ],
-    "changing": [],
-    "200-nearest": [],
-}
+SMALL_SEED = (
+    "catalogue.tracks=6000",
+    "catalogue.artists=800",
+    "listeners.listeners=1200",
+)
 COLLECTED = 60_000  # sessions that models learn from
 
 
-def _openings_alone(fit: Fit) -> Int32Array:
-    return np.arange(len(fit.responses.organic), dtype=np.int32)
-
-
-def _nothing(listeners: FloatArray, tracks: FloatArray) -> Chosen:
+def _nothing(listeners: AnyFloatArray, tracks: AnyFloatArray) -> Chosen:
     sizes = len(listeners), len(tracks)
     return Chosen(*(np.zeros((size, 0), np.float32) for size in sizes))
 
 
-def factor_openings(responses: Responses) -> tuple[FloatArray, FloatArray]:
-    """Factor who opens sessions with what, in place of the export's ALS model."""
-    shape = (len(responses.users), len(responses.tracks))
-    ones = np.ones(len(responses.organic))
-    opened = csr_matrix((ones, (responses.listener, responses.organic)), shape)
-    found: Any = svds(opened, 32, random_state=1)
-    left, lengths, right = (np.asarray(part, np.float64) for part in found)
-    return left * lengths, right.T * lengths
+def _no_artists(fit: Fit) -> Float32Array:
+    vectors = fit.tracks.means
+    ones = np.ones((len(vectors), 1))
+    return fits._predict(np.hstack([fit.chosen.tracks, ones]), vectors, ones)
 
 
 # What stands in for a part in the fit.
-WITHOUT_IN_FIT: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
-    "what was chosen": (Chosen, "of_factors", lambda *factors: _nothing(*factors)),
-    "first guess of interests": (Fit, "first_interests", _openings_alone),
-    "second grouping": (Fit, "regroup", lambda _, interest_of: interest_of),
-    "what is expected of tracks": (
-        Fit,
-        "_expected_tracks",
-        lambda fit: np.zeros_like(fit.tracks.means),
-    ),
+WITHOUT_IN_FIT: Mapping[str, tuple[Any, str, Any]] = {
+    "what was chosen": (Chosen, "of_factors", _nothing),
+    "artists": (Fit, "_expected_tracks", _no_artists),
+    "overshoot": (fits, "_OVERSHOOT", 0),
 }
 # What the service is given in place of the model.
 WITHOUT_IN_SERVICE: Mapping[str, Callable[[SessionModel], SessionModel]] = {
     "fatigue of artists": lambda model: replace(model, artist_fatigue=1.0),
     "tiredness": lambda model: replace(model, tiredness=1.0),
-    "known interests at a new opening": lambda model: replace(
-        model, odds=np.full_like(model.odds, -1e9)
-    ),
-    "odds of known interests": lambda model: replace(
-        model, odds=np.zeros_like(model.odds)
-    ),
+    "fading": lambda model: replace(model, fading=1.0),
+    "evidence": lambda model: replace(model, information=0.0),
 }
 
 
 def main(
-    world: Annotated[str, typer.Option(help="One of " + ", ".join(WORLDS))] = "seed",
-    sessions: Annotated[int, typer.Option(help="Sessions to hear.")] = 2000,
+    worlds: Annotated[str, typer.Option(help="Names of benchmarks.worlds.")] = (
+        "seed,changing,200-nearest,moods-20,drift"
+    ),
+    episodes: Annotated[int, typer.Option(help="Sessions to hear.")] = 2000,
     out: Annotated[Path, typer.Option(help="Folder of worlds.")] = Path("out/ablation"),
 ) -> None:
-    """Print a table of parts and losses."""
-    folder = _prepare(world, out)
-    catalogue_file = folder / "world" / "tracks.json"
-    store, catalogue = open_store(folder / "store"), load_catalogue(catalogue_file)
-    config = SessionModelConfig(catalogue=catalogue_file)
-    rule = SplitRule(Split(), seed=1)
-    responses = load_responses(store, catalogue_file, rule)
-    model = make_model(load_world(folder / "world"))
-    rng = make_generator(3, "ablation")
-    listeners = rng.integers(model.world.listeners, size=sessions)
+    """Print a table of parts and losses for each world."""
+    for name in worlds.split(","):
+        changes = SMALL_SEED if name == "seed" else ()
+        prepare(out / name, config_of(name, changes), COLLECTED)
+        ablate(name, out / name, episodes)
 
-    def play(served: SessionModel) -> FloatArray:
-        player = _player(catalogue, served)
-        return session_times(listen(model, player, listeners, seed=7))
+
+def ablate(name: str, folder: Path, episodes: int) -> None:
+    """Print the table of a world."""
+    _, responses = read_responses(folder)
+    catalogue = load_catalogue(folder / "world" / "tracks.json")
+    model = make_model(load_world(folder / "world"))
+    published = folder / "published" / "current"
+    facts = orjson.loads((published / "manifest.json").read_bytes())["session_model"]
+    factors = np.load(published / "factors.npz")
 
     def fit() -> SessionModel:
-        chosen = Chosen.of_factors(*factor_openings(responses))
-        fitted = fit_session_model(responses, chosen, config, seed=42, threads=2)
-        file = folder / "session_model.npz"
-        save_session_model(file, responses, fitted, store)
-        with file.open("rb") as opened:
-            return read_session_model(opened, catalogue)
+        chosen = Chosen.of_factors(factors["user_factors"], factors["item_factors"])
+        found = Fit(chosen, SessionModelConfig(), seed=42, threads=1)
+        found.run(responses)
+        return replace(found.describe(), fading=facts["fading"])
 
-    random = session_times(listen(model, recommend_random, listeners, seed=7))
+    def player(served: SessionModel) -> FloatArray:
+        version = Model(
+            version="ablation",
+            created_at=datetime.now(UTC),
+            folder=None,
+            catalogue=catalogue,
+            text_users=False,
+            recommendations=NO_LISTS,
+            popular=[],
+            parts={SESSION_MODEL.name: served},
+        )
+        return play(model, ask_service(version, "session_model"), episodes)
+
+    random = play(model, recommend_random, episodes)
     whole = fit()
-    full = play(whole)
-    print(
-        f"the whole model in {world}: {full.sum() / random.sum() - 1:+.0%} over random"
-    )
+    full = player(whole)
+    print(f"{name}: {lift(full, random)[0]:+.0f} % over random\n", flush=True)
     print("| without | loss, % |\n|---|---|")
-    for part, (owner, name, stand_in) in WITHOUT_IN_FIT.items():
-        with patch.object(owner, name, stand_in):
+    for part, stand_in in WITHOUT_IN_FIT.items():
+        with patch.object(*stand_in):
             served = fit()
-        print(f"| {part} | {loss(full, play(served))} |")
+        print(f"| {part} | {loss(full, player(served))} |", flush=True)
     for part, change in WITHOUT_IN_SERVICE.items():
-        print(f"| {part} | {loss(full, play(change(whole)))} |")
+        print(f"| {part} | {loss(full, player(change(whole)))} |", flush=True)
 
 
 def loss(full: FloatArray, without: FloatArray) -> str:
     """Return how much less the second hears in the same sessions, with its interval, in %."""
-    ratio = without.sum() / full.sum()
-    error = (without - ratio * full).std() / np.sqrt(len(full)) / full.mean()
-    low, high = 1 - ratio - 1.96 * error, 1 - ratio + 1.96 * error
-    return f"{100 * (1 - ratio):+.1f} ({100 * low:+.1f} … {100 * high:+.1f})"
-
-
-def _prepare(name: str, out: Path) -> Path:
-    """Make a world, its log and its store, where they are not there."""
-    folder = out / name
-    if not (folder / "store").exists():
-        make_world(config_of(name, WORLDS[name]), folder / "world")
-        measure_module(
-            "sim.run",
-            config="configs/collect/demo.yaml",
-            episodes=COLLECTED,
-            world=folder / "world",
-            log=folder / "log",
-        )
-        measure_module("recsys.ingest", folder / "log", store=folder / "store")
-    return folder
-
-
-def _player(
-    catalogue: Catalogue, served: SessionModel
-) -> Callable[[Sessions, IntArray, np.random.Generator], IntArray]:
-    """Return the service's recommender, as sessions of the simulator ask it."""
-    model = Model(
-        version="ablation",
-        created_at=datetime.now(UTC),
-        folder=None,
-        catalogue=catalogue,
-        text_users=False,
-        recommendations=NO_LISTS,
-        popular=[],
-        parts={SESSION_MODEL.name: served},
-    )
-    recommender = FollowInterest()
-
-    def recommend(
-        sessions: Sessions, rows: IntArray, rng: np.random.Generator
-    ) -> IntArray:
-        batch = []
-        for row in rows.tolist():
-            tracks = sessions.played(row).tolist()
-            hundredths = sessions.hundredths[: len(tracks), row]
-            times = (hundredths / 100).tolist()
-            batch.append(Row(int(sessions.listener[row]), tracks, times))
-        drawn = recommender.draw_all(model, batch, rng)
-        return np.array([track for track, _ in drawn])
-
-    return recommend
+    value, low, high = lift(without, full)
+    return f"{-value:+.1f} ({-high:+.1f} … {-low:+.1f})"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ in turns; the CPU seconds between callbacks make the million interactions a seco
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -98,11 +98,11 @@ def compare_shape(
     warm = AlternatingLeastSquares(8, iterations=1, random_state=1)
     warm.fit(matrix[:200], show_progress=False)  # loads the compiled code
     warm.recommend(np.arange(200), matrix[:200])
-    rows = []
     kinds: dict[str, type[Library]] = {
         "ours": AlternatingLeastSquares,
         "implicit": Library,
     }
+    rows = []
     for rank in ranks:
         runs: dict[str, Callable[[], Fitted]] = {
             kind: partial(_fit, make, rank, threads, matrix, users)
@@ -112,36 +112,35 @@ def compare_shape(
             kind: Fitted(*np.median(np.array(turns), axis=0).tolist())
             for kind, turns in take_turns(runs, repeats).items()
         }
-        for kind, fitted in found.items():
-            rate = matrix.nnz / 1e6 / fitted.sweep_cpu_s  # and core
-            ours = found["ours"]
-            rows.append(
-                (
-                    str(rank),
-                    kind,
-                    f"{fitted.cpu_s:.1f}",
-                    f"{ours.cpu_s / fitted.cpu_s:.2f}",
-                    f"{fitted.sweep_s:.2f}",
-                    f"{ours.sweep_cpu_s / fitted.sweep_cpu_s:.2f}",
-                    f"{rate:.2f}",
-                    f"{shape.core.get(rank, 0):.2f}",
-                    f"{shape.gpu.get(rank, 0) / rate:.0f}",
-                    f"{fitted.lists_cpu_s:.1f}",
-                    f"{ours.lists_cpu_s / fitted.lists_cpu_s:.2f}" if share else "",
-                )
-            )
+        for kind in kinds:
+            rows.append((str(rank), kind, *_cells(shape, rank, found[kind], found)))
     header = (
-        "rank",
-        "",
-        f"fit of {SWEEPS}, CPU s",
-        "ours / it",
-        "sweep, wall s",
-        "ours / it",
+        *("rank", "", f"fit of {SWEEPS}, CPU s", "ours / it", "sweep, wall s"),
+        *("ours / it", "M/s and core", "implicit published", "cores for a GPU"),
+        *(f"lists of {len(users):,}, CPU s", "ours / it"),
     )
-    rates = ("M/s and core", "implicit published", "cores for a GPU")
-    lists = (f"lists of {len(users):,}, CPU s", "ours / it")
-    show(f"{name}, {threads} threads", (*header, *rates, *lists), rows)
+    show(f"{name}, {threads} threads", header, rows)
     show_machine("implicit", "numba", "numpy", "scipy")
+
+
+def _cells(
+    shape: Shape, rank: int, fitted: Fitted, found: Mapping[str, Fitted]
+) -> tuple[str, ...]:
+    """Return the figures of a row, each beside its ratio."""
+    ours = found["ours"]
+    rate = shape.interactions / 1e6 / fitted.sweep_cpu_s  # and core
+    lists = f"{ours.lists_cpu_s / fitted.lists_cpu_s:.2f}" if ours.lists_cpu_s else ""
+    return (
+        f"{fitted.cpu_s:.1f}",
+        f"{ours.cpu_s / fitted.cpu_s:.2f}",
+        f"{fitted.sweep_s:.2f}",
+        f"{ours.sweep_cpu_s / fitted.sweep_cpu_s:.2f}",
+        f"{rate:.2f}",
+        f"{shape.core.get(rank, 0):.2f}",
+        f"{shape.gpu.get(rank, 0) / rate:.0f}",
+        f"{fitted.lists_cpu_s:.1f}",
+        lists,
+    )
 
 
 def _fit(

@@ -3,15 +3,16 @@
     python -m benchmarks.attacks
 
 Two processes with Redis. A client asks `/health/live` and another `/next` again and again, each
-over a new connection; the longest time of each is shown. Needs redis-server.
+over a new connection. Needs redis-server.
 """
 
 import http.client
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -23,9 +24,20 @@ from benchmarks.harness import show, show_machine
 from tests.botify.exports import write_catalogue
 from tests.botify.redis_server import RedisServer
 from tests.faults.served import TRACKS, Published, Served, serve
-from tests.faults.test_service_edge import GREEDY, H2C, HALF, HEAD, greedy, held
+from tests.faults.test_service_edge import (
+    GREEDY,
+    H2C,
+    HALF,
+    HEAD,
+    MANY,
+    greedy,
+    held,
+    post,
+)
 
 PAUSE_S = 0.02
+# clients of an attack, where they are more than in the test
+COUNTS = {"bodies a byte short of the limit": 600, "long requests": 1000}
 Attack = Callable[[], AbstractContextManager[object]]
 
 
@@ -43,35 +55,53 @@ def main(
         redis.start()
         try:
             with serve(
-                published, folder / "log", processes=2, redis_url=redis.url
+                published,
+                folder / "log",
+                processes=2,
+                redis_url=redis.url,
+                redis_timeout_s=0.075,
             ) as served:
-                rows = _attack_all(served, seconds, slow_heads_s)
+                rows = [
+                    _row(title, served, attack, length_s)
+                    for title, (attack, length_s) in _attacks(
+                        served, redis, seconds, slow_heads_s
+                    ).items()
+                ]
                 rows.append(_kill_master(served))
         finally:
             redis.stop()
-    header = ("Attack", "health, longest ms", "/next, longest ms", "asked", "failed")
-    show("Attacks", header, rows)
+    header = ("Attack", "health", "/next, p99", "/next", "MiB", "asked", "failed")
+    show("Attacks: the longest time in ms, and memory of a process", header, rows)
     show_machine("flask", "granian", "redis")
 
 
-def _attack_all(
-    served: Served, seconds: int, slow_heads_s: int
-) -> list[tuple[str, ...]]:
+def _attacks(
+    served: Served, redis: RedisServer, seconds: int, slow_heads_s: int
+) -> dict[str, tuple[Attack, int]]:
+    """Return the attacks and how long each lasts, by name."""
     port = served.port
-    attacks: dict[str, tuple[Attack, int]] = {
-        "none": (partial(held, port, []), seconds),
-        "200 unfinished bodies": (partial(held, port, [HALF] * 200), seconds),
-        "200 unfinished bodies, HTTP/2": (partial(held, port, [H2C] * 200), seconds),
-        "16 half-sent bodies": (partial(held, port, [HALF] * 16), seconds),
-        "200 slow heads": (partial(_dripping, port, 200), slow_heads_s),
-        "a worker killed twice": (partial(_killing, served), seconds),
+    batches = [
+        partial(_ask_batches, port, post(b"/next", {"requests": MANY[:2000][::step]}))
+        for step in (1, -1)
+    ] * 2
+    kill = partial(_kill_workers, served)
+    pause, slow = (partial(_pause, redis, *times) for times in ((1, 1), (0.05, 0.1)))
+    attacks: dict[str, Attack] = {
+        "none": partial(held, port, []),
+        "200 unfinished bodies": partial(held, port, [HALF] * 200),
+        "200 unfinished bodies, HTTP/2": partial(held, port, [H2C] * 200),
+        "16 half-sent bodies": partial(held, port, [HALF] * 16),
+        "a worker killed every 3 s": partial(_meanwhile, kill),
+        "batches of 2,000 in opposite orders": partial(_meanwhile, *batches),
+        "the same, a worker killed": partial(_meanwhile, *batches, kill),
+        "the same, Redis paused for 1 s": partial(_meanwhile, *batches, pause),
+        "the same, a slow Redis": partial(_meanwhile, *batches, slow),
     }
     for title, (data, count) in GREEDY.items():
-        attacks[title] = (partial(greedy, port, data, count), seconds)
-    return [
-        _row(title, served, attack, length_s)
-        for title, (attack, length_s) in attacks.items()
-    ]
+        attacks[title] = partial(greedy, port, data, COUNTS.get(title, count))
+    drip = partial(_meanwhile, partial(_drip, port, 200))
+    timed = {title: (attack, seconds) for title, attack in attacks.items()}
+    return timed | {"200 slow heads": (drip, slow_heads_s)}
 
 
 def _row(
@@ -80,25 +110,26 @@ def _row(
     ended = threading.Event()
     health, following = list[float](), list[float]()
     failed = list[str]()
-    clients = [
-        threading.Thread(target=_ask_until, args=(ended, ask, times, failed))
-        for ask, times in (
-            (partial(served.ask, "GET", "/health/live"), health),
-            (
-                partial(served.ask, "POST", "/next/7", {"track": 1, "time": 0.5}),
-                following,
-            ),
-        )
-    ]
+    ask = partial(served.ask, "POST", "/next/1999", {"track": 1, "time": 0.5})
     with attack():
-        for client in clients:
-            client.start()
-        time.sleep(length_s)
+        for asked, times in (
+            (partial(served.ask, "GET", "/health/live"), health),
+            (ask, following),
+        ):
+            threading.Thread(
+                target=_ask_until, args=(ended, asked, times, failed)
+            ).start()
+        memory = 0
+        for _ in range(round(length_s)):
+            time.sleep(1)
+            for worker in served.workers():
+                with suppress(psutil.NoSuchProcess):  # just killed
+                    memory = max(memory, worker.memory_info().rss)
         ended.set()
-        for client in clients:
-            client.join()
-    longest = [f"{max(times) * 1000:.0f}" for times in (health, following)]
-    return (title, *longest, str(len(health) + len(following)), str(len(failed)))
+    p99 = sorted(following)[int(0.99 * len(following))]
+    shown = [f"{1000 * s:.0f}" for s in (max(health), p99, max(following))]
+    counts = len(health) + len(following), len(failed)
+    return (title, *shown, str(memory >> 20), *map(str, counts))
 
 
 def _ask_until(
@@ -120,41 +151,53 @@ def _ask_until(
 
 
 @contextmanager
-def _dripping(port: int, count: int) -> Iterator[None]:
-    """Send heads one byte at a time, a byte of each every half second."""
+def _meanwhile(*works: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Do works in threads until the block ends."""
     ended = threading.Event()
-
-    def drip() -> None:
-        with held(port, [HEAD] * count) as connections:
-            while not ended.wait(0.5):
-                for connection in connections:
-                    try:
-                        connection.sendall(b"x")
-                    except OSError:  # closed: it was too slow
-                        continue
-
-    thread = threading.Thread(target=drip)
-    thread.start()
-    try:
+    with ExitStack() as stack:
+        for work in works:
+            thread = threading.Thread(target=work, args=(ended,))
+            thread.start()
+            stack.callback(thread.join)
+        stack.callback(ended.set)
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
-@contextmanager
-def _killing(served: Served) -> Iterator[None]:
-    def kill() -> None:
-        for _ in range(2):
+def _drip(port: int, count: int, ended: threading.Event) -> None:
+    """Send heads one byte at a time, a byte of each every half second."""
+    with held(port, [HEAD] * count) as connections:
+        while not ended.wait(0.5):
+            for connection in connections:
+                with suppress(OSError):  # closed: it was too slow
+                    connection.sendall(b"x")
+
+
+def _ask_batches(port: int, data: bytes, ended: threading.Event) -> None:
+    """Ask for a batch, one after the other, over new connections."""
+    data = data.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    while not ended.is_set():
+        with (
+            suppress(OSError),  # of a worker that was killed
+            socket.create_connection(("127.0.0.1", port), timeout=60) as connection,
+        ):
+            connection.sendall(data)
+            while connection.recv(2**16):
+                pass
+
+
+def _kill_workers(served: Served, ended: threading.Event) -> None:
+    while not ended.wait(3):
+        with suppress(psutil.NoSuchProcess):
             served.workers()[-1].kill()
-            time.sleep(3)
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+
+def _pause(
+    redis: RedisServer, between_s: float, length_s: float, ended: threading.Event
+) -> None:
+    while not ended.wait(between_s):
+        redis.pause()
+        time.sleep(length_s)
+        redis.resume()
 
 
 def _kill_master(served: Served) -> tuple[str, ...]:
@@ -163,7 +206,7 @@ def _kill_master(served: Served) -> tuple[str, ...]:
     began_s = time.perf_counter()
     alive = psutil.wait_procs(workers, timeout=60)[1]
     took = f"{len(alive)} orphans after {time.perf_counter() - began_s:.1f} s"
-    return ("the master killed", took, "", "", "")
+    return ("the master killed", took, *[""] * 5)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,11 @@
     python -m benchmarks.billion
 
 Draws play counts (no data of anybody: a track's popularity falls by its rank to the power of 0.8),
-writes them as a dataset, cuts it into blocks and solves one sweep. Prints the time of each step,
+writes them as a dataset, and solves one sweep in blocks. Prints the time of each step,
 and what the largest worker process held (PSS, sampled 5 times a second).
 """
 
 import shutil
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +23,7 @@ from looplib.checksums import seal
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
+from recsys.dataset.build import write_by_track
 from recsys.dataset.dataset import SUMMARY, Summary, new_array, open_dataset
 from recsys.models.als import load_kernels
 from recsys.workspace import open_workspace
@@ -43,28 +43,25 @@ def main(
         "out/big"
     ),
 ) -> None:
-    """Write the dataset, cut it into blocks and solve one sweep of them."""
+    """Write the dataset, by listener and by track, and solve one sweep of it by blocks."""
     shutil.rmtree(out, ignore_errors=True)
     (out / "data").mkdir(parents=True)
     write_s = seconds(_write, out / "data", interactions, listeners, tracks)
+    turn_s = seconds(write_by_track, out / "data", "train", tracks)
     params = AlsParams(factors, 0.1, 10.0)
     load_kernels()
     with open_cluster(ClusterConfig(workers=workers)) as cluster:
         pids = import_fits(cluster, 4 * workers)
         idle = max(map(memory_mib, pids))
         dataset = open_dataset(str(out / "data"))
-        with sampled(pids, interval_s=0.2) as cutting:
-            folder = open_workspace(out / "blocks")
-            begun = time.perf_counter()
-            blocks = cut_blocks(cluster, dataset, "train", folder)
-            cut_s = time.perf_counter() - begun
+        blocks = cut_blocks(cluster, dataset, "train")
         with sampled(pids, interval_s=0.2) as sweeping:
             folder = open_workspace(out / "fit")
             sweep_s = seconds(fit_blocks, cluster, blocks, params, SEED, 1, folder)
     rate = dataset.summary.interactions / sweep_s / 1e6
     rows = [
         ("draw and write", f"{write_s:,.0f}", ""),
-        ("cut into blocks", f"{cut_s:,.0f}", f"{max(cutting.values()):,.0f}"),
+        ("write by track", f"{turn_s:,.0f}", ""),
         ("a sweep", f"{sweep_s:,.0f}", f"{max(sweeping.values()):,.0f}"),
     ]
     caption = f"{dataset.summary.interactions:,} interactions, rank {factors}"

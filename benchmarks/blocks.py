@@ -110,7 +110,7 @@ def _fit(
     sweeps: int,
     folder: Workspace,
 ) -> None:
-    blocks = cut_blocks(cluster, dataset, "train", folder.sub("blocks"))
+    blocks = cut_blocks(cluster, dataset, "train")
     fit_blocks(cluster, blocks, params, SEED, sweeps, folder.sub("fit"))
 
 

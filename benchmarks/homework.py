@@ -85,7 +85,7 @@ def steps_of(
     search = partial(measure_module, "recsys.search", "--no-export", *sets)
     report = partial(measure_module, "analysis.ab", out / "service" / "log")
     return {
-        "collect": partial(collect, episodes=sessions, seed=1, processes=2),
+        "collect": partial(collect, episodes=sessions, seed=1),
         "ingest": partial(measure_module, "recsys.ingest", log, store=store),
         "search": partial(search, config=CONFIGS / "search.yaml", store=store, run=run),
         "export": partial(
@@ -108,6 +108,7 @@ def _experiment(out: Path, episodes: int) -> Measured:
             world=out / "world",
             episodes=episodes,
             seed=SEED,
+            concurrency=64,
             url=f"http://127.0.0.1:{port}",
         )
     # with the service's

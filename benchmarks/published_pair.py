@@ -21,8 +21,11 @@ import typer
 from irspack import IALSRecommender
 
 from benchmarks.harness import console, download, measure_module, show, show_machine
+from benchmarks.real.halving import Space
+from benchmarks.real.halving import compare as compare_strategies
 from looplib.arrays import IntArray
 from recsys.dataset.dataset import open_dataset
+from recsys.ingest.presets import PRESETS
 from recsys.models.als import Fit
 from recsys.models.topk import personal_lists
 from recsys.runs.folder import read_run
@@ -34,6 +37,11 @@ INSIDE = "orangecontrib/recommendation/datasets"
 METRICS = ("ndcg@30", "recall@30")
 MODELS, EPOCHS = 40, 16  # of irspack
 COMMAND, PRESET = "listening_loop.command", "citeulike"
+SPACE: Space = {
+    "factors": [16, 32, 64],
+    "regularization": [0.01, 0.03, 0.1],
+    "unobserved_weight": [0.003, 0.01],
+}
 AXES = ("factors", "regularization", "unobserved_weight")
 
 
@@ -56,6 +64,10 @@ def main(folder: Path = Path("out/pairs")) -> None:
     for name, (train, test) in pairs.items():
         rows = compare(folder / name, {"train": train, "test": test})
         show(f"{name}, on the test file, with 95 % intervals", ("", *METRICS), rows)
+        file, store = folder / name / "train.dat", folder / name / "halving"
+        table = compare_strategies(name, file, store, PRESETS[PRESET], SPACE)
+        show(table.title, table.header, table.rows)
+        console.print("\n".join(table.notes))
     show_machine("irspack", "numba", "numpy")
 
 
@@ -128,7 +140,9 @@ def score_irspack(
     model = IALSRecommender(
         dataset.matrix("train"), factors, alpha0, reg, train_epochs=EPOCHS
     ).learn()
-    fit = Fit(EPOCHS, model.get_user_embedding(), model.get_item_embedding())
+    items = model.get_item_embedding()
+    items[dataset.popularity("train") == 0] = 0  # tracks of the test file alone
+    fit = Fit(EPOCHS, model.get_user_embedding(), items)
     lists = personal_lists(fit, dataset, "train", 30, 2, "new")
     scorer = Scorer(dataset.address, config.validation, config.seed, 2)
     return score_lists(scorer, lists, is_whole=True).metrics

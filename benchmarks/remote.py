@@ -30,8 +30,8 @@ from tests.faults.served import Published, Served, serve
 # how many times the sessions, and the options
 WAYS: dict[str, tuple[int, dict[str, int]]] = {
     "one request at a time": (1, {"concurrency": 1}),
-    "64 requests at a time": (2, {}),
-    "batches of 500": (20, {"batch": 500}),
+    "64 requests at a time": (2, {"concurrency": 64}),
+    "batches of 500": (20, {"batch": 500, "concurrency": 4}),
 }
 
 

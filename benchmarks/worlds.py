@@ -2,19 +2,20 @@
 
     python -m benchmarks.worlds [--only easy,noise-1] [--sessions 100000]
 
-Each world goes through the whole loop (`listening-loop loop`) with the real service: a log under
-random recommendations, one search trial, an experiment with all recommenders. Effects are on the
-listening time of a session over random, with the A/B report's 95 % intervals, beside that of
-`benchmarks.oracle`. A world that is done is read again. Written are a table in Markdown, the same
-as JSON, and docs/worlds.svg.
+In each world the project's commands collect a log under random recommendations, ingest it, run a
+search of one trial and export. Then every recommender of the service plays the same sessions, by
+what was published. Lifts of listening time a session over random have 95 % intervals over these
+sessions, beside the lift of `benchmarks.oracle`. A world that is done is read again. Written are a
+table in Markdown, the same as JSON, and docs/worlds.svg.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import altair as alt
+import numpy as np
 import orjson
 import typer
 import vl_convert
@@ -22,24 +23,44 @@ import yaml
 
 from analysis import page
 from analysis.charts import CONFIG, arm_colour, colour_by
+from benchmarks.factorisation import factorise
 from benchmarks.harness import measure_module
 from benchmarks.oracle import Interval, oracle_lift
-from looplib.config import dump_config, load_config
+from benchmarks.realism import listen, session_times
+from botify.model.catalogue import load_catalogue
+from botify.model.loading import load_model
+from botify.model.model import Model
+from botify.recommenders.base import Row as Asking
+from botify.recommenders.registry import RECOMMENDERS, FallbackSettings, recommend
+from looplib.arrays import FloatArray, IntArray
+from looplib.config import load_config
 from looplib.files import atomic_write_json, atomic_write_text
+from looplib.randomness import make_generator
+from sim.collect import Recommend, recommend_random
+from sim.listening.sessions import ListeningModel, Sessions, make_model
+from sim.world import make_world
 from sim.worlds.config import WorldConfig
+from sim.worlds.files import load_world
 
-EXPERIMENT, METRIC = "WORLDS", "mean_time_per_session"
 BEST = "session_model"
-SIMPLE = ("sticky_artist", "top_pop", "in_order", "session_als", "contextual")
-ARMS = ("random", *SIMPLE, BEST)
-EPISODES = 3000  # sessions of an arm
+FACTORISATION = "factorisation"
+SERVED = (
+    "sticky_artist",
+    "top_pop",
+    "in_order",
+    "session_als",
+    "contextual",
+    "fold_in",
+)
+SIMPLE = (*SERVED, FACTORISATION)
 SVG = Path("docs/worlds.svg")
 _PAGE_COLOURS = Path(page.__file__).with_name("templates") / "colours.css"
 _LIFTS = (0, 50, 100, 200, 400, 800, 1600)  # named on the axis, %
 _FLOOR = 0.5  # of the ratio to random, where an interval would reach further
+_DRAWN = (*SIMPLE[2:], BEST)
 _COLOURS = {
     arm: arm_colour(number)
-    for arm, number in zip((*SIMPLE, BEST), (3, 4, 5, 6, 1, 2), strict=True)
+    for arm, number in zip(_DRAWN, (3, 4, 5, 6, 1, 2), strict=True)
 }
 _COLOURS["oracle"] = "var(--soft)"
 # name → configuration and what is changed in it
@@ -66,7 +87,8 @@ WORLDS: dict[str, tuple[str, str]] = {
     "moods-10": ("moods", "catalogue.genres=10"),
     "moods-20": ("moods", ""),
     "moods-40": ("moods", "catalogue.genres=40"),
-    "effects": ("effects", ""),
+    "effects": ("effects", "response.interest_change=0"),
+    "drift": ("effects", ""),
     "popularity": (
         "easy",
         "response.taste=popularity response.noise=1 listeners.consume_bias.low=1.5 "
@@ -83,6 +105,7 @@ class Row:
     lifts: dict[str, Interval]  # over random, by recommender, the oracle's last
     over_simple: Interval  # of session_model over the best simple recommender
     best_simple: str
+    serves: str  # what answers for session_model
 
 
 def main(
@@ -92,6 +115,7 @@ def main(
     sessions: Annotated[
         int, typer.Option(help="Sessions that recommenders learn from.")
     ] = 100_000,
+    episodes: Annotated[int, typer.Option(help="Sessions that each plays.")] = 2000,
     out: Annotated[Path, typer.Option(help="Folder of all worlds.")] = Path(
         "out/worlds"
     ),
@@ -103,39 +127,121 @@ def main(
             f"{unknown[0]} is no world; known are {', '.join(WORLDS)}",
             param_hint="--only",
         )
-    rows = [play_world(name, out / name, sessions) for name in names]
+    rows = []
+    for name in names:
+        prepare(out / name, config_of(name), sessions)
+        rows.append(play_world(name, out / name, episodes))
+        print(table_of(rows[-1:]), flush=True)
     atomic_write_json(out / "worlds.json", rows)
     print(table_of(rows))
     atomic_write_text(SVG, draw_worlds([(row.world, row.lifts) for row in rows]))
 
 
-def play_world(name: str, folder: Path, sessions: int) -> Row:
-    """Run the loop in a world, and the oracle; return the world's row."""
-    config = write_configs(name, folder, sessions, EPISODES)
-    measure_module("listening_loop.command", "loop", config=config)
-    day = folder / "days" / "1"
-    over_random = _effects(day / "report" / "report.json")
-    against = day / "against"
-    if not (against / "report.json").exists():
-        control = f"--set=control={BEST}"
-        log = day / "log"
-        measure_module("analysis.ab", log, control, experiment=EXPERIMENT, out=against)
-    best_simple = max(SIMPLE, key=lambda arm: over_random[arm][0])
-    value, low, high = (
-        100 * (1 / (1 + end / 100) - 1)
-        for end in _effects(against / "report.json")[best_simple]
+def prepare(folder: Path, config: WorldConfig, sessions: int) -> None:
+    """Make a world, a log of it, and a published version that has learned from the log."""
+    world, store, run = folder / "world", folder / "store", folder / "run"
+    published = folder / "published"
+    if (published / "current").exists():
+        return
+    make_world(config, world)
+    measure_module(
+        "sim.run",
+        config="configs/collect/demo.yaml",
+        episodes=sessions,
+        world=world,
+        log=folder / "log",
     )
-    lifts = {arm: over_random[arm] for arm in (*SIMPLE, BEST)}
+    if not (store / "manifest.json").exists():
+        measure_module("recsys.ingest", folder / "log", store=store)
+    measure_module("recsys.search", config=write_search(folder))
+    measure_module("recsys.export", run=run, out=published)
+
+
+def write_search(folder: Path) -> Path:
+    """Write the configuration of a search of one trial in a folder."""
+    document = yaml.safe_load(
+        Path("configs/demo.yaml").read_text().replace("out/demo", str(folder))
+    )
+    document["search"] = {
+        "space": {"factors": [32], "regularization": [10.0], "alpha": [10.0]},
+        "sweeps": 5,
+    }
+    file = folder / "search.yaml"
+    atomic_write_text(file, yaml.safe_dump(document, sort_keys=False))
+    return file
+
+
+def play_world(name: str, folder: Path, episodes: int) -> Row:
+    """Let every recommender play the same sessions; return the world's row."""
+    file = folder / f"played-{episodes}.json"
+    if not file.exists():
+        atomic_write_json(file, asdict(_play_world(name, folder, episodes)))
+    return Row(**orjson.loads(file.read_bytes()))
+
+
+def _play_world(name: str, folder: Path, episodes: int) -> Row:
+    model = make_model(load_world(folder / "world"))
+    version = load_version(folder)
+    players = {arm: ask_service(version, arm) for arm in (*SERVED, BEST)}
+    players[FACTORISATION] = factorise(folder)
+    base = play(model, recommend_random, episodes)
+    times = {arm: play(model, player, episodes) for arm, player in players.items()}
+    lifts = {arm: lift(times[arm], base) for arm in (*SIMPLE, BEST)}
+    best_simple = max(SIMPLE, key=lambda arm: lifts[arm][0])
     lifts["oracle"] = oracle_lift(folder / "world")
-    return Row(name, lifts, (value, high, low), best_simple)
+    over_simple = lift(times[BEST], times[best_simple])
+    serves = version.instead.get(BEST, BEST)
+    return Row(name, lifts, over_simple, best_simple, serves)
+
+
+def play(model: ListeningModel, recommender: Recommend, episodes: int) -> FloatArray:
+    """Return the listening time of each session, whose starts are always the same."""
+    rng = make_generator(3, "worlds")
+    listeners = rng.integers(model.world.listeners, size=episodes)
+    return session_times(listen(model, recommender, listeners, seed=7))
+
+
+def lift(times: FloatArray, base: FloatArray) -> Interval:
+    """Return how much longer the same sessions are than with another recommender, in %."""
+    ratio = times.sum() / base.sum()
+    error = 1.96 * (times - ratio * base).std() / np.sqrt(len(base)) / base.mean()
+    ends = (ratio, ratio - error, ratio + error)
+    value, low, high = (float(100 * (end - 1)) for end in ends)
+    return value, low, high
+
+
+def load_version(folder: Path) -> Model:
+    """Load what was published of a world, with all that recommenders read."""
+    known = RECOMMENDERS.values()
+    parts = {part for one in known for part in (*one.reads, *one.reads_for_arms)}
+    lists = folder / "published" / "current" / "recommendations.jsonl"
+    return load_model(lists, load_catalogue(folder / "world" / "tracks.json"), parts)
+
+
+def ask_service(version: Model, name: str) -> Recommend:
+    """Return a recommender of the service with its fallbacks, as the simulator asks one."""
+    fallback = FallbackSettings()
+
+    def answer(
+        sessions: Sessions, rows: IntArray, rng: np.random.Generator
+    ) -> IntArray:
+        batch = []
+        for row in rows.tolist():
+            tracks = sessions.played(row).tolist()
+            times = sessions.hundredths[: len(tracks), row] / 100
+            batch.append(Asking(int(sessions.listener[row]), tracks, times.tolist()))
+        answers = recommend(version, batch, [name] * len(batch), fallback, rng)
+        return np.array([drawn.track for _, drawn in answers])
+
+    return answer
 
 
 def table_of(rows: list[Row]) -> str:
-    """Return the table in Markdown: lift over random, interval, and share of the oracle's gain."""
+    """Return the table in Markdown: share of the oracle's gain, and lift over random."""
     arms = [*SIMPLE, BEST, "oracle"]
     lines = [
-        f"| world | {' | '.join(arms)} | {BEST} over the best simple one |",
-        f"|---{'|---:' * len(arms)}|---|",
+        f"| world | {' | '.join(arms)} | {BEST} over the best simple one | serves |",
+        f"|---{'|---:' * len(arms)}|---|---|",
     ]
     for row in rows:
         best = max((*SIMPLE, BEST), key=lambda arm: row.lifts[arm][0])
@@ -145,24 +251,17 @@ def table_of(rows: list[Row]) -> str:
         ]
         value, low, high = row.over_simple
         compared = f"{value:+.0f} % ({low:+.0f} … {high:+.0f}), {row.best_simple}"
-        lines.append(f"| {row.world} | {' | '.join(cells)} | {compared} |")
+        lines.append(
+            f"| {row.world} | {' | '.join(cells)} | {compared} | {row.serves} |"
+        )
     return "\n".join(lines)
 
 
 def _cell(lift: Interval, oracle: float, *, is_best: bool) -> str:
     value, low, high = lift
-    text = f"**{value:+,.0f}**" if is_best else f"{value:+,.0f}"
-    return f"{text} ({low:+,.0f} … {high:+,.0f}); {value / oracle:.0%}"
-
-
-def _effects(report: Path) -> dict[str, Interval]:
-    rows = [
-        row
-        for row in orjson.loads(report.read_bytes())["effects"]
-        if row["metric"] == METRIC
-    ]
-    keys = ("effect_pct", "lower_pct", "upper_pct")
-    return {row["arm"]: (*(row["relative"][key] for key in keys),) for row in rows}
+    share = f"{value / oracle:.0%}"
+    text = f"**{share}**" if is_best else share
+    return f"{text}; {value:+,.0f} ± {(high - low) / 2:,.0f}"
 
 
 def draw_worlds(worlds: Sequence[tuple[str, Mapping[str, Interval]]]) -> str:
@@ -175,6 +274,7 @@ def draw_worlds(worlds: Sequence[tuple[str, Mapping[str, Interval]]]) -> str:
         }
         for world, lifts in worlds
         for arm, lift in lifts.items()
+        if arm in _COLOURS
     ]
     named = [1 + lift / 100 for lift in _LIFTS]
     axis = alt.Axis(
@@ -218,53 +318,12 @@ def to_svg(chart: alt.LayerChart) -> str:
     return f"{opening}><style>{style}</style>{body}"
 
 
-def write_configs(name: str, folder: Path, sessions: int, episodes: int) -> Path:
-    """Write the loop's configurations for a world: one trial, every recommender an arm."""
-    world = config_of(name)
-    service = _demo("configs/botify.yaml", folder)
-    arms = [{"name": arm, "recommender": arm} for arm in ARMS]
-    search = _demo("configs/demo.yaml", folder)
-    search["search"] |= {
-        "space": {"factors": [32], "regularization": [10.0], "alpha": [10.0]},
-        "sweeps": 5,
-    }
-    search["export"] = search.get("export", {}) | {"publish_anyway": True}
-    documents: dict[str, dict[str, Any]] = {
-        "collect": _demo("configs/collect/demo.yaml", folder) | {"episodes": sessions},
-        "search": search,
-        "service": service
-        | {"experiments": [{"name": EXPERIMENT, "arms": arms}], "decides": EXPERIMENT},
-        "report": {"control": ARMS[0], "horizon": {"listeners": 1000}},
-    }
-    configs = folder / "configs"
-    atomic_write_text(configs / "world.yaml", dump_config(world))
-    for key, document in documents.items():
-        atomic_write_text(
-            configs / f"{key}.yaml", yaml.safe_dump(document, sort_keys=False)
-        )
-    loop: dict[str, Any] = {
-        key: str(configs / f"{key}.yaml") for key in ("world", *documents)
-    }
-    loop |= {"folder": str(folder), "experiment": EXPERIMENT}
-    loop["traffic"] = {"episodes": episodes * len(ARMS), "batch": 500}
-    atomic_write_text(configs / "loop.yaml", yaml.safe_dump(loop))
-    return configs / "loop.yaml"
-
-
 def config_of(name: str, changes: Sequence[str] = ()) -> WorldConfig:
     """Return the configuration of one of the worlds, with more changes."""
     file, own = WORLDS[name]
     return load_config(
         WorldConfig, Path(f"configs/world/{file}.yaml"), [*own.split(), *changes]
     )
-
-
-def _demo(file: str, folder: Path) -> dict[str, Any]:
-    """Return a configuration of the demo whose paths are in another folder."""
-    document: dict[str, Any] = yaml.safe_load(
-        Path(file).read_text(encoding="utf-8").replace("out/demo", str(folder))
-    )
-    return document
 
 
 if __name__ == "__main__":

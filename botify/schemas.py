@@ -9,7 +9,13 @@ import msgspec
 from msgspec import Meta, Struct
 from werkzeug.datastructures import MultiDict
 
-from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, Id, WholeNumber
+from botify.model.catalogue import (
+    LARGEST_ID,
+    UNKNOWN_TRACK,
+    Catalogue,
+    Id,
+    WholeNumber,
+)
 from botify.rules import Rules
 
 LONGEST_ID = 512  # characters
@@ -71,8 +77,13 @@ class Bodies:
         """Read a listener's id from a path, decoded."""
         try:
             user: Id = msgspec.convert(text, self._user, strict=False)
-        except msgspec.ValidationError as error:
-            raise BodyError(f"user: {error}") from None
+        except msgspec.ValidationError:
+            kind = f"text of 1 to {LONGEST_ID} characters"
+            if not self.text_users:
+                kind = f"a whole number from 0 to {LARGEST_ID}"
+            raise BodyError(
+                f"user: {text[:100]!r} found at the path's end; {kind} is expected"
+            ) from None
         return user
 
     def track(self, text: str) -> int | None:

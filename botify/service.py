@@ -11,6 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
 from looplib.randomness import make_generator
+
+# requests of a batch, between which the others have their turn in this process and at Redis
+_AT_ONCE = 400
 
 logger = logging.getLogger("botify")
 
@@ -104,55 +108,60 @@ class Service:
             OSError: The events could not be written; no request is acknowledged.
         """
         start_s = time.perf_counter()
-        timestamp_ms = time.time_ns() // 1_000_000
         model = self.versions.model
         barred = self.rules.current().exclude
-        excluded = [barred | request.exclude for request in requests]
-        if max(map(len, excluded)) >= len(model.catalogue):
+        if max(len(barred | r.exclude) for r in requests) >= len(model.catalogue):
             raise BodyError("exclude: no track of the catalogue is left")
-        unknown = sum(request.unknown is not None for request in requests)
-        if unknown:
-            self.metrics.unknown_tracks.inc(unknown)
+        facts: dict[str, Any] = {
+            "message": message,
+            "timestamp": time.time_ns() // 1_000_000,
+        }
+        events: list[dict[str, Any]] = []
+        for start in range(0, len(requests), _AT_ONCE):
+            part = requests[start : start + _AT_ONCE]
+            events += self._hear(message, part, model, barred)
+        facts["latency"] = None if in_batch else time.perf_counter() - start_s
+        self._write(message, [event_line(**facts, **e) for e in events], start_s)
+        return [event["recommendation"] for event in events]
+
+    def _hear(
+        self,
+        message: Message,
+        requests: Sequence[Listening],
+        model: Model,
+        barred: frozenset[int],
+    ) -> list[dict[str, Any]]:
+        """Bring sessions up to date and recommend; return what the log says of each request."""
         arms = self.arms_of([request.user for request in requests])
         sessions = self.sessions.hear(requests, is_last=message == "last")
         answers: Sequence[tuple[str | None, Drawn]] = [(None, IS_UNKNOWN)] * len(arms)
         if message == "next":
             rows = [
-                _make_row(request, session, barred)
-                for request, session, barred in zip(
-                    requests, sessions, excluded, strict=True
-                )
+                _make_row(request, session, barred | request.exclude)
+                for request, session in zip(requests, sessions, strict=True)
             ]
             answers = self._recommend(model, rows, sessions, arms)
-        latency_s = None if in_batch else time.perf_counter() - start_s
+        unknown = sum(request.unknown is not None for request in requests)
+        self.metrics.unknown_tracks.inc(unknown)
         ids = model.catalogue.ids
-        tracks = [
-            None if recommender is None else ids[drawn.track]
-            for recommender, drawn in answers
-        ]
-        lines = [
-            event_line(
-                message=message,
-                timestamp=timestamp_ms,
-                user=request.user,
-                track=ids[request.track]
+        return [
+            {
+                "user": request.user,
+                "track": ids[request.track]
                 if request.unknown is None
                 else request.unknown,
-                time=request.time,
-                latency=latency_s,
-                recommendation=track,
-                experiments=own_arms,
-                session=session and session.id,
-                recommender=recommender,
-                propensity=drawn.propensity,
-                request=request.request,
-            )
-            for request, track, own_arms, session, (recommender, drawn) in zip(
-                requests, tracks, arms, sessions, answers, strict=True
+                "time": request.time,
+                "recommendation": None if recommender is None else ids[drawn.track],
+                "experiments": own_arms,
+                "session": session and session.id,
+                "recommender": recommender,
+                "propensity": drawn.propensity,
+                "request": request.request,
+            }
+            for request, own_arms, session, (recommender, drawn) in zip(
+                requests, arms, sessions, answers, strict=True
             )
         ]
-        self._write(message, lines, start_s)
-        return tracks
 
     def list_for(self, user: Id, count: int, rules: Rules) -> list[Id]:
         """Recommend tracks without a session: the listener's own list, then popular ones."""

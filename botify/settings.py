@@ -102,7 +102,7 @@ class Settings(Config):
     log_dir: Path  # folder of the event log
     # sessions in Redis; by default they are in the process
     redis_url: SecretStr | None = None
-    redis_timeout_s: PositiveFloat = 0.25  # after which an answer goes on without it
+    redis_timeout_s: PositiveFloat = 0.075  # after which an answer goes on without it
     # allows reload and rollback; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
     # all that run: each its keys, or the path of its file

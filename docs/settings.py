@@ -38,7 +38,7 @@ PARTS = {
     ),
     "Experiment": (
         Experiment,
-        "one file for the service, `power` and `ab`: [the experiment's file](warehouse.md)",
+        "one file for the service, `power` and `ab`: [the experiment's file](experiments.md)",
     ),
     "Service": (
         Settings,

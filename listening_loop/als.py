@@ -66,11 +66,16 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             raise ValueError(
                 "use_gpu: True found; this class fits on the processor, implicit.als on a GPU"
             )
-        if not (0 < unobserved_weight < np.inf and 0 <= nu < np.inf):
+        numbers = {"regularization": self.regularization, "nu": nu}
+        for name, value in numbers.items():
+            if not 0 <= value < np.inf:
+                raise ValueError(f"{name}: {value} found; at least 0 is expected")
+        if not 0 < unobserved_weight < np.inf:
             raise ValueError(
-                f"unobserved_weight {unobserved_weight}, nu {nu}: a positive number, and one "
-                "of at least 0, are expected"
+                f"unobserved_weight: {unobserved_weight} found; more than 0 is expected"
             )
+        if self.factors < 1:
+            raise ValueError(f"factors: {self.factors} found; at least 1 is expected")
         self.unobserved_weight = unobserved_weight
         self.nu = nu
         # The equations divided by the weight, which the library's code solves too.
@@ -175,7 +180,9 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         is_read = filter_already_liked_items or recalculate_user
         fits = isinstance(user_items, csr_matrix) and user_items.shape == shape
         is_all = filter_items is None and items is None
-        if not (is_all and (fits or not is_read) and self._ranks(*shape, N)):
+        is_fast = shape[0] >= _BATCH and 0 < N <= min(shape[1], _LONGEST)
+        is_ours = is_fast and is_all and self.dtype == np.float32
+        if not (is_ours and (fits or not is_read)):
             found: tuple[Int32Array, AnyFloatArray] = super().recommend(
                 userid,
                 user_items,
@@ -188,7 +195,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             return found
         users = self._user_factor(userid, user_items, recalculate_user)
         liked = user_items if filter_already_liked_items else None
-        return self._rank(users, self.item_factors, N, liked)
+        return self._rank(users, N, liked)
 
     def to_gpu(self) -> Any:  # noqa: ANN401  the library's model
         """Return the library's model on a GPU."""
@@ -217,7 +224,6 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             cg_steps=cg_steps or self.cg_steps,
             unobserved_weight=self.unobserved_weight,
             nu=self.nu,
-            skip_weight=1.0,
         )
 
     def _solve(
@@ -260,19 +266,10 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
                 f"{option}: the library does it, without nu {self.nu}; leave out one"
             )
 
-    def _ranks(self, rows: int, others: int, count: int) -> bool:
-        """Return whether our ranking is the faster one for so many rows."""
-        is_made_for = self.dtype == np.float32 and 0 < count <= min(others, _LONGEST)
-        return is_made_for and rows >= _BATCH
-
     def _rank(
-        self,
-        rows: Float32Array,
-        others: Float32Array,
-        count: int,
-        liked: csr_matrix | None = None,
+        self, rows: Float32Array, count: int, liked: csr_matrix | None
     ) -> tuple[Int32Array, Float32Array]:
-        """Find the others with the largest products; the library ranks zeros and short lists."""
+        """Find the items with the largest products; the library ranks zeros and short lists."""
         from recsys.models.als import load_ranking
 
         ids = np.full((len(rows), count), -1, np.int32)
@@ -280,32 +277,15 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         own = np.flatnonzero(rows.any(axis=1))
         seen = None if liked is None else liked[own]
         ids[own], scores[own] = load_ranking().rank_tracks(
-            rows[own], others, count, self._threads, seen
+            rows[own], self.item_factors, count, self._threads, seen
         )
         rest = np.flatnonzero((ids < 0).any(axis=1))
         if len(rest):
             ids[rest], scores[rest] = topk(
-                others,
+                self.item_factors,
                 rows[rest],
                 count,
                 filter_query_items=None if liked is None else liked[rest],
                 num_threads=self._threads,
             )
         return ids, scores
-
-    def _get_similarity_score(
-        self,
-        factor: Float32Array,
-        norm: Float32Array,
-        factors: Float32Array,
-        norms: Float32Array,
-        N: int,  # noqa: N803  the library's
-        filter_items: Ids | None = None,
-    ) -> tuple[Int32Array, AnyFloatArray]:
-        if filter_items is not None or not self._ranks(np.size(norm), len(factors), N):
-            found: tuple[Int32Array, AnyFloatArray] = super()._get_similarity_score(
-                factor, norm, factors, norms, N, filter_items
-            )
-            return found
-        ids, scores = self._rank(factor, factors / norms[:, np.newaxis], N)
-        return ids, scores / norm[:, np.newaxis]

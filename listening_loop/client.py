@@ -20,7 +20,6 @@ class ServiceClient:
     """A running service."""
 
     url: str
-    token: str | None = None  # of its administrator
 
     def next(self, user: Any, track: Any, time: float = 1.0) -> Any:  # noqa: ANN401
         """Log what share of a track a listener has heard, 0..1, and return the track to play next.
@@ -47,8 +46,6 @@ class ServiceClient:
             Error: The service does not answer, or refuses.
         """
         headers = {"Content-Type": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
         content = None
         if body is not None:
             content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -75,13 +75,7 @@ def run_loop(config: LoopConfig) -> None:
     typer.echo(f"figures     {folder}/loop.json")
     service = serve(config.service, folder, folder / "service", port=5001)
     typer.echo(f"serve it    {service}")
-    lab = command(
-        "The lab",
-        "lab",
-        root=folder,
-        published=folder / "published",
-        log=folder / "service",
-    )
+    lab = command("The lab", "lab", root=folder, log=folder / "service")
     typer.echo(f"look at it  {lab}")
 
 

@@ -5,12 +5,10 @@ other side that somebody has heard, or who have heard something,
 
     (w Σ_i y_i y_iᵀ + Σ_i (c_ui - w) y_i y_iᵀ + λ_u I) x_u = Σ_i c_ui y_i
 
-where the first sum is over all others, the second over those heard or skipped, the third over those
-heard:
+where the first sum is over all others, the other two over those heard:
 
-- heard, r_ui > 0: c_ui = w + alpha r_ui (Hu, Koren and Volinsky, "Collaborative Filtering for
-  Implicit Feedback Datasets", ICDM 2008, equation 4, where the unobserved weight w is 1);
-- skipped s_ui times and never heard: c_ui = w + skip_weight s_ui, and the preference is 0;
+- c_ui = w + alpha r_ui (Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback
+  Datasets", ICDM 2008, equation 4, where the unobserved weight w is 1);
 - λ_u = λ (n_u + w N)^nu with n_u others heard, which is λ for nu = 0 (Rendle, Krichene, Zhang and
   Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022:
   frequency-scaled regularization).
@@ -62,9 +60,6 @@ class AlsParams:
             description="regularize a row with n of N by (n + unobserved_weight N) to this power"
         ),
     ] = 0.0
-    skip_weight: Annotated[
-        NonNegative, Field(description="confidence that a skip adds to a dislike")
-    ] = 0.0
 
     @classmethod
     def read(cls, parameters: Mapping[str, Any]) -> Self:
@@ -101,8 +96,6 @@ def solve_row(
     gram: FloatArray,
     heard: FloatArray,
     times: FloatArray,
-    skipped: FloatArray,
-    skips: FloatArray,
     others: int,
     params: AlsParams,
 ) -> FloatArray:
@@ -112,8 +105,6 @@ def solve_row(
         gram: Σ y yᵀ over all others, shape (factors, factors).
         heard: Factors of the others heard, shape (n, factors).
         times: r, shape (n,).
-        skipped: Factors of the others that were only skipped, shape (m, factors).
-        skips: s, shape (m,).
         others: N.
         params: The hyperparameters.
 
@@ -122,7 +113,6 @@ def solve_row(
     """
     confidence_added = params.alpha * times
     left = params.unobserved_weight * gram + (heard.T * confidence_added) @ heard
-    left += (skipped.T * (params.skip_weight * skips)) @ skipped
     (regularization,) = row_regularization(np.array([len(times)]), others, params)
     left += regularization * np.eye(len(left))
     right = heard.T @ (params.unobserved_weight + confidence_added)

@@ -36,8 +36,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         Path(name).replace(path)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # of a write to a full disk
+        if isinstance(error, OSError) and error.filename in (None, name):
+            error.filename = str(path)  # None: of a write to a full disk
         raise
     fsync(path.parent)
 

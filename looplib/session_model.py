@@ -2,22 +2,22 @@
 
 A session follows an interest, a vector x of k factors. The share heard of a track of vector v has
 the mean expit(x . v), less by the fatigue of artists and by tiredness; v holds the constant of
-`docs/session-model.md` too. Along the axes of the factors, an interest's prior variance is 1, and
-responses add information one axis at a time. The export scores held-out sessions by this code, and
-the service answers by it. Tracks are numbers, below 0 where nothing is known of one.
+`docs/session-model.md` too. The export scores held-out sessions by this code, and the service
+answers by it. Tracks and listeners are numbers; a track is below 0 where nothing is known of it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from looplib.arrays import Float32Array, FloatArray, IntArray, find_id
+from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray, find_id
 
 FILE_NAME = "session_model.npz"
-FORMAT = 4  # by the manifest; the service reads this one alone
+FORMAT = 5  # by the manifest; the service reads this one alone
 
 # The kind of each array's numbers, f or i, or of its ids, and its axes.
 ARRAYS: Mapping[str, str] = {
@@ -29,11 +29,9 @@ ARRAYS: Mapping[str, str] = {
     "interest_of": "i openings",
     "interests": "f interests factors",
     "evidence": "i interests",  # the number of responses behind each
-    # log odds against a new interest, before its distance to what is expected of that
-    "odds": "f interests",
-    "information": "f factors",  # precision that a response adds to an interest's of 1
+    "information": "f",  # precision that a response adds to an interest's of 1
     "new_map": "f factors factors",  # track @ new_map is expected of a new interest
-    "new_covariance": "f factors factors",  # about that
+    "covariance": "f factors factors",  # about that
     "dispersion": "f",  # variance of a share about its mean m, in units of m (1 - m)
     # factor on the time of a track for each earlier track of its artist, 0..1
     "artist_fatigue": "f",
@@ -42,7 +40,8 @@ ARRAYS: Mapping[str, str] = {
     "fading": "f",  # weight of a track heard against the next one, 0..1
 }
 _CANDIDATES = 6  # interests that a session may follow
-_ANOTHER = 0.1  # odds of the others that a listener has, where the opening is known
+# Odds of the other interests of a listener, where the opening is known, and where it is not.
+_ANOTHER, _KNOWN = 0.1, 1.0
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
 _ROUNDING = 0.01**2 / 12  # as in the fit
@@ -62,150 +61,85 @@ class Heard:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a session may follow: some vectors, each with its covariance; k factors."""
+    """What a session may follow: some vectors of k factors, the likeliest first."""
 
     log_odds: FloatArray  # of each vector, up to a constant, shape (vectors,)
     means: Float32Array  # shape (vectors, k)
-    # of the known interests, which stand first: along each axis, shape (known, k)
-    variances: FloatArray
-    # of the last vector, where it is a new interest, shape (k, k)
-    covariance: Float32Array | None = None
-
-    def spread(self, design: FloatArray) -> FloatArray:
-        """Multiply features (n, k) with the covariance of each vector, shape (vectors, n, k)."""
-        known: FloatArray = design * self.variances[:, None]
-        if self.covariance is None:
-            return known
-        return np.concatenate([known, (design @ self.covariance)[None]])
+    scales: FloatArray  # of the covariance of each, shape (vectors,)
 
 
 @dataclass(frozen=True)
 class SessionModel:
     """What `ARRAYS` describes, by the numbers of tracks and listeners; k factors."""
 
-    tracks: Float32Array  # (tracks, k), 0 where nothing is known of a track
-    by_factor: Float32Array  # (k, tracks), by which all tracks are scored faster
-    owners: IntArray  # (owners,), the known listeners, ascending
-    openings: IntArray  # (openings,), position of the owner * tracks + organic track
-    interest_of: IntArray  # (openings,), the interest that each opening leads to
-    # (owners + 1,): owner i has own_interests[own_starts[i]:own_starts[i + 1]]
-    own_starts: IntArray
-    own_interests: IntArray  # those with most openings first
-    opened: IntArray  # (interests,), how many openings lead to each
+    track_factors: Float32Array  # (tracks, k), 0 where nothing is known of a track
+    listeners: IntArray  # (openings,), ascending
+    organics: IntArray  # (openings,), ascending for each listener
+    interest_of: Int32Array  # (openings,)
     interests: Float32Array  # (interests, k)
-    evidence: Float32Array  # (interests,)
-    odds: Float32Array  # (interests,)
-    information: Float32Array  # (k,)
+    evidence: Int32Array  # (interests,)
+    information: float
     new_map: Float32Array  # (k, k)
-    new_covariance: Float32Array  # (k, k)
-    new_precision: Float32Array  # (k, k), its inverse
+    covariance: Float32Array  # (k, k)
     dispersion: float
     artist_fatigue: float
     tiredness: float
-    fading: float
+    fading: float = 1.0
 
     @classmethod
-    def make(
-        cls,
-        arrays: Mapping[str, npt.NDArray[Any]],
-        listeners: IntArray,
-        organics: IntArray,
-        tracks: Float32Array,
-    ) -> "SessionModel":
-        """Index the arrays of a file.
-
-        Args:
-            arrays: As in `ARRAYS`, of which those of ids are not read.
-            listeners: The listener of each opening, by number.
-            organics: Its organic track, by number.
-            tracks: The factors of the tracks, by number, shape (tracks, k).
+    def make(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "SessionModel":
+        """Put the arrays of a file in order, whose ids are numbers now.
 
         Raises:
-            ValueError: The arrays contradict each other.
+            ValueError: The covariance is none.
         """
-        interests = len(arrays["interests"])
-        owners, owner = np.unique(listeners, return_inverse=True)
-        openings = owner * len(tracks) + organics
-        is_unknown = organics < 0
-        openings[is_unknown] = -np.arange(1, is_unknown.sum() + 1)  # never found
-        order = np.argsort(openings)
-        openings, interest_of = openings[order], arrays["interest_of"][order]
-        if not (np.diff(openings) > 0).all():
-            raise ValueError("openings repeat")
-        opened = np.bincount(interest_of, minlength=interests)
-        owner_of = np.full(interests, -1)  # of each interest
-        owner_of[interest_of] = owner[order]
-        own_interests = np.lexsort((-opened, owner_of))
-        new_covariance = arrays["new_covariance"].astype(np.float64)
+        openings = ("listeners", "organics", "interest_of")
+        order = np.lexsort((arrays["organics"], arrays["listeners"]))
+        kept: dict[str, Any] = {
+            name: arrays[name][order] if name in openings else arrays[name]
+            for name in ARRAYS
+            if name != "tracks"
+        }
         try:
-            new_precision = np.linalg.inv(new_covariance)
+            np.linalg.cholesky(arrays["covariance"].astype(np.float64))
         except np.linalg.LinAlgError:
-            raise ValueError("new_covariance has no inverse") from None
-        numbers = ("dispersion", "artist_fatigue", "tiredness", "fading")
-        return cls(
-            tracks=tracks,
-            by_factor=np.ascontiguousarray(tracks.T),
-            owners=owners,
-            openings=openings,
-            interest_of=interest_of,
-            own_starts=np.searchsorted(
-                owner_of[own_interests], np.arange(len(owners) + 1)
-            ),
-            own_interests=own_interests,
-            opened=opened,
-            interests=arrays["interests"],
-            evidence=arrays["evidence"].astype(np.float32),
-            odds=arrays["odds"],
-            information=arrays["information"],
-            new_map=arrays["new_map"],
-            new_covariance=arrays["new_covariance"],
-            new_precision=new_precision.astype(np.float32),
-            **{name: float(arrays[name]) for name in numbers},
-        )
+            raise ValueError("covariance is not that of any vectors") from None
+        numbers = {
+            name: float(arrays[name]) for name, axes in ARRAYS.items() if axes == "f"
+        }
+        return cls(**(kept | numbers))
+
+    @cached_property
+    def by_factor(self) -> Float32Array:
+        """The factors of the tracks by which all are scored faster, shape (k, tracks)."""
+        return np.ascontiguousarray(self.track_factors.T)
 
     def expected(self, listener: int, organic: int) -> Expected:
         """Return what is expected of a session, given its listener and its organic track alone.
 
-        An opening that is known leads to its interest. Any other may follow one of the listener's
-        interests, or a new one.
+        An opening that is known leads to its interest, any other to a new one; both may turn out to
+        follow one of the listener's others.
         """
-        owner = find_id(self.owners, listener)
-        own = self.own_interests[:0]
-        opening = None
-        if owner is not None:
-            own = self.own_interests[
-                self.own_starts[owner] : self.own_starts[owner + 1]
-            ]
-            opening = find_id(self.openings, owner * len(self.tracks) + organic)
-        if opening is None or organic < 0:
-            return self._unknown_opening(organic, own)
-        interest = self.interest_of[opening]
-        others = own[own != interest][: _CANDIDATES - 1]
-        followed = np.append(interest, others)
-        opened = self.opened[followed]
-        log_odds = np.log(_ANOTHER * opened / opened.sum())
-        log_odds[0] = 0
-        return Expected(log_odds, self.interests[followed], self._variances(followed))
-
-    def _unknown_opening(self, organic: int, own: IntArray) -> Expected:
-        track = self.tracks[max(organic, 0)] * (organic >= 0)
-        new = track @ self.new_map
-        off = self.interests[own] - new
-        distances = np.einsum("ij,ij->i", off @ self.new_precision, off)
-        log_odds = self.odds[own] - distances / 2
-        likeliest = np.argsort(-log_odds, kind="stable")[: _CANDIDATES - 1]
-        followed = own[likeliest]
+        first = self.listeners.searchsorted(listener)
+        own = slice(first, self.listeners.searchsorted(listener, side="right"))
+        opening = find_id(self.organics[own], organic) if organic >= 0 else None
+        others, opened = np.unique(self.interest_of[own], return_counts=True)
+        odds = (_KNOWN if opening is None else _ANOTHER) * opened / max(opened.sum(), 1)
+        order = np.argsort(-odds, kind="stable")
+        if opening is None:
+            track = self.track_factors[organic] * (organic >= 0)
+            likeliest, behind = track @ self.new_map, 0
+        else:
+            interest = self.interest_of[first + opening]
+            order = order[others[order] != interest]
+            likeliest, behind = self.interests[interest], self.evidence[interest]
+        order = order[: _CANDIDATES - 1]
+        evidence = np.append(behind, self.evidence[others[order]])
         return Expected(
-            np.append(log_odds[likeliest], 0.0),
-            np.concatenate([self.interests[followed], new[None]]),
-            self._variances(followed),
-            self.new_covariance,
+            np.append(0.0, np.log(odds[order])),
+            np.concatenate([likeliest[None], self.interests[others[order]]]),
+            1 / (1 + evidence * self.information),
         )
-
-    def _variances(self, interests: IntArray) -> FloatArray:
-        precision = 1 + self.evidence[interests, None] * self.information
-        variances: FloatArray = 1 / precision
-        return variances
 
     def hear(
         self, artist: IntArray, tracks: Sequence[int], times: Sequence[float]
@@ -243,22 +177,23 @@ class SessionModel:
         expected = self.expected(listener, organic)
         count = len(heard.tracks)
         if not count:
-            likeliest: FloatArray = expected.means[expected.log_odds.argmax()]
+            likeliest: FloatArray = expected.means[0]
             return likeliest
-        design = self.tracks[heard.tracks].astype(np.float64)
-        spread = expected.spread(design)
+        design = self.track_factors[heard.tracks].astype(np.float64)
+        spread = design @ self.covariance
         covariance = spread @ design.T
         off, noise, slope = self._linearise(expected.means @ design.T, heard)
-        lower = np.linalg.cholesky(covariance + noise[:, None] * np.eye(count))
+        scales = expected.scales[:, None, None]
+        lower = np.linalg.cholesky(scales * covariance + noise[:, None] * np.eye(count))
         innovations = np.linalg.solve(lower, off[:, :, None])[:, :, 0]
         scale = np.diagonal(lower, axis1=1, axis2=2) * slope
         densities = -(innovations**2) / 2 - np.log(scale)
         lasting = np.maximum(self.fading ** np.arange(count)[::-1], _LEAST_LASTING)
         odds = self.fading**count * expected.log_odds + densities @ lasting
         best = int(odds.argmax())
-        total = covariance[best] + np.diag(noise[best] / lasting)
-        weights = np.linalg.solve(total, off[best])
-        found: FloatArray = expected.means[best] + weights @ spread[best]
+        total = scales[best] * covariance + np.diag(noise[best] / lasting)
+        weights = expected.scales[best] * np.linalg.solve(total, off[best])
+        found: FloatArray = expected.means[best] + weights @ spread
         return found
 
     def _linearise(

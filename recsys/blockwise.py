@@ -2,28 +2,29 @@
 
 The result equals that of a fit in one process (`recsys.models.als`) to the bit, for any number of
 workers and blocks. Beside the factors of the other side, a worker holds no more than its block of
-the interactions; all of them may be more than a matrix can hold. A block that is solved again,
-after its worker died, writes the same bytes. The factors are on disk after every sweep, a file for
-each block::
+the interactions. A block that is solved again, after its worker died, writes the same bytes. The
+factors are on disk after every sweep, a file for each block::
 
     listeners-<sweep>-<first>-<last>.npy    float32, shape (last - first, factors)
     tracks-<sweep>-<first>-<last>.npy
+    newest.json                             names those of the last whole sweep
 """
 
-import re
+import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_matrix, hstack
+from scipy.sparse import csr_matrix
 
 from looplib.als import AlsParams
 from looplib.arrays import Float32Array, IntArray
-from looplib.files import atomic_directory
+from looplib.checksums import seal, unseal
 from recsys.cluster.cluster import Cluster
-from recsys.dataset.dataset import CSR, Dataset, Side, load_matrix, open_dataset
+from recsys.dataset.dataset import Dataset, Side, open_dataset
 from recsys.models.als import (
     Fit,
     check_finite,
@@ -35,10 +36,9 @@ from recsys.workspace import Workspace, open_workspace
 # So many interactions take about 130 MB, and their confidences another half of that.
 LARGEST_BLOCK = 16_000_000
 _ROW_WORK = 32  # what a row costs beside its interactions, in interactions
+_NEWEST = "newest.json"  # names the files of the last whole sweep
 Axis = Literal["listeners", "tracks"]
 AXES: tuple[Axis, Axis] = ("listeners", "tracks")
-_BY_TRACK = "by_track"  # names the files of interactions by track
-_PART = re.compile(r"(listeners|tracks)-(\d+)-(\d+)-(\d+)\.npy")
 # of the two sides; every row is in one block
 Blocks = tuple[tuple["Block", ...], tuple["Block", ...]]
 
@@ -66,13 +66,7 @@ class Block:
     last: int
     dataset: str  # its address
     side: Side  # its interactions that are fitted
-    folder: str  # address of the folder where `transpose` leaves its interactions
     others: int  # of the other side that have interactions
-
-    @property
-    def transposed_name(self) -> str:
-        """Name the folder with its interactions by track."""
-        return f"{self.side}-{self.axis}-{self.first}-{self.last}"
 
     def part(self, sweep: int) -> Part:
         """Return the file in which `solve_block` leaves its factors."""
@@ -81,56 +75,31 @@ class Block:
     def load(self) -> csr_matrix:
         """Map its interactions from disk, shape (rows, others)."""
         dataset = open_dataset(self.dataset)
-        if self.axis == "listeners":
-            return dataset.matrix(self.side, self.first, self.last)
-        return self.load_transposed(len(dataset.users))
-
-    def load_transposed(self, columns: int, *tracks: int) -> csr_matrix:
-        """Map what `transpose` left: of all tracks, or from a first to a last one."""
-        transposed = open_workspace(self.folder).sub(self.transposed_name)
-        transposed.download_all()
-        return load_matrix(transposed.folder, _BY_TRACK, columns, *tracks)
+        load = dataset.matrix if self.axis == "listeners" else dataset.by_track
+        return load(self.side, self.first, self.last)
 
 
 def cut_blocks(
-    cluster: Cluster,
-    dataset: Dataset,
-    side: Side,
-    folder: Workspace,
-    blocks: int | None = None,
+    cluster: Cluster, dataset: Dataset, side: Side, blocks: int | None = None
 ) -> Blocks:
     """Cut a dataset into blocks of about as many interactions.
 
-    Workers write the blocks of tracks to a folder. By default each side has as many blocks as the
-    cluster runs calls at once, or a multiple of that so that none holds more than `LARGEST_BLOCK`
-    interactions.
+    By default each side has as many blocks as the cluster runs calls at once, or a multiple of that
+    so that none holds more than `LARGEST_BLOCK` interactions.
     """
-    popularity = dataset.popularity(side)
+    counts, popularity = dataset.counts(side), dataset.popularity(side)
     at_once = cluster.slots()
-    rounds = -(-int(popularity.sum()) // (at_once * LARGEST_BLOCK))
+    rounds = -(-int(counts.sum()) // (at_once * LARGEST_BLOCK))
     number = blocks or at_once * max(1, rounds)
 
     def cut(axis: Axis, counts: IntArray, others: IntArray) -> tuple[Block, ...]:
-        edges = pairwise(_even_edges(counts, number))
         known = int(np.count_nonzero(others))
         return tuple(
-            Block(axis, first, last, dataset.address, side, folder.address, known)
-            for first, last in edges
+            Block(axis, first, last, dataset.address, side, known)
+            for first, last in pairwise(_even_edges(counts, number))
         )
 
-    counts = dataset.counts(side)
-    listeners = cut("listeners", counts, popularity)
-    tracks = cut("tracks", popularity, counts)
-    folder.folder.mkdir(parents=True, exist_ok=True)
-    done = f"{side}-{number}.transposed"
-    if done not in folder.names():
-        for outcome in cluster.run(transpose, [(block,) for block in listeners]):
-            outcome.result()
-        for outcome in cluster.run(transpose, [(block, listeners) for block in tracks]):
-            outcome.result()
-        with folder.create(done):
-            folder.delete(*(block.transposed_name for block in listeners))
-    return listeners, tracks
+    return cut("listeners", counts, popularity), cut("tracks", popularity, counts)
 
 
 def _even_edges(counts: IntArray, number: int) -> list[int]:
@@ -163,7 +132,7 @@ def fit_blocks(
         SearchError: The scheduler is lost, or there has been no worker for a while.
         OSError: The disk is full.
     """
-    parts = _newest(workspace, blocks, sweeps)
+    parts = _find_newest(workspace, sweeps)
     if not parts:
         shape = (blocks[0][-1].last, blocks[1][-1].last)
         first = first_factors(shape, params.factors, seed)
@@ -182,38 +151,15 @@ def fit_blocks(
             for outcome in cluster.run(solve_block, calls):
                 outcome.result()
             parts[axis] = tuple(block.part(sweep) for block in side)
+        newest = {axis: [*map(tuple, side)] for axis, side in parts.items()}
+        with workspace.create(_NEWEST) as file:
+            file.write(json.dumps(seal(newest)).encode())
         workspace.delete(*(part.name for side in before.values() for part in side))
         if report:
             report(sweep)
     user_factors = np.concatenate(_load(workspace, parts["listeners"]))
     item_factors = np.concatenate(_load(workspace, parts["tracks"]))
     return Fit(sweeps, user_factors, item_factors)
-
-
-def transpose(block: Block, listeners: Sequence[Block] = ()) -> None:
-    """Write a block's interactions by track, to a folder that appears whole.
-
-    A block of listeners takes them from the dataset, a block of tracks from the folders of all
-    blocks of listeners.
-    """
-    transposed = open_workspace(block.folder).sub(block.transposed_name)
-    if transposed.download_all():
-        return
-    if block.axis == "listeners":
-        by_track = csr_matrix(block.load().T)
-    else:
-        left = [
-            listener_block.load_transposed(
-                listener_block.last - listener_block.first, block.first, block.last
-            )
-            for listener_block in listeners
-        ]
-        by_track = csr_matrix(hstack(left, format="csr"))
-    arrays = (by_track.data, by_track.indices, by_track.indptr)
-    with atomic_directory(transposed.folder) as folder:
-        for name, array in zip(CSR, arrays, strict=True):
-            np.save(folder / f"{_BY_TRACK}-{name}.npy", array)
-    transposed.upload_all()
 
 
 def solve_block(
@@ -269,38 +215,20 @@ def _load(
     return found
 
 
-def _newest(
-    workspace: Workspace, blocks: Blocks, largest: int
-) -> dict[Axis, tuple[Part, ...]]:
-    """Find the files of the last sweep, up to the largest allowed, that has every row.
+def _find_newest(workspace: Workspace, largest: int) -> dict[Axis, tuple[Part, ...]]:
+    """Find the files of the last whole sweep; none if that is beyond the largest allowed.
 
     All others are removed: those of an interrupted sweep may be of blocks that were cut otherwise.
     """
-    known = []
-    for name in workspace.names():
-        match = _PART.fullmatch(name)
-        if match:
-            axis, *numbers = match.groups()
-            known.append(Part(axis, *map(int, numbers)))  # type: ignore[arg-type]
-    known.sort()
     newest: dict[Axis, tuple[Part, ...]] = {}
-    for sweep in sorted({part.sweep for part in known if part.sweep <= largest}):
-        listeners, tracks = (
-            tuple(part for part in known if (part.axis, part.sweep) == (axis, sweep))
-            for axis in AXES
-        )
-        users, items = blocks
-        if _is_whole(listeners, users[-1].last) and _is_whole(tracks, items[-1].last):
-            newest = {"listeners": listeners, "tracks": tracks}
-    kept = {part for side in newest.values() for part in side}
-    workspace.delete(*(part.name for part in known if part not in kept))
+    with suppress(ValueError):
+        found = unseal(workspace.read(_NEWEST) or b"")
+        newest = {axis: tuple(Part(*part) for part in found[axis]) for axis in AXES}
+    if newest and newest["tracks"][0].sweep > largest:
+        newest = {}
+    kept = {part.name for side in newest.values() for part in side}
+    workspace.delete(*(workspace.names() - kept - {_NEWEST}))
     return newest
-
-
-def _is_whole(parts: Sequence[Part], rows: int) -> bool:
-    firsts = [part.first for part in parts]
-    lasts = [part.last for part in parts]
-    return [*firsts, rows] == [0, *lasts]
 
 
 def _evict_stale(fit: Workspace, sweep: int) -> None:
@@ -309,6 +237,5 @@ def _evict_stale(fit: Workspace, sweep: int) -> None:
         return
     fits = open_workspace(fit.address.rpartition("/")[0])
     for file in fits.folder.glob("*/*.npy"):
-        match = _PART.fullmatch(file.name)
-        if file.parent != fit.folder or (match and int(match[2]) < sweep - 1):
+        if file.parent != fit.folder or int(file.name.split("-")[1]) < sweep - 1:
             fits.evict(file.relative_to(fits.folder).as_posix())

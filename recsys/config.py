@@ -25,7 +25,7 @@ from pydantic import (
 from analysis.offpolicy.logged import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.als import AlsParams, NonNegative, hyperparameters
-from looplib.config import Config, Count, Positive, Share
+from looplib.config import Config, Count, Positive
 from recsys.cluster.config import ClusterConfig
 from recsys.models.params import (
     ActivationParams,
@@ -38,7 +38,6 @@ from recsys.session_model.config import SessionModelConfig as SessionModelConfig
 
 # the off-policy estimate of the listening time of a recommended track
 OPE_TIME = "ope_time"
-AUTO = "auto"
 
 Value = TypeVar("Value", bound=Hashable)
 
@@ -99,16 +98,13 @@ class Split(Config):
 class Feedback(Config):
     """How events become interactions: listening time or weights, summed per listener and track."""
 
-    organic: bool = Field(
-        default=True, description="learn from the tracks that open sessions too"
-    )
+    gone: ClassVar[Mapping[str, str]] = {
+        "skip_time": "a skip adds no listening time, which is all that counts",
+        "organic": "all that was heard counts",
+    }
+
     min_time: NonNegative = Field(
         default=0.0, description="leave out events or interactions of less than this"
-    )
-    skip_time: Share = Field(
-        default=0.0,
-        description="a recommended track heard less than this was skipped; "
-        "see search.space.skip_weight",
     )
     scale: Literal["linear", "log"] = Field(
         default="linear", description="log: the sum r becomes log(1 + r)"
@@ -121,6 +117,7 @@ class _Axes(Config):
     gone: ClassVar[Mapping[str, str]] = {
         "spark": "frequency-scaled regularization, nu: 1, comes nearest to Spark's",
         "solver": "rows are solved by cg; cg_steps: as many as factors goes all the way",
+        "skip_weight": "a skip adds no listening time, which is all that counts",
     }
 
 
@@ -184,16 +181,14 @@ class Search(Config):
     """What is tried, and for how long."""
 
     gone: ClassVar[Mapping[str, str]] = {
+        "trials": "halving gives up what cannot win any more: strategy: halving",
         "select": "the best wins, and the leaderboard says what is tied with it",
         "halving": "halving gives up what cannot win any more, not a share of the trials",
     }
 
-    strategy: Literal["grid", "random", "halving"] = Field(
+    strategy: Literal["grid", "halving"] = Field(
         default="grid",
-        description="try every combination, or draw some; halving gives up what cannot win",
-    )
-    trials: Count | None = Field(
-        default=None, description="random: how many combinations of the grid are drawn"
+        description="fit every combination to the end, or give up what cannot win",
     )
     space: Space = Space()
     models: Models = Models()
@@ -215,12 +210,6 @@ class Search(Config):
         description="widen: how many trials are added at most; one of twice as many factors as "
         "any of the space counts twice, and so on",
     )
-
-    @model_validator(mode="after")
-    def _trials_belong_to_random(self) -> "Search":
-        if (self.strategy == "random") != (self.trials is not None):
-            raise ValueError("trials is given with strategy: random, and only there")
-        return self
 
     @property
     def axes(self) -> dict[str, dict[str, tuple[Any, ...]]]:
@@ -250,23 +239,21 @@ class Search(Config):
 class ValidationConfig(Config):
     """How a fit is scored on the held-out sessions."""
 
+    gone: ClassVar[Mapping[str, str]] = {"organic": "all that was heard counts"}
+
     # lengths of the lists that are scored
     ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
     min_time: Positive = Field(
         default=0.5, description="a held-out track of at least this is relevant"
-    )
-    organic: bool = Field(
-        default=True, description="count organic tracks among the held-out ones"
     )
     filter_seen: bool = Field(
         default=False,
         description="leave out of lists what the listener has in training",
     )
     select: str = Field(
-        default=AUTO,
+        default="ndcg@30",
         description="the metric that chooses, as name@k, any but coverage; "
-        "ope_time@k: what an experiment would measure; auto: ope_time at the largest k "
-        "where propensities are known and suffice, else ndcg; a run keeps to what it chose by",
+        "ope_time@k: what an experiment would measure",
     )
     test_share: Annotated[float, Ge(0), Lt(1)] | None = Field(
         default=None,
@@ -295,9 +282,9 @@ class ValidationConfig(Config):
         metrics = [*METRICS, OPE_TIME]
         metrics.remove("coverage")
         ks = [str(known) for known in self.ks]
-        if self.select != AUTO and (name not in metrics or k not in ks):
+        if name not in metrics or k not in ks:
             raise ValueError(
-                f"select is {self.select}; expected {AUTO} or metric@k, the metric one of "
+                f"select is {self.select}; expected metric@k, the metric one of "
                 f"{', '.join(metrics)} and k one of {', '.join(ks)}"
             )
         return self
@@ -354,12 +341,3 @@ class SearchConfig(Config):
     session_model: SessionModelConfig | None = None
     # none: the export has no next-track model
     next_track: NextTrackConfig | None = None
-
-    @model_validator(mode="after")
-    def _sections_agree(self) -> "SearchConfig":
-        skip_weights = self.search.space.model_dump()["skip_weight"]
-        if any(skip_weights) and not self.feedback.skip_time:
-            raise ValueError(
-                "search.space.skip_weight needs feedback.skip_time, which says what a skip is"
-            )
-        return self

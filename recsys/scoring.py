@@ -29,7 +29,7 @@ from analysis.validation import METRICS, Validator
 from looplib.arrays import FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
 from looplib.randomness import make_generator
-from recsys.config import AUTO, OPE_TIME, ValidationConfig
+from recsys.config import OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError
 from recsys.models.topk import NO_TRACK, Pool
@@ -56,14 +56,6 @@ class ListMetrics:
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What a search decides where its configuration leaves it open."""
-
-    select: str  # the metric that chooses, as name@k
-    test_share: float  # of the listeners, who choose nothing
-
-
-@dataclass(frozen=True)
 class Scorer:
     """The same held-out listening and the same resamples for everything in a search."""
 
@@ -78,11 +70,6 @@ class Scorer:
         """The pools of the lists that are scored by every metric, the choosing one first."""
         own = self.validation.pool
         return (own, *SEGMENTS.values()) if own == "all" else (own,)
-
-    @property
-    def settled(self) -> Settled:
-        """What was decided, once it was."""
-        return Settled(self.validation.select, self.validation.test_share or 0.0)
 
     @property
     def dataset_digest(self) -> str:
@@ -154,15 +141,13 @@ def _pad(lists: Int32Array, k: int) -> IntArray:
     return np.pad(lists.astype(np.int64), widths, constant_values=NO_TRACK)
 
 
-def settle(scorer: Scorer, catalogue: int | None, earlier: Settled | None) -> Scorer:
-    """Decide the choosing metric and the test part, where the configuration leaves them open.
+def settle(scorer: Scorer, catalogue: int | None) -> Scorer:
+    """Decide the test part where the configuration leaves it open, and check the choosing metric.
 
-    What an earlier search in the same run folder decided stays. The number of tracks of the
-    catalogue may be unknown.
+    The number of tracks of the catalogue may be unknown.
 
     Raises:
-        SearchError: The number of tracks is not known and matters, or the metric that is named
-            cannot choose.
+        SearchError: The number of tracks is not known and matters, or the metric cannot choose.
     """
     validation = scorer.validation
     if validation.logging_policy != "logged" and catalogue is None:
@@ -171,45 +156,19 @@ def settle(scorer: Scorer, catalogue: int | None, earlier: Settled | None) -> Sc
             "know how many tracks there are: none of its logs came with a collection.json; "
             "ingest with one, or use logging_policy: logged"
         )
-    scorer = _decide(scorer, test_share=_test_share(scorer, earlier))
-    if scorer.validation.test_share:
+    share = validation.test_share
+    if share is None:
+        heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
+        listeners = len(np.unique(heldout["user"].to_numpy()))
+        share = _TEST_SHARE if listeners * _TEST_SHARE >= _FEWEST_IN_TEST else 0.0
+    decided = validation.model_copy(update={"test_share": share})
+    scorer = replace(scorer, validation=decided)
+    if share:
         # refuses a test part in which nothing can be scored
         validator_for(replace(scorer, is_test=True))
-    if validation.select == AUTO:
-        return _choose_metric(scorer, earlier)
-    reason = _why_not(scorer)
-    if reason:
+    if reason := _why_not(scorer):
         raise SearchError(f"validation.select is {validation.select}, {reason}")
     return scorer
-
-
-def _choose_metric(scorer: Scorer, earlier: Settled | None) -> Scorer:
-    """Choose by what chose before, or else by listening time where that can be estimated."""
-    ks = scorer.validation.ks
-    if earlier and earlier.select.partition("@")[2] in map(str, ks):
-        by_earlier = _decide(scorer, select=earlier.select)
-        if _why_not(by_earlier) is None:
-            return by_earlier
-    by_time = _decide(scorer, select=f"{OPE_TIME}@{max(ks)}")
-    if _why_not(by_time) is None:
-        return by_time
-    return _decide(scorer, select=f"ndcg@{max(ks)}")
-
-
-def _decide(scorer: Scorer, **decided: object) -> Scorer:
-    return replace(scorer, validation=scorer.validation.model_copy(update=decided))
-
-
-def _test_share(scorer: Scorer, earlier: Settled | None) -> float:
-    """Return the share of the test part: as configured, as before, or by how many listeners."""
-    share = scorer.validation.test_share
-    if share is not None:
-        return share
-    if earlier:
-        return earlier.test_share
-    heldout = pq.read_table(open_dataset(scorer.dataset).heldout, columns=["user"])
-    listeners = len(np.unique(heldout["user"].to_numpy()))
-    return _TEST_SHARE if listeners * _TEST_SHARE >= _FEWEST_IN_TEST else 0.0
 
 
 def _why_not(scorer: Scorer) -> str | None:
@@ -296,11 +255,7 @@ def _validator_of_pool(scorer: Scorer, pool: Pool) -> Validator | None:
     dataset = open_dataset(scorer.dataset)
     heldout = _read_part(scorer, dataset.heldout)
     rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
-    was_heard = np.zeros(len(rows), np.bool_)
-    for first, last in dataset.ranges("train"):
-        own = np.flatnonzero((first <= rows) & (rows < last))
-        heard = dataset.matrix("train", first, last)
-        was_heard[own] = np.ravel(heard[rows[own] - first, columns[own]]) > 0
+    was_heard = np.ravel(dataset.matrix("train")[rows, columns]) > 0
     heldout = heldout.filter(pa.array(was_heard == (pool == "heard")))
     is_relevant = heldout["time"].to_numpy() >= scorer.validation.min_time
     return _make_validator(scorer, heldout) if is_relevant.any() else None

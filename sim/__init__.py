@@ -6,5 +6,5 @@ or a Gymnasium environment. Knows no other part but `looplib`.
 Read `worlds` (what there is to hear) and `listening` (how a listener listens) first. The commands
 are `world`, which makes a world, and `run`, which lets its listeners listen: to random
 recommendations by `collect` and `events`, to a service by `remote`. `environment` is the same model
-for reinforcement learning; `workers` starts processes.
+for reinforcement learning.
 """

@@ -7,12 +7,10 @@ once, which follows from (seed, segment) alone.
 
 import time
 from calendar import timegm
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Mapping
 from datetime import date
-from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -38,7 +36,6 @@ from sim.listening.sessions import (
     make_model,
     start_sessions,
 )
-from sim.workers import run_jobs
 from sim.worlds.files import World, load_world
 
 COLLECTION_FILE = "collection.json"
@@ -52,6 +49,8 @@ Recommend = Callable[[Sessions, IntArray, np.random.Generator], IntArray]
 class CollectConfig(Config):
     """What to collect, from which world, and where to."""
 
+    gone: ClassVar[Mapping[str, str]] = {"processes": "one process does it in seconds"}
+
     world: Path = Field(description="folder of the world")
     log: Path = Field(description="folder of the log")
     episodes: Count = Field(description="number of sessions")
@@ -59,12 +58,6 @@ class CollectConfig(Config):
         default="random", description="random or remote"
     )
     seed: int = Field(default=0, ge=0, description="decides all randomness")
-    processes: int = Field(
-        default=1,
-        ge=1,
-        le=512,
-        description="processes that work; the result is the same for any",
-    )
     start: date = Field(
         default=date(2026, 1, 1), description="first day of the simulated clock"
     )
@@ -95,7 +88,7 @@ def collect(config: CollectConfig) -> int:
 
     Raises:
         SimError: The world cannot be used; the folder holds something else, is in use by another
-            collection, or cannot be written; a worker died.
+            collection, or cannot be written.
     """
     world = load_world(config.world)
     try:
@@ -157,39 +150,19 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
 def _write_segments(
     config: CollectConfig, missing: list[int], model: ListeningModel
 ) -> None:
+    """Simulate segments and write each whole or not at all."""
     total = sum(len(config.sessions_in(segment)) for segment in missing)
-    processes = min(config.processes, len(missing))
-    write = partial(_write_segment, model, config)
     begun = time.monotonic()
     done = 0
-    try:
-        with (
-            progress("collecting", total, "sessions") as report,
-            closing(run_jobs(write, missing, processes)) as written,
-        ):
-            for sessions in written:
-                done += sessions
-                rate = done / (time.monotonic() - begun)
-                report(done, f"{rate:,.0f} sessions/s")
-    finally:
-        remove_leftovers(config.log)
-
-
-def _write_segment(model: ListeningModel, config: CollectConfig, segment: int) -> int:
-    """Simulate a segment and write it, whole or not at all.
-
-    Returns:
-        The number of its sessions.
-    """
-    path = config.segment_path(segment)
-    events = _simulate_segment(model, config, segment)
-    prefix = f"{config.recommender}-{config.seed}-"
-    try:
-        with atomic_write(path) as file:
-            file.write(format_events(events, config.recommender, prefix))
-    except OSError as error:
-        raise SimError(f"{path}: cannot be written ({error.strerror})") from None
-    return len(events.session)
+    with progress("collecting", total, "sessions") as report:
+        for segment in missing:
+            events = _simulate_segment(model, config, segment)
+            prefix = f"{config.recommender}-{config.seed}-"
+            with atomic_write(config.segment_path(segment)) as file:
+                file.write(format_events(events, config.recommender, prefix))
+            done += len(events.session)
+            rate = done / (time.monotonic() - begun)
+            report(done, f"{rate:,.0f} sessions/s")
 
 
 def _simulate_segment(

@@ -12,7 +12,7 @@ Importing this module registers it. An episode is a session.
 * Reward: the share heard of the recommended track, 0 to 1 in hundredths, so that an episode's
   rewards add up to the session's listening time without its organic track.
 * Termination: the session budget is spent. Truncation: after `max_episode_steps` recommendations.
-* Reset: `reset(seed=…, options={"user": 7})`; without the option all listeners are equally likely.
+* Reset: all listeners are equally likely.
 
 All randomness is that of `np_random`: a seed and the actions give the same episodes again. `world`
 is a world's folder, or a `ListeningModel` that several environments share, as finding the tracks
@@ -55,12 +55,11 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
         self._model = world
         self._sessions = Sessions(self._model, 1)
         self._row = np.zeros(1, dtype=np.int64)
-        self._listeners = self._model.world.listeners
         tracks = spaces.Discrete(self._model.world.tracks)
         self.action_space = tracks
         self.observation_space = spaces.Dict(
             {
-                "user": spaces.Discrete(self._listeners),
+                "user": spaces.Discrete(world.world.listeners),
                 "track": tracks,
                 "time": spaces.Box(0.0, 1.0, shape=(), dtype=np.float32),
             }
@@ -69,18 +68,9 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Observation, Info]:
-        """Start a session; see the module."""
-        super().reset(seed=seed)
-        wanted = (options or {}).get("user")
-        if wanted is None:
-            wanted = self.np_random.integers(self._listeners, size=1)[0]
-        user = np.asarray(wanted)
-        is_number = not user.shape and user.dtype.kind in "iu"
-        if not (is_number and 0 <= user < self._listeners):
-            raise ValueError(
-                f"options['user']: {wanted} found; listeners are 0..{self._listeners - 1}"
-            )
-        listeners = user.astype(np.int64).reshape(1)
+        """Start a session; see the module. There are no options."""
+        super().reset(seed=seed, options=dict(options or {}))
+        listeners = self.np_random.integers(self._model.world.listeners, size=1)
         starts = draw_starts(self._model, listeners, self.np_random)
         self._sessions.start(self._row, starts)
         return self._observe(), {}

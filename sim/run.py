@@ -1,5 +1,6 @@
 """Listening sessions from the command line: `listening-loop simulate --config FILE`."""
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,6 @@ with importing():
     from sim.errors import SimError
     from sim.remote.config import RemoteConfig
     from sim.remote.run import run_remote
-    from sim.workers import handle_signals
 
 PROG = "listening-loop simulate"
 RANDOM = "random"
@@ -37,9 +37,8 @@ def _settings_text() -> str:
 
 HELP = f"""Let a world's listeners listen to what a recommender plays.
 
-With random, recommendations are drawn here and an event log is written: a folder of JSON lines, the
-same bytes for any number of processes. A run into a folder that an earlier one left unfinished
-writes what is missing.
+With random, recommendations are drawn here and an event log is written: a folder of JSON lines. A
+run into a folder that an earlier one left unfinished writes what is missing.
 
 With remote, listeners ask the service at --url, which writes the log. What a listener does follows
 from the seed and the number of the session, whatever the concurrency. A request without an answer
@@ -51,7 +50,7 @@ Settings, as --key value over the file and --set:
 
 \b
 Examples:
-  {PROG} --config configs/collect/demo.yaml --processes 2
+  {PROG} --config configs/collect/demo.yaml --seed 2
   {PROG} --world out/demo/world --log out/log --episodes 1000 --seed 7
   {PROG} --episodes 2000 --recommender remote --seed 1337
   {PROG} --recommender remote --episodes 100000 --batch 500
@@ -85,8 +84,8 @@ def _main(
         fault = "was removed" if kind == "console" else "is unknown"
         raise SimError(f"recommender: {kind} {fault}; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, changes, options)
-    with handle_signals():
-        found = collect(collection)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    found = collect(collection)
     earlier = f" ({found} of them there already)" if found else ""
     typer.echo(
         f"{collection.log}: {collection.episodes:,} sessions "

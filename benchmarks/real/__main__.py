@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.harness import console, show, show_machine
-from benchmarks.real import deezer, next_track, pairs, plays, unplayed
+from benchmarks.real import deezer, halving, next_track, pairs, plays, unplayed
 from benchmarks.real.peers import Work, candidates
 from benchmarks.real.tables import Table, markdown
 
@@ -47,6 +47,10 @@ SETS: Mapping[str, DataSet] = {
     "sessions": DataSet(("sessions_30music.tsv.gz",), next_track.measure),
     "movielens": DataSet(("movielens1m_folds.tsv.gz",), pairs.measure_movielens),
     "lfm2b": DataSet(("lfm2b_fl_dataset.inter.gz",), pairs.measure_lfm2b),
+    "movielens-halving": DataSet(
+        ("movielens1m_folds.tsv.gz",), halving.measure_movielens
+    ),
+    "lfm2b-halving": DataSet(("lfm2b_fl_dataset.inter.gz",), halving.measure_lfm2b),
     "deezer": DataSet(
         ("deezer_random_half.tsv.gz", "deezer_other_half_known_only.tsv.gz"),
         deezer.measure,

@@ -16,6 +16,7 @@ from benchmarks.real.product import THREADS
 from benchmarks.real.tables import SEED, Table, text
 from looplib.arrays import Int32Array
 from recsys.next_track.config import NextTrackConfig
+from recsys.next_track.model import Setting
 from recsys.next_track.score import HELD_OUT, MRR, NAME, PRECISION, compare
 from recsys.next_track.sessions import Sessions
 
@@ -24,8 +25,8 @@ def measure(file: Path, _work: Work) -> Table:
     """Predict every next track of the tested sessions."""
     sessions, artists, listeners = read_sessions(file)
     known, tested = sessions.split(HELD_OUT)
-    settings = NextTrackConfig()
-    found = compare(known, tested, artists, listeners, settings, SEED, THREADS)
+    setting = Setting(artists, listeners, NextTrackConfig(), THREADS)
+    found = compare(known, tested, setting, SEED)
     rows = [
         [name, *map(text, metrics.values())] for name, metrics in found.metrics.items()
     ]

@@ -26,7 +26,7 @@ from looplib.arrays import Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Fit
 from recsys.models.item_knn import ItemKnn
-from recsys.models.topk import Pool, heard_tracks, personal_lists
+from recsys.models.topk import Pool, personal_lists
 
 SWEEPS = 15
 DRAWS = 8  # of irspack, as many models as of `implicit`
@@ -79,7 +79,7 @@ def item_knn(dataset: Dataset) -> Lister:
 
 def implicit_als(params: AlsParams, dataset: Dataset) -> Lister:
     """Fit `implicit`'s ALS, whose confidence is 1 + alpha x weight as ours."""
-    matrix = heard_tracks(dataset, "train")
+    matrix = dataset.matrix("train")
     matrix.data = 1 + np.float32(params.alpha) * matrix.data
     with threadpool_limits(1, user_api="blas"):  # as implicit asks for
         model = bare_implicit(params, SWEEPS, SEED, THREADS)
@@ -93,7 +93,7 @@ def irspack_als(factors: int, alpha0: float, reg: float, dataset: Dataset) -> Li
 
     with redirect_stdout(StringIO()):  # its progress
         model = IALSRecommender(
-            heard_tracks(dataset, "train"),
+            dataset.matrix("train"),
             factors,
             alpha0,
             reg,

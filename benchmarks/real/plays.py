@@ -21,7 +21,7 @@ from benchmarks.real.product import baseline, make_split
 from benchmarks.real.tables import Table, compare, mean_interval, ndcg, text
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from recsys.dataset.dataset import Dataset
-from recsys.models.topk import Pool, heard_tracks
+from recsys.models.topk import Pool
 
 K, HELD_OUT = 30, 0.2
 POOLS: Mapping[Pool, str] = {
@@ -125,7 +125,7 @@ def score(
 ) -> dict[Pool, FloatArray]:
     """Return NDCG of each listener for all targets, those heard before and the new ones."""
     targets = heldout_tracks(dataset)
-    was_heard = heard_tracks(dataset, "train")
+    was_heard = dataset.matrix("train")
     was_heard.data[:] = 1
     heard = csr_matrix(targets.multiply(was_heard))
     of_pool = {"all": targets, "heard": heard, "new": csr_matrix(targets - heard)}

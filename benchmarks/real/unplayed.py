@@ -28,7 +28,7 @@ from recsys.models.blend import Blend
 from recsys.models.factor_models import Als, place_unplayed
 from recsys.models.params import BlendParams
 from recsys.models.sparse import rank_rows
-from recsys.models.topk import NO_TRACK, heard_tracks, top_tracks
+from recsys.models.topk import NO_TRACK, keep_some, top_tracks
 
 HIDDEN = 10  # one track of so many
 LISTED = 450  # as many candidates as the blend has
@@ -98,9 +98,7 @@ def hide(tracks: np.ndarray) -> BoolArray:
 def hidden_first(lists: Int32Array, dataset: Dataset) -> Int32Array:
     """Return the first hidden tracks of lists, shape (listeners, K)."""
     is_kept = (lists != NO_TRACK) & hide(dataset.tracks)[lists]
-    order = np.argsort(~is_kept, axis=1, kind="stable")[:, :K]
-    kept = np.where(is_kept, lists, NO_TRACK)
-    return np.take_along_axis(kept, order, axis=1)
+    return keep_some(lists, is_kept)[:, :K]
 
 
 def rank_by_factors(fit: Fit, dataset: Dataset) -> Int32Array:
@@ -118,7 +116,7 @@ def rank_by_artist(dataset: Dataset) -> Int32Array:
     known = np.flatnonzero(artists >= 0)
     shape = (len(artists), int(artists.max()) + 1)
     artist_of = csr_matrix((np.ones(len(known)), (known, artists[known])), shape)
-    by_artist = heard_tracks(dataset, "total") @ artist_of
+    by_artist = dataset.matrix("total") @ artist_of
     is_hidden = hide(dataset.tracks)[known]
     hidden_by = csr_matrix(
         (np.ones(is_hidden.sum()), (artists[known[is_hidden]], known[is_hidden])),

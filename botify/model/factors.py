@@ -1,9 +1,4 @@
-"""The item side of a published ALS model: a listener's factor, and the best track for it.
-
-Tracks are looked at by the length of their factors, longest first. A score is at most the product
-of the lengths (Cauchy and Schwarz), so once that of the next block is below the best score, no
-later track is better.
-"""
+"""The item side of a published ALS model: a listener's factor, and the best track for it."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -18,15 +13,12 @@ from botify.model.model import Part
 from looplib.als import AlsParams, solve_row
 from looplib.arrays import Float32Array, FloatArray
 
-_BLOCK = 2048  # tracks whose scores stay in the cache
-
 
 @dataclass(frozen=True)
 class History:
     """What the fit was given of each listener: tracks, and how much of them was heard."""
 
-    # of each listener, before a logarithm; of a track that was only skipped, minus how often
-    heard: Rows
+    heard: Rows  # of each listener, before a logarithm
     filter_seen: bool  # the export leaves out what a listener has heard
 
     def of(self, user: int) -> dict[int, float]:
@@ -39,7 +31,7 @@ class History:
 class ItemFactors:
     """Solves listeners' factors by a model's tracks, and finds the best track for a factor."""
 
-    items: Float32Array  # factors of the tracks, by number, 0 where there are none; kept by length
+    items: Float32Array  # factors of the tracks, by number, 0 where there are none
     known: int  # tracks that somebody has heard
     params: AlsParams
     feedback: Feedback
@@ -47,44 +39,29 @@ class ItemFactors:
     unit: float = 1.0
 
     def __post_init__(self) -> None:
-        """Order the tracks by the length of their factors."""
+        """Prepare what all listeners share."""
         self._gram = (self.items.T @ self.items).astype(np.float64)
         lengths = np.linalg.norm(self.items, axis=1)
-        self._order = np.argsort(-lengths, kind="stable")  # numbers of the tracks
-        self._lengths = np.where(lengths > 0, lengths, 1)[self._order]
-        self._rows = np.argsort(self._order)  # of the tracks, by number
-        self.items = self.items[self._order]
-        self._longest = lengths[self._order[::_BLOCK]].tolist()  # of each block
+        self._lengths = np.where(lengths > 0, lengths, 1).astype(np.float32)
 
     def best(self, factor: FloatArray, taken: Collection[int]) -> int | None:
         """Return the track with the largest product with a listener's factor.
 
         Returns None where all are taken.
         """
-        found, highest, row = factor.astype(np.float32), -np.inf, -1
-        length, rows_taken = float(np.linalg.norm(found)), self._rows[list(taken)]
-        for block, longest in enumerate(self._longest):
-            if longest * length < highest:
-                break
-            start = block * _BLOCK
-            scores = self.items[start : start + _BLOCK] @ found
-            scores[
-                rows_taken[(rows_taken >= start) & (rows_taken < start + _BLOCK)]
-                - start
-            ] = -np.inf
-            at = int(scores.argmax())
-            if scores[at] > highest:
-                highest, row = float(scores[at]), start + at
-        return int(self._order[row]) if row >= 0 else None
+        scores = self.items @ factor.astype(np.float32)
+        scores[list(taken)] = -np.inf
+        track = int(scores.argmax())
+        return track if scores[track] > -np.inf else None
 
-    def closeness(self, tracks: Sequence[int], weights: FloatArray) -> FloatArray:
+    def closeness(self, tracks: Sequence[int], weights: FloatArray) -> Float32Array:
         """Return the weighted sum of cosines with some tracks, of each track by number."""
         numbers = np.array(tracks)
         is_known = numbers != UNKNOWN_TRACK
-        rows = self._rows[numbers[is_known]]
-        session = weights[is_known] / self._lengths[rows] @ self.items[rows]
+        known = numbers[is_known]
+        session = weights[is_known] / self._lengths[known] @ self.items[known]
         products = self.items @ session.astype(np.float32)
-        closeness: FloatArray = (products / self._lengths)[self._rows]
+        closeness: Float32Array = products / self._lengths
         return closeness
 
     def solve(
@@ -96,55 +73,42 @@ class ItemFactors:
         """Solve a listener's factor, shape (factors,), by the history and the session so far.
 
         Args:
-            tracks: Heard, in order; the first one is organic.
+            tracks: Heard, in order.
             times: Share heard of each, 0..1.
             known: The listener's values in the history.
 
         Returns:
             The solution of `looplib.als` for this row; None where nothing counts as heard.
         """
-        heard, skips = self._interactions(tracks, times, known or {})
+        heard = self._interactions(tracks, times, known or {})
         if not heard:
             return None
         return solve_row(
             self._gram,
-            self._factors(heard),
+            self.items[list(heard)].astype(np.float64),
             np.array(list(heard.values())),
-            self._factors(skips),
-            np.array(list(skips.values())),
             self.known,
             self.params,
         )
-
-    def _factors(self, tracks: Collection[int]) -> FloatArray:
-        return self.items[self._rows[list(tracks)]].astype(np.float64)
 
     def _interactions(
         self,
         tracks: Sequence[int],
         times: Sequence[float],
         known: Mapping[int, float],
-    ) -> tuple[dict[int, float], dict[int, float]]:
-        """Return the value of each track heard, and how often each other one was skipped."""
+    ) -> dict[int, float]:
+        """Return the value of each track heard."""
         feedback = self.feedback
-        heard = {track: value for track, value in known.items() if value > 0}
-        skips = {track: -value for track, value in known.items() if value < 0}
-        for position, (track, time) in enumerate(zip(tracks, times, strict=True)):
+        heard = dict(known)
+        for track, time in zip(tracks, times, strict=True):
             value = self.unit * time
             if track == UNKNOWN_TRACK:
                 continue
-            if position and time < feedback.skip_time:
-                skips[track] = skips.get(track, 0) + 1
-            elif (
-                time > 0
-                and value >= feedback.min_time
-                and (position or feedback.organic)
-            ):
+            if time > 0 and value >= feedback.min_time:
                 heard[track] = heard.get(track, 0.0) + value
         if feedback.scale == "log":
             heard = {track: math.log1p(time) for track, time in heard.items()}
-        skips = {track: count for track, count in skips.items() if track not in heard}
-        return heard, skips if self.params.skip_weight else {}
+        return heard
 
 
 def _load_factors(version: Version) -> ItemFactors | None:
@@ -181,8 +145,7 @@ def _load_history(version: Version) -> History | None:
             file, shapes, "a history", version.catalogue, may_lack=version.may_lack
         )
     if version.manifest.feedback.scale == "log":
-        values = arrays["values"]
-        arrays["values"] = np.where(values > 0, np.expm1(values), values)
+        arrays["values"] = np.expm1(arrays["values"])
     heard = read_rows(file.name, arrays, "users", ("counts", "heard", "values"))
     return History(heard, version.manifest.lists.filter_seen)
 

@@ -24,9 +24,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0)]
 class Feedback(msgspec.Struct):
     """How listening became what the fit was given, as in the search's configuration."""
 
-    organic: bool = True
     min_time: float = 0.0
-    skip_time: float = 0.0
     scale: Literal["linear", "log"] = "linear"
 
 

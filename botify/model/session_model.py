@@ -22,20 +22,14 @@ def read_session_model(
         file, ARRAYS, "a session model", catalogue, may_lack=may_lack
     )
     check_ids(file.name, "interest_of", arrays["interest_of"], lengths["interests"])
-    tracks = by_number(arrays["tracks"], arrays["track_factors"], catalogue)
+    factors = by_number(arrays["tracks"], arrays["track_factors"], catalogue)
     try:
-        return SessionModel.make(
-            arrays, arrays["listeners"], arrays["organics"], tracks
-        )
+        return SessionModel.make({**arrays, "track_factors": factors})
     except ValueError as error:
         raise ModelError(f"{file.name}: {error}") from None
 
 
 def _load(version: Version) -> SessionModel | None:
-    if version.has("context.npz"):
-        raise ModelError(
-            f"{version.folder}: context.npz was renamed to {FILE_NAME}; export again"
-        )
     if not version.has(FILE_NAME):
         return None
     facts = version.manifest.session_model

@@ -33,9 +33,6 @@ class Row:
         return self.excluded.union(self.tracks) - {UNKNOWN_TRACK}
 
 
-Batch = Sequence[Row]
-
-
 class Drawn(NamedTuple):
     """A track, or `UNKNOWN` or `EXHAUSTED`, and the probability with which it was drawn."""
 
@@ -57,13 +54,3 @@ class Recommender(ABC):
     @abstractmethod
     def draw(self, model: Model, row: Row, rng: np.random.Generator) -> Drawn:
         """Draw a track for a listener."""
-
-    def draw_all(
-        self, model: Model, batch: Batch, rng: np.random.Generator
-    ) -> list[Drawn]:
-        """Draw a track for each row of a batch, in its order."""
-        return [self.draw(model, row, rng) for row in batch]
-
-    def may_draw(self, model: Model, row: Row, track: int) -> bool:  # noqa: ARG002  of subclasses
-        """Return whether a track could be drawn beside the one that was, with an equal chance."""
-        return False

@@ -12,8 +12,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from botify.model.model import Model
-from botify.recommenders.base import Drawn, Recommender, Row
+from botify.recommenders.base import Drawn
 
 _FORM = re.compile(r"interleaved\((\w+), ?(\w+)\)")
 
@@ -25,45 +24,18 @@ def members(name: str) -> tuple[str, ...]:
     return found.groups() if found else ()
 
 
-def interleave(
-    model: Model,
-    row: Row,
-    name: str,
-    recommenders: Sequence[Recommender],
-    drawn: tuple[Drawn, Drawn],
-    coin: float,
-) -> tuple[str, Drawn]:
+def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Drawn]:
     """Take one of the tracks that both recommenders have drawn, by a coin from 0 to 1.
 
-    `recommenders` and `drawn` are in the order of the name.
+    `drawn` is in the order of the name.
 
     Returns:
-        The name for the log, and the track with the probability that it was drawn, by either.
+        The name for the log, and the track; its probability, by either, is not known.
     """
     first, second = drawn
     if first.track < 0 or second.track < 0:
         return name, max(drawn, key=lambda found: found.track)
     side = int(coin < 0.5)
-    track = drawn[side].track
-    first_chance = _chance(model, row, recommenders[0], first, track)
-    second_chance = _chance(model, row, recommenders[1], second, track)
-    if first_chance is None or second_chance is None:
-        propensity = None
-    else:
-        propensity = (first_chance + second_chance) / 2
-    if first.track == second.track:
-        credited = name
-    else:
-        credited = f"{members(name)[side]} of {name}"
-    return credited, Drawn(track, propensity)
-
-
-def _chance(
-    model: Model, row: Row, recommender: Recommender, drawn: Drawn, track: int
-) -> float | None:
-    """Return the probability with which a recommender that drew a track would draw this one."""
-    if drawn.propensity is None:
-        return None
-    if track == drawn.track or recommender.may_draw(model, row, track):
-        return drawn.propensity
-    return 0.0
+    is_same = first.track == second.track
+    credited = name if is_same else f"{members(name)[side]} of {name}"
+    return credited, Drawn(drawn[side].track, None)

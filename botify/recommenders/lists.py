@@ -30,10 +30,6 @@ class Random(Recommender):
             track = int(rng.random() * total)
         return Drawn(track, 1.0 / count)
 
-    def may_draw(self, model: Model, row: Row, track: int) -> bool:  # noqa: ARG002  any track
-        """Return that it may be any track."""
-        return True
-
 
 class OneOf(Recommender):
     """Draws one of some tracks for each row, each equally likely."""
@@ -49,10 +45,6 @@ class OneOf(Recommender):
         if free:
             return Drawn(free[int(chance * len(free))], 1.0 / len(free))
         return IS_EXHAUSTED if tracks else IS_UNKNOWN
-
-    def may_draw(self, model: Model, row: Row, track: int) -> bool:
-        """Return whether a track is a candidate."""
-        return track in self._candidates(model, row)
 
 
 class StickyArtist(OneOf):

@@ -14,8 +14,6 @@ from pydantic import AfterValidator
 from botify.model.model import Model, lists_in
 from botify.recommenders.base import (
     EXHAUSTED,
-    IS_UNKNOWN,
-    Batch,
     Drawn,
     Recommender,
     Row,
@@ -94,7 +92,7 @@ class FallbackSettings(Config):
 
 def recommend(
     model: Model,
-    batch: Batch,
+    batch: Sequence[Row],
     names: Sequence[str],
     fallback: FallbackSettings,
     rng: np.random.Generator,
@@ -104,38 +102,19 @@ def recommend(
     Returns:
         The recommender that had a track, and the track, for each row.
     """
-    pairs = [members(name) for name in names]
-    first = [pair[0] if pair else name for pair, name in zip(pairs, names, strict=True)]
-    answers = list(zip(names, _ask(model, batch, first, rng), strict=True))
-    interleaved = [i for i, pair in enumerate(pairs) if pair]
-    if interleaved:
-        second = [pairs[i][1] for i in interleaved]
-        others = _ask(model, [batch[i] for i in interleaved], second, rng)
-        coins = rng.random(len(interleaved)).tolist()
-        for i, other, coin in zip(interleaved, others, coins, strict=True):
-            drawn = (answers[i][1], other)
-            both = asked_for(names[i])
-            answers[i] = interleave(model, batch[i], names[i], both, drawn, coin)
-    return [
-        (name, drawn)
-        if drawn.track >= 0
-        else _fall_back(model, row, drawn, fallback, rng)
-        for (name, drawn), row in zip(answers, batch, strict=True)
-    ]
-
-
-def _ask(
-    model: Model, batch: Batch, names: Sequence[str], rng: np.random.Generator
-) -> list[Drawn]:
-    """Ask the recommender named for each row."""
-    drawn = [IS_UNKNOWN] * len(batch)
-    for name in sorted(set(names)):  # the same draws from the same seed
-        positions = [i for i, wanted in enumerate(names) if wanted == name]
-        recommender = RECOMMENDERS[model.instead.get(name, name)]
-        found = recommender.draw_all(model, [batch[i] for i in positions], rng)
-        for i, track in zip(positions, found, strict=True):
-            drawn[i] = track
-    return drawn
+    answers = []
+    for row, name in zip(batch, names, strict=True):
+        drawn = [
+            RECOMMENDERS[model.instead.get(own, own)].draw(model, row, rng)
+            for own in members(name) or (name,)
+        ]
+        answer = name, drawn[0]
+        if len(drawn) > 1:
+            answer = interleave(name, drawn, rng.random())
+        if answer[1].track < 0:
+            answer = _fall_back(model, row, answer[1], fallback, rng)
+        answers.append(answer)
+    return answers
 
 
 def _fall_back(

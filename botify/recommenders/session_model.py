@@ -10,18 +10,9 @@ from botify.model.catalogue import Catalogue
 from botify.model.factors import FACTORS
 from botify.model.model import LISTS, Model
 from botify.model.session_model import SESSION_MODEL
-from botify.recommenders.base import (
-    IS_EXHAUSTED,
-    IS_UNKNOWN,
-    Batch,
-    Drawn,
-    Recommender,
-    Row,
-)
+from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Drawn, Recommender, Row
 from looplib.arrays import Float32Array
 from looplib.session_model import LEAST_SHARE, SessionModel
-
-_AT_ONCE = 32  # sessions whose scores, as many as tracks, stay in the cache
 
 
 class FollowInterest(Recommender):
@@ -31,29 +22,15 @@ class FollowInterest(Recommender):
     # of those that answer in its place, where held-out sessions chose them
     reads_for_arms = (FACTORS, LISTS)
 
-    def draw(self, model: Model, row: Row, rng: np.random.Generator) -> Drawn:
-        """Take a track for one session."""
-        return self.draw_all(model, [row], rng)[0]
-
-    def draw_all(
-        self, model: Model, batch: Batch, _: np.random.Generator
-    ) -> list[Drawn]:
-        """Infer the interest of each session, and score all tracks by it."""
+    def draw(self, model: Model, row: Row, _: np.random.Generator) -> Drawn:
+        """Infer the interest of the session, and score all tracks by it."""
         fitted, catalogue = model.get(SESSION_MODEL), model.catalogue
         if fitted is None:
-            return [IS_UNKNOWN] * len(batch)
-        drawn = []
-        for start in range(0, len(batch), _AT_ONCE):
-            rows = batch[start : start + _AT_ONCE]
-            heard = [fitted.hear(catalogue.artist, r.tracks, r.times) for r in rows]
-            interests = [
-                fitted.infer(row.user, row.tracks[0], own)
-                for row, own in zip(rows, heard, strict=True)
-            ]
-            scores = np.stack(interests).astype(np.float32) @ fitted.by_factor
-            for own_scores, row, own in zip(scores, rows, heard, strict=True):
-                drawn.append(_best(own_scores, fitted, catalogue, row, own.plays))
-        return drawn
+            return IS_UNKNOWN
+        heard = fitted.hear(catalogue.artist, row.tracks, row.times)
+        interest = fitted.infer(row.user, row.tracks[0], heard)
+        scores = interest.astype(np.float32) @ fitted.by_factor
+        return _best(scores, fitted, catalogue, row, heard.plays)
 
 
 def _best(

@@ -105,8 +105,6 @@ class Model:
             gram=(self.item_factors.T @ self.item_factors).astype(np.float64),
             heard=self.item_factors[rows].astype(np.float64),
             times=times,
-            skipped=np.empty((0, self.params.factors)),
-            skips=np.empty(0),
             others=len(self.items),
             params=self.params,
         )
@@ -234,12 +232,10 @@ def _fit(config: SearchConfig, scratch: Workspace, client: "Client | None") -> M
         with progress("Interactions", 100, "%") as report:
             dataset = build_dataset(store, plan, scratch, cluster, report)
         with progress("Fit", sweeps, "sweeps") as report:
-            tracks, fit = scratch.sub("tracks"), scratch.sub("fit")
             number = config.cluster.workers  # None: one for each
-            blocks = cut_blocks(cluster, dataset, "total", tracks, number)
-            fitted = fit_blocks(
-                cluster, blocks, params, config.seed, sweeps, fit, report
-            )
+            blocks = cut_blocks(cluster, dataset, "total", number)
+            fit, seed = scratch.sub("fit"), config.seed
+            fitted = fit_blocks(cluster, blocks, params, seed, sweeps, fit, report)
         return Model(
             originals(store, "users", dataset.users),
             originals(store, "items", dataset.tracks),

@@ -5,28 +5,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flask import (
-    Blueprint,
-    Flask,
-    Response,
-    abort,
-    current_app,
-    redirect,
-    request,
-    url_for,
-)
+from flask import Blueprint, Flask, Response, abort, current_app, request, url_for
 from werkzeug.exceptions import HTTPException
-from werkzeug.wrappers import Response as BaseResponse
 
+from analysis.ab.config import AbConfig
+from analysis.ab.page.figures import draw_effects
 from analysis.ab.page.page import TONES
+from analysis.ab.report import build_report
 from analysis.page import numbers
 from analysis.page.render import render
 from listening_loop.client import ServiceClient
+from listening_loop.errors import LabError
 from listening_loop.lab import folders
 from listening_loop.lab.folders import AB_REPORT, find_entries
-from listening_loop.lab.service import list_versions, look
+from listening_loop.processes import command
 from looplib.errors import UserError
-from recsys.export.export import export_run
 from recsys.report.figures import draw_leaderboard
 from recsys.report.runs import Run
 from recsys.runs.folder import (
@@ -34,17 +27,15 @@ from recsys.runs.folder import (
     REPORT,
     WINNER,
     check_digest,
-    read_run,
     read_winner,
 )
 from recsys.workspace import open_workspace
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
-# Nothing is fetched, nothing runs, and no other site shows a page in a frame, to have its buttons
-# clicked unseen.
+# Nothing is fetched, nothing runs, nothing is sent, and no other site shows a page in a frame.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "form-action 'none'; frame-ancestors 'none'"
 )
 pages = Blueprint("lab", __name__)
 
@@ -54,8 +45,6 @@ class LabSettings:
     """What the lab shows."""
 
     root: Path  # folder below which runs and reports are looked for
-    # folder of the versions that the service follows; None: nothing can be published
-    published: Path | None
     service: ServiceClient
     # the service's event log, for the live experiment; None: arms without numbers
     log: Path | None = None
@@ -64,9 +53,8 @@ class LabSettings:
 def create_app(settings: LabSettings) -> Flask:
     """Make the app of a lab.
 
-    There is no login: the lab is for the machine that it runs on. A page of another site can
-    neither read it (its host name is not ours) nor post to it (browsers say where a form comes
-    from).
+    There is no login: the lab is for the machine that it runs on, and changes nothing. A page of
+    another site cannot read it: its host name is not ours.
     """
     app = Flask(__name__, static_folder=None)
     app.config["LAB"] = settings
@@ -76,22 +64,17 @@ def create_app(settings: LabSettings) -> Flask:
 
 @pages.before_app_request
 def refuse_strangers() -> None:
-    """Refuse requests under other names than local ones, and forms of other sites."""
+    """Refuse requests under other names than local ones."""
     if request.host.rsplit(":", 1)[0] not in _LOCAL:
         abort(403, f"asked as {request.host}; ask 127.0.0.1")
-    origin = request.headers.get("Origin")
-    if request.method == "POST" and origin != request.host_url.rstrip("/"):
-        abort(403, "a form of another site")
 
 
 @pages.after_app_request
 def restrict(response: Response) -> Response:
     """Forbid what no page of ours needs."""
-    policy = f"{_POLICY}; form-action 'self'"
-    response.headers.setdefault("Content-Security-Policy", policy)
+    response.headers.setdefault("Content-Security-Policy", _POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
-    # without a referrer, forms have no origin either
-    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 
@@ -110,12 +93,10 @@ def explain(error: Exception) -> tuple[str, int]:
 
 @pages.get("/")
 def overview() -> str:
-    """Show all runs, reports and published versions."""
+    """Show all runs and reports."""
     lab = _lab()
     runs, reports = find_entries(lab.root, LEDGER), find_entries(lab.root, AB_REPORT)
-    versions = list_versions(lab.published) if lab.published else []
-    found = {"runs": runs, "reports": reports, "versions": versions}
-    return _page("overview", root=lab.root, **found)
+    return _page("overview", root=lab.root, runs=runs, reports=reports)
 
 
 @pages.get("/reports/<path:name>")
@@ -139,38 +120,30 @@ def run(name: str) -> str:
         run=found,
         figure=draw_leaderboard(found),
         has_report=(found.folder / REPORT).exists(),
-        lab=_lab(),
+        export=command("Publish", "export", run=found.folder, out="FOLDER"),
     )
 
 
 @pages.get("/live")
 def live_experiment() -> str:
-    """Show the experiment so far."""
+    """Show the experiment so far, with intervals that hold on every day."""
     lab = _lab()
-    found = look(lab.service, lab.log)
+    served = report = figure = None
+    note = ""
+    try:
+        served = lab.service.ask("GET", "/experiments")
+        if lab.log is None:
+            raise LabError("no event log is given")
+        deciding = next(row for row in served["experiments"] if row["decides"])
+        shares = {arm["name"]: arm["share"] for arm in deciding["arms"]}
+        control = deciding["arms"][0]["name"]
+        settings = AbConfig(control=control, shares=shares, secondary=())
+        report = build_report([lab.log], deciding["name"], settings)
+        figure = draw_effects(report) if report.effects else None
+    except UserError as error:
+        note = str(error)
+    found = {"served": served, "report": report, "figure": figure, "note": note}
     return _page("live", url=lab.service.url, tones=TONES, **found)
-
-
-@pages.post("/publish/<path:name>")
-def publish(name: str) -> BaseResponse:
-    """Publish the winner of a run, which takes as long as a fit, and have it served."""
-    lab = _lab()
-    if lab.published is None:
-        abort(409, "nothing can be published: start the lab with --published")
-    folder = _read_run(name).folder
-    config, _ = read_run(open_workspace(folder))
-    export_run(folder, lab.published, config.export)
-    if lab.service.token:  # else the service finds it by itself
-        lab.service.ask("POST", "/admin/reload")
-    return redirect(url_for(".live_experiment"), code=303)
-
-
-@pages.post("/rollback")
-def roll_back() -> BaseResponse:
-    """Have a version served that was published before."""
-    chosen = {"version": request.form["version"]}
-    _lab().service.ask("POST", "/admin/rollback", chosen)
-    return redirect(url_for(".live_experiment"), code=303)
 
 
 def _lab() -> LabSettings:

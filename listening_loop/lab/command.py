@@ -1,6 +1,5 @@
 """`listening-loop lab`: runs, reports and the live experiment on one set of pages."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,29 +13,23 @@ from looplib.cli import make_app
 
 PROG = "listening-loop lab"
 HOST = "127.0.0.1"  # there is no login
-GONE = dict.fromkeys(
-    ("--host", "--host-name"),
-    "the lab is for its own machine; from others use an SSH tunnel",
-)
-TOKEN = "BOTIFY_ADMIN_TOKEN"  # noqa: S105  the variable's name
-app = make_app(
-    "Show runs, reports and the live experiment in the browser, and publish a run's winner."
-)
+GONE = {
+    **dict.fromkeys(
+        ("--host", "--host-name"),
+        "the lab is for its own machine; from others use an SSH tunnel",
+    ),
+    "--published": "listening-loop export publishes, and the service rolls back",
+}
+app = make_app("Show runs, reports and the live experiment in the browser.")
 
 
 @app.command(
-    epilog="Example: listening-loop lab --root out --published out/demo/published --port 8040"
+    epilog="Example: listening-loop lab --root out --log out/demo/service/log --port 8040"
 )
 def main(
     root: Annotated[
         Path, typer.Option(help="Folder below which runs and reports are looked for.")
     ] = Path("out"),
-    published: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of versions that the service follows; without it nothing is published."
-        ),
-    ] = None,
     service: Annotated[
         str, typer.Option(help="Address of the service.")
     ] = "http://127.0.0.1:5001",
@@ -54,14 +47,11 @@ def main(
     """Serve the pages until Ctrl-C."""
     if not root.is_dir():
         raise LabError(f"{root}: no such folder")
-    token = os.environ.get(TOKEN)
-    lab = LabSettings(root, published, ServiceClient(service, token), log)
+    lab = LabSettings(root, ServiceClient(service), log)
     try:
         server = make_server(HOST, port, create_app(lab), threaded=True)
     except (OSError, SystemExit):  # werkzeug exits where the address is taken
         problem = f"{HOST}:{port}: cannot be listened on"
         raise LabError(f"{problem}; choose another --port") from None
     typer.echo(f"http://{HOST}:{server.server_port}/  (Ctrl-C ends it)")
-    if token is None:
-        typer.echo(f"without {TOKEN} the service refuses to reload and to roll back")
     server.serve_forever()

@@ -52,29 +52,24 @@ class Outcome(Generic[T]):
         return self.value  # type: ignore[return-value]  # a call that returned None has T = None
 
 
+@dataclass(eq=False)
 class Cluster:
     """Workers that run plain functions: arguments and results are small, data travel by path.
 
-    The first call starts the processes or joins the scheduler; without a call nothing starts.
+    The first call starts the processes or joins the scheduler; without a call nothing starts. See
+    `open_cluster`.
     """
 
-    def __init__(
-        self,
-        config: ClusterConfig,
-        stack: ExitStack,
-        read: Sequence[Path] = (),
-        written: Sequence[Path] = (),
-        client: Client | None = None,
-        modules: Sequence[str] = (),
-    ) -> None:
-        """Prepare a cluster, as `open_cluster` does; what it starts ends with the stack."""
-        self.threads = config.threads_per_fit  # that one call may use
-        self._config = config
-        self._stack = stack
-        self._read = read
-        self._written = written
-        self._given = client
-        self._modules = modules
+    config: ClusterConfig
+    stack: ExitStack  # what is started ends with it
+    read: Sequence[Path] = ()
+    written: Sequence[Path] = ()
+    client: Client | None = None
+    modules: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Begin without a call."""
+        self.threads = self.config.threads_per_fit  # that one call may use
         self._running: dict[Future[Any], Call] = {}
         self._without_workers_since: float | None = None
 
@@ -113,11 +108,6 @@ class Cluster:
             if not self._running:
                 return
             yield from self._wait()
-
-    @property
-    def dashboard(self) -> str:
-        """The address of the scheduler's dashboard."""
-        return str(self._client.dashboard_link)
 
     def slots(self) -> int:
         """Return how many calls can run at once now; 1 even while there is no worker."""
@@ -170,7 +160,7 @@ class Cluster:
             return
         now = time.monotonic()
         self._without_workers_since = self._without_workers_since or now
-        longest_s = self._config.wait_for_workers_s
+        longest_s = self.config.wait_for_workers_s
         if now - self._without_workers_since > longest_s:
             raise SearchError(
                 f"{self._address}: no worker for {longest_s:g} s; start some "
@@ -187,26 +177,26 @@ class Cluster:
 
     @cached_property
     def _client(self) -> Client:
-        config, stack = self._config, self._stack
-        client = self._given
+        config, stack = self.config, self.stack
+        client = self.client
         if client is None:
             # the search itself reports a lost scheduler
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
             timeout = {"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"}
             stack.enter_context(dask.config.set(timeout))
             if not config.scheduler:
-                client = start_processes(config, self._modules, stack)
+                client = start_processes(config, self.modules, stack)
                 return _announced(client)
             client = stack.enter_context(_join(config.scheduler))
         _check_workers(client, config.wait_for_workers_s)
         check_software(client)
-        check_folders(client, self._read, self._written)
-        return client if self._given else _announced(client)
+        check_folders(client, self.read, self.written)
+        return client if self.client else _announced(client)
 
     @property
     def _address(self) -> str:
-        if self._given is None and self._config.scheduler:
-            return self._config.scheduler
+        if self.client is None and self.config.scheduler:
+            return self.config.scheduler
         scheduler = self._client.scheduler
         return str(scheduler.address) if scheduler else ""
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import dask
 from distributed import Client, LocalCluster, Worker
@@ -79,9 +79,15 @@ def start_processes(
             "a worker process cannot start: in a script, what starts workers belongs below "
             'if __name__ == "__main__": (docs/clusters.md); if it does, memory is short'
         ) from None
-    stack.enter_context(cluster)
+    stack.callback(_close, cluster)
     client: Client = stack.enter_context(Client(cluster))
     return client
+
+
+def _close(cluster: LocalCluster) -> None:
+    """End the workers; those that hang, as when their machine was asleep, end with this process."""
+    with suppress(TimeoutError):
+        cluster.close()
 
 
 def end_repeated_script() -> None:

@@ -34,7 +34,6 @@ def prepare_bucket(
     pieces: str,
     rule: SplitRule,
     feedback: Feedback,
-    heldout_organic: bool,
 ) -> dict[str, int]:
     """Split a bucket's sessions, and write its files to the address `pieces`.
 
@@ -65,7 +64,7 @@ def prepare_bucket(
                 f"split and {found['split_events']} of {found['events']} events on either; "
                 "allowed are 0, and all"
             )
-        for kind, (name, values) in _results(rule, feedback, heldout_organic).items():
+        for kind, (name, values) in _results(rule, feedback).items():
             file = bucket_file(workspace.folder, kind, bucket)
             table = queries.fetch_table(connection, name, **values)
             with pa.ipc.new_file(
@@ -114,25 +113,21 @@ def _attach_sessions(
 
 
 def _results(
-    rule: SplitRule, feedback: Feedback, organic: bool
+    rule: SplitRule, feedback: Feedback
 ) -> dict[Kind, tuple[str, dict[str, object]]]:
     """Name the statement of each file, with its parameters."""
-    heldout: dict[str, object] = {"organic": organic, "is_weighted": rule.is_weighted}
+    counted: dict[str, object] = {"min_time": feedback.min_time}
     results: dict[Kind, tuple[str, dict[str, object]]] = {
         "users": ("sessions/users", {}),
-        "heldout": ("sessions/heldout", heldout),
+        "heldout": ("sessions/heldout", {"is_weighted": rule.is_weighted}),
     }
     if not rule.has_catalogue:
         results["tracks"] = ("sessions/tracks", {})
     if rule.is_ordered:
-        results["plays"] = ("sessions/plays", {"min_time": feedback.min_time})
+        results["plays"] = ("sessions/plays", counted)
     if rule.is_weighted:
-        results["interactions"] = (
-            "interactions/weights",
-            {"min_time": feedback.min_time},
-        )
+        results["interactions"] = ("interactions/weights", counted)
     else:
-        counted = feedback.model_dump(include={"organic", "min_time", "skip_time"})
         results["interactions"] = ("sessions/interactions", counted)
         results["logged"] = ("offpolicy/session_events", {})
     return results

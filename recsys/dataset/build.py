@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.sparse import csr_matrix
 
-from analysis.logs.field_types import LARGEST_ID
-from analysis.store import Part, number_of
+from analysis.store import Part
 from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values
 from looplib.checksums import seal
 from looplib.files import (
@@ -29,25 +30,28 @@ from recsys.cluster.cluster import Cluster
 from recsys.config import Feedback, Split
 from recsys.dataset.buckets import Kind, count_starts, prepare_bucket
 from recsys.dataset.dataset import (
-    LARGEST_MATRIX,
+    BY_TRACK,
     PIECES,
     SIDES,
     SUMMARY,
     Dataset,
+    Side,
     Summary,
+    load_matrix,
     new_array,
     open_dataset,
     open_whole_dataset,
 )
 from recsys.dataset.plan import DatasetPlan
-from recsys.dataset.plays import BucketPlays, write_artists, write_plays
+from recsys.dataset.plays import positions, unplayed_of, write_artists, write_plays
 from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import DatasetError, SplitError
-from recsys.store.ids import Title, originals, read_titles
+from recsys.store.ids import originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
 Report = Callable[[float, str], None]
+_AT_ONCE = 2**24  # interactions that are turned at once
 
 
 def build_dataset(
@@ -107,7 +111,7 @@ def _build(
     buckets = [(store.workspace.address, tuple(parts)) for _, parts in by_bucket]
     if rule.split.kind == "time":
         rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
-    shared = (run.sub(PIECES).address, rule, plan.feedback, plan.heldout_organic)
+    shared = (run.sub(PIECES).address, rule, plan.feedback)
     tasks = [(*bucket, *shared) for bucket in buckets]
     with atomic_directory(cached.folder) as folder:
         counts = _prepare(tasks, run, folder, cluster, report)
@@ -182,10 +186,12 @@ def _assemble(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
         heard = pa.concat_tables(_read(folder, "tracks"))
         tracks = np.unique(column_values(heard["track"]))
         if plan.catalogue:
-            tracks = np.union1d(tracks, _find_unplayed(store, titles, tracks))
+            tracks = np.union1d(tracks, unplayed_of(store, titles, tracks))
     else:
         tracks = np.arange(store.catalogue_size)
     heard = _write_matrices(folder, users, tracks, plan.feedback)
+    for side in SIDES:
+        write_by_track(folder, side, len(tracks))
     _write_tables(folder, users, tracks)
     if plan.rule.is_ordered:
         _write_plays(folder, users, tracks)
@@ -201,22 +207,6 @@ def _assemble(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
         "interactions": int(heard.sum()),
         "training_listeners": int(np.count_nonzero(heard)),
     }
-
-
-def _find_unplayed(
-    store: Store, titles: Mapping[str, Title], played: IntArray
-) -> IntArray:
-    """Return the other tracks of a catalogue that are by the artist of one that was played."""
-    table = store.manifest.table
-    is_text = table is not None and table.text_items
-    artist_of = {
-        number_of(track) if is_text else int(track): title.artist
-        for track, title in titles.items()
-        if title.artist and (is_text or track.isdecimal())
-    }
-    known = {artist_of[track] for track in played.tolist() if track in artist_of}
-    found = [track for track, artist in artist_of.items() if artist in known]
-    return np.array([track for track in found if track <= LARGEST_ID], np.int64)
 
 
 def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
@@ -238,11 +228,7 @@ def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
 
 def _write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
     parts = [
-        BucketPlays(
-            _rows(table, users),
-            _columns(table, tracks),
-            column_values(table["heldout"]) > 0,
-        )
+        (_rows(table, users), _columns(table, tracks), column_values(table["heldout"]))
         for table in _read(folder, "plays")
     ]
     write_plays(folder, parts, len(users))
@@ -257,18 +243,15 @@ def _write_matrices(
         How many tracks each listener heard in training, shape (listeners,).
     """
     counts = {side: np.zeros(len(users), dtype=np.int64) for side in SIDES}
-    heard = np.zeros(len(users), dtype=np.int64)
     for table in _read(folder, "interactions"):
         rows = _rows(table, users)
         for side in SIDES:
-            own = rows[column_values(table[side]) != 0]
+            own = rows[column_values(table[side]) > 0]
             counts[side] += np.bincount(own, minlength=len(users))
-        own = rows[column_values(table["train"]) > 0]
-        heard += np.bincount(own, minlength=len(users))
-    if not heard.any():
+    if not counts["train"].any():
         raise SplitError(
             "no training session has listening time that counts "
-            f"(feedback.organic {feedback.organic}, feedback.min_time {feedback.min_time}); "
+            f"(feedback.min_time {feedback.min_time}); "
             "at least one interaction is needed"
         )
     arrays = {side: _new_matrix(folder, side, counts[side]) for side in SIDES}
@@ -277,35 +260,47 @@ def _write_matrices(
         columns = _columns(table, tracks)
         for side, (indptr, indices, values) in arrays.items():
             found = column_values(table[side])
-            kept = np.flatnonzero(found)
-            own = rows[kept]
-            # The rows ascend, and each is here whole: its values keep their order, from where the
-            # row begins.
-            row_counts = np.bincount(own, minlength=len(users))
-            shifts = indptr[1:] - row_counts.cumsum()
-            position = np.arange(len(own)) + shifts[own]
+            kept = np.flatnonzero(found > 0)
+            position = positions(rows[kept], indptr)
             indices[position] = columns[kept]
-            values[position] = _scale(found[kept], feedback)
-    return heard
+            is_log = feedback.scale == "log"
+            values[position] = np.log1p(found[kept]) if is_log else found[kept]
+    return counts["train"]
 
 
-def _scale(values: Float32Array, feedback: Feedback) -> Float32Array:
-    """Return listening times on the scale of the fit, and minus the skips as they are."""
-    if feedback.scale != "linear":
-        values = np.where(values > 0, np.log1p(np.maximum(values, 0)), values)
-    return values
+def write_by_track(folder: Path, side: Side, tracks: int) -> None:
+    """Write the matrix of a side by track too, some interactions at a time."""
+    indptr = np.load(folder / f"{side}-indptr.npy")
+    edges = np.searchsorted(indptr, np.arange(0, indptr[-1], _AT_ONCE))
+    parts = [*pairwise([*np.unique(edges).tolist(), len(indptr) - 1])]
+
+    def load(first: int, last: int) -> csr_matrix:
+        return load_matrix(folder, side, tracks, first, last)
+
+    counts = np.zeros(tracks, np.int64)
+    for part in parts:
+        counts += np.bincount(load(*part).indices, minlength=tracks)
+    starts, indices, values = _new_matrix(folder, BY_TRACK.format(side), counts)
+    begin = starts[:-1].copy()
+    for first, last in parts:
+        by_track = csr_matrix(load(first, last).T)
+        own = np.diff(by_track.indptr)
+        shift = np.repeat(begin - by_track.indptr[:-1], own)
+        position = np.arange(by_track.nnz) + shift
+        indices[position] = by_track.indices + first
+        values[position] = by_track.data
+        begin += own
 
 
 def _new_matrix(
-    folder: Path, side: str, counts: IntArray
+    folder: Path, name: str, counts: IntArray
 ) -> tuple[IntArray, AnyIntArray, Float32Array]:
     """Create the files of a CSR matrix with so many values a row; return its arrays."""
     indptr = np.concatenate([[0], counts.cumsum()])
     size = int(indptr[-1])
-    stored = indptr.astype(np.int32) if size <= LARGEST_MATRIX else indptr
-    _save(folder / f"{side}-indptr.npy", stored)
-    indices = new_array(folder / f"{side}-indices.npy", np.int32, (size,))
-    values = new_array(folder / f"{side}-values.npy", np.float32, (size,))
+    _save(folder / f"{name}-indptr.npy", indptr)
+    indices = new_array(folder / f"{name}-indices.npy", np.int32, (size,))
+    values = new_array(folder / f"{name}-values.npy", np.float32, (size,))
     return indptr, indices, values
 
 

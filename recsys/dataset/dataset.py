@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,17 +22,12 @@ from looplib.files import sha256_file
 from recsys.errors import DatasetError
 from recsys.workspace import Workspace, open_workspace
 
-SCHEMA = 4  # 3 had no plays in order, and no artists
-# interactions: positions in a matrix have 32 bits, those in the files of a dataset 64
-LARGEST_MATRIX = 2**31 - 1
+SCHEMA = 5  # 4 had skips, and no matrices by track
 _SUMMED = 2**24  # interactions that are added up at once
 SUMMARY = "dataset.json"
 PIECES = "pieces"  # in a run's folder, what its workers hand over
+BY_TRACK = "{}-by-track"  # names the files of a side's matrix by track
 CSR = ("values", "indices", "indptr")  # the files of a matrix
-TOO_LARGE = (
-    f"a fit on one worker takes at most {LARGEST_MATRIX:,}: --set cluster.fit=blocks "
-    "(in Python, blocks=True) fits on all of them, or raise feedback.min_time"
-)
 Side = Literal["train", "total"]
 SIDES: tuple[Side, Side] = ("train", "total")
 
@@ -74,19 +68,18 @@ class Dataset:
         return self.workspace.address
 
     def matrix(self, side: Side, first: int = 0, last: int | None = None) -> csr_matrix:
-        """Map the interactions of one side, float32, shape (listeners, tracks), from the disk.
+        """Map the listening time of one side, float32, shape (listeners, tracks), from the disk.
 
-        A value is the listening time of what was heard, or minus the skips of what was only
-        skipped. They are those of all listeners, or from the row `first` to `last - 1`.
-
-        Raises:
-            DatasetError: There are more than `LARGEST_MATRIX`.
+        It is that of all listeners, or from the row `first` to `last - 1`.
         """
         return load_matrix(self.path, side, len(self.tracks), first, last)
 
-    def by_track(self, side: Side) -> csr_matrix:
-        """Return the interactions of one side, shape (tracks, listeners); the last are kept."""
-        return _load_by_track(self.path, side, len(self.tracks))
+    def by_track(
+        self, side: Side, first: int = 0, last: int | None = None
+    ) -> csr_matrix:
+        """Map the listening time of one side, float32, shape (tracks, listeners), from the disk."""
+        name = BY_TRACK.format(side)
+        return load_matrix(self.path, name, len(self.users), first, last)
 
     def array(
         self, side: Side, name: Literal["values", "indices", "indptr"]
@@ -99,20 +92,7 @@ class Dataset:
 
     def counts(self, side: Side) -> IntArray:
         """Count the tracks that each listener heard; shape (listeners,)."""
-        indptr = self.array(side, "indptr")
-        counts = np.zeros(len(self.users), np.int64)
-        rows = np.flatnonzero(np.diff(indptr))
-        if len(rows):
-            heard = self.array(side, "values") > 0
-            counts[rows] = np.add.reduceat(heard, indptr[rows], dtype=np.int64)
-        return counts
-
-    def ranges(self, side: Side) -> list[tuple[int, int]]:
-        """Cut the listeners into ranges, `first` to `last`, each of which fits in a matrix."""
-        largest = LARGEST_MATRIX - len(self.tracks)
-        number = self.array(side, "indptr")[1:] // largest
-        cuts = np.flatnonzero(np.diff(number)) + 1
-        return list(pairwise([0, *cuts.tolist(), len(self.users)]))
+        return np.diff(self.array(side, "indptr"))
 
     @property
     def heldout(self) -> Path:
@@ -127,15 +107,15 @@ class Dataset:
     def popularity(self, side: Side) -> IntArray:
         """Count the listeners who heard each track; shape (tracks,)."""
         found = np.zeros(len(self.tracks), np.int64)
-        for track, time in self._heard(side):
-            found += np.bincount(track[time > 0], minlength=len(found))
+        for track, _ in self._heard(side):
+            found += np.bincount(track, minlength=len(found))
         return found
 
     def most_popular(self, side: Side, k: int) -> Int32Array:
         """Return the columns of the k tracks with the most listening time, best first."""
         times = np.zeros(len(self.tracks))
         for track, time in self._heard(side):
-            times += np.bincount(track, np.maximum(time, 0), len(times))
+            times += np.bincount(track, time, len(times))
         return np.argsort(-times, kind="stable")[:k].astype(np.int32)
 
     def _heard(self, side: Side) -> Iterator[tuple[Int32Array, Float32Array]]:
@@ -149,25 +129,14 @@ class Dataset:
 def load_matrix(
     folder: Path, name: str, columns: int, first: int = 0, last: int | None = None
 ) -> csr_matrix:
-    """Map rows of a matrix from its files, copied on write: solvers refuse read-only memory.
-
-    Raises:
-        DatasetError: The rows have more than `LARGEST_MATRIX` values.
-    """
+    """Map rows of a matrix from its files, copied on write: solvers refuse read-only memory."""
     values, indices, indptr = (
         np.load(folder / f"{name}-{array}.npy", mmap_mode="c") for array in CSR
     )
     own = indptr[first:] if last is None else indptr[first : last + 1]
-    start, end = int(own[0]), int(own[-1])
-    if end - start > LARGEST_MATRIX:
-        raise DatasetError(f"{end - start:,} interactions; {TOO_LARGE}")
-    arrays = (values[start:end], indices[start:end], (own - start).astype(np.int32))
+    part = slice(own[0], own[-1])
+    arrays = (values[part], indices[part], own - own[0])
     return csr_matrix(arrays, shape=(len(own) - 1, columns), copy=False)
-
-
-@lru_cache(maxsize=1)
-def _load_by_track(folder: Path, side: Side, tracks: int) -> csr_matrix:
-    return csr_matrix(load_matrix(folder, side, tracks).T)
 
 
 @lru_cache(maxsize=2)

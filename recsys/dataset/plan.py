@@ -19,7 +19,6 @@ class DatasetPlan:
 
     rule: SplitRule
     feedback: Feedback
-    heldout_organic: bool
     catalogue: Path | None  # with the artists of tracks; by default the store has them
     digest: str  # of this and the store's content
 
@@ -34,9 +33,6 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
     feedback, validation = config.feedback, config.validation
     selects_by_ope = validation.select.startswith(f"{OPE_TIME}@")
     needs_events = {
-        "feedback.organic: false": not feedback.organic,
-        "validation.organic: false": not validation.organic,
-        "feedback.skip_time": feedback.skip_time,
         f"validation.select: {validation.select}": selects_by_ope,
         "session_model": config.session_model,
     }
@@ -53,12 +49,11 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
         "seed": config.seed,
         "split": config.split.model_dump(mode="json"),
         "feedback": feedback.model_dump(mode="json"),
-        "heldout_organic": validation.organic,
         "files": (rule.train, rule.test),
         "artists": _source_of_artists(store, config),
     }
     digest = json_digest(facts)[:16]
-    return DatasetPlan(rule, feedback, validation.organic, config.catalogue, digest)
+    return DatasetPlan(rule, feedback, config.catalogue, digest)
 
 
 def _source_of_artists(store: Store, config: SearchConfig) -> list[str]:

@@ -7,24 +7,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from analysis.logs.field_types import LARGEST_ID
+from analysis.store import number_of
 from looplib.arrays import Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side, new_array
 from recsys.store.ids import Title
+from recsys.store.remote import Store
 
 UNKNOWN_ARTIST = -1
 _INDPTR, _TRACKS, _HELDOUT = (
     f"plays-{name}.npy" for name in ("indptr", "tracks", "heldout")
 )
 _ARTISTS = "artists.npy"
-
-
-@dataclass(frozen=True)
-class BucketPlays:
-    """Plays of some listeners, by row, then the oldest first; each array of shape (plays,)."""
-
-    rows: IntArray
-    columns: IntArray
-    is_heldout: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -58,22 +52,31 @@ class Plays:
         return Plays(before[self.indptr], self.tracks[is_kept])
 
 
-def write_plays(folder: Path, parts: Sequence[BucketPlays], listeners: int) -> None:
-    """Write the plays of some parts, each of which has all plays of its listeners."""
+def write_plays(
+    folder: Path, parts: Sequence[Sequence[IntArray]], listeners: int
+) -> None:
+    """Write the plays of some parts, each of which has all plays of its listeners.
+
+    A part has the rows of the listeners, ascending, the columns of the tracks, a listener's oldest
+    first, and whether they are held out; each of shape (plays,).
+    """
     counts = np.zeros(listeners, np.int64)
-    for part in parts:
-        counts += np.bincount(part.rows, minlength=listeners)
+    for rows, _, _ in parts:
+        counts += np.bincount(rows, minlength=listeners)
     indptr = np.concatenate([[0], counts.cumsum()])
     tracks = new_array(folder / _TRACKS, np.int32, (int(indptr[-1]),))
     is_heldout = new_array(folder / _HELDOUT, np.bool_, (int(indptr[-1]),))
-    for part in parts:
-        # the rows of a part ascend
-        of_row = np.bincount(part.rows, minlength=listeners)
-        shift = indptr[1:] - of_row.cumsum()
-        position = np.arange(len(part.rows)) + shift[part.rows]
-        tracks[position] = part.columns
-        is_heldout[position] = part.is_heldout
+    for rows, columns, heldout in parts:
+        position = positions(rows, indptr)
+        tracks[position], is_heldout[position] = columns, heldout > 0
     np.save(folder / _INDPTR, indptr)
+
+
+def positions(rows: IntArray, indptr: IntArray) -> IntArray:
+    """Return where values of ascending rows belong, all of a row being here, shape (values,)."""
+    shifts = indptr[1:] - np.bincount(rows, minlength=len(indptr) - 1).cumsum()
+    found: IntArray = np.arange(len(rows)) + shifts[rows]
+    return found
 
 
 def read_plays(dataset: Dataset, side: Side) -> Plays:
@@ -105,6 +108,22 @@ def read_artists(dataset: Dataset) -> Int32Array:
     """Read the number of the artist of each track, shape (tracks,); `UNKNOWN_ARTIST` of some."""
     artists: Int32Array = np.load(dataset.path / _ARTISTS)
     return artists
+
+
+def unplayed_of(
+    store: Store, titles: Mapping[str, Title], played: IntArray
+) -> IntArray:
+    """Return the other tracks of a catalogue that are by the artist of one that was played."""
+    table = store.manifest.table
+    is_text = table is not None and table.text_items
+    artist_of = {
+        number_of(track) if is_text else int(track): title.artist
+        for track, title in titles.items()
+        if title.artist and (is_text or track.isdecimal())
+    }
+    known = {artist_of[track] for track in played.tolist() if track in artist_of}
+    found = [track for track, artist in artist_of.items() if artist in known]
+    return np.array([track for track in found if track <= LARGEST_ID], np.int64)
 
 
 def find_unplayed(dataset: Dataset) -> IntArray:

@@ -4,9 +4,10 @@ A published version is a folder `versions/<model id>` that is renamed into place
 then points to it, in one step. Earlier versions stay for rollback.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from looplib.files import atomic_directory, exclusive, remove_leftovers
@@ -21,11 +22,12 @@ from recsys.errors import ExportError
 from recsys.export.version import Export, write_version
 from recsys.models.kinds import KINDS
 from recsys.models.model import Model, State
-from recsys.runs.folder import NO_BETTER, read_run
+from recsys.runs.folder import NO_BETTER, read_run, read_winner, write_winner
 from recsys.runs.trials import Trial
+from recsys.session_model.choice import NAME
 from recsys.session_model.export import Learned
 from recsys.store.remote import open_store
-from recsys.workspace import open_workspace
+from recsys.workspace import Workspace, open_workspace
 
 CURRENT = "current"
 
@@ -86,9 +88,20 @@ def export_run(
                 if config.session_model:
                     less = options.model_copy(update={"learn_from": "training"})
                     training = _learn(replace(export, options=less), client)
-                write_version(folder, export, _learn(export, client), training)
+                learned = _learn(export, client)
+                chosen = write_version(folder, export, learned, training)
             version.upload_all()
+            if chosen:
+                _remark_choice(export.run, chosen)
         return out.link(CURRENT, f"versions/{export.model_id}")
+
+
+def _remark_choice(run: Workspace, chosen: Mapping[str, Any]) -> None:
+    """Remark in the run what answers as the session model, for its report."""
+    winner = read_winner(run)
+    remarks = [line for line in winner.remarks if not line.startswith(NAME)]
+    remarks.append(f"{NAME}: {chosen['chosen']} is served, {chosen['reason']}")
+    write_winner(run, replace(winner, remarks=tuple(remarks)))
 
 
 def _learn(export: Export, client: Client | None) -> Learned:
@@ -140,17 +153,9 @@ def _refit_in_blocks(
             client,
             (fit_blocks.__module__,),
         ) as cluster:
-            turned = scratch.sub("tracks")
-            blocks = cut_blocks(cluster, export.dataset, export.side, turned)
-            fit = fit_blocks(
-                cluster,
-                blocks,
-                trial.params,
-                trial.seed,
-                sweeps,
-                scratch.sub("fit"),
-                report,
-            )
+            blocks = cut_blocks(cluster, export.dataset, export.side)
+            params, seed = trial.params, trial.seed
+            fit = fit_blocks(cluster, blocks, params, seed, sweeps, scratch, report)
         return vars(fit)
     finally:
         export.run.delete(name)

@@ -25,14 +25,15 @@ from looplib.session_model import FORMAT
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset, Side
-from recsys.models.als import Fit, make_equations
+from recsys.models.als import Fit
 from recsys.models.factor_models import place_unplayed
+from recsys.models.model import Model
 from recsys.models.topk import NO_TRACK, similar_tracks
 from recsys.next_track.export import write_next_track
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
 from recsys.session_model.export import Learned, write_session_model
-from recsys.store.ids import Title, originals, read_titles, titles_by_id
+from recsys.store.ids import Title, originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
@@ -79,12 +80,7 @@ class Export:
             "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
         }
         if session_model is not None:
-            has_titles = bool(titles_by_id(self.store))
-            facts["session_model"] = {
-                **session_model.model_dump(mode="json", exclude={"catalogue"}),
-                "artists": session_model.catalogue is not None or has_titles,
-                "format": FORMAT,
-            }
+            facts["session_model"] = {**session_model.model_dump(), "format": FORMAT}
         if next_track := self.config.next_track:
             anyway = self.options.publish_anyway
             facts["next_track"] = {**next_track.model_dump(), "anyway": anyway}
@@ -93,141 +89,119 @@ class Export:
 
 def write_version(
     folder: Path, export: Export, learned: Learned, training: Learned | None
-) -> None:
+) -> Mapping[str, Any] | None:
     """Write the files of a version into an empty folder, the manifest last.
 
     Where a session model is wanted, `training` has learned from the training sessions alone.
+
+    Returns:
+        What the manifest says of the session model.
     """
-    model, factors = learned.model, learned.factors
-    top = export.options.top
-    store = export.store
-    users = originals(store, "users", export.dataset.users)
+    store, dataset, config = export.store, export.dataset, export.config
+    users = originals(store, "users", dataset.users)
     titles: Mapping[str, Title] = {}
     if store.catalogue_size is None:
-        titles = read_titles(export.config.catalogue, store)
-    tracks = originals(store, "items", export.dataset.tracks, titles)
+        titles = read_titles(config.catalogue, store)
+    tracks = originals(store, "items", dataset.tracks, titles)
+    rows = _write_recommendations(folder, export, learned.model, users, tracks)
+    if learned.factors is not None:
+        factors = place_unplayed(learned.factors, dataset, export.side)
+        rows |= _write_factors(folder, export, factors, users, tracks)
+    rows |= _write_titles(folder, export, titles, tracks)
+    threads, seed = usable_cores(), export.winner.trial.seed
+    session_model = next_track = None
+    if training:
+        ids = (users, tracks)
+        session_model = write_session_model(
+            folder, store, dataset, config, training, ids, seed, threads
+        )
+    if config.next_track:
+        anyway = export.options.publish_anyway
+        next_track = write_next_track(
+            folder, store, dataset, config, users, tracks, threads, anyway=anyway
+        )
+    manifest = {
+        **_facts(export),
+        "session_model": session_model,
+        "next_track": next_track,
+        "files": {
+            file.name: {
+                "sha256": sha256_file(file),
+                "bytes": file.stat().st_size,
+                "rows": rows.get(file.name),
+            }
+            for file in sorted(folder.iterdir())
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+        },
+    }
+    atomic_write_json(folder / MANIFEST, seal(manifest))
+    return session_model
+
+
+def _write_recommendations(
+    folder: Path, export: Export, model: Model, users: Ids, tracks: Ids
+) -> dict[str, int]:
+    """Write a model's lists of each listener; return the number of lines by file."""
+    top = export.options.top
     new = model.lists(top, "new")
     lists = {
         RECOMMENDATIONS: new if export.options.filter_seen else model.lists(top),
         AGAIN: model.lists(top, "heard"),
         DISCOVER: new,
     }
-    rows = dict.fromkeys(lists, len(users))
     for name, best in lists.items():
         _write_lists(folder / name, users, tracks, best)
-    if factors is not None:
-        placed = place_unplayed(factors, export.dataset, export.side)
-        _write_factors(folder, export, placed, users, tracks)
-        known = np.flatnonzero(placed.item_factors.any(axis=1))
-        if 0 < len(known) <= _MOST_SIMILAR:
-            factors_of_known, own = placed.item_factors[known], np.arange(len(known))
-            similar, _ = similar_tracks(factors_of_known, own, top, usable_cores())
-            named = tracks[known]
-            _write_lists(folder / SIMILAR, named, named, similar, of="track")
-            rows[SIMILAR] = len(known)
-    if store.manifest.has_tables:
-        records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
-        lines = [msgspec.json.encode(record) + b"\n" for record in records]
-        (folder / TRACKS).write_bytes(b"".join(lines))
-        rows[TRACKS] = len(lines)
-    elif catalogue := _named_catalogue(export):
-        shutil.copyfile(catalogue, folder / TRACKS)
-    models = _write_session_models(folder, export, (training, learned), users, tracks)
-    files = {
-        file.name: {
-            "sha256": sha256_file(file),
-            "bytes": file.stat().st_size,
-            "rows": rows.get(file.name),
-        }
-        for file in sorted(folder.iterdir())
-    }
-    versions = {library: importlib.metadata.version(library) for library in _LIBRARIES}
-    manifest = {
-        **_facts(export),
-        **models,
-        "files": files,
-        "versions": {"python": platform.python_version(), **versions},
-    }
-    atomic_write_json(folder / MANIFEST, seal(manifest))
-
-
-def _write_session_models(
-    folder: Path,
-    export: Export,
-    sides: tuple[Learned | None, Learned],
-    users: Ids,
-    tracks: Ids,
-) -> dict[str, Any]:
-    """Write the models of sessions; return what the manifest says of them."""
-    store, config, threads = export.store, export.config, usable_cores()
-    session_model = next_track = None
-    training, learned = sides
-    if training and (section := config.session_model):
-        session_model = write_session_model(
-            folder,
-            store,
-            export.dataset,
-            config,
-            section,
-            (training, learned),
-            export.winner.trial.seed,
-            threads,
-        )
-    if config.next_track:
-        anyway = export.options.publish_anyway
-        next_track = write_next_track(
-            folder, store, export.dataset, config, users, tracks, threads, anyway=anyway
-        )
-    return {"session_model": session_model, "next_track": next_track}
+    return dict.fromkeys(lists, len(users))
 
 
 def _write_factors(
     folder: Path, export: Export, fit: Fit, users: Ids, tracks: Ids
-) -> None:
-    """Write the factors, and what they were fitted to."""
-    np.savez(
-        folder / FACTORS,
-        allow_pickle=False,
-        users=users,
-        tracks=tracks,
-        user_factors=fit.user_factors,
-        item_factors=fit.item_factors,
-    )
-    np.savez(
-        folder / HISTORY,
-        allow_pickle=False,
-        users=users,
-        tracks=tracks,
-        **_history(export),
-    )
+) -> dict[str, int]:
+    """Write the factors, what they were fitted to, and which tracks are similar by them.
 
-
-def _named_catalogue(export: Export) -> Path | None:
-    """Return the catalogue that the configuration names, if it exists and is that of the logs."""
-    config = export.config
-    known = export.store.manifest.catalogue
-    section = config.session_model
-    file = config.catalogue or (section.catalogue if section else None)
-    if file is None or not file.is_file():
-        return None
-    is_known = known is None or sha256_file(file) == known.sha256
-    return file if is_known else None
-
-
-def _history(export: Export) -> dict[str, npt.NDArray[Any]]:
-    """Return the number of tracks fitted of each listener (`counts`), the tracks and `values`."""
-    side = export.side
-    winner = export.winner
-    params = (winner.factors or winner.trial).params
-    fitted = [
-        make_equations(export.dataset.matrix(side, *rows), params).interactions
-        for rows in export.dataset.ranges(side)
-    ]
-    return {
-        "counts": np.concatenate([np.diff(part.indptr) for part in fitted]),
-        "heard": np.concatenate([part.indices for part in fitted]),
-        "values": np.concatenate([part.data for part in fitted]),
+    Returns:
+        The number of lines by file.
+    """
+    ids = {"users": users, "tracks": tracks}
+    factors = {"user_factors": fit.user_factors, "item_factors": fit.item_factors}
+    np.savez(folder / FACTORS, allow_pickle=False, **ids, **factors)
+    fitted = export.dataset.matrix(export.side)
+    arrays = {
+        "counts": np.diff(fitted.indptr),
+        "heard": fitted.indices,
+        "values": fitted.data,
     }
+    np.savez(folder / HISTORY, allow_pickle=False, **ids, **arrays)
+    known = np.flatnonzero(fit.item_factors.any(axis=1))
+    if not 0 < len(known) <= _MOST_SIMILAR:
+        return {}
+    items, own = fit.item_factors[known], np.arange(len(known))
+    similar, _ = similar_tracks(items, own, export.options.top, usable_cores())
+    _write_lists(folder / SIMILAR, tracks[known], tracks[known], similar, of="track")
+    return {SIMILAR: len(known)}
+
+
+def _write_titles(
+    folder: Path, export: Export, titles: Mapping[str, Title], tracks: Ids
+) -> dict[str, int]:
+    """Write what tables say of the tracks, or the catalogue of the logs.
+
+    Returns:
+        The number of lines by file.
+    """
+    manifest, config = export.store.manifest, export.config
+    if manifest.has_tables:
+        records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
+        lines = msgspec.json.Encoder().encode_lines(records)
+        (folder / TRACKS).write_bytes(lines)
+        return {TRACKS: len(records)}
+    file, known = config.catalogue, manifest.catalogue
+    if file and file.is_file() and (not known or sha256_file(file) == known.sha256):
+        shutil.copyfile(file, folder / TRACKS)
+    return {}
 
 
 def _write_lists(

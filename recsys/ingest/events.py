@@ -115,36 +115,29 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
     """Return the catalogue that the store and the logs name, if any.
 
     Raises:
-        IngestError: They name different ones, or the store has a track beyond the catalogue.
+        IngestError: They name different ones, or the store has events of none.
     """
-    store = work.workspace
-    before = work.before
-    agreed = before.catalogue
-    namer = str(store)
-    folders = {file.path.parent for file in work.files.all}
-    for file in sorted(folder / DESCRIPTION for folder in folders):
+    before, store = work.before, work.workspace
+    agreed, namer = before.catalogue, str(store)
+    for file in sorted({log.path.parent / DESCRIPTION for log in work.files.all}):
         found = _read_catalogue(file) if file.is_file() else None
-        if found and agreed and found.own_ids and agreed.own_ids:
+        if not found:
+            continue
+        if not agreed:
+            agreed, namer = found, str(file)
+        elif found.own_ids and agreed.own_ids:
             # ids mean the same in a catalogue that has grown
             agreed = max(agreed, found, key=lambda catalogue: catalogue.tracks)
-        elif found and agreed and found != agreed:
+        elif found != agreed:
             raise IngestError(
                 f"two worlds: {namer} has {agreed}, and {file} has {found}; "
                 "use a store for each world"
             )
-        if found and not agreed:
-            agreed = found
-            namer = str(file)
     if agreed and not agreed.own_ids and not before.catalogue and before.parts:
-        parts = download_stored(store, before.parts)
-        with queries.connect() as connection:
-            queries.attach_parquet(connection, "events", parts)
-            largest = queries.fetch_row(connection, "events/largest_track")["track"]
-        if largest >= agreed.tracks:
-            raise IngestError(
-                f"two worlds: {store} has events of track {largest}, "
-                f"and the logs' catalogue has {agreed}; use a store for each world"
-            )
+        raise IngestError(
+            f"two worlds: {store} has events of no catalogue, and {namer} has {agreed}; "
+            "use a store for each world"
+        )
     return agreed
 
 

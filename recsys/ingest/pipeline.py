@@ -21,7 +21,7 @@ from recsys.ingest.events import add_events, find_logs
 from recsys.ingest.interactions import add_tables
 from recsys.ingest.sources import Ingest, NewFiles
 from recsys.lock import Lock
-from recsys.store.buckets import EVENTS, INTERACTIONS, Bucketing
+from recsys.store.buckets import Bucketing, Kind
 from recsys.store.remote import Store, download_stored, open_store
 from recsys.store.writer import Additions, commit, locked
 from recsys.workspace import Workspace, open_workspace
@@ -79,7 +79,7 @@ def ingest(
         row = "event"
     else:
         row = "play" if reading.columns.has_share else "interaction"
-    layout = INTERACTIONS if row == "interaction" else EVENTS
+    kind: Kind = "interactions" if row == "interaction" else "events"
     workspace = open_workspace(store)
     with (
         _machine_errors_explained(workspace),
@@ -92,7 +92,7 @@ def ingest(
         _check_rows(workspace, before, row)
         scratch = Path(folder)
         new = NewFiles(files, before, reading.content if reading else "", scratch)
-        bucketing = Bucketing(scratch, layout, before.buckets)
+        bucketing = Bucketing(scratch, kind, before.buckets)
         with queries.connect(
             memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False
         ) as connection:

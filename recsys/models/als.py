@@ -32,8 +32,7 @@ class Fit:
 class Equations:
     """The equations of some rows."""
 
-    # heard: listening time; never heard: minus the skips; float32, shape (rows, others)
-    interactions: csr_matrix
+    interactions: csr_matrix  # listening time, float32, shape (rows, others)
     regularization: Float32Array  # λ_u, shape (rows,)
     params: AlsParams
     # of `implicit`: the values are the confidences, below 0 where the preference is 0
@@ -57,12 +56,11 @@ class Equations:
         with np.errstate(all="ignore"):
             weights = kernels.Weights(
                 alpha=np.float32(params.alpha),
-                skip=np.float32(params.skip_weight),
                 unobserved=np.float32(params.unobserved_weight),
                 added=np.float32(0),
             )
             if self.has_confidences:
-                weights = kernels.Weights(*np.array([1, 1, 1, -1], np.float32))
+                weights = kernels.Weights(*np.array([1, 1, -1], np.float32))
             kernels.solve(rows, others, side, weights, params.cg_steps, threads)
 
 
@@ -75,16 +73,13 @@ def make_equations(
 ) -> Equations:
     """Make the equations of some rows, whose interactions are as in `Equations`.
 
-    The equations share the memory of the interactions, unless there are skips without a weight. The
-    regularization counts so many others, by default all: what is right for a data set is not for
-    one with tracks beside that nobody has heard.
+    The equations share the memory of the interactions. The regularization counts so many others, by
+    default all: what is right for a data set is not for one with tracks beside that nobody has
+    heard.
     """
     heard = np.diff(interactions.indptr)
-    if (interactions.data < 0).any():
+    if has_confidences:
         heard = (interactions > 0).getnnz(axis=1)
-        if not params.skip_weight:
-            interactions = csr_matrix(interactions.maximum(0))
-            interactions.eliminate_zeros()
     count = interactions.shape[1] if others is None else others
     regularization = row_regularization(heard.astype(np.float64), count, params)
     weights = regularization.astype(np.float32)
@@ -132,7 +127,7 @@ def load_kernels() -> ModuleType:
     ones = np.ones((1, 1), dtype=np.float32)
     first = np.zeros(1, np.int32)
     side = als.Side(np.array([0, 1]), first, ones[0], ones[0])
-    weights = als.Weights(*np.ones(4, np.float32))
+    weights = als.Weights(*np.ones(3, np.float32))
     with compiling(als.solve_rows):
         als.solve(ones.copy(), [ones], side, weights, 1, 1)
     return als

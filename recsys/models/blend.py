@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 from scipy.sparse import csr_matrix, vstack
 
 from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
@@ -22,12 +22,11 @@ from recsys.dataset.plays import (
     read_artists,
 )
 from recsys.errors import TrialError
-from recsys.models.factor_models import Popular
 from recsys.models.model import Model
 from recsys.models.params import BlendParams
 from recsys.models.repetition import activation, sum_plays
 from recsys.models.sparse import products_at, rank_rows, top_neighbours, top_products
-from recsys.models.topk import NO_TRACK, Pool, fill_up
+from recsys.models.topk import NO_TRACK, Pool
 
 _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
 _DECAYS = (0.35, 0.8, 1.5)  # of the activations of a track
@@ -35,7 +34,7 @@ _DECAY = 0.8  # of the activation of an artist
 _POWER = 0.3  # of the normalisation of closeness, see `top_neighbours`
 _NEIGHBOURS = 200
 _LISTENERS = 1024  # whose candidates are in memory at once
-_RIDGE, _STEPS, _NEAR = 1.0, 50, 1e-6
+_RIDGE = 1.0
 _LEAST = 1e-4  # added to what may be 0 before its logarithm
 
 
@@ -81,16 +80,18 @@ class Finder:
         self._counts = plays.counts
         self._track_plays = np.bincount(plays.tracks, minlength=tracks)
         is_known = artists != UNKNOWN_ARTIST
-        known = np.flatnonzero(is_known)
         shape = (int(artists.max(initial=0)) + 1, tracks)
-        self._is_by = csr_matrix((np.ones(len(known)), (artists[known], known)), shape)
-        popular = self._track_plays[known]
-        self._by_artist = csr_matrix((popular, (artists[known], known)), shape)
-        one = np.ones(len(unplayed))
-        self._unplayed = csr_matrix((one, (artists[unplayed], unplayed)), shape)
-        self._artist_plays = np.zeros(tracks)
-        by_artist = np.bincount(artists[known], popular, minlength=shape[0])
-        self._artist_plays[known] = by_artist[artists[known]]
+
+        def by_artist(columns: IntArray, values: FloatArray | IntArray) -> csr_matrix:
+            """Return values of tracks, shape (artists, tracks)."""
+            return csr_matrix((values, (artists[columns], columns)), shape)
+
+        known = np.flatnonzero(is_known)
+        self._is_by = by_artist(known, np.ones(len(known)))
+        self._by_artist = by_artist(known, self._track_plays[known])
+        self._unplayed = by_artist(unplayed, np.ones(len(unplayed)))
+        artist_plays = self._by_artist.sum(axis=1).A1
+        self._artist_plays = np.where(is_known, artist_plays[artists], 0)
         has_artist = is_known[plays.tracks]
         of_artists = plays.select(has_artist)
         self._artists = sum_plays(
@@ -159,10 +160,7 @@ class Blend(Model):
             is_heard = heard.data > 0
             scores = _select(scores, is_heard if pool == "heard" else ~is_heard)
         best = rank_rows(scores, k)
-        if pool == "heard":
-            return best
-        popular = Popular(self._dataset, self._side, None, self._seed, self._threads)
-        return fill_up(best, popular.lists(k, "new"))
+        return best if pool == "heard" else self._fill_up(best)
 
     @cached_property
     def _scores(self) -> tuple[csr_matrix, csr_matrix]:
@@ -219,7 +217,7 @@ class Logistic:
 
 
 def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
-    """Fit a logistic model by Newton's method, with a small ridge on its weights.
+    """Fit a logistic model with a small ridge on its weights.
 
     Args:
         features: Shape (rows, features).
@@ -234,20 +232,20 @@ def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
         misfit = np.logaddexp(0, odds).sum() - odds[is_true].sum()
         return float(misfit + _RIDGE / 2 * (weights @ weights))
 
-    weights = np.zeros(scaled.shape[1])
-    least = loss(weights)
-    for _ in range(_STEPS):
+    def gradient(weights: FloatArray) -> FloatArray:
         chance = special.expit(scaled @ weights)
-        gradient = scaled.T @ (chance - is_true) + _RIDGE * weights
+        return scaled.T @ (chance - is_true) + _RIDGE * weights
+
+    def curvature(weights: FloatArray) -> FloatArray:
+        chance = special.expit(scaled @ weights)
         spread = (chance * (1 - chance))[:, np.newaxis]
-        curvature = scaled.T @ (scaled * spread) + _RIDGE * np.eye(len(weights))
-        step = np.linalg.solve(curvature, gradient)
-        while (reached := loss(weights - step)) > least and np.abs(step).max() > _NEAR:
-            step = step / 2
-        if reached > least or np.abs(step).max() <= _NEAR:
-            break
-        weights, least = weights - step, reached
-    return Logistic(means, deviations, weights)
+        return scaled.T @ (scaled * spread) + _RIDGE * np.eye(len(weights))
+
+    start = np.zeros(scaled.shape[1])
+    found = optimize.minimize(
+        loss, start, method="trust-exact", jac=gradient, hess=curvature
+    )
+    return Logistic(means, deviations, found.x)
 
 
 def _unite(heard: csr_matrix, new: Int32Array) -> csr_matrix:

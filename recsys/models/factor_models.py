@@ -8,13 +8,11 @@ from scipy.sparse import csr_matrix
 
 from looplib.als import AlsParams
 from looplib.arrays import Int32Array
-from looplib.randomness import make_generator
 from recsys.dataset.dataset import Dataset, Side
 from recsys.dataset.plays import UNKNOWN_ARTIST, find_unplayed, read_artists
 from recsys.models.als import Equations, Fit, first_factors, make_equations, sweep
 from recsys.models.model import Model, State
-from recsys.models.sparse import rank_rows
-from recsys.models.topk import NO_TRACK, Pool, heard_tracks, personal_lists, popular_fit
+from recsys.models.topk import Pool, personal_lists, popular_lists
 
 
 class Als(Model):
@@ -45,10 +43,7 @@ class Als(Model):
 
     @cached_property
     def _equations(self) -> tuple[Equations, Equations]:
-        """Equations of the listeners and of the tracks.
-
-        A fit in blocks, which may have more interactions than a matrix can hold, needs none.
-        """
+        """Equations of the listeners and of the tracks; a fit in blocks needs none."""
         data, side, params = self._dataset, self._side, self._params
         tracks = int(np.count_nonzero(data.popularity(side)))
         listeners = int(np.count_nonzero(data.counts(side)))
@@ -99,53 +94,4 @@ class Popular(Model):
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the same list for each listener, but for what is not in the pool."""
-        fit = popular_fit(self._dataset, self._side)
-        return personal_lists(fit, self._dataset, self._side, k, self._threads, pool)
-
-
-class Random(Model):
-    """Distinct tracks drawn at random."""
-
-    name = "random"
-    is_baseline = True
-
-    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
-        """Return lists of distinct tracks, each equally likely."""
-        data = self._dataset
-        generator = make_generator(self._seed, "random baseline")
-        if pool == "heard":
-            heard = heard_tracks(data, self._side)
-            heard.data = generator.random(heard.nnz)
-            return rank_rows(heard, k)
-        drawn = 2 * k if pool == "new" else k
-        lists = random_lists(len(data.users), len(data.tracks), drawn, generator)
-        if pool == "all":
-            return lists
-        for first, last in data.ranges(self._side):
-            seen = data.matrix(self._side, first, last)
-            lists[first:last] = unseen_first(lists[first:last], seen)
-        return lists[:, :k]
-
-
-def random_lists(
-    listeners: int, tracks: int, k: int, generator: np.random.Generator
-) -> Int32Array:
-    """Draw distinct tracks for each listener, shape (listeners, min(k, tracks)).
-
-    A list is what follows a random position in one random order of all tracks: at each rank, every
-    track is equally likely, and listeners are independent given the order.
-    """
-    order = generator.permutation(tracks).astype(np.int32)
-    start = generator.integers(tracks, size=(listeners, 1))
-    position = start + np.arange(min(k, tracks))
-    lists: Int32Array = order[position % tracks]
-    return lists
-
-
-def unseen_first(lists: Int32Array, seen: csr_matrix) -> Int32Array:
-    """Leave out tracks that a listener has a value for; lists get `NO_TRACK` at their ends."""
-    listener = np.arange(len(lists))[:, None]
-    is_seen = csr_matrix(seen[listener, lists]).toarray() != 0
-    order = np.argsort(is_seen, axis=1, kind="stable")
-    kept = np.where(is_seen, np.int32(NO_TRACK), lists)
-    return np.take_along_axis(kept, order, axis=1)
+        return popular_lists(self._dataset, self._side, k, self._threads, pool)

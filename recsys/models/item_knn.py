@@ -6,11 +6,10 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 
 from looplib.arrays import Int32Array
-from recsys.models.factor_models import Popular
 from recsys.models.model import Model
 from recsys.models.params import ItemKnnParams
 from recsys.models.sparse import nearest, products_at, rank_rows, top_products
-from recsys.models.topk import Pool, fill_up, heard_tracks
+from recsys.models.topk import Pool
 
 
 class ItemKnn(Model):
@@ -29,7 +28,7 @@ class ItemKnn(Model):
 
     @cached_property
     def _heard(self) -> csr_matrix:
-        return heard_tracks(self._dataset, self._side)
+        return self._dataset.matrix(self._side)
 
     @cached_property
     def _neighbours(self) -> csr_matrix:
@@ -44,10 +43,9 @@ class ItemKnn(Model):
             scores = products_at(heard, near, heard, threads)
             arrays = (scores, heard.indices, heard.indptr)
             return rank_rows(csr_matrix(arrays, shape=heard.shape), k)
-        left_out = self._dataset.matrix(self._side) if pool == "new" else None
+        left_out = heard if pool == "new" else None
         best, _ = top_products(heard, near, k, threads, left_out)
-        popular = Popular(self._dataset, self._side, None, self._seed, threads)
-        return fill_up(best, popular.lists(k, "new"))
+        return self._fill_up(best)
 
 
 def weigh(by_track: csr_matrix, params: ItemKnnParams) -> csr_matrix:

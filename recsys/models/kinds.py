@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from recsys.models.blend import Blend
-from recsys.models.factor_models import Als, Popular, Random
+from recsys.models.factor_models import Als, Popular
 from recsys.models.item_knn import ItemKnn
 from recsys.models.lists import Function, Lists
 from recsys.models.model import Model
@@ -19,7 +19,7 @@ KINDS: Mapping[str, type[Model]] = {
     kind.name: kind
     for kind in (
         *(Als, Activation, ItemKnn, Blend, Function, Lists),
-        *(Random, Popular, MostPlayed, Latest),
+        *(Popular, MostPlayed, Latest),
     )
 }
 

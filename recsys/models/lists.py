@@ -10,7 +10,7 @@ from looplib.arrays import Int32Array
 from recsys.errors import TrialError
 from recsys.models.model import Model
 from recsys.models.params import FunctionParams, ListsParams
-from recsys.models.topk import NO_TRACK, Pool, heard_tracks
+from recsys.models.topk import Pool, keep_some
 
 GROUP = "listening_loop.models"  # of entry points
 
@@ -39,17 +39,10 @@ class Lists(Model):
         best = self._best
         if pool == "all":
             return best[:, :k]
-        lists = np.empty_like(best)
-        for first, last in self._dataset.ranges(self._side):
-            own = best[first:last]
-            rows = np.arange(len(own))[:, np.newaxis]
-            matrix = self._dataset.matrix(self._side, first, last)
-            times = csr_matrix(matrix[rows, own]).toarray()
-            is_out = times <= 0 if pool == "heard" else times != 0
-            own = np.where(is_out, NO_TRACK, own)
-            order = np.argsort(own == NO_TRACK, axis=1, kind="stable")
-            lists[first:last] = np.take_along_axis(own, order, axis=1)
-        return lists[:, :k]
+        heard = self._dataset.matrix(self._side)
+        rows = np.arange(len(best))[:, np.newaxis]
+        was_heard = csr_matrix(heard[rows, best]).toarray() > 0
+        return keep_some(best, was_heard == (pool == "heard"))[:, :k]
 
 
 class Function(Lists):
@@ -70,7 +63,7 @@ class Function(Lists):
         if name not in points.names:
             known = ", ".join(sorted(points.names)) or "none"
             raise TrialError(f"models.function: {name} found; entry points are {known}")
-        heard = heard_tracks(self._dataset, self._side)
+        heard = self._dataset.matrix(self._side)
         best = np.asarray(points[name].load()(heard))
         tracks = heard.shape[1]
         is_ok = (

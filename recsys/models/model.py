@@ -15,7 +15,7 @@ from looplib.arrays import Int32Array
 from recsys.dataset.dataset import Dataset, Side
 from recsys.dataset.plays import Plays, read_plays
 from recsys.models.als import Fit
-from recsys.models.topk import Pool
+from recsys.models.topk import Pool, fill_up, popular_lists
 
 Axes = Mapping[str, Sequence[Any]]
 State = Mapping[str, Any]
@@ -84,11 +84,15 @@ class Model(ABC):
         """Return the arrays from which a fit is taken up."""
         return {"sweeps": self.sweeps}
 
+    def _fill_up(self, lists: Int32Array) -> Int32Array:
+        """Put popular tracks that are new to the listener at the end of short lists."""
+        k = lists.shape[1]
+        popular = popular_lists(self._dataset, self._side, k, self._threads, "new")
+        return fill_up(lists, popular)
+
     @abstractmethod
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the k best tracks of each listener, best first, of all or of some.
-
-        A skipped track is in neither pool.
 
         Returns:
             Columns, shape (listeners, ≤ k); `NO_TRACK` at the end of short lists.

@@ -7,11 +7,10 @@ from scipy.sparse import coo_matrix, csr_matrix
 
 from looplib.arrays import AnyFloatArray, Int32Array
 from recsys.dataset.plays import Plays
-from recsys.models.factor_models import Popular
 from recsys.models.model import Model
 from recsys.models.params import ActivationParams
 from recsys.models.sparse import rank_rows
-from recsys.models.topk import Pool, fill_up, heard_tracks
+from recsys.models.topk import Pool, popular_lists
 
 
 class Repetition(Model):
@@ -23,12 +22,10 @@ class Repetition(Model):
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the tracks heard with the largest scores, or popular ones that are new."""
+        if pool == "new":
+            return popular_lists(self._dataset, self._side, k, self._threads, pool)
         heard = rank_rows(self.scores(), k)
-        if pool == "heard":
-            return heard
-        popular = Popular(self._dataset, self._side, None, self._seed, self._threads)
-        new = popular.lists(k, "new")
-        return new if pool == "new" else fill_up(heard, new)
+        return heard if pool == "heard" else self._fill_up(heard)
 
 
 class MostPlayed(Repetition):
@@ -39,7 +36,7 @@ class MostPlayed(Repetition):
 
     def scores(self) -> csr_matrix:
         """Return the listening time or the weight."""
-        return heard_tracks(self._dataset, self._side)
+        return self._dataset.matrix(self._side)
 
 
 class Latest(Repetition):

@@ -41,16 +41,18 @@ def top_products(
     Returns:
         Columns, `NO_COLUMN` where fewer are positive, and their values; both (rows, k).
     """
-    rows, columns = left.shape[0], right.shape[1]
+    rows = left.shape[0]
     best = np.full((rows, k), NO_COLUMN, np.int32)
     values = np.zeros((rows, k), np.float32)
     arrays = _arrays(left), _arrays(right)
-    excluded = _arrays(csr_matrix((rows, columns)) if left_out is None else left_out)
+    excluded = _arrays(
+        csr_matrix((rows, right.shape[1])) if left_out is None else left_out
+    )
 
     kernels = _load_kernels()
 
     def run(first: int, last: int) -> None:
-        kernels.top_rows(*arrays, excluded, columns, first, last, best, values)
+        kernels.top_rows(*arrays, excluded, first, last, best, values)
 
     _share_out(run, rows, threads)
     return best, values
@@ -76,7 +78,7 @@ def products_at(
     kernels = _load_kernels()
 
     def run(first: int, last: int) -> None:
-        kernels.rows_at(*arrays, right.shape[1], first, last, found)
+        kernels.rows_at(*arrays, first, last, found)
 
     _share_out(run, places.shape[0], threads)
     return found
@@ -174,16 +176,13 @@ def _load_kernels() -> ModuleType:
 
     one = np.ones(1)
     best, values = np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32)
-    csr = kernels.Csr(np.array([0, 1]), np.zeros(1, np.int32), one.astype(np.float32))
-    plays = kernels.PlaysOfTracks(
-        np.zeros(1, np.int32),
-        np.zeros(1, np.int64),
-        np.array([0, 1]),
-        np.array([[0, 1]]),
-    )
+    first = np.zeros(1, np.int32)
+    csr = kernels.Csr(np.array([0, 1]), first, one.astype(np.float32), 1)
+    ends = np.array([[0, 1]])
+    plays = kernels.PlaysOfTracks(first, np.zeros(1, np.int64), csr.indptr, ends)
     with compiling(kernels.top_rows):
-        kernels.top_rows(csr, csr, csr, 1, 0, 1, best, values)
-        kernels.rows_at(csr, csr, csr, 1, 0, 1, values[0])
+        kernels.top_rows(csr, csr, csr, 0, 1, best, values)
+        kernels.rows_at(csr, csr, csr, 0, 1, values[0])
         kernels.near_rows(plays, 1, 1.0, one, 0, 1, best, values)
     return kernels
 
@@ -193,6 +192,7 @@ def _arrays(matrix: csr_matrix) -> Any:  # noqa: ANN401  compiled code's tuple o
         matrix.indptr.astype(np.int64),
         matrix.indices.astype(np.int32),
         matrix.data.astype(np.float32),
+        matrix.shape[1],
     )
 
 

@@ -3,9 +3,9 @@
 from typing import Literal
 
 import numpy as np
-from scipy.sparse import csr_matrix, eye_array, vstack
+from scipy.sparse import csr_matrix, eye_array
 
-from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
+from looplib.arrays import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Fit, load_ranking
 from recsys.models.sparse import rank_rows
@@ -65,57 +65,44 @@ def personal_lists(
     """
     if pool == "heard":
         return _rank_heard(model, dataset, side, k)
-    has_heard = dataset.counts(side) > 0
-    lists = np.empty((len(has_heard), min(k, len(dataset.tracks))), np.int32)
-    chosen = [(model, has_heard)]
-    if not has_heard.all():
-        chosen.append((popular_fit(dataset, side), ~has_heard))
-    for first, last in dataset.ranges(side):
-        matrix = dataset.matrix(side, first, last) if pool == "new" else None
-        for fit, is_chosen in chosen:
-            own = np.flatnonzero(is_chosen[first:last])
-            users = fit.user_factors[first + own]
-            seen = None if matrix is None else matrix[own]
-            best, _ = top_tracks(users, fit.item_factors, k, threads, seen)
-            lists[first + own] = best
+    heard = dataset.matrix(side)
+    has_heard = np.diff(heard.indptr) > 0
+    popular = dataset.most_popular(side, k)
+    lists = np.tile(popular, (len(has_heard), 1))
+    seen = heard[has_heard] if pool == "new" else None
+    users = model.user_factors[has_heard]
+    lists[has_heard], _ = top_tracks(users, model.item_factors, k, threads, seen)
     return lists
 
 
 def _rank_heard(model: Fit, dataset: Dataset, side: Side, k: int) -> Int32Array:
-    lists = np.empty((len(dataset.users), k), np.int32)
-    for start, end in dataset.ranges(side):
-        for first in range(start, end, _LISTENERS):
-            last = min(first + _LISTENERS, end)
-            heard = csr_matrix(dataset.matrix(side, first, last).maximum(0))
-            heard.eliminate_zeros()
-            listener = np.repeat(np.arange(first, last), np.diff(heard.indptr))
-            users, tracks = (
-                model.user_factors[listener],
-                model.item_factors[heard.indices],
-            )
-            heard.data = np.einsum("ij,ij->i", users, tracks)
-            lists[first:last] = rank_rows(heard, k)
+    listeners = len(dataset.users)
+    lists = np.empty((listeners, k), np.int32)
+    for first in range(0, listeners, _LISTENERS):
+        part = slice(first, first + _LISTENERS)
+        heard = dataset.matrix(side, part.start, min(part.stop, listeners))
+        users = np.repeat(model.user_factors[part], np.diff(heard.indptr), axis=0)
+        heard.data = np.einsum("ij,ij->i", users, model.item_factors[heard.indices])
+        lists[part] = rank_rows(heard, k)
     return lists
 
 
-def popular_fit(dataset: Dataset, side: Side) -> Fit:
-    """Return factors by which everybody's best tracks are those with the most listening time."""
+def popular_lists(
+    dataset: Dataset, side: Side, k: int, threads: int, pool: Pool = "all"
+) -> Int32Array:
+    """Recommend the tracks with the most listening time to all listeners."""
     tracks = len(dataset.tracks)
-    best_first = dataset.most_popular(side, tracks)
     score = np.empty((tracks, 1), np.float32)
-    score[best_first, 0] = np.arange(tracks, 0, -1)
-    return Fit(0, np.ones((len(dataset.users), 1), np.float32), score)
+    score[dataset.most_popular(side, tracks), 0] = np.arange(tracks, 0, -1)
+    fit = Fit(0, np.ones((len(dataset.users), 1), np.float32), score)
+    return personal_lists(fit, dataset, side, k, threads, pool)
 
 
-def heard_tracks(dataset: Dataset, side: Side) -> csr_matrix:
-    """Return the listening time of what each listener heard, without what was only skipped.
-
-    Shape (listeners, tracks).
-    """
-    parts = [dataset.matrix(side, *rows).maximum(0) for rows in dataset.ranges(side)]
-    heard = csr_matrix(vstack(parts, "csr"))
-    heard.eliminate_zeros()
-    return heard
+def keep_some(lists: Int32Array, is_kept: BoolArray) -> Int32Array:
+    """Leave out some tracks of lists; `NO_TRACK` fills their ends."""
+    kept = np.where(is_kept, lists, np.int32(NO_TRACK))
+    order = np.argsort(kept == NO_TRACK, axis=1, kind="stable")
+    return np.take_along_axis(kept, order, axis=1)
 
 
 def fill_up(lists: Int32Array, others: Int32Array) -> Int32Array:
@@ -124,7 +111,6 @@ def fill_up(lists: Int32Array, others: Int32Array) -> Int32Array:
     short, more = lists[is_short], others[is_short]
     is_there = (more[:, :, np.newaxis] == short[:, np.newaxis, :]).any(axis=2)
     both = np.concatenate([short, np.where(is_there, NO_TRACK, more)], axis=1)
-    order = np.argsort(both == NO_TRACK, axis=1, kind="stable")[:, : lists.shape[1]]
     filled = lists.copy()
-    filled[is_short] = np.take_along_axis(both, order, axis=1)
+    filled[is_short] = keep_some(both, both != NO_TRACK)[:, : lists.shape[1]]
     return filled

@@ -15,7 +15,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.plays import read_artists
 from recsys.errors import ExportError
 from recsys.next_track.config import NextTrackConfig
-from recsys.next_track.model import NextTrackModel, combine, fit_parts
+from recsys.next_track.model import NextTrackModel, Setting, combine, fit_parts
 from recsys.next_track.score import (
     HELD_OUT,
     MRR,
@@ -54,17 +54,16 @@ def write_next_track(
     """
     sessions = load_sessions(store, config, dataset)
     section = config.next_track or NextTrackConfig()
-    learned_from = (read_artists(dataset), len(users), section)
+    setting = Setting(read_artists(dataset), len(users), section, threads)
     try:
-        older, newest = sessions.split(HELD_OUT)
-        found = compare(older, newest, *learned_from, config.seed, threads)
+        found = compare(*sessions.split(HELD_OUT), setting, config.seed)
     except ExportError as error:
         console.print(f"{NAME} is left out: {error}", soft_wrap=True, markup=False)
         return None
     with progress("Next track", 1, "fits") as report:
         is_published = found.is_better or anyway
         if is_published:
-            parts = fit_parts(sessions, *learned_from, threads)
+            parts = fit_parts(sessions, setting)
             model = combine(parts, found.weights)
             _save(folder / FILE_NAME, model, users, tracks)
         report(1, "on all sessions")

@@ -23,6 +23,16 @@ _DECAY = 0.5  # of the activation of the listener's own plays
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What sessions are of, and how they are learned from."""
+
+    artists: Int32Array  # of each track, shape (tracks,)
+    listeners: int
+    config: NextTrackConfig
+    threads: int  # they change no result
+
+
+@dataclass(frozen=True)
 class Weights:
     """What the parts of a score count against closeness in sessions; chosen by validation."""
 
@@ -59,22 +69,9 @@ class Prefixes:
     listeners: IntArray  # row of the listener of each, shape (prefixes,)
 
 
-def fit_parts(
-    sessions: Sessions,
-    artists: Int32Array,
-    listeners: int,
-    config: NextTrackConfig,
-    threads: int,
-) -> Parts:
-    """Learn the parts of a score.
-
-    Args:
-        sessions: What was played.
-        artists: The artist of each track, shape (tracks,).
-        listeners: How many there are.
-        config: How far to look, and how much to keep.
-        threads: They change no result.
-    """
+def fit_parts(sessions: Sessions, setting: Setting) -> Parts:
+    """Learn the parts of a score."""
+    config, threads, artists = setting.config, setting.threads, setting.artists
     tracks, keep = len(artists), config.neighbours
     itself = identity(tracks, format="csr")
     # a track of no known artist is alone
@@ -97,7 +94,7 @@ def fit_parts(
     is_same = artists[row] == artists[near.indices]
     same = csr_matrix((near.data * is_same, near.indices, near.indptr), near.shape)
 
-    plays = sessions.by_listener(listeners)
+    plays = sessions.by_listener(setting.listeners)
     activations = sum_plays(plays, activation(plays, _DECAY), tracks)
     own = nearest(activations, itself, keep, threads)
 

@@ -18,10 +18,10 @@ from looplib.randomness import make_generator
 from recsys.errors import ExportError
 from recsys.models.sparse import nearest, top_products
 from recsys.models.topk import fill_up
-from recsys.next_track.config import NextTrackConfig
 from recsys.next_track.model import (
     Parts,
     Prefixes,
+    Setting,
     Weights,
     combine,
     cut_prefixes,
@@ -65,27 +65,22 @@ class Task:
     """Sessions to learn from, and the next tracks of later ones."""
 
     known: Sessions
-    artists: Int32Array  # of each track, shape (tracks,)
-    listeners: int
-    config: NextTrackConfig
-    threads: int
+    setting: Setting
     sessions: int  # later ones that are scored
     prefixes: Prefixes
     target: Int32Array  # the track that came next, shape (prefixes,)
 
-    def learn(self) -> Parts:
-        """Learn the parts of a score from what is known."""
-        return fit_parts(
-            self.known, self.artists, self.listeners, self.config, self.threads
-        )
-
     def recommend(self, parts: Parts, weights: Weights) -> Int32Array:
         """Return the model's lists, shape (prefixes, K)."""
-        return recommend(combine(parts, weights), self.prefixes, K, self.threads)
+        return recommend(
+            combine(parts, weights), self.prefixes, K, self.setting.threads
+        )
 
     def apply(self, left: csr_matrix, right: csr_matrix) -> Int32Array:
         """Return the lists of a simple rule, shape (prefixes, K)."""
-        return top_products(left, right, K, self.threads, self.prefixes.heard)[0]
+        return top_products(left, right, K, self.setting.threads, self.prefixes.heard)[
+            0
+        ]
 
     def find_hits(self, lists: Int32Array) -> tuple[BoolArray, FloatArray]:
         """Return whether each next track is in its list, and 1 / rank, 0 where it is not."""
@@ -95,37 +90,21 @@ class Task:
 
 
 def compare(
-    known: Sessions,
-    later: Sessions,
-    artists: Int32Array,
-    listeners: int,
-    config: NextTrackConfig,
-    seed: int,
-    threads: int,
+    known: Sessions, later: Sessions, setting: Setting, seed: int
 ) -> Comparison:
     """Learn from the sessions known, choose the weights on the newest of these, and score.
 
     Raises:
         ExportError: There are too few sessions of two and more tracks.
     """
-    to_all = (artists, listeners, config, seed, threads)
-    task = _make_task(known, later, *to_all)
-    older, newest = known.split(HELD_OUT)
-    weights = _choose_weights(_make_task(older, newest, *to_all))
-    parts = task.learn()
+    task = _make_task(known, later, setting, seed)
+    weights = _choose_weights(_make_task(*known.split(HELD_OUT), setting, seed))
+    parts = fit_parts(known, setting)
     lists = {NAME: task.recommend(parts, weights), **_simple_rules(task, parts)}
     return _summarise(task, weights, lists, seed)
 
 
-def _make_task(
-    known: Sessions,
-    later: Sessions,
-    artists: Int32Array,
-    listeners: int,
-    config: NextTrackConfig,
-    seed: int,
-    threads: int,
-) -> Task:
+def _make_task(known: Sessions, later: Sessions, setting: Setting, seed: int) -> Task:
     scored = np.flatnonzero(later.counts > 1)
     if not len(scored) or not len(known):
         raise ExportError(
@@ -136,13 +115,13 @@ def _make_task(
         generator = make_generator(seed, "next track")
         scored = np.sort(generator.choice(scored, _SCORED, replace=False))
     is_scored = np.isin(np.arange(len(later)), scored)
-    asked = cut_prefixes(later.select(is_scored), len(artists), _LONGEST)
-    return Task(known, artists, listeners, config, threads, len(scored), *asked)
+    asked = cut_prefixes(later.select(is_scored), len(setting.artists), _LONGEST)
+    return Task(known, setting, len(scored), *asked)
 
 
 def _choose_weights(task: Task) -> Weights:
     """Choose one weight after the other by the sum of both metrics."""
-    parts, best = task.learn(), Weights()
+    parts, best = fit_parts(task.known, task.setting), Weights()
 
     @cache
     def worth(weights: Weights) -> float:
@@ -158,7 +137,7 @@ def _choose_weights(task: Task) -> Weights:
 
 def _simple_rules(task: Task, parts: Parts) -> dict[str, Int32Array]:
     """Return the lists of popular, item-kNN of the last track, and sticky artist."""
-    known, last, tracks = task.known, task.prefixes.last, len(task.artists)
+    known, last, tracks = task.known, task.prefixes.last, len(task.setting.artists)
     plays = np.bincount(known.tracks, minlength=tracks)
     best = np.argsort(-plays, kind="stable")[:_POPULAR]
     first_row = np.zeros(len(best), np.int64)
@@ -171,7 +150,7 @@ def _simple_rules(task: Task, parts: Parts) -> dict[str, Int32Array]:
     in_session.data[:] = 1
     lengths = np.sqrt(np.maximum(np.diff(in_session.indptr), 1))
     cosines = csr_matrix(diags(1 / lengths) @ in_session)
-    together = nearest(cosines, csr_matrix(cosines.T), _POPULAR, task.threads)
+    together = nearest(cosines, csr_matrix(cosines.T), _POPULAR, task.setting.threads)
     return {
         "popular": task.apply(everybody, popular),
         "item_knn": task.apply(last, together),

@@ -9,31 +9,32 @@ from recsys.dataset.dataset import Summary, open_dataset
 from recsys.report.runs import Run, is_baseline, read_folder
 from recsys.runs.folder import (
     REPORT,
-    WINNER,
     Winner,
     digests_of,
     read_run,
-    write_sealed,
+    write_winner,
 )
 from recsys.runs.leaderboard import WARNING, Row
 from recsys.workspace import open_workspace
 
 
-def write_report(address: str) -> None:
+def write_report(address: str, store_address: str | None = None) -> None:
     """Write the page of a finished search into its run folder, at a path or an address.
+
+    The store is by default where the search read it.
 
     Raises:
         UserError: The run is not finished.
     """
     run = open_workspace(address)
     config, winner = read_run(run)
-    store = open_workspace(config.store)
+    store = open_workspace(store_address or config.store)
     dataset = open_dataset(store.sub(f"cache/{winner.dataset}").address)
     found = read_folder(run, run.folder.resolve().name)
     with run.create(REPORT) as file:
         file.write(render_report(found, winner, dataset.summary).encode())
     files = winner.files | digests_of(run, REPORT)
-    write_sealed(run, WINNER, replace(winner, files=files))
+    write_winner(run, replace(winner, files=files))
 
 
 def render_report(run: Run, winner: Winner, facts: Summary) -> str:
@@ -50,7 +51,7 @@ def render_report(run: Run, winner: Winner, facts: Summary) -> str:
         states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
-        leaderboard=[figures.draw_leaderboard(run), figures.draw_curves(run)],
+        leaderboard=figures.draw_leaderboard(run),
         baselines=list(filter(is_baseline, run.rows)),
         state_of=lambda row: _state(run, row),
         facts=facts,

@@ -12,7 +12,6 @@ from recsys.config import SearchConfig
 from recsys.lock import EXPIRY_S, LOCK
 from recsys.models.kinds import KINDS
 from recsys.runs.folder import (
-    DASHBOARD,
     LEADERBOARD,
     LEDGER,
     WINNER,
@@ -27,9 +26,8 @@ from recsys.runs.leaderboard import (
     leaderboard_rows,
     params_of,
 )
-from recsys.runs.ledger import Scores, read_ledger, scores_of
+from recsys.runs.ledger import read_ledger, scores_of
 from recsys.runs.ranking import rank
-from recsys.scoring import Interval
 from recsys.workspace import Workspace
 
 
@@ -40,7 +38,6 @@ class Run:
     name: str  # on the page
     folder: Path
     config: SearchConfig
-    scores: Scores  # of every sweep in the ledger
     # the leaderboard, best first; while the search is not finished, what is scored so far
     rows: tuple[Row, ...]
     # its row of the leaderboard; None while the search is not finished
@@ -60,12 +57,6 @@ class Run:
             if lock.exists()
             else self.changed
         )
-
-    @property
-    def dashboard(self) -> str:
-        """The address of the Dask dashboard of a running search; empty if none is known."""
-        file = self.folder / DASHBOARD
-        return file.read_text(encoding="utf-8") if file.exists() else ""
 
     @property
     def state(self) -> str:
@@ -98,33 +89,22 @@ class Run:
         """Describe the model of a row by what differs from others of its kind."""
         return self.labels[0][row["trial"]]
 
-    def curve(self, trial: str) -> list[tuple[int, Interval]]:
-        """Return the choosing metric with its interval after each scored sweep of a trial."""
-        scores = self.scores.get(trial, ())
-        return [
-            (score.sweep, score.metrics[self.select])
-            for score in scores
-            if self.select in score.metrics
-        ]
-
 
 def read_folder(run: Workspace, name: str) -> Run:
     """Read a run folder; the search may be running."""
     run.download(LEDGER)
-    lines, _ = read_ledger(run.folder / LEDGER)
-    chosen = None
     if run.read(WINNER) is not None:
         config, winner = read_run(run)
         rows = pq.read_table(check_digest(run, winner, LEADERBOARD)).to_pylist()
         chosen = next((row for row in rows if row["trial"] == winner.trial.id), None)
-    else:
-        config = read_config(run)
-        # an earlier search in the folder may have had other data, or scored otherwise
-        lines = [line for line in lines if line.scorer == lines[-1].scorer]
-        trials = {line.trial.id: line.trial for line in lines}
-        ranking = rank(trials.values(), {}, scores_of(lines), config.validation.select)
-        rows = leaderboard_rows(ranking)
-    return Run(name, run.folder, config, scores_of(lines), tuple(rows), chosen)
+        return Run(name, run.folder, config, tuple(rows), chosen)
+    config = read_config(run)
+    lines, _ = read_ledger(run.folder / LEDGER)
+    # an earlier search in the folder may have had other data, or scored otherwise
+    lines = [line for line in lines if line.scorer == lines[-1].scorer]
+    trials = {line.trial.id: line.trial for line in lines}
+    ranking = rank(trials.values(), {}, scores_of(lines), config.validation.select)
+    return Run(name, run.folder, config, tuple(leaderboard_rows(ranking)), None)
 
 
 def is_baseline(row: Row) -> bool:

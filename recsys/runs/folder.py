@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -12,24 +12,23 @@ import orjson
 from looplib.arrays import FloatArray
 from looplib.checksums import seal, unseal
 from looplib.config import load_config
-from looplib.files import remove_leftovers, sha256_file
+from looplib.files import json_digest, remove_leftovers, sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import PIECES
 from recsys.errors import SearchError, StorageError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.runs.trials import Trial
-from recsys.scoring import Interval, Scorer, Settled
+from recsys.scoring import Interval, Scorer
 from recsys.workspace import Workspace
 
 CONFIG = "config.yaml"
-SETTLED = "settled.json"  # what a search decided where its configuration left it open
 LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
 REPORT = "report.html"
-DASHBOARD = "dashboard.txt"  # address of the Dask dashboard while the search runs
 CHECKPOINTS = "checkpoints"
 LISTENERS = "listeners"
+_DAMAGED = "damaged; search again, which reads the ledger"
 NO_BETTER = "the best model is not significantly better than every baseline"
 
 
@@ -49,7 +48,7 @@ class Winner:
     # of a winner without factors: the best trial that has some, and its sweeps
     factors: Trial | None = None
     factor_sweeps: int = 0
-    # SHA-256 of other files of the run, by name
+    # SHA-256 of other files of the run by name, and of its configuration
     files: dict[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -118,15 +117,20 @@ def locked_run(run: Workspace) -> Iterator[Lock]:
         yield lock
 
 
-def write_sealed(run: Workspace, name: str, document: Settled | Winner) -> None:
-    """Write what a search decided or found, with a checksum."""
-    with run.create(name) as file:
-        file.write(orjson.dumps(seal(document), option=orjson.OPT_INDENT_2))
+def write_winner(run: Workspace, winner: Winner) -> None:
+    """Write what a search found, with a checksum."""
+    with run.create(WINNER) as file:
+        file.write(orjson.dumps(seal(winner), option=orjson.OPT_INDENT_2))
 
 
 def digests_of(run: Workspace, *names: str) -> dict[str, str]:
     """Return the SHA-256 of files of a run on this machine, by name."""
     return {name: sha256_file(run.folder / name) for name in names}
+
+
+def digest_config(config: SearchConfig) -> str:
+    """Return the SHA-256 of a configuration, wherever its run is."""
+    return json_digest(config.model_dump(mode="json", exclude={"run"}))
 
 
 def check_digest(run: Workspace, winner: Winner, name: str) -> Path:
@@ -138,27 +142,14 @@ def check_digest(run: Workspace, winner: Winner, name: str) -> Path:
     run.download(name)
     given = winner.files.get(name)
     if given and digests_of(run, name)[name] != given:
-        raise SearchError(
-            f"{run}/{name}: damaged; search again, which reads the ledger"
-        )
+        raise SearchError(f"{run}/{name}: {_DAMAGED}")
     return run.folder / name
 
 
-def read_settled(run: Workspace) -> Settled | None:
-    """Read what the latest search in a run folder decided; None where nothing whole is there."""
-    with suppress(ValueError):
-        return msgspec.convert(unseal(run.read(SETTLED) or b""), Settled)
-    return None
-
-
 def read_config(run: Workspace, overrides: Iterable[str] = ()) -> SearchConfig:
-    """Read the configuration of a search, with what the search decided and with overrides."""
+    """Read the configuration of a search, with overrides."""
     run.download(CONFIG)
-    config = load_config(SearchConfig, run.folder / CONFIG, overrides)
-    settled = read_settled(run)
-    decided = asdict(settled) if settled else {}
-    validation = config.validation.model_copy(update=decided)
-    return config.model_copy(update={"validation": validation})
+    return load_config(SearchConfig, run.folder / CONFIG, overrides)
 
 
 def read_winner(run: Workspace) -> Winner:
@@ -190,5 +181,7 @@ def read_run(
         SearchError: The folder holds no finished run.
     """
     winner = read_winner(run)
-    check_digest(run, winner, CONFIG)
+    given = winner.files.get(CONFIG)
+    if given and given != digest_config(read_config(run)):
+        raise SearchError(f"{run}/{CONFIG}: {_DAMAGED}")
     return read_config(run, overrides), winner

@@ -32,10 +32,10 @@ class Score:
     sweep: int  # 0 for a baseline
     # by key, such as "ndcg@30"; none of a failure
     metrics: dict[str, Interval] = field(default_factory=dict)
-    fit_s: float = 0.0  # since the fit began, scoring aside
+    fit_s: float = 0.0  # CPU seconds of the fit, in blocks those of the wall
     # by metric, why nothing should be concluded from it
     warnings: dict[str, str] = field(default_factory=dict)
-    # of the winner, on the listeners who chose nothing
+    # where it has every metric, on the listeners who chose nothing
     test: dict[str, Interval] = field(default_factory=dict)
     error: str | None = None  # why the trial failed on the way to this sweep
     # a failure follows from data and parameters; if not, the next run tries again

@@ -8,9 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from looplib.files import json_digest
-from looplib.randomness import make_generator
 from recsys.config import Search
-from recsys.errors import SearchError
 from recsys.models.kinds import KINDS
 from recsys.models.lists import Lists
 from recsys.models.params import ListsParams
@@ -58,16 +56,6 @@ def plan_candidates(
         if is_ordered or not KINDS[kind].needs_order
         for params in KINDS[kind].grid(axes)
     ]
-    if search.trials is not None:
-        grid = len(candidates)
-        if search.trials > grid:
-            raise SearchError(
-                f"search.trials is {search.trials}, and search.space has {grid} combinations; "
-                "at most that many"
-            )
-        generator = make_generator(seed, "trials")
-        drawn = generator.choice(grid, size=search.trials, replace=False)
-        candidates = [candidates[index] for index in sorted(drawn)]
     candidates.sort(key=lambda trial: -getattr(trial.params, "factors", 0))
     return tuple(candidates)
 

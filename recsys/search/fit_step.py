@@ -12,6 +12,7 @@ leaves in the run is there whole or not at all, and the same however often the s
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,7 +22,6 @@ from recsys.dataset.dataset import open_dataset
 from recsys.models.kinds import KINDS
 from recsys.models.model import Model, State
 from recsys.runs.folder import (
-    CHECKPOINTS,
     blocks_name,
     checkpoint_name,
     listeners_name,
@@ -42,29 +42,36 @@ def run_step(
 ) -> Score:
     """Fit a trial up to a sweep and score it, by every metric or by the one that chooses.
 
+    A score by every metric is of the listeners who choose nothing, too.
     The fit goes on from the checkpoint after the sweep `start`, if there is one.
     """
     run = open_workspace(address)
-    began = time.perf_counter()
+    began = time.process_time()
     model, fit_s = _fit(trial, sweep, scorer, run, start)
     k = max(scorer.validation.ks)
     pools = scorer.pools if is_whole else scorer.pools[:1]
     lists = {pool: model.lists(k, pool) for pool in pools}
     if not trial.takes_sweeps:
-        fit_s = time.perf_counter() - began
+        fit_s = time.process_time() - began
     scored = score_lists(scorer, lists[pools[0]], is_whole=is_whole)
     _write(scored.listeners, run, listeners_name(scorer, trial, sweep))
     segments = {pool: lists[pool] for pool in pools[1:]}
     metrics = scored.metrics | score_segments(scorer, segments)
-    return Score(sweep, metrics, round(fit_s, 3), scored.warnings)
+    test = {}
+    if is_whole and scorer.validation.test_share:
+        on_test = replace(scorer, is_test=True)
+        found = score_lists(on_test, lists[pools[0]], is_whole=True)
+        _write(found.listeners, run, listeners_name(on_test, trial, sweep))
+        test = found.metrics
+    return Score(sweep, metrics, round(fit_s, 3), scored.warnings, test)
 
 
 def _fit(
     trial: Trial, sweep: int, scorer: Scorer, run: Workspace, start: int
 ) -> tuple[Model, float]:
-    """Fit a trial up to a sweep; return the model and the seconds of the fit."""
+    """Fit a trial up to a sweep; return the model and the CPU seconds of the fit."""
     dataset = open_dataset(scorer.dataset)
-    began = time.perf_counter()
+    began = time.process_time()
     kept = _read(run, checkpoint_name(trial.id, sweep))
     if kept is None and start:
         kept = _read(run, checkpoint_name(trial.id, start))
@@ -74,7 +81,7 @@ def _fit(
     )
     if model.sweeps < sweep:
         model.sweep(sweep - model.sweeps)
-        fit_s += time.perf_counter() - began
+        fit_s += time.process_time() - began
         state = {"fit_s": fit_s, **model.state()}
         _write(state, run, checkpoint_name(trial.id, sweep))
     return model, fit_s
@@ -94,9 +101,7 @@ def fit_in_blocks(
     if _read(run, checkpoint_name(trial.id, sweep)):
         return
     kept = _read(run, checkpoint_name(trial.id, start)) if start else None
-    blocks = cut_blocks(
-        cluster, open_dataset(scorer.dataset), "train", run.sub(f"{CHECKPOINTS}/tracks")
-    )
+    blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "train")
     folder = run.sub(blocks_name(trial.id))
     fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweep, folder)
     fit_s = (float(kept["fit_s"]) if kept else 0.0) + time.perf_counter() - began

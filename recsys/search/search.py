@@ -1,6 +1,6 @@
 """Run a search: plan the trials, run their steps on the cluster, record, decide, conclude."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pyarrow as pa
@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
-from looplib.files import atomic_write_text, sha256_file
+from looplib.files import sha256_file
 from looplib.progress import console, progress
 from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.build import build_dataset
-from recsys.dataset.dataset import LARGEST_MATRIX, TOO_LARGE, Dataset
+from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import DatasetPlan, plan_dataset
 from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
@@ -24,18 +24,16 @@ from recsys.next_track.sessions import find_sessions
 from recsys.runs.folder import (
     CHECKPOINTS,
     CONFIG,
-    DASHBOARD,
     LEADERBOARD,
     LEDGER,
     NO_BETTER,
-    SETTLED,
-    WINNER,
     Winner,
+    digest_config,
     digests_of,
     locked_run,
+    read_config,
     read_listeners,
-    read_settled,
-    write_sealed,
+    write_winner,
 )
 from recsys.runs.leaderboard import (
     WARNING,
@@ -83,8 +81,6 @@ def search(
     """
     plan = plan_dataset(store, config)
     titles = read_titles(config.catalogue, store)
-    if config.session_model and config.export.learn_from != "training":
-        read_titles(config.session_model.catalogue, store)
     if config.next_track:
         find_sessions(store, config)
     is_ordered = plan.rule.is_ordered
@@ -113,15 +109,14 @@ def search(
         scorer = Scorer(
             dataset.address, config.validation, config.seed, cluster.threads
         )
-        scorer = settle(scorer, store.catalogue_size, read_settled(run))
-        write_sealed(run, SETTLED, scorer.settled)
+        scorer = settle(scorer, store.catalogue_size)
         _note_left_out(plan.rule, store)
         state = SearchState(config.search, candidates, baselines, scorer, lock)
         for damage in state.ledger.damaged:
             _say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
         winner = _conclude(cluster, state)
-        run.delete(CHECKPOINTS, DASHBOARD)
+        run.delete(CHECKPOINTS)
         return winner
 
 
@@ -156,8 +151,8 @@ def _check_dataset(
     """Warn of settings that do not fit the data.
 
     Raises:
-        SearchError: The session model has nothing to learn from, the catalogue names other tracks,
-            or there are more interactions than a fit on one worker takes.
+        SearchError: The session model has nothing to learn from, or the catalogue names other
+            tracks.
     """
     facts = dataset.summary
     # a session begins with a track that nobody recommended
@@ -175,9 +170,6 @@ def _check_dataset(
                 f"{store.workspace}, so it belongs to another store; "
                 "leave it out: --set catalogue=null"
             )
-    interactions = int(dataset.counts("total").sum())
-    if config.cluster.fit != "blocks" and interactions > LARGEST_MATRIX:
-        raise SearchError(f"{interactions:,} interactions; {TOO_LARGE}")
     shown = config.export.filter_seen
     scored = config.validation.filter_seen
     if shown != scored:
@@ -196,19 +188,17 @@ def _say(text: str) -> None:
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
-    total = state.sweeps
-    with progress("Trials", total, "sweeps", state.done) as report:
-        report(state.done, "from the ledger" if state.done else "")
+    done, total = state.count_steps()
+    with progress("Trials", total, "scores", done) as report:
+        report(done, "from the ledger" if done else "")
         if in_blocks:
             outcomes = _run_in_blocks(cluster, state)
         else:
             outcomes = cluster.run_ready(run_step, state.ready)
-        for number, outcome in enumerate(outcomes):
-            if not number:
-                atomic_write_text(state.run.folder / DASHBOARD, cluster.dashboard)
+        for outcome in outcomes:
             state.record(outcome)
             # trials beyond the edges of the space come on top of the total
-            done = min(state.done, total - bool(state.decisions.steps))
+            done = min(state.count_steps()[0], total - bool(state.decisions.steps))
             report(done, _describe_best(state))
 
 
@@ -234,25 +224,6 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         except Exception as error:  # noqa: BLE001
             outcome = Outcome(call.key, None, error)
         yield replace(outcome, key=call.key)
-
-
-def _score_on_test(
-    cluster: Cluster, state: SearchState, chosen: Sequence[RankedTrial]
-) -> list[RankedTrial]:
-    """Score trials by every metric on the listeners who chose nothing, each once."""
-    scorer = replace(state.scorer, is_test=True)
-    missing = [ranked for ranked in chosen if ranked.score and not ranked.score.test]
-    calls = [
-        (ranked.trial, ranked.sweep, scorer, state.run.address, ranked.sweep, True)
-        for ranked in missing
-    ]
-    scores = {ranked.trial.id: ranked.score for ranked in chosen}
-    for outcome in cluster.run(run_step, calls):
-        ranked = missing[outcome.key]
-        score = replace(ranked.score or Score(0), test=outcome.result().metrics)
-        state.record(Outcome((ranked.trial, ranked.sweep), score, None))
-        scores[ranked.trial.id] = score
-    return [replace(ranked, score=scores[ranked.trial.id]) for ranked in chosen]
 
 
 def _finalists(state: SearchState) -> list[RankedTrial]:
@@ -319,9 +290,8 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     baselines = [ranked for ranked in ranking if ranked.trial.is_baseline]
     has_test = bool(state.scorer.validation.test_share)
     if has_test:
-        entries = _score_on_test(cluster, state, [best, *baselines])
         scorer = replace(state.scorer, is_test=True)
-        best, *baselines = state.compare(entries, entries[0], scorer)
+        _, *baselines = state.compare([best, *baselines], best, scorer)
     listeners = read_listeners(run, state.scorer, best.trial, best.sweep).shape[1]
     beats_baselines = listeners >= _FEWEST and all(
         ranked.score and not ranked.ties for ranked in baselines
@@ -353,7 +323,7 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         score.test,
         factors.trial if factors else None,
         factors.sweep if factors else 0,
-        digests_of(run, CONFIG, LEADERBOARD),
+        {CONFIG: digest_config(read_config(run)), **digests_of(run, LEADERBOARD)},
     )
-    write_sealed(run, WINNER, winner)
+    write_winner(run, winner)
     return winner

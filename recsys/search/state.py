@@ -61,25 +61,15 @@ class SearchState:
         self._compared: dict[tuple[Step, ...], list[Interval]] = {}
         self.decisions = self._decide()
 
-    @property
-    def sweeps(self) -> int:
-        """All sweeps that the fits of the search may take, with what takes none as one."""
-        swept = sum(trial.takes_sweeps for trial in self.candidates)
-        at_once = len(self.candidates) - swept + len(self.baselines)
-        return swept * self.search.sweeps + at_once
-
-    @property
-    def done(self) -> int:
-        """Sweeps that are done, or left out by fits that were stopped early."""
-        scores = self.ledger.scores
-        done = sum(bool(scores[trial.id]) for trial in self.baselines)
-        for trial in self.candidates:
-            if not trial.takes_sweeps:
-                done += trial.id in self.decisions.done
-                continue
-            last = max((score.sweep for score in scores[trial.id]), default=0)
-            done += self.search.sweeps if trial.id in self.decisions.done else last
-        return done
+    def count_steps(self) -> tuple[int, int]:
+        """Count the steps that are done, or left out by fits that were stopped early, and all."""
+        done = total = 0
+        for trial in (*self.candidates, *self.baselines):
+            steps = len(self.search.scored_sweeps) if trial.takes_sweeps else 1
+            is_done = trial.id in self.decisions.done
+            done += steps if is_done else len(self.ledger.scores[trial.id])
+            total += steps
+        return done, total
 
     def ready(self) -> list[Call]:
         """Return the steps that can run now as calls of `run_step`, the most urgent first."""

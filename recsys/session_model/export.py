@@ -1,39 +1,40 @@
 """Write a session model for the service's recommender of the same name, if it is the best."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from analysis.offpolicy.logged import logged_sessions
-from looplib.arrays import AnyFloatArray, Float32Array, IntArray
+from analysis.offpolicy.logged import LoggedSessions, logged_sessions
+from looplib.arrays import Float32Array, IntArray
 from looplib.progress import console, progress
 from looplib.session_model import ARRAYS, FILE_NAME, FORMAT, SessionModel
-from recsys.config import SearchConfig, SessionModelConfig
+from recsys.config import SearchConfig
 from recsys.dataset.buckets import count_starts
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import ExportError
-from recsys.models.als import Fit
+from recsys.models.als import Fit as Factors
 from recsys.models.model import Model
 from recsys.models.topk import NO_TRACK
-from recsys.session_model.choice import NAME, Choice, HeldOut, Prefix, Score, choose
-from recsys.session_model.fit import Chosen, fit_session_model
-from recsys.session_model.model import FittedSessionModel, track_means
+from recsys.session_model.choice import NAME, Choice, Score, choose, sample_events
+from recsys.session_model.config import SessionModelConfig
+from recsys.session_model.fit import SWEEPS, Chosen, Fit, track_means
 from recsys.session_model.responses import Responses, load_responses
-from recsys.store.ids import originals
 from recsys.store.remote import Store
 
 MEAN = "track_mean"  # the recommender of the tracks that are heard longest
 _FADINGS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 _WORTH_IT = 0.99  # of the error without
 _FADED = 5_000  # held-out responses that choose among them
-_TRACK_PRIOR = 10.0  # a track's responses are averaged with this many of any
+
+Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Learned:
     """What a search's winner has learned from a side of the split."""
 
     model: Model
-    factors: Fit | None
+    factors: Factors | None
 
 
 def write_session_model(
@@ -49,60 +50,49 @@ def write_session_model(
     store: Store,
     dataset: Dataset,
     config: SearchConfig,
-    section: SessionModelConfig,
-    sides: tuple[Learned, Learned],
+    learned: Learned,
+    ids: tuple[Ids, Ids],
     seed: int,
     threads: int,
 ) -> Mapping[str, Any]:
-    """Choose by held-out sessions; fit a model that won on all sessions, and write it to a folder.
+    """Fit the model, let held-out sessions choose, and write what they chose to a folder.
 
-    `sides` have learned from the training sessions, and from all.
+    `learned` is from the training sessions; `ids` are those of listeners and tracks that came in.
 
     Returns:
         The manifest's section about it.
 
     Raises:
-        StoreError: The catalogue is not the store's, or cannot be read.
         ExportError: There is nothing to learn from.
     """
-    responses = load_responses(store, section.catalogue, _split_rule(store, config))
-    training, whole = sides
-    sweeps = section.coarse_sweeps + section.rough_sweeps + section.sweeps
-
-    def fit(own: Responses, learned: Learned, note: str) -> FittedSessionModel:
-        chosen = _chosen(own, dataset, learned.factors)
-        with progress(f"Session model, {note}", sweeps, "sweeps") as report:
-            return fit_session_model(own, chosen, section, seed, threads, report)
-
+    section = config.session_model or SessionModelConfig()
+    responses = load_responses(store, dataset, _split_rule(store, config))
     known = responses.training()
     if not len(known):
         raise ExportError(
             f"{store.workspace}: no recommended track was heard in the training sessions; hold "
             "out fewer by split.holdout, or leave the session model out: session_model=null"
         )
-    model = fit(known, training, "training sessions")
-    choice, fading = _choose(dataset, config, known, model, training, seed)
-    console.print(
-        f"session_model: {choice.serves} is served, {choice.reason}",
-        soft_wrap=True,
-        markup=False,
-    )
-    serves = choice.serves
+    with progress("Session model", SWEEPS, "sweeps") as report:
+        fit = Fit(find_chosen(dataset, learned), section, seed, threads, report)
+        fit.run(known)
+        choice, fading = _choose(dataset, config, known, fit.describe(), learned, seed)
+        if choice.serves == NAME:
+            fit.extend(responses)
+        report(SWEEPS, "")
+    serves, model = choice.serves, replace(fit.describe(), fading=fading)
+    console.print(describe(choice), soft_wrap=True, markup=False)
+    if serves == MEAN:  # a model of the same form, without interests
+        serves, model = NAME, track_means(responses)
     if serves == NAME:
-        model = replace(fit(responses, whole, "all sessions"), fading=fading)
-        save_session_model(folder / FILE_NAME, responses, model, store)
-    elif serves == MEAN:  # a model of the same form, without interests
-        serves, none = NAME, np.zeros(0, np.int32)
-        means = track_means(_mean_times(responses), model)
-        nobody = replace(responses, listener=none, organic=none)
-        save_session_model(folder / FILE_NAME, nobody, means, store)
+        save_session_model(folder / FILE_NAME, model, *ids)
     return {
         "format": FORMAT,
-        "parameters": section.model_dump(mode="json", exclude={"catalogue"}),
-        "serves": serves,
+        "parameters": section.model_dump(mode="json"),
+        "chosen": choice.serves,
+        "serves": serves,  # the recommender of the service that answers
         "reason": choice.reason,
         "shares": {name: tuple(value) for name, value in choice.shares.items()},
-        "gain": choice.gain and tuple(choice.gain),
         "responses": len(responses),
         "openings": len(responses.organic),
         "interests": len(model.interests),
@@ -113,19 +103,35 @@ def write_session_model(
     }
 
 
+def describe(choice: Choice) -> str:
+    """Say what is served, in one line."""
+    shares = ", ".join(
+        f"{name} {own.value:.3f} ({own.lower:.3f} … {own.upper:.3f})"
+        for name, own in choice.shares.items()
+    )
+    line = f"{NAME}: {choice.serves} is served, {choice.reason}"
+    return f"{line}; heard of the best tracks: {shares}" if shares else line
+
+
+def find_chosen(dataset: Dataset, learned: Learned) -> Chosen:
+    """Return what ALS knows of listeners and tracks; nothing where there are no factors."""
+    if learned.factors is None:
+        sizes = len(dataset.users), len(dataset.tracks)
+        return Chosen(*(np.zeros((size, 0), np.float32) for size in sizes))
+    return Chosen.of_factors(learned.factors.user_factors, learned.factors.item_factors)
+
+
 def save_session_model(
-    file: Path, responses: Responses, model: FittedSessionModel, store: Store
+    file: Path, model: SessionModel, users: Ids, tracks: Ids
 ) -> None:
-    """Write a model with the original ids, numbers or texts."""
-    users = originals(store, "users", responses.users)
-    tracks = originals(store, "items", responses.tracks)
-    arrays = {
-        **asdict(model),
+    """Write a model with the ids that came in."""
+    ids = {
         "tracks": tracks,
-        "listeners": users[responses.listener],
-        "organics": tracks[responses.organic],
+        "listeners": users[model.listeners],
+        "organics": tracks[model.organics],
     }
-    np.savez(file, allow_pickle=False, **{name: arrays[name] for name in ARRAYS})
+    arrays: dict[str, Any] = {name: getattr(model, name, None) for name in ARRAYS}
+    np.savez(file, allow_pickle=False, **(arrays | ids))
 
 
 def _split_rule(store: Store, config: SearchConfig) -> SplitRule:
@@ -140,29 +146,11 @@ def _split_rule(store: Store, config: SearchConfig) -> SplitRule:
     return replace(rule, cutoff_ms=cutoff_ms)
 
 
-def _chosen(responses: Responses, dataset: Dataset, factors: Fit | None) -> Chosen:
-    """Return the ALS factors of the responses' listeners and tracks."""
-    if factors is None:
-        counts = len(responses.users), len(responses.tracks)
-        return Chosen(*(np.zeros((count, 0), np.float32) for count in counts))
-    return Chosen.of_factors(
-        _rows_of(responses.users, dataset.users, factors.user_factors),
-        _rows_of(responses.tracks, dataset.tracks, factors.item_factors),
-    )
-
-
-def _rows_of(wanted: IntArray, ids: IntArray, rows: AnyFloatArray) -> AnyFloatArray:
-    """Return the rows of the wanted ids, 0 of those that are not there."""
-    position = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    found: AnyFloatArray = rows[position] * (ids[position] == wanted)[:, None]
-    return found
-
-
 def _choose(
     dataset: Dataset,
     config: SearchConfig,
     known: Responses,
-    fitted: FittedSessionModel,
+    model: SessionModel,
     learned: Learned,
     seed: int,
 ) -> tuple[Choice, float]:
@@ -172,43 +160,45 @@ def _choose(
         logging_policy=config.validation.logging_policy,
         catalogue_size=dataset.summary.tracks,
     )
-    heldout = HeldOut.sample(sessions, seed)
-    model = fitted.indexed(known)
-    column = np.searchsorted(known.tracks, dataset.tracks)
-    column = np.minimum(column, len(known.tracks) - 1)
-    is_known = known.tracks[column] == dataset.tracks
-    number = np.where(is_known, column, -1)
-    features = model.tracks[column] * is_known[:, None]
     artist = known.artist.astype(np.int64)
-
-    def infer(served: SessionModel, prefix: Prefix) -> AnyFloatArray:
-        tracks = number[list(prefix.tracks)].tolist()
-        heard = served.hear(artist, tracks, prefix.times)
-        return served.infer(int(dataset.users[prefix.listener]), tracks[0], heard)
+    events = sample_events(sessions, seed)
+    some = events[:_FADED]
 
     def error(fading: float) -> float:
-        served = replace(model, fading=fading)
-        some = slice(_FADED)
-        vectors = np.stack([infer(served, prefix) for prefix in heldout.prefixes[some]])
-        logits = np.einsum("ij,ij->i", vectors, features[heldout.track[some]])
-        return float(np.sum((heldout.time[some] - 1 / (1 + np.exp(-logits))) ** 2))
+        vectors = _follow(replace(model, fading=fading), artist, sessions, some)
+        tracks = model.track_factors[sessions.track[some]]
+        logits = np.einsum("ij,ij->i", vectors, tracks)
+        return float(np.sum((sessions.time[some] - 1 / (1 + np.exp(-logits))) ** 2))
 
-    fading = 1.0
-    if heldout.prefixes:
-        errors = {fading: error(fading) for fading in _FADINGS}
-        best = min(errors, key=lambda name: errors[name])
-        fading = best if errors[best] < _WORTH_IT * errors[1.0] else 1.0
-    served = replace(model, fading=fading)
+    errors = {fading: error(fading) for fading in _FADINGS}
+    fading = min(_FADINGS, key=lambda name: errors[name])
+    if errors[fading] >= _WORTH_IT * errors[1.0]:
+        fading = 1.0
+    served, means = (
+        replace(model, fading=fading),
+        track_means(known).track_factors[:, 0],
+    )
 
-    def score(prefixes: Sequence[Prefix]) -> Float32Array:
-        vectors = np.stack([infer(served, prefix) for prefix in prefixes])
-        scores: Float32Array = vectors.astype(np.float32) @ features.T
-        return scores
+    def score(sessions: LoggedSessions, events: IntArray) -> Float32Array:
+        return _follow(served, artist, sessions, events) @ served.by_factor
 
-    scores = {NAME: score, **_plain_scores(dataset, learned)}
-    means = _mean_times(known)[number]
-    scores[MEAN] = lambda prefixes: np.tile(means, (len(prefixes), 1))
-    return choose(heldout, scores, seed), fading
+    scores: dict[str, Score] = {NAME: score, **_plain_scores(dataset, learned)}
+    scores[MEAN] = lambda _, events: np.tile(means, (len(events), 1))
+    return choose(sessions, events, scores, seed), fading
+
+
+def _follow(
+    model: SessionModel, artist: IntArray, sessions: LoggedSessions, events: IntArray
+) -> Float32Array:
+    """Return the vector that each event's session follows before it, shape (events, k)."""
+    vectors = np.zeros((len(events), model.track_factors.shape[1]), np.float32)
+    for row, event in enumerate(events.tolist()):
+        before = slice(sessions.first[event], event)
+        tracks = sessions.track[before].tolist()
+        heard = model.hear(artist, tracks, sessions.time[before].tolist())
+        listener = int(sessions.users[sessions.listener[event]])
+        vectors[row] = model.infer(listener, tracks[0], heard)
+    return vectors
 
 
 def _plain_scores(dataset: Dataset, learned: Learned) -> dict[str, Score]:
@@ -217,10 +207,10 @@ def _plain_scores(dataset: Dataset, learned: Learned) -> dict[str, Score]:
     lists = learned.model.lists(max(1, tracks // 100))
     worth = np.arange(lists.shape[1], 0, -1, dtype=np.float32)
 
-    def in_order(prefixes: Sequence[Prefix]) -> Float32Array:
-        scores = np.zeros((len(prefixes), tracks + 1), np.float32)
-        listed = lists[[prefix.listener for prefix in prefixes]]
-        rows = np.arange(len(prefixes))[:, None]
+    def in_order(sessions: LoggedSessions, events: IntArray) -> Float32Array:
+        scores = np.zeros((len(events), tracks + 1), np.float32)
+        listed = lists[sessions.users[sessions.listener[events]]]
+        rows = np.arange(len(events))[:, None]
         scores[rows, np.where(listed == NO_TRACK, tracks, listed)] = worth
         return scores[:, :tracks]
 
@@ -230,18 +220,11 @@ def _plain_scores(dataset: Dataset, learned: Learned) -> dict[str, Score]:
     lengths = np.linalg.norm(factors, axis=1, keepdims=True)
     directions = (factors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
-    def contextual(prefixes: Sequence[Prefix]) -> Float32Array:
-        sums = [np.array(own.times) @ directions[list(own.tracks)] for own in prefixes]
-        scores: Float32Array = (np.stack(sums) @ directions.T).astype(np.float32)
-        return scores
+    def contextual(sessions: LoggedSessions, events: IntArray) -> Float32Array:
+        sums = np.zeros((len(events), directions.shape[1]), np.float32)
+        for row, event in enumerate(events.tolist()):
+            before = slice(sessions.first[event], event)
+            sums[row] = sessions.time[before] @ directions[sessions.track[before]]
+        return sums @ directions.T
 
     return {"contextual": contextual, "in_order": in_order}
-
-
-def _mean_times(responses: Responses) -> Float32Array:
-    """Return the mean share heard of each track, drawn to that of all."""
-    counts = np.bincount(responses.track, minlength=len(responses.tracks))
-    times = np.bincount(responses.track, responses.time, len(responses.tracks))
-    prior = _TRACK_PRIOR * responses.time.mean()
-    means: Float32Array = ((times + prior) / (counts + _TRACK_PRIOR)).astype(np.float32)
-    return means

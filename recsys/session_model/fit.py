@@ -6,7 +6,7 @@ follows. With x the vector of the interest and v that of a track, the share hear
     expit(x . (v, 1)) * fatigue ** (earlier tracks of its artist in the session)
                       * tiredness ** (earlier recommended tracks in the session),
 
-and a variance that is learned (`recsys.session_model.likelihood`). Under random recommendations
+and a variance that is learned (`recsys.session_model.regression`). Under random recommendations
 each response is an unbiased observation of one such product; under others it still is one, as what
 was recommended depends on nothing that the product leaves out. Interests are not logged, so the fit
 finds them:
@@ -32,25 +32,39 @@ import numpy.typing as npt
 
 from looplib.arrays import AnyFloatArray, Float32Array, Int32Array, IntArray
 from looplib.randomness import make_generator
-from recsys.config import SessionModelConfig
+from looplib.session_model import SessionModel
+from recsys.session_model.config import SessionModelConfig
 from recsys.session_model.grouping import group_openings
-from recsys.session_model.model import FittedSessionModel, describe
-from recsys.session_model.responses import Responses
-from recsys.session_model.ridge import (
+from recsys.session_model.regression import (
+    FIRST_DISPERSION,
     Grouping,
+    Shares,
     Vectors,
     estimate_precision,
+    find_decays,
     grouped_means,
+    mean_and_slope,
+    measure_dispersion,
+    paired_dots,
+    regress,
+    variances_along,
 )
-from recsys.session_model.training import Training
+from recsys.session_model.responses import Responses
 
 Report = Callable[[float, str], None]
 
+COARSE, ROUGH, FINAL, MORE = 3, 2, 4, 3  # sweeps of each stage, and over all sessions
+SWEEPS = COARSE + ROUGH + FINAL + MORE
+# Organic tracks of one interest are at most so far apart, by 1 - cosine, at first and in the end.
+_COARSE_DISTANCE, _DISTANCE = 0.5, 0.75
 _FIRST_SPREAD = 0.3  # of a track's vector, of which this part is noise:
 _FIRST_NOISE = 0.3
 # By how much a sweep's step of the tracks is made longer: ALS goes slowly along a curved valley.
 _OVERSHOOT = 0.7
 _AXES = 32  # of the ALS factors, those along which tracks differ most
+_HELD_OUT = 20  # one response in so many
+# A listener's responses are averaged with this many of everybody's, a track's with so many of any.
+_LISTENER_PRIOR = _TRACK_PRIOR = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,124 +82,153 @@ class Chosen:
         return cls(_unit(listeners @ main), _unit(tracks @ main))
 
 
-def fit_session_model(
-    responses: Responses,
-    chosen: Chosen,
-    config: SessionModelConfig,
-    seed: int,
-    threads: int,
-    report: Report = lambda _done, _note: None,
-) -> FittedSessionModel:
-    """Fit the model; the result does not depend on `threads`.
-
-    Only the fatigue is learned from responses to artists heard before in the session. The seed
-    decides the first track vectors; `report` is called after each sweep with the sweeps done.
-    """
-    fit = Fit(Training(responses, threads), chosen, config, seed, report)
-    fit.sweep(responses.organic, config.coarse_sweeps)
-    interest_of = fit.first_interests()
-    fit.sweep(interest_of, config.rough_sweeps)
-    interest_of = fit.regroup(interest_of)
-    fit.sweep(interest_of, config.sweeps)
-    bias = fit.training.bias[:, None]
-    fit.interests.means[:, -1:] += grouped_means(
-        interest_of, len(fit.interests.means), bias
-    )
-    return describe(fit.training, fit.tracks, fit.interests, fit.precision, interest_of)
-
-
 class Fit:
     """A fit under way."""
 
     tracks: Vectors  # v of each
     interests: Vectors  # x of each, whose last element is over the bias of its listener
-    # inverse covariance of the interests about what is expected of them
-    precision: Float32Array
+    interest_of: Int32Array  # of each opening
 
     def __init__(
         self,
-        training: Training,
         chosen: Chosen,
         config: SessionModelConfig,
         seed: int,
-        report: Report,
+        threads: int,
+        report: Report = lambda _done, _note: None,
     ) -> None:
-        """Start the tracks' vectors from those chosen alike, and noise."""
-        self.training = training
+        """Start the tracks' vectors from those chosen alike, and noise.
+
+        The seed decides the noise; the result does not depend on `threads`. `report` is called
+        after each sweep with the sweeps done.
+        """
         self.chosen = chosen
-        self.config = config
+        self.threads = threads
         self.report = report
         self.done = 0
-        self.responses = training.responses
-        size = (len(self.responses.tracks), config.factors)
+        self.dispersion = FIRST_DISPERSION
+        size = (len(chosen.tracks), config.factors)
         first = make_generator(seed, "session_model").standard_normal(size)
         alike = chosen.tracks[:, : config.factors]
         axes = alike.shape[1]
         first[:, :axes] *= _FIRST_NOISE
         first[:, :axes] += alike * np.sqrt(axes)
         self.tracks = Vectors.exact((_FIRST_SPREAD * first).astype(np.float32))
+        self.interests = Vectors(
+            np.zeros((1, config.factors + 1), np.float32),
+            np.eye(config.factors + 1, dtype=np.float32),
+        )
 
-    def first_interests(self) -> Int32Array:
+    def run(self, responses: Responses) -> None:
+        """Fit interests and tracks to responses."""
+        self._learn_from(responses)
+        self.known = np.arange(len(responses.organic))
+        self.interest_of = np.zeros(len(self.known), np.int32)
+        self._sweep(responses.organic, COARSE)
+        self._sweep(self._first_interests(), ROUGH)
+        self._sweep(self._regroup(), FINAL)
+
+    def extend(self, responses: Responses) -> None:
+        """Go on with more responses."""
+        interest_of = self._group(self._turned(), _DISTANCE, responses)
+        self.known = np.unique(responses.opening[~responses.is_held_out])
+        self._learn_from(responses)
+        self._sweep(interest_of, MORE)
+
+    def _learn_from(self, responses: Responses) -> None:
+        """Take responses to tracks whose artists are new to their sessions, or hold them out."""
+        fresh = np.flatnonzero(responses.earlier == 0)
+        if not len(fresh):  # of one artist alone: its fatigue is in every time
+            fresh = np.arange(len(responses))
+        is_held_out = np.arange(len(fresh)) % _HELD_OUT == _HELD_OUT - 1
+        kept = fresh[~is_held_out]
+        self.held_out = fresh[is_held_out]
+        self.responses = responses
+        self.opening = responses.opening[kept]
+        self.time = responses.time[kept]
+        self.by_track = Grouping(responses.track[kept], len(responses.artist))
+        self.bias = self._biases()
+
+    def _biases(self) -> Float32Array:
+        """Return the logit of the mean share of each opening's listener, shape (openings,)."""
+        listener = self.responses.listener
+        heard_by = listener[self.opening]
+        usual = np.clip(self.time.mean(), 0.01, 0.99)
+        size = int(listener.max()) + 1
+        times = np.bincount(heard_by, self.time, size) + _LISTENER_PRIOR * usual
+        mean = times / (np.bincount(heard_by, minlength=size) + _LISTENER_PRIOR)
+        biases: Float32Array = np.log(mean / (1 - mean)).astype(np.float32)[listener]
+        return biases
+
+    def _first_interests(self) -> Int32Array:
         """Group organic tracks whose products with all tracks are alike."""
         spread = np.atleast_2d(np.cov(self.tracks.means.T))
         products = self.interests.means[:, :-1] @ _root(spread)
-        size = (len(self.tracks.means), products.shape[1])
-        openers = np.zeros(size, np.float32)
+        openers = np.zeros((len(self.tracks.means), products.shape[1]), np.float32)
         openers[: len(products)] = products
-        return self._group(openers, self.config.coarse_distance)
+        return self._group(openers, _COARSE_DISTANCE, self.responses)
 
-    def regroup(self, interest_of: Int32Array) -> Int32Array:
-        """Group by the vectors of organic tracks, in the metric of the interests so far."""
-        vectors = self.tracks.means
-        interests = self.interests.means
+    def _regroup(self) -> Int32Array:
+        return self._group(self._turned(), _DISTANCE, self.responses)
+
+    def _turned(self) -> Float32Array:
+        """Return the vectors of organic tracks in the metric of the interests so far."""
+        vectors, interests = self.tracks.means, self.interests.means
         organics = vectors[self.responses.organic]
-        middles = grouped_means(interest_of, len(interests), organics)
+        middles = grouped_means(self.interest_of, len(interests), organics)
         metric = np.linalg.lstsq(middles, interests[:, :-1], rcond=None)[0]
-        turned = vectors @ _root(metric + metric.T)
-        return self._group(turned, self.config.distance)
+        turned: Float32Array = vectors @ _root(metric + metric.T)
+        return turned
 
-    def sweep(self, interest_of: Int32Array, sweeps: int) -> None:
-        """Fit the interests of openings, and tracks, in turn; tracks start as they are."""
-        training = self.training
-        size = self.config.factors
-        interests = int(interest_of.max()) + 1
-        by_interest = Grouping(interest_of[training.opening], interests)
-        bias = training.bias[training.opening]
-        expected = np.zeros((interests, size + 1), dtype=np.float32)
-        self.interests = Vectors(expected, np.eye(size + 1, dtype=np.float32))
-        self.tracks = Vectors.exact(self.tracks.means)
-        before = self.tracks.means
-        usual = np.zeros_like(before)
-        for done in range(sweeps):
-            if done:
-                expected = self._expected_interests(interest_of, by_interest.counts)
+    def _group(
+        self, vectors: Float32Array, distance: float, responses: Responses
+    ) -> Int32Array:
+        return group_openings(responses.listener, responses.organic, vectors, distance)
+
+    def _sweep(self, interest_of: Int32Array, sweeps: int) -> None:
+        """Fit the interests of openings, and tracks, in turn, from where they are."""
+        count, size = int(interest_of.max()) + 1, self.tracks.means.shape[1]
+        by_interest = Grouping(interest_of[self.opening], count)
+        bias = self.bias[self.opening]
+        before = self.interests.means[self.interest_of]
+        means = grouped_means(interest_of[self.known], count, before)
+        self.interests = Vectors(means, self.interests.covariance)
+        self.interest_of = interest_of
+        expected = np.zeros((count, size + 1), dtype=np.float32)
+        after, usual = self.tracks, np.zeros_like(self.tracks.means)
+        for _ in range(sweeps):
+            if self.done:
+                expected = self._expected_interests(by_interest.counts)
                 usual = self._expected_tracks()
-            start = self.interests
-            features = self.tracks.with_constant()
-            self.interests = training.regress(
-                by_interest, training.by_track, start, features, bias, expected
-            )
-            after = training.regress(
-                training.by_track,
+            self.interests = regress(
+                Shares(self.time, bias, self.dispersion),
                 by_interest,
+                self.by_track.row,
+                self.interests,
+                self.tracks.with_constant(),
+                expected,
+                self.threads,
+            )
+            constant = self.interests.means[by_interest.row, size]
+            before = after.means
+            after = regress(
+                Shares(self.time, bias + constant, self.dispersion),
+                self.by_track,
+                by_interest.row,
                 self.tracks,
                 self.interests.without_constant(),
-                bias + self.interests.means[by_interest.row, size],
                 usual,
+                self.threads,
             )
-            overshoot = np.float32(_OVERSHOOT if done else 0)
+            overshoot = np.float32(_OVERSHOOT if self.done else 0)
             ahead = after.means + overshoot * (after.means - before)
-            before = after.means
             self.tracks = Vectors(ahead, after.covariance)
-            training.measure(self.interests, interest_of, self.tracks)
+            self._measure()
             self.done += 1
-            self.report(self.done, f"dispersion {training.dispersion:.3f}")
+            self.report(self.done, f"dispersion {self.dispersion:.3f}")
         self.tracks = after
-        self.precision = estimate_precision(start.means - expected, start.covariance)
 
-    def _expected_interests(
-        self, interest_of: Int32Array, counts: IntArray
-    ) -> Float32Array:
+    def _expected_interests(self, counts: IntArray) -> Float32Array:
         """Predict each interest's vector from its organic tracks and listener."""
         features = np.hstack(
             [
@@ -193,14 +236,12 @@ class Fit:
                 self.chosen.listeners[self.responses.listener],
             ]
         )
-        middles = grouped_means(interest_of, len(counts), features)
-        weights = np.sqrt(counts)[:, None]
-        return _predict(middles, self.interests.means, weights)
+        middles = grouped_means(self.interest_of, len(counts), features)
+        return _predict(middles, self.interests.means, np.sqrt(counts)[:, None])
 
     def _expected_tracks(self) -> Float32Array:
         """Predict each track's vector from the others of its artist, and by what was chosen."""
-        vectors = self.tracks.means
-        artist = self.responses.artist
+        vectors, artist = self.tracks.means, self.responses.artist
         counts = np.bincount(artist)
         means = grouped_means(artist, len(counts), vectors)[artist]
         others = counts[artist, None] - 1
@@ -209,9 +250,103 @@ class Fit:
         ones = np.ones((len(vectors), 1))
         return _predict(np.hstack([usual, self.chosen.tracks, ones]), vectors, ones)
 
-    def _group(self, vectors: Float32Array, distance: float) -> Int32Array:
-        responses = self.responses
-        return group_openings(responses.listener, responses.organic, vectors, distance)
+    def _logits(self, rows: IntArray) -> AnyFloatArray:
+        """Return the logits of some responses."""
+        opening = self.responses.opening[rows]
+        features = self.tracks.with_constant().means
+        followed, track = self.interest_of[opening], self.responses.track[rows]
+        means = self.interests.means
+        dots = paired_dots(means, followed, features, track, self.threads)
+        return np.asarray(self.bias[opening] + dots)
+
+    def _measure(self) -> None:
+        """Measure the dispersion by the responses held out."""
+        rows, features = self.held_out, self.tracks.with_constant()
+        vectors = self.interests
+        followed = self.interest_of[self.responses.opening[rows]]
+        track = self.responses.track[rows]
+        uncertainty = variances_along(features.means, vectors.covariance)[track]
+        uncertainty += variances_along(vectors.means, features.covariance)[followed]
+        time = self.responses.time[rows]
+        self.dispersion = measure_dispersion(self._logits(rows), time, uncertainty)
+
+    def describe(self) -> SessionModel:
+        """Return the model so far, with the rows and columns of the dataset as numbers."""
+        responses, features = self.responses, self.tracks.with_constant().means
+        interests = self.interests.means.copy()
+        interests[:, -1] += grouped_means(
+            self.interest_of, len(interests), self.bias[:, None]
+        )[:, 0]
+        evidence = np.bincount(
+            self.interest_of[self.opening], minlength=len(interests)
+        ).astype(np.int32)
+        opened_by, followed = features[responses.organic], interests[self.interest_of]
+        new_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0]
+        precision = estimate_precision(
+            followed - opened_by @ new_map, self.interests.covariance
+        )
+        # what is left of an interest's variance by the responses to it, on average
+        left = np.sum(precision * self.interests.covariance) / len(precision)
+        fatigue, tiredness = self._decays()
+        order = np.lexsort((responses.organic, responses.listener))
+        return SessionModel(
+            track_factors=features,
+            listeners=responses.listener[order].astype(np.int64),
+            organics=responses.organic[order].astype(np.int64),
+            interest_of=self.interest_of[order],
+            interests=interests,
+            evidence=evidence,
+            information=float(max(1 / left - 1, 0) / max(np.median(evidence), 1)),
+            new_map=new_map.astype(np.float32),
+            covariance=np.linalg.inv(precision),
+            dispersion=self.dispersion,
+            artist_fatigue=fatigue,
+            tiredness=tiredness,
+        )
+
+    def _decays(self) -> tuple[float, float]:
+        """Find the artists' fatigue and the tiredness by responses that were not learned from.
+
+        Responses to the artist of the organic track do not count, where there are others: an
+        interest that is near its organic track likes them more than the vectors say.
+        """
+        heard = self.responses
+        again = np.flatnonzero(heard.earlier > 0)
+        organic = heard.organic[heard.opening[again]]
+        is_other = heard.artist[heard.track[again]] != heard.artist[organic]
+        others = again[is_other]
+        used = np.concatenate([self.held_out, others if len(others) else again])
+        mean, _ = mean_and_slope(self._logits(used))
+        counts = np.column_stack([heard.earlier[used], heard.before[used]])
+        fatigue, tiredness = find_decays(mean, heard.time[used], counts).tolist()
+        return fatigue, tiredness
+
+
+def track_means(responses: Responses) -> SessionModel:
+    """Return a model that expects the mean share of each track, whatever the session.
+
+    A track has the vector (logit, 1), and every session follows (1, 0).
+    """
+    counts = np.bincount(responses.track, minlength=len(responses.artist))
+    times = np.bincount(responses.track, responses.time, len(responses.artist))
+    prior = _TRACK_PRIOR * responses.time.mean()
+    means = np.clip((times + prior) / (counts + _TRACK_PRIOR), 1e-4, 1 - 1e-4)
+    logits = np.log(means / (1 - means)).astype(np.float32)
+    none = np.zeros(0, np.int64)
+    return SessionModel(
+        track_factors=np.column_stack([logits, np.ones_like(logits)]),
+        listeners=none,
+        organics=none,
+        interest_of=none.astype(np.int32),
+        interests=np.zeros((0, 2), np.float32),
+        evidence=none.astype(np.int32),
+        information=0.0,
+        new_map=np.array([[0, 0], [1, 0]], np.float32),
+        covariance=1e-6 * np.eye(2, dtype=np.float32),
+        dispersion=FIRST_DISPERSION,
+        artist_fatigue=1.0,
+        tiredness=1.0,
+    )
 
 
 def _predict(

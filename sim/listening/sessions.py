@@ -173,7 +173,6 @@ class Sessions:
         self._position = np.zeros(count, dtype=np.int64)
         # (capacity, sessions) in playing order; entries behind a session's last track are unused
         self.tracks = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
-        self.artists = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.hundredths = np.zeros((_CAPACITY, count), dtype=np.uint8)
         # the embeddings of the interests
         self._wanted = np.zeros((count, model.world.embeddings.shape[1]))
@@ -182,7 +181,6 @@ class Sessions:
         """Start sessions in these rows, whose earlier sessions are overwritten."""
         longest = int(self.length[rows].max(initial=0))
         self.tracks[:longest, rows] = _NOBODY
-        self.artists[:longest, rows] = _NOBODY
         self.listener[rows] = starts.listener
         self._set_interest(rows, starts.position)
         self.budget[rows] = self.world.session_budget[starts.listener]
@@ -263,7 +261,7 @@ class Sessions:
         response = world.response
         listener = self.listener[rows]
         longest = int(self.length[rows].max(initial=0))
-        artist_plays = _count_equal(self.artists[:longest], rows, world.artist[tracks])
+        artist_plays = self._count_like(world.artist, rows, tracks)
         is_repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
         are_all = len(rows) == len(self._wanted)  # copying all rows would cost much
         wanted = self._wanted if are_all else self._wanted.take(rows, axis=0)
@@ -277,12 +275,7 @@ class Sessions:
             own,
         )
         if response.satiation:
-            genre = np.where(
-                self.tracks[:longest] == _NOBODY,
-                _NOBODY,
-                world.genre[self.tracks[:longest]],
-            )
-            plays = _count_equal(genre, rows, world.genre[tracks])
+            plays = self._count_like(world.genre, rows, tracks)
             raw = raw * (1.0 - response.satiation) ** plays
         share = mean_share(
             raw,
@@ -295,19 +288,25 @@ class Sessions:
             share = hashes.betas(share, response.noise, bits)
         return in_hundredths(share, is_repeated)
 
+    def _count_like(
+        self, kinds: IntArray, rows: IntArray, tracks: IntArray
+    ) -> IntArray:
+        """Count the earlier tracks of each session that are of the same kind as its next one."""
+        history = self.tracks[: int(self.length[rows].max(initial=0))]
+        seen = np.where(history == _NOBODY, _NOBODY, kinds[history])
+        return _count_equal(seen, rows, kinds[tracks])
+
     def _append(self, rows: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
         position = self.length[rows]
         if position.max(initial=0) == len(self.tracks):
             self._double_capacity()
         self.tracks[position, rows] = tracks
-        self.artists[position, rows] = self.world.artist[tracks]
         self.hundredths[position, rows] = hundredths
         self.length[rows] += 1
 
     def _double_capacity(self) -> None:
         more = ((0, len(self.tracks)), (0, 0))
         self.tracks = np.pad(self.tracks, more, constant_values=_NOBODY)
-        self.artists = np.pad(self.artists, more, constant_values=_NOBODY)
         self.hundredths = np.pad(self.hundredths, more)
 
 

@@ -13,7 +13,9 @@ track: who reads the log counts a listener's number once.
 import asyncio
 import itertools
 import time
+from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import aiohttp
@@ -24,12 +26,24 @@ from yarl import URL
 from looplib.arrays import IntArray
 from sim.errors import SimError
 from sim.remote.config import RemoteConfig
-from sim.remote.summary import Counts
 
 ANSWER_LOST = "answer lost"
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
-_UNUSED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
+
+
+@dataclass
+class Counts:
+    """Sums over whole sessions, and what happened to the others."""
+
+    sessions: int = 0  # whole ones
+    tracks: int = 0  # played in them, the organic ones included
+    hundredths: int = 0  # shares heard of these tracks, summed
+    interrupted: int = 0  # sessions ended early, as the run was
+    requests: int = 0  # answered
+    # requests sent again, by reason
+    retries: Counter[str] = field(default_factory=Counter)
+    error: SimError | None = None  # why the run ended before all sessions were through
 
 
 class StoppedError(Exception):
@@ -52,11 +66,9 @@ class ServiceClient:
         # no other run of the same listeners, earlier or later, has these numbers
         self._numbers = itertools.count(time.time_ns() // 1000)
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=config.pools),
+            connector=aiohttp.TCPConnector(limit=config.concurrency),
             timeout=aiohttp.ClientTimeout(total=config.timeout_s),
             headers={"Content-Type": "application/json"},
-            skip_auto_headers=_UNUSED_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def aclose(self) -> None:

@@ -8,9 +8,6 @@ from pydantic import Field, HttpUrl
 
 from looplib.config import Config, Count, Positive
 
-_POOLS_ONE_BY_ONE = 64
-_POOLS_OF_BATCHES = 4
-
 
 class RemoteConfig(Config):
     """Which listeners, which service, and how many requests at a time."""
@@ -30,11 +27,8 @@ class RemoteConfig(Config):
     url: HttpUrl = Field(
         default=HttpUrl("http://localhost:5001"), description="address of the service"
     )
-    concurrency: int | None = Field(
-        default=None,
-        ge=1,
-        le=10_000,
-        description="requests at a time; 64, of batches 4",
+    concurrency: int = Field(
+        default=16, ge=1, le=10_000, description="requests at a time"
     )
     batch: int = Field(
         default=0,
@@ -58,10 +52,3 @@ class RemoteConfig(Config):
     def address(self) -> str:
         """The URL before every path of the service."""
         return str(self.url).rstrip("/")
-
-    @property
-    def pools(self) -> int:
-        """Session pools; each has one request under way at a time."""
-        return self.concurrency or (
-            _POOLS_OF_BATCHES if self.batch else _POOLS_ONE_BY_ONE
-        )

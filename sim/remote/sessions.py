@@ -99,11 +99,11 @@ class SessionPool:
             return
         await self._client.last(*self._just_heard(over))
         self._is_open[over] = False
-        listeners = sessions.listener[over]
-        self._client.counts.add_sessions(
-            listeners, sessions.length[over], sessions.total_hundredths(over)
-        )
-        self._queue.free(listeners.tolist())
+        counts = self._client.counts
+        counts.sessions += len(over)
+        counts.tracks += int(sessions.length[over].sum())
+        counts.hundredths += int(sessions.total_hundredths(over).sum())
+        self._queue.free(sessions.listener[over].tolist())
 
     async def _interrupt(self, share: int) -> None:
         """End the open sessions, with that share of what was heard last."""

@@ -56,9 +56,15 @@ def test_after_last_a_new_session_begins(client: FlaskClient, service: Service) 
     assert first == last != second
 
 
-def test_a_batch_answers_in_order_and_asks_the_sessions_once(
-    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("at_once", "parts"), [(400, [5]), (2, [2, 2, 1])])
+def test_a_batch_answers_in_order_and_asks_the_sessions_in_parts(
+    client: FlaskClient,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
+    parts: list[int],
 ) -> None:
+    monkeypatch.setattr("botify.service._AT_ONCE", at_once)
     asked: list[int] = []
     hear = service.sessions.hear
 
@@ -73,7 +79,7 @@ def test_a_batch_answers_in_order_and_asks_the_sessions_once(
     assert [response["user"] for response in responses] == users
     ended = post(client, "/last", {"requests": requests})
     assert ended == {"responses": [{"user": user} for user in users]}
-    assert asked == [5, 5]
+    assert asked == parts * 2
     logged = events(service)
     assert [event["user"] for event in logged] == users * 2
     assert [event["recommendation"] for event in logged[:5]] == [
@@ -141,14 +147,14 @@ def test_a_track_is_the_catalogues_record(client: FlaskClient) -> None:
             "/next/9223372036854775808",
             b'{"track": 1, "time": 1}',
             400,
-            "user: Expected `int` <= 9223372036854775807",
+            "a whole number from 0 to 9223372036854775807 is expected",
         ),
         (
             "POST",
             "/next/-4",
             b'{"track": 1, "time": 1}',
             400,
-            "user: Expected `int` >= 0",
+            "a whole number from 0 to 9223372036854775807 is expected",
         ),
         ("POST", "/next/" + "9" * 5000, b'{"track": 1, "time": 1}', 400, "user: "),
         (

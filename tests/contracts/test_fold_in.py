@@ -45,12 +45,8 @@ def make_folding(
             {"scale": "log"},
         ),
         (AlsParams(6, 0.2, 3.0, cg_steps=30), {"min_time": 0.3}),
-        (
-            AlsParams(6, 0.2, 3.0, cg_steps=30, skip_weight=2.0),
-            {"skip_time": 0.3, "organic": False},
-        ),
     ],
-    ids=["plain", "nu and log", "min_time", "skips"],
+    ids=["plain", "nu and log", "min_time"],
 )
 def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
     params: AlsParams, feedback: dict[str, float | bool | str]
@@ -59,18 +55,13 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
         np.random.default_rng(4).normal(size=(30, params.factors)).astype(np.float32)
     )
     tracks, times = (3, 17, 9, 3, 21, 9, 2), (0.9, 0.4, 0.2, 0.6, 1.0, 0.5, 0.0)
-    heard, skipped = np.zeros((1, 30)), np.zeros((1, 30))
-    for position, (track, time) in enumerate(zip(tracks, times, strict=True)):
-        if position and time < float(feedback.get("skip_time", 0)):
-            skipped[0, track] += 1
-        elif time >= float(feedback.get("min_time", 0)) and (
-            position or feedback.get("organic", True)
-        ):
+    heard = np.zeros((1, 30))
+    for track, time in zip(tracks, times, strict=True):
+        if time >= float(feedback.get("min_time", 0)):
             heard[0, track] += time
     heard = np.log1p(heard) if feedback.get("scale") == "log" else heard
     expected = np.zeros((1, params.factors), dtype=np.float32)
-    values = np.where(heard > 0, heard, -skipped).astype(np.float32)
-    equations = make_equations(csr_matrix(values), params)
+    equations = make_equations(csr_matrix(heard.astype(np.float32)), params)
     equations.solve(expected, [items], 1)
     found = make_folding(items, params, **feedback).solve(tracks, times)
     assert found == pytest.approx(expected[0], rel=1e-3, abs=1e-5)
@@ -148,11 +139,8 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         assert found == pytest.approx(
             np.linalg.solve(left, rows.T @ (1 + values)), rel=1e-4
         )
-        (drawn,) = RECOMMENDERS["fold_in"].draw_all(
-            model,
-            [Row(user_number(user), [number["i4"]], [0.5])],
-            generator,
-        )
+        row = Row(user_number(user), [number["i4"]], [0.5])
+        drawn = RECOMMENDERS["fold_in"].draw(model, row, generator)
         assert (
             model.catalogue.ids[drawn.track] not in heard
         )  # as in the lists of this export
@@ -164,7 +152,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     older = load_configured(service)
     assert older.get(HISTORY) is None
     row = Row(user_number("u3"), [number["i4"]], [0.5])
-    (drawn,) = RECOMMENDERS["fold_in"].draw_all(older, [row], generator)
+    drawn = RECOMMENDERS["fold_in"].draw(older, row, generator)
     alone = folding.solve(row.tracks, row.times)
     assert alone is not None
     assert drawn.track == folding.best(alone, row.tracks)

@@ -309,9 +309,7 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
 def test_plays_give_a_context_model_a_catalogue_and_estimates_in_the_ids_that_came_in(
     tmp_path: Path,
 ) -> None:
-    session_model = SessionModelConfig(
-        factors=2, sweeps=1, rough_sweeps=1, coarse_sweeps=1
-    )
+    session_model = SessionModelConfig(factors=2)
     version = export(
         tmp_path, lambda user: f"u{user}", lambda item: f"i{item}", PLAYS, session_model
     )
@@ -372,11 +370,6 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
             search,
             [*als, "--set=validation.select=ope_time@30"],
             "ope_time@30 needs event",
-        ),
-        (
-            search,
-            [*als, "--set=feedback.organic=false"],
-            "organic: false needs event logs",
         ),
         (search, [*als, "--set=split.kind=time"], "split.kind time needs timestamps"),
         (

@@ -83,6 +83,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (sdist,) = dist.glob("*.tar.gz")
     shutil.unpack_archive(sdist, source, filter="data")
     (unpacked,) = source.iterdir()
+    assert list((unpacked / "examples").glob("*.ipynb"))
     build(unpacked, "wheel", dist)
     (found,) = dist.glob("*.whl")
     return found

@@ -13,9 +13,8 @@ from botify.model.catalogue import load_catalogue
 from botify.service import load_configured
 from looplib.cli import run
 from looplib.files import sha256_file
-from recsys.config import ExportConfig
 from recsys.errors import IngestError
-from recsys.export import export
+from recsys.export import __main__ as export
 from recsys.ingest.pipeline import ingest
 from recsys.search import __main__ as search
 from recsys.store.remote import open_store
@@ -45,9 +44,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (log.parent / "collection.json").write_bytes(orjson.dumps(facts))
     ingest([log], folder / "store", buckets=2)
-    section = f"{{catalogue: {catalogue}, factors: 4}}"
     (folder / "search.yaml").write_text(
-        f"store: {folder / 'store'}\nrun: {folder / 'run'}\nsession_model: {section}\n"
+        f"store: {folder / 'store'}\nrun: {folder / 'run'}\ncatalogue: {catalogue}\n"
+        "session_model: {factors: 4}\n"
     )
     argv = ["--config", str(folder / "search.yaml"), "--no-export"]
     for setting in (
@@ -58,8 +57,18 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         argv += ["--set", setting]
     with without_processes():
         assert run(search.app, search.PROG, argv) == 0
-        export.export_run(folder / "run", folder, ExportConfig(publish_anyway=True))
+        argv = ["--run", str(folder / "run"), "--out", str(folder)]
+        argv += ["--set", "export.publish_anyway=true"]
+        assert run(export.app, export.PROG, argv) == 0
     return folder
+
+
+def test_the_report_says_what_answers_as_the_session_model(exported: Path) -> None:
+    manifest = (exported / "current" / "manifest.json").read_bytes()
+    chosen = orjson.loads(manifest)["session_model"]
+    line = f"session_model: {chosen['chosen']} is served, {chosen['reason']}"
+    page = (exported / "run" / "report.html").read_text()
+    assert page.count(line) == 1
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ SERVERS = {"serve": "/health/live", "lab": "/"}
 INSTALLS = re.compile(
     r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?)( [^&;|]+)?"
 )
-# Modules of tests that `pip install '.[all]'`, README's command, does not bring are not found
+# Modules of tests that `pip install '.[all]'`, the pages' command, does not bring are not found
 WITH_ALL_ALONE = f"""
 from importlib.machinery import PathFinder
 missing, find = {modules_of_tests()}, PathFinder.find_spec
@@ -65,12 +65,7 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
         },
         "validation": {"resamples": 100},
         "cluster": {"scheduler": scheduler},
-        "session_model": {
-            "factors": 8,
-            "sweeps": 1,
-            "rough_sweeps": 1,
-            "coarse_sweeps": 1,
-        },
+        "session_model": {"factors": 8},
         # so little data need not beat the popular tracks
         "export": {"publish_anyway": True},
     }
@@ -79,7 +74,7 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
             "catalogue": {"tracks": 500, "artists": 100, "genres": 20},
             "listeners": {"listeners": 200},
         },
-        "collect/demo.yaml": {"episodes": 8000, "processes": 1},
+        "collect/demo.yaml": {"episodes": 8000},
         "demo.yaml": search,
         "botify.yaml": {"port": port},
     }
@@ -122,7 +117,7 @@ class Reader:
             for block in blocks_of(page)
             if block.language == "python"
         ):
-            if page.name == "README.md":
+            if page.name != "for-implicit-users.md":  # of another extra
                 script = f"{WITH_ALL_ALONE}\n{script}"
             (self.folder / "page.py").write_text(script)  # without a guard
             done = self._run_to_its_end(f"{sys.executable} page.py")
@@ -269,10 +264,9 @@ def bring(folder: Path) -> None:
     Logs, interactions, and what the loop leaves.
     """
     shutil.copytree(folder / "out/demo/log", folder / "LOGS")
-    for left, of_the_loop in {"run": "run", "service/log": "log"}.items():
-        shutil.copytree(
-            folder / "out/demo" / left, folder / "out/first/days/1" / of_the_loop
-        )
+    of_the_loop = {"log": "log", "world": "world", "service/log": "days/1/log"}
+    for left, kept in of_the_loop.items():
+        shutil.copytree(folder / "out/demo" / left, folder / "out/first" / kept)
     log = next((folder / "LOGS").glob("*.jsonl")).read_bytes()
     events = [
         event for line in log.splitlines() if (event := orjson.loads(line))["time"]

@@ -15,7 +15,10 @@ from tests.e2e.pages import ROOT, blocks_of
 COMMAND = ["loop", "--config", "configs/first/loop.yaml"]  # what the demo runs
 
 
-def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    shutil.copytree(ROOT / "configs", folder / "configs")
     done = subprocess.run(
         [sys.executable, "-m", "listening_loop.command", *COMMAND],
         cwd=folder,
@@ -24,14 +27,6 @@ def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo")
-    shutil.copytree(ROOT / "configs", folder / "configs")
-    done = run_demo(folder)
     before, _, ending = done.stdout.rpartition("\nShip ")
     assert ending, before[-4000:]
     (folder / "ending.txt").write_text(f"Ship {ending}")
@@ -94,20 +89,3 @@ def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> Non
         "tracks.json",
         "manifest.json",
     } <= {f.name for f in published.iterdir()}
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_demo_run_again_does_nothing_twice(demo: Path) -> None:
-    logs = {
-        file: file.read_bytes()
-        for file in (demo / "out/first/days/1/log").glob("events-*")
-    }
-    outcome = (demo / "out/first/loop.json").read_bytes()
-    done = run_demo(demo)
-    assert done.stderr.count("done already") == 3  # ingest, search, report
-    assert {
-        file: file.read_bytes()
-        for file in (demo / "out/first/days/1/log").glob("events-*")
-    } == logs
-    assert (demo / "out/first/loop.json").read_bytes() == outcome

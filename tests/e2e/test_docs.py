@@ -23,14 +23,14 @@ MEASURED = {
     "homework.md",
     "predictions.md",
     "results.md",
+    "scale.md",
     "session-model.md",
-    "speedrun.md",
 }
 PAGES_TO_RUN = [
     page
     for page in PAGES
     if page.name not in {"quickstart.md", *MEASURED, *RUN_BY_ANOTHER_TEST}
-    and any(b.language == "bash" for b in blocks_of(page))
+    and any(b.language in {"bash", "python"} for b in blocks_of(page))
 ]
 
 

@@ -1,6 +1,7 @@
-"""The lab in a browser: runs, reports, a publication and its rollback."""
+"""The lab in a browser: runs, reports, the live experiment."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,6 @@ from recsys.config import SearchConfig
 from recsys.export.export import export_run
 from recsys.lock import LOCK
 from recsys.report.page import write_report
-from recsys.runs.folder import DASHBOARD
 from tests.e2e.conftest import TIMEOUT_MS
 from tests.faults.served import Published, Served, wait_until
 from tests.recsys.in_process import without_processes
@@ -99,16 +99,12 @@ def lab(root: Path, service: Served) -> Iterator[str]:
     flags = [
         "--root",
         root,
-        "--published",
-        root / "published",
         "--service",
         f"http://127.0.0.1:{service.port}",
     ]
     flags += ["--log", service.log, "--port", "0"]
     argv = [sys.executable, "-m", "listening_loop.command", "lab", *map(str, flags)]
-    with subprocess.Popen(
-        argv, env={**os.environ, "BOTIFY_ADMIN_TOKEN": "secret"}, stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             address = process.stdout.readline().decode().split()[0]
@@ -139,12 +135,10 @@ def test_a_search_under_way_shows_what_is_scored_so_far(
     lines = map(orjson.loads, ledger.read_bytes().splitlines())
     trials = {line["trial"]["id"] for line in lines}
     os.utime(folder / LOCK)
-    (folder / DASHBOARD).write_text("http://127.0.0.1:8787/status")
     page.goto(f"{lab}/runs/runs/going-on")
     expect(page.locator("#running")).to_contain_text(
         f"{len(trials)} trials have a score so far"
     )
-    expect(page.get_by_role("link", name="Dask dashboard")).to_be_visible()
     expect(page.locator("#leaderboard tbody tr")).to_have_count(len(trials))
     os.utime(folder / LOCK, (0, 0))
     page.reload()
@@ -167,55 +161,20 @@ def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> 
     expect(page.locator("#original-table tbody tr")).to_have_count(5)
 
 
-def test_a_run_is_published_and_rolled_back(
+def test_a_run_says_how_to_publish_it_and_the_command_does_so(
     page: Page, root: Path, service: Served
 ) -> None:
     first = service.ask("GET", "/experiments")[1]["version"]
-    assert_recommends_from(service, root, first)
     page.get_by_role("link", name="runs/second", exact=True).click()
-    page.get_by_role("button", name="Publish and serve").click()
-    expect(page.locator("h1")).to_have_text("The experiment so far")
-    second = service.ask("GET", "/experiments")[1]["version"]
-    assert second != first
-    assert_recommends_from(service, root, second)
-    expect(page.locator("#version")).to_contain_text(second)
-    page.get_by_role("link", name="Lab", exact=True).click()
-    page.get_by_role("combobox").select_option(first)
-    page.get_by_role("button", name="Serve this version").click()
-    expect(page.locator("#version")).to_contain_text(first)
-    assert service.ask("GET", "/experiments")[1]["version"] == first
-    assert_recommends_from(service, root, first)
-
-
-def assert_recommends_from(service: Served, root: Path, version: str) -> None:
-    """The running service, which nobody has started again, plays the lists of a version."""
-    lists = {
-        folder.name: lists_of(folder)
-        for folder in (root / "published" / "versions").iterdir()
-    }
-    played = {
-        user: service.ask("POST", f"/next/{user}", {"track": 1, "time": 0.5})[1][
-            "track"
-        ]
-        for user in range(60)
-    }
-    assert all(
-        service.ask("POST", f"/last/{user}", {"track": 1, "time": 0.5})[0] == 200
-        for user in played
+    shown = page.locator("code", has_text="listening-loop export").inner_text()
+    words = shlex.split(shown.replace("FOLDER", str(root / "published")))
+    argv = [sys.executable, "-m", "listening_loop.command", *words[1:]]
+    subprocess.run(argv, check=True, capture_output=True, timeout=300)
+    wait_until(
+        lambda: service.ask("GET", "/experiments")[1]["version"] != first,
+        "the service to follow",
+        60,
     )
-    fitting = {
-        name
-        for name, of in lists.items()
-        if all(track in of[user] for user, track in played.items())
-    }
-    assert fitting == {version}
-
-
-def lists_of(folder: Path) -> dict[int, list[int]]:
-    lines = map(
-        orjson.loads, (folder / "recommendations.jsonl").read_bytes().splitlines()
-    )
-    return {line["user"]: line["tracks"] for line in lines}
 
 
 def test_the_live_experiment_shows_what_is_logged_so_far(

@@ -104,7 +104,7 @@ def test_training_on_the_log_of_a_jumping_clock_loses_no_event(tmp_path: Path) -
         [part for part in store.manifest.parts if not part.bucket],
         SplitRule(Split(), seed=1),
     )
-    found = prepare_bucket(address, parts, str(tmp_path), rule, Feedback(), True)
+    found = prepare_bucket(address, parts, str(tmp_path), rule, Feedback())
     events = experiment()
     assert (found["events"], found["sessions"]) == (
         len(events),

@@ -100,9 +100,7 @@ def lab(root: Path, tmp_path: Path) -> FlaskClient:
     shutil.copytree(root, tmp_path / "root")
     for name in ("good", "good-report"):
         shutil.copytree(root / name, tmp_path / "root" / name.replace("good", "bad"))
-    settings = LabSettings(
-        tmp_path / "root", tmp_path / "published", ServiceClient("http://127.0.0.1:1")
-    )
+    settings = LabSettings(tmp_path / "root", ServiceClient("http://127.0.0.1:1"))
     return create_app(settings).test_client()
 
 
@@ -180,4 +178,4 @@ def test_every_answer_forbids_frames_and_guesses(lab: FlaskClient) -> None:
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Referrer-Policy"] == "no-referrer"

@@ -94,7 +94,6 @@ def assert_same(s3: S3, run: str, local: Path) -> None:
         "ledger.jsonl",
         "listeners",
         "report.html",
-        "settled.json",
         "winner.json",
     }
 

@@ -5,6 +5,8 @@ import http.client
 import ipaddress
 import os
 import re
+import resource
+import socket
 import ssl
 import subprocess
 import tomllib
@@ -218,6 +220,29 @@ def test_nginx_speaks_tls_asks_for_keys_and_limits_what_an_address_may(
     finally:
         process.terminate()
         process.wait(timeout=60)
+
+
+def test_thousands_of_silent_tls_connections_hold_up_nobody(tmp_path: Path) -> None:
+    """More of them than nginx keeps."""
+    context = ssl.create_default_context(cafile=str(make_certificate(tmp_path)))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    published, silent = publish_first(tmp_path / "published"), min(9_200, most - 500)
+    with serve(published, tmp_path / "log") as served, ExitStack() as stack:
+        nginx = Nginx(tmp_path, [served.port], "tls")
+        process = nginx.start()
+        stack.callback(process.wait, timeout=60)
+        stack.callback(process.terminate)
+        wait_until(lambda: is_open(nginx.tls_port), "nginx to listen")
+        for _ in range(silent):
+            address = ("127.0.0.1", nginx.tls_port)
+            stack.enter_context(socket.create_connection(address, timeout=60))
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", nginx.tls_port, timeout=60, context=context
+        )
+        with closing(connection):
+            connection.request("POST", "/next/7", '{"track": 1, "time": 0.5}')
+            assert connection.getresponse().status == 200
 
 
 @pytest.mark.parametrize("options", ["none", "tls|key"])

@@ -46,6 +46,7 @@ UNFINISHED = [
     H2C,
 ]
 CHECKS = 10
+BACKLOG = 1024  # connections that granian has the system queue
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,24 @@ def test_unfinished_and_idle_connections_are_closed_in_time(
         answers = [read_all(client).split(b"\r\n")[0] for client in sockets]
     late = b"HTTP/1.1 408 Request Timeout"
     assert answers == [b"", b"", late, b"HTTP/1.1 200 OK"]
+
+
+def test_a_full_pool_with_a_full_backlog_empties_in_time(
+    published: Published, tmp_path: Path
+) -> None:
+    """More silent connections than the process keeps and the system queues."""
+    limits = {"connections": 64, "header_s": 0.1}
+    with (
+        serve(published, tmp_path / "log", http=limits) as served,
+        contextlib.ExitStack() as stack,
+    ):
+        for _ in range(64 + BACKLOG + 50):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", served.port))
+        assert_serves(served)
+        assert served.stop() == 0
+        assert "Traceback" not in served.errors.read_text()
 
 
 def test_health_is_answered_while_every_thread_waits(

@@ -113,18 +113,6 @@ def test_a_batch_is_recommended_what_the_library_recommends(
     assert_allclose(scores, their_scores, atol=1e-5)
 
 
-def test_the_most_similar_are_the_library_s(
-    fitted: tuple[AlternatingLeastSquares, Library],
-) -> None:
-    for name, count in (("similar_users", 150), ("similar_items", 60)):
-        ids = np.repeat(np.delete(np.arange(count), [7, 9]), 2)
-        (found, scores), (expected, their_scores) = (
-            getattr(model, name)(ids, N=5) for model in fitted
-        )
-        assert np.array_equal(found, expected)
-        assert_allclose(scores, their_scores, atol=1e-5)
-
-
 def test_added_hyperparameters_solve_their_equation(tmp_path: Path) -> None:
     made, weight, power = matrix(), 0.3, 0.5
     ours = AlternatingLeastSquares(
@@ -168,7 +156,10 @@ def test_added_hyperparameters_solve_their_equation(tmp_path: Path) -> None:
     [
         ({"nu": 1.0, "dtype": np.float64}, "dtype float64.*nu 1.0; leave"),
         ({"nu": 1.0, "calculate_training_loss": True}, "calculate_training_loss: the"),
-        ({"unobserved_weight": 0.0}, "unobserved_weight 0.0, nu 0.0: a positive"),
+        ({"unobserved_weight": 0.0}, "unobserved_weight: 0.0 found; more than 0"),
+        ({"regularization": -0.1}, "regularization: -0.1 found; at least 0 is"),
+        ({"nu": np.nan}, "nu: nan found; at least 0 is"),
+        ({"factors": 0}, "factors: 0 found; at least 1 is"),
         ({"use_gpu": True}, "use_gpu: True found"),
     ],
 )

@@ -319,7 +319,7 @@ def test_an_external_model_goes_from_a_frame_to_a_verdict_in_fifteen_lines(
     assert run.winner.trial.kind == "lists"
     board = run.leaderboard.set_index("model")
     assert board.loc["lists", "name"] == "thirds"
-    assert set(board.index) >= {"als", "lists", "popular", "random"}
+    assert set(board.index) >= {"als", "lists", "popular", "most_played"}
     best = run.recommend([own.index[0]], n=3)["item"].tolist()
     assert best == sorted(best, key=lambda item: int(item[1:]))
 

@@ -80,7 +80,7 @@ def test_at_80_columns_nothing_is_cut() -> None:
         found for found in report.effects if found.role in {"primary", "guardrail"}
     ]
     for effect in shown:
-        relative = effect.deciding.relative
+        relative = effect.relative
         assert effect.metric in text
         assert numbers.change(relative.effect_pct) in text
         assert numbers.interval(relative.lower_pct, relative.upper_pct) in text

@@ -13,7 +13,7 @@ from recsys.cluster.cluster import Call, Cluster, Outcome
 class InProcess:
     """Stands in for `Cluster`."""
 
-    threads, dashboard = 1, ""
+    threads = 1
 
     def __init__(self, slots: int) -> None:
         self._slots = slots

@@ -30,7 +30,7 @@ PLACES = ["store=s", "run=r"]
         (["search.space.spark=[true]"], "search.space.spark: was removed; "),
         (
             ["search.space.skip_weight=[0, 1]"],
-            "search.space.skip_weight needs feedback.skip_time",
+            "search.space.skip_weight: was removed; ",
         ),
         (["search.space.nu=[0.5, 0.5]"], "a value stands twice in"),
         (["search.space.unobserved_weight=[0]"], "greater than 0"),
@@ -58,13 +58,10 @@ def test_every_knob_of_the_model_is_an_axis() -> None:
         "cg_steps": [3, 30],
         "unobserved_weight": [0.1, 1],
         "nu": [0, 1],
-        "skip_weight": [0, 1],
         "regularization": [0.003],
     }
     settings = [f"search.space.{name}={values}" for name, values in axes.items()]
-    space = load_config(
-        SearchConfig, None, [*PLACES, "feedback.skip_time=0.2", *settings]
-    ).search.space
+    space = load_config(SearchConfig, None, [*PLACES, *settings]).search.space
     assert {name: list(getattr(space, name)) for name in axes} == axes
 
 

@@ -168,13 +168,6 @@ def test_the_folder_says_what_it_was_collected_from(
     assert {key: facts[key] for key in expected} == expected
 
 
-def test_the_bytes_are_the_same_for_one_process_and_for_two(
-    log: Path, demo_world: Path, tmp_path: Path
-) -> None:
-    collect(_config(demo_world, tmp_path / "log", processes=2))
-    assert _contents(tmp_path / "log") == _contents(log)
-
-
 def test_another_seed_gives_other_sessions(
     log: Path, demo_world: Path, tmp_path: Path
 ) -> None:
@@ -267,10 +260,7 @@ def test_a_world_in_the_originals_files_can_be_collected_from(tmp_path: Path) ->
     assert {event["user"] for event in _events(config.log)} == {0, 1, 2}
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_world_where_nobody_is_bored_is_refused(
-    tmp_path: Path, processes: int
-) -> None:
+def test_a_world_where_nobody_is_bored_is_refused(tmp_path: Path) -> None:
     """Two thousand tracks of as many artists, all heard to the end."""
     folder = write_world(
         tmp_path / "world",
@@ -285,9 +275,7 @@ def test_a_world_where_nobody_is_bored_is_refused(
             }
         ],
     )
-    config = _config(
-        folder, tmp_path / "log", episodes=2, segment_sessions=1, processes=processes
-    )
+    config = _config(folder, tmp_path / "log", episodes=2, segment_sessions=1)
     with pytest.raises(
         SimError, match="listener 0 is not bored after 1000 tracks in one session"
     ):

@@ -53,9 +53,9 @@ def test_gymnasiums_checker_finds_nothing(demo_model: ListeningModel) -> None:
 def test_it_is_made_by_name_from_a_folder(tmp_path: Path) -> None:
     world = write_world(tmp_path / "world")
     env = gymnasium.make("sim.environment:sim/Listening-v0", world=str(world))
-    observation, info = env.reset(seed=1, options={"user": 2})
+    observation, info = env.reset(seed=1)
     assert env.observation_space.contains(observation)
-    assert (int(observation["user"]), float(observation["time"]), info) == (2, 1.0, {})
+    assert (float(observation["time"]), info) == (1.0, {})
 
 
 def test_a_world_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
@@ -116,13 +116,7 @@ def test_what_is_no_track_is_refused(env: ListeningEnv, action: Any) -> None:  #
         env.step(action)
 
 
-@pytest.mark.parametrize("user", [-1, 1500, 1.5, "seven"])
-def test_what_is_no_listener_is_refused(env: ListeningEnv, user: object) -> None:
-    with pytest.raises(ValueError, match=r"listeners are 0\.\.1499"):
-        env.reset(options={"user": user})
-
-
-def test_all_listeners_come_without_the_option(env: ListeningEnv) -> None:
+def test_all_listeners_come(env: ListeningEnv) -> None:
     users = np.array([int(env.reset(seed=seed)[0]["user"]) for seed in range(300)])
     assert len(set(users.tolist())) > 200
     assert users.min() < 100

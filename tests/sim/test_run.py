@@ -27,7 +27,7 @@ def test_flags_alone_are_enough(
         "--recommender",
         "random",
     ]
-    assert main([*flags, "--seed", "3", "--processes", "1"]) == 0
+    assert main([*flags, "--seed", "3"]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith(f"{log}: 30 sessions in 1 segments")
     assert "collecting: 30/30 sessions" in shown.err
@@ -78,10 +78,7 @@ def test_flags_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
         ),
         (["--seed"], "--seed: a value is expected after it"),
         (["out"], "out found; --key value is expected"),
-        (
-            ["--processes", "0"],
-            "processes: Input should be greater than or equal to 1 (found '0')",
-        ),
+        (["--processes", "2"], "processes: was removed; one process does it"),
         (
             ["--seed", "-1"],
             "seed: Input should be greater than or equal to 0 (found '-1')",

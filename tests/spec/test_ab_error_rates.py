@@ -1,4 +1,4 @@
-"""How often the rules of the verdict are wrong, by simulation: the figures of docs/experiments.md.
+"""How often the rules of the verdict are wrong, by simulation: the figures of docs/statistics.md.
 
 Listeners' values are lognormal with a skewness of 6, heavier-tailed than the demo's; every arm gets
 50 new ones a day.

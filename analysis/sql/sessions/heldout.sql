@@ -1,5 +1,4 @@
 -- One row per listener and track heard in a held-out session, by listener, then track.
--- $organic      BOOLEAN, count organic tracks too
 -- $is_weighted  BOOLEAN, the events are interactions with weights
 -- FROM organic_events(user BIGINT, track BIGINT, time DOUBLE, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
@@ -10,6 +9,6 @@ SELECT
     user, track,
     CAST(CASE WHEN $is_weighted THEN sum(CAST(time AS DECIMAL(38, 9))) ELSE max(time) END AS DOUBLE) AS time
 FROM organic_events
-WHERE heldout AND time > 0 AND ($organic OR NOT organic)
+WHERE heldout AND time > 0
 GROUP BY user, track
 ORDER BY user, track

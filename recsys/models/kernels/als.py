@@ -34,20 +34,18 @@ class Side(NamedTuple):
     """Interactions of consecutive rows."""
 
     indptr: IntArray  # shape (rows + 1,); into the next two
-    others: Int32Array  # the others that a row heard or skipped
-    # listening time of what was heard, minus the number of skips of what was never heard
-    values: Float32Array
+    others: Int32Array  # the others that a row heard
+    values: Float32Array  # listening time; below 0, minus the weight of a dislike
     regularization: Float32Array  # λ_u, shape (rows,)
 
 
 class Weights(NamedTuple):
-    """Confidences, float32: of a unit of listening time, a skip, and a pair without interaction.
+    """Confidences, float32: of a unit of listening time, and of a pair without interaction.
 
     `added` is what an interaction adds to that of a pair without, beside its value's.
     """
 
     alpha: np.float32
-    skip: np.float32
     unobserved: np.float32
     added: np.float32
 
@@ -107,10 +105,9 @@ def _weigh(side: Side, weights: Weights, first: int, last: int, buffer: Buffer) 
     right = buffer.right
     for j in range(count):
         value = side.values[first + j]
-        heard = value >= 0
         left[j] = weights.added
-        left[j] += value * (weights.alpha if heard else -weights.skip)
-        right[j] = weights.unobserved + left[j] if heard else np.float32(0)
+        left[j] += weights.alpha * abs(value)
+        right[j] = weights.unobserved + left[j] if value >= 0 else np.float32(0)
     for j in range(count, count + TOGETHER - 1):
         left[j] = right[j] = 0
         for k in range(buffer.vectors.shape[1]):

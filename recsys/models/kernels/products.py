@@ -17,6 +17,7 @@ class Csr(NamedTuple):
     indptr: IntArray
     indices: Int32Array
     data: Float32Array
+    columns: int
 
 
 class PlaysOfTracks(NamedTuple):
@@ -29,6 +30,18 @@ class PlaysOfTracks(NamedTuple):
 
 
 @compiled
+def _add(
+    sums: Float32Array, touched: Int32Array, count: int, column: int, value: float
+) -> int:
+    """Add a value to a column, and return how many columns were touched."""
+    if sums[column] == 0:
+        touched[count] = column
+        count += 1
+    sums[column] += value
+    return count
+
+
+@compiled
 def _multiply_row(
     left: Csr, right: Csr, row: int, sums: Float32Array, touched: Int32Array
 ) -> int:
@@ -37,14 +50,9 @@ def _multiply_row(
     for at in range(left.indptr[row], left.indptr[row + 1]):
         inner, factor = left.indices[at], left.data[at]
         for other in range(right.indptr[inner], right.indptr[inner + 1]):
-            column = right.indices[other]
             product = factor * right.data[other]
-            if product <= 0:
-                continue
-            if sums[column] == 0:
-                touched[count] = column
-                count += 1
-            sums[column] += product
+            if product > 0:
+                count = _add(sums, touched, count, right.indices[other], product)
     return count
 
 
@@ -77,15 +85,14 @@ def top_rows(
     left: Csr,
     right: Csr,
     left_out: Csr,
-    columns: int,
     first: int,
     last: int,
     best: Int32Array,
     values: Float32Array,
 ) -> None:
     """Find the largest products of some rows."""
-    sums = np.zeros(columns, np.float32)
-    touched = np.empty(columns, np.int32)
+    sums = np.zeros(right.columns, np.float32)
+    touched = np.empty(right.columns, np.int32)
     for row in range(first, last):
         count = _multiply_row(left, right, row, sums, touched)
         for at in range(left_out.indptr[row], left_out.indptr[row + 1]):
@@ -95,17 +102,11 @@ def top_rows(
 
 @compiled
 def rows_at(
-    left: Csr,
-    right: Csr,
-    places: Csr,
-    columns: int,
-    first: int,
-    last: int,
-    found: Float32Array,
+    left: Csr, right: Csr, places: Csr, first: int, last: int, found: Float32Array
 ) -> None:
     """Find the products of some rows at some places."""
-    sums = np.zeros(columns, np.float32)
-    touched = np.empty(columns, np.int32)
+    sums = np.zeros(right.columns, np.float32)
+    touched = np.empty(right.columns, np.int32)
     for row in range(first, last):
         count = _multiply_row(left, right, row, sums, touched)
         for at in range(places.indptr[row], places.indptr[row + 1]):
@@ -138,9 +139,7 @@ def near_rows(
                 column = plays.tracks[other]
                 if column == track:
                     continue
-                if sums[column] == 0:
-                    touched[count] = column
-                    count += 1
                 near = 1 / (other - play) if other > play else backward / (play - other)
-                sums[column] += weight[track] * weight[column] * near
+                value = weight[track] * weight[column] * near
+                count = _add(sums, touched, count, column, value)
         _keep_best(sums, touched[:count], best[track], values[track])

@@ -60,8 +60,8 @@ class Kept(NamedTuple):
 
 
 def rank_tracks(
-    user_factors: Float32Array,
-    item_factors: Float32Array,
+    users: Float32Array,
+    items: Float32Array,
     k: int,
     threads: int,
     seen: csr_matrix | None = None,
@@ -75,8 +75,8 @@ def rank_tracks(
     Returns:
         Columns, best first, -1 where `seen` leaves fewer, and products; both (listeners, k).
     """
-    tracks = _pack_tracks(item_factors)
-    lists = np.full((len(user_factors), k), -1, dtype=np.int32)
+    tracks = _pack_tracks(items)
+    lists = np.full((len(users), k), -1, dtype=np.int32)
     products = np.zeros(lists.shape)
     if seen is not None and not seen.has_sorted_indices:
         seen = seen.sorted_indices()
@@ -87,12 +87,12 @@ def rank_tracks(
         if seen is not None:
             indptr = seen.indptr[first : part.stop + 1].astype(np.int64)
             own = Seen(indptr, seen.indices.astype(np.int32, copy=False))
-        factors = np.ascontiguousarray(user_factors[part])
+        factors = np.ascontiguousarray(users[part])
         found = lists[part], products[part]
         rank_some(_round_listeners(factors), factors, tracks, own, *found)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(rank_part, range(0, len(user_factors), _AT_ONCE)))
+        list(pool.map(rank_part, range(0, len(users), _AT_ONCE)))
     return lists, products
 
 

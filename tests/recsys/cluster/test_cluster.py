@@ -96,7 +96,17 @@ def test_processes_of_this_machine_listen_on_loopback_alone_hear_no_ctrl_c_and_e
         with pytest.raises(SearchError, match="no Dask scheduler answers"):
             module._join(address.replace("tls", "tcp"))  # without the keys
         assert "//127.0.0.1:" in cluster._client.dashboard_link
+        monkeypatch.setattr(LocalCluster, "close", _close_late)
     assert _programs_below() <= before
+
+
+_close = LocalCluster.close
+
+
+def _close_late(cluster: LocalCluster) -> None:
+    """Close a cluster whose processes took too long, as when the forkserver was stopped."""
+    _close(cluster)
+    raise TimeoutError
 
 
 def _programs_below() -> set[int]:

@@ -38,12 +38,8 @@ def held_by_hash(session: Session, rule: SplitRule) -> bool:
 def sums(sessions: Iterable[Session], feedback: Feedback) -> Pairs:
     total: Pairs = defaultdict(float)
     for session in sessions:
-        for position, (track, time) in enumerate(session.heard):
-            if (
-                time > 0
-                and time >= feedback.min_time
-                and (position or feedback.organic)
-            ):
+        for track, time in session.heard:
+            if time > 0 and time >= feedback.min_time:
                 total[session.user, track] += time
     return dict(total)
 
@@ -66,12 +62,9 @@ def prepare(
     sessions: list[Session],
     rule: SplitRule = HASH,
     feedback: Feedback | None = None,
-    organic: bool = True,
 ) -> dict[str, int]:
     part = write_part(folder / "part.parquet", sessions)
-    return prepare_bucket(
-        *stored([part]), str(folder), rule, feedback or Feedback(), organic
-    )
+    return prepare_bucket(*stored([part]), str(folder), rule, feedback or Feedback())
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -79,9 +72,7 @@ def prepare(
     "feedback",
     [
         Feedback(),
-        Feedback(organic=False),
         Feedback(min_time=0.5),
-        Feedback(organic=False, min_time=0.9),
     ],
 )
 def test_interactions_are_the_sums_of_each_side(
@@ -99,40 +90,15 @@ def test_interactions_are_the_sums_of_each_side(
     )
 
 
-@pytest.mark.parametrize("organic", [True, False])
-def test_a_recommended_track_heard_less_than_the_threshold_is_a_skip_and_adds_no_time(
-    tmp_path: Path, organic: bool
-) -> None:
-    sessions = random_sessions(7, listeners=9, tracks=30, sessions=200)
-    prepare(tmp_path, sessions, feedback=Feedback(organic=organic, skip_time=0.3))
-    file = bucket_file(tmp_path, "interactions", 0)
-    for side, chosen in (
-        ("train", [session for session in sessions if not held_by_hash(session, HASH)]),
-        ("total", sessions),
-    ):
-        times: Pairs = defaultdict(float)
-        skips: Pairs = defaultdict(float)
-        for session in chosen:
-            for position, (track, time) in enumerate(session.heard):
-                if position and time < 0.3:
-                    skips[session.user, track] += 1
-                elif time > 0 and (position or organic):
-                    times[session.user, track] += time
-        only_skipped = {pair: -n for pair, n in skips.items() if pair not in times}
-        assert only_skipped
-        assert read_pairs(file, side) == pytest.approx(times | only_skipped, rel=1e-6)
-
-
-@pytest.mark.parametrize("organic", [True, False])
 def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
-    tmp_path: Path, organic: bool
+    tmp_path: Path,
 ) -> None:
     sessions = random_sessions(2, listeners=9, tracks=30, sessions=200)
-    counts = prepare(tmp_path, sessions, organic=organic)
+    counts = prepare(tmp_path, sessions)
     held = [session for session in sessions if held_by_hash(session, HASH)]
     expected: Pairs = {}
     for session in held:
-        for track, time in session.heard[0 if organic else 1 :]:
+        for track, time in session.heard:
             if time > 0:
                 expected[session.user, track] = max(
                     time, expected.get((session.user, track), 0)
@@ -220,7 +186,7 @@ def test_without_a_name_a_session_ends_after_half_an_hour_of_silence(
         1, "timestamp", [[START_MS, START_MS + gap_ms, START_MS + gap_ms + 1000]]
     )
     pq.write_table(later, part)
-    counts = prepare_bucket(*stored([part]), str(tmp_path), HASH, Feedback(), True)
+    counts = prepare_bucket(*stored([part]), str(tmp_path), HASH, Feedback())
     assert counts["sessions"] == sessions
 
 
@@ -250,12 +216,6 @@ def test_named_sessions_of_a_listener_may_overlap(tmp_path: Path) -> None:
         Session(1, START_MS + 500, [(3, 1.0), (4, 0.5)], "b"),
     ]
     assert prepare(tmp_path, sessions)["sessions"] == 2
-    rule = Feedback(organic=False)
-    prepare(tmp_path, sessions, feedback=rule)
-    assert read_pairs(bucket_file(tmp_path, "interactions", 0), "total") == {
-        (1, 2): 0.5,
-        (1, 4): 0.5,
-    }
 
 
 def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) -> None:
@@ -271,7 +231,7 @@ def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) 
             write_part(folder / f"{number}.parquet", part)
             for number, part in enumerate(parts)
         ]
-        prepare_bucket(*stored(written), str(folder), HASH, Feedback(), True)
+        prepare_bucket(*stored(written), str(folder), HASH, Feedback())
         files.append([file.read_bytes() for file in sorted(folder.glob("*-000.arrow"))])
     assert len(files[0]) == 6
     assert files[0] == files[1]

@@ -13,7 +13,7 @@ import pytest
 
 from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.reader import read_rejects
-from recsys.config import Feedback, SearchConfig, Split, ValidationConfig
+from recsys.config import SearchConfig, Split, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.errors import SplitError
@@ -441,12 +441,8 @@ def test_without_a_test_file_a_share_of_the_training_file_chooses_and_the_others
             "split.kind last_session needs timestamps",
         ),
         (
-            {"feedback": Feedback(organic=False)},
-            "feedback.organic: false needs event logs",
-        ),
-        (
-            {"validation": ValidationConfig(organic=False)},
-            "validation.organic: false needs event logs",
+            {"validation": ValidationConfig(select="ope_time@30")},
+            "validation.select: ope_time@30 needs event logs",
         ),
     ],
 )

@@ -24,46 +24,34 @@ KNOBS: dict[str, dict[str, Any]] = {
     "nu of a half": {"nu": 0.5, "regularization": 0.02},
     "nu of one": {"nu": 1.0, "regularization": 0.003},
     "nu and unobserved_weight": {"nu": 0.7, "unobserved_weight": 0.05},
-    "skips": {"skip_weight": 2.5},
-    "skips without regularization": {"skip_weight": 0.5, "regularization": 0.0},
     "everything": {
         "nu": 0.6,
         "unobserved_weight": 0.1,
-        "skip_weight": 3.0,
         "alpha": 0.7,
     },
 }
 
 
-def listening(
-    seed: int = 0, rows: int = 30, others: int = 40
-) -> tuple[csr_matrix, csr_matrix]:
-    """Listening times and skips: rows with both; the first has neither, the second skips alone."""
+def listening(seed: int = 0, rows: int = 30, others: int = 40) -> csr_matrix:
+    """Listening times; the first two rows have none."""
     generator = np.random.default_rng(seed)
     heard = np.where(
         generator.random((rows, others)) < 0.2,
         generator.gamma(1.5, 1.0, (rows, others)),
         0,
     )
-    skipped = np.where(
-        generator.random((rows, others)) < 0.15,
-        generator.integers(1, 4, (rows, others)),
-        0,
-    )
-    heard[:2], skipped[0] = 0, 0
-    return csr_matrix(heard.astype(np.float32)), csr_matrix(skipped.astype(np.float32))
+    heard[:2] = 0
+    return csr_matrix(heard.astype(np.float32))
 
 
 def dense_solution(
-    heard: FloatArray, skipped: FloatArray, others: FloatArray, params: AlsParams
+    heard: FloatArray, others: FloatArray, params: AlsParams
 ) -> FloatArray:
     solution = np.zeros((len(heard), params.factors))
     weight = params.unobserved_weight
-    for row, (r, s) in enumerate(zip(heard, skipped, strict=True)):
+    for row, r in enumerate(heard):
         likes = r > 0
-        confidence = np.full(len(r), weight)
-        confidence[likes] += params.alpha * r[likes]
-        confidence[~likes] += params.skip_weight * s[~likes]
+        confidence = weight + params.alpha * r
         scale = (likes.sum() + weight * len(r)) ** params.nu
         left = (
             others.T * confidence
@@ -72,33 +60,22 @@ def dense_solution(
     return solution
 
 
-def signed(heard: csr_matrix, skipped: csr_matrix) -> csr_matrix:
-    """Return listening times, and minus the skips of what was never heard."""
-    never_heard = np.where(heard.toarray() > 0, 0, skipped.toarray())
-    return csr_matrix(heard.toarray() - never_heard)
-
-
 def solution_of(
-    heard: csr_matrix, skipped: csr_matrix, others: Float32Array, params: AlsParams
+    heard: csr_matrix, others: Float32Array, params: AlsParams
 ) -> FloatArray:
-    return dense_solution(
-        heard.toarray().astype(float),
-        skipped.toarray().astype(float),
-        others.astype(float),
-        params,
-    )
+    return dense_solution(heard.toarray().astype(float), others.astype(float), params)
 
 
 @pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
 def test_a_side_is_solved_as_by_the_dense_equations(knobs: dict[str, Any]) -> None:
-    heard, skipped = listening()
+    heard = listening()
     params = replace(PLAIN, **knobs)
     generator = np.random.default_rng(1)
     others = generator.normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
     rows = generator.normal(scale=0.01, size=(heard.shape[0], FACTORS))
     solved = rows.astype(np.float32)
-    make_equations(signed(heard, skipped), params).solve(solved, [others], threads=1)
-    expected = solution_of(heard, skipped, others, params)
+    make_equations(heard, params).solve(solved, [others], threads=1)
+    expected = solution_of(heard, others, params)
     assert solved == pytest.approx(expected, abs=1e-5)
     assert np.abs(expected[2:]).max() > 0.1
 
@@ -107,37 +84,37 @@ def test_a_side_is_solved_as_by_the_dense_equations(knobs: dict[str, Any]) -> No
 def test_a_row_of_many_interactions_is_solved_as_by_the_dense_equations(
     factors: int,
 ) -> None:
-    heard, skipped = listening(rows=7, others=4000)
-    params = AlsParams(factors, 0.5, alpha=2.0, cg_steps=60, nu=0.5, skip_weight=1.5)
+    heard = listening(rows=7, others=4000)
+    params = AlsParams(factors, 0.5, alpha=2.0, cg_steps=60, nu=0.5)
     generator = np.random.default_rng(1)
     others = generator.normal(size=(heard.shape[1], factors)).astype(np.float32)
     found = []
     for threads in (1, 3):
         rows = np.full((heard.shape[0], factors), 0.01, dtype=np.float32)
-        equations = make_equations(signed(heard, skipped), params)
+        equations = make_equations(heard, params)
         equations.solve(rows, [others], threads)
         found.append(rows)
-    expected = solution_of(heard, skipped, others, params)
+    expected = solution_of(heard, others, params)
     assert found[0] == pytest.approx(expected, abs=1e-5)
     assert np.array_equal(found[0], found[1])
 
 
 def test_sweeps_alternate_both_sides() -> None:
-    heard, skipped = listening()
+    heard = listening()
     params = replace(PLAIN, **KNOBS["everything"])
     start = first_factors(heard.shape, FACTORS, seed=3)
     users, items = start.user_factors.astype(float), start.item_factors.astype(float)
-    r, s = heard.toarray().astype(float), skipped.toarray().astype(float)
+    r = heard.toarray().astype(float)
     for _ in range(3):
-        users = dense_solution(r, s, items, params)
-        items = dense_solution(r.T, s.T, users, params)
-    model = fit_als(signed(heard, skipped), params, seed=3, sweeps=3, threads=2)
+        users = dense_solution(r, items, params)
+        items = dense_solution(r.T, users, params)
+    model = fit_als(heard, params, seed=3, sweeps=3, threads=2)
     scores = model.user_factors @ model.item_factors.T
     assert scores == pytest.approx(users @ items.T, abs=1e-4)
 
 
 def test_a_row_s_solution_does_not_depend_on_the_rows_beside_it() -> None:
-    interactions = signed(*listening())
+    interactions = listening()
     params = replace(PLAIN, **KNOBS["everything"])
     generator = np.random.default_rng(1)
     others = generator.normal(size=(interactions.shape[1], FACTORS)).astype(np.float32)
@@ -148,17 +125,6 @@ def test_a_row_s_solution_does_not_depend_on_the_rows_beside_it() -> None:
         equations = make_equations(interactions[block], params)
         equations.solve(parts[block], [others], threads=1)
     assert np.array_equal(whole, parts)
-
-
-def test_a_skip_lowers_the_score_of_its_track() -> None:
-    heard, skipped = listening()
-    pairs = (skipped.toarray() > 0) & (heard.toarray() == 0)
-    means = []
-    for weight in (0.0, 1.0, 10.0):
-        params = replace(PLAIN, skip_weight=weight)
-        model = fit_als(signed(heard, skipped), params, seed=1, sweeps=5)
-        means.append(np.square(model.user_factors @ model.item_factors.T)[pairs].mean())
-    assert means[0] > means[1] > means[2]
 
 
 def test_compiled_code_is_kept_where_nobody_else_can_write(

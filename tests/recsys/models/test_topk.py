@@ -11,9 +11,8 @@ from scipy.sparse import csr_matrix
 from looplib.arrays import Float32Array
 from recsys.dataset.dataset import Dataset, Summary
 from recsys.models.als import Fit
-from recsys.models.factor_models import random_lists, unseen_first
 from recsys.models.kernels.ranking import rank_tracks
-from recsys.models.topk import NO_TRACK, personal_lists, top_tracks
+from recsys.models.topk import NO_TRACK, keep_some, personal_lists, top_tracks
 from recsys.workspace import open_workspace
 
 
@@ -77,43 +76,29 @@ def test_compiled_lists_are_those_of_exact_products_and_equal_ones_go_by_column(
             assert np.array_equal(found, np.take_along_axis(products, expected, axis=1))
 
 
-def test_listeners_who_heard_none_get_the_popular_tracks_that_they_did_not_skip(
-    tmp_path: Path,
-) -> None:
-    """The first listener has heard a track, the second skipped two, and the third neither."""
-    matrix = csr_matrix(
-        np.array([[3, 1, 2, 0], [-1, 0, -2, 0], [0, 0, 0, 0]], np.float32)
-    )
+def test_listeners_who_heard_none_get_the_popular_tracks(tmp_path: Path) -> None:
+    matrix = csr_matrix(np.array([[3, 1, 2, 0], [0, 0, 0, 0]], np.float32))
     for name in ("values", "indices", "indptr"):
         values = getattr(matrix, "data" if name == "values" else name)
         np.save(tmp_path / f"total-{name}.npy", values)
     folder = open_workspace(tmp_path)
-    summary = Summary("", 3, 4, 3, 1, 5, 0, 3, 0, {})
-    dataset = Dataset(folder, summary, np.arange(3), np.arange(4))
+    summary = Summary("", 2, 4, 3, 1, 3, 0, 2, 0, {})
+    dataset = Dataset(folder, summary, np.arange(2), np.arange(4))
     fit = Fit(
-        1, np.ones((3, 1), np.float32), np.array([[1], [2], [3], [4]], np.float32)
+        1, np.ones((2, 1), np.float32), np.array([[1], [2], [3], [4]], np.float32)
     )
     lists = personal_lists(fit, dataset, "total", 3, threads=1)
-    assert lists.tolist() == [[3, 2, 1], [0, 2, 1], [0, 2, 1]]
+    assert lists.tolist() == [[3, 2, 1], [0, 2, 1]]
     unseen = personal_lists(fit, dataset, "total", 3, threads=1, pool="new")
-    assert unseen.tolist() == [[3, -1, -1], [1, 3, -1], [0, 2, 1]]
+    assert unseen.tolist() == [[3, -1, -1], [0, 2, 1]]
 
 
-@pytest.mark.parametrize(("tracks", "length"), [(1000, 30), (40, 30), (5, 5)])
-def test_random_lists_are_distinct_and_even(tracks: int, length: int) -> None:
-    lists = random_lists(4000, tracks, 30, np.random.default_rng(1))
-    assert lists.shape == (4000, length)
-    assert all(len(set(row)) == length for row in lists.tolist())
-    counts = np.bincount(lists[:, 0], minlength=tracks)
-    assert counts == pytest.approx(4000 / tracks, abs=6 * np.sqrt(4000 / tracks))
-
-
-def test_what_was_seen_leaves_the_order_of_the_rest_and_no_track_at_the_end() -> None:
-    seen = csr_matrix(
-        np.array([[1, 0, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32)
-    )
-    ranking = np.tile(np.array([4, 0, 3], dtype=np.int32), (3, 1))
-    assert unseen_first(ranking, seen).tolist() == [
+def test_what_is_left_out_leaves_the_order_of_the_rest_and_no_track_at_the_end() -> (
+    None
+):
+    lists = np.tile(np.array([4, 0, 3], dtype=np.int32), (3, 1))
+    is_kept = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 1]], dtype=np.bool_)
+    assert keep_some(lists, is_kept).tolist() == [
         [4, 3, NO_TRACK],
         [3, NO_TRACK, NO_TRACK],
         [4, 0, 3],

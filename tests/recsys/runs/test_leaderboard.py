@@ -43,7 +43,7 @@ def shares_of(
         for sweep, mean in enumerate(values, start=1):
             numerators = base + mean + 0.02 * generator.standard_normal(LISTENERS)
             shares[trial.id, sweep] = np.stack([numerators, np.ones(LISTENERS)])
-    for number, name in enumerate(("popular", "random")):
+    for number, name in enumerate(("most_played", "popular")):
         shares[name, 0] = np.stack([base / (5 + number), np.ones(LISTENERS)])
     return shares
 

@@ -11,8 +11,8 @@ from recsys.runs.trials import Trial
 
 TRIAL = Trial("abc", "als", AlsParams(8, 0.1, 10.0), 1)
 OTHER = Trial("def", "als", AlsParams(16, 0.1, 10.0), 1)
-RANDOM = Trial("random", "random", NoParams(), 1)
-TRIALS = [TRIAL, OTHER, RANDOM]
+POPULAR = Trial("popular", "popular", NoParams(), 1)
+TRIALS = [TRIAL, OTHER, POPULAR]
 
 
 def score(sweep: int, value: float = 1 / 3) -> Score:
@@ -26,12 +26,12 @@ def read(file: Path, scorer: str = "scorer") -> Ledger:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     ledger = read(tmp_path / "ledger.jsonl")
-    for trial, found in ((TRIAL, score(5)), (TRIAL, score(10)), (RANDOM, score(0))):
+    for trial, found in ((TRIAL, score(5)), (TRIAL, score(10)), (POPULAR, score(0))):
         ledger.add(trial, found)
     assert ledger.scores == {
         "abc": (score(5), score(10)),
         "def": (),
-        "random": (score(0),),
+        "popular": (score(0),),
     }
     return tmp_path / "ledger.jsonl"
 
@@ -40,7 +40,7 @@ def test_what_is_read_is_what_was_written(file: Path) -> None:
     assert read(file).scores == {
         "abc": (score(5), score(10)),
         "def": (),
-        "random": (score(0),),
+        "popular": (score(0),),
     }
 
 
@@ -52,8 +52,8 @@ def test_a_torn_last_line_is_dropped_and_the_next_one_is_whole(
     last = len(whole.splitlines(keepends=True)[-1])
     file.write_bytes(whole[: -min(cut, last - 1)])
     ledger = read(file)
-    assert ledger.scores["random"] == ()
-    ledger.add(RANDOM, score(0))
+    assert ledger.scores["popular"] == ()
+    ledger.add(POPULAR, score(0))
     assert file.read_bytes() == whole
 
 
@@ -74,7 +74,7 @@ def test_a_damaged_line_before_the_last_costs_its_own_step(
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(lines[0] + line + b"\n" + lines[2])
     ledger = read(file)
-    assert ledger.scores == {"abc": (score(5),), "def": (), "random": (score(0),)}
+    assert ledger.scores == {"abc": (score(5),), "def": (), "popular": (score(0),)}
     assert [damage[:16] for damage in ledger.damaged] == ["line 2: damaged "]
     assert file.read_bytes() == lines[0] + lines[2]
     ledger.add(TRIAL, score(10))
@@ -112,7 +112,7 @@ def test_a_score_whose_listeners_are_gone_is_scored_again(file: Path) -> None:
 def test_lines_scored_otherwise_or_of_other_trials_count_for_nothing(
     file: Path,
 ) -> None:
-    assert read(file, "other data").scores["random"] == ()
+    assert read(file, "other data").scores["popular"] == ()
     assert set(Ledger(file, "scorer", [OTHER]).scores) == {"def"}
 
 
@@ -129,5 +129,5 @@ def test_only_a_final_failure_is_not_tried_again(file: Path) -> None:
     assert read(file).scores == {
         "abc": (score(5), score(10)),
         "def": (nan,),
-        "random": (score(0),),
+        "popular": (score(0),),
     }

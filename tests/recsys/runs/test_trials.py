@@ -4,7 +4,6 @@ import pytest
 
 from looplib.als import AlsParams
 from recsys.config import Models, Search, Space
-from recsys.errors import SearchError
 from recsys.runs.leaderboard import describe
 from recsys.runs.trials import plan_baselines, plan_candidates, plan_wider
 
@@ -25,20 +24,6 @@ def test_a_grid_has_every_combination_once_the_largest_first() -> None:
     assert [trial.params.factors for trial in planned] == [16] * 6 + [8] * 6
 
 
-def test_a_random_draw_is_part_of_the_grid_and_follows_from_the_seed() -> None:
-    search = Search(strategy="random", trials=5, space=SPACE)
-    grid = {
-        trial.params for trial in plan_candidates(Search(space=SPACE), "data", seed=1)
-    }
-    drawn = plan_candidates(search, "data", seed=1)
-    assert len({trial.params for trial in drawn}) == 5
-    assert {trial.params for trial in drawn} <= grid
-    assert drawn == plan_candidates(search, "data", seed=1)
-    assert {t.params for t in drawn} != {
-        t.params for t in plan_candidates(search, "data", seed=2)
-    }
-
-
 def test_kinds_beside_als_have_axes_of_their_own_and_may_need_an_order() -> None:
     models = Models.model_validate(
         {"activation": {"decay": [0.3, 0.5]}, "item_knn": {"weighting": "cosine"}}
@@ -56,7 +41,7 @@ def test_kinds_beside_als_have_axes_of_their_own_and_may_need_an_order() -> None
 
 
 def test_baselines_need_no_order_but_the_latest() -> None:
-    names = ["random", "popular", "most_played"]
+    names = ["popular", "most_played"]
     assert [trial.id for trial in plan_baselines(1)] == names
     ordered = plan_baselines(1, is_ordered=True)
     assert [trial.id for trial in ordered] == [*names, "latest"]
@@ -64,16 +49,6 @@ def test_baselines_need_no_order_but_the_latest() -> None:
 
 def test_every_axis_of_the_space_is_a_hyperparameter() -> None:
     assert set(Space.model_fields) == set(AlsParams.__dataclass_fields__)
-
-
-def test_more_random_trials_than_the_grid_has_are_refused() -> None:
-    with pytest.raises(
-        SearchError,
-        match=r"search\.trials is 13, and search\.space has 12 combinations",
-    ):
-        plan_candidates(
-            Search(strategy="random", trials=13, space=SPACE), "data", seed=1
-        )
 
 
 def test_a_trial_s_id_follows_from_data_parameters_and_seed() -> None:
@@ -138,15 +113,15 @@ def test_beyond_an_edge_lies_a_geometric_step() -> None:
 
 
 def test_an_axis_of_one_value_or_ending_at_0_or_at_its_limit_has_no_edge() -> None:
-    space = Space(factors=(1, 2), skip_weight=(0.0, 1.0))
+    space = Space(factors=(1, 2), nu=(0.0, 1.0))
     search = Search(
         space=space,
         models=Models.model_validate({"item_knn": {"b": [0.5, 1.0], "k1": 1.2}}),
     )
-    assert beyond(search, factors=1, skip_weight=0.0) == {}
-    assert beyond(search, factors=2, skip_weight=1.0) == {
+    assert beyond(search, factors=1, nu=0.0) == {}
+    assert beyond(search, factors=2, nu=1.0) == {
         "factors": 4,
-        "skip_weight": 2.0,
+        "nu": 2.0,
     }
     assert beyond(search, "item_knn", b=1.0) == {}
     assert beyond(search, "item_knn", b=0.5) == {"b": 0.25}

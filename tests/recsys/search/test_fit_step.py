@@ -145,7 +145,7 @@ def test_a_score_whose_listeners_are_gone_is_one_line(
         read_listeners(open_workspace(tmp_path), scorer, TRIAL, 2)
 
 
-@pytest.mark.parametrize("name", ["random", "popular", "most_played", "latest"])
+@pytest.mark.parametrize("name", ["popular", "most_played", "latest"])
 def test_a_baseline_is_scored_without_a_fit(
     scorer: Scorer, tmp_path: Path, name: str
 ) -> None:

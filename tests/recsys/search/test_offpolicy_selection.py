@@ -18,7 +18,7 @@ from recsys.runs.leaderboard import WARNING, remarks
 from recsys.runs.ledger import Score, read_ledger, scores_of
 from recsys.runs.ranking import RankedTrial
 from recsys.runs.trials import plan_candidates
-from recsys.scoring import Scorer, Settled, score_lists, settle
+from recsys.scoring import Scorer, score_lists, settle
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.commands import error_line, search_argv
@@ -102,9 +102,8 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scorer(store: Path, finished: Path) -> Scorer:
     config, winner = read_run(open_workspace(finished))
-    return Scorer(
-        str(store / "cache" / winner.dataset), config.validation, config.seed, threads=1
-    )
+    dataset = str(store / "cache" / winner.dataset)
+    return settle(Scorer(dataset, config.validation, config.seed, threads=1), TRACKS)
 
 
 def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
@@ -176,7 +175,7 @@ def test_the_winner_has_the_longest_listening_time(finished: Path) -> None:
         (row["ope_time@10"] for row in board), reverse=True
     )
     assert board[0]["ope_time@10"] == winner.metrics["ope_time@10"][0]
-    assert {row["model"] for row in board[-2:]} == {"random", "popular"}
+    assert {row["model"] for row in board[-2:]} == {"popular", "most_played"}
     assert all(row["behind"] is not None for row in board)
 
 
@@ -221,7 +220,7 @@ def test_choosing_by_too_small_a_sample_is_refused_with_the_reason(
         SearchError,
         match=r"ope_time@1, which cannot choose here: .* the effective sample size is",
     ):
-        settle(replace(scorer, validation=few), TRACKS, None)
+        settle(replace(scorer, validation=few), TRACKS)
 
 
 def test_a_uniform_policy_needs_the_catalogue(scorer: Scorer) -> None:
@@ -229,45 +228,20 @@ def test_a_uniform_policy_needs_the_catalogue(scorer: Scorer) -> None:
         SearchError,
         match=r"logging_policy is uniform, and the store does not know how many tracks",
     ):
-        settle(scorer, None, None)
+        settle(scorer, None)
 
 
-def test_logged_propensities_count_for_themselves_and_by_default_the_listening_time_chooses(
-    store: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_logged_propensities_count_for_themselves(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same sessions with the propensity in the log give the same figures, without a word on the
     policy."""
-    logged = make_store(
-        tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS
-    )
-    (tmp_path / "other").mkdir()
-    assert search_by(logged, tmp_path) == 0
+    make_store(tmp_path, sessions_of_world(3, propensity=1 / TRACKS), tracks=TRACKS)
+    store = tmp_path / "store"
+    assert search_by(store, tmp_path, "validation.select=ope_time@10") == 0
     assert "By ope_time@10" in capsys.readouterr().out
-    assert search_by(store, tmp_path / "other") == 0
-    chosen = []
-    for folder in (tmp_path, tmp_path / "other"):
-        config, winner = read_run(open_workspace(folder / "run"))
-        assert config.validation.select == winner.select
-        chosen.append(winner)
-    assert [winner.select for winner in chosen] == ["ope_time@10", "ndcg@10"]
-    assert chosen[0].metrics == read_run(open_workspace(finished))[1].metrics
-
-
-def test_by_default_a_sample_that_is_too_small_does_not_choose(scorer: Scorer) -> None:
-    few = ValidationConfig(ks=(1,), logging_policy="uniform")
-    assert (
-        settle(replace(scorer, validation=few), TRACKS, None).validation.select
-        == "ndcg@1"
-    )
-
-
-def test_a_run_keeps_to_what_chose_and_to_its_test_part(scorer: Scorer) -> None:
-    open_one = replace(
-        scorer, validation=ValidationConfig(ks=(1, 10), logging_policy="uniform")
-    )
-    kept = settle(open_one, TRACKS, Settled("ndcg@1", 0.3)).validation
-    assert (kept.select, kept.test_share) == ("ndcg@1", 0.3)
-    assert settle(open_one, TRACKS, None).validation.select == "ope_time@10"
+    _, winner = read_run(open_workspace(tmp_path / "run"))
+    assert winner.metrics == read_run(open_workspace(finished))[1].metrics
 
 
 def test_what_was_chosen_looks_better_than_it_is_and_the_test_part_does_not(
@@ -325,8 +299,8 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
         for score in of_trial
         if score.test
     }
-    baselines = {"random", "popular", "most_played", "latest"}
-    assert tested.keys() == {winner.trial.id, *baselines}
+    baselines = {"popular", "most_played", "latest"}
+    assert tested.keys() > {winner.trial.id, *baselines}
     assert tested[winner.trial.id] == winner.test
     value, lower, upper = winner.test["ope_time@10"]
     assert lower < value < upper

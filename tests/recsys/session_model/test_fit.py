@@ -6,16 +6,26 @@ import numpy as np
 import pytest
 
 from looplib.arrays import FloatArray, IntArray
+from looplib.session_model import SessionModel
 from recsys.config import SessionModelConfig
-from recsys.session_model.fit import Chosen, Report, fit_session_model
+from recsys.session_model.fit import SWEEPS, Chosen, Fit, Report, track_means
 from recsys.session_model.grouping import group_openings
-from recsys.session_model.model import FittedSessionModel, track_means
 from recsys.session_model.responses import Responses
-from recsys.session_model.training import Training
 
 LISTENERS, TRACKS, DIMENSIONS, GAMMA = 80, 150, 3, 0.6
-NONE = np.zeros(0, np.int32)
-CONFIG = SessionModelConfig(factors=4, coarse_sweeps=3, rough_sweeps=3, sweeps=4)
+CONFIG = SessionModelConfig(factors=4)
+
+
+def start_fit(
+    seed: int = 1,
+    threads: int = 2,
+    chosen: Chosen | None = None,
+    report: Report = lambda _done, _note: None,
+) -> Fit:
+    """Start with nothing known of what was chosen, by default."""
+    if chosen is None:
+        chosen = Chosen(*(np.zeros((n, 0), np.float32) for n in (LISTENERS, TRACKS)))
+    return Fit(chosen, CONFIG, seed, threads, report)
 
 
 def fit_model(
@@ -23,13 +33,10 @@ def fit_model(
     seed: int = 1,
     threads: int = 2,
     chosen: Chosen | None = None,
-    report: Report = lambda _done, _note: None,
-) -> FittedSessionModel:
-    """Fit with nothing known of what was chosen, by default."""
-    if chosen is None:
-        counts = len(responses.users), len(responses.tracks)
-        chosen = Chosen(*(np.zeros((count, 0), np.float32) for count in counts))
-    return fit_session_model(responses, chosen, CONFIG, seed, threads, report)
+) -> SessionModel:
+    fit = start_fit(seed, threads, chosen)
+    fit.run(responses)
+    return fit.describe()
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +75,6 @@ def make_responses(taste: FloatArray) -> tuple[Responses, IntArray]:
         GAMMA**earlier / (1 + np.exp(-sharpness[who] * (dots - bias[who]))), 2
     )
     responses = Responses(
-        users=np.arange(LISTENERS),
-        tracks=np.arange(TRACKS),
         artist=np.arange(TRACKS, dtype=np.int32) // 2,
         listener=np.array(listener, dtype=np.int32),
         organic=np.array(organic, dtype=np.int32),
@@ -84,16 +89,24 @@ def make_responses(taste: FloatArray) -> tuple[Responses, IntArray]:
 
 
 @pytest.fixture(scope="module")
-def model(truth: tuple[Responses, IntArray]) -> FittedSessionModel:
+def model(truth: tuple[Responses, IntArray]) -> SessionModel:
     return fit_model(truth[0])
 
 
-def expected_times(model: FittedSessionModel, responses: Responses) -> FloatArray:
+def followed_by(model: SessionModel, responses: Responses) -> IntArray:
+    """Return the interest that each opening of responses leads to."""
+    order = np.lexsort((responses.organic, responses.listener))
+    interests = np.zeros(len(order), np.int64)
+    interests[order] = model.interest_of
+    return interests
+
+
+def expected_times(model: SessionModel, responses: Responses) -> FloatArray:
     """By the model's own words, one response after the other."""
-    opening = responses.opening
+    interest = followed_by(model, responses)[responses.opening]
     times = []
     for position in range(len(responses)):
-        x = model.interests[model.interest_of[opening[position]]]
+        x = model.interests[interest[position]]
         logit = x @ model.track_factors[responses.track[position]]
         times.append(
             model.artist_fatigue ** responses.earlier[position] / (1 + np.exp(-logit))
@@ -102,7 +115,7 @@ def expected_times(model: FittedSessionModel, responses: Responses) -> FloatArra
 
 
 def test_times_are_explained_and_the_fatigue_of_artists_is_found(
-    truth: tuple[Responses, IntArray], model: FittedSessionModel
+    truth: tuple[Responses, IntArray], model: SessionModel
 ) -> None:
     off = expected_times(model, truth[0]) - truth[0].time
     assert 1 - np.mean(off**2) / truth[0].time.var() > 0.95
@@ -111,24 +124,23 @@ def test_times_are_explained_and_the_fatigue_of_artists_is_found(
 
 
 def test_openings_of_an_interest_are_found_together(
-    truth: tuple[Responses, IntArray], model: FittedSessionModel
+    truth: tuple[Responses, IntArray], model: SessionModel
 ) -> None:
+    found = followed_by(model, truth[0])
     mixed = sum(
-        len(set(truth[1][model.interest_of == interest].tolist())) > 1
+        len(set(truth[1][found == interest].tolist())) > 1
         for interest in set(model.interest_of)
     )
     assert mixed <= 0.05 * len(model.interests)
     assert len(model.interests) < 3 * LISTENERS
-    assert (
-        model.evidence == np.bincount(model.interest_of[Training(truth[0], 1).opening])
-    ).all()
+    assert model.evidence.sum() == pytest.approx(0.95 * 0.95 * len(truth[0]), rel=0.01)
 
 
 def test_the_fit_follows_from_the_seed_whatever_the_threads(
-    truth: tuple[Responses, IntArray], model: FittedSessionModel
+    truth: tuple[Responses, IntArray], model: SessionModel
 ) -> None:
     again = fit_model(truth[0], threads=1)
-    for field in fields(FittedSessionModel):
+    for field in fields(SessionModel):
         assert np.array_equal(getattr(again, field.name), getattr(model, field.name)), (
             field.name
         )
@@ -139,29 +151,37 @@ def test_the_fit_follows_from_the_seed_whatever_the_threads(
 
 
 def test_a_new_interest_is_expected_near_what_the_organic_track_opens(
-    truth: tuple[Responses, IntArray], model: FittedSessionModel
+    truth: tuple[Responses, IntArray], model: SessionModel
 ) -> None:
     usual = model.track_factors[truth[0].organic] @ model.new_map
-    own = model.interests[model.interest_of]
+    own = model.interests[followed_by(model, truth[0])]
     off = np.mean((usual - own) ** 2)
     assert off < 0.5 * np.mean((own - own.mean(axis=0)) ** 2)
     spread = np.trace(np.cov((own - usual).astype(float).T))
-    assert np.trace(model.new_covariance) == pytest.approx(spread, rel=0.2)
+    assert np.trace(model.covariance) == pytest.approx(spread, rel=0.2)
 
 
-def test_sweeps_are_reported_to_the_last(truth: tuple[Responses, IntArray]) -> None:
+def test_more_sessions_go_on_with_the_fit(
+    truth: tuple[Responses, IntArray], model: SessionModel
+) -> None:
+    whole = truth[0]
+    some = replace(whole, is_held_out=np.arange(len(whole)) % 25 < 5).training()
     done: list[float] = []
-    fit_model(truth[0], report=lambda so_far, _note: done.append(so_far))
-    assert done == list(range(1, 3 + 3 + 4 + 1))
+    fit = start_fit(report=lambda so_far, _note: done.append(so_far))
+    fit.run(some)
+    fit.extend(whole)
+    assert done == list(range(1, SWEEPS + 1))
+    found = fit.describe()
+    off = expected_times(found, whole) - whole.time
+    assert 1 - np.mean(off**2) / whole.time.var() > 0.95
+    assert found.evidence.sum() == model.evidence.sum()
 
 
 @pytest.mark.parametrize("earlier", [0, 1])
 def test_one_response_is_enough_to_fit(earlier: int) -> None:
     none, one = np.zeros(1, dtype=np.int32), np.array([1], dtype=np.int32)
     responses = Responses(
-        np.array([7]),
-        np.arange(2),
-        np.arange(2, dtype=np.int32),
+        np.arange(TRACKS, dtype=np.int32),
         none,
         none,
         none,
@@ -173,8 +193,7 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
     )
     model = fit_model(responses, threads=1)
     assert all(
-        np.isfinite(getattr(model, field.name)).all()
-        for field in fields(FittedSessionModel)
+        np.isfinite(getattr(model, field.name)).all() for field in fields(SessionModel)
     )
     assert 0 <= model.artist_fatigue <= 1
 
@@ -202,7 +221,7 @@ def noisy(truth: tuple[Responses, IntArray]) -> Responses:
 
 
 def test_shares_that_are_all_noise_leave_most_of_the_model(
-    truth: tuple[Responses, IntArray], noisy: Responses, model: FittedSessionModel
+    truth: tuple[Responses, IntArray], noisy: Responses, model: SessionModel
 ) -> None:
     found = fit_model(noisy)
     assert found.dispersion == pytest.approx(1, abs=0.15)
@@ -237,14 +256,16 @@ def test_what_was_chosen_finds_interests_where_responses_are_too_few(
 
 
 def test_means_of_tracks_are_a_model_of_no_interest(
-    truth: tuple[Responses, IntArray], model: FittedSessionModel
+    truth: tuple[Responses, IntArray],
 ) -> None:
-    means = np.linspace(0.01, 0.9, TRACKS).astype(np.float32)
-    found = track_means(means, model)
-    nobody = replace(truth[0], listener=NONE, organic=NONE)
-    served = found.indexed(nobody)
-    artist = truth[0].artist.astype(np.int64)
+    responses = truth[0]
+    served = track_means(responses)
+    usual = responses.time.mean()
+    artist = responses.artist.astype(np.int64)
     for tracks, times in (([3], [1.0]), ([3, 5, 9], [1.0, 0.0, 0.7])):
         vector = served.infer(1, 3, served.hear(artist, tracks, times))
-        shares = 1 / (1 + np.exp(-(served.tracks @ vector)))
-        assert shares == pytest.approx(means, abs=1e-3)
+        shares = 1 / (1 + np.exp(-(served.track_factors @ vector)))
+        for track in (0, 77):
+            own = responses.time[responses.track == track]
+            mean = (own.sum() + 10 * usual) / (len(own) + 10)
+            assert shares[track] == pytest.approx(mean, abs=1e-3)

@@ -6,16 +6,17 @@ import orjson
 import pytest
 
 from looplib.files import sha256_file
-from recsys.config import Split
-from recsys.dataset.split import SplitRule
-from recsys.errors import ExportError, StoreError
+from recsys.config import SearchConfig, Split
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.plan import plan_dataset
+from recsys.errors import ExportError
 from recsys.ingest.pipeline import ingest
 from recsys.session_model.responses import Responses, load_responses
 from recsys.store.remote import open_store
 from tests.recsys.logs import Session, make_store, random_sessions, write_log
+from tests.recsys.opened import dataset_of
 
 TRACKS = 30
-RULE = SplitRule(Split(holdout=0.3), seed=1)
 SESSIONS = random_sessions(8, listeners=12, tracks=TRACKS, sessions=150)
 
 
@@ -32,15 +33,30 @@ def write_catalogue(folder: Path) -> Path:
     return folder / "tracks.json"
 
 
-def store_of(folder: Path, catalogue: Path) -> Path:
+def read(folder: Path, *, artists: bool = True) -> tuple[Responses, Dataset]:
+    """Read the responses of a log, and the dataset that numbers them."""
+    catalogue = write_catalogue(folder)
     log = write_log(folder / "log" / "events.jsonl", SESSIONS)
-    facts = {
-        "schema": 1,
-        "catalogue": {"sha256": sha256_file(catalogue), "tracks": TRACKS},
-    }
-    (log.parent / "collection.json").write_bytes(orjson.dumps(facts))
+    facts = {"sha256": sha256_file(catalogue), "tracks": TRACKS}
+    content = orjson.dumps({"schema": 1, "catalogue": facts})
+    (log.parent / "collection.json").write_bytes(content)
     ingest([log], folder / "store", buckets=4)
-    return folder / "store"
+    return read_store(folder, catalogue if artists else None)
+
+
+def read_store(
+    folder: Path, catalogue: Path | None = None
+) -> tuple[Responses, Dataset]:
+    config = SearchConfig(
+        seed=1,
+        store=str(folder / "store"),
+        run=str(folder / "run"),
+        catalogue=catalogue,
+        split=Split(holdout=0.3),
+    )
+    dataset, store = dataset_of(config), open_store(config.store)
+    rule = plan_dataset(store, config).rule
+    return load_responses(store, dataset, rule), dataset
 
 
 def expected(
@@ -69,12 +85,14 @@ def expected(
     return found
 
 
-def listed(responses: Responses) -> Counter[tuple[int, int, int, float, int, int]]:
+def listed(
+    responses: Responses, dataset: Dataset
+) -> Counter[tuple[int, int, int, float, int, int]]:
     opening = responses.opening
     columns = zip(
-        responses.users[responses.listener[opening]].tolist(),
-        responses.tracks[responses.organic[opening]].tolist(),
-        responses.tracks[responses.track].tolist(),
+        dataset.users[responses.listener[opening]].tolist(),
+        dataset.tracks[responses.organic[opening]].tolist(),
+        dataset.tracks[responses.track].tolist(),
         np.round(responses.time.astype(float), 2).tolist(),
         responses.earlier.tolist(),
         responses.before.tolist(),
@@ -83,45 +101,39 @@ def listed(responses: Responses) -> Counter[tuple[int, int, int, float, int, int
     return Counter(columns)
 
 
+@pytest.mark.parametrize("artists", [True, False])
 def test_every_first_hearing_of_a_recommended_track_is_a_response(
-    tmp_path: Path,
+    tmp_path: Path, artists: bool
 ) -> None:
-    catalogue = write_catalogue(tmp_path)
-    responses = load_responses(
-        open_store(store_of(tmp_path, catalogue)), catalogue, RULE
-    )
-    assert listed(responses) == expected(SESSIONS, artists=True)
-    assert responses.earlier.max() > 0
-    assert len(responses.tracks) == TRACKS
-
-
-def test_without_a_catalogue_no_artist_is_known(tmp_path: Path) -> None:
-    responses = load_responses(open_store(make_store(tmp_path, SESSIONS)), None, RULE)
-    assert listed(responses) == expected(SESSIONS, artists=False)
+    responses, dataset = read(tmp_path, artists=artists)
+    assert listed(responses, dataset) == expected(SESSIONS, artists=artists)
+    assert bool(responses.earlier.max() > 0) == artists
+    is_same = responses.artist[:, None] == responses.artist
+    tracks = np.arange(TRACKS)
+    of_artist = tracks[:, None] % 7 == tracks % 7
+    assert (is_same == (of_artist if artists else np.eye(TRACKS, dtype=bool))).all()
 
 
 def test_openings_are_distinct_and_those_of_a_listener_side_by_side(
     tmp_path: Path,
 ) -> None:
-    responses = load_responses(open_store(make_store(tmp_path, SESSIONS)), None, RULE)
+    responses, _ = read(tmp_path)
     openings = list(
         zip(responses.listener.tolist(), responses.organic.tolist(), strict=True)
     )
     assert len(set(openings)) == len(openings)
-    assert responses.listener.tolist() == sorted(responses.listener.tolist())
-    assert sorted(responses.users.tolist()) == sorted(
-        {session.user for session in SESSIONS}
-    )
+    is_next = np.diff(responses.listener, prepend=-1) != 0
+    assert np.count_nonzero(is_next) == len({session.user for session in SESSIONS})
     assert np.unique(responses.opening).tolist() == list(range(len(openings)))
     assert (np.diff(responses.opening) >= 0).all()
 
 
 def test_sessions_are_held_out_whole_and_teach_no_opening(tmp_path: Path) -> None:
-    responses = load_responses(open_store(make_store(tmp_path, SESSIONS)), None, RULE)
+    responses, dataset = read(tmp_path)
     known = responses.training()
     assert 0.15 < responses.is_held_out.mean() < 0.45
     assert len(known) == np.count_nonzero(~responses.is_held_out)
-    assert listed(known) < listed(responses)
+    assert listed(known, dataset) < listed(responses, dataset)
     assert np.unique(known.opening).tolist() == list(range(len(known.organic)))
     is_first = responses.before == 0
     sessions = np.cumsum(is_first)  # a repeat of the opening track may hide a start
@@ -132,22 +144,12 @@ def test_sessions_are_held_out_whole_and_teach_no_opening(tmp_path: Path) -> Non
     assert np.mean(mixed) < 0.1
 
 
-def test_another_catalogue_is_refused(tmp_path: Path) -> None:
-    catalogue = write_catalogue(tmp_path)
-    store = open_store(store_of(tmp_path, catalogue))
-    other = write_catalogue(tmp_path / "other")
-    other.write_bytes(other.read_bytes() + b"\n")
-    with pytest.raises(
-        StoreError, match=r"other/tracks\.json: not the catalogue of .*: 30 tracks"
-    ):
-        load_responses(store, other, RULE)
-    with pytest.raises(
-        StoreError, match=r"missing\.json: no catalogue to be read here"
-    ):
-        load_responses(store, tmp_path / "missing.json", RULE)
-
-
 def test_a_log_of_organic_tracks_alone_teaches_nothing(tmp_path: Path) -> None:
-    store = make_store(tmp_path, [Session(1, 10**12, [(3, 1.0)], "s")])
+    sessions = [
+        Session(user, 10**12, [(3, 1.0)], f"{user}-{n}")
+        for user in (1, 2)
+        for n in range(9)
+    ]
+    make_store(tmp_path, sessions)
     with pytest.raises(ExportError, match="no recommended track was heard"):
-        load_responses(open_store(store), None, RULE)
+        read_store(tmp_path)

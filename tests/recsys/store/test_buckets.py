@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.store import buckets
-from recsys.store.buckets import EVENTS, INTERACTIONS, Bucketing, bucket_of
+from recsys.store.buckets import SCHEMAS, Bucketing, bucket_of
 
 USERS = [
     0,
@@ -84,13 +83,9 @@ def table(rows: int, seed: int) -> pa.Table:
     )
 
 
-@pytest.mark.parametrize("slice_rows", [1, 7, 100, 10**6])
-def test_a_part_has_the_rows_of_its_users_in_order_in_slices_of_any_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_rows: int
-) -> None:
-    monkeypatch.setattr(buckets, "SLICE_ROWS", slice_rows)
+def test_a_part_has_the_rows_of_its_users_in_order(tmp_path: Path) -> None:
     tables = [table(200, 1), table(1, 2), table(300, 3)]
-    bucketing = Bucketing(tmp_path, EVENTS, 2)
+    bucketing = Bucketing(tmp_path, "events", 2)
     for rows in tables:
         bucketing.add(rows)
     parts = bucketing.finish({})
@@ -103,7 +98,7 @@ def test_a_part_has_the_rows_of_its_users_in_order_in_slices_of_any_size(
     expected.sort(key=lambda row: (*row[:2], row[2] == "last", row[3]))
     for bucket, part in parts.items():
         found = pq.read_table(part)
-        assert found.schema.equals(EVENTS.schema)
+        assert found.schema.equals(SCHEMAS["events"])
         rows = zip(*(found[name].to_pylist() for name in names), strict=True)
         assert list(rows) == [
             row for row in expected if by_definition(row[0], 2) == bucket
@@ -123,7 +118,7 @@ def test_interactions_without_timestamps_are_sorted_by_user_and_track(
             "source": ["a"] * 3,
         }
     )
-    bucketing = Bucketing(tmp_path, INTERACTIONS, 1)
+    bucketing = Bucketing(tmp_path, "interactions", 1)
     bucketing.add(rows)
     found = pq.read_table(bucketing.finish({})[0])
     assert found["track"].to_pylist() == [5, 3, 9]

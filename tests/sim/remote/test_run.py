@@ -12,10 +12,10 @@ import pytest
 
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import ListeningModel, Sessions, make_model
+from sim.remote.client import Counts
 from sim.remote.config import RemoteConfig
 from sim.remote.run import play_sessions
 from sim.remote.sessions import SessionQueue
-from sim.remote.summary import Counts
 from sim.run import main
 from sim.worlds.files import load_world
 from tests.sim.remote.fake_service import FakeService, fake_service
@@ -76,7 +76,7 @@ def test_what_listeners_do_follows_from_the_seed_and_the_session_alone(
         counts = play(demo_model, service.url, concurrency=pools, batch=batch)
     assert Counter(service.sessions) == expected
     assert not service.open
-    assert counts.done == EPISODES
+    assert counts.sessions == EPISODES
     assert counts.error is None
     assert not counts.interrupted
     assert not counts.retries
@@ -186,17 +186,14 @@ def test_the_summary_has_means(
     assert (summary["schema"], summary["seed"], summary["url"]) == (4, 5, service.url)
     assert (summary["sessions"], summary["retries"]) == (200, {})
     assert summary["ended_early"] is None
-    assert summary["tracks"]["mean"] == pytest.approx(
+    assert summary["tracks"] == pytest.approx(
         np.mean([len(events) for _, events in service.sessions])
     )
     times = [sum(time for _, time in events) for _, events in service.sessions]
-    assert summary["time"]["mean"] == pytest.approx(np.mean(times))
-    assert summary["time"]["standard_error"] > 0
+    assert summary["time"] == pytest.approx(np.mean(times))
     shown = capsys.readouterr().out
-    assert shown.startswith(f"200 sessions of {summary['listeners']} listeners")
-    assert shown.endswith(
-        f"listening time {summary['time']['mean']:.3f} ± {summary['time']['standard_error']:.3f}\n"
-    )
+    assert shown.startswith("200 sessions, ")
+    assert shown.endswith(f"listening time {summary['time']:.3f}\n")
     assert list(file.parent.iterdir()) == [file]
 
 
@@ -278,7 +275,7 @@ def test_a_session_of_a_listener_who_is_never_bored_is_ended(tmp_path: Path) -> 
     with fake_service(1500) as service:
         driven = play(model, service.url, concurrency=1, episodes=1)
     assert [len(events) for _, events in service.sessions] == [1000]
-    assert driven.tracks.tolist() == [1000]
+    assert driven.tracks == 1000
 
 
 def test_a_summary_that_cannot_be_written_is_said(
@@ -289,13 +286,10 @@ def test_a_summary_that_cannot_be_written_is_said(
             _run(demo_world, service, "--episodes", "3", "--summary", str(tmp_path))
             == 2
         )
-    assert f"{tmp_path}: cannot be written" in capsys.readouterr().err
+    assert f"{tmp_path}: Is a directory" in capsys.readouterr().err
 
 
-def test_the_address_has_no_slash_at_its_end_and_batches_have_fewer_pools() -> None:
+def test_the_address_has_no_slash_at_its_end() -> None:
     assert RemoteConfig.model_validate(
         {"episodes": 1, "url": "https://music.example/api/"}
     ).address.endswith("/api")
-    assert RemoteConfig(episodes=1).pools == 64
-    assert RemoteConfig(episodes=1, batch=500).pools == 4
-    assert RemoteConfig(episodes=1, batch=500, concurrency=9).pools == 9
