@@ -67,7 +67,6 @@ class Report(Evidence):
 
     experiment: str  # its name
     control: str  # the arm that the others are compared with
-    is_aa: bool  # whether all arms are the same, so that no effect is expected
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
     horizon: str | None  # the declared one, by whose bounds is decided
     is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
@@ -260,7 +259,6 @@ def _summarize(
         **known,
         experiment=name,
         control=config.control,
-        is_aa=config.aa,
         alpha=config.alpha,
         horizon=str(config.horizon) if config.horizon else None,
         is_adjusted=config.cuped,

@@ -32,6 +32,7 @@ from recsys.store.remote import Store
 MEAN = "track_mean"  # the recommender of the tracks that are heard longest
 _FADINGS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 _WORTH_IT = 0.99  # of the error without
+_LISTED = 100  # tracks of a list
 _FADED = 5_000  # held-out responses that choose among them
 
 Ids = npt.NDArray[np.generic]  # numbers or texts
@@ -98,7 +99,6 @@ def write_session_model(
         "interests": len(model.interests),
         "dispersion": model.dispersion,
         "artist_fatigue": model.artist_fatigue,
-        "tiredness": model.tiredness,
         "fading": fading,
     }
 
@@ -110,7 +110,7 @@ def describe(choice: Choice) -> str:
         for name, own in choice.shares.items()
     )
     line = f"{NAME}: {choice.serves} is served, {choice.reason}"
-    return f"{line}; heard of the best tracks: {shares}" if shares else line
+    return f"{line}; share heard: {shares}" if shares else line
 
 
 def find_chosen(dataset: Dataset, learned: Learned) -> Chosen:
@@ -161,8 +161,8 @@ def _choose(
         catalogue_size=dataset.summary.tracks,
     )
     artist = known.artist.astype(np.int64)
-    events = sample_events(sessions, seed)
-    some = events[:_FADED]
+    events = sample_events(sessions, len(dataset.tracks), seed)
+    some = events[:: max(1, len(events) // _FADED)]
 
     def error(fading: float) -> float:
         vectors = _follow(replace(model, fading=fading), artist, sessions, some)
@@ -204,7 +204,7 @@ def _follow(
 def _plain_scores(dataset: Dataset, learned: Learned) -> dict[str, Score]:
     """Return the scores of plain recommenders of the service, by its names."""
     tracks = len(dataset.tracks)
-    lists = learned.model.lists(max(1, tracks // 100))
+    lists = learned.model.lists(_LISTED)
     worth = np.arange(lists.shape[1], 0, -1, dtype=np.float32)
 
     def in_order(sessions: LoggedSessions, events: IntArray) -> Float32Array:

@@ -3,8 +3,7 @@
 Sessions follow interests: a listener has a few, and the organic track tells which one a session
 follows. With x the vector of the interest and v that of a track, the share heard has the mean
 
-    expit(x . (v, 1)) * fatigue ** (earlier tracks of its artist in the session)
-                      * tiredness ** (earlier recommended tracks in the session),
+    expit(x . (v, 1)) * fatigue ** (earlier tracks of its artist in the session),
 
 and a variance that is learned (`recsys.session_model.regression`). Under random recommendations
 each response is an unbiased observation of one such product; under others it still is one, as what
@@ -41,7 +40,7 @@ from recsys.session_model.regression import (
     Shares,
     Vectors,
     estimate_precision,
-    find_decays,
+    find_decay,
     grouped_means,
     mean_and_slope,
     measure_dispersion,
@@ -277,17 +276,11 @@ class Fit:
         interests[:, -1] += grouped_means(
             self.interest_of, len(interests), self.bias[:, None]
         )[:, 0]
-        evidence = np.bincount(
-            self.interest_of[self.opening], minlength=len(interests)
-        ).astype(np.int32)
         opened_by, followed = features[responses.organic], interests[self.interest_of]
         new_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0]
         precision = estimate_precision(
             followed - opened_by @ new_map, self.interests.covariance
         )
-        # what is left of an interest's variance by the responses to it, on average
-        left = np.sum(precision * self.interests.covariance) / len(precision)
-        fatigue, tiredness = self._decays()
         order = np.lexsort((responses.organic, responses.listener))
         return SessionModel(
             track_factors=features,
@@ -295,17 +288,14 @@ class Fit:
             organics=responses.organic[order].astype(np.int64),
             interest_of=self.interest_of[order],
             interests=interests,
-            evidence=evidence,
-            information=float(max(1 / left - 1, 0) / max(np.median(evidence), 1)),
             new_map=new_map.astype(np.float32),
             covariance=np.linalg.inv(precision),
             dispersion=self.dispersion,
-            artist_fatigue=fatigue,
-            tiredness=tiredness,
+            artist_fatigue=self._find_fatigue(),
         )
 
-    def _decays(self) -> tuple[float, float]:
-        """Find the artists' fatigue and the tiredness by responses that were not learned from.
+    def _find_fatigue(self) -> float:
+        """Find the fatigue of artists by responses that were not learned from.
 
         Responses to the artist of the organic track do not count, where there are others: an
         interest that is near its organic track likes them more than the vectors say.
@@ -317,9 +307,7 @@ class Fit:
         others = again[is_other]
         used = np.concatenate([self.held_out, others if len(others) else again])
         mean, _ = mean_and_slope(self._logits(used))
-        counts = np.column_stack([heard.earlier[used], heard.before[used]])
-        fatigue, tiredness = find_decays(mean, heard.time[used], counts).tolist()
-        return fatigue, tiredness
+        return find_decay(mean, heard.time[used], heard.earlier[used])
 
 
 def track_means(responses: Responses) -> SessionModel:
@@ -339,13 +327,10 @@ def track_means(responses: Responses) -> SessionModel:
         organics=none,
         interest_of=none.astype(np.int32),
         interests=np.zeros((0, 2), np.float32),
-        evidence=none.astype(np.int32),
-        information=0.0,
         new_map=np.array([[0, 0], [1, 0]], np.float32),
         covariance=1e-6 * np.eye(2, dtype=np.float32),
         dispersion=FIRST_DISPERSION,
         artist_fatigue=1.0,
-        tiredness=1.0,
     )
 
 
