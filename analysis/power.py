@@ -41,6 +41,7 @@ PROG = "listening-loop power"
 GONE = {
     "--power": "write --set power=0.9",
     "--ratio": "write --set 'shares={C: 90, T1: 10}'",
+    "--share": "of all listeners in the log that share arrives, so days take as many times longer",
 }
 
 app = make_app(
@@ -65,10 +66,6 @@ def main(
         Rule | None,
         typer.Option(help="When it may end; by default as the configuration says."),
     ] = None,
-    share: Annotated[
-        float,
-        typer.Option(help="Share of all listeners who are in the experiment, 0 to 1."),
-    ] = 1.0,
     experiment: Annotated[
         Path | None,
         typer.Option(help="The experiment's YAML file: arms, metrics, guardrails."),
@@ -84,7 +81,7 @@ def main(
     document = plan_document(load_experiment(experiment) if experiment else None)
     settings = load_config(AbConfig, config, overrides or [], given, document)
     log = read_log(logs, settings)
-    planned = plan(log, relative, settings, arms=arms, rule=rule, share=share)
+    planned = plan(log, relative, settings, arms=arms, rule=rule)
     answer(planned, describe(planned), out)
 
 
@@ -101,12 +98,12 @@ class Log:
         """New listeners a day in the latter half."""
         return float(self.arrivals[len(self.arrivals) // 2 :].mean())
 
-    def days_until(self, listeners: float, share: float) -> int | None:
-        """Return on which day so many have come, a share of all; None if never."""
-        arrived = share * np.cumsum(self.arrivals)
+    def days_until(self, listeners: float) -> int | None:
+        """Return on which day so many have come; None if never."""
+        arrived = np.cumsum(self.arrivals)
         if listeners <= arrived[-1]:
             return int(np.argmax(arrived >= listeners)) + 1
-        if not (daily := share * self.latest_arrivals):
+        if not (daily := self.latest_arrivals):
             return None
         return len(arrived) + ceil((listeners - float(arrived[-1])) / daily)
 
@@ -143,7 +140,6 @@ class Plan:
     guardrails: tuple[str, ...]  # that must surely be kept
     # guardrails that are quantiles, whose noise is not known
     not_planned: tuple[str, ...]
-    share: float  # share of all listeners who are in the experiment
     listeners: int  # listeners needed, all arms
     # With fewer the report warns, as arms are unequal and few listeners have most; else 0
     least: int
@@ -161,28 +157,24 @@ def plan(
     *,
     arms: int = 2,
     rule: Rule | None = None,
-    share: float = 1.0,
 ) -> Plan:
     """Plan an experiment on the metrics of a log; the rest is as in `Plan`.
 
     Raises:
-        AnalysisError: A metric does not vary or has no mean, or the share is not one.
+        AnalysisError: A metric does not vary or has no mean.
     """
-    if not 0 < share <= 1:
-        raise AnalysisError(
-            f"share {share}: the share of the listeners in the experiment is above 0 and at most 1"
-        )
     rule = rule or ("horizon" if config.horizon else "any-time")
-    config = _under_rule(config, rule)
+    horizon = (config.horizon or Horizon(listeners=1)) if rule == "horizon" else None
+    config = config.model_copy(update={"horizon": horizon})
     weights = np.array([*config.shares.values()] or [1.0] * arms)
     decision = _decision(log, config, weights / weights.sum())
-    metric, so_far = log.metrics[0], int(share * log.arrivals.sum())
+    metric, so_far = log.metrics[0], int(log.arrivals.sum())
     days: int | None = len(log.arrivals)
     # looks are daily, so the days that it takes depend a little on themselves
     for _ in range(2):
         planned = replace(decision, looks=min(days or 1, _MOST_LOOKS))
         needed = ceil(planned.needed(effect, config.power))
-        days = log.days_until(needed, share)
+        days = log.days_until(needed)
     shares = metric.shares(log.columns)
     skewed = skewness(shares)
     enough = enough_listeners(skewed, weights.tolist())
@@ -199,7 +191,6 @@ def plan(
         arms=len(weights),
         guardrails=tuple(metric.name for metric in log.metrics[1:]),
         not_planned=tuple(quantiles),
-        share=share,
         listeners=needed,
         least=ceil(enough / min(weights) * sum(weights)),
         days=days,
@@ -207,14 +198,6 @@ def plan(
         log_days=len(log.arrivals),
         detectable_pct=100 * detectable if isfinite(detectable) else None,
     )
-
-
-def _under_rule(config: AbConfig, rule: Rule) -> AbConfig:
-    """Return the configuration with a horizon, or without one."""
-    horizon = None
-    if rule == "horizon":
-        horizon = config.horizon or Horizon(listeners=1)
-    return config.model_copy(update={"horizon": horizon})
 
 
 def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:

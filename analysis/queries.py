@@ -7,10 +7,10 @@ tables are attached here from files or Arrow tables, so no statement is ever bui
 """
 
 import glob
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -25,7 +25,6 @@ Column = duckdb.ColumnExpression
 Constant = duckdb.ConstantExpression
 Function = duckdb.FunctionExpression
 Sql = duckdb.SQLExpression
-Function = duckdb.FunctionExpression
 DatabaseError = duckdb.Error
 # Raised by a statement for the rows it reads: text that is not JSON, a cast that fails, SQL's
 # error().
@@ -97,11 +96,6 @@ def open_rows(connection: Connection, name: str, **values: object) -> Rows:
     return connection.sql(statement(name), params=values)
 
 
-def query_rows(rows: Rows, table: str, name: str) -> Rows:
-    """Return the rows of a SQL file that reads other rows under a table's name, where they are."""
-    return cast("Rows", rows.query(table, statement(name)))
-
-
 def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table:
     """Run a SQL file and return its rows as an Arrow table; its named parameters are the keywords.
 
@@ -164,16 +158,11 @@ def materialize(
     connection: Connection, table: str, name: str, **values: object
 ) -> None:
     """Run a SQL file and keep its rows as a table, instead of one of that name."""
-    drop(connection, table)
+    connection.execute(f"DROP TABLE IF EXISTS {table}")
     open_rows(connection, name, **values).create(table)
 
 
-def append(connection: Connection, table: str, name: str, **values: object) -> None:
-    """Run a SQL file and add its rows to a table, which is made if there is none."""
-    insert(connection, table, open_rows(connection, name, **values))
-
-
-def insert(connection: Connection, table: str, rows: Rows) -> None:
+def append(connection: Connection, table: str, rows: Rows) -> None:
     """Add rows to a table, which is made if there is none."""
     exists = connection.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE table_name = $table",
@@ -188,16 +177,6 @@ def insert(connection: Connection, table: str, rows: Rows) -> None:
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
     """Make an Arrow table readable under a table's name, without a copy."""
     connection.register(table, rows)
-
-
-def read_table(connection: Connection, table: str) -> pa.Table:
-    """Return all rows of a table of the database."""
-    return connection.table(table).to_arrow_table()
-
-
-def drop(connection: Connection, table: str) -> None:
-    """Remove a table of the database; one that does not exist is no error."""
-    connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
@@ -305,38 +284,6 @@ def open_csv(
         quotechar=None if quoted else "",
         hive_partitioning=False,
     )
-
-
-def materialize_labels(
-    connection: Connection, table: str, file: Path, column: str
-) -> str:
-    """Keep a column of a CSV, Parquet or JSON lines file as `label`, and its `key`.
-
-    Returns:
-        The column that is the key, "user" or "track".
-
-    Raises:
-        DatabaseError: The file cannot be read.
-        ValueError: It lacks the column, or has neither of the keys, or both.
-    """
-    name, ending = glob.escape(str(file)), Path(file.name.removesuffix(".gz")).suffix
-    readers: dict[str, Callable[[str], Rows]] = {
-        ".csv": connection.read_csv,
-        ".parquet": connection.read_parquet,
-    }
-    rows = readers.get(ending, connection.read_json)(name)
-    keys = [key for key in ("user", "track") if key in rows.columns]
-    if len(keys) != 1 or column not in rows.columns:
-        found = ", ".join(rows.columns)
-        raise ValueError(
-            f"a column {column} and one of user and track are expected; found are {found}"
-        )
-    key, label = Column(keys[0]), Column(column)
-    drop(connection, table)
-    rows.select(
-        key.cast("BIGINT").alias("key"), label.cast("VARCHAR").alias("label")
-    ).create(table)
-    return keys[0]
 
 
 def json_pointer(key: str) -> str:

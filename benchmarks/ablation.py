@@ -1,6 +1,6 @@
 """What parts of the session model bring: listening time that is lost when one is left out.
 
-    python -m benchmarks.ablation [--worlds seed,moods-20] [--episodes 2000]
+    python -m benchmarks.ablation [--worlds demo,changing] [--episodes 2000]
 
 Simulated listeners hear what the service's recommender plays them, by a model that was fitted with
 a part and by one without it, in the same sessions: listener, interest and opening track are the
@@ -33,51 +33,51 @@ from sim.collect import recommend_random
 from sim.listening.sessions import make_model
 from sim.worlds.files import load_world
 
-SMALL_SEED = (
-    "catalogue.tracks=6000",
-    "catalogue.artists=800",
-    "listeners.listeners=1200",
-)
-COLLECTED = 60_000  # sessions that models learn from
-
 
 def _nothing(listeners: AnyFloatArray, tracks: AnyFloatArray) -> Chosen:
     sizes = len(listeners), len(tracks)
     return Chosen(*(np.zeros((size, 0), np.float32) for size in sizes))
 
 
-def _no_artists(fit: Fit) -> Float32Array:
-    vectors = fit.tracks.means
-    ones = np.ones((len(vectors), 1))
-    return fits._predict(np.hstack([fit.chosen.tracks, ones]), vectors, ones)
+def _without_artists(fit: Fit) -> Float32Array:
+    chosen = np.column_stack([fit.chosen.tracks, np.ones(len(fit.chosen.tracks))])
+    found = np.linalg.lstsq(chosen, fit.tracks.means, rcond=None)[0]
+    expected: Float32Array = (chosen @ found).astype(np.float32)
+    return expected
 
 
+def _without_biases(fit: Fit) -> Float32Array:
+    return np.zeros(len(fit.responses.listener), np.float32)
+
+
+COLLECTED = 100_000  # sessions that models learn from
 # What stands in for a part in the fit.
 WITHOUT_IN_FIT: Mapping[str, tuple[Any, str, Any]] = {
     "what was chosen": (Chosen, "of_factors", _nothing),
-    "artists": (Fit, "_expected_tracks", _no_artists),
-    "overshoot": (fits, "_OVERSHOOT", 0),
+    "artists of tracks": (Fit, "_expected_tracks", _without_artists),
+    "biases of listeners": (Fit, "_biases", _without_biases),
+    "longer steps": (fits, "_OVERSHOOT", 0),
 }
 # What the service is given in place of the model.
 WITHOUT_IN_SERVICE: Mapping[str, Callable[[SessionModel], SessionModel]] = {
     "fatigue of artists": lambda model: replace(model, artist_fatigue=1.0),
-    "tiredness": lambda model: replace(model, tiredness=1.0),
     "fading": lambda model: replace(model, fading=1.0),
-    "evidence": lambda model: replace(model, information=0.0),
+    "known interests": lambda model: replace(
+        model, listeners=np.zeros_like(model.listeners)
+    ),
 }
 
 
 def main(
     worlds: Annotated[str, typer.Option(help="Names of benchmarks.worlds.")] = (
-        "seed,changing,200-nearest,moods-20,drift"
+        "demo,changing,effects"
     ),
     episodes: Annotated[int, typer.Option(help="Sessions to hear.")] = 2000,
-    out: Annotated[Path, typer.Option(help="Folder of worlds.")] = Path("out/ablation"),
+    out: Annotated[Path, typer.Option(help="Folder of worlds.")] = Path("out/worlds"),
 ) -> None:
     """Print a table of parts and losses for each world."""
     for name in worlds.split(","):
-        changes = SMALL_SEED if name == "seed" else ()
-        prepare(out / name, config_of(name, changes), COLLECTED)
+        prepare(out / name, config_of(name), COLLECTED)
         ablate(name, out / name, episodes)
 
 
@@ -93,7 +93,8 @@ def ablate(name: str, folder: Path, episodes: int) -> None:
     def fit() -> SessionModel:
         chosen = Chosen.of_factors(factors["user_factors"], factors["item_factors"])
         found = Fit(chosen, SessionModelConfig(), seed=42, threads=1)
-        found.run(responses)
+        found.run(responses.training())
+        found.extend(responses)
         return replace(found.describe(), fading=facts["fading"])
 
     def player(served: SessionModel) -> FloatArray:

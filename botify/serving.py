@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import threading
 import time
 from functools import partial
@@ -30,6 +31,7 @@ from looplib.errors import UserError
 _RESPAWN_PAUSE_S = 0.5
 _PORT_WAIT_S = 5.0  # for workers of a killed service to leave the port
 _PARENT_CHECK_S = 0.5
+_SWITCH_S = 0.001  # after which a thread that answers a batch lets another one run
 _LOGGING = {"loggers": {"_granian": {"propagate": True}}, "handlers": {}}
 
 logger = logging.getLogger("botify")
@@ -91,6 +93,7 @@ def _load_worker(settings: Settings, model: Model, master: int) -> BufferedApp:
     except (UserError, OSError) as error:
         logger.error("worker: %s", error)
         raise SystemExit(1) from None
+    sys.setswitchinterval(_SWITCH_S)
     gc.freeze()  # what was loaded stays, so collections need not look at it
     return BufferedApp(
         make_app(service),

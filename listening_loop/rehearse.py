@@ -15,10 +15,12 @@ from listening_loop.api.models import Model
 from listening_loop.client import ServiceClient
 from looplib.cli import make_app
 from looplib.progress import progress
+from looplib.randomness import make_generator
 
 PROG = "listening-loop rehearse"
 app = make_app("Send simulated listeners through a service, with the ids of an export.")
 _FAMILIAR = 20  # tracks that a listener likes most, of which one opens the session
+_SESSIONS = 2  # of each listener
 _SKIPPED = 0.1  # the share that is heard of a track that is skipped
 _SKIPS, _LONGEST = 3, 20  # tracks after which a session is over
 # chance of hearing any track to its end, and what liking adds to it
@@ -34,14 +36,12 @@ def main(
         str, typer.Option(help="Address of the service.")
     ] = "http://localhost:5001",
     listeners: Annotated[int, typer.Option(min=1, help="At most so many.")] = 900,
-    sessions: Annotated[int, typer.Option(min=1, help="Of each listener.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Of what they do.")] = 1,
 ) -> None:
     """Rehearse an experiment."""
     model, service = Model.load(export / "current"), ServiceClient(url)
-    generator = np.random.default_rng(seed)
+    generator = make_generator(1, "rehearse")
     rows = {item: row for row, item in enumerate(model.items.tolist())}
-    chosen = generator.permutation(len(model.users))[:listeners].tolist() * sessions
+    chosen = generator.permutation(len(model.users))[:listeners].tolist() * _SESSIONS
     with progress("rehearsal", len(chosen), "sessions") as report:
         for done, row in enumerate(chosen, start=1):
             play(model, rows, row, service, generator)

@@ -1,7 +1,7 @@
 """The session model: its file, and what a session follows by what was heard in it.
 
 A session follows an interest, a vector x of k factors. The share heard of a track of vector v has
-the mean expit(x . v), less by the fatigue of artists and by tiredness; v holds the constant of
+the mean expit(x . v), less by the fatigue of artists; v holds the constant of
 `docs/session-model.md` too. The export scores held-out sessions by this code, and the service
 answers by it. Tracks and listeners are numbers; a track is below 0 where nothing is known of it.
 """
@@ -28,15 +28,11 @@ ARRAYS: Mapping[str, str] = {
     "organics": "track openings",
     "interest_of": "i openings",
     "interests": "f interests factors",
-    "evidence": "i interests",  # the number of responses behind each
-    "information": "f",  # precision that a response adds to an interest's of 1
     "new_map": "f factors factors",  # track @ new_map is expected of a new interest
-    "covariance": "f factors factors",  # about that
+    "covariance": "f factors factors",  # of what a session follows about an interest
     "dispersion": "f",  # variance of a share about its mean m, in units of m (1 - m)
     # factor on the time of a track for each earlier track of its artist, 0..1
     "artist_fatigue": "f",
-    # factor on the time of a track for each recommended track before it, 0..1
-    "tiredness": "f",
     "fading": "f",  # weight of a track heard against the next one, 0..1
 }
 _CANDIDATES = 6  # interests that a session may follow
@@ -46,7 +42,7 @@ _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
 _ROUNDING = 0.01**2 / 12  # as in the fit
 _LEAST_LASTING = 1e-3
-LEAST_SHARE = 1e-6  # of a time that fatigue and tiredness leave; less says nothing
+LEAST_SHARE = 1e-6  # of a time that fatigue leaves; less says nothing
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class Heard:
 
     tracks: list[int]
     times: FloatArray  # (tracks,), share heard
-    rest: FloatArray  # (tracks,), what fatigue and tiredness left of the share
+    rest: FloatArray  # (tracks,), what fatigue left of the share
     plays: dict[int, int]  # tracks of each artist in the session
 
 
@@ -65,7 +61,6 @@ class Expected:
 
     log_odds: FloatArray  # of each vector, up to a constant, shape (vectors,)
     means: Float32Array  # shape (vectors, k)
-    scales: FloatArray  # of the covariance of each, shape (vectors,)
 
 
 @dataclass(frozen=True)
@@ -77,13 +72,10 @@ class SessionModel:
     organics: IntArray  # (openings,), ascending for each listener
     interest_of: Int32Array  # (openings,)
     interests: Float32Array  # (interests, k)
-    evidence: Int32Array  # (interests,)
-    information: float
     new_map: Float32Array  # (k, k)
     covariance: Float32Array  # (k, k)
     dispersion: float
     artist_fatigue: float
-    tiredness: float
     fading: float = 1.0
 
     @classmethod
@@ -128,17 +120,15 @@ class SessionModel:
         order = np.argsort(-odds, kind="stable")
         if opening is None:
             track = self.track_factors[organic] * (organic >= 0)
-            likeliest, behind = track @ self.new_map, 0
+            likeliest = track @ self.new_map
         else:
             interest = self.interest_of[first + opening]
             order = order[others[order] != interest]
-            likeliest, behind = self.interests[interest], self.evidence[interest]
+            likeliest = self.interests[interest]
         order = order[: _CANDIDATES - 1]
-        evidence = np.append(behind, self.evidence[others[order]])
         return Expected(
             np.append(0.0, np.log(odds[order])),
             np.concatenate([likeliest[None], self.interests[others[order]]]),
-            1 / (1 + evidence * self.information),
         )
 
     def hear(
@@ -153,7 +143,7 @@ class SessionModel:
             own = int(artist[track])
             earlier = plays.get(own, 0)
             plays[own] = earlier + 1
-            rest = self.artist_fatigue**earlier * self.tiredness ** max(position - 1, 0)
+            rest = self.artist_fatigue**earlier
             if track not in found and rest > LEAST_SHARE:
                 found[track] = (times[position], rest)
         latest = list(found)[1:][-_LATEST:]
@@ -183,16 +173,15 @@ class SessionModel:
         spread = design @ self.covariance
         covariance = spread @ design.T
         off, noise, slope = self._linearise(expected.means @ design.T, heard)
-        scales = expected.scales[:, None, None]
-        lower = np.linalg.cholesky(scales * covariance + noise[:, None] * np.eye(count))
+        lower = np.linalg.cholesky(covariance + noise[:, None] * np.eye(count))
         innovations = np.linalg.solve(lower, off[:, :, None])[:, :, 0]
         scale = np.diagonal(lower, axis1=1, axis2=2) * slope
         densities = -(innovations**2) / 2 - np.log(scale)
         lasting = np.maximum(self.fading ** np.arange(count)[::-1], _LEAST_LASTING)
         odds = self.fading**count * expected.log_odds + densities @ lasting
         best = int(odds.argmax())
-        total = scales[best] * covariance + np.diag(noise[best] / lasting)
-        weights = expected.scales[best] * np.linalg.solve(total, off[best])
+        total = covariance + np.diag(noise[best] / lasting)
+        weights = np.linalg.solve(total, off[best])
         found: FloatArray = expected.means[best] + weights @ spread
         return found
 

@@ -142,8 +142,7 @@ def print_report(report: Report) -> None:
     verdict = report.verdict
     for note in verdict.notes:
         console.print(Text(f"  - {note}"))
-    kind = " (A/A)" if report.is_aa else ""
-    title = f"{report.experiment}{kind}: {verdict.headline}"
+    title = f"{report.experiment}: {verdict.headline}"
     console.print(Text(title, style="bold"))
     console.print(Text(verdict.reason))
 

@@ -3,7 +3,7 @@
 import datetime
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -16,13 +16,6 @@ from looplib.errors import ConfigError
 from looplib.experiments import Experiment, Guardrail
 
 Role = Literal["primary", "guardrail", "secondary", "diagnostic"]
-# the list of the configuration that gives a metric a role, in the order of a report
-_LISTS: dict[Role, str] = {
-    "primary": "primary",
-    "guardrail": "guardrails",
-    "secondary": "secondary",
-    "diagnostic": "diagnostics",
-}
 SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -81,7 +74,6 @@ class AbConfig(Config):
     """Configuration of a report."""
 
     control: str = "C"  # the arm that the others are compared with
-    aa: bool = False  # whether all arms are the same, so that no effect is expected
     # Share of the listeners that each arm should have, in any unit; equal ones where none is given
     shares: dict[str, Positive] = Field(default_factory=dict)
     # Each arm's own recommender; of an arm that is not named, the one that answered most
@@ -141,43 +133,17 @@ class AbConfig(Config):
     memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")] = "1GB"
     trust: TrustConfig = TrustConfig()  # when not to trust
 
-    @model_validator(mode="before")
-    @classmethod
-    def _shorten_defaults(cls, given: Any) -> Any:  # noqa: ANN401  whatever a file has
-        """Leave out of the default lists what a given list names."""
-        if not isinstance(given, dict):
-            return given
-        lists = {
-            field: given.get(field, cls.model_fields[field].default)
-            for field in _LISTS.values()
-        }
-        fixed = [field for field in lists if field in given or field == "primary"]
-        taken = [
-            _name(row)
-            for field in fixed
-            if isinstance(lists[field], list | tuple)
-            for row in lists[field]
-        ]
-        return given | {
-            field: [row for row in rows if _name(row) not in taken]
-            for field, rows in lists.items()
-            if field not in fixed
-        }
-
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:
         for name, own in self.metrics.items():
             if own.sql.endswith(".sql") and not re.fullmatch("[a-z][a-z0-9_]*", name):
                 raise ValueError(f"metrics: {name}: small letters, digits and _ alone")
-        listed = [name for role in _LISTS for name in self._listed(role)]
-        for name in listed:
+        for name in self.roles:
             if name not in self.known:
                 nearest = difflib.get_close_matches(name, self.known, n=1, cutoff=0)[0]
                 raise ValueError(
                     f"no metric {name}; the nearest is {nearest}, all are {', '.join(self.known)}"
                 )
-            if listed.count(name) > 1:
-                raise ValueError(f"a metric has one role alone, found two of {name}")
         if not self.deciding:
             raise ValueError("primary: at least one metric must decide")
         for metric in self.deciding:
@@ -186,9 +152,6 @@ class AbConfig(Config):
                     f"primary: {metric.name} cannot decide, as a quantile has no value by listener"
                 )
         return self
-
-    def _listed(self, role: Role) -> list[str]:
-        return [_name(row) for row in getattr(self, _LISTS[role])]
 
     @cached_property
     def known(self) -> dict[str, Metric]:
@@ -201,13 +164,27 @@ class AbConfig(Config):
 
     @cached_property
     def roles(self) -> dict[str, Role]:
-        """The role of each metric that a report has, those that decide first."""
-        return {name: role for role in _LISTS for name in self._listed(role)}
+        """The role of each metric that a report has: that of the first list with it."""
+        lists: dict[Role, Iterable[str]] = {
+            "primary": self.primary,
+            "guardrail": (row.metric for row in self.guardrails),
+            "secondary": self.secondary,
+            "diagnostic": self.diagnostics,
+        }
+        found: dict[str, Role] = {}
+        for role, names in lists.items():
+            for name in names:
+                found.setdefault(name, role)
+        return found
 
     @cached_property
     def limits(self) -> dict[str, Guardrail]:
         """The guardrails by the names of their metrics."""
-        return {guardrail.metric: guardrail for guardrail in self.guardrails}
+        return {
+            row.metric: row
+            for row in self.guardrails
+            if self.roles[row.metric] == "guardrail"
+        }
 
     @property
     def deciding(self) -> list[Metric]:
@@ -271,9 +248,3 @@ def table_document(
         }
     lists = {"guardrails": limits, "secondary": [], "diagnostics": []}
     return {**document, **lists, "metrics": metrics}
-
-
-def _name(row: Any) -> Any:  # noqa: ANN401  a name, or a guardrail that was read or not
-    if isinstance(row, dict):
-        return row.get("metric")
-    return getattr(row, "metric", row)

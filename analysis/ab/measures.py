@@ -14,8 +14,9 @@ A metric reads the views `sessions` (`sql/ab/closed_sessions.sql`) and `events`
 experiment, or a segment.
 """
 
+import glob
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +28,7 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric, column_name
-from analysis.ab.tables import LEFT_OUT, NAMES, USED_FIELDS, Loaded, assign
+from analysis.ab.tables import LEFT_OUT, USED_FIELDS, Loaded, assign
 from analysis.errors import AnalysisError
 from analysis.statistics.quantiles import Histogram
 from looplib.arrays import FloatArray
@@ -53,19 +54,25 @@ def measure(loaded: Loaded, config: AbConfig) -> None:
     # The whole comes last and stays, for what has many rows a listener.
     divisions = dict.fromkeys((NOVELTY, PAST, *by_track), config.deciding)
     divisions[WHOLE] = summed
+
+    def add(table: str, name: str, of: str = "", **values: object) -> None:
+        with _naming(of or name, *queries.DataErrors):
+            rows = queries.open_rows(connection, name, **values)
+            queries.append(connection, table, rows)
+
     for events_file in loaded.slices:
         _open_slice(connection, events_file, loaded.end_ms, config)
-        queries.insert(connection, "all_sessions", connection.table("slice_sessions"))
-        queries.append(connection, "credited", "ab/credited")
+        queries.append(connection, "all_sessions", connection.table("slice_sessions"))
+        add("credited", "ab/credited")
         for by, metrics in divisions.items():
             _divide(connection, by, loaded.start_ms, by_track)
             for source, file in _files([METRICS["sessions"], *metrics]).items():
-                with _naming(file, *queries.DataErrors):
-                    queries.append(connection, f"{source}_{by}", file)
-        queries.append(
-            connection, "positions", "ab/positions", deepest=config.positions
-        )
-        _append_histograms(connection, quantiles)
+                add(f"{source}_{by}", file)
+        add("positions", "ab/positions", deepest=config.positions)
+        for source, file in _files(quantiles).items():
+            queries.attach_query(connection, source, file)
+            counted = {"measured_table": source, "groups": _GROUPS}
+            add(f"histogram_{source}", "ab/histogram", of=file, **counted)
 
 
 def own_recommenders(loaded: Loaded, config: AbConfig) -> dict[str, str]:
@@ -83,24 +90,8 @@ def _attach_recommenders(
     )
 
 
-def _append_histograms(
-    connection: queries.Connection, quantiles: Iterable[Metric]
-) -> None:
-    """Count the values of a slice that quantiles are of, in tables `histogram_…`."""
-    for source, file in _files(quantiles).items():
-        queries.attach_query(connection, source, file)
-        with _naming(file, *queries.DataErrors):
-            queries.append(
-                connection,
-                f"histogram_{source}",
-                "ab/histogram",
-                measured_table=source,
-                groups=_GROUPS,
-            )
-
-
 def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, bool]:
-    """Keep the labels of segments in tables `labels_…`.
+    """Keep the labels of segments in tables `labels_…`, with columns `key` and `label`.
 
     Returns:
         Division → whether its labels are of tracks.
@@ -108,13 +99,27 @@ def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, 
     queries.attach_arrow(connection, "labels_none", _NO_LABEL.empty_table())
     by_track = {}
     for column, file in config.segments.items():
-        with _naming(
-            f"segments {column}: {file}", ValueError, OSError, queries.DatabaseError
-        ):
-            key = queries.materialize_labels(
-                connection, f"labels_{LABELS}{column}", file, column
-            )
-        by_track[f"{LABELS}{column}"] = key == "track"
+        name, ending = (
+            glob.escape(str(file)),
+            Path(file.name.removesuffix(".gz")).suffix,
+        )
+        readers: dict[str, Callable[[str], queries.Rows]] = {
+            ".csv": connection.read_csv,
+            ".parquet": connection.read_parquet,
+        }
+        where = f"segments {column}: {file}"
+        with _naming(where, OSError, queries.DatabaseError):
+            rows = readers.get(ending, connection.read_json)(name)
+            keys = [key for key in ("user", "track") if key in rows.columns]
+            if len(keys) != 1 or column not in rows.columns:
+                problem = f"a column {column} and one of user and track are expected"
+                found = ", ".join(rows.columns)
+                raise AnalysisError(f"{where}: {problem}; found are {found}")
+            key, label = queries.Column(keys[0]), queries.Column(column)
+            rows.select(
+                key.cast("BIGINT").alias("key"), label.cast("VARCHAR").alias("label")
+            ).create(f"labels_{LABELS}{column}")
+        by_track[f"{LABELS}{column}"] = keys[0] == "track"
     return by_track
 
 
@@ -184,9 +189,8 @@ def check_files(config: AbConfig) -> None:
         by_track = _read_labels(connection, config)
         no_events = Path(folder) / "events.parquet"
         pq.write_table(USED_FIELDS.empty_table(), no_events)
-        queries.attach_arrow(connection, "names", NAMES.empty_table())
         queries.attach_arrow(connection, "left_out", LEFT_OUT.empty_table())
-        assign(connection, no_events)
+        assign(connection, no_events, "")
         _attach_recommenders(connection, {})
         _open_slice(connection, no_events, 0, config)
         _divide(connection, WHOLE, 0, by_track)
@@ -242,7 +246,7 @@ def read_histograms(
     connection: queries.Connection, source: str, listeners: Mapping[str, int]
 ) -> dict[str, Histogram]:
     """Return the values of a quantile's source by arm, of which the listeners are given."""
-    rows = queries.read_table(connection, f"histogram_{source}")
+    rows = connection.table(f"histogram_{source}").to_arrow_table()
     histograms = {}
     for arm, count in listeners.items():
         mine = rows.filter(pc.field("arm") == arm)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -170,9 +170,8 @@ def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
         for name, (function, *places) in _STATISTICS.items():
             values = (of[place] for place in places)
             wanted[f"{metric.name} {name}"] = Function(function, *values)
-    found = queries.query_rows(rows, "ab_rows", kind).aggregate(
-        [value.alias(key) for key, value in wanted.items()], "arm"
-    )
+    summed = cast("queries.Rows", rows.query("ab_rows", queries.statement(kind)))
+    found = summed.aggregate([value.alias(key) for key, value in wanted.items()], "arm")
     arms = found.order("arm").to_arrow_table().to_pylist()
     _check_rows(table, arms, columns)
     return [

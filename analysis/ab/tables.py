@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,22 +35,13 @@ EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
 DAY_MS = 86_400_000
 _SHOWN_REJECTS = 5
 _LONG_AFTER = 2**63 - 1
-_INTERLEAVED = re.compile(r"(?:(\w+) of )?interleaved\((\w+), ?(\w+)\)")
+_INTERLEAVED = re.compile(r"interleaved\((\w+), ?(\w+)\)")
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 100_000
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
 _UNUSED = ("session", "propensity")
 USED_FIELDS = pa.schema([field for field in EVENT_SCHEMA if field.name not in _UNUSED])
 LEFT_OUT = pa.schema({"user": pa.int64()})
-NAMES = pa.schema(
-    {
-        "experiments": pa.string(),
-        "recommender": pa.string(),
-        "arm": pa.string(),
-        "own": pa.string(),
-        "side": pa.int32(),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -157,21 +147,26 @@ def load(
         _write_slices(loaded, sources, Path(name), plan)
         _check_events(loaded)
         queries.attach_parquet(connection, "events", slices)
-        _attach_names(loaded, experiment)
+        loaded.experiment = _find_experiment(loaded, experiment)
         _attach_left_out(loaded, plan)
         for file in slices:
-            assign(connection, file)
+            assign(connection, file, loaded.experiment)
         queries.attach_parquet(connection, "assigned", slices)
         rows = queries.fetch_table(connection, "ab/arms").to_pylist()
         loaded.arms = {row["arm"]: row for row in rows}
         yield loaded
 
 
-def assign(connection: queries.Connection, file: Path) -> None:
+def assign(connection: queries.Connection, file: Path, experiment: str | None) -> None:
     """Put `sql/ab/assigned_events.sql` in the place of the events of a slice."""
     assigned = file.with_suffix(".assigned")
     queries.copy_to_parquet(
-        connection, "ab/assigned_events", assigned, events_file=str(file)
+        connection,
+        "ab/assigned_events",
+        assigned,
+        events_file=str(file),
+        everybody=experiment is None,
+        experiment=queries.json_pointer(experiment or ""),
     )
     assigned.replace(file)
 
@@ -253,28 +248,18 @@ def _check_events(loaded: Loaded) -> None:
     raise AnalysisError(f"{names}: no event in {count:,} lines; {why}")
 
 
-def _attach_names(loaded: Loaded, asked: str | None) -> None:
-    """Find the experiment, and attach what names in events stand for, as the table `names`."""
-    pairs = queries.fetch_table(loaded.connection, "ab/names").to_pylist()
-    arms_of = {
-        text: msgspec.json.decode(text or "{}", type=dict[str, str])
-        for text in {row["experiments"] for row in pairs}
-    }
-    found = sorted({name for arms in arms_of.values() for name in arms})
-    loaded.experiments = found
-    loaded.experiment = asked or (found[0] if len(found) == 1 else asked)
-    if loaded.experiment == "":
+def _find_experiment(loaded: Loaded, asked: str | None) -> str | None:
+    """Return the experiment whose arms are wanted; None for everybody in one arm."""
+    rows = queries.fetch_table(loaded.connection, "ab/experiments")
+    loaded.experiments = found = rows["name"].to_pylist()
+    if asked != "":
+        return asked
+    if len(found) != 1:
         problem = f"which of {', '.join(found)}? Events name {len(found)}; name one"
         if not found:
             problem = f"no event of {loaded.names[0]} is in one"
         raise AnalysisError(f"experiment: {problem}")
-    for row in pairs:
-        row["own"], row["side"] = _credit(row["recommender"] or "")
-        if not row["recommender"]:
-            row["own"] = None
-        arms = arms_of[row["experiments"]]
-        row["arm"] = EVERYBODY if asked is None else arms.get(str(loaded.experiment))
-    queries.attach_arrow(loaded.connection, "names", pa.Table.from_pylist(pairs, NAMES))
+    return str(found[0])
 
 
 def _attach_left_out(loaded: Loaded, plan: Experiment | None) -> None:
@@ -293,13 +278,4 @@ def _attach_left_out(loaded: Loaded, plan: Experiment | None) -> None:
 def members(recommender: str) -> tuple[str, str] | None:
     """Return the two recommenders of a name of the form `interleaved(a, b)`; None for another."""
     found = _INTERLEAVED.fullmatch(recommender)
-    return (found[2], found[3]) if found else None
-
-
-def _credit(name: str) -> tuple[str, int | None]:
-    """Return an event's recommender, and which of two interleaved ones is credited, 1 or 2."""
-    found, pair = _INTERLEAVED.fullmatch(name), members(name)
-    if not found or not pair:
-        return name, None
-    side = pair.index(found[1]) + 1 if found[1] in pair else None
-    return name.removeprefix(f"{found[1]} of "), side
+    return (found[1], found[2]) if found else None

@@ -20,9 +20,17 @@ from analysis.ab.evidence import notes as evidence_notes
 from analysis.ab.waiting import how_long, more_listeners, until
 from analysis.page import numbers
 
-Decision = Literal["ship", "do not ship", "wait", "do not trust", "as expected"]
+Decision = Literal["ship", "do not ship", "wait", "do not trust"]
 
 _Standing = Literal["ready", "as well", "beaten", "behind", "open", "lost"]
+
+
+# what is said of arms that stand alike beside the one that is shipped or waited for
+_TOGETHER: dict[_Standing, str] = {
+    "as well": "did about as well; this test cannot tell {them} apart",
+    "beaten": "{are} better than {control}, worse than {than}",
+    "behind": "{are} worse than {than}",
+}
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,6 @@ def decide(evidence: Evidence, config: AbConfig) -> Verdict:
     notes = evidence_notes(evidence, config)
     if fault := distrust(evidence, config):
         return Verdict("do not trust", None, "Do not trust this test", fault, notes)
-    if config.aa:
-        return _decide_aa(evidence, notes)
     smallest = min(evidence.listeners, key=lambda arm: evidence.listeners[arm])
     count = evidence.listeners[smallest]
     if count < config.min_listeners:
@@ -62,24 +68,6 @@ def decide(evidence: Evidence, config: AbConfig) -> Verdict:
         )
         return Verdict("wait", None, "Wait", reason, notes, more_listeners=more)
     return _decide_arms(evidence, config, notes)
-
-
-def _decide_aa(evidence: Evidence, notes: tuple[str, ...]) -> Verdict:
-    primary = [effect for effect in evidence.effects if effect.role == "primary"]
-    if not primary:
-        reason = "No primary metric can be computed from this log."
-        return Verdict("wait", None, "Wait", reason, notes)
-    for effect in primary:
-        if effect.significant:
-            reason = (
-                f"The arms are the same, and {words.quoted(effect)} of "
-                f"{evidence.name(effect.arm)} differs from the control by "
-                f"{words.change_with_range(effect)}, p = {effect.adjusted_p_value:.2g}."
-            )
-            headline = "Do not trust this test"
-            return Verdict("do not trust", effect.arm, headline, reason, notes)
-    reason = "The arms are the same, and no primary metric differs significantly."
-    return Verdict("as expected", None, "As expected", reason, notes)
 
 
 @dataclass(frozen=True)
@@ -215,16 +203,11 @@ def _others(
             found[_standing(arm, subject, evidence)].append(arm)
     if ready := [arm.with_change for arm in found["ready"]]:
         yield f"{words.listed(ready)} could ship today."
-    if equal := [arm.title for arm in found["as well"]]:
-        them = "the two" if len(equal) == 1 else "them"
-        yield f"{words.listed(equal)} did about as well; this test cannot tell {them} apart."
-    if beaten := [arm.title for arm in found["beaten"]]:
-        are = "is" if len(beaten) == 1 else "are"
-        known = f"{are} better than {control}, worse than {subject.title}"
-        yield f"{words.listed(beaten)} {known}."
-    if behind := [arm.title for arm in found["behind"]]:
-        are = "is" if len(behind) == 1 else "are"
-        yield f"{words.listed(behind)} {are} worse than {subject.title}."
+    for standing, said in _TOGETHER.items():
+        if titles := [arm.title for arm in found[standing]]:
+            are, them = ("is", "the two") if len(titles) == 1 else ("are", "them")
+            known = said.format(are=are, them=them, than=subject.title, control=control)
+            yield f"{words.listed(titles)} {known}."
     for arm in found["open"]:
         known = f"{arm.with_change} is better than {control}, but " if arm.gain else ""
         when = until(arm.more_listeners(evidence, config), evidence, config)

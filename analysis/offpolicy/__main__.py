@@ -1,15 +1,17 @@
 """The command `listening-loop offpolicy`: what lists would be worth."""
 
 import tempfile
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
+from rich.table import Table
 
 from looplib.cli import importing, make_app, run
 from looplib.files import atomic_write_json
-from looplib.tables import output
+from looplib.tables import output, table
 
 with importing():
     import numpy as np
@@ -17,7 +19,7 @@ with importing():
     from analysis import queries
     from analysis.ab.sources import Sources, find_sources
     from analysis.errors import AnalysisError
-    from analysis.offpolicy.estimate import OffPolicy
+    from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
     from analysis.offpolicy.logged import (
         HOLDOUTS,
         Holdout,
@@ -33,8 +35,8 @@ with importing():
         learned_from,
         read_recommendations,
     )
-    from analysis.offpolicy.report import ListEstimate, estimates_table
     from analysis.planning import Logs, OutFile
+    from analysis.statistics.effects import Interval
 
 PROG = "listening-loop offpolicy"
 GONE = {
@@ -88,7 +90,7 @@ def main(
     sessions = _read_sessions(sources, rule, policy, tracks)
     scorer = OffPolicy(sessions)
     logged = scorer.value(_logged_policy(sessions)).snips
-    estimates = [_estimate(scorer, listed, sources) for listed in lists]
+    estimates = [(listed, _estimate(scorer, listed, sources)) for listed in lists]
     if out:
         document = {
             "sources": sources.names,
@@ -98,14 +100,16 @@ def main(
             "unknown": sessions.unknown,
             "unfollowed": sessions.unfollowed,
             "logged": logged,
-            "recommendations": [estimate.document() for estimate in estimates],
+            "recommendations": [
+                _document(listed, estimate) for listed, estimate in estimates
+            ],
         }
         atomic_write_json(out, document)
     console = output()
-    console.print(estimates_table(estimates, logged))
-    for estimate in estimates:
-        for reason in estimate.estimate.reasons:
-            console.print(f"{estimate.name}: not conclusive: {reason}", soft_wrap=True)
+    console.print(_table(estimates, logged))
+    for listed, estimate in estimates:
+        for reason in estimate.reasons:
+            console.print(f"{listed.name}: not conclusive: {reason}", soft_wrap=True)
 
 
 def _read_sessions(
@@ -138,7 +142,7 @@ def _logged_policy(sessions: LoggedSessions) -> Policy:
 
 def _estimate(
     scorer: OffPolicy, lists: Recommendations, sources: Sources
-) -> ListEstimate:
+) -> OffPolicyEstimate:
     try:
         matched = match_lists(scorer.sessions, lists.users, lists.tracks)
         estimate = scorer.value(matched.serve(lists.serving))
@@ -150,7 +154,43 @@ def _estimate(
             "held-out ones too"
         )
         estimate = replace(estimate, reasons=(reason, *estimate.reasons))
-    return ListEstimate(lists.name, str(lists.file), lists.serving, estimate)
+    return estimate
+
+
+def _document(lists: Recommendations, estimate: OffPolicyEstimate) -> dict[str, Any]:
+    """Return an estimate as JSON's types."""
+    facts = {"name": lists.name, "file": str(lists.file), "serving": lists.serving}
+    facts |= {"conclusive": not estimate.reasons} | asdict(estimate.snips)
+    shown = asdict(estimate)
+    del shown["per_listener"]
+    return facts | shown
+
+
+def _table(
+    estimates: Sequence[tuple[Recommendations, OffPolicyEstimate]], logged: Interval
+) -> Table:
+    """Lay out the estimates, highest first, and the value of the logged recommendations."""
+    names = ["recommendations", "by SNIPS", "conclusive", "served", "by IPS"]
+    names += ["matched", "ESS"]
+    rows = [
+        [
+            lists.name,
+            _text(row.snips),
+            "no" if row.reasons else "yes",
+            lists.serving,
+            _text(row.ips),
+            f"{row.matched:,} of {row.requests:,}",
+            f"{row.ess:,.0f}",
+        ]
+        for lists, row in sorted(estimates, key=lambda pair: -pair[1].snips.value)
+    ]
+    rows.append(["as logged", _text(logged), *[""] * (len(names) - 2)])
+    caption = "Share heard of a recommended track, with 95 % intervals."
+    return table(names, rows, needed=3, numbers_from=1, caption=caption)
+
+
+def _text(interval: Interval) -> str:
+    return f"{interval.value:.4f} ({interval.lower:.4f} … {interval.upper:.4f})"
 
 
 if __name__ == "__main__":

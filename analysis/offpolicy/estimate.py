@@ -6,13 +6,7 @@ would have drawn it with probability π(a), and w = π(a) / p. Over n requests:
 - IPS = Σ w r / n (Horvitz & Thompson, 1952): unbiased, and the noisiest;
 - SNIPS = Σ w r / Σ w (Swaminathan & Joachims, The self-normalized estimator for counterfactual
   learning, 2015): free of the noise in how many listed tracks happened to be drawn, at a bias of
-  the order 1 / n;
-- DR = Σ (q(π) + w (r - q(a))) / n (Dudík, Langford & Li, Doubly robust policy evaluation and
-  learning, 2011), where q is a reward model: unbiased however bad q is, and the less noisy the
-  better it is;
-- Switch-DR leaves out of DR the corrections whose weight is above a limit (Wang, Agarwal & Dudík,
-  Optimal and Adaptive Off-policy Evaluation in Contextual Bandits, 2017): less noise, at the bias
-  of q where the weights are large.
+  the order 1 / n.
 
 What is assumed: propensities are true, and above 0 wherever the policy would go (support), and the
 policy was not learned from these sessions: Σ w / n is then 1 on average, less without support, more
@@ -33,11 +27,11 @@ import numpy.typing as npt
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy.logged import LoggedSessions
-from analysis.offpolicy.policies import Policy, RewardModel
+from analysis.offpolicy.policies import Policy
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval, estimate
 from analysis.statistics.moments import Moments, Quantity
-from looplib.arrays import BoolArray, FloatArray
+from looplib.arrays import FloatArray
 
 # A mean over n draws of shares between 0 and 1 has a 95 % interval of at most ± 0.98 / √n: ± 0.1 at
 # 100. Lists worth comparing differ by less, and with fewer draws the bootstrap's interval covers
@@ -71,12 +65,6 @@ class OffPolicyEstimate:
     # why nothing should be concluded from the estimate; empty if something may
     reasons: tuple[str, ...]
     per_listener: PerListener  # the sums it is made of
-    dr: Interval | None = None  # doubly robust, where there is a reward model
-
-    @property
-    def best(self) -> Interval:
-        """The doubly robust estimate where there is one, else the self-normalised one."""
-        return self.dr or self.snips
 
 
 class OffPolicy:
@@ -99,19 +87,8 @@ class OffPolicy:
         self.sessions = sessions
         self.resamples = bootstrap.Resamples(len(sessions.users), resamples, seed)
 
-    def value(
-        self,
-        policy: Policy,
-        rewards: RewardModel | None = None,
-        largest_weight: float = np.inf,
-    ) -> OffPolicyEstimate:
+    def value(self, policy: Policy) -> OffPolicyEstimate:
         """Estimate the value of any policy by what it would have done at the logged requests.
-
-        Args:
-            policy: Its probabilities.
-            rewards: A reward model, for the doubly robust estimate.
-            largest_weight: The doubly robust estimate corrects the reward model by requests up to
-                this weight: with a finite one it is Switch-DR.
 
         Raises:
             AnalysisError: The policy answers no request that counts.
@@ -129,22 +106,16 @@ class OffPolicy:
             self._total(weights),
             self._total(weights * sessions.time),
         )
-        numerators = [sums.times, sums.times, sums.weights]
-        denominators = [sums.requests, sums.weights, sums.requests]
-        if rewards is not None:
-            trusted = np.where(weights <= largest_weight, weights, 0.0)
-            numerators.append(self._doubly_robust(rewards, counted, trusted))
-            denominators.append(sums.requests)
         ratios = bootstrap.Ratios(
-            np.column_stack(numerators), np.column_stack(denominators)
+            np.column_stack([sums.times, sums.times, sums.weights]),
+            np.column_stack([sums.requests, sums.weights, sums.requests]),
         )
-        ips, snips, mean_weight, *dr = bootstrap.ratio_intervals(self.resamples, ratios)
+        ips, snips, mean_weight = bootstrap.ratio_intervals(self.resamples, ratios)
         ess = _effective_sample_size(sums.weights)
         return OffPolicyEstimate(
             ips=ips,
             snips=snips,
             mean_weight=mean_weight,
-            dr=dr[0] if dr else None,
             requests=int(np.count_nonzero(counted)),
             unanswered=int(np.count_nonzero(sessions.counted & ~policy.answered)),
             matched=int(np.count_nonzero(weights)),
@@ -152,14 +123,6 @@ class OffPolicy:
             reasons=_reasons(ess, sums),
             per_listener=sums,
         )
-
-    def _doubly_robust(
-        self, rewards: RewardModel, counted: BoolArray, weights: FloatArray
-    ) -> FloatArray:
-        """Sum predicted rewards and their weighted errors over each listener."""
-        expected = np.where(counted, rewards.expected, 0.0)
-        errors = weights * (self.sessions.time - rewards.heard)
-        return self._total(expected) + self._total(errors)
 
     def _total(self, values: npt.NDArray[np.generic]) -> FloatArray:
         """Sum values of shape (events,) over each listener."""

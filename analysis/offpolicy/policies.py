@@ -28,15 +28,6 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class RewardModel:
-    """Predicted listening times; arrays of shape (events,)."""
-
-    # of the track that was heard; read where the policy's probability of it is above 0
-    heard: FloatArray
-    expected: FloatArray  # of the track that the policy recommends, on average over its choice
-
-
-@dataclass(frozen=True)
 class Lists:
     """Lists of recommendations and where their tracks were heard."""
 

@@ -1,8 +1,10 @@
 """Choose what the session recommender serves: the session model, or a plain recommender.
 
-Each is valued by the share heard of those tracks that are among the best hundredth of the catalogue
-for it, given the session so far: the self-normalised estimate of `analysis.offpolicy`, on held-out
-sessions. The model is served if it is significantly better than each of the others.
+Each is valued by the share that would be heard if it drew its track of rank r in proportion to
+1 / (10 + r), given the session so far: the self-normalised estimate of `analysis.offpolicy`, on
+held-out sessions. The tracks that a session would hear, the best ten or so, count most, and every
+response counts. The model is served if it is significantly better than each of the others; one
+whose scores do not vary has the last rank everywhere, and so the value of a random track.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,15 +15,18 @@ import numpy as np
 from analysis.offpolicy.logged import LoggedSessions
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import CONFIDENCE, Interval
-from looplib.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.randomness import make_generator
 
 NAME = "session_model"
-_BEST = 0.01  # share of the catalogue that a recommender is valued by
-_SCORED = 30_000  # responses at most
+_SCORED, _SCORES = (
+    100_000,
+    1_500_000_000,
+)  # responses at most, and their scores of all tracks
+_PLAYED = 10  # tracks that a session hears
 _AT_ONCE = 256
 _RESAMPLES = 1000
-_FEWEST = 100  # responses to what a recommender likes best
+_FEWEST = 1000  # responses
 
 # Scores of all tracks, shape (events, tracks), by what was heard before events in their sessions.
 Score = Callable[[LoggedSessions, IntArray], Float32Array]
@@ -33,16 +38,17 @@ class Choice:
 
     serves: str
     reason: str
-    # heard of what each recommender likes best
+    # that would be heard by each recommender
     shares: Mapping[str, Interval] = field(default_factory=dict)
 
 
-def sample_events(sessions: LoggedSessions, seed: int) -> IntArray:
+def sample_events(sessions: LoggedSessions, tracks: int, seed: int) -> IntArray:
     """Draw responses of a known propensity to tracks that are new to their sessions."""
     events = np.flatnonzero(sessions.counted & sessions.is_fresh)
-    if len(events) > _SCORED:
+    most = min(_SCORED, _SCORES // tracks)
+    if len(events) > most:
         generator = make_generator(seed, "choice")
-        events = np.sort(generator.choice(events, _SCORED, replace=False))
+        events = np.sort(generator.choice(events, most, replace=False))
     return events
 
 
@@ -51,21 +57,17 @@ def choose(
 ) -> Choice:
     """Choose by held-out events between the session model and others, by the scores of each.
 
-    A recommender is valued by what was heard of the tracks that it likes best. One whose scores do
-    not vary likes none. The second of `scores` is served where nothing else is known; the seed
-    decides the resamples.
+    The second of `scores` is served where too little is known; the seed decides the resamples.
     """
-    liked = {name: _find_liked(sessions, events, own) for name, own in scores.items()}
-    known = [name for name, is_liked in liked.items() if is_liked.sum() >= _FEWEST]
-    others = [name for name in known if name != NAME]
-    if not others:
+    names = list(scores)
+    if len(events) < _FEWEST:
         return Choice(
-            list(scores)[1],
-            f"held-out sessions have fewer than {_FEWEST} responses of known propensity to the "
-            "best tracks of each",
+            names[1],
+            f"held-out sessions have fewer than {_FEWEST} responses of known propensity",
         )
     users, unit = np.unique(sessions.listener[events], return_inverse=True)
-    weights = np.stack([liked[name] / sessions.propensity[events] for name in known])
+    ranks = np.stack([_find_ranks(sessions, events, own) for own in scores.values()])
+    weights = 1 / ((_PLAYED + ranks) * sessions.propensity[events])
 
     def total(values: FloatArray) -> FloatArray:
         return np.stack([np.bincount(unit, own, len(users)) for own in values], axis=1)
@@ -73,24 +75,22 @@ def choose(
     ratios = bootstrap.Ratios(total(weights * sessions.time[events]), total(weights))
     resamples = bootstrap.Resamples(len(users), _RESAMPLES, seed)
     intervals = bootstrap.ratio_intervals(resamples, ratios)
-    shares = dict(zip(known, intervals, strict=True))
-    best = max(others, key=lambda name: shares[name].value)
-    if NAME not in known:
-        return Choice(best, "its scores hardly vary", shares)
+    shares = dict(zip(names, intervals, strict=True))
+    best = max(names[1:], key=lambda name: shares[name].value)
     drawn = bootstrap.estimate(resamples, ratios)
-    gains = drawn[:, known.index(NAME)] - drawn[:, known.index(best)]
+    gains = drawn[:, names.index(NAME)] - drawn[:, names.index(best)]
     if np.quantile(gains, (1 - CONFIDENCE) / 2) > 0:
         return Choice(NAME, f"it is better than {best}", shares)
     return Choice(best, f"it is not significantly better than {best}", shares)
 
 
-def _find_liked(sessions: LoggedSessions, events: IntArray, score: Score) -> BoolArray:
-    """Return which of the events' tracks are among the best."""
-    is_liked = np.zeros(len(events), np.bool_)
+def _find_ranks(sessions: LoggedSessions, events: IntArray, score: Score) -> IntArray:
+    """Return the rank of each event's track, 1 for the best; the worst one of equal scores."""
+    ranks = np.zeros(len(events), np.int64)
     for start in range(0, len(events), _AT_ONCE):
         some = events[start : start + _AT_ONCE]
         scores = score(sessions, some)
         own = scores[np.arange(len(some)), sessions.track[some]]
-        rank = np.count_nonzero(scores >= own[:, None], axis=1)
-        is_liked[start : start + _AT_ONCE] = rank <= max(1, _BEST * scores.shape[1])
-    return is_liked
+        better = scores >= own[:, None]
+        ranks[start : start + _AT_ONCE] = np.count_nonzero(better, axis=1)
+    return ranks

@@ -3,8 +3,7 @@
 Sessions follow interests: a listener has a few, and the organic track tells which one a session
 follows. With x the vector of the interest and v that of a track, the share heard has the mean
 
-    expit(x . (v, 1)) * fatigue ** (earlier tracks of its artist in the session)
-                      * tiredness ** (earlier recommended tracks in the session),
+    expit(x . (v, 1)) * fatigue ** (earlier tracks of its artist in the session),
 
 and a variance that is learned (`recsys.session_model.regression`). Under random recommendations
 each response is an unbiased observation of one such product; under others it still is one, as what
@@ -13,8 +12,7 @@ finds them:
 
 1. coarse: each organic track is one interest of all listeners;
 2. a listener's organic tracks that are close together are one interest, and interests and tracks
-   are fitted in turn, each by one step of iteratively reweighted least squares a sweep;
-3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end.
+   are fitted in turn, each by one step of iteratively reweighted least squares a sweep.
 
 What listeners choose themselves is the prior: ALS has learned from it which tracks and listeners
 are alike. A track's vector is drawn towards what its ALS factor and the other tracks of its artist
@@ -41,7 +39,7 @@ from recsys.session_model.regression import (
     Shares,
     Vectors,
     estimate_precision,
-    find_decays,
+    find_decay,
     grouped_means,
     mean_and_slope,
     measure_dispersion,
@@ -53,18 +51,18 @@ from recsys.session_model.responses import Responses
 
 Report = Callable[[float, str], None]
 
-COARSE, ROUGH, FINAL, MORE = 3, 2, 4, 3  # sweeps of each stage, and over all sessions
-SWEEPS = COARSE + ROUGH + FINAL + MORE
-# Organic tracks of one interest are at most so far apart, by 1 - cosine, at first and in the end.
-_COARSE_DISTANCE, _DISTANCE = 0.5, 0.75
+COARSE, FINAL, MORE = 3, 6, 3  # sweeps of each stage, and over all sessions
+SWEEPS = COARSE + FINAL + MORE
+_DISTANCE = 0.75  # by 1 - cosine, the largest between organic tracks of one interest
 _FIRST_SPREAD = 0.3  # of a track's vector, of which this part is noise:
 _FIRST_NOISE = 0.3
 # By how much a sweep's step of the tracks is made longer: ALS goes slowly along a curved valley.
 _OVERSHOOT = 0.7
 _AXES = 32  # of the ALS factors, those along which tracks differ most
 _HELD_OUT = 20  # one response in so many
-# A listener's responses are averaged with this many of everybody's, a track's with so many of any.
-_LISTENER_PRIOR = _TRACK_PRIOR = 10.0
+_LISTENER_PRIOR = (
+    10.0  # a listener's responses are averaged with so many of everybody's
+)
 
 
 @dataclass(frozen=True)
@@ -125,12 +123,11 @@ class Fit:
         self.known = np.arange(len(responses.organic))
         self.interest_of = np.zeros(len(self.known), np.int32)
         self._sweep(responses.organic, COARSE)
-        self._sweep(self._first_interests(), ROUGH)
-        self._sweep(self._regroup(), FINAL)
+        self._sweep(self._group(responses), FINAL)
 
     def extend(self, responses: Responses) -> None:
         """Go on with more responses."""
-        interest_of = self._group(self._turned(), _DISTANCE, responses)
+        interest_of = self._group(responses)
         self.known = np.unique(responses.opening[~responses.is_held_out])
         self._learn_from(responses)
         self._sweep(interest_of, MORE)
@@ -160,30 +157,14 @@ class Fit:
         biases: Float32Array = np.log(mean / (1 - mean)).astype(np.float32)[listener]
         return biases
 
-    def _first_interests(self) -> Int32Array:
-        """Group organic tracks whose products with all tracks are alike."""
-        spread = np.atleast_2d(np.cov(self.tracks.means.T))
-        products = self.interests.means[:, :-1] @ _root(spread)
-        openers = np.zeros((len(self.tracks.means), products.shape[1]), np.float32)
-        openers[: len(products)] = products
-        return self._group(openers, _COARSE_DISTANCE, self.responses)
-
-    def _regroup(self) -> Int32Array:
-        return self._group(self._turned(), _DISTANCE, self.responses)
-
-    def _turned(self) -> Float32Array:
-        """Return the vectors of organic tracks in the metric of the interests so far."""
+    def _group(self, responses: Responses) -> Int32Array:
+        """Group openings by their organic tracks, in the metric of the interests so far."""
         vectors, interests = self.tracks.means, self.interests.means
         organics = vectors[self.responses.organic]
         middles = grouped_means(self.interest_of, len(interests), organics)
         metric = np.linalg.lstsq(middles, interests[:, :-1], rcond=None)[0]
         turned: Float32Array = vectors @ _root(metric + metric.T)
-        return turned
-
-    def _group(
-        self, vectors: Float32Array, distance: float, responses: Responses
-    ) -> Int32Array:
-        return group_openings(responses.listener, responses.organic, vectors, distance)
+        return group_openings(responses.listener, responses.organic, turned, _DISTANCE)
 
     def _sweep(self, interest_of: Int32Array, sweeps: int) -> None:
         """Fit the interests of openings, and tracks, in turn, from where they are."""
@@ -277,17 +258,11 @@ class Fit:
         interests[:, -1] += grouped_means(
             self.interest_of, len(interests), self.bias[:, None]
         )[:, 0]
-        evidence = np.bincount(
-            self.interest_of[self.opening], minlength=len(interests)
-        ).astype(np.int32)
         opened_by, followed = features[responses.organic], interests[self.interest_of]
         new_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0]
         precision = estimate_precision(
             followed - opened_by @ new_map, self.interests.covariance
         )
-        # what is left of an interest's variance by the responses to it, on average
-        left = np.sum(precision * self.interests.covariance) / len(precision)
-        fatigue, tiredness = self._decays()
         order = np.lexsort((responses.organic, responses.listener))
         return SessionModel(
             track_factors=features,
@@ -295,17 +270,14 @@ class Fit:
             organics=responses.organic[order].astype(np.int64),
             interest_of=self.interest_of[order],
             interests=interests,
-            evidence=evidence,
-            information=float(max(1 / left - 1, 0) / max(np.median(evidence), 1)),
             new_map=new_map.astype(np.float32),
             covariance=np.linalg.inv(precision),
             dispersion=self.dispersion,
-            artist_fatigue=fatigue,
-            tiredness=tiredness,
+            artist_fatigue=self._find_fatigue(),
         )
 
-    def _decays(self) -> tuple[float, float]:
-        """Find the artists' fatigue and the tiredness by responses that were not learned from.
+    def _find_fatigue(self) -> float:
+        """Find the fatigue of artists by responses that were not learned from.
 
         Responses to the artist of the organic track do not count, where there are others: an
         interest that is near its organic track likes them more than the vectors say.
@@ -317,36 +289,7 @@ class Fit:
         others = again[is_other]
         used = np.concatenate([self.held_out, others if len(others) else again])
         mean, _ = mean_and_slope(self._logits(used))
-        counts = np.column_stack([heard.earlier[used], heard.before[used]])
-        fatigue, tiredness = find_decays(mean, heard.time[used], counts).tolist()
-        return fatigue, tiredness
-
-
-def track_means(responses: Responses) -> SessionModel:
-    """Return a model that expects the mean share of each track, whatever the session.
-
-    A track has the vector (logit, 1), and every session follows (1, 0).
-    """
-    counts = np.bincount(responses.track, minlength=len(responses.artist))
-    times = np.bincount(responses.track, responses.time, len(responses.artist))
-    prior = _TRACK_PRIOR * responses.time.mean()
-    means = np.clip((times + prior) / (counts + _TRACK_PRIOR), 1e-4, 1 - 1e-4)
-    logits = np.log(means / (1 - means)).astype(np.float32)
-    none = np.zeros(0, np.int64)
-    return SessionModel(
-        track_factors=np.column_stack([logits, np.ones_like(logits)]),
-        listeners=none,
-        organics=none,
-        interest_of=none.astype(np.int32),
-        interests=np.zeros((0, 2), np.float32),
-        evidence=none.astype(np.int32),
-        information=0.0,
-        new_map=np.array([[0, 0], [1, 0]], np.float32),
-        covariance=1e-6 * np.eye(2, dtype=np.float32),
-        dispersion=FIRST_DISPERSION,
-        artist_fatigue=1.0,
-        tiredness=1.0,
-    )
+        return find_decay(mean, heard.time[used], heard.earlier[used])
 
 
 def _predict(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from looplib.arrays import AnyFloatArray, AnyIntArray, Float32Array, FloatArray
+from looplib.arrays import AnyFloatArray, AnyIntArray, Float32Array
 
 _BLOCK = 100_000  # observations whose features are in memory at once, for each thread
 _INVERTED = 7  # one row in so many is inverted for the average covariance
@@ -175,10 +175,8 @@ def measure_dispersion(
     return max(_LEAST_DISPERSION, found)
 
 
-def find_decays(
-    mean: AnyFloatArray, time: AnyFloatArray, counts: AnyIntArray
-) -> FloatArray:
-    """Find the factors g, 0..1, with which the mean shares c m g1 ** n1 g2 ** n2 are likeliest.
+def find_decay(mean: AnyFloatArray, time: AnyFloatArray, count: AnyIntArray) -> float:
+    """Find the factor g, 0..1, with which the mean shares c m g ** n are likeliest.
 
     The level c corrects means that are all too high or too low. The likelihood is Poisson's, so
     only totals matter; its maximum is found by Newton's method, drawn to g = 1 as by one response.
@@ -186,21 +184,20 @@ def find_decays(
     Args:
         mean: m of each response.
         time: Share heard.
-        counts: How often each is tired, in each way, shape (responses, ways).
+        count: n of each.
 
     Returns:
-        The factors, shape (ways,).
+        The factor.
     """
-    design = np.column_stack([np.ones(len(mean)), counts])
-    logs = np.zeros(design.shape[1])
+    design = np.column_stack([np.ones(len(mean)), count])
+    logs = np.zeros(2)
     for _ in range(20):
         predicted = mean * np.exp(design @ logs)
-        information = (design.T * predicted) @ design + np.eye(len(logs))
+        information = (design.T * predicted) @ design + np.eye(2)
         gradient = design.T @ (time - predicted) - logs
         logs += np.linalg.solve(information, gradient)
-        logs[1:] = np.clip(logs[1:], np.log(0.01), 0)
-    factors: FloatArray = np.exp(logs[1:])
-    return factors
+        logs[1] = np.clip(logs[1], np.log(0.01), 0)
+    return float(np.exp(logs[1]))
 
 
 def paired_dots(

@@ -1,6 +1,6 @@
 """Read how long recommended tracks were heard, and after which: the session model's data.
 
-They are read bucket by bucket from the session store into compact arrays: sixteen bytes a response.
+They are read bucket by bucket from the session store into compact arrays, 14 bytes a response.
 """
 
 from dataclasses import dataclass, replace
@@ -37,8 +37,6 @@ class Responses:
     time: Float32Array  # share heard of it, 0..1, shape (responses,)
     # tracks of its artist played before in the session, shape (responses,)
     earlier: npt.NDArray[np.int16]
-    # recommended tracks played before in the session, shape (responses,)
-    before: npt.NDArray[np.int16]
     is_held_out: BoolArray  # its session is held out of training, shape (responses,)
 
     def __len__(self) -> int:
@@ -57,7 +55,6 @@ class Responses:
             track=self.track[rows],
             time=self.time[rows],
             earlier=self.earlier[rows],
-            before=self.before[rows],
             is_held_out=self.is_held_out[rows],
         )
 
@@ -94,7 +91,6 @@ def load_responses(store: Store, dataset: Dataset, rule: SplitRule) -> Responses
         track=number(dataset.tracks, table["track"].to_numpy()),
         time=table["time"].to_numpy(),
         earlier=table["earlier"].to_numpy(),
-        before=table["before"].to_numpy(),
         is_held_out=table["heldout"].to_numpy(),
     )
 

@@ -132,22 +132,6 @@ def test_without_new_listeners_there_is_no_day() -> None:
     assert "no more arrive" in describe(planned).splitlines()[-1]
 
 
-def test_a_smaller_share_of_the_listeners_takes_longer() -> None:
-    whole, half = (
-        plan(arriving([100] * 20), 0.05, FREE, share=share) for share in (1.0, 0.5)
-    )
-    assert whole.days is not None
-    assert half.days is not None
-    assert whole.days < half.days
-    assert half.log_listeners == whole.log_listeners // 2
-
-
-@pytest.mark.parametrize("share", [0.0, 1.1, float("nan")])
-def test_a_share_that_is_none_is_refused(share: float) -> None:
-    with pytest.raises(AnalysisError, match="share of the listeners"):
-        plan(arriving([10]), 0.1, FREE, share=share)
-
-
 def test_a_metric_that_does_not_vary_is_refused() -> None:
     log = arriving([10, 10], "mean_time_per_session")
     columns = dict.fromkeys(log.columns, log.columns["sessions"])
@@ -237,7 +221,7 @@ def test_the_command_writes_what_it_says(
             "power",
         ),
         (["--effect", "5%", "--power", "0.9"], "write --set power=0.9"),
-        (["--effect", "5%", "--share", "2"], "share 2.0"),
+        (["--effect", "5%", "--share", "0.5"], "--share was removed"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(

@@ -15,7 +15,7 @@ from tests.botify.exports import (
     write_catalogue,
 )
 
-TRACKS, FACTORS, FATIGUE, TIREDNESS = 40, 4, 0.5, 0.97
+TRACKS, FACTORS, FATIGUE = 40, 4, 0.5
 ARTISTS = [track % 8 for track in range(TRACKS)]
 # listener 5 has opened sessions with tracks 1, 2 and 30
 KNOWN, OTHER_OPENING, NEWCOMER = 5, 9, 77
@@ -24,7 +24,7 @@ KNOWN, OTHER_OPENING, NEWCOMER = 5, 9, 77
 def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy saves
     rng = np.random.default_rng(6)
     root = rng.normal(size=(FACTORS, FACTORS))
-    covariance = 0.5 * root @ root.T + np.eye(FACTORS)
+    covariance = 0.1 * root @ root.T + 0.2 * np.eye(FACTORS)
     made = {
         "tracks": np.arange(TRACKS),
         "track_factors": rng.normal(size=(TRACKS, FACTORS)).astype(np.float32),
@@ -32,13 +32,10 @@ def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy sa
         "organics": np.array([1, 1, 2, 30]),
         "interest_of": np.array([2, 0, 0, 1], dtype=np.int32),
         "interests": rng.normal(size=(3, FACTORS)).astype(np.float32),
-        "evidence": np.array([4, 2, 1], dtype=np.int32),
-        "information": np.float64(0.6),
         "new_map": rng.normal(size=(FACTORS, FACTORS)).astype(np.float32),
         "covariance": covariance.astype(np.float32),
         "dispersion": np.float64(0.2),
         "artist_fatigue": np.float64(FATIGUE),
-        "tiredness": np.float64(TIREDNESS),
         "fading": np.float64(1),
     }
     return {**made, **changes}

@@ -321,7 +321,7 @@ def test_plays_give_a_context_model_a_catalogue_and_estimates_in_the_ids_that_ca
     }
     chosen = json.loads((version / "manifest.json").read_text())["session_model"]
     assert chosen["serves"] == "contextual"
-    assert "fewer than 100 responses" in chosen["reason"]
+    assert "fewer than 1000 responses" in chosen["reason"]
     assert not (version / "session_model.npz").exists()
     titles = read_titles(None, open_store(tmp_path / "store"))
     assert titles["i7"] == Title("i7", "No. 7", "A7")

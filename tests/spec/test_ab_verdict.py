@@ -15,7 +15,6 @@ from analysis.page import numbers
 from analysis.statistics.sample_ratio import SampleRatio
 
 CONFIG = AbConfig(min_listeners=20, smallest_effect_pct=1)
-SAME_ARMS = CONFIG.model_copy(update={"aa": True})
 
 
 def effect(
@@ -129,22 +128,6 @@ def test_the_first_rule_that_applies_decides(
     assert (verdict.decision, verdict.arm) == (decision, arm)
     assert verdict.reason.endswith(".")
     assert "\n" not in verdict.reason
-
-
-@pytest.mark.parametrize(
-    ("case", "decision", "arm"),
-    [
-        (evidence(effect()), "do not trust", "T1"),
-        (evidence(effect(pct=1)), "as expected", None),
-        (evidence(effect(role="secondary")), "wait", None),
-        (evidence(effect(pct=1), srm=BAD_RATIO), "do not trust", None),
-    ],
-)
-def test_arms_that_are_the_same_must_not_differ(
-    case: Evidence, decision: Decision, arm: str | None
-) -> None:
-    verdict = decide(case, SAME_ARMS)
-    assert (verdict.decision, verdict.arm) == (decision, arm)
 
 
 def said(case: Evidence, config: AbConfig = CONFIG) -> str:

@@ -13,7 +13,6 @@ TONES: dict[Decision, str] = {
     "do not ship": "bad",
     "do not trust": "bad",
     "wait": "wait",
-    "as expected": "calm",
 }
 
 

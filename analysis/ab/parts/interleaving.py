@@ -58,7 +58,7 @@ def preferences(
     credited for it.
     """
     found = []
-    credited = queries.read_table(connection, "credited")
+    credited = connection.table("credited").to_arrow_table()
     for arm in arms:
         pair = members(recommenders.get(arm, ""))
         if pair is None:

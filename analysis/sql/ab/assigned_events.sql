@@ -1,8 +1,9 @@
 -- One row per event of a slice, with the arm that its listener was in, without those that were sent again: of the events
 -- of a listener with the same message and number of the request the first by time stays, and so do all without a number.
 -- $events_file  VARCHAR, Parquet file of the slice
+-- $everybody    BOOLEAN, all listeners are in one arm, ''
+-- $experiment   VARCHAR, JSON pointer of the experiment whose arms are wanted otherwise
 -- FROM events(user BIGINT, timestamp BIGINT, message VARCHAR, time DOUBLE, latency DOUBLE, request BIGINT, track BIGINT, recommendation BIGINT, recommender VARCHAR, experiments VARCHAR)
--- FROM names(experiments VARCHAR, recommender VARCHAR, arm VARCHAR, own VARCHAR, side INTEGER)
 -- FROM left_out(user BIGINT)
 -- Columns:
 --   user, timestamp, message, time, latency, track, recommendation  as in events
@@ -18,11 +19,21 @@ WITH counted_once AS (
     FROM read_parquet($events_file)
     WHERE request IS NOT NULL
     QUALIFY row_number() OVER (PARTITION BY user, message, request ORDER BY timestamp) = 1
+),
+-- few, so that texts are taken apart once
+names AS (
+    SELECT
+        experiments, recommender,
+        if($everybody, '', json_extract_string(experiments, $experiment)) AS arm,
+        regexp_extract(
+            recommender, '^(?:(\w+) of )?(interleaved\((\w+), ?(\w+)\))$', ['by', 'both', 'first', 'second']
+        ) AS found
+    FROM (SELECT DISTINCT experiments, recommender FROM read_parquet($events_file))
 )
 SELECT
     counted_once.user, timestamp, message, time, latency, track, recommendation,
-    own AS recommender,
-    side,
+    coalesce(nullif(found.both, ''), counted_once.recommender) AS recommender,
+    CASE WHEN found.by = '' THEN NULL WHEN found.by = found.first THEN 1 WHEN found.by = found.second THEN 2 END AS side,
     CASE WHEN left_out.user IS NULL THEN arm END AS arm
 FROM counted_once
 JOIN names

@@ -1,14 +1,13 @@
 -- One row per recommended track heard, by listener, then the track that opened the session.
 -- A track that was played before in the same session is left out: hearing it again says nothing of the track.
 -- FROM split_events(user BIGINT, timestamp BIGINT, track BIGINT, time DOUBLE, ends BOOLEAN, number BIGINT, heldout BOOLEAN)
--- FROM artists(track BIGINT, artist VARCHAR)
+-- FROM artists(track BIGINT, artist INTEGER)
 -- Columns:
 --   user
 --   organic  the track that opened the session
 --   track    the recommended track
 --   time     FLOAT, share 0..1 of it that was heard
 --   earlier  SMALLINT, tracks of the same artist played before in the session; 0 where the artist is not known
---   before   SMALLINT, recommended tracks played before in the session
 --   heldout  BOOLEAN, the session is held out of training
 WITH placed AS (
     SELECT
@@ -36,7 +35,6 @@ SELECT
     track,
     CAST(time AS FLOAT) AS time,
     CAST(least(earlier, 32767) AS SMALLINT) AS earlier,
-    CAST(least(position - 2, 32767) AS SMALLINT) AS before,
     heldout
 FROM played
 WHERE position > 1 AND hearing = 1

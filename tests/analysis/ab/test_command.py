@@ -146,10 +146,6 @@ def test_a_control_can_be_named_on_the_command_line(
             "has no value by listener",
         ),
         (
-            ["--experiment", "ALS", "--set", "secondary=[mean_time_per_session]"],
-            "one role alone",
-        ),
-        (
             ["--experiment", "ALS", "--set", "metrics.a={sql: a.sql, role: guardrail}"],
             "role: was removed; name the metric in",
         ),

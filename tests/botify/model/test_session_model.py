@@ -43,8 +43,8 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
             r"interest_of has 0\.\.3; allowed is 0\.\.2",
         ),
         (
-            {"evidence": np.array([1, 2])},
-            r"evidence is \(2,\), but there are 3 interests",
+            {"interest_of": np.array([1, 2])},
+            r"interest_of is \(2,\), but there are 4 openings",
         ),
         ({"interests": np.zeros((3, 4), dtype=np.int32)}, "interests is int32"),
         (
@@ -52,8 +52,8 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
             r"interests is \(3, 4\), but there are 3 factors",
         ),
         (
-            {"information": np.zeros((4, 4), dtype=np.float32)},
-            r"information is float32 \(4, 4\), expected f with 0 axes",
+            {"fading": np.zeros((4, 4), dtype=np.float32)},
+            r"fading is float32 \(4, 4\), expected f with 0 axes",
         ),
         (
             {"covariance": -np.eye(4, dtype=np.float32)},
@@ -75,12 +75,12 @@ def test_a_model_that_does_not_fit_is_refused(
 
 def _without_an_array(file: Path) -> None:
     made = arrays()
-    del made["evidence"]
+    del made["interests"]
     np.savez(file, **made)
 
 
 def _with_an_object(file: Path) -> None:
-    np.savez(file, **arrays(evidence=np.array([{}, None, 1], dtype=object)))
+    np.savez(file, **arrays(dispersion=np.array([{}, None, 1], dtype=object)))
 
 
 @pytest.mark.parametrize(

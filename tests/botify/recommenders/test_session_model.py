@@ -29,7 +29,6 @@ from tests.botify.session_models import (
     KNOWN,
     NEWCOMER,
     OTHER_OPENING,
-    TIREDNESS,
     TRACKS,
     arrays,
     load,
@@ -73,8 +72,7 @@ def normals(user: int, organic: int) -> list[Normal]:
     made = arrays()
 
     def known(interest: int) -> tuple[Vector, Vector]:
-        left = 1 / (1 + made["evidence"][interest] * made["information"])
-        return made["interests"][interest].astype(float), left * made["covariance"]
+        return made["interests"][interest].astype(float), made["covariance"]
 
     openings = dict(
         zip(
@@ -106,7 +104,6 @@ def expected_interest(user: int, tracks: list[int], times: list[float]) -> Vecto
     rest = np.array(
         [
             FATIGUE ** sum(ARTISTS[t] == ARTISTS[tracks[i]] for t in tracks[:i])
-            * TIREDNESS ** (i - 1)
             for i in heard
         ]
     )
@@ -176,7 +173,7 @@ def test_a_track_that_the_catalogue_lacks_is_one_of_which_nothing_is_known(
     heard = fitted.hear(model.catalogue.artist, tracks, times)
     assert heard.tracks == [4, 12]
     assert heard.plays == {4: 2}
-    assert heard.rest.tolist() == [1.0, TIREDNESS**2 * FATIGUE]
+    assert heard.rest.tolist() == [1.0, FATIGUE]
 
 
 @pytest.mark.parametrize(("user", "tracks", "times"), SESSIONS)
@@ -235,7 +232,7 @@ def test_a_new_opening_follows_what_is_heard(model: Model) -> None:
     assert len(followed) == 3
 
 
-def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
+def test_a_session_that_changes_is_followed(tmp_path: Path) -> None:
     """The opening's interest hears the first four tracks, another one the others."""
     made = arrays()
     tracks = [track for track in range(TRACKS) if track not in (1, 2, 30)][:10]
@@ -244,7 +241,7 @@ def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
         [ARTISTS[t] for t in [1, *tracks[:i]]].count(ARTISTS[track])
         for i, track in enumerate(tracks)
     ]
-    rest = FATIGUE ** np.array(plays) * 0.95 ** np.arange(10)
+    rest = FATIGUE ** np.array(plays)
     times = (
         (
             rest
@@ -253,9 +250,10 @@ def test_a_session_that_changes_and_tires_is_followed(tmp_path: Path) -> None:
         .round(2)
         .tolist()
     )
-    numbers = {"fading": 0.7, "tiredness": 0.95, "dispersion": 0.02}
+    numbers = {"fading": 0.7, "dispersion": 0.02}
     changes = {name: np.float64(number) for name, number in numbers.items()}
-    publish_session_model(tmp_path, evidence=np.full(3, 100, np.int32), **changes)
+    sure = 0.05 * np.eye(interests.shape[1], dtype=np.float32)
+    publish_session_model(tmp_path, covariance=sure, **changes)
     model = load(tmp_path)
     for heard, interest in ((4, 0), (10, 1)):
         found = follow(model, KNOWN, [1, *tracks[:heard]], [1.0, *times[:heard]])

@@ -11,6 +11,7 @@ from recsys.session_model.choice import NAME, Choice, Score, choose, sample_even
 
 LISTENERS, TRACKS, SESSIONS, LENGTH = 40, 200, 6000, 4
 TASTE = np.random.default_rng(1).random((LISTENERS, TRACKS))
+NOISE = np.random.default_rng(3).random((LISTENERS, TRACKS))
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,9 @@ def sessions() -> LoggedSessions:
 
 def knowing(noise: float, seed: int = 3) -> Score:
     """Score tracks by the listener's taste, and by noise that is always the same."""
-    rng = np.random.default_rng(seed)
-    known = (1 - noise) * TASTE + noise * rng.random(TASTE.shape)
+    known = (1 - noise) * TASTE + noise * np.random.default_rng(seed).random(
+        TASTE.shape
+    )
 
     def score(sessions: LoggedSessions, events: IntArray) -> Float32Array:
         return known[sessions.listener[events]].astype(np.float32)
@@ -49,7 +51,7 @@ def flat(_: LoggedSessions, events: IntArray) -> Float32Array:
 
 
 def choose_between(sessions: LoggedSessions, scores: dict[str, Score]) -> Choice:
-    return choose(sessions, sample_events(sessions, seed=1), scores, seed=1)
+    return choose(sessions, sample_events(sessions, TRACKS, seed=1), scores, seed=1)
 
 
 def test_what_likes_the_best_tracks_is_served(sessions: LoggedSessions) -> None:
@@ -58,8 +60,10 @@ def test_what_likes_the_best_tracks_is_served(sessions: LoggedSessions) -> None:
     assert (choice.serves, choice.reason) == (NAME, "it is better than contextual")
     shares = [choice.shares[name].value for name in scores]
     assert shares == sorted(shares, reverse=True)
-    liked = np.sort(TASTE, axis=1)[:, -2:].mean() * 0.9  # of 200, a hundredth are two
-    assert shares[0] == pytest.approx(liked, abs=0.05)
+    order = np.argsort(-(0.9 * TASTE + 0.1 * NOISE), axis=1)
+    worth = 1 / (10 + np.arange(1, TRACKS + 1))
+    drawn = np.take_along_axis(TASTE, order, axis=1) @ worth / worth.sum() * 0.9
+    assert shares[0] == pytest.approx(drawn.mean(), abs=0.02)
 
 
 @pytest.mark.parametrize("noise", [0.6, 0.9])
@@ -76,10 +80,17 @@ def test_a_model_that_is_not_significantly_better_leaves_it_to_the_best(
     assert choice.reason == "it is not significantly better than in_order"
 
 
-def test_scores_that_do_not_vary_are_refused(sessions: LoggedSessions) -> None:
-    scores = {NAME: flat, "contextual": knowing(1.0), "in_order": knowing(0.9)}
+def test_scores_that_do_not_vary_have_the_value_of_any_track(
+    sessions: LoggedSessions,
+) -> None:
+    scores = {NAME: flat, "contextual": knowing(0.7), "in_order": flat}
     choice = choose_between(sessions, scores)
-    assert (choice.serves, choice.reason) == ("in_order", "its scores hardly vary")
+    assert choice.serves == "contextual"
+    events = sample_events(sessions, TRACKS, seed=1)
+    usual = sessions.time[events].mean()
+    assert choice.shares[NAME].value == pytest.approx(usual)
+    only_flat = choose_between(sessions, {NAME: flat, "in_order": flat})
+    assert only_flat.serves == "in_order"
 
 
 def test_where_too_little_is_known_the_first_plain_one_is_served(
@@ -91,4 +102,4 @@ def test_where_too_little_is_known_the_first_plain_one_is_served(
         scores = {NAME: knowing(0.1), "contextual": knowing(0.6)}
         choice = choose_between(few, scores)
         assert choice.serves == "contextual"
-        assert "fewer than 100 responses" in choice.reason
+        assert "fewer than 1000 responses" in choice.reason

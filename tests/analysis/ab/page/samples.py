@@ -97,7 +97,6 @@ def make_report(
     return Report(
         experiment=experiment,
         control=control,
-        is_aa=False,
         alpha=0.05,
         span_ms=(_BEGIN_MS, _BEGIN_MS + (days - 1) * DAY_MS),
         horizon=None,

@@ -1,0 +1,7 @@
+-- One row per experiment that events name, by name.
+-- FROM events(experiments VARCHAR)
+-- Columns:
+--   name
+SELECT DISTINCT unnest(json_keys(experiments)) AS name
+FROM (SELECT DISTINCT experiments FROM events)
+ORDER BY name
