@@ -126,21 +126,8 @@ def build_report(
         listeners = {
             arm: read_listeners(connection, arm, config.reported) for arm in arms
         }
-        counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
         look = Look(config, loaded.progress)
-        counted = dict(queries.fetch_row(connection, "ab/quality"))
-        found = _weigh(
-            _measured(listeners, counts, loaded, config),
-            counts,
-            look,
-            lines=loaded.lines,
-            recommenders={arm: own.get(arm) for arm in arms},
-            span_ms=(counted.pop("first_ms"), counted.pop("last_ms")),
-            renamed=counted.pop("renamed"),
-            quality=Quality(**counted),
-            left_out=loaded.left_out,
-            rejected=tuple(loaded.rejected),
-        )
+        found = _weigh_log(loaded, listeners, look, own)
         return _summarize(
             str(loaded.experiment),
             found,
@@ -153,6 +140,29 @@ def build_report(
             preferences=preferences(connection, own, arms, look),
             positions=positions(connection, arms),
         )
+
+
+def _weigh_log(
+    loaded: Loaded,
+    listeners: Mapping[str, Listeners],
+    look: Look,
+    own: Mapping[str, str],
+) -> Evidence:
+    """Return what the verdict depends on, of a log that was measured."""
+    counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
+    counted = dict(queries.fetch_row(loaded.connection, "ab/quality"))
+    return _weigh(
+        _measured(listeners, counts, loaded, look.config),
+        counts,
+        look,
+        lines=loaded.lines,
+        recommenders={arm: own.get(arm) for arm in counts},
+        span_ms=(counted.pop("first_ms"), counted.pop("last_ms")),
+        renamed=counted.pop("renamed"),
+        quality=Quality(**counted),
+        left_out=loaded.left_out,
+        rejected=tuple(loaded.rejected),
+    )
 
 
 def report_on_table(

@@ -29,6 +29,8 @@ _CATCHES_UP = 0.75
 # Of its best score: below that a fit has ceased to gain. Strong regularization keeps a fit near to
 # popular for some sweeps before it learns.
 _FALLEN = 0.99
+# Of its best score before: a fit that is tied with the best and gains less has learned enough.
+_GAINS = 1.002
 _BEHIND = "behind the best by more than its interval and what it may still gain"
 Step = tuple[Trial, int]  # a trial, and the sweep after which it is scored
 # How far the metric of each step is behind that of the best one, with the interval.
@@ -129,7 +131,11 @@ def _race(
             catch_up = _catch_up(curve, sweeps)
             if trial.takes_sweeps and upper + catch_up < 0:
                 stopped[trial.id] = Stop(sweeps[-1], _BEHIND)
-            elif curve[-1] < _FALLEN * max(curve):
+            elif curve[-1] < _FALLEN * max(curve) or (
+                upper >= 0
+                and len(curve) > _RANKED
+                and curve[-1] < _GAINS * max(curve[:-1])
+            ):
                 flat.add(trial.id)
     return longest, stopped, flat
 

@@ -12,8 +12,7 @@ finds them:
 
 1. coarse: each organic track is one interest of all listeners;
 2. a listener's organic tracks that are close together are one interest, and interests and tracks
-   are fitted in turn, each by one step of iteratively reweighted least squares a sweep;
-3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end.
+   are fitted in turn, each by one step of iteratively reweighted least squares a sweep.
 
 What listeners choose themselves is the prior: ALS has learned from it which tracks and listeners
 are alike. A track's vector is drawn towards what its ALS factor and the other tracks of its artist
@@ -52,18 +51,18 @@ from recsys.session_model.responses import Responses
 
 Report = Callable[[float, str], None]
 
-COARSE, ROUGH, FINAL, MORE = 3, 2, 4, 3  # sweeps of each stage, and over all sessions
-SWEEPS = COARSE + ROUGH + FINAL + MORE
-# Organic tracks of one interest are at most so far apart, by 1 - cosine, at first and in the end.
-_COARSE_DISTANCE, _DISTANCE = 0.5, 0.75
+COARSE, FINAL, MORE = 3, 6, 3  # sweeps of each stage, and over all sessions
+SWEEPS = COARSE + FINAL + MORE
+_DISTANCE = 0.75  # by 1 - cosine, the largest between organic tracks of one interest
 _FIRST_SPREAD = 0.3  # of a track's vector, of which this part is noise:
 _FIRST_NOISE = 0.3
 # By how much a sweep's step of the tracks is made longer: ALS goes slowly along a curved valley.
 _OVERSHOOT = 0.7
 _AXES = 32  # of the ALS factors, those along which tracks differ most
 _HELD_OUT = 20  # one response in so many
-# A listener's responses are averaged with this many of everybody's, a track's with so many of any.
-_LISTENER_PRIOR = _TRACK_PRIOR = 10.0
+_LISTENER_PRIOR = (
+    10.0  # a listener's responses are averaged with so many of everybody's
+)
 
 
 @dataclass(frozen=True)
@@ -124,12 +123,11 @@ class Fit:
         self.known = np.arange(len(responses.organic))
         self.interest_of = np.zeros(len(self.known), np.int32)
         self._sweep(responses.organic, COARSE)
-        self._sweep(self._first_interests(), ROUGH)
-        self._sweep(self._regroup(), FINAL)
+        self._sweep(self._group(responses), FINAL)
 
     def extend(self, responses: Responses) -> None:
         """Go on with more responses."""
-        interest_of = self._group(self._turned(), _DISTANCE, responses)
+        interest_of = self._group(responses)
         self.known = np.unique(responses.opening[~responses.is_held_out])
         self._learn_from(responses)
         self._sweep(interest_of, MORE)
@@ -159,30 +157,14 @@ class Fit:
         biases: Float32Array = np.log(mean / (1 - mean)).astype(np.float32)[listener]
         return biases
 
-    def _first_interests(self) -> Int32Array:
-        """Group organic tracks whose products with all tracks are alike."""
-        spread = np.atleast_2d(np.cov(self.tracks.means.T))
-        products = self.interests.means[:, :-1] @ _root(spread)
-        openers = np.zeros((len(self.tracks.means), products.shape[1]), np.float32)
-        openers[: len(products)] = products
-        return self._group(openers, _COARSE_DISTANCE, self.responses)
-
-    def _regroup(self) -> Int32Array:
-        return self._group(self._turned(), _DISTANCE, self.responses)
-
-    def _turned(self) -> Float32Array:
-        """Return the vectors of organic tracks in the metric of the interests so far."""
+    def _group(self, responses: Responses) -> Int32Array:
+        """Group openings by their organic tracks, in the metric of the interests so far."""
         vectors, interests = self.tracks.means, self.interests.means
         organics = vectors[self.responses.organic]
         middles = grouped_means(self.interest_of, len(interests), organics)
         metric = np.linalg.lstsq(middles, interests[:, :-1], rcond=None)[0]
         turned: Float32Array = vectors @ _root(metric + metric.T)
-        return turned
-
-    def _group(
-        self, vectors: Float32Array, distance: float, responses: Responses
-    ) -> Int32Array:
-        return group_openings(responses.listener, responses.organic, vectors, distance)
+        return group_openings(responses.listener, responses.organic, turned, _DISTANCE)
 
     def _sweep(self, interest_of: Int32Array, sweeps: int) -> None:
         """Fit the interests of openings, and tracks, in turn, from where they are."""
@@ -308,30 +290,6 @@ class Fit:
         used = np.concatenate([self.held_out, others if len(others) else again])
         mean, _ = mean_and_slope(self._logits(used))
         return find_decay(mean, heard.time[used], heard.earlier[used])
-
-
-def track_means(responses: Responses) -> SessionModel:
-    """Return a model that expects the mean share of each track, whatever the session.
-
-    A track has the vector (logit, 1), and every session follows (1, 0).
-    """
-    counts = np.bincount(responses.track, minlength=len(responses.artist))
-    times = np.bincount(responses.track, responses.time, len(responses.artist))
-    prior = _TRACK_PRIOR * responses.time.mean()
-    means = np.clip((times + prior) / (counts + _TRACK_PRIOR), 1e-4, 1 - 1e-4)
-    logits = np.log(means / (1 - means)).astype(np.float32)
-    none = np.zeros(0, np.int64)
-    return SessionModel(
-        track_factors=np.column_stack([logits, np.ones_like(logits)]),
-        listeners=none,
-        organics=none,
-        interest_of=none.astype(np.int32),
-        interests=np.zeros((0, 2), np.float32),
-        new_map=np.array([[0, 0], [1, 0]], np.float32),
-        covariance=1e-6 * np.eye(2, dtype=np.float32),
-        dispersion=FIRST_DISPERSION,
-        artist_fatigue=1.0,
-    )
 
 
 def _predict(

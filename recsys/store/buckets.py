@@ -94,7 +94,7 @@ class Bucketing:
         }
 
         def write(bucket: int) -> None:
-            known = earlier.get(bucket, ())
+            known = earlier.get(bucket, ()) if bucket in self.with_requests else None
             _write_sorted(self._runs[bucket], self._kind, parts[bucket], known)
 
         workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
@@ -131,21 +131,23 @@ def _by_bucket(rows: pa.Table, buckets: int) -> Iterator[tuple[int, pa.Table]]:
 
 
 def _write_sorted(
-    runs: Sequence[Run], kind: Kind, target: Path, earlier: Sequence[Path]
+    runs: Sequence[Run], kind: Kind, target: Path, earlier: Sequence[Path] | None
 ) -> None:
-    """Write the rows of some runs in order, events that were sent again but once."""
+    """Write the rows of some runs in order; with earlier parts, what was sent again but once."""
     with queries.connect(
         threads=1, memory_limit=_MEMORY, temp_directory=target.with_suffix(".spilled")
     ) as connection:
         rows = pa.Table.from_batches(list(_read(runs)))
         queries.attach_arrow(connection, "unsorted", rows)
-        if kind == "events":
+        if earlier is not None:
             known = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
             known += [
                 pq.read_table(part, columns=_REQUEST_KEYS, partitioning=None)
                 for part in earlier
             ]
             queries.attach_arrow(connection, "earlier", pa.concat_tables(known))
+            rows = queries.fetch_table(connection, "store/counted_once")
+            queries.attach_arrow(connection, "unsorted", rows)
         queries.copy_to_parquet(connection, _SORTED[kind], target)
 
 

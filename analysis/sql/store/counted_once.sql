@@ -1,0 +1,22 @@
+-- One row per event of a bucket, in the order they came.
+-- Of events with the same user, message and request the first one counts, and none that an earlier part has.
+-- Rows of the table have the other columns of events, too, and so has the result.
+-- FROM unsorted(user BIGINT, message VARCHAR, request BIGINT)
+-- FROM earlier(user BIGINT, message VARCHAR, request BIGINT)
+-- Columns:
+--   user, message, request
+WITH numbered AS (
+    SELECT *, row_number() OVER () AS number FROM unsorted
+), counted AS (
+    SELECT * FROM numbered WHERE request IS NULL
+    UNION ALL
+    (
+        SELECT * FROM numbered
+        WHERE request IS NOT NULL AND (user, message, request) NOT IN (
+            SELECT (user, message, request) FROM earlier WHERE request IS NOT NULL
+        )
+        QUALIFY row_number() OVER (PARTITION BY user, message, request ORDER BY number) = 1
+    )
+)
+SELECT * EXCLUDE (number) FROM counted
+ORDER BY number
