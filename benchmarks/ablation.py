@@ -24,7 +24,7 @@ from botify.model.catalogue import load_catalogue
 from botify.model.model import Model
 from botify.model.session_model import SESSION_MODEL
 from botify.model.tracklists import NO_LISTS
-from looplib.arrays import AnyFloatArray, Float32Array, FloatArray, Int32Array
+from looplib.arrays import AnyFloatArray, Float32Array, FloatArray
 from looplib.session_model import SessionModel
 from recsys.session_model import fit as fits
 from recsys.session_model.config import SessionModelConfig
@@ -46,23 +46,11 @@ def _without_artists(fit: Fit) -> Float32Array:
     return expected
 
 
-def _without_biases(fit: Fit) -> Float32Array:
-    return np.zeros(len(fit.responses.listener), np.float32)
-
-
-def _openings_alone(fit: Fit) -> Int32Array:
-    return np.arange(len(fit.responses.organic), dtype=np.int32)
-
-
 COLLECTED = 100_000  # sessions that models learn from
 # What stands in for a part in the fit.
 WITHOUT_IN_FIT: Mapping[str, tuple[Any, str, Any]] = {
     "what was chosen": (Chosen, "of_factors", _nothing),
     "artists of tracks": (Fit, "_expected_tracks", _without_artists),
-    "biases of listeners": (Fit, "_biases", _without_biases),
-    "first guess of interests": (Fit, "_first_interests", _openings_alone),
-    "first guess by products": (Fit, "_first_interests", Fit._regroup),
-    "second grouping": (Fit, "_regroup", lambda fit: fit.interest_of),
     "longer steps": (fits, "_OVERSHOOT", 0),
 }
 # What the service is given in place of the model.

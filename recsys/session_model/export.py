@@ -25,7 +25,8 @@ from recsys.models.model import Model
 from recsys.models.topk import NO_TRACK
 from recsys.session_model.choice import NAME, Choice, Score, choose, sample_events
 from recsys.session_model.config import SessionModelConfig
-from recsys.session_model.fit import SWEEPS, Chosen, Fit, track_means
+from recsys.session_model.fit import SWEEPS, Chosen, Fit
+from recsys.session_model.regression import FIRST_DISPERSION
 from recsys.session_model.responses import Responses, load_responses
 from recsys.store.remote import Store
 
@@ -33,6 +34,7 @@ MEAN = "track_mean"  # the recommender of the tracks that are heard longest
 _FADINGS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 _WORTH_IT = 0.99  # of the error without
 _LISTED = 100  # tracks of a list
+_TRACK_PRIOR = 10.0  # a track's responses are averaged with so many of any
 _FADED = 5_000  # held-out responses that choose among them
 
 Ids = npt.NDArray[np.generic]  # numbers or texts
@@ -111,6 +113,30 @@ def describe(choice: Choice) -> str:
     )
     line = f"{NAME}: {choice.serves} is served, {choice.reason}"
     return f"{line}; share heard: {shares}" if shares else line
+
+
+def track_means(responses: Responses) -> SessionModel:
+    """Return a model that expects the mean share of each track, whatever the session.
+
+    A track has the vector (logit, 1), and every session follows (1, 0).
+    """
+    counts = np.bincount(responses.track, minlength=len(responses.artist))
+    times = np.bincount(responses.track, responses.time, len(responses.artist))
+    prior = _TRACK_PRIOR * responses.time.mean()
+    means = np.clip((times + prior) / (counts + _TRACK_PRIOR), 1e-4, 1 - 1e-4)
+    logits = np.log(means / (1 - means)).astype(np.float32)
+    none = np.zeros(0, np.int64)
+    return SessionModel(
+        track_factors=np.column_stack([logits, np.ones_like(logits)]),
+        listeners=none,
+        organics=none,
+        interest_of=none.astype(np.int32),
+        interests=np.zeros((0, 2), np.float32),
+        new_map=np.array([[0, 0], [1, 0]], np.float32),
+        covariance=1e-6 * np.eye(2, dtype=np.float32),
+        dispersion=FIRST_DISPERSION,
+        artist_fatigue=1.0,
+    )
 
 
 def find_chosen(dataset: Dataset, learned: Learned) -> Chosen:

@@ -12,8 +12,7 @@ finds them:
 
 1. coarse: each organic track is one interest of all listeners;
 2. a listener's organic tracks that are close together are one interest, and interests and tracks
-   are fitted in turn, each by one step of iteratively reweighted least squares a sweep;
-3. now that the tracks' vectors are better, interests are grouped once more, and fitted to the end.
+   are fitted in turn, each by one step of iteratively reweighted least squares a sweep.
 
 What listeners choose themselves is the prior: ALS has learned from it which tracks and listeners
 are alike. A track's vector is drawn towards what its ALS factor and the other tracks of its artist
@@ -52,18 +51,15 @@ from recsys.session_model.responses import Responses
 
 Report = Callable[[float, str], None]
 
-COARSE, ROUGH, FINAL, MORE = 3, 2, 4, 3  # sweeps of each stage, and over all sessions
-SWEEPS = COARSE + ROUGH + FINAL + MORE
-# Organic tracks of one interest are at most so far apart, by 1 - cosine, at first and in the end.
-_COARSE_DISTANCE, _DISTANCE = 0.5, 0.75
+COARSE, FINAL, MORE = 3, 6, 3  # sweeps of each stage, and over all sessions
+SWEEPS = COARSE + FINAL + MORE
+_DISTANCE = 0.75  # by 1 - cosine, the largest between organic tracks of one interest
 _FIRST_SPREAD = 0.3  # of a track's vector, of which this part is noise:
 _FIRST_NOISE = 0.3
 # By how much a sweep's step of the tracks is made longer: ALS goes slowly along a curved valley.
 _OVERSHOOT = 0.7
 _AXES = 32  # of the ALS factors, those along which tracks differ most
 _HELD_OUT = 20  # one response in so many
-# A listener's responses are averaged with this many of everybody's, a track's with so many of any.
-_LISTENER_PRIOR = _TRACK_PRIOR = 10.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ class Fit:
     """A fit under way."""
 
     tracks: Vectors  # v of each
-    interests: Vectors  # x of each, whose last element is over the bias of its listener
+    interests: Vectors  # x of each
     interest_of: Int32Array  # of each opening
 
     def __init__(
@@ -124,12 +120,11 @@ class Fit:
         self.known = np.arange(len(responses.organic))
         self.interest_of = np.zeros(len(self.known), np.int32)
         self._sweep(responses.organic, COARSE)
-        self._sweep(self._first_interests(), ROUGH)
-        self._sweep(self._regroup(), FINAL)
+        self._sweep(self._group(responses), FINAL)
 
     def extend(self, responses: Responses) -> None:
         """Go on with more responses."""
-        interest_of = self._group(self._turned(), _DISTANCE, responses)
+        interest_of = self._group(responses)
         self.known = np.unique(responses.opening[~responses.is_held_out])
         self._learn_from(responses)
         self._sweep(interest_of, MORE)
@@ -146,49 +141,20 @@ class Fit:
         self.opening = responses.opening[kept]
         self.time = responses.time[kept]
         self.by_track = Grouping(responses.track[kept], len(responses.artist))
-        self.bias = self._biases()
 
-    def _biases(self) -> Float32Array:
-        """Return the logit of the mean share of each opening's listener, shape (openings,)."""
-        listener = self.responses.listener
-        heard_by = listener[self.opening]
-        usual = np.clip(self.time.mean(), 0.01, 0.99)
-        size = int(listener.max()) + 1
-        times = np.bincount(heard_by, self.time, size) + _LISTENER_PRIOR * usual
-        mean = times / (np.bincount(heard_by, minlength=size) + _LISTENER_PRIOR)
-        biases: Float32Array = np.log(mean / (1 - mean)).astype(np.float32)[listener]
-        return biases
-
-    def _first_interests(self) -> Int32Array:
-        """Group organic tracks whose products with all tracks are alike."""
-        spread = np.atleast_2d(np.cov(self.tracks.means.T))
-        products = self.interests.means[:, :-1] @ _root(spread)
-        openers = np.zeros((len(self.tracks.means), products.shape[1]), np.float32)
-        openers[: len(products)] = products
-        return self._group(openers, _COARSE_DISTANCE, self.responses)
-
-    def _regroup(self) -> Int32Array:
-        return self._group(self._turned(), _DISTANCE, self.responses)
-
-    def _turned(self) -> Float32Array:
-        """Return the vectors of organic tracks in the metric of the interests so far."""
+    def _group(self, responses: Responses) -> Int32Array:
+        """Group openings by their organic tracks, in the metric of the interests so far."""
         vectors, interests = self.tracks.means, self.interests.means
         organics = vectors[self.responses.organic]
         middles = grouped_means(self.interest_of, len(interests), organics)
         metric = np.linalg.lstsq(middles, interests[:, :-1], rcond=None)[0]
         turned: Float32Array = vectors @ _root(metric + metric.T)
-        return turned
-
-    def _group(
-        self, vectors: Float32Array, distance: float, responses: Responses
-    ) -> Int32Array:
-        return group_openings(responses.listener, responses.organic, vectors, distance)
+        return group_openings(responses.listener, responses.organic, turned, _DISTANCE)
 
     def _sweep(self, interest_of: Int32Array, sweeps: int) -> None:
         """Fit the interests of openings, and tracks, in turn, from where they are."""
         count, size = int(interest_of.max()) + 1, self.tracks.means.shape[1]
         by_interest = Grouping(interest_of[self.opening], count)
-        bias = self.bias[self.opening]
         before = self.interests.means[self.interest_of]
         means = grouped_means(interest_of[self.known], count, before)
         self.interests = Vectors(means, self.interests.covariance)
@@ -200,7 +166,7 @@ class Fit:
                 expected = self._expected_interests(by_interest.counts)
                 usual = self._expected_tracks()
             self.interests = regress(
-                Shares(self.time, bias, self.dispersion),
+                Shares(self.time, np.zeros_like(self.time), self.dispersion),
                 by_interest,
                 self.by_track.row,
                 self.interests,
@@ -211,7 +177,7 @@ class Fit:
             constant = self.interests.means[by_interest.row, size]
             before = after.means
             after = regress(
-                Shares(self.time, bias + constant, self.dispersion),
+                Shares(self.time, constant, self.dispersion),
                 self.by_track,
                 by_interest.row,
                 self.tracks,
@@ -251,12 +217,10 @@ class Fit:
 
     def _logits(self, rows: IntArray) -> AnyFloatArray:
         """Return the logits of some responses."""
-        opening = self.responses.opening[rows]
         features = self.tracks.with_constant().means
-        followed, track = self.interest_of[opening], self.responses.track[rows]
-        means = self.interests.means
-        dots = paired_dots(means, followed, features, track, self.threads)
-        return np.asarray(self.bias[opening] + dots)
+        followed = self.interest_of[self.responses.opening[rows]]
+        track, means = self.responses.track[rows], self.interests.means
+        return paired_dots(means, followed, features, track, self.threads)
 
     def _measure(self) -> None:
         """Measure the dispersion by the responses held out."""
@@ -272,10 +236,7 @@ class Fit:
     def describe(self) -> SessionModel:
         """Return the model so far, with the rows and columns of the dataset as numbers."""
         responses, features = self.responses, self.tracks.with_constant().means
-        interests = self.interests.means.copy()
-        interests[:, -1] += grouped_means(
-            self.interest_of, len(interests), self.bias[:, None]
-        )[:, 0]
+        interests = self.interests.means
         opened_by, followed = features[responses.organic], interests[self.interest_of]
         new_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0]
         precision = estimate_precision(
@@ -308,30 +269,6 @@ class Fit:
         used = np.concatenate([self.held_out, others if len(others) else again])
         mean, _ = mean_and_slope(self._logits(used))
         return find_decay(mean, heard.time[used], heard.earlier[used])
-
-
-def track_means(responses: Responses) -> SessionModel:
-    """Return a model that expects the mean share of each track, whatever the session.
-
-    A track has the vector (logit, 1), and every session follows (1, 0).
-    """
-    counts = np.bincount(responses.track, minlength=len(responses.artist))
-    times = np.bincount(responses.track, responses.time, len(responses.artist))
-    prior = _TRACK_PRIOR * responses.time.mean()
-    means = np.clip((times + prior) / (counts + _TRACK_PRIOR), 1e-4, 1 - 1e-4)
-    logits = np.log(means / (1 - means)).astype(np.float32)
-    none = np.zeros(0, np.int64)
-    return SessionModel(
-        track_factors=np.column_stack([logits, np.ones_like(logits)]),
-        listeners=none,
-        organics=none,
-        interest_of=none.astype(np.int32),
-        interests=np.zeros((0, 2), np.float32),
-        new_map=np.array([[0, 0], [1, 0]], np.float32),
-        covariance=1e-6 * np.eye(2, dtype=np.float32),
-        dispersion=FIRST_DISPERSION,
-        artist_fatigue=1.0,
-    )
 
 
 def _predict(

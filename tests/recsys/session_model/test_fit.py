@@ -8,7 +8,8 @@ import pytest
 from looplib.arrays import FloatArray, IntArray
 from looplib.session_model import SessionModel
 from recsys.config import SessionModelConfig
-from recsys.session_model.fit import SWEEPS, Chosen, Fit, Report, track_means
+from recsys.session_model.export import track_means
+from recsys.session_model.fit import SWEEPS, Chosen, Fit, Report
 from recsys.session_model.grouping import group_openings
 from recsys.session_model.responses import Responses
 
