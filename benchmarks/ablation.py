@@ -46,16 +46,11 @@ def _without_artists(fit: Fit) -> Float32Array:
     return expected
 
 
-def _without_biases(fit: Fit) -> Float32Array:
-    return np.zeros(len(fit.responses.listener), np.float32)
-
-
 COLLECTED = 100_000  # sessions that models learn from
 # What stands in for a part in the fit.
 WITHOUT_IN_FIT: Mapping[str, tuple[Any, str, Any]] = {
     "what was chosen": (Chosen, "of_factors", _nothing),
     "artists of tracks": (Fit, "_expected_tracks", _without_artists),
-    "biases of listeners": (Fit, "_biases", _without_biases),
     "longer steps": (fits, "_OVERSHOOT", 0),
 }
 # What the service is given in place of the model.

@@ -80,7 +80,14 @@ class ItemFactors:
         Returns:
             The solution of `looplib.als` for this row; None where nothing counts as heard.
         """
-        heard = self._interactions(tracks, times, known or {})
+        heard = dict(known or {})
+        for track, time in zip(tracks, times, strict=True):
+            value = self.unit * time
+            is_heard = time > 0 and value >= self.feedback.min_time
+            if is_heard and track != UNKNOWN_TRACK:
+                heard[track] = heard.get(track, 0.0) + value
+        if self.feedback.scale == "log":
+            heard = {track: math.log1p(time) for track, time in heard.items()}
         if not heard:
             return None
         return solve_row(
@@ -90,25 +97,6 @@ class ItemFactors:
             self.known,
             self.params,
         )
-
-    def _interactions(
-        self,
-        tracks: Sequence[int],
-        times: Sequence[float],
-        known: Mapping[int, float],
-    ) -> dict[int, float]:
-        """Return the value of each track heard."""
-        feedback = self.feedback
-        heard = dict(known)
-        for track, time in zip(tracks, times, strict=True):
-            value = self.unit * time
-            if track == UNKNOWN_TRACK:
-                continue
-            if time > 0 and value >= feedback.min_time:
-                heard[track] = heard.get(track, 0.0) + value
-        if feedback.scale == "log":
-            heard = {track: math.log1p(time) for track, time in heard.items()}
-        return heard
 
 
 def _load_factors(version: Version) -> ItemFactors | None:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
 from listening_loop.api.frames import Frame, to_frame
 from listening_loop.api.stores import Source, Store, ingest
 from listening_loop.errors import UnknownIdError
 from looplib.als import AlsParams, solve_row
-from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
+from looplib.arrays import AnyFloatArray, AnyIntArray, Float32Array, IntArray
 from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.files import atomic_directory, atomic_write_json, sha256_file
@@ -108,11 +107,10 @@ class Model:
             others=len(self.items),
             params=self.params,
         )
-        listener = factors[None].astype(np.float32)
-        arrays = (times, rows, np.array([0, len(rows)]))
-        heard = csr_matrix(arrays, (1, len(items)))
-        found = top_tracks(listener, self.item_factors, n, usable_cores(), heard)
-        return self._to_frame(*found)
+        scores = self.item_factors @ factors.astype(np.float32)
+        scores[rows] = -np.inf
+        best = np.argsort(-scores, kind="stable")[: min(n, len(items) - len(rows))]
+        return self._to_frame(best[None], scores[best][None])
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a new folder, whole or not at all; `Model.load` reads it.
@@ -158,7 +156,7 @@ class Model:
         return cls(users, items, *factors, params)
 
     def _to_frame(
-        self, lists: Int32Array, scores: FloatArray, **ids: Sequence[Any]
+        self, lists: AnyIntArray, scores: AnyFloatArray, **ids: Sequence[Any]
     ) -> Frame:
         """Return lists, which may be short, as a frame."""
         row, rank = np.nonzero(lists != NO_TRACK)

@@ -60,9 +60,6 @@ _FIRST_NOISE = 0.3
 _OVERSHOOT = 0.7
 _AXES = 32  # of the ALS factors, those along which tracks differ most
 _HELD_OUT = 20  # one response in so many
-_LISTENER_PRIOR = (
-    10.0  # a listener's responses are averaged with so many of everybody's
-)
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ class Fit:
     """A fit under way."""
 
     tracks: Vectors  # v of each
-    interests: Vectors  # x of each, whose last element is over the bias of its listener
+    interests: Vectors  # x of each
     interest_of: Int32Array  # of each opening
 
     def __init__(
@@ -144,18 +141,6 @@ class Fit:
         self.opening = responses.opening[kept]
         self.time = responses.time[kept]
         self.by_track = Grouping(responses.track[kept], len(responses.artist))
-        self.bias = self._biases()
-
-    def _biases(self) -> Float32Array:
-        """Return the logit of the mean share of each opening's listener, shape (openings,)."""
-        listener = self.responses.listener
-        heard_by = listener[self.opening]
-        usual = np.clip(self.time.mean(), 0.01, 0.99)
-        size = int(listener.max()) + 1
-        times = np.bincount(heard_by, self.time, size) + _LISTENER_PRIOR * usual
-        mean = times / (np.bincount(heard_by, minlength=size) + _LISTENER_PRIOR)
-        biases: Float32Array = np.log(mean / (1 - mean)).astype(np.float32)[listener]
-        return biases
 
     def _group(self, responses: Responses) -> Int32Array:
         """Group openings by their organic tracks, in the metric of the interests so far."""
@@ -170,7 +155,6 @@ class Fit:
         """Fit the interests of openings, and tracks, in turn, from where they are."""
         count, size = int(interest_of.max()) + 1, self.tracks.means.shape[1]
         by_interest = Grouping(interest_of[self.opening], count)
-        bias = self.bias[self.opening]
         before = self.interests.means[self.interest_of]
         means = grouped_means(interest_of[self.known], count, before)
         self.interests = Vectors(means, self.interests.covariance)
@@ -182,7 +166,7 @@ class Fit:
                 expected = self._expected_interests(by_interest.counts)
                 usual = self._expected_tracks()
             self.interests = regress(
-                Shares(self.time, bias, self.dispersion),
+                Shares(self.time, np.zeros_like(self.time), self.dispersion),
                 by_interest,
                 self.by_track.row,
                 self.interests,
@@ -193,7 +177,7 @@ class Fit:
             constant = self.interests.means[by_interest.row, size]
             before = after.means
             after = regress(
-                Shares(self.time, bias + constant, self.dispersion),
+                Shares(self.time, constant, self.dispersion),
                 self.by_track,
                 by_interest.row,
                 self.tracks,
@@ -233,12 +217,10 @@ class Fit:
 
     def _logits(self, rows: IntArray) -> AnyFloatArray:
         """Return the logits of some responses."""
-        opening = self.responses.opening[rows]
         features = self.tracks.with_constant().means
-        followed, track = self.interest_of[opening], self.responses.track[rows]
-        means = self.interests.means
-        dots = paired_dots(means, followed, features, track, self.threads)
-        return np.asarray(self.bias[opening] + dots)
+        followed = self.interest_of[self.responses.opening[rows]]
+        track, means = self.responses.track[rows], self.interests.means
+        return paired_dots(means, followed, features, track, self.threads)
 
     def _measure(self) -> None:
         """Measure the dispersion by the responses held out."""
@@ -254,10 +236,7 @@ class Fit:
     def describe(self) -> SessionModel:
         """Return the model so far, with the rows and columns of the dataset as numbers."""
         responses, features = self.responses, self.tracks.with_constant().means
-        interests = self.interests.means.copy()
-        interests[:, -1] += grouped_means(
-            self.interest_of, len(interests), self.bias[:, None]
-        )[:, 0]
+        interests = self.interests.means
         opened_by, followed = features[responses.organic], interests[self.interest_of]
         new_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0]
         precision = estimate_precision(
