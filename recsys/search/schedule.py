@@ -128,7 +128,7 @@ def _race(
         behind = compare(tuple(steps)) if steps else []
         for trial, curve, (_, _, upper) in zip(inside, values, behind, strict=True):
             sweeps = scored[trial.id][: len(curve)]
-            catch_up = _catch_up(curve, sweeps)
+            catch_up = _catch_up(curve, sweeps, scored[trial.id][-1])
             if trial.takes_sweeps and upper + catch_up < 0:
                 stopped[trial.id] = Stop(sweeps[-1], _BEHIND)
             elif curve[-1] < _FALLEN * max(curve) or (
@@ -140,17 +140,22 @@ def _race(
     return longest, stopped, flat
 
 
-def _catch_up(curve: Sequence[float], sweeps: Sequence[int]) -> float:
-    """Return by how much a fit may still come nearer to the best; inf while gains do not shrink.
+def _catch_up(curve: Sequence[float], sweeps: Sequence[int], end: int) -> float:
+    """Return by how much a fit may still come nearer to the best.
+
+    While its gains grow, it may gain twice as much in every sweep that is left.
 
     Args:
         curve: Its values so far.
         sweeps: The sweeps after which they were scored.
+        end: The sweeps of a whole fit.
     """
     if len(curve) < _RANKED or curve[-1] <= curve[-2]:
         return 0.0
     before, last = (np.diff(curve[-3:]) / np.diff(sweeps[-3:])).tolist()
-    return _CATCHES_UP * last if last < before else math.inf
+    if last < before:
+        return float(_CATCHES_UP * last)
+    return float(2 * last * (end - sweeps[-1]))
 
 
 def _curve(
