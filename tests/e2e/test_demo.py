@@ -73,9 +73,9 @@ def test_the_demo_publishes_a_model_better_than_the_baselines(demo: Path) -> Non
     board = pq.read_table(demo / "out/first/days/1/run/leaderboard.parquet").to_pylist()
     best = {
         model: max(row["ndcg@30"] for row in board if row["model"] == model)
-        for model in ("als", "popular", "random")
+        for model in ("als", "popular")
     }
-    assert best["als"] > best["popular"] > best["random"]
+    assert best["als"] > best["popular"]
     published = demo / "out/first/published/current"
     lists = [
         json.loads(line)

@@ -150,7 +150,7 @@ def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> 
     page.get_by_role("link", name="runs/second", exact=True).click()
     expect(page.locator("h1")).to_have_text("runs/second")
     rows = page.locator("#leaderboard tbody tr")
-    expect(rows).to_have_count(6)  # two trials and four baselines
+    expect(rows).to_have_count(5)  # two trials and three baselines
     page.get_by_role("link", name="The report of this search").click()
     expect(page.locator("h1")).to_have_text("Search by ndcg@30")
     expect(page.locator("#trials tbody tr")).to_have_count(6)
