@@ -26,11 +26,12 @@ with importing():
     from analysis.ab.metrics import Metric
     from analysis.ab.tables import EVERYBODY, load
     from analysis.errors import AnalysisError
-    from analysis.planning import Logs, OutFile, answer, parse_effect
+    from analysis.planning import Logs, OutFile, parse_effect
     from analysis.statistics.moments import skewness
     from analysis.statistics.power import Decision
     from looplib.config import load_config
     from looplib.experiments import Guardrail, load_experiment
+    from looplib.files import atomic_write_json
 
 _FEWEST = 10  # listeners of whom a variance says anything
 _MOST_LOOKS = 60  # one a day, of more days so many at equal distances
@@ -82,7 +83,9 @@ def main(
     settings = load_config(AbConfig, config, overrides or [], given, document)
     log = read_log(logs, settings)
     planned = plan(log, relative, settings, arms=arms, rule=rule)
-    answer(planned, describe(planned), out)
+    if out:
+        atomic_write_json(out, planned)
+    typer.echo(describe(planned))
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from analysis.ab.metrics import METRICS
 from analysis.ab.report import report_on_moments
 from analysis.ab.verdict import Verdict
 from analysis.errors import AnalysisError
-from analysis.planning import parse_effect, read_values
-from analysis.power import GONE, PROG, Log, Rule, app, describe, plan
+from analysis.planning import parse_effect
+from analysis.power import GONE, PROG, Log, Rule, app, describe, plan, read_log
 from analysis.statistics.moments import Moments
 from looplib.arrays import FloatArray
 from looplib.cli import run
@@ -154,10 +154,9 @@ def test_metrics_are_the_sums_that_their_names_say(log: Path) -> None:
         sessions[line["user"]] += line["message"] == "last"
 
     def value(name: str) -> float:
-        metric, rows = read_values([log], name)
-        return metric.moments(
-            {column: rows[column].to_numpy() for column in metric.sums}
-        ).mean(metric.quantity)
+        found = read_log([log], AbConfig(primary=(name,)))
+        metric = found.metrics[0]
+        return metric.moments(found.columns).mean(metric.quantity)
 
     assert value("time") == pytest.approx(heard.mean())
     assert value("mean_time_per_session") == pytest.approx((heard / sessions).mean())
