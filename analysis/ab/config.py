@@ -1,12 +1,11 @@
 """Configuration of a report: metrics, their roles, and when to trust an experiment."""
 
-import datetime
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,12 +21,6 @@ SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 class OwnMetric(Metric):
     """A metric of one's own; a list of the configuration gives it a role."""
 
-    gone: ClassVar[Mapping[str, str]] = {
-        "role": "name the metric in primary, secondary or diagnostics",
-        "margin": "write guardrails: [{metric: NAME, margin: …}]",
-        "margin_pct": "write guardrails: [{metric: NAME, margin_pct: …}]",
-    }
-
     sql: Annotated[
         str,
         Field(pattern=r"\.sql$|^ab/(listener_sums|request_latencies|session_times)$"),
@@ -40,30 +33,18 @@ class Horizon(Config):
     The looks on the way share the error rate.
     """
 
-    date: datetime.date | None = None  # the last day, UTC
     # the last day is the one by whose end so many were seen, UTC
-    listeners: Annotated[int, Field(ge=1)] | None = None
+    listeners: Annotated[int, Field(ge=1)]
     # how many looks there will be at equal distances, the last at the end; 1 for that one alone
     looks: Annotated[int, Field(ge=1, le=200)] = 32
 
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.date is None) == (self.listeners is None):
-            raise ValueError("horizon: give either date or listeners")
-        return self
-
     def __str__(self) -> str:
         """What ends the experiment, for people."""
-        return f"{self.listeners:,} listeners" if self.listeners else str(self.date)
+        return f"{self.listeners:,} listeners"
 
 
 class TrustConfig(Config):
     """When an experiment is not trusted."""
-
-    gone: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("most_tracks_a_day", "at_once_share"),
-        "listeners who behave impossibly are no longer listed; leave it out",
-    )
 
     most_rejected: Share = 0.05  # share of the lines that need not be events
     # share of the listeners who may have been in several arms

@@ -26,19 +26,14 @@ class Quality:
     outside: int = 0  # events of listeners who are in no arm at that time
     # listeners who were in more than one arm; they count in each
     changing_listeners: int = 0
-    # sequences of events without a `last` at their end; they are dropped
-    unclosed_sessions: int = 0
-    dropped_events: int = 0  # events of those
+    dropped_events: int = 0  # events of sessions without a `last` at their end
     # events that equal the one before in time, track, listening and kind
     duplicates: int = 0
     # events whose track is not what was recommended just before, within a session
     broken_chains: int = 0
     clock_went_back: int = 0  # of those, the ones that would fit the other way round
-    # events that say nothing of the latency, or of one beyond a million seconds
-    without_latency: int = 0
     # events whose latency is below 0; they count, and only the original table uses it
     negative_latencies: int = 0
-    without_recommender: int = 0  # answered requests that do not say who recommended
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ is ordered at a time (`measures`). A store has the events that an ingest made of
 counts of the lines, so logs and their store give the same report.
 """
 
-import datetime
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.ab.config import Horizon
 from analysis.ab.sources import Sources, find_sources
 from analysis.errors import AnalysisError, StoreError
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
@@ -80,27 +78,13 @@ class Loaded:
         days, listeners, events = (column.to_numpy() for column in rows.columns)
         return days, listeners, events
 
-    def stop_at(self, horizon: Horizon) -> None:
-        """Leave out what is later than the experiment's horizon; nothing where that is not reached.
-
-        Raises:
-            AnalysisError: The horizon is a date before the first event.
-        """
+    def stop_at(self, planned: int) -> None:
+        """Leave out what is later than the day by which so many listeners had come, if it came."""
         days, listeners, events = self.arrivals()
-        if horizon.date is not None:
-            epoch = datetime.date(1970, 1, 1)
-            last = (horizon.date - epoch).days
-            if last < days[0]:
-                first = epoch + datetime.timedelta(int(days[0]))
-                problem = "is before the experiment's first day in the log"
-                raise AnalysisError(f"horizon: {horizon.date} {problem}, {first}")
-            self.progress = float((days[-1] + 1 - days[0]) / (last + 1 - days[0]))
-        else:
-            arrived = np.cumsum(listeners)
-            planned = horizon.listeners or 1
-            self.progress = float(arrived[-1] / planned)
-            last = int(days[np.argmax(arrived >= planned)])
+        arrived = np.cumsum(listeners)
+        self.progress = float(arrived[-1] / planned)
         if self.progress >= 1:
+            last = int(days[np.argmax(arrived >= planned)])
             self.end_ms = (last + 1) * DAY_MS
             self.left_out = int(events[days > last].sum())
 

@@ -37,8 +37,7 @@ def more_listeners(
         config: The rules.
     """
     if config.horizon:
-        planned = config.horizon.listeners
-        return None if planned is None else max(0, planned - evidence.in_all)
+        return max(0, config.horizon.listeners - evidence.in_all)
     listeners = 2 * min(evidence.listeners.values())
     factors = []
     if primary or not unclear:

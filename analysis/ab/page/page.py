@@ -57,8 +57,6 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
             "Events with a latency below 0, which only the original table uses",
             quality.negative_latencies,
         ),
-        ("Events without a latency of their own", quality.without_latency),
-        ("Requests that do not name the recommender", quality.without_recommender),
     ):
         checks.append((name, *_counted(found, quality.events, "events")))
     return checks

@@ -12,7 +12,6 @@
 --   exact_latency, exact_logged_latency  HUGEINT, sums of latencies over the requests and logged requests, in 2^-80 s
 --   tracks, time, recommended_tracks, recommended_time, skips, repeats, requests, logged_requests, named, fallbacks  as in
 --                       listener_sums.sql; the organic track, a session's first, is not recommended
---   answers             BIGINT, requests for a recommendation
 --   duplicates, broken, reversed  BIGINT, events that are so
 SELECT
     user, arm, number,
@@ -35,7 +34,6 @@ SELECT
     count(latency) AS logged_requests,
     count(*) FILTER (WHERE is_named) AS named,
     count(*) FILTER (WHERE is_fallback) AS fallbacks,
-    count(*) FILTER (WHERE NOT is_last) AS answers,
     count(*) FILTER (WHERE is_repeated) AS duplicates,
     count(*) FILTER (WHERE is_broken) AS broken,
     count(*) FILTER (WHERE is_reversed) AS reversed

@@ -174,7 +174,6 @@ def make_report(
         ),
         quality=Quality(
             events=842_404,
-            unclosed_sessions=412,
             dropped_events=1_930,
             broken_chains=3,
         ),
