@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from analysis.ab import words
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect
-from analysis.ab.tables import DAY_MS, RejectedLine
-from analysis.logs.lines import LineCounts
+from analysis.ab.tables import DAY_MS
+from analysis.logs.lines import LineCounts, Reject
 from analysis.page import numbers
 from analysis.statistics.sample_ratio import SampleRatio
 
@@ -57,7 +57,7 @@ class Evidence:
     # of the listeners' values, by primary metric; none where unknown
     skewness: Mapping[str, float] = field(default_factory=dict)
     quality: Quality = Quality()  # of the events
-    rejected: tuple[RejectedLine, ...] = ()  # the first lines that are not events
+    rejected: tuple[Reject, ...] = ()  # the first lines that are not events
 
     @property
     def in_all(self) -> int:

@@ -58,11 +58,11 @@ def measure(loaded: Loaded, config: AbConfig) -> None:
     def add(table: str, name: str, of: str = "", **values: object) -> None:
         with _naming(of or name, *queries.DataErrors):
             rows = queries.open_rows(connection, name, **values)
-            queries.append(connection, table, rows)
+            queries.append(table, rows)
 
     for events_file in loaded.slices:
         _open_slice(connection, events_file, loaded.end_ms, config)
-        queries.append(connection, "all_sessions", connection.table("slice_sessions"))
+        queries.append("all_sessions", connection.table("slice_sessions"))
         add("credited", "ab/credited")
         for by, metrics in divisions.items():
             _divide(connection, by, by_track)
@@ -164,7 +164,9 @@ def _naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        raise AnalysisError(f"{what}: {str(error).splitlines()[0]}") from None
+        # what is wrong, without the SQL
+        problem = " ".join(str(error).partition("\n\n")[0].split())
+        raise AnalysisError(f"{what}: {problem}") from None
 
 
 def _files(metrics: Iterable[Metric]) -> dict[str, str]:
@@ -193,25 +195,10 @@ def check_files(config: AbConfig) -> None:
         for metric in config.reported:
             where = f"metric {metric.name}: {metric.sql}"
             with _naming(where, OSError, queries.DatabaseError):
-                rows = queries.fetch_table(connection, metric.sql)
-            found = dict(zip(rows.column_names, rows.schema.types, strict=True))
-            wrong = []
-            for name in ("user", "arm", "part", *metric.columns):
-                if name not in found:
-                    wrong.append(f"no column {name}")
-                elif name in metric.columns and not _is_number(found[name]):
-                    wrong.append(f"{name} is no number")
-            if wrong:
-                shown = ", ".join(f"{name} {kind}" for name, kind in found.items())
-                raise AnalysisError(f"{where}: {', '.join(wrong)}; found are {shown}")
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-    )
+                rows = queries.open_rows(connection, metric.sql)
+                columns = map(queries.Column, metric.columns)
+                sums = [queries.Function("sum", column) for column in columns]
+                rows.aggregate(sums, "user, arm, part").fetchall()
 
 
 def read_listeners(

@@ -42,15 +42,6 @@ USED_FIELDS = pa.schema([field for field in EVENT_SCHEMA if field.name not in _U
 LEFT_OUT = pa.schema({"user": pa.int64()})
 
 
-@dataclass(frozen=True)
-class RejectedLine:
-    """One of the first lines that are not events."""
-
-    file: str
-    line: int
-    reason: str
-
-
 @dataclass
 class Loaded:
     """The events of a report in Parquet files, and what is known of them."""
@@ -60,7 +51,7 @@ class Loaded:
     slices: list[Path]
     names: tuple[str, ...]  # the logs and stores
     lines: LineCounts = field(default_factory=LineCounts)  # of the logs
-    rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
+    rejected: list[Reject] = field(default_factory=list)  # the first ones
     # the texts of listeners' ids by the numbers that stand for them, where a plan is given
     texts: dict[int, str] = field(default_factory=dict)
     experiments: list[str] = field(default_factory=list)  # all that events name
@@ -190,7 +181,7 @@ def _read_stores(
             loaded.lines += source.lines
             rejects = store.path / source.rejects
             if source.lines.rejected and rejects.is_file():
-                _note_rejects(loaded, read_rejects(rejects, _SHOWN_REJECTS))
+                loaded.rejected += read_rejects(rejects, _SHOWN_REJECTS)
         for file in store.files(store.manifest.parts):
             for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
                 # earlier stores have fewer fields
@@ -204,15 +195,11 @@ def _read_logs(
     copies = [snapshot(log, scratch) for log in sources.logs]
     for found in read(copies, kinds_of(copies)):
         loaded.lines += found.lines
-        _note_rejects(loaded, found.rejects[:_SHOWN_REJECTS])
+        loaded.rejected += found.rejects[:_SHOWN_REJECTS]
         if plan and plan.leaves_out:
             texts = found.text_ids["user"].drop_null().to_pylist()
             loaded.texts.update((number_of(text), text) for text in texts)
         yield found.events
-
-
-def _note_rejects(loaded: Loaded, rejects: Sequence[Reject]) -> None:
-    loaded.rejected += [RejectedLine(row.file, row.line, row.reason) for row in rejects]
 
 
 def _check_events(loaded: Loaded) -> None:

@@ -10,9 +10,9 @@ from analysis.ab.parts.interleaving import Preference
 from analysis.ab.parts.positions import Position
 from analysis.ab.parts.segments import SegmentEffect, Segments
 from analysis.ab.report import OriginalRow, Report
-from analysis.ab.tables import DAY_MS, RejectedLine
+from analysis.ab.tables import DAY_MS
 from analysis.ab.verdict import Verdict
-from analysis.logs.lines import LineCounts
+from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.sample_ratio import SampleRatio
 
 _BEGIN_MS = 1_792_886_400_000  # 25 October 2026
@@ -178,8 +178,8 @@ def make_report(
             broken_chains=3,
         ),
         rejected=(
-            RejectedLine(
-                f"{text}log/events-1.json", 4_711, f"{text}not an object: [1,2]"
+            Reject(
+                f"{text}log/events-1.json", 4_711, f"{text}not an object", 5, "[1,2]"
             ),
         ),
         sources=(f"{text}log/events-1.json", f"{text}log/events-2.json.gz"),
