@@ -91,9 +91,6 @@ class AbConfig(Config):
     # Columns that listeners or tracks are grouped by → the file that has them, beside a column
     # `user` or `track`
     segments: dict[SegmentName, Path] = Field(default_factory=dict)
-    # Relative effect on a primary metric that is worth shipping; an arm that is surely below it is
-    # not shipped
-    smallest_effect_pct: Annotated[float, Field(ge=0)] = 0.0
     # Listeners that every arm needs before anything is decided: with fewer the intervals of a
     # metric that a few listeners dominate contain the true effect less often than they say
     min_listeners: Annotated[int, Field(ge=2)] = 200

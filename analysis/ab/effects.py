@@ -12,7 +12,6 @@ from typing import Any, Literal
 from analysis.ab.config import AbConfig, Role
 from analysis.ab.looks import Look
 from analysis.ab.metrics import Method, Metric
-from analysis.page import numbers
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect
 from analysis.statistics.moments import Moments
@@ -60,14 +59,6 @@ class RelativeEffect:
     upper_pct: float
     p_value: float
 
-    def __str__(self) -> str:
-        """Return the effect with its interval, such as "+1.50 % (+0.20 … +2.80 %)"."""
-        if math.isnan(self.effect_pct):
-            return "unknown"
-        ends = numbers.interval(self.lower_pct, self.upper_pct)
-        interval = "" if ends == numbers.NOTHING else f" ({ends})"
-        return f"{numbers.change(self.effect_pct)}{interval}"
-
 
 @dataclass(frozen=True)
 class MetricEffect:
@@ -112,6 +103,11 @@ class MetricEffect:
     def gain(self, change: float) -> float:
         """Return a change of the metric so that more is better."""
         return change if self.higher_is_better else -change
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether the arm is better, however certain that is."""
+        return self.gain(self.effect) > 0
 
     @property
     def allowed_loss(self) -> float:
