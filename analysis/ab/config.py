@@ -18,15 +18,6 @@ Role = Literal["primary", "guardrail", "secondary", "diagnostic"]
 SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class OwnMetric(Metric):
-    """A metric of one's own; a list of the configuration gives it a role."""
-
-    sql: Annotated[
-        str,
-        Field(pattern=r"\.sql$|^ab/(listener_sums|request_latencies|session_times)$"),
-    ]
-
-
 class Horizon(Config):
     """When an experiment ends, declared before its first event; later events are left out.
 
@@ -64,7 +55,7 @@ class AbConfig(Config):
     # chance of shipping the effect that an experiment is planned for
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     # Metrics of one's own by name, beside those of `metrics.yaml`
-    metrics: dict[str, OwnMetric] = Field(default_factory=dict)
+    metrics: dict[str, Metric] = Field(default_factory=dict)
     # Metrics that decide; adjusted by Holm over them and the arms
     primary: tuple[str, ...] = ("mean_time_per_session",)
     # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails and

@@ -31,7 +31,6 @@ class Quality:
     duplicates: int = 0
     # events whose track is not what was recommended just before, within a session
     broken_chains: int = 0
-    clock_went_back: int = 0  # of those, the ones that would fit the other way round
     # events whose latency is below 0; they count, and only the original table uses it
     negative_latencies: int = 0
 
@@ -100,14 +99,12 @@ def distrust(evidence: Evidence, config: AbConfig) -> str | None:
 def notes(evidence: Evidence, config: AbConfig) -> tuple[str, ...]:
     """Return what to know before acting on a report, a sentence each."""
     quality, lines, left_out = evidence.quality, evidence.lines, evidence.left_out
-    changing = quality.changing_listeners
-    other_tracks = quality.broken_chains - quality.clock_went_back
+    changing, broken = quality.changing_listeners, quality.broken_chains
     counted = {
         f"{lines.rejected:,} of {lines.read:,} lines are not events.": lines.rejected,
         f"{changing:,} listeners were in more than one arm, and count in each.": changing,
-        f"The clock went back at {quality.clock_went_back:,} events.": quality.clock_went_back,
-        f"{other_tracks:,} events are of another track than was recommended just before, "
-        "as when a clock jumps, lines are lost or listeners choose for themselves.": other_tracks,
+        f"{broken:,} events are of another track than was recommended just before, "
+        "as when a clock jumps, lines are lost or listeners choose for themselves.": broken,
         f"{quality.duplicates:,} events are duplicates, and count.": quality.duplicates,
         f"{quality.negative_latencies:,} events have a latency below 0, as when a clock is "
         "set back; they count, and their latency counts in the original table "

@@ -38,7 +38,10 @@ class Metric(Config):
     phrase: str = ""
     # Its file: one of `analysis/sql`, or a path that ends in .sql; one row a user, arm and part of
     # the experiment
-    sql: str = SUMS
+    sql: Annotated[
+        str,
+        Field(pattern=r"\.sql$|^ab/(listener_sums|request_latencies|session_times)$"),
+    ] = SUMS
     numerator: str = "numerator"  # a column of the file
     # another; null for the mean of the numerator over listeners
     denominator: str | None = "denominator"

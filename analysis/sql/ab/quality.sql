@@ -1,13 +1,13 @@
 -- One row: when the experiment began and how far its log goes, and counts of what may be wrong with the events.
 -- FROM listener_sums_whole(user BIGINT, arm VARCHAR)
--- FROM all_sessions(arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
+-- FROM all_sessions(arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, duplicates BIGINT, broken BIGINT)
 -- Columns:
 --   first_ms, last_ms   BIGINT, the experiment's first and last event
 --   renamed             VARCHAR, what looks like an arm that was renamed: one begins after another has ended; NULL where none does
 --   outside             BIGINT, events of listeners who are in no arm at that time
 --   changing_listeners  BIGINT, listeners who were in more than one arm
 --   events, dropped_events, duplicates, broken_chains  BIGINT, as in `Quality` of `analysis/ab/evidence.py`
---   clock_went_back, negative_latencies  BIGINT, as there
+--   negative_latencies  BIGINT, as there
 WITH spans AS (
     SELECT
         arm, min(start_ms) AS first_ms, max(end_ms) AS last_ms,
@@ -36,7 +36,6 @@ SELECT
     CAST(coalesce(sum(tracks) FILTER (WHERE NOT is_closed), 0) AS BIGINT) AS dropped_events,
     CAST(sum(duplicates) AS BIGINT) AS duplicates,
     CAST(sum(broken) AS BIGINT) AS broken_chains,
-    CAST(sum(reversed) AS BIGINT) AS clock_went_back,
     CAST(sum(logged_requests - requests) AS BIGINT) AS negative_latencies
 FROM all_sessions
 WHERE arm IS NOT NULL
