@@ -7,7 +7,7 @@ the experiment plans best; they arrive as they did in it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, isfinite, log1p
+from math import ceil, log1p
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,11 +26,12 @@ with importing():
     from analysis.ab.metrics import Metric
     from analysis.ab.tables import EVERYBODY, load
     from analysis.errors import AnalysisError
-    from analysis.planning import Logs, OutFile, answer, parse_effect
+    from analysis.planning import Logs, OutFile, parse_effect
     from analysis.statistics.moments import skewness
     from analysis.statistics.power import Decision
     from looplib.config import load_config
     from looplib.experiments import Guardrail, load_experiment
+    from looplib.files import atomic_write_json
 
 _FEWEST = 10  # listeners of whom a variance says anything
 _MOST_LOOKS = 60  # one a day, of more days so many at equal distances
@@ -40,6 +41,7 @@ Rule = Literal["any-time", "horizon"]
 PROG = "listening-loop power"
 GONE = {
     "--power": "write --set power=0.9",
+    "--metric": "write --set 'primary=[time]'",
     "--ratio": "write --set 'shares={C: 90, T1: 10}'",
     "--share": "of all listeners in the log that share arrives, so days take as many times longer",
 }
@@ -56,9 +58,6 @@ def main(
         str,
         typer.Option(help="The relative effect that must not be missed, such as 5%."),
     ],
-    metric: Annotated[
-        str | None, typer.Option(help="What decides, in place of the configuration's.")
-    ] = None,
     arms: Annotated[
         int, typer.Option(min=2, help="Arms with the control, where shares name none.")
     ] = 2,
@@ -77,12 +76,14 @@ def main(
     out: OutFile = None,
 ) -> None:
     """Plan an experiment that ends in a verdict by the configuration."""
-    relative, given = parse_effect(effect), {"primary": [metric] if metric else None}
+    relative = parse_effect(effect)
     document = plan_document(load_experiment(experiment) if experiment else None)
-    settings = load_config(AbConfig, config, overrides or [], given, document)
+    settings = load_config(AbConfig, config, overrides or [], above=document)
     log = read_log(logs, settings)
     planned = plan(log, relative, settings, arms=arms, rule=rule)
-    answer(planned, describe(planned), out)
+    if out:
+        atomic_write_json(out, planned)
+    typer.echo(describe(planned))
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,6 @@ class Plan:
     days: int | None  # days until they have come; None where they never do
     log_listeners: int  # in the experiment at the end of the log
     log_days: int  # its length; later days follow from the arrivals of its latter half
-    # the smallest effect with the wanted power at the end of the log, in %; None where none has it
-    detectable_pct: float | None
 
 
 def plan(
@@ -178,7 +177,6 @@ def plan(
     shares = metric.shares(log.columns)
     skewed = skewness(shares)
     enough = enough_listeners(skewed, weights.tolist())
-    detectable = decision.detectable(so_far, config.power)
     quantiles = (name for name in config.limits if config.known[name].quantile)
     return Plan(
         metric=metric.name,
@@ -196,7 +194,6 @@ def plan(
         days=days,
         log_listeners=so_far,
         log_days=len(log.arrivals),
-        detectable_pct=100 * detectable if isfinite(detectable) else None,
     )
 
 
@@ -272,15 +269,12 @@ def describe(planned: Plan) -> str:
             takes += ", extrapolated from the arrivals so far"
     if planned.least > planned.listeners:
         takes += f"; {planned.least:,} for unequal arms of such skewed values"
-    detects = "no effect that it could have"
-    if planned.detectable_pct is not None:
-        detects = f"an effect of {planned.detectable_pct:.2f} %"
     return (
         f"{planned.metric}: mean {planned.mean:.4g}, standard deviation "
         f"{planned.deviation:.4g}, skewness {planned.skewness:.3g} over listeners\n"
         f"planned: {planned.arms} arms, {rule}{guardrails}\n"
-        f"this log: {planned.log_listeners:,} listeners in {planned.log_days} days find "
-        f"{detects} with power {planned.power:g}\n{takes}"
+        f"this log: {planned.log_listeners:,} listeners in {planned.log_days} days\n"
+        f"with power {planned.power:g}, {takes}"
     )
 
 

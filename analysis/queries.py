@@ -162,16 +162,11 @@ def materialize(
     open_rows(connection, name, **values).create(table)
 
 
-def append(connection: Connection, table: str, rows: Rows) -> None:
+def append(table: str, rows: Rows) -> None:
     """Add rows to a table, which is made if there is none."""
-    exists = connection.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE table_name = $table",
-        {"table": table},
-    )
-    if exists.fetchall()[0][0]:
-        rows.insert_into(table)
-    else:
-        rows.create(table)
+    with suppress(duckdb.CatalogException):
+        rows.limit(0).create(table)
+    rows.insert_into(table)
 
 
 def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:

@@ -17,8 +17,7 @@ time (the weight), session, and source (the digest of their file). `recsys.store
 """
 
 import hashlib
-import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -37,7 +36,9 @@ REJECTS = "rejects"
 SCHEMA = 3  # 1 had no interactions, 2 no plays and titles
 LOGGED = ("user", "item", "timestamp", "share", "recommendation")
 IdsOf = Literal["users", "items", "titles"]
-_NAMED = 10  # sources in a message
+_REMEDY = (
+    "restore it, or ingest the sources anew: listening-loop ingest LOG… --store NEW"
+)
 
 
 @dataclass(frozen=True)
@@ -127,15 +128,6 @@ class Manifest:
     plays: Interactions | None = None
 
     @property
-    def remedy(self) -> str:
-        """What to do about a file that is not what this says."""
-        names = sorted({shlex.quote(source.name) for source in self.sources})
-        more = " …" if len(names) > _NAMED else ""
-        options = " with the same options" if self.table else ""
-        command = f"listening-loop ingest {' '.join(names[:_NAMED])}{more} --store NEW"
-        return f"restore it, or ingest the sources anew{options}: {command}"
-
-    @property
     def table(self) -> Interactions | None:
         """What is known of the tables that were ingested, or of event logs with text ids."""
         return self.interactions or self.plays
@@ -171,9 +163,7 @@ class Store:
 
     def files(self, stored: Iterable[Part | IdFile]) -> list[Path]:
         """Return the paths of files that the manifest names, their digests checked."""
-        return check_digests(
-            {self.path / file.path: file for file in stored}, lambda: self.manifest
-        )
+        return check_digests({self.path / file.path: file for file in stored})
 
     def bucket_files(self, bucket: int) -> list[Path]:
         """Return the Parquet files of a bucket, in a fixed order; none if no user falls into it."""
@@ -222,10 +212,8 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
         ) from None
 
 
-def check_digests(
-    files: Mapping[Path, Part | IdFile], manifest: Callable[[], Manifest]
-) -> list[Path]:
-    """Return files of a store; `manifest` returns its manifest, for the message.
+def check_digests(files: Mapping[Path, Part | IdFile]) -> list[Path]:
+    """Return files of a store.
 
     Raises:
         StoreError: One is missing, cut or damaged.
@@ -235,7 +223,7 @@ def check_digests(
             digest = stored.sha256 or None
             open_untrusted(file, stored.bytes, sha256=digest, error=StoreError).close()
         except StoreError as error:
-            raise StoreError(f"{error}; {manifest().remedy}") from None
+            raise StoreError(f"{error}; {_REMEDY}") from None
     return list(files)
 
 

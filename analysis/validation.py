@@ -143,16 +143,11 @@ class Validator:
         users = heldout["user"].to_numpy()
         self.users, listener = np.unique(users, return_inverse=True)
         truth = heldout.add_column(0, "listener", [listener])
-        self._connection = queries.connect(threads=threads)
-        queries.attach_arrow(self._connection, "truth", truth)
-        queries.attach_arrow(self._connection, "popularity", popularity)
-        queries.materialize(
-            self._connection,
-            "ideals",
-            "validation/ideals",
-            ks=list(self.ks),
-            min_time=min_time,
-        )
+        connection = self._connection = queries.connect(threads=threads)
+        queries.attach_arrow(connection, "truth", truth)
+        queries.attach_arrow(connection, "popularity", popularity)
+        ideals = {"ks": list(self.ks), "min_time": min_time}
+        queries.materialize(connection, "ideals", "validation/ideals", **ideals)
         # The same for equal held-out users and seed, so that intervals of differences are paired
         self.resamples = bootstrap.Resamples(len(self.users), resamples, seed)
 

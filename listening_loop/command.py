@@ -44,7 +44,6 @@ STEPS = {
         "Report on an experiment: which arm won, and whether to trust it.",
     ),
     "power": ("analysis.power", "Plan how many listeners an experiment needs."),
-    "aa": ("analysis.aa", "Check the statistics on a log whose arms are alike."),
     "offpolicy": (
         "analysis.offpolicy.__main__",
         "Estimate what lists that were never served would be worth.",

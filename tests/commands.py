@@ -16,7 +16,6 @@ MODULES = (
     "recsys.export",
     "analysis.ab",
     "analysis.power",
-    "analysis.aa",
     "analysis.offpolicy",
     "sim.world",
     "sim.run",

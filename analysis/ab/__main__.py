@@ -84,24 +84,20 @@ def main(
     ] = None,
 ) -> None:
     """Make the report."""
+    if not (sql or logs):
+        raise ConfigError("name logs, a store or a Parquet file; or --sql")
+    logs = logs or []
+    tables = [sql] if sql else [Path(log) for log in logs if log.endswith(".parquet")]
     plan = load_experiment(Path(experiment)) if is_file(experiment) else None
-    document = plan_document(plan)
-    name = plan.name if plan else experiment
-    paths = [sql] if sql else logs or []
-    if not paths:
-        raise ConfigError(
-            "name event logs, a session store or a Parquet file; or --sql"
-        )
-    is_table = sql is not None or paths[0].endswith(".parquet")
-    if is_table:
+    name, document = plan.name if plan else experiment, plan_document(plan)
+    if tables:
         document = table_document(document, plan.lower_is_better if plan else ())
     settings = load_config(AbConfig, config, overrides or [], above=document)
-    if is_table:
-        source, title = (sql, "the query") if sql else (Path(paths[0]), paths[0])
-        with open_table(source, title, arm=arm, listener=listener) as opened:
+    if tables:
+        with open_table(tables[0], arm=arm, listener=listener) as opened:
             report = report_on_table(opened, settings, name, plan)
     else:
-        report = build_report(paths, name, settings, plan)
+        report = build_report(logs, name, settings, plan)
     if out is not None:
         write_report(report, settings, out)
     print_report(report)

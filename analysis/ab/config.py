@@ -1,12 +1,11 @@
 """Configuration of a report: metrics, their roles, and when to trust an experiment."""
 
-import datetime
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,51 +18,24 @@ Role = Literal["primary", "guardrail", "secondary", "diagnostic"]
 SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class OwnMetric(Metric):
-    """A metric of one's own; a list of the configuration gives it a role."""
-
-    gone: ClassVar[Mapping[str, str]] = {
-        "role": "name the metric in primary, secondary or diagnostics",
-        "margin": "write guardrails: [{metric: NAME, margin: …}]",
-        "margin_pct": "write guardrails: [{metric: NAME, margin_pct: …}]",
-    }
-
-    sql: Annotated[
-        str,
-        Field(pattern=r"\.sql$|^ab/(listener_sums|request_latencies|session_times)$"),
-    ]
-
-
 class Horizon(Config):
     """When an experiment ends, declared before its first event; later events are left out.
 
     The looks on the way share the error rate.
     """
 
-    date: datetime.date | None = None  # the last day, UTC
     # the last day is the one by whose end so many were seen, UTC
-    listeners: Annotated[int, Field(ge=1)] | None = None
+    listeners: Annotated[int, Field(ge=1)]
     # how many looks there will be at equal distances, the last at the end; 1 for that one alone
     looks: Annotated[int, Field(ge=1, le=200)] = 32
 
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.date is None) == (self.listeners is None):
-            raise ValueError("horizon: give either date or listeners")
-        return self
-
     def __str__(self) -> str:
         """What ends the experiment, for people."""
-        return f"{self.listeners:,} listeners" if self.listeners else str(self.date)
+        return f"{self.listeners:,} listeners"
 
 
 class TrustConfig(Config):
     """When an experiment is not trusted."""
-
-    gone: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("most_tracks_a_day", "at_once_share"),
-        "listeners who behave impossibly are no longer listed; leave it out",
-    )
 
     most_rejected: Share = 0.05  # share of the lines that need not be events
     # share of the listeners who may have been in several arms
@@ -80,10 +52,10 @@ class AbConfig(Config):
     recommenders: dict[str, str] = Field(default_factory=dict)
     # two-sided error rate, 0.05 for 95 % intervals
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    # of the minimum detectable effect
+    # chance of shipping the effect that an experiment is planned for
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     # Metrics of one's own by name, beside those of `metrics.yaml`
-    metrics: dict[str, OwnMetric] = Field(default_factory=dict)
+    metrics: dict[str, Metric] = Field(default_factory=dict)
     # Metrics that decide; adjusted by Holm over them and the arms
     primary: tuple[str, ...] = ("mean_time_per_session",)
     # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails and
@@ -107,15 +79,9 @@ class AbConfig(Config):
         "fallback_share",
         "latency_p50",
     )
-    # Whether what listeners' past predicts is taken out of a metric (CUPED); declared before the
-    # first event
-    cuped: bool = False
     # Columns that listeners or tracks are grouped by → the file that has them, beside a column
     # `user` or `track`
     segments: dict[SegmentName, Path] = Field(default_factory=dict)
-    # Relative effect on a primary metric that is worth shipping; an arm that is surely below it is
-    # not shipped
-    smallest_effect_pct: Annotated[float, Field(ge=0)] = 0.0
     # Listeners that every arm needs before anything is decided: with fewer the intervals of a
     # metric that a few listeners dominate contain the true effect less often than they say
     min_listeners: Annotated[int, Field(ge=2)] = 200
@@ -244,7 +210,6 @@ def table_document(
             "numerator": numerator,
             "denominator": denominator or ROWS,
             "better": "lower" if column in lower_is_better else "higher",
-            "has_past": False,
         }
     lists = {"guardrails": limits, "secondary": [], "diagnostics": []}
     return {**document, **lists, "metrics": metrics}

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from analysis.ab import words
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect
-from analysis.ab.tables import DAY_MS, RejectedLine
-from analysis.logs.lines import LineCounts
+from analysis.ab.tables import DAY_MS
+from analysis.logs.lines import LineCounts, Reject
 from analysis.page import numbers
 from analysis.statistics.sample_ratio import SampleRatio
 
@@ -26,19 +26,13 @@ class Quality:
     outside: int = 0  # events of listeners who are in no arm at that time
     # listeners who were in more than one arm; they count in each
     changing_listeners: int = 0
-    # sequences of events without a `last` at their end; they are dropped
-    unclosed_sessions: int = 0
-    dropped_events: int = 0  # events of those
+    dropped_events: int = 0  # events of sessions without a `last` at their end
     # events that equal the one before in time, track, listening and kind
     duplicates: int = 0
     # events whose track is not what was recommended just before, within a session
     broken_chains: int = 0
-    clock_went_back: int = 0  # of those, the ones that would fit the other way round
-    # events that say nothing of the latency, or of one beyond a million seconds
-    without_latency: int = 0
     # events whose latency is below 0; they count, and only the original table uses it
     negative_latencies: int = 0
-    without_recommender: int = 0  # answered requests that do not say who recommended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +56,7 @@ class Evidence:
     # of the listeners' values, by primary metric; none where unknown
     skewness: Mapping[str, float] = field(default_factory=dict)
     quality: Quality = Quality()  # of the events
-    rejected: tuple[RejectedLine, ...] = ()  # the first lines that are not events
+    rejected: tuple[Reject, ...] = ()  # the first lines that are not events
 
     @property
     def in_all(self) -> int:
@@ -105,14 +99,12 @@ def distrust(evidence: Evidence, config: AbConfig) -> str | None:
 def notes(evidence: Evidence, config: AbConfig) -> tuple[str, ...]:
     """Return what to know before acting on a report, a sentence each."""
     quality, lines, left_out = evidence.quality, evidence.lines, evidence.left_out
-    changing = quality.changing_listeners
-    other_tracks = quality.broken_chains - quality.clock_went_back
+    changing, broken = quality.changing_listeners, quality.broken_chains
     counted = {
         f"{lines.rejected:,} of {lines.read:,} lines are not events.": lines.rejected,
         f"{changing:,} listeners were in more than one arm, and count in each.": changing,
-        f"The clock went back at {quality.clock_went_back:,} events.": quality.clock_went_back,
-        f"{other_tracks:,} events are of another track than was recommended just before, "
-        "as when a clock jumps, lines are lost or listeners choose for themselves.": other_tracks,
+        f"{broken:,} events are of another track than was recommended just before, "
+        "as when a clock jumps, lines are lost or listeners choose for themselves.": broken,
         f"{quality.duplicates:,} events are duplicates, and count.": quality.duplicates,
         f"{quality.negative_latencies:,} events have a latency below 0, as when a clock is "
         "set back; they count, and their latency counts in the original table "

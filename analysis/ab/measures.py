@@ -34,7 +34,7 @@ from analysis.statistics.quantiles import Histogram
 from looplib.arrays import FloatArray
 
 WHOLE = "whole"
-NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
+NOVELTY = "novelty"  # the division into segments that needs no file
 LABELS = "by_"  # what the names of the others begin with, before the column's
 _GROUPS = 100  # of listeners, whose values are alike
 _NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
@@ -52,20 +52,20 @@ def measure(loaded: Loaded, config: AbConfig) -> None:
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
     # The whole comes last and stays, for what has many rows a listener.
-    divisions = dict.fromkeys((NOVELTY, PAST, *by_track), config.deciding)
+    divisions = dict.fromkeys((NOVELTY, *by_track), config.deciding)
     divisions[WHOLE] = summed
 
     def add(table: str, name: str, of: str = "", **values: object) -> None:
         with _naming(of or name, *queries.DataErrors):
             rows = queries.open_rows(connection, name, **values)
-            queries.append(connection, table, rows)
+            queries.append(table, rows)
 
     for events_file in loaded.slices:
         _open_slice(connection, events_file, loaded.end_ms, config)
-        queries.append(connection, "all_sessions", connection.table("slice_sessions"))
+        queries.append("all_sessions", connection.table("slice_sessions"))
         add("credited", "ab/credited")
         for by, metrics in divisions.items():
-            _divide(connection, by, loaded.start_ms, by_track)
+            _divide(connection, by, by_track)
             for source, file in _files([METRICS["sessions"], *metrics]).items():
                 add(f"{source}_{by}", file)
         add("positions", "ab/positions", deepest=config.positions)
@@ -140,14 +140,11 @@ def _open_slice(
 
 
 def _divide(
-    connection: queries.Connection,
-    by: str,
-    start_ms: int,
-    by_track: Mapping[str, bool],
+    connection: queries.Connection, by: str, by_track: Mapping[str, bool]
 ) -> None:
     """Make the views `sessions` and `events` of a slice, with the parts of a division."""
     if by == WHOLE:
-        queries.attach_query(connection, "divided", "ab/whole", start_ms=start_ms)
+        queries.attach_query(connection, "divided", "ab/whole")
     else:
         queries.attach_query(
             connection,
@@ -156,7 +153,6 @@ def _divide(
             by=by,
             labels_table=f"labels_{by if by in by_track else 'none'}",
             of_track=by_track.get(by, False),
-            start_ms=start_ms,
         )
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
     queries.attach_query(connection, "events", "ab/closed_events")
@@ -168,7 +164,9 @@ def _naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        raise AnalysisError(f"{what}: {str(error).splitlines()[0]}") from None
+        # what is wrong, without the SQL
+        problem = " ".join(str(error).partition("\n\n")[0].split())
+        raise AnalysisError(f"{what}: {problem}") from None
 
 
 def _files(metrics: Iterable[Metric]) -> dict[str, str]:
@@ -193,35 +191,20 @@ def check_files(config: AbConfig) -> None:
         assign(connection, no_events, "")
         _attach_recommenders(connection, {})
         _open_slice(connection, no_events, 0, config)
-        _divide(connection, WHOLE, 0, by_track)
+        _divide(connection, WHOLE, by_track)
         for metric in config.reported:
             where = f"metric {metric.name}: {metric.sql}"
             with _naming(where, OSError, queries.DatabaseError):
-                rows = queries.fetch_table(connection, metric.sql)
-            found = dict(zip(rows.column_names, rows.schema.types, strict=True))
-            wrong = []
-            for name in ("user", "arm", "part", *metric.columns):
-                if name not in found:
-                    wrong.append(f"no column {name}")
-                elif name in metric.columns and not _is_number(found[name]):
-                    wrong.append(f"{name} is no number")
-            if wrong:
-                shown = ", ".join(f"{name} {kind}" for name, kind in found.items())
-                raise AnalysisError(f"{where}: {', '.join(wrong)}; found are {shown}")
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-    )
+                rows = queries.open_rows(connection, metric.sql)
+                columns = map(queries.Column, metric.columns)
+                sums = [queries.Function("sum", column) for column in columns]
+                rows.aggregate(sums, "user, arm, part").fetchall()
 
 
 def read_listeners(
     connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()
 ) -> dict[str, FloatArray]:
-    """Return the columns of an arm's listeners, shape (listeners,), and of their past as `past_…`.
+    """Return the columns of an arm's listeners, shape (listeners,).
 
     Raises:
         AnalysisError: A metric's file has two rows for a listener.
@@ -229,16 +212,15 @@ def read_listeners(
     summed = [metric for metric in metrics if metric.quantile is None]
     columns: dict[str, FloatArray] = {}
     for source in _files([METRICS["sessions"], *summed]):
-        for prefix, side in (("", arm), ("past_", None)):
-            rows = arm_rows(connection, source, WHOLE, arm, side)
-            users = rows["user"].to_numpy()
-            if len(twice := users[1:][users[1:] == users[:-1]]):
-                raise AnalysisError(
-                    f"metric {source.removeprefix('own_')}: two rows for listener "
-                    f"{twice[0]}; one a user, arm and part is expected"
-                )
-            for name in rows.column_names[2:]:
-                columns[f"{prefix}{column_name(source, name)}"] = _numbers(rows, name)
+        rows = arm_rows(connection, source, WHOLE, arm)
+        users = rows["user"].to_numpy()
+        if len(twice := users[1:][users[1:] == users[:-1]]):
+            raise AnalysisError(
+                f"metric {source.removeprefix('own_')}: two rows for listener "
+                f"{twice[0]}; one a user, arm and part is expected"
+            )
+        for name in rows.column_names[2:]:
+            columns[column_name(source, name)] = _numbers(rows, name)
     return columns
 
 
@@ -257,16 +239,15 @@ def read_histograms(
 
 
 def arm_rows(
-    connection: queries.Connection, source: str, by: str, arm: str, side: str | None
+    connection: queries.Connection, source: str, by: str, arm: str
 ) -> pa.Table:
-    """Return what a source has of an arm's listeners by part; side None is their past."""
+    """Return what a source has of an arm's listeners by part."""
     return queries.fetch_table(
         connection,
         "ab/arm_rows",
         known_table=f"{METRICS['sessions'].source}_{by}",
         measured_table=f"{source}_{by}",
         arm=arm,
-        side=side,
     )
 
 
@@ -274,7 +255,7 @@ def metric_values(
     connection: queries.Connection, metric: Metric, by: str, arm: str
 ) -> pa.Table:
     """Return user, part and `metric.sums` of an arm's listeners, by user; 0 without a row."""
-    rows = arm_rows(connection, metric.source, by, arm, arm)
+    rows = arm_rows(connection, metric.source, by, arm)
     sums = {
         name: _numbers(rows, column)
         for name, column in zip(metric.sums, metric.columns, strict=True)

@@ -69,7 +69,6 @@ class Report(Evidence):
     control: str  # the arm that the others are compared with
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
     horizon: str | None  # the declared one, by whose bounds is decided
-    is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     verdict: Verdict  # what to do
     sources: tuple[str, ...]  # the logs, the store or the table that was read
     # the experiment's file: owner, hypothesis, arms; None where none was given
@@ -120,7 +119,7 @@ def build_report(
     with load(paths, experiment, plan=plan, memory=config.memory) as loaded:
         arms = _arms(loaded, config.control)
         if config.horizon:
-            loaded.stop_at(config.horizon)
+            loaded.stop_at(config.horizon.listeners)
         measure(loaded, config)
         connection, own = loaded.connection, own_recommenders(loaded, config)
         listeners = {
@@ -175,10 +174,6 @@ def report_on_table(
     Raises:
         AnalysisError: It cannot be read, or has nothing to compare.
     """
-    if config.horizon and not config.horizon.listeners:
-        kind = table.name.replace("the ", "a ", 1)
-        problem = f"{kind} has no dates to stop at; give the listeners"
-        raise AnalysisError(f"horizon: {problem}, such as {{'listeners': 5000}}")
     measured, span_ms = read_table(table, config.reported)
     for by_arm in measured.moments.values():
         if config.control not in by_arm or len(by_arm) < 2:
@@ -198,8 +193,8 @@ def report_on_moments(
     """Make the report on moments alone."""
     counts = {config.control: 0} | measured.listeners
     total = sum(counts.values())
-    planned = config.horizon.listeners if config.horizon else None
-    look = Look(config, total / (planned or 1))
+    planned = config.horizon.listeners if config.horizon else 1
+    look = Look(config, total / planned)
     lines = LineCounts(total, total)
     found = _weigh(
         measured,
@@ -271,7 +266,6 @@ def _summarize(
         control=config.control,
         alpha=config.alpha,
         horizon=str(config.horizon) if config.horizon else None,
-        is_adjusted=config.cuped,
         verdict=decide(evidence, config),
         plan=plan.model_dump(mode="json", exclude={"overrides"}) if plan else None,
         **parts,

@@ -58,7 +58,6 @@ class Table:
 @contextmanager
 def open_table(
     source: pa.Table | Path | str,
-    name: str,
     connection: Any = None,  # noqa: ANN401  of DuckDB, or any of the Python DB API
     *,
     arm: str = "arm",
@@ -69,6 +68,8 @@ def open_table(
     Raises:
         AnalysisError: It cannot be read, also later, while its rows are; one line.
     """
+    names = {pa.Table: "the data frame", str: "the query"}
+    name = names.get(type(source), str(source))
     with queries.connect() as own:
         try:
             if isinstance(source, Path):

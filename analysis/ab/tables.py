@@ -5,7 +5,6 @@ is ordered at a time (`measures`). A store has the events that an ingest made of
 counts of the lines, so logs and their store give the same report.
 """
 
-import datetime
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.ab.config import Horizon
 from analysis.ab.sources import Sources, find_sources
 from analysis.errors import AnalysisError, StoreError
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
@@ -44,15 +42,6 @@ USED_FIELDS = pa.schema([field for field in EVENT_SCHEMA if field.name not in _U
 LEFT_OUT = pa.schema({"user": pa.int64()})
 
 
-@dataclass(frozen=True)
-class RejectedLine:
-    """One of the first lines that are not events."""
-
-    file: str
-    line: int
-    reason: str
-
-
 @dataclass
 class Loaded:
     """The events of a report in Parquet files, and what is known of them."""
@@ -62,7 +51,7 @@ class Loaded:
     slices: list[Path]
     names: tuple[str, ...]  # the logs and stores
     lines: LineCounts = field(default_factory=LineCounts)  # of the logs
-    rejected: list[RejectedLine] = field(default_factory=list)  # the first ones
+    rejected: list[Reject] = field(default_factory=list)  # the first ones
     # the texts of listeners' ids by the numbers that stand for them, where a plan is given
     texts: dict[int, str] = field(default_factory=dict)
     experiments: list[str] = field(default_factory=list)  # all that events name
@@ -74,38 +63,19 @@ class Loaded:
     progress: float = 0.0  # the share of the declared horizon that is reached
     left_out: int = 0  # the experiment's events after that
 
-    @property
-    def start_ms(self) -> int:
-        """When the experiment began; 0 for one without events."""
-        return min((row["first_ms"] for row in self.arms.values()), default=0)
-
     def arrivals(self) -> tuple[IntArray, IntArray, IntArray]:
         """Return the days of the experiment since the epoch, and the new listeners and events."""
         rows = queries.fetch_table(self.connection, "ab/arrivals")
         days, listeners, events = (column.to_numpy() for column in rows.columns)
         return days, listeners, events
 
-    def stop_at(self, horizon: Horizon) -> None:
-        """Leave out what is later than the experiment's horizon; nothing where that is not reached.
-
-        Raises:
-            AnalysisError: The horizon is a date before the first event.
-        """
+    def stop_at(self, planned: int) -> None:
+        """Leave out what is later than the day by which so many listeners had come, if it came."""
         days, listeners, events = self.arrivals()
-        if horizon.date is not None:
-            epoch = datetime.date(1970, 1, 1)
-            last = (horizon.date - epoch).days
-            if last < days[0]:
-                first = epoch + datetime.timedelta(int(days[0]))
-                problem = "is before the experiment's first day in the log"
-                raise AnalysisError(f"horizon: {horizon.date} {problem}, {first}")
-            self.progress = float((days[-1] + 1 - days[0]) / (last + 1 - days[0]))
-        else:
-            arrived = np.cumsum(listeners)
-            planned = horizon.listeners or 1
-            self.progress = float(arrived[-1] / planned)
-            last = int(days[np.argmax(arrived >= planned)])
+        arrived = np.cumsum(listeners)
+        self.progress = float(arrived[-1] / planned)
         if self.progress >= 1:
+            last = int(days[np.argmax(arrived >= planned)])
             self.end_ms = (last + 1) * DAY_MS
             self.left_out = int(events[days > last].sum())
 
@@ -211,7 +181,7 @@ def _read_stores(
             loaded.lines += source.lines
             rejects = store.path / source.rejects
             if source.lines.rejected and rejects.is_file():
-                _note_rejects(loaded, read_rejects(rejects, _SHOWN_REJECTS))
+                loaded.rejected += read_rejects(rejects, _SHOWN_REJECTS)
         for file in store.files(store.manifest.parts):
             for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
                 # earlier stores have fewer fields
@@ -225,15 +195,11 @@ def _read_logs(
     copies = [snapshot(log, scratch) for log in sources.logs]
     for found in read(copies, kinds_of(copies)):
         loaded.lines += found.lines
-        _note_rejects(loaded, found.rejects[:_SHOWN_REJECTS])
+        loaded.rejected += found.rejects[:_SHOWN_REJECTS]
         if plan and plan.leaves_out:
             texts = found.text_ids["user"].drop_null().to_pylist()
             loaded.texts.update((number_of(text), text) for text in texts)
         yield found.events
-
-
-def _note_rejects(loaded: Loaded, rejects: Sequence[Reject]) -> None:
-    loaded.rejected += [RejectedLine(row.file, row.line, row.reason) for row in rejects]
 
 
 def _check_events(loaded: Loaded) -> None:

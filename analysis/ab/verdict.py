@@ -1,8 +1,8 @@
 """Decide what to do with an experiment; `docs/experiments.md` has the rules and their errors.
 
 The first rule that applies decides, in the order in which `decide` asks. Of the arms, each by the
-intervals that decide, one *loses* if a guardrail is broken, a primary metric is significantly
-worse, or all are surely not better by enough; it *wins* if it does not lose, a primary metric is
+intervals that decide, one *loses* if a guardrail is broken or a primary metric is significantly
+worse; it *wins* if it does not lose, a primary metric is
 significantly better, and every guardrail is kept. An arm that is surely better than the best winner
 is waited for while a guardrail of it is unclear. The verdict names every arm.
 """
@@ -122,7 +122,7 @@ def _decide_arms(
     for name in evidence.listeners:
         if name != config.control:
             effects = [effect for effect in evidence.effects if effect.arm == name]
-            loss = _loss(effects, evidence.name(config.control), config)
+            loss = _loss(effects, evidence.name(config.control))
             gain = None if loss else _gain(effects)
             arms.append(_Arm(name, evidence.name(name), effects, loss, gain))
     arms.sort(key=lambda arm: -arm.gain_pct)
@@ -227,9 +227,7 @@ def _standing(arm: _Arm, subject: _Arm, evidence: Evidence) -> _Standing:
     return "as well" if arm.wins else "open"
 
 
-def _loss(
-    effects: Sequence[MetricEffect], control: str, config: AbConfig
-) -> str | None:
+def _loss(effects: Sequence[MetricEffect], control: str) -> str | None:
     """Return why an arm must not be shipped, as what it does; None if nothing forbids it."""
     for effect in effects:
         if effect.guardrail == "broken":
@@ -238,25 +236,11 @@ def _loss(
                 found = words.change_with_range(effect)
             limit = f"{words.quoted(effect)} was {words.limit(effect)}"
             return f"breaks a safety limit: {limit}, and is {found}"
-    primary = [effect for effect in effects if effect.role == "primary"]
-    for effect in primary:
-        if effect.significant and not effect.gain(effect.effect) > 0:
+    for effect in effects:
+        if effect.role == "primary" and effect.significant and not effect.is_gain:
             change = words.change_with_range(effect)
             return f"is worse than {control}: {words.quoted(effect)} {change}"
-    smallest = config.smallest_effect_pct
-    best = [_best_pct(effect) for effect in primary]
-    if smallest and best and max(best) < smallest:
-        change = f"{words.quoted(primary[0])} by {words.change_with_range(primary[0])}"
-        return f"changes {change}; {smallest:g} % would be worth it"
     return None
-
-
-def _best_pct(effect: MetricEffect) -> float:
-    """Return the best that the deciding interval holds, in %; infinite without one."""
-    relative = effect.relative
-    if math.isnan(relative.upper_pct):
-        return math.inf
-    return max(effect.gain(relative.lower_pct), effect.gain(relative.upper_pct))
 
 
 def _gain(effects: Sequence[MetricEffect]) -> MetricEffect | None:

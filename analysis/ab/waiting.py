@@ -37,8 +37,7 @@ def more_listeners(
         config: The rules.
     """
     if config.horizon:
-        planned = config.horizon.listeners
-        return None if planned is None else max(0, planned - evidence.in_all)
+        return max(0, config.horizon.listeners - evidence.in_all)
     listeners = 2 * min(evidence.listeners.values())
     factors = []
     if primary or not unclear:
@@ -54,7 +53,9 @@ def more_listeners(
         bound = effect.allowed_loss
         factors.append(_growth(effect.losses, bound, config.alpha, listeners, config))
     factor = max(factors, default=math.inf)
-    return math.ceil((factor - 1) * evidence.in_all) if factor <= _LONGEST else None
+    if factor > _LONGEST:
+        return None
+    return max(1, math.ceil((factor - 1) * evidence.in_all))
 
 
 def _growth(
@@ -70,13 +71,8 @@ def _growth(
         return math.inf
     look = Look(config)
     half_widths = abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)
-    errors = half_widths * look.errors(config.alpha, listeners)
-    factor = 1.02
-    while factor <= _LONGEST:
-        if errors * math.sqrt(factor) >= look.errors(level, factor * listeners):
-            break
-        factor *= 1.02
-    return factor
+    wider = look.errors(level, listeners) / look.errors(config.alpha, listeners)
+    return (wider / half_widths) ** 2 if half_widths else math.inf
 
 
 def how_long(more: int, evidence: Evidence) -> str:

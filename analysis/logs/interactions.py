@@ -5,7 +5,8 @@ checked but for their ids, to a Parquet file of its own. Whether ids are numbers
 all files of an ingest together, and is decided later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -23,16 +24,6 @@ _KNOWN = (
     f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines or an array), "
     f"both also with .gz, {', '.join(PARQUET)}"
 )
-_WHOLE_NUMBERS = {
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "UTINYINT",
-    "USMALLINT",
-    "UINTEGER",
-    "UBIGINT",
-}
 # columns of `sql/interactions/json_documents.sql`
 _OF_JSON = ("(fault)", "(text)", "(user_kind)", "(track_kind)")
 
@@ -106,7 +97,7 @@ def check_file(
     ) as connection:
         # `--where` is SQL of the caller
         queries.confine(connection, file.path, target.parent)
-        try:
+        with _naming(f"{file.name}: cannot be read as {suffix}"):
             rows, names = open_rows(connection, file, reading)
             _attach_rows(file, reading, rows.limit(limit) if limit else rows, names)
             written = queries.copy_to_parquet(
@@ -117,27 +108,31 @@ def check_file(
                 has_share=reading.columns.has_share,
                 full_share=100.0 if reading.percent else 1.0,
                 has_order=reading.columns.orders_by_position,
-                **{
-                    f"has_{name}": name in reading.columns.known
-                    for name in ("weight", "timestamp", "session")
-                },
+                has_weight=reading.columns.weight is not None,
+                has_timestamp=reading.columns.timestamp is not None,
+                has_session=reading.columns.session is not None,
             )
             malformed = []
             if suffix in CSV and not reading.lists:
                 lines = queries.fetch_table(connection, "interactions/malformed_rows")
                 malformed = [Malformed(**line) for line in lines.to_pylist()]
-        except queries.OutOfMemory:
-            raise
-        except queries.DatabaseError as error:
-            if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
-                raise
-            line = str(error).splitlines()[0]
-            raise InteractionFileError(
-                f"{file.name}: cannot be read as {suffix} ({line})"
-            ) from None
     if not written and not malformed:
         raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
     return written, malformed
+
+
+@contextmanager
+def _naming(problem: str) -> Iterator[None]:
+    """Say what cannot be read where the file is to blame, and not the machine."""
+    try:
+        yield
+    except queries.OutOfMemory:
+        raise
+    except queries.DatabaseError as error:
+        if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
+            raise
+        line = str(error).splitlines()[0]
+        raise InteractionFileError(f"{problem} ({line})") from None
 
 
 def open_rows(
@@ -264,7 +259,7 @@ def _parts(column: str) -> list[str]:
 
 def _kind(file: LogFile, column: str, database_type: str) -> str:
     """Return what ids of a column are by its type in a Parquet file."""
-    if database_type in _WHOLE_NUMBERS:
+    if database_type.endswith(("INT", "INTEGER")):
         return "whole number"
     if database_type == "VARCHAR" or database_type.startswith("ENUM"):
         return "text"

@@ -1,7 +1,5 @@
 """Parse single lines of an event log exactly, and say what is wrong with one."""
 
-import base64
-import codecs
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -50,9 +48,8 @@ class Reject:
     line: int  # number of the line, from 1
     reason: str  # what is wrong with it
     bytes: int  # its length without the line end
-    # its first `KEPT_OF_A_REJECT` bytes; None where they are not UTF-8
+    # its first `KEPT_OF_A_REJECT` bytes, those that are not UTF-8 such as \\xff; None of old stores
     text: str | None
-    base64: str | None = None  # the same bytes where they are not UTF-8
 
 
 class _Ids(msgspec.Struct):
@@ -132,12 +129,5 @@ def canonical_arms(text: str) -> str | None:
 
 def make_reject(name: str, number: int, reason: str, line: bytes) -> Reject:
     """Return the reject of a line, without its line end."""
-    kept = line[:KEPT_OF_A_REJECT]
-    is_all = kept == line
-    try:
-        # a cut may go through a character
-        text = codecs.getincrementaldecoder("utf-8")().decode(kept, final=is_all)
-    except UnicodeDecodeError:
-        encoded = base64.b64encode(kept).decode()
-        return Reject(name, number, reason, len(line), text=None, base64=encoded)
+    text = line[:KEPT_OF_A_REJECT].decode(errors="backslashreplace")
     return Reject(name, number, reason, len(line), text)

@@ -100,9 +100,7 @@ def main(
             "unknown": sessions.unknown,
             "unfollowed": sessions.unfollowed,
             "logged": logged,
-            "recommendations": [
-                _document(listed, estimate) for listed, estimate in estimates
-            ],
+            "recommendations": [_document(*found) for found in estimates],
         }
         atomic_write_json(out, document)
     console = output()

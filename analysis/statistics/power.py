@@ -69,19 +69,20 @@ class Decision:
         Raises:
             AnalysisError: No number of listeners would do.
         """
-        fewest = 2.0 * len(self.weights)
-        found = _least(
-            lambda listeners: self.power(effect, listeners), power, fewest, _MOST
-        )
-        if found == math.inf:
-            raise AnalysisError(
-                f"power: no number of listeners finds an effect of {100 * effect:.3g} %"
-            )
-        return found
-
-    def detectable(self, listeners: float, power: float) -> float:
-        """Return the smallest relative effect with this power; infinite where none has it."""
-        return _least(lambda effect: self.power(effect, listeners), power, 1e-5, 2.0)
+        low = high = 2.0 * len(self.weights)
+        while self.power(effect, high) < power:
+            low, high = high, 2 * high
+            if high > _MOST:
+                raise AnalysisError(
+                    f"power: no number of listeners finds an effect of {100 * effect:.3g} %"
+                )
+        while high - low > 0.002 * high:
+            middle = (low + high) / 2
+            if self.power(effect, middle) >= power:
+                high = middle
+            else:
+                low = middle
+        return high
 
     def _noise(self) -> FloatArray:
         """Return differences without an effect, in standard errors.
@@ -100,18 +101,3 @@ def _paths(looks: int, metrics: int) -> FloatArray:
     """Draw what `_noise` is made of, for metrics that do not depend on each other."""
     steps = make_generator(0, "power").standard_normal((_RUNS, looks, metrics))
     return steps.cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))[:, np.newaxis]
-
-
-def _least(
-    power: Callable[[float], float], wanted: float, low: float, most: float
-) -> float:
-    """Return the least value with the wanted power, which rises; infinite beyond the most."""
-    high = low
-    while power(high) < wanted:
-        low, high = high, 2 * high
-        if high > most:
-            return math.inf
-    while high - low > 0.002 * high:
-        middle = (low + high) / 2
-        low, high = (low, middle) if power(middle) >= wanted else (middle, high)
-    return high

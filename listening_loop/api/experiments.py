@@ -121,19 +121,19 @@ def ab(
         ]
     document = table_document(document, lower)
     config = parse_config(AbConfig, document | settings, "the arguments")
-    with open_table(*source, connection, arm=arm, listener=listener) as table:
+    with open_table(source, connection, arm=arm, listener=listener) as table:
         return Experiment(report_on_table(table, config, name, plan))
 
 
 def _table_source(
     data: Frame | str | Path | Sequence[str | Path],
     connection: Any,  # noqa: ANN401
-) -> tuple[pa.Table | Path | str, str] | None:
-    """Return a table and what messages call it; None for logs and stores."""
+) -> pa.Table | Path | str | None:
+    """Return a table; None for logs and stores."""
     if connection is not None:
-        return str(data), "the query"
+        return str(data)
     if is_frame(data):
-        return to_table(data), "the data frame"
+        return to_table(data)
     if isinstance(data, (str, Path)) and str(data).endswith(".parquet"):
-        return Path(data), str(data)
+        return Path(data)
     return None

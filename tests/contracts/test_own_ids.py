@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 
-from analysis import aa, power
+from analysis import power
 from analysis.ab import __main__ as ab
 from analysis.ab.config import AbConfig
 from analysis.ab.report import build_report
@@ -359,7 +359,6 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
     for module, argv, message in (
         (ab, [store, "--experiment", "A"], NO_SESSIONS),
         (power, [store, "--effect", "5%"], NO_SESSIONS),
-        (aa, [store], NO_SESSIONS),
         (
             offpolicy,
             [store, "--recommendations", lists, "--holdout", "all"],

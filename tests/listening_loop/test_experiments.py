@@ -42,8 +42,6 @@ def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
     ):
         with pytest.raises(ll.Error, match=message):
             ll.ab(data, metrics=["time"], listener="user" if "user" in data else None)
-    with pytest.raises(ll.Error, match="a data frame has no dates"):
-        ll.ab(rows, metrics=["time"], horizon={"date": "2026-01-01"})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import aa, power
+from analysis import power
 from analysis.ab import __main__ as ab
 from analysis.logs.columns import Reading, parse_columns
 from looplib.cli import run
@@ -88,13 +88,11 @@ def test_what_a_later_step_cannot_do_is_refused_before_the_first_fit(
         assert not (tmp_path / "run" / "ledger.jsonl").exists()
 
 
-@pytest.mark.parametrize("command", [ab, power, aa])
+@pytest.mark.parametrize("command", [ab, power])
 def test_commands_that_need_event_logs_refuse_interactions_in_one_line(
     plays: Path, command: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = {ab: ["--experiment", "X"], power: ["--effect", "5%"], aa: ["--runs", "5"]}[
-        command
-    ]
+    words = {ab: ["--experiment", "X"], power: ["--effect", "5%"]}[command]
     assert run(command.app, command.PROG, [str(plays), *words]) == 2
     assert (
         "holds interactions, which have no sessions and arms; event logs are needed"

@@ -66,11 +66,6 @@ def draw_positions(report: Report) -> Figure | None:
             heard[spot.arm][str(spot.position)] = numbers.number(spot.mean_time)
     if not points:
         return None
-    described = []
-    for arm, times in heard.items():
-        places = list(times)
-        first, last = places[0], places[-1]
-        described.append(f"{arm}: {times[first]} at {first}, {times[last]} at {last}")
     return Figure(
         "Listening time by position in the session",
         "Mean share of a track that is heard. The listener chose the first one.",
@@ -78,7 +73,7 @@ def draw_positions(report: Report) -> Figure | None:
             charts.draw_lines(
                 points, _colours(report), "position", "share heard", from_zero=True
             ),
-            f"Mean share of a track that is heard, by position. {'; '.join(described)}.",
+            "Mean share of a track that is heard, by position in the session and arm.",
         ),
         tabulate("Position", heard),
     )

@@ -50,15 +50,9 @@ def _checks(report: Report) -> list[tuple[str, str, str]]:
         ("Events that were logged twice", quality.duplicates),
         ("Tracks that were not the recommended one", quality.broken_chains),
         (
-            "Events out of order, the clock having gone back",
-            quality.clock_went_back,
-        ),
-        (
             "Events with a latency below 0, which only the original table uses",
             quality.negative_latencies,
         ),
-        ("Events without a latency of their own", quality.without_latency),
-        ("Requests that do not name the recommender", quality.without_recommender),
     ):
         checks.append((name, *_counted(found, quality.events, "events")))
     return checks

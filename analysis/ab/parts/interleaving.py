@@ -11,6 +11,7 @@ from analysis import queries
 from analysis.ab.effects import RelativeEffect, relative_effect
 from analysis.ab.looks import Look
 from analysis.ab.tables import members
+from analysis.page import numbers
 from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval, p_value
 from analysis.statistics.moments import Moments, Quantity
 
@@ -41,7 +42,9 @@ class Preference:
         if self.preferred:
             result = f"{self.preferred} is preferred"
         pair = f"{self.first} and {self.second}"
-        what = f"what is heard of {self.second}'s tracks differs by {self.effect}"
+        change = numbers.change(self.effect.effect_pct)
+        ends = numbers.interval(self.effect.lower_pct, self.effect.upper_pct)
+        what = f"what is heard of {self.second}'s tracks differs by {change} ({ends})"
         return f"{self.arm} interleaves {pair}: {result}; {what}"
 
 

@@ -1,13 +1,13 @@
 -- One row: when the experiment began and how far its log goes, and counts of what may be wrong with the events.
 -- FROM listener_sums_whole(user BIGINT, arm VARCHAR)
--- FROM all_sessions(arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, answers BIGINT, named BIGINT, duplicates BIGINT, broken BIGINT, reversed BIGINT)
+-- FROM all_sessions(arm VARCHAR, start_ms BIGINT, end_ms BIGINT, is_closed BOOLEAN, tracks BIGINT, requests BIGINT, logged_requests BIGINT, duplicates BIGINT, broken BIGINT)
 -- Columns:
 --   first_ms, last_ms   BIGINT, the experiment's first and last event
 --   renamed             VARCHAR, what looks like an arm that was renamed: one begins after another has ended; NULL where none does
 --   outside             BIGINT, events of listeners who are in no arm at that time
 --   changing_listeners  BIGINT, listeners who were in more than one arm
---   events, unclosed_sessions, dropped_events, duplicates, broken_chains  BIGINT, as in `Quality` of `analysis/ab/evidence.py`
---   clock_went_back, without_latency, negative_latencies, without_recommender  BIGINT, as there
+--   events, dropped_events, duplicates, broken_chains  BIGINT, as in `Quality` of `analysis/ab/evidence.py`
+--   negative_latencies  BIGINT, as there
 WITH spans AS (
     SELECT
         arm, min(start_ms) AS first_ms, max(end_ms) AS last_ms,
@@ -33,13 +33,9 @@ SELECT
         FROM (SELECT user FROM listener_sums_whole WHERE arm IS NOT NULL GROUP BY user HAVING count(*) > 1)
     ) AS changing_listeners,
     CAST(sum(tracks) AS BIGINT) AS events,
-    count(*) FILTER (WHERE NOT is_closed) AS unclosed_sessions,
     CAST(coalesce(sum(tracks) FILTER (WHERE NOT is_closed), 0) AS BIGINT) AS dropped_events,
     CAST(sum(duplicates) AS BIGINT) AS duplicates,
     CAST(sum(broken) AS BIGINT) AS broken_chains,
-    CAST(sum(reversed) AS BIGINT) AS clock_went_back,
-    CAST(sum(tracks - logged_requests) AS BIGINT) AS without_latency,
-    CAST(sum(logged_requests - requests) AS BIGINT) AS negative_latencies,
-    CAST(sum(answers - named) AS BIGINT) AS without_recommender
+    CAST(sum(logged_requests - requests) AS BIGINT) AS negative_latencies
 FROM all_sessions
 WHERE arm IS NOT NULL

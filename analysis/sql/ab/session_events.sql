@@ -18,7 +18,6 @@
 --   is_repeated  BOOLEAN, equals the event before
 --   is_broken    BOOLEAN, the event before is of the same session and recommended another track, and no two of the
 --                events from the one before that to the one after this are of the same millisecond, whose order is unknown
---   is_reversed  BOOLEAN, broken, and it would fit the other way round
 WITH assigned AS (
     SELECT
         user, arm, timestamp, track, time, latency, recommendation, side,
@@ -67,7 +66,6 @@ SELECT
     coalesce(
         timestamp = timestamp_before AND track = track_before AND time = time_before AND is_last = last_before, false
     ) AS is_repeated,
-    is_broken,
-    coalesce(is_broken AND recommendation = track_before, false) AS is_reversed
+    is_broken
 FROM compared
 LEFT JOIN own_recommenders ON own_recommenders.arm = compared.arm

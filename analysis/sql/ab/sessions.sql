@@ -1,7 +1,7 @@
--- One row per session, closed or not, of listeners in an arm or before the experiment.
+-- One row per session, closed or not, of a slice.
 -- Sums are of whole multiples of 2^-80, so that they do not depend on the order of the events.
 -- $skip_below  DOUBLE, a recommended track that is heard for less was skipped
--- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN, is_reversed BOOLEAN)
+-- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN)
 -- Columns:
 --   user, arm, number   the listener, the arm (NULL: none), the session's number among theirs
 --   is_closed           BOOLEAN, ends with a 'last'
@@ -12,8 +12,7 @@
 --   exact_latency, exact_logged_latency  HUGEINT, sums of latencies over the requests and logged requests, in 2^-80 s
 --   tracks, time, recommended_tracks, recommended_time, skips, repeats, requests, logged_requests, named, fallbacks  as in
 --                       listener_sums.sql; the organic track, a session's first, is not recommended
---   answers             BIGINT, requests for a recommendation
---   duplicates, broken, reversed  BIGINT, events that are so
+--   duplicates, broken  BIGINT, events that are so
 SELECT
     user, arm, number,
     bool_or(is_last) AS is_closed,
@@ -35,9 +34,7 @@ SELECT
     count(latency) AS logged_requests,
     count(*) FILTER (WHERE is_named) AS named,
     count(*) FILTER (WHERE is_fallback) AS fallbacks,
-    count(*) FILTER (WHERE NOT is_last) AS answers,
     count(*) FILTER (WHERE is_repeated) AS duplicates,
-    count(*) FILTER (WHERE is_broken) AS broken,
-    count(*) FILTER (WHERE is_reversed) AS reversed
+    count(*) FILTER (WHERE is_broken) AS broken
 FROM session_events
 GROUP BY user, arm, number

@@ -128,10 +128,6 @@ def test_a_control_can_be_named_on_the_command_line(
         (["--experiment", "ALS", "--all"], "--all was removed; report.html has"),
         (["--experiment", "ALS", "--dry-run"], "--dry-run was removed; a metric's"),
         (["--experiment", "ALS", "--warehouse", "w"], "--warehouse was removed; a"),
-        (
-            ["--experiment", "ALS", "--set", "trust.at_once_share=0.2"],
-            "trust.at_once_share: was removed",
-        ),
         (["--experiment", "ALS", "--set", "memory=much"], "memory: "),
         (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),
         (
@@ -147,7 +143,7 @@ def test_a_control_can_be_named_on_the_command_line(
         ),
         (
             ["--experiment", "ALS", "--set", "metrics.a={sql: a.sql, role: guardrail}"],
-            "role: was removed; name the metric in",
+            "metrics.a.role: unknown key; the nearest known key is label",
         ),
     ],
 )

@@ -6,7 +6,6 @@ import math
 import re
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from analysis.ab.config import AbConfig, Horizon, plan_document
 from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report, build_report
 from analysis.errors import AnalysisError
-from analysis.planning import read_values
 from looplib.config import parse_config
 from looplib.experiments import Experiment
 from recsys.ingest.pipeline import ingest
@@ -55,37 +53,6 @@ def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
     assert document["lines"].keys() == {"read", "good", "rejected"}
 
 
-def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(
-    tmp_path: Path,
-) -> None:
-    log = write(tmp_path / "a.jsonl", experiment(80, past=12, days=6))
-    metric, declared = (
-        "time_per_recommended_track",
-        CONFIG.model_copy(update={"cuped": True}),
-    )
-    plain, adjusted = (
-        effect_of(build_report([log], "ALS", config), metric)
-        for config in (CONFIG, declared)
-    )
-    assert plain.past_explains == adjusted.past_explains
-    assert plain.past_explains > 0.2
-    before, after = plain.relative, adjusted.relative
-    adjusted_width = after.upper_pct - after.lower_pct
-    assert 0 < adjusted_width < before.upper_pct - before.lower_pct
-
-
-def test_without_a_past_there_is_nothing_to_take_out(tmp_path: Path) -> None:
-    log, declared = (
-        write(tmp_path / "a.jsonl", experiment()),
-        CONFIG.model_copy(update={"cuped": True}),
-    )
-    plain, adjusted = (
-        build_report([log], "ALS", config) for config in (CONFIG, declared)
-    )
-    assert replace(adjusted, is_adjusted=False).to_json() == plain.to_json()
-    assert all(math.isnan(one.past_explains) for one in plain.effects)
-
-
 def test_a_listener_without_a_closed_session_counts_everywhere(tmp_path: Path) -> None:
     config = AbConfig(primary=("time",), min_listeners=20)
     log = write(
@@ -94,7 +61,6 @@ def test_a_listener_without_a_closed_session_counts_everywhere(tmp_path: Path) -
     )
     found = build_report([log], "ALS", config)
     assert found.listeners == {"C": 32, "T1": 30}
-    assert len(read_values([log], "time")[1]) == 62
 
 
 def test_positions_count_every_event_of_closed_sessions(report: Report) -> None:
@@ -153,7 +119,6 @@ def test_logs_of_the_original_and_of_our_service_can_be_mixed_and_packed(
     )
     mixed = build_report([tmp_path / "mixed"], "ALS", CONFIG)
     assert mixed.original_table == build_report([ours], "ALS", CONFIG).original_table
-    assert mixed.quality.without_recommender > 0
 
 
 def test_every_line_is_counted_once_and_the_first_bad_ones_are_named(
@@ -256,12 +221,10 @@ def test_what_the_events_say_against_themselves_is_counted(tmp_path: Path) -> No
     quality = found.quality
     assert quality.duplicates == 1
     assert quality.broken_chains == 2
-    assert quality.clock_went_back == 1
-    assert (quality.unclosed_sessions, quality.dropped_events) == (1, 1)
-    assert quality.without_latency == 1
+    assert quality.dropped_events == 1
 
 
-def test_events_of_one_millisecond_say_nothing_of_the_clock(tmp_path: Path) -> None:
+def test_events_of_one_millisecond_break_no_chain(tmp_path: Path) -> None:
     meeting = [
         event(900, START_MS, track=1, recommendation=2, session="a"),
         event(900, START_MS + 5, "last", track=2, session="a"),
@@ -272,10 +235,7 @@ def test_events_of_one_millisecond_say_nothing_of_the_clock(tmp_path: Path) -> N
     found = build_report(
         [write(tmp_path / "a.jsonl", [*experiment(), *meeting])], "ALS", CONFIG
     )
-    assert (found.quality.broken_chains, found.quality.clock_went_back) == (
-        0,
-        0,
-    )
+    assert found.quality.broken_chains == 0
 
 
 def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -> None:
@@ -287,10 +247,7 @@ def test_a_negative_latency_counts_in_the_original_table_alone(tmp_path: Path) -
     log = write(tmp_path / "a.jsonl", events + other)
     found = build_report([log], "ALS", CONFIG)
     assert found.lines.rejected == 0
-    assert (
-        found.quality.negative_latencies,
-        found.quality.without_latency,
-    ) == (1, 1)
+    assert found.quality.negative_latencies == 1
     assert any(
         "1 events have a latency below 0" in note for note in found.verdict.notes
     )
@@ -306,27 +263,15 @@ def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -
     early = [
         one
         for one in experiment(effect=0.2, past=3)
-        if one["timestamp"] < START_MS + 2 * DAY_MS
+        if one["timestamp"] < START_MS + DAY_MS
     ]
     cut = build_report([write(tmp_path / "a.jsonl", early)], "ALS", CONFIG)
-    for horizon in (
-        Horizon(date=date(2026, 1, 2), looks=1),
-        Horizon(listeners=60, looks=1),
-    ):
-        days = 2 if horizon.date else 1
-        found = build_report(
-            [log], "ALS", CONFIG.model_copy(update={"horizon": horizon})
-        )
-        assert found.at_horizon
-        assert found.dates[1] == f"2026-01-0{days}"
-        assert any("after the horizon" in note for note in found.verdict.notes)
-        if horizon.date:
-            assert found.original_table == cut.original_table
-    too_early = CONFIG.model_copy(update={"horizon": Horizon(date=date(2025, 12, 31))})
-    with pytest.raises(
-        AnalysisError, match=r"horizon: 2025-12-31 is before .* 2026-01-01"
-    ):
-        build_report([log], "ALS", too_early)
+    horizon = Horizon(listeners=60, looks=1)
+    found = build_report([log], "ALS", CONFIG.model_copy(update={"horizon": horizon}))
+    assert found.at_horizon
+    assert found.dates[1] == "2026-01-01"
+    assert any("after the horizon" in note for note in found.verdict.notes)
+    assert found.original_table == cut.original_table
     at_the_end = CONFIG.model_copy(update={"horizon": Horizon(listeners=61, looks=1)})
     waiting = build_report([log], "ALS", at_the_end)
     assert not waiting.at_horizon

@@ -307,4 +307,4 @@ planned_listeners: 900
     assert run(app, PROG, ["--sql", "SELEC", *argv], gone=GONE) == 2
     assert "error: the query: Parser Error" in capsys.readouterr().err
     assert run(app, PROG, argv, gone=GONE) == 2
-    assert "name event logs" in capsys.readouterr().err
+    assert "name logs, a store or" in capsys.readouterr().err

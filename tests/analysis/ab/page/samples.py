@@ -10,9 +10,9 @@ from analysis.ab.parts.interleaving import Preference
 from analysis.ab.parts.positions import Position
 from analysis.ab.parts.segments import SegmentEffect, Segments
 from analysis.ab.report import OriginalRow, Report
-from analysis.ab.tables import DAY_MS, RejectedLine
+from analysis.ab.tables import DAY_MS
 from analysis.ab.verdict import Verdict
-from analysis.logs.lines import LineCounts
+from analysis.logs.lines import LineCounts, Reject
 from analysis.statistics.sample_ratio import SampleRatio
 
 _BEGIN_MS = 1_792_886_400_000  # 25 October 2026
@@ -65,8 +65,6 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
             relative=relative,
             adjusted_p_value=min(1.0, 2 * relative.p_value),
             significant=abs(change) > 1.2 * half,
-            mde_pct=1.43 * half,
-            past_explains=0.36 if method == "mean" else math.nan,
             margin=0.05 * control if is_guardrail else None,
             guardrail=("kept" if half < 5 else "unclear") if is_guardrail else None,
         )
@@ -101,7 +99,6 @@ def make_report(
         span_ms=(_BEGIN_MS, _BEGIN_MS + (days - 1) * DAY_MS),
         horizon=None,
         at_horizon=False,
-        is_adjusted=False,
         preferences=(
             Preference(
                 arms[-1],
@@ -177,13 +174,12 @@ def make_report(
         ),
         quality=Quality(
             events=842_404,
-            unclosed_sessions=412,
             dropped_events=1_930,
             broken_chains=3,
         ),
         rejected=(
-            RejectedLine(
-                f"{text}log/events-1.json", 4_711, f"{text}not an object: [1,2]"
+            Reject(
+                f"{text}log/events-1.json", 4_711, f"{text}not an object", 5, "[1,2]"
             ),
         ),
         sources=(f"{text}log/events-1.json", f"{text}log/events-2.json.gz"),
