@@ -104,7 +104,7 @@ def main(
         }
         atomic_write_json(out, document)
     console = output()
-    console.print(_table(estimates, logged))
+    console.print(estimates_table(estimates, logged))
     for listed, estimate in estimates:
         for reason in estimate.reasons:
             console.print(f"{listed.name}: not conclusive: {reason}", soft_wrap=True)
@@ -164,7 +164,7 @@ def _document(lists: Recommendations, estimate: OffPolicyEstimate) -> dict[str, 
     return facts | shown
 
 
-def _table(
+def estimates_table(
     estimates: Sequence[tuple[Recommendations, OffPolicyEstimate]], logged: Interval
 ) -> Table:
     """Lay out the estimates, highest first, and the value of the logged recommendations."""

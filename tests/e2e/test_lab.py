@@ -153,7 +153,7 @@ def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> 
     expect(rows).to_have_count(5)  # two trials and three baselines
     page.get_by_role("link", name="The report of this search").click()
     expect(page.locator("h1")).to_have_text("Search by ndcg@30")
-    expect(page.locator("#trials tbody tr")).to_have_count(6)
+    expect(page.locator("#trials tbody tr")).to_have_count(5)
     page.go_back()
     page.get_by_role("link", name="Lab", exact=True).click()
     page.get_by_role("link", name="reports/als", exact=True).click()

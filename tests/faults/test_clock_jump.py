@@ -90,7 +90,7 @@ def test_a_jumping_clock_is_noted_and_counts_stay_right(
         assert value_of(found, metric) == pytest.approx(
             value_of(right, metric), rel=0.01
         ), metric
-    quality, whole = (report["trust"]["quality"] for report in (found, right))
+    quality, whole = (report["quality"] for report in (found, right))
     assert quality["events"] == whole["events"]
     assert quality["dropped_events"] <= 2
 

@@ -198,7 +198,7 @@ def test_a_run_shows_what_was_tried_and_recommends_what_it_publishes(
     found: ll.Run, tmp_path: Path
 ) -> None:
     board = found.leaderboard
-    assert list(board["rank"]) == [1, 2, 3, 4, 5]
+    assert list(board["rank"]) == [1, 2, 3, 4]
     assert {"ndcg@30", "ndcg@30 lower", "ties", "factors"} <= set(board.columns)
     assert "<iframe" in found._repr_html_()
     version = Path(found.export(tmp_path / "published"))

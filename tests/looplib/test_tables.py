@@ -20,7 +20,7 @@ LONG = "an-arm-whose-name-is-quite-long"
 SCRIPT = f"""
 from dataclasses import asdict
 from analysis.ab.__main__ import print_report
-from analysis.offpolicy.report import estimates_table
+from analysis.offpolicy.__main__ import estimates_table
 from analysis.statistics.effects import Interval
 from looplib.als import AlsParams
 from looplib.tables import output, table
