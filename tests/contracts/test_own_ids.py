@@ -287,7 +287,7 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
         (
             f"/next/{'u' * 600}",
             {"track": "i1", "time": 1},
-            "user: Expected `str` of length <= 512",
+            "text of 1 to 512 characters is expected",
         ),
     ):
         status, answer = post(service, target, body)
