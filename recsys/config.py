@@ -263,8 +263,7 @@ class ValidationConfig(Config):
     logging_policy: LoggingPolicy = Field(
         default="logged",
         description="ope_time: how a recommendation without propensity was drawn; logged: "
-        "unknown, it does not count; uniform: from the catalogue; uniform-unheard: from what the "
-        "session has not heard yet",
+        "unknown, it does not count; uniform: from the catalogue",
     )
     resamples: Annotated[int, Ge(100)] = Field(
         default=1000, description="bootstrap resamples behind each interval"

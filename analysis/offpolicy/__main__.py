@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -44,8 +44,7 @@ GONE = {
     "--measured": "compare with time_per_recommended_track of the experiment's report",
 }
 LOGGING_HELP = (
-    "logged (nowhere) | uniform:TRACKS | uniform-unheard:TRACKS, "
-    "where TRACKS are those of the catalogue"
+    "logged (nowhere) | uniform:TRACKS, where TRACKS are those of the catalogue"
 )
 
 app = make_app(
@@ -126,9 +125,10 @@ def _read_sessions(
 def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:
     """Return the logging policy and the number of tracks."""
     kind, _, tracks = text.partition(":")
-    for policy in get_args(LoggingPolicy):
-        if kind == policy and (tracks.isdecimal() or text == "logged"):
-            return policy, int(tracks or 0) or None
+    if text == "logged":
+        return "logged", None
+    if kind == "uniform" and tracks.isdecimal():
+        return "uniform", int(tracks)
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 

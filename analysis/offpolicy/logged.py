@@ -19,7 +19,7 @@ from analysis.errors import AnalysisError
 from analysis.logs import reader as event_log
 from looplib.arrays import BoolArray, FloatArray, IntArray
 
-LoggingPolicy = Literal["logged", "uniform", "uniform-unheard"]
+LoggingPolicy = Literal["logged", "uniform"]
 HOLDOUTS = "all | since:MOMENT | manifest"
 
 
@@ -203,9 +203,8 @@ def logged_sessions(
         events: The table.
         logging_policy: Where the propensity of an event without one comes from. "logged": nowhere,
             and it does not count. "uniform": every track of the catalogue was equally likely,
-            repeats included, as in the simulator's random collection. "uniform-unheard": every
-            track not yet heard in the session, as in the service's.
-        catalogue_size: Tracks of the catalogue; needed for the uniform ones.
+            repeats included, as in the simulator's random collection.
+        catalogue_size: Tracks of the catalogue; needed for "uniform".
 
     Raises:
         AnalysisError: The catalogue's size is missing or too small.
@@ -224,8 +223,8 @@ def logged_sessions(
         unknown=0,
         unfollowed=int(np.count_nonzero(is_outcome & ~followed)),
     )
-    if logging_policy != "logged":
-        uniform = _uniform_propensity(sessions, logging_policy, catalogue_size)
+    if logging_policy == "uniform":
+        uniform = _uniform_propensity(sessions, catalogue_size)
         propensity = np.where(np.isnan(propensity), uniform, propensity)
     is_answer = is_outcome & followed
     return replace(
@@ -235,13 +234,11 @@ def logged_sessions(
     )
 
 
-def _uniform_propensity(
-    sessions: LoggedSessions, logging_policy: LoggingPolicy, catalogue_size: int | None
-) -> FloatArray:
-    """Return the probability of each event's track where every track was equally likely."""
+def _uniform_propensity(sessions: LoggedSessions, catalogue_size: int | None) -> float:
+    """Return the probability of a track where every one was equally likely."""
     if catalogue_size is None:
         raise AnalysisError(
-            f"the logging policy {logging_policy} needs the number of tracks of the catalogue"
+            "the logging policy uniform needs the number of tracks of the catalogue"
         )
     largest = sessions.track.max()
     if largest >= catalogue_size:
@@ -249,7 +246,4 @@ def _uniform_propensity(
             f"track {largest} was heard; "
             f"a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
         )
-    choices = np.full(len(sessions.track), float(catalogue_size))
-    if logging_policy == "uniform-unheard":
-        choices -= sessions.before(sessions.is_fresh.astype(np.float64))
-    return np.asarray(1.0 / choices)
+    return 1.0 / catalogue_size

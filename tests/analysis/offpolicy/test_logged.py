@@ -85,7 +85,7 @@ def test_a_request_does_not_count_where_another_track_was_played_or_the_propensi
     np.testing.assert_array_equal(found.propensity, [np.nan] * 4 + [0.1])
 
 
-def test_uniform_unheard_counts_no_repeats_and_what_was_logged_stays() -> None:
+def test_uniform_fills_what_was_not_logged() -> None:
     rows: list[Row] = [
         (3, 0, "next", 10, 1.0, 11, "a", None),
         (3, 1000, "next", 11, 0.5, 11, "a", None),
@@ -94,8 +94,6 @@ def test_uniform_unheard_counts_no_repeats_and_what_was_logged_stays() -> None:
     ]
     uniform = read(rows, logging_policy="uniform", catalogue_size=20)
     np.testing.assert_allclose(uniform.propensity[1:], [1 / 20] * 3)
-    unheard = read(rows, logging_policy="uniform-unheard", catalogue_size=20)
-    np.testing.assert_allclose(unheard.propensity[1:], [1 / 19, 1 / 18, 1 / 18])
     logged = read(A_SESSION, logging_policy="uniform", catalogue_size=20)
     np.testing.assert_array_equal(logged.propensity, [np.nan, 0.1, 0.2])
 
