@@ -52,7 +52,7 @@ class AbConfig(Config):
     recommenders: dict[str, str] = Field(default_factory=dict)
     # two-sided error rate, 0.05 for 95 % intervals
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    # chance of shipping the effect that an experiment is planned for
+    # of the minimum detectable effect
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     # Metrics of one's own by name, beside those of `metrics.yaml`
     metrics: dict[str, Metric] = Field(default_factory=dict)
@@ -79,6 +79,9 @@ class AbConfig(Config):
         "fallback_share",
         "latency_p50",
     )
+    # Whether what listeners' past predicts is taken out of a metric (CUPED); declared before the
+    # first event
+    cuped: bool = False
     # Columns that listeners or tracks are grouped by → the file that has them, beside a column
     # `user` or `track`
     segments: dict[SegmentName, Path] = Field(default_factory=dict)
@@ -210,6 +213,7 @@ def table_document(
             "numerator": numerator,
             "denominator": denominator or ROWS,
             "better": "lower" if column in lower_is_better else "higher",
+            "has_past": False,
         }
     lists = {"guardrails": limits, "secondary": [], "diagnostics": []}
     return {**document, **lists, "metrics": metrics}

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any, Literal
 
+from scipy import special
+
 from analysis.ab.config import AbConfig, Role
 from analysis.ab.looks import Look
 from analysis.ab.metrics import Method, Metric
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect
-from analysis.statistics.moments import Moments
+from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.quantiles import Histogram, compare_quantiles
 
@@ -29,11 +31,6 @@ class Measured:
     histograms: Mapping[str, Mapping[str, Histogram]] = field(default_factory=dict)
     # The largest skewness of an arm's listeners, by primary metric; none where it is unknown
     skewness: Mapping[str, float] = field(default_factory=dict)
-
-    def of(self, metric: Metric) -> Mapping[str, Any]:
-        """Return what is known of a metric by arm; nothing where it was not measured."""
-        known = self.moments if metric.quantile is None else self.histograms
-        return known.get(metric.name, {})
 
     @property
     def listeners(self) -> dict[str, int]:
@@ -86,6 +83,11 @@ class MetricEffect:
     # of primary metrics by Holm over them and the arms; else Benjamini and Hochberg over the rest
     adjusted_p_value: float = math.nan
     significant: bool = False  # whether the adjusted p-value is below alpha
+    # smallest relative effect that is significant with the configured power at this size
+    mde_pct: float = math.nan
+    # Share of the variance that listeners' past explains, which is taken out (CUPED) where that was
+    # declared; NaN without a past
+    past_explains: float = math.nan
     unit: str = ""  # of its values
     phrase: str = ""  # how a change of it is said
     # how much worse a guardrail may get, in the metric's unit; None for the others
@@ -125,13 +127,28 @@ class MetricEffect:
 
 def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all metrics that were measured, primary ones first, then by arm."""
-    config, found = look.config, []
+    config, control = look.config, look.config.control
+    comparisons = len(config.deciding) * (len(measured.listeners) - 1)
+    found = []
     for metric in config.reported:
-        by_arm = measured.of(metric)
-        for arm in by_arm:
-            if arm != config.control:
-                effect = _compare(metric, by_arm[config.control], by_arm[arm], config)
-                found.append(_describe(metric, arm, effect, look))
+        share, past_explains = metric.quantile, math.nan
+        by_arm: Mapping[str, Any] = measured.moments.get(metric.name, {})
+        if share is not None:
+            by_arm = measured.histograms[metric.name]
+        for arm, values in by_arm.items():
+            if arm == control:
+                continue
+            if share is None:
+                effect, past_explains = _compare(
+                    metric, by_arm[control], values, config
+                )
+            else:
+                effect = compare_quantiles(
+                    by_arm[control], values, share, 1 - config.alpha
+                )
+            found.append(
+                _describe(metric, arm, effect, past_explains, look, comparisons)
+            )
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     known = [row for row in found if not math.isnan(row.effect)]
     primary = [row for row in known if row.role == "primary"]
@@ -154,7 +171,7 @@ def surely_better(measured: Measured, look: Look) -> list[tuple[str, str]]:
     del by_arm[look.config.control]
     pairs = list(combinations(by_arm, 2))
     found = [
-        look.widen(_compare(metric, by_arm[one], by_arm[other], look.config))
+        look.widen(_compare(metric, by_arm[one], by_arm[other], look.config)[0])
         for one, other in pairs
     ]
     better = []
@@ -167,17 +184,43 @@ def surely_better(measured: Measured, look: Look) -> list[tuple[str, str]]:
     return better
 
 
-def _compare(metric: Metric, control: Any, arm: Any, config: AbConfig) -> Effect:  # noqa: ANN401
-    """Compare moments, or the histograms of a quantile."""
+def _compare(
+    metric: Metric, control: Moments, arm: Moments, config: AbConfig
+) -> tuple[Effect, float]:
+    """Return the effect and how much the past explains; CUPED takes that out where declared."""
     confidence = 1 - config.alpha
-    if metric.quantile is not None:
-        return compare_quantiles(control, arm, metric.quantile, confidence)
-    return effects.compare_moments(control, arm, metric.quantity, confidence)
+    plain = effects.compare_moments(control, arm, metric.quantity, confidence)
+    past, both = metric.past, control + arm
+    if past is None or not both.count:
+        return plain, math.nan
+    if not both.mean(Quantity(past.denominator or past.numerator)):
+        return plain, math.nan
+    adjusted = effects.adjust(control, arm, metric.quantity, past)
+    past_explains = 1 - adjusted.variance_kept
+    if not config.cuped:
+        return plain, past_explains
+    effect = effects.compare(adjusted.control, adjusted.arm, confidence)
+    return effect, past_explains
 
 
-def _describe(metric: Metric, arm: str, effect: Effect, look: Look) -> MetricEffect:
-    """Return the effect before any adjustment for many comparisons."""
+def _describe(
+    metric: Metric,
+    arm: str,
+    effect: Effect,
+    past_explains: float,
+    look: Look,
+    comparisons: int,
+) -> MetricEffect:
+    """Return the effect before any adjustment for many comparisons, of so many primary ones."""
     config, role = look.config, look.config.roles[metric.name]
+    mde_pct = math.nan
+    # nothing in % of a control that is next to nothing
+    if not math.isnan(relative_effect(effect).effect_pct):
+        errors = float(special.ndtri(1 - config.alpha / 2))
+        # Holm's first step decides when nothing else is significant
+        if role == "primary":
+            errors = look.errors(config.alpha / comparisons, effect.listeners)
+        mde_pct = detectable_pct(effect, errors, config.power)
     if role in {"primary", "guardrail"}:
         effect = look.widen(effect)
     found = MetricEffect(
@@ -195,6 +238,8 @@ def _describe(metric: Metric, arm: str, effect: Effect, look: Look) -> MetricEff
         lower=effect.absolute.lower,
         upper=effect.absolute.upper,
         relative=relative_effect(effect),
+        mde_pct=mde_pct,
+        past_explains=past_explains,
     )
     guardrail = config.limits.get(metric.name)
     if guardrail is None:
@@ -220,3 +265,13 @@ def _state(effect: MetricEffect) -> GuardrailState:
     if least > effect.allowed_loss:
         return "broken"
     return "kept" if most <= effect.allowed_loss else "unclear"
+
+
+def detectable_pct(effect: Effect, errors: float, power: float) -> float:
+    """Return the smallest relative effect found with this power (MDE).
+
+    The test is significant at so many standard errors.
+    """
+    error = math.sqrt(effect.control.squared_error + effect.arm.squared_error)
+    needed = error * (errors + float(special.ndtri(power)))
+    return 100 * needed / abs(effect.control.value)

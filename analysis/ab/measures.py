@@ -34,7 +34,7 @@ from analysis.statistics.quantiles import Histogram
 from looplib.arrays import FloatArray
 
 WHOLE = "whole"
-NOVELTY = "novelty"  # the division into segments that needs no file
+NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
 LABELS = "by_"  # what the names of the others begin with, before the column's
 _GROUPS = 100  # of listeners, whose values are alike
 _NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
@@ -52,7 +52,7 @@ def measure(loaded: Loaded, config: AbConfig) -> None:
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
     # The whole comes last and stays, for what has many rows a listener.
-    divisions = dict.fromkeys((NOVELTY, *by_track), config.deciding)
+    divisions = dict.fromkeys((NOVELTY, PAST, *by_track), config.deciding)
     divisions[WHOLE] = summed
 
     def add(table: str, name: str, of: str = "", **values: object) -> None:
@@ -65,7 +65,7 @@ def measure(loaded: Loaded, config: AbConfig) -> None:
         queries.append("all_sessions", connection.table("slice_sessions"))
         add("credited", "ab/credited")
         for by, metrics in divisions.items():
-            _divide(connection, by, by_track)
+            _divide(connection, by, loaded.start_ms, by_track)
             for source, file in _files([METRICS["sessions"], *metrics]).items():
                 add(f"{source}_{by}", file)
         add("positions", "ab/positions", deepest=config.positions)
@@ -140,11 +140,14 @@ def _open_slice(
 
 
 def _divide(
-    connection: queries.Connection, by: str, by_track: Mapping[str, bool]
+    connection: queries.Connection,
+    by: str,
+    start_ms: int,
+    by_track: Mapping[str, bool],
 ) -> None:
     """Make the views `sessions` and `events` of a slice, with the parts of a division."""
     if by == WHOLE:
-        queries.attach_query(connection, "divided", "ab/whole")
+        queries.attach_query(connection, "divided", "ab/whole", start_ms=start_ms)
     else:
         queries.attach_query(
             connection,
@@ -153,6 +156,7 @@ def _divide(
             by=by,
             labels_table=f"labels_{by if by in by_track else 'none'}",
             of_track=by_track.get(by, False),
+            start_ms=start_ms,
         )
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
     queries.attach_query(connection, "events", "ab/closed_events")
@@ -191,7 +195,7 @@ def check_files(config: AbConfig) -> None:
         assign(connection, no_events, "")
         _attach_recommenders(connection, {})
         _open_slice(connection, no_events, 0, config)
-        _divide(connection, WHOLE, by_track)
+        _divide(connection, WHOLE, 0, by_track)
         for metric in config.reported:
             where = f"metric {metric.name}: {metric.sql}"
             with _naming(where, OSError, queries.DatabaseError):
@@ -204,7 +208,7 @@ def check_files(config: AbConfig) -> None:
 def read_listeners(
     connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()
 ) -> dict[str, FloatArray]:
-    """Return the columns of an arm's listeners, shape (listeners,).
+    """Return the columns of an arm's listeners, shape (listeners,), and of their past as `past_…`.
 
     Raises:
         AnalysisError: A metric's file has two rows for a listener.
@@ -212,15 +216,16 @@ def read_listeners(
     summed = [metric for metric in metrics if metric.quantile is None]
     columns: dict[str, FloatArray] = {}
     for source in _files([METRICS["sessions"], *summed]):
-        rows = arm_rows(connection, source, WHOLE, arm)
-        users = rows["user"].to_numpy()
-        if len(twice := users[1:][users[1:] == users[:-1]]):
-            raise AnalysisError(
-                f"metric {source.removeprefix('own_')}: two rows for listener "
-                f"{twice[0]}; one a user, arm and part is expected"
-            )
-        for name in rows.column_names[2:]:
-            columns[column_name(source, name)] = _numbers(rows, name)
+        for prefix, side in (("", arm), ("past_", None)):
+            rows = arm_rows(connection, source, WHOLE, arm, side)
+            users = rows["user"].to_numpy()
+            if len(twice := users[1:][users[1:] == users[:-1]]):
+                raise AnalysisError(
+                    f"metric {source.removeprefix('own_')}: two rows for listener "
+                    f"{twice[0]}; one a user, arm and part is expected"
+                )
+            for name in rows.column_names[2:]:
+                columns[f"{prefix}{column_name(source, name)}"] = _numbers(rows, name)
     return columns
 
 
@@ -239,15 +244,16 @@ def read_histograms(
 
 
 def arm_rows(
-    connection: queries.Connection, source: str, by: str, arm: str
+    connection: queries.Connection, source: str, by: str, arm: str, side: str | None
 ) -> pa.Table:
-    """Return what a source has of an arm's listeners by part."""
+    """Return what a source has of an arm's listeners by part; side None is their past."""
     return queries.fetch_table(
         connection,
         "ab/arm_rows",
         known_table=f"{METRICS['sessions'].source}_{by}",
         measured_table=f"{source}_{by}",
         arm=arm,
+        side=side,
     )
 
 
@@ -255,7 +261,7 @@ def metric_values(
     connection: queries.Connection, metric: Metric, by: str, arm: str
 ) -> pa.Table:
     """Return user, part and `metric.sums` of an arm's listeners, by user; 0 without a row."""
-    rows = arm_rows(connection, metric.source, by, arm)
+    rows = arm_rows(connection, metric.source, by, arm, arm)
     sums = {
         name: _numbers(rows, column)
         for name, column in zip(metric.sums, metric.columns, strict=True)

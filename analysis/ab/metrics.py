@@ -52,6 +52,8 @@ class Metric(Config):
     # The quantile that it is of the values in the file's column `value`, which may have many rows a
     # listener
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
+    # whether it can be computed from the time before the experiment, and says something of now
+    has_past: bool = True
 
     @model_validator(mode="after")
     def _has_a_ratio(self) -> Self:
@@ -103,6 +105,13 @@ class Metric(Config):
         """The metric in the columns of `moments`."""
         return Quantity(_VALUE) if self.per_listener else Quantity(*self.sums)
 
+    @property
+    def past(self) -> Quantity | None:
+        """The metric before the experiment; None where that predicts nothing."""
+        return (
+            Quantity(*(f"past_{name}" for name in self.sums)) if self.has_past else None
+        )
+
     def values(self, listeners: Mapping[str, FloatArray]) -> FloatArray:
         """Return each listener's numerator, or ratio if per listener; NaN for a ratio to 0."""
         numerator = listeners[self.sums[0]]
@@ -132,8 +141,11 @@ class Metric(Config):
         return shares
 
     def moments(self, listeners: Mapping[str, FloatArray]) -> Moments:
-        """Return the moments of the metric over listeners with a value."""
-        columns = {name: listeners[name] for name in self.sums}
+        """Return the moments of the metric and its past over listeners with a value."""
+        past = [f"past_{name}" for name in self.sums if self.has_past]
+        columns = {
+            name: listeners[name] for name in (*self.sums, *past) if name in listeners
+        }
         columns[_VALUE] = self.values(listeners)
         known = ~np.isnan(columns[_VALUE])
         return Moments.of({name: column[known] for name, column in columns.items()})

@@ -69,6 +69,7 @@ class Report(Evidence):
     control: str  # the arm that the others are compared with
     alpha: float  # two-sided error rate of the intervals and tests, 0.05 for 95 %
     horizon: str | None  # the declared one, by whose bounds is decided
+    is_adjusted: bool  # whether what listeners' past predicts was taken out of the effects (CUPED)
     verdict: Verdict  # what to do
     sources: tuple[str, ...]  # the logs, the store or the table that was read
     # the experiment's file: owner, hypothesis, arms; None where none was given
@@ -266,6 +267,7 @@ def _summarize(
         control=config.control,
         alpha=config.alpha,
         horizon=str(config.horizon) if config.horizon else None,
+        is_adjusted=config.cuped,
         verdict=decide(evidence, config),
         plan=plan.model_dump(mode="json", exclude={"overrides"}) if plan else None,
         **parts,

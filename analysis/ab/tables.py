@@ -63,6 +63,11 @@ class Loaded:
     progress: float = 0.0  # the share of the declared horizon that is reached
     left_out: int = 0  # the experiment's events after that
 
+    @property
+    def start_ms(self) -> int:
+        """When the experiment began; 0 for one without events."""
+        return min((row["first_ms"] for row in self.arms.values()), default=0)
+
     def arrivals(self) -> tuple[IntArray, IntArray, IntArray]:
         """Return the days of the experiment since the epoch, and the new listeners and events."""
         rows = queries.fetch_table(self.connection, "ab/arrivals")

@@ -1,4 +1,4 @@
-"""The effect of an arm against the control: Welch's interval for means and ratios."""
+"""The effect of an arm against the control: Welch's interval for means and ratios, and CUPED."""
 
 import math
 from collections.abc import Iterator
@@ -179,3 +179,40 @@ def p_value(difference: float, error: float, degrees: float) -> float:
     if error == 0:
         return float(difference == 0)
     return 2 * float(special.stdtr(degrees, -abs(difference) / error))
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """A metric without the part that a covariate predicts."""
+
+    control: Estimate  # the metric in the control
+    arm: Estimate  # the metric in the arm
+    # variance left over both arms, as a share of that without the adjustment
+    variance_kept: float
+
+
+def adjust(
+    control: Moments, arm: Moments, quantity: Quantity, covariate: Quantity
+) -> Adjusted:
+    """Remove what a covariate predicts from a metric (CUPED), by the regression over both arms.
+
+    Deng, Xu, Kohavi & Walker, Improving the Sensitivity of Online Controlled Experiments by
+    Utilizing Pre-Experiment Data, WSDM 2013, section 3; its appendix B for ratios. The covariate,
+    such as the metric before the experiment, must not depend on the arm.
+    """
+    both = control + arm
+    spread, centre = both.variance(covariate), both.mean(covariate)
+    theta = both.covariance(quantity, covariate) / spread if spread else 0.0
+    if not theta:
+        return Adjusted(estimate(control, quantity), estimate(arm, quantity), 1.0)
+
+    def adjusted(moments: Moments) -> Estimate:
+        covariance = moments.covariance(quantity, covariate)
+        explained = theta * moments.variance(covariate) - 2 * covariance
+        variance = moments.variance(quantity) + theta * explained
+        shift = theta * (moments.mean(covariate) - centre)
+        value = moments.mean(quantity) - shift
+        return Estimate(value, max(0.0, variance), moments.count)
+
+    kept = adjusted(both).variance / both.variance(quantity)
+    return Adjusted(adjusted(control), adjusted(arm), kept)

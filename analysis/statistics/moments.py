@@ -46,6 +46,20 @@ class Moments:
         covariances = deviations @ deviations.T / max(1, count - 1)
         return cls(names, count, first + shifted_means, covariances)
 
+    def __add__(self, other: "Moments") -> "Moments":
+        """Return the moments of the listeners of both, which have the same columns.
+
+        No listener may be in both. Chan, Golub & LeVeque, Updating Formulae and a Pairwise
+        Algorithm for Computing Sample Variances, 1979, (2.1).
+        """
+        count = self.count + other.count
+        difference = other.means - self.means
+        share = other.count / max(1, count)
+        products = self._products + other._products
+        products += self.count * share * np.outer(difference, difference)
+        means = self.means + share * difference
+        return Moments(self.names, count, means, products / max(1, count - 1))
+
     def mean(self, quantity: Quantity) -> float:
         """Return the mean, or ratio of means; NaN when the denominator's mean is 0."""
         numerator = self._column_mean(quantity.numerator)
@@ -83,6 +97,11 @@ class Moments:
     def _column_mean(self, name: str | None) -> float:
         """Return the mean of a column, 1 where none is named."""
         return 1.0 if name is None else float(self.means[self.names.index(name)])
+
+    @property
+    def _products(self) -> FloatArray:
+        """Sums of products of deviations."""
+        return self.covariances * max(0, self.count - 1)
 
 
 def skewness(values: FloatArray) -> float:

@@ -93,7 +93,8 @@ def look_at(
     for arm, columns in drawn.items():
         count = int(progress * len(columns["time"]))
         for name, by_arm in moments.items():
-            by_arm[arm] = Moments.of({name: columns[name][:count]})
+            now = columns[name][:count]
+            by_arm[arm] = Moments.of({name: now, f"past_{name}": np.zeros(count)})
     return report_on_moments(Measured(moments), config, "drawn").verdict
 
 

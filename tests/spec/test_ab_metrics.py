@@ -81,7 +81,7 @@ def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(
         measure(loaded, AbConfig(skip_below=SKIP_BELOW))
         columns = {arm: read_listeners(loaded.connection, arm) for arm in loaded.arms}
         users = {
-            arm: arm_rows(loaded.connection, "listener_sums", "whole", arm)["user"]
+            arm: arm_rows(loaded.connection, "listener_sums", "whole", arm, arm)["user"]
             for arm in columns
         }
     assert {
@@ -89,14 +89,17 @@ def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(
     } == expected.keys()
     for arm, of_arm in columns.items():
         for row, user in enumerate(users[arm].to_pylist()):
-            walked = {name: expected[user, arm].get(name, 0) for name in of_arm}
-            assert {name: of_arm[name][row] for name in of_arm} == pytest.approx(walked)
-        assert {"repeats", "fallbacks"} <= {
+            # there is no arm whose own recommender it could be
+            names = of_arm.keys() - {"past_fallbacks"}
+            walked = {name: expected[user, arm].get(name, 0) for name in names}
+            assert {name: of_arm[name][row] for name in names} == pytest.approx(walked)
+        assert {"repeats", "fallbacks", "past_repeats"} <= {
             name for name, values in of_arm.items() if values.sum()
         }
 
 
-COLUMNS = {"time": np.array([4.0, 0.0, 1.0]), "sessions": np.array([2.0, 0.0, 2.0])}
+COLUMNS = {name: np.array([4.0, 0.0, 1.0]) for name in ("time", "past_time")}
+COLUMNS |= {name: np.array([2.0, 0.0, 2.0]) for name in ("sessions", "past_sessions")}
 
 
 def test_a_mean_is_over_all_listeners() -> None:
@@ -112,7 +115,10 @@ def test_a_mean_of_ratios_is_over_the_listeners_who_have_one() -> None:
     assert metric.moments(COLUMNS).mean(metric.quantity) == pytest.approx(5 / 4)
 
 
-def test_a_ratio_is_of_the_sums_of_all_listeners() -> None:
+def test_a_ratio_is_of_the_sums_of_all_listeners_and_so_is_that_of_the_past() -> None:
+    for metric in (METRICS["time_per_session"], METRICS["mean_time_per_session"]):
+        assert metric.past is not None
+        assert metric.moments(COLUMNS).mean(metric.past) == pytest.approx(5 / 4)
     metric = METRICS["time_per_session"]
     assert metric.moments(COLUMNS).mean(metric.quantity) == pytest.approx(5 / 4)
 

@@ -1,8 +1,9 @@
 """Segments: an arm's effect on listeners or sessions of one kind, and whether kinds differ.
 
-A segment is a set of sessions: of listeners, or opened by tracks, with one label; or of one time
-since a listener's first session in the experiment, where an effect that fades was novelty.
-Segments explain and decide nothing, so their intervals are for one look.
+A segment is a set of sessions: of listeners, or opened by tracks, with one label; of listeners who
+were there before the experiment; or of one time since a listener's first session in it, where an
+effect that fades was novelty. Segments explain and decide nothing, so their intervals are for one
+look.
 """
 
 import math
@@ -16,7 +17,7 @@ from scipy import special
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect, relative_effect
-from analysis.ab.measures import LABELS, NOVELTY, metric_values
+from analysis.ab.measures import LABELS, NOVELTY, PAST, metric_values
 from analysis.ab.metrics import Metric
 from analysis.statistics.effects import compare_moments
 from analysis.statistics.moments import Moments, Quantity
@@ -25,7 +26,10 @@ from analysis.statistics.multiplicity import holm
 _MOST = 8  # segments of a kind; the smallest beyond are taken together
 _FEWEST = 30  # listeners of an arm whose mean is about normal
 _OTHERS = "others"
-_NAMES = {NOVELTY: "time since the first session"}
+_NAMES = {
+    NOVELTY: "time since the first session",
+    PAST: "listeners new or known before",
+}
 
 
 @dataclass(frozen=True)

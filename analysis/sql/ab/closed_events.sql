@@ -11,4 +11,4 @@ SELECT
     timestamp, is_last, track, events.time, latency, is_organic, is_fallback
 FROM session_events AS events
 JOIN sessions
-    ON sessions.user = events.user AND sessions.number = events.number AND sessions.arm = events.arm
+    ON sessions.user = events.user AND sessions.number = events.number AND sessions.arm IS NOT DISTINCT FROM events.arm

@@ -1,4 +1,4 @@
--- One row per session, closed or not, of a slice.
+-- One row per session, closed or not, of listeners in an arm or before the experiment.
 -- Sums are of whole multiples of 2^-80, so that they do not depend on the order of the events.
 -- $skip_below  DOUBLE, a recommended track that is heard for less was skipped
 -- FROM session_events(user BIGINT, arm VARCHAR, timestamp BIGINT, is_last BOOLEAN, track BIGINT, time DOUBLE, latency DOUBLE, position BIGINT, number BIGINT, is_organic BOOLEAN, is_named BOOLEAN, is_fallback BOOLEAN, is_repeated BOOLEAN, is_broken BOOLEAN)

@@ -1,6 +1,7 @@
 """Metrics of one's own and segments, against plain Python, and what is refused."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ def test_a_metric_of_ones_own_is_what_its_sql_says_by_listener(
     assert (effect.control_value, effect.arm_value) == pytest.approx(
         [np.mean(late["C"]), np.mean(late["T1"])]
     )
+    assert not math.isnan(effect.past_explains)
 
 
 def test_an_own_metric_has_its_lists_role_also_in_the_written_configuration(

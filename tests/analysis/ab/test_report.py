@@ -53,6 +53,37 @@ def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
     assert document["lines"].keys() == {"read", "good", "rejected"}
 
 
+def test_the_past_is_taken_out_of_what_decides_where_that_was_declared(
+    tmp_path: Path,
+) -> None:
+    log = write(tmp_path / "a.jsonl", experiment(80, past=12, days=6))
+    metric, declared = (
+        "time_per_recommended_track",
+        CONFIG.model_copy(update={"cuped": True}),
+    )
+    plain, adjusted = (
+        effect_of(build_report([log], "ALS", config), metric)
+        for config in (CONFIG, declared)
+    )
+    assert plain.past_explains == adjusted.past_explains
+    assert plain.past_explains > 0.2
+    before, after = plain.relative, adjusted.relative
+    adjusted_width = after.upper_pct - after.lower_pct
+    assert 0 < adjusted_width < before.upper_pct - before.lower_pct
+
+
+def test_without_a_past_there_is_nothing_to_take_out(tmp_path: Path) -> None:
+    log, declared = (
+        write(tmp_path / "a.jsonl", experiment()),
+        CONFIG.model_copy(update={"cuped": True}),
+    )
+    plain, adjusted = (
+        build_report([log], "ALS", config) for config in (CONFIG, declared)
+    )
+    assert replace(adjusted, is_adjusted=False).to_json() == plain.to_json()
+    assert all(math.isnan(one.past_explains) for one in plain.effects)
+
+
 def test_a_listener_without_a_closed_session_counts_everywhere(tmp_path: Path) -> None:
     config = AbConfig(primary=("time",), min_listeners=20)
     log = write(

@@ -12,16 +12,29 @@ from looplib.randomness import make_generator
 
 Columns: TypeAlias = Mapping[str, FloatArray]
 
-TIME, SESSIONS = "time", "sessions"
+TIME, SESSIONS, TIME_BEFORE, SESSIONS_BEFORE = (
+    "time",
+    "sessions",
+    "time_before",
+    "sessions_before",
+)
 
 
 def draw_arm(
     generator: np.random.Generator, listeners: int, lift: float = 1.0
 ) -> dict[str, FloatArray]:
-    """Skewed listening by the listener's own taste."""
+    """Skewed listening by the listener's own taste, seen before the experiment as well."""
     taste = generator.gamma(2.0, 1.0, size=listeners)
-    sessions = 1 + generator.poisson(3 * taste).astype(np.float64)
-    return {TIME: generator.gamma(2.0 * sessions) * lift, SESSIONS: sessions}
+    sessions, before = (
+        1 + generator.poisson(3 * taste).astype(np.float64) for _ in range(2)
+    )
+    time = generator.gamma(2.0 * sessions) * lift
+    return {
+        TIME: time,
+        SESSIONS: sessions,
+        TIME_BEFORE: generator.gamma(2.0 * before),
+        SESSIONS_BEFORE: before,
+    }
 
 
 def draw_arms(

@@ -4,17 +4,19 @@ from typing import Any
 
 import pytest
 import tea_tasting as tt
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tea_tasting.experiment import ExperimentResult
 
 from analysis.statistics import effects, multiplicity
-from analysis.statistics.effects import Effect
+from analysis.statistics.effects import Effect, adjust
 from analysis.statistics.moments import Moments, Quantity
 from analysis.statistics.sample_ratio import check_sample_ratio
 from tests.analysis.statistics.arms import (
     SESSIONS,
+    SESSIONS_BEFORE,
     TIME,
+    TIME_BEFORE,
     as_aggregates,
     draw_arms,
 )
@@ -64,6 +66,33 @@ def test_means_and_ratios(
         effects.estimate(left, quantity), effects.estimate(right, quantity), level
     )
     metric = tt.RatioOfMeans(TIME, denominator, confidence_level=level)
+    assert_same(
+        ours, metric.analyze_aggregates(as_aggregates(left), as_aggregates(right))
+    )
+
+
+@given(seed=SEEDS, control=SIZES, arm=SIZES, lift=LIFTS)
+@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("denominators", [(None, None), (SESSIONS, SESSIONS_BEFORE)])
+def test_cuped(
+    denominators: tuple[str | None, str | None],
+    seed: int,
+    control: int,
+    arm: int,
+    lift: float,
+) -> None:
+    left, right = moments_of(seed, control, arm, lift)
+    adjusted = adjust(
+        left,
+        right,
+        Quantity(TIME, denominators[0]),
+        Quantity(TIME_BEFORE, denominators[1]),
+    )
+    assume(min(adjusted.control.value, adjusted.arm.value) > 0.01)
+    # A variance that is all but explained is the difference of two equal numbers.
+    assume(adjusted.variance_kept > 1e-4 and min(control, arm) > 5)
+    metric = tt.RatioOfMeans(TIME, denominators[0], TIME_BEFORE, denominators[1])
+    ours = effects.compare(adjusted.control, adjusted.arm)
     assert_same(
         ours, metric.analyze_aggregates(as_aggregates(left), as_aggregates(right))
     )

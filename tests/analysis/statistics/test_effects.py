@@ -8,24 +8,30 @@ from analysis.statistics.effects import (
     Effect,
     Estimate,
     Interval,
+    adjust,
     compare,
     estimate,
 )
 from analysis.statistics.moments import Moments, Quantity
 from tests.analysis.statistics.arms import (
     SESSIONS,
+    SESSIONS_BEFORE,
     TIME,
+    TIME_BEFORE,
     draw_arms,
 )
 
 RUNS, LISTENERS, LIFT = 600, 300, 1.1
 WITHIN = (0.93 * RUNS, 0.97 * RUNS)
-PER_SESSION = Quantity(TIME, SESSIONS)
+PER_SESSION, PER_SESSION_BEFORE = (
+    Quantity(TIME, SESSIONS),
+    Quantity(TIME_BEFORE, SESSIONS_BEFORE),
+)
 
 
 def test_intervals_contain_the_true_effect_as_often_as_they_say() -> None:
-    """Of a lift of a tenth in the time of every session: of means and of ratios."""
-    covered = dict.fromkeys(("mean", "ratio", "relative"), 0)
+    """Of a lift of a tenth in the time of every session: of means, of ratios, and with CUPED."""
+    covered = dict.fromkeys(("mean", "ratio", "relative", "cuped", "cuped ratio"), 0)
     time, session_time = (
         2.0 * 7,
         2.0,
@@ -39,10 +45,17 @@ def test_intervals_contain_the_true_effect_as_often_as_they_say() -> None:
             compare(estimate(control, q), estimate(arm, q))
             for q in (Quantity(TIME), PER_SESSION)
         )
+        cuped = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
+        cuped_ratio = adjust(control, arm, PER_SESSION, PER_SESSION_BEFORE)
         intervals = {
             "mean": (of_mean.absolute, time * (LIFT - 1)),
             "ratio": (of_ratio.absolute, session_time * (LIFT - 1)),
             "relative": (of_ratio.relative, LIFT - 1),
+            "cuped": (compare(cuped.control, cuped.arm).absolute, time * (LIFT - 1)),
+            "cuped ratio": (
+                compare(cuped_ratio.control, cuped_ratio.arm).absolute,
+                session_time * (LIFT - 1),
+            ),
         }
         for name, (interval, truth) in intervals.items():
             covered[name] += interval.lower <= truth <= interval.upper
@@ -131,3 +144,27 @@ def test_an_arm_of_nothing_has_a_relative_effect_without_interval() -> None:
     relative = compare(Estimate(2.0, 1.0, 10), Estimate(0.0, 0.0, 10)).relative
     assert relative.value == -1
     assert math.isnan(relative.lower)
+
+
+def test_cuped_narrows_the_interval_by_what_is_predicted() -> None:
+    control, arm = (Moments.of(columns) for columns in draw_arms(5, 4_000, 4_000))
+    plain = compare(estimate(control, Quantity(TIME)), estimate(arm, Quantity(TIME)))
+    adjusted = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
+    cuped = compare(adjusted.control, adjusted.arm)
+    assert adjusted.variance_kept < 0.7
+    assert cuped.standard_error == pytest.approx(
+        plain.standard_error * math.sqrt(adjusted.variance_kept), rel=0.02
+    )
+
+
+@pytest.mark.parametrize("before", [0.0, 3.0])
+def test_cuped_without_a_past_that_varies_changes_nothing(before: float) -> None:
+    columns = [
+        {TIME: values[TIME], TIME_BEFORE: values[TIME] * 0 + before}
+        for values in draw_arms(6, 50, 60)
+    ]
+    control, arm = (Moments.of(values) for values in columns)
+    adjusted = adjust(control, arm, Quantity(TIME), Quantity(TIME_BEFORE))
+    assert adjusted.control == estimate(control, Quantity(TIME))
+    assert adjusted.arm == estimate(arm, Quantity(TIME))
+    assert adjusted.variance_kept == 1

@@ -1,7 +1,12 @@
-"""Moments, and the delta method of ratios."""
+"""Moments: exact under merging, and the delta method of ratios."""
+
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis.statistics.moments import Moments, Quantity
 from looplib.randomness import make_generator
@@ -26,6 +31,41 @@ def test_moments_are_count_means_and_sample_covariances() -> None:
     assert moments.count == 50
     np.testing.assert_allclose(moments.means, stacked.mean(axis=1), rtol=1e-13)
     np.testing.assert_allclose(moments.covariances, np.cov(stacked), rtol=1e-12)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=6),
+)
+def test_merged_parts_equal_the_whole(seed: int, sizes: list[int]) -> None:
+    columns = draw(seed, sum(sizes))
+    ends = np.cumsum(sizes)[:-1]
+    pieces = [
+        dict(zip(columns, p, strict=True))
+        for p in zip(*[np.split(c, ends) for c in columns.values()], strict=True)
+    ]
+    merged, whole = (
+        reduce(add, [Moments.of(piece) for piece in pieces]),
+        Moments.of(columns),
+    )
+    assert merged.count == whole.count
+    np.testing.assert_allclose(merged.means, whole.means, rtol=1e-12)
+    np.testing.assert_allclose(
+        merged.covariances, whole.covariances, rtol=1e-10, atol=1e-12
+    )
+
+
+def test_merging_loses_no_digits_far_from_zero() -> None:
+    columns = {name: values + 1e6 for name, values in draw(2, 400).items()}
+    halves = [
+        Moments.of({n: v[part] for n, v in columns.items()})
+        for part in (slice(0, 150), slice(150, None))
+    ]
+    np.testing.assert_allclose(
+        (halves[0] + halves[1]).covariances,
+        np.cov(np.stack(list(columns.values()))),
+        atol=1e-8,
+    )
 
 
 def test_variance_of_a_ratio_is_that_of_its_linear_part() -> None:

@@ -225,6 +225,8 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
         "control_value",
         "arm_value",
         "adjusted_p_value",
+        "mde_pct",
+        "past_explains",
     )
     without: dict[str, Any] = dict.fromkeys(names, math.nan) | {"relative": nothing}
     effects = [replace(effect, **without) for effect in report.effects]
