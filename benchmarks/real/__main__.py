@@ -51,6 +51,12 @@ SETS: Mapping[str, DataSet] = {
         ("movielens1m_folds.tsv.gz",), halving.measure_movielens
     ),
     "lfm2b-halving": DataSet(("lfm2b_fl_dataset.inter.gz",), halving.measure_lfm2b),
+    "lastfm-halving": DataSet(
+        ("plays_lastfm.tsv.gz",), partial(halving.measure_plays, title="Last.fm")
+    ),
+    "30music-halving": DataSet(
+        ("plays_30music.tsv.gz",), partial(halving.measure_plays, title="30Music")
+    ),
     "deezer": DataSet(
         ("deezer_random_half.tsv.gz", "deezer_other_half_known_only.tsv.gz"),
         deezer.measure,

@@ -47,6 +47,13 @@ def measure_lfm2b(file: Path, work: Work) -> Table:
     return _search("LFM-2b sample", user, item, work, LFM2B)
 
 
+def measure_plays(file: Path, work: Work, title: str) -> Table:
+    """Search in the pairs of a listener and a track that was played."""
+    user, item = pairs.read_columns(file, "listener", "track")
+    user, item = np.unique(np.stack((user, item)), axis=1)
+    return _search(title, user, item, work, LFM2B)
+
+
 def _search(
     title: str, user: IntArray, item: IntArray, work: Work, space: Space
 ) -> Table:
