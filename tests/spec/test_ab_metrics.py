@@ -136,7 +136,7 @@ def test_every_metric_is_made_of_columns_that_its_file_has() -> None:
     }
     with pytest.raises(
         AnalysisError,
-        match='metric wrong: ab/listener_sums: .*"times" not found',
+        match=r'metric wrong: ab/listener_sums: .*"times" not found',
     ):
         check_files(
             AbConfig.model_validate(
