@@ -21,9 +21,8 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import AnyFloatArray, Float32Array, Int32Array
 
-if (
-    TYPE_CHECKING
-):  # imported where they are used, so that this module is imported sooner
+# Imported where they are used, so that this module is imported sooner.
+if TYPE_CHECKING:
     from looplib.als import AlsParams
 
 _BATCH = 100  # rows from which packing the others for the ranking pays

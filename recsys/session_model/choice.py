@@ -19,10 +19,8 @@ from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.randomness import make_generator
 
 NAME = "session_model"
-_SCORED, _SCORES = (
-    100_000,
-    1_500_000_000,
-)  # responses at most, and their scores of all tracks
+_SCORED = 100_000  # responses at most
+_SCORES = 1_500_000_000  # of all tracks at these, at most
 _PLAYED = 10  # tracks that a session hears
 _AT_ONCE = 256
 _RESAMPLES = 1000
