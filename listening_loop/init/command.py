@@ -56,7 +56,9 @@ def main(
         targets[part] = search.with_name(f"{search.stem}-{part}.yaml")
     for target in targets.values():
         if target.exists():
-            raise InteractionFileError(f"{target}: there already; choose another --out")
+            raise InteractionFileError(
+                f"{target}: there already; remove it or choose another --out"
+            )
     guess = look_at(file, parse_roles(columns) if columns else {}, preset)
     reading = guess.reading
     roles = asdict(reading.columns) if reading else {}

@@ -274,8 +274,7 @@ def _warnings(listeners: int, *, beats_baselines: bool) -> list[str]:
         )
     if not beats_baselines:
         found.append(
-            f"{WARNING} {NO_BETTER}, so it is not published without "
-            "export.publish_anyway: true"
+            f"{WARNING} {NO_BETTER}, so only export.publish_anyway: true publishes it"
         )
     return found
 

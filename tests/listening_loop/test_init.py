@@ -54,6 +54,21 @@ FILES: dict[str, tuple[str, str]] = {
         ),
         "--columns user=username,item=track_uri,timestamp=ts,played=ms_played,duration=duration_ms",
     ),
+    "seconds.csv": (
+        table(
+            "listener_name,played_at,song_title,artist_name,seconds_listened,song_seconds",
+            lambda u, n: (
+                f"u{u}",
+                f"2026-01-{1 + n % 28:02} {n % 24:02}:00:00",
+                f"Song {n % 9}",
+                f"Artist {n % 9 % 4}",
+                n * 4,
+                200,
+            ),
+        ),
+        "--columns user=listener_name,item=song_title,timestamp=played_at,"
+        "played=seconds_listened,duration=song_seconds,title=song_title,artist=artist_name",
+    ),
     # a play begins and ends, and only the end has what was heard; searches have no track
     "warehouse.csv": (
         "event_time,event_type,user_id,track_id,played_ms,track_duration_ms\n"
@@ -129,7 +144,8 @@ def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
     assert (search[3], serve[3]) == (f"{stem}.yaml", f"{stem}-service.yaml")
     assert ask[:3] == ["curl", "-X", "POST"]
     assert rehearse[1:] == ["rehearse", f"out/{stem}/run/export"]
-    assert report[1:3] == ["ab", f"out/{stem}/log"]
+    assert serve[4:] == ["--set", f"log_dir=out/{stem}/rehearsal"]
+    assert report[1:3] == ["ab", f"out/{stem}/rehearsal"]
     load_config(SearchConfig, Path(search[3]))
     service = load_config(Settings, Path(serve[3]))
     assert len(service.deciding.arms) == 3

@@ -139,7 +139,7 @@ def test_a_model_no_better_than_popular_is_published_on_demand_alone(
     winner = read_run(open_workspace(run_folder))[1]
     assert winner.beats_baselines is False
     assert any(
-        "not published without export.publish_anyway" in remark
+        "only export.publish_anyway: true publishes it" in remark
         for remark in winner.remarks
     )
     with pytest.raises(ExportError, match=r"--set export\.publish_anyway=true"):
