@@ -9,7 +9,6 @@ same. Losses have 95 % intervals over sessions.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from unittest.mock import patch
@@ -21,9 +20,8 @@ import typer
 from benchmarks.factorisation import read_responses
 from benchmarks.worlds import ask_service, config_of, lift, play, prepare
 from botify.model.catalogue import load_catalogue
-from botify.model.model import Model
+from botify.model.loading import no_model
 from botify.model.session_model import SESSION_MODEL
-from botify.model.tracklists import NO_LISTS
 from looplib.arrays import AnyFloatArray, Float32Array, FloatArray
 from looplib.session_model import SessionModel
 from recsys.session_model import fit as fits
@@ -93,16 +91,8 @@ def ablate(name: str, folder: Path, episodes: int) -> None:
         return replace(found.describe(), fading=facts["fading"])
 
     def player(served: SessionModel) -> FloatArray:
-        version = Model(
-            version="ablation",
-            created_at=datetime.now(UTC),
-            folder=None,
-            catalogue=catalogue,
-            text_users=False,
-            recommendations=NO_LISTS,
-            popular=[],
-            parts={SESSION_MODEL.name: served},
-        )
+        nothing = no_model(catalogue, text_users=False)
+        version = replace(nothing, parts={SESSION_MODEL.name: served})
         return play(model, ask_service(version, "session_model"), episodes)
 
     random = play(model, recommend_random, episodes)

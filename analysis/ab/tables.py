@@ -135,11 +135,13 @@ def load(
 def assign(connection: queries.Connection, file: Path, experiment: str | None) -> None:
     """Put `sql/ab/assigned_events.sql` in the place of the events of a slice."""
     assigned = file.with_suffix(".assigned")
+    queries.attach_query(
+        connection, "events", "events/counted_once", events_file=str(file)
+    )
     queries.copy_to_parquet(
         connection,
         "ab/assigned_events",
         assigned,
-        events_file=str(file),
         everybody=experiment is None,
         experiment=queries.json_pointer(experiment or ""),
     )
