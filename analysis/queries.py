@@ -9,6 +9,7 @@ tables are attached here from files or Arrow tables, so no statement is ever bui
 import glob
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -270,7 +271,8 @@ def open_csv(
     Without a delimiter it is detected. Where values are not `quoted`, a quotation mark is a part of
     them. A DatabaseError says that the file is not CSV.
     """
-    return connection.read_csv(
+    read = partial(
+        connection.read_csv,
         glob.escape(str(file)),
         compression="gzip" if gzipped else "none",
         header=header,
@@ -282,6 +284,10 @@ def open_csv(
         quotechar=None if quoted else "",
         hive_partitioning=False,
     )
+    try:
+        return read()
+    except duckdb.InvalidInputException:  # as where lines end in several ways
+        return read(strict_mode=False)
 
 
 def json_pointer(key: str) -> str:

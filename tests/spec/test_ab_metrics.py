@@ -126,9 +126,7 @@ def test_a_ratio_is_of_the_sums_of_all_listeners_and_so_is_that_of_the_past() ->
 def test_every_metric_is_made_of_columns_that_its_file_has() -> None:
     summed = tuple(name for name, metric in METRICS.items() if metric.quantile is None)
     quantiles = tuple(METRICS.keys() - summed)
-    check_files(
-        AbConfig(primary=summed, guardrails=(), secondary=(), diagnostics=quantiles)
-    )
+    check_files(AbConfig(primary=summed, guardrails=(), secondary=quantiles))
     wrong = {
         "label": "wrong",
         "sql": "ab/listener_sums",

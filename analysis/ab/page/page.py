@@ -1,10 +1,14 @@
 """An A/B report as one HTML page."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
+from analysis.ab.effects import MetricEffect
 from analysis.ab.report import Report
 from analysis.ab.verdict import Decision
 from analysis.page import numbers
+from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render as render_template
 from analysis.statistics.sample_ratio import SampleRatio
 
@@ -14,24 +18,75 @@ TONES: dict[Decision, str] = {
     "do not trust": "bad",
     "wait": "wait",
 }
+_RARE = 0.005  # share of an arm's sessions below which a position's mean is chance
 
 
 def render(report: Report) -> str:
     """Render the page: no script, no other file, no other host; for light, dark and print."""
-    # imports altair: half a second that only those who render a page pay
-    from analysis.ab.page import figures
-
     return render_template(
         Path(__file__).parent,
         "page.html.jinja",
         report=report,
         tone=TONES[report.verdict.decision],
         level=numbers.level(report.alpha),
-        positions={arm: position for position, arm in enumerate(report.arms)},
+        arm_numbers={arm: number for number, arm in enumerate(report.arms)},
         checks=_checks(report),
-        effect_figure=figures.draw_effects(report),
-        session_figure=figures.draw_positions(report),
+        effect_figure=draw_effects(report),
+        heard=_heard_by_position(report),
     )
+
+
+def draw_effects(report: Report) -> Forest:
+    """Draw primary and secondary metrics on one scale."""
+    level = numbers.level(report.alpha)
+    groups: dict[str, list[IntervalRow]] = {}
+    for effect in report.effects:
+        if effect.role == "guardrail":
+            continue
+        relative = effect.relative
+        groups.setdefault(f"{effect.role} metrics".upper(), [])  # a heading
+        groups.setdefault(numbers.capitalized(effect.title), []).append(
+            IntervalRow(
+                label=effect.arm,
+                text=_change(effect),
+                value=relative.effect_pct,
+                lower=relative.lower_pct,
+                upper=relative.upper_pct,
+                colour=arm_colour(report.arms.index(effect.arm)),
+                filled=effect.significant,
+            )
+        )
+    return Forest(
+        f"Primary and secondary metrics against {report.control}",
+        f"Differences in % of its value, with {level} intervals: of primary metrics those "
+        "that decide, of secondary ones those for one look. Where its value is close to 0, "
+        "both values are given. A filled mark is significant after the adjustment for many "
+        "comparisons.",
+        "effect, %",
+        groups,
+        from_zero=True,
+    )
+
+
+def _change(effect: MetricEffect) -> str:
+    """Format the effect with its interval, or both values where the control's is 0."""
+    relative = effect.relative
+    if math.isfinite(relative.effect_pct):
+        ends = numbers.interval(relative.lower_pct, relative.upper_pct, 1)
+        return f"{numbers.change(relative.effect_pct, 1)} ({ends})"
+    return (
+        f"{numbers.number(effect.control_value)} → {numbers.number(effect.arm_value)}"
+    )
+
+
+def _heard_by_position(report: Report) -> Mapping[str, Mapping[int, float]]:
+    """Return arm → position in the session → mean share heard; rare positions are left out."""
+    opened = {spot.arm: spot.events for spot in report.positions if spot.position == 1}
+    heard: dict[str, dict[int, float]] = {arm: {} for arm in opened}
+    for spot in report.positions:
+        if spot.events >= _RARE * opened[spot.arm]:
+            heard[spot.arm][spot.position] = spot.mean_time
+    return heard
 
 
 def _checks(report: Report) -> list[tuple[str, str, str]]:

@@ -188,7 +188,7 @@ def test_a_file_that_fails_on_the_data_is_named(
 
 def test_a_quantile_of_listening_time_is_that_of_the_sessions(folder: Path) -> None:
     report = build_report(
-        [folder / "log"], "ALS", settings(folder, diagnostics=["session_time_p50"])
+        [folder / "log"], "ALS", settings(folder, secondary=["session_time_p50"])
     )
     effect = next(row for row in report.effects if row.metric == "session_time_p50")
     times = [
