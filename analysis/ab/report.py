@@ -29,7 +29,7 @@ from analysis.ab.measures import (
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.positions import Position, positions
-from analysis.ab.parts.segments import Segments, segment_effects
+from analysis.ab.parts.segments import SegmentEffect, segment_effects
 from analysis.ab.table import Table, read_table
 from analysis.ab.tables import Loaded, load
 from analysis.ab.verdict import Verdict, decide
@@ -78,7 +78,7 @@ class Report(Evidence):
     sessions: Mapping[str, int]
     # What a table does not have
     original_table: tuple[OriginalRow, ...] = ()  # the original table
-    segments: tuple[Segments, ...] = ()  # primary metrics by segment
+    segments: tuple[SegmentEffect, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     positions: tuple[Position, ...] = ()  # listening time by position in the session
 
