@@ -233,18 +233,21 @@ def open_log(
     condition: str,
     *,
     gzipped: bool,
+    skip_errors: bool,
 ) -> Rows:
     """Return a row for each line of JSON lines that is not blank.
 
-    A value that is missing, or not of its column's type, is NULL; so are all values of a line that
-    is no JSON object. The further column `is_event` says whether the condition holds.
+    A value that is missing is NULL. Where errors are skipped, so is one that is not of its column's
+    type, and so are all values of a line that is no JSON object; of a key given twice, one value
+    counts. A DatabaseError says so otherwise, while rows are fetched. The further column `is_event`
+    says whether the condition holds.
     """
     rows = connection.read_json(
         glob.escape(str(file)),
         columns=dict(columns),
         format="newline_delimited",
         compression="gzip" if gzipped else "none",
-        ignore_errors=True,
+        ignore_errors=skip_errors,
         # several threads read a log in pieces of this size
         maximum_object_size=_BYTES_AT_ONCE,
         hive_partitioning=False,

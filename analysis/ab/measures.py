@@ -28,8 +28,9 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.metrics import METRICS, Metric, column_name
-from analysis.ab.tables import LEFT_OUT, USED_FIELDS, Loaded, assign
+from analysis.ab.tables import LEFT_OUT, Loaded, assign
 from analysis.errors import AnalysisError
+from analysis.logs.field_types import EVENT_SCHEMA
 from analysis.statistics.quantiles import Histogram
 from looplib.arrays import FloatArray
 
@@ -190,7 +191,7 @@ def check_files(config: AbConfig) -> None:
     ):
         by_track = _read_labels(connection, config)
         no_events = Path(folder) / "events.parquet"
-        pq.write_table(USED_FIELDS.empty_table(), no_events)
+        pq.write_table(EVENT_SCHEMA.empty_table(), no_events)
         queries.attach_arrow(connection, "left_out", LEFT_OUT.empty_table())
         assign(connection, no_events, "")
         _attach_recommenders(connection, {})

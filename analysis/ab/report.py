@@ -133,7 +133,7 @@ def build_report(
             found,
             config,
             plan,
-            sources=loaded.names,
+            sources=loaded.sources.names,
             sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
             original_table=original_table(listeners, config.control),
             segments=segment_effects(connection, arms, config),
