@@ -151,7 +151,10 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     drawn = RECOMMENDERS["fold_in"].draw(older, row, generator)
     alone = folding.solve(row.tracks, row.times)
     assert alone is not None
-    assert drawn.track == take_best(folding.items @ alone.astype(np.float32), row.tracks).track
+    assert (
+        drawn.track
+        == take_best(folding.items @ alone.astype(np.float32), row.tracks).track
+    )
 
 
 def ndcg(

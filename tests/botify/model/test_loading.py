@@ -269,5 +269,5 @@ def test_no_file_is_read_as_a_pickle(settings: Settings, tmp_path: Path) -> None
     file = tmp_path / "versions" / "one" / "factors.npz"
     file.write_bytes(buffer.getvalue())
     update_manifest(file.parent, file.name)
-    with pytest.raises(ModelError, match="factors.npz: cannot be read"):
+    with pytest.raises(ModelError, match=r"factors\.npz: cannot be read"):
         load(settings)
