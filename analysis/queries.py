@@ -9,6 +9,7 @@ tables are attached here from files or Arrow tables, so no statement is ever bui
 import glob
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,18 +233,21 @@ def open_log(
     condition: str,
     *,
     gzipped: bool,
+    skip_errors: bool,
 ) -> Rows:
     """Return a row for each line of JSON lines that is not blank.
 
-    A value that is missing, or not of its column's type, is NULL; so are all values of a line that
-    is no JSON object. The further column `is_event` says whether the condition holds.
+    A value that is missing is NULL. Where errors are skipped, so is one that is not of its column's
+    type, and so are all values of a line that is no JSON object; of a key given twice, one value
+    counts. A DatabaseError says so otherwise, while rows are fetched. The further column `is_event`
+    says whether the condition holds.
     """
     rows = connection.read_json(
         glob.escape(str(file)),
         columns=dict(columns),
         format="newline_delimited",
         compression="gzip" if gzipped else "none",
-        ignore_errors=True,
+        ignore_errors=skip_errors,
         # several threads read a log in pieces of this size
         maximum_object_size=_BYTES_AT_ONCE,
         hive_partitioning=False,
@@ -267,7 +271,8 @@ def open_csv(
     Without a delimiter it is detected. Where values are not `quoted`, a quotation mark is a part of
     them. A DatabaseError says that the file is not CSV.
     """
-    return connection.read_csv(
+    read = partial(
+        connection.read_csv,
         glob.escape(str(file)),
         compression="gzip" if gzipped else "none",
         header=header,
@@ -279,6 +284,10 @@ def open_csv(
         quotechar=None if quoted else "",
         hive_partitioning=False,
     )
+    try:
+        return read()
+    except duckdb.InvalidInputException:  # as where lines end in several ways
+        return read(strict_mode=False)
 
 
 def json_pointer(key: str) -> str:

@@ -19,8 +19,9 @@ import altair as alt
 import orjson
 import typer
 
-from analysis.charts import arm_colour, layered, plot
 from analysis.page import numbers
+from analysis.page.forest import arm_colour
+from benchmarks.charts import layered, plot
 from benchmarks.harness import (
     Measured,
     children_cpu_s,

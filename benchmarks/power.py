@@ -27,7 +27,6 @@ CONFIG = AbConfig(
     primary=("time",),
     guardrails=(Guardrail(metric="sessions", margin_pct=MARGIN_PCT),),
     secondary=(),
-    diagnostics=(),
 )
 
 

@@ -22,7 +22,8 @@ import vl_convert
 import yaml
 
 from analysis import page
-from analysis.charts import CONFIG, arm_colour, colour_by
+from analysis.page.forest import arm_colour
+from benchmarks.charts import CONFIG, colour_by
 from benchmarks.factorisation import factorise
 from benchmarks.harness import measure_module
 from benchmarks.oracle import Interval, oracle_lift

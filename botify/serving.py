@@ -22,7 +22,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from botify.app import make_app, prepare
 from botify.asgi import BufferedApp
 from botify.errors import StartError
-from botify.event_log import adopt_segments
+from botify.event_log import OPEN_PREFIX, adopt_segments
 from botify.model.model import Model
 from botify.service import Service, make_sessions
 from botify.settings import Settings
@@ -147,7 +147,11 @@ def _announce(settings: Settings, model: Model, port: int) -> None:
         decides = experiment.name == settings.deciding.name
         note = " (picks the recommender)" if decides else ""
         logger.info("experiment %s%s: %s", experiment.name, note, arms)
-    logger.info("events are logged in %s", settings.log_dir)
+    logger.info(
+        "events are logged in %s; the file under way is hidden: %sevents-…",
+        settings.log_dir,
+        OPEN_PREFIX,
+    )
     for missing in settings.lacking(model):
         logger.warning("%s", missing)
 
@@ -165,5 +169,7 @@ def _find_port(settings: Settings) -> int:
             if time.monotonic() > deadline:
                 name = f"{settings.host}:{settings.port}"
                 cause = error.strerror
-                raise StartError(f"{name}: cannot be listened on ({cause})") from None
+                raise StartError(
+                    f"{name}: cannot be listened on ({cause}); choose another --port"
+                ) from None
         time.sleep(0.1)

@@ -159,15 +159,21 @@ def _print_counts(report: Report) -> None:
 
 
 def _effect_cells(effect: MetricEffect) -> list[str]:
-    """Return an effect by the interval that decides, and its p-value or a guardrail's state."""
+    """Return an effect by the interval that decides, and its p-value or a guardrail's state.
+
+    A guardrail's margin is in the metric's unit, or in %.
+    """
     relative = effect.relative
     result = numbers.p_is(effect.adjusted_p_value)
     if effect.guardrail:
         is_kept = effect.guardrail == "kept"
         result = "kept" if is_kept else effect.guardrail.upper()
+        sign = numbers.MINUS if effect.higher_is_better else "+"
+        unit = numbers.PERCENT if effect.margin is None else ""
+        result += f", {sign}{effect.allowed_loss:g}{unit}"
     return [
         effect.arm,
-        effect.metric,
+        f"{effect.metric}, {effect.unit}" if effect.margin else effect.metric,
         numbers.change(relative.effect_pct),
         numbers.interval(relative.lower_pct, relative.upper_pct),
         result,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,7 +14,7 @@ from looplib.config import Config, Positive, Share
 from looplib.errors import ConfigError
 from looplib.experiments import Experiment, Guardrail
 
-Role = Literal["primary", "guardrail", "secondary", "diagnostic"]
+Role = Literal["primary", "guardrail", "secondary"]
 SegmentName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -45,6 +45,8 @@ class TrustConfig(Config):
 class AbConfig(Config):
     """Configuration of a report."""
 
+    gone: ClassVar = {"diagnostics": "name the metrics in `secondary`"}
+
     control: str = "C"  # the arm that the others are compared with
     # Share of the listeners that each arm should have, in any unit; equal ones where none is given
     shares: dict[str, Positive] = Field(default_factory=dict)
@@ -58,12 +60,16 @@ class AbConfig(Config):
     metrics: dict[str, Metric] = Field(default_factory=dict)
     # Metrics that decide; adjusted by Holm over them and the arms
     primary: tuple[str, ...] = ("mean_time_per_session",)
-    # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails and
-    # diagnostics
+    # Metrics that explain; adjusted by Benjamini and Hochberg, together with guardrails. Of those
+    # that say how a recommender works, such as `skip_share`, more is neither good nor bad by itself
     secondary: tuple[str, ...] = (
         "mean_tracks_per_session",
         "time_per_session",
         "time_per_recommended_track",
+        "skip_share",
+        "repeat_share",
+        "fallback_share",
+        "latency_p50",
     )
     # Metrics that must surely not get worse by more than a margin: how fast the service is, and
     # whether listeners stay
@@ -71,13 +77,6 @@ class AbConfig(Config):
         Guardrail(metric="latency_p99", margin=50),
         Guardrail(metric="sessions", margin_pct=10),
         Guardrail(metric="time", margin_pct=10),
-    )
-    # Metrics that say how a recommender works, and of which more is neither good nor bad by itself
-    diagnostics: tuple[str, ...] = (
-        "skip_share",
-        "repeat_share",
-        "fallback_share",
-        "latency_p50",
     )
     # Whether what listeners' past predicts is taken out of a metric (CUPED); declared before the
     # first event
@@ -138,7 +137,6 @@ class AbConfig(Config):
             "primary": self.primary,
             "guardrail": (row.metric for row in self.guardrails),
             "secondary": self.secondary,
-            "diagnostic": self.diagnostics,
         }
         found: dict[str, Role] = {}
         for role, names in lists.items():
@@ -215,5 +213,5 @@ def table_document(
             "better": "lower" if column in lower_is_better else "higher",
             "has_past": False,
         }
-    lists = {"guardrails": limits, "secondary": [], "diagnostics": []}
+    lists = {"guardrails": limits, "secondary": []}
     return {**document, **lists, "metrics": metrics}

@@ -101,15 +101,15 @@ def notes(evidence: Evidence, config: AbConfig) -> tuple[str, ...]:
     quality, lines, left_out = evidence.quality, evidence.lines, evidence.left_out
     changing, broken = quality.changing_listeners, quality.broken_chains
     counted = {
-        f"{lines.rejected:,} of {lines.read:,} lines are not events.": lines.rejected,
-        f"{changing:,} listeners were in more than one arm, and count in each.": changing,
-        f"{broken:,} events are of another track than was recommended just before, "
-        "as when a clock jumps, lines are lost or listeners choose for themselves.": broken,
-        f"{quality.duplicates:,} events are duplicates, and count.": quality.duplicates,
-        f"{quality.negative_latencies:,} events have a latency below 0, as when a clock is "
-        "set back; they count, and their latency counts in the original table "
-        "alone.": quality.negative_latencies,
-        f"{left_out:,} events after the horizon, {config.horizon}, are left out.": left_out,
+        f"Lines that are not events: {lines.rejected:,} of {lines.read:,}.": lines.rejected,
+        f"Listeners in more than one arm, who count in each: {changing:,}.": changing,
+        "Events of another track than was recommended just before, as when a clock jumps, "
+        f"lines are lost or listeners choose for themselves: {broken:,}.": broken,
+        f"Duplicate events, which count: {quality.duplicates:,}.": quality.duplicates,
+        "Events with a latency below 0, as when a clock is set back; they count, and their "
+        "latency counts in the original table alone: "
+        f"{quality.negative_latencies:,}.": quality.negative_latencies,
+        f"Events after the horizon, {config.horizon}, which are left out: {left_out:,}.": left_out,
     }
     found = (note for note, count in counted.items() if count)
     return (*found, *_not_compared(evidence, config), *_doubts(evidence, config))

@@ -1,5 +1,6 @@
 """Parse single lines of an event log exactly, and say what is wrong with one."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,6 +10,8 @@ from typing import Any
 import msgspec
 
 from analysis.logs.field_types import (
+    ARM_KEYS,
+    EVENT_SCHEMA,
     LARGEST_ID,
     LONGEST_LATENCY,
     NUMBERS,
@@ -97,6 +100,8 @@ def parse_line(
         raise ValueError(str(error)) from None
     except msgspec.DecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
+    if key := repeated_key(line):
+        raise ValueError(f"given twice - at `$.{key}`")
     if abs(event.latency or 0) > LONGEST_LATENCY:
         event = msgspec.structs.replace(event, latency=None)
     if kinds.tracks:
@@ -107,6 +112,22 @@ def parse_line(
             found = f"found {track} - at `$.{key}`"
             raise ValueError(f"the catalogue's last track is {largest_track}, {found}")
     return event
+
+
+def repeated_key(line: bytes) -> str | None:
+    """Return a field, or an experiment, that a line of JSON gives twice."""
+    texts = line.split(b'"')[1::2]
+    if len(set(texts)) == len(texts) and b"\\" not in line:
+        return None
+    # that of no event is not looked at
+    with suppress(ValueError, TypeError, RecursionError):
+        members = json.loads(line, object_pairs_hook=tuple)
+        names = [key for key, _ in members if key in EVENT_SCHEMA.names]
+        for field in ARM_KEYS:
+            arms = dict(members).get(field) or ()
+            names += [f"{field}.{name}" for name, _ in arms]
+        return next((name for name in names if names.count(name) > 1), None)
+    return None
 
 
 def event_row(event: msgspec.Struct) -> dict[str, Any]:
@@ -120,10 +141,12 @@ def event_row(event: msgspec.Struct) -> dict[str, Any]:
 def canonical_arms(text: str) -> str | None:
     """Return experiments and arms with sorted keys and no white space.
 
-    None if the text is no JSON object of texts.
+    None if the text is no JSON object of texts, or gives a key twice.
     """
     with suppress(msgspec.DecodeError, RecursionError):
-        return _encode_sorted(msgspec.json.decode(text, type=dict[str, str])).decode()
+        arms = msgspec.json.decode(text, type=dict[str, str])
+        if len(arms) == len(json.loads(text, object_pairs_hook=tuple)):
+            return _encode_sorted(arms).decode()
     return None
 
 

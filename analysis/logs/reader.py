@@ -1,7 +1,7 @@
 """Read event logs, ours and the original course service's: plain or gzipped, any size, any number.
 
-DuckDB reads the lines of a log. Those in which it misses a value, or finds one that is not allowed,
-go to `lines.parse_line`, which returns the event or says what is wrong.
+DuckDB reads the lines of a log. Those in which it misses a value, finds one that is not allowed, or
+may find two of a key, go to `lines.parse_line`, which returns the event or says what is wrong.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,9 +14,9 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.errors import EventLogError
@@ -32,7 +32,7 @@ from analysis.logs.field_types import (
     event_condition,
     schema_of,
 )
-from analysis.logs.files import LogFile, snapshot
+from analysis.logs.files import LogFile
 from analysis.logs.lines import (
     BYTE_ORDER_MARK,
     LineCounts,
@@ -42,13 +42,14 @@ from analysis.logs.lines import (
     id_kinds,
     make_reject,
     parse_line,
+    repeated_key,
 )
 from analysis.store import number_of
 
 T = TypeVar("T")
 
-ROWS_OF_A_FILE = 1_000_000
 _ROWS_AT_ONCE = 100_000
+_ALL_ROWS = 2**62
 _LINES_LOOKED_AT = 100
 _LONGEST_LOOKED_AT = 2**20
 _TEXT_IDS = pa.schema({name: pa.string() for name in ("user", "track", "reason")})
@@ -106,17 +107,6 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
             yield item
 
 
-def write_events(files: Iterable[LogFile], folder: Path) -> list[Path]:
-    """Write the events of logs to Parquet files in a folder, and return these."""
-    copies = [snapshot(file, folder) for file in files]
-    written: list[Path] = []
-    tables = (chunk.events for chunk in read(copies, kinds_of(copies)))
-    for table in gather(tables, ROWS_OF_A_FILE):
-        written.append(folder / f"events-{len(written):06}.parquet")
-        pq.write_table(table, written[-1])
-    return written
-
-
 def gather(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
     """Join consecutive tables until there are at least so many rows, or no more tables.
 
@@ -162,28 +152,56 @@ def read_rejects(file: Path, limit: int | None = None) -> list[Reject]:
 def _read_file(
     connection: queries.Connection, file: LogFile, kinds: IdKinds, largest_track: int
 ) -> Iterator[ReadLines]:
-    types, condition = database_types(kinds), event_condition(kinds, largest_track)
-    log = queries.open_log(
-        connection, file.path, types, condition, gzipped=file.is_gzipped
-    )
-    passed = 0
+    done = 0
     try:
-        with file.open() as text:
-            lines = _filled_lines(text)
-            for batch in queries.batches(log, _ROWS_AT_ONCE):
-                rows = _canonical(pa.Table.from_batches([batch]))
-                is_other = ~rows["is_event"].to_numpy()
-                passed += len(rows)
-                others: list[tuple[int, bytes]] = []
-                if is_other.any():
-                    of_batch = islice(lines, passed - len(rows), passed)
-                    others = list(compress(of_batch, is_other))
-                    passed = 0
-                events, rejects = _parse(file, rows, others, kinds, largest_track)
-                yield ReadLines(file, *_number_ids(events, kinds), rejects)
+        try:
+            for chunk in _read_rows(connection, file, kinds, largest_track):
+                yield chunk
+                done += chunk.lines.read
+        except queries.DatabaseError:  # of a line that is not sound
+            yield from _read_rows(connection, file, kinds, largest_track, done)
     except queries.DatabaseError as error:
         line = str(error).splitlines()[0]
         raise EventLogError(f"{file.name}: cannot be read ({line})") from None
+
+
+def _read_rows(
+    connection: queries.Connection,
+    file: LogFile,
+    kinds: IdKinds,
+    largest_track: int,
+    done: int | None = None,
+) -> Iterator[ReadLines]:
+    """Read lines that are all sound; where some are not, those behind so many that are done."""
+    types, condition = database_types(kinds), event_condition(kinds, largest_track)
+    is_sound = done is None
+    log = queries.open_log(
+        connection,
+        file.path,
+        types,
+        condition,
+        gzipped=file.is_gzipped,
+        skip_errors=not is_sound,
+    )
+    if done:
+        log = log.limit(_ALL_ROWS, done)
+    with file.open() as text:
+        lines = islice(_filled_lines(text), done, None)
+        passed = 0
+        for batch in queries.batches(log, _ROWS_AT_ONCE):
+            rows = _canonical(pa.Table.from_batches([batch]))
+            is_event = rows["is_event"].to_numpy()
+            passed += len(rows)
+            others: list[tuple[int, bytes]] = []
+            if not (is_sound and is_event.all()):
+                of_batch = list(islice(lines, passed - len(rows), passed))
+                passed = 0
+                if not is_sound:
+                    is_event &= [repeated_key(line) is None for _, line in of_batch]
+                others = list(compress(of_batch, ~is_event))
+            events = rows.select(schema_of(kinds).names)
+            parsed = _parse(file, events, is_event, others, kinds, largest_track)
+            yield ReadLines(file, *_number_ids(parsed[0], kinds), parsed[1])
 
 
 def _filled_lines(text: IO[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -208,17 +226,15 @@ def _canonical(rows: pa.Table) -> pa.Table:
 
 def _parse(
     file: LogFile,
-    rows: pa.Table,
+    events: pa.Table,
+    is_event: npt.NDArray[np.bool_],
     others: Sequence[tuple[int, bytes]],
     kinds: IdKinds,
     largest_track: int,
 ) -> tuple[pa.Table, list[Reject]]:
     """Return the events of rows, and of the other lines among them, and the rejects."""
-    schema = schema_of(kinds)
-    events = rows.select(schema.names)
     if not others:
         return events, []
-    is_event = rows["is_event"].to_numpy()
     positions = np.flatnonzero(is_event).tolist()
     parsed: list[dict[str, Any]] = []
     rejects: list[Reject] = []
@@ -235,7 +251,7 @@ def _parse(
             positions.append(position)
     events = events.filter(pa.array(is_event))
     if parsed:
-        events = pa.concat_tables([events, pa.Table.from_pylist(parsed, schema)])
+        events = pa.concat_tables([events, pa.Table.from_pylist(parsed, events.schema)])
         events = events.take(np.argsort(positions))
     return events, rejects
 

@@ -12,6 +12,11 @@ _STEPS = (1, 2, 5, 10)  # between ticks, times a power of ten
 _PADDING = 0.02  # of the axis, on each side
 
 
+def arm_colour(position: int) -> str:
+    """Return the colour of an arm, the control being 0; colours repeat after the seventh."""
+    return f"var(--arm-{0 if position == 0 else (position - 1) % 6 + 1})"
+
+
 @dataclass(frozen=True)
 class IntervalRow:
     """A value with its interval; None, NaN and infinity stand for what there is not."""
@@ -21,7 +26,7 @@ class IntervalRow:
     value: float | None
     lower: float | None
     upper: float | None
-    colour: str  # such as `charts.arm_colour` returns
+    colour: str  # such as `arm_colour` returns
     filled: bool = True  # whether the mark is filled or open
 
 
@@ -29,7 +34,9 @@ class IntervalRow:
 class Forest:
     """Rows by heading, on one axis; a heading without rows is one of several."""
 
-    title: str  # of the axis
+    title: str  # what is shown
+    note: str  # how to read it
+    axis: str  # what the axis shows
     groups: Mapping[str, Sequence[IntervalRow]]
     from_zero: bool = False  # the axis has 0, with a line
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +49,8 @@ def to_table(data: Frame) -> pa.Table:
 
 
 def to_frame(table: pa.Table) -> Frame:
-    """Return a table as a frame of pandas, polars or Arrow: the first that is installed."""
-    if find_spec("pandas"):
-        return table.to_pandas()
-    if find_spec("polars"):
-        return import_module("polars").from_arrow(table)
-    return table
+    """Return a table as a frame of pandas."""
+    return table.to_pandas()
 
 
 def _tables(data: Frame) -> Iterator[pa.Table]:

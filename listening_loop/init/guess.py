@@ -73,7 +73,7 @@ def guess_roles(
             continue
         used = {part for name in roles.values() for part in name.split("+")}
         if role in _TEXTS:  # an id may be a title too
-            used -= {roles.get("item")}
+            used -= {*roles.get("item", "").split("+")}
         column = find(role, (free for free in columns if free.name not in used))
         if column:
             roles[role] = column.name

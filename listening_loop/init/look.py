@@ -32,7 +32,6 @@ class Guess:
     rows: int = 0
     rejected: int = 0
     why: str | None = None
-    text_tracks: bool = False
     median: float | None = None
     spread: float | None = None
     listeners: int = 0
@@ -129,10 +128,12 @@ def _guess(
     if where := _find_plays(log, reading, columns):
         _, columns = _profile(log, replace(reading, where=where))
     roles = guess_roles(columns, given, named=reading.header)
-    if not roles.keys() >= {"user", "item"}:
+    if missing := [role for role in ("user", "item") if role not in roles]:
+        guessed = ",".join(map("=".join, roles.items()))
         raise InteractionFileError(
-            f"{log.name}: which columns are the user and the item? Found are "
-            f"{', '.join(names)[:200]}; say it with --columns user=…,item=…"
+            f"{log.name}: which column is the {' and which the '.join(missing)}? Found are "
+            f"{', '.join(names)[:200]}; say it with --columns {'=…,'.join(missing)}=…; an item "
+            f"may be of several, item=artist+track; guessed so far: {guessed or 'nothing'}"
         )
     largest = {column.name: column.largest or 0 for column in columns}
     percent = largest.get(roles.get("share", ""), 0) > 1

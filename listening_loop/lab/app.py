@@ -9,8 +9,7 @@ from flask import Blueprint, Flask, Response, abort, current_app, request, url_f
 from werkzeug.exceptions import HTTPException
 
 from analysis.ab.config import AbConfig
-from analysis.ab.page.figures import draw_effects
-from analysis.ab.page.page import TONES
+from analysis.ab.page.page import TONES, draw_effects
 from analysis.ab.report import build_report
 from analysis.page import numbers
 from analysis.page.render import render

@@ -57,7 +57,6 @@ def test_the_verdict_on_the_listeners_it_names_has_the_power_that_was_asked_for(
         primary=("time",),
         guardrails=(Guardrail(metric="sessions", margin_pct=10),),
         secondary=(),
-        diagnostics=(),
     )
     generator = make_generator(5, "plan", arms)
     rows = draw_listeners(generator, 20_000, 1.0)

@@ -290,6 +290,16 @@ def test_the_compose_file_fits_the_service_and_nginx() -> None:
         assert text in dockerfile
 
 
+def test_every_image_has_a_fixed_digest() -> None:
+    services = yaml.safe_load((BOTIFY / "docker-compose.yml").read_text())["services"]
+    bases = services["recommender"]["build"]["additional_contexts"]
+    dockerfile = (BOTIFY / "Dockerfile").read_text()
+    named = set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE))
+    assert set(bases) == named, "what the Dockerfile starts from"
+    images = [*bases.values(), services["nginx"]["image"], services["redis"]["image"]]
+    assert all(re.search("@sha256:[0-9a-f]{64}$", image) for image in images)
+
+
 def test_the_image_finds_what_the_demo_leaves() -> None:
     dockerfile = (BOTIFY / "Dockerfile").read_text()
     config = yaml.safe_load((BOTIFY.parent / "configs" / "botify.yaml").read_text())
@@ -317,7 +327,8 @@ def test_the_image_installs_pinned_releases_of_all_that_the_service_needs() -> N
     installed = [line for line in dockerfile.splitlines() if "pip install" in line]
     assert len(installed) == 2
     assert all("--require-hashes" in line for line in installed)
-    assert "pip wheel" not in dockerfile, "it would fetch what builds it"
+    (built,) = (line for line in dockerfile.splitlines() if "pip wheel" in line)
+    assert "--no-build-isolation" in built, "what builds it has a digest too"
 
 
 def test_compose_accepts_its_file() -> None:

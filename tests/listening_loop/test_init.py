@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
     stem = Path(name).stem
     assert ingest[2:] == [name, "--store", f"out/{stem}/store", *shlex.split(words)]
     assert (search[3], serve[3]) == (f"{stem}.yaml", f"{stem}-service.yaml")
-    assert ask[:3] == ["curl", "-X", "POST"]
+    assert ask[0] == "curl"
     assert rehearse[1:] == ["rehearse", f"out/{stem}/run/export"]
     assert serve[4:] == ["--set", f"log_dir=out/{stem}/rehearsal"]
     assert report[1:3] == ["ab", f"out/{stem}/rehearsal"]
@@ -190,7 +191,9 @@ def test_a_folder_of_json_arrays_is_read_as_one_table(tmp_path: Path) -> None:
     )
 
 
-def test_columns_that_are_named_win_and_the_others_are_guessed() -> None:
+def test_columns_that_are_named_win_and_the_others_are_guessed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     text = table("who,track,ts,len", lambda u, n: (u, n % 7, 1_767_225_600 + n, n))
     Path("odd.csv").write_text(text)
     guess = look_at(Path("odd.csv"), {"user": "who", "weight": "len"})
@@ -199,8 +202,46 @@ def test_columns_that_are_named_win_and_the_others_are_guessed() -> None:
     assert (columns.user, columns.item, columns.weight) == ("who", "track", "len")
     assert columns.timestamp == "ts"
     assert main(["init", "odd.csv"]) == 2
+    refusal = capsys.readouterr().err
+    assert "which column is the user? Found are who, track, ts, len" in refusal
+    assert refusal.endswith("guessed so far: timestamp=ts,item=track\n")
     assert main(["init", "odd.csv", "--columns", "user=who"]) == 0
     assert main(["init", "odd.csv", "--columns", "user=who"]) == 2  # there already
+
+
+def test_titles_that_are_named_as_ids_are_said_and_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("scrobbles.csv").write_text(FILES["scrobbles.csv"][0])
+    assert main(["init", "scrobbles.csv", "--columns", "item=track"]) == 0
+    printed = capsys.readouterr().out
+    assert "3 texts in track are 15 pairs with artist" in printed
+    columns = "--columns item=artist+track"
+    assert columns in printed
+    words = ["init", "scrobbles.csv", "--out", "again.yaml", *columns.split()]
+    assert main(words) == 0
+    ingest = steps_of(capsys.readouterr().out)[0]
+    assert ingest[-1] == FILES["scrobbles.csv"][1].split()[1]
+
+
+def test_commands_are_printed_with_the_folder_that_the_shell_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("plays.csv").write_text("user,item\nu,a\nu,b\n")
+    folder = Path(sys.executable).parent
+    for number, path in enumerate(("/usr/bin", str(folder))):
+        monkeypatch.setenv("PATH", path)
+        monkeypatch.setattr(sys, "argv", [str(folder / "listening-loop")])
+        assert main(["init", "plays.csv", "--out", f"{number}.yaml"]) == 0
+        first = steps_of(capsys.readouterr().out)[0][0]
+        assert first == (str(folder / "listening-loop"), "listening-loop")[number]
+
+
+def test_lines_that_end_in_several_ways_are_read() -> None:
+    rows = "".join(f"u{u};t{n}\r\n" for u, n in PLAYS)
+    Path("mixed.csv").write_text(f"user;item\n{rows}", newline="")
+    guess = look_at(Path("mixed.csv"), {})
+    assert (guess.rows, guess.rejected, guess.tracks) == (240, 0, 40)
 
 
 def configured(name: str, text: str) -> SearchConfig:
@@ -260,7 +301,7 @@ def test_a_parquet_file_is_read_by_the_types_of_its_columns() -> None:
     assert guess.reading is not None
     assert guess.reading.columns.timestamp == "purchased_at"
     assert guess.reading.columns.weight == "seconds"
-    assert guess.text_tracks
+    assert guess.examples[0]["item"] == "p0"
 
 
 def many(rows: int) -> Iterator[str]:

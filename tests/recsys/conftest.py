@@ -16,7 +16,7 @@ def no_processes() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def no_reports() -> Iterator[None]:
-    """Let searches of the file write no report, whose charts take most time."""
+    """Let searches of the file write no report, which takes most time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recsys.search.__main__.write_report", lambda _run: None)
         yield

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.ab.config import AbConfig
-from analysis.ab.measures import arm_rows, check_files, measure, read_listeners
+from analysis.ab.measures import check_files, measure, read_listeners, read_rows
 from analysis.ab.metrics import METRICS
 from analysis.ab.tables import load
 from analysis.errors import AnalysisError
@@ -81,7 +81,9 @@ def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(
         measure(loaded, AbConfig(skip_below=SKIP_BELOW))
         columns = {arm: read_listeners(loaded.connection, arm) for arm in loaded.arms}
         users = {
-            arm: arm_rows(loaded.connection, "listener_sums", "whole", arm, arm)["user"]
+            arm: read_rows(loaded.connection, "listener_sums", "whole", arm, arm)[
+                "user"
+            ]
             for arm in columns
         }
     assert {
@@ -126,9 +128,7 @@ def test_a_ratio_is_of_the_sums_of_all_listeners_and_so_is_that_of_the_past() ->
 def test_every_metric_is_made_of_columns_that_its_file_has() -> None:
     summed = tuple(name for name, metric in METRICS.items() if metric.quantile is None)
     quantiles = tuple(METRICS.keys() - summed)
-    check_files(
-        AbConfig(primary=summed, guardrails=(), secondary=(), diagnostics=quantiles)
-    )
+    check_files(AbConfig(primary=summed, guardrails=(), secondary=quantiles))
     wrong = {
         "label": "wrong",
         "sql": "ab/listener_sums",

@@ -3,7 +3,6 @@
 -- Columns:
 --   rows, rejected           BIGINT, how many there are, and how many of these are refused
 --   why                      VARCHAR, a reason for it, the most frequent; NULL without
---   text_tracks              BOOLEAN, the items' ids are text, else whole numbers
 --   median                   DOUBLE, of the weights above 0; NULL without
 --   spread                   DOUBLE, the .99 quantile of the weights above 0 over their .01 quantile; NULL without
 --   listeners, tracks        BIGINT, distinct users and items of the good rows
@@ -19,7 +18,6 @@ SELECT
     count(*) AS rows,
     count(reason) AS rejected,
     mode(reason) AS why,
-    coalesce(bool_or(track_kind IN ('text', 'characters')) FILTER (good), false) AS text_tracks,
     quantile_cont(weight, 0.5) AS median,
     quantile_cont(weight, 0.99) / quantile_cont(weight, 0.01) AS spread,
     count(DISTINCT user) FILTER (good) AS listeners,

@@ -6,12 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
-from analysis.logs.field_types import EVENT_SCHEMA, IdKinds
+from analysis.logs.field_types import IdKinds
 from analysis.logs.files import LogFile, discover
 from analysis.logs.lines import LineCounts
 from analysis.store import number_of
@@ -58,6 +57,7 @@ GOOD = {
     "a bad byte in an unknown key": text(extra="@@").encode().replace(b"@@", b"\xff"),
 }
 
+TWICE = text().replace('"user": 7', '"user": 7, "user": 9')
 BAD = {
     "a leading zero": (raw("user", "07"), "not JSON"),
     "a negative id": (text(user=-1), "Expected `int` >= 0 - at `$.user`"),
@@ -116,6 +116,15 @@ BAD = {
     "a mark in the middle": (f"\ufeff{text()}", "not JSON"),
     "an infinite share": (raw("time", "1e400"), "Number out of range - at `$.time`"),
     "text for an id": (text(user="x"), "Expected `int`, got `str` - at `$.user`"),
+    "a field twice": (TWICE, "given twice - at `$.user`"),
+    "a field twice, once by an escape": (
+        text().replace('"user": 7', '"user": 7, "\\u0075ser": 7'),
+        "given twice - at `$.user`",
+    ),
+    "an experiment twice": (
+        raw("experiments", '{"AA": "C", "AA": "T1"}'),
+        "given twice - at `$.experiments.AA`",
+    ),
     "an object for a session": (text(session={"a": 1}), "Expected `str | null`, got"),
 }
 # lines that no writer makes, and what is read
@@ -126,7 +135,6 @@ LENIENT: dict[str, tuple[str, dict[str, object]]] = {
     "a fraction for an id": (text(user=6.7), {"user": 7}),
     "a number for a session": (text(session=5), {"session": "5"}),
     "an optional number that is none": (text(latency="x"), {"latency": None}),
-    "a key given twice": (text().replace('"user": 7', '"user": 7, "user": 9'), {}),
     "a long line": (text(extra="x" * 10_000_000), {}),
 }
 
@@ -161,6 +169,17 @@ def test_a_bad_line_is_rejected_with_its_number_and_reason_and_the_others_are_re
     ((number, found),) = loaded.rejects
     assert number == 2
     assert reason in found
+
+
+@pytest.mark.parametrize("others", [0, 150_000], ids=["few lines", "many lines"])
+def test_a_field_twice_is_found_before_and_behind_other_bad_lines(
+    load: Load, others: int
+) -> None:
+    lines = [*[text()] * others, TWICE, text(), "garbage", text(), TWICE, text(user=9)]
+    loaded = load("\n".join(lines))
+    assert [number - others for number, _ in loaded.rejects] == [1, 3, 5]
+    assert loaded.lines == LineCounts(len(lines), len(lines) - 3, 3)
+    assert loaded.rows[-1]["user"] == 9
 
 
 @pytest.mark.parametrize(("line", "values"), LENIENT.values(), ids=LENIENT.keys())
@@ -328,11 +347,3 @@ def test_lines_of_a_long_log_are_read_in_their_order(tmp_path: Path) -> None:
     (log,) = found.values()
     assert log.lines == LineCounts(read=120_000, good=119_998, rejected=2)
     assert [number for number, _ in log.rejects] == [50_001, 119_002]
-
-
-def test_the_events_of_logs_are_written_to_files(tmp_path: Path) -> None:
-    log = write(tmp_path / "a.jsonl", f"{text()}\n{text(user=8)}\n")
-    (file,) = event_log.write_events(discover([log]), tmp_path)
-    table = pq.read_table(file)
-    assert table.schema.equals(EVENT_SCHEMA)
-    assert table["user"].to_pylist() == [7, 8]
