@@ -22,7 +22,6 @@ from pydantic import (
     model_validator,
 )
 
-from analysis.offpolicy.logged import LoggingPolicy
 from analysis.validation import METRICS
 from looplib.als import AlsParams, NonNegative, hyperparameters
 from looplib.config import Config, Count, Positive
@@ -260,7 +259,7 @@ class ValidationConfig(Config):
         description="share of the listeners whose held-out sessions choose nothing, and say "
         "what the winner is worth; none: a fifth, if these are at least 200",
     )
-    logging_policy: LoggingPolicy = Field(
+    logging_policy: Literal["logged", "uniform"] = Field(
         default="logged",
         description="ope_time: how a recommendation without propensity was drawn; logged: "
         "unknown, it does not count; uniform: from the catalogue",

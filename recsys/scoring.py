@@ -231,11 +231,8 @@ def _estimator_for(scorer: Scorer) -> OffPolicy | None:
     events = _read_part(scorer, dataset.logged)
     if not events:
         return None
-    sessions = logged_sessions(
-        events,
-        logging_policy=validation.logging_policy,
-        catalogue_size=dataset.summary.tracks,
-    )
+    is_uniform = validation.logging_policy == "uniform"
+    sessions = logged_sessions(events, dataset.summary.tracks if is_uniform else None)
     if not sessions.counted.any():
         return None
     return OffPolicy(sessions, resamples=validation.resamples, seed=scorer.seed)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,6 @@ _INTERLEAVED = re.compile(r"interleaved\((\w+), ?(\w+)\)")
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 100_000
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
-_UNUSED = ("session", "propensity")
-USED_FIELDS = pa.schema([field for field in EVENT_SCHEMA if field.name not in _UNUSED])
 LEFT_OUT = pa.schema({"user": pa.int64()})
 
 
@@ -49,7 +48,7 @@ class Loaded:
     connection: queries.Connection  # its view `assigned` has all events
     # rows of `sql/ab/assigned_events.sql`; all events of a listener are in one file
     slices: list[Path]
-    names: tuple[str, ...]  # the logs and stores
+    sources: Sources  # the logs and stores
     lines: LineCounts = field(default_factory=LineCounts)  # of the logs
     rejected: list[Reject] = field(default_factory=list)  # the first ones
     # the texts of listeners' ids by the numbers that stand for them, where a plan is given
@@ -93,7 +92,7 @@ def load(
     plan: Experiment | None = None,
     memory: str = "1GB",
 ) -> Iterator[Loaded]:
-    """Read logs and stores; the files and tables live as long as the block.
+    """Read logs and stores, and put listeners into their arms.
 
     Args:
         paths: Files, folders and patterns of logs, and folders of session stores.
@@ -103,9 +102,32 @@ def load(
         memory: What DuckDB may use before it spills to the disk.
 
     Raises:
+        AnalysisError: As of `load_events`, or it is not said which of several experiments is meant.
+    """
+    with load_events(paths, plan=plan, memory=memory) as loaded:
+        connection = loaded.connection
+        loaded.experiment = _find_experiment(loaded, experiment)
+        _attach_left_out(loaded, plan)
+        for file in loaded.slices:
+            assign(connection, file, loaded.experiment)
+        queries.attach_parquet(connection, "assigned", loaded.slices)
+        rows = queries.fetch_table(connection, "ab/arms").to_pylist()
+        loaded.arms = {row["arm"]: row for row in rows}
+        yield loaded
+
+
+@contextmanager
+def load_events(
+    paths: Sequence[str | Path], *, plan: Experiment | None = None, memory: str = "1GB"
+) -> Iterator[Loaded]:
+    """Read logs and stores into slices, those of `Loaded` before anybody is in an arm.
+
+    The view `events` has all of them. Files and views live as long as the block.
+
+    Raises:
         EventLogError: A path cannot be read.
         StoreError: A store is damaged, or has only hashes of the ids of those to be left out.
-        AnalysisError: No line is an event, or it is not said which of several experiments is meant.
+        AnalysisError: No line is an event.
     """
     sources = find_sources(paths)
     count = -(-max(1, sources.events) // _EVENTS_OF_A_SLICE)
@@ -118,17 +140,10 @@ def load(
         ) as connection,
     ):
         slices = [Path(name) / f"events-{number:03}.parquet" for number in range(count)]
-        loaded = Loaded(connection, slices, sources.names)
-        _write_slices(loaded, sources, Path(name), plan)
+        loaded = Loaded(connection, slices, sources)
+        _write_slices(loaded, Path(name), plan)
         _check_events(loaded)
         queries.attach_parquet(connection, "events", slices)
-        loaded.experiment = _find_experiment(loaded, experiment)
-        _attach_left_out(loaded, plan)
-        for file in slices:
-            assign(connection, file, loaded.experiment)
-        queries.attach_parquet(connection, "assigned", slices)
-        rows = queries.fetch_table(connection, "ab/arms").to_pylist()
-        loaded.arms = {row["arm"]: row for row in rows}
         yield loaded
 
 
@@ -148,38 +163,30 @@ def assign(connection: queries.Connection, file: Path, experiment: str | None) -
     assigned.replace(file)
 
 
-def _write_slices(
-    loaded: Loaded, sources: Sources, folder: Path, plan: Experiment | None
-) -> None:
+def _write_slices(loaded: Loaded, folder: Path, plan: Experiment | None) -> None:
     """Write every event of the sources once, to the file of its listener's slice."""
     writers = [
-        pq.ParquetWriter(file, USED_FIELDS, compression="lz4") for file in loaded.slices
+        pq.ParquetWriter(file, EVENT_SCHEMA, compression="lz4")
+        for file in loaded.slices
     ]
-    tables = (
-        _read_stores(loaded, sources, plan),
-        _read_logs(loaded, sources, folder, plan),
-    )
+    tables = chain(_read_stores(loaded, plan), _read_logs(loaded, folder, plan))
     read_events = 0
-    with progress("read", sources.events, "events") as report:
-        for kind in tables:
-            for rows in ahead(gather(kind, _EVENTS_AT_ONCE)):
-                used, users = rows.select(USED_FIELDS.names), rows["user"].to_numpy()
-                slice_of = ((users * _LARGE_ODD) >> 32) % len(writers)
-                for number, writer in enumerate(writers):
-                    writer.write_table(used.filter(pa.array(slice_of == number)))
-                read_events += len(rows)
-                report(read_events)
+    with progress("read", loaded.sources.events, "events") as report:
+        for rows in ahead(gather(tables, _EVENTS_AT_ONCE)):
+            slice_of = ((rows["user"].to_numpy() * _LARGE_ODD) >> 32) % len(writers)
+            for number, writer in enumerate(writers):
+                writer.write_table(rows.filter(pa.array(slice_of == number)))
+            read_events += len(rows)
+            report(read_events)
     for writer in writers:
         writer.close()
     loaded.rejected.sort(key=lambda rejected: (rejected.file, rejected.line))
     del loaded.rejected[_SHOWN_REJECTS:]
 
 
-def _read_stores(
-    loaded: Loaded, sources: Sources, plan: Experiment | None
-) -> Iterator[pa.Table]:
+def _read_stores(loaded: Loaded, plan: Experiment | None) -> Iterator[pa.Table]:
     """Yield the events of stores, and count the lines that they were read from."""
-    for store in sources.stores:
+    for store in loaded.sources.stores:
         table = store.manifest.table
         if plan and plan.leaves_out and table and table.text_users:
             problem = "has text ids, and the experiment has changes or overrides"
@@ -196,10 +203,10 @@ def _read_stores(
 
 
 def _read_logs(
-    loaded: Loaded, sources: Sources, scratch: Path, plan: Experiment | None
+    loaded: Loaded, scratch: Path, plan: Experiment | None
 ) -> Iterator[pa.Table]:
     """Yield the events of logs, and count their lines."""
-    copies = [snapshot(log, scratch) for log in sources.logs]
+    copies = [snapshot(log, scratch) for log in loaded.sources.logs]
     for found in read(copies, kinds_of(copies)):
         loaded.lines += found.lines
         loaded.rejected += found.rejects[:_SHOWN_REJECTS]
@@ -217,7 +224,7 @@ def _check_events(loaded: Loaded) -> None:
     if loaded.rejected:
         line = loaded.rejected[0]
         why = f"the first line refused is {line.file}:{line.line}: {line.reason}"
-    names, count = ", ".join(loaded.names), loaded.lines.read
+    names, count = ", ".join(loaded.sources.names), loaded.lines.read
     raise AnalysisError(f"{names}: no event in {count:,} lines; {why}")
 
 
@@ -230,7 +237,7 @@ def _find_experiment(loaded: Loaded, asked: str | None) -> str | None:
     if len(found) != 1:
         problem = f"which of {', '.join(found)}? Events name {len(found)}; name one"
         if not found:
-            problem = f"no event of {loaded.names[0]} is in one"
+            problem = f"no event of {loaded.sources.names[0]} is in one"
         raise AnalysisError(f"experiment: {problem}")
     return str(found[0])
 

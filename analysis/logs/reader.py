@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.errors import EventLogError
@@ -33,7 +32,7 @@ from analysis.logs.field_types import (
     event_condition,
     schema_of,
 )
-from analysis.logs.files import LogFile, snapshot
+from analysis.logs.files import LogFile
 from analysis.logs.lines import (
     BYTE_ORDER_MARK,
     LineCounts,
@@ -49,7 +48,6 @@ from analysis.store import number_of
 
 T = TypeVar("T")
 
-ROWS_OF_A_FILE = 1_000_000
 _ROWS_AT_ONCE = 100_000
 _ALL_ROWS = 2**62
 _LINES_LOOKED_AT = 100
@@ -107,17 +105,6 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
         while (item := upcoming.result()) is not None:
             upcoming = pool.submit(next, iterator, None)
             yield item
-
-
-def write_events(files: Iterable[LogFile], folder: Path) -> list[Path]:
-    """Write the events of logs to Parquet files in a folder, and return these."""
-    copies = [snapshot(file, folder) for file in files]
-    written: list[Path] = []
-    tables = (chunk.events for chunk in read(copies, kinds_of(copies)))
-    for table in gather(tables, ROWS_OF_A_FILE):
-        written.append(folder / f"events-{len(written):06}.parquet")
-        pq.write_table(table, written[-1])
-    return written
 
 
 def gather(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

@@ -1,9 +1,7 @@
 """The command `listening-loop offpolicy`: what lists would be worth."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,15 +15,13 @@ with importing():
     import numpy as np
 
     from analysis import queries
-    from analysis.ab.sources import Sources, find_sources
+    from analysis.ab.sources import Sources
+    from analysis.ab.tables import load_events
     from analysis.errors import AnalysisError
     from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
     from analysis.offpolicy.logged import (
         HOLDOUTS,
-        Holdout,
         LoggedSessions,
-        LoggingPolicy,
-        attach_events,
         parse_holdout,
         read_sessions,
     )
@@ -82,12 +78,16 @@ def main(
     out: OutFile = None,
 ) -> None:
     """Estimate what recommendations are worth."""
-    policy, tracks = _parse_logging_policy(logging_policy)
-    sources = find_sources(logs)
+    uniform = _uniform_tracks(logging_policy)
     lists = [read_recommendations(text) for text in recommendations]
     rule = parse_holdout(holdout, lists[0].manifest)
-    sessions = _read_sessions(sources, rule, policy, tracks)
-    scorer = OffPolicy(sessions)
+    with load_events(logs) as loaded:
+        events = str(loaded.slices[0].with_name("events-*.parquet"))
+        queries.attach_query(
+            loaded.connection, "events", "events/counted_once", events_file=events
+        )
+        sessions = read_sessions(loaded.connection, rule, uniform)
+    sources, scorer = loaded.sources, OffPolicy(sessions)
     logged = scorer.value(_logged_policy(sessions)).snips
     estimates = [(listed, _estimate(scorer, listed, sources)) for listed in lists]
     if out:
@@ -109,26 +109,13 @@ def main(
             console.print(f"{listed.name}: not conclusive: {reason}", soft_wrap=True)
 
 
-def _read_sessions(
-    sources: Sources, rule: Holdout, policy: LoggingPolicy, tracks: int | None
-) -> LoggedSessions:
-    with (
-        tempfile.TemporaryDirectory(prefix="offpolicy-") as folder,
-        queries.connect(temp_directory=Path(folder) / "spilled") as connection,
-    ):
-        attach_events(connection, sources, Path(folder))
-        return read_sessions(
-            connection, rule, logging_policy=policy, catalogue_size=tracks
-        )
-
-
-def _parse_logging_policy(text: str) -> tuple[LoggingPolicy, int | None]:
-    """Return the logging policy and the number of tracks."""
+def _uniform_tracks(text: str) -> int | None:
+    """Return the tracks of which every one was equally likely; None where that is not so."""
     kind, _, tracks = text.partition(":")
     if text == "logged":
-        return "logged", None
+        return None
     if kind == "uniform" and tracks.isdecimal():
-        return "uniform", int(tracks)
+        return int(tracks)
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 

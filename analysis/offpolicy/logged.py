@@ -7,19 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from analysis import queries
-from analysis.ab.sources import Sources
 from analysis.errors import AnalysisError
-from analysis.logs import reader as event_log
 from looplib.arrays import BoolArray, FloatArray, IntArray
 
-LoggingPolicy = Literal["logged", "uniform"]
 HOLDOUTS = "all | since:MOMENT | manifest"
 
 
@@ -126,43 +122,8 @@ class LoggedSessions:
         return sums - sums[self.first]
 
 
-def attach_events(
-    connection: queries.Connection, sources: Sources, scratch: Path
-) -> None:
-    """Make the events of logs or stores readable as the table `events`.
-
-    The folder `scratch` must live as long as the table.
-
-    Raises:
-        EventLogError: A log cannot be read.
-        AnalysisError: Both logs and stores are given, or a store is empty.
-    """
-    if sources.logs and sources.stores:
-        raise AnalysisError(
-            "event logs and session stores together; "
-            "ingest the logs into the store, or name one kind"
-        )
-    if sources.logs:
-        event_log.write_events(sources.logs, scratch)
-        pattern = str(scratch / "events-*.parquet")
-        queries.attach_query(
-            connection, "events", "events/counted_once", events_file=pattern
-        )
-        return
-    files = [
-        file for store in sources.stores for file in store.files(store.manifest.parts)
-    ]
-    if not files:
-        raise AnalysisError("an empty session store")
-    queries.attach_parquet(connection, "events", files)
-
-
 def read_sessions(
-    connection: queries.Connection,
-    holdout: Holdout,
-    *,
-    logging_policy: LoggingPolicy = "logged",
-    catalogue_size: int | None = None,
+    connection: queries.Connection, holdout: Holdout, uniform: int | None = None
 ) -> LoggedSessions:
     """Read the held-out sessions of the table `events`.
 
@@ -186,28 +147,20 @@ def read_sessions(
         raise AnalysisError(
             f"the holdout {holdout.text} has no session; at least one is needed"
         )
-    return logged_sessions(
-        events, logging_policy=logging_policy, catalogue_size=catalogue_size
-    )
+    return logged_sessions(events, uniform)
 
 
-def logged_sessions(
-    events: pa.Table,
-    *,
-    logging_policy: LoggingPolicy = "logged",
-    catalogue_size: int | None = None,
-) -> LoggedSessions:
+def logged_sessions(events: pa.Table, uniform: int | None = None) -> LoggedSessions:
     """Return the sessions of a table that is as `offpolicy/session_events.sql` has it.
 
     Args:
         events: The table.
-        logging_policy: Where the propensity of an event without one comes from. "logged": nowhere,
-            and it does not count. "uniform": every track of the catalogue was equally likely,
-            repeats included, as in the simulator's random collection.
-        catalogue_size: Tracks of the catalogue; needed for "uniform".
+        uniform: Tracks of the catalogue, where of an event without propensity every one was equally
+            likely, repeats included, as in the simulator's random collection. Without, such an
+            event does not count.
 
     Raises:
-        AnalysisError: The catalogue's size is missing or too small.
+        AnalysisError: The catalogue is too small.
     """
     users, listener = np.unique(events["user"].to_numpy(), return_inverse=True)
     position = events["position"].to_numpy()
@@ -223,27 +176,15 @@ def logged_sessions(
         unknown=0,
         unfollowed=int(np.count_nonzero(is_outcome & ~followed)),
     )
-    if logging_policy == "uniform":
-        uniform = _uniform_propensity(sessions, catalogue_size)
-        propensity = np.where(np.isnan(propensity), uniform, propensity)
+    if uniform is not None:
+        if (largest := sessions.track.max()) >= uniform:
+            raise AnalysisError(
+                f"track {largest} was heard; a catalogue of {uniform} has 0 … {uniform - 1}"
+            )
+        propensity = np.where(np.isnan(propensity), 1 / uniform, propensity)
     is_answer = is_outcome & followed
     return replace(
         sessions,
         propensity=np.where(is_answer, propensity, np.nan),
         unknown=int(np.count_nonzero(is_answer & np.isnan(propensity))),
     )
-
-
-def _uniform_propensity(sessions: LoggedSessions, catalogue_size: int | None) -> float:
-    """Return the probability of a track where every one was equally likely."""
-    if catalogue_size is None:
-        raise AnalysisError(
-            "the logging policy uniform needs the number of tracks of the catalogue"
-        )
-    largest = sessions.track.max()
-    if largest >= catalogue_size:
-        raise AnalysisError(
-            f"track {largest} was heard; "
-            f"a catalogue of {catalogue_size} has 0 … {catalogue_size - 1}"
-        )
-    return 1.0 / catalogue_size

@@ -181,10 +181,9 @@ def _choose(
     seed: int,
 ) -> tuple[Choice, float]:
     """Choose what is served, and how fast the model forgets."""
+    is_uniform = config.validation.logging_policy == "uniform"
     sessions = logged_sessions(
-        pq.read_table(dataset.logged),
-        logging_policy=config.validation.logging_policy,
-        catalogue_size=dataset.summary.tracks,
+        pq.read_table(dataset.logged), dataset.summary.tracks if is_uniform else None
     )
     artist = known.artist.astype(np.int64)
     events = sample_events(sessions, len(dataset.tracks), seed)

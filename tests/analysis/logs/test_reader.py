@@ -6,12 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from analysis.errors import EventLogError
 from analysis.logs import reader as event_log
-from analysis.logs.field_types import EVENT_SCHEMA, IdKinds
+from analysis.logs.field_types import IdKinds
 from analysis.logs.files import LogFile, discover
 from analysis.logs.lines import LineCounts
 from analysis.store import number_of
@@ -348,11 +347,3 @@ def test_lines_of_a_long_log_are_read_in_their_order(tmp_path: Path) -> None:
     (log,) = found.values()
     assert log.lines == LineCounts(read=120_000, good=119_998, rejected=2)
     assert [number for number, _ in log.rejects] == [50_001, 119_002]
-
-
-def test_the_events_of_logs_are_written_to_files(tmp_path: Path) -> None:
-    log = write(tmp_path / "a.jsonl", f"{text()}\n{text(user=8)}\n")
-    (file,) = event_log.write_events(discover([log]), tmp_path)
-    table = pq.read_table(file)
-    assert table.schema.equals(EVENT_SCHEMA)
-    assert table["user"].to_pylist() == [7, 8]

@@ -1,7 +1,6 @@
 """From an event log to the sessions that policies are valued on: holdouts, propensities."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,21 +8,15 @@ import pyarrow as pa
 import pytest
 
 from analysis import queries
-from analysis.ab.sources import find_sources
 from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import (
     Holdout,
     LoggedSessions,
-    attach_events,
     parse_holdout,
     read_sessions,
 )
-from looplib.checksums import seal, unseal
-from looplib.files import atomic_write_json
-from tests.recsys.logs import make_store, random_sessions, write_log
 
-SESSIONS = random_sessions(1, listeners=5, tracks=9, sessions=20)
 START_MS = 1_767_225_600_000
 COLUMNS = pa.schema(
     {
@@ -56,9 +49,9 @@ def connect(rows: Sequence[Row]) -> queries.Connection:
 def read(
     rows: Sequence[Row],
     holdout: Holdout | None = None,
-    **options: Any,  # noqa: ANN401  those of read_sessions
+    uniform: int | None = None,
 ) -> LoggedSessions:
-    return read_sessions(connect(rows), holdout or parse_holdout("all", {}), **options)
+    return read_sessions(connect(rows), holdout or parse_holdout("all", {}), uniform)
 
 
 def test_a_recommendations_listening_time_is_that_of_the_next_event() -> None:
@@ -92,21 +85,15 @@ def test_uniform_fills_what_was_not_logged() -> None:
         (3, 2000, "next", 11, 0.0, 12, "a", None),
         (3, 3000, "last", 12, 0.25, None, "a", None),
     ]
-    uniform = read(rows, logging_policy="uniform", catalogue_size=20)
+    uniform = read(rows, uniform=20)
     np.testing.assert_allclose(uniform.propensity[1:], [1 / 20] * 3)
-    logged = read(A_SESSION, logging_policy="uniform", catalogue_size=20)
+    logged = read(A_SESSION, uniform=20)
     np.testing.assert_array_equal(logged.propensity, [np.nan, 0.1, 0.2])
 
 
-@pytest.mark.parametrize(
-    ("size", "message"),
-    [(None, "needs the number of tracks"), (12, "track 12 was heard")],
-)
-def test_a_uniform_logging_policy_needs_a_catalogue_that_holds_what_was_heard(
-    size: int | None, message: str
-) -> None:
-    with pytest.raises(AnalysisError, match=message):
-        read(A_SESSION, logging_policy="uniform", catalogue_size=size)
+def test_a_uniform_logging_policy_needs_a_catalogue_that_holds_what_was_heard() -> None:
+    with pytest.raises(AnalysisError, match="track 12 was heard"):
+        read(A_SESSION, uniform=12)
 
 
 def test_each_holdout_keeps_the_sessions_that_it_names() -> None:
@@ -187,41 +174,4 @@ def test_a_log_without_propensities_cannot_be_used_unless_the_logging_policy_is_
     rows = [(*row[:-1], None) for row in A_SESSION]
     with pytest.raises(AnalysisError, match="state the logging policy"):
         OffPolicy(read(rows))
-    assert (
-        OffPolicy(
-            read(rows, logging_policy="uniform", catalogue_size=13)
-        ).sessions.unknown
-        == 0
-    )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return make_store(tmp_path / "made", SESSIONS, tracks=9)
-
-
-def test_logs_and_stores_are_not_taken_together(store: Path, tmp_path: Path) -> None:
-    log = write_log(tmp_path / "other" / "events.jsonl", SESSIONS)
-    with (
-        queries.connect() as connection,
-        pytest.raises(AnalysisError, match="name one kind"),
-    ):
-        attach_events(connection, find_sources([store, log]), tmp_path)
-
-
-def test_a_store_that_lacks_a_file_or_has_none_is_refused(
-    store: Path, tmp_path: Path
-) -> None:
-    next(store.rglob("*.parquet")).unlink()
-    with (
-        queries.connect() as connection,
-        pytest.raises(AnalysisError, match="ingest the sources anew"),
-    ):
-        attach_events(connection, find_sources([store]), tmp_path)
-    manifest = store / "manifest.json"
-    atomic_write_json(manifest, seal(unseal(manifest.read_bytes()) | {"parts": []}))
-    with (
-        queries.connect() as connection,
-        pytest.raises(AnalysisError, match="empty session store"),
-    ):
-        attach_events(connection, find_sources([store]), tmp_path)
+    assert OffPolicy(read(rows, uniform=13)).sessions.unknown == 0
