@@ -177,6 +177,7 @@ class Settings(Config):
             f"{name}: version {model.version} has {other} in its place, as held-out sessions "
             "did not show that it is better"
             for name, other in model.instead.items()
+            if other != name
         ]
         for arm in self.deciding.arms:
             missing = find_missing(arm.recommender, model)

@@ -90,7 +90,7 @@ def similar(track: str) -> ResponseReturnValue:
 @views.get("/track/<id:track>")
 def track_record(track: str) -> ResponseReturnValue:
     """Answer with the catalogue's record of a track."""
-    record = _service().bodies.catalogue.record(_known_track(track))
+    record = _service().bodies.catalogue.records[_known_track(track)]
     return Response(record, mimetype="application/json")
 
 
@@ -157,7 +157,7 @@ def document() -> ResponseReturnValue:
 def page() -> ResponseReturnValue:
     """Answer with the OpenAPI document as a page, with examples that can be sent."""
     bodies = _service().bodies
-    track = current_app.json.loads(bodies.catalogue.record(0))["track"]
+    track = bodies.catalogue.ids[0]
     user = "someone" if bodies.text_users else 7
     return render_template("docs.html", user=user, track=track, **_document())
 

@@ -6,15 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, Self
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 PLAIN_INTERVAL_S = 5.0
-# before so many seconds, or so small a share of the work, the rest cannot be estimated
-_SANE_S, _SANE_SHARE = 10.0, 0.05
-_SILENT_S = 8.0  # after so many seconds without news, a log gets the last line again
+_SILENT_S = 8.0  # after so many seconds a line is printed again
 
 # Progress goes to stderr, so that what a command prints on stdout can be piped.
 console = Console(stderr=True)
@@ -28,31 +26,30 @@ class ProgressReport(Protocol):
 
 
 @contextmanager
-def progress(
-    title: str, total: float, unit: str, before: int = 0, *, is_most: bool = False
-) -> Iterator[ProgressReport]:
+def progress(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
     """Show the progress of a job; the block calls the report with what is done so far, in units.
 
     On a terminal it is a bar with the time left; elsewhere (CI) a line at the start, at the end,
-    and every few seconds in between. `before` is what an earlier run has done, which says nothing
-    about the time left. With `is_most`, the total is the most that there can be to do.
+    and every few seconds in between, also where nothing is reported.
     """
     if not console.is_terminal:
-        with _Plain(title, total, unit, before, is_most=is_most) as plain:
+        plain, ended = _Plain(title, total, unit), threading.Event()
+        repeater = threading.Thread(target=plain.repeat, args=(ended,), daemon=True)
+        repeater.start()
+        try:
             yield plain.report
+        finally:
+            ended.set()
+            repeater.join()
         return
-    *columns, left = Progress.get_default_columns()
-    if is_most:
-        columns.append(TextColumn("at most"))
-    columns += (
-        left,
+    columns = (
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(title, total=total, completed=before, note="")
+    with Progress(*Progress.get_default_columns(), *columns, console=console) as bar:
+        task = bar.add_task(title, total=total, note="")
 
         def report(done: float, note: str = "") -> None:
             bar.update(task, completed=done, note=note)
@@ -61,48 +58,29 @@ def progress(
 
 
 class _Plain:
-    """Plain lines: when something is reported, and again where nothing is for a while."""
+    """Plain lines on what is done."""
 
-    def __init__(
-        self, title: str, total: float, unit: str, before: int, *, is_most: bool
-    ) -> None:
+    def __init__(self, title: str, total: float, unit: str) -> None:
         self._title, self._total, self._unit = title, total, unit
-        self._before, self._left = before, "s left at most" if is_most else "s left"
-        self._start = time.monotonic()
-        self._shown = -math.inf
-        self._last = (float(before), "")
-        self._ended = threading.Event()
-        self._repeater = threading.Thread(target=self._repeat, daemon=True)
-
-    def __enter__(self) -> Self:
-        """Begin to repeat the last line."""
-        self._repeater.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End it."""
-        self._ended.set()
-        self._repeater.join()
-
-    def _repeat(self) -> None:
-        while not self._ended.wait(_SILENT_S):
-            self.report(*self._last)
+        self._start, self._shown = time.monotonic(), -math.inf
+        self._last = (0.0, "")
 
     def report(self, done: float, note: str = "") -> None:
-        """Print a line, unless the last was just printed."""
+        """Print a line, unless another was just printed."""
         self._last = (done, note)
         now = time.monotonic()
         if done < self._total and now - self._shown < PLAIN_INTERVAL_S:
             return
         self._shown = now
-        elapsed = now - self._start
         words = [
             f"{self._title}: {done:,.0f}/{self._total:,.0f} {self._unit}",
-            f"{elapsed:.0f} s",
+            f"{now - self._start:.0f} s",
         ]
-        new = (done - self._before) / max(self._total - self._before, 1)
-        if done < self._total and elapsed >= _SANE_S and new >= _SANE_SHARE:
-            left = elapsed / (done - self._before) * (self._total - done)
-            words.append(f"{left:.0f} {self._left}")
         words += [note] if note else []
         print(", ".join(words), file=sys.stderr, flush=True)  # noqa: T201  the plain display
+
+    def repeat(self, ended: threading.Event) -> None:
+        """Print what was reported last, again and again, until the job has ended."""
+        while not ended.wait(_SILENT_S):
+            if self._last[0] < self._total:
+                self.report(*self._last)

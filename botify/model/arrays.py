@@ -6,7 +6,7 @@ No pickle, nothing compressed, checked against the shapes expected.
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BufferedReader
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from botify.errors import ModelError
 from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, user_number
-from looplib.arrays import Float32Array, Int32Array, IntArray, find_id
+from botify.model.manifest import Version
+from botify.model.tracklists import TrackLists
+from looplib.arrays import Float32Array, Int32Array, IntArray
 
 # characters; ours have 118, and parsing a deeper one takes all the stack
 _LONGEST_HEADER = 200
@@ -22,41 +24,29 @@ _LONGEST_HEADER = 200
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class Rows:
+@dataclass(frozen=True, kw_only=True)
+class Rows(TrackLists):
     """Tracks with values, some for each listener or track."""
 
-    ids: IntArray  # numbers of the listeners or tracks, ascending
-    # (rows,): id i has tracks[starts[i] : ends[i]] with the values[starts[i] : ends[i]]
-    starts: IntArray
-    ends: IntArray
-    tracks: Int32Array
-    values: Float32Array
+    values: Float32Array  # like `tracks`
 
     def of(self, wanted: int) -> tuple[Int32Array, Float32Array]:
         """Return the tracks and values of an id, none of one that is not there."""
-        row = find_id(self.ids, wanted)
-        own = slice(0) if row is None else slice(self.starts[row], self.ends[row])
+        own = self.span(wanted)
         return self.tracks[own], self.values[own]
 
 
 def read_arrays(
-    file: BufferedReader,
-    shapes: Mapping[str, str],
-    what: str,
-    catalogue: Catalogue,
-    *,
-    may_lack: bool = False,
+    version: Version, name: str, shapes: Mapping[str, str]
 ) -> tuple[Arrays, dict[str, int]]:
     """Read the arrays of an `.npz` that `numpy.savez` wrote; ids are replaced by their numbers.
 
     Args:
-        file: The open file.
+        version: Whose file it is; tracks that its catalogue may lack get the number
+            `UNKNOWN_TRACK`.
+        name: Of the file.
         shapes: Of each array, the kind of its numbers, `i`, `f` (finite), or `track` or `user` for
             ids, and the names of its axes: `"f tracks factors"`. Axes of one name have one length.
-        what: What the file is, for messages.
-        catalogue: The tracks that are known.
-        may_lack: Others get the number `UNKNOWN_TRACK`.
 
     Returns:
         The arrays, and the lengths of the axes by name.
@@ -65,16 +55,18 @@ def read_arrays(
         ModelError: The file is damaged, or lacks an array, or an array is something else, or of an
             unknown track.
     """
-    path = file.name
+    path = version.folder / name
     try:
-        with zipfile.ZipFile(file) as archive:
+        with version.open(name) as file, zipfile.ZipFile(file) as archive:
             arrays = {name: _read_array(archive, f"{name}.npy") for name in shapes}
+    except ModelError:
+        raise
     except Exception as error:  # noqa: BLE001  zipfile and NumPy raise any kind
-        raise ModelError(f"{path}: cannot be read as {what} ({error})") from None
+        raise ModelError(f"{path}: cannot be read ({error})") from None
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
         kind, *axes = shapes[name].split()
-        of_ids = {"track": "U" if catalogue.is_text else "i", "user": "iU"}
+        of_ids = {"track": "U" if version.catalogue.is_text else "i", "user": "iU"}
         expected = of_ids.get(kind, kind)
         if array.dtype.kind not in expected or array.ndim != len(axes):
             found = f"{array.dtype} {array.shape}"
@@ -91,12 +83,11 @@ def read_arrays(
         if kind == "user":
             arrays[name] = _user_numbers(array)
         elif kind == "track":
-            numbers = _track_numbers(path, name, array, catalogue, may_lack=may_lack)
-            arrays[name] = numbers
+            arrays[name] = _track_numbers(path, name, array, version)
     return arrays, lengths
 
 
-def read_rows(path: str, arrays: Arrays, ids: str, names: Sequence[str]) -> Rows:
+def read_rows(path: Path, arrays: Arrays, ids: str, names: Sequence[str]) -> Rows:
     """Read rows from arrays by their names; tracks that the catalogue lacks are left out.
 
     Args:
@@ -140,7 +131,7 @@ def by_number(
     return found
 
 
-def check_ids(path: str, name: str, ids: npt.NDArray[Any], limit: int) -> None:
+def check_ids(path: Path, name: str, ids: npt.NDArray[Any], limit: int) -> None:
     """Raise a `ModelError` unless all ids are in 0..limit-1."""
     if len(ids) and not (ids.min() >= 0 and ids.max() < limit):
         raise ModelError(
@@ -155,20 +146,16 @@ def _user_numbers(users: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _track_numbers(
-    path: str,
-    name: str,
-    tracks: npt.NDArray[Any],
-    catalogue: Catalogue,
-    *,
-    may_lack: bool,
+    path: Path, name: str, tracks: npt.NDArray[Any], version: Version
 ) -> npt.NDArray[Any]:
+    catalogue = version.catalogue
     if not catalogue.numbers:
         check_ids(path, name, tracks, len(catalogue))
         return tracks
     found = [catalogue.numbers.get(track, UNKNOWN_TRACK) for track in tracks.tolist()]
     numbers = np.array(found, dtype=np.int64)
     unknown = tracks[numbers == UNKNOWN_TRACK]
-    if len(unknown) and not may_lack:
+    if len(unknown) and not version.may_lack:
         raise ModelError(
             f"{path}: {name} has {unknown[0]!r}, which is not in the catalogue"
         )

@@ -35,8 +35,7 @@ _decode = msgspec.json.Decoder(_Record).decode
 class Catalogue:
     """Tracks by number: the position by ascending id; ids 0..n-1 are their own numbers."""
 
-    text: bytes  # the lines of the file, by number
-    starts: IntArray  # (tracks + 1,): the record of track t is text[starts[t]:starts[t + 1]]
+    records: Sequence[bytes]  # JSON, by number
     artist: IntArray  # (tracks,), one number an artist
     by_artist: IntArray  # (tracks,), tracks grouped by artist
     # (artists + 1,): artist a has by_artist[artist_starts[a]:artist_starts[a + 1]]
@@ -67,10 +66,6 @@ class Catalogue:
             return self.numbers.get(track)
         return track if isinstance(track, int) and 0 <= track < len(self) else None
 
-    def record(self, track: int) -> bytes:
-        """Return the record of a track, JSON."""
-        return self.text[self.starts[track] : self.starts[track + 1]].rstrip()
-
     def tracks_of(self, artist: int) -> IntArray:
         """Return all tracks by an artist."""
         return self.by_artist[
@@ -97,33 +92,28 @@ def load_catalogue(path: Path) -> Catalogue:
         text = path.read_bytes()
     except OSError as error:
         raise CatalogueError(f"{path}: cannot be read ({error.strerror})") from None
-    lines = text.splitlines(keepends=True)
+    lines = text.splitlines()
     if not lines:
         raise CatalogueError(f"{path}: holds no tracks")
-    sha256, records = hashlib.sha256(text).hexdigest(), _read_records(path, lines)
-    ids = [record.track for record in records]
-    if ids != list(range(len(ids))):
-        order = _order(path, ids)
-        records, ids = [records[i] for i in order], [ids[i] for i in order]
-        lines = [lines[i].rstrip() + b"\n" for i in order]
-        text = b"".join(lines)
+    records = _read_records(path, lines)
+    order = _order(path, [record.track for record in records])
+    ids = [records[line].track for line in order]
     is_dense = ids == list(range(len(ids)))
     # a track of no known artist is alone
     keys = [
-        (number,) if record.artist == "" else record.artist
-        for number, record in enumerate(records)
+        (line,) if records[line].artist == "" else records[line].artist
+        for line in order
     ]
     artists: dict[object, int] = {}  # numbered as they first appear
     artist = np.array(
         [artists.setdefault(key, len(artists)) for key in keys], dtype=np.int64
     )
     return Catalogue(
-        text=text,
-        starts=np.cumsum([0, *map(len, lines)], dtype=np.int64),
+        records=[lines[line] for line in order],
         artist=artist,
         by_artist=np.argsort(artist, kind="stable"),
         artist_starts=np.concatenate([[0], np.cumsum(np.bincount(artist))]),
-        sha256=sha256,
+        sha256=hashlib.sha256(text).hexdigest(),
         ids=range(len(ids)) if is_dense else ids,
         numbers={} if is_dense else {track: number for number, track in enumerate(ids)},
     )
@@ -141,7 +131,7 @@ def _read_records(path: Path, lines: Sequence[bytes]) -> list[_Record]:
 
 
 def _order(path: Path, ids: Sequence[Any]) -> list[int]:
-    """Return the positions of ids by ascending id.
+    """Return the lines of ids by ascending id.
 
     Raises:
         CatalogueError: Ids are of two kinds, or one is there twice.

@@ -1,7 +1,7 @@
-"""The item side of a published ALS model: a listener's factor, and the best track for it."""
+"""The item side of a published ALS model, and a listener's factor by it."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ class History:
 
 @dataclass
 class ItemFactors:
-    """Solves listeners' factors by a model's tracks, and finds the best track for a factor."""
+    """Solves listeners' factors by a model's tracks."""
 
     items: Float32Array  # factors of the tracks, by number, 0 where there are none
     known: int  # tracks that somebody has heard
@@ -43,16 +43,6 @@ class ItemFactors:
         self._gram = (self.items.T @ self.items).astype(np.float64)
         lengths = np.linalg.norm(self.items, axis=1)
         self._lengths = np.where(lengths > 0, lengths, 1).astype(np.float32)
-
-    def best(self, factor: FloatArray, taken: Collection[int]) -> int | None:
-        """Return the track with the largest product with a listener's factor.
-
-        Returns None where all are taken.
-        """
-        scores = self.items @ factor.astype(np.float32)
-        scores[list(taken)] = -np.inf
-        track = int(scores.argmax())
-        return track if scores[track] > -np.inf else None
 
     def closeness(self, tracks: Sequence[int], weights: FloatArray) -> Float32Array:
         """Return the weighted sum of cosines with some tracks, of each track by number."""
@@ -100,27 +90,20 @@ class ItemFactors:
 
 
 def _load_factors(version: Version) -> ItemFactors | None:
-    if not version.has("factors.npz"):
-        return None
     manifest, catalogue = version.manifest, version.catalogue
     try:
         params = AlsParams.read(manifest.factors or manifest.parameters)
     except ValueError:
         return None
     shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
-    with version.open("factors.npz") as file:
-        arrays, lengths = read_arrays(
-            file, shapes, "factors", catalogue, may_lack=version.may_lack
-        )
+    arrays, lengths = read_arrays(version, FACTORS.file, shapes)
     factors = by_number(arrays["tracks"], arrays["item_factors"], catalogue)
     unit = manifest.data.mean_weight or 1.0
     known = manifest.data.fitted_tracks or lengths["tracks"]
     return ItemFactors(factors, known, params, manifest.feedback, unit)
 
 
-def _load_history(version: Version) -> History | None:
-    if not version.has(HISTORY.name):
-        return None
+def _load_history(version: Version) -> History:
     shapes = {
         "users": "user listeners",
         "counts": "i listeners",
@@ -128,15 +111,13 @@ def _load_history(version: Version) -> History | None:
         "heard": "i pairs",
         "values": "f pairs",
     }
-    with version.open(HISTORY.name) as file:
-        arrays, _ = read_arrays(
-            file, shapes, "a history", version.catalogue, may_lack=version.may_lack
-        )
+    arrays, _ = read_arrays(version, HISTORY.file, shapes)
     if version.manifest.feedback.scale == "log":
         arrays["values"] = np.expm1(arrays["values"])
-    heard = read_rows(file.name, arrays, "users", ("counts", "heard", "values"))
+    path = version.folder / HISTORY.file
+    heard = read_rows(path, arrays, "users", ("counts", "heard", "values"))
     return History(heard, version.manifest.lists.filter_seen)
 
 
-FACTORS = Part("factors of an ALS model", _load_factors)
-HISTORY = Part("history.npz", _load_history)
+FACTORS = Part("factors of an ALS model", "factors.npz", _load_factors)
+HISTORY = Part("history.npz", "history.npz", _load_history)

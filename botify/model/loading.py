@@ -8,8 +8,8 @@ from typing import Any
 from botify.errors import ModelError
 from botify.model.catalogue import Catalogue
 from botify.model.manifest import Version
-from botify.model.model import Model, Part
-from botify.model.tracklists import NO_LISTS
+from botify.model.model import LISTS, Model, Part
+from botify.model.tracklists import NO_LISTS, read_track_lists
 
 POPULAR = 100
 
@@ -48,7 +48,7 @@ def load_model(
             or the kind of ids.
     """
     version = Version(recommendations, catalogue)
-    lists = version.lists
+    lists = read_track_lists(version, recommendations.name)
     if text_users not in (None, lists.is_text):
         found, served = "text", "whole numbers"
         if not lists.is_text:
@@ -57,6 +57,8 @@ def load_model(
             f"{version.folder}: ids of listeners are {found}, "
             f"and those of the service are {served}"
         )
+    loaded = {part.name: part.load(version) for part in parts if version.has(part.file)}
+    facts = version.manifest.session_model
     return Model(
         version=version.manifest.model,
         created_at=version.manifest.created_at,
@@ -65,13 +67,6 @@ def load_model(
         text_users=lists.is_text,
         recommendations=lists,
         popular=lists.most_listed(POPULAR),
-        parts={part.name: part.load(version) for part in parts},
-        instead=_find_instead(version),
+        parts=loaded | {LISTS.name: lists},
+        instead={"session_model": facts.serves} if facts else {},
     )
-
-
-def _find_instead(version: Version) -> dict[str, str]:
-    facts = version.manifest.session_model
-    if facts is None or facts.serves == "session_model":
-        return {}
-    return {"session_model": facts.serves}

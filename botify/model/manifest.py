@@ -2,7 +2,6 @@
 
 import os
 from datetime import datetime
-from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +10,6 @@ import msgspec
 
 from botify.errors import ModelError
 from botify.model.catalogue import Catalogue
-from botify.model.tracklists import TrackLists, read_track_lists
 from looplib.checksums import unseal
 from looplib.untrusted import open_untrusted, read_untrusted
 
@@ -103,7 +101,6 @@ class Version:
         self.folder = version_folder(recommendations)
         self.catalogue = catalogue
         self.manifest = read_manifest(self.folder)
-        self._recommendations = recommendations.name
         trained_on = self.manifest.data.catalogue
         # Listeners have played tracks that the catalogue of the service lacked.
         self.may_lack = bool(trained_on and trained_on.own_ids and catalogue.numbers)
@@ -113,23 +110,6 @@ class Version:
             raise ModelError(
                 f"{self.folder / MANIFEST}: trained on another catalogue, of {theirs}; "
                 f"that of the service has {ours}"
-            )
-
-    @cached_property
-    def lists(self) -> TrackLists:
-        """The listeners' recommendations, which every version has."""
-        return self.read_lists(self._recommendations)
-
-    def read_lists(self, name: str, of: str = "user") -> TrackLists:
-        """Read a file of lists, by listener or by another key of its lines.
-
-        Raises:
-            ModelError: It is not what the manifest says, or a line is no list.
-        """
-        with self.open(name) as file:
-            rows = self.manifest.files[name].rows
-            return read_track_lists(
-                file, rows, self.catalogue, of=of, may_lack=self.may_lack
             )
 
     def has(self, name: str) -> bool:

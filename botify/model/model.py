@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from botify.model.catalogue import Catalogue
 from botify.model.manifest import Version
-from botify.model.tracklists import TrackLists
+from botify.model.tracklists import TrackLists, read_track_lists
 
 T = TypeVar("T")
 
@@ -17,19 +17,17 @@ T = TypeVar("T")
 class Part(Generic[T]):
     """What recommenders read of a version; it is loaded where one of them may be asked."""
 
-    name: str  # its file, or what messages call it
-    load: Callable[[Version], T | None]  # None where the version lacks it
+    name: str  # as messages call it
+    file: str  # a version without it lacks the part
+    load: Callable[[Version], T | None]
 
 
 def lists_in(name: str, of: str = "user") -> Part[TrackLists]:
     """Make the part that is a file of lists of listeners, or of tracks."""
-    return Part(
-        name,
-        lambda version: version.read_lists(name, of) if version.has(name) else None,
-    )
+    return Part(name, name, lambda version: read_track_lists(version, name, of))
 
 
-LISTS: Part[TrackLists] = Part("lists", lambda version: version.lists)
+LISTS = lists_in("lists")  # whose file the settings name
 SIMILAR = lists_in("similar.jsonl", of="track")
 
 

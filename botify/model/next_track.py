@@ -33,29 +33,24 @@ class NextTrack:
         return scores
 
 
-def _load(version: Version) -> NextTrack | None:
+def _load(version: Version) -> NextTrack:
     """Load the model.
 
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
-    if not version.has(FILE_NAME):
-        return None
-    catalogue = version.catalogue
-    with version.open(FILE_NAME) as file:
-        arrays, _ = read_arrays(
-            file, ARRAYS, "a next-track model", catalogue, may_lack=version.may_lack
-        )
+    arrays, _ = read_arrays(version, FILE_NAME, ARRAYS)
+    path = version.folder / FILE_NAME
     near, own = (
         read_rows(
-            file.name,
+            path,
             arrays,
             ids,
             (f"{name}_counts", f"{name}_tracks", f"{name}_values"),
         )
         for ids, name in (("tracks", "near"), ("users", "own"))
     )
-    return NextTrack(len(catalogue), near, own)
+    return NextTrack(len(version.catalogue), near, own)
 
 
-NEXT_TRACK = Part(FILE_NAME, _load)
+NEXT_TRACK = Part(FILE_NAME, FILE_NAME, _load)

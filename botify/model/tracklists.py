@@ -9,64 +9,58 @@ import msgspec
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.catalogue import Catalogue, Text, WholeNumber, user_number
+from botify.model.catalogue import Text, WholeNumber, user_number
+from botify.model.manifest import Version
 from looplib.arrays import Int32Array, IntArray, find_id
 
 
 @dataclass(frozen=True)
 class TrackLists:
-    """For each listener a list of tracks, best first."""
+    """For each of some listeners or tracks a list of tracks."""
 
-    ids: IntArray  # (rows,), ascending
+    ids: IntArray  # (rows,): numbers of the listeners or tracks, ascending
     starts: IntArray  # (rows,): a row's list is tracks[start:end]
     ends: IntArray  # (rows,)
     tracks: Int32Array  # of all lists
-    counts: IntArray  # (tracks of the catalogue,): how many lists hold each
     is_text: bool = False  # ids in the file are text
+
+    def span(self, wanted: int) -> slice:
+        """Return where the list of an id is in `tracks`; an empty one is of an unknown id."""
+        row = find_id(self.ids, wanted)
+        return slice(0) if row is None else slice(self.starts[row], self.ends[row])
+
+    def list_of(self, wanted: int) -> list[int]:
+        """Return the list of an id, empty if there is none."""
+        tracks: list[int] = self.tracks[self.span(wanted)].tolist()
+        return tracks
 
     def most_listed(self, count: int) -> list[int]:
         """Return the tracks that most lists hold, most listed first."""
-        ranked = np.argsort(-self.counts, kind="stable")[:count].tolist()
-        return [track for track in ranked if self.counts[track]]
-
-    def list_of(self, user: int) -> list[int]:
-        """Return the list of one id, empty if there is none."""
-        row = find_id(self.ids, user)
-        if row is None:
-            return []
-        tracks: list[int] = self.tracks[self.starts[row] : self.ends[row]].tolist()
-        return tracks
+        counts = np.zeros(self.tracks.max(initial=-1) + 1, np.int64)
+        np.add.at(counts, self.tracks, 1)  # without a copy
+        ranked = np.argsort(-counts, kind="stable")[:count].tolist()
+        return [track for track in ranked if counts[track]]
 
 
 _NOTHING = np.empty(0, np.int64)
-NO_LISTS = TrackLists(
-    _NOTHING, _NOTHING, _NOTHING, np.empty(0, np.int32), counts=_NOTHING
-)
+NO_LISTS = TrackLists(_NOTHING, _NOTHING, _NOTHING, np.empty(0, np.int32))
 
 
-def read_track_lists(
-    file: BufferedReader,
-    rows: int | None,
-    catalogue: Catalogue,
-    *,
-    of: str = "user",
-    may_lack: bool = False,
-) -> TrackLists:
+def read_track_lists(version: Version, name: str, of: str = "user") -> TrackLists:
     """Read lines such as `{"user": 7, "tracks": [3, 1]}`; ids are replaced by their numbers.
 
     Args:
-        file: The open file.
-        rows: The number of lines by the manifest.
-        catalogue: The tracks that are known.
+        version: Whose file it is; tracks that its catalogue may lack are left out.
+        name: Of the file.
         of: The key of the id that a list belongs to.
-        may_lack: Others are left out.
 
     Raises:
-        ModelError: The file cannot be read, or a line is something else; the message names the
-            line.
+        ModelError: It is not what the manifest says, or a line is something else; the message
+            names the line.
     """
-    found = _read_lines(file, catalogue, of, may_lack=may_lack)
-    users, lengths, tracks, is_text = found
+    with version.open(name) as file:
+        users, lengths, tracks, is_text = _read_lines(file, version, of)
+    rows = version.manifest.files[name].rows
     if len(users) != rows or not rows:
         raise ModelError(
             f"{file.name}: {len(users)} lines found, the manifest says {rows}"
@@ -78,22 +72,14 @@ def read_track_lists(
         line, again = order[repeated[0] :][:2] + 1
         raise ModelError(f"{file.name}:{again}: the {of} of line {line} again")
     ends = lengths.cumsum()
-    counts = np.zeros(len(catalogue), dtype=np.int64)
-    np.add.at(counts, tracks, 1)  # without a copy
-    return TrackLists(
-        ids=ids,
-        starts=(ends - lengths)[order],
-        ends=ends[order],
-        tracks=tracks,
-        counts=counts,
-        is_text=is_text,
-    )
+    return TrackLists(ids, (ends - lengths)[order], ends[order], tracks, is_text)
 
 
 def _read_lines(
-    file: BufferedReader, catalogue: Catalogue, of: str, *, may_lack: bool
+    file: BufferedReader, version: Version, of: str
 ) -> tuple[IntArray, IntArray, Int32Array, bool]:
     """Return the users, the lengths of their lists, all tracks, and whether ids are text."""
+    catalogue = version.catalogue
     numbers = catalogue.numbers
     # compact, and grow without a copy
     users, lengths, tracks = array("q"), array("q"), array("i")
@@ -111,9 +97,9 @@ def _read_lines(
             if len(kinds) > 1:
                 raise ValueError(f"id {line.user!r} found after ids of the other kind")
             listed = line.tracks
-            if numbers and may_lack:
-                listed = [numbers[track] for track in listed if track in numbers]
-            elif numbers:
+            if version.may_lack:
+                listed = [track for track in listed if track in numbers]
+            if numbers:
                 listed = [numbers[track] for track in listed]
             tracks.fromlist(listed)
             lengths.append(len(listed))

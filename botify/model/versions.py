@@ -170,25 +170,19 @@ class Versions:
         """Return the folder of a version, by default of the latest one before the served one."""
         served = self.model
         folder = served.folder or version_folder(self._configured())
-        found = []
+        found = {}
         for other in folder.parent.glob("[!.]*"):
             with contextlib.suppress(ModelError):  # no version
                 manifest = read_manifest(other)
                 is_earlier = manifest.created_at <= served.created_at
-                if version is None:
-                    is_wanted = other != served.folder and is_earlier
-                else:
-                    is_wanted = manifest.model == version
-                if is_wanted:
-                    found.append((manifest.created_at, other))
+                if manifest.model == version or (
+                    version is None and is_earlier and other != served.folder
+                ):
+                    found[manifest.created_at] = other
         if not found:
-            what = (
-                f"no version {version}"
-                if version is not None
-                else f"no version earlier than {served.version}"
-            )
-            raise ModelError(f"{folder.parent}: {what}")
-        return max(found)[1]
+            wanted = version or f"earlier than {served.version}"
+            raise ModelError(f"{folder.parent}: no version {wanted}")
+        return found[max(found)]
 
     def _point_to(self, folder: Path) -> None:
         link = self._configured().parent

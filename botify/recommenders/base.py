@@ -1,7 +1,7 @@
 """What a recommender is: a draw by model, row and generator, beside the parts it reads."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ import numpy as np
 
 from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.model import Model, Part
+from looplib.arrays import Float32Array
 
 # In place of a track, where there is none to recommend.
 UNKNOWN = -1  # nothing is known of this listener or track
@@ -42,6 +43,20 @@ class Drawn(NamedTuple):
 
 IS_UNKNOWN = Drawn(UNKNOWN, None)
 IS_EXHAUSTED = Drawn(EXHAUSTED, None)
+
+
+def take_first(tracks: Iterable[int], taken: Collection[int]) -> Drawn:
+    """Take the first track that is not taken."""
+    free = (track for track in tracks if track not in taken)
+    track = next(free, EXHAUSTED)
+    return IS_EXHAUSTED if track == EXHAUSTED else Drawn(track, 1.0)
+
+
+def take_best(scores: Float32Array, taken: Collection[int]) -> Drawn:
+    """Take the track with the highest score that is not taken; scores are changed in place."""
+    scores[list(taken)] = -np.inf
+    track = int(scores.argmax())
+    return IS_EXHAUSTED if scores[track] == -np.inf else Drawn(track, 1.0)
 
 
 class Recommender(ABC):

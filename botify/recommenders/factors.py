@@ -4,7 +4,14 @@ import numpy as np
 
 from botify.model.factors import FACTORS, HISTORY
 from botify.model.model import LISTS, Model
-from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Drawn, Recommender, Row
+from botify.recommenders.base import (
+    IS_UNKNOWN,
+    Drawn,
+    Recommender,
+    Row,
+    take_best,
+    take_first,
+)
 
 
 class FoldIn(Recommender):
@@ -23,8 +30,7 @@ class FoldIn(Recommender):
         taken = row.taken
         if history and history.filter_seen:
             taken |= {track for track, value in known.items() if value > 0}
-        track = factors.best(factor, taken)
-        return IS_EXHAUSTED if track is None else Drawn(track, 1.0)
+        return take_best(factors.items @ factor.astype(np.float32), taken)
 
 
 class Contextual(Recommender):
@@ -37,13 +43,10 @@ class Contextual(Recommender):
         factors = model.get(FACTORS)
         if factors is None:
             return IS_UNKNOWN
-        if len(row.taken) == len(model.catalogue):
-            return IS_EXHAUSTED
         closeness = factors.closeness(row.tracks, np.array(row.times))
         if not closeness.any():
             return IS_UNKNOWN
-        closeness[list(row.taken)] = -np.inf
-        return Drawn(int(closeness.argmax()), 1.0)
+        return take_best(closeness, row.taken)
 
 
 class SessionAls(Recommender):
@@ -66,7 +69,4 @@ class SessionAls(Recommender):
         closeness = factors.closeness(row.tracks, liking)[tracks]
         ranks = np.arange(len(tracks)) / len(tracks)
         order = np.argsort(self.rank_weight * ranks - closeness, kind="stable").tolist()
-        for i in order:
-            if tracks[i] not in row.taken:
-                return Drawn(tracks[i], 1.0)
-        return IS_EXHAUSTED
+        return take_first((tracks[i] for i in order), row.taken)

@@ -19,9 +19,9 @@ _FORM = re.compile(r"interleaved\((\w+), ?(\w+)\)")
 
 @cache
 def members(name: str) -> tuple[str, ...]:
-    """Return the two recommenders of an interleaved one; nothing for another."""
+    """Return the two recommenders of an interleaved one; of another its own name."""
     found = _FORM.fullmatch(name)
-    return found.groups() if found else ()
+    return found.groups() if found else (name,)
 
 
 def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Drawn]:

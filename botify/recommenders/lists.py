@@ -13,6 +13,7 @@ from botify.recommenders.base import (
     Drawn,
     Recommender,
     Row,
+    take_first,
 )
 
 
@@ -87,7 +88,4 @@ class InOrder(Recommender):
     def draw(self, model: Model, row: Row, _: np.random.Generator) -> Drawn:
         """Take the first track that is not taken."""
         own = (model.get(self._part) or NO_LISTS).list_of(row.user)
-        for track in own:
-            if track not in row.taken:
-                return Drawn(track, 1.0)
-        return IS_EXHAUSTED if own else IS_UNKNOWN
+        return take_first(own, row.taken) if own else IS_UNKNOWN

@@ -45,22 +45,19 @@ REPEAT = "repeat"
 
 def asked_for(name: str) -> list[Recommender]:
     """Return the recommender of a name, or both of an interleaved one."""
-    return [RECOMMENDERS[member] for member in members(name) or (name,)]
+    return [RECOMMENDERS[member] for member in members(name)]
 
 
 def find_missing(name: str, model: Model) -> list[str]:
     """Return the names of the parts that a recommender needs and a version lacks."""
-    names = members(name) or (name,)
-    answering = [RECOMMENDERS[model.instead.get(own, own)] for own in names]
+    answering = [RECOMMENDERS[model.instead.get(own, own)] for own in members(name)]
     parts = {part for recommender in answering for part in recommender.reads}
     return sorted(part.name for part in parts if model.get(part) is None)
 
 
 def _check_name(name: str) -> str:
-    pair = members(name)
-    if "session_context" in (pair or (name,)):
-        raise ValueError("session_context was renamed to session_model; export again")
-    if not RECOMMENDERS.keys() >= set(pair or (name,)) or (pair and pair[0] == pair[1]):
+    asked = members(name)
+    if not RECOMMENDERS.keys() >= set(asked) or len(set(asked)) < len(asked):
         known = ", ".join(RECOMMENDERS)
         raise ValueError(
             f"no such recommender; allowed: {known}, and interleaved(a, b) of two of these"
@@ -69,7 +66,7 @@ def _check_name(name: str) -> str:
 
 
 def _check_plain(name: str) -> str:
-    if members(name):
+    if len(members(name)) > 1:
         raise ValueError("an arm's recommender may be interleaved, a fallback may not")
     return _check_name(name)
 
@@ -106,7 +103,7 @@ def recommend(
     for row, name in zip(batch, names, strict=True):
         drawn = [
             RECOMMENDERS[model.instead.get(own, own)].draw(model, row, rng)
-            for own in members(name) or (name,)
+            for own in members(name)
         ]
         answer = name, drawn[0]
         if len(drawn) > 1:

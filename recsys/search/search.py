@@ -189,8 +189,9 @@ def _say(text: str) -> None:
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
     done, total = state.count_steps()
-    is_most = state.search.strategy == "halving"  # which leaves out some
-    with progress("Trials", total, "scores", done, is_most=is_most) as report:
+    # halving leaves out some
+    unit = "scores at most" if state.search.strategy == "halving" else "scores"
+    with progress("Trials", total, unit) as report:
         report(done, "from the ledger" if done else "")
         if in_blocks:
             outcomes = _run_in_blocks(cluster, state)

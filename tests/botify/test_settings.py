@@ -113,10 +113,6 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
             {"BOTIFY_EXPERIMENTS": "[{name: A, arms: [{recommender: best}]}]"},
             "no such recommender; allowed: random",
         ),
-        (
-            {"BOTIFY_EXPERIMENTS": "[{arms: [{recommender: session_context}]}]"},
-            "session_context was renamed to session_model; export again",
-        ),
         ({"BOTIFY_PORT": "many"}, "port: "),
         ({"BOTIFY_ADMIN_TOKEN": ""}, "admin_token: "),
         ({"BOTIFY_EXPERIMENTS": "[{name: A, arms: []}]"}, "arms: "),

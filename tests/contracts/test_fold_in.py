@@ -13,7 +13,7 @@ from analysis.logs.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.factors import FACTORS, HISTORY, ItemFactors
 from botify.model.manifest import Feedback
-from botify.recommenders.base import Row
+from botify.recommenders.base import IS_EXHAUSTED, Row, take_best
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
 from looplib.als import AlsParams
@@ -77,17 +77,13 @@ def test_the_best_track_is_that_of_all_scores() -> None:
     items = (
         generator.normal(size=(7000, 6)) * generator.lognormal(sigma=1, size=(7000, 1))
     ).astype(np.float32)
-    folding = make_folding(items, AlsParams(6, 0.1, 1.0))
-    for factor in generator.normal(size=(50, 6)):
-        scores = items @ factor.astype(np.float32)
+    for factor in generator.normal(size=(50, 6)).astype(np.float32):
+        scores = items @ factor
         best = np.argsort(-scores)[:30].tolist()
-        assert [folding.best(factor, best[:taken]) for taken in (0, 1, 29)] == [
-            best[0],
-            best[1],
-            best[29],
-        ]
-        assert folding.best(-factor, set(range(7000)) - {3}) == 3
-    assert folding.best(items[0].astype(np.float64), range(7000)) is None
+        found = [take_best(scores.copy(), best[:taken]).track for taken in (0, 1, 29)]
+        assert found == [best[0], best[1], best[29]]
+        assert take_best(-scores, set(range(7000)) - {3}).track == 3
+    assert take_best(items @ items[0], range(7000)) == IS_EXHAUSTED
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
@@ -155,7 +151,10 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     drawn = RECOMMENDERS["fold_in"].draw(older, row, generator)
     alone = folding.solve(row.tracks, row.times)
     assert alone is not None
-    assert drawn.track == folding.best(alone, row.tracks)
+    assert (
+        drawn.track
+        == take_best(folding.items @ alone.astype(np.float32), row.tracks).track
+    )
 
 
 def ndcg(

@@ -95,7 +95,5 @@ def test_a_damaged_model_is_refused(
     with pytest.raises(ModelError, match=r"session_model\.npz"):
         load(tmp_path)
     update_manifest(folder, "session_model.npz")
-    with pytest.raises(
-        ModelError, match=r"session_model\.npz: cannot be read as a session model"
-    ):
+    with pytest.raises(ModelError, match=r"session_model\.npz: cannot be read"):
         load(tmp_path)
