@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 PLAIN_INTERVAL_S = 5.0
-# before so many seconds, or so small a share of the work, the rest cannot be estimated
-_SANE_S, _SANE_SHARE = 10.0, 0.05
 
 # Progress goes to stderr, so that what a command prints on stdout can be piped.
 console = Console(stderr=True)
@@ -25,17 +23,14 @@ class ProgressReport(Protocol):
 
 
 @contextmanager
-def progress(
-    title: str, total: float, unit: str, before: int = 0
-) -> Iterator[ProgressReport]:
+def progress(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
     """Show the progress of a job; the block calls the report with what is done so far, in units.
 
     On a terminal it is a bar with the time left; elsewhere (CI) a line at the start, at the end,
-    and every few seconds in between. `before` is what an earlier run has done, which says nothing
-    about the time left.
+    and every few seconds in between.
     """
     if not console.is_terminal:
-        yield _plain_report(title, total, unit, before)
+        yield _plain_report(title, total, unit)
         return
     columns = (
         MofNCompleteColumn(),
@@ -44,7 +39,7 @@ def progress(
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*Progress.get_default_columns(), *columns, console=console) as bar:
-        task = bar.add_task(title, total=total, completed=before, note="")
+        task = bar.add_task(title, total=total, note="")
 
         def report(done: float, note: str = "") -> None:
             bar.update(task, completed=done, note=note)
@@ -52,7 +47,7 @@ def progress(
         yield report
 
 
-def _plain_report(title: str, total: float, unit: str, before: int) -> ProgressReport:
+def _plain_report(title: str, total: float, unit: str) -> ProgressReport:
     start, shown = time.monotonic(), float("-inf")
 
     def report(done: float, note: str = "") -> None:
@@ -61,12 +56,8 @@ def _plain_report(title: str, total: float, unit: str, before: int) -> ProgressR
         if done < total and now - shown < PLAIN_INTERVAL_S:
             return
         shown = now
-        elapsed = now - start
-        words = [f"{title}: {done:,.0f}/{total:,.0f} {unit}", f"{elapsed:.0f} s"]
-        new = (done - before) / max(total - before, 1)
-        if done < total and elapsed >= _SANE_S and new >= _SANE_SHARE:
-            words.append(f"{elapsed / (done - before) * (total - done):.0f} s left")
-        words += [note] if note else []
-        print(", ".join(words), file=sys.stderr, flush=True)  # noqa: T201  the plain display
+        line = f"{title}: {done:,.0f}/{total:,.0f} {unit}, {now - start:.0f} s"
+        shown_note = f", {note}" if note else ""
+        print(f"{line}{shown_note}", file=sys.stderr, flush=True)  # noqa: T201  the plain display
 
     return report

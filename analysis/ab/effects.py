@@ -16,19 +16,19 @@ from analysis.ab.looks import Look
 from analysis.ab.metrics import Method, Metric
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect
-from analysis.statistics.moments import Moments, Quantity
+from analysis.statistics.moments import Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
-from analysis.statistics.quantiles import Histogram, compare_quantiles
+from analysis.statistics.quantiles import compare_quantiles
 
 GuardrailState = Literal["kept", "unclear", "broken"]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What effects are estimated from: by the metric's name, then by arm, the control first."""
+    """What effects are estimated from: `Moments`, or the `Histogram` of a quantile."""
 
-    moments: Mapping[str, Mapping[str, Moments]]  # of means and ratios
-    histograms: Mapping[str, Mapping[str, Histogram]] = field(default_factory=dict)
+    # by the metric's name, then by arm
+    values: Mapping[str, Mapping[str, Any]]
     # The largest skewness of an arm's listeners, by primary metric; none where it is unknown
     skewness: Mapping[str, float] = field(default_factory=dict)
 
@@ -36,9 +36,9 @@ class Measured:
     def listeners(self) -> dict[str, int]:
         """Listeners with a value of any metric by arm."""
         counts: dict[str, int] = {}
-        for by_arm in self.moments.values():
-            for arm, moments in by_arm.items():
-                counts[arm] = max(moments.count, counts.get(arm, 0))
+        for by_arm in self.values.values():
+            for arm, values in by_arm.items():
+                counts[arm] = max(values.count, counts.get(arm, 0))
         return counts
 
 
@@ -131,24 +131,12 @@ def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
     comparisons = len(config.deciding) * (len(measured.listeners) - 1)
     found = []
     for metric in config.reported:
-        share, past_explains = metric.quantile, math.nan
-        by_arm: Mapping[str, Any] = measured.moments.get(metric.name, {})
-        if share is not None:
-            by_arm = measured.histograms[metric.name]
+        by_arm = measured.values.get(metric.name, {})
         for arm, values in by_arm.items():
-            if arm == control:
-                continue
-            if share is None:
-                effect, past_explains = _compare(
-                    metric, by_arm[control], values, config
-                )
-            else:
-                effect = compare_quantiles(
-                    by_arm[control], values, share, 1 - config.alpha
-                )
-            found.append(
-                _describe(metric, arm, effect, past_explains, look, comparisons)
-            )
+            if arm != control:
+                effect, explained = _compare(metric, by_arm[control], values, config)
+                described = _describe(metric, arm, effect, explained, look, comparisons)
+                found.append(described)
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     known = [row for row in found if not math.isnan(row.effect)]
     primary = [row for row in known if row.role == "primary"]
@@ -167,7 +155,7 @@ def surely_better(measured: Measured, look: Look) -> list[tuple[str, str]]:
     They are compared on the first primary metric by the rule of looking, by Holm over all pairs.
     """
     metric = look.config.deciding[0]
-    by_arm = dict(measured.moments[metric.name])
+    by_arm = dict(measured.values[metric.name])
     del by_arm[look.config.control]
     pairs = list(combinations(by_arm, 2))
     found = [
@@ -185,22 +173,25 @@ def surely_better(measured: Measured, look: Look) -> list[tuple[str, str]]:
 
 
 def _compare(
-    metric: Metric, control: Moments, arm: Moments, config: AbConfig
+    metric: Metric,
+    control: Any,  # noqa: ANN401  as in `Measured`
+    arm: Any,  # noqa: ANN401
+    config: AbConfig,
 ) -> tuple[Effect, float]:
     """Return the effect and how much the past explains; CUPED takes that out where declared."""
     confidence = 1 - config.alpha
+    if metric.quantile is not None:
+        return compare_quantiles(control, arm, metric.quantile, confidence), math.nan
     plain = effects.compare_moments(control, arm, metric.quantity, confidence)
     past, both = metric.past, control + arm
     if past is None or not both.count:
         return plain, math.nan
     if not both.mean(Quantity(past.denominator or past.numerator)):
         return plain, math.nan
-    adjusted = effects.adjust(control, arm, metric.quantity, past)
-    past_explains = 1 - adjusted.variance_kept
+    before, after, kept = effects.adjust(control, arm, metric.quantity, past)
     if not config.cuped:
-        return plain, past_explains
-    effect = effects.compare(adjusted.control, adjusted.arm, confidence)
-    return effect, past_explains
+        return plain, 1 - kept
+    return effects.compare(before, after, confidence), 1 - kept
 
 
 def _describe(

@@ -16,11 +16,10 @@ experiment, or a segment.
 
 import glob
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -100,17 +99,9 @@ def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, 
     queries.attach_arrow(connection, "labels_none", _NO_LABEL.empty_table())
     by_track = {}
     for column, file in config.segments.items():
-        name, ending = (
-            glob.escape(str(file)),
-            Path(file.name.removesuffix(".gz")).suffix,
-        )
-        readers: dict[str, Callable[[str], queries.Rows]] = {
-            ".csv": connection.read_csv,
-            ".parquet": connection.read_parquet,
-        }
         where = f"segments {column}: {file}"
         with _naming(where, OSError, queries.DatabaseError):
-            rows = readers.get(ending, connection.read_json)(name)
+            rows = connection.table(glob.escape(str(file)))
             keys = [key for key in ("user", "track") if key in rows.columns]
             if len(keys) != 1 or column not in rows.columns:
                 problem = f"a column {column} and one of user and track are expected"
@@ -218,7 +209,7 @@ def read_listeners(
     columns: dict[str, FloatArray] = {}
     for source in _files([METRICS["sessions"], *summed]):
         for prefix, side in (("", arm), ("past_", None)):
-            rows = arm_rows(connection, source, WHOLE, arm, side)
+            rows = read_rows(connection, source, WHOLE, arm, side)
             users = rows["user"].to_numpy()
             if len(twice := users[1:][users[1:] == users[:-1]]):
                 raise AnalysisError(
@@ -226,7 +217,7 @@ def read_listeners(
                     f"{twice[0]}; one a user, arm and part is expected"
                 )
             for name in rows.column_names[2:]:
-                columns[f"{prefix}{column_name(source, name)}"] = _numbers(rows, name)
+                columns[f"{prefix}{name}"] = rows[name].to_numpy()
     return columns
 
 
@@ -244,11 +235,11 @@ def read_histograms(
     return histograms
 
 
-def arm_rows(
+def read_rows(
     connection: queries.Connection, source: str, by: str, arm: str, side: str | None
 ) -> pa.Table:
-    """Return what a source has of an arm's listeners by part; side None is their past."""
-    return queries.fetch_table(
+    """Return user, part and a source's columns of an arm's listeners; side None is their past."""
+    rows = queries.fetch_table(
         connection,
         "ab/arm_rows",
         known_table=f"{METRICS['sessions'].source}_{by}",
@@ -256,19 +247,5 @@ def arm_rows(
         arm=arm,
         side=side,
     )
-
-
-def metric_values(
-    connection: queries.Connection, metric: Metric, by: str, arm: str
-) -> pa.Table:
-    """Return user, part and `metric.sums` of an arm's listeners, by user; 0 without a row."""
-    rows = arm_rows(connection, metric.source, by, arm, arm)
-    sums = {
-        name: _numbers(rows, column)
-        for name, column in zip(metric.sums, metric.columns, strict=True)
-    }
-    return pa.table({"user": rows["user"], "part": rows["part"]} | sums)
-
-
-def _numbers(rows: pa.Table, name: str) -> FloatArray:
-    return np.asarray(np.nan_to_num(rows[name].to_numpy().astype(np.float64)))
+    columns = (column_name(source, name) for name in rows.column_names[2:])
+    return rows.rename_columns(["user", "part", *columns])

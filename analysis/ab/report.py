@@ -7,7 +7,8 @@ parts of the tree are defined beside what computes them.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ from analysis.ab.measures import (
     read_histograms,
     read_listeners,
 )
-from analysis.ab.metrics import METRICS, ORIGINAL_METRICS, Metric
+from analysis.ab.metrics import METRICS, ORIGINAL_METRICS
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.positions import Position, positions
-from analysis.ab.parts.segments import Segments, segment_effects
+from analysis.ab.parts.segments import SegmentEffect, segment_effects
 from analysis.ab.table import Table, read_table
 from analysis.ab.tables import Loaded, load
 from analysis.ab.verdict import Verdict, decide
@@ -78,7 +79,7 @@ class Report(Evidence):
     sessions: Mapping[str, int]
     # What a table does not have
     original_table: tuple[OriginalRow, ...] = ()  # the original table
-    segments: tuple[Segments, ...] = ()  # primary metrics by segment
+    segments: tuple[SegmentEffect, ...] = ()  # primary metrics by segment
     preferences: tuple[Preference, ...] = ()  # of arms that interleave two recommenders
     positions: tuple[Position, ...] = ()  # listening time by position in the session
 
@@ -126,12 +127,24 @@ def build_report(
         listeners = {
             arm: read_listeners(connection, arm, config.reported) for arm in arms
         }
+        counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
+        counted = dict(queries.fetch_row(connection, "ab/quality"))
         look = Look(config, loaded.progress)
-        found = _weigh_log(loaded, listeners, look, own)
-        return _summarize(
+        facts = {
+            "lines": loaded.lines,
+            "recommenders": {arm: own.get(arm) for arm in arms},
+            "span_ms": (counted.pop("first_ms"), counted.pop("last_ms")),
+            "renamed": counted.pop("renamed"),
+            "quality": Quality(**counted),
+            "left_out": loaded.left_out,
+            "rejected": tuple(loaded.rejected),
+        }
+        return _make_report(
             str(loaded.experiment),
-            found,
-            config,
+            _measured(listeners, counts, connection, config),
+            counts,
+            look,
+            facts,
             plan,
             sources=loaded.sources.names,
             sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
@@ -140,29 +153,6 @@ def build_report(
             preferences=preferences(connection, own, arms, look),
             positions=positions(connection, arms),
         )
-
-
-def _weigh_log(
-    loaded: Loaded,
-    listeners: Mapping[str, Listeners],
-    look: Look,
-    own: Mapping[str, str],
-) -> Evidence:
-    """Return what the verdict depends on, of a log that was measured."""
-    counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
-    counted = dict(queries.fetch_row(loaded.connection, "ab/quality"))
-    return _weigh(
-        _measured(listeners, counts, loaded, look.config),
-        counts,
-        look,
-        lines=loaded.lines,
-        recommenders={arm: own.get(arm) for arm in counts},
-        span_ms=(counted.pop("first_ms"), counted.pop("last_ms")),
-        renamed=counted.pop("renamed"),
-        quality=Quality(**counted),
-        left_out=loaded.left_out,
-        rejected=tuple(loaded.rejected),
-    )
 
 
 def report_on_table(
@@ -176,7 +166,7 @@ def report_on_table(
         AnalysisError: It cannot be read, or has nothing to compare.
     """
     measured, span_ms = read_table(table, config.reported)
-    for by_arm in measured.moments.values():
+    for by_arm in measured.values.values():
         if config.control not in by_arm or len(by_arm) < 2:
             problem = f"{config.control} and another {table.arm} are expected"
             found = ", ".join(by_arm)
@@ -195,72 +185,41 @@ def report_on_moments(
     counts = {config.control: 0} | measured.listeners
     total = sum(counts.values())
     planned = config.horizon.listeners if config.horizon else 1
+    named = {arm.name: arm.recommender for arm in (plan.arms if plan else ())}
+    facts = {
+        "lines": LineCounts(total, total),
+        "recommenders": dict.fromkeys(counts) | named,
+        "span_ms": span_ms,
+    }
     look = Look(config, total / planned)
-    lines = LineCounts(total, total)
-    found = _weigh(
-        measured,
-        counts,
-        look,
-        lines=lines,
-        span_ms=span_ms,
-        recommenders=dict.fromkeys(counts)
-        | {arm.name: arm.recommender for arm in (plan.arms if plan else ())},
+    return _make_report(
+        name, measured, counts, look, facts, plan, sources=(name,), sessions=counts
     )
-    return _summarize(name, found, config, plan, sources=(name,), sessions=counts)
 
 
-def _weigh(
+def _make_report(
+    name: str,
     measured: Measured,
     counts: Mapping[str, int],
     look: Look,
-    **facts: Any,  # noqa: ANN401  other attributes of Evidence
-) -> Evidence:
-    """Return what the verdict depends on, of the listeners by arm."""
-    return Evidence(
-        listeners=counts,
-        srm=check_sample_ratio(counts, look.config.shares),
-        effects=metric_effects(measured, look),
-        beats=surely_better(measured, look),
-        at_horizon=look.at_horizon,
-        skewness=measured.skewness,
-        **facts,
-    )
-
-
-def _measured(
-    listeners: Mapping[str, Listeners],
-    counts: Mapping[str, int],
-    loaded: Loaded,
-    config: AbConfig,
-) -> Measured:
-    """Return what effects are estimated from."""
-    moments, histograms = {}, {}
-    for metric in config.reported:
-        if metric.quantile is None:
-            by_arm = {arm: metric.moments(rows) for arm, rows in listeners.items()}
-            moments[metric.name] = by_arm
-        else:
-            histograms[metric.name] = read_histograms(
-                loaded.connection, metric.source, counts
-            )
-    most = {
-        metric.name: max(
-            abs(skewness(metric.shares(rows))) for rows in listeners.values()
-        )
-        for metric in config.deciding
-    }
-    return Measured(moments, histograms, most)
-
-
-def _summarize(
-    name: str,
-    evidence: Evidence,
-    config: AbConfig,
+    facts: Mapping[str, Any],
     plan: Experiment | None,
-    **parts: Any,  # noqa: ANN401  other attributes of Report
+    **shown: Any,  # noqa: ANN401  other attributes of Report
 ) -> Report:
-    """Return the report on the evidence, with the experiment's file but for testers."""
-    known = {field.name: getattr(evidence, field.name) for field in fields(evidence)}
+    """Return the report on what was measured of so many listeners by arm.
+
+    The facts are other attributes of `Evidence`. The experiment's file stands without testers.
+    """
+    config = look.config
+    known = {
+        **facts,
+        "listeners": counts,
+        "srm": check_sample_ratio(counts, config.shares),
+        "effects": metric_effects(measured, look),
+        "beats": surely_better(measured, look),
+        "at_horizon": look.at_horizon,
+        "skewness": measured.skewness,
+    }
     return Report(
         **known,
         experiment=name,
@@ -268,43 +227,62 @@ def _summarize(
         alpha=config.alpha,
         horizon=str(config.horizon) if config.horizon else None,
         is_adjusted=config.cuped,
-        verdict=decide(evidence, config),
+        verdict=decide(Evidence(**known), config),
         plan=plan.model_dump(mode="json", exclude={"overrides"}) if plan else None,
-        **parts,
+        **shown,
     )
+
+
+def _measured(
+    listeners: Mapping[str, Listeners],
+    counts: Mapping[str, int],
+    connection: queries.Connection,
+    config: AbConfig,
+) -> Measured:
+    """Return what effects are estimated from."""
+    values: dict[str, Mapping[str, Any]] = {}
+    for metric in config.reported:
+        if metric.quantile is None:
+            values[metric.name] = {
+                arm: metric.moments(rows) for arm, rows in listeners.items()
+            }
+        else:
+            values[metric.name] = read_histograms(connection, metric.source, counts)
+    most = {
+        metric.name: max(
+            abs(skewness(metric.shares(rows))) for rows in listeners.values()
+        )
+        for metric in config.deciding
+    }
+    return Measured(values, most)
 
 
 def original_table(
     listeners: Mapping[str, Listeners], control: str
 ) -> tuple[OriginalRow, ...]:
     """Make the original table, by arm and metric; at 95 % whatever the report's alpha."""
-    return tuple(
-        _original_row(arm, METRICS[name], listeners[control], listeners[arm])
-        for arm in listeners
-        if arm != control
-        for name in ORIGINAL_METRICS
-    )
-
-
-def _original_row(
-    arm: str, metric: Metric, control: Listeners, treated: Listeners
-) -> OriginalRow:
-    before, after = metric.moments(control), metric.moments(treated)
-    effect = effects.compare_moments(before, after, metric.quantity)
-    relative = effect.pct_of_control
-    # in the original formula 0 degrees of freedom by 0: there is no interval
-    if not effect.standard_error > 0:
-        relative = Interval(relative.value, math.nan, math.nan)
-    return OriginalRow(
-        arm=arm,
-        metric=metric.name,
-        effect_pct=relative.value,
-        lower_pct=relative.lower,
-        upper_pct=relative.upper,
-        control_mean=effect.control.value,
-        arm_mean=effect.arm.value,
-        significant=relative.excludes_zero,
-    )
+    rows = []
+    treated = [arm for arm in listeners if arm != control]
+    for arm, name in product(treated, ORIGINAL_METRICS):
+        metric = METRICS[name]
+        before, after = (metric.moments(listeners[side]) for side in (control, arm))
+        effect = effects.compare_moments(before, after, metric.quantity)
+        relative = effect.pct_of_control
+        # in the original formula 0 degrees of freedom by 0: there is no interval
+        if not effect.standard_error > 0:
+            relative = Interval(relative.value, math.nan, math.nan)
+        row = OriginalRow(
+            arm=arm,
+            metric=name,
+            effect_pct=relative.value,
+            lower_pct=relative.lower,
+            upper_pct=relative.upper,
+            control_mean=effect.control.value,
+            arm_mean=effect.arm.value,
+            significant=relative.excludes_zero,
+        )
+        rows.append(row)
+    return tuple(rows)
 
 
 def _arms(loaded: Loaded, control: str) -> tuple[str, ...]:

@@ -189,7 +189,7 @@ def _say(text: str) -> None:
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
     done, total = state.count_steps()
-    with progress("Trials", total, "scores", done) as report:
+    with progress("Trials", total, "scores") as report:
         report(done, "from the ledger" if done else "")
         if in_blocks:
             outcomes = _run_in_blocks(cluster, state)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.ab.config import AbConfig
-from analysis.ab.measures import arm_rows, check_files, measure, read_listeners
+from analysis.ab.measures import check_files, measure, read_listeners, read_rows
 from analysis.ab.metrics import METRICS
 from analysis.ab.tables import load
 from analysis.errors import AnalysisError
@@ -81,7 +81,9 @@ def test_columns_of_listeners_are_what_a_walk_over_their_events_gives(
         measure(loaded, AbConfig(skip_below=SKIP_BELOW))
         columns = {arm: read_listeners(loaded.connection, arm) for arm in loaded.arms}
         users = {
-            arm: arm_rows(loaded.connection, "listener_sums", "whole", arm, arm)["user"]
+            arm: read_rows(loaded.connection, "listener_sums", "whole", arm, arm)[
+                "user"
+            ]
             for arm in columns
         }
     assert {

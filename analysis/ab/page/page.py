@@ -10,7 +10,6 @@ from analysis.ab.verdict import Decision
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render as render_template
-from analysis.statistics.sample_ratio import SampleRatio
 
 TONES: dict[Decision, str] = {
     "ship": "good",
@@ -30,7 +29,6 @@ def render(report: Report) -> str:
         tone=TONES[report.verdict.decision],
         level=numbers.level(report.alpha),
         arm_numbers={arm: number for number, arm in enumerate(report.arms)},
-        checks=_checks(report),
         effect_figure=draw_effects(report),
         heard=_heard_by_position(report),
     )
@@ -87,40 +85,3 @@ def _heard_by_position(report: Report) -> Mapping[str, Mapping[int, float]]:
         if spot.events >= _RARE * opened[spot.arm]:
             heard[spot.arm][spot.position] = spot.mean_time
     return heard
-
-
-def _checks(report: Report) -> list[tuple[str, str, str]]:
-    """Return what was checked, what was found, and whether that is "good", "wait" or "bad"."""
-    lines, quality = report.lines, report.quality
-    rejected = _counted(lines.rejected, lines.read, "lines")
-    in_two_arms = _counted(quality.changing_listeners, report.in_all, "listeners")
-    checks = [
-        _ratio_check(report.srm),
-        ("Lines that are not events", *rejected),
-        ("Listeners in more than one arm", *in_two_arms),
-    ]
-    for name, found in (
-        ("Events in sessions that were not closed", quality.dropped_events),
-        ("Events without an arm", quality.outside),
-        ("Events that were logged twice", quality.duplicates),
-        ("Tracks that were not the recommended one", quality.broken_chains),
-        (
-            "Events with a latency below 0, which only the original table uses",
-            quality.negative_latencies,
-        ),
-    ):
-        checks.append((name, *_counted(found, quality.events, "events")))
-    return checks
-
-
-def _ratio_check(srm: SampleRatio) -> tuple[str, str, str]:
-    state = "bad" if srm.mismatch else "good"
-    found = f"{numbers.p_is(srm.p_value)}, wrong below {srm.threshold}"
-    return "Sample ratio", found, "wait" if srm.p_value is None else state
-
-
-def _counted(found: int, total: int, things: str) -> tuple[str, str]:
-    if not found:
-        return "none", "good"
-    share = numbers.percent(100 * found / total if total else None)
-    return f"{numbers.count(found)} of {numbers.count(total)} {things}, {share}", "wait"

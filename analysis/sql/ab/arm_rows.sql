@@ -6,8 +6,13 @@
 -- FROM known(user BIGINT, arm VARCHAR, part VARCHAR)
 -- FROM measured(user BIGINT, arm VARCHAR, part VARCHAR)
 -- Columns:
---   user, part  ascending, with what else the table has, NULL where it has no row
-SELECT known.user, known.part, measured.* EXCLUDE (user, arm, part)
+--   user, part  ascending, with what else the table has as DOUBLE, 0 where it has no row or no number
+SELECT
+    known.user, known.part,
+    if(
+        isfinite(CAST(COLUMNS(measured.* EXCLUDE (user, arm, part)) AS DOUBLE)),
+        CAST(COLUMNS(measured.* EXCLUDE (user, arm, part)) AS DOUBLE), 0
+    )
 FROM query_table($known_table) AS known
 LEFT JOIN query_table($measured_table) AS measured
     ON measured.user = known.user AND measured.part = known.part AND measured.arm IS NOT DISTINCT FROM $side

@@ -8,7 +8,7 @@ from analysis.ab.evidence import Quality
 from analysis.ab.metrics import ORIGINAL_METRICS
 from analysis.ab.parts.interleaving import Preference
 from analysis.ab.parts.positions import Position
-from analysis.ab.parts.segments import SegmentEffect, Segments
+from analysis.ab.parts.segments import SegmentEffect
 from analysis.ab.report import OriginalRow, Report
 from analysis.ab.tables import DAY_MS
 from analysis.ab.verdict import Verdict
@@ -117,19 +117,20 @@ def make_report(
             ),
         ),
         segments=tuple(
-            Segments(
+            SegmentEffect(
                 f"{text}device",
+                f"{text}{name}",
                 arm,
                 "time_per_session",
                 "Time per session",
-                tuple(
-                    SegmentEffect(f"{text}{name}", 900, 905, 4.0, 4.2, around(pct, 9.0))
-                    for name, pct in (("phone", 5.0), ("speaker", 2.0))
-                ),
-                0.03,
-                0.06,
+                900,
+                905,
+                4.0,
+                4.2,
+                around(pct, 9.0),
             )
             for arm in treated
+            for name, pct in (("phone", 5.0), ("speaker", 2.0))
         ),
         recommenders={
             arm: "random" if arm == control else f"model {arm}" for arm in arms
