@@ -51,37 +51,12 @@ def align(
             `depth`).
         known: The known users, ascending.
         depth: How many of the best recommendations are used.
-
-    Raises:
-        AnalysisError: A list is too short, or a user or a track of a list is repeated.
     """
-    users = users.astype(np.int64, copy=False)
-    tracks = tracks.astype(np.int64, copy=False)
-    if tracks.shape[1] < depth:
-        raise AnalysisError(
-            f"lists of {tracks.shape[1]} recommendations; metrics at {depth} need at least {depth}"
-        )
-    _refuse_repeats(users, tracks)
     index = np.searchsorted(known, users)
     is_known = known[np.minimum(index, len(known) - 1)] == users
     aligned = np.full((len(known), depth), NO_TRACK, dtype=np.int64)
     aligned[index[is_known]] = tracks[is_known, :depth]
     return aligned
-
-
-def _refuse_repeats(users: AnyIntArray, tracks: AnyIntArray) -> None:
-    """Raise an AnalysisError where a user has two lists or a list a track twice."""
-    ordered = np.sort(users)
-    repeated_users = ordered[1:][ordered[1:] == ordered[:-1]]
-    if len(repeated_users):
-        user = repeated_users[0]
-        raise AnalysisError(f"user {user} has more than one list of recommendations")
-    listed = np.sort(tracks, axis=1)
-    is_repeated = (listed[:, 1:] == listed[:, :-1]) & (listed[:, 1:] != NO_TRACK)
-    with_repeats = np.flatnonzero(is_repeated.any(axis=1))
-    if len(with_repeats):
-        user = users[with_repeats[0]]
-        raise AnalysisError(f"recommendations of user {user}: a track more than once")
 
 
 @dataclass(frozen=True)
@@ -158,9 +133,6 @@ class Validator:
 
         A validated user without a list counts 0. `key`, such as "ndcg@30", asks for this metric
         alone.
-
-        Raises:
-            AnalysisError: The lists cannot be used.
         """
         names, ks = list(METRICS), list(self.ks)
         if key:

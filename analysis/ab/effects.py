@@ -188,12 +188,10 @@ def _compare(
         return plain, math.nan
     if not both.mean(Quantity(past.denominator or past.numerator)):
         return plain, math.nan
-    adjusted = effects.adjust(control, arm, metric.quantity, past)
-    past_explains = 1 - adjusted.variance_kept
+    before, after, kept = effects.adjust(control, arm, metric.quantity, past)
     if not config.cuped:
-        return plain, past_explains
-    effect = effects.compare(adjusted.control, adjusted.arm, confidence)
-    return effect, past_explains
+        return plain, 1 - kept
+    return effects.compare(before, after, confidence), 1 - kept
 
 
 def _describe(

@@ -81,9 +81,6 @@ def match_lists(
             are left out, and requests of others are unanswered.
         tracks: Track ids, best first, filled up with -1 at the end; shape (lists, length of the
             longest).
-
-    Raises:
-        AnalysisError: The arrays cannot be used; `analysis.validation.align` says when.
     """
     lists = align(users, tracks, known=sessions.users, depth=tracks.shape[1])
     rank = np.full(len(sessions.track), NOT_LISTED)

@@ -78,17 +78,18 @@ def read_recommendations(text: str) -> Recommendations:
     file = Path(path)
     manifest = _read_manifest(file.parent / MANIFEST)
     lines = _decode_lines(file, manifest.get("files", {}).get(file.name, {}))
-    lists = sorted(
-        (_number(line.user), list(map(_number, line.tracks))) for line in lines
-    )
-    users = np.array([user for user, _ in lists], dtype=np.int64)
-    tracks = np.full(
-        (len(lists), max(1, *(len(listed) for _, listed in lists))),
-        NO_TRACK,
-        dtype=np.int64,
-    )
-    for row, (_, listed) in zip(tracks, lists, strict=True):
-        row[: len(listed)] = listed
+    lists: dict[int, list[int]] = {}
+    for line in lines:
+        user, listed = _number(line.user), [_number(track) for track in line.tracks]
+        if user in lists or len(set(listed)) < len(listed):
+            problem = "more than one list, or a track more than once"
+            raise AnalysisError(f"{file}: user {line.user}: {problem}")
+        lists[user] = listed
+    users = np.array(sorted(lists), np.int64)
+    longest = max(map(len, lists.values()))
+    tracks = np.full((len(users), max(1, longest)), NO_TRACK, np.int64)
+    for row, user in zip(tracks, sorted(lists), strict=True):
+        row[: len(lists[user])] = lists[user]
     return Recommendations(
         name or manifest.get("model") or file.stem,
         file,

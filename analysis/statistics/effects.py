@@ -181,30 +181,24 @@ def p_value(difference: float, error: float, degrees: float) -> float:
     return 2 * float(special.stdtr(degrees, -abs(difference) / error))
 
 
-@dataclass(frozen=True)
-class Adjusted:
-    """A metric without the part that a covariate predicts."""
-
-    control: Estimate  # the metric in the control
-    arm: Estimate  # the metric in the arm
-    # variance left over both arms, as a share of that without the adjustment
-    variance_kept: float
-
-
 def adjust(
     control: Moments, arm: Moments, quantity: Quantity, covariate: Quantity
-) -> Adjusted:
+) -> tuple[Estimate, Estimate, float]:
     """Remove what a covariate predicts from a metric (CUPED), by the regression over both arms.
 
     Deng, Xu, Kohavi & Walker, Improving the Sensitivity of Online Controlled Experiments by
     Utilizing Pre-Experiment Data, WSDM 2013, section 3; its appendix B for ratios. The covariate,
     such as the metric before the experiment, must not depend on the arm.
+
+    Returns:
+        The metric in the control and in the arm, and the variance left over both arms, as a share
+        of that without the adjustment.
     """
     both = control + arm
     spread, centre = both.variance(covariate), both.mean(covariate)
     theta = both.covariance(quantity, covariate) / spread if spread else 0.0
     if not theta:
-        return Adjusted(estimate(control, quantity), estimate(arm, quantity), 1.0)
+        return estimate(control, quantity), estimate(arm, quantity), 1.0
 
     def adjusted(moments: Moments) -> Estimate:
         covariance = moments.covariance(quantity, covariate)
@@ -215,4 +209,4 @@ def adjust(
         return Estimate(value, max(0.0, variance), moments.count)
 
     kept = adjusted(both).variance / both.variance(quantity)
-    return Adjusted(adjusted(control), adjusted(arm), kept)
+    return adjusted(control), adjusted(arm), kept

@@ -96,7 +96,6 @@ def test_an_interval_of_a_preference_holds_equality_as_often_as_it_says() -> Non
     from analysis.ab.config import Horizon
     from analysis.ab.looks import Look
     from analysis.ab.parts.interleaving import compare_pair
-    from analysis.statistics.moments import Moments
 
     at_end = Look(AbConfig(horizon=Horizon(listeners=300, looks=1)), 1.0)
     missed = 0
@@ -113,6 +112,6 @@ def test_an_interval_of_a_preference_holds_equality_as_often_as_it_says() -> Non
             "first_time": times[0],
             "second_time": times[1],
         }
-        found = compare_pair("T1", ("a", "b"), Moments.of(columns), at_end)
+        found = compare_pair("T1", ("a", "b"), columns, at_end)
         missed += found.preferred is not None
     assert missed / 600 == pytest.approx(0.05, abs=0.02)

@@ -14,10 +14,10 @@ from analysis.ab.tables import members
 from analysis.page import numbers
 from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval, p_value
 from analysis.statistics.moments import Moments, Quantity
+from looplib.arrays import FloatArray
 
 _FIRST = Quantity("first_time", "first_tracks")
 _SECOND = Quantity("second_time", "second_tracks")
-_FIRST_TRACKS, _SECOND_TRACKS = Quantity("first_tracks"), Quantity("second_tracks")
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,20 @@ def preferences(
             continue
         rows = credited.filter(pc.field("arm") == arm).sort_by("user")
         columns = {name: rows[name].to_numpy() for name in rows.column_names[2:]}
-        moments = Moments.of(columns)
-        if moments.count > 1 and moments.means.all():
-            found.append(compare_pair(arm, pair, moments, look))
+        if len(rows) > 1 and all(column.any() for column in columns.values()):
+            found.append(compare_pair(arm, pair, columns, look))
     return tuple(found)
 
 
 def compare_pair(
-    arm: str, pair: tuple[str, str], moments: Moments, look: Look
+    arm: str, pair: tuple[str, str], columns: Mapping[str, FloatArray], look: Look
 ) -> Preference:
     """Compare two ratios of the same listeners by the logarithm of their quotient.
 
-    Its variance is by the delta method over listeners.
+    Its variance is by the delta method over listeners. The columns are those of
+    `sql/ab/credited.sql`, each of shape (listeners,).
     """
+    moments = Moments.of(columns)
     count = moments.count
     before, after = moments.mean(_FIRST), moments.mean(_SECOND)
     # relative variances and covariance of one listener's shares
@@ -100,18 +101,16 @@ def compare_pair(
         p_value=p_value(log_ratio, error, math.inf),
     )
     effect = look.widen(effect, count)
-    preferred = None
-    if effect.relative.excludes_zero:
-        preferred = pair[1] if log_ratio > 0 else pair[0]
+    better = pair[1] if log_ratio > 0 else pair[0]
     return Preference(
         arm=arm,
         first=pair[0],
         second=pair[1],
         listeners=count,
-        first_tracks=round(moments.mean(_FIRST_TRACKS) * count),
-        second_tracks=round(moments.mean(_SECOND_TRACKS) * count),
+        first_tracks=int(columns["first_tracks"].sum()),
+        second_tracks=int(columns["second_tracks"].sum()),
         first_time=before,
         second_time=after,
         effect=relative_effect(effect),
-        preferred=preferred,
+        preferred=better if effect.relative.excludes_zero else None,
     )
