@@ -38,7 +38,8 @@ ARRAYS: Mapping[str, str] = {
     "artist_fatigue": "f",
     "interest_change": "f",  # chance before each track that a session's is drawn anew
 }
-_CANDIDATES = 6  # interests that a session may follow
+_CANDIDATES = 4  # interests that a session may follow
+_LEAST_CHANCE = 1e-3  # of a vector that counts
 _LEAST_LOG = -20.0  # of a response's likelihood, against that by the best vector
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
@@ -111,6 +112,11 @@ class SessionModel:
     def by_factor(self) -> Float32Array:
         """The factors of the tracks by which all are scored faster, shape (k, tracks)."""
         return np.ascontiguousarray(self.track_factors.T)
+
+    @cached_property
+    def unheard(self) -> IntArray:
+        """The tracks of which nothing is known."""
+        return np.flatnonzero(~self.track_factors.any(axis=1))
 
     @cached_property
     def _covariances(self) -> FloatArray:
@@ -203,9 +209,12 @@ class SessionModel:
         step = (1 - change) * np.eye(len(means)) + change * expected.anew
         for likelihoods in np.exp(logs).T:
             chances = chances @ step * likelihoods
-        weights = np.linalg.solve(lower.transpose(0, 2, 1), innovations)
-        moved = means + (weights.transpose(0, 2, 1) @ spread)[:, 0]
-        found: FloatArray = chances @ moved / chances.sum()
+        chances /= chances.sum()
+        likely = chances > _LEAST_CHANCE
+        upper = lower[likely].transpose(0, 2, 1)
+        weights = np.linalg.solve(upper, innovations[likely]).transpose(0, 2, 1)
+        moved = means[likely] + (weights @ spread[likely])[:, 0]
+        found: FloatArray = chances[likely] @ moved / chances[likely].sum()
         return found
 
     def _linearise(

@@ -45,7 +45,7 @@ def _best(
     A share expit(x) of which fatigue leaves the part g has the logit log(g) - log(1 - g + exp(-x)).
     It only gets lower, so an artist's tracks are lowered when one of them is the best.
     """
-    scores[list(row.taken)] = -np.inf
+    scores[list(row.taken)] = scores[fitted.unheard] = -np.inf
     while True:
         track = int(scores.argmax())
         if scores[track] == -np.inf:

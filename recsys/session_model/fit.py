@@ -14,12 +14,13 @@ finds them:
 2. a listener's organic tracks that are close together are one interest, and interests and tracks
    are fitted in turn, each by one step of iteratively reweighted least squares a sweep.
 
-What listeners choose themselves is the prior: ALS has learned from it which tracks and listeners
-are alike. A track's vector is drawn towards what its ALS factor and the other tracks of its artist
-say, an interest's towards what its organic tracks and the listener's ALS factor say, each through
-one linear map for all. Every ridge is the inverse of the spread that the fit itself shows
-(empirical Bayes), and every regression knows how uncertain its features are, so that factors which
-the data do not support shrink to nothing. Held-out responses show how noisy shares are.
+What listeners choose themselves comes first: ALS has learned from it which tracks and listeners are
+alike. An interest's vector is drawn towards what its organic tracks and the listener's ALS factor
+say, through one linear map for all; a track's towards what the other tracks of its artist say, in
+the coarse stage its ALS factor too, where it starts. Every ridge is the inverse of the
+spread that the fit itself shows (empirical Bayes), and every regression knows how uncertain its
+features are, so that factors which the data do not support shrink to nothing. Held-out responses
+show how noisy shares are.
 """
 
 from collections.abc import Callable
@@ -205,7 +206,10 @@ class Fit:
         return _predict(middles, self.interests.means, np.sqrt(counts)[:, None])
 
     def _expected_tracks(self) -> Float32Array:
-        """Predict each track's vector from the others of its artist, and by what was chosen."""
+        """Predict each track's vector from the others of its artist, at first by ALS too.
+
+        ALS has learned from the same shares: what it says of a track is no prior to the end.
+        """
         vectors, artist = self.tracks.means, self.responses.artist
         counts = np.bincount(artist)
         means = grouped_means(artist, len(counts), vectors)[artist]
@@ -213,7 +217,10 @@ class Fit:
         sums = means * (others + 1) - vectors
         usual = np.where(others > 0, sums / np.maximum(others, 1), 0)
         ones = np.ones((len(vectors), 1))
-        return _predict(np.hstack([usual, self.chosen.tracks, ones]), vectors, ones)
+        features = [usual, ones]
+        if self.done < COARSE:
+            features.append(self.chosen.tracks)
+        return _predict(np.hstack(features), vectors, ones)
 
     def _logits(self, rows: IntArray) -> AnyFloatArray:
         """Return the logits of some responses."""

@@ -131,6 +131,7 @@ def expected_interest(user: int, tracks: list[int], times: list[float]) -> Vecto
         logs = np.array([density for _, density in steps])
         # no response says more than this against a vector
         chances *= np.exp(np.maximum(logs - logs.max(axis=0), -20).sum(axis=1))
+        chances *= chances > 1e-3 * chances.sum()
         vectors = [moved for moved, _ in steps]
     found: Vector = chances @ np.array(vectors) / chances.sum()
     return found
@@ -147,6 +148,29 @@ SESSIONS = [
     (2, [OTHER_OPENING, *range(10, 38)], [1.0, *[0.9, 0.1] * 14]),
     (KNOWN, list(range(1, 39)), [1.0, *[0.3] * 37]),
 ]
+
+
+def test_tracks_never_heard_are_not_recommended(tmp_path: Path) -> None:
+    """The log has 25 tracks of a catalogue of 40, and nobody likes any of them."""
+    made = arrays()
+    factors = np.column_stack([made["track_factors"][:, :-1], np.ones(TRACKS)])
+    interests = made["interests"] - np.array([0, 0, 0, 9])
+    factors[25:] = 0
+    publish_session_model(
+        tmp_path,
+        track_factors=factors.astype(np.float32),
+        interests=interests.astype(np.float32),
+    )
+    model = load(tmp_path)
+    asked = [row(KNOWN, [1], [1.0]), row(KNOWN, [1, *range(2, 20)], [1.0] * 19)]
+    assert all(track < 25 for track in ask(model, *asked))
+    everything = row(KNOWN, list(range(25)), [1.0] * 25)
+    assert ask(model, everything) == [EXHAUSTED]
+    fallback = FallbackSettings()
+    rng = np.random.default_rng(1)
+    ((name, drawn),) = recommend(model, [everything], ["session_model"], fallback, rng)
+    assert name != "session_model"
+    assert drawn.track >= 25
 
 
 @pytest.mark.parametrize(("user", "tracks", "times"), SESSIONS)

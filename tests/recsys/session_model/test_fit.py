@@ -174,6 +174,21 @@ def test_more_sessions_go_on_with_the_fit(
     assert 1 - np.mean(off**2) / whole.time.var() > 0.95
 
 
+def test_tracks_never_heard_are_no_better_than_others(
+    truth: tuple[Responses, IntArray],
+) -> None:
+    heard = truth[0]
+    rows = (
+        heard.track % 10 > 0
+    )  # each artist has two tracks, of which one may be unheard
+    some = replace(heard, is_held_out=~rows).training()
+    found = fit_model(some)
+    unheard = np.arange(0, TRACKS, 10)
+    assert np.isfinite(found.track_factors).all()
+    logits = found.track_factors @ found.interests.T
+    assert logits[unheard].mean() < np.quantile(logits, 0.9)
+
+
 @pytest.mark.parametrize("earlier", [0, 1])
 def test_one_response_is_enough_to_fit(earlier: int) -> None:
     none, one = np.zeros(1, dtype=np.int32), np.array([1], dtype=np.int32)
