@@ -5,7 +5,7 @@ or aggregates of them. Out: the moments of which `effects` makes the same estima
 The database sums up and checks; what comes here is a row an arm.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,15 +147,14 @@ def read_table(
 def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """Return count, moments and skewness by metric and arm; the table is read once."""
     names = dict.fromkeys(name for metric in metrics for name in metric.columns)
-    columns = {name: f"c{number}" for number, name in enumerate(names)}
     one = Constant(1)
     chosen = {
         "arm": table.column(table.arm).cast("VARCHAR"),
         "listener": table.column(table.listener) if table.listener else one,
     }
-    for name, column in columns.items():
+    for name in names:
         value = one if name == ROWS else table.column(name)
-        chosen[column] = value.cast("DOUBLE")
+        chosen[name] = value.cast("DOUBLE")
     rows = table.rows.select(*(value.alias(key) for key, value in chosen.items()))
     kind = "ab/sums_of_listeners" if table.listener else "ab/each_a_listener"
     wanted: dict[str, queries.Expression] = {
@@ -164,17 +163,16 @@ def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
         "all_rows": Function("sum", Column("all_rows")),
         "in_two_arms": Function("count_if", Column("arm") != Column("other_arm")),
     }
-    for column in columns.values():
-        wanted[f"known_{column}"] = Function("sum", Column(f"known_{column}"))
+    for name in names:
+        wanted[f"known_{name}"] = Function("sum", Column(f"known_{name}"))
     for metric in metrics:
-        of = [Column(columns[name]) for name in metric.columns]
         for name, (function, *places) in _STATISTICS.items():
-            values = (of[place] for place in places)
+            values = (Column(metric.columns[place]) for place in places)
             wanted[f"{metric.name} {name}"] = Function(function, *values)
     summed = cast("queries.Rows", rows.query("ab_rows", queries.statement(kind)))
     found = summed.aggregate([value.alias(key) for key, value in wanted.items()], "arm")
     arms = found.order("arm").to_arrow_table().to_pylist()
-    _check_rows(table, arms, columns)
+    _check_rows(table, arms, names)
     return [
         {"metric": metric.name, "arm": row["arm"], "count": row["count"]}
         | {name: row[f"{metric.name} {name}"] for name in _STATISTICS}
@@ -184,13 +182,13 @@ def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
 
 
 def _check_rows(
-    table: Table, arms: Sequence[Mapping[str, Any]], columns: Mapping[str, str]
+    table: Table, arms: Sequence[Mapping[str, Any]], columns: Iterable[str]
 ) -> None:
     """Refuse rows without an arm or a number, and listeners in two arms."""
     rows = sum(row["all_rows"] for row in arms)
     gaps = {table.arm: sum(row["all_rows"] for row in arms if row["arm"] is None)}
-    for name, column in columns.items():
-        gaps[name] = rows - sum(row[f"known_{column}"] for row in arms)
+    for name in columns:
+        gaps[name] = rows - sum(row[f"known_{name}"] for row in arms)
     for name, count in gaps.items():
         if count:
             problem = f"{count:,} rows have no {name}; leave them out, or fill them"
