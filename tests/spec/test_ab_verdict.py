@@ -43,7 +43,6 @@ def effect(
         "relative": relative,
         "adjusted_p_value": math.nan,
         "significant": abs(pct) > half,
-        "mde_pct": 3.0,
         "margin": None,
         "guardrail": None,
     }

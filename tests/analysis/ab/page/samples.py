@@ -65,7 +65,6 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
             relative=relative,
             adjusted_p_value=min(1.0, 2 * relative.p_value),
             significant=abs(change) > 1.2 * half,
-            mde_pct=1.43 * half,
             past_explains=0.36 if method == "mean" else math.nan,
             margin=0.05 * control if is_guardrail else None,
             guardrail=("kept" if half < 5 else "unclear") if is_guardrail else None,
