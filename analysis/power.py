@@ -78,7 +78,7 @@ def main(
     """Plan an experiment that ends in a verdict by the configuration."""
     relative = parse_effect(effect)
     document = plan_document(load_experiment(experiment) if experiment else None)
-    settings = load_config(AbConfig, config, overrides or [], above=document)
+    settings = load_config(AbConfig, config, overrides or [], document)
     log = read_log(logs, settings)
     planned = plan(log, relative, settings, arms=arms, rule=rule)
     if out:
@@ -94,17 +94,14 @@ class Log:
     columns: Mapping[str, FloatArray]  # of the listeners, shape (listeners,)
     arrivals: FloatArray  # new listeners on each day, from the first to the last
 
-    @property
-    def latest_arrivals(self) -> float:
-        """New listeners a day in the latter half."""
-        return float(self.arrivals[len(self.arrivals) // 2 :].mean())
-
     def days_until(self, listeners: float) -> int | None:
         """Return on which day so many have come; None if never."""
         arrived = np.cumsum(self.arrivals)
         if listeners <= arrived[-1]:
             return int(np.argmax(arrived >= listeners)) + 1
-        if not (daily := self.latest_arrivals):
+        # of the latter half
+        daily = float(self.arrivals[len(arrived) // 2 :].mean())
+        if not daily:
             return None
         return len(arrived) + ceil((listeners - float(arrived[-1])) / daily)
 

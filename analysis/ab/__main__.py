@@ -92,7 +92,7 @@ def main(
     name, document = plan.name if plan else experiment, plan_document(plan)
     if tables:
         document = table_document(document, plan.lower_is_better if plan else ())
-    settings = load_config(AbConfig, config, overrides or [], above=document)
+    settings = load_config(AbConfig, config, overrides or [], document)
     if tables:
         with open_table(tables[0], arm=arm, listener=listener) as opened:
             report = report_on_table(opened, settings, name, plan)

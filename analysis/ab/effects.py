@@ -103,11 +103,6 @@ class MetricEffect:
         return change if self.higher_is_better else -change
 
     @property
-    def is_gain(self) -> bool:
-        """Whether the arm is better, however certain that is."""
-        return self.gain(self.effect) > 0
-
-    @property
     def allowed_loss(self) -> float:
         """How much worse a guardrail may get, in the unit of its margin."""
         return (self.margin_pct or 0.0) if self.margin is None else self.margin

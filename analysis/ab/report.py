@@ -291,19 +291,14 @@ def _arms(loaded: Loaded, control: str) -> tuple[str, ...]:
     Raises:
         AnalysisError: There are not two, or no control.
     """
-    arms, experiment = list(loaded.arms), loaded.experiment
-    if not arms:
-        known = "no event names any"
-        if loaded.experiments:
-            known = f"events name {', '.join(loaded.experiments)}"
-        raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")
-    if control not in arms:
+    arms = tuple(loaded.arms)
+    if control not in arms or len(arms) < 2:
+        found = ", ".join(arms)
+        if not arms:
+            named = ", ".join(loaded.experiments) or "no experiment"
+            found = f"none, and events name {named}"
         raise AnalysisError(
-            f"control {control}: nobody is in it; "
-            f"the arms of {experiment} are {', '.join(arms)}"
-        )
-    if len(arms) < 2:
-        raise AnalysisError(
-            f"experiment {experiment}: {arms[0]} is its only arm, so there is nothing to compare"
+            f"experiment {loaded.experiment}: {control} and another arm are expected; "
+            f"found are {found}"
         )
     return (control, *(arm for arm in arms if arm != control))

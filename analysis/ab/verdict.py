@@ -231,7 +231,11 @@ def _loss(effects: Sequence[MetricEffect], control: str) -> str | None:
             limit = f"{words.quoted(effect)} was {words.limit(effect)}"
             return f"breaks a safety limit: {limit}, and is {found}"
     for effect in effects:
-        if effect.role == "primary" and effect.significant and not effect.is_gain:
+        if (
+            effect.role == "primary"
+            and effect.significant
+            and effect.gain(effect.effect) <= 0
+        ):
             change = words.change_with_range(effect)
             return f"is worse than {control}: {words.quoted(effect)} {change}"
     return None
