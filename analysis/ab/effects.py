@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from analysis.ab.config import AbConfig, Role
 from analysis.ab.looks import Look
-from analysis.ab.metrics import Method, Metric
+from analysis.ab.metrics import Metric
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect
 from analysis.statistics.moments import Quantity
@@ -67,8 +67,6 @@ class MetricEffect:
     metric: str  # the metric's name
     label: str  # its name for people
     role: Role  # its role in the configuration
-    # "mean" over listeners (Welch), "ratio" of sums (delta method) or "quantile" of requests
-    method: Method
     higher_is_better: bool  # whether more of it is better
     control_value: float  # the metric of the control
     arm_value: float  # the metric of the arm
@@ -204,7 +202,6 @@ def _describe(
         unit=metric.unit,
         phrase=metric.phrase,
         role=role,
-        method=metric.method,
         higher_is_better=metric.is_higher,
         control_value=effect.control.value,
         arm_value=effect.arm.value,

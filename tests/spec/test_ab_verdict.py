@@ -33,7 +33,6 @@ def effect(
         "metric": f"{role} metric",
         "label": f"{role} metric",
         "role": role,
-        "method": "mean",
         "higher_is_better": True,
         "control_value": 100.0,
         "arm_value": 100.0 + pct,
