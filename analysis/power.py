@@ -78,7 +78,7 @@ def main(
     """Plan an experiment that ends in a verdict by the configuration."""
     relative = parse_effect(effect)
     document = plan_document(load_experiment(experiment) if experiment else None)
-    settings = load_config(AbConfig, config, overrides or [], document)
+    settings = load_config(AbConfig, config, overrides or [], above=document)
     log = read_log(logs, settings)
     planned = plan(log, relative, settings, arms=arms, rule=rule)
     if out:

@@ -26,6 +26,7 @@ Column = duckdb.ColumnExpression
 Constant = duckdb.ConstantExpression
 Function = duckdb.FunctionExpression
 Sql = duckdb.SQLExpression
+Star = duckdb.StarExpression
 DatabaseError = duckdb.Error
 # Raised by a statement for the rows it reads: text that is not JSON, a cast that fails, SQL's
 # error().
@@ -245,7 +246,7 @@ def open_log(
         hive_partitioning=False,
     )
     is_event = Sql(condition)
-    return rows.select(duckdb.StarExpression(), is_event.alias("is_event"))
+    return rows.select(Star(), is_event.alias("is_event"))
 
 
 def open_csv(
@@ -292,7 +293,7 @@ def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
         Function("json_extract_string", column, Constant(json_pointer(key))).alias(key)
         for key in keys
     )
-    return rows.select(duckdb.StarExpression(), *texts)
+    return rows.select(Star(), *texts)
 
 
 def attach_columns(

@@ -60,22 +60,24 @@ def load_config(
     path: Path | None = None,
     overrides: Iterable[str] = (),
     options: Mapping[str, Any] | None = None,
+    above: Mapping[str, Any] | None = None,
 ) -> ConfigT:
     """Read a configuration from a YAML file, or the defaults alone.
 
-    Options are values by dotted key, None if not given, and win over the file. Overrides are texts
-    `dotted.key=value`, the value in YAML; later ones win, and all win over the rest.
+    Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the
+    file. Values `above` the file win over it alone. Options are values by dotted key, None if not
+    given, and win over all.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or
             a value is not allowed.
     """
-    document = _read_yaml(path) if path else {}
+    document = (_read_yaml(path) if path else {}) | dict(above or {})
+    for key, value in map(_parse, overrides):
+        set_value(document, key, value, f"--set {key}")
     for key, value in (options or {}).items():
         if value is not None:
             set_value(document, key, value, key)
-    for key, value in map(_parse, overrides):
-        set_value(document, key, value, f"--set {key}")
     return parse_config(model, document, str(path or "the configuration"))
 
 

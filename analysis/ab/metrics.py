@@ -122,7 +122,7 @@ class Metric(Config):
             ratio = values.sum() / denominator.sum()
             return np.asarray((values - ratio * denominator) / denominator.mean())
         deviations = values - np.nanmean(values)
-        return np.nan_to_num(deviations / np.mean(~np.isnan(values)))
+        return np.asarray(np.nan_to_num(deviations / np.mean(~np.isnan(values))))
 
     def moments(self, listeners: Mapping[str, FloatArray]) -> Moments:
         """Return the moments of the metric and its past over listeners with a value."""

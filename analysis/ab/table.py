@@ -18,11 +18,10 @@ from analysis import queries
 from analysis.ab.effects import Measured
 from analysis.ab.metrics import ROWS, Metric
 from analysis.errors import AnalysisError
-from analysis.queries import Column, Constant, Function
+from analysis.queries import Column, Constant, Function, Star
 from analysis.statistics.moments import Moments
 
 _AGGREGATES = ("metric", "count", "mean", "variance")
-_OF_RATIOS = ("denominator_mean", "denominator_variance", "covariance")
 # what is computed of the numerator, 0, and the denominator, 1
 _STATISTICS: Mapping[str, tuple[Any, ...]] = {
     "mean": ("avg", 0),
@@ -200,19 +199,8 @@ def _check_rows(
 
 def _read_aggregates(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """Return the aggregates of metrics at the last time, if nothing is wrong with them."""
-    optional = ("time", *_OF_RATIOS)
-    missing = [name for name in optional if name not in table.rows.columns]
-    chosen = {
-        name: Constant(None) if name in missing else table.column(name)
-        for name in (*_AGGREGATES, *optional)
-    } | {"arm": table.column(table.arm)}
-    texts = ("arm", "metric", "time")
-    aggregates = table.rows.select(
-        *(
-            value.cast("VARCHAR" if name in texts else "DOUBLE").alias(name)
-            for name, value in chosen.items()
-        )
-    ).to_arrow_table()
+    arm, others = table.column(table.arm).alias("arm"), Star(exclude=[table.arm])
+    aggregates = table.rows.select(arm, others).to_arrow_table()
     with queries.connect(threads=1) as connection:
         queries.attach_arrow(connection, "aggregates", aggregates)
         wanted = [metric.name for metric in metrics]

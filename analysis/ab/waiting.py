@@ -81,5 +81,8 @@ def how_long(more: int, evidence: Evidence) -> str:
     if not evidence.days:
         return needed
     hours = 24 * evidence.days * more / max(1, evidence.in_all)
-    time = f"{hours:,.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
+    if hours < 1:
+        time = f"{60 * hours:,.1f} minutes"
+    else:
+        time = f"{hours:,.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
     return f"{needed}, {time} at the pace so far"

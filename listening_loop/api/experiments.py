@@ -13,7 +13,7 @@ from analysis.ab.page.page import render
 from analysis.ab.report import Report, build_report, report_on_table
 from analysis.ab.table import open_table
 from analysis.ab.verdict import Verdict
-from listening_loop.api.frames import Frame, is_frame, to_frame, to_table
+from listening_loop.api.frames import Frame, is_frame, to_table
 from listening_loop.api.runs import page_frame
 from looplib.config import parse_config
 from looplib.errors import UserError
@@ -46,7 +46,7 @@ class Experiment:
                 "p_value": effect.adjusted_p_value,
             }
             rows.append(row)
-        return to_frame(pa.Table.from_pylist(rows))
+        return pa.Table.from_pylist(rows).to_pandas()
 
     def __repr__(self) -> str:
         """Return the verdict and its reason."""

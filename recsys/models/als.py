@@ -140,6 +140,6 @@ def load_ranking() -> ModuleType:
     from recsys.models.kernels.compiled import compiling
 
     ones = np.ones((1, 1), dtype=np.float32)
-    with compiling(ranking.rank_some):
+    with compiling(ranking.keep_best):
         ranking.rank_tracks(ones, ones, 1, 1)
     return ranking

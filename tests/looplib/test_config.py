@@ -132,11 +132,11 @@ def test_an_override_s_fault_is_named_beside_those_of_the_file(
     assert "share" not in str(refused.value)
 
 
-def test_options_win_over_the_file_and_overrides_over_both(tmp_path: Path) -> None:
+def test_options_win_over_all(tmp_path: Path) -> None:
     file = write(tmp_path, "seed: 1")
     options = {"seed": 3, "search.sweeps": None}
     assert load_config(Outer, file, (), options) == Outer(seed=3)
-    assert load_config(Outer, file, ["seed=2"], options) == Outer(seed=2)
+    assert load_config(Outer, file, ["seed=2"], options) == Outer(seed=3)
     with pytest.raises(ConfigError, match=r"search\.sweeps: Input should be a valid"):
         load_config(Outer, file, (), {"search.sweeps": "many"})
 

@@ -27,7 +27,7 @@ from recsys.models.kernels.vectors import (
 _CHUNK = 32  # vectors that are copied and then used while they are in the fastest cache
 _AHEAD = 16  # a vector is asked for this many vectors before it is copied; memory takes that long
 _SOLVED = np.float32(1e-20)  # squared residual at which conjugate gradients end
-_BLAS = ThreadpoolController()
+BLAS = ThreadpoolController()
 
 
 class Side(NamedTuple):
@@ -79,7 +79,7 @@ def solve(
     np.concatenate(others, out=copied)
     np.fill_diagonal(gram, 1)  # what pads a solution is zero
     # With threads of its own, BLAS would add in another order.
-    with _BLAS.limit(limits=1, user_api="blas"):
+    with BLAS.limit(limits=1, user_api="blas"):
         gram[:factors, :factors] = weights.unobserved * (copied.T @ copied)
 
     def solve_part(first: int, last: int) -> None:

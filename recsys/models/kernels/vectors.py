@@ -2,8 +2,7 @@
 
 In: arrays whose rows are padded to a multiple of `LANES`. Out: what the compiled loops call. Numba
 has no words for these instructions. In a loop of numba's, each inner product ends with a sum over
-lanes, which takes longer than a short product: here eight such sums are one. Numba's products of
-numbers of 16 bits have 64: here they have 32.
+lanes, which takes longer than a short product: here eight such sums are one.
 """
 
 from contextlib import contextmanager
@@ -21,11 +20,7 @@ LANES = 16  # numbers that are multiplied at once
 TOGETHER = 8  # vectors that are multiplied at once: as many sums as a processor has registers for
 _INDEX = numba.types.intp
 _BYTE = ir.IntType(8)
-_MASK = ir.IntType(LANES)
 _WORD = ir.IntType(32)
-_WORDS = ir.VectorType(_WORD, LANES)
-_PAIRS = ir.VectorType(ir.IntType(16), 2 * LANES)
-_PRODUCTS = ir.VectorType(_WORD, 2 * LANES)
 _FLOAT = ir.FloatType()
 _FLOATS = ir.VectorType(_FLOAT, LANES)
 _EIGHT = ir.VectorType(_FLOAT, TOGETHER)
@@ -197,52 +192,3 @@ def add_multiples(_context, vectors, _first, weights, out):
         return context.get_dummy_value()
 
     return numba.types.void(vectors, _INDEX, weights, out), generate
-
-
-def _pair_products(builder, tracks, pair):
-    """Multiply two factors of a listener with those of every track.
-
-    Processors have an instruction for all of it.
-    """
-    pairs = builder.bitcast(_spread(builder, pair), _PAIRS)
-    products = builder.mul(tracks, builder.sext(pairs, _PRODUCTS))
-    even = _shuffle(builder, range(0, 2 * LANES, 2), products)
-    odd = _shuffle(builder, range(1, 2 * LANES, 2), products)
-    return builder.add(even, odd)
-
-
-@intrinsic
-def multiply_rounded(_context, rounded, _row, packed, _block, least, products):
-    """Multiply rounded factors of eight listeners, from a row on, with those of a block of tracks.
-
-    Returns a bit for each listener who has a product that is not below their least.
-    """
-
-    def generate(context, builder, signature, values):
-        pointer, shape = _open_arrays(context, builder, signature, values)
-        _, row, _, block, _, _ = values
-        numbers = [row.type(number) for number in range(TOGETHER)]
-        nothing = ir.Constant(_WORDS, [0] * LANES)
-        totals = [cgutils.alloca_once_value(builder, nothing) for _ in numbers]
-        with cgutils.for_range(builder, shape(2)[1]) as loop:
-            address = pointer(_PAIRS, 2, block, loop.index, numbers[0])
-            tracks = builder.sext(builder.load(address, align=2), _PRODUCTS)
-            for number, total in zip(numbers, totals, strict=True):
-                listener = builder.add(row, number)
-                pair = builder.load(pointer(_WORD, 0, listener, loop.index))
-                before = builder.load(total)
-                added = _pair_products(builder, tracks, pair)
-                builder.store(builder.add(before, added), total)
-        bits = numbers[0]
-        for number, total in zip(numbers, totals, strict=True):
-            found = builder.load(total)
-            builder.store(found, pointer(_WORDS, 5, number, numbers[0]), align=4)
-            listener = builder.add(row, number)
-            needed = _spread(builder, builder.load(pointer(_WORD, 4, listener)))
-            reached = builder.icmp_signed(">=", found, needed)
-            mask = builder.bitcast(reached, _MASK)
-            bit = builder.zext(builder.icmp_unsigned("!=", mask, _MASK(0)), bits.type)
-            bits = builder.or_(bits, builder.shl(bit, number))
-        return bits
-
-    return _INDEX(rounded, _INDEX, packed, _INDEX, least, products), generate
