@@ -29,7 +29,6 @@ from analysis.ab.measures import (
 )
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS
 from analysis.ab.parts.interleaving import Preference, preferences
-from analysis.ab.parts.positions import Position, positions
 from analysis.ab.parts.segments import SegmentEffect, segment_effects
 from analysis.ab.table import Table, read_table
 from analysis.ab.tables import Loaded, load
@@ -60,6 +59,16 @@ class OriginalRow:
     control_mean: float  # mean over the control's listeners
     arm_mean: float  # mean over the arm's listeners
     significant: bool  # whether the interval excludes 0
+
+
+@dataclass(frozen=True)
+class Position:
+    """Listening time of the n-th track of a session."""
+
+    arm: str
+    position: int  # from 1, the organic track
+    events: int  # how many there are
+    mean_time: float  # mean share of the track that was heard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +160,7 @@ def build_report(
             original_table=original_table(listeners, config.control),
             segments=segment_effects(connection, arms, config),
             preferences=preferences(connection, own, arms, look),
-            positions=positions(connection, arms),
+            positions=_positions(connection, arms),
         )
 
 
@@ -255,6 +264,15 @@ def _measured(
         for metric in config.deciding
     }
     return Measured(values, most)
+
+
+def _positions(
+    connection: queries.Connection, arms: Sequence[str]
+) -> tuple[Position, ...]:
+    """Average the listening time by arm and position in the session."""
+    rows = queries.fetch_table(connection, "ab/listening_by_position").to_pylist()
+    rows.sort(key=lambda row: arms.index(row["arm"]))
+    return tuple(Position(**row) for row in rows)
 
 
 def original_table(

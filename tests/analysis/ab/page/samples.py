@@ -7,9 +7,8 @@ from analysis.ab.effects import MetricEffect, RelativeEffect
 from analysis.ab.evidence import Quality
 from analysis.ab.metrics import ORIGINAL_METRICS
 from analysis.ab.parts.interleaving import Preference
-from analysis.ab.parts.positions import Position
 from analysis.ab.parts.segments import SegmentEffect
-from analysis.ab.report import OriginalRow, Report
+from analysis.ab.report import OriginalRow, Position, Report
 from analysis.ab.tables import DAY_MS
 from analysis.ab.verdict import Verdict
 from analysis.logs.lines import LineCounts, Reject
