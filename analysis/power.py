@@ -211,14 +211,13 @@ def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
             f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
             "nothing to plan from"
         )
-    limits = zip(metrics[1:], means[1:].tolist(), strict=True)
     margins = np.array(
-        [_margin(config.limits[metric.name], metric, mean) for metric, mean in limits]
+        [
+            _margin(config.limits[metric.name], metric, mean)
+            for metric, mean in zip(metrics[1:], means[1:].tolist(), strict=True)
+        ]
     )
     shares, means = shares[varies], means[varies]
-
-    def errors(progress: float, listeners: float, level: float) -> float:
-        return Look(config, progress).errors(level, listeners)
 
     return Decision(
         deviations=shares.std(axis=1, ddof=1) / np.abs(means),
@@ -228,20 +227,19 @@ def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
         weights=weights,
         alpha=config.alpha,
         looks=min(len(log.arrivals), _MOST_LOOKS),
-        errors=errors,
+        errors=lambda progress, listeners, level: Look(config, progress).errors(
+            level, listeners
+        ),
         least=config.min_listeners,
     )
 
 
 def _margin(guardrail: Guardrail, metric: Metric, mean: float) -> float:
     """Return how much worse a guardrail may get, as the logarithm of a ratio above 0."""
-    if guardrail.margin_pct is not None:
-        relative = guardrail.margin_pct / 100
-    else:
-        relative = (guardrail.margin or 0.0) / (abs(mean) or 1.0)
-    return (
-        -log1p(-min(relative, 0.99)) if metric.better == "higher" else log1p(relative)
-    )
+    relative = (guardrail.margin_pct or 0.0) / 100
+    if guardrail.margin is not None:
+        relative = guardrail.margin / (abs(mean) or 1.0)
+    return -log1p(-min(relative, 0.99)) if metric.is_higher else log1p(relative)
 
 
 def describe(planned: Plan) -> str:
