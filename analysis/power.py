@@ -30,7 +30,7 @@ with importing():
     from analysis.statistics.moments import skewness
     from analysis.statistics.power import Decision
     from looplib.config import load_config
-    from looplib.experiments import Guardrail, load_experiment
+    from looplib.experiments import Experiment, Guardrail
     from looplib.files import atomic_write_json
 
 _FEWEST = 10  # listeners of whom a variance says anything
@@ -77,7 +77,8 @@ def main(
 ) -> None:
     """Plan an experiment that ends in a verdict by the configuration."""
     relative = parse_effect(effect)
-    document = plan_document(load_experiment(experiment) if experiment else None)
+    known = load_config(Experiment, experiment) if experiment else None
+    document = plan_document(known)
     settings = load_config(AbConfig, config, overrides or [], above=document)
     log = read_log(logs, settings)
     planned = plan(log, relative, settings, arms=arms, rule=rule)
