@@ -112,24 +112,21 @@ class Experiment(Config):
                     f"experiment {self.name}: changes or overrides name arm {name}; "
                     f"the arms are {', '.join(names)}"
                 )
-        if not all(map(sum, self._weights)):
+        if not all(map(any, self._history)):
             raise ValueError(
                 f"experiment {self.name}: all arms have the weight 0; one must have more"
             )
         return self
 
-    @property
-    def _weights(self) -> list[list[float]]:
-        """The arms' weights at the beginning and after each change."""
-        weights = [{arm.name: arm.weight for arm in self.arms}]
-        for change in self.changes:
-            weights.append(weights[-1] | change)
-        return [list(by_arm.values()) for by_arm in weights]
-
     @cached_property
     def _history(self) -> list[list[float]]:
-        """The arms' shares at the beginning and after each change."""
-        return [[weight / sum(row) for weight in row] for row in self._weights]
+        """The arms' shares at the beginning and after each change; all 0 where nobody is in one."""
+        weights, history = {arm.name: arm.weight for arm in self.arms}, []
+        for change in ({}, *self.changes):
+            weights |= change
+            total = sum(weights.values()) or 1.0
+            history.append([weight / total for weight in weights.values()])
+        return history
 
     @cached_property
     def shares(self) -> dict[str, float]:

@@ -80,11 +80,7 @@ class Metric(Config):
         """The columns of the file that it is made of."""
         if self.quantile is not None:
             return (_VALUE,)
-        return (
-            (self.numerator,)
-            if self.denominator is None
-            else (self.numerator, self.denominator)
-        )
+        return tuple(filter(None, (self.numerator, self.denominator)))
 
     @property
     def sums(self) -> tuple[str, ...]:
