@@ -61,7 +61,7 @@ class Run:
     def training(self) -> Frame:
         """The training part of the split, which a model whose lists are scored may learn from.
 
-        Its columns are user, item and weight: listening time, or minus the skips.
+        Its columns are user, item and weight: listening time, or the summed weights.
         """
         store = open_at(self.config.store)
         dataset = open_dataset(f"{store.workspace}/cache/{self.winner.dataset}")
