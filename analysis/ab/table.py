@@ -128,14 +128,18 @@ def read_table(
     """
     is_summed = set(_AGGREGATES) <= set(table.rows.columns)
     rows = (_read_aggregates if is_summed else _sum_up)(table, metrics)
-    moments: dict[str, dict[str, Moments]] = {metric.name: {} for metric in metrics}
+    moments = {
+        metric.name: {
+            row["arm"]: _moments(metric, row)
+            for row in rows
+            if row["metric"] == metric.name
+        }
+        for metric in metrics
+    }
     skewness: dict[str, float] = {}
-    by_name = {metric.name: metric for metric in metrics}
-    for row in rows:
-        name = row["metric"]
-        moments[name][row["arm"]] = _moments(by_name[name], row)
-        if "skewness" in row:
-            skewness[name] = max(abs(row["skewness"] or 0.0), skewness.get(name, 0.0))
+    for row in () if is_summed else rows:
+        name, known = row["metric"], abs(row["skewness"] or 0.0)
+        skewness[name] = max(known, skewness.get(name, 0.0))
     span = (
         min(row.get("first_ms", 0) for row in rows),
         max(row.get("last_ms", 0) for row in rows),

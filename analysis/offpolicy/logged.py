@@ -116,10 +116,10 @@ class LoggedSessions:
         """The number of sessions."""
         return int(np.count_nonzero(~self.is_outcome))
 
-    def before(self, values: FloatArray) -> FloatArray:
-        """Return the sum of values over the events before each one in its session."""
-        sums = np.cumsum(values) - values
-        return sums - sums[self.first]
+    def before(self, flags: BoolArray) -> IntArray:
+        """Return how many flagged events are before each one in its session."""
+        counts: IntArray = np.cumsum(flags) - flags
+        return counts - counts[self.first]
 
 
 def read_sessions(
