@@ -73,7 +73,7 @@ class Experiment(Config):
     owner: str = ""  # who answers for it
     hypothesis: str = ""  # what is expected, and why
     salt: str | None = None  # in place of the name when listeners are split
-    # control first; names left out are those of `arm_name`
+    # control first; names left out are C, T1, T2 and so on
     arms: tuple[Arm, ...] = Field(min_length=1)
     # Weights that arms were given since it began, in order, such as {T1: 0}, which stops T1; arms
     # that are not named keep theirs. Only listeners who must move do
