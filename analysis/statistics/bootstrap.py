@@ -43,11 +43,13 @@ class Resamples:
         rows = max(1, min(_BLOCK, _PRODUCT_VALUES // self.units))
         for start in range(0, self.count, rows):
             numbers = range(start, min(start + rows, self.count))
-            generators = (make_generator(self.seed, "bootstrap", n) for n in numbers)
-            drawn = (g.integers(0, self.units, size=self.units) for g in generators)
-            # Counts fit a byte: up to 255 units cannot be drawn more often than that, and of more
+            counts = []
+            for number in numbers:
+                generator = make_generator(self.seed, "bootstrap", number)
+                drawn = generator.integers(0, self.units, size=self.units)
+                counts.append(np.bincount(drawn, minlength=self.units))
+            # They fit a byte: up to 255 units cannot be drawn more often than that, and of more
             # units none ever is (p < 1e-500).
-            counts = [np.bincount(units, minlength=self.units) for units in drawn]
             yield np.array(counts, np.uint8)
 
 
