@@ -108,9 +108,7 @@ def check_file(
                 has_share=reading.columns.has_share,
                 full_share=100.0 if reading.percent else 1.0,
                 has_order=reading.columns.orders_by_position,
-                has_weight=reading.columns.weight is not None,
-                has_timestamp=reading.columns.timestamp is not None,
-                has_session=reading.columns.session is not None,
+                known=[*reading.columns.known],
             )
             malformed = []
             if suffix in CSV and not reading.lists:
