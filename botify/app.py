@@ -82,15 +82,12 @@ def make_app(service: Service) -> flask.Flask:
 class _Json(JSONProvider):
     """JSON by orjson."""
 
-    def dumps(self, obj: Any, **_: Any) -> str:  # noqa: ANN401  as Flask has it
-        return orjson.dumps(obj, option=orjson.OPT_INDENT_2).decode()
+    def dumps(self, obj: Any, **options: Any) -> str:  # noqa: ANN401  as Flask has it
+        indent = orjson.OPT_INDENT_2 if "indent" in options else 0
+        return orjson.dumps(obj, option=indent).decode()
 
     def loads(self, s: str | bytes, **_: Any) -> Any:  # noqa: ANN401  as Flask has it
         return orjson.loads(s)
-
-    def response(self, *args: Any, **kwargs: Any) -> flask.Response:  # noqa: ANN401
-        content = orjson.dumps(self._prepare_response_obj(args, kwargs))
-        return flask.Response(content, mimetype="application/json")
 
 
 class _IdConverter(PathConverter):

@@ -54,8 +54,6 @@ class Rules:
         barred = self.exclude | request.exclude
         left = [track for track in tracks if track not in barred]
         boosts = {**self.boost, **request.boost}
-        if not boosts:
-            return left
         ranks = {
             track: rank / boosts.get(track, 1.0) for rank, track in enumerate(left, 1)
         }

@@ -28,7 +28,6 @@ from botify.schemas import Bodies, BodyError, Listening
 from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
 from botify.settings import Settings
-from looplib.randomness import make_generator
 
 # requests of a batch, between which the others have their turn in this process and at Redis
 _AT_ONCE = 400
@@ -81,8 +80,6 @@ class Service:
         )
         self.sessions = make_sessions(settings, model.catalogue.sha256)
         self._rng = np.random.default_rng()
-        if settings.seed is not None:
-            self._rng = make_generator(settings.seed, "serve", os.getpid())
         self._recommender_of_arm = {
             arm.name: arm.recommender for arm in settings.deciding.arms
         }

@@ -1,13 +1,12 @@
 """Settings of the service: a YAML file, and a `BOTIFY_…` environment variable for each key."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -91,7 +90,10 @@ class HttpSettings(Config):
 class Settings(Config):
     """The service's configuration."""
 
-    gone: ClassVar[Mapping[str, str]] = {"api_keys": _NGINX}
+    gone: ClassVar[Mapping[str, str]] = {
+        "api_keys": _NGINX,
+        "seed": "each process draws afresh",
+    }
 
     catalogue: Path  # tracks.json of the catalogue
     # Its manifest, factors and session model lie beside it; without it, the catalogue
@@ -110,7 +112,7 @@ class Settings(Config):
     # the experiment whose arm picks the recommender; by default the first
     decides: str = ""
     fallback: FallbackSettings = FallbackSettings()
-    # a file of business rules, see `botify.rules`; read again when it changes
+    # a file of business rules: tracks left out, raised or lowered; read again when it changes
     rules: Path | None = None
     event_log: EventLogSettings = EventLogSettings()
     http: HttpSettings = HttpSettings()
@@ -126,8 +128,6 @@ class Settings(Config):
     watch_s: PositiveFloat = 1.0
     body_limit_bytes: PositiveInt = 2**20  # larger bodies are refused
     batch_limit: PositiveInt = 10_000  # batches of more requests are refused
-    # of the draws; by default each process draws afresh
-    seed: NonNegativeInt | None = None
 
     @field_validator("experiments", mode="before")
     @classmethod
@@ -158,16 +158,16 @@ class Settings(Config):
         return next(named, self.experiments[0])
 
     @property
-    def parts(self) -> list[Part[Any]]:
-        """What recommenders read of a version, by name."""
-        arms = [arm for experiment in self.experiments for arm in experiment.arms]
-        asked = [found for arm in arms for found in asked_for(arm.recommender)]
-        names = (*self.fallback.exhausted, *self.fallback.unknown)
-        fallbacks = [found for name in names for found in asked_for(name)]
-        parts = {part for found in (*asked, *fallbacks) for part in found.reads}
-        parts |= {part for found in asked for part in found.reads_for_arms}
-        parts.add(SIMILAR)
-        return sorted(parts, key=lambda part: part.name)
+    def parts(self) -> Collection[Part[Any]]:
+        """What recommenders read of a version."""
+        arms = {arm.recommender for arm in self.deciding.arms}
+        parts: set[Part[Any]] = {SIMILAR}
+        for name in arms.union(self.fallback.exhausted, self.fallback.unknown):
+            for recommender in asked_for(name):
+                parts.update(recommender.reads)
+                if name in arms:
+                    parts.update(recommender.reads_for_arms)
+        return parts
 
     def lacking(self, model: Model) -> list[str]:
         """Say for which recommenders others answer, by choice of the export or as parts lack."""

@@ -11,12 +11,11 @@ its output is there. The parts meet in files and over HTTP only::
     days/1/log/            what the service logged
     days/1/traffic.json    what the listeners' side counted
     days/1/report/         the A/B report
-    loop.json              the outcome of all days
 """
 
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
@@ -34,7 +33,7 @@ from listening_loop.processes import (
 )
 from looplib.cli import Overrides, make_app
 from looplib.config import load_config
-from looplib.files import atomic_write_json, fsync
+from looplib.files import fsync
 
 PROG = "listening-loop loop"
 app = make_app("Run the whole loop, day after day; an interrupted one continues.")
@@ -57,7 +56,7 @@ def main(
 
 def run_loop(config: LoopConfig) -> None:
     """Run all days of a loop that are not done yet, and print the last one's verdict."""
-    folder, outcomes = config.folder, []
+    folder = config.folder
     with locked_folder(folder):
         keep_config(config)
         with compiling_meanwhile():
@@ -65,14 +64,12 @@ def run_loop(config: LoopConfig) -> None:
             for number in range(1, config.days + 1):
                 day = folder / "days" / str(number)
                 run_day(config, number, day)
-                outcomes.append(read_outcome(number, day))
-                atomic_write_json(folder / "loop.json", outcomes)
-    verdict = outcomes[-1]["verdict"]
+    report = orjson.loads((day / "report" / "report.json").read_bytes())
+    verdict = report["verdict"]
     typer.echo(f"\n{verdict['headline']}. {verdict['reason']}\n")
     typer.echo(f"experiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
     typer.echo(f"lists       {folder / 'published' / LISTS}")
-    typer.echo(f"figures     {folder}/loop.json")
     service = serve(config.service, folder, folder / "service", port=5001)
     typer.echo(f"serve it    {service}")
     lab = command("The lab", "lab", root=folder, log=folder / "service")
@@ -102,9 +99,11 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
     ingest = command("Logs to sessions", "ingest", *logs, store=store)
     run_step(ingest, done=traffic)
 
+    catalogue = folder / "world" / "tracks.json"
     search = command(
         "The search",
         "search",
+        f"--set=catalogue={catalogue}",
         config=config.search,
         store=store,
         run=run,
@@ -148,19 +147,3 @@ def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:
         run_step(listeners)
     counted.replace(day / "traffic.json")  # the log is complete
     fsync(day)
-
-
-def read_outcome(number: int, day: Path) -> dict[str, Any]:
-    """Read the outcome of a day from its folder, as it stands in `loop.json`.
-
-    Returns:
-        The day's number, the verdict of its report with each arm's recommender and the effects on
-        the primary metric.
-    """
-    report = orjson.loads((day / "report" / "report.json").read_bytes())
-    return {
-        "day": number,
-        "verdict": report["verdict"],
-        "recommenders": report["recommenders"],
-        "effects": [row for row in report["effects"] if row["role"] == "primary"],
-    }

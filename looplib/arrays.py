@@ -14,9 +14,10 @@ AnyIntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
 ByteArray = npt.NDArray[np.uint8]
 WordArray = npt.NDArray[np.uint64]
+AnyArray = npt.NDArray[Any]
 
 
-def column_values(column: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+def column_values(column: Any) -> AnyArray:  # noqa: ANN401
     """Return the numbers of an Arrow column without gaps; its `to_numpy` would import pandas."""
     return np.from_dlpack(column.combine_chunks())
 

@@ -19,13 +19,14 @@ from looplib.files import atomic_write, atomic_write_text
 from looplib.tables import output, table
 
 with importing():
+    from analysis.ab import words
     from analysis.ab.config import AbConfig, plan_document, table_document
     from analysis.ab.effects import MetricEffect
     from analysis.ab.page.page import render
     from analysis.ab.report import Report, build_report, report_on_table
     from analysis.ab.table import open_table
     from analysis.page import numbers
-    from looplib.experiments import is_file, load_experiment
+    from looplib.experiments import load_experiment
 
 PROG = "listening-loop ab"
 GONE = {
@@ -88,7 +89,7 @@ def main(
         raise ConfigError("name logs, a store or a Parquet file; or --sql")
     logs = logs or []
     tables = [sql] if sql else [Path(log) for log in logs if log.endswith(".parquet")]
-    plan = load_experiment(Path(experiment)) if is_file(experiment) else None
+    plan = load_experiment(experiment)
     name, document = plan.name if plan else experiment, plan_document(plan)
     if tables:
         document = table_document(document, plan.lower_is_better if plan else ())
@@ -132,6 +133,13 @@ def print_report(report: Report) -> None:
     ]
     if deciding:
         console.print(_table(_EFFECT_COLUMNS, deciding))
+    margins = {
+        f"{effect.metric} {words.limit(effect)}"
+        for effect in report.effects
+        if effect.role == "guardrail"
+    }
+    if margins:
+        console.print(Text(f"guardrails: {'; '.join(sorted(margins))}"))
     for preference in report.preferences:
         console.print(Text(str(preference)))
     _print_counts(report)
@@ -159,21 +167,15 @@ def _print_counts(report: Report) -> None:
 
 
 def _effect_cells(effect: MetricEffect) -> list[str]:
-    """Return an effect by the interval that decides, and its p-value or a guardrail's state.
-
-    A guardrail's margin is in the metric's unit, or in %.
-    """
+    """Return an effect by the interval that decides, and its p-value or a guardrail's state."""
     relative = effect.relative
     result = numbers.p_is(effect.adjusted_p_value)
     if effect.guardrail:
         is_kept = effect.guardrail == "kept"
         result = "kept" if is_kept else effect.guardrail.upper()
-        sign = numbers.MINUS if effect.higher_is_better else "+"
-        unit = numbers.PERCENT if effect.margin is None else ""
-        result += f", {sign}{effect.allowed_loss:g}{unit}"
     return [
         effect.arm,
-        f"{effect.metric}, {effect.unit}" if effect.margin else effect.metric,
+        effect.metric,
         numbers.change(relative.effect_pct),
         numbers.interval(relative.lower_pct, relative.upper_pct),
         result,

@@ -7,21 +7,19 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from botify.errors import ModelError
 from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, user_number
 from botify.model.manifest import Version
 from botify.model.tracklists import TrackLists
-from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.arrays import AnyArray, Float32Array, Int32Array, IntArray
 
 # characters; ours have 118, and parsing a deeper one takes all the stack
 _LONGEST_HEADER = 200
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, AnyArray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +120,7 @@ def read_rows(path: Path, arrays: Arrays, ids: str, names: Sequence[str]) -> Row
 
 
 def by_number(
-    tracks: IntArray, factors: npt.NDArray[Any], catalogue: Catalogue
+    tracks: IntArray, factors: AnyArray, catalogue: Catalogue
 ) -> Float32Array:
     """Return the factors of the catalogue's tracks, shape (tracks, factors); without any, zeros."""
     is_known = tracks != UNKNOWN_TRACK
@@ -131,7 +129,7 @@ def by_number(
     return found
 
 
-def check_ids(path: Path, name: str, ids: npt.NDArray[Any], limit: int) -> None:
+def check_ids(path: Path, name: str, ids: AnyArray, limit: int) -> None:
     """Raise a `ModelError` unless all ids are in 0..limit-1."""
     if len(ids) and not (ids.min() >= 0 and ids.max() < limit):
         raise ModelError(
@@ -139,15 +137,15 @@ def check_ids(path: Path, name: str, ids: npt.NDArray[Any], limit: int) -> None:
         )
 
 
-def _user_numbers(users: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _user_numbers(users: AnyArray) -> AnyArray:
     if users.dtype.kind != "U":
         return users
     return np.array([user_number(user) for user in users.tolist()], dtype=np.int64)
 
 
 def _track_numbers(
-    path: Path, name: str, tracks: npt.NDArray[Any], version: Version
-) -> npt.NDArray[Any]:
+    path: Path, name: str, tracks: AnyArray, version: Version
+) -> AnyArray:
     catalogue = version.catalogue
     if not catalogue.numbers:
         check_ids(path, name, tracks, len(catalogue))
@@ -162,14 +160,14 @@ def _track_numbers(
     return numbers
 
 
-def _read_array(archive: zipfile.ZipFile, member: str) -> npt.NDArray[Any]:
+def _read_array(archive: zipfile.ZipFile, member: str) -> AnyArray:
     entry = archive.getinfo(member)
     if entry.compress_type != zipfile.ZIP_STORED:  # it may grow a thousandfold
         raise ValueError(f"{member} is compressed")
     # NumPy reads in pieces: a header that claims more than the file holds fails before it takes
     # the memory
     with archive.open(entry) as file:
-        array: npt.NDArray[Any] = np.lib.format.read_array(
+        array: AnyArray = np.lib.format.read_array(
             file, allow_pickle=False, max_header_size=_LONGEST_HEADER
         )
         return array

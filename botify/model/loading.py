@@ -9,7 +9,7 @@ from botify.errors import ModelError
 from botify.model.catalogue import Catalogue
 from botify.model.manifest import Version
 from botify.model.model import LISTS, Model, Part
-from botify.model.tracklists import NO_LISTS, read_track_lists
+from botify.model.tracklists import read_track_lists
 
 POPULAR = 100
 
@@ -17,15 +17,7 @@ POPULAR = 100
 def no_model(catalogue: Catalogue, *, text_users: bool | None = None) -> Model:
     """Return what is served before anything is published: the catalogue alone."""
     is_text = catalogue.is_text if text_users is None else text_users
-    return Model(
-        version="none",
-        created_at=datetime.now(UTC),
-        folder=None,
-        catalogue=catalogue,
-        text_users=is_text,
-        recommendations=NO_LISTS,
-        popular=[],
-    )
+    return Model("none", datetime.now(UTC), catalogue, is_text)
 
 
 def load_model(

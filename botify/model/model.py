@@ -1,6 +1,6 @@
 """A version of the recommendations in memory, as recommenders read it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from botify.model.catalogue import Catalogue
 from botify.model.manifest import Version
-from botify.model.tracklists import TrackLists, read_track_lists
+from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 
 T = TypeVar("T")
 
@@ -37,11 +37,12 @@ class Model:
 
     version: str
     created_at: datetime
-    folder: Path | None  # None where nothing is published
     catalogue: Catalogue
     text_users: bool  # ids of listeners are text
-    recommendations: TrackLists  # by listener
-    popular: list[int]  # the tracks that most lists hold, most popular first
+    folder: Path | None = None  # None where nothing is published
+    recommendations: TrackLists = NO_LISTS  # by listener
+    # the tracks that most lists hold, most popular first
+    popular: Sequence[int] = ()
     parts: Mapping[str, Any] = field(default_factory=dict)  # by name; read with `get`
     # recommenders that answer for others, which held-out sessions found no better
     instead: Mapping[str, str] = field(default_factory=dict)

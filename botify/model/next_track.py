@@ -41,15 +41,9 @@ def _load(version: Version) -> NextTrack:
     """
     arrays, _ = read_arrays(version, FILE_NAME, ARRAYS)
     path = version.folder / FILE_NAME
-    near, own = (
-        read_rows(
-            path,
-            arrays,
-            ids,
-            (f"{name}_counts", f"{name}_tracks", f"{name}_values"),
-        )
-        for ids, name in (("tracks", "near"), ("users", "own"))
-    )
+    of_near = ("near_counts", "near_tracks", "near_values")
+    near = read_rows(path, arrays, "tracks", of_near)
+    own = read_rows(path, arrays, "users", ("own_counts", "own_tracks", "own_values"))
     return NextTrack(len(version.catalogue), near, own)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.model import Model, Part
-from looplib.arrays import Float32Array
+from looplib.arrays import AnyFloatArray
 
 # In place of a track, where there is none to recommend.
 UNKNOWN = -1  # nothing is known of this listener or track
@@ -52,7 +52,7 @@ def take_first(tracks: Iterable[int], taken: Collection[int]) -> Drawn:
     return IS_EXHAUSTED if track == EXHAUSTED else Drawn(track, 1.0)
 
 
-def take_best(scores: Float32Array, taken: Collection[int]) -> Drawn:
+def take_best(scores: AnyFloatArray, taken: Collection[int]) -> Drawn:
     """Take the track with the highest score that is not taken; scores are changed in place."""
     scores[list(taken)] = -np.inf
     track = int(scores.argmax())

@@ -1,6 +1,7 @@
 """Recommenders that take one of the tracks not yet taken: of all, of an artist, of a list."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class OneOf(Recommender):
     """Draws one of some tracks for each row, each equally likely."""
 
     @abstractmethod
-    def _candidates(self, model: Model, row: Row) -> list[int]:
+    def _candidates(self, model: Model, row: Row) -> Sequence[int]:
         """Return the tracks for a row; none where nothing is known of it."""
 
     def draw(self, model: Model, row: Row, rng: np.random.Generator) -> Drawn:
@@ -51,7 +52,7 @@ class OneOf(Recommender):
 class StickyArtist(OneOf):
     """Draws another track of the artist just heard."""
 
-    def _candidates(self, model: Model, row: Row) -> list[int]:
+    def _candidates(self, model: Model, row: Row) -> Sequence[int]:
         if row.tracks[-1] == UNKNOWN_TRACK:
             return []
         artist = int(model.catalogue.artist[row.tracks[-1]])
@@ -64,7 +65,7 @@ class TopPop(OneOf):
 
     reads = (LISTS,)
 
-    def _candidates(self, model: Model, row: Row) -> list[int]:  # noqa: ARG002  the same for all
+    def _candidates(self, model: Model, row: Row) -> Sequence[int]:  # noqa: ARG002
         return model.popular
 
 
@@ -73,7 +74,7 @@ class Indexed(OneOf):
 
     reads = (LISTS,)
 
-    def _candidates(self, model: Model, row: Row) -> list[int]:
+    def _candidates(self, model: Model, row: Row) -> Sequence[int]:
         return model.recommendations.list_of(row.user)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from botify.model.model import Model
 from botify.model.next_track import NEXT_TRACK
-from botify.recommenders.base import IS_EXHAUSTED, IS_UNKNOWN, Drawn, Recommender, Row
+from botify.recommenders.base import IS_UNKNOWN, Drawn, Recommender, Row, take_best
 
 
 class FollowSession(Recommender):
@@ -20,6 +20,5 @@ class FollowSession(Recommender):
         scores = fitted.score(row.user, row.tracks)
         if not scores.any():
             return IS_UNKNOWN
-        scores[list(row.taken)] = 0
-        track = int(scores.argmax())
-        return Drawn(track, 1.0) if scores[track] > 0 else IS_EXHAUSTED
+        scores[scores == 0] = -np.inf
+        return take_best(scores, row.taken)

@@ -1,4 +1,4 @@
-"""Data frames in and out: narwhals reads pandas, polars, Arrow and Dask alike."""
+"""Data frames as users bring them: narwhals reads pandas, polars, Arrow and Dask alike."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,11 +46,6 @@ def to_table(data: Frame) -> pa.Table:
     """
     with _refusing():
         return pa.concat_tables(_tables(data))
-
-
-def to_frame(table: pa.Table) -> Frame:
-    """Return a table as a frame of pandas."""
-    return table.to_pandas()
 
 
 def _tables(data: Frame) -> Iterator[pa.Table]:

@@ -11,11 +11,17 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from listening_loop.api.frames import Frame, to_frame
+from listening_loop.api.frames import Frame
 from listening_loop.api.stores import Source, Store, ingest
 from listening_loop.errors import UnknownIdError
 from looplib.als import AlsParams, solve_row
-from looplib.arrays import AnyFloatArray, AnyIntArray, Float32Array, IntArray
+from looplib.arrays import (
+    AnyArray,
+    AnyFloatArray,
+    AnyIntArray,
+    Float32Array,
+    IntArray,
+)
 from looplib.config import parse_config
 from looplib.errors import UserError
 from looplib.files import atomic_directory, atomic_write_json, sha256_file
@@ -42,8 +48,8 @@ if TYPE_CHECKING:
 class Model:
     """Factors of listeners and tracks, under the owner's ids."""
 
-    users: np.ndarray[Any, Any]  # ids, shape (listeners,)
-    items: np.ndarray[Any, Any]  # ids, shape (tracks,)
+    users: AnyArray  # ids, shape (listeners,)
+    items: AnyArray  # ids, shape (tracks,)
     user_factors: Float32Array  # shape (listeners, factors)
     item_factors: Float32Array  # shape (tracks, factors)
     params: AlsParams
@@ -164,7 +170,7 @@ class Model:
         columns["rank"] = rank + 1
         columns["item"] = self.items[lists[row, rank]]
         columns["score"] = scores[row, rank]
-        return to_frame(pa.table(columns))
+        return pa.table(columns).to_pandas()
 
 
 def fit(
@@ -259,7 +265,7 @@ def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
             workspace.delete("fit")
 
 
-def _positions(known: np.ndarray[Any, Any], ids: Sequence[Any], kind: str) -> IntArray:
+def _positions(known: AnyArray, ids: Sequence[Any], kind: str) -> IntArray:
     if isinstance(ids, str):
         raise UserError(f"{ids!r}: a list of {kind}s is expected, such as [{ids!r}]")
     rows = {found: row for row, found in enumerate(known.tolist())}

@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from listening_loop.api.frames import Frame, is_frame, to_frame, write_parquet
+from listening_loop.api.frames import Frame, is_frame, write_parquet
 from listening_loop.api.models import Model
 from listening_loop.api.stores import DEFAULT_FOLDER, Store
 from listening_loop.errors import UnknownIdError
@@ -53,15 +53,15 @@ class Run:
 
     @property
     def leaderboard(self) -> Frame:
-        """All that was tried, best first: parameters, metrics with intervals, what is tied."""
+        """All that was tried, best first, with parameters, metrics, their intervals and ties."""
         run = open_workspace(self.address)
-        return to_frame(pq.read_table(check_digest(run, self.winner, LEADERBOARD)))
+        return pq.read_table(check_digest(run, self.winner, LEADERBOARD)).to_pandas()
 
     @property
     def training(self) -> Frame:
         """The training part of the split, which a model whose lists are scored may learn from.
 
-        Its columns are user, item and weight: listening time, or minus the skips.
+        Its columns are user, item and weight: listening time, or the summed weights.
         """
         store = open_at(self.config.store)
         dataset = open_dataset(f"{store.workspace}/cache/{self.winner.dataset}")
@@ -69,7 +69,7 @@ class Run:
         users = originals(store, "users", dataset.users)
         items = originals(store, "items", dataset.tracks)
         columns = (users[matrix.row], items[matrix.col], matrix.data)
-        return to_frame(pa.table(columns, ["user", "item", "weight"]))
+        return pa.table(columns, ["user", "item", "weight"]).to_pandas()
 
     @cached_property
     def model(self) -> Model:
@@ -105,7 +105,7 @@ class Run:
                     found = titles.get(str(item), Title(item))
                     row |= {"title": found.title, "artist": found.artist}
                 rows.append(row)
-        return to_frame(pa.Table.from_pylist(rows))
+        return pa.Table.from_pylist(rows).to_pandas()
 
     def export(self, folder: str | Path, **options: Any) -> str:  # noqa: ANN401
         """Publish the winner's recommendations; earlier versions stay for a rollback.

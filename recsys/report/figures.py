@@ -3,7 +3,7 @@
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from recsys.report.runs import Run, interval_of, is_baseline
-from recsys.runs.leaderboard import Row
+from recsys.runs.leaderboard import Row, is_better
 
 _SHOWN = 12  # trials in the figure; the table has all
 
@@ -17,8 +17,9 @@ def draw_leaderboard(run: Run) -> Forest | None:
         return None
     return Forest(
         f"The best {len(rows)} by {metric}",
-        "With 95 % intervals over listeners. An open mark is tied with the best: the interval of "
-        "their difference over the same listeners, which is narrower than these, holds 0.",
+        "With 95 % intervals over listeners. An open mark is tied with the best model: the "
+        "interval of their difference over the same listeners, which is narrower than these, "
+        "holds 0. The other colour is of baselines.",
         metric,
         {"": rows},
     )
@@ -30,6 +31,8 @@ def _leader(row: Row, run: Run) -> IntervalRow:
     note = ""
     if is_tied:
         note = " (tied)"
+    elif is_better(row):
+        note = " (better)"
     elif row["state"] == "pruned":
         note = " (pruned)"
     text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"

@@ -14,7 +14,7 @@ from recsys.runs.folder import (
     read_run,
     write_winner,
 )
-from recsys.runs.leaderboard import WARNING, Row
+from recsys.runs.leaderboard import WARNING, Row, is_better
 from recsys.workspace import open_workspace
 
 
@@ -63,7 +63,7 @@ def _state(run: Run, row: Row) -> str:
         reason = f": {row['why']}" if row["state"] == "failed" else ""
         return f"{row['state']} at sweep {row['stopped_at']}{reason}"
     if is_baseline(row):
-        return "baseline"
+        return "better baseline" if is_better(row) else "baseline"
     if row is run.winner:
         return "winner"
     return "tied" if row["ties"] else "worse"

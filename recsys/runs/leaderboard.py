@@ -32,7 +32,7 @@ def leaderboard_table(rows: Sequence[Row], select: str) -> Table:
     """Return the rows of the leaderboard as they are printed: by the choosing metric."""
     labels, constant = label_rows(rows)
     segments = [f"{segment}_{select}" for segment in SEGMENTS]
-    names = ("", "model", select, "interval", "tied", *SEGMENTS)
+    names = ("", "model", select, "interval", "vs best", *SEGMENTS)
     names += ("sweeps", "fit s", "stopped")
     cells = [
         [
@@ -40,7 +40,7 @@ def leaderboard_table(rows: Sequence[Row], select: str) -> Table:
             labels[row["trial"]],
             numbers.number(row.get(select)),
             numbers.limits(row.get(f"{select} lower"), row.get(f"{select} upper")),
-            "yes" if row["ties"] else "",
+            "tied" if row["ties"] else "better" if is_better(row) else "",
             *(numbers.number(row.get(segment)) for segment in segments),
             str(row["sweep"] or ""),
             numbers.number(row["fit_s"]),
@@ -54,6 +54,11 @@ def leaderboard_table(rows: Sequence[Row], select: str) -> Table:
     if constant:
         caption += f" The same in all: {constant}."
     return table(names, cells, needed=4, numbers_from=2, caption=caption)
+
+
+def is_better(row: Row) -> bool:
+    """Return whether a baseline is better than the best candidate by more than the interval."""
+    return bool(row["behind lower"] and row["behind lower"] > 0)
 
 
 def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:

@@ -43,8 +43,8 @@ class RankedTrial:
 
     @property
     def ties(self) -> bool:
-        """Whether it is tied with the best candidate."""
-        return self.behind is not None and self.behind[2] >= 0
+        """Whether it is tied with the best candidate, rather than worse or, a baseline, better."""
+        return self.behind is not None and self.behind[1] <= 0 <= self.behind[2]
 
     def value(self, metric: str) -> float:
         """Return its value of a metric; -inf without a score."""

@@ -74,9 +74,11 @@ def main(
             write_report(settings.run)  # it says what answers as the session model
         typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}")
         typer.echo(f"manifest         {version}/{MANIFEST}")
+        service = config.with_name(f"{config.stem}-service.yaml")  # of `init`
+        is_its_own = service.exists() and not (out or run_folder)
+        served = f"--config {service}" if is_its_own else f"--published {published}"
         typer.echo(
-            "Next: open the report; serve the lists: "
-            f"listening-loop serve --published {published}"
+            f"Next: open the report; serve the lists: listening-loop serve {served}"
         )
 
 

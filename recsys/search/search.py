@@ -189,7 +189,9 @@ def _say(text: str) -> None:
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
     """Run all steps, each recorded before the next decision."""
     done, total = state.count_steps()
-    with progress("Trials", total, "scores") as report:
+    # halving leaves out some
+    unit = "scores at most" if state.search.strategy == "halving" else "scores"
+    with progress("Trials", total, unit) as report:
         report(done, "from the ledger" if done else "")
         if in_blocks:
             outcomes = _run_in_blocks(cluster, state)
@@ -293,7 +295,7 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         _, *baselines = state.compare([best, *baselines], best, scorer)
     listeners = read_listeners(run, state.scorer, best.trial, best.sweep).shape[1]
     beats_baselines = listeners >= _FEWEST and all(
-        ranked.score and not ranked.ties for ranked in baselines
+        ranked.behind and ranked.behind[2] < 0 for ranked in baselines
     )
     rows = leaderboard_rows(ranking)
     with run.create(LEADERBOARD) as file:

@@ -133,6 +133,5 @@ def make_settings(
         "experiments": [{"name": "ONE", "arms": [{"recommender": recommender}]}],
         "decides": "ONE",
         "watch_s": 0.05,
-        "seed": 1,
     }
     return parse_config(Settings, {**document, **changes}, "the test")

@@ -88,7 +88,7 @@ def test_the_start_says_where_what_and_to_whom(
         "http://127.0.0.1:5005, to read about it: http://127.0.0.1:5005/docs",
         "version one: lists of 20 listeners, a catalogue of 60 tracks",
         "experiment ONE (picks the recommender): C indexed 75%, T1 session_model 25%",
-        f"events are logged in {tmp_path / 'log'}",
+        f"events are logged in {tmp_path / 'log'}; the file under way is hidden: .events-…",
         "arm T1: session_model needs session_model.npz, which version one lacks; "
         "instead: top_pop, random",
     ]

@@ -60,7 +60,6 @@ def test_the_environment_wins_over_the_file_and_options_over_both(
             "{segment_age_s: 2}",
             {"fsync": "everysec", "segment_bytes": 64 * 2**20, "segment_age_s": 2.0},
         ),
-        ("seed", "3", 3),
     ],
 )
 def test_a_setting_has_a_variable_of_its_name(

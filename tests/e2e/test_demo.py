@@ -35,6 +35,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shape(ending: str) -> str:
     """How the demo ends, without numbers, and without what the verdict says of the arms."""
+    ending = ending.replace(".venv/bin/", "")  # as a reader types it
     headline, lines = ending.split("(", 1)[0], ending.partition("\nexperiment ")[2]
     return re.sub(r"T\d|\d[\d.,]*", "", " ".join((headline + lines).split()))
 
@@ -50,17 +51,19 @@ def test_the_quick_start_shows_how_the_demo_ends(demo: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_demo_leads_from_nothing_to_a_win_that_can_be_trusted(demo: Path) -> None:
-    (day,) = json.loads((demo / "out/first/loop.json").read_text())
-    assert day["verdict"]["decision"] == "ship"
+    report = json.loads((demo / "out/first/days/1/report/report.json").read_text())
     first = (demo / "ending.txt").read_text().splitlines()[0]
-    for arm, recommender in day["recommenders"].items():
+    for arm, recommender in report["recommenders"].items():
         assert f"{arm} ({recommender})" in first
-    effects = [effect["relative"] for effect in day["effects"]]
+    effects = [
+        effect["relative"]
+        for effect in report["effects"]
+        if effect["role"] == "primary"
+    ]
     assert max(effect["effect_pct"] for effect in effects) > 41, (
         "as much as one artist's tracks brought in the original course"
     )
     assert all(effect["lower_pct"] > 0 for effect in effects), "all beat random, surely"
-    report = json.loads((demo / "out/first/days/1/report/report.json").read_text())
     assert report["verdict"]["decision"] == "ship"
     assert report["srm"]["mismatch"] is False
     assert report["lines"]["rejected"] == 0

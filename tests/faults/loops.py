@@ -190,15 +190,13 @@ def events_of(log: Path) -> list[dict[str, Any]]:
 
 def assert_whole(loop: TinyLoop, days: int, *, most_failed: int = 0) -> None:
     """Every day has a verdict; listeners, log, report and store have the same events."""
-    outcomes = json.loads((loop.out / "loop.json").read_text())
-    assert [outcome["day"] for outcome in outcomes] == list(range(1, days + 1))
-    assert all(outcome["verdict"]["decision"] for outcome in outcomes)
     total = len(events_of(loop.out / "log"))
     for day in range(1, days + 1):
         folder = loop.log_of(day).parent
         events = events_of(folder / "log")
         total += len(events) if day < days else 0
         report = json.loads((folder / "report" / "report.json").read_text())
+        assert report["verdict"]["decision"]
         assert report["lines"] == {
             "read": len(events),
             "good": len(events),

@@ -54,9 +54,9 @@ def compiled(function: Function) -> Function:
 
 @contextmanager
 def compiling(function: Callable[..., Any]) -> Iterator[None]:
-    """Compile in the block, one process at a time; say so if a function is not compiled yet."""
+    """Compile in the block, one process at a time; say so if nothing is compiled yet."""
     with exclusive(_CACHE / "compiling.lock"):
         folder = function.stats.cache_path  # type: ignore[attr-defined]  # of numba's dispatcher
-        if not any(Path(folder).glob(f"*.{function.__name__}*.nbi")):
+        if not any(Path(folder).glob("*.nbi")):
             console.print("compiling the solver, once on this machine")
         yield
