@@ -119,7 +119,7 @@ class Settings(Config):
     # the experiment whose arm picks the recommender; by default the first
     decides: str = ""
     fallback: FallbackSettings = FallbackSettings()
-    # a file of business rules, see `botify.rules`; read again when it changes
+    # a file of business rules: tracks left out, raised or lowered; read again when it changes
     rules: Path | None = None
     event_log: EventLogSettings = EventLogSettings()
     http: HttpSettings = HttpSettings()
