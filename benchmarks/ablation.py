@@ -54,7 +54,7 @@ WITHOUT_IN_FIT: Mapping[str, tuple[Any, str, Any]] = {
 # What the service is given in place of the model.
 WITHOUT_IN_SERVICE: Mapping[str, Callable[[SessionModel], SessionModel]] = {
     "fatigue of artists": lambda model: replace(model, artist_fatigue=1.0),
-    "fading": lambda model: replace(model, fading=1.0),
+    "changes of interest": lambda model: replace(model, interest_change=0.0),
     "known interests": lambda model: replace(
         model, listeners=np.zeros_like(model.listeners)
     ),
@@ -88,7 +88,7 @@ def ablate(name: str, folder: Path, episodes: int) -> None:
         found = Fit(chosen, SessionModelConfig(), seed=42, threads=1)
         found.run(responses.training())
         found.extend(responses)
-        return replace(found.describe(), fading=facts["fading"])
+        return replace(found.describe(), interest_change=facts["interest_change"])
 
     def player(served: SessionModel) -> FloatArray:
         nothing = no_model(catalogue, text_users=False)

@@ -86,16 +86,16 @@ class Bodies:
             ) from None
         return user
 
-    def track(self, text: str) -> int | None:
+    def track(self, text: str) -> int:
         """Read a track's id from a path, decoded.
 
         Returns:
-            Its number; None where the catalogue lacks it.
+            Its number; `UNKNOWN_TRACK` where the catalogue lacks it.
         """
         try:
             track = msgspec.convert(text, self.catalogue.id_type, strict=False)
         except msgspec.ValidationError:
-            return None
+            return UNKNOWN_TRACK
         return self.catalogue.number(track)
 
     def one(self, body: bytes, user: Id) -> Listening:
@@ -136,9 +136,8 @@ class Bodies:
         return version
 
     def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
-        track, unknown = self.catalogue.number(heard.track), None
-        if track is None:
-            track, unknown = UNKNOWN_TRACK, heard.track
+        track = self.catalogue.number(heard.track)
+        unknown = heard.track if track == UNKNOWN_TRACK else None
         exclude = Rules.read(heard.exclude, {}, self.catalogue).exclude
         return Listening(user, track, heard.time, heard.request, unknown, exclude)
 

@@ -162,7 +162,7 @@ def _default(value: object) -> str:
 
 def _plain(value: object) -> str:
     if isinstance(value, BaseModel):
-        return " ".join(_plain(found) for _, found in value if found not in (None, {}))
+        return " ".join(_plain(found) for _, found in value if found)
     if isinstance(value, tuple):
         return ", ".join(map(_plain, value))
     return f"{value}".lower() if isinstance(value, bool) else f"{value}"

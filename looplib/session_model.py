@@ -17,7 +17,7 @@ import numpy.typing as npt
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray, find_id
 
 FILE_NAME = "session_model.npz"
-FORMAT = 5  # by the manifest; the service reads this one alone
+FORMAT = 6  # by the manifest; the service reads this one alone
 
 # The kind of each array's numbers, f or i, or of its ids, and its axes.
 ARRAYS: Mapping[str, str] = {
@@ -28,20 +28,21 @@ ARRAYS: Mapping[str, str] = {
     "organics": "track openings",
     "interest_of": "i openings",
     "interests": "f interests factors",
-    "new_map": "f factors factors",  # track @ new_map is expected of a new interest
+    # log odds against a new interest, before its distance to what is expected of that
+    "odds": "f interests",
     "covariance": "f factors factors",  # of what a session follows about an interest
+    "new_map": "f factors factors",  # track @ new_map is expected of a new interest
+    "new_covariance": "f factors factors",  # of a new interest about that
     "dispersion": "f",  # variance of a share about its mean m, in units of m (1 - m)
     # factor on the time of a track for each earlier track of its artist, 0..1
     "artist_fatigue": "f",
-    "fading": "f",  # weight of a track heard against the next one, 0..1
+    "interest_change": "f",  # chance before each track that a session's is drawn anew
 }
 _CANDIDATES = 6  # interests that a session may follow
-# Odds of the other interests of a listener, where the opening is known, and where it is not.
-_ANOTHER, _KNOWN = 0.1, 1.0
+_LEAST_LOG = -20.0  # of a response's likelihood, against that by the best vector
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
 _FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
 _ROUNDING = 0.01**2 / 12  # as in the fit
-_LEAST_LASTING = 1e-3
 LEAST_SHARE = 1e-6  # of a time that fatigue leaves; less says nothing
 
 
@@ -57,10 +58,12 @@ class Heard:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a session may follow: some vectors of k factors, the likeliest first."""
+    """What a session may follow: some vectors of k factors."""
 
-    log_odds: FloatArray  # of each vector, up to a constant, shape (vectors,)
+    chances: FloatArray  # of each vector at first, shape (vectors,)
+    anew: FloatArray  # of each vector where it is drawn anew, shape (vectors,)
     means: Float32Array  # shape (vectors, k)
+    is_new: IntArray  # 1 for a new interest, 0 for a known one, shape (vectors,)
 
 
 @dataclass(frozen=True)
@@ -72,18 +75,20 @@ class SessionModel:
     organics: IntArray  # (openings,), ascending for each listener
     interest_of: Int32Array  # (openings,)
     interests: Float32Array  # (interests, k)
-    new_map: Float32Array  # (k, k)
+    odds: Float32Array  # (interests,)
     covariance: Float32Array  # (k, k)
+    new_map: Float32Array  # (k, k)
+    new_covariance: Float32Array  # (k, k)
     dispersion: float
     artist_fatigue: float
-    fading: float = 1.0
+    interest_change: float = 0.0
 
     @classmethod
     def make(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "SessionModel":
         """Put the arrays of a file in order, whose ids are numbers now.
 
         Raises:
-            ValueError: The covariance is none.
+            ValueError: A covariance is none.
         """
         openings = ("listeners", "organics", "interest_of")
         order = np.lexsort((arrays["organics"], arrays["listeners"]))
@@ -92,10 +97,11 @@ class SessionModel:
             for name in ARRAYS
             if name != "tracks"
         }
-        try:
-            np.linalg.cholesky(arrays["covariance"].astype(np.float64))
-        except np.linalg.LinAlgError:
-            raise ValueError("covariance is not that of any vectors") from None
+        for name in ("covariance", "new_covariance"):
+            try:
+                np.linalg.cholesky(arrays[name].astype(np.float64))
+            except np.linalg.LinAlgError:
+                raise ValueError(f"{name} is not that of any vectors") from None
         numbers = {
             name: float(arrays[name]) for name, axes in ARRAYS.items() if axes == "f"
         }
@@ -106,30 +112,44 @@ class SessionModel:
         """The factors of the tracks by which all are scored faster, shape (k, tracks)."""
         return np.ascontiguousarray(self.track_factors.T)
 
+    @cached_property
+    def _covariances(self) -> FloatArray:
+        """Of what a session follows about a known interest, and about a new one, (2, k, k)."""
+        return np.stack([self.covariance, self.new_covariance]).astype(np.float64)
+
+    @cached_property
+    def _new_precision(self) -> FloatArray:
+        return np.linalg.inv(self._covariances[1])
+
     def expected(self, listener: int, organic: int) -> Expected:
         """Return what is expected of a session, given its listener and its organic track alone.
 
-        An opening that is known leads to its interest, any other to a new one; both may turn out to
-        follow one of the listener's others.
+        An opening that is known leads to its interest; any other to a new one, or to one of the
+        listener's. Where an interest is drawn anew, each is as likely as it has opened sessions.
         """
         first = self.listeners.searchsorted(listener)
         own = slice(first, self.listeners.searchsorted(listener, side="right"))
         opening = find_id(self.organics[own], organic) if organic >= 0 else None
         others, opened = np.unique(self.interest_of[own], return_counts=True)
-        odds = (_KNOWN if opening is None else _ANOTHER) * opened / max(opened.sum(), 1)
-        order = np.argsort(-odds, kind="stable")
         if opening is None:
-            track = self.track_factors[organic] * (organic >= 0)
-            likeliest = track @ self.new_map
+            new = self.track_factors[organic] * (organic >= 0) @ self.new_map
+            off = self.interests[others] - new
+            distances = np.einsum("ij,ij->i", off @ self._new_precision, off)
+            log_odds = self.odds[others] - distances / 2
+            order = np.argsort(-log_odds, kind="stable")[: _CANDIDATES - 1]
+            means = np.concatenate([self.interests[others[order]], new[None]])
+            log_odds = np.append(log_odds[order], 0.0)
+            opened = np.append(opened[order], 1)
         else:
             interest = self.interest_of[first + opening]
-            order = order[others[order] != interest]
-            likeliest = self.interests[interest]
-        order = order[: _CANDIDATES - 1]
-        return Expected(
-            np.append(0.0, np.log(odds[order])),
-            np.concatenate([likeliest[None], self.interests[others[order]]]),
-        )
+            likeliest = np.where(others == interest, np.inf, opened)
+            order = np.argsort(-likeliest, kind="stable")[:_CANDIDATES]
+            means, opened = self.interests[others[order]], opened[order]
+            log_odds = np.where(others[order] == interest, 0.0, -np.inf)
+        is_new = np.zeros(len(means), np.int64)
+        is_new[-1] = opening is None
+        chances = np.exp(log_odds - log_odds.max())
+        return Expected(chances / chances.sum(), opened / opened.sum(), means, is_new)
 
     def hear(
         self, artist: IntArray, tracks: Sequence[int], times: Sequence[float]
@@ -160,29 +180,32 @@ class SessionModel:
 
             x = m + C A' S^-1 (y - A m),    S = A C A' + R
 
-        (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 3.4). The vector with
-        the largest prior odds times density of the responses, N(y; A m, S) by the slopes of the
-        shares, is the session's. All that is older counts for less by `fading`.
+        (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 3.4). The vectors are
+        averaged by their chances given the responses, whose densities are N(y; A m, S) by the
+        slopes of the shares: the forward algorithm of a hidden Markov model, in which the vector is
+        drawn anew before a track with the chance `interest_change` (Rabiner, "A tutorial on hidden
+        Markov models", 1989, III).
         """
         expected = self.expected(listener, organic)
-        count = len(heard.tracks)
-        if not count:
-            likeliest: FloatArray = expected.means[0]
-            return likeliest
+        means, chances = expected.means, expected.chances
+        if not heard.tracks:
+            return chances @ means
         design = self.track_factors[heard.tracks].astype(np.float64)
-        spread = design @ self.covariance
-        covariance = spread @ design.T
-        off, noise, slope = self._linearise(expected.means @ design.T, heard)
-        lower = np.linalg.cholesky(covariance + noise[:, None] * np.eye(count))
-        innovations = np.linalg.solve(lower, off[:, :, None])[:, :, 0]
+        spread = (design @ self._covariances)[expected.is_new]
+        off, noise, slope = self._linearise(means @ design.T, heard)
+        total = spread @ design.T + noise[:, None] * np.eye(len(design))
+        lower = np.linalg.cholesky(total)
+        innovations = np.linalg.solve(lower, off[:, :, None])
         scale = np.diagonal(lower, axis1=1, axis2=2) * slope
-        densities = -(innovations**2) / 2 - np.log(scale)
-        lasting = np.maximum(self.fading ** np.arange(count)[::-1], _LEAST_LASTING)
-        odds = self.fading**count * expected.log_odds + densities @ lasting
-        best = int(odds.argmax())
-        total = covariance + np.diag(noise[best] / lasting)
-        weights = np.linalg.solve(total, off[best])
-        found: FloatArray = expected.means[best] + weights @ spread
+        densities = -(innovations[:, :, 0] ** 2) / 2 - np.log(scale)
+        logs = np.maximum(densities - densities.max(axis=0), _LEAST_LOG)
+        change = self.interest_change
+        step = (1 - change) * np.eye(len(means)) + change * expected.anew
+        for likelihoods in np.exp(logs).T:
+            chances = chances @ step * likelihoods
+        weights = np.linalg.solve(lower.transpose(0, 2, 1), innovations)
+        moved = means + (weights.transpose(0, 2, 1) @ spread)[:, 0]
+        found: FloatArray = chances @ moved / chances.sum()
         return found
 
     def _linearise(

@@ -26,7 +26,7 @@ with importing():
     from analysis.ab.report import Report, build_report, report_on_table
     from analysis.ab.table import open_table
     from analysis.page import numbers
-    from looplib.experiments import is_file, load_experiment
+    from looplib.experiments import load_experiment
 
 PROG = "listening-loop ab"
 GONE = {
@@ -89,7 +89,7 @@ def main(
         raise ConfigError("name logs, a store or a Parquet file; or --sql")
     logs = logs or []
     tables = [sql] if sql else [Path(log) for log in logs if log.endswith(".parquet")]
-    plan = load_experiment(Path(experiment)) if is_file(experiment) else None
+    plan = load_experiment(experiment)
     name, document = plan.name if plan else experiment, plan_document(plan)
     if tables:
         document = table_document(document, plan.lower_is_better if plan else ())

@@ -140,9 +140,7 @@ def open_rows(
 ) -> tuple[queries.Rows, Sequence[str]]:
     """Return the rows of a file, and the names that its columns have in it."""
     if reading.lists:
-        queries.attach_lines(
-            connection, "text_lines", file.path, gzipped=file.is_gzipped
-        )
+        queries.attach_lines(connection, "text_lines", file.path)
         rows = queries.open_rows(
             connection, "interactions/list_rows", has_users=reading.lists == "named"
         )
@@ -155,7 +153,6 @@ def open_rows(
         rows = queries.open_csv(
             connection,
             file.path,
-            gzipped=file.is_gzipped,
             header=reading.header,
             delimiter=reading.delimiter,
             quoted=reading.quoted,
@@ -175,7 +172,7 @@ def _open_json(
     with file.open() as text:
         is_array = text.read(100).lstrip().startswith(b"[")
     attach = queries.attach_array if is_array else queries.attach_lines
-    attach(connection, "text_lines", file.path, gzipped=file.is_gzipped)
+    attach(connection, "text_lines", file.path)
     columns = reading.columns
     rows = queries.open_rows(
         connection,

@@ -180,7 +180,6 @@ def _read_rows(
         file.path,
         types,
         condition,
-        gzipped=file.is_gzipped,
         skip_errors=not is_sound,
     )
     if done:

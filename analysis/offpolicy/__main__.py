@@ -21,7 +21,6 @@ with importing():
     from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
     from analysis.offpolicy.logged import (
         HOLDOUTS,
-        LoggedSessions,
         parse_holdout,
         read_sessions,
     )
@@ -88,7 +87,9 @@ def main(
         )
         sessions = read_sessions(loaded.connection, rule, uniform)
     sources, scorer = loaded.sources, OffPolicy(sessions)
-    logged = scorer.value(_logged_policy(sessions)).snips
+    # of the policy that logged the recommendations every weight is 1
+    drawn = np.where(sessions.counted, sessions.propensity, 0.0)
+    logged = scorer.value(Policy(drawn, sessions.counted)).snips
     estimates = [(listed, _estimate(scorer, listed, sources)) for listed in lists]
     if out:
         document = {
@@ -117,12 +118,6 @@ def _uniform_tracks(text: str) -> int | None:
     if kind == "uniform" and tracks.isdecimal():
         return int(tracks)
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
-
-
-def _logged_policy(sessions: LoggedSessions) -> Policy:
-    """Return the policy that logged the recommendations: every weight is 1."""
-    probability = np.where(sessions.counted, sessions.propensity, 0.0)
-    return Policy(probability, sessions.counted)
 
 
 def _estimate(

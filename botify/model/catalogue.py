@@ -60,11 +60,13 @@ class Catalogue:
             return Annotated[int, Meta(ge=0, lt=len(self))]
         return Text if self.is_text else WholeNumber
 
-    def number(self, track: Id) -> int | None:
-        """Return the number of a track; None where the catalogue lacks it."""
+    def number(self, track: Id) -> int:
+        """Return the number of a track; `UNKNOWN_TRACK` where the catalogue lacks it."""
         if self.numbers:
-            return self.numbers.get(track)
-        return track if isinstance(track, int) and 0 <= track < len(self) else None
+            return self.numbers.get(track, UNKNOWN_TRACK)
+        if isinstance(track, int) and 0 <= track < len(self):
+            return track
+        return UNKNOWN_TRACK
 
     def tracks_of(self, artist: int) -> IntArray:
         """Return all tracks by an artist."""

@@ -65,7 +65,7 @@ class TopPop(OneOf):
 
     reads = (LISTS,)
 
-    def _candidates(self, model: Model, row: Row) -> Sequence[int]:  # noqa: ARG002  the same for all
+    def _candidates(self, model: Model, row: Row) -> Sequence[int]:  # noqa: ARG002
         return model.popular
 
 

@@ -53,7 +53,7 @@ class Run:
 
     @property
     def leaderboard(self) -> Frame:
-        """All that was tried, best first: parameters, metrics with intervals, what is tied."""
+        """All that was tried, best first, with parameters, metrics, their intervals and ties."""
         run = open_workspace(self.address)
         return pq.read_table(check_digest(run, self.winner, LEADERBOARD)).to_pandas()
 
@@ -61,7 +61,7 @@ class Run:
     def training(self) -> Frame:
         """The training part of the split, which a model whose lists are scored may learn from.
 
-        Its columns are user, item and weight: listening time, or minus the skips.
+        Its columns are user, item and weight: listening time, or the summed weights.
         """
         store = open_at(self.config.store)
         dataset = open_dataset(f"{store.workspace}/cache/{self.winner.dataset}")

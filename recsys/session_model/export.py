@@ -31,11 +31,11 @@ from recsys.session_model.responses import Responses, load_responses
 from recsys.store.remote import Store
 
 MEAN = "track_mean"  # the recommender of the tracks that are heard longest
-_FADINGS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+_CHANGES = (0.0, 0.02, 0.05, 0.1)
 _WORTH_IT = 0.99  # of the error without
 _LISTED = 100  # tracks of a list
 _TRACK_PRIOR = 10.0  # a track's responses are averaged with so many of any
-_FADED = 5_000  # held-out responses that choose among them
+_TRIED = 5_000  # held-out responses that choose among changes
 
 Ids = npt.NDArray[np.generic]  # numbers or texts
 
@@ -79,11 +79,11 @@ def write_session_model(
     with progress("Session model", SWEEPS, "sweeps") as report:
         fit = Fit(find_chosen(dataset, learned), section, seed, threads, report)
         fit.run(known)
-        choice, fading = _choose(dataset, config, known, fit.describe(), learned, seed)
+        choice, change = _choose(dataset, config, known, fit.describe(), learned, seed)
         if choice.serves == NAME:
             fit.extend(responses)
         report(SWEEPS, "")
-    serves, model = choice.serves, replace(fit.describe(), fading=fading)
+    serves, model = choice.serves, replace(fit.describe(), interest_change=change)
     console.print(describe(choice), soft_wrap=True, markup=False)
     if serves == MEAN:  # a model of the same form, without interests
         serves, model = NAME, track_means(responses)
@@ -101,7 +101,7 @@ def write_session_model(
         "interests": len(model.interests),
         "dispersion": model.dispersion,
         "artist_fatigue": model.artist_fatigue,
-        "fading": fading,
+        "interest_change": change,
     }
 
 
@@ -133,7 +133,9 @@ def track_means(responses: Responses) -> SessionModel:
         interest_of=none.astype(np.int32),
         interests=np.zeros((0, 2), np.float32),
         new_map=np.array([[0, 0], [1, 0]], np.float32),
+        odds=np.zeros(0, np.float32),
         covariance=1e-6 * np.eye(2, dtype=np.float32),
+        new_covariance=1e-6 * np.eye(2, dtype=np.float32),
         dispersion=FIRST_DISPERSION,
         artist_fatigue=1.0,
     )
@@ -180,36 +182,35 @@ def _choose(
     learned: Learned,
     seed: int,
 ) -> tuple[Choice, float]:
-    """Choose what is served, and how fast the model forgets."""
+    """Choose what is served, and how often sessions change their interest."""
     is_uniform = config.validation.logging_policy == "uniform"
     sessions = logged_sessions(
         pq.read_table(dataset.logged), dataset.summary.tracks if is_uniform else None
     )
     artist = known.artist.astype(np.int64)
     events = sample_events(sessions, len(dataset.tracks), seed)
-    some = events[:: max(1, len(events) // _FADED)]
+    some = events[:: max(1, len(events) // _TRIED)]
 
-    def error(fading: float) -> float:
-        vectors = _follow(replace(model, fading=fading), artist, sessions, some)
+    def error(change: float) -> float:
+        tried = replace(model, interest_change=change)
+        vectors = _follow(tried, artist, sessions, some)
         tracks = model.track_factors[sessions.track[some]]
         logits = np.einsum("ij,ij->i", vectors, tracks)
         return float(np.sum((sessions.time[some] - 1 / (1 + np.exp(-logits))) ** 2))
 
-    errors = {fading: error(fading) for fading in _FADINGS}
-    fading = min(_FADINGS, key=lambda name: errors[name])
-    if errors[fading] >= _WORTH_IT * errors[1.0]:
-        fading = 1.0
-    served, means = (
-        replace(model, fading=fading),
-        track_means(known).track_factors[:, 0],
-    )
+    errors = {change: error(change) for change in _CHANGES}
+    change = min(_CHANGES, key=lambda tried: errors[tried])
+    if errors[change] >= _WORTH_IT * errors[0.0]:
+        change = 0.0
+    served = replace(model, interest_change=change)
+    means = track_means(known).track_factors[:, 0]
 
     def score(sessions: LoggedSessions, events: IntArray) -> Float32Array:
         return _follow(served, artist, sessions, events) @ served.by_factor
 
     scores: dict[str, Score] = {NAME: score, **_plain_scores(dataset, learned)}
     scores[MEAN] = lambda _, events: np.tile(means, (len(events), 1))
-    return choose(sessions, events, scores, seed), fading
+    return choose(sessions, events, scores, seed), change
 
 
 def _follow(

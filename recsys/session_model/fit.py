@@ -236,12 +236,10 @@ class Fit:
     def describe(self) -> SessionModel:
         """Return the model so far, with the rows and columns of the dataset as numbers."""
         responses, features = self.responses, self.tracks.with_constant().means
-        interests = self.interests.means
+        interests, errors = self.interests.means, self.interests.covariance
         opened_by, followed = features[responses.organic], interests[self.interest_of]
         new_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0]
-        precision = estimate_precision(
-            followed - opened_by @ new_map, self.interests.covariance
-        )
+        new_precision = estimate_precision(followed - opened_by @ new_map, errors)
         order = np.lexsort((responses.organic, responses.listener))
         return SessionModel(
             track_factors=features,
@@ -249,11 +247,35 @@ class Fit:
             organics=responses.organic[order].astype(np.int64),
             interest_of=self.interest_of[order],
             interests=interests,
+            odds=self._find_odds(new_precision),
+            covariance=errors,
             new_map=new_map.astype(np.float32),
-            covariance=np.linalg.inv(precision),
+            new_covariance=np.linalg.inv(new_precision),
             dispersion=self.dispersion,
             artist_fatigue=self._find_fatigue(),
         )
+
+    def _find_odds(self, new_precision: Float32Array) -> Float32Array:
+        """Return the log odds of each interest against a new one, at a new opening of its listener.
+
+        The chance of a new interest is that of one met once (Good, "The population frequencies of
+        species", 1953). A known interest x counts by its openings and, by Bayes' rule, by
+        p(x | organic track) / p(x), both normal; a session adds how far x is from what its organic
+        track says.
+        """
+        interests, listener = self.interests.means, self.responses.listener
+        opened = np.bincount(self.interest_of)
+        owner = np.empty(len(opened), np.int64)
+        owner[self.interest_of] = listener
+        share = opened / np.bincount(listener)[owner]
+        is_new = (np.count_nonzero(opened == 1) + 1) / (len(self.interest_of) + 2)
+        centred = interests - interests.mean(axis=0)
+        precision = estimate_precision(centred, self.interests.covariance)
+        volumes = [np.linalg.slogdet(own)[1] for own in (new_precision, precision)]
+        prior = np.log(share * (1 - is_new) / is_new)
+        distances = variances_along(centred, precision)
+        odds: Float32Array = prior + (volumes[0] - volumes[1] + distances) / 2
+        return odds.astype(np.float32)
 
     def _find_fatigue(self) -> float:
         """Find the fatigue of artists by responses that were not learned from.

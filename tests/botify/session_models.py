@@ -25,6 +25,7 @@ def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy sa
     rng = np.random.default_rng(6)
     root = rng.normal(size=(FACTORS, FACTORS))
     covariance = 0.1 * root @ root.T + 0.2 * np.eye(FACTORS)
+    new_covariance = covariance + 0.3 * np.eye(FACTORS)
     made = {
         "tracks": np.arange(TRACKS),
         "track_factors": rng.normal(size=(TRACKS, FACTORS)).astype(np.float32),
@@ -32,11 +33,13 @@ def arrays(**changes: Any) -> dict[str, Any]:  # noqa: ANN401  whatever NumPy sa
         "organics": np.array([1, 1, 2, 30]),
         "interest_of": np.array([2, 0, 0, 1], dtype=np.int32),
         "interests": rng.normal(size=(3, FACTORS)).astype(np.float32),
+        "odds": rng.normal(size=3).astype(np.float32),
         "new_map": rng.normal(size=(FACTORS, FACTORS)).astype(np.float32),
         "covariance": covariance.astype(np.float32),
+        "new_covariance": new_covariance.astype(np.float32),
         "dispersion": np.float64(0.2),
         "artist_fatigue": np.float64(FATIGUE),
-        "fading": np.float64(1),
+        "interest_change": np.float64(0),
     }
     return {**made, **changes}
 

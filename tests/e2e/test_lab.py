@@ -156,6 +156,12 @@ def test_the_reports_of_a_search_and_of_an_experiment_are_opened(page: Page) -> 
     expect(page.locator("#trials tbody tr")).to_have_count(5)
     page.go_back()
     page.get_by_role("link", name="Lab", exact=True).click()
+    page.set_viewport_size({"width": 390, "height": 900})
+    row = page.get_by_role("row", name="reports/als")
+    row.scroll_into_view_if_needed()
+    verdict = row.locator("td").first
+    expect(verdict).to_have_text("Wait")
+    expect(verdict).to_be_in_viewport(ratio=1)
     page.get_by_role("link", name="reports/als", exact=True).click()
     expect(page.locator("#verdict")).to_be_visible()
     expect(page.locator("#original-table tbody tr")).to_have_count(5)

@@ -17,7 +17,7 @@ def test_an_older_format_is_refused_in_one_line(tmp_path: Path) -> None:
     edit_manifest(folder, session_model={"parameters": {}})
     with pytest.raises(
         ModelError,
-        match=r"session_model\.npz: format 1 found, this service reads 5; export with this",
+        match=r"session_model\.npz: format 1 found, this service reads 6; export with this",
     ) as found:
         load(tmp_path)
     assert "\n" not in str(found.value)
@@ -52,8 +52,8 @@ def test_it_is_loaded_only_where_it_is_asked_for(tmp_path: Path) -> None:
             r"interests is \(3, 4\), but there are 3 factors",
         ),
         (
-            {"fading": np.zeros((4, 4), dtype=np.float32)},
-            r"fading is float32 \(4, 4\), expected f with 0 axes",
+            {"interest_change": np.zeros((4, 4), dtype=np.float32)},
+            r"interest_change is float32 \(4, 4\), expected f with 0 axes",
         ),
         (
             {"covariance": -np.eye(4, dtype=np.float32)},

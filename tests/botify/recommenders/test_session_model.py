@@ -64,16 +64,13 @@ def follow(model: Model, user: int, tracks: list[int], times: list[float]) -> "V
 
 
 Vector = np.ndarray[Any, Any]
-Normal = tuple[float, Vector, Vector]  # log odds, mean, covariance
+Normal = tuple[float, Vector, Vector]  # chance, mean, covariance
 
 
 def normals(user: int, organic: int) -> list[Normal]:
     """Return what a session may follow at first, by the description of the file."""
     made = arrays()
-
-    def known(interest: int) -> tuple[Vector, Vector]:
-        return made["interests"][interest].astype(float), made["covariance"]
-
+    vectors = made["interests"].astype(float)
     openings = dict(
         zip(
             zip(made["listeners"].tolist(), made["organics"].tolist(), strict=True),
@@ -81,23 +78,24 @@ def normals(user: int, organic: int) -> list[Normal]:
             strict=True,
         )
     )
-    own = [i for (owner, _), i in openings.items() if owner == user]
+    own = sorted({i for (owner, _), i in openings.items() if owner == user})
     interest = openings.get((user, organic))
     if interest is not None:
-        first, another = known(interest), 0.1
-    else:
-        new = made["track_factors"][organic].astype(float) @ made["new_map"]
-        first, another = (new, made["covariance"]), 1.0
-    others = sorted(set(own) - {interest})
-    odds = [another * own.count(other) / len(own) for other in others]
+        return [(float(i == interest), vectors[i], made["covariance"]) for i in own]
+    new = made["track_factors"][organic].astype(float) @ made["new_map"]
+    off = multivariate_normal(new, made["new_covariance"])
+    densities = [np.exp(off.logpdf(vectors[i]) - off.logpdf(new)) for i in own]
+    odds = [*(np.exp(made["odds"][own]) * densities), 1.0]
+    known = [(vectors[i], made["covariance"]) for i in own]
+    all_of_them = [*known, (new, made["new_covariance"])]
     return [
-        (0.0, *first),
-        *((np.log(o), *known(i)) for o, i in zip(odds, others, strict=True)),
+        (odd / sum(odds), *normal)
+        for odd, normal in zip(odds, all_of_them, strict=True)
     ]
 
 
 def expected_interest(user: int, tracks: list[int], times: list[float]) -> Vector:
-    """Find the likeliest normal's vector by precisions, its evidence by a joint density."""
+    """Average the normals by their evidence, a joint density; move each by precisions."""
     made, candidates = arrays(), normals(user, tracks[0])
     heard = [i for i in range(1, len(tracks)) if tracks[i] not in tracks[:i]][-32:]
     design = made["track_factors"][[tracks[i] for i in heard]].astype(float)
@@ -109,33 +107,33 @@ def expected_interest(user: int, tracks: list[int], times: list[float]) -> Vecto
     )
     share = np.array([times[i] for i in heard])
 
-    def step(x: Vector, mean: Vector, covariance: Vector) -> tuple[Vector, float]:
-        fresh = expit(np.clip(design @ x, -8, 8))
+    def step(mean: Vector, covariance: Vector) -> tuple[Vector, Vector]:
+        fresh = expit(np.clip(design @ mean, -8, 8))
         slope = np.maximum(rest * fresh * (1 - fresh), 0.1 * rest)
         noise = 0.2 * rest * fresh * (1 - rest * fresh) + 0.01**2 / 12
         noise = noise / (rest * fresh * (1 - fresh) * slope)
-        target = design @ x + (share - rest * fresh) / slope
+        target = design @ mean + (share - rest * fresh) / slope
         precision = np.linalg.inv(covariance) + (design.T / noise) @ design
-        joint = multivariate_normal(
-            design @ mean, design @ covariance @ design.T + np.diag(noise)
-        )
+        middle, spread = design @ mean, design @ covariance @ design.T + np.diag(noise)
+        joint = [
+            multivariate_normal(middle[:i], spread[:i, :i]).logpdf(target[:i])
+            for i in range(1, len(target) + 1)
+        ]
         moved = mean + np.linalg.solve(
             precision, (design.T / noise) @ (target - design @ mean)
         )
-        return moved, float(joint.logpdf(target)) - float(np.log(slope).sum())
+        return moved, np.diff(joint, prepend=0) - np.log(slope)
 
-    if not heard:
-        return max(candidates, key=lambda candidate: candidate[0])[1]
-    steps = [step(mean, mean, covariance) for _, mean, covariance in candidates]
-    best = int(
-        np.argmax(
-            [
-                odds + density
-                for (odds, *_), (_, density) in zip(candidates, steps, strict=True)
-            ]
-        )
-    )
-    return steps[best][0]
+    chances = np.array([chance for chance, *_ in candidates])
+    vectors = [mean for _, mean, _ in candidates]
+    if heard:
+        steps = [step(mean, covariance) for _, mean, covariance in candidates]
+        logs = np.array([density for _, density in steps])
+        # no response says more than this against a vector
+        chances *= np.exp(np.maximum(logs - logs.max(axis=0), -20).sum(axis=1))
+        vectors = [moved for moved, _ in steps]
+    found: Vector = chances @ np.array(vectors) / chances.sum()
+    return found
 
 
 SESSIONS = [
@@ -250,9 +248,9 @@ def test_a_session_that_changes_is_followed(tmp_path: Path) -> None:
         .round(2)
         .tolist()
     )
-    numbers = {"fading": 0.7, "dispersion": 0.02}
+    numbers = {"interest_change": 0.1, "dispersion": 0.02}
     changes = {name: np.float64(number) for name, number in numbers.items()}
-    sure = 0.05 * np.eye(interests.shape[1], dtype=np.float32)
+    sure = 0.005 * np.eye(interests.shape[1], dtype=np.float32)
     publish_session_model(tmp_path, covariance=sure, **changes)
     model = load(tmp_path)
     for heard, interest in ((4, 0), (10, 1)):

@@ -156,7 +156,7 @@ def test_a_new_interest_is_expected_near_what_the_organic_track_opens(
     off = np.mean((usual - own) ** 2)
     assert off < 0.5 * np.mean((own - own.mean(axis=0)) ** 2)
     spread = np.trace(np.cov((own - usual).astype(float).T))
-    assert np.trace(model.covariance) == pytest.approx(spread, rel=0.2)
+    assert np.trace(model.new_covariance) == pytest.approx(spread, rel=0.2)
 
 
 def test_more_sessions_go_on_with_the_fit(
