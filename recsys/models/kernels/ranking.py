@@ -25,9 +25,8 @@ class Listeners(NamedTuple):
     """Some listeners, and what may not be in their lists."""
 
     factors: Float32Array  # shape (listeners, factors)
-    seen_from: (
-        IntArray  # where a listener's columns begin in `seen`, shape (listeners + 1,)
-    )
+    # where a listener's columns begin in `seen`, shape (listeners + 1,)
+    seen_from: IntArray
     seen: Int32Array  # columns, ascending
 
 
