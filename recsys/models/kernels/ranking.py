@@ -16,7 +16,7 @@ from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from recsys.models.kernels.als import BLAS
 from recsys.models.kernels.compiled import compiled, compiling
 
-_AT_ONCE = 256  # listeners that are ranked together
+_AT_ONCE = 512  # listeners that are ranked together
 _TILE = 512  # tracks whose products with these are in memory at once
 _ERROR = np.finfo(np.float32).eps  # of a product, for each factor and unit of length
 
