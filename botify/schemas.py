@@ -32,7 +32,7 @@ class Listening(NamedTuple):
     track: int  # its number in the catalogue, or `UNKNOWN_TRACK`
     time: float  # share that was heard, 0..1
     request: int | None = None  # the client's number of it
-    unknown: Id | None = None  # the id of a track that the catalogue lacks
+    track_id: Id | None = None  # the track's id as it came, for the log
     exclude: frozenset[int] = frozenset()  # tracks that are not to be answered
 
 
@@ -137,9 +137,8 @@ class Bodies:
 
     def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
         track = self.catalogue.number(heard.track)
-        unknown = heard.track if track == UNKNOWN_TRACK else None
         exclude = Rules.read(heard.exclude, {}, self.catalogue).exclude
-        return Listening(user, track, heard.time, heard.request, unknown, exclude)
+        return Listening(user, track, heard.time, heard.request, heard.track, exclude)
 
 
 def _make_object(fields: list[Any]) -> type[Struct]:

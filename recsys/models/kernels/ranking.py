@@ -16,7 +16,7 @@ from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from recsys.models.kernels.als import BLAS
 from recsys.models.kernels.compiled import compiled, compiling
 
-_AT_ONCE = 256  # listeners that are ranked together
+_AT_ONCE = 512  # listeners that are ranked together
 _TILE = 512  # tracks whose products with these are in memory at once
 _ERROR = np.finfo(np.float32).eps  # of a product, for each factor and unit of length
 
@@ -25,9 +25,8 @@ class Listeners(NamedTuple):
     """Some listeners, and what may not be in their lists."""
 
     factors: Float32Array  # shape (listeners, factors)
-    seen_from: (
-        IntArray  # where a listener's columns begin in `seen`, shape (listeners + 1,)
-    )
+    # where a listener's columns begin in `seen`, shape (listeners + 1,)
+    seen_from: IntArray
     seen: Int32Array  # columns, ascending
 
 
