@@ -12,7 +12,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from analysis import queries
@@ -102,10 +101,6 @@ class Report(Evidence):
         """ISO dates of the first and the last event; none where times are unknown."""
         days = np.array(self.span_ms, "datetime64[ms]").astype("datetime64[D]")
         return tuple(map(str, days)) if self.span_ms[1] else ()
-
-    def to_json(self) -> bytes:
-        """Return the report as JSON, keys in the order of the attributes."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
 def build_report(

@@ -139,11 +139,16 @@ def _estimate(
 
 def _document(lists: Recommendations, estimate: OffPolicyEstimate) -> dict[str, Any]:
     """Return an estimate as JSON's types."""
-    facts = {"name": lists.name, "file": str(lists.file), "serving": lists.serving}
-    facts |= {"conclusive": not estimate.reasons} | asdict(estimate.snips)
     shown = asdict(estimate)
     del shown["per_listener"]
-    return facts | shown
+    return {
+        "name": lists.name,
+        "file": str(lists.file),
+        "serving": lists.serving,
+        "conclusive": not estimate.reasons,
+        **shown["snips"],
+        **shown,
+    }
 
 
 def estimates_table(

@@ -1,7 +1,6 @@
 """Numbers and texts as people read them: signs, thousands, and a dash for what does not exist."""
 
 import math
-from datetime import datetime
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -73,14 +72,6 @@ def p_is(value: float | None) -> str:
 def capitalized(text: str) -> str:
     """Put the first letter of a text in capitals, and leave the others as they are."""
     return text[:1].upper() + text[1:]
-
-
-def day(iso: str | None) -> str:
-    """Format an ISO date: 3 Nov 2026."""
-    if iso is None:
-        return NOTHING
-    parsed = datetime.fromisoformat(iso)
-    return f"{parsed.day} {parsed:%b %Y}"
 
 
 def _format(value: float | None, format_spec: str, unit: str = "") -> str:
