@@ -66,14 +66,17 @@ def build_dataset(
         SplitError: One side of the split is empty.
     """
     cache = store.workspace.sub("cache")
-    cache.folder.mkdir(parents=True, exist_ok=True)
-    with exclusive(cache.folder.with_name(".cache.lock")):
-        dataset = _open_cached(cache, plan.digest)
-        how = "cached"
-        if dataset is None:
-            remove_leftovers(cache.folder)
-            dataset = _build(store, plan, cache, run, cluster, report)
-            how = "built"
+    dataset = _open_cached(cache, plan.digest)
+    how = "cached"
+    if dataset is None:
+        cache.folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(cache.folder.with_name(".cache.lock")):
+            # another process may have made it
+            dataset = _open_cached(cache, plan.digest)
+            if dataset is None:
+                remove_leftovers(cache.folder)
+                dataset = _build(store, plan, cache, run, cluster, report)
+                how = "built"
     report(100, how)
     return dataset
 

@@ -78,9 +78,7 @@ def draw_starts(
     interest = rng.integers(0, model.interests[listeners])
     near = rng.integers(0, model.neighbours[listeners])
     repeats = model.world.response.repeats
-    if not repeats:
-        return _make_starts(model, listeners, interest, near)
-    is_repeat = rng.random(len(listeners)) < repeats
+    is_repeat = rng.random(len(listeners)) < repeats if repeats else False
     return _make_starts(model, listeners, interest, near, is_repeat)
 
 
@@ -103,7 +101,7 @@ def _make_starts(
     listeners: IntArray,
     interest: IntArray,
     near: IntArray,
-    is_repeat: BoolArray | bool = False,
+    is_repeat: BoolArray | bool,
 ) -> Starts:
     """Return the starts; a repeat opens with the first interest's nearest track."""
     interest = np.where(is_repeat, 0, interest)
