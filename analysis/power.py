@@ -30,7 +30,7 @@ with importing():
     from analysis.statistics.moments import skewness
     from analysis.statistics.power import Decision
     from looplib.config import load_config
-    from looplib.experiments import Guardrail, load_experiment
+    from looplib.experiments import Experiment, Guardrail
     from looplib.files import atomic_write_json
 
 _FEWEST = 10  # listeners of whom a variance says anything
@@ -77,7 +77,8 @@ def main(
 ) -> None:
     """Plan an experiment that ends in a verdict by the configuration."""
     relative = parse_effect(effect)
-    document = plan_document(load_experiment(experiment) if experiment else None)
+    known = load_config(Experiment, experiment) if experiment else None
+    document = plan_document(known)
     settings = load_config(AbConfig, config, overrides or [], above=document)
     log = read_log(logs, settings)
     planned = plan(log, relative, settings, arms=arms, rule=rule)
@@ -94,17 +95,14 @@ class Log:
     columns: Mapping[str, FloatArray]  # of the listeners, shape (listeners,)
     arrivals: FloatArray  # new listeners on each day, from the first to the last
 
-    @property
-    def latest_arrivals(self) -> float:
-        """New listeners a day in the latter half."""
-        return float(self.arrivals[len(self.arrivals) // 2 :].mean())
-
     def days_until(self, listeners: float) -> int | None:
         """Return on which day so many have come; None if never."""
         arrived = np.cumsum(self.arrivals)
         if listeners <= arrived[-1]:
             return int(np.argmax(arrived >= listeners)) + 1
-        if not (daily := self.latest_arrivals):
+        # of the latter half
+        daily = float(self.arrivals[len(arrived) // 2 :].mean())
+        if not daily:
             return None
         return len(arrived) + ceil((listeners - float(arrived[-1])) / daily)
 
@@ -214,14 +212,13 @@ def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
             f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
             "nothing to plan from"
         )
-    limits = zip(metrics[1:], means[1:].tolist(), strict=True)
     margins = np.array(
-        [_margin(config.limits[metric.name], metric, mean) for metric, mean in limits]
+        [
+            _margin(config.limits[metric.name], metric, mean)
+            for metric, mean in zip(metrics[1:], means[1:].tolist(), strict=True)
+        ]
     )
     shares, means = shares[varies], means[varies]
-
-    def errors(progress: float, listeners: float, level: float) -> float:
-        return Look(config, progress).errors(level, listeners)
 
     return Decision(
         deviations=shares.std(axis=1, ddof=1) / np.abs(means),
@@ -231,20 +228,19 @@ def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
         weights=weights,
         alpha=config.alpha,
         looks=min(len(log.arrivals), _MOST_LOOKS),
-        errors=errors,
+        errors=lambda progress, listeners, level: Look(config, progress).errors(
+            level, listeners
+        ),
         least=config.min_listeners,
     )
 
 
 def _margin(guardrail: Guardrail, metric: Metric, mean: float) -> float:
     """Return how much worse a guardrail may get, as the logarithm of a ratio above 0."""
-    if guardrail.margin_pct is not None:
-        relative = guardrail.margin_pct / 100
-    else:
-        relative = (guardrail.margin or 0.0) / (abs(mean) or 1.0)
-    return (
-        -log1p(-min(relative, 0.99)) if metric.better == "higher" else log1p(relative)
-    )
+    relative = (guardrail.margin_pct or 0.0) / 100
+    if guardrail.margin is not None:
+        relative = guardrail.margin / (abs(mean) or 1.0)
+    return -log1p(-min(relative, 0.99)) if metric.is_higher else log1p(relative)
 
 
 def describe(planned: Plan) -> str:

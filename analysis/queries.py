@@ -26,6 +26,7 @@ Column = duckdb.ColumnExpression
 Constant = duckdb.ConstantExpression
 Function = duckdb.FunctionExpression
 Sql = duckdb.SQLExpression
+Star = duckdb.StarExpression
 DatabaseError = duckdb.Error
 # Raised by a statement for the rows it reads: text that is not JSON, a cast that fails, SQL's
 # error().
@@ -187,16 +188,13 @@ def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) ->
     ).create_view(table, replace=True)
 
 
-def attach_lines(
-    connection: Connection, table: str, file: Path, *, gzipped: bool
-) -> None:
+def attach_lines(connection: Connection, table: str, file: Path) -> None:
     """Make the lines of a text file readable under a table's name.
 
     Its column is `line`, NULL where one is empty.
     """
     lines = connection.read_csv(
         glob.escape(str(file)),
-        compression="gzip" if gzipped else "none",
         columns={"line": "VARCHAR"},
         auto_detect=False,
         strict_mode=False,
@@ -209,13 +207,10 @@ def attach_lines(
     lines.create_view(table, replace=True)
 
 
-def attach_array(
-    connection: Connection, table: str, file: Path, *, gzipped: bool
-) -> None:
+def attach_array(connection: Connection, table: str, file: Path) -> None:
     """Make the objects of a JSON array readable under a table's name, as the column `line`."""
     objects = connection.read_json(
         glob.escape(str(file)),
-        compression="gzip" if gzipped else "none",
         columns={"line": "JSON"},
         format="array",
         records="false",
@@ -232,7 +227,6 @@ def open_log(
     columns: Mapping[str, str],
     condition: str,
     *,
-    gzipped: bool,
     skip_errors: bool,
 ) -> Rows:
     """Return a row for each line of JSON lines that is not blank.
@@ -246,21 +240,19 @@ def open_log(
         glob.escape(str(file)),
         columns=dict(columns),
         format="newline_delimited",
-        compression="gzip" if gzipped else "none",
         ignore_errors=skip_errors,
         # several threads read a log in pieces of this size
         maximum_object_size=_BYTES_AT_ONCE,
         hive_partitioning=False,
     )
     is_event = Sql(condition)
-    return rows.select(duckdb.StarExpression(), is_event.alias("is_event"))
+    return rows.select(Star(), is_event.alias("is_event"))
 
 
 def open_csv(
     connection: Connection,
     file: Path,
     *,
-    gzipped: bool,
     header: bool,
     delimiter: str | None,
     quoted: bool = True,
@@ -274,7 +266,6 @@ def open_csv(
     read = partial(
         connection.read_csv,
         glob.escape(str(file)),
-        compression="gzip" if gzipped else "none",
         header=header,
         all_varchar=True,
         ignore_errors=True,
@@ -302,7 +293,7 @@ def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
         Function("json_extract_string", column, Constant(json_pointer(key))).alias(key)
         for key in keys
     )
-    return rows.select(duckdb.StarExpression(), *texts)
+    return rows.select(Star(), *texts)
 
 
 def attach_columns(

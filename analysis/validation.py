@@ -24,6 +24,7 @@ from looplib.arrays import AnyIntArray, FloatArray, IntArray
 
 NO_TRACK = -1  # fills up a short list
 
+_HIT_TIME = "hit_time"  # divided by `heard`
 # columns of listener_metrics.sql; all but one are means over the listeners with a value
 _RATIOS = (
     "ndcg",
@@ -33,10 +34,9 @@ _RATIOS = (
     "mrr",
     "hit_rate",
     "graded_ndcg",
-    "hit_time",
+    _HIT_TIME,
     "novelty",
 )
-_WEIGHTS = {"hit_time": "heard"}  # the column that it is divided by
 METRICS = (*_RATIOS, "coverage")
 
 
@@ -161,7 +161,6 @@ class Validator:
         recommendations = pa.table(
             {"listener": listener, "rank": position + 1, "track": track}
         )
-        weights = [_WEIGHTS[name] for name in names if name in _WEIGHTS]
         with self._lock:
             queries.attach_arrow(self._connection, "recommendations", recommendations)
             found = queries.open_rows(
@@ -172,17 +171,12 @@ class Validator:
                 training_listeners=self._training_listeners,
                 with_novelty="novelty" in names,
             )
-            rows = found.select("k", *names, *weights).to_arrow_table()
-        numerators, denominators = [], []
-        for name in names:
-            values = rows[name].to_numpy().astype(np.float64)
-            weight = ~np.isnan(values)
-            numerators.append(np.where(weight, values, 0.0))
-            if name in _WEIGHTS:
-                weight = rows[_WEIGHTS[name]].to_numpy()
-            denominators.append(weight)
+            rows = found.select("k", "heard", *names).to_arrow_table()
+        values = np.array([rows[name].to_numpy() for name in names], np.float64)
+        weights = (~np.isnan(values)).astype(np.float64)
+        if _HIT_TIME in names:
+            weights[names.index(_HIT_TIME)] = rows["heard"].to_numpy()
         shape = len(names) * len(ks), len(self.users)
         return bootstrap.Ratios(
-            np.array(numerators, np.float64).reshape(shape).T,
-            np.array(denominators, np.float64).reshape(shape).T,
+            np.nan_to_num(values).reshape(shape).T, weights.reshape(shape).T
         )

@@ -80,8 +80,7 @@ class Oracle:
     def _rank(self, listener: int, interest: int) -> tuple[IntArray, FloatArray]:
         world, who = self._world, np.array([listener])
         tracks = np.arange(world.tracks)
-        wanted = world.embeddings[[interest]].astype(np.float64)
-        dots = taste_products(world, tracks, np.array([interest]), wanted)
+        dots = taste_products(world, tracks, np.array([interest]))
         own = own_logits(world, who, tracks)
         shares = raw_share(
             dots, world.consume_bias[who], world.consume_sharpness[who], own

@@ -61,11 +61,10 @@ def main(
         config, os.environ, [*changes, *(overrides or [])], published
     )
     if published and not settings.catalogue.exists():
-        if settings.recommendations and settings.recommendations.exists():
-            missing = "its search named no catalogue; say --set catalogue=PATH"
-        else:
-            missing = "no export is here; make one with listening-loop export"
-        raise StartError(f"{published}: {missing}")
+        raise StartError(
+            f"{published}: no export with a catalogue is here; make one with "
+            "listening-loop export, or name its catalogue: --set catalogue=PATH"
+        )
     with tempfile.TemporaryDirectory(
         prefix="botify-metrics-", ignore_cleanup_errors=True
     ) as folder:

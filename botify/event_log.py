@@ -66,31 +66,27 @@ def describe_log(
         facts["own_ids"] = True
     if text_users:
         served["text_users"] = True
-    if not path.exists():
-        atomic_write_json(path, seal(served))
-        return
-    try:
-        found = unseal(path.read_bytes())
-    except ValueError as error:
-        raise StartError(
-            f"{path}: damaged ({error}); restore it, or name another folder in log_dir"
-        ) from None
-    if found == served:
-        return
-    if "own_ids" in facts and _is_of_own_ids(found, text_users=text_users):
-        atomic_write_json(path, seal(served))  # ids mean the same in another catalogue
-    else:
-        raise StartError(
-            f"{path}: the log here is of other ids: {found} there, {served} now; "
-            "name another folder in log_dir"
-        )
+    if path.exists():
+        try:
+            found = unseal(path.read_bytes())
+        except ValueError as error:
+            raise StartError(
+                f"{path}: damaged ({error}); restore it, or name another folder in log_dir"
+            ) from None
+        if _ids_of(found) != _ids_of(served):
+            raise StartError(
+                f"{path}: the log here is of other ids: {found} there, {served} now; "
+                "name another folder in log_dir"
+            )
+    atomic_write_json(path, seal(served))
 
 
-def _is_of_own_ids(found: object, *, text_users: bool) -> bool:
-    match found:
+def _ids_of(description: object) -> object:
+    """Return what says which ids a log has; own ones mean the same in another catalogue."""
+    match description:
         case {"catalogue": {"own_ids": True}, **rest}:
-            return rest.get("text_users", False) is text_users
-    return False
+            return rest
+    return description
 
 
 class SegmentWriter:

@@ -15,7 +15,7 @@ from typing import Self
 
 from pydantic import PositiveFloat
 
-from botify.model.catalogue import Catalogue, Id
+from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, Id
 from looplib.config import Config, load_config
 from looplib.errors import UserError
 
@@ -42,12 +42,8 @@ class Rules:
         cls, exclude: Iterable[Id], boost: Mapping[Id, float], catalogue: Catalogue
     ) -> Self:
         """Make the rules for the tracks that a catalogue has, given by their ids."""
-        numbers = {track: catalogue.number(track) for track in (*exclude, *boost)}
-        known = {track: found for track, found in numbers.items() if found is not None}
-        return cls(
-            frozenset(known[track] for track in exclude if track in known),
-            {known[track]: by for track, by in boost.items() if track in known},
-        )
+        barred = frozenset(map(catalogue.number, exclude)) - {UNKNOWN_TRACK}
+        return cls(barred, {catalogue.number(track): by for track, by in boost.items()})
 
     def rank(self, tracks: Iterable[int], request: "Rules") -> list[int]:
         """Return what is left of a list, best first, by these rules and those of a request."""

@@ -32,7 +32,7 @@ class Listening(NamedTuple):
     track: int  # its number in the catalogue, or `UNKNOWN_TRACK`
     time: float  # share that was heard, 0..1
     request: int | None = None  # the client's number of it
-    unknown: Id | None = None  # the id of a track that the catalogue lacks
+    track_id: Id | None = None  # the track's id as it came, for the log
     exclude: frozenset[int] = frozenset()  # tracks that are not to be answered
 
 
@@ -86,16 +86,16 @@ class Bodies:
             ) from None
         return user
 
-    def track(self, text: str) -> int | None:
+    def track(self, text: str) -> int:
         """Read a track's id from a path, decoded.
 
         Returns:
-            Its number; None where the catalogue lacks it.
+            Its number; `UNKNOWN_TRACK` where the catalogue lacks it.
         """
         try:
             track = msgspec.convert(text, self.catalogue.id_type, strict=False)
         except msgspec.ValidationError:
-            return None
+            return UNKNOWN_TRACK
         return self.catalogue.number(track)
 
     def one(self, body: bytes, user: Id) -> Listening:
@@ -136,11 +136,9 @@ class Bodies:
         return version
 
     def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
-        track, unknown = self.catalogue.number(heard.track), None
-        if track is None:
-            track, unknown = UNKNOWN_TRACK, heard.track
+        track = self.catalogue.number(heard.track)
         exclude = Rules.read(heard.exclude, {}, self.catalogue).exclude
-        return Listening(user, track, heard.time, heard.request, unknown, exclude)
+        return Listening(user, track, heard.time, heard.request, heard.track, exclude)
 
 
 def _make_object(fields: list[Any]) -> type[Struct]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
-from botify.model.catalogue import Id, load_catalogue, user_number
+from botify.model.catalogue import UNKNOWN_TRACK, Id, load_catalogue, user_number
 from botify.model.loading import load_model, no_model
 from botify.model.model import SIMILAR, Model
 from botify.model.versions import Versions
@@ -109,15 +109,13 @@ class Service:
         barred = self.rules.current().exclude
         if max(len(barred | r.exclude) for r in requests) >= len(model.catalogue):
             raise BodyError("exclude: no track of the catalogue is left")
-        facts: dict[str, Any] = {
-            "message": message,
-            "timestamp": time.time_ns() // 1_000_000,
-        }
+        timestamp = time.time_ns() // 1_000_000
         events: list[dict[str, Any]] = []
         for start in range(0, len(requests), _AT_ONCE):
             part = requests[start : start + _AT_ONCE]
             events += self._hear(message, part, model, barred)
-        facts["latency"] = None if in_batch else time.perf_counter() - start_s
+        latency = None if in_batch else time.perf_counter() - start_s
+        facts = {"message": message, "timestamp": timestamp, "latency": latency}
         self._write(message, [event_line(**facts, **e) for e in events], start_s)
         return [event["recommendation"] for event in events]
 
@@ -138,15 +136,13 @@ class Service:
                 for request, session in zip(requests, sessions, strict=True)
             ]
             answers = self._recommend(model, rows, sessions, arms)
-        unknown = sum(request.unknown is not None for request in requests)
+        unknown = sum(request.track == UNKNOWN_TRACK for request in requests)
         self.metrics.unknown_tracks.inc(unknown)
         ids = model.catalogue.ids
         return [
             {
                 "user": request.user,
-                "track": ids[request.track]
-                if request.unknown is None
-                else request.unknown,
+                "track": request.track_id,
                 "time": request.time,
                 "recommendation": None if recommender is None else ids[drawn.track],
                 "experiments": own_arms,

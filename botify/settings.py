@@ -3,14 +3,14 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Field,
     PositiveFloat,
     PositiveInt,
     SecretStr,
-    field_validator,
     model_validator,
 )
 
@@ -51,6 +51,11 @@ class Experiment(experiments.Experiment):
 
     # control first; names left out are C, T1, T2 and so on
     arms: tuple[Arm, ...] = Field(min_length=1)
+
+
+def _read_file(row: Any) -> Any:  # noqa: ANN401  any YAML
+    """Read the file of an experiment that is given by its path."""
+    return load_config(Experiment, Path(row)) if isinstance(row, str) else row
 
 
 _EVERYBODY = Experiment(
@@ -108,11 +113,13 @@ class Settings(Config):
     # allows reload and rollback; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
     # all that run: each its keys, or the path of its file
-    experiments: tuple[Experiment, ...] = Field(default=(_EVERYBODY,), min_length=1)
+    experiments: tuple[Annotated[Experiment, BeforeValidator(_read_file)], ...] = Field(
+        default=(_EVERYBODY,), min_length=1
+    )
     # the experiment whose arm picks the recommender; by default the first
     decides: str = ""
     fallback: FallbackSettings = FallbackSettings()
-    # a file of business rules, see `botify.rules`; read again when it changes
+    # a file of business rules: tracks left out, raised or lowered; read again when it changes
     rules: Path | None = None
     event_log: EventLogSettings = EventLogSettings()
     http: HttpSettings = HttpSettings()
@@ -128,17 +135,6 @@ class Settings(Config):
     watch_s: PositiveFloat = 1.0
     body_limit_bytes: PositiveInt = 2**20  # larger bodies are refused
     batch_limit: PositiveInt = 10_000  # batches of more requests are refused
-
-    @field_validator("experiments", mode="before")
-    @classmethod
-    def _read_files(cls, rows: Any) -> Any:  # noqa: ANN401  any YAML
-        rows = [rows] if isinstance(rows, str) else rows
-        if not isinstance(rows, list):
-            return rows
-        return [
-            load_config(Experiment, Path(row)) if isinstance(row, str) else row
-            for row in rows
-        ]
 
     @model_validator(mode="after")
     def _check_experiments(self) -> Self:

@@ -18,7 +18,7 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from botify.event_log import Message
-from botify.model.catalogue import Id
+from botify.model.catalogue import UNKNOWN_TRACK, Id
 from botify.service import Service
 
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
@@ -197,7 +197,7 @@ def _known_track(track: str) -> int:
     """Return the number of a track of the catalogue, or answer that there is none."""
     bodies = _service().bodies
     number = bodies.track(track)
-    if number is None:
+    if number == UNKNOWN_TRACK:
         abort(404, f"track not found; the catalogue has {len(bodies.catalogue):,}")
     return number
 

@@ -13,6 +13,7 @@ html_show_copyright = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 nb_execution_mode = "off"  # the notebooks hold their results; a test runs them
+smartquotes = False  # "--help" stays as it is typed
 myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath"]
 autodoc_member_order = "bysource"

@@ -16,7 +16,7 @@ from analysis.ab.config import AbConfig
 from botify.settings import Settings
 from listening_loop.config import LoopConfig
 from looplib.experiments import Experiment
-from recsys.config import SearchConfig, Space
+from recsys.config import SearchConfig
 from recsys.ingest.__main__ import Settings as IngestSettings
 from sim.collect import CollectConfig
 from sim.remote.config import RemoteConfig
@@ -162,7 +162,7 @@ def _default(value: object) -> str:
 
 def _plain(value: object) -> str:
     if isinstance(value, BaseModel):
-        return " ".join(_plain(found) for _, found in value if found not in (None, {}))
+        return " ".join(_plain(found) for _, found in value if found)
     if isinstance(value, tuple):
         return ", ".join(map(_plain, value))
     return f"{value}".lower() if isinstance(value, bool) else f"{value}"
@@ -173,7 +173,8 @@ def _comments(model: type[BaseModel]) -> dict[str, str]:
     found: dict[str, str] = {}
     above: list[str] = []
     name = ""  # of the field whose lines these are
-    if model is Space:  # made of the hyperparameters, which have descriptions
+    # made of the hyperparameters, which have descriptions
+    if model.__name__.endswith("Space"):
         return found
     for line in inspect.getsource(model).splitlines():
         if (text := line.strip()).startswith("# "):

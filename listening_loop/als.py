@@ -269,13 +269,13 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         self, rows: Float32Array, count: int, liked: csr_matrix | None
     ) -> tuple[Int32Array, Float32Array]:
         """Find the items with the largest products; the library ranks zeros and short lists."""
-        from recsys.models.als import load_ranking
+        from recsys.models.kernels.ranking import rank_tracks
 
         ids = np.full((len(rows), count), -1, np.int32)
         scores = np.zeros(ids.shape, np.float32)
         own = np.flatnonzero(rows.any(axis=1))
         seen = None if liked is None else liked[own]
-        ids[own], scores[own] = load_ranking().rank_tracks(
+        ids[own], scores[own] = rank_tracks(
             rows[own], self.item_factors, count, self._threads, seen
         )
         rest = np.flatnonzero((ids < 0).any(axis=1))

@@ -99,9 +99,11 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
     ingest = command("Logs to sessions", "ingest", *logs, store=store)
     run_step(ingest, done=traffic)
 
+    catalogue = folder / "world" / "tracks.json"
     search = command(
         "The search",
         "search",
+        f"--set=catalogue={catalogue}",
         config=config.search,
         store=store,
         run=run,

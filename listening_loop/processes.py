@@ -61,13 +61,8 @@ def command(title: str, name: str, *words: object, **options: object) -> Command
 
 def serve(config: Path, folder: Path, log: Path, port: int) -> Command:
     """Return the command that serves what was published in a loop's folder."""
-    settings = {
-        "catalogue": folder / "world" / "tracks.json",
-        "recommendations": folder / "published" / LISTS,
-        "log_dir": log,
-    }
-    changes = [f"--set={key}={path}" for key, path in settings.items()]
-    return command("The service", "serve", *changes, config=config, port=port)
+    options = {"config": config, "published": folder / "published", "port": port}
+    return command("The service", "serve", f"--set=log_dir={log}", **options)
 
 
 def run_step(step: Command, done: Path | None = None) -> None:

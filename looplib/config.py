@@ -66,29 +66,19 @@ def load_config(
 
     Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the
     file. Values `above` the file win over it alone. Options are values by dotted key, None if not
-    given, and win over all; the last word of the key is the name of the command's option.
+    given, and win over all.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or
-            a value is not allowed; the message blames the file, the override or the option.
+            a value is not allowed.
     """
     document = (_read_yaml(path) if path else {}) | dict(above or {})
-    changes = [(key, value, f"--set {key}") for key, value in map(_parse, overrides)]
+    for key, value in map(_parse, overrides):
+        set_value(document, key, value, f"--set {key}")
     for key, value in (options or {}).items():
         if value is not None:
-            changes.append((key, value, f"--{key.rpartition('.')[2]}"))
-    for key, value, source in changes:
-        set_value(document, key, value, source)
-    sources = {key: source for key, _, source in changes}
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        faults = []
-        for key, text in _faults(error):
-            source = _find_source(key, sources) or str(path or "the configuration")
-            text = text.removeprefix(f"{source.removeprefix('--set ')}: ")
-            faults.append(f"{source}: {text}")
-        raise ConfigError("; ".join(faults)) from None
+            set_value(document, key, value, key)
+    return parse_config(model, document, str(path or "the configuration"))
 
 
 def parse_config(
@@ -102,8 +92,14 @@ def parse_config(
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        faults = "; ".join(text for _, text in _faults(error))
-        raise ConfigError(f"{source}: {faults}") from None
+        faults = []
+        for detail in error.errors(include_url=False):
+            key = ".".join(map(str, detail["loc"])) or "the document"
+            fault = f"{key}: {detail['msg'].removeprefix('Value error, ')}"
+            if detail["type"] not in ("missing", _UNKNOWN):
+                fault += f" (found {reprlib.repr(detail['input'])})"
+            faults.append(fault)
+        raise ConfigError(f"{source}: {'; '.join(faults)}") from None
 
 
 def dump_config(config: Config) -> str:
@@ -157,25 +153,3 @@ def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> No
             raise ConfigError(f"{source}: {parent} is a value, not a section")
         document = child
     document[last] = value
-
-
-def _faults(error: ValidationError) -> list[tuple[str, str]]:
-    """Return the key of each fault of a document, and its explanation."""
-    found = []
-    for detail in error.errors(include_url=False):
-        key = ".".join(map(str, detail["loc"]))
-        text = f"{key or 'the document'}: {detail['msg'].removeprefix('Value error, ')}"
-        if detail["type"] not in ("missing", _UNKNOWN):
-            text += f" (found {reprlib.repr(detail['input'])})"
-        found.append((key, text))
-    return found
-
-
-def _find_source(key: str, sources: Mapping[str, str]) -> str:
-    """Return the override or option that set a key, one in it, or one that it is in."""
-    found = [
-        source
-        for given, source in sources.items()
-        if not key or f"{key}.".startswith(f"{given}.") or given.startswith(f"{key}.")
-    ]
-    return ", ".join(found)

@@ -11,7 +11,7 @@ Experiments with different seeds are independent of one another.
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -28,7 +28,6 @@ from pydantic import (
 from looplib.config import Config, load_config
 
 _HASHES = 2**32
-ENDINGS = (".yaml", ".yml")  # of an experiment's file
 
 
 def arm_name(index: int) -> str:
@@ -74,7 +73,7 @@ class Experiment(Config):
     owner: str = ""  # who answers for it
     hypothesis: str = ""  # what is expected, and why
     salt: str | None = None  # in place of the name when listeners are split
-    # control first; names left out are those of `arm_name`
+    # control first; names left out are C, T1, T2 and so on
     arms: tuple[Arm, ...] = Field(min_length=1)
     # Weights that arms were given since it began, in order, such as {T1: 0}, which stops T1; arms
     # that are not named keep theirs. Only listeners who must move do
@@ -107,33 +106,27 @@ class Experiment(Config):
             raise ValueError(
                 f"experiment {self.name}: two arms have one name among {', '.join(names)}"
             )
-        named = [("changes name", name) for change in self.changes for name in change]
-        for user, name in self.overrides.items():
-            named.append((f"overrides put listener {user} into", name))
-        for where, name in named:
+        for name in chain(*self.changes, self.overrides.values()):
             if name not in names:
                 raise ValueError(
-                    f"experiment {self.name}: {where} arm {name}; "
+                    f"experiment {self.name}: changes or overrides name arm {name}; "
                     f"the arms are {', '.join(names)}"
                 )
-        if not all(map(sum, self._weights)):
+        if not all(map(any, self._history)):
             raise ValueError(
                 f"experiment {self.name}: all arms have the weight 0; one must have more"
             )
         return self
 
-    @property
-    def _weights(self) -> list[list[float]]:
-        """The arms' weights at the beginning and after each change."""
-        weights = [{arm.name: arm.weight for arm in self.arms}]
-        for change in self.changes:
-            weights.append(weights[-1] | change)
-        return [list(by_arm.values()) for by_arm in weights]
-
     @cached_property
     def _history(self) -> list[list[float]]:
-        """The arms' shares at the beginning and after each change."""
-        return [[weight / sum(row) for weight in row] for row in self._weights]
+        """The arms' shares at the beginning and after each change; all 0 where nobody is in one."""
+        weights, history = {arm.name: arm.weight for arm in self.arms}, []
+        for change in ({}, *self.changes):
+            weights |= change
+            total = sum(weights.values()) or 1.0
+            history.append([weight / total for weight in weights.values()])
+        return history
 
     @cached_property
     def shares(self) -> dict[str, float]:
@@ -179,8 +172,7 @@ class Experiment(Config):
         positions = [value % count for value in _hash(users, salt)]
         shares = [[1 / count] * count, *self._history]
         for step, (before, after) in enumerate(pairwise(shares)):
-            if before != after:
-                positions = _move(positions, users, f"{salt}/{step}", before, after)
+            positions = _move(positions, users, f"{salt}/{step}", before, after)
             yield positions
 
 
@@ -211,7 +203,7 @@ def _move(
     arms in proportion to their rises. No fewer listeners can move.
     """
     rises = [max(0.0, new - old) for old, new in zip(before, after, strict=True)]
-    if not any(rises):  # the shares differ by their rounding
+    if not any(rises):
         return positions
     limits = [_HASHES * part for part in _staying(before, after)]
     ends = [_HASHES * end / sum(rises) for end in accumulate(rises)]
@@ -223,15 +215,11 @@ def _move(
     ]
 
 
-def load_experiment(file: Path) -> Experiment:
-    """Read an experiment's file.
+def load_experiment(name: str) -> Experiment | None:
+    """Read an experiment's file, if a name is that of one.
 
     Raises:
         ConfigError: It cannot be read, or is none.
     """
-    return load_config(Experiment, file)
-
-
-def is_file(text: str) -> bool:
-    """Return whether an experiment's name is that of a file."""
-    return text.endswith(ENDINGS)
+    is_file = name.endswith((".yaml", ".yml"))
+    return load_config(Experiment, Path(name)) if is_file else None

@@ -138,18 +138,10 @@ if TYPE_CHECKING:
         def __init__(self, **axes: object) -> None:
             """Take the values of each axis, or one value."""
 
-    class ActivationSpace(Space):
-        """The axes of `ActivationParams`."""
-
-    class ItemKnnSpace(Space):
-        """The axes of `ItemKnnParams`."""
-
-    class BlendSpace(Space):
-        """The axes of `BlendParams`."""
-
-    class FunctionSpace(Space):
-        """The axes of `FunctionParams`."""
-
+    ActivationSpace = Space
+    ItemKnnSpace = Space
+    BlendSpace = Space
+    FunctionSpace = Space
 else:
     Space = _make_space("Space", AlsParams)
     ActivationSpace = _make_space("ActivationSpace", ActivationParams)

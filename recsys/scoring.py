@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.errors import AnalysisError
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import logged_sessions
 from analysis.offpolicy.policies import match_lists
@@ -121,15 +122,17 @@ def score_segments(
 
     Where nothing that was held out is in a pool, there are no metrics of it.
     """
-    found = {}
+    found: dict[str, Interval] = {}
     for segment, pool in SEGMENTS.items():
-        validator = _validator_of_pool(scorer, pool) if pool in lists else None
-        if validator is None:
+        if pool not in lists:
+            continue
+        try:
+            validator = validator_for(scorer, pool)
+        except AnalysisError:
             continue
         padded = _pad(lists[pool], max(scorer.validation.ks))
-        for key, value in validator.score(
-            np.arange(len(padded)), padded
-        ).metrics.items():
+        scored = validator.score(np.arange(len(padded)), padded).metrics
+        for key, value in scored.items():
             if key.partition("@")[0] in _OF_SEGMENTS:
                 found[f"{segment}_{key}"] = (value.value, value.lower, value.upper)
     return found
@@ -238,28 +241,19 @@ def _estimator_for(scorer: Scorer) -> OffPolicy | None:
     return OffPolicy(sessions, resamples=validation.resamples, seed=scorer.seed)
 
 
-@lru_cache(maxsize=3)
-def validator_for(scorer: Scorer) -> Validator:
-    """Prepare the process's validator: reading the held-out listening takes longer than a score."""
-    return _make_validator(
-        scorer, _read_part(scorer, open_dataset(scorer.dataset).heldout)
-    )
+@lru_cache(maxsize=8)
+def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
+    """Prepare the process's validator: reading the held-out listening takes longer than a score.
 
-
-@lru_cache(maxsize=6)
-def _validator_of_pool(scorer: Scorer, pool: Pool) -> Validator | None:
-    """Prepare a validator on what was held out and is in a pool; None where nothing is."""
+    Raises:
+        AnalysisError: Nothing that was held out is in the pool.
+    """
     dataset = open_dataset(scorer.dataset)
     heldout = _read_part(scorer, dataset.heldout)
-    rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
-    was_heard = np.ravel(dataset.matrix("train")[rows, columns]) > 0
-    heldout = heldout.filter(pa.array(was_heard == (pool == "heard")))
-    is_relevant = heldout["time"].to_numpy() >= scorer.validation.min_time
-    return _make_validator(scorer, heldout) if is_relevant.any() else None
-
-
-def _make_validator(scorer: Scorer, heldout: pa.Table) -> Validator:
-    dataset = open_dataset(scorer.dataset)
+    if pool != "all":
+        rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
+        was_heard = np.ravel(dataset.matrix("train")[rows, columns]) > 0
+        heldout = heldout.filter(pa.array(was_heard == (pool == "heard")))
     popularity = dataset.popularity("train")
     return Validator(
         heldout,

@@ -4,15 +4,24 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import orjson
 import typer
 
 from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
+from looplib.files import atomic_directory
 
 with importing():
     from sim.errors import SimError
     from sim.worlds.config import WorldConfig
-    from sim.worlds.files import CONFIG_FILE, load_world, new_world
+    from sim.worlds.files import (
+        CONFIG_FILE,
+        EMBEDDINGS_FILE,
+        TRACKS_FILE,
+        USERS_FILE,
+        load_world,
+    )
     from sim.worlds.generate import generate_catalogue, generate_listeners
 
 PROG = "listening-loop world"
@@ -68,8 +77,16 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
         return False
     tracks, embeddings, popularity = generate_catalogue(config)
     listeners = generate_listeners(config, popularity)
-    with new_world(folder, tracks, listeners, embeddings) as new:
-        (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
+    try:
+        with atomic_directory(folder) as new:
+            for name, records in ((TRACKS_FILE, tracks), (USERS_FILE, listeners)):
+                lines = [orjson.dumps(record) + b"\n" for record in records]
+                (new / name).write_bytes(b"".join(lines))
+            np.save(new / EMBEDDINGS_FILE, embeddings)
+            (new / CONFIG_FILE).write_text(dump_config(config), encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or error
+        raise SimError(f"{folder}: cannot be written ({reason})") from None
     return True
 
 

@@ -1,6 +1,9 @@
 """Load the compiled kernels, for all processes that are forked from this one."""
 
-from recsys.models.als import load_kernels, load_ranking
+import numpy as np
+
+from recsys.models.als import load_kernels
+from recsys.models.topk import top_tracks
 
 load_kernels()
-load_ranking()
+top_tracks(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), 1, 1)

@@ -4,18 +4,17 @@ A table instead of logs: `listening-loop ab listeners.parquet --experiment exper
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from looplib.cli import Overrides, importing, make_app, run
 from looplib.config import dump_config, load_config
 from looplib.errors import ConfigError
-from looplib.files import atomic_write, atomic_write_text
+from looplib.files import atomic_write_json, atomic_write_text
 from looplib.tables import output, table
 
 with importing():
@@ -26,7 +25,7 @@ with importing():
     from analysis.ab.report import Report, build_report, report_on_table
     from analysis.ab.table import open_table
     from analysis.page import numbers
-    from looplib.experiments import is_file, load_experiment
+    from looplib.experiments import load_experiment
 
 PROG = "listening-loop ab"
 GONE = {
@@ -34,6 +33,7 @@ GONE = {
     "--all": "report.html has every metric: --out DIR",
     "--dry-run": "a metric's file is checked before any log is read",
 }
+_ARM_COLUMNS = ("arm", "recommender", "listeners", "sessions")
 _EFFECT_COLUMNS = (
     "arm",
     "metric",
@@ -89,7 +89,7 @@ def main(
         raise ConfigError("name logs, a store or a Parquet file; or --sql")
     logs = logs or []
     tables = [sql] if sql else [Path(log) for log in logs if log.endswith(".parquet")]
-    plan = load_experiment(Path(experiment)) if is_file(experiment) else None
+    plan = load_experiment(experiment)
     name, document = plan.name if plan else experiment, plan_document(plan)
     if tables:
         document = table_document(document, plan.lower_is_better if plan else ())
@@ -108,8 +108,7 @@ def write_report(report: Report, settings: AbConfig, out: Path) -> None:
     """Write a report and its configuration to a folder."""
     atomic_write_text(out / "config.yaml", dump_config(settings))
     atomic_write_text(out / "report.html", render(report))
-    with atomic_write(out / "report.json") as file:
-        file.write(report.to_json())
+    atomic_write_json(out / "report.json", report)
 
 
 def print_report(report: Report) -> None:
@@ -125,44 +124,47 @@ def print_report(report: Report) -> None:
         ]
         for arm in report.arms
     ]
-    console.print(_table(("arm", "recommender", "listeners", "sessions"), arms))
     deciding = [
         _effect_cells(effect)
         for effect in report.effects
         if effect.role in {"primary", "guardrail"}
     ]
-    if deciding:
-        console.print(_table(_EFFECT_COLUMNS, deciding))
+    for columns, rows in ((_ARM_COLUMNS, arms), (_EFFECT_COLUMNS, deciding)):
+        if rows:
+            needed = _NEEDED_COLUMNS
+            console.print(table(columns, rows, needed=needed, numbers_from=2))
+    verdict = report.verdict
+    for text in (
+        *_margins(report),
+        *map(str, report.preferences),
+        *_counts(report),
+        *(f"  - {note}" for note in verdict.notes),
+    ):
+        console.print(Text(text))
+    title = f"{report.experiment}: {verdict.headline}"
+    console.print(Text(title, style="bold"))
+    console.print(Text(verdict.reason))
+
+
+def _margins(report: Report) -> Iterator[str]:
     margins = {
         f"{effect.metric} {words.limit(effect)}"
         for effect in report.effects
         if effect.role == "guardrail"
     }
     if margins:
-        console.print(Text(f"guardrails: {'; '.join(sorted(margins))}"))
-    for preference in report.preferences:
-        console.print(Text(str(preference)))
-    _print_counts(report)
-    verdict = report.verdict
-    for note in verdict.notes:
-        console.print(Text(f"  - {note}"))
-    title = f"{report.experiment}: {verdict.headline}"
-    console.print(Text(title, style="bold"))
-    console.print(Text(verdict.reason))
+        yield f"guardrails: {'; '.join(sorted(margins))}"
 
 
-def _print_counts(report: Report) -> None:
-    lines, p_value = report.lines, report.srm.p_value
-    kind = "valid at any time"
+def _counts(report: Report) -> Iterator[str]:
+    lines, kind = report.lines, "valid at any time"
     if report.horizon:
         kind = f"valid at every look on the way to the horizon, {report.horizon}"
     days = " to ".join(report.dates)
-    output().print(Text(f"{days}, intervals: {kind}".removeprefix(", ")))
-    output().print(
-        Text(
-            f"sample ratio {numbers.p_is(p_value)}; {lines.read:,} lines = "
-            f"{lines.good:,} good + {lines.rejected:,} rejected"
-        )
+    yield f"{days}, intervals: {kind}".removeprefix(", ")
+    yield (
+        f"sample ratio {numbers.p_is(report.srm.p_value)}; {lines.read:,} lines = "
+        f"{lines.good:,} good + {lines.rejected:,} rejected"
     )
 
 
@@ -182,11 +184,6 @@ def _effect_cells(effect: MetricEffect) -> list[str]:
         numbers.number(effect.control_value),
         numbers.number(effect.arm_value),
     ]
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Lay out cells, names to the left and numbers to the right."""
-    return table(columns, rows, needed=_NEEDED_COLUMNS, numbers_from=2)
 
 
 if __name__ == "__main__":

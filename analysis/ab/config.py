@@ -54,7 +54,7 @@ class AbConfig(Config):
     recommenders: dict[str, str] = Field(default_factory=dict)
     # two-sided error rate, 0.05 for 95 % intervals
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    # of the minimum detectable effect
+    # of the plans of `listening-loop power`: the chance that the effect is shipped
     power: Annotated[float, Field(gt=0.5, lt=1)] = 0.8
     # Metrics of one's own by name, beside those of `metrics.yaml`
     metrics: dict[str, Metric] = Field(default_factory=dict)

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any, Literal
 
-from scipy import special
-
 from analysis.ab.config import AbConfig, Role
 from analysis.ab.looks import Look
-from analysis.ab.metrics import Method, Metric
+from analysis.ab.metrics import Metric
 from analysis.statistics import effects
 from analysis.statistics.effects import Effect
 from analysis.statistics.moments import Quantity
@@ -69,8 +67,6 @@ class MetricEffect:
     metric: str  # the metric's name
     label: str  # its name for people
     role: Role  # its role in the configuration
-    # "mean" over listeners (Welch), "ratio" of sums (delta method) or "quantile" of requests
-    method: Method
     higher_is_better: bool  # whether more of it is better
     control_value: float  # the metric of the control
     arm_value: float  # the metric of the arm
@@ -83,8 +79,6 @@ class MetricEffect:
     # of primary metrics by Holm over them and the arms; else Benjamini and Hochberg over the rest
     adjusted_p_value: float = math.nan
     significant: bool = False  # whether the adjusted p-value is below alpha
-    # smallest relative effect that is significant with the configured power at this size
-    mde_pct: float = math.nan
     # Share of the variance that listeners' past explains, which is taken out (CUPED) where that was
     # declared; NaN without a past
     past_explains: float = math.nan
@@ -107,11 +101,6 @@ class MetricEffect:
         return change if self.higher_is_better else -change
 
     @property
-    def is_gain(self) -> bool:
-        """Whether the arm is better, however certain that is."""
-        return self.gain(self.effect) > 0
-
-    @property
     def allowed_loss(self) -> float:
         """How much worse a guardrail may get, in the unit of its margin."""
         return (self.margin_pct or 0.0) if self.margin is None else self.margin
@@ -128,15 +117,13 @@ class MetricEffect:
 def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all metrics that were measured, primary ones first, then by arm."""
     config, control = look.config, look.config.control
-    comparisons = len(config.deciding) * (len(measured.listeners) - 1)
     found = []
     for metric in config.reported:
         by_arm = measured.values.get(metric.name, {})
         for arm, values in by_arm.items():
             if arm != control:
                 effect, explained = _compare(metric, by_arm[control], values, config)
-                described = _describe(metric, arm, effect, explained, look, comparisons)
-                found.append(described)
+                found.append(_describe(metric, arm, effect, explained, look))
     # A metric without a value in an arm, such as a ratio to 0, has no effect.
     known = [row for row in found if not math.isnan(row.effect)]
     primary = [row for row in known if row.role == "primary"]
@@ -200,18 +187,12 @@ def _describe(
     effect: Effect,
     past_explains: float,
     look: Look,
-    comparisons: int,
 ) -> MetricEffect:
-    """Return the effect before any adjustment for many comparisons, of so many primary ones."""
-    config, role = look.config, look.config.roles[metric.name]
-    mde_pct = math.nan
-    # nothing in % of a control that is next to nothing
-    if not math.isnan(relative_effect(effect).effect_pct):
-        errors = float(special.ndtri(1 - config.alpha / 2))
-        # Holm's first step decides when nothing else is significant
-        if role == "primary":
-            errors = look.errors(config.alpha / comparisons, effect.listeners)
-        mde_pct = detectable_pct(effect, errors, config.power)
+    """Return the effect before any adjustment for many comparisons."""
+    role, guardrail = (
+        look.config.roles[metric.name],
+        look.config.limits.get(metric.name),
+    )
     if role in {"primary", "guardrail"}:
         effect = look.widen(effect)
     found = MetricEffect(
@@ -221,7 +202,6 @@ def _describe(
         unit=metric.unit,
         phrase=metric.phrase,
         role=role,
-        method=metric.method,
         higher_is_better=metric.is_higher,
         control_value=effect.control.value,
         arm_value=effect.arm.value,
@@ -229,10 +209,8 @@ def _describe(
         lower=effect.absolute.lower,
         upper=effect.absolute.upper,
         relative=relative_effect(effect),
-        mde_pct=mde_pct,
         past_explains=past_explains,
     )
-    guardrail = config.limits.get(metric.name)
     if guardrail is None:
         return found
     found = replace(found, margin=guardrail.margin, margin_pct=guardrail.margin_pct)
@@ -256,13 +234,3 @@ def _state(effect: MetricEffect) -> GuardrailState:
     if least > effect.allowed_loss:
         return "broken"
     return "kept" if most <= effect.allowed_loss else "unclear"
-
-
-def detectable_pct(effect: Effect, errors: float, power: float) -> float:
-    """Return the smallest relative effect found with this power (MDE).
-
-    The test is significant at so many standard errors.
-    """
-    error = math.sqrt(effect.control.squared_error + effect.arm.squared_error)
-    needed = error * (errors + float(special.ndtri(power)))
-    return 100 * needed / abs(effect.control.value)

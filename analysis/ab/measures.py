@@ -37,7 +37,6 @@ WHOLE = "whole"
 NOVELTY, PAST = "novelty", "past"  # divisions into segments that need no file
 LABELS = "by_"  # what the names of the others begin with, before the column's
 _GROUPS = 100  # of listeners, whose values are alike
-_NO_LABEL = pa.schema({"key": pa.int64(), "label": pa.string()})
 
 
 def measure(loaded: Loaded, config: AbConfig) -> None:
@@ -48,11 +47,12 @@ def measure(loaded: Loaded, config: AbConfig) -> None:
     """
     connection = loaded.connection
     _attach_recommenders(connection, own_recommenders(loaded, config))
-    by_track = _read_labels(connection, config)
+    _read_labels(connection, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
     # The whole comes last and stays, for what has many rows a listener.
-    divisions = dict.fromkeys((NOVELTY, PAST, *by_track), config.deciding)
+    labelled = [f"{LABELS}{column}" for column in config.segments]
+    divisions = dict.fromkeys((NOVELTY, PAST, *labelled), config.deciding)
     divisions[WHOLE] = summed
 
     def add(table: str, name: str, of: str = "", **values: object) -> None:
@@ -65,7 +65,7 @@ def measure(loaded: Loaded, config: AbConfig) -> None:
         queries.append("all_sessions", connection.table("slice_sessions"))
         add("credited", "ab/credited")
         for by, metrics in divisions.items():
-            _divide(connection, by, loaded.start_ms, by_track)
+            _divide(connection, by, loaded.start_ms)
             for source, file in _files([METRICS["sessions"], *metrics]).items():
                 add(f"{source}_{by}", file)
         add("positions", "ab/positions", deepest=config.positions)
@@ -90,14 +90,9 @@ def _attach_recommenders(
     )
 
 
-def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, bool]:
-    """Keep the labels of segments in tables `labels_…`, with columns `key` and `label`.
-
-    Returns:
-        Division → whether its labels are of tracks.
-    """
-    queries.attach_arrow(connection, "labels_none", _NO_LABEL.empty_table())
-    by_track = {}
+def _read_labels(connection: queries.Connection, config: AbConfig) -> None:
+    """Keep the labels of segments as the table `labels`."""
+    queries.materialize(connection, "labels", "ab/no_labels")
     for column, file in config.segments.items():
         where = f"segments {column}: {file}"
         with _naming(where, OSError, queries.DatabaseError):
@@ -107,12 +102,13 @@ def _read_labels(connection: queries.Connection, config: AbConfig) -> dict[str, 
                 problem = f"a column {column} and one of user and track are expected"
                 found = ", ".join(rows.columns)
                 raise AnalysisError(f"{where}: {problem}; found are {found}")
-            key, label = queries.Column(keys[0]), queries.Column(column)
-            rows.select(
-                key.cast("BIGINT").alias("key"), label.cast("VARCHAR").alias("label")
-            ).create(f"labels_{LABELS}{column}")
-        by_track[f"{LABELS}{column}"] = keys[0] == "track"
-    return by_track
+            labels = rows.select(
+                queries.Constant(f"{LABELS}{column}"),
+                queries.Constant(keys == ["track"]),
+                queries.Column(keys[0]).cast("BIGINT"),
+                queries.Column(column).cast("VARCHAR"),
+            )
+            queries.append("labels", labels)
 
 
 def _open_slice(
@@ -131,24 +127,13 @@ def _open_slice(
     )
 
 
-def _divide(
-    connection: queries.Connection,
-    by: str,
-    start_ms: int,
-    by_track: Mapping[str, bool],
-) -> None:
+def _divide(connection: queries.Connection, by: str, start_ms: int) -> None:
     """Make the views `sessions` and `events` of a slice, with the parts of a division."""
     if by == WHOLE:
         queries.attach_query(connection, "divided", "ab/whole", start_ms=start_ms)
     else:
         queries.attach_query(
-            connection,
-            "divided",
-            "ab/by_segment",
-            by=by,
-            labels_table=f"labels_{by if by in by_track else 'none'}",
-            of_track=by_track.get(by, False),
-            start_ms=start_ms,
+            connection, "divided", "ab/by_segment", by=by, start_ms=start_ms
         )
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
     queries.attach_query(connection, "events", "ab/closed_events")
@@ -180,14 +165,14 @@ def check_files(config: AbConfig) -> None:
         queries.connect(threads=1) as connection,
         tempfile.TemporaryDirectory(prefix="ab-") as folder,
     ):
-        by_track = _read_labels(connection, config)
+        _read_labels(connection, config)
         no_events = Path(folder) / "events.parquet"
         pq.write_table(EVENT_SCHEMA.empty_table(), no_events)
         queries.attach_arrow(connection, "left_out", LEFT_OUT.empty_table())
         assign(connection, no_events, "")
         _attach_recommenders(connection, {})
         _open_slice(connection, no_events, 0, config)
-        _divide(connection, WHOLE, 0, by_track)
+        _divide(connection, WHOLE, 0)
         for metric in config.reported:
             where = f"metric {metric.name}: {metric.sql}"
             with _naming(where, OSError, queries.DatabaseError):

@@ -12,8 +12,6 @@ from analysis.statistics.moments import Moments, Quantity
 from looplib.arrays import FloatArray
 from looplib.config import Config
 
-Method = Literal["mean", "ratio", "quantile"]
-
 BUILT_IN = Path(__file__).with_name("metrics.yaml")
 ORIGINAL_METRICS = (
     "time",
@@ -78,22 +76,11 @@ class Metric(Config):
         )
 
     @property
-    def method(self) -> Method:
-        """How its effect is estimated."""
-        if self.quantile is not None:
-            return "quantile"
-        return "mean" if self.denominator is None or self.per_listener else "ratio"
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the file that it is made of."""
         if self.quantile is not None:
             return (_VALUE,)
-        return (
-            (self.numerator,)
-            if self.denominator is None
-            else (self.numerator, self.denominator)
-        )
+        return tuple(filter(None, (self.numerator, self.denominator)))
 
     @property
     def sums(self) -> tuple[str, ...]:
@@ -117,13 +104,8 @@ class Metric(Config):
         numerator = listeners[self.sums[0]]
         if not self.per_listener:
             return numerator
-        denominator = listeners[self.sums[1]]
-        return np.divide(
-            numerator,
-            denominator,
-            out=np.full_like(numerator, np.nan),
-            where=denominator > 0,
-        )
+        denominator, ratios = listeners[self.sums[1]], np.full_like(numerator, np.nan)
+        return np.divide(numerator, denominator, out=ratios, where=denominator > 0)
 
     def shares(self, listeners: Mapping[str, FloatArray]) -> FloatArray:
         """Return each listener's share in the metric less its mean, 0 without a value.
@@ -131,14 +113,12 @@ class Metric(Config):
         Their variance over the number of listeners is that of the metric (delta method).
         """
         values = self.values(listeners)
-        if self.method == "ratio":
+        if self.denominator is not None and not self.per_listener:
             denominator = listeners[self.sums[1]]
             ratio = values.sum() / denominator.sum()
             return np.asarray((values - ratio * denominator) / denominator.mean())
-        known = ~np.isnan(values)
-        shares = np.zeros(len(values))
-        shares[known] = (values[known] - values[known].mean()) / known.mean()
-        return shares
+        deviations = values - np.nanmean(values)
+        return np.asarray(np.nan_to_num(deviations / np.mean(~np.isnan(values))))
 
     def moments(self, listeners: Mapping[str, FloatArray]) -> Moments:
         """Return the moments of the metric and its past over listeners with a value."""

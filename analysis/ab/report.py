@@ -12,7 +12,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from analysis import queries
@@ -29,7 +28,6 @@ from analysis.ab.measures import (
 )
 from analysis.ab.metrics import METRICS, ORIGINAL_METRICS
 from analysis.ab.parts.interleaving import Preference, preferences
-from analysis.ab.parts.positions import Position, positions
 from analysis.ab.parts.segments import SegmentEffect, segment_effects
 from analysis.ab.table import Table, read_table
 from analysis.ab.tables import Loaded, load
@@ -60,6 +58,16 @@ class OriginalRow:
     control_mean: float  # mean over the control's listeners
     arm_mean: float  # mean over the arm's listeners
     significant: bool  # whether the interval excludes 0
+
+
+@dataclass(frozen=True)
+class Position:
+    """Listening time of the n-th track of a session."""
+
+    arm: str
+    position: int  # from 1, the organic track
+    events: int  # how many there are
+    mean_time: float  # mean share of the track that was heard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +101,6 @@ class Report(Evidence):
         """ISO dates of the first and the last event; none where times are unknown."""
         days = np.array(self.span_ms, "datetime64[ms]").astype("datetime64[D]")
         return tuple(map(str, days)) if self.span_ms[1] else ()
-
-    def to_json(self) -> bytes:
-        """Return the report as JSON, keys in the order of the attributes."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
 def build_report(
@@ -151,7 +155,7 @@ def build_report(
             original_table=original_table(listeners, config.control),
             segments=segment_effects(connection, arms, config),
             preferences=preferences(connection, own, arms, look),
-            positions=positions(connection, arms),
+            positions=_positions(connection, arms),
         )
 
 
@@ -257,6 +261,15 @@ def _measured(
     return Measured(values, most)
 
 
+def _positions(
+    connection: queries.Connection, arms: Sequence[str]
+) -> tuple[Position, ...]:
+    """Average the listening time by arm and position in the session."""
+    rows = queries.fetch_table(connection, "ab/listening_by_position").to_pylist()
+    rows.sort(key=lambda row: arms.index(row["arm"]))
+    return tuple(Position(**row) for row in rows)
+
+
 def original_table(
     listeners: Mapping[str, Listeners], control: str
 ) -> tuple[OriginalRow, ...]:
@@ -291,19 +304,14 @@ def _arms(loaded: Loaded, control: str) -> tuple[str, ...]:
     Raises:
         AnalysisError: There are not two, or no control.
     """
-    arms, experiment = list(loaded.arms), loaded.experiment
-    if not arms:
-        known = "no event names any"
-        if loaded.experiments:
-            known = f"events name {', '.join(loaded.experiments)}"
-        raise AnalysisError(f"experiment {experiment}: nobody is in it; {known}")
-    if control not in arms:
+    arms = tuple(loaded.arms)
+    if control not in arms or len(arms) < 2:
+        found = ", ".join(arms)
+        if not arms:
+            named = ", ".join(loaded.experiments) or "no experiment"
+            found = f"none, and events name {named}"
         raise AnalysisError(
-            f"control {control}: nobody is in it; "
-            f"the arms of {experiment} are {', '.join(arms)}"
-        )
-    if len(arms) < 2:
-        raise AnalysisError(
-            f"experiment {experiment}: {arms[0]} is its only arm, so there is nothing to compare"
+            f"experiment {loaded.experiment}: {control} and another arm are expected; "
+            f"found are {found}"
         )
     return (control, *(arm for arm in arms if arm != control))

@@ -5,7 +5,7 @@ or aggregates of them. Out: the moments of which `effects` makes the same estima
 The database sums up and checks; what comes here is a row an arm.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,10 @@ from analysis import queries
 from analysis.ab.effects import Measured
 from analysis.ab.metrics import ROWS, Metric
 from analysis.errors import AnalysisError
-from analysis.queries import Column, Constant, Function
+from analysis.queries import Column, Constant, Function, Star
 from analysis.statistics.moments import Moments
 
 _AGGREGATES = ("metric", "count", "mean", "variance")
-_OF_RATIOS = ("denominator_mean", "denominator_variance", "covariance")
 # what is computed of the numerator, 0, and the denominator, 1
 _STATISTICS: Mapping[str, tuple[Any, ...]] = {
     "mean": ("avg", 0),
@@ -129,14 +128,18 @@ def read_table(
     """
     is_summed = set(_AGGREGATES) <= set(table.rows.columns)
     rows = (_read_aggregates if is_summed else _sum_up)(table, metrics)
-    moments: dict[str, dict[str, Moments]] = {metric.name: {} for metric in metrics}
+    moments = {
+        metric.name: {
+            row["arm"]: _moments(metric, row)
+            for row in rows
+            if row["metric"] == metric.name
+        }
+        for metric in metrics
+    }
     skewness: dict[str, float] = {}
-    by_name = {metric.name: metric for metric in metrics}
-    for row in rows:
-        name = row["metric"]
-        moments[name][row["arm"]] = _moments(by_name[name], row)
-        if "skewness" in row:
-            skewness[name] = max(abs(row["skewness"] or 0.0), skewness.get(name, 0.0))
+    for row in () if is_summed else rows:
+        name, known = row["metric"], abs(row["skewness"] or 0.0)
+        skewness[name] = max(known, skewness.get(name, 0.0))
     span = (
         min(row.get("first_ms", 0) for row in rows),
         max(row.get("last_ms", 0) for row in rows),
@@ -147,15 +150,14 @@ def read_table(
 def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """Return count, moments and skewness by metric and arm; the table is read once."""
     names = dict.fromkeys(name for metric in metrics for name in metric.columns)
-    columns = {name: f"c{number}" for number, name in enumerate(names)}
     one = Constant(1)
     chosen = {
         "arm": table.column(table.arm).cast("VARCHAR"),
         "listener": table.column(table.listener) if table.listener else one,
     }
-    for name, column in columns.items():
+    for name in names:
         value = one if name == ROWS else table.column(name)
-        chosen[column] = value.cast("DOUBLE")
+        chosen[name] = value.cast("DOUBLE")
     rows = table.rows.select(*(value.alias(key) for key, value in chosen.items()))
     kind = "ab/sums_of_listeners" if table.listener else "ab/each_a_listener"
     wanted: dict[str, queries.Expression] = {
@@ -164,17 +166,16 @@ def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
         "all_rows": Function("sum", Column("all_rows")),
         "in_two_arms": Function("count_if", Column("arm") != Column("other_arm")),
     }
-    for column in columns.values():
-        wanted[f"known_{column}"] = Function("sum", Column(f"known_{column}"))
+    for name in names:
+        wanted[f"known_{name}"] = Function("sum", Column(f"known_{name}"))
     for metric in metrics:
-        of = [Column(columns[name]) for name in metric.columns]
         for name, (function, *places) in _STATISTICS.items():
-            values = (of[place] for place in places)
+            values = (Column(metric.columns[place]) for place in places)
             wanted[f"{metric.name} {name}"] = Function(function, *values)
     summed = cast("queries.Rows", rows.query("ab_rows", queries.statement(kind)))
     found = summed.aggregate([value.alias(key) for key, value in wanted.items()], "arm")
     arms = found.order("arm").to_arrow_table().to_pylist()
-    _check_rows(table, arms, columns)
+    _check_rows(table, arms, names)
     return [
         {"metric": metric.name, "arm": row["arm"], "count": row["count"]}
         | {name: row[f"{metric.name} {name}"] for name in _STATISTICS}
@@ -184,13 +185,13 @@ def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
 
 
 def _check_rows(
-    table: Table, arms: Sequence[Mapping[str, Any]], columns: Mapping[str, str]
+    table: Table, arms: Sequence[Mapping[str, Any]], columns: Iterable[str]
 ) -> None:
     """Refuse rows without an arm or a number, and listeners in two arms."""
     rows = sum(row["all_rows"] for row in arms)
     gaps = {table.arm: sum(row["all_rows"] for row in arms if row["arm"] is None)}
-    for name, column in columns.items():
-        gaps[name] = rows - sum(row[f"known_{column}"] for row in arms)
+    for name in columns:
+        gaps[name] = rows - sum(row[f"known_{name}"] for row in arms)
     for name, count in gaps.items():
         if count:
             problem = f"{count:,} rows have no {name}; leave them out, or fill them"
@@ -202,32 +203,16 @@ def _check_rows(
 
 def _read_aggregates(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """Return the aggregates of metrics at the last time, if nothing is wrong with them."""
-    optional = ("time", *_OF_RATIOS)
-    missing = [name for name in optional if name not in table.rows.columns]
-    chosen = {
-        name: Constant(None) if name in missing else table.column(name)
-        for name in (*_AGGREGATES, *optional)
-    } | {"arm": table.column(table.arm)}
-    texts = ("arm", "metric", "time")
-    aggregates = table.rows.select(
-        *(
-            value.cast("VARCHAR" if name in texts else "DOUBLE").alias(name)
-            for name, value in chosen.items()
-        )
-    ).to_arrow_table()
+    arm, others = table.column(table.arm).alias("arm"), Star(exclude=[table.arm])
+    aggregates = table.rows.select(arm, others).to_arrow_table()
     with queries.connect(threads=1) as connection:
         queries.attach_arrow(connection, "aggregates", aggregates)
         wanted = [metric.name for metric in metrics]
         queries.materialize(connection, "timed", "ab/timed_aggregates", metrics=wanted)
-        faults = queries.fetch_table(connection, "ab/aggregate_faults")
+        faults = queries.fetch_table(connection, "ab/aggregate_faults", metrics=wanted)
         for fault in faults["fault"].to_pylist():
             raise AnalysisError(f"{table.name}: {fault}")
         rows = queries.fetch_table(connection, "ab/last_aggregates")
-    known = set(aggregates["metric"].to_pylist())
-    for name in wanted:
-        if name not in known:
-            found = ", ".join(sorted(map(str, known)))
-            raise AnalysisError(f"{table.name}: no metric {name}; found are {found}")
     return list(rows.to_pylist())
 
 

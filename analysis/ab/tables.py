@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
@@ -249,8 +249,7 @@ def _attach_left_out(loaded: Loaded, plan: Experiment | None) -> None:
         listeners = queries.fetch_table(loaded.connection, "ab/listeners")
         users = listeners["user"].to_pylist()
         ids = [loaded.texts.get(user, user) for user in users]
-        flags = plan.left_out(ids)
-        users = [user for user, flag in zip(users, flags, strict=True) if flag]
+        users = list(compress(users, plan.left_out(ids)))
     left_out = pa.table([users], LEFT_OUT)
     queries.attach_arrow(loaded.connection, "left_out", left_out)
 

@@ -8,15 +8,15 @@ is waited for while a guardrail of it is unclear. The verdict names every arm.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from analysis.ab import words
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect
-from analysis.ab.evidence import Evidence, distrust
-from analysis.ab.evidence import notes as evidence_notes
+from analysis.ab.evidence import Evidence, distrust, notes
 from analysis.ab.waiting import how_long, more_listeners, until
 from analysis.page import numbers
 
@@ -54,9 +54,12 @@ class Verdict:
 
 def decide(evidence: Evidence, config: AbConfig) -> Verdict:
     """Return the verdict by the module's rules."""
-    notes = evidence_notes(evidence, config)
+    return replace(_decide(evidence, config), notes=notes(evidence, config))
+
+
+def _decide(evidence: Evidence, config: AbConfig) -> Verdict:
     if fault := distrust(evidence, config):
-        return Verdict("do not trust", None, "Do not trust this test", fault, notes)
+        return Verdict("do not trust", None, "Do not trust this test", fault)
     smallest = min(evidence.listeners, key=lambda arm: evidence.listeners[arm])
     count = evidence.listeners[smallest]
     if count < config.min_listeners:
@@ -66,8 +69,8 @@ def decide(evidence: Evidence, config: AbConfig) -> Verdict:
             f"{evidence.name(smallest)} has {count:,} listeners, and {config.min_listeners:,} "
             f"are asked for; {how_long(more, evidence)}."
         )
-        return Verdict("wait", None, "Wait", reason, notes, more_listeners=more)
-    return _decide_arms(evidence, config, notes)
+        return Verdict("wait", None, "Wait", reason, more_listeners=more)
+    return _decide_arms(evidence, config)
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,6 @@ class _Arm:
         gains = [effect.gain(effect.relative.effect_pct) for effect in self.primary]
         return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
 
-    @property
-    def hopes(self) -> tuple[bool, float]:
-        """By which arms that have not won are ordered: a certain gain, then its size."""
-        return self.gain is not None, self.gain_pct
-
     def more_listeners(self, evidence: Evidence, config: AbConfig) -> int | None:
         """Return how many more listeners decide on it."""
         open_effects = [] if self.gain else self.primary
@@ -115,40 +113,38 @@ class _Arm:
         return f"{self.title} ({words.change(self.primary[0])})"
 
 
-def _decide_arms(
-    evidence: Evidence, config: AbConfig, notes: tuple[str, ...]
-) -> Verdict:
+def _decide_arms(evidence: Evidence, config: AbConfig) -> Verdict:
     arms = []
     for name in evidence.listeners:
         if name != config.control:
             effects = [effect for effect in evidence.effects if effect.arm == name]
             loss = _loss(effects, evidence.name(config.control))
-            gain = None if loss else _gain(effects)
+            gains = [
+                row for row in effects if row.role == "primary" and row.significant
+            ]
+            gain = gains[0] if gains and not loss else None
             arms.append(_Arm(name, evidence.name(name), effects, loss, gain))
     arms.sort(key=lambda arm: -arm.gain_pct)
     best = next((arm for arm in arms if arm.wins), None)
     open_arms = [arm for arm in arms if not arm.loss and not arm.wins]
-    open_arms.sort(key=lambda arm: arm.hopes, reverse=True)
+    # a certain gain first, then by its size
+    open_arms.sort(key=lambda arm: (arm.gain is None, -arm.gain_pct))
     if best:
         open_arms = [arm for arm in open_arms if _is_worth_waiting(arm, best, evidence)]
         if evidence.at_horizon or not open_arms:
             reason = " ".join(filter(None, _win(best, arms, evidence, config)))
-            return Verdict("ship", best.name, f"Ship {best.title}", reason, notes)
+            return Verdict("ship", best.name, f"Ship {best.title}", reason)
     if not open_arms:
         subject = arms[0] if len(arms) == 1 else None
         title = f" {subject.title}" if subject else ""
         reason = " ".join(f"{arm.title} {arm.loss}." for arm in arms)
         about = subject.name if subject else None
-        return Verdict("do not ship", about, f"Do not ship{title}", reason, notes)
-    return _undecided(open_arms[0], arms, evidence, config, notes)
+        return Verdict("do not ship", about, f"Do not ship{title}", reason)
+    return _undecided(open_arms[0], arms, evidence, config)
 
 
 def _undecided(
-    subject: _Arm,
-    arms: Sequence[_Arm],
-    evidence: Evidence,
-    config: AbConfig,
-    notes: tuple[str, ...],
+    subject: _Arm, arms: Sequence[_Arm], evidence: Evidence, config: AbConfig
 ) -> Verdict:
     """Return the verdict on an arm that may win: to wait, or at the horizon not to ship it."""
     why = _why_undecided(subject)
@@ -156,13 +152,13 @@ def _undecided(
     if evidence.at_horizon:
         reason = " ".join([f"{why}, and the horizon is reached.", *others])
         headline = f"Do not ship {subject.title}"
-        return Verdict("do not ship", subject.name, headline, reason, notes)
+        return Verdict("do not ship", subject.name, headline, reason)
     more = subject.more_listeners(evidence, config)
     reason = " ".join([f"{why}; {until(more, evidence, config)}.", *others])
     headline = "Wait"
     if subject.gain:
         headline = f"Wait for {subject.title}: {words.change(subject.gain)}"
-    return Verdict("wait", subject.name, headline, reason, notes, more_listeners=more)
+    return Verdict("wait", subject.name, headline, reason, more_listeners=more)
 
 
 def _is_worth_waiting(arm: _Arm, best: _Arm, evidence: Evidence) -> bool:
@@ -195,9 +191,7 @@ def _others(
 ) -> Iterable[str]:
     """Yield what is known of the other arms, beside the one that is shipped or waited for."""
     control = evidence.name(config.control)
-    found: dict[_Standing, list[_Arm]] = {
-        standing: [] for standing in get_args(_Standing)
-    }
+    found = defaultdict(list)
     for arm in arms:
         if arm is not subject:
             found[_standing(arm, subject, evidence)].append(arm)
@@ -237,17 +231,13 @@ def _loss(effects: Sequence[MetricEffect], control: str) -> str | None:
             limit = f"{words.quoted(effect)} was {words.limit(effect)}"
             return f"breaks a safety limit: {limit}, and is {found}"
     for effect in effects:
-        if effect.role == "primary" and effect.significant and not effect.is_gain:
+        if (
+            effect.role == "primary"
+            and effect.significant
+            and effect.gain(effect.effect) <= 0
+        ):
             change = words.change_with_range(effect)
             return f"is worse than {control}: {words.quoted(effect)} {change}"
-    return None
-
-
-def _gain(effects: Sequence[MetricEffect]) -> MetricEffect | None:
-    """Return the primary metric in which an arm is significantly better; None if none is."""
-    for effect in effects:
-        if effect.role == "primary" and effect.significant:
-            return effect
     return None
 
 

@@ -38,41 +38,28 @@ def more_listeners(
     """
     if config.horizon:
         return max(0, config.horizon.listeners - evidence.in_all)
-    listeners = 2 * min(evidence.listeners.values())
-    factors = []
+    listeners, look = 2 * min(evidence.listeners.values()), Look(config)
+
+    def growth(ends: tuple[float, float], bound: float, level: float) -> float:
+        """Return how many times as many listeners it takes until an interval excludes a bound."""
+        lower, upper = ends
+        if not lower < upper < math.inf:
+            return math.inf
+        half_widths = abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)
+        wider = look.errors(level, listeners) / look.errors(config.alpha, listeners)
+        return (wider / half_widths) ** 2 if half_widths else math.inf
+
+    factors = [
+        growth(effect.losses, effect.allowed_loss, config.alpha) for effect in unclear
+    ]
     if primary or not unclear:
-        comparisons = len(config.deciding) * (len(evidence.listeners) - 1)
-        level = config.alpha / comparisons
-        growth = []
-        for effect in primary:
-            relative = effect.relative
-            ends = relative.lower_pct, relative.upper_pct
-            growth.append(_growth(ends, 0.0, level, listeners, config))
-        factors.append(min(growth, default=math.inf))
-    for effect in unclear:
-        bound = effect.allowed_loss
-        factors.append(_growth(effect.losses, bound, config.alpha, listeners, config))
-    factor = max(factors, default=math.inf)
+        level = config.alpha / len(config.deciding) / (len(evidence.listeners) - 1)
+        ends = [(row.relative.lower_pct, row.relative.upper_pct) for row in primary]
+        factors.append(min((growth(row, 0.0, level) for row in ends), default=math.inf))
+    factor = max(factors)
     if factor > _LONGEST:
         return None
     return max(1, math.ceil((factor - 1) * evidence.in_all))
-
-
-def _growth(
-    ends: tuple[float, float],
-    bound: float,
-    level: float,
-    listeners: int,
-    config: AbConfig,
-) -> float:
-    """Return how many times as many listeners it takes until an interval excludes a bound."""
-    lower, upper = ends
-    if not lower < upper < math.inf:
-        return math.inf
-    look = Look(config)
-    half_widths = abs((lower + upper) / 2 - bound) / ((upper - lower) / 2)
-    wider = look.errors(level, listeners) / look.errors(config.alpha, listeners)
-    return (wider / half_widths) ** 2 if half_widths else math.inf
 
 
 def how_long(more: int, evidence: Evidence) -> str:

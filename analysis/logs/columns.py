@@ -38,10 +38,6 @@ class Columns:
 
     def __post_init__(self) -> None:
         """Refuse columns that do not go together."""
-        alone = next(
-            (name for name in ("organic", "propensity") if getattr(self, name)),
-            None,
-        )
         faults = {
             f"user and item are the same column, {self.user}": self.user == self.item,
             "played and duration go together": (self.played is None)
@@ -53,8 +49,8 @@ class Columns:
             "timestamp and position both order interactions; name one": self.position
             and self.timestamp
             and not self.has_share,
-            f"{alone} belongs to plays, which need share=, or played= and duration=": alone
-            and not self.has_share,
+            "organic and propensity belong to plays, which need share=, or played= and "
+            "duration=": (self.organic or self.propensity) and not self.has_share,
             "plays need timestamp= or session=; "
             "for interactions name the share weight=": self.has_share
             and not (self.timestamp or self.session),
@@ -65,9 +61,7 @@ class Columns:
     @property
     def known(self) -> tuple[str, ...]:
         """The names of those that are there."""
-        return tuple(
-            role.name for role in fields(self) if getattr(self, role.name) is not None
-        )
+        return tuple(role for role, column in vars(self).items() if column is not None)
 
     @property
     def has_share(self) -> bool:

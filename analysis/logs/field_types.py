@@ -110,10 +110,5 @@ EVENT_SCHEMA = schema_of(NUMBERS)
 
 def with_all_columns(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return rows with the columns of a schema alone; those that they lack are null."""
-    columns = [
-        rows[field.name].cast(field.type)
-        if field.name in rows.column_names
-        else pa.nulls(len(rows), field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
+    both = [schema.empty_table(), rows]
+    return pa.concat_tables(both, promote_options="permissive").select(schema.names)

@@ -86,10 +86,6 @@ class LogFile:
         """Return the log, once its content has the checksum in its name, if it has one."""
         try:
             check_name(self.path)
-        except OSError as error:
-            raise EventLogError(
-                f"{self.name}: cannot be read ({error.strerror})"
-            ) from None
         except ValueError as error:
             advice = (
                 "restore it, or take -crc… out of its name to read what is left of it"

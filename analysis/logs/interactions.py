@@ -108,9 +108,7 @@ def check_file(
                 has_share=reading.columns.has_share,
                 full_share=100.0 if reading.percent else 1.0,
                 has_order=reading.columns.orders_by_position,
-                has_weight=reading.columns.weight is not None,
-                has_timestamp=reading.columns.timestamp is not None,
-                has_session=reading.columns.session is not None,
+                known=[*reading.columns.known],
             )
             malformed = []
             if suffix in CSV and not reading.lists:
@@ -140,9 +138,7 @@ def open_rows(
 ) -> tuple[queries.Rows, Sequence[str]]:
     """Return the rows of a file, and the names that its columns have in it."""
     if reading.lists:
-        queries.attach_lines(
-            connection, "text_lines", file.path, gzipped=file.is_gzipped
-        )
+        queries.attach_lines(connection, "text_lines", file.path)
         rows = queries.open_rows(
             connection, "interactions/list_rows", has_users=reading.lists == "named"
         )
@@ -155,7 +151,6 @@ def open_rows(
         rows = queries.open_csv(
             connection,
             file.path,
-            gzipped=file.is_gzipped,
             header=reading.header,
             delimiter=reading.delimiter,
             quoted=reading.quoted,
@@ -175,7 +170,7 @@ def _open_json(
     with file.open() as text:
         is_array = text.read(100).lstrip().startswith(b"[")
     attach = queries.attach_array if is_array else queries.attach_lines
-    attach(connection, "text_lines", file.path, gzipped=file.is_gzipped)
+    attach(connection, "text_lines", file.path)
     columns = reading.columns
     rows = queries.open_rows(
         connection,
@@ -230,16 +225,18 @@ def _attach_rows(
     types = dict(zip(names, rows.types, strict=True)) if is_typed else {}
     values = find_columns(file, reading, rows, names)
     values["track"] = values.pop("item")
-    for role, column in (("user", columns.user), ("track", columns.item)):
-        kind = _kind(file, column, str(types[column])) if column in types else "untyped"
-        values[f"{role}_kind"] = queries.Constant(kind)
     values["fault"] = values["text"] = queries.Constant(None)
     for name in _OF_JSON:
         if name in names:
             values[name.strip("()")] = queries.Column(name)
-    for role, column in (("user", columns.user), ("track", columns.item)):
-        if column not in names and len(_parts(column)) > 1:
-            values[f"{role}_kind"] = queries.Constant("text")
+    for role, column in (("user_kind", columns.user), ("track_kind", columns.item)):
+        if column in types:
+            kind = _kind(file, column, str(types[column]))
+            values[role] = queries.Constant(kind)
+        elif column not in names and len(_parts(column)) > 1:
+            values[role] = queries.Constant("text")
+        else:
+            values.setdefault(role, queries.Constant("untyped"))
     try:
         queries.attach_columns("raw_rows", rows, values, reading.where)
     except queries.DatabaseError as error:

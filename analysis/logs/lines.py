@@ -1,8 +1,6 @@
 """Parse single lines of an event log exactly, and say what is wrong with one."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +14,7 @@ from analysis.logs.field_types import (
     LONGEST_LATENCY,
     NUMBERS,
     TRACK_KEYS,
-    Id,
     IdKinds,
-    TextId,
     decoder,
 )
 
@@ -55,23 +51,7 @@ class Reject:
     text: str | None
 
 
-class _Ids(msgspec.Struct):
-    user: Id | TextId
-    track: Id | TextId
-
-
-_decode_ids = msgspec.json.Decoder(_Ids).decode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
-
-
-def id_kinds(lines: Iterable[bytes]) -> IdKinds | None:
-    """Return which ids are text by most of some lines; None where no line has ids."""
-    counts: Counter[IdKinds] = Counter()
-    for line in lines:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            ids = _decode_ids(line.removeprefix(BYTE_ORDER_MARK))
-            counts[IdKinds(isinstance(ids.user, str), isinstance(ids.track, str))] += 1
-    return counts.most_common(1)[0][0] if counts else None
 
 
 def parse_line(

@@ -4,8 +4,10 @@ DuckDB reads the lines of a log. Those in which it misses a value, finds one tha
 may find two of a key, go to `lines.parse_line`, which returns the event or says what is wrong.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import compress, islice
@@ -27,7 +29,9 @@ from analysis.logs.field_types import (
     NUMBERS,
     TRACK_KEYS,
     USER_KEYS,
+    Id,
     IdKinds,
+    TextId,
     database_types,
     event_condition,
     schema_of,
@@ -39,7 +43,6 @@ from analysis.logs.lines import (
     Reject,
     canonical_arms,
     event_row,
-    id_kinds,
     make_reject,
     parse_line,
     repeated_key,
@@ -55,6 +58,14 @@ _LONGEST_LOOKED_AT = 2**20
 _TEXT_IDS = pa.schema({name: pa.string() for name in ("user", "track", "reason")})
 _cached_number = lru_cache(maxsize=2**17)(number_of)
 _cached_canonical = lru_cache(maxsize=2**10)(canonical_arms)
+
+
+class _Ids(msgspec.Struct):
+    user: Id | TextId
+    track: Id | TextId
+
+
+_decode_ids = msgspec.json.Decoder(_Ids).decode
 
 
 @dataclass(frozen=True)
@@ -123,13 +134,18 @@ def gather(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def kinds_of(files: Iterable[LogFile]) -> IdKinds:
-    """Return which ids of some logs are text, by the first log that has events."""
+    """Return which ids of some logs are text, by most lines of the first log that has events."""
     for file in files:
+        counts: Counter[IdKinds] = Counter()
         with file.open() as text:
-            lines = (text.readline(_LONGEST_LOOKED_AT) for _ in range(_LINES_LOOKED_AT))
-            kinds = id_kinds(lines)
-        if kinds is not None:
-            return kinds
+            for _ in range(_LINES_LOOKED_AT):
+                line = text.readline(_LONGEST_LOOKED_AT).removeprefix(BYTE_ORDER_MARK)
+                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    ids = _decode_ids(line)
+                    kinds = IdKinds(type(ids.user) is str, type(ids.track) is str)
+                    counts[kinds] += 1
+        if counts:
+            return counts.most_common(1)[0][0]
     return NUMBERS
 
 
@@ -180,7 +196,6 @@ def _read_rows(
         file.path,
         types,
         condition,
-        gzipped=file.is_gzipped,
         skip_errors=not is_sound,
     )
     if done:

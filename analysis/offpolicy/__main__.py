@@ -21,7 +21,6 @@ with importing():
     from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
     from analysis.offpolicy.logged import (
         HOLDOUTS,
-        LoggedSessions,
         parse_holdout,
         read_sessions,
     )
@@ -88,7 +87,9 @@ def main(
         )
         sessions = read_sessions(loaded.connection, rule, uniform)
     sources, scorer = loaded.sources, OffPolicy(sessions)
-    logged = scorer.value(_logged_policy(sessions)).snips
+    # of the policy that logged the recommendations every weight is 1
+    drawn = np.where(sessions.counted, sessions.propensity, 0.0)
+    logged = scorer.value(Policy(drawn, sessions.counted)).snips
     estimates = [(listed, _estimate(scorer, listed, sources)) for listed in lists]
     if out:
         document = {
@@ -119,12 +120,6 @@ def _uniform_tracks(text: str) -> int | None:
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 
-def _logged_policy(sessions: LoggedSessions) -> Policy:
-    """Return the policy that logged the recommendations: every weight is 1."""
-    probability = np.where(sessions.counted, sessions.propensity, 0.0)
-    return Policy(probability, sessions.counted)
-
-
 def _estimate(
     scorer: OffPolicy, lists: Recommendations, sources: Sources
 ) -> OffPolicyEstimate:
@@ -144,11 +139,16 @@ def _estimate(
 
 def _document(lists: Recommendations, estimate: OffPolicyEstimate) -> dict[str, Any]:
     """Return an estimate as JSON's types."""
-    facts = {"name": lists.name, "file": str(lists.file), "serving": lists.serving}
-    facts |= {"conclusive": not estimate.reasons} | asdict(estimate.snips)
     shown = asdict(estimate)
     del shown["per_listener"]
-    return facts | shown
+    return {
+        "name": lists.name,
+        "file": str(lists.file),
+        "serving": lists.serving,
+        "conclusive": not estimate.reasons,
+        **shown["snips"],
+        **shown,
+    }
 
 
 def estimates_table(

@@ -23,7 +23,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.errors import AnalysisError
 from analysis.offpolicy.logged import LoggedSessions
@@ -101,17 +100,18 @@ class OffPolicy:
             )
         weights = np.zeros(len(counted))
         np.divide(policy.probability, sessions.propensity, out=weights, where=counted)
-        sums = PerListener(
-            self._total(counted),
-            self._total(weights),
-            self._total(weights * sessions.time),
-        )
+        totals = [
+            np.bincount(sessions.listener, values, len(sessions.users))
+            for values in (counted, weights, weights * sessions.time)
+        ]
+        sums = PerListener(*np.array(totals, np.float64))
         ratios = bootstrap.Ratios(
             np.column_stack([sums.times, sums.times, sums.weights]),
             np.column_stack([sums.requests, sums.weights, sums.requests]),
         )
         ips, snips, mean_weight = bootstrap.ratio_intervals(self.resamples, ratios)
-        ess = _effective_sample_size(sums.weights)
+        squares = float(sums.weights @ sums.weights)
+        ess = float(sums.weights.sum()) ** 2 / squares if squares else 0.0
         return OffPolicyEstimate(
             ips=ips,
             snips=snips,
@@ -123,18 +123,6 @@ class OffPolicy:
             reasons=_reasons(ess, sums),
             per_listener=sums,
         )
-
-    def _total(self, values: npt.NDArray[np.generic]) -> FloatArray:
-        """Sum values of shape (events,) over each listener."""
-        sessions = self.sessions
-        return np.bincount(
-            sessions.listener, values, minlength=len(sessions.users)
-        ).astype(np.float64)
-
-
-def _effective_sample_size(weights: FloatArray) -> float:
-    squares = float(weights @ weights)
-    return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
 def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:

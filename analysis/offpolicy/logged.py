@@ -4,7 +4,7 @@ They must be sessions that a policy was not learned from: a holdout rule picks t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -116,10 +116,10 @@ class LoggedSessions:
         """The number of sessions."""
         return int(np.count_nonzero(~self.is_outcome))
 
-    def before(self, values: FloatArray) -> FloatArray:
-        """Return the sum of values over the events before each one in its session."""
-        sums = np.cumsum(values) - values
-        return sums - sums[self.first]
+    def before(self, flags: BoolArray) -> IntArray:
+        """Return how many flagged events are before each one in its session."""
+        counts: IntArray = np.cumsum(flags) - flags
+        return counts - counts[self.first]
 
 
 def read_sessions(
@@ -163,28 +163,23 @@ def logged_sessions(events: pa.Table, uniform: int | None = None) -> LoggedSessi
         AnalysisError: The catalogue is too small.
     """
     users, listener = np.unique(events["user"].to_numpy(), return_inverse=True)
-    position = events["position"].to_numpy()
-    is_outcome, followed = position > 1, events["followed"].to_numpy()
+    position, track = events["position"].to_numpy(), events["track"].to_numpy()
     propensity = events["propensity"].cast(pa.float64()).to_numpy()
-    sessions = LoggedSessions(
-        users=users,
-        listener=listener,
-        first=np.arange(len(position)) - position + 1,
-        track=events["track"].to_numpy(),
-        time=events["time"].to_numpy(),
-        propensity=propensity,
-        unknown=0,
-        unfollowed=int(np.count_nonzero(is_outcome & ~followed)),
-    )
     if uniform is not None:
-        if (largest := sessions.track.max()) >= uniform:
+        if (largest := track.max()) >= uniform:
             raise AnalysisError(
                 f"track {largest} was heard; a catalogue of {uniform} has 0 … {uniform - 1}"
             )
         propensity = np.where(np.isnan(propensity), 1 / uniform, propensity)
+    is_outcome, followed = position > 1, events["followed"].to_numpy()
     is_answer = is_outcome & followed
-    return replace(
-        sessions,
+    return LoggedSessions(
+        users=users,
+        listener=listener,
+        first=np.arange(len(position)) - position + 1,
+        track=track,
+        time=events["time"].to_numpy(),
         propensity=np.where(is_answer, propensity, np.nan),
         unknown=int(np.count_nonzero(is_answer & np.isnan(propensity))),
+        unfollowed=int(np.count_nonzero(is_outcome & ~followed)),
     )

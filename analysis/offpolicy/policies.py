@@ -48,7 +48,7 @@ class Lists:
         length = lengths[self.sessions.listener]
         is_listed = self.rank != NOT_LISTED
         if serving == "random":
-            unheard = length - self.sessions.before(is_listed.astype(np.float64))
+            unheard = length - self.sessions.before(is_listed)
             answered = unheard > 0
             probability = np.zeros(len(unheard))
             np.divide(1.0, unheard, out=probability, where=is_listed & answered)
@@ -62,8 +62,7 @@ class Lists:
         choice = np.zeros(len(self.rank), dtype=np.int64)
         all_heard = np.ones(len(self.rank), dtype=np.bool_)
         for position in range(self.tracks.shape[1]):
-            is_here = (self.rank == position).astype(np.float64)
-            all_heard &= self.sessions.before(is_here) > 0
+            all_heard &= self.sessions.before(self.rank == position) > 0
             if not all_heard.any():
                 break
             choice += all_heard

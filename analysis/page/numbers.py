@@ -1,7 +1,6 @@
 """Numbers and texts as people read them: signs, thousands, and a dash for what does not exist."""
 
 import math
-from datetime import datetime
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -27,9 +26,8 @@ def number(value: float | None) -> str:
 
 def limits(lower: float | None, upper: float | None) -> str:
     """Format the ends of an interval of measured values: 0.0123 … 0.0145."""
-    if _is_nothing(lower) or _is_nothing(upper):
-        return NOTHING
-    return f"{number(lower)} … {number(upper)}"
+    ends = number(lower), number(upper)
+    return NOTHING if NOTHING in ends else " … ".join(ends)
 
 
 def percent(value: float | None, decimals: int = 2) -> str:
@@ -54,10 +52,8 @@ def change(value: float | None, decimals: int = 2) -> str:
 
 def interval(lower: float | None, upper: float | None, decimals: int = 2) -> str:
     """Format the ends of an interval of differences in %: -1.00 … +2.00 %."""
-    if _is_nothing(lower) or _is_nothing(upper):
-        return NOTHING
-    begin = change(lower, decimals).removesuffix(PERCENT)
-    return f"{begin} … {change(upper, decimals)}"
+    ends = change(lower, decimals).removesuffix(PERCENT), change(upper, decimals)
+    return NOTHING if NOTHING in ends else " … ".join(ends)
 
 
 def p_value(value: float | None) -> str:
@@ -78,19 +74,7 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def day(iso: str | None) -> str:
-    """Format an ISO date: 3 Nov 2026."""
-    if iso is None:
-        return NOTHING
-    parsed = datetime.fromisoformat(iso)
-    return f"{parsed.day} {parsed:%b %Y}"
-
-
 def _format(value: float | None, format_spec: str, unit: str = "") -> str:
-    if value is None or _is_nothing(value):
+    if value is None or not math.isfinite(value):
         return NOTHING
     return f"{format(value, format_spec).replace('-', MINUS)}{unit}"
-
-
-def _is_nothing(value: float | None) -> bool:
-    return value is None or not math.isfinite(value)

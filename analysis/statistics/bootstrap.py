@@ -43,20 +43,19 @@ class Resamples:
         rows = max(1, min(_BLOCK, _PRODUCT_VALUES // self.units))
         for start in range(0, self.count, rows):
             numbers = range(start, min(start + rows, self.count))
-            yield np.stack([draw(self.units, self.seed, number) for number in numbers])
+            counts = []
+            for number in numbers:
+                generator = make_generator(self.seed, "bootstrap", number)
+                drawn = generator.integers(0, self.units, size=self.units)
+                counts.append(np.bincount(drawn, minlength=self.units))
+            # They fit a byte: up to 255 units cannot be drawn more often than that, and of more
+            # units none ever is (p < 1e-500).
+            yield np.array(counts, np.uint8)
 
 
 @lru_cache(maxsize=2)  # equal resamples serve all that is compared in a process
 def _keep(resamples: Resamples) -> tuple[ByteArray, ...]:
     return tuple(resamples.draw())
-
-
-def draw(units: int, seed: int, number: int) -> ByteArray:
-    """Draw a resample: how often each unit is in it, shape (units,)."""
-    drawn = make_generator(seed, "bootstrap", number).integers(0, units, size=units)
-    # Fits a byte: up to 255 units cannot be drawn more often than that, and of more units none ever
-    # is (p < 1e-500).
-    return np.bincount(drawn, minlength=units).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -24,19 +24,19 @@ _LEVELS = np.concatenate([np.geomspace(1e-6, 0.1, 21), np.linspace(0.14, 1 - 1e-
 
 
 @lru_cache(maxsize=4096)
-def bounds(shares: tuple[float, ...], level: float) -> tuple[float, ...]:
+def bounds(looks: int, level: float) -> tuple[float, ...]:
     """Return the standard errors that an effect must reach at each look, two-sided.
 
     Args:
-        shares: Of the horizon at each look, ascending, above 0 and at most 1.
+        looks: How many there are, at equal distances; the last is at the horizon.
         level: Chance that any look reaches its bound without an effect, at the horizon.
     """
+    shares, step = np.arange(1, looks + 1) / looks, 1 / math.sqrt(looks)
     quantile = -special.ndtri(level / 4)
     spent = 4 * special.ndtr(-quantile / np.sqrt(shares))
     found: list[float] = []
-    before, nodes, density = 0.0, np.zeros(1), np.ones(1)
-    for share, due in zip(shares, np.diff(spent, prepend=0.0).tolist(), strict=True):
-        step = math.sqrt(share - before)
+    nodes, density = np.zeros(1), np.ones(1)
+    for share, due in zip(shares.tolist(), np.diff(spent, prepend=0.0), strict=True):
         end = _FARTHEST * math.sqrt(share)
         if due > _LEAST_SPENT:
             end = _solve(nodes, density, step, due, end)
@@ -47,7 +47,7 @@ def bounds(shares: tuple[float, ...], level: float) -> tuple[float, ...]:
         steps = (inside[:, np.newaxis] - nodes) / step
         density = np.exp(-(steps**2) / 2) @ density * weights * end
         density /= step * math.sqrt(2 * math.pi)
-        before, nodes = share, inside
+        nodes = inside
     return tuple(found)
 
 
@@ -58,26 +58,21 @@ def _nodes(count: int) -> tuple[FloatArray, FloatArray]:
 
 
 def bound(progress: float, looks: int, level: float) -> float:
-    """Return the standard errors that an effect must reach, of looks at equal distances.
+    """Return the standard errors that an effect must reach.
 
     Args:
         progress: The share of the horizon that is reached. It counts as the look that was due last;
             nothing is concluded before the first.
-        looks: How many there are, the last at the horizon.
+        looks: As of `bounds`.
         level: As of `bounds`.
     """
     due = _due(progress, looks)
-    return _bounds_of(looks, level)[due - 1] if due else math.inf
+    return bounds(looks, level)[due - 1] if due else math.inf
 
 
 def _due(progress: float, looks: int) -> int:
     """Return the number of the look that was due last; 0 before the first."""
     return min(looks, math.floor(progress * looks + 1e-9))
-
-
-def _bounds_of(looks: int, level: float) -> tuple[float, ...]:
-    """Return the bounds of looks at equal distances."""
-    return bounds(tuple(number / looks for number in range(1, looks + 1)), level)
 
 
 def _solve(
@@ -109,6 +104,6 @@ def p_value_at(errors: float, progress: float, looks: int) -> float:
 @lru_cache(maxsize=256)
 def _log_levels(looks: int, due: int) -> PchipInterpolator:
     """Return the logarithm of the level by its squared bound, which is nearly a line."""
-    squares = [_bounds_of(looks, level)[due - 1] ** 2 for level in _LEVELS]
+    squares = [bounds(looks, level)[due - 1] ** 2 for level in _LEVELS]
     order = np.unique(squares, return_index=True)[1]
     return PchipInterpolator(np.array(squares)[order], np.log(_LEVELS)[order])

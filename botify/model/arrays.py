@@ -29,14 +29,13 @@ class Rows(TrackLists):
     values: Float32Array  # like `tracks`
 
     def of(self, wanted: int) -> tuple[Int32Array, Float32Array]:
-        """Return the tracks and values of an id, none of one that is not there."""
+        """Return the known tracks of an id and their values, none of one that is not there."""
         own = self.span(wanted)
-        return self.tracks[own], self.values[own]
+        is_known = self.tracks[own] != UNKNOWN_TRACK
+        return self.tracks[own][is_known], self.values[own][is_known]
 
 
-def read_arrays(
-    version: Version, name: str, shapes: Mapping[str, str]
-) -> tuple[Arrays, dict[str, int]]:
+def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Arrays:
     """Read the arrays of an `.npz` that `numpy.savez` wrote; ids are replaced by their numbers.
 
     Args:
@@ -45,9 +44,6 @@ def read_arrays(
         name: Of the file.
         shapes: Of each array, the kind of its numbers, `i`, `f` (finite), or `track` or `user` for
             ids, and the names of its axes: `"f tracks factors"`. Axes of one name have one length.
-
-    Returns:
-        The arrays, and the lengths of the axes by name.
 
     Raises:
         ModelError: The file is damaged, or lacks an array, or an array is something else, or of an
@@ -78,15 +74,15 @@ def read_arrays(
                 )
         if kind == "f" and not np.isfinite(array).all():
             raise ModelError(f"{path}: {name} holds NaN or infinite numbers")
-        if kind == "user":
-            arrays[name] = _user_numbers(array)
+        if kind == "user" and array.dtype.kind == "U":
+            arrays[name] = np.array([*map(user_number, array.tolist())], np.int64)
         elif kind == "track":
             arrays[name] = _track_numbers(path, name, array, version)
-    return arrays, lengths
+    return arrays
 
 
 def read_rows(path: Path, arrays: Arrays, ids: str, names: Sequence[str]) -> Rows:
-    """Read rows from arrays by their names; tracks that the catalogue lacks are left out.
+    """Read rows from arrays by their names.
 
     Args:
         path: The file, for messages.
@@ -105,17 +101,14 @@ def read_rows(path: Path, arrays: Arrays, ids: str, names: Sequence[str]) -> Row
         raise ModelError(
             f"{path}: {names[0]} add up to {counts.sum()}, not {len(positions)} tracks"
         )
-    tracks = numbers[positions]
-    is_known = tracks != UNKNOWN_TRACK
-    known_before = np.concatenate([[0], is_known.cumsum()])
     ends = counts.astype(np.int64).cumsum()
     order = np.argsort(arrays[ids], kind="stable")
     return Rows(
         ids=arrays[ids][order],
-        starts=known_before[ends - counts][order],
-        ends=known_before[ends][order],
-        tracks=tracks[is_known],
-        values=values[is_known],
+        starts=(ends - counts)[order],
+        ends=ends[order],
+        tracks=numbers[positions],
+        values=values,
     )
 
 
@@ -135,12 +128,6 @@ def check_ids(path: Path, name: str, ids: AnyArray, limit: int) -> None:
         raise ModelError(
             f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}"
         )
-
-
-def _user_numbers(users: AnyArray) -> AnyArray:
-    if users.dtype.kind != "U":
-        return users
-    return np.array([user_number(user) for user in users.tolist()], dtype=np.int64)
 
 
 def _track_numbers(

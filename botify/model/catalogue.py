@@ -37,9 +37,6 @@ class Catalogue:
 
     records: Sequence[bytes]  # JSON, by number
     artist: IntArray  # (tracks,), one number an artist
-    by_artist: IntArray  # (tracks,), tracks grouped by artist
-    # (artists + 1,): artist a has by_artist[artist_starts[a]:artist_starts[a + 1]]
-    artist_starts: IntArray
     sha256: str
     ids: Sequence[Any]  # by number
     numbers: Mapping[Any, int]  # by id; empty where ids are numbers themselves
@@ -60,17 +57,17 @@ class Catalogue:
             return Annotated[int, Meta(ge=0, lt=len(self))]
         return Text if self.is_text else WholeNumber
 
-    def number(self, track: Id) -> int | None:
-        """Return the number of a track; None where the catalogue lacks it."""
+    def number(self, track: Id) -> int:
+        """Return the number of a track; `UNKNOWN_TRACK` where the catalogue lacks it."""
         if self.numbers:
-            return self.numbers.get(track)
-        return track if isinstance(track, int) and 0 <= track < len(self) else None
+            return self.numbers.get(track, UNKNOWN_TRACK)
+        if isinstance(track, int) and 0 <= track < len(self):
+            return track
+        return UNKNOWN_TRACK
 
     def tracks_of(self, artist: int) -> IntArray:
         """Return all tracks by an artist."""
-        return self.by_artist[
-            self.artist_starts[artist] : self.artist_starts[artist + 1]
-        ]
+        return np.flatnonzero(self.artist == artist)
 
 
 def user_number(user: Id) -> int:
@@ -111,8 +108,6 @@ def load_catalogue(path: Path) -> Catalogue:
     return Catalogue(
         records=[lines[line] for line in order],
         artist=artist,
-        by_artist=np.argsort(artist, kind="stable"),
-        artist_starts=np.concatenate([[0], np.cumsum(np.bincount(artist))]),
         sha256=hashlib.sha256(text).hexdigest(),
         ids=range(len(ids)) if is_dense else ids,
         numbers={} if is_dense else {track: number for number, track in enumerate(ids)},

@@ -96,10 +96,10 @@ def _load_factors(version: Version) -> ItemFactors | None:
     except ValueError:
         return None
     shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
-    arrays, lengths = read_arrays(version, FACTORS.file, shapes)
+    arrays = read_arrays(version, FACTORS.file, shapes)
     factors = by_number(arrays["tracks"], arrays["item_factors"], catalogue)
     unit = manifest.data.mean_weight or 1.0
-    known = manifest.data.fitted_tracks or lengths["tracks"]
+    known = manifest.data.fitted_tracks or len(arrays["tracks"])
     return ItemFactors(factors, known, params, manifest.feedback, unit)
 
 
@@ -111,7 +111,7 @@ def _load_history(version: Version) -> History:
         "heard": "i pairs",
         "values": "f pairs",
     }
-    arrays, _ = read_arrays(version, HISTORY.file, shapes)
+    arrays = read_arrays(version, HISTORY.file, shapes)
     if version.manifest.feedback.scale == "log":
         arrays["values"] = np.expm1(arrays["values"])
     path = version.folder / HISTORY.file

@@ -39,7 +39,7 @@ def _load(version: Version) -> NextTrack:
     Raises:
         ModelError: The file is damaged, or does not fit the catalogue.
     """
-    arrays, _ = read_arrays(version, FILE_NAME, ARRAYS)
+    arrays = read_arrays(version, FILE_NAME, ARRAYS)
     path = version.folder / FILE_NAME
     of_near = ("near_counts", "near_tracks", "near_values")
     near = read_rows(path, arrays, "tracks", of_near)

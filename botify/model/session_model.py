@@ -20,8 +20,8 @@ def _load(version: Version) -> SessionModel:
             f"{path}: format {found} found, this service reads {FORMAT}; "
             "export with this release again"
         )
-    arrays, lengths = read_arrays(version, FILE_NAME, ARRAYS)
-    check_ids(path, "interest_of", arrays["interest_of"], lengths["interests"])
+    arrays = read_arrays(version, FILE_NAME, ARRAYS)
+    check_ids(path, "interest_of", arrays["interest_of"], len(arrays["interests"]))
     tracks, factors = arrays["tracks"], arrays["track_factors"]
     arrays["track_factors"] = by_number(tracks, factors, version.catalogue)
     try:

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -76,8 +75,8 @@ class Versions:
             except ModelError as error:
                 published = self._configured().parent.parent
                 # anyone may read it, so it has no path of this machine
-                paths = re.escape(f"{published.resolve()}/"), re.escape(f"{published}/")
-                self.refused = re.sub("|".join(paths), "", str(error))
+                found = str(error).replace(f"{published.resolve()}/", "")
+                self.refused = found.replace(f"{published}/", "")
                 self._metrics.versions_refused.inc()
                 raise
             self.refused = None

@@ -43,15 +43,15 @@ RECOMMENDERS: Mapping[str, Recommender] = {
 REPEAT = "repeat"
 
 
-def asked_for(name: str) -> list[Recommender]:
-    """Return the recommender of a name, or both of an interleaved one."""
-    return [RECOMMENDERS[member] for member in members(name)]
+def asked_for(name: str, model: Model | None = None) -> list[Recommender]:
+    """Return the recommender of a name, or both of an interleaved one, as a model has them."""
+    instead = model.instead if model else {}
+    return [RECOMMENDERS[instead.get(member, member)] for member in members(name)]
 
 
 def find_missing(name: str, model: Model) -> list[str]:
     """Return the names of the parts that a recommender needs and a version lacks."""
-    answering = [RECOMMENDERS[model.instead.get(own, own)] for own in members(name)]
-    parts = {part for recommender in answering for part in recommender.reads}
+    parts = {part for asked in asked_for(name, model) for part in asked.reads}
     return sorted(part.name for part in parts if model.get(part) is None)
 
 
@@ -101,10 +101,7 @@ def recommend(
     """
     answers = []
     for row, name in zip(batch, names, strict=True):
-        drawn = [
-            RECOMMENDERS[model.instead.get(own, own)].draw(model, row, rng)
-            for own in members(name)
-        ]
+        drawn = [asked.draw(model, row, rng) for asked in asked_for(name, model)]
         answer = name, drawn[0]
         if len(drawn) > 1:
             answer = interleave(name, drawn, rng.random())

@@ -17,7 +17,7 @@ from listening_loop.api.frames import Frame, is_frame, to_table
 from listening_loop.api.runs import page_frame
 from looplib.config import parse_config
 from looplib.errors import UserError
-from looplib.experiments import is_file, load_experiment
+from looplib.experiments import load_experiment
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,7 +95,7 @@ def ab(
         Error: There is no such experiment, no control, or nothing to compare it with; a column is
             missing or has gaps, a listener is in two arms, or a query fails.
     """
-    plan = load_experiment(Path(experiment)) if is_file(str(experiment)) else None
+    plan = load_experiment(str(experiment))
     document = plan_document(plan)
     if control is not None:
         document["control"] = control

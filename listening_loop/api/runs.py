@@ -53,7 +53,7 @@ class Run:
 
     @property
     def leaderboard(self) -> Frame:
-        """All that was tried, best first: parameters, metrics with intervals, what is tied."""
+        """All that was tried, best first, with parameters, metrics, their intervals and ties."""
         run = open_workspace(self.address)
         return pq.read_table(check_digest(run, self.winner, LEADERBOARD)).to_pandas()
 

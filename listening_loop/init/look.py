@@ -20,6 +20,9 @@ _LOOKED_AT = 1_000_000  # rows
 _GUESSED_FROM = 20_000  # rows of the first file
 _REPEATS = 0.05  # share of the rows from which plays count as heard again
 _EVENT = {"message", "user", "track", "time"}  # fields of an event log
+_UNREADABLE = (
+    "no row can be read; UTF-8 is expected, or JSON or Parquet as its name says"
+)
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def look_at(
         return guess
     except queries.DatabaseError as error:
         reason = str(error).splitlines()[0]
-        problem = f"{logs[0].name}: cannot be read ({reason})"
+        problem = f"{logs[0].name}: {_UNREADABLE} ({reason})"
         raise InteractionFileError(problem) from None
 
 
@@ -123,6 +126,8 @@ def _guess(
     if any(name.replace(".", "", 1).isdigit() for name in names):  # a row of values
         reading = replace(reading, header=False)
         names, columns = _profile(log, reading)
+    if not columns or "\0" in "".join(names):
+        raise InteractionFileError(f"{log.name}: {_UNREADABLE}")
     if not given and set(names) >= _EVENT:
         return None, names
     if where := _find_plays(log, reading, columns):

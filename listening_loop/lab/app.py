@@ -11,7 +11,6 @@ from werkzeug.exceptions import HTTPException
 from analysis.ab.config import AbConfig
 from analysis.ab.page.page import TONES, draw_effects
 from analysis.ab.report import build_report
-from analysis.page import numbers
 from analysis.page.render import render
 from listening_loop.client import ServiceClient
 from listening_loop.errors import LabError
@@ -171,5 +170,4 @@ def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the templa
 
 
 def _when(moment: datetime | str) -> str:
-    text = moment if isinstance(moment, str) else moment.isoformat()
-    return f"{numbers.day(text)} UTC"
+    return f"{str(moment)[:10]} UTC"

@@ -94,7 +94,14 @@ def _attach_sessions(
     connection: queries.Connection, store: str, parts: Sequence[Part], rule: SplitRule
 ) -> None:
     """Make the tables events, named_events and sessions of a bucket."""
-    files = download_stored(open_workspace(store), parts)
+    attach_events(connection, download_stored(open_workspace(store), parts), rule)
+    queries.materialize(connection, "sessions", "sessions/sessions")
+
+
+def attach_events(
+    connection: queries.Connection, files: Sequence[Path], rule: SplitRule
+) -> None:
+    """Make the tables events and named_events of a bucket's files."""
     if rule.is_weighted:
         queries.attach_parquet(connection, "stored", files)
         queries.materialize(
@@ -109,7 +116,6 @@ def _attach_sessions(
     else:
         queries.attach_parquet(connection, "events", files)
     queries.attach_query(connection, "named_events", "sessions/named_events")
-    queries.materialize(connection, "sessions", "sessions/sessions")
 
 
 def _results(

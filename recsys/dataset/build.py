@@ -71,9 +71,8 @@ def build_dataset(
     if dataset is None:
         cache.folder.mkdir(parents=True, exist_ok=True)
         with exclusive(cache.folder.with_name(".cache.lock")):
-            dataset = _open_cached(
-                cache, plan.digest
-            )  # another process may have made it
+            # another process may have made it
+            dataset = _open_cached(cache, plan.digest)
             if dataset is None:
                 remove_leftovers(cache.folder)
                 dataset = _build(store, plan, cache, run, cluster, report)

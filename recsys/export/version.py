@@ -103,11 +103,11 @@ def write_version(
     if store.catalogue_size is None:
         titles = read_titles(config.catalogue, store)
     tracks = originals(store, "items", dataset.tracks, titles)
-    rows = _write_recommendations(folder, export, learned.model, users, tracks)
+    _write_recommendations(folder, export, learned.model, users, tracks)
     if learned.factors is not None:
         factors = place_unplayed(learned.factors, dataset, export.side)
-        rows |= _write_factors(folder, export, factors, users, tracks)
-    rows |= _write_titles(folder, export, titles, tracks)
+        _write_factors(folder, export, factors, users, tracks)
+    _write_titles(folder, export, titles, tracks)
     threads, seed = usable_cores(), export.winner.trial.seed
     session_model = next_track = None
     if training:
@@ -124,14 +124,7 @@ def write_version(
         **_facts(export),
         "session_model": session_model,
         "next_track": next_track,
-        "files": {
-            file.name: {
-                "sha256": sha256_file(file),
-                "bytes": file.stat().st_size,
-                "rows": rows.get(file.name),
-            }
-            for file in sorted(folder.iterdir())
-        },
+        "files": {file.name: _describe(file) for file in sorted(folder.iterdir())},
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _LIBRARIES},
@@ -143,8 +136,8 @@ def write_version(
 
 def _write_recommendations(
     folder: Path, export: Export, model: Model, users: Ids, tracks: Ids
-) -> dict[str, int]:
-    """Write a model's lists of each listener; return the number of lines by file."""
+) -> None:
+    """Write a model's lists of each listener."""
     top = export.options.top
     new = model.lists(top, "new")
     lists = {
@@ -154,17 +147,12 @@ def _write_recommendations(
     }
     for name, best in lists.items():
         _write_lists(folder / name, users, tracks, best)
-    return dict.fromkeys(lists, len(users))
 
 
 def _write_factors(
     folder: Path, export: Export, fit: Fit, users: Ids, tracks: Ids
-) -> dict[str, int]:
-    """Write the factors, what they were fitted to, and which tracks are similar by them.
-
-    Returns:
-        The number of lines by file.
-    """
+) -> None:
+    """Write the factors, what they were fitted to, and which tracks are similar by them."""
     ids = {"users": users, "tracks": tracks}
     factors = {"user_factors": fit.user_factors, "item_factors": fit.item_factors}
     np.savez(folder / FACTORS, allow_pickle=False, **ids, **factors)
@@ -177,31 +165,25 @@ def _write_factors(
     np.savez(folder / HISTORY, allow_pickle=False, **ids, **arrays)
     known = np.flatnonzero(fit.item_factors.any(axis=1))
     if not 0 < len(known) <= _MOST_SIMILAR:
-        return {}
+        return
     items, own = fit.item_factors[known], np.arange(len(known))
     similar, _ = similar_tracks(items, own, export.options.top, usable_cores())
     _write_lists(folder / SIMILAR, tracks[known], tracks[known], similar, of="track")
-    return {SIMILAR: len(known)}
 
 
 def _write_titles(
     folder: Path, export: Export, titles: Mapping[str, Title], tracks: Ids
-) -> dict[str, int]:
-    """Write what tables say of the tracks, or the catalogue of the logs.
-
-    Returns:
-        The number of lines by file.
-    """
+) -> None:
+    """Write what tables say of the tracks, or the catalogue of the logs."""
     manifest, config = export.store.manifest, export.config
     if manifest.has_tables:
         records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
         lines = msgspec.json.Encoder().encode_lines(records)
         (folder / TRACKS).write_bytes(lines)
-        return {TRACKS: len(records)}
+        return
     file, known = config.catalogue, manifest.catalogue
     if file and file.is_file() and (not known or sha256_file(file) == known.sha256):
         shutil.copyfile(file, folder / TRACKS)
-    return {}
 
 
 def _write_lists(
@@ -212,6 +194,15 @@ def _write_lists(
         for owner, columns in zip(ids.tolist(), lists, strict=True):
             best = tracks[columns[columns != NO_TRACK]].tolist()
             lines.write(orjson.dumps({of: owner, "tracks": best}) + b"\n")
+
+
+def _describe(file: Path) -> dict[str, Any]:
+    """Return what the manifest says of a file; the rows are those of lists."""
+    rows = None
+    if file.suffix == ".jsonl":
+        with file.open("rb") as lines:
+            rows = sum(1 for _ in lines)
+    return {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": rows}
 
 
 def _parameters(trial: Trial, sweeps: int) -> dict[str, Any]:

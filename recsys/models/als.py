@@ -6,8 +6,6 @@ The hyperparameters and the equation of a row stand in `looplib.als`; the compil
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from types import ModuleType
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -46,7 +44,9 @@ class Equations:
         The factors of the others may come in several arrays, each of shape (some, factors). A row's
         result depends neither on the rows beside it nor on the threads.
         """
-        kernels = load_kernels()
+        # takes half a second, which who reads a finished fit does without
+        from recsys.models.kernels import als as kernels
+
         params = self.params
         matrix = self.interactions
         indptr = matrix.indptr.astype(np.int64)
@@ -54,13 +54,10 @@ class Equations:
         side = kernels.Side(indptr, indices, matrix.data, self.regularization)
         # What overflows is found when the factors are checked.
         with np.errstate(all="ignore"):
-            weights = kernels.Weights(
-                alpha=np.float32(params.alpha),
-                unobserved=np.float32(params.unobserved_weight),
-                added=np.float32(0),
-            )
+            numbers = (params.alpha, params.unobserved_weight, 0)
             if self.has_confidences:
-                weights = kernels.Weights(*np.array([1, 1, -1], np.float32))
+                numbers = (1, 1, -1)
+            weights = kernels.Weights(*np.array(numbers, np.float32))
             kernels.solve(rows, others, side, weights, params.cg_steps, threads)
 
 
@@ -114,32 +111,8 @@ def check_finite(sweep: int, *factors: Float32Array) -> None:
         raise TrialError(f"the factors are not finite after sweep {sweep}")
 
 
-@cache
-def load_kernels() -> ModuleType:
-    """Import and compile the solver, `recsys.models.kernels.als`.
-
-    The import takes half a second, and compiling, in the first process on a machine, longer. A
-    process that reads hyperparameters or a finished fit needs neither.
-    """
-    from recsys.models.kernels import als
-    from recsys.models.kernels.compiled import compiling
-
-    ones = np.ones((1, 1), dtype=np.float32)
-    first = np.zeros(1, np.int32)
-    side = als.Side(np.array([0, 1]), first, ones[0], ones[0])
-    weights = als.Weights(*np.ones(3, np.float32))
-    with compiling(als.solve_rows):
-        als.solve(ones.copy(), [ones], side, weights, 1, 1)
-    return als
-
-
-@cache
-def load_ranking() -> ModuleType:
-    """Import and compile the ranking, `recsys.models.kernels.ranking`."""
-    from recsys.models.kernels import ranking
-    from recsys.models.kernels.compiled import compiling
-
-    ones = np.ones((1, 1), dtype=np.float32)
-    with compiling(ranking.keep_best):
-        ranking.rank_tracks(ones, ones, 1, 1)
-    return ranking
+def load_kernels() -> None:
+    """Load the compiled solver, or compile it in the first process on a machine."""
+    ones = np.ones((1, 1), np.float32)
+    equations = make_equations(csr_matrix(ones), AlsParams(factors=1))
+    equations.solve(ones.copy(), [ones], 1)

@@ -172,8 +172,9 @@ class Blend(Model):
         for rows in np.split(listeners, range(_LISTENERS, len(listeners), _LISTENERS)):
             found = finder.find(rows)
             odds = weights.score(found.features)
-            scores.append(_with_values(found.places, odds))
             heard.append(found.places)
+            scores.append(found.places.copy())
+            scores[-1].data = odds
         return vstack(scores, "csr"), vstack(heard, "csr")
 
     def _learn(self) -> "Logistic":
@@ -193,7 +194,9 @@ class Blend(Model):
         targets = sum_plays(
             newest, np.ones(len(newest.tracks)), len(self._dataset.tracks)
         )
-        is_played = _values_at(targets[rows], found.places) > 0
+        places = found.places
+        listener = np.repeat(rows, np.diff(places.indptr))
+        is_played = np.ravel(targets[listener, places.indices]) > 0
         return fit_logistic(found.features, is_played)
 
     def _finder(self, plays: Plays, unplayed: IntArray) -> Finder:
@@ -227,14 +230,12 @@ def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
     deviations[deviations == 0] = 1
     scaled = np.column_stack([(features - means) / deviations, np.ones(len(features))])
 
-    def loss(weights: FloatArray) -> float:
+    def loss(weights: FloatArray) -> tuple[float, FloatArray]:
+        """Return the loss and its gradient."""
         odds = scaled @ weights
         misfit = np.logaddexp(0, odds).sum() - odds[is_true].sum()
-        return float(misfit + _RIDGE / 2 * (weights @ weights))
-
-    def gradient(weights: FloatArray) -> FloatArray:
-        chance = special.expit(scaled @ weights)
-        return scaled.T @ (chance - is_true) + _RIDGE * weights
+        gradient = scaled.T @ (special.expit(odds) - is_true) + _RIDGE * weights
+        return misfit + _RIDGE / 2 * (weights @ weights), gradient
 
     def curvature(weights: FloatArray) -> FloatArray:
         chance = special.expit(scaled @ weights)
@@ -243,7 +244,7 @@ def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
 
     start = np.zeros(scaled.shape[1])
     found = optimize.minimize(
-        loss, start, method="trust-exact", jac=gradient, hess=curvature
+        loss, start, method="trust-exact", jac=True, hess=curvature
     )
     return Logistic(means, deviations, found.x)
 
@@ -258,25 +259,8 @@ def _unite(heard: csr_matrix, new: Int32Array) -> csr_matrix:
     return csr_matrix((values, (rows, columns)), heard.shape)
 
 
-def _with_values(places: csr_matrix, values: FloatArray) -> csr_matrix:
-    return csr_matrix((values, places.indices, places.indptr), places.shape)
-
-
 def _select(scores: csr_matrix, is_kept: BoolArray) -> csr_matrix:
     """Return some of the values of a matrix; a flag for each."""
     before = np.concatenate([[0], is_kept.cumsum()])
     arrays = (scores.data[is_kept], scores.indices[is_kept], before[scores.indptr])
     return csr_matrix(arrays, scores.shape)
-
-
-def _values_at(matrix: csr_matrix, places: csr_matrix) -> FloatArray:
-    """Return the values of a matrix at the places of another, 0 where it has none."""
-    columns = matrix.shape[1]
-    keys, wanted = (
-        np.repeat(np.arange(found.shape[0]), np.diff(found.indptr)) * columns
-        + found.indices
-        for found in (matrix, places)
-    )
-    position = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    values: FloatArray = np.where(keys[position] == wanted, matrix.data[position], 0)
-    return values

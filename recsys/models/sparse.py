@@ -7,8 +7,6 @@ many values the product has.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -49,12 +47,12 @@ def top_products(
         csr_matrix((rows, right.shape[1])) if left_out is None else left_out
     )
 
-    kernels = _load_kernels()
+    from recsys.models.kernels import products as kernels
 
     def run(first: int, last: int) -> None:
         kernels.top_rows(*arrays, excluded, first, last, best, values)
 
-    _share_out(run, rows, threads)
+    _share_out(kernels.top_rows, run, rows, threads)
     return best, values
 
 
@@ -75,12 +73,12 @@ def products_at(
     found = np.zeros(places.nnz, np.float32)
     arrays = _arrays(left), _arrays(right), _arrays(places)
 
-    kernels = _load_kernels()
+    from recsys.models.kernels import products as kernels
 
     def run(first: int, last: int) -> None:
         kernels.rows_at(*arrays, first, last, found)
 
-    _share_out(run, places.shape[0], threads)
+    _share_out(kernels.rows_at, run, places.shape[0], threads)
     return found
 
 
@@ -123,13 +121,13 @@ def top_neighbours(
     best = np.full((columns, k), NO_COLUMN, np.int32)
     values = np.zeros((columns, k), np.float32)
 
-    kernels = _load_kernels()
+    from recsys.models.kernels import products as kernels
 
     def run(first: int, last: int) -> None:
         plays = kernels.PlaysOfTracks(tracks, where, starts, ends)
         kernels.near_rows(plays, window, backward, weight, first, last, best, values)
 
-    _share_out(run, columns, threads)
+    _share_out(kernels.near_rows, run, columns, threads)
     return _to_matrix(best, values, columns)
 
 
@@ -168,27 +166,10 @@ def _to_matrix(best: Int32Array, values: Float32Array, columns: int) -> csr_matr
     return matrix
 
 
-@cache
-def _load_kernels() -> ModuleType:
-    """Import and compile the loops, which takes the first process on a machine a while."""
-    from recsys.models.kernels import products as kernels
-    from recsys.models.kernels.compiled import compiling
-
-    one = np.ones(1)
-    best, values = np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32)
-    first = np.zeros(1, np.int32)
-    csr = kernels.Csr(np.array([0, 1]), first, one.astype(np.float32), 1)
-    ends = np.array([[0, 1]])
-    plays = kernels.PlaysOfTracks(first, np.zeros(1, np.int64), csr.indptr, ends)
-    with compiling(kernels.top_rows):
-        kernels.top_rows(csr, csr, csr, 0, 1, best, values)
-        kernels.rows_at(csr, csr, csr, 0, 1, values[0])
-        kernels.near_rows(plays, 1, 1.0, one, 0, 1, best, values)
-    return kernels
-
-
 def _arrays(matrix: csr_matrix) -> Any:  # noqa: ANN401  compiled code's tuple of arrays
-    return _load_kernels().Csr(
+    from recsys.models.kernels.products import Csr
+
+    return Csr(
         matrix.indptr.astype(np.int64),
         matrix.indices.astype(np.int32),
         matrix.data.astype(np.float32),
@@ -196,8 +177,18 @@ def _arrays(matrix: csr_matrix) -> Any:  # noqa: ANN401  compiled code's tuple o
     )
 
 
-def _share_out(run: Callable[[int, int], None], rows: int, threads: int) -> None:
+def _share_out(
+    function: Callable[..., None],
+    run: Callable[[int, int], None],
+    rows: int,
+    threads: int,
+) -> None:
+    """Run a compiled function's loop over all rows, some at a time."""
+    from recsys.models.kernels.compiled import compiling
+
     firsts = range(0, rows, _ROWS)
     lasts = [min(first + _ROWS, rows) for first in firsts]
+    with compiling(function):
+        run(0, 0)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, firsts, lasts))

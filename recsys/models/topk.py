@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix, eye_array
 
 from looplib.arrays import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side
-from recsys.models.als import Fit, load_ranking
+from recsys.models.als import Fit
 from recsys.models.sparse import rank_rows
 
 NO_TRACK = -1
@@ -31,11 +31,10 @@ def top_tracks(
         Tracks, best first, `NO_TRACK` where `seen` leaves fewer, and products; both of shape
             (listeners, min(k, tracks)).
     """
+    from recsys.models.kernels.ranking import rank_tracks
+
     k = min(k, len(item_factors))
-    found: tuple[Int32Array, FloatArray] = load_ranking().rank_tracks(
-        user_factors, item_factors, k, threads, seen
-    )
-    return found
+    return rank_tracks(user_factors, item_factors, k, threads, seen)
 
 
 def similar_tracks(

@@ -18,7 +18,6 @@ from recsys.next_track.config import NextTrackConfig
 from recsys.next_track.model import NextTrackModel, Setting, combine, fit_parts
 from recsys.next_track.score import (
     HELD_OUT,
-    MRR,
     NAME,
     PRECISION,
     Comparison,
@@ -67,8 +66,8 @@ def write_next_track(
             model = combine(parts, found.weights)
             _save(folder / FILE_NAME, model, users, tracks)
         report(1, "on all sessions")
-    for line in describe(found, is_published=is_published):
-        console.print(line, soft_wrap=True, markup=False)
+    line = describe(found, is_published=is_published)
+    console.print(line, soft_wrap=True, markup=False)
     return {
         "parameters": {**section.model_dump(), **asdict(found.weights)},
         "sessions": found.sessions,
@@ -83,24 +82,19 @@ def write_next_track(
     }
 
 
-def describe(found: Comparison, *, is_published: bool) -> list[str]:
-    """Return the lines that the terminal shows of a comparison."""
-    lines = [
-        f"next track, {found.predictions:,} predictions in the {found.sessions:,} newest sessions:"
-    ]
-    for name, own in found.metrics.items():
-        value, lower, upper = own[PRECISION]
-        lines.append(
-            f"  {name:<13} {PRECISION} {value:.4f} ({lower:.4f} … {upper:.4f}), "
-            f"{MRR} {own[MRR].value:.4f}"
-        )
+def describe(found: Comparison, *, is_published: bool) -> str:
+    """Say how good a model is beside the best rule, and whether it is left out."""
+    precision = found.metrics[NAME][PRECISION].value
     value, lower, upper = found.ratio
-    line = f"  {value:.2f} x ({lower:.2f} … {upper:.2f}) the {PRECISION} of {found.best_rule}"
+    line = (
+        f"{NAME}: {PRECISION} {precision:.4f}, {value:.2f} x ({lower:.2f} … {upper:.2f}) "
+        f"that of {found.best_rule}"
+    )
     if not found.is_better:
-        line = f"{line}: {NAME} is not significantly better"
-        if not is_published:
-            line += ", so it is left out; --set export.publish_anyway=true publishes it"
-    return [*lines, line]
+        line += f"; {NAME} is not significantly better"
+    if not is_published:
+        line += ", so it is left out; --set export.publish_anyway=true publishes it"
+    return line
 
 
 def _save(file: Path, model: NextTrackModel, users: Ids, tracks: Ids) -> None:

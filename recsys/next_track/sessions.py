@@ -1,13 +1,14 @@
 """Read the sessions of a store: what was played in each, in order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from analysis import queries
 from looplib.arrays import BoolArray, Int32Array, IntArray, column_values
-from recsys.config import SearchConfig
+from recsys.config import SearchConfig, Split
+from recsys.dataset.buckets import attach_events
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plays import Plays
 from recsys.dataset.split import SplitRule, split_rule
@@ -85,25 +86,14 @@ def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessi
         SplitError: The store has no sessions.
     """
     rule = find_sessions(store, config)
+    # the sessions of both sides, whatever the split is
+    both = (*rule.train, *rule.test)
+    whole = replace(rule, split=Split(), train=both, test=())
     buckets = map(store.bucket_files, range(store.manifest.buckets))
     tables = []
     for files in filter(None, buckets):
         with queries.connect(threads=1) as connection:
-            if rule.is_weighted:
-                queries.attach_parquet(connection, "stored", files)
-                queries.materialize(
-                    connection,
-                    "events",
-                    "interactions/events",
-                    by_row=False,
-                    has_moments=rule.has_moments,
-                    # the sessions of both sides of a split by files
-                    train=[*rule.train, *rule.test],
-                    test=[],
-                )
-            else:
-                queries.attach_parquet(connection, "events", files)
-            queries.attach_query(connection, "named_events", "sessions/named_events")
+            attach_events(connection, files, whole)
             found = queries.fetch_table(
                 connection,
                 "sessions/session_plays",

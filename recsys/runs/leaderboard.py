@@ -110,12 +110,9 @@ def remarks(
     _, *others = scored_candidates(ranking)
     ties = sum(ranked.ties for ranked in others)
     if ties:
-        are = "are" if ties > 1 else "is"
-        everyone = ", so this order is noise" if ties == len(others) else ""
         found.append(
-            f"{ties} of the {len(others)} candidates behind the best {are} tied with it: "
-            f"the interval of the difference in {metric}, at 95 % for all pairs at once, "
-            f"reaches 0{everyone}"
+            f"Tied with the best: {ties} of the {len(others)} candidates behind it; the interval "
+            f"of the difference in {metric}, at 95 % for all pairs at once, reaches 0"
         )
     worth = chosen.value(metric)
     score = chosen.score or Score(chosen.sweep)
@@ -126,9 +123,6 @@ def remarks(
             "better than it is; on the listeners who chose nothing it is "
             f"{value:.4f} ({lower:.4f} … {upper:.4f})"
         )
-    if ranking[0].trial.is_baseline:
-        baseline = ranking[0].trial.id
-        found.append(f"{WARNING} the baseline {baseline} is better than every trial")
     if metric in score.warnings:
         found.append(
             f"{WARNING} {metric} chose, and should not be concluded from: "

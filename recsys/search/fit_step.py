@@ -19,6 +19,8 @@ import numpy as np
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster
 from recsys.dataset.dataset import open_dataset
+from recsys.models.als import load_kernels
+from recsys.models.factor_models import Als
 from recsys.models.kinds import KINDS
 from recsys.models.model import Model, State
 from recsys.runs.folder import (
@@ -71,10 +73,12 @@ def _fit(
 ) -> tuple[Model, float]:
     """Fit a trial up to a sweep; return the model and the CPU seconds of the fit."""
     dataset = open_dataset(scorer.dataset)
-    began = time.process_time()
     kept = _read(run, checkpoint_name(trial.id, sweep))
     if kept is None and start:
         kept = _read(run, checkpoint_name(trial.id, start))
+    if trial.kind == Als.name:
+        load_kernels()  # once in a process, and no part of a fit
+    began = time.process_time()
     fit_s = float(kept["fit_s"]) if kept else 0.0
     model = KINDS[trial.kind](
         dataset, "train", trial.params, trial.seed, scorer.threads, kept

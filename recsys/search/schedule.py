@@ -23,14 +23,15 @@ from recsys.scoring import Interval
 
 _FAILED = -math.inf
 _RANKED = 3  # scores of a fit from which on its learning curve can be told
-# Of what a fit gained in its last sweep. Gains shrink from sweep to sweep, and the best gains too:
-# on six real sets, no fit of another grid that came near to the best made up for more.
-_CATCHES_UP = 0.75
+# What a fit may still come nearer to the best, in gains of its last sweep; and in what it gained
+# more than the best. Gains shrink from sweep to sweep: on six real sets, no fit of another grid
+# that came near to the best made up for more.
+_CATCHES_UP, _CATCHES_UP_MORE = 0.75, 2.0
 # Of its best score: below that a fit has ceased to gain. Strong regularization keeps a fit near to
 # popular for some sweeps before it learns.
 _FALLEN = 0.99
-# Of its best score before: a fit that is tied with the best and gains less has learned enough.
-_GAINS = 1.002
+# Of its best score: what a fit has to gain in the sweeps that are left, at its present pace.
+_GAINS = 0.01
 _BEHIND = "behind the best by more than its interval and what it may still gain"
 Step = tuple[Trial, int]  # a trial, and the sweep after which it is scored
 # How far the metric of each step is behind that of the best one, with the interval.
@@ -126,36 +127,53 @@ def _race(
             for trial, curve in zip(inside, values, strict=True)
         ]
         behind = compare(tuple(steps)) if steps else []
-        for trial, curve, (_, _, upper) in zip(inside, values, behind, strict=True):
-            sweeps = scored[trial.id][: len(curve)]
-            catch_up = _catch_up(curve, sweeps, scored[trial.id][-1])
-            if trial.takes_sweeps and upper + catch_up < 0:
-                stopped[trial.id] = Stop(sweeps[-1], _BEHIND)
-            elif curve[-1] < _FALLEN * max(curve) or (
-                upper >= 0
-                and len(curve) > _RANKED
-                and curve[-1] < _GAINS * max(curve[:-1])
-            ):
+        best = max(values, key=max, default=[])
+        for trial, curve, interval in zip(inside, values, behind, strict=True):
+            if not trial.takes_sweeps or trial.id in flat:
+                continue
+            sweeps = scored[trial.id]
+            catch_up = _catch_up(curve, best, sweeps)
+            if interval[2] < 0 and interval[2] + catch_up < 0:
+                stopped[trial.id] = Stop(sweeps[len(curve) - 1], _BEHIND)
+            elif curve[-1] < _FALLEN * max(curve):
                 flat.add(trial.id)
+            elif interval[2] >= 0 and len(curve) > _RANKED:
+                is_level = curve is not best and interval[1] + catch_up <= 0
+                if is_level or _may_gain(curve, sweeps) < _GAINS * max(curve):
+                    flat.add(trial.id)
     return longest, stopped, flat
 
 
-def _catch_up(curve: Sequence[float], sweeps: Sequence[int], end: int) -> float:
-    """Return by how much a fit may still come nearer to the best.
+def _catch_up(
+    curve: Sequence[float], best: Sequence[float], sweeps: Sequence[int]
+) -> float:
+    """Return by how much a fit may still come nearer to the best; below 0, fall behind further.
 
     While its gains grow, it may gain twice as much in every sweep that is left.
 
     Args:
         curve: Its values so far.
-        sweeps: The sweeps after which they were scored.
-        end: The sweeps of a whole fit.
+        best: Those of the best, fewer if that one goes no further or takes no sweeps.
+        sweeps: The sweeps after which a whole fit is scored.
     """
-    if len(curve) < _RANKED or curve[-1] <= curve[-2]:
-        return 0.0
-    before, last = (np.diff(curve[-3:]) / np.diff(sweeps[-3:])).tolist()
-    if last < before:
-        return float(_CATCHES_UP * last)
-    return float(2 * last * (end - sweeps[-1]))
+    before, last = _last_gains(curve, sweeps)
+    if last > max(before, 0):
+        return 2 * _may_gain(curve, sweeps)
+    of_best = _last_gains(best, sweeps)[1] if len(best) == len(curve) else 0.0
+    more = max(last, 0) - max(of_best, 0)
+    return min(_CATCHES_UP * max(last, 0), _CATCHES_UP_MORE * more)
+
+
+def _may_gain(curve: Sequence[float], sweeps: Sequence[int]) -> float:
+    """Return what a fit would gain in the sweeps that are left, at its present pace."""
+    return (sweeps[-1] - sweeps[len(curve) - 1]) * _last_gains(curve, sweeps)[1]
+
+
+def _last_gains(curve: Sequence[float], sweeps: Sequence[int]) -> tuple[float, float]:
+    """Return what a fit gained a sweep before its last score but one, and from there on."""
+    steps = sweeps[len(curve) - 3 : len(curve)]
+    before, last = (np.diff(curve[-3:]) / np.diff(steps)).tolist()
+    return before, last
 
 
 def _curve(

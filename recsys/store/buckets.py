@@ -153,8 +153,6 @@ def _write_sorted(
 
 def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
     """Yield the record batches, mapped from their files: only what is looked at is read."""
-    for file, runs_of_file in itertools.groupby(runs, key=lambda run: run.file):
-        with pa.memory_map(str(file)) as mapped:
-            reader = pa.ipc.open_file(mapped)
-            for run in runs_of_file:
-                yield reader.get_batch(run.position)
+    for run in runs:
+        with pa.memory_map(str(run.file)) as mapped:
+            yield pa.ipc.open_file(mapped).get_batch(run.position)

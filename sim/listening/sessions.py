@@ -78,9 +78,7 @@ def draw_starts(
     interest = rng.integers(0, model.interests[listeners])
     near = rng.integers(0, model.neighbours[listeners])
     repeats = model.world.response.repeats
-    if not repeats:
-        return _make_starts(model, listeners, interest, near)
-    is_repeat = rng.random(len(listeners)) < repeats
+    is_repeat = rng.random(len(listeners)) < repeats if repeats else False
     return _make_starts(model, listeners, interest, near, is_repeat)
 
 
@@ -103,7 +101,7 @@ def _make_starts(
     listeners: IntArray,
     interest: IntArray,
     near: IntArray,
-    is_repeat: BoolArray | bool = False,
+    is_repeat: BoolArray | bool,
 ) -> Starts:
     """Return the starts; a repeat opens with the first interest's nearest track."""
     interest = np.where(is_repeat, 0, interest)
@@ -142,13 +140,8 @@ def is_foreign(world: World, listeners: IntArray, tracks: IntArray) -> BoolArray
     return found
 
 
-def taste_products(
-    world: World, tracks: IntArray, interests: IntArray, wanted: FloatArray
-) -> FloatArray:
-    """Return what tracks have for interests: see `ResponseConfig.taste`.
-
-    `interests` are tracks, and `wanted` their embeddings (interests, dimensions).
-    """
+def taste_products(world: World, tracks: IntArray, interests: IntArray) -> FloatArray:
+    """Return what tracks have for interests, which are tracks: see `ResponseConfig.taste`."""
     taste = world.response.taste
     if taste == "mood":
         is_same = world.genre[tracks] == world.genre[interests]
@@ -156,6 +149,7 @@ def taste_products(
     if taste == "popularity":
         popularity: FloatArray = world.popularity[tracks]
         return popularity
+    wanted = world.embeddings[interests].astype(np.float64)
     return dot_rows(world.embeddings, tracks, wanted)
 
 
@@ -174,8 +168,6 @@ class Sessions:
         # (capacity, sessions) in playing order; entries behind a session's last track are unused
         self.tracks = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.hundredths = np.zeros((_CAPACITY, count), dtype=np.uint8)
-        # the embeddings of the interests
-        self._wanted = np.zeros((count, model.world.embeddings.shape[1]))
 
     def start(self, rows: IntArray, starts: Starts) -> None:
         """Start sessions in these rows, whose earlier sessions are overwritten."""
@@ -237,7 +229,6 @@ class Sessions:
     def _set_interest(self, rows: IntArray, position: IntArray) -> None:
         self._position[rows] = position
         self.interest[rows] = self.world.interests[position]
-        self._wanted[rows] = self.world.embeddings[self.interest[rows]]
 
     def _change_interests(self, rows: IntArray, bits: WordArray) -> None:
         """Give some sessions another interest of their listener's, if there is one."""
@@ -263,13 +254,11 @@ class Sessions:
         longest = int(self.length[rows].max(initial=0))
         artist_plays = self._count_like(world.artist, rows, tracks)
         is_repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
-        are_all = len(rows) == len(self._wanted)  # copying all rows would cost much
-        wanted = self._wanted if are_all else self._wanted.take(rows, axis=0)
         own = own_logits(world, listener, tracks)
         if response.momentum:
             own = own + response.momentum * (self.last_hundredths(rows) / 100 - 0.5)
         raw = raw_share(
-            taste_products(world, tracks, self.interest[rows], wanted),
+            taste_products(world, tracks, self.interest[rows]),
             world.consume_bias[listener],
             world.consume_sharpness[listener],
             own,
@@ -321,8 +310,6 @@ def start_sessions(
 
 def _count_equal(history: Int32Array, rows: IntArray, values: IntArray) -> IntArray:
     """Count how often the history of each of these sessions holds a value of its own."""
-    are_all = len(rows) == history.shape[1]
-    seen = history if are_all else history.take(rows, axis=1)
-    is_equal = seen == values.astype(np.int32)
+    is_equal = history.take(rows, axis=1) == values.astype(np.int32)
     counts: IntArray = is_equal.sum(axis=0, dtype=np.int16).astype(np.int64)
     return counts

@@ -1,14 +1,12 @@
-"""Read and write a world's files: `tracks.json`, `tracks.npy`, `users.json`, `world.yaml`."""
+"""Read a world's files: `tracks.json`, `tracks.npy`, `users.json`, `world.yaml`."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import orjson
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -20,7 +18,7 @@ from pydantic import (
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.config import Config, Count, load_config
-from looplib.files import atomic_directory, sha256_file
+from looplib.files import sha256_file
 from sim.errors import SimError
 from sim.worlds.config import (
     DEFAULT_CONSUME_BIAS,
@@ -36,8 +34,6 @@ USERS_FILE = "users.json"
 CONFIG_FILE = "world.yaml"  # absent from the original course service's files
 WORLD_FILES = (TRACKS_FILE, EMBEDDINGS_FILE, USERS_FILE, CONFIG_FILE)
 _FITTED_FILE = "fit.yaml"  # of worlds that earlier versions fitted to data
-
-Records = Iterable[Mapping[str, object]]
 
 
 @dataclass(frozen=True)
@@ -162,27 +158,6 @@ def load_world(folder: Path) -> World:
     )
 
 
-@contextmanager
-def new_world(
-    folder: Path, tracks: Records, users: Records, embeddings: Float32Array
-) -> Iterator[Path]:
-    """Write a world's files to a folder that becomes `folder` at the end of the block."""
-    try:
-        with atomic_directory(folder) as new:
-            for name, records in ((TRACKS_FILE, tracks), (USERS_FILE, users)):
-                lines = [
-                    orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-                    for record in records
-                ]
-                (new / name).write_bytes(b"".join(lines))
-            np.save(new / EMBEDDINGS_FILE, embeddings)
-            yield new
-    except OSError as error:
-        raise SimError(
-            f"{folder}: cannot be written ({error.strerror or error})"
-        ) from None
-
-
 def world_digest(folder: Path) -> str:
     """Return one SHA-256 over all of a world's files."""
     files = [folder / name for name in WORLD_FILES]
@@ -214,10 +189,9 @@ def _read_numbered(path: Path, model: type[_AnyRecord], key: str) -> list[_AnyRe
 
 
 def _number(names: Sequence[str | int | None]) -> IntArray:
-    """Number names in the order of their appearance."""
-    numbers: dict[str | int | None, int] = {}
-    found = [numbers.setdefault(name, len(numbers)) for name in names]
-    return np.array(found, dtype=np.int64)
+    """Number names; equal ones get the same number."""
+    numbers: IntArray = np.unique(np.array(names, np.str_), return_inverse=True)[1]
+    return numbers
 
 
 def _check_interests(path: Path, users: list[_UserRecord], tracks: int) -> None:
@@ -243,15 +217,11 @@ def _read_embeddings(path: Path, tracks: int) -> Float32Array:
     except (OSError, ValueError, EOFError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SimError(f"{path}: cannot be read ({reason})") from None
-    if embeddings.ndim != 2 or embeddings.dtype.kind not in "fiu":
+    is_numeric = embeddings.ndim == 2 and embeddings.dtype.kind in "fiu"
+    if not is_numeric or len(embeddings) != tracks:
         raise SimError(
-            f"{path}: a numeric (tracks, dimensions) array is expected, "
-            f"found {embeddings.dtype} {embeddings.shape}"
-        )
-    if len(embeddings) != tracks:
-        raise SimError(
-            f"{path}: {len(embeddings)} embeddings found, "
-            f"but {TRACKS_FILE} holds {tracks} tracks"
+            f"{path}: {embeddings.dtype} {embeddings.shape} found; numbers of shape "
+            f"(tracks, dimensions) are expected, and {TRACKS_FILE} holds {tracks} tracks"
         )
     finite = np.isfinite(embeddings).all(axis=1)
     if not finite.all():

@@ -88,7 +88,8 @@ def test_an_experiment_may_be_a_file_and_the_first_decides(tmp_path: Path) -> No
         "{name: B, owner: us, arms: [{recommender: random}, {recommender: indexed}],"
         " changes: [{T1: 3}], metrics: [time], planned_listeners: 500}"
     )
-    found = load(tmp_path, text=BASIC.replace("decides: A", ""), experiments=file)
+    text = BASIC.replace("decides: A", "")
+    found = load(tmp_path, text=text, experiments=f"[{file}]")
     assert found.deciding.owner == "us"
     assert found.deciding.shares == {"C": 0.25, "T1": 0.75}
     file.write_text("{name: B, arms: [{recommender: best}]}")

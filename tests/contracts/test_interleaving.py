@@ -41,7 +41,9 @@ def serve(folder: Path, liking: float) -> Path:
         generator = make_generator(5, "interleaving", user)
         track, time = int(generator.integers(40, TRACKS)), 1.0
         for _ in range(6):
-            (answer,) = service.answer("next", [Listening(user, track, time)])
+            (answer,) = service.answer(
+                "next", [Listening(user, track, time, track_id=track)]
+            )
             assert isinstance(answer, int)
             track = answer
             time = float(
@@ -51,7 +53,7 @@ def serve(folder: Path, liking: float) -> Path:
                     1,
                 )
             )
-        service.answer("last", [Listening(user, track, time)])
+        service.answer("last", [Listening(user, track, time, track_id=track)])
     service.close()
     return settings.log_dir
 

@@ -327,6 +327,16 @@ def test_many_refused_rows_are_counted_by_reason_and_fail(
     assert main([*words, "--allow-rejects"]) == 0
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_file_in_another_encoding_is_refused_as_one(
+    encoding: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = table("user,track", lambda u, n: (f"Jürgen {u}", f"Lied {n}"))
+    Path("plays.csv").write_text(text, encoding)
+    assert main(["init", "plays.csv"]) == 2
+    assert "no row can be read; UTF-8 is expected" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
 def test_an_empty_file_is_called_empty(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

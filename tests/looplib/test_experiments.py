@@ -149,7 +149,7 @@ def test_an_override_wins_over_the_hash() -> None:
         (
             [1, 1],
             {7: "T2"},
-            "experiment BAD: overrides put listener 7 into arm T2; the arms are C, T1",
+            "experiment BAD: changes or overrides name arm T2; the arms are C, T1",
         ),
     ],
 )

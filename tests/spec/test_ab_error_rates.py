@@ -11,7 +11,6 @@ import pytest
 from scipy import stats
 
 from analysis.ab.config import AbConfig, Horizon
-from analysis.ab.effects import detectable_pct
 from analysis.ab.looks import Look
 from analysis.statistics.effects import Estimate, compare
 from looplib.arrays import BoolArray, FloatArray
@@ -118,19 +117,3 @@ def test_intervals_at_the_default_minimum_hold_the_effect_as_often_as_they_say()
             )
         )
     assert np.mean(covered, axis=0) == pytest.approx(0.95, abs=0.01)
-
-
-@pytest.mark.parametrize("arms", [1, 4])
-@pytest.mark.parametrize("config", [CONFIG, PLANNED], ids=["any time", "horizon"])
-def test_the_effect_that_is_called_detectable_is_found_with_the_power_that_is_claimed(
-    arms: int, config: AbConfig
-) -> None:
-    count, generator = 2000, make_generator(33, "verdict", arms)
-    levels = config.alpha / np.arange(arms, 0, -1)
-    limits = np.array([Look(config, 1.0).errors(level, 2 * count) for level in levels])
-    sides = Estimate(1.0, 1.0, count), Estimate(1.0, 1.0, count)
-    mde_pct = detectable_pct(compare(*sides), float(limits[0]), config.power)
-    means = generator.standard_normal((20_000, arms + 1)) / np.sqrt(count)
-    means[:, 1] += mde_pct / 100  # the others have no effect
-    errors = (means[:, 1:] - means[:, :1]) / np.sqrt(2 / count)
-    assert better(errors, limits).mean() == pytest.approx(config.power, abs=0.02)

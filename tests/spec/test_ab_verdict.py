@@ -33,7 +33,6 @@ def effect(
         "metric": f"{role} metric",
         "label": f"{role} metric",
         "role": role,
-        "method": "mean",
         "higher_is_better": True,
         "control_value": 100.0,
         "arm_value": 100.0 + pct,
@@ -43,7 +42,6 @@ def effect(
         "relative": relative,
         "adjusted_p_value": math.nan,
         "significant": abs(pct) > half,
-        "mde_pct": 3.0,
         "margin": None,
         "guardrail": None,
     }

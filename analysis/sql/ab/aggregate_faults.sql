@@ -1,4 +1,6 @@
 -- One row per thing that is wrong with aggregates, the gravest first: where and what, for people.
+-- $metrics  VARCHAR[], the metrics that are wanted
+-- FROM aggregates(metric VARCHAR)
 -- FROM timed(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE, moment DOUBLE, is_date BOOLEAN, place VARCHAR)
 -- Columns:
 --   fault  VARCHAR
@@ -41,7 +43,13 @@ days AS (
     WINDOW by_day AS (PARTITION BY metric ORDER BY day)
 ),
 faults AS (
-    SELECT 1 AS gravity, moment, concat(place, ': no arm; every row has one') AS fault
+    SELECT
+        0 AS gravity, 0 AS moment,
+        concat('no metric ', name, '; found are ', (SELECT string_agg(DISTINCT metric, ', ' ORDER BY metric) FROM aggregates)) AS fault
+    FROM (SELECT unnest($metrics) AS name)
+    WHERE name NOT IN (SELECT metric FROM timed)
+    UNION ALL
+    SELECT 1, moment, concat(place, ': no arm; every row has one')
     FROM timed
     WHERE arm IS NULL
     UNION ALL

@@ -2,10 +2,30 @@
 -- $metrics  VARCHAR[], the metrics that are wanted
 -- FROM aggregates(arm VARCHAR, metric VARCHAR, time VARCHAR, count DOUBLE, mean DOUBLE, variance DOUBLE, denominator_mean DOUBLE, denominator_variance DOUBLE, covariance DOUBLE)
 -- Columns:
---   arm, metric, time, count, mean, variance, denominator_mean, denominator_variance, covariance  as there
+--   arm, metric, time, count, mean, variance, denominator_mean, denominator_variance, covariance  as there, NULL where it has no such column
 --   moment    DOUBLE, the time if it is a number, days since the epoch if it is a date; 0 without one, NULL for another text
 --   is_date   BOOLEAN
 --   place     VARCHAR, which row it is, for people
+WITH typed AS (
+    SELECT
+        CAST(arm AS VARCHAR) AS arm,
+        CAST(metric AS VARCHAR) AS metric,
+        CAST(time AS VARCHAR) AS time,
+        CAST(count AS DOUBLE) AS count,
+        CAST(mean AS DOUBLE) AS mean,
+        CAST(variance AS DOUBLE) AS variance,
+        CAST(denominator_mean AS DOUBLE) AS denominator_mean,
+        CAST(denominator_variance AS DOUBLE) AS denominator_variance,
+        CAST(covariance AS DOUBLE) AS covariance
+    FROM (
+        -- what aggregates need not have
+        SELECT NULL AS time, NULL AS denominator_mean, NULL AS denominator_variance, NULL AS covariance
+        WHERE false
+        UNION ALL BY NAME
+        SELECT *
+        FROM aggregates
+    )
+)
 SELECT
     *,
     CASE
@@ -14,5 +34,5 @@ SELECT
     END AS moment,
     TRY_CAST(time AS DOUBLE) IS NULL AND time IS NOT NULL AS is_date,
     concat('metric ', metric, ', arm ', arm, ', time ' || time) AS place
-FROM aggregates
+FROM typed
 WHERE metric IN (SELECT unnest($metrics))

@@ -1,10 +1,8 @@
 -- One row per row of a table of plays or interactions that is kept and not blank, its values read and checked, but for its ids.
 -- $source         VARCHAR, digest of the file
--- $has_weight     BOOLEAN, the file has weights; without, each row weighs 1
+-- $known          VARCHAR[], what the file has columns of, such as 'weight'; without one each row weighs 1
 -- $has_share      BOOLEAN, the file says how much of a track was heard: its share, or the time played and the duration
 -- $full_share     DOUBLE, the share of a track heard to its end: 1, or 100 where shares are percentages
--- $has_timestamp  BOOLEAN, the file has timestamps
--- $has_session    BOOLEAN, the file has sessions
 -- $has_order      BOOLEAN, the file has positions in place of timestamps
 -- FROM raw_rows(user VARCHAR, track VARCHAR, weight VARCHAR, timestamp VARCHAR, session VARCHAR, share VARCHAR, played VARCHAR, duration VARCHAR, position VARCHAR, organic VARCHAR, propensity VARCHAR, title VARCHAR, artist VARCHAR, user_kind VARCHAR, track_kind VARCHAR, fault VARCHAR, text VARCHAR, kept VARCHAR)
 -- Columns:
@@ -27,7 +25,7 @@ parsed AS (
         * REPLACE (nullif(propensity, '') AS propensity, nullif(organic, '') AS organic),
         coalesce(share, played || ' of ' || duration) AS heard,
         CASE
-            WHEN $has_weight THEN TRY_CAST(weight AS DOUBLE)
+            WHEN list_contains($known, 'weight') THEN TRY_CAST(weight AS DOUBLE)
             WHEN $has_share
             THEN coalesce(
                 TRY_CAST(share AS DOUBLE) / $full_share,
@@ -79,20 +77,20 @@ verified AS (
             WHEN track IS NULL THEN 'item is missing'
             WHEN track_kind NOT IN ('whole number', 'text', 'digits', 'characters') THEN 'item is of type ' || track_kind || '; a whole number or text is allowed'
             WHEN track = '' THEN 'item is empty'
-            WHEN $has_weight AND weight IS NULL THEN 'weight is missing'
-            WHEN $has_weight AND amount IS NULL THEN 'weight ' || left(weight, 40) || ' is no number'
-            WHEN $has_weight AND NOT (amount >= 0 AND amount <= 1e15) THEN 'weight ' || left(weight, 40) || '; 0 to 1e15 is allowed'
+            WHEN list_contains($known, 'weight') AND weight IS NULL THEN 'weight is missing'
+            WHEN list_contains($known, 'weight') AND amount IS NULL THEN 'weight ' || left(weight, 40) || ' is no number'
+            WHEN list_contains($known, 'weight') AND NOT (amount >= 0 AND amount <= 1e15) THEN 'weight ' || left(weight, 40) || '; 0 to 1e15 is allowed'
             WHEN $has_share AND coalesce(heard, '') = '' THEN 'share is missing'
             WHEN $has_share AND NOT coalesce(amount >= 0 AND amount <= 1, false)
             THEN 'share ' || left(heard, 40) || '; 0 to ' || CAST($full_share AS BIGINT) || ' is allowed'
             WHEN organic IS NOT NULL AND is_organic IS NULL THEN 'organic ' || left(organic, 40) || '; true, false, 1 and 0 are allowed'
             WHEN propensity IS NOT NULL AND NOT coalesce(probability > 0 AND probability <= 1, false)
             THEN 'propensity ' || left(propensity, 40) || '; above 0 to 1 is allowed'
-            WHEN $has_timestamp AND timestamp IS NULL THEN 'timestamp is missing'
-            WHEN $has_timestamp AND moment_ms IS NULL
+            WHEN list_contains($known, 'timestamp') AND timestamp IS NULL THEN 'timestamp is missing'
+            WHEN list_contains($known, 'timestamp') AND moment_ms IS NULL
             THEN 'timestamp ' || left(timestamp, 40) || ' is neither a number of seconds or milliseconds since 1970 nor a date'
-            WHEN $has_timestamp AND NOT (moment_ms >= 0 AND moment_ms < 1e14) THEN 'timestamp ' || left(timestamp, 40) || '; 1970 to 5138 is allowed'
-            WHEN $has_session AND coalesce(session, '') = '' THEN 'session is missing'
+            WHEN list_contains($known, 'timestamp') AND NOT (moment_ms >= 0 AND moment_ms < 1e14) THEN 'timestamp ' || left(timestamp, 40) || '; 1970 to 5138 is allowed'
+            WHEN list_contains($known, 'session') AND coalesce(session, '') = '' THEN 'session is missing'
             WHEN $has_order AND coalesce(position, '') = '' THEN 'position is missing'
             WHEN $has_order AND NOT coalesce(place >= 0 AND place < 1e14 AND place = floor(place), false)
             THEN 'position ' || left(position, 40) || '; a whole number from 0 to 1e14 is allowed'
@@ -105,11 +103,11 @@ SELECT
     amount AS weight,
     CASE
         WHEN reason IS NOT NULL THEN NULL
-        WHEN $has_timestamp THEN CAST(moment_ms AS BIGINT)
+        WHEN list_contains($known, 'timestamp') THEN CAST(moment_ms AS BIGINT)
         WHEN $has_order THEN CAST(place AS BIGINT)
     END AS timestamp,
-    CASE WHEN reason IS NULL AND $has_timestamp THEN clock END AS clock,
-    CASE WHEN $has_session THEN session END AS session,
+    CASE WHEN reason IS NULL AND list_contains($known, 'timestamp') THEN clock END AS clock,
+    CASE WHEN list_contains($known, 'session') THEN session END AS session,
     place AS position,
     coalesce(is_organic, false) AS organic,
     probability AS propensity,

@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from looplib.arrays import Float32Array, Int32Array, IntArray
-from recsys.models.kernels.compiled import compiled
+from recsys.models.kernels.compiled import compiled, compiling
 from recsys.models.kernels.vectors import (
     LANES,
     TOGETHER,
@@ -93,6 +93,8 @@ def solve(
     work = interactions + np.arange(len(interactions)) * (width // 2)
     shares = np.linspace(0, work[-1], 4 * threads + 1)
     edges = np.unique(np.searchsorted(work, shares))
+    with compiling(solve_rows):
+        solve_part(0, 0)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(solve_part, edges[:-1].tolist(), edges[1:].tolist()))
 

@@ -14,9 +14,9 @@ from scipy.sparse import csr_matrix
 
 from looplib.arrays import Float32Array, FloatArray, Int32Array, IntArray
 from recsys.models.kernels.als import BLAS
-from recsys.models.kernels.compiled import compiled
+from recsys.models.kernels.compiled import compiled, compiling
 
-_AT_ONCE = 256  # listeners that are ranked together
+_AT_ONCE = 512  # listeners that are ranked together
 _TILE = 512  # tracks whose products with these are in memory at once
 _ERROR = np.finfo(np.float32).eps  # of a product, for each factor and unit of length
 
@@ -25,9 +25,8 @@ class Listeners(NamedTuple):
     """Some listeners, and what may not be in their lists."""
 
     factors: Float32Array  # shape (listeners, factors)
-    seen_from: (
-        IntArray  # where a listener's columns begin in `seen`, shape (listeners + 1,)
-    )
+    # where a listener's columns begin in `seen`, shape (listeners + 1,)
+    seen_from: IntArray
     seen: Int32Array  # columns, ascending
 
 
@@ -82,14 +81,16 @@ def rank_tracks(
             largest = own_lengths * lengths[start]
             errors = _ERROR * users.shape[1] * largest
             rows = np.flatnonzero(largest + errors >= best.products[:, -1])
-            if not len(rows):
-                break
             rounded = listeners.factors[rows] @ items[tile].T
             tracks = Tracks(columns[tile], items[tile])
             least = best.products[rows, -1:] - errors[rows, np.newaxis]
             candidates = np.flatnonzero(rounded >= least.astype(np.float32))
             keep_best(rounded, candidates, rows, errors, listeners, tracks, best)
+            if not len(rows):
+                break
 
+    with compiling(keep_best):
+        rank_part(len(users))
     parts = range(0, len(users), _AT_ONCE)
     limited = BLAS.limit(limits=1, user_api="blas")
     with limited, ThreadPoolExecutor(threads) as pool:

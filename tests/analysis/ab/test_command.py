@@ -23,13 +23,13 @@ ROOT = Path(__file__).parents[3]
     [
         (experiment(), {"experiment": "NONE"}, ["NONE", "AA, ALS"]),
         (experiment(), {"experiment": ""}, ["which of AA, ALS?"]),
-        (experiment(), {"control": "X"}, ["control X", "C, T1"]),
-        (experiment(arms=("C",)), {}, ["only arm"]),
+        (experiment(), {"control": "X"}, ["X and another arm", "C, T1"]),
+        (experiment(arms=("C",)), {}, ["another arm are expected; found are C"]),
         (experiment(), {"shares": {"C": 1}}, ["T1", "no share"]),
         (
             [event(1, START_MS) | {"experiments": {}}],
             {},
-            ["nobody is in it", "no event names any"],
+            ["found are none", "no experiment"],
         ),
         ([], {}, ["no event"]),
         ([{"message": "next"}], {}, ["no event", "a.jsonl:1", "timestamp"]),
@@ -124,7 +124,7 @@ def test_a_control_can_be_named_on_the_command_line(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--experiment", "NONE"], "nobody is in it"),
+        (["--experiment", "NONE"], "events name"),
         (["--experiment", "ALS", "--all"], "--all was removed; report.html has"),
         (["--experiment", "ALS", "--dry-run"], "--dry-run was removed; a metric's"),
         (["--experiment", "ALS", "--warehouse", "w"], "--warehouse was removed; a"),

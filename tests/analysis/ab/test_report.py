@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from analysis.ab.config import AbConfig, Horizon, plan_document
@@ -38,7 +39,7 @@ def test_a_longer_listening_is_found_and_shipped(report: Report) -> None:
     assert found.relative.lower_pct > 0
     assert [one.metric for one in report.effects] == list(CONFIG.roles)
     assert report.effects[0].role == "primary"
-    document = json.loads(report.to_json())
+    document = json.loads(orjson.dumps(report))
     names = {
         "arm",
         "metric",
@@ -80,7 +81,7 @@ def test_without_a_past_there_is_nothing_to_take_out(tmp_path: Path) -> None:
     plain, adjusted = (
         build_report([log], "ALS", config) for config in (CONFIG, declared)
     )
-    assert replace(adjusted, is_adjusted=False).to_json() == plain.to_json()
+    assert orjson.dumps(replace(adjusted, is_adjusted=False)) == orjson.dumps(plain)
     assert all(math.isnan(one.past_explains) for one in plain.effects)
 
 
@@ -107,7 +108,7 @@ def test_positions_count_every_event_of_closed_sessions(report: Report) -> None:
 
 
 def without_source(report: Report) -> bytes:
-    return replace(report, sources=()).to_json()
+    return orjson.dumps(replace(report, sources=()))
 
 
 def test_a_store_and_its_logs_give_the_same_report(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_listeners_whom_a_change_moved_are_left_out_and_the_others_trusted(
     users = list({one["user"] for one in events})
     moved = sum(changed.left_out(users))
     assert sum(found.listeners.values()) == len(users) - moved
-    assert json.loads(found.to_json())["plan"]["changes"] == [{"T2": 0}, {"C": 3}]
+    assert json.loads(orjson.dumps(found))["plan"]["changes"] == [{"T2": 0}, {"C": 3}]
     ingest([str(log)], tmp_path / "store", buckets=1)
     refused = pytest.raises(AnalysisError, match="report on its event logs")
     with refused if text_ids else nullcontext():

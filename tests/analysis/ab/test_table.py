@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import duckdb
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 
@@ -80,7 +81,7 @@ def flat(report: Report) -> dict[str, object]:
             if key not in ("sources", "experiment", "reason", "span_ms", "skewness"):
                 walk(f"{name}.{key}", child)
 
-    walk("", json.loads(report.to_json()))
+    walk("", json.loads(orjson.dumps(report)))
     return found
 
 

@@ -70,11 +70,6 @@ def test_counts_have_their_thousands_apart() -> None:
     assert numbers.count(1_234_567) == "1,234,567"
 
 
-def test_days_are_written_out() -> None:
-    assert numbers.day("2026-11-03") == "3 Nov 2026"
-    assert numbers.day(None) == NOTHING
-
-
 @pytest.mark.parametrize(
     "show",
     [numbers.count, numbers.number, numbers.percent, numbers.change, numbers.p_value],

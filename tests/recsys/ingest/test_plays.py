@@ -330,7 +330,7 @@ def test_bad_tables_are_refused_in_one_line(
         ),
         (
             "user=uid,item=song,organic=heard,timestamp=ts",
-            "organic belongs to plays, which need share=",
+            "organic and propensity belong to plays, which need share=",
         ),
     ],
 )

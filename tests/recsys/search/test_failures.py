@@ -115,4 +115,4 @@ def test_a_better_baseline_is_pointed_out(
     store = make_store(tmp_path, sessions, tracks=500)
     space = ["search.space.regularization=[1000.0]", "search.space.alpha=[10]"]
     search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, *space])
-    assert "is better than every trial" in capsys.readouterr().err
+    assert "is not significantly better than every baseline" in capsys.readouterr().err

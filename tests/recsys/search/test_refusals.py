@@ -31,7 +31,7 @@ def test_an_option_that_was_removed_names_what_replaces_it(
         ),
         (
             "search.space.factors=[]",
-            "--set search.space.factors: Value should have at least 1 item",
+            "search.space.factors: Value should have at least 1 item",
         ),
         ("search.space.factors=[8, 8]", "a value stands twice in [8, 8]"),
         (

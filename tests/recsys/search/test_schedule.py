@@ -139,21 +139,28 @@ def test_halving_scores_often_at_first_and_then_after_half_as_many_sweeps_again(
 
 def test_nothing_is_stopped_before_its_curve_is_known() -> None:
     """After two sweeps the second is far behind, and after three still as fast as ever."""
-    best = (0.5, 0.6, 0.64, 0.66, 0.67, 0.675)
+    best = (0.5, 0.6, 0.64, 0.66, 0.665, 0.675)
     late = (0.0, 0.1, 0.3, 0.6, 0.68, 0.7)
     played = play_curves(best, late)
-    assert stops(played) == dict.fromkeys(range(2, 9), 3)
+    assert stops(played) == {0: 6} | dict.fromkeys(range(2, 9), 3)
     assert played.decisions.done == {trial.id for trial in played.candidates}
     assert len(played.scores[played.candidates[1].id]) == 6
 
 
 def test_what_is_behind_by_more_than_it_may_still_gain_is_stopped() -> None:
     best = (0.4, 0.5, 0.55, 0.57, 0.58, 0.585)
-    near = (0.35, 0.46, 0.53, 0.55, 0.56, 0.565)  # at 4: .02 behind, and gains .02
+    near = (
+        0.34,
+        0.45,
+        0.52,
+        0.545,
+        0.56,
+        0.565,
+    )  # at 3: .03 behind, and gains .02 more
     far = (0.3, 0.4, 0.44, 0.46, 0.47, 0.475)  # at 3: .11 behind, and gains .04
     played = play_curves(best, near, far)
     assert stops(played)[2] == 3
-    assert stops(played)[1] == 6
+    assert stops(played)[1] == 4  # .025 behind, and gains .005 more
     stopped = played.decisions.stopped[played.candidates[2].id]
     assert stopped.reason.startswith("behind the best by more than its interval")
 
@@ -221,6 +228,18 @@ def test_what_is_tied_with_the_best_is_never_stopped() -> None:
     }
     played = Played(search, values).play(3, np.random.default_rng(0))
     assert played.decisions.stopped == {}
+
+
+def test_of_what_is_tied_only_the_best_and_what_may_be_better_go_on() -> None:
+    first = (0.5, 0.6, 0.64, 0.66, 0.67, 0.69)  # until 6
+    level = tuple(value - 0.004 for value in first)
+    faster = (0.4, 0.5, 0.6, 0.655, 0.675, 0.7)  # at 4: gains .035 more
+    played = play_curves(first, level, faster)
+    lengths = [len(played.scores[trial.id]) for trial in played.candidates[:3]]
+    assert lengths == [5, 4, 6]
+    assert not {trial.id for trial in played.candidates[:3]} & set(
+        played.decisions.stopped
+    )
 
 
 def test_a_candidate_is_never_stopped_while_it_is_the_best() -> None:

@@ -191,8 +191,7 @@ def test_what_is_popular_is_all_that_counts(tmp_path: Path) -> None:
     model = _model(tmp_path, taste="popularity")
     world = replace(model.world, popularity=np.arange(12.0))
     tracks, interests = np.array([3, 7]), np.array([0, 1])
-    wanted = world.embeddings[interests].astype(float)
-    assert taste_products(world, tracks, interests, wanted).tolist() == [3, 7]
+    assert taste_products(world, tracks, interests).tolist() == [3, 7]
 
 
 def test_interests_change_to_another_own_one_with_that_probability(

@@ -7,9 +7,8 @@ from analysis.ab.effects import MetricEffect, RelativeEffect
 from analysis.ab.evidence import Quality
 from analysis.ab.metrics import ORIGINAL_METRICS
 from analysis.ab.parts.interleaving import Preference
-from analysis.ab.parts.positions import Position
 from analysis.ab.parts.segments import SegmentEffect
-from analysis.ab.report import OriginalRow, Report
+from analysis.ab.report import OriginalRow, Position, Report
 from analysis.ab.tables import DAY_MS
 from analysis.ab.verdict import Verdict
 from analysis.logs.lines import LineCounts, Reject
@@ -17,22 +16,21 @@ from analysis.statistics.sample_ratio import SampleRatio
 
 _BEGIN_MS = 1_792_886_400_000  # 25 October 2026
 _METRICS = (
-    ("time_per_session", "Time per session", "primary", "ratio", True, 4.0, 8.0, 1.6),
-    ("time", "Listening time", "primary", "mean", True, 60.0, 6.0, 4.0),
-    ("sessions", "Sessions", "secondary", "mean", True, 14.0, -0.4, 1.5),
+    ("time_per_session", "Time per session", "primary", True, 4.0, 8.0, 1.6),
+    ("time", "Listening time", "primary", True, 60.0, 6.0, 4.0),
+    ("sessions", "Sessions", "secondary", True, 14.0, -0.4, 1.5),
     (
         "tracks_per_session",
         "Tracks per session",
         "secondary",
-        "ratio",
         True,
         6.4,
         3.4,
         1.1,
     ),
-    ("skips", "Share of skips", "secondary", "ratio", False, 0.31, -5.2, 2.3),
-    ("latency_p99", "Latency p99, ms", "guardrail", "quantile", False, 4.1, 1.1, 3.5),
-    ("fallbacks", "Share of fallbacks", "guardrail", "ratio", False, 0.004, 38.0, 61.0),
+    ("skips", "Share of skips", "secondary", False, 0.31, -5.2, 2.3),
+    ("latency_p99", "Latency p99, ms", "guardrail", False, 4.1, 1.1, 3.5),
+    ("fallbacks", "Share of fallbacks", "guardrail", False, 0.004, 38.0, 61.0),
 )
 
 
@@ -47,7 +45,7 @@ def around(value: float, half: float) -> RelativeEffect:
 
 def effects_of(arm: str, strength: float) -> list[MetricEffect]:
     found = []
-    for name, label, role, method, higher, control, pct, half in _METRICS:
+    for name, label, role, higher, control, pct, half in _METRICS:
         change, is_guardrail = strength * pct, role == "guardrail"
         relative = around(change, half)
         effect = MetricEffect(
@@ -55,7 +53,6 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
             metric=name,
             label=label,
             role=role,  # type: ignore[arg-type]  # a literal that the table above spells
-            method=method,  # type: ignore[arg-type]  # so is this one
             higher_is_better=higher,
             control_value=control,
             arm_value=control * (1 + change / 100),
@@ -65,8 +62,7 @@ def effects_of(arm: str, strength: float) -> list[MetricEffect]:
             relative=relative,
             adjusted_p_value=min(1.0, 2 * relative.p_value),
             significant=abs(change) > 1.2 * half,
-            mde_pct=1.43 * half,
-            past_explains=0.36 if method == "mean" else math.nan,
+            past_explains=0.36 if name in {"time", "sessions"} else math.nan,
             margin=0.05 * control if is_guardrail else None,
             guardrail=("kept" if half < 5 else "unclear") if is_guardrail else None,
         )

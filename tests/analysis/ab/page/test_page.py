@@ -225,7 +225,6 @@ def test_what_does_not_exist_is_shown_as_a_dash() -> None:
         "control_value",
         "arm_value",
         "adjusted_p_value",
-        "mde_pct",
         "past_explains",
     )
     without: dict[str, Any] = dict.fromkeys(names, math.nan) | {"relative": nothing}
