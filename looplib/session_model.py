@@ -149,7 +149,8 @@ class SessionModel:
         else:
             interest = self.interest_of[first + opening]
             likeliest = np.where(others == interest, np.inf, opened)
-            order = np.argsort(-likeliest, kind="stable")[:_CANDIDATES]
+            most = _CANDIDATES if self.interest_change else 1
+            order = np.argsort(-likeliest, kind="stable")[:most]
             means, opened = self.interests[others[order]], opened[order]
             log_odds = np.where(others[order] == interest, 0.0, -np.inf)
         is_new = np.zeros(len(means), np.int64)
