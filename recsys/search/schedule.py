@@ -30,7 +30,8 @@ _CATCHES_UP, _CATCHES_UP_MORE = 0.75, 2.0
 # Of its best score: below that a fit has ceased to gain. Strong regularization keeps a fit near to
 # popular for some sweeps before it learns.
 _FALLEN = 0.99
-# Of its best score: what a fit has to gain in the sweeps that are left, at its present pace.
+# Of its best score: what a fit that is tied with the best has to gain in the sweeps that are left,
+# at its present pace, and by how much it has to be better then.
 _GAINS = 0.01
 _BEHIND = "behind the best by more than its interval and what it may still gain"
 Step = tuple[Trial, int]  # a trial, and the sweep after which it is scored
@@ -138,8 +139,9 @@ def _race(
             elif curve[-1] < _FALLEN * max(curve):
                 flat.add(trial.id)
             elif interval[2] >= 0 and len(curve) > _RANKED:
-                is_level = curve is not best and interval[1] + catch_up <= 0
-                if is_level or _may_gain(curve, sweeps) < _GAINS * max(curve):
+                little = _GAINS * max(curve)
+                is_level = curve is not best and interval[0] + catch_up < little
+                if is_level or _may_gain(curve, sweeps) < little:
                     flat.add(trial.id)
     return longest, stopped, flat
 
