@@ -3,7 +3,7 @@
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from recsys.report.runs import Run, interval_of, is_baseline
-from recsys.runs.leaderboard import Row, is_better
+from recsys.runs.leaderboard import Row, describe_row, is_better
 
 _SHOWN = 12  # trials in the figure; the table has all
 
@@ -37,5 +37,5 @@ def _leader(row: Row, run: Run) -> IntervalRow:
         note = " (pruned)"
     text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
     colour = arm_colour(0 if is_baseline(row) else 1)
-    label = f"{run.label(row)}{note}"
+    label = f"{describe_row(row)}{note}"
     return IntervalRow(label, text, value, lower, upper, colour, not is_tied)

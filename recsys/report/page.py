@@ -14,7 +14,7 @@ from recsys.runs.folder import (
     read_run,
     write_winner,
 )
-from recsys.runs.leaderboard import WARNING, Row, is_better
+from recsys.runs.leaderboard import WARNING, Row, describe_row, is_better
 from recsys.workspace import open_workspace
 
 
@@ -53,6 +53,7 @@ def render_report(run: Run, winner: Winner, facts: Summary) -> str:
         fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
         leaderboard=figures.draw_leaderboard(run),
         baselines=list(filter(is_baseline, run.rows)),
+        describe=describe_row,
         state_of=lambda row: _state(run, row),
         facts=facts,
     )
