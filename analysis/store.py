@@ -107,7 +107,7 @@ class Interactions:
     columns: tuple[str, ...]
     text_users: bool
     text_items: bool
-    id_files: tuple[IdFile, ...]  # sorted by path; an id may be in several
+    id_files: tuple[IdFile, ...] = ()  # sorted by path; an id may be in several
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,10 @@ class Manifest:
     schema: int
     buckets: int  # how many; fixed when the store is created
     digest: str  # of the content: the same for the same set of sources, in whatever order they came
-    catalogue: Catalogue | None  # None while no source named one
-    events: int  # rows in all parts
-    first_timestamp: int | None  # ms since the epoch; None in an empty store
-    last_timestamp: int | None
-    sources: tuple[Source, ...]  # the files read, sorted by digest
-    parts: tuple[Part, ...]  # sorted by path
+    catalogue: Catalogue | None = None  # None while no source named one
+    events: int = 0  # rows in all parts
+    sources: tuple[Source, ...] = ()  # the files read, sorted by digest
+    parts: tuple[Part, ...] = ()  # sorted by path
     interactions: Interactions | None = None  # None in a store of events
     # of events that were the rows of a table; of event logs only with text ids
     plays: Interactions | None = None
@@ -138,9 +136,9 @@ class Manifest:
         return self.table is not None and self.table.columns != LOGGED
 
     @property
-    def files(self) -> tuple[Part | IdFile, ...]:
-        """All Parquet files that it names."""
-        return (*self.parts, *(self.table.id_files if self.table else ()))
+    def id_files(self) -> tuple[IdFile, ...]:
+        """The files of text ids and of titles."""
+        return self.table.id_files if self.table else ()
 
 
 @dataclass(frozen=True)

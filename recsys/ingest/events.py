@@ -20,10 +20,9 @@ from looplib.checksums import unseal
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
-from recsys.ingest.sources import Ingest, keep_rejects
+from recsys.ingest.sources import Ingest
 from recsys.store.buckets import ROWS_AT_ONCE
 from recsys.store.ids import write_ids
-from recsys.store.remote import download_stored
 from recsys.store.writer import Additions
 
 _TABLES = (".csv", ".tsv", *PARQUET)
@@ -57,20 +56,13 @@ def add_events(work: Ingest) -> Additions:
     for rows in ahead(tables):
         work.bucketing.add(rows)
     sources = [work.files.source(file, counts) for file, counts in lines.items()]
-    rejects = {
-        work.files.digests[file]: _rejects_file(work, file)
-        for file, counts in lines.items()
-        if counts.rejected
-    }
     if not (any(kinds) and sources):
-        return Additions(sources, rejects)
+        return Additions(work.scratch, sources)
     text_ids = sorted(work.scratch.glob("text-ids-*"))
     queries.attach_parquet(work.connection, "verified", text_ids)
-    earlier = plays.id_files if plays else ()
-    known_ids = download_stored(work.workspace, earlier)
-    ids = write_ids(work.connection, kinds, known_ids, work.scratch)
-    table = Interactions(LOGGED, *kinds, earlier)
-    return Additions(sources, rejects, ids=ids, table=table)
+    ids = write_ids(work.connection, kinds, work.known_ids(), work.scratch)
+    table = Interactions(LOGGED, *kinds)
+    return Additions(work.scratch, sources, ids=ids, table=table)
 
 
 def _read_events(
@@ -89,7 +81,7 @@ def _read_events(
                 done += found.file.size_bytes / 1e6
             lines[found.file] += found.lines
             if found.rejects:
-                keep_rejects(_rejects_file(work, found.file), found.rejects)
+                work.keep_rejects(files.digests[found.file], found.rejects)
             if any(kinds):
                 target = work.scratch / f"text-ids-{number:06}.parquet"
                 pq.write_table(found.text_ids, target)
@@ -98,10 +90,6 @@ def _read_events(
             yield found.events
     for file in files.digests:
         lines[file] += LineCounts()  # an empty file has no line
-
-
-def _rejects_file(work: Ingest, file: LogFile) -> Path:
-    return work.scratch / f"rejects-{work.files.digests[file]}.jsonl"
 
 
 @dataclass(frozen=True)

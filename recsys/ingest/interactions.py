@@ -19,10 +19,9 @@ from analysis.logs.lines import LineCounts, Reject
 from analysis.store import Interactions
 from looplib.progress import progress
 from recsys.errors import IngestError
-from recsys.ingest.sources import Ingest, NewFiles, keep_rejects
+from recsys.ingest.sources import Ingest, NewFiles
 from recsys.store.buckets import ROWS_AT_ONCE
 from recsys.store.ids import decide_kinds, write_ids
-from recsys.store.remote import download_stored
 from recsys.store.writer import Additions
 
 _KEPT_OF_A_REJECT = 1000
@@ -53,7 +52,7 @@ def add_tables(work: Ingest, reading: Reading, row: str, memory: str) -> Additio
             f"and these {', '.join(columns)}; name the same, or use a store of their own"
         )
     checked = _check_files(work.files, reading, memory, work.scratch)
-    return _load(work, checked, reading) if checked else Additions((), {})
+    return _load(work, checked, reading) if checked else Additions(work.scratch, ())
 
 
 def _check_files(
@@ -77,24 +76,21 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
     """Check the ids of all files, and add the good rows to the buckets."""
     connection = work.connection
     scratch = work.scratch
-    known = work.before.table
     written = [file.rows for file in checked.values()]
     queries.attach_parquet(connection, "checked", written)
     _check_written(connection, checked, reading)
-    kinds = decide_kinds(connection, known)
+    kinds = decide_kinds(connection, work.before.table)
     are_text = {"text_users": kinds.users, "text_items": kinds.tracks}
     queries.attach_query(
         connection, "verified", "interactions/verified_rows", **are_text
     )
-    rejects, rejected = _write_rejects(connection, checked, reading, scratch)
+    rejected = _keep_rejects(work, checked, reading)
     sources = []
     for digest, file in checked.items():
         read = file.count + len(file.malformed)
         lines = LineCounts(read, read - rejected[digest], rejected[digest])
         sources.append(work.files.source(file.file, lines))
-    earlier = known.id_files if known else ()
-    known_ids = download_stored(work.workspace, earlier)
-    ids = write_ids(connection, kinds, known_ids, scratch)
+    ids = write_ids(connection, kinds, work.known_ids(), scratch)
     if reading.columns.title or reading.columns.artist:
         ids["titles"] = scratch / "titles.parquet"
         queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
@@ -102,8 +98,8 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
     result = "interactions/plays" if has_share else "interactions/summed_rows"
     for batch in queries.stream(connection, result, ROWS_AT_ONCE):
         work.bucketing.add(pa.Table.from_batches([batch]))
-    facts = Interactions(reading.columns.stored, *kinds, earlier)
-    return Additions(sources, rejects, ids=ids, table=facts)
+    table = Interactions(reading.columns.stored, *kinds)
+    return Additions(scratch, sources, ids=ids, table=table)
 
 
 def _check_written(
@@ -131,42 +127,33 @@ def _check_written(
             )
 
 
-def _write_rejects(
-    connection: queries.Connection,
-    checked: Mapping[str, _Checked],
-    reading: Reading,
-    scratch: Path,
-) -> tuple[dict[str, Path], Counter[str]]:
-    """Write the rejected lines of each file that has some.
-
-    Returns:
-        The files of rejects, and the number of rejected lines, by digest.
-    """
-    written: dict[str, Path] = {}
+def _keep_rejects(
+    work: Ingest, checked: Mapping[str, _Checked], reading: Reading
+) -> Counter[str]:
+    """Keep the rejected lines of each file, and return their number by digest."""
     rejected: Counter[str] = Counter()
 
-    def write(digest: str, lines: Sequence[Malformed]) -> None:
+    def keep(digest: str, lines: Sequence[Malformed]) -> None:
         name = checked[digest].file.name
         rejected[digest] += len(lines)
-        target = written.setdefault(digest, scratch / f"rejects-{digest}.jsonl")
         rejects = (
             Reject(name, line, reason, len(text.encode()), text[:_KEPT_OF_A_REJECT])
             for line, reason, text in lines
         )
-        keep_rejects(target, rejects)
+        work.keep_rejects(digest, rejects)
 
     for digest, file in checked.items():
-        if file.malformed:
-            write(digest, file.malformed)
-    for batch in queries.stream(connection, "interactions/rejected_rows", ROWS_AT_ONCE):
+        keep(digest, file.malformed)
+    rows = queries.stream(work.connection, "interactions/rejected_rows", ROWS_AT_ONCE)
+    for batch in rows:
         found: defaultdict[str, list[Malformed]] = defaultdict(list)
         for row in batch.to_pylist():
             source = row["source"]
             number = _line_number(row["row"], checked[source], reading)
             found[source].append(Malformed(number, row["reason"], row["text"]))
         for source, lines in found.items():
-            write(source, lines)
-    return written, rejected
+            keep(source, lines)
+    return rejected
 
 
 def _line_number(row: int, file: _Checked, reading: Reading) -> int:

@@ -131,8 +131,8 @@ def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestRepor
     """Commit what was added to the store, and report; a good line is called a `row`."""
     if not (added.parts or work.files.known):
         why = "no line but blank ones"
-        if rejects := next(iter(added.rejects.values()), None):
-            (first,) = read_rejects(rejects, 1)
+        if refused := [source for source in added.sources if source.lines.rejected]:
+            (first,) = read_rejects(work.scratch / refused[0].rejects, 1)
             why = f"the first line refused is {first.file}:{first.line}: {first.reason}"
         raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
     if added.sources:

@@ -10,21 +10,14 @@ import xxhash
 from analysis import queries
 from analysis.logs.files import OPEN, LogFile, digest, snapshot
 from analysis.logs.lines import LineCounts, Reject
-from analysis.store import Manifest, Source
+from analysis.store import REJECTS, Manifest, Source
 from looplib.checksums import unnamed
 from recsys.errors import IngestError
 from recsys.store.buckets import Bucketing
+from recsys.store.remote import download_stored
 from recsys.workspace import Workspace
 
 MOST_KEPT_BYTES = 16 * 2**20
-
-
-def keep_rejects(file: Path, rejects: Iterable[Reject]) -> None:
-    """Append rejected lines to a file, until it has `MOST_KEPT_BYTES`."""
-    lines = msgspec.json.Encoder().encode_lines(rejects)
-    with file.open("ab") as kept:
-        room = max(MOST_KEPT_BYTES - kept.tell(), 0)
-        kept.write(lines[: lines.rfind(b"\n", 0, room) + 1])
 
 
 class NewFiles:
@@ -105,6 +98,19 @@ class Ingest:
     connection: queries.Connection
     bucketing: Bucketing
     scratch: Path
+
+    def keep_rejects(self, digest: str, rejects: Iterable[Reject]) -> None:
+        """Append rejected lines to those of a source, until these have `MOST_KEPT_BYTES`."""
+        lines = msgspec.json.Encoder().encode_lines(rejects)
+        file = self.scratch / REJECTS / f"{digest}.jsonl"
+        file.parent.mkdir(exist_ok=True)
+        with file.open("ab") as kept:
+            room = max(MOST_KEPT_BYTES - kept.tell(), 0)
+            kept.write(lines[: lines.rfind(b"\n", 0, room) + 1])
+
+    def known_ids(self) -> list[Path]:
+        """Return the files of text ids that the store has."""
+        return download_stored(self.workspace, self.before.id_files)
 
 
 def _state(file: LogFile) -> tuple[int, int]:

@@ -205,12 +205,6 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
 
 
 def _stored(store: Store, of: IdsOf) -> pa.Table | None:
-    facts = store.manifest.table
-    files = (
-        store.files(file for file in facts.id_files if file.of == of) if facts else []
-    )
-    return (
-        pa.concat_tables([pq.read_table(file, partitioning=None) for file in files])
-        if files
-        else None
-    )
+    files = store.files(file for file in store.manifest.id_files if file.of == of)
+    tables = [pq.read_table(file, partitioning=None) for file in files]
+    return pa.concat_tables(tables) if tables else None

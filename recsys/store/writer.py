@@ -5,13 +5,12 @@ names them. The manifest says what the store holds; what it does not name is rem
 writer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis import store
@@ -34,15 +33,14 @@ _BUCKET = "bucket="
 
 @dataclass(frozen=True)
 class Additions:
-    """What an ingest adds to a store; all files are in its scratch folder."""
+    """What an ingest adds to a store."""
 
+    scratch: Path  # a folder with all files, rejected lines by `Source.rejects`
     sources: Sequence[store.Source]
-    # the rejected lines of sources that have some, by digest
-    rejects: Mapping[str, Path]
     parts: Mapping[int, Path] = field(default_factory=dict)  # by bucket
     # text ids, and titles
     ids: Mapping[store.IdsOf, Path] = field(default_factory=dict)
-    # what a store of tables holds, its id files too; None of event logs
+    # what a store of tables holds, without id files; None of event logs
     table: store.Interactions | None = None
 
 
@@ -72,34 +70,20 @@ def locked(
     with hold_lock(workspace, "ingest") as lock:
         remove_leftovers(workspace.folder)
         manifest = _manifest_to_extend(workspace, buckets)
-        named = {stored.path for stored in manifest.files} | {
-            source.rejects for source in manifest.sources
-        }
+        named = {part.path for part in manifest.parts}
+        named |= {file.path for file in manifest.id_files}
+        named |= {source.rejects for source in manifest.sources}
         ours = (_BUCKET, f"{store.REJECTS}/", f"{_IDS}/")
-        workspace.delete(
-            *(
-                name
-                for name in workspace.sizes()
-                if name.startswith(ours) and name not in named
-            )
-        )
+        found = {name for name in workspace.sizes() if name.startswith(ours)}
+        workspace.delete(*(found - named))
         yield lock, manifest
 
 
 def _manifest_to_extend(workspace: Workspace, buckets: int | None) -> store.Manifest:
     content = workspace.read(store.MANIFEST)
     if content is None:
-        return store.Manifest(
-            store.SCHEMA,
-            buckets or DEFAULT_BUCKETS,
-            store.content_digest(()),
-            None,
-            0,
-            None,
-            None,
-            (),
-            (),
-        )
+        digest = store.content_digest(())
+        return store.Manifest(store.SCHEMA, buckets or DEFAULT_BUCKETS, digest)
     manifest = store.decode_manifest(content, str(workspace))
     if buckets not in (None, manifest.buckets):
         raise StoreError(
@@ -119,14 +103,11 @@ def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
     """
     after, files = _extended(before, added)
     workspace, path = lock.workspace, lock.workspace.folder
-    for file in files.values():
-        fsync(file)
-    folders = {(path / name).parent for name in files}
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
     for name, file in files.items():
+        fsync(file)
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
         file.replace(path / name)
-    for folder in (*folders, path):
+    for folder in {path, *((path / name).parent for name in files)}:
         fsync(folder)
     workspace.upload(*files)
     lock.check()
@@ -151,44 +132,26 @@ def _extended(
         store.IdFile(f"{_IDS}/{of}{ending}", of, *_facts(file))
         for of, file in added.ids.items()
     ]
-    files = {
-        source.rejects: added.rejects[source.digest]
-        for source in added.sources
-        if source.digest in added.rejects
-    }
-    files |= {part.path: added.parts[part.bucket] for part in parts} | {
-        file.path: added.ids[file.of] for file in ids
-    }
-    timestamps = _first_and_last(before, added.parts.values())
+    rejected = [source.rejects for source in added.sources if source.lines.rejected]
+    files = {name: added.scratch / name for name in rejected}
+    files |= {part.path: added.parts[part.bucket] for part in parts}
+    files |= {file.path: added.ids[file.of] for file in ids}
     table = added.table
     if table:
-        table = replace(
-            table,
-            id_files=tuple(sorted((*table.id_files, *ids), key=lambda file: file.path)),
-        )
+        id_files = sorted((*before.id_files, *ids), key=lambda file: file.path)
+        table = replace(table, id_files=tuple(id_files))
     is_plays = table is not None and "share" in table.columns
     after = replace(
         before,
         schema=store.SCHEMA,
         digest=digest,
         events=before.events + sum(part.rows for part in parts),
-        first_timestamp=min(timestamps, default=None),
-        last_timestamp=max(timestamps, default=None),
         sources=tuple(sources),
         parts=tuple(sorted((*before.parts, *parts), key=lambda part: part.path)),
         interactions=None if is_plays else table,
         plays=table if is_plays else None,
     )
     return after, files
-
-
-def _first_and_last(before: store.Manifest, parts: Iterable[Path]) -> list[int]:
-    """Return the first and the last timestamp of a store and of each new part, if they have any."""
-    found = [before.first_timestamp, before.last_timestamp]
-    for file in parts:
-        timestamps = pq.ParquetFile(file).read(["timestamp"])["timestamp"]
-        found += pc.min_max(timestamps).as_py().values()
-    return [timestamp for timestamp in found if timestamp is not None]
 
 
 def _facts(file: Path) -> tuple[int, int, str]:

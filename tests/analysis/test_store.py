@@ -33,7 +33,7 @@ def write_store(path: Path) -> Manifest:
     parts = (Part("bucket=001/part-a.parquet", 1, 2, 5, digest),)
     catalogue = Catalogue("0" * 64, 90)
     manifest = Manifest(
-        1, 4, content_digest([SOURCE.digest]), catalogue, 2, 17, 19, (SOURCE,), parts
+        1, 4, content_digest([SOURCE.digest]), catalogue, 2, (SOURCE,), parts
     )
     (path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
     return manifest

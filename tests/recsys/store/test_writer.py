@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.logs.lines import LineCounts
 from analysis.store import Source, open_store
 from recsys.errors import StorageError, StoreError
 from recsys.store.writer import Additions, commit, locked
@@ -59,16 +60,17 @@ def test_a_commit_counts_and_sorts_what_it_adds(tmp_path: Path) -> None:
     rows = pa.table({"timestamp": [5, None]})
     pq.write_table(rows, tmp_path / "new.parquet")
     size = (tmp_path / "new.parquet").stat().st_size
-    (tmp_path / "new.jsonl").write_text("{}")
-    source = Source("more.jsonl", "00", 9, SOURCE.lines)
+    source = Source("more.jsonl", "00", 9, LineCounts(2, 1, 1))
+    scratch = tmp_path / ".tmp-scratch"
     parts = {2: tmp_path / "new.parquet"}
     workspace = open_workspace(tmp_path)
     with locked(workspace, 4) as (lock, before):
-        commit(lock, before, Additions([source], {"00": tmp_path / "new.jsonl"}, parts))
+        (scratch / "rejects").mkdir(parents=True)
+        (scratch / source.rejects).write_text("{}")
+        commit(lock, before, Additions(scratch, [source], parts))
     store = open_store(tmp_path)
     assert (store.manifest.events, store.bytes) == (4, 5 + size)
     assert store.manifest.sources == (source, SOURCE)
-    assert (store.manifest.first_timestamp, store.manifest.last_timestamp) == (5, 19)
     (part,) = store.bucket_files(2)
     assert pq.ParquetFile(part).read() == rows
     assert (tmp_path / source.rejects).read_text() == "{}"
