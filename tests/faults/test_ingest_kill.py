@@ -143,7 +143,7 @@ class PowerCutError(BaseException):
 
 
 # The steps of a whole ingest into two buckets: the folders, syncs and renames, and clearing up.
-STEPS = 21
+STEPS = 23
 
 
 @pytest.mark.parametrize("step", range(2, STEPS + 1))
