@@ -56,23 +56,8 @@ _PACKAGE = (
     "an address is a path, or one such as s3://bucket/folder after pip install s3fs"
 )
 _SERVER = (
-    "does its server run, and is the address right (for S3: AWS_ENDPOINT_URL)? "
-    "Run the same command again to go on"
-)
-_ADVICE = (  # a kind of error, words in its text, and what to do; the first that fits
-    ((ImportError, ValueError), "", _PACKAGE),
-    (
-        PermissionError,
-        "",
-        "access is refused: are the credentials right, and may they read and write?",
-    ),
-    (
-        Exception,
-        "credentials",
-        "set them, for S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws",
-    ),
-    (Exception, _NO_BUCKET, "create it, or name another"),
-    (Exception, "", _SERVER),
+    "does its server run, and are address and credentials right (for S3: AWS_ENDPOINT_URL, "
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws)? Run the same command again to go on"
 )
 
 
@@ -289,11 +274,7 @@ def open_files(address: str, name: str = "") -> Iterator[Any]:
         if not is_remote or (is_expected and _NO_BUCKET not in text) or is_own_disk:
             raise
         here = socket.gethostname()  # it may be a worker's
-        advice = next(
-            advice
-            for kind, words, advice in _ADVICE
-            if isinstance(error, kind) and words in text.lower()
-        )
+        advice = _PACKAGE if isinstance(error, (ImportError, ValueError)) else _SERVER
         raise StorageError(
             f"{address}/{name}".rstrip("/") + f": {text} (on {here}); {advice}"
         ) from None

@@ -162,11 +162,7 @@ class Cluster:
         self._without_workers_since = self._without_workers_since or now
         longest_s = self.config.wait_for_workers_s
         if now - self._without_workers_since > longest_s:
-            raise SearchError(
-                f"{self._address}: no worker for {longest_s:g} s; start some "
-                f"(dask worker {self._address}) and run the same command again: "
-                "it continues where it stopped"
-            )
+            raise _no_worker(self._address, longest_s)
 
     def _threads(self) -> int:
         try:
@@ -264,10 +260,7 @@ def _check_workers(client: Client, wait_for_workers_s: float) -> None:
     try:
         client.wait_for_workers(1, timeout=wait_for_workers_s)
     except TimeoutError:
-        raise SearchError(
-            f"{address}: no worker for {wait_for_workers_s:g} s; "
-            f"start one with dask worker {address}"
-        ) from None
+        raise _no_worker(str(address), wait_for_workers_s) from None
 
 
 def _announced(client: Client) -> Client:
@@ -275,6 +268,13 @@ def _announced(client: Client) -> Client:
     found = f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}"
     console.print(found, soft_wrap=True)
     return client
+
+
+def _no_worker(address: str, silent_s: float) -> SearchError:
+    return SearchError(
+        f"{address}: no worker for {silent_s:g} s; start some (dask worker {address}) and run the "
+        "same command again: it continues where it stopped"
+    )
 
 
 def _scheduler_lost(address: str) -> SearchError:

@@ -16,7 +16,7 @@ from pydantic import Field
 from rich.text import Text
 
 from looplib.cli import importing, make_app, run
-from looplib.config import Config, load_config
+from looplib.config import Config, Memory, load_config
 from looplib.tables import output
 
 with importing():
@@ -57,7 +57,7 @@ class Settings(Config):
     buckets: Annotated[int, Ge(1), Le(4096)] | None = Field(
         default=None, description="of a new store; 16 by default"
     )
-    memory: str = Field(
+    memory: Memory = Field(
         default=DEFAULT_MEMORY,
         description="what DuckDB may use before it spills to the disk",
     )

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -92,13 +92,6 @@ def _read_events(
         lines[file] += LineCounts()  # an empty file has no line
 
 
-@dataclass(frozen=True)
-class _Collection:
-    """What `collection.json` beside a log says of the catalogue."""
-
-    catalogue: Catalogue
-
-
 def _agreed_catalogue(work: Ingest) -> Catalogue | None:
     """Return the catalogue that the store and the logs name, if any.
 
@@ -132,6 +125,6 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
 def _read_catalogue(file: Path) -> Catalogue:
     content = read_untrusted(file, 2**20, error=IngestError)
     try:
-        return msgspec.convert(unseal(content), _Collection).catalogue
-    except (msgspec.MsgspecError, ValueError) as error:
+        return msgspec.convert(unseal(content)["catalogue"], Catalogue)
+    except (msgspec.MsgspecError, ValueError, KeyError) as error:
         raise IngestError(f"{file}: no description of a collection ({error})") from None

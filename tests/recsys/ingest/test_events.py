@@ -340,14 +340,6 @@ def test_a_log_that_grows_meanwhile_is_refused(
         ingest.ingest([log], tmp_path / "store")
 
 
-def test_a_memory_that_is_no_size_is_refused(tmp_path: Path) -> None:
-    log = write_log(tmp_path / "a.jsonl", events(5))
-    with pytest.raises(
-        IngestError, match="memory 'lots': a size such as 500MB or 1GB is expected"
-    ):
-        ingest.ingest([log], tmp_path / "store", memory="lots")
-
-
 def test_too_little_memory_says_so(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text("user,item\n1,2\n")
