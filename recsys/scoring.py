@@ -169,33 +169,14 @@ def settle(scorer: Scorer, catalogue: int | None) -> Scorer:
     if share:
         # refuses a test part in which nothing can be scored
         validator_for(replace(scorer, is_test=True))
-    if reason := _why_not(scorer):
-        raise SearchError(f"validation.select is {validation.select}, {reason}")
-    return scorer
-
-
-def _why_not(scorer: Scorer) -> str | None:
-    """Return why the metric cannot choose; None if it can."""
-    select = scorer.validation.select
-    if not select.startswith(f"{OPE_TIME}@"):
-        return None
-    estimator = _estimator_for(scorer)
-    if estimator is None:
-        return (
-            "and no held-out recommendation has a known propensity; log propensities, or state "
-            "with validation.logging_policy: uniform that any track of the catalogue was equally "
-            "likely"
+    is_estimated = validation.select.startswith(f"{OPE_TIME}@")
+    if is_estimated and _estimator_for(scorer) is None:
+        raise SearchError(
+            f"validation.select is {validation.select}, and no held-out recommendation has a known "
+            "propensity; log propensities, or state with validation.logging_policy: uniform that "
+            "any track of the catalogue was equally likely"
         )
-    dataset, ks = open_dataset(scorer.dataset), scorer.validation.ks
-    popular: IntArray = dataset.most_popular("train", max(ks)).astype(np.int64)
-    lists = np.tile(popular, (len(dataset.users), 1))
-    found = _estimate_listening_time(estimator, lists, ks)
-    if select not in found.warnings:
-        return None
-    return (
-        f"which cannot choose here: for the popular tracks {found.warnings[select]}; "
-        "hold out more sessions, or choose by a ranking metric"
-    )
+    return scorer
 
 
 def _estimate_listening_time(

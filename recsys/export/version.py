@@ -76,7 +76,6 @@ class Export:
             "trial": winner.trial.id,
             "sweeps": winner.sweeps,
             "factors": winner.factors and (winner.factors.id, winner.factor_sweeps),
-            "lists": (RECOMMENDATIONS, AGAIN, DISCOVER, SIMILAR),
             "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
         }
         if session_model is not None:
