@@ -108,10 +108,7 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
     estimator = _estimator_for(scorer) if is_whole or by_time else None
     if estimator:
         scored = ks if is_whole else [int(select.partition("@")[2])]
-        times = _estimate_listening_time(estimator, padded, scored)
-        found.metrics.update(times.metrics)
-        found.warnings.update(times.warnings)
-        found.listeners.update(times.listeners)
+        _add_listening_time(found, estimator, padded, scored)
     return found
 
 
@@ -179,11 +176,10 @@ def settle(scorer: Scorer, catalogue: int | None) -> Scorer:
     return scorer
 
 
-def _estimate_listening_time(
-    estimator: OffPolicy, lists: IntArray, ks: Sequence[int]
-) -> ListMetrics:
-    """Estimate `ope_time@k` of lists, filled up with -1; shape (listeners, largest k)."""
-    found = ListMetrics({}, {}, {})
+def _add_listening_time(
+    found: ListMetrics, estimator: OffPolicy, lists: IntArray, ks: Sequence[int]
+) -> None:
+    """Add `ope_time@k` of lists, filled up with -1; shape (listeners, largest k)."""
     matched = match_lists(estimator.sessions, np.arange(len(lists)), lists)
     for k in ks:
         key = f"{OPE_TIME}@{k}"
@@ -193,7 +189,6 @@ def _estimate_listening_time(
         found.listeners[key] = np.stack([listener.times, listener.weights])
         if estimate.reasons:
             found.warnings[key] = "; ".join(estimate.reasons)
-    return found
 
 
 def _read_part(scorer: Scorer, file: Path) -> pa.Table:

@@ -50,7 +50,7 @@ def render_report(run: Run, winner: Winner, facts: Summary) -> str:
         has_warnings=any(remark.startswith(WARNING) for remark in winner.remarks),
         states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
-        fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
+        fit_s=sum(row["fit_s"] for row in run.candidates),
         leaderboard=figures.draw_leaderboard(run),
         baselines=list(filter(is_baseline, run.rows)),
         describe=describe_row,
