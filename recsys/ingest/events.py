@@ -22,7 +22,6 @@ from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
 from recsys.ingest.sources import Ingest
 from recsys.store.buckets import ROWS_AT_ONCE
-from recsys.store.ids import write_ids
 from recsys.store.writer import Additions
 
 _TABLES = (".csv", ".tsv", *PARQUET)
@@ -60,7 +59,7 @@ def add_events(work: Ingest) -> Additions:
         return Additions(work.scratch, sources)
     text_ids = sorted(work.scratch.glob("text-ids-*"))
     queries.attach_parquet(work.connection, "verified", text_ids)
-    ids = write_ids(work.connection, kinds, work.known_ids(), work.scratch)
+    ids = work.write_ids(kinds)
     table = Interactions(LOGGED, *kinds)
     return Additions(work.scratch, sources, ids=ids, table=table)
 

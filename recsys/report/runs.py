@@ -103,8 +103,6 @@ def is_baseline(row: Row) -> bool:
     return KINDS[row["model"]].is_baseline
 
 
-def interval_of(
-    row: Row, metric: str
-) -> tuple[float | None, float | None, float | None]:
+def interval_of(row: Row, metric: str) -> list[float | None]:
     """Return a metric of a row: value, lower and upper end of its interval."""
-    return row.get(metric), row.get(f"{metric} lower"), row.get(f"{metric} upper")
+    return [row.get(f"{metric}{end}") for end in ("", " lower", " upper")]

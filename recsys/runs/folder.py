@@ -100,8 +100,8 @@ def locked_run(run: Workspace) -> Iterator[Lock]:
     Of a run at an address, nothing but the ledger is kept on this machine.
     """
     names = run.names()
-    is_run = bool(names & {LOCK, LEDGER, CONFIG})
-    if not is_run and any(not name.startswith(LOCK) for name in names):
+    is_run = any(name.startswith((LOCK, LEDGER, CONFIG)) for name in names)
+    if names and not is_run:
         raise SearchError(f"{run}: not empty and not a run; choose another --run")
     with hold_lock(run, "search") as lock:
         run.evict(".")

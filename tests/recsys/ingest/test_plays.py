@@ -343,14 +343,17 @@ def test_plays_event_logs_and_interactions_have_stores_of_their_own(
     ingested(tmp_path, file)
     log = write_log(tmp_path / "log.jsonl", [event()])
     for argv, message in (
-        ([str(log)], "a store of plays; events need a store of their own"),
+        (
+            [str(log)],
+            "share, recommendation; name the same, or use a store of their own",
+        ),
         (
             [str(file), "--columns", "user=uid,item=song"],
-            "a store of plays; interactions need a store of their own",
+            "; name the same, or use a store of their own",
         ),
         (
             [str(file), "--columns", f"{COLUMNS},organic=heard"],
-            "its plays have user, item, timestamp, share, and these",
+            "its rows have user, item, timestamp, share, and these",
         ),
     ):
         assert ingest(tmp_path / "store", *argv) == 2
