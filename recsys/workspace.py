@@ -36,7 +36,7 @@ from looplib.files import (
 from recsys.errors import StorageError
 
 SCRATCH = "LISTENING_LOOP_SCRATCH"
-# of a folder that was uploaded whole: name to bytes and sha256; uploaded last
+# of a folder that was uploaded whole: name to sha256; uploaded last
 OBJECTS = "objects.json"
 # An upload may take this long, plus what its bytes take at this speed: the file system's own
 # time-outs are those of downloads.
@@ -56,23 +56,8 @@ _PACKAGE = (
     "an address is a path, or one such as s3://bucket/folder after pip install s3fs"
 )
 _SERVER = (
-    "does its server run, and is the address right (for S3: AWS_ENDPOINT_URL)? "
-    "Run the same command again to go on"
-)
-_ADVICE = (  # a kind of error, words in its text, and what to do; the first that fits
-    ((ImportError, ValueError), "", _PACKAGE),
-    (
-        PermissionError,
-        "",
-        "access is refused: are the credentials right, and may they read and write?",
-    ),
-    (
-        Exception,
-        "credentials",
-        "set them, for S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws",
-    ),
-    (Exception, _NO_BUCKET, "create it, or name another"),
-    (Exception, "", _SERVER),
+    "does its server run, and are address and credentials right (for S3: AWS_ENDPOINT_URL, "
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws)? Run the same command again to go on"
 )
 
 
@@ -188,8 +173,7 @@ class Workspace:
                 self.evict(".")
             if content is not None and not table.exists():
                 objects = orjson.loads(content)
-                digests = [sha256 for _, sha256 in objects.values()]
-                _run_at_once(self._download, objects, digests)
+                _run_at_once(self._download, objects, objects.values())
                 table.write_bytes(content)
         return content is not None
 
@@ -200,7 +184,7 @@ class Workspace:
             for file in self.folder.rglob("*"):
                 if file.is_file() and file.name != OBJECTS:
                     name = file.relative_to(self.folder).as_posix()
-                    table[name] = (file.stat().st_size, sha256_file(file))
+                    table[name] = sha256_file(file)
             self.upload(*table)
             (self.folder / OBJECTS).write_bytes(
                 orjson.dumps(table, option=orjson.OPT_INDENT_2)
@@ -289,11 +273,7 @@ def open_files(address: str, name: str = "") -> Iterator[Any]:
         if not is_remote or (is_expected and _NO_BUCKET not in text) or is_own_disk:
             raise
         here = socket.gethostname()  # it may be a worker's
-        advice = next(
-            advice
-            for kind, words, advice in _ADVICE
-            if isinstance(error, kind) and words in text.lower()
-        )
+        advice = _PACKAGE if isinstance(error, (ImportError, ValueError)) else _SERVER
         raise StorageError(
             f"{address}/{name}".rstrip("/") + f": {text} (on {here}); {advice}"
         ) from None

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from analysis.ab.metrics import METRICS, ROWS, SUMS, Metric
-from looplib.config import Config, Positive, Share
+from looplib.config import Config, Memory, Positive, Share
 from looplib.errors import ConfigError
 from looplib.experiments import Experiment, Guardrail
 
@@ -98,7 +98,7 @@ class AbConfig(Config):
     # the last position in a session that is shown
     positions: Annotated[int, Field(ge=2, le=1000)] = 30
     # what DuckDB may use before it spills to the disk
-    memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")] = "1GB"
+    memory: Memory = "1GB"
     trust: TrustConfig = TrustConfig()  # when not to trust
 
     @model_validator(mode="after")

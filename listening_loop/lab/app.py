@@ -27,6 +27,7 @@ from recsys.runs.folder import (
     check_digest,
     read_winner,
 )
+from recsys.runs.leaderboard import describe_row
 from recsys.workspace import open_workspace
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -116,6 +117,7 @@ def run(name: str) -> str:
     return _page(
         "run",
         run=found,
+        describe=describe_row,
         figure=draw_leaderboard(found),
         has_report=(found.folder / REPORT).exists(),
         export=command("Publish", "export", run=found.folder, out="FOLDER"),

@@ -13,6 +13,7 @@ from looplib.errors import UserError
 from looplib.untrusted import open_untrusted, read_untrusted
 from recsys.report.runs import Run, interval_of, read_folder
 from recsys.runs.folder import LEDGER
+from recsys.runs.leaderboard import describe_row
 from recsys.workspace import open_workspace
 
 AB_REPORT = "report.json"
@@ -78,7 +79,7 @@ def _describe_run(root: Path, folder: Path) -> dict[str, Any]:
     interval = numbers.number(value), numbers.limits(lower, upper)
     return {
         "state": run.state,
-        "winner": run.label(run.winner) if run.winner else numbers.NOTHING,
+        "winner": describe_row(run.winner) if run.winner else numbers.NOTHING,
         "metric": run.select,
         "figures": (numbers.count(len(run.rows)), *interval),
     }

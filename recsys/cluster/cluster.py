@@ -27,6 +27,7 @@ from recsys.errors import SearchError, WorkerDiedError
 T = TypeVar("T")
 POLL_S = 1.0
 CONNECT_TIMEOUT_S = 15
+_NO_SCHEDULER = "the connection to the scheduler is lost; start it again"
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Cluster:
                     if outcomes:
                         return outcomes
             except CancelledError:
-                raise _scheduler_lost(self._address) from None
+                raise _lost(self._address, _NO_SCHEDULER) from None
             self._check_silence()
 
     def _collect(self, future: "Future[Any]") -> Outcome[Any] | None:
@@ -162,10 +163,9 @@ class Cluster:
         self._without_workers_since = self._without_workers_since or now
         longest_s = self.config.wait_for_workers_s
         if now - self._without_workers_since > longest_s:
-            raise SearchError(
-                f"{self._address}: no worker for {longest_s:g} s; start some "
-                f"(dask worker {self._address}) and run the same command again: "
-                "it continues where it stopped"
+            raise _lost(
+                self._address,
+                f"no worker for {longest_s:g} s; start some (dask worker {self._address})",
             )
 
     def _threads(self) -> int:
@@ -173,7 +173,7 @@ class Cluster:
             return sum(self._client.nthreads().values())
         # which one depends on how much the client has noticed
         except (OSError, ValueError, RuntimeError):
-            raise _scheduler_lost(self._address) from None
+            raise _lost(self._address, _NO_SCHEDULER) from None
 
     @cached_property
     def _client(self) -> Client:
@@ -264,9 +264,9 @@ def _check_workers(client: Client, wait_for_workers_s: float) -> None:
     try:
         client.wait_for_workers(1, timeout=wait_for_workers_s)
     except TimeoutError:
-        raise SearchError(
-            f"{address}: no worker for {wait_for_workers_s:g} s; "
-            f"start one with dask worker {address}"
+        raise _lost(
+            str(address),
+            f"no worker for {wait_for_workers_s:g} s; start some (dask worker {address})",
         ) from None
 
 
@@ -277,8 +277,7 @@ def _announced(client: Client) -> Client:
     return client
 
 
-def _scheduler_lost(address: str) -> SearchError:
+def _lost(address: str, what: str) -> SearchError:
     return SearchError(
-        f"{address}: the connection to the scheduler is lost; "
-        "start it again and run the same command"
+        f"{address}: {what} and run the same command again: it continues where it stopped"
     )

@@ -16,21 +16,19 @@ from pydantic import Field
 from rich.text import Text
 
 from looplib.cli import importing, make_app, run
-from looplib.config import Config, load_config
+from looplib.config import Config, Memory, load_config
 from looplib.tables import output
 
 with importing():
     from analysis.logs.columns import Reading, parse_columns
-    from analysis.logs.lines import LineCounts
     from analysis.logs.reader import read_rejects
+    from analysis.store import REJECTS
     from recsys.errors import IngestError
     from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
     from recsys.ingest.presets import PRESETS, Preset
-    from recsys.ingest.sources import MOST_KEPT_BYTES
 
 PROG = "listening-loop ingest"
 SHOWN_REASONS = 10
-SHOWN_SOURCES = 20
 MOST_REJECTED = 0.05  # share of the lines above which the command fails
 # what is wrong with a line, between its first word and what is allowed
 _FOUND = re.compile(r"^(\w+) .+?( is (?:no|neither|a) |; )")
@@ -59,7 +57,7 @@ class Settings(Config):
     buckets: Annotated[int, Ge(1), Le(4096)] | None = Field(
         default=None, description="of a new store; 16 by default"
     )
-    memory: str = Field(
+    memory: Memory = Field(
         default=DEFAULT_MEMORY,
         description="what DuckDB may use before it spills to the disk",
     )
@@ -139,36 +137,25 @@ def main(
 
 
 def print_report(report: IngestReport) -> None:
-    """Print the sources (of very many, those with rejects), why lines are no good, the store."""
-    store = report.store
+    """Print what was read, why lines are no good, and what the store holds now."""
+    store, counts = report.store, report.lines
     manifest = store.manifest
     lines = [
-        _counted(source.name, source.lines)
-        for source in report.added
-        if len(report.added) <= SHOWN_SOURCES or source.lines.rejected
+        f"{len(report.added):,} new files: {counts.read:,} lines = "
+        f"{counts.good:,} good + {counts.rejected:,} rejected",
+        *_describe_rejects(report),
     ]
-    if len(report.added) > 1:
-        lines.append(_counted(f"{len(report.added):,} sources", report.lines))
-    lines += _describe_rejects(report)
     lines += [
         f"{file.name}: its content is in the store already, nothing added"
         for file in report.known
     ]
-    if report.repeats and manifest.interactions:
-        key = "user, item, timestamp and session"
+    if report.repeats:
         lines.append(
-            f"{report.repeats:,} rows repeat another's {key}: their weights are added up"
-        )
-    elif report.repeats:
-        key = "user, message and request"
-        lines.append(
-            f"{report.repeats:,} events have another's {key}: they are counted once"
-        )
-    if facts := manifest.table:
-        kinds = {True: "text", False: "whole numbers"}
-        users, items = kinds[facts.text_users], kinds[facts.text_items]
-        lines.append(
-            f"users are {users}, items are {items}; exported lists carry them as they came in"
+            f"{report.repeats:,} rows repeat another's user, item, timestamp and session: their "
+            "weights are added up"
+            if manifest.interactions
+            else f"{report.repeats:,} events have another's user, message and request: "
+            "they are counted once"
         )
     rows = "interactions" if manifest.interactions else "events"
     size = f"{manifest.events:,} {rows} in {manifest.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
@@ -177,13 +164,13 @@ def print_report(report: IngestReport) -> None:
 
 
 def _describe_rejects(report: IngestReport) -> list[str]:
-    """Return a table of the reasons, the most frequent first, with the first line of each."""
+    """Return the reasons, the most frequent first, with the first line of each."""
+    store = report.store.path
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     for source in report.added:
-        if not source.lines.rejected:
-            continue
-        for reject in read_rejects(report.store.path / source.rejects):
+        rejected = source.lines.rejected
+        for reject in read_rejects(store / source.rejects) if rejected else ():
             reason = _FOUND.sub(r"\1 …\2", reject.reason)
             counts[reason] += 1
             first.setdefault(reason, f"{reject.file}:{reject.line}: {reject.reason}")
@@ -191,24 +178,10 @@ def _describe_rejects(report: IngestReport) -> list[str]:
         f"{count:>10,}  {reason}\n{'':12}first {first[reason]}"
         for reason, count in counts.most_common(SHOWN_REASONS)
     ]
-    if len(counts) > SHOWN_REASONS:
-        lines.append(f"{'':12}and {len(counts) - SHOWN_REASONS:,} more reasons")
-    more = report.lines.rejected - counts.total()
-    if more:
-        kept = f"{MOST_KEPT_BYTES / 2**20:g} MiB of rejects are kept of a file"
-        lines.append(f"{more:>10,}  more; {kept}")
     if lines:
-        lines = [
-            "rejected lines by reason:",
-            *lines,
-            f"{'':12}they are in {report.store.path / 'rejects'}",
-        ]
+        kept = f"{counts.total():,} rejected lines are kept in {store / REJECTS}"
+        lines.insert(0, f"{kept}; by reason:")
     return lines
-
-
-def _counted(name: str, lines: LineCounts) -> str:
-    kinds = f"{lines.good:,} good + {lines.rejected:,} rejected"
-    return f"{name}: {lines.read:,} lines = {kinds}"
 
 
 if __name__ == "__main__":

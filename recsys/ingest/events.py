@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -92,46 +92,34 @@ def _read_events(
         lines[file] += LineCounts()  # an empty file has no line
 
 
-@dataclass(frozen=True)
-class _Collection:
-    """What `collection.json` beside a log says of the catalogue."""
-
-    catalogue: Catalogue
-
-
 def _agreed_catalogue(work: Ingest) -> Catalogue | None:
     """Return the catalogue that the store and the logs name, if any.
 
     Raises:
         IngestError: They name different ones, or the store has events of none.
     """
-    before, store = work.before, work.workspace
-    agreed, namer = before.catalogue, str(store)
+    agreed, namer = work.before.catalogue, str(work.workspace)
     for file in sorted({log.path.parent / DESCRIPTION for log in work.files.all}):
-        found = _read_catalogue(file) if file.is_file() else None
-        if not found:
+        if not file.is_file():
             continue
-        if not agreed:
+        found = _read_catalogue(file)
+        has_own_ids = found.own_ids and (agreed is None or agreed.own_ids)
+        if agreed is None and (has_own_ids or not work.before.parts):
             agreed, namer = found, str(file)
-        elif found.own_ids and agreed.own_ids:
+        elif agreed and has_own_ids:
             # ids mean the same in a catalogue that has grown
             agreed = max(agreed, found, key=lambda catalogue: catalogue.tracks)
         elif found != agreed:
             raise IngestError(
-                f"two worlds: {namer} has {agreed}, and {file} has {found}; "
-                "use a store for each world"
+                f"two worlds: {namer} has {agreed or 'events of no catalogue'}, and {file} has "
+                f"{found}; use a store for each world"
             )
-    if agreed and not agreed.own_ids and not before.catalogue and before.parts:
-        raise IngestError(
-            f"two worlds: {store} has events of no catalogue, and {namer} has {agreed}; "
-            "use a store for each world"
-        )
     return agreed
 
 
 def _read_catalogue(file: Path) -> Catalogue:
     content = read_untrusted(file, 2**20, error=IngestError)
     try:
-        return msgspec.convert(unseal(content), _Collection).catalogue
-    except (msgspec.MsgspecError, ValueError) as error:
+        return msgspec.convert(unseal(content)["catalogue"], Catalogue)
+    except (msgspec.MsgspecError, ValueError, KeyError) as error:
         raise IngestError(f"{file}: no description of a collection ({error})") from None

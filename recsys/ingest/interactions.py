@@ -113,17 +113,12 @@ def _check_written(
                 f"{file}: timestamps in {row['formats']} formats, {row['clocks']}; "
                 "write them in one"
             )
-        if not reading.columns.share:
-            continue
-        if not reading.percent and 2 * row["beyond"] > row["valued"]:
+        is_share = reading.columns.share and not reading.percent
+        if is_share and 2 * row["beyond"] > row["valued"]:
             raise IngestError(
                 f"{file}: {row['beyond']:,} of {row['valued']:,} shares are above 1, "
                 f"up to {row['largest']:g}; "
                 "where they are 0 to 100, say --set percent=true, in Python percent=True"
-            )
-        if reading.percent and 0 < (row["largest"] or 0) <= 0.01:
-            raise IngestError(
-                f"{file}: no share is above 1; where they are 0 to 1, leave out percent=true"
             )
 
 

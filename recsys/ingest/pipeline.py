@@ -1,7 +1,6 @@
 """Add files to a session store, all of them or nothing: read, check, sort by bucket, commit."""
 
 import errno
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,8 +26,12 @@ from recsys.store.writer import Additions, commit, locked
 from recsys.workspace import Workspace, open_workspace
 
 DEFAULT_MEMORY = "1GB"
-_MEMORY = re.compile(r"\d+(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)")
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DISK_FULL = {
+    None,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+}  # None: in the words of DuckDB
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,6 @@ def ingest(
         StoreError: The store is damaged, holds something else, or has another number of buckets.
         StorageError: Another ingest is at work.
     """
-    if not _MEMORY.fullmatch(memory):
-        raise IngestError(f"memory {memory!r}: a size such as 500MB or 1GB is expected")
     files = interactions.discover(paths) if reading else find_logs(paths)
     if reading is None:
         row = "event"
@@ -154,13 +155,8 @@ def _machine_errors_explained(store: Workspace) -> Iterator[None]:
         raise IngestError(
             f"{store}: too little memory, allow more with --set memory=4GB ({line})"
         ) from None
-    except queries.DiskErrors as error:
-        raise IngestError(
-            f"{store}: {str(error).splitlines()[0]}; the store is as it was"
-        ) from None
-    except OSError as error:
-        if error.errno not in _DISK_FULL:
+    except (*queries.DiskErrors, OSError) as error:
+        if getattr(error, "errno", None) not in _DISK_FULL:
             raise
-        raise IngestError(
-            f"{store}: {error.strerror}; the store is as it was"
-        ) from None
+        line = str(error).splitlines()[0]
+        raise IngestError(f"{store}: {line}; the store is as it was") from None

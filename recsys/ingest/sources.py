@@ -38,12 +38,12 @@ class NewFiles:
         self._sources = manifest.sources
         self._reading = reading
         self._scratch = scratch
-        self._seen = {source.digest for source in manifest.sources}
         self._starts: dict[LogFile, int] = {}  # the first byte of each that was read
         self._states: dict[LogFile, tuple[int, int]] = {}
 
     def __iter__(self) -> Iterator[LogFile]:
         """Yield the new ones, one after the other."""
+        seen = {source.digest for source in self._sources}
         for log in self.all:
             is_segment = log.path.name.startswith((OPEN, OPEN.removeprefix(".")))
             start = self._read_before(log) if is_segment else 0
@@ -57,10 +57,10 @@ class NewFiles:
             if self._reading:
                 text = f"{content} {self._reading}"
                 content = xxhash.xxh3_128_hexdigest(text.encode())
-            if content in self._seen:
+            if content in seen:
                 self.known.append(file)
                 continue
-            self._seen.add(content)
+            seen.add(content)
             self.digests[file] = content
             yield file
 

@@ -1,6 +1,5 @@
 """Read the run folder of a search, finished or not."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,13 +18,7 @@ from recsys.runs.folder import (
     read_config,
     read_run,
 )
-from recsys.runs.leaderboard import (
-    Row,
-    describe_model,
-    label_rows,
-    leaderboard_rows,
-    params_of,
-)
+from recsys.runs.leaderboard import Row, is_better, leaderboard_rows
 from recsys.runs.ledger import read_ledger, scores_of
 from recsys.runs.ranking import rank
 from recsys.workspace import Workspace
@@ -76,18 +69,16 @@ class Run:
         """The leaderboard without the baselines."""
         return tuple(row for row in self.rows if not is_baseline(row))
 
-    def describe(self, row: Row) -> str:
-        """Describe the model of a row in full."""
-        return describe_model(row["model"], params_of(row))
-
-    @cached_property
-    def labels(self) -> tuple[Mapping[str, str], str]:
-        """What differs between the models of a kind, by trial; and what is the same in all."""
-        return label_rows(self.rows)
-
-    def label(self, row: Row) -> str:
-        """Describe the model of a row by what differs from others of its kind."""
-        return self.labels[0][row["trial"]]
+    def state_of(self, row: Row) -> str:
+        """Say how a model ranks, or after which sweep it was stopped, and why."""
+        if row["state"] != "scored":
+            reason = f": {row['why']}" if row["state"] == "failed" else ""
+            return f"{row['state']} at sweep {row['stopped_at']}{reason}"
+        if is_baseline(row):
+            return "better baseline" if is_better(row) else "baseline"
+        if row is self.winner:
+            return "winner"
+        return {True: "tied", False: "worse", None: "scored"}[row["ties"]]
 
 
 def read_folder(run: Workspace, name: str) -> Run:

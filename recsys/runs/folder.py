@@ -79,11 +79,8 @@ def read_listeners(
     except StorageError:
         raise
     except Exception as error:  # noqa: BLE001  of any kind, by zipfile and NumPy
-        found = (
-            "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
-        )
         raise SearchError(
-            f"{run}/{name}: {found}; search again, which runs this step again"
+            f"{run}/{name}: damaged ({error}); search again, which runs this step again"
         ) from None
 
 
@@ -167,9 +164,7 @@ def read_winner(run: Workspace) -> Winner:
     try:
         return msgspec.convert(unseal(content), Winner)
     except ValueError as error:
-        raise SearchError(
-            f"{run}/{WINNER}: damaged ({error}); search again, which reads the ledger"
-        ) from None
+        raise SearchError(f"{run}/{WINNER}: {_DAMAGED} ({error})") from None
 
 
 def read_run(

@@ -30,14 +30,13 @@ def leaderboard_rows(ranking: Sequence[RankedTrial]) -> list[dict[str, Any]]:
 
 def leaderboard_table(rows: Sequence[Row], select: str) -> Table:
     """Return the rows of the leaderboard as they are printed: by the choosing metric."""
-    labels, constant = label_rows(rows)
     segments = [f"{segment}_{select}" for segment in SEGMENTS]
     names = ("", "model", select, "interval", "vs best", *SEGMENTS)
     names += ("sweeps", "fit s", "stopped")
     cells = [
         [
             str(row["rank"]),
-            labels[row["trial"]],
+            describe_row(row),
             numbers.number(row.get(select)),
             numbers.limits(row.get(f"{select} lower"), row.get(f"{select} upper")),
             "tied" if row["ties"] else "better" if is_better(row) else "",
@@ -51,8 +50,6 @@ def leaderboard_table(rows: Sequence[Row], select: str) -> Table:
     caption = f"By {select}, with its 95 % interval over listeners."
     if len(rows) > _PRINTED:
         caption += f" The report has all {len(rows)}."
-    if constant:
-        caption += f" The same in all: {constant}."
     return table(names, cells, needed=4, numbers_from=2, caption=caption)
 
 
@@ -61,43 +58,24 @@ def is_better(row: Row) -> bool:
     return bool(row["behind lower"] and row["behind lower"] > 0)
 
 
-def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:
-    """Label trials by the hyperparameters that differ between those of a kind.
-
-    Returns:
-        A label for each trial, and a text of the other hyperparameters, by kind.
-    """
-    labels, constant = {}, []
-    by_kind: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        by_kind.setdefault(row["model"], {})[row["trial"]] = params_of(row)
-    for kind, trials in by_kind.items():
-        names = dict.fromkeys(name for params in trials.values() for name in params)
-        values = {name: [own.get(name) for own in trials.values()] for name in names}
-        varying = [name for name in names if len({*values[name]}) > 1]
-        for trial, params in trials.items():
-            shown = {name: params.get(name) for name in varying}
-            labels[trial] = describe_model(kind, shown)
-        if same := {name: values[name][0] for name in names if name not in varying}:
-            constant.append(describe_model(kind, same))
-    return labels, "; ".join(constant)
-
-
-def params_of(row: Row) -> dict[str, Any]:
-    """Return the hyperparameters of a row of the leaderboard that are to be shown."""
-    names = [field.name for field in fields(KINDS[row["model"]].params_type)]
-    return shown_params(row["model"], {name: row[name] for name in names})
-
-
 def describe(trial: Trial) -> str:
     """Describe a fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
-    return describe_model(trial.kind, shown_params(trial.kind, asdict(trial.params)))
+    return describe_model(trial.kind, asdict(trial.params))
+
+
+def describe_row(row: Row) -> str:
+    """Describe the model of a row of the leaderboard."""
+    names = [field.name for field in fields(KINDS[row["model"]].params_type)]
+    return describe_model(row["model"], {name: row[name] for name in names})
 
 
 def describe_model(kind: str, params: Mapping[str, Any]) -> str:
     """Describe a model in a few words by its kind and hyperparameters."""
     shown = [
-        f"{_SHORT.get(name, name)} {text_of(value)}" for name, value in params.items()
+        f"{_SHORT.get(name, name)} {value:g}"
+        if isinstance(value, float)
+        else f"{name} {value}"
+        for name, value in shown_params(kind, params).items()
     ]
     return f"{kind} {', '.join(shown)}".strip()
 
@@ -159,18 +137,8 @@ def remark_on_baselines(
     )
 
 
-def text_of(value: float | str | None) -> str:
-    """Format a hyperparameter's value, which a baseline has none of."""
-    if value is None:
-        return numbers.NOTHING
-    if isinstance(value, (bool, str)):
-        return str(value)
-    return f"{value:g}"
-
-
 def _record(rank: int, ranked: RankedTrial) -> dict[str, Any]:
-    score, stop = ranked.score, ranked.stop
-    warnings = score.warnings if score else {}
+    score, stop = ranked.score or Score(0), ranked.stop
     record: dict[str, Any] = {
         "rank": rank,
         "trial": ranked.trial.id,
@@ -178,15 +146,13 @@ def _record(rank: int, ranked: RankedTrial) -> dict[str, Any]:
         "state": ranked.state,
         "why": stop.reason if stop else None,
         "stopped_at": stop.sweep if stop else None,
-        "sweep": score.sweep if score else None,
-        "fit_s": score.fit_s if score else None,
-        "warnings": "; ".join(f"{key}: {why}" for key, why in warnings.items()) or None,
+        "sweep": score.sweep,
+        "fit_s": score.fit_s,
+        "warnings": "; ".join(f"{key}: {why}" for key, why in score.warnings.items()),
         "ties": ranked.ties if ranked.behind else None,
         **asdict(ranked.trial.params),
     }
-    intervals: dict[str, Any] = {"behind": ranked.behind or (None, None, None)}
-    if score:
-        intervals |= score.metrics
-    for key, (value, lower, upper) in intervals.items():
+    behind = ranked.behind or (None, None, None)
+    for key, (value, lower, upper) in {"behind": behind, **score.metrics}.items():
         record |= {key: value, f"{key} lower": lower, f"{key} upper": upper}
     return record

@@ -19,14 +19,15 @@ from analysis import queries
 from analysis.logs.field_types import IdKinds
 from analysis.store import IdsOf, Interactions, number_of
 from looplib.arrays import IntArray
+from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError, StoreError
 from recsys.store.remote import Store
 
 _ID_SCHEMA = pa.schema({"id": pa.int64(), "original": pa.string()})
 # without `pa.array`, which imports pandas where it is installed: a second of every command
 _NO_IDS = pa.Table.from_batches([], _ID_SCHEMA)
+_LONGEST = 2**32  # bytes of a catalogue
 _TABLES: dict[IdsOf, str] = {"users": "user_ids", "items": "track_ids"}
-_SIMULATED = "world.yaml"  # what the simulator leaves beside its catalogues
 
 
 class Title(msgspec.Struct, frozen=True):
@@ -122,20 +123,15 @@ def originals(
     table = _stored(store, of)
     if table is None:
         return numbers
-    if not np.isin(numbers, table["id"].to_numpy()).all():
-        more = [{"id": number_of(text), "original": text} for text in named]
-        table = pa.concat_tables([table, pa.Table.from_pylist(more, table.schema)])
-    table = table.sort_by("id")
-    known = table["id"].to_numpy()
-    positions = np.minimum(known.searchsorted(numbers), len(known) - 1)
-    if not np.array_equal(known[positions], numbers):
+    ids, texts = table["id"].to_pylist(), table["original"].to_pylist()
+    known = dict(zip(ids, texts, strict=True))
+    known |= {number_of(text): text for text in named}
+    try:
+        return np.array([known[number] for number in numbers.tolist()], dtype=np.str_)
+    except KeyError:
         raise StoreError(
             f"{store.workspace}: some {of} are not in its id files; restore them"
-        )
-    texts: npt.NDArray[np.str_] = np.array(
-        table["original"].to_pylist(), dtype=np.str_
-    )[positions]
-    return texts
+        ) from None
 
 
 def titles_by_id(store: Store) -> dict[str, Title]:
@@ -159,12 +155,7 @@ def read_catalogue(file: Path) -> bytes:
     Raises:
         StoreError: It cannot be read.
     """
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise StoreError(
-            f"{file}: no catalogue to be read here ({error.strerror})"
-        ) from None
+    return read_untrusted(file, _LONGEST, error=StoreError)
 
 
 def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
@@ -179,18 +170,11 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
         return titles_by_id(store)
     content = read_catalogue(file)
     catalogue, titles = store.manifest.catalogue, {}
-    if (
-        catalogue
-        and (digest := hashlib.sha256(content).hexdigest()) != catalogue.sha256
-    ):
+    digest = hashlib.sha256(content).hexdigest()
+    if catalogue and digest != catalogue.sha256:
         raise StoreError(
             f"{file}: not the catalogue of {store.workspace}: {catalogue}, "
             f"and this has {digest[:12]}"
-        )
-    if not catalogue and file.with_name(_SIMULATED).exists():
-        raise StoreError(
-            f"{file}: the catalogue of a simulated world, and {store.workspace} is not from "
-            "one; leave it out: --set catalogue=null"
         )
     for number, line in enumerate(content.splitlines(), start=1):
         try:

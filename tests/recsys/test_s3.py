@@ -122,18 +122,9 @@ def test_what_a_server_may_do_is_one_line_each(s3: S3, refusing: str) -> None:
         "s3://no-such-bucket/here/file: The specified bucket does not exist"
     )
     assert "Could not connect to the endpoint URL" in lost
-    assert (
-        "does its server run, and is the address right (for S3: AWS_ENDPOINT_URL)?"
-        in lost
-    )
-    assert (
-        "access is refused: are the credentials right, and may they read and write?"
-        in refused
-    )
-    assert (
-        "set them, for S3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or in ~/.aws"
-        in anonymous
-    )
+    assert "Unable to locate credentials" in anonymous
+    for line in (lost, refused, anonymous):
+        assert "are address and credentials right (for S3: AWS_ENDPOINT_URL" in line
     assert "lost" not in done.stderr  # a connection that is lost behind a call
     assert "a bug" in done.stderr
 

@@ -67,9 +67,7 @@ def test_a_scheduler_without_workers_is_named_with_what_to_do() -> None:
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster:
         address = cluster.scheduler_address
         line = refusal(ClusterConfig(scheduler=address, wait_for_workers_s=0.5))
-    assert (
-        line == f"{address}: no worker for 0.5 s; start one with dask worker {address}"
-    )
+    assert line.startswith(f"{address}: no worker for 0.5 s; start some (dask worker ")
 
 
 @pytest.mark.dask

@@ -108,5 +108,5 @@ def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None
     assert np.array_equal(before, after)
     assert open_dataset(dataset.address).summary.tracks == ARTISTS * (TRACKS + 1)
     catalogue.unlink()
-    with pytest.raises(StoreError, match="no catalogue to be read here"):
+    with pytest.raises(StoreError, match="cannot be read"):
         dataset_of(config)

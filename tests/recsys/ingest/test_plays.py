@@ -266,11 +266,6 @@ def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> 
             "2 of 2 shares are above 1, up to 87; where they are 0",
         ),
         (
-            [play("a", "x", 0.9, 0)],
-            ("--set", "percent=true"),
-            "no share is above 1; where they are 0 to 1, leave out",
-        ),
-        (
             [
                 play("a", "x", 1, 0),
                 play("a", "x", 1, 0) | {"ts": "2020-01-01"},

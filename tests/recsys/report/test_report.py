@@ -172,7 +172,7 @@ def test_a_missing_catalogue_is_reported_before_the_search_and_costs_no_winner(
 ) -> None:
     missing = world / "nowhere.json"
     assert search_world(world, f"catalogue={missing}") == 2
-    assert f"{missing}: no catalogue to be read here" in capsys.readouterr().err
+    assert f"{missing}: cannot be read" in capsys.readouterr().err
     assert (world / "<b>run" / "winner.json").exists()
 
 
