@@ -184,14 +184,18 @@ class Cluster:
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
             timeout = {"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"}
             stack.enter_context(dask.config.set(timeout))
-            if not config.scheduler:
-                client = start_processes(config, self.modules, stack)
-                return _announced(client)
-            client = stack.enter_context(_join(config.scheduler))
-        _check_workers(client, config.wait_for_workers_s)
-        check_software(client)
-        check_folders(client, self.read, self.written)
-        return client if self.client else _announced(client)
+            client = (
+                stack.enter_context(_join(config.scheduler))
+                if config.scheduler
+                else start_processes(config, self.modules, stack)
+            )
+        if self.client or config.scheduler:
+            _check_workers(client, config.wait_for_workers_s)
+            check_software(client)
+            check_folders(client, self.read, self.written)
+        found = f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}"
+        console.print(found, soft_wrap=True)
+        return client
 
     @property
     def _address(self) -> str:
@@ -268,13 +272,6 @@ def _check_workers(client: Client, wait_for_workers_s: float) -> None:
             str(address),
             f"no worker for {wait_for_workers_s:g} s; start some (dask worker {address})",
         ) from None
-
-
-def _announced(client: Client) -> Client:
-    """Print where a client's workers can be watched."""
-    found = f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}"
-    console.print(found, soft_wrap=True)
-    return client
 
 
 def _lost(address: str, what: str) -> SearchError:
