@@ -238,31 +238,25 @@ def ask_service(version: Model, name: str) -> Recommend:
 
 
 def table_of(rows: list[Row]) -> str:
-    """Return the table in Markdown: share of the oracle's gain, and lift over random."""
-    arms = [*SIMPLE, BEST, "oracle"]
-    lines = [
-        f"| world | {' | '.join(arms)} | {BEST} over the best simple one | serves |",
-        f"|---{'|---:' * len(arms)}|---|---|",
+    """Return two tables in Markdown: shares of the oracle's gain, and the session model's lifts."""
+    arms = [*SIMPLE, BEST]
+    shares = [f"| world | {' | '.join(arms)} |", f"|---{'|---:' * len(arms)}|"]
+    lifts = [
+        "| world | over random | over the best of the others | answers |",
+        "|---|---:|---|---|",
     ]
     for row in rows:
-        best = max((*SIMPLE, BEST), key=lambda arm: row.lifts[arm][0])
-        cells = [
-            _cell(row.lifts[arm], row.lifts["oracle"][0], is_best=arm == best)
-            for arm in arms
-        ]
+        best = max(arms, key=lambda arm: row.lifts[arm][0])
+        oracle = row.lifts["oracle"][0]
+        cells = [f"{row.lifts[arm][0] / oracle:.0%}" for arm in arms]
+        cells[arms.index(best)] = f"**{cells[arms.index(best)]}**"
+        shares.append(f"| `{row.world}` | {' | '.join(cells)} |")
+        middle, low, high = row.lifts[BEST]
+        over_random = f"{middle:+,.0f} % ({low:+,.0f} … {high:+,.0f})"
         value, low, high = row.over_simple
         compared = f"{value:+.0f} % ({low:+.0f} … {high:+.0f}), {row.best_simple}"
-        lines.append(
-            f"| {row.world} | {' | '.join(cells)} | {compared} | {row.serves} |"
-        )
-    return "\n".join(lines)
-
-
-def _cell(lift: Interval, oracle: float, *, is_best: bool) -> str:
-    value, low, high = lift
-    share = f"{value / oracle:.0%}"
-    text = f"**{share}**" if is_best else share
-    return f"{text}; {value:+,.0f} ± {(high - low) / 2:,.0f}"
+        lifts.append(f"| `{row.world}` | {over_random} | {compared} | {row.serves} |")
+    return "\n".join([*shares, "", *lifts])
 
 
 def draw_worlds(worlds: Sequence[tuple[str, Mapping[str, Interval]]]) -> str:

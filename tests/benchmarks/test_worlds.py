@@ -97,9 +97,11 @@ def test_the_service_plays_whole_sessions_of_the_same_starts(tmp_path: Path) -> 
 def test_the_table_marks_the_best_and_says_the_share_of_what_the_oracle_gains() -> None:
     lifts = LIFTS | {"oracle": (400.0, 380.0, 420.0)}
     row = Row("easy", lifts, (12.0, -1.0, 30.0), SIMPLE[-1], BEST)
-    *_, line = table_of([row]).splitlines()
-    assert "**20%**; +80 ± 5" in line
-    assert line.count("**") == 2
+    shares, lifts_of = table_of([row]).split("\n\n")
+    assert shares.splitlines()[-1].endswith("| **20%** |")
+    assert shares.count("**") == 2
+    line = lifts_of.splitlines()[-1]
+    assert "| +80 % (+75 … +85) |" in line
     assert line.endswith(f"+12 % (-1 … +30), {SIMPLE[-1]} | {BEST} |")
 
 
