@@ -30,13 +30,14 @@ def leaderboard_rows(ranking: Sequence[RankedTrial]) -> list[dict[str, Any]]:
 
 def leaderboard_table(rows: Sequence[Row], select: str) -> Table:
     """Return the rows of the leaderboard as they are printed: by the choosing metric."""
+    labels, same = label_rows(rows)
     segments = [f"{segment}_{select}" for segment in SEGMENTS]
     names = ("", "model", select, "interval", "vs best", *SEGMENTS)
     names += ("sweeps", "fit s", "stopped")
     cells = [
         [
             str(row["rank"]),
-            describe_row(row),
+            labels[row["trial"]],
             numbers.number(row.get(select)),
             numbers.limits(row.get(f"{select} lower"), row.get(f"{select} upper")),
             "tied" if row["ties"] else "better" if is_better(row) else "",
@@ -50,6 +51,8 @@ def leaderboard_table(rows: Sequence[Row], select: str) -> Table:
     caption = f"By {select}, with its 95 % interval over listeners."
     if len(rows) > _PRINTED:
         caption += f" The report has all {len(rows)}."
+    if same:
+        caption += f" The same in all: {same}."
     return table(names, cells, needed=4, numbers_from=2, caption=caption)
 
 
@@ -60,24 +63,48 @@ def is_better(row: Row) -> bool:
 
 def describe(trial: Trial) -> str:
     """Describe a fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
-    return describe_model(trial.kind, asdict(trial.params))
+    return _join(trial.kind, _values(trial.kind, asdict(trial.params)))
 
 
 def describe_row(row: Row) -> str:
     """Describe the model of a row of the leaderboard."""
-    names = [field.name for field in fields(KINDS[row["model"]].params_type)]
-    return describe_model(row["model"], {name: row[name] for name in names})
+    return _join(row["model"], _values(row["model"], row))
 
 
-def describe_model(kind: str, params: Mapping[str, Any]) -> str:
-    """Describe a model in a few words by its kind and hyperparameters."""
-    shown = [
+def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:
+    """Label trials by the hyperparameters that differ between those of a kind.
+
+    Returns:
+        A label for each trial, and a text of what is the same in all, by kind.
+    """
+    by_kind: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        by_kind.setdefault(row["model"], {})[row["trial"]] = _values(row["model"], row)
+    labels, constant = {}, []
+    for kind, trials in by_kind.items():
+        first, *others = trials.values()
+        same = [text for text in first if others and all(text in own for own in others)]
+        for trial, own in trials.items():
+            labels[trial] = _join(kind, [text for text in own if text not in same])
+        if same:
+            constant.append(_join(kind, same))
+    return labels, "; ".join(constant)
+
+
+def _values(kind: str, params: Mapping[str, Any]) -> list[str]:
+    """Return texts such as "reg 0.1" of a model's hyperparameters that are to be shown."""
+    names = [field.name for field in fields(KINDS[kind].params_type)]
+    shown = shown_params(kind, {name: params[name] for name in names})
+    return [
         f"{_SHORT.get(name, name)} {value:g}"
         if isinstance(value, float)
         else f"{name} {value}"
-        for name, value in shown_params(kind, params).items()
+        for name, value in shown.items()
     ]
-    return f"{kind} {', '.join(shown)}".strip()
+
+
+def _join(kind: str, values: Iterable[str]) -> str:
+    return f"{kind} {', '.join(values)}".strip()
 
 
 def remarks(

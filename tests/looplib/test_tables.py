@@ -84,6 +84,7 @@ def test_at_80_columns_nothing_is_cut() -> None:
         assert effect.metric in text
         assert numbers.change(relative.effect_pct) in text
         assert numbers.interval(relative.lower_pct, relative.upper_pct) in text
-    assert "als factors 256, reg 0.004, alpha 10, unobserved" in text
+    assert "als factors 256, reg 0.004, unobserved 0.04" in text
     assert text.count("0.1000 … 0.3000") == 4
+    assert "The same in all: als alpha" in " ".join(text.split())
     assert "0.1000 (0.0500 … 0.2000)" in text
