@@ -73,7 +73,7 @@ class Source:
         return f"{REJECTS}/{self.digest}.jsonl"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Part:
     """A Parquet file of one bucket; `path` is relative to the store."""
 
@@ -84,7 +84,7 @@ class Part:
     sha256: str | UnsetType = UNSET
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class IdFile:
     """A Parquet file of text ids and the numbers that stand for them, or of titles."""
 

@@ -108,10 +108,7 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
     estimator = _estimator_for(scorer) if is_whole or by_time else None
     if estimator:
         scored = ks if is_whole else [int(select.partition("@")[2])]
-        times = _estimate_listening_time(estimator, padded, scored)
-        found.metrics.update(times.metrics)
-        found.warnings.update(times.warnings)
-        found.listeners.update(times.listeners)
+        _add_listening_time(found, estimator, padded, scored)
     return found
 
 
@@ -169,40 +166,20 @@ def settle(scorer: Scorer, catalogue: int | None) -> Scorer:
     if share:
         # refuses a test part in which nothing can be scored
         validator_for(replace(scorer, is_test=True))
-    if reason := _why_not(scorer):
-        raise SearchError(f"validation.select is {validation.select}, {reason}")
+    is_estimated = validation.select.startswith(f"{OPE_TIME}@")
+    if is_estimated and _estimator_for(scorer) is None:
+        raise SearchError(
+            f"validation.select is {validation.select}, and no held-out recommendation has a known "
+            "propensity; log propensities, or state with validation.logging_policy: uniform that "
+            "any track of the catalogue was equally likely"
+        )
     return scorer
 
 
-def _why_not(scorer: Scorer) -> str | None:
-    """Return why the metric cannot choose; None if it can."""
-    select = scorer.validation.select
-    if not select.startswith(f"{OPE_TIME}@"):
-        return None
-    estimator = _estimator_for(scorer)
-    if estimator is None:
-        return (
-            "and no held-out recommendation has a known propensity; log propensities, or state "
-            "with validation.logging_policy: uniform that any track of the catalogue was equally "
-            "likely"
-        )
-    dataset, ks = open_dataset(scorer.dataset), scorer.validation.ks
-    popular: IntArray = dataset.most_popular("train", max(ks)).astype(np.int64)
-    lists = np.tile(popular, (len(dataset.users), 1))
-    found = _estimate_listening_time(estimator, lists, ks)
-    if select not in found.warnings:
-        return None
-    return (
-        f"which cannot choose here: for the popular tracks {found.warnings[select]}; "
-        "hold out more sessions, or choose by a ranking metric"
-    )
-
-
-def _estimate_listening_time(
-    estimator: OffPolicy, lists: IntArray, ks: Sequence[int]
-) -> ListMetrics:
-    """Estimate `ope_time@k` of lists, filled up with -1; shape (listeners, largest k)."""
-    found = ListMetrics({}, {}, {})
+def _add_listening_time(
+    found: ListMetrics, estimator: OffPolicy, lists: IntArray, ks: Sequence[int]
+) -> None:
+    """Add `ope_time@k` of lists, filled up with -1; shape (listeners, largest k)."""
     matched = match_lists(estimator.sessions, np.arange(len(lists)), lists)
     for k in ks:
         key = f"{OPE_TIME}@{k}"
@@ -212,7 +189,6 @@ def _estimate_listening_time(
         found.listeners[key] = np.stack([listener.times, listener.weights])
         if estimate.reasons:
             found.warnings[key] = "; ".join(estimate.reasons)
-    return found
 
 
 def _read_part(scorer: Scorer, file: Path) -> pa.Table:

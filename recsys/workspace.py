@@ -36,7 +36,7 @@ from looplib.files import (
 from recsys.errors import StorageError
 
 SCRATCH = "LISTENING_LOOP_SCRATCH"
-# of a folder that was uploaded whole: name to bytes and sha256; uploaded last
+# of a folder that was uploaded whole: name to sha256; uploaded last
 OBJECTS = "objects.json"
 # An upload may take this long, plus what its bytes take at this speed: the file system's own
 # time-outs are those of downloads.
@@ -173,8 +173,7 @@ class Workspace:
                 self.evict(".")
             if content is not None and not table.exists():
                 objects = orjson.loads(content)
-                digests = [sha256 for _, sha256 in objects.values()]
-                _run_at_once(self._download, objects, digests)
+                _run_at_once(self._download, objects, objects.values())
                 table.write_bytes(content)
         return content is not None
 
@@ -185,7 +184,7 @@ class Workspace:
             for file in self.folder.rglob("*"):
                 if file.is_file() and file.name != OBJECTS:
                     name = file.relative_to(self.folder).as_posix()
-                    table[name] = (file.stat().st_size, sha256_file(file))
+                    table[name] = sha256_file(file)
             self.upload(*table)
             (self.folder / OBJECTS).write_bytes(
                 orjson.dumps(table, option=orjson.OPT_INDENT_2)

@@ -27,6 +27,7 @@ from recsys.errors import SearchError, WorkerDiedError
 T = TypeVar("T")
 POLL_S = 1.0
 CONNECT_TIMEOUT_S = 15
+_NO_SCHEDULER = "the connection to the scheduler is lost; start it again"
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Cluster:
                     if outcomes:
                         return outcomes
             except CancelledError:
-                raise _scheduler_lost(self._address) from None
+                raise _lost(self._address, _NO_SCHEDULER) from None
             self._check_silence()
 
     def _collect(self, future: "Future[Any]") -> Outcome[Any] | None:
@@ -162,14 +163,17 @@ class Cluster:
         self._without_workers_since = self._without_workers_since or now
         longest_s = self.config.wait_for_workers_s
         if now - self._without_workers_since > longest_s:
-            raise _no_worker(self._address, longest_s)
+            raise _lost(
+                self._address,
+                f"no worker for {longest_s:g} s; start some (dask worker {self._address})",
+            )
 
     def _threads(self) -> int:
         try:
             return sum(self._client.nthreads().values())
         # which one depends on how much the client has noticed
         except (OSError, ValueError, RuntimeError):
-            raise _scheduler_lost(self._address) from None
+            raise _lost(self._address, _NO_SCHEDULER) from None
 
     @cached_property
     def _client(self) -> Client:
@@ -180,14 +184,18 @@ class Cluster:
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
             timeout = {"distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_S}s"}
             stack.enter_context(dask.config.set(timeout))
-            if not config.scheduler:
-                client = start_processes(config, self.modules, stack)
-                return _announced(client)
-            client = stack.enter_context(_join(config.scheduler))
-        _check_workers(client, config.wait_for_workers_s)
-        check_software(client)
-        check_folders(client, self.read, self.written)
-        return client if self.client else _announced(client)
+            client = (
+                stack.enter_context(_join(config.scheduler))
+                if config.scheduler
+                else start_processes(config, self.modules, stack)
+            )
+        if self.client or config.scheduler:
+            _check_workers(client, config.wait_for_workers_s)
+            check_software(client)
+            check_folders(client, self.read, self.written)
+        found = f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}"
+        console.print(found, soft_wrap=True)
+        return client
 
     @property
     def _address(self) -> str:
@@ -260,25 +268,13 @@ def _check_workers(client: Client, wait_for_workers_s: float) -> None:
     try:
         client.wait_for_workers(1, timeout=wait_for_workers_s)
     except TimeoutError:
-        raise _no_worker(str(address), wait_for_workers_s) from None
+        raise _lost(
+            str(address),
+            f"no worker for {wait_for_workers_s:g} s; start some (dask worker {address})",
+        ) from None
 
 
-def _announced(client: Client) -> Client:
-    """Print where a client's workers can be watched."""
-    found = f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}"
-    console.print(found, soft_wrap=True)
-    return client
-
-
-def _no_worker(address: str, silent_s: float) -> SearchError:
+def _lost(address: str, what: str) -> SearchError:
     return SearchError(
-        f"{address}: no worker for {silent_s:g} s; start some (dask worker {address}) and run the "
-        "same command again: it continues where it stopped"
-    )
-
-
-def _scheduler_lost(address: str) -> SearchError:
-    return SearchError(
-        f"{address}: the connection to the scheduler is lost; "
-        "start it again and run the same command"
+        f"{address}: {what} and run the same command again: it continues where it stopped"
     )

@@ -14,7 +14,7 @@ from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import SearchError
 
 _PACKAGE = "listening-loop"
-_COMPARED = ("python", "dask", "distributed", _PACKAGE)
+_COMPARED = ("dask", "distributed", _PACKAGE)
 EVERY_WORKER = (
     "every worker must see the folders of a search, "
     "under the same paths (docs/clusters.md)"
@@ -29,31 +29,22 @@ def check_software(client: Client) -> None:
     """
     # a coroutine to asynchronous clients alone
     versions: Any = client.get_versions(packages=[_PACKAGE])
-    difference = find_difference(versions)
-    if difference:
-        raise SearchError(
-            f"{difference}; install the same everywhere (docs/clusters.md)"
-        )
-
-
-def find_difference(versions: Mapping[str, Any]) -> str | None:
-    """Describe the first difference in what `distributed.Client.get_versions` returns."""
     ours = _software(versions["client"])
     processes = {"the scheduler": versions["scheduler"]}
     for address, found in versions["workers"].items():
         processes[f"the worker {address}"] = found
     for process, found in processes.items():
-        for name, version in _software(found).items():
-            if version != ours[name]:
-                return f"{process} has {name} {version}, and the search {name} {ours[name]}"
-    return None
+        for name, version in _software(found) - ours:
+            raise SearchError(
+                f"{process} has {name} {version}, and the search {name} {dict(ours)[name]}; "
+                "install the same everywhere (docs/clusters.md)"
+            )
 
 
-def _software(process: Mapping[str, Any]) -> dict[str, str | None]:
+def _software(process: Mapping[str, Any]) -> set[tuple[str, str | None]]:
     packages = process["packages"]
-    found = {name: packages.get(name) for name in _COMPARED}
-    found["python"] = ".".join(packages["python"].split(".")[:2])
-    return found
+    python = ".".join(packages["python"].split(".")[:2])
+    return {("python", python), *((name, packages.get(name)) for name in _COMPARED)}
 
 
 def check_folders(

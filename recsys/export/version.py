@@ -70,20 +70,16 @@ class Export:
     @property
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
-        winner = self.winner
-        session_model = self.config.session_model
+        winner, config = self.winner, self.config
         facts = {
             "trial": winner.trial.id,
             "sweeps": winner.sweeps,
             "factors": winner.factors and (winner.factors.id, winner.factor_sweeps),
-            "lists": (RECOMMENDATIONS, AGAIN, DISCOVER, SIMILAR),
-            "options": self.options.model_dump(mode="json", exclude={"publish_anyway"}),
+            "options": self.options.model_dump(mode="json"),
+            "session_model": config.session_model and config.session_model.model_dump(),
+            "next_track": config.next_track and config.next_track.model_dump(),
+            "format": FORMAT,  # of the session model
         }
-        if session_model is not None:
-            facts["session_model"] = {**session_model.model_dump(), "format": FORMAT}
-        if next_track := self.config.next_track:
-            anyway = self.options.publish_anyway
-            facts["next_track"] = {**next_track.model_dump(), "anyway": anyway}
         return f"{winner.trial.kind}-{json_digest(facts)[:12]}"
 
 

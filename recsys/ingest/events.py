@@ -22,7 +22,6 @@ from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
 from recsys.ingest.sources import Ingest
 from recsys.store.buckets import ROWS_AT_ONCE
-from recsys.store.ids import write_ids
 from recsys.store.writer import Additions
 
 _TABLES = (".csv", ".tsv", *PARQUET)
@@ -60,7 +59,7 @@ def add_events(work: Ingest) -> Additions:
         return Additions(work.scratch, sources)
     text_ids = sorted(work.scratch.glob("text-ids-*"))
     queries.attach_parquet(work.connection, "verified", text_ids)
-    ids = write_ids(work.connection, kinds, work.known_ids(), work.scratch)
+    ids = work.write_ids(kinds)
     table = Interactions(LOGGED, *kinds)
     return Additions(work.scratch, sources, ids=ids, table=table)
 
@@ -98,27 +97,22 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
     Raises:
         IngestError: They name different ones, or the store has events of none.
     """
-    before, store = work.before, work.workspace
-    agreed, namer = before.catalogue, str(store)
+    agreed, namer = work.before.catalogue, str(work.workspace)
     for file in sorted({log.path.parent / DESCRIPTION for log in work.files.all}):
-        found = _read_catalogue(file) if file.is_file() else None
-        if not found:
+        if not file.is_file():
             continue
-        if not agreed:
+        found = _read_catalogue(file)
+        has_own_ids = found.own_ids and (agreed is None or agreed.own_ids)
+        if agreed is None and (has_own_ids or not work.before.parts):
             agreed, namer = found, str(file)
-        elif found.own_ids and agreed.own_ids:
+        elif agreed and has_own_ids:
             # ids mean the same in a catalogue that has grown
             agreed = max(agreed, found, key=lambda catalogue: catalogue.tracks)
         elif found != agreed:
             raise IngestError(
-                f"two worlds: {namer} has {agreed}, and {file} has {found}; "
-                "use a store for each world"
+                f"two worlds: {namer} has {agreed or 'events of no catalogue'}, and {file} has "
+                f"{found}; use a store for each world"
             )
-    if agreed and not agreed.own_ids and not before.catalogue and before.parts:
-        raise IngestError(
-            f"two worlds: {store} has events of no catalogue, and {namer} has {agreed}; "
-            "use a store for each world"
-        )
     return agreed
 
 

@@ -21,7 +21,7 @@ from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.ingest.sources import Ingest, NewFiles
 from recsys.store.buckets import ROWS_AT_ONCE
-from recsys.store.ids import decide_kinds, write_ids
+from recsys.store.ids import decide_kinds
 from recsys.store.writer import Additions
 
 _KEPT_OF_A_REJECT = 1000
@@ -29,28 +29,20 @@ _KEPT_OF_A_REJECT = 1000
 
 @dataclass(frozen=True)
 class _Checked:
-    """A file that was read: its checked rows and their number, and the lines that are no rows."""
+    """A file that was read: the number of its rows, and the lines that are no rows."""
 
     file: LogFile
-    rows: Path
     count: int
     malformed: list[Malformed]
 
 
-def add_tables(work: Ingest, reading: Reading, row: str, memory: str) -> Additions:
-    """Read tables of plays or interactions into the buckets; a good line is called a `row`.
+def add_tables(work: Ingest, reading: Reading, memory: str) -> Additions:
+    """Read tables of plays or interactions into the buckets.
 
     Raises:
         InteractionFileError: A table cannot be read, is empty, or lacks a column.
-        IngestError: The store has rows with other columns, or rows contradict each other.
+        IngestError: Rows contradict each other.
     """
-    known = work.before.table
-    columns = reading.columns.stored
-    if known and known.columns != columns:
-        raise IngestError(
-            f"{work.workspace}: its {row}s have {', '.join(known.columns)}, "
-            f"and these {', '.join(columns)}; name the same, or use a store of their own"
-        )
     checked = _check_files(work.files, reading, memory, work.scratch)
     return _load(work, checked, reading) if checked else Additions(work.scratch, ())
 
@@ -66,7 +58,7 @@ def _check_files(
             target = scratch / f"checked-{len(checked):06}.parquet"
             digest = files.digests[file]
             count, malformed = check_file(file, reading, digest, target, memory)
-            checked[digest] = _Checked(file, target, count, malformed)
+            checked[digest] = _Checked(file, count, malformed)
             done_mb += file.size_bytes / 1e6
             report(done_mb, file.name)
     return checked
@@ -76,13 +68,15 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
     """Check the ids of all files, and add the good rows to the buckets."""
     connection = work.connection
     scratch = work.scratch
-    written = [file.rows for file in checked.values()]
-    queries.attach_parquet(connection, "checked", written)
+    queries.attach_parquet(connection, "checked", sorted(scratch.glob("checked-*")))
     _check_written(connection, checked, reading)
     kinds = decide_kinds(connection, work.before.table)
-    are_text = {"text_users": kinds.users, "text_items": kinds.tracks}
     queries.attach_query(
-        connection, "verified", "interactions/verified_rows", **are_text
+        connection,
+        "verified",
+        "interactions/verified_rows",
+        text_users=kinds.users,
+        text_items=kinds.tracks,
     )
     rejected = _keep_rejects(work, checked, reading)
     sources = []
@@ -90,7 +84,7 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
         read = file.count + len(file.malformed)
         lines = LineCounts(read, read - rejected[digest], rejected[digest])
         sources.append(work.files.source(file.file, lines))
-    ids = write_ids(connection, kinds, work.known_ids(), scratch)
+    ids = work.write_ids(kinds)
     if reading.columns.title or reading.columns.artist:
         ids["titles"] = scratch / "titles.parquet"
         queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
@@ -113,17 +107,12 @@ def _check_written(
                 f"{file}: timestamps in {row['formats']} formats, {row['clocks']}; "
                 "write them in one"
             )
-        if not reading.columns.share:
-            continue
-        if not reading.percent and 2 * row["beyond"] > row["valued"]:
+        is_share = reading.columns.share and not reading.percent
+        if is_share and 2 * row["beyond"] > row["valued"]:
             raise IngestError(
                 f"{file}: {row['beyond']:,} of {row['valued']:,} shares are above 1, "
                 f"up to {row['largest']:g}; "
                 "where they are 0 to 100, say --set percent=true, in Python percent=True"
-            )
-        if reading.percent and 0 < (row["largest"] or 0) <= 0.01:
-            raise IngestError(
-                f"{file}: no share is above 1; where they are 0 to 1, leave out percent=true"
             )
 
 

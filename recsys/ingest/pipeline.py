@@ -13,7 +13,7 @@ from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import read_rejects
-from analysis.store import Manifest, Source
+from analysis.store import LOGGED, Manifest, Source
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.events import add_events, find_logs
@@ -90,7 +90,7 @@ def ingest(
             "", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True
         ) as folder,
     ):
-        _check_rows(workspace, before, row)
+        _check_columns(workspace, before, reading)
         scratch = Path(folder)
         new = NewFiles(files, before, reading.content if reading else "", scratch)
         bucketing = Bucketing(scratch, kind, before.buckets)
@@ -99,7 +99,7 @@ def ingest(
         ) as connection:
             work = Ingest(workspace, before, new, connection, bucketing, scratch)
             if reading:
-                added = add_tables(work, reading, row, memory)
+                added = add_tables(work, reading, memory)
             else:
                 added = add_events(work)
             new.check_unchanged()
@@ -108,14 +108,16 @@ def ingest(
         return _commit(lock, work, replace(added, parts=parts), row)
 
 
-def _check_rows(workspace: Workspace, before: Manifest, row: str) -> None:
-    """Refuse a store that holds other rows than a `row`."""
-    held = "play" if before.has_tables else "event"
-    if before.interactions:
-        held = "interaction"
-    if before.parts and held != row:
+def _check_columns(
+    workspace: Workspace, before: Manifest, reading: Reading | None
+) -> None:
+    """Refuse a store whose rows have other columns."""
+    held = before.table.columns if before.table else LOGGED
+    columns = reading.columns.stored if reading else LOGGED
+    if before.parts and held != columns:
         raise IngestError(
-            f"{workspace}: a store of {held}s; {row}s need a store of their own"
+            f"{workspace}: its rows have {', '.join(held)}, and these {', '.join(columns)}; "
+            "name the same, or use a store of their own"
         )
 
 

@@ -8,12 +8,14 @@ import msgspec
 import xxhash
 
 from analysis import queries
+from analysis.logs.field_types import IdKinds
 from analysis.logs.files import OPEN, LogFile, digest, snapshot
 from analysis.logs.lines import LineCounts, Reject
-from analysis.store import REJECTS, Manifest, Source
+from analysis.store import REJECTS, IdsOf, Manifest, Source
 from looplib.checksums import unnamed
 from recsys.errors import IngestError
 from recsys.store.buckets import Bucketing
+from recsys.store.ids import write_ids
 from recsys.store.remote import download_stored
 from recsys.workspace import Workspace
 
@@ -38,12 +40,12 @@ class NewFiles:
         self._sources = manifest.sources
         self._reading = reading
         self._scratch = scratch
-        self._seen = {source.digest for source in manifest.sources}
         self._starts: dict[LogFile, int] = {}  # the first byte of each that was read
         self._states: dict[LogFile, tuple[int, int]] = {}
 
     def __iter__(self) -> Iterator[LogFile]:
         """Yield the new ones, one after the other."""
+        seen = {source.digest for source in self._sources}
         for log in self.all:
             is_segment = log.path.name.startswith((OPEN, OPEN.removeprefix(".")))
             start = self._read_before(log) if is_segment else 0
@@ -57,10 +59,10 @@ class NewFiles:
             if self._reading:
                 text = f"{content} {self._reading}"
                 content = xxhash.xxh3_128_hexdigest(text.encode())
-            if content in self._seen:
+            if content in seen:
                 self.known.append(file)
                 continue
-            self._seen.add(content)
+            seen.add(content)
             self.digests[file] = content
             yield file
 
@@ -108,9 +110,10 @@ class Ingest:
             room = max(MOST_KEPT_BYTES - kept.tell(), 0)
             kept.write(lines[: lines.rfind(b"\n", 0, room) + 1])
 
-    def known_ids(self) -> list[Path]:
-        """Return the files of text ids that the store has."""
-        return download_stored(self.workspace, self.before.id_files)
+    def write_ids(self, kinds: IdKinds) -> dict[IdsOf, Path]:
+        """Write the text ids of the table `verified`, as `recsys.store.ids.write_ids` does."""
+        known = download_stored(self.workspace, self.before.id_files)
+        return write_ids(self.connection, kinds, known, self.scratch)
 
 
 def _state(file: LogFile) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from recsys.report.runs import Run, interval_of, is_baseline
-from recsys.runs.leaderboard import Row, describe_row, is_better
+from recsys.runs.leaderboard import Row, describe_row
 
 _SHOWN = 12  # trials in the figure; the table has all
 
@@ -28,14 +28,7 @@ def draw_leaderboard(run: Run) -> Forest | None:
 def _leader(row: Row, run: Run) -> IntervalRow:
     value, lower, upper = interval_of(row, run.select)
     is_tied = bool(row.get("ties")) and row is not run.candidates[0]
-    note = ""
-    if is_tied:
-        note = " (tied)"
-    elif is_better(row):
-        note = " (better)"
-    elif row["state"] == "pruned":
-        note = " (pruned)"
     text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"
     colour = arm_colour(0 if is_baseline(row) else 1)
-    label = f"{describe_row(row)}{note}"
+    label = f"{describe_row(row)} ({run.state_of(row)})"
     return IntervalRow(label, text, value, lower, upper, colour, not is_tied)

@@ -14,7 +14,7 @@ from recsys.runs.folder import (
     read_run,
     write_winner,
 )
-from recsys.runs.leaderboard import WARNING, Row, describe_row, is_better
+from recsys.runs.leaderboard import WARNING, describe_row
 from recsys.workspace import open_workspace
 
 
@@ -50,21 +50,9 @@ def render_report(run: Run, winner: Winner, facts: Summary) -> str:
         has_warnings=any(remark.startswith(WARNING) for remark in winner.remarks),
         states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
-        fit_s=sum(row["fit_s"] or 0 for row in run.candidates),
+        fit_s=sum(row["fit_s"] for row in run.candidates),
         leaderboard=figures.draw_leaderboard(run),
         baselines=list(filter(is_baseline, run.rows)),
         describe=describe_row,
-        state_of=lambda row: _state(run, row),
         facts=facts,
     )
-
-
-def _state(run: Run, row: Row) -> str:
-    if row["state"] != "scored":
-        reason = f": {row['why']}" if row["state"] == "failed" else ""
-        return f"{row['state']} at sweep {row['stopped_at']}{reason}"
-    if is_baseline(row):
-        return "better baseline" if is_better(row) else "baseline"
-    if row is run.winner:
-        return "winner"
-    return "tied" if row["ties"] else "worse"

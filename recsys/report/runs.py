@@ -18,7 +18,7 @@ from recsys.runs.folder import (
     read_config,
     read_run,
 )
-from recsys.runs.leaderboard import Row, leaderboard_rows
+from recsys.runs.leaderboard import Row, is_better, leaderboard_rows
 from recsys.runs.ledger import read_ledger, scores_of
 from recsys.runs.ranking import rank
 from recsys.workspace import Workspace
@@ -69,6 +69,17 @@ class Run:
         """The leaderboard without the baselines."""
         return tuple(row for row in self.rows if not is_baseline(row))
 
+    def state_of(self, row: Row) -> str:
+        """Say how a model ranks, or after which sweep it was stopped, and why."""
+        if row["state"] != "scored":
+            reason = f": {row['why']}" if row["state"] == "failed" else ""
+            return f"{row['state']} at sweep {row['stopped_at']}{reason}"
+        if is_baseline(row):
+            return "better baseline" if is_better(row) else "baseline"
+        if row is self.winner:
+            return "winner"
+        return {True: "tied", False: "worse", None: "scored"}[row["ties"]]
+
 
 def read_folder(run: Workspace, name: str) -> Run:
     """Read a run folder; the search may be running."""
@@ -92,8 +103,6 @@ def is_baseline(row: Row) -> bool:
     return KINDS[row["model"]].is_baseline
 
 
-def interval_of(
-    row: Row, metric: str
-) -> tuple[float | None, float | None, float | None]:
+def interval_of(row: Row, metric: str) -> list[float | None]:
     """Return a metric of a row: value, lower and upper end of its interval."""
-    return row.get(metric), row.get(f"{metric} lower"), row.get(f"{metric} upper")
+    return [row.get(f"{metric}{end}") for end in ("", " lower", " upper")]

@@ -79,11 +79,8 @@ def read_listeners(
     except StorageError:
         raise
     except Exception as error:  # noqa: BLE001  of any kind, by zipfile and NumPy
-        found = (
-            "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
-        )
         raise SearchError(
-            f"{run}/{name}: {found}; search again, which runs this step again"
+            f"{run}/{name}: damaged ({error}); search again, which runs this step again"
         ) from None
 
 
@@ -103,8 +100,8 @@ def locked_run(run: Workspace) -> Iterator[Lock]:
     Of a run at an address, nothing but the ledger is kept on this machine.
     """
     names = run.names()
-    is_run = bool(names & {LOCK, LEDGER, CONFIG})
-    if not is_run and any(not name.startswith(LOCK) for name in names):
+    is_run = any(name.startswith((LOCK, LEDGER, CONFIG)) for name in names)
+    if names and not is_run:
         raise SearchError(f"{run}: not empty and not a run; choose another --run")
     with hold_lock(run, "search") as lock:
         run.evict(".")
@@ -167,9 +164,7 @@ def read_winner(run: Workspace) -> Winner:
     try:
         return msgspec.convert(unseal(content), Winner)
     except ValueError as error:
-        raise SearchError(
-            f"{run}/{WINNER}: damaged ({error}); search again, which reads the ledger"
-        ) from None
+        raise SearchError(f"{run}/{WINNER}: {_DAMAGED} ({error})") from None
 
 
 def read_run(

@@ -138,8 +138,7 @@ def remark_on_baselines(
 
 
 def _record(rank: int, ranked: RankedTrial) -> dict[str, Any]:
-    score, stop = ranked.score, ranked.stop
-    warnings = score.warnings if score else {}
+    score, stop = ranked.score or Score(0), ranked.stop
     record: dict[str, Any] = {
         "rank": rank,
         "trial": ranked.trial.id,
@@ -147,15 +146,13 @@ def _record(rank: int, ranked: RankedTrial) -> dict[str, Any]:
         "state": ranked.state,
         "why": stop.reason if stop else None,
         "stopped_at": stop.sweep if stop else None,
-        "sweep": score.sweep if score else None,
-        "fit_s": score.fit_s if score else None,
-        "warnings": "; ".join(f"{key}: {why}" for key, why in warnings.items()) or None,
+        "sweep": score.sweep,
+        "fit_s": score.fit_s,
+        "warnings": "; ".join(f"{key}: {why}" for key, why in score.warnings.items()),
         "ties": ranked.ties if ranked.behind else None,
         **asdict(ranked.trial.params),
     }
-    intervals: dict[str, Any] = {"behind": ranked.behind or (None, None, None)}
-    if score:
-        intervals |= score.metrics
-    for key, (value, lower, upper) in intervals.items():
+    behind = ranked.behind or (None, None, None)
+    for key, (value, lower, upper) in {"behind": behind, **score.metrics}.items():
         record |= {key: value, f"{key} lower": lower, f"{key} upper": upper}
     return record

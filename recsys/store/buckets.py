@@ -9,7 +9,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +26,7 @@ _MOST_WORKERS = 4
 _MEMORY = "512MB"  # of each, before it spills to the disk
 _MASK = 2**32 - 1
 _REQUEST_KEYS = ["user", "message", "request"]
+Run = tuple[Path, int]  # an Arrow file, and which of its batches
 Kind = Literal["events", "interactions"]
 _SORTED: dict[Kind, str] = {
     "events": "store/sorted_events",
@@ -45,14 +45,6 @@ SCHEMAS: dict[Kind, pa.Schema] = {
         }
     ),
 }
-
-
-@dataclass(frozen=True)
-class Run:
-    """Rows of one bucket, by user: a record batch of an Arrow file."""
-
-    file: Path
-    position: int
 
 
 class Bucketing:
@@ -75,7 +67,7 @@ class Bucketing:
         with file.open("wb") as sink, pa.ipc.new_file(sink, rows.schema) as written:
             for position, (bucket, batch) in enumerate(batches):
                 written.write_table(batch, max_chunksize=len(batch))
-                self._runs[bucket].append(Run(file, position))
+                self._runs[bucket].append((file, position))
                 if self._kind == "events" and batch["request"].null_count < len(batch):
                     self.with_requests.add(bucket)
 
@@ -153,6 +145,6 @@ def _write_sorted(
 
 def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
     """Yield the record batches, mapped from their files: only what is looked at is read."""
-    for run in runs:
-        with pa.memory_map(str(run.file)) as mapped:
-            yield pa.ipc.open_file(mapped).get_batch(run.position)
+    for file, position in runs:
+        with pa.memory_map(str(file)) as mapped:
+            yield pa.ipc.open_file(mapped).get_batch(position)

@@ -123,20 +123,15 @@ def originals(
     table = _stored(store, of)
     if table is None:
         return numbers
-    if not np.isin(numbers, table["id"].to_numpy()).all():
-        more = [{"id": number_of(text), "original": text} for text in named]
-        table = pa.concat_tables([table, pa.Table.from_pylist(more, table.schema)])
-    table = table.sort_by("id")
-    known = table["id"].to_numpy()
-    positions = np.minimum(known.searchsorted(numbers), len(known) - 1)
-    if not np.array_equal(known[positions], numbers):
+    ids, texts = table["id"].to_pylist(), table["original"].to_pylist()
+    known = dict(zip(ids, texts, strict=True))
+    known |= {number_of(text): text for text in named}
+    try:
+        return np.array([known[number] for number in numbers.tolist()], dtype=np.str_)
+    except KeyError:
         raise StoreError(
             f"{store.workspace}: some {of} are not in its id files; restore them"
-        )
-    texts: npt.NDArray[np.str_] = np.array(
-        table["original"].to_pylist(), dtype=np.str_
-    )[positions]
-    return texts
+        ) from None
 
 
 def titles_by_id(store: Store) -> dict[str, Title]:

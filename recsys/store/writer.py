@@ -138,8 +138,7 @@ def _extended(
     files |= {file.path: added.ids[file.of] for file in ids}
     table = added.table
     if table:
-        id_files = sorted((*before.id_files, *ids), key=lambda file: file.path)
-        table = replace(table, id_files=tuple(id_files))
+        table = replace(table, id_files=tuple(sorted((*before.id_files, *ids))))
     is_plays = table is not None and "share" in table.columns
     after = replace(
         before,
@@ -147,7 +146,7 @@ def _extended(
         digest=digest,
         events=before.events + sum(part.rows for part in parts),
         sources=tuple(sources),
-        parts=tuple(sorted((*before.parts, *parts), key=lambda part: part.path)),
+        parts=tuple(sorted((*before.parts, *parts))),
         interactions=None if is_plays else table,
         plays=table if is_plays else None,
     )

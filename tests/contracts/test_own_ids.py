@@ -210,7 +210,8 @@ def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once
     }
     plays, reading = tmp_path / "first/plays.jsonl", Reading(parse_columns(PAIRS))
     with pytest.raises(
-        IngestError, match="a store of events; interactions need a store of their own"
+        IngestError,
+        match=r"its rows have .*share, recommendation, and these user, item",
     ):
         ingest([plays], store, reading)
 

@@ -85,7 +85,7 @@ class Sessions(RuleBasedStateMachine):
     def new_request(self, user: int, track: int) -> Listening:
         self.number += 1
         # the share tells the events apart
-        return Listening(user, track, self.number / 10**6, self.number)
+        return Listening(user, track, self.number / 10**6, self.number, track)
 
     @rule(user=USERS, track=TRACK, which=WHICH)
     def ask(self, user: int, track: int, which: int) -> None:

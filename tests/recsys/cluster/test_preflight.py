@@ -3,10 +3,13 @@
 import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
+from distributed import Client
 
-from recsys.cluster.preflight import find_difference, find_unseen
+from recsys.cluster.preflight import check_software, find_unseen
+from recsys.errors import SearchError
 
 HERE = {
     "python": "3.11.2.final.0",
@@ -16,9 +19,10 @@ HERE = {
 }
 
 
-def versions(scheduler: dict[str, Any], worker: dict[str, Any]) -> dict[str, Any]:
-    """As `distributed.Client.get_versions` returns them; what is given differs from here."""
-    return {
+def check(scheduler: dict[str, Any], worker: dict[str, Any]) -> None:
+    """Check a cluster; what is given differs from here."""
+    client = create_autospec(Client)
+    client.get_versions.return_value = {
         "client": {"packages": HERE},
         "scheduler": {"packages": HERE | scheduler},
         "workers": {
@@ -26,25 +30,41 @@ def versions(scheduler: dict[str, Any], worker: dict[str, Any]) -> dict[str, Any
             "tcp://b:2": {"packages": HERE | worker},
         },
     }
+    check_software(client)
 
 
 @pytest.mark.parametrize(
     "harmless", [{}, {"python": "3.11.9.final.0"}, {"numpy": "1.0"}]
 )
 def test_what_unpickles_the_same_is_no_difference(harmless: dict[str, Any]) -> None:
-    assert find_difference(versions(harmless, harmless)) is None
+    check(harmless, harmless)
 
 
-def test_a_difference_names_the_process_and_both_versions() -> None:
-    assert find_difference(versions({"dask": "2025.1.0"}, {})) == (
-        "the scheduler has dask 2025.1.0, and the search dask 2026.8.0"
-    )
-    assert find_difference(versions({}, {"listening-loop": None})) == (
-        "the worker tcp://b:2 has listening-loop None, and the search listening-loop 0.1.0"
-    )
-    assert find_difference(versions({}, {"python": "3.12.1.final.0"})) == (
-        "the worker tcp://b:2 has python 3.12, and the search python 3.11"
-    )
+@pytest.mark.parametrize(
+    ("scheduler", "worker", "said"),
+    [
+        (
+            {"dask": "2025.1.0"},
+            {},
+            "the scheduler has dask 2025.1.0, and the search dask 2026.8.0",
+        ),
+        (
+            {},
+            {"listening-loop": None},
+            "the worker tcp://b:2 has listening-loop None, and the search listening-loop 0.1.0",
+        ),
+        (
+            {},
+            {"python": "3.12.1.final.0"},
+            "the worker tcp://b:2 has python 3.12, and the search python 3.11",
+        ),
+    ],
+)
+def test_a_difference_names_the_process_and_both_versions(
+    scheduler: dict[str, Any], worker: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SearchError, match=f"{said}; install the same everywhere"):
+        check(scheduler, worker)
 
 
 def test_a_missing_file_and_a_missing_probe_are_named(tmp_path: Path) -> None:

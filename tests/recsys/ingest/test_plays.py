@@ -266,11 +266,6 @@ def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> 
             "2 of 2 shares are above 1, up to 87; where they are 0",
         ),
         (
-            [play("a", "x", 0.9, 0)],
-            ("--set", "percent=true"),
-            "no share is above 1; where they are 0 to 1, leave out",
-        ),
-        (
             [
                 play("a", "x", 1, 0),
                 play("a", "x", 1, 0) | {"ts": "2020-01-01"},
@@ -348,14 +343,17 @@ def test_plays_event_logs_and_interactions_have_stores_of_their_own(
     ingested(tmp_path, file)
     log = write_log(tmp_path / "log.jsonl", [event()])
     for argv, message in (
-        ([str(log)], "a store of plays; events need a store of their own"),
+        (
+            [str(log)],
+            "share, recommendation; name the same, or use a store of their own",
+        ),
         (
             [str(file), "--columns", "user=uid,item=song"],
-            "a store of plays; interactions need a store of their own",
+            "; name the same, or use a store of their own",
         ),
         (
             [str(file), "--columns", f"{COLUMNS},organic=heard"],
-            "its plays have user, item, timestamp, share, and these",
+            "its rows have user, item, timestamp, share, and these",
         ),
     ):
         assert ingest(tmp_path / "store", *argv) == 2

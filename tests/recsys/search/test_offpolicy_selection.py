@@ -212,17 +212,6 @@ def test_choosing_by_it_without_propensities_is_refused_before_a_fit(
     assert not (tmp_path / "run" / "ledger.jsonl").exists()
 
 
-def test_choosing_by_too_small_a_sample_is_refused_with_the_reason(
-    scorer: Scorer,
-) -> None:
-    few = scorer.validation.model_copy(update={"select": "ope_time@1"})
-    with pytest.raises(
-        SearchError,
-        match=r"ope_time@1, which cannot choose here: .* the effective sample size is",
-    ):
-        settle(replace(scorer, validation=few), TRACKS)
-
-
 def test_a_uniform_policy_needs_the_catalogue(scorer: Scorer) -> None:
     with pytest.raises(
         SearchError,
