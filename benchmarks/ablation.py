@@ -87,7 +87,7 @@ def ablate(name: str, folder: Path, episodes: int) -> None:
         chosen = Chosen.of_factors(factors["user_factors"], factors["item_factors"])
         found = Fit(chosen, SessionModelConfig(), seed=42, threads=1)
         found.run(responses.training())
-        found.extend(responses)
+        found.extend(responses, facts["interest_change"])
         return replace(found.describe(), interest_change=facts["interest_change"])
 
     def player(served: SessionModel) -> FloatArray:

@@ -81,7 +81,7 @@ def write_session_model(
         fit.run(known)
         choice, change = _choose(dataset, config, known, fit.describe(), learned, seed)
         if choice.serves == NAME:
-            fit.extend(responses)
+            fit.extend(responses, change)
         report(SWEEPS, "")
     serves, model = choice.serves, replace(fit.describe(), interest_change=change)
     console.print(describe(choice), soft_wrap=True, markup=False)

@@ -12,7 +12,8 @@ finds them:
 
 1. coarse: each organic track is one interest of all listeners;
 2. a listener's organic tracks that are close together are one interest, and interests and tracks
-   are fitted in turn, each by one step of iteratively reweighted least squares a sweep.
+   are fitted in turn, each by one step of iteratively reweighted least squares a sweep;
+3. over all sessions, which may change to another interest of the listener.
 
 What listeners choose themselves comes first: ALS has learned from it which tracks and listeners are
 alike. An interest's vector is drawn towards what its organic tracks and the listener's ALS factor
@@ -45,6 +46,7 @@ from recsys.session_model.regression import (
     mean_and_slope,
     measure_dispersion,
     paired_dots,
+    predict,
     regress,
     variances_along,
 )
@@ -61,6 +63,8 @@ _FIRST_NOISE = 0.3
 _OVERSHOOT = 0.7
 _AXES = 32  # of the ALS factors, those along which tracks differ most
 _HELD_OUT = 20  # one response in so many
+_NEAR = np.arange(-4, 5)  # by number: interests that a session may change to
+_AT_ONCE = 30_000  # responses
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Fit:
     tracks: Vectors  # v of each
     interests: Vectors  # x of each
     interest_of: Int32Array  # of each opening
+    followed: Int32Array  # the interest at each response
 
     def __init__(
         self,
@@ -123,23 +128,21 @@ class Fit:
         self._sweep(responses.organic, COARSE)
         self._sweep(self._group(responses), FINAL)
 
-    def extend(self, responses: Responses) -> None:
-        """Go on with more responses."""
+    def extend(self, responses: Responses, change: float) -> None:
+        """Go on with more responses; sessions change their interest with a chance before each."""
         interest_of = self._group(responses)
         self.known = np.unique(responses.opening[~responses.is_held_out])
         self._learn_from(responses)
-        self._sweep(interest_of, MORE)
+        self._sweep(interest_of, MORE, change)
 
     def _learn_from(self, responses: Responses) -> None:
         """Take responses to tracks whose artists are new to their sessions, or hold them out."""
         fresh = np.flatnonzero(responses.earlier == 0)
         if not len(fresh):  # of one artist alone: its fatigue is in every time
             fresh = np.arange(len(responses))
-        is_held_out = np.arange(len(fresh)) % _HELD_OUT == _HELD_OUT - 1
-        kept = fresh[~is_held_out]
-        self.held_out = fresh[is_held_out]
+        self.held_out = fresh[_HELD_OUT - 1 :: _HELD_OUT]
+        self.kept = kept = np.setdiff1d(fresh, self.held_out)
         self.responses = responses
-        self.opening = responses.opening[kept]
         self.time = responses.time[kept]
         self.by_track = Grouping(responses.track[kept], len(responses.artist))
 
@@ -152,10 +155,10 @@ class Fit:
         turned: Float32Array = vectors @ _root(metric + metric.T)
         return group_openings(responses.listener, responses.organic, turned, _DISTANCE)
 
-    def _sweep(self, interest_of: Int32Array, sweeps: int) -> None:
+    def _sweep(self, interest_of: Int32Array, sweeps: int, change: float = 0.0) -> None:
         """Fit the interests of openings, and tracks, in turn, from where they are."""
         count, size = int(interest_of.max()) + 1, self.tracks.means.shape[1]
-        by_interest = Grouping(interest_of[self.opening], count)
+        self.followed = interest_of[self.responses.opening]
         before = self.interests.means[self.interest_of]
         means = grouped_means(interest_of[self.known], count, before)
         self.interests = Vectors(means, self.interests.covariance)
@@ -163,6 +166,9 @@ class Fit:
         expected = np.zeros((count, size + 1), dtype=np.float32)
         after, usual = self.tracks, np.zeros_like(self.tracks.means)
         for _ in range(sweeps):
+            if change:
+                self._follow(change)
+            by_interest = Grouping(self.followed[self.kept], count)
             if self.done:
                 expected = self._expected_interests(by_interest.counts)
                 usual = self._expected_tracks()
@@ -203,7 +209,7 @@ class Fit:
             ]
         )
         middles = grouped_means(self.interest_of, len(counts), features)
-        return _predict(middles, self.interests.means, np.sqrt(counts)[:, None])
+        return predict(middles, self.interests.means, np.sqrt(counts)[:, None])
 
     def _expected_tracks(self) -> Float32Array:
         """Predict each track's vector from the others of its artist, at first by ALS too.
@@ -214,27 +220,51 @@ class Fit:
         counts = np.bincount(artist)
         means = grouped_means(artist, len(counts), vectors)[artist]
         others = counts[artist, None] - 1
-        sums = means * (others + 1) - vectors
-        usual = np.where(others > 0, sums / np.maximum(others, 1), 0)
+        usual = (means * (others + 1) - vectors) / np.maximum(others, 1)
         ones = np.ones((len(vectors), 1))
-        features = [usual, ones]
+        features: list[AnyFloatArray] = [usual, ones]
         if self.done < COARSE:
             features.append(self.chosen.tracks)
-        return _predict(np.hstack(features), vectors, ones)
+        return predict(np.hstack(features), vectors, ones)
+
+    def _follow(self, change: float) -> None:
+        """Give responses to the interests of listeners that their sessions have changed to.
+
+        A response shows its interest together with the two before and after it, by quasi-likelihood
+        (McCullagh and Nelder, 9); those held out have no say. That of the opening is likelier.
+        """
+        heard, interests = self.responses, self.interests.means
+        owner = np.empty(len(interests), np.int32)
+        owner[self.interest_of] = heard.listener
+        is_kept = np.isin(np.arange(len(heard)), self.kept)
+        features = self.tracks.with_constant().means
+        for start in range(0, len(heard), _AT_ONCE):
+            rows = slice(start, start + _AT_ONCE)
+            own = self.interest_of[heard.opening[rows], None]
+            near = (own + _NEAR) % len(owner)
+            choices = np.where(owner[near] == owner[own], near, own)
+            tracks = features[heard.track[rows], None]
+            logits = np.einsum("rck,rck->rc", interests[choices], tracks)
+            logs = heard.time[rows, None] * logits - np.logaddexp(0, logits)
+            logs *= is_kept[rows, None] / self.dispersion
+            likely = logs - np.log(change) * (choices == own)
+            for apart in (1, 2):
+                is_same = heard.place[rows, None][apart:] >= apart
+                likely[apart:] += is_same * logs[:-apart]
+                likely[:-apart] += is_same * logs[apart:]
+            self.followed[rows] = choices[np.arange(len(own)), likely.argmax(axis=1)]
 
     def _logits(self, rows: IntArray) -> AnyFloatArray:
         """Return the logits of some responses."""
         features = self.tracks.with_constant().means
-        followed = self.interest_of[self.responses.opening[rows]]
         track, means = self.responses.track[rows], self.interests.means
-        return paired_dots(means, followed, features, track, self.threads)
+        return paired_dots(means, self.followed[rows], features, track, self.threads)
 
     def _measure(self) -> None:
         """Measure the dispersion by the responses held out."""
         rows, features = self.held_out, self.tracks.with_constant()
         vectors = self.interests
-        followed = self.interest_of[self.responses.opening[rows]]
-        track = self.responses.track[rows]
+        followed, track = self.followed[rows], self.responses.track[rows]
         uncertainty = variances_along(features.means, vectors.covariance)[track]
         uncertainty += variances_along(vectors.means, features.covariance)[followed]
         time = self.responses.time[rows]
@@ -298,15 +328,6 @@ class Fit:
         used = np.concatenate([self.held_out, others if len(others) else again])
         mean, _ = mean_and_slope(self._logits(used))
         return find_decay(mean, heard.time[used], heard.earlier[used])
-
-
-def _predict(
-    features: AnyFloatArray, vectors: Float32Array, weights: AnyFloatArray
-) -> Float32Array:
-    """Regress vectors on features, with the square roots of weights; return the predictions."""
-    found = np.linalg.lstsq(features * weights, vectors * weights, rcond=None)[0]
-    predicted: Float32Array = (features @ found).astype(np.float32)
-    return predicted
 
 
 def _unit(vectors: AnyFloatArray) -> Float32Array:

@@ -235,6 +235,15 @@ def grouped_means(
     return means.astype(np.float32)
 
 
+def predict(
+    features: AnyFloatArray, vectors: Float32Array, weights: AnyFloatArray
+) -> Float32Array:
+    """Regress vectors on features, with the square roots of weights; return the predictions."""
+    found = np.linalg.lstsq(features * weights, vectors * weights, rcond=None)[0]
+    predicted: Float32Array = (features @ found).astype(np.float32)
+    return predicted
+
+
 def estimate_precision(
     deviations: AnyFloatArray, covariance: AnyFloatArray
 ) -> Float32Array:

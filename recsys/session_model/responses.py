@@ -1,6 +1,6 @@
 """Read how long recommended tracks were heard, and after which: the session model's data.
 
-They are read bucket by bucket from the session store into compact arrays, 14 bytes a response.
+They are read bucket by bucket from the session store into compact arrays, 16 bytes a response.
 """
 
 from dataclasses import dataclass, replace
@@ -37,6 +37,7 @@ class Responses:
     time: Float32Array  # share heard of it, 0..1, shape (responses,)
     # tracks of its artist played before in the session, shape (responses,)
     earlier: npt.NDArray[np.int16]
+    place: npt.NDArray[np.int16]  # responses of its session before it, (responses,)
     is_held_out: BoolArray  # its session is held out of training, shape (responses,)
 
     def __len__(self) -> int:
@@ -55,6 +56,7 @@ class Responses:
             track=self.track[rows],
             time=self.time[rows],
             earlier=self.earlier[rows],
+            place=self.place[rows],
             is_held_out=self.is_held_out[rows],
         )
 
@@ -91,6 +93,7 @@ def load_responses(store: Store, dataset: Dataset, rule: SplitRule) -> Responses
         track=number(dataset.tracks, table["track"].to_numpy()),
         time=table["time"].to_numpy(),
         earlier=table["earlier"].to_numpy(),
+        place=table["place"].to_numpy(),
         is_held_out=table["heldout"].to_numpy(),
     )
 

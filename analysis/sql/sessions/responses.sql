@@ -8,6 +8,7 @@
 --   track    the recommended track
 --   time     FLOAT, share 0..1 of it that was heard
 --   earlier  SMALLINT, tracks of the same artist played before in the session; 0 where the artist is not known
+--   place    SMALLINT, rows of the same session before it
 --   heldout  BOOLEAN, the session is held out of training
 WITH placed AS (
     SELECT
@@ -35,6 +36,7 @@ SELECT
     track,
     CAST(time AS FLOAT) AS time,
     CAST(least(earlier, 32767) AS SMALLINT) AS earlier,
+    CAST(least(row_number() OVER (PARTITION BY number ORDER BY position) - 1, 32767) AS SMALLINT) AS place,
     heldout
 FROM played
 WHERE position > 1 AND hearing = 1

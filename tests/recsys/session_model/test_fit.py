@@ -50,8 +50,13 @@ def truth(taste: FloatArray) -> tuple[Responses, IntArray]:
     return make_responses(taste)
 
 
-def make_responses(taste: FloatArray) -> tuple[Responses, IntArray]:
-    """Make responses; the openings of an interest are the five nearest to a track."""
+def make_responses(
+    taste: FloatArray, changed: float = 0.0
+) -> tuple[Responses, IntArray]:
+    """Make responses in sessions of five; a share of these changes to the other interest.
+
+    The openings of an interest are the five nearest to a track.
+    """
     rng = np.random.default_rng(2)
     listener, organic, interest = [], [], []
     vectors: list[FloatArray] = []
@@ -69,7 +74,12 @@ def make_responses(taste: FloatArray) -> tuple[Responses, IntArray]:
     opening = np.repeat(np.arange(len(organic)), count)
     track = rng.integers(TRACKS, size=len(opening))
     who = np.array(listener)[opening]
-    followed = np.array(interest)[opening]
+    place = np.arange(len(opening)) % 5
+    sessions = np.random.default_rng(3)
+    until = np.where(
+        sessions.random(len(opening) // 5) < changed, sessions.integers(1, 5), 5
+    )
+    followed = np.array(interest)[opening] ^ (place >= np.repeat(until, 5))
     dots = np.einsum("ij,ij->i", np.array(vectors)[followed], taste[track])
     earlier = (rng.random(len(opening)) < 0.05).astype(np.int16)
     time = np.round(
@@ -83,6 +93,7 @@ def make_responses(taste: FloatArray) -> tuple[Responses, IntArray]:
         track=track.astype(np.int32),
         time=time.astype(np.float32),
         earlier=earlier,
+        place=place.astype(np.int16),
         is_held_out=np.zeros(len(opening), np.bool_),
     )
     return responses, np.array(interest)
@@ -167,11 +178,28 @@ def test_more_sessions_go_on_with_the_fit(
     done: list[float] = []
     fit = start_fit(report=lambda so_far, _note: done.append(so_far))
     fit.run(some)
-    fit.extend(whole)
+    fit.extend(whole, 0.0)
     assert done == list(range(1, SWEEPS + 1))
     found = fit.describe()
     off = expected_times(found, whole) - whole.time
     assert 1 - np.mean(off**2) / whole.time.var() > 0.95
+
+
+def test_responses_are_given_to_the_interest_that_a_session_has_changed_to(
+    taste: FloatArray,
+) -> None:
+    responses, _ = make_responses(taste, changed=0.4)
+    errors = []
+    for change in (0.0, 0.1):
+        fit = start_fit()
+        fit.run(responses)
+        fit.extend(responses, change)
+        held_out = fit.held_out  # nothing was learned from these
+        interests = fit.interests.means[fit.followed[held_out]]
+        features = fit.tracks.with_constant().means[responses.track[held_out]]
+        means = 1 / (1 + np.exp(-(interests * features).sum(axis=1)))
+        errors.append(np.mean((responses.time[held_out] - means) ** 2))
+    assert errors[1] < 0.8 * errors[0]
 
 
 def test_tracks_never_heard_are_no_better_than_others(
@@ -200,6 +228,7 @@ def test_one_response_is_enough_to_fit(earlier: int) -> None:
         one,
         np.array([0.4], np.float32),
         np.full(1, earlier, np.int16),
+        np.zeros(1, np.int16),
         np.zeros(1, np.bool_),
     )
     model = fit_model(responses, threads=1)

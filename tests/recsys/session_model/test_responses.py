@@ -61,9 +61,9 @@ def read_store(
 
 def expected(
     sessions: list[Session], artists: bool
-) -> Counter[tuple[int, int, int, float, int]]:
-    """Count responses: listener, organic, track, time, and earlier of its artist."""
-    found: Counter[tuple[int, int, int, float, int]] = Counter()
+) -> Counter[tuple[int, int, int, float, int, int]]:
+    """Count responses: listener, organic, track, time, earlier of its artist, and place."""
+    found: Counter[tuple[int, int, int, float, int, int]] = Counter()
     for session in sessions:
         heard = [track for track, _ in session.heard]
         for position, (track, time) in enumerate(session.heard):
@@ -79,6 +79,7 @@ def expected(
                         track,
                         round(time, 2),
                         earlier,
+                        len(set(heard[1:position]) - {heard[0]}),
                     )
                 ] += 1
     return found
@@ -86,7 +87,7 @@ def expected(
 
 def listed(
     responses: Responses, dataset: Dataset
-) -> Counter[tuple[int, int, int, float, int]]:
+) -> Counter[tuple[int, int, int, float, int, int]]:
     opening = responses.opening
     columns = zip(
         dataset.users[responses.listener[opening]].tolist(),
@@ -94,6 +95,7 @@ def listed(
         dataset.tracks[responses.track].tolist(),
         np.round(responses.time.astype(float), 2).tolist(),
         responses.earlier.tolist(),
+        responses.place.tolist(),
         strict=True,
     )
     return Counter(columns)
