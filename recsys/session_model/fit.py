@@ -219,8 +219,8 @@ class Fit:
         vectors, artist = self.tracks.means, self.responses.artist
         counts = np.bincount(artist)
         means = grouped_means(artist, len(counts), vectors)[artist]
-        others = counts[artist, None] - 1
-        usual = (means * (others + 1) - vectors) / np.maximum(others, 1)
+        count = counts[artist, None]
+        usual = (means * count - vectors) / np.maximum(count - 1, 1)
         ones = np.ones((len(vectors), 1))
         features: list[AnyFloatArray] = [usual, ones]
         if self.done < COARSE:
@@ -263,12 +263,13 @@ class Fit:
     def _measure(self) -> None:
         """Measure the dispersion by the responses held out."""
         rows, features = self.held_out, self.tracks.with_constant()
-        vectors = self.interests
-        followed, track = self.followed[rows], self.responses.track[rows]
+        heard, vectors = self.responses, self.interests
+        followed, track = self.followed[rows], heard.track[rows]
         uncertainty = variances_along(features.means, vectors.covariance)[track]
         uncertainty += variances_along(vectors.means, features.covariance)[followed]
-        time = self.responses.time[rows]
-        self.dispersion = measure_dispersion(self._logits(rows), time, uncertainty)
+        self.dispersion = measure_dispersion(
+            self._logits(rows), heard.time[rows], uncertainty
+        )
 
     def describe(self) -> SessionModel:
         """Return the model so far, with the rows and columns of the dataset as numbers."""
