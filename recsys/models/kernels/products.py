@@ -61,13 +61,12 @@ def _keep_best(
     sums: Float32Array, touched: Int32Array, best: Int32Array, values: Float32Array
 ) -> None:
     """Keep the largest sums of the touched columns, and set all of them to 0."""
-    touched = np.sort(touched)
     found = sums[touched]
     k = len(best)
     least = np.float32(0)
     if len(found) > k:
         least = np.partition(found, len(found) - k)[len(found) - k]
-    kept = touched[found >= least]
+    kept = np.sort(touched[found >= least])
     order = np.argsort(-sums[kept], kind="mergesort")
     rank = 0
     for position in order:
