@@ -122,10 +122,11 @@ class _Server(MPServer):
 
 
 def _end_with(master: int) -> None:
-    """Stop this worker when its parent has died."""
-    while os.getppid() == master:
+    """Stop this worker when its parent has died; while it starts, a signal may be lost."""
+    while True:
         time.sleep(_PARENT_CHECK_S)
-    os.kill(os.getpid(), signal.SIGTERM)
+        if os.getppid() != master:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _announce(settings: Settings, model: Model, port: int) -> None:

@@ -3,6 +3,8 @@
 import io
 import os
 import signal
+import subprocess
+import sys
 import threading
 import zipfile
 from collections import Counter
@@ -219,6 +221,18 @@ def test_hostile_versions_are_refused_and_the_next_good_one_is_served(
     ]
     assert float(refused[0].split()[-1]) >= len(HOSTILE)
     assert "botify_version_checked_timestamp_seconds" in metrics
+
+
+def test_a_worker_whose_first_signal_is_lost_ends_with_its_master_too() -> None:
+    script = (
+        "import signal, threading\n"
+        "from botify import serving\n"
+        "came = threading.Semaphore(0)\n"
+        "signal.signal(signal.SIGTERM, lambda *_: came.release())\n"
+        "threading.Thread(target=serving._end_with, args=(0,), daemon=True).start()\n"
+        "assert all(came.acquire(timeout=60) for _ in range(2))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], timeout=120, check=True)
 
 
 def test_a_stop_signal_to_the_group_ends_the_service_well(
