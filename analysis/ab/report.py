@@ -150,7 +150,7 @@ def build_report(
             look,
             facts,
             plan,
-            sources=loaded.sources.names,
+            sources=loaded.names,
             sessions={arm: int(listeners[arm]["sessions"].sum()) for arm in arms},
             original_table=original_table(listeners, config.control),
             segments=segment_effects(connection, arms, config),

@@ -19,13 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.ab.sources import Sources, find_sources
 from analysis.errors import AnalysisError, StoreError
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
-from analysis.logs.files import snapshot
+from analysis.logs.files import LogFile, discover, snapshot
 from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
-from analysis.store import number_of
+from analysis.store import MANIFEST, Store, number_of, open_store
 from looplib.arrays import IntArray
 from looplib.experiments import Experiment
 from looplib.progress import progress
@@ -37,6 +36,8 @@ _LONG_AFTER = 2**63 - 1
 _INTERLEAVED = re.compile(r"interleaved\((\w+), ?(\w+)\)")
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 100_000
+_BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
+_PACKED = 8  # a gzipped log is about an eighth of its text
 _LARGE_ODD = np.int64(0x1E3779B97F4A7C15)
 LEFT_OUT = pa.schema({"user": pa.int64()})
 
@@ -46,9 +47,10 @@ class Loaded:
     """The events of a report in Parquet files, and what is known of them."""
 
     connection: queries.Connection  # its view `assigned` has all events
+    logs: list[LogFile]
+    stores: list[Store]
     # rows of `sql/ab/assigned_events.sql`; all events of a listener are in one file
-    slices: list[Path]
-    sources: Sources  # the logs and stores
+    slices: list[Path] = field(default_factory=list)
     lines: LineCounts = field(default_factory=LineCounts)  # of the logs
     rejected: list[Reject] = field(default_factory=list)  # the first ones
     # the texts of listeners' ids by the numbers that stand for them, where a plan is given
@@ -61,6 +63,12 @@ class Loaded:
     end_ms: int = _LONG_AFTER
     progress: float = 0.0  # the share of the declared horizon that is reached
     left_out: int = 0  # the experiment's events after that
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the stores and logs are called."""
+        stores = (str(store.path) for store in self.stores)
+        return (*stores, *(log.name for log in self.logs))
 
     @property
     def start_ms(self) -> int:
@@ -129,8 +137,13 @@ def load_events(
         StoreError: A store is damaged, or has only hashes of the ids of those to be left out.
         AnalysisError: No line is an event.
     """
-    sources = find_sources(paths)
-    count = -(-max(1, sources.events) // _EVENTS_OF_A_SLICE)
+    folders = {
+        Path(path).resolve(): Path(path)
+        for path in paths
+        if (Path(path) / MANIFEST).is_file()
+    }
+    stores = [_open_store(folder) for folder in folders.values()]
+    logs = discover(path for path in paths if Path(path).resolve() not in folders)
     with (
         tempfile.TemporaryDirectory(prefix="ab-") as name,
         queries.connect(
@@ -139,12 +152,19 @@ def load_events(
             keep_order=False,
         ) as connection,
     ):
-        slices = [Path(name) / f"events-{number:03}.parquet" for number in range(count)]
-        loaded = Loaded(connection, slices, sources)
+        loaded = Loaded(connection, logs, stores)
         _write_slices(loaded, Path(name), plan)
         _check_events(loaded)
-        queries.attach_parquet(connection, "events", slices)
+        queries.attach_parquet(connection, "events", loaded.slices)
         yield loaded
+
+
+def _open_store(folder: Path) -> Store:
+    store = open_store(folder)
+    if store.manifest.interactions:
+        problem = "holds interactions, which have no sessions and arms"
+        raise StoreError(f"{folder}: {problem}; event logs are needed")
+    return store
 
 
 def assign(connection: queries.Connection, file: Path, experiment: str | None) -> None:
@@ -163,15 +183,27 @@ def assign(connection: queries.Connection, file: Path, experiment: str | None) -
     assigned.replace(file)
 
 
+def _count_events(loaded: Loaded) -> int:
+    """Return about how many events there are."""
+    bytes_in_all = sum(
+        log.size_bytes * (_PACKED if log.is_gzipped else 1) for log in loaded.logs
+    )
+    stored = sum(store.manifest.events for store in loaded.stores)
+    return stored + bytes_in_all // _BYTES_OF_AN_EVENT
+
+
 def _write_slices(loaded: Loaded, folder: Path, plan: Experiment | None) -> None:
     """Write every event of the sources once, to the file of its listener's slice."""
+    expected = _count_events(loaded)
+    count = 1 + expected // _EVENTS_OF_A_SLICE
+    loaded.slices = [folder / f"events-{number:03}.parquet" for number in range(count)]
     writers = [
         pq.ParquetWriter(file, EVENT_SCHEMA, compression="lz4")
         for file in loaded.slices
     ]
     tables = chain(_read_stores(loaded, plan), _read_logs(loaded, folder, plan))
     read_events = 0
-    with progress("read", loaded.sources.events, "events") as report:
+    with progress("read", expected, "events") as report:
         for rows in ahead(gather(tables, _EVENTS_AT_ONCE)):
             slice_of = ((rows["user"].to_numpy() * _LARGE_ODD) >> 32) % len(writers)
             for number, writer in enumerate(writers):
@@ -186,7 +218,7 @@ def _write_slices(loaded: Loaded, folder: Path, plan: Experiment | None) -> None
 
 def _read_stores(loaded: Loaded, plan: Experiment | None) -> Iterator[pa.Table]:
     """Yield the events of stores, and count the lines that they were read from."""
-    for store in loaded.sources.stores:
+    for store in loaded.stores:
         table = store.manifest.table
         if plan and plan.leaves_out and table and table.text_users:
             problem = "has text ids, and the experiment has changes or overrides"
@@ -206,7 +238,7 @@ def _read_logs(
     loaded: Loaded, scratch: Path, plan: Experiment | None
 ) -> Iterator[pa.Table]:
     """Yield the events of logs, and count their lines."""
-    copies = [snapshot(log, scratch) for log in loaded.sources.logs]
+    copies = [snapshot(log, scratch) for log in loaded.logs]
     for found in read(copies, kinds_of(copies)):
         loaded.lines += found.lines
         loaded.rejected += found.rejects[:_SHOWN_REJECTS]
@@ -224,7 +256,7 @@ def _check_events(loaded: Loaded) -> None:
     if loaded.rejected:
         line = loaded.rejected[0]
         why = f"the first line refused is {line.file}:{line.line}: {line.reason}"
-    names, count = ", ".join(loaded.sources.names), loaded.lines.read
+    names, count = ", ".join(loaded.names), loaded.lines.read
     raise AnalysisError(f"{names}: no event in {count:,} lines; {why}")
 
 
@@ -237,7 +269,7 @@ def _find_experiment(loaded: Loaded, asked: str | None) -> str | None:
     if len(found) != 1:
         problem = f"which of {', '.join(found)}? Events name {len(found)}; name one"
         if not found:
-            problem = f"no event of {loaded.sources.names[0]} is in one"
+            problem = f"no event of {loaded.names[0]} is in one"
         raise AnalysisError(f"experiment: {problem}")
     return str(found[0])
 

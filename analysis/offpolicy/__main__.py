@@ -1,7 +1,7 @@
 """The command `listening-loop offpolicy`: what lists would be worth."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +15,6 @@ with importing():
     import numpy as np
 
     from analysis import queries
-    from analysis.ab.sources import Sources
     from analysis.ab.tables import load_events
     from analysis.errors import AnalysisError
     from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
@@ -27,7 +26,6 @@ with importing():
     from analysis.offpolicy.policies import Policy, match_lists
     from analysis.offpolicy.recommendations import (
         Recommendations,
-        learned_from,
         read_recommendations,
     )
     from analysis.planning import Logs, OutFile
@@ -86,14 +84,14 @@ def main(
             loaded.connection, "events", "events/counted_once", events_file=events
         )
         sessions = read_sessions(loaded.connection, rule, uniform)
-    sources, scorer = loaded.sources, OffPolicy(sessions)
+    scorer = OffPolicy(sessions)
     # of the policy that logged the recommendations every weight is 1
     drawn = np.where(sessions.counted, sessions.propensity, 0.0)
     logged = scorer.value(Policy(drawn, sessions.counted)).snips
-    estimates = [(listed, _estimate(scorer, listed, sources)) for listed in lists]
+    estimates = [(listed, _estimate(scorer, listed)) for listed in lists]
     if out:
         document = {
-            "sources": sources.names,
+            "sources": loaded.names,
             "holdout": rule.text,
             "listeners": len(sessions.users),
             "sessions": sessions.sessions,
@@ -120,21 +118,12 @@ def _uniform_tracks(text: str) -> int | None:
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 
-def _estimate(
-    scorer: OffPolicy, lists: Recommendations, sources: Sources
-) -> OffPolicyEstimate:
+def _estimate(scorer: OffPolicy, lists: Recommendations) -> OffPolicyEstimate:
+    matched = match_lists(scorer.sessions, lists.users, lists.tracks)
     try:
-        matched = match_lists(scorer.sessions, lists.users, lists.tracks)
-        estimate = scorer.value(matched.serve(lists.serving))
+        return scorer.value(matched.serve(lists.serving))
     except AnalysisError as error:
         raise AnalysisError(f"{lists.file}: {error}") from None
-    if learned_from(lists.manifest, sources):
-        reason = (
-            "the lists were learned from all sessions of these very logs, "
-            "held-out ones too"
-        )
-        estimate = replace(estimate, reasons=(reason, *estimate.reasons))
-    return estimate
 
 
 def _document(lists: Recommendations, estimate: OffPolicyEstimate) -> dict[str, Any]:

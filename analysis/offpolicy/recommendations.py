@@ -8,12 +8,10 @@ from typing import Any, TypedDict
 import msgspec
 import numpy as np
 
-from analysis.ab.sources import Sources
 from analysis.errors import AnalysisError
 from analysis.logs.field_types import Id
-from analysis.logs.files import digest
 from analysis.offpolicy.policies import Serving
-from analysis.store import MANIFEST, content_digest, number_of
+from analysis.store import MANIFEST, number_of
 from analysis.validation import NO_TRACK
 from looplib.arrays import IntArray
 from looplib.checksums import unseal
@@ -45,7 +43,6 @@ class _File(TypedDict, total=False):
 class _Manifest(TypedDict, total=False):
     files: dict[str, _File]  # by name
     model: str
-    data: dict[str, Any]  # what the lists were learned from
     split: Any  # how sessions were held out of that
     seed: Any  # of the split
 
@@ -98,18 +95,6 @@ def read_recommendations(text: str) -> Recommendations:
         users,
         tracks,
     )
-
-
-def learned_from(manifest: Mapping[str, Any], sources: Sources) -> bool:
-    """Return whether a manifest says that its lists were learned from all of these sources."""
-    data = manifest.get("data", {})
-    if "store" not in data or data.get("learned_from", "all") != "all":
-        return False
-    digests = {
-        source.digest for store in sources.stores for source in store.manifest.sources
-    }
-    digests |= {digest(log) for log in sources.logs}
-    return bool(data["store"] == content_digest(digests))
 
 
 def _read_manifest(manifest: Path) -> _Manifest:
