@@ -8,13 +8,15 @@ tables are attached here from files or Arrow tables, so no statement is ever bui
 
 import glob
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+
+from analysis.errors import AnalysisError
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
@@ -39,6 +41,7 @@ DataErrors = (
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
 _BYTES_AT_ONCE = 4 * 2**20
+_LONGEST_PROBLEM = 300  # characters of an error's message
 
 
 def connect(
@@ -70,6 +73,25 @@ def connect(
     with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+@contextmanager
+def naming(
+    what: str,
+    *kinds: type[Exception],
+    error: type[AnalysisError] = AnalysisError,
+) -> Iterator[None]:
+    """Turn errors of some kinds into one of one line that says what they are about."""
+    try:
+        yield
+    except kinds as problem:
+        raise error(f"{what}: {one_line(problem)}") from None
+
+
+def one_line(problem: Exception) -> str:
+    """Return what is wrong, without the SQL."""
+    text = str(problem).partition("\n\n")[0]
+    return " ".join(text.split())[:_LONGEST_PROBLEM]
 
 
 def confine(connection: Connection, file: Path, folder: Path) -> None:

@@ -13,7 +13,7 @@ from analysis.ab.config import AbConfig, Role
 from analysis.ab.looks import Look
 from analysis.ab.metrics import Metric
 from analysis.statistics import effects
-from analysis.statistics.effects import Effect
+from analysis.statistics.effects import Effect, Interval
 from analysis.statistics.moments import Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.quantiles import compare_quantiles
@@ -106,12 +106,13 @@ class MetricEffect:
         return (self.margin_pct or 0.0) if self.margin is None else self.margin
 
     @property
-    def losses(self) -> tuple[float, float]:
-        """The least and the most by which a guardrail is worse, in the unit of its margin."""
-        lower, upper = self.lower, self.upper
+    def loss(self) -> Interval:
+        """How much worse a guardrail is, in the unit of its margin."""
+        change, relative = Interval(self.effect, self.lower, self.upper), self.relative
         if self.margin is None:
-            lower, upper = self.relative.lower_pct, self.relative.upper_pct
-        return (-upper, -lower) if self.higher_is_better else (lower, upper)
+            ends = relative.lower_pct, relative.upper_pct
+            change = Interval(relative.effect_pct, *ends)
+        return change.scaled(-1 if self.higher_is_better else 1)
 
 
 def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
@@ -170,10 +171,10 @@ def _compare(
     if metric.quantile is not None:
         return compare_quantiles(control, arm, metric.quantile, confidence), math.nan
     plain = effects.compare_moments(control, arm, metric.quantity, confidence)
-    past, both = metric.past, control + arm
-    if past is None or not both.count:
+    past = metric.past
+    if past is None:
         return plain, math.nan
-    if not both.mean(Quantity(past.denominator or past.numerator)):
+    if not (control + arm).mean(Quantity(past.denominator or past.numerator)):
         return plain, math.nan
     before, after, kept = effects.adjust(control, arm, metric.quantity, past)
     if not config.cuped:
@@ -230,7 +231,6 @@ def relative_effect(effect: Effect) -> RelativeEffect:
 
 def _state(effect: MetricEffect) -> GuardrailState:
     """Return "kept" if the interval is within the margin, "broken" if it is beyond."""
-    least, most = effect.losses
-    if least > effect.allowed_loss:
+    if effect.loss.lower > effect.allowed_loss:
         return "broken"
-    return "kept" if most <= effect.allowed_loss else "unclear"
+    return "kept" if effect.loss.upper <= effect.allowed_loss else "unclear"

@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from analysis.ab.effects import MetricEffect
 from analysis.page import numbers
 
-_COUNTS = {3: "three", 4: "four", 5: "five", 6: "six"}
+_LIMITS_HOLD = {
+    0: "",
+    1: "The safety limit holds.",
+    2: "Both safety limits hold.",
+    3: "All three safety limits hold.",
+    4: "All four safety limits hold.",
+}
 
 
 def arm_name(arm: str, recommenders: Mapping[str, str | None]) -> str:
@@ -94,14 +100,7 @@ def quoted(effect: MetricEffect) -> str:
 
 def limits_hold(count: int) -> str:
     """Return that all guardrails are kept, as a sentence; nothing without any."""
-    if not count:
-        return ""
-    if count == 1:
-        return "The safety limit holds."
-    if count == 2:
-        return "Both safety limits hold."
-    number = _COUNTS.get(count, count)
-    return f"All {number} safety limits hold."
+    return _LIMITS_HOLD.get(count, f"All {count} safety limits hold.")
 
 
 def _likely(effect: MetricEffect) -> str:
