@@ -44,31 +44,16 @@ _BYTES_AT_ONCE = 4 * 2**20
 _LONGEST_PROBLEM = 300  # characters of an error's message
 
 
-def connect(
-    *,
-    threads: int | None = None,
-    memory_limit: str | None = None,
-    temp_directory: Path | None = None,
-    keep_order: bool = True,
-) -> Connection:
-    """Open an in-memory database.
+def connect(**settings: int | str | Path) -> Connection:
+    """Open an in-memory database with DuckDB's own settings.
 
-    A query that needs more than the memory limit, such as "1GB", spills to the folder, which should
-    be on the disk that the result is written to. Without `keep_order`, which saves memory, rows
-    need not come in the order of their source.
+    A query that needs more than `memory_limit`, such as "1GB", spills to `temp_directory`, which
+    should be on the disk that the result is written to. Without `preserve_insertion_order`, which
+    saves memory, rows need not come in the order of their source.
     """
-    spilled = None if temp_directory is None else str(temp_directory)
-    options = {
-        "threads": threads,
-        "memory_limit": memory_limit,
-        "temp_directory": spilled,
-    }
-    config = {name: value for name, value in options.items() if value is not None}
-    flags = {
-        "autoinstall_known_extensions": False,
-        "preserve_insertion_order": keep_order,
-    }
-    connection = duckdb.connect(config={**config, **flags})
+    config = {name: str(value) for name, value in settings.items()}
+    defaults = {"autoinstall_known_extensions": "false"}
+    connection = duckdb.connect(config={**defaults, **config})
     # in Jupyter without ipywidgets there is no bar to switch off
     with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = false")
@@ -129,11 +114,10 @@ def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table
     return open_rows(connection, name, **values).to_arrow_table()
 
 
-def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[str, Any]:
+def fetch_row(connection: Connection, name: str, **values: object) -> dict[str, Any]:
     """Run a SQL file that returns one row, and return that as a mapping from column to value."""
-    relation = open_rows(connection, name, **values)
-    (row,) = relation.fetchall()
-    return dict(zip(relation.columns, row, strict=True))
+    (row,) = fetch_table(connection, name, **values).to_pylist()
+    return dict(row)
 
 
 def stream(
@@ -164,11 +148,11 @@ def copy_to_parquet(
 ) -> int:
     """Write the rows of a SQL file to a Parquet file, and return their number."""
     values["copy_target"] = str(file)
-    written = connection.execute(
-        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)",
-        values,
-    ).fetchone()
-    return int(written[0]) if written else 0
+    copy = (
+        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)"
+    )
+    ((written,),) = connection.execute(copy, values).fetchall()
+    return int(written)
 
 
 def attach_query(
@@ -182,8 +166,8 @@ def materialize(
     connection: Connection, table: str, name: str, **values: object
 ) -> None:
     """Run a SQL file and keep its rows as a table, instead of one of that name."""
-    connection.execute(f"DROP TABLE IF EXISTS {table}")
-    open_rows(connection, name, **values).create(table)
+    made = f"CREATE OR REPLACE TABLE {table} AS {statement(name)}"
+    connection.execute(made, values)
 
 
 def append(table: str, rows: Rows) -> None:

@@ -134,10 +134,12 @@ class Validator:
         A validated user without a list counts 0. `key`, such as "ndcg@30", asks for this metric
         alone.
         """
-        names, ks = list(METRICS), list(self.ks)
+        names = list(METRICS)
+        ks = list(self.ks)
         if key:
             name, _, cut_off = key.partition("@")
-            names, ks = [name], [int(cut_off)]
+            names = [name]
+            ks = [int(cut_off)]
         lists = align(users, tracks, known=self.users, depth=ks[-1])
         ratio_names = [name for name in names if name in _RATIOS]
         ratios = self._ratios(lists, ratio_names, ks)

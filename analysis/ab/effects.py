@@ -108,7 +108,8 @@ class MetricEffect:
     @property
     def loss(self) -> Interval:
         """How much worse a guardrail is, in the unit of its margin."""
-        change, relative = Interval(self.effect, self.lower, self.upper), self.relative
+        change = Interval(self.effect, self.lower, self.upper)
+        relative = self.relative
         if self.margin is None:
             ends = relative.lower_pct, relative.upper_pct
             change = Interval(relative.effect_pct, *ends)
@@ -117,7 +118,8 @@ class MetricEffect:
 
 def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all metrics that were measured, primary ones first, then by arm."""
-    config, control = look.config, look.config.control
+    config = look.config
+    control = look.config.control
     found = []
     for metric in config.reported:
         by_arm = measured.values.get(metric.name, {})
@@ -190,10 +192,8 @@ def _describe(
     look: Look,
 ) -> MetricEffect:
     """Return the effect before any adjustment for many comparisons."""
-    role, guardrail = (
-        look.config.roles[metric.name],
-        look.config.limits.get(metric.name),
-    )
+    role = look.config.roles[metric.name]
+    guardrail = look.config.limits.get(metric.name)
     if role in {"primary", "guardrail"}:
         effect = look.widen(effect)
     found = MetricEffect(
@@ -220,7 +220,8 @@ def _describe(
 
 def relative_effect(effect: Effect) -> RelativeEffect:
     """Return the effect in %, or the p-value alone where the control's value may be 0."""
-    control, relative = effect.control, effect.relative.scaled(100)
+    control = effect.control
+    relative = effect.relative.scaled(100)
     may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
     if may_be_zero or relative.value > _MOST_PCT:
         relative = effects.NO_INTERVAL

@@ -127,12 +127,13 @@ def build_report(
         if config.horizon:
             loaded.stop_at(config.horizon.listeners)
         measure(loaded, config)
-        connection, own = loaded.connection, own_recommenders(loaded, config)
+        connection = loaded.connection
+        own = own_recommenders(loaded, config)
         listeners = {
             arm: read_listeners(connection, arm, config.reported) for arm in arms
         }
         counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
-        counted = dict(queries.fetch_row(connection, "ab/quality"))
+        counted = queries.fetch_row(connection, "ab/quality")
         look = Look(config, loaded.progress)
         facts = {
             "lines": loaded.lines,

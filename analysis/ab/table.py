@@ -152,11 +152,10 @@ def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     wanted: dict[str, queries.Expression] = {
         "arm": Column("arm"),
         "count": Function("count", one),
-        "all_rows": Function("sum", Column("all_rows")),
         "in_two_arms": Function("count_if", Column("arm") != Column("other_arm")),
     }
-    for name in names:
-        wanted[f"known_{name}"] = Function("sum", Column(f"known_{name}"))
+    for missing in ("missing_arm", *(f"missing_{name}" for name in names)):
+        wanted[missing] = Function("sum", Column(missing))
     for metric in metrics:
         for name, (function, *places) in _STATISTICS.items():
             values = (Column(metric.columns[place]) for place in places)
@@ -177,13 +176,10 @@ def _check_rows(
     table: Table, arms: Sequence[Mapping[str, Any]], columns: Iterable[str]
 ) -> None:
     """Refuse rows without an arm or a number, and listeners in two arms."""
-    rows = sum(row["all_rows"] for row in arms)
-    gaps = {table.arm: sum(row["all_rows"] for row in arms if row["arm"] is None)}
-    for name in columns:
-        gaps[name] = rows - sum(row[f"known_{name}"] for row in arms)
-    for name, count in gaps.items():
-        if count:
-            problem = f"{count:,} rows have no {name}; leave them out, or fill them"
+    for name in ("arm", *columns):
+        if count := sum(row[f"missing_{name}"] for row in arms):
+            column = table.arm if name == "arm" else name
+            problem = f"{count:,} rows have no {column}; leave them out, or fill them"
             raise AnalysisError(f"{table.name}: {problem}")
     if count := sum(row["in_two_arms"] for row in arms):
         problem = f"a {table.listener} is in two values of {table.arm}; each is in one"
@@ -192,7 +188,8 @@ def _check_rows(
 
 def _read_aggregates(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """Return the aggregates of metrics at the last time, if nothing is wrong with them."""
-    arm, others = table.column(table.arm).alias("arm"), Star(exclude=[table.arm])
+    arm = table.column(table.arm).alias("arm")
+    others = Star(exclude=[table.arm])
     aggregates = table.rows.select(arm, others).to_arrow_table()
     with queries.connect(threads=1) as connection:
         queries.attach_arrow(connection, "aggregates", aggregates)

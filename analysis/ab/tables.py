@@ -149,7 +149,7 @@ def load_events(
         queries.connect(
             memory_limit=memory,
             temp_directory=Path(name) / "spilled",
-            keep_order=False,
+            preserve_insertion_order=False,
         ) as connection,
     ):
         loaded = Loaded(connection, logs, stores)
@@ -256,7 +256,8 @@ def _check_events(loaded: Loaded) -> None:
     if loaded.rejected:
         line = loaded.rejected[0]
         why = f"the first line refused is {line.file}:{line.line}: {line.reason}"
-    names, count = ", ".join(loaded.names), loaded.lines.read
+    names = ", ".join(loaded.names)
+    count = loaded.lines.read
     raise AnalysisError(f"{names}: no event in {count:,} lines; {why}")
 
 

@@ -111,15 +111,13 @@ class _Arm:
 
 def _decide_arms(evidence: Evidence, config: AbConfig) -> Verdict:
     arms = []
-    for name in evidence.listeners:
-        if name != config.control:
-            effects = [effect for effect in evidence.effects if effect.arm == name]
-            loss = _loss(effects, evidence.name(config.control))
-            gains = [
-                row for row in effects if row.role == "primary" and row.significant
-            ]
-            gain = gains[0] if gains and not loss else None
-            arms.append(_Arm(name, evidence.name(name), effects, loss, gain))
+    control, *names = evidence.listeners
+    for name in names:
+        effects = [effect for effect in evidence.effects if effect.arm == name]
+        loss = _loss(effects, evidence.name(control))
+        gains = [row for row in effects if row.role == "primary" and row.significant]
+        gain = gains[0] if gains and not loss else None
+        arms.append(_Arm(name, evidence.name(name), effects, loss, gain))
     arms.sort(key=lambda arm: -arm.gain_pct)
     best = next((arm for arm in arms if arm.wins), None)
     open_arms = [arm for arm in arms if not arm.loss and not arm.wins]
@@ -267,7 +265,8 @@ def _more_listeners(arm: _Arm, evidence: Evidence, config: AbConfig) -> int | No
     """
     if config.horizon:
         return max(0, config.horizon.listeners - evidence.in_all)
-    look, listeners = Look(config), 2 * min(evidence.listeners.values())
+    look = Look(config)
+    listeners = 2 * min(evidence.listeners.values())
 
     def growth(lower: float, upper: float, bound: float, level: float) -> float:
         """Return how many times as many listeners it takes until an interval excludes a bound."""

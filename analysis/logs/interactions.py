@@ -124,12 +124,11 @@ def _naming(problem: str) -> Iterator[None]:
     """Say what cannot be read where the file is to blame, and not the machine."""
     try:
         yield
-    except queries.OutOfMemory:
-        raise
     except queries.DatabaseError as error:
-        if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
+        of_machine = (queries.OutOfMemory, *queries.DiskErrors)
+        if isinstance(error, of_machine) and "GZIP" not in str(error):
             raise
-        line = str(error).splitlines()[0]
+        line = queries.one_line(error)
         raise InteractionFileError(f"{problem} ({line})") from None
 
 
@@ -195,7 +194,8 @@ def find_columns(
         InteractionFileError: The file lacks a column.
     """
     found = dict(zip(names, rows.columns, strict=True))
-    values, missing = {}, []
+    values = {}
+    missing = []
     for role, column in asdict(reading.columns).items():
         if column is None:
             values[role] = queries.Constant(None)
@@ -221,7 +221,8 @@ def _attach_rows(
     file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]
 ) -> None:
     """Make the table `raw_rows` of what `open_rows` returns."""
-    columns, is_typed = reading.columns, suffix_of(file) in PARQUET
+    columns = reading.columns
+    is_typed = suffix_of(file) in PARQUET
     types = dict(zip(names, rows.types, strict=True)) if is_typed else {}
     values = find_columns(file, reading, rows, names)
     values["track"] = values.pop("item")
@@ -245,7 +246,7 @@ def _attach_rows(
             hint = ""
         what = "--where" if reading.where else "the preset"
         raise InteractionFileError(
-            f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}"
+            f"{file.name}: {what}: {queries.one_line(error)}{hint}"
         ) from None
 
 

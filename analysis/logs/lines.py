@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from analysis.logs.field_types import (
-    ARM_KEYS,
     EVENT_SCHEMA,
     LARGEST_ID,
     LONGEST_LATENCY,
@@ -103,9 +102,8 @@ def repeated_key(line: bytes) -> str | None:
     with suppress(ValueError, TypeError, RecursionError):
         members = json.loads(line, object_pairs_hook=tuple)
         names = [key for key, _ in members if key in EVENT_SCHEMA.names]
-        for field in ARM_KEYS:
-            arms = dict(members).get(field) or ()
-            names += [f"{field}.{name}" for name, _ in arms]
+        arms = dict(members).get("experiments") or ()
+        names += [f"experiments.{name}" for name, _ in arms]
         return next((name for name in names if names.count(name) > 1), None)
     return None
 

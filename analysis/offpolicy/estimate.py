@@ -132,7 +132,8 @@ def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
         )
     moments = Moments.of({"weights": sums.weights, "requests": sums.requests})
     mean_weight = estimate(moments, Quantity("weights", "requests"))
-    mean, error = mean_weight.value, math.sqrt(mean_weight.squared_error)
+    mean = mean_weight.value
+    error = math.sqrt(mean_weight.squared_error)
     if abs(mean - 1) <= _SUPPORT_ERRORS * error:
         return ()
     cause = "the policy was learned from these sessions"

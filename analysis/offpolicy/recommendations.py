@@ -71,13 +71,15 @@ def read_recommendations(text: str) -> Recommendations:
     text = text.removesuffix(_IN_ORDER)
     name, separator, path = text.partition("=")
     if not separator or Path(text).exists():
-        name, path = "", text
+        name = ""
+        path = text
     file = Path(path)
     manifest = _read_manifest(file.parent / MANIFEST)
     lines = _decode_lines(file, manifest.get("files", {}).get(file.name, {}))
     lists: dict[int, list[int]] = {}
     for line in lines:
-        user, listed = _number(line.user), [_number(track) for track in line.tracks]
+        user = _number(line.user)
+        listed = [_number(track) for track in line.tracks]
         if user in lists or len(set(listed)) < len(listed):
             problem = "more than one list, or a track more than once"
             raise AnalysisError(f"{file}: user {line.user}: {problem}")

@@ -159,7 +159,8 @@ def _welch(
     if not total > 0:
         return math.sqrt(total), math.inf
     # In shares of the total, whose squares do not vanish when the errors are tiny.
-    control_share, arm_share = control_square / total, arm_square / total
+    control_share = control_square / total
+    arm_share = arm_square / total
     by_control = control_share**2 / (control.count - 1)
     by_arm = arm_share**2 / (arm.count - 1)
     return math.sqrt(total), 1 / (by_control + by_arm)
@@ -195,7 +196,8 @@ def adjust(
         of that without the adjustment.
     """
     both = control + arm
-    spread, centre = both.variance(covariate), both.mean(covariate)
+    spread = both.variance(covariate)
+    centre = both.mean(covariate)
     theta = both.covariance(quantity, covariate) / spread if spread else 0.0
     if not theta:
         return estimate(control, quantity), estimate(arm, quantity), 1.0

@@ -65,7 +65,8 @@ class Histogram:
         Woodruff, Confidence Intervals for Medians and Other Position Measures, 1952. Wolter,
         Introduction to Variance Estimation, 2007, chapter 2.
         """
-        value, groups = self.quantile(share), len(self.values)
+        value = self.quantile(share)
+        groups = len(self.values)
         if groups < 2:
             return Interval(value, math.nan, math.nan)
         share_of_step = np.clip(math.log(value * _UNIT) / STEP - self.steps, 0.0, 1.0)

@@ -95,7 +95,9 @@ def ingest(
         new = NewFiles(files, before, reading.content if reading else "", scratch)
         bucketing = Bucketing(scratch, kind, before.buckets)
         with queries.connect(
-            memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False
+            memory_limit=memory,
+            temp_directory=scratch / "spilled",
+            preserve_insertion_order=False,
         ) as connection:
             work = Ingest(workspace, before, new, connection, bucketing, scratch)
             if reading:
