@@ -2,19 +2,19 @@
 
 At a path it is the kernel's lock of a file, which ends with its process; the file is touched as a
 sign of life. At an address it is the object `.lock`, made only where there is none, that names the
-holder and is written again as a sign of life, so that the server's clock says how long the holder
-has been silent. It is taken over from a process that is known to be dead, or silent for `EXPIRY_S`;
-should that process live after all, its next `check` fails, and it writes no more.
+holder and is written again as a sign of life. It is taken over from a process that has been silent
+for `EXPIRY_S`, by the clocks of the server and of this machine; should that process live after all,
+its next `check` fails, and it writes no more.
 """
 
+import math
 import os
 import socket
-import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -34,21 +34,6 @@ class Holder:
 
     id: str  # of this holding alone
     name: str  # of the process, for messages
-
-    @property
-    def file(self) -> Path:
-        """A file on the holder's machine that the kernel keeps locked while the process lives."""
-        return Path(tempfile.gettempdir(), f"listening-loop-{self.id}.lock")
-
-    def is_dead(self) -> bool:
-        """Return whether it was a process of this machine that has ended."""
-        if not self.file.exists():
-            return False
-        try:
-            with exclusive(self.file, BlockingIOError()):
-                return True
-        except OSError:
-            return False
 
 
 @dataclass(frozen=True)
@@ -87,40 +72,33 @@ def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
 
     def renew() -> None:
         if _read(workspace) == me:
-            _put(workspace, LOCK, me)
+            _put(workspace, me)
 
-    with exclusive(me.file):
-        try:
-            _acquire(workspace, me, busy)
-            with _signs_of_life(renew):
-                yield Lock(workspace, me)
-        finally:
-            # where the server is lost, the unlocked file says that this process is dead
-            with suppress(StorageError):
-                if _read(workspace) == me:
-                    workspace.delete(LOCK)
-                me.file.unlink()
+    _acquire(workspace, me, busy)
+    try:
+        with _signs_of_life(renew):
+            yield Lock(workspace, me)
+    finally:
+        with suppress(StorageError):
+            if _read(workspace) == me:
+                workspace.delete(LOCK)
 
 
 def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
     with suppress(FileExistsError):
-        _put(workspace, LOCK, me, mode="create")
+        _put(workspace, me, mode="create")
         return
     holder = _read(workspace)
-    silent_s = _silent_s(workspace, f"{LOCK}.probe-{me.id}")
-    if holder is None or silent_s is None:
-        raise StorageError(f"{busy} until now; run the same command again")
-    if not holder.is_dead() and silent_s < EXPIRY_S:
+    silent_s = math.inf  # of a lock that was released just now
+    with suppress(FileNotFoundError), open_files(workspace.address, LOCK) as files:
+        silent_s = time.time() - files.modified(LOCK).timestamp()
+    if holder and silent_s < EXPIRY_S:
         raise StorageError(
             f"{busy} ({holder.name}, last heard from {silent_s:.0f} s ago); wait until it is done, "
             f"or, if it is dead, until it has been silent for {EXPIRY_S:.0f} s"
         )
-    if _read(workspace) != holder:
-        raise StorageError(
-            f"{busy}, which has just taken over from {holder.name}; wait until it is done"
-        )
     # should two come here at once, the last to write holds it, and the other's check fails
-    _put(workspace, LOCK, me)
+    _put(workspace, me)
 
 
 @contextmanager
@@ -140,27 +118,9 @@ def _signs_of_life(give: Callable[[], None]) -> Iterator[None]:
         over.set()
 
 
-def _silent_s(workspace: Workspace, probe: str) -> float | None:
-    """Return the seconds since the lock was last written, by its server's clock; None without one.
-
-    The clock is read from a new file.
-    """
-    _put(workspace, probe, None)
-    try:
-        with open_files(workspace.address, LOCK) as files:
-            now, last = (files.modified(name).timestamp() for name in (probe, LOCK))
-        return max(0.0, float(now - last))
-    except FileNotFoundError:
-        return None
-    finally:
-        workspace.delete(probe)
-
-
-def _put(
-    workspace: Workspace, name: str, holder: Holder | None, mode: str = "overwrite"
-) -> None:
-    with open_files(workspace.address, name) as files:
-        files.pipe_file(name, msgspec.json.encode(holder), mode=mode)
+def _put(workspace: Workspace, holder: Holder, mode: str = "overwrite") -> None:
+    with open_files(workspace.address, LOCK) as files:
+        files.pipe_file(LOCK, msgspec.json.encode(holder), mode=mode)
 
 
 def _read(workspace: Workspace) -> Holder | None:

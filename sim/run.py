@@ -42,7 +42,7 @@ run into a folder that an earlier one left unfinished writes what is missing.
 
 With remote, listeners ask the service at --url, which writes the log. What a listener does follows
 from the seed and the number of the session, whatever the concurrency. A request without an answer
-is sent again under its number. Ctrl-C ends the open sessions.
+is sent again under its number.
 
 \b
 Settings, as --key value over the file and --set:
@@ -73,25 +73,24 @@ def _main(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     overrides: Overrides = None,
-) -> int:
+) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     changes = overrides or []
     options = dict(_read_options(context.args))
     kind = load_config(_Kind, config, changes, options).recommender
     if kind == REMOTE:
-        settings = load_config(RemoteConfig, config, changes, options)
-        return run_remote(settings, typer.echo)
+        run_remote(load_config(RemoteConfig, config, changes, options), typer.echo)
+        return
     if kind != RANDOM:
         fault = "was removed" if kind == "console" else "is unknown"
         raise SimError(f"recommender: {kind} {fault}; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, changes, options)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     found = collect(collection)
     earlier = f" ({found} of them there already)" if found else ""
     typer.echo(
         f"{collection.log}: {collection.episodes:,} sessions "
         f"in {collection.segments} segments{earlier}"
     )
-    return 0
 
 
 def _read_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import os
 import socket
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,27 +24,25 @@ EVERY_WORKER = (
 def check_software(client: Client) -> None:
     """Compare the software of all processes: calls travel pickled, so all need the same code.
 
+    Dask itself warns of another Python.
+
     Raises:
         SearchError: A process has another version than this one.
     """
     # a coroutine to asynchronous clients alone
     versions: Any = client.get_versions(packages=[_PACKAGE])
-    ours = _software(versions["client"])
+    ours = versions["client"]["packages"]
     processes = {"the scheduler": versions["scheduler"]}
     for address, found in versions["workers"].items():
         processes[f"the worker {address}"] = found
     for process, found in processes.items():
-        for name, version in _software(found) - ours:
-            raise SearchError(
-                f"{process} has {name} {version}, and the search {name} {dict(ours)[name]}; "
-                "install the same everywhere (docs/clusters.md)"
-            )
-
-
-def _software(process: Mapping[str, Any]) -> set[tuple[str, str | None]]:
-    packages = process["packages"]
-    python = ".".join(packages["python"].split(".")[:2])
-    return {("python", python), *((name, packages.get(name)) for name in _COMPARED)}
+        for name in _COMPARED:
+            version = found["packages"].get(name)
+            if version != ours[name]:
+                raise SearchError(
+                    f"{process} has {name} {version}, and the search {name} {ours[name]}; "
+                    "install the same everywhere (docs/clusters.md)"
+                )
 
 
 def check_folders(

@@ -5,6 +5,7 @@ bucket is split, checked and summed without looking at any other.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,11 +13,11 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.store import Part
-from looplib.arrays import IntArray, column_values
+from looplib.arrays import column_values
 from recsys.config import Feedback
-from recsys.dataset.split import SplitRule
+from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import SplitError
-from recsys.store.remote import download_stored
+from recsys.store.remote import Store, download_stored
 from recsys.workspace import open_workspace
 
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
@@ -48,7 +49,9 @@ def prepare_bucket(
     bucket = parts[0].bucket
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
-        _attach_sessions(connection, store, parts, rule)
+        files = download_stored(open_workspace(store), parts)
+        attach_events(connection, files, rule)
+        queries.materialize(connection, "sessions", "sessions/sessions")
         queries.materialize(
             connection,
             "heldout_sessions",
@@ -76,26 +79,19 @@ def prepare_bucket(
     return {name: found[name] for name in COUNTS}
 
 
-def count_starts(
-    store: str, parts: Sequence[Part], rule: SplitRule
-) -> tuple[IntArray, IntArray]:
-    """Count the sessions of a bucket that begin in each minute since the epoch.
-
-    Returns:
-        Minutes, oldest first, and sessions; each of shape (minutes,).
-    """
-    with queries.connect(threads=1) as connection:
-        _attach_sessions(connection, store, parts, rule)
-        starts = queries.fetch_table(connection, "sessions/starts_by_minute")
-    return column_values(starts["minute"]), column_values(starts["sessions"])
-
-
-def _attach_sessions(
-    connection: queries.Connection, store: str, parts: Sequence[Part], rule: SplitRule
-) -> None:
-    """Make the tables events, named_events and sessions of a bucket."""
-    attach_events(connection, download_stored(open_workspace(store), parts), rule)
-    queries.materialize(connection, "sessions", "sessions/sessions")
+def complete_rule(store: Store, rule: SplitRule) -> SplitRule:
+    """Return a rule with the cutoff of a split by time, which follows from all sessions."""
+    if rule.split.kind != "time":
+        return rule
+    starts = []
+    for files in filter(None, map(store.bucket_files, range(store.manifest.buckets))):
+        with queries.connect() as connection:
+            attach_events(connection, files, rule)
+            queries.materialize(connection, "sessions", "sessions/sessions")
+            starts.append(queries.fetch_table(connection, "sessions/starts_by_minute"))
+    minutes, sessions = map(column_values, pa.concat_tables(starts).columns)
+    cutoff_ms = find_cutoff_ms(minutes, sessions, rule.split.holdout)
+    return replace(rule, cutoff_ms=cutoff_ms)
 
 
 def attach_events(

@@ -4,7 +4,6 @@ import itertools
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
-from analysis.store import Part
 from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values
 from looplib.checksums import seal
 from looplib.files import (
@@ -28,7 +26,7 @@ from looplib.files import (
 from looplib.progress import console
 from recsys.cluster.cluster import Cluster
 from recsys.config import Feedback, Split
-from recsys.dataset.buckets import Kind, count_starts, prepare_bucket
+from recsys.dataset.buckets import Kind, complete_rule, prepare_bucket
 from recsys.dataset.dataset import (
     BY_TRACK,
     PIECES,
@@ -44,7 +42,6 @@ from recsys.dataset.dataset import (
 )
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.plays import positions, unplayed_of, write_artists, write_plays
-from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import DatasetError, SplitError
 from recsys.store.ids import originals, read_titles
 from recsys.store.remote import Store
@@ -103,13 +100,11 @@ def _build(
     cluster: Cluster,
     report: Report,
 ) -> Dataset:
-    rule = plan.rule
+    rule = complete_rule(store, plan.rule)
     cached = cache.sub(plan.digest)
     # the parts are sorted by it
     by_bucket = itertools.groupby(store.manifest.parts, key=lambda part: part.bucket)
     buckets = [(store.workspace.address, tuple(parts)) for _, parts in by_bucket]
-    if rule.split.kind == "time":
-        rule = replace(rule, cutoff_ms=_cutoff_ms(buckets, rule, cluster))
     shared = (run.sub(PIECES).address, rule, plan.feedback)
     tasks = [(*bucket, *shared) for bucket in buckets]
     with atomic_directory(cached.folder) as folder:
@@ -144,15 +139,6 @@ def _prepare(
     finally:
         run.delete(PIECES)
     return counts
-
-
-def _cutoff_ms(
-    buckets: Sequence[tuple[str, tuple[Part, ...]]], rule: SplitRule, cluster: Cluster
-) -> int:
-    outcomes = cluster.run(count_starts, [(*bucket, rule) for bucket in buckets])
-    starts = [outcome.result() for outcome in outcomes]
-    minutes, sessions = (np.concatenate(part) for part in zip(*starts, strict=True))
-    return find_cutoff_ms(minutes, sessions, rule.split.holdout)
 
 
 def _check_sides(counts: Mapping[str, int], split: Split) -> None:

@@ -58,10 +58,10 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
 
 def _source_of_artists(store: Store, config: SearchConfig) -> list[str]:
     """Name what says who the artists are: the store's files of titles, or a catalogue."""
-    table, catalogue = store.manifest.table, store.manifest.catalogue
+    catalogue = store.manifest.catalogue
     if config.catalogue:
         if catalogue:
             return [catalogue.sha256]
         return [hashlib.sha256(read_catalogue(config.catalogue)).hexdigest()]
-    files = table.id_files if table else ()
-    return sorted(file.path for file in files if file.of == "titles")
+    id_files = store.manifest.id_files
+    return sorted(file.path for file in id_files if file.of == "titles")

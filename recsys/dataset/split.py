@@ -3,7 +3,7 @@
 A new kind is a name in `recsys.config.Split` and a case of
 `analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a bucket. What
 else it must know of the store goes into `SplitRule`, which every worker gets; what takes all
-buckets to know, such as the cutoff of `time`, is found in `recsys.dataset.build`. A kind whose
+buckets to know, such as the cutoff of `time`, is found in `recsys.dataset.buckets`. A kind whose
 held-out sessions can be found again from a manifest has a case in `analysis.offpolicy.logged` too.
 docs/searching.md lists the kinds.
 """

@@ -4,8 +4,6 @@ Of a store with text ids the files have these in place of the numbers. Where the
 factors, those are of the best trial that has some; `factors.npz` is missing if there is none.
 """
 
-import importlib.metadata
-import platform
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -47,7 +45,6 @@ HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 _SCHEMA = 1  # of the manifest
-_LIBRARIES = ("numba", "numpy", "scipy", "dask", "distributed", "duckdb", "pyarrow")
 Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
@@ -121,10 +118,6 @@ def write_version(
         "session_model": session_model,
         "next_track": next_track,
         "files": {file.name: _describe(file) for file in sorted(folder.iterdir())},
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
-        },
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
     return session_model

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ from looplib.arrays import Float32Array, IntArray
 from looplib.progress import console, progress
 from looplib.session_model import ARRAYS, FILE_NAME, FORMAT, SessionModel
 from recsys.config import SearchConfig
-from recsys.dataset.buckets import count_starts
+from recsys.dataset.buckets import complete_rule
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset
-from recsys.dataset.split import SplitRule, find_cutoff_ms
 from recsys.errors import ExportError
 from recsys.models.als import Fit as Factors
 from recsys.models.model import Model
@@ -69,7 +67,8 @@ def write_session_model(
         ExportError: There is nothing to learn from.
     """
     section = config.session_model or SessionModelConfig()
-    responses = load_responses(store, dataset, _split_rule(store, config))
+    rule = complete_rule(store, plan_dataset(store, config).rule)
+    responses = load_responses(store, dataset, rule)
     known = responses.training()
     if not len(known):
         raise ExportError(
@@ -160,18 +159,6 @@ def save_session_model(
     }
     arrays: dict[str, Any] = {name: getattr(model, name, None) for name in ARRAYS}
     np.savez(file, allow_pickle=False, **(arrays | ids))
-
-
-def _split_rule(store: Store, config: SearchConfig) -> SplitRule:
-    rule = plan_dataset(store, config).rule
-    if rule.split.kind != "time":
-        return rule
-    address = store.workspace.address
-    buckets = groupby(store.manifest.parts, key=lambda part: part.bucket)
-    starts = [count_starts(address, tuple(parts), rule) for _, parts in buckets]
-    minutes, sessions = (np.concatenate(part) for part in zip(*starts, strict=True))
-    cutoff_ms = find_cutoff_ms(minutes, sessions, rule.split.holdout)
-    return replace(rule, cutoff_ms=cutoff_ms)
 
 
 def _choose(

@@ -13,61 +13,36 @@ track: who reads the log counts a listener's number once.
 import asyncio
 import itertools
 import time
-from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import aiohttp
 import numpy as np
 import orjson
-from yarl import URL
 
 from looplib.arrays import IntArray
 from sim.errors import SimError
 from sim.remote.config import RemoteConfig
 
-ANSWER_LOST = "answer lost"
+TIMEOUT_S = 10.0  # after which an answer counts as lost
+PATIENCE_S = 10.0  # for which a request without an answer is sent again
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 
 
-@dataclass
-class Counts:
-    """Sums over whole sessions, and what happened to the others."""
-
-    sessions: int = 0  # whole ones
-    tracks: int = 0  # played in them, the organic ones included
-    hundredths: int = 0  # shares heard of these tracks, summed
-    interrupted: int = 0  # sessions ended early, as the run was
-    requests: int = 0  # answered
-    # requests sent again, by reason
-    retries: Counter[str] = field(default_factory=Counter)
-    error: SimError | None = None  # why the run ended before all sessions were through
-
-
-class StoppedError(Exception):
-    """The run ends, and the request has no answer."""
-
-
 class ServiceClient:
-    """A client for several callers, who share `stop`, which ends the run, and `counts`."""
+    """A client for several callers."""
 
-    def __init__(
-        self, config: RemoteConfig, tracks: int, stop: asyncio.Event, counts: Counts
-    ) -> None:
+    def __init__(self, config: RemoteConfig, tracks: int) -> None:
         """Prepare requests to a service whose catalogue has so many tracks; `aclose` it."""
-        self.stop = stop
-        self.counts = counts
-        self._url = URL(config.address)
+        self.retries = 0  # requests sent again
+        self._address = str(config.url).rstrip("/")
         self._tracks = tracks
-        self._patience_s = config.patience_s
         self._has_batches = config.batch > 0
         # no other run of the same listeners, earlier or later, has these numbers
         self._numbers = itertools.count(time.time_ns() // 1000)
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=config.concurrency),
-            timeout=aiohttp.ClientTimeout(total=config.timeout_s),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             headers={"Content-Type": "application/json"},
         )
 
@@ -84,12 +59,12 @@ class ServiceClient:
             The tracks recommended (users,).
 
         Raises:
-            StoppedError: The run ends: it was interrupted, or there is no good answer.
+            SimError: There is no good answer.
         """
         content = await self._report("next", users, tracks, hundredths)
         try:
-            document = orjson.loads(content)
-            responses = document["responses"] if self._has_batches else [document]
+            answer = orjson.loads(content)
+            responses = answer["responses"] if self._has_batches else [answer]
             answered = [response["user"] for response in responses]
             recommended = [response["track"] for response in responses]
         except (orjson.JSONDecodeError, TypeError, KeyError):
@@ -98,11 +73,10 @@ class ServiceClient:
             type(track) is int and 0 <= track < self._tracks for track in recommended
         )
         if answered != users.tolist() or not are_known:
-            self._fail(
-                f"{self._url}/next: the answer has no track of this world "
-                f"for each listener: {_error_text(content)}"
+            raise SimError(
+                f"{self._address}/next: the answer has no track of this world "
+                f"for each listener: {_shorten(content)}"
             )
-            raise StoppedError
         return np.array(recommended, dtype=np.int64)
 
     async def last(
@@ -111,7 +85,7 @@ class ServiceClient:
         """Report what each listener heard last, and end the sessions.
 
         Raises:
-            StoppedError: The run ends: it was interrupted, or there is no good answer.
+            SimError: There is no good answer.
         """
         await self._report("last", users, tracks, hundredths)
 
@@ -137,9 +111,7 @@ class ServiceClient:
 
     async def _post(self, path: str, document: object) -> bytes:
         """Send a request until it is answered; return the answer's body."""
-        body = orjson.dumps(document)
-        # parsing the whole address would cost a fifth
-        url = self._url.with_path(self._url.raw_path.rstrip("/") + path, encoded=True)
+        url, body = f"{self._address}{path}", orjson.dumps(document)
         give_up_at = float("inf")
         pause_s = _FIRST_PAUSE_S
         while True:
@@ -148,40 +120,22 @@ class ServiceClient:
                     url, data=body, allow_redirects=False
                 ) as response:
                     content = await response.read()
-            except aiohttp.ClientConnectorError as error:
-                reason = f"not connected: {error.strerror or error}"
-            except (aiohttp.ClientError, OSError):
-                reason = ANSWER_LOST
+            except (aiohttp.ClientError, OSError) as error:
+                problem = f"no answer ({error or type(error).__name__})"
             else:
                 if response.status == HTTPStatus.OK:
-                    self.counts.requests += 1
                     return content
-                reason = f"status {response.status}"
+                problem = f"refused with {response.status}: {_shorten(content)}"
                 if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    self._fail(
-                        f"{self._url}{path}: refused with {response.status}: "
-                        f"{_error_text(content)}"
-                    )
+                    raise SimError(f"{url}: {problem}")
             now = time.monotonic()
-            give_up_at = min(give_up_at, now + self._patience_s)
-            if now >= give_up_at and not self.stop.is_set():
-                self._fail(f"{self._url}{path}: {reason}; is the service running?")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), pause_s)
-                raise StoppedError
-            self.counts.retries[reason] += 1
+            give_up_at = min(give_up_at, now + PATIENCE_S)
+            if now >= give_up_at:
+                raise SimError(f"{url}: {problem}; is the service running?")
+            await asyncio.sleep(pause_s)
+            self.retries += 1
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _fail(self, message: str) -> None:
-        """End the run; the first reason counts."""
-        self.counts.error = self.counts.error or SimError(message)
-        self.stop.set()
 
-
-def _error_text(body: bytes) -> str:
-    """Return the service's error message, in one short line."""
-    try:
-        text = orjson.loads(body)["error"]
-    except (orjson.JSONDecodeError, TypeError, KeyError):
-        text = body.decode(errors="replace")
-    return " ".join(str(text).split())[:200]
+def _shorten(content: bytes) -> str:
+    return content[:200].decode(errors="replace")

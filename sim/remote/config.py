@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, HttpUrl
 
-from looplib.config import Config, Count, Positive
+from looplib.config import Config, Count
 
 
 class RemoteConfig(Config):
@@ -15,6 +15,7 @@ class RemoteConfig(Config):
     gone: ClassVar[Mapping[str, str]] = {
         "days": "run it again with another seed for another day",
         "processes": "one process drives a service; --batch 500 is many times faster",
+        **dict.fromkeys(("timeout_s", "patience_s"), "it is 10 seconds"),
     }
 
     world: Path = Field(
@@ -36,19 +37,6 @@ class RemoteConfig(Config):
         le=100_000,
         description="sessions in a request; 0: one, as the original has it",
     )
-    timeout_s: Positive = Field(
-        default=10.0, description="after which an answer counts as lost"
-    )
-    patience_s: float = Field(
-        default=10.0,
-        ge=0,
-        description="how long a request without an answer is sent again",
-    )
     summary: Path | None = Field(
         default=None, description="file for means and counts in JSON"
     )
-
-    @property
-    def address(self) -> str:
-        """The URL before every path of the service."""
-        return str(self.url).rstrip("/")

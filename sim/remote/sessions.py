@@ -1,8 +1,7 @@
 """Sessions under way: which one comes next, and pools of sessions that share a request."""
 
 from collections import deque
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from looplib.arrays import IntArray
 from sim.listening.draws import SessionDraws
 from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions
-from sim.remote.client import ServiceClient, StoppedError
+from sim.remote.client import ServiceClient
 
 
 class SessionQueue:
@@ -62,20 +61,33 @@ class SessionPool:
         self._number = np.zeros(size, dtype=np.int64)
         self._is_open = np.zeros(size, dtype=np.bool_)
 
-    async def run(self) -> None:
-        """Play sessions until there are no more, or the run ends; then end those that are open."""
-        try:
-            while not self._client.stop.is_set():
-                self._open_sessions()
-                rows = np.flatnonzero(self._is_open)
-                if not len(rows):
-                    return
-                await self._play(rows)
-        except StoppedError:
-            # the share heard last may be in the log: it is not reported again
-            await self._interrupt(share=0)
-        else:
-            await self._interrupt(share=1)
+    async def run(self, note: Callable[[IntArray, IntArray], object]) -> None:
+        """Play sessions until there are none to open.
+
+        Args:
+            note: Takes the lengths of sessions that are over, in tracks, and their listening times,
+                in hundredths.
+
+        Raises:
+            SimError: The service has no good answer.
+        """
+        sessions = self._sessions
+        while True:
+            self._open_sessions()
+            rows = np.flatnonzero(self._is_open)
+            if not len(rows):
+                return
+            tracks = await self._client.next(*self._just_heard(rows))
+            draws = self._draws.boredom(self._number[rows], sessions.length[rows])
+            sessions.hear(rows, tracks, draws)
+            is_bored = sessions.budget[rows] <= 0
+            is_long = sessions.length[rows] >= LONGEST_SESSION
+            over = rows[is_bored | is_long]
+            if len(over):
+                await self._client.last(*self._just_heard(over))
+                self._is_open[over] = False
+                self._queue.free(sessions.listener[over].tolist())
+                note(sessions.length[over], sessions.total_hundredths(over))
 
     def _open_sessions(self) -> None:
         free = np.flatnonzero(~self._is_open)
@@ -85,36 +97,6 @@ class SessionPool:
             self._number[rows] = numbers
             self._is_open[rows] = True
             self._sessions.start(rows, self._draws.starts(numbers))
-
-    async def _play(self, rows: IntArray) -> None:
-        """Play the next track of every session, and end those that are over by it."""
-        sessions = self._sessions
-        tracks = await self._client.next(*self._just_heard(rows))
-        draws = self._draws.boredom(self._number[rows], sessions.length[rows])
-        sessions.hear(rows, tracks, draws)
-        is_bored = sessions.budget[rows] <= 0
-        is_long = sessions.length[rows] >= LONGEST_SESSION
-        over = rows[is_bored | is_long]
-        if not len(over):
-            return
-        await self._client.last(*self._just_heard(over))
-        self._is_open[over] = False
-        counts = self._client.counts
-        counts.sessions += len(over)
-        counts.tracks += int(sessions.length[over].sum())
-        counts.hundredths += int(sessions.total_hundredths(over).sum())
-        self._queue.free(sessions.listener[over].tolist())
-
-    async def _interrupt(self, share: int) -> None:
-        """End the open sessions, with that share of what was heard last."""
-        rows = np.flatnonzero(self._is_open)
-        if not len(rows):
-            return
-        self._client.counts.interrupted += len(rows)
-        # without an answer they end by silence
-        with suppress(StoppedError):
-            listeners, tracks, hundredths = self._just_heard(rows)
-            await self._client.last(listeners, tracks, share * hundredths)
 
     def _just_heard(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         sessions = self._sessions

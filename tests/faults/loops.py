@@ -80,7 +80,6 @@ def make_loop(folder: Path, episodes: int = 600) -> TinyLoop:
             "log_dir": "unused",
             "stop_grace_s": 60,
             "experiments": [{"name": "ALL", "arms": arms}],
-            "decides": "ALL",
         },
         "report": {},
     }
@@ -203,7 +202,7 @@ def assert_whole(loop: TinyLoop, days: int, *, most_failed: int = 0) -> None:
             "rejected": 0,
         }
         traffic = json.loads((folder / "traffic.json").read_text())
-        assert traffic["ended_early"] is None
+        assert traffic["sessions"] == loop.episodes
         ends = Counter(
             event["session"] for event in events if event["message"] == "last"
         )

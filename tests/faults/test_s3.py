@@ -238,6 +238,7 @@ def test_a_lost_server_and_a_lost_machine_cost_no_score(
     assert f"error: {RUN}" in line
     assert "Run the same command again to go on" in line
 
+    s3.expire_lock("run")
     with searching(s3, words(folder), "lost") as search:
         wait_for(search, lambda: lines(s3, "run") > len(first.splitlines()))
         search.kill()
@@ -246,6 +247,7 @@ def test_a_lost_server_and_a_lost_machine_cost_no_score(
     assert second.startswith(first)
     assert s3.get("run/winner.json") is None
 
+    s3.expire_lock("run")
     done = s3.run(*words(folder), scratch="found")
     assert done.returncode == 0, done.stderr
     assert f"ledger           {RUN}/ledger.jsonl" in done.stdout

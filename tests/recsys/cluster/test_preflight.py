@@ -53,11 +53,6 @@ def test_what_unpickles_the_same_is_no_difference(harmless: dict[str, Any]) -> N
             {"listening-loop": None},
             "the worker tcp://b:2 has listening-loop None, and the search listening-loop 0.1.0",
         ),
-        (
-            {},
-            {"python": "3.12.1.final.0"},
-            "the worker tcp://b:2 has python 3.12, and the search python 3.11",
-        ),
     ],
 )
 def test_a_difference_names_the_process_and_both_versions(

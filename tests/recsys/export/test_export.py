@@ -115,7 +115,6 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(
     assert manifest["data"]["catalogue"]["tracks"] == TRACKS
     assert manifest["lists"] == {"length": 30, "filter_seen": False}
     assert manifest["files"]["recommendations.jsonl"]["rows"] == 40
-    assert manifest["versions"].keys() >= {"numba", "dask", "duckdb", "numpy"}
     for name, facts in manifest["files"].items():
         assert sha256_file(version / name) == facts["sha256"]
         assert (version / name).stat().st_size == facts["bytes"]
