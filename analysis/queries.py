@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -61,16 +60,12 @@ def connect(**settings: int | str | Path) -> Connection:
 
 
 @contextmanager
-def naming(
-    what: str,
-    *kinds: type[Exception],
-    error: type[AnalysisError] = AnalysisError,
-) -> Iterator[None]:
+def naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
     """Turn errors of some kinds into one of one line that says what they are about."""
     try:
         yield
     except kinds as problem:
-        raise error(f"{what}: {one_line(problem)}") from None
+        raise AnalysisError(f"{what}: {one_line(problem)}") from None
 
 
 def one_line(problem: Exception) -> str:
@@ -112,22 +107,6 @@ def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table
         DatabaseError: The statement fails, or the keywords are not exactly its parameters.
     """
     return open_rows(connection, name, **values).to_arrow_table()
-
-
-def fetch_row(connection: Connection, name: str, **values: object) -> dict[str, Any]:
-    """Run a SQL file that returns one row, and return that as a mapping from column to value."""
-    (row,) = fetch_table(connection, name, **values).to_pylist()
-    return dict(row)
-
-
-def stream(
-    connection: Connection, name: str, rows: int, **values: object
-) -> Iterator[pa.RecordBatch]:
-    """Run a SQL file and yield its rows in Arrow batches of up to `rows`.
-
-    A DatabaseError may come at any of them.
-    """
-    return batches(open_rows(connection, name, **values), rows)
 
 
 def batches(found: Rows, rows: int) -> Iterator[pa.RecordBatch]:
@@ -175,11 +154,6 @@ def append(table: str, rows: Rows) -> None:
     with suppress(duckdb.CatalogException):
         rows.limit(0).create(table)
     rows.insert_into(table)
-
-
-def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
-    """Make an Arrow table readable under a table's name, without a copy."""
-    connection.register(table, rows)
 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:

@@ -119,8 +119,8 @@ class Validator:
         self.users, listener = np.unique(users, return_inverse=True)
         truth = heldout.add_column(0, "listener", [listener])
         connection = self._connection = queries.connect(threads=threads)
-        queries.attach_arrow(connection, "truth", truth)
-        queries.attach_arrow(connection, "popularity", popularity)
+        connection.register("truth", truth)
+        connection.register("popularity", popularity)
         ideals = {"ks": list(self.ks), "min_time": min_time}
         queries.materialize(connection, "ideals", "validation/ideals", **ideals)
         # The same for equal held-out users and seed, so that intervals of differences are paired
@@ -164,7 +164,7 @@ class Validator:
             {"listener": listener, "rank": position + 1, "track": track}
         )
         with self._lock:
-            queries.attach_arrow(self._connection, "recommendations", recommendations)
+            self._connection.register("recommendations", recommendations)
             found = queries.open_rows(
                 self._connection,
                 "validation/listener_metrics",

@@ -153,7 +153,7 @@ def check_files(config: AbConfig) -> None:
         _read_labels(connection, config)
         no_events = Path(folder) / "events.parquet"
         pq.write_table(EVENT_SCHEMA.empty_table(), no_events)
-        queries.attach_arrow(connection, "left_out", LEFT_OUT.empty_table())
+        connection.register("left_out", LEFT_OUT.empty_table())
         assign(connection, no_events, "")
         _open_slice(connection, no_events, 0, {}, config)
         _divide(connection, WHOLE, 0)

@@ -118,8 +118,8 @@ def build_report(
         plan: The experiment's file.
 
     Raises:
-        EventLogError: A path cannot be read.
-        AnalysisError: A metric's file is wrong, or there is nothing to compare.
+        AnalysisError: A path cannot be read, a metric's file is wrong, or there is nothing to
+            compare.
     """
     check_files(config)
     with load(paths, experiment, plan=plan, memory=config.memory) as loaded:
@@ -133,7 +133,7 @@ def build_report(
             arm: read_listeners(connection, arm, config.reported) for arm in arms
         }
         counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
-        counted = queries.fetch_row(connection, "ab/quality")
+        (counted,) = queries.fetch_table(connection, "ab/quality").to_pylist()
         look = Look(config, loaded.progress)
         facts = {
             "lines": loaded.lines,

@@ -192,7 +192,7 @@ def _read_aggregates(table: Table, metrics: Sequence[Metric]) -> list[dict[str, 
     others = Star(exclude=[table.arm])
     aggregates = table.rows.select(arm, others).to_arrow_table()
     with queries.connect(threads=1) as connection:
-        queries.attach_arrow(connection, "aggregates", aggregates)
+        connection.register("aggregates", aggregates)
         wanted = [metric.name for metric in metrics]
         queries.materialize(connection, "timed", "ab/timed_aggregates", metrics=wanted)
         faults = queries.fetch_table(connection, "ab/aggregate_faults", metrics=wanted)

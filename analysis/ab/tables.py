@@ -133,9 +133,8 @@ def load_events(
     The view `events` has all of them. Files and views live as long as the block.
 
     Raises:
-        EventLogError: A path cannot be read.
         StoreError: A store is damaged, or has only hashes of the ids of those to be left out.
-        AnalysisError: No line is an event.
+        AnalysisError: A path cannot be read, or no line is an event.
     """
     folders = {
         Path(path).resolve(): Path(path)
@@ -227,7 +226,7 @@ def _read_stores(loaded: Loaded, plan: Experiment | None) -> Iterator[pa.Table]:
             loaded.lines += source.lines
             rejects = store.path / source.rejects
             if source.lines.rejected and rejects.is_file():
-                loaded.rejected += read_rejects(rejects, _SHOWN_REJECTS)
+                loaded.rejected += read_rejects(rejects)[:_SHOWN_REJECTS]
         for file in store.files(store.manifest.parts):
             for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
                 # earlier stores have fewer fields
@@ -284,7 +283,7 @@ def _attach_left_out(loaded: Loaded, plan: Experiment | None) -> None:
         ids = [loaded.texts.get(user, user) for user in users]
         users = list(compress(users, plan.left_out(ids)))
     left_out = pa.table([users], LEFT_OUT)
-    queries.attach_arrow(loaded.connection, "left_out", left_out)
+    loaded.connection.register("left_out", left_out)
 
 
 def members(recommender: str) -> tuple[str, str] | None:

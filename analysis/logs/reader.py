@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis import queries
-from analysis.errors import EventLogError
+from analysis.errors import AnalysisError
 from analysis.logs.field_types import (
     EVENT_SCHEMA,
     LARGEST_ID,
@@ -100,7 +100,7 @@ def read(
         The events and rejects of some lines, in the order of the files and the lines.
 
     Raises:
-        EventLogError: A log cannot be read.
+        AnalysisError: A log cannot be read.
     """
     with queries.connect() as connection:
         for file in files:
@@ -148,18 +148,17 @@ def kinds_of(files: Iterable[LogFile]) -> IdKinds:
     return NUMBERS
 
 
-def read_rejects(file: Path, limit: int | None = None) -> list[Reject]:
-    """Return the rejects of a file that an ingest wrote, at most so many.
+def read_rejects(file: Path) -> list[Reject]:
+    """Return the rejects of a file that an ingest wrote.
 
     Raises:
-        EventLogError: It is damaged.
+        AnalysisError: It is damaged.
     """
     with file.open("rb") as lines:
         try:
-            first = islice(lines, limit)
-            return [msgspec.json.decode(line, type=Reject) for line in first]
+            return [msgspec.json.decode(line, type=Reject) for line in lines]
         except msgspec.DecodeError as error:
-            raise EventLogError(
+            raise AnalysisError(
                 f"{file}: damaged ({error}); restore it, or delete it to read on without it"
             ) from None
 
@@ -170,7 +169,7 @@ def _read_file(
     read_rows = partial(_read_rows, connection, file, kinds, largest_track)
     done = 0
     problem = f"{file.name}: cannot be read"
-    with queries.naming(problem, queries.DatabaseError, error=EventLogError):
+    with queries.naming(problem, queries.DatabaseError):
         try:
             for chunk in read_rows():
                 yield chunk
