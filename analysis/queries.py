@@ -123,7 +123,10 @@ def batches(found: Rows, rows: int) -> Iterator[pa.RecordBatch]:
 
 
 def copy_to_parquet(
-    connection: Connection, name: str, file: Path, **values: object
+    connection: Connection,
+    name: str,
+    file: Path,
+    **values: object,
 ) -> int:
     """Write the rows of a SQL file to a Parquet file, and return their number."""
     values["copy_target"] = str(file)
@@ -135,14 +138,20 @@ def copy_to_parquet(
 
 
 def attach_query(
-    connection: Connection, table: str, name: str, **values: object
+    connection: Connection,
+    table: str,
+    name: str,
+    **values: object,
 ) -> None:
     """Make the rows of a SQL file readable under a table's name; it runs when they are read."""
     open_rows(connection, name, **values).create_view(table, replace=True)
 
 
 def materialize(
-    connection: Connection, table: str, name: str, **values: object
+    connection: Connection,
+    table: str,
+    name: str,
+    **values: object,
 ) -> None:
     """Run a SQL file and keep its rows as a table, instead of one of that name."""
     made = f"CREATE OR REPLACE TABLE {table} AS {statement(name)}"
@@ -266,9 +275,9 @@ def json_pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
-def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
-    """Return rows with a further column for each key of a JSON column, as text."""
-    column = Column(document)
+def open_json(rows: Rows, keys: Sequence[str]) -> Rows:
+    """Return rows with a further column for each key of the column `(document)`, as text."""
+    column = Column("(document)")
     texts = (
         Function("json_extract_string", column, Constant(json_pointer(key))).alias(key)
         for key in keys
@@ -277,7 +286,10 @@ def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
 
 
 def attach_columns(
-    table: str, rows: Rows, values: Mapping[str, Expression], where: str | None
+    table: str,
+    rows: Rows,
+    values: Mapping[str, Expression],
+    where: str | None,
 ) -> None:
     """Make expressions of rows readable as the columns of a table, as text.
 

@@ -41,7 +41,11 @@ METRICS = (*_RATIOS, "coverage")
 
 
 def align(
-    users: AnyIntArray, tracks: AnyIntArray, *, known: IntArray, depth: int
+    users: AnyIntArray,
+    tracks: AnyIntArray,
+    *,
+    known: IntArray,
+    depth: int,
 ) -> IntArray:
     """Return the list of each known user, filled up with -1; shape (known users, `depth`).
 
@@ -127,7 +131,10 @@ class Validator:
         self.resamples = bootstrap.Resamples(len(self.users), resamples, seed)
 
     def score(
-        self, users: AnyIntArray, tracks: AnyIntArray, key: str | None = None
+        self,
+        users: AnyIntArray,
+        tracks: AnyIntArray,
+        key: str | None = None,
     ) -> Validation:
         """Score lists as `align` takes them, each at least as long as the largest k.
 
@@ -155,7 +162,10 @@ class Validator:
         return Validation(metrics, dict(zip(keys, sums, strict=True)))
 
     def _ratios(
-        self, lists: IntArray, names: Sequence[str], ks: Sequence[int]
+        self,
+        lists: IntArray,
+        names: Sequence[str],
+        ks: Sequence[int],
     ) -> bootstrap.Ratios:
         """Return metrics that listener_metrics.sql defines; columns by metric, then cut-off."""
         listener, position = np.nonzero(lists != NO_TRACK)

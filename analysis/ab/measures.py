@@ -167,7 +167,9 @@ def check_files(config: AbConfig) -> None:
 
 
 def read_listeners(
-    connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()
+    connection: queries.Connection,
+    arm: str,
+    metrics: Iterable[Metric] = (),
 ) -> dict[str, FloatArray]:
     """Return the columns of an arm's listeners, shape (listeners,), and of their past as `past_…`.
 
@@ -191,7 +193,9 @@ def read_listeners(
 
 
 def read_histograms(
-    connection: queries.Connection, source: str, listeners: Mapping[str, int]
+    connection: queries.Connection,
+    source: str,
+    listeners: Mapping[str, int],
 ) -> dict[str, Histogram]:
     """Return the values of a quantile's source by arm, of which the listeners are given."""
     rows = connection.table(f"histogram_{source}").to_arrow_table()
@@ -205,7 +209,11 @@ def read_histograms(
 
 
 def read_rows(
-    connection: queries.Connection, source: str, by: str, arm: str, side: str | None
+    connection: queries.Connection,
+    source: str,
+    by: str,
+    arm: str,
+    side: str | None,
 ) -> pa.Table:
     """Return user, part and a source's columns of an arm's listeners; side None is their past."""
     rows = queries.fetch_table(

@@ -161,7 +161,10 @@ def build_report(
 
 
 def report_on_table(
-    table: Table, config: AbConfig, name: str = "", plan: Experiment | None = None
+    table: Table,
+    config: AbConfig,
+    name: str = "",
+    plan: Experiment | None = None,
 ) -> Report:
     """Make the report on a table of listeners, of sessions, or of aggregates.
 
@@ -190,10 +193,9 @@ def report_on_moments(
     counts = {config.control: 0} | measured.listeners
     total = sum(counts.values())
     planned = config.horizon.listeners if config.horizon else 1
-    named = {arm.name: arm.recommender for arm in (plan.arms if plan else ())}
     facts = {
         "lines": LineCounts(total, total),
-        "recommenders": dict.fromkeys(counts) | named,
+        "recommenders": dict.fromkeys(counts) | config.recommenders,
         "span_ms": span_ms,
     }
     look = Look(config, total / planned)

@@ -173,7 +173,9 @@ def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
 
 
 def _check_rows(
-    table: Table, arms: Sequence[Mapping[str, Any]], columns: Iterable[str]
+    table: Table,
+    arms: Sequence[Mapping[str, Any]],
+    columns: Iterable[str],
 ) -> None:
     """Refuse rows without an arm or a number, and listeners in two arms."""
     for name in ("arm", *columns):

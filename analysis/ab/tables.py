@@ -126,7 +126,10 @@ def load(
 
 @contextmanager
 def load_events(
-    paths: Sequence[str | Path], *, plan: Experiment | None = None, memory: str = "1GB"
+    paths: Sequence[str | Path],
+    *,
+    plan: Experiment | None = None,
+    memory: str = "1GB",
 ) -> Iterator[Loaded]:
     """Read logs and stores into slices, those of `Loaded` before anybody is in an arm.
 
@@ -225,7 +228,7 @@ def _read_stores(loaded: Loaded, plan: Experiment | None) -> Iterator[pa.Table]:
         for source in store.manifest.sources:
             loaded.lines += source.lines
             rejects = store.path / source.rejects
-            if source.lines.rejected and rejects.is_file():
+            if rejects.is_file():
                 loaded.rejected += read_rejects(rejects)[:_SHOWN_REJECTS]
         for file in store.files(store.manifest.parts):
             for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
@@ -234,7 +237,9 @@ def _read_stores(loaded: Loaded, plan: Experiment | None) -> Iterator[pa.Table]:
 
 
 def _read_logs(
-    loaded: Loaded, scratch: Path, plan: Experiment | None
+    loaded: Loaded,
+    scratch: Path,
+    plan: Experiment | None,
 ) -> Iterator[pa.Table]:
     """Yield the events of logs, and count their lines."""
     copies = [snapshot(log, scratch) for log in loaded.logs]

@@ -138,7 +138,10 @@ def _decide_arms(evidence: Evidence, config: AbConfig) -> Verdict:
 
 
 def _undecided(
-    subject: _Arm, arms: Sequence[_Arm], evidence: Evidence, config: AbConfig
+    subject: _Arm,
+    arms: Sequence[_Arm],
+    evidence: Evidence,
+    config: AbConfig,
 ) -> Verdict:
     """Return the verdict on an arm that may win: to wait, or at the horizon not to ship it."""
     why = _why_undecided(subject)
@@ -162,7 +165,10 @@ def _is_worth_waiting(arm: _Arm, best: _Arm, evidence: Evidence) -> bool:
 
 
 def _win(
-    best: _Arm, arms: Sequence[_Arm], evidence: Evidence, config: AbConfig
+    best: _Arm,
+    arms: Sequence[_Arm],
+    evidence: Evidence,
+    config: AbConfig,
 ) -> Iterable[str]:
     """Yield how the arm that is shipped is better, what the others are, and how sure that is."""
     control = evidence.name(config.control)
@@ -175,7 +181,10 @@ def _win(
 
 
 def _others(
-    arms: Sequence[_Arm], subject: _Arm, evidence: Evidence, config: AbConfig
+    arms: Sequence[_Arm],
+    subject: _Arm,
+    evidence: Evidence,
+    config: AbConfig,
 ) -> Iterable[str]:
     """Yield what is known of the other arms, beside the one that is shipped or waited for."""
     control = evidence.name(config.control)

@@ -129,7 +129,9 @@ def _naming(problem: str) -> Iterator[None]:
 
 
 def open_rows(
-    connection: queries.Connection, file: LogFile, reading: Reading
+    connection: queries.Connection,
+    file: LogFile,
+    reading: Reading,
 ) -> tuple[queries.Rows, Sequence[str]]:
     """Return the rows of a file, and the names that its columns have in it."""
     if reading.lists:
@@ -156,7 +158,9 @@ def open_rows(
 
 
 def _open_json(
-    connection: queries.Connection, file: LogFile, reading: Reading
+    connection: queries.Connection,
+    file: LogFile,
+    reading: Reading,
 ) -> queries.Rows:
     """Return the rows of JSON lines with the columns asked for.
 
@@ -178,11 +182,14 @@ def _open_json(
     if reading.where or reading.computed:
         found = queries.fetch_table(connection, "interactions/json_keys")
         keys = sorted(found["key"].to_pylist())
-    return queries.open_json(rows, "(document)", keys)
+    return queries.open_json(rows, keys)
 
 
 def find_columns(
-    file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]
+    file: LogFile,
+    reading: Reading,
+    rows: queries.Rows,
+    names: Sequence[str],
 ) -> dict[str, queries.Expression]:
     """Return what each of `Columns` is in the rows that `open_rows` returns, NULL without one.
 
@@ -214,7 +221,10 @@ def find_columns(
 
 
 def _attach_rows(
-    file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]
+    file: LogFile,
+    reading: Reading,
+    rows: queries.Rows,
+    names: Sequence[str],
 ) -> None:
     """Make the table `raw_rows` of what `open_rows` returns."""
     columns = reading.columns

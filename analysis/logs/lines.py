@@ -54,7 +54,9 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def parse_line(
-    line: bytes, largest_track: int = LARGEST_ID, kinds: IdKinds = NUMBERS
+    line: bytes,
+    largest_track: int = LARGEST_ID,
+    kinds: IdKinds = NUMBERS,
 ) -> Any:  # noqa: ANN401  it has the attributes that `looplib.event_fields` says
     """Parse one line, without its line end.
 
@@ -126,9 +128,3 @@ def canonical_arms(text: str) -> str | None:
         if len(arms) == len(json.loads(text, object_pairs_hook=tuple)):
             return _encode_sorted(arms).decode()
     return None
-
-
-def make_reject(name: str, number: int, reason: str, line: bytes) -> Reject:
-    """Return the reject of a line, without its line end."""
-    text = line[:KEPT_OF_A_REJECT].decode(errors="backslashreplace")
-    return Reject(name, number, reason, len(line), text)

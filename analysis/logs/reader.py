@@ -37,11 +37,11 @@ from analysis.logs.field_types import (
 from analysis.logs.files import LogFile
 from analysis.logs.lines import (
     BYTE_ORDER_MARK,
+    KEPT_OF_A_REJECT,
     LineCounts,
     Reject,
     canonical_arms,
     event_row,
-    make_reject,
     parse_line,
     repeated_key,
 )
@@ -164,7 +164,10 @@ def read_rejects(file: Path) -> list[Reject]:
 
 
 def _read_file(
-    connection: queries.Connection, file: LogFile, kinds: IdKinds, largest_track: int
+    connection: queries.Connection,
+    file: LogFile,
+    kinds: IdKinds,
+    largest_track: int,
 ) -> Iterator[ReadLines]:
     read_rows = partial(_read_rows, connection, file, kinds, largest_track)
     done = 0
@@ -257,7 +260,9 @@ def _parse(
         try:
             event = parse_line(content, largest_track, kinds)
         except ValueError as error:
-            rejects.append(make_reject(file.name, number, str(error), content))
+            text = content[:KEPT_OF_A_REJECT].decode(errors="backslashreplace")
+            reject = Reject(file.name, number, str(error), len(content), text)
+            rejects.append(reject)
         else:
             parsed.append(event_row(event))
             positions.append(position)

@@ -70,7 +70,11 @@ class OffPolicy:
     """Estimates the value of policies on the same logged sessions and bootstrap resamples."""
 
     def __init__(
-        self, sessions: LoggedSessions, *, resamples: int = 1000, seed: int = 0
+        self,
+        sessions: LoggedSessions,
+        *,
+        resamples: int = 1000,
+        seed: int = 0,
     ) -> None:
         """Prepare what does not depend on a policy.
 

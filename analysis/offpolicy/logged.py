@@ -125,7 +125,9 @@ class LoggedSessions:
 
 
 def read_sessions(
-    connection: queries.Connection, holdout: Holdout, uniform: int | None = None
+    connection: queries.Connection,
+    holdout: Holdout,
+    uniform: int | None = None,
 ) -> LoggedSessions:
     """Read the held-out sessions of the table `events`.
 

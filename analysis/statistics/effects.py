@@ -124,7 +124,10 @@ def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) ->
 
 
 def compare_moments(
-    control: Moments, arm: Moments, quantity: Quantity, confidence: float = CONFIDENCE
+    control: Moments,
+    arm: Moments,
+    quantity: Quantity,
+    confidence: float = CONFIDENCE,
 ) -> Effect:
     """Compare a metric of two arms by the moments of their listeners."""
     return compare(estimate(control, quantity), estimate(arm, quantity), confidence)
@@ -149,7 +152,10 @@ def _relative(control: Estimate, arm: Estimate, confidence: float) -> Interval:
 
 
 def _welch(
-    control: Estimate, arm: Estimate, control_square: float, arm_square: float
+    control: Estimate,
+    arm: Estimate,
+    control_square: float,
+    arm_square: float,
 ) -> tuple[float, float]:
     """Return the standard error of a difference and its degrees of freedom.
 
@@ -183,7 +189,10 @@ def p_value(difference: float, error: float, degrees: float) -> float:
 
 
 def adjust(
-    control: Moments, arm: Moments, quantity: Quantity, covariate: Quantity
+    control: Moments,
+    arm: Moments,
+    quantity: Quantity,
+    covariate: Quantity,
 ) -> tuple[Estimate, Estimate, float]:
     """Remove what a covariate predicts from a metric (CUPED), by the regression over both arms.
 

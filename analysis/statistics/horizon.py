@@ -79,7 +79,11 @@ def _due(progress: float, looks: int) -> int:
 
 
 def _solve(
-    nodes: FloatArray, density: FloatArray, step: float, due: float, farthest: float
+    nodes: FloatArray,
+    density: FloatArray,
+    step: float,
+    due: float,
+    farthest: float,
 ) -> float:
     """Return the bound of the sum that is first reached at a look with the probability due."""
 

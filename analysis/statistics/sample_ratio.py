@@ -48,7 +48,7 @@ def check_sample_ratio(
     total = sum(observed.values())
     whole = sum(shares.values())
     expected = {arm: total * shares[arm] / whole for arm in observed}
-    if total == 0 or len(observed) < 2:
+    if not total:
         return SampleRatio(expected, observed)
     chi_square = sum((observed[arm] - n) ** 2 / n for arm, n in expected.items())
     p_value = float(special.chdtrc(len(expected) - 1, chi_square))

@@ -74,7 +74,10 @@ def preferences(
 
 
 def compare_pair(
-    arm: str, pair: tuple[str, str], columns: Mapping[str, FloatArray], look: Look
+    arm: str,
+    pair: tuple[str, str],
+    columns: Mapping[str, FloatArray],
+    look: Look,
 ) -> Preference:
     """Compare two ratios of the same listeners by the logarithm of their quotient.
 
