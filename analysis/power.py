@@ -166,7 +166,6 @@ def plan(
     weights = np.array([*config.shares.values()] or [1.0] * arms)
     decision = _decision(log, config, weights / weights.sum())
     metric = log.metrics[0]
-    so_far = int(log.arrivals.sum())
     days: int | None = len(log.arrivals)
     # looks are daily, so the days that it takes depend a little on themselves
     for _ in range(2):
@@ -191,7 +190,7 @@ def plan(
         listeners=needed,
         least=ceil(enough / min(weights) * sum(weights)),
         days=days,
-        log_listeners=so_far,
+        log_listeners=int(log.arrivals.sum()),
         log_days=len(log.arrivals),
     )
 

@@ -123,7 +123,7 @@ def build_report(
     """
     check_files(config)
     with load(paths, experiment, plan=plan, memory=config.memory) as loaded:
-        named = ", ".join(loaded.experiments) or "none"
+        named = ", ".join(loaded.experiments) or "no experiment"
         where = f"experiment {loaded.experiment} (events name {named})"
         _check_arms(loaded.arms, config.control, where)
         arms = sorted(loaded.arms, key=lambda arm: arm != config.control)
