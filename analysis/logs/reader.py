@@ -214,8 +214,8 @@ def _read_rows(
                     is_event &= [repeated_key(line) is None for _, line in of_batch]
                 others = list(compress(of_batch, ~is_event))
             events = rows.select(schema_of(kinds).names)
-            parsed = _parse(file, events, is_event, others, kinds, largest_track)
-            yield ReadLines(file, *_number_ids(parsed[0], kinds), parsed[1])
+            read, rejects = _parse(file, events, is_event, others, kinds, largest_track)
+            yield ReadLines(file, *_number_ids(read, kinds), rejects)
 
 
 def _filled_lines(text: IO[bytes]) -> Iterator[tuple[int, bytes]]:

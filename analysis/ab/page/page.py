@@ -25,8 +25,6 @@ def render(report: Report) -> str:
         "page.html.jinja",
         report=report,
         tone=TONES[report.verdict.decision],
-        level=numbers.level(report.alpha),
-        arm_numbers={arm: number for number, arm in enumerate(report.arms)},
         effect_figure=draw_effects(report),
         heard=_heard_by_position(report),
     )
