@@ -195,8 +195,6 @@ class Service:
             problems.append("the session store cannot be reached")
         if self.log.failure:
             problems.append(f"events cannot be written ({self.log.failure})")
-        if not self.versions.is_watching():
-            problems.append("nothing watches for new versions")
         return problems
 
     def close(self) -> None:

@@ -83,11 +83,10 @@ def _main(
         raise SimError(f"recommender: {kind} {fault}; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, changes, options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
-    found = collect(collection)
-    earlier = f" ({found} of them there already)" if found else ""
+    collect(collection)
     typer.echo(
         f"{collection.log}: {collection.episodes:,} sessions "
-        f"in {collection.segments} segments{earlier}"
+        f"in {collection.segments} segments"
     )
 
 
