@@ -37,24 +37,19 @@ def discover(paths: Sequence[str | Path]) -> list[LogFile]:
         AnalysisError: There is none, or it is of no known kind.
     """
     missing = f"no file of plays or interactions here; known are {_KNOWN}"
-    logs = files.discover(paths, (*CSV, *JSON_LINES, *PARQUET), missing)
+    known = (*CSV, *JSON_LINES, *PARQUET)
+    logs = files.discover(paths, known, missing)
     for file in logs:
-        suffix_of(file)
+        if suffix_of(file) not in known:
+            problem = f"no file of interactions; known are {_KNOWN}"
+            raise AnalysisError(f"{file.name}: {problem}")
     return logs
 
 
 def suffix_of(file: LogFile) -> str:
-    """Return the suffix that says how a file is to be read.
-
-    Raises:
-        AnalysisError: It is not known.
-    """
+    """Return the suffix that says how a file is to be read."""
     name = file.path.with_suffix("") if file.is_gzipped else file.path
-    suffix = name.suffix.lower()
-    known = (*CSV, *JSON_LINES, *(() if file.is_gzipped else PARQUET))
-    if suffix not in known or not file.path.is_file():
-        raise AnalysisError(f"{file.name}: no file of interactions; known are {_KNOWN}")
-    return suffix
+    return name.suffix.lower()
 
 
 class Malformed(NamedTuple):

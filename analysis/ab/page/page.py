@@ -5,12 +5,11 @@ from pathlib import Path
 
 from analysis.ab import words
 from analysis.ab.report import Report
-from analysis.ab.verdict import Decision
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render as render_template
 
-TONES: dict[Decision, str] = {
+TONES = {
     "ship": "good",
     "do not ship": "bad",
     "do not trust": "bad",
@@ -26,8 +25,6 @@ def render(report: Report) -> str:
         "page.html.jinja",
         report=report,
         tone=TONES[report.verdict.decision],
-        level=numbers.level(report.alpha),
-        arm_numbers={arm: number for number, arm in enumerate(report.arms)},
         effect_figure=draw_effects(report),
         heard=_heard_by_position(report),
     )
