@@ -154,7 +154,7 @@ def prepare(folder: Path, config: WorldConfig, sessions: int) -> None:
     )
     if not (store / "manifest.json").exists():
         measure_module("recsys.ingest", folder / "log", store=store)
-    measure_module("recsys.search", config=write_search(folder))
+    measure_module("recsys.search", "--no-export", config=write_search(folder))
     measure_module("recsys.export", run=run, out=published)
 
 
