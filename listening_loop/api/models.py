@@ -115,7 +115,8 @@ class Model:
         )
         scores = self.item_factors @ factors.astype(np.float32)
         scores[rows] = -np.inf
-        best = np.argsort(-scores, kind="stable")[: min(n, len(items) - len(rows))]
+        count = min(n, len(items) - len(rows))
+        best = np.argsort(-scores, kind="stable")[:count]
         return self._to_frame(best[None], scores[best][None])
 
     def save(self, folder: str | Path) -> None:
