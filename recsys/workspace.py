@@ -87,14 +87,11 @@ class Workspace:
         """Return the workspace of a folder in this one."""
         return Workspace(f"{self.name}/{name}", self.folder / name, self.is_remote)
 
-    def sizes(self) -> dict[str, int]:
-        """Return the bytes of all files at the address, by name relative to it."""
+    def files(self) -> set[str]:
+        """Return the names of all files at the address, relative to it."""
         with suppress(FileNotFoundError), open_files(self.address) as files:
-            return {
-                name: facts["size"]
-                for name, facts in files.find("", detail=True).items()
-            }
-        return {}
+            return set(files.find(""))
+        return set()
 
     def names(self) -> set[str]:
         """Return the names of files and folders on the first level at the address."""

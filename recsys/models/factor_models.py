@@ -12,7 +12,7 @@ from recsys.dataset.dataset import Dataset, Side
 from recsys.dataset.plays import UNKNOWN_ARTIST, find_unplayed, read_artists
 from recsys.models.als import Equations, Fit, first_factors, make_equations, sweep
 from recsys.models.model import Model, State
-from recsys.models.topk import Pool, personal_lists, popular_lists
+from recsys.models.topk import Pool, personal_lists
 
 
 class Als(Model):
@@ -94,4 +94,4 @@ class Popular(Model):
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the same list for each listener, but for what is not in the pool."""
-        return popular_lists(self._dataset, self._side, k, self._threads, pool)
+        return self._popular(k, pool)

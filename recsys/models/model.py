@@ -84,11 +84,13 @@ class Model(ABC):
         """Return the arrays from which a fit is taken up."""
         return {"sweeps": self.sweeps}
 
+    def _popular(self, k: int, pool: Pool) -> Int32Array:
+        """Return the tracks with the most listening time, for everybody."""
+        return popular_lists(self._dataset, self._side, k, self._threads, pool)
+
     def _fill_up(self, lists: Int32Array) -> Int32Array:
         """Put popular tracks that are new to the listener at the end of short lists."""
-        k = lists.shape[1]
-        popular = popular_lists(self._dataset, self._side, k, self._threads, "new")
-        return fill_up(lists, popular)
+        return fill_up(lists, self._popular(lists.shape[1], "new"))
 
     @abstractmethod
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:

@@ -10,7 +10,7 @@ from recsys.dataset.plays import Plays
 from recsys.models.model import Model
 from recsys.models.params import ActivationParams
 from recsys.models.sparse import rank_rows
-from recsys.models.topk import Pool, popular_lists
+from recsys.models.topk import Pool
 
 
 class Repetition(Model):
@@ -23,7 +23,7 @@ class Repetition(Model):
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the tracks heard with the largest scores, or popular ones that are new."""
         if pool == "new":
-            return popular_lists(self._dataset, self._side, k, self._threads, pool)
+            return self._popular(k, pool)
         heard = rank_rows(self.scores(), k)
         return heard if pool == "heard" else self._fill_up(heard)
 

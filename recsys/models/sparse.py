@@ -42,17 +42,13 @@ def top_products(
     rows = left.shape[0]
     best = np.full((rows, k), NO_COLUMN, np.int32)
     values = np.zeros((rows, k), np.float32)
-    arrays = _arrays(left), _arrays(right)
-    excluded = _arrays(
-        csr_matrix((rows, right.shape[1])) if left_out is None else left_out
-    )
+    if left_out is None:
+        left_out = csr_matrix((rows, right.shape[1]))
 
     from recsys.models.kernels import products as kernels
 
-    def run(first: int, last: int) -> None:
-        kernels.top_rows(*arrays, excluded, first, last, best, values)
-
-    _share_out(kernels.top_rows, run, rows, threads)
+    arrays = map(_arrays, (left, right, left_out))
+    _share_out(kernels.top_rows, rows, threads, *arrays, best, values)
     return best, values
 
 
@@ -71,14 +67,11 @@ def products_at(
         Values, shape (values of `places`,).
     """
     found = np.zeros(places.nnz, np.float32)
-    arrays = _arrays(left), _arrays(right), _arrays(places)
 
     from recsys.models.kernels import products as kernels
 
-    def run(first: int, last: int) -> None:
-        kernels.rows_at(*arrays, first, last, found)
-
-    _share_out(kernels.rows_at, run, places.shape[0], threads)
+    arrays = map(_arrays, (left, right, places))
+    _share_out(kernels.rows_at, places.shape[0], threads, *arrays, found)
     return found
 
 
@@ -123,11 +116,9 @@ def top_neighbours(
 
     from recsys.models.kernels import products as kernels
 
-    def run(first: int, last: int) -> None:
-        plays = kernels.PlaysOfTracks(tracks, where, starts, ends)
-        kernels.near_rows(plays, window, backward, weight, first, last, best, values)
-
-    _share_out(kernels.near_rows, run, columns, threads)
+    of_tracks = kernels.PlaysOfTracks(tracks, where, starts, ends)
+    learned = (of_tracks, window, backward, weight, best, values)
+    _share_out(kernels.near_rows, columns, threads, *learned)
     return _to_matrix(best, values, columns)
 
 
@@ -179,16 +170,18 @@ def _arrays(matrix: csr_matrix) -> Any:  # noqa: ANN401  compiled code's tuple o
 
 def _share_out(
     function: Callable[..., None],
-    run: Callable[[int, int], None],
     rows: int,
     threads: int,
+    *arguments: Any,  # noqa: ANN401  of any kind
 ) -> None:
-    """Run a compiled function's loop over all rows, some at a time."""
+    """Call a compiled function for all rows, some at a time: the first, the last, the arguments."""
     from recsys.models.kernels.compiled import compiling
 
-    firsts = range(0, rows, _ROWS)
-    lasts = [min(first + _ROWS, rows) for first in firsts]
     with compiling(function):
-        run(0, 0)
+        function(0, 0, *arguments)
+
+    def run(first: int) -> None:
+        function(first, min(first + _ROWS, rows), *arguments)
+
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(run, firsts, lasts))
+        list(pool.map(run, range(0, rows, _ROWS)))

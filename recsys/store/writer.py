@@ -74,7 +74,7 @@ def locked(
         named |= {file.path for file in manifest.id_files}
         named |= {source.rejects for source in manifest.sources}
         ours = (_BUCKET, f"{store.REJECTS}/", f"{_IDS}/")
-        found = {name for name in workspace.sizes() if name.startswith(ours)}
+        found = {name for name in workspace.files() if name.startswith(ours)}
         workspace.delete(*(found - named))
         yield lock, manifest
 

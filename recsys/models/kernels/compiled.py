@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,13 +21,10 @@ def cache_folder() -> Path:
     The installation may be read-only.
     """
     home = user_cache() / "compiled"
-    temporary = Path(tempfile.gettempdir()) / f"listening-loop-{os.getuid()}"
-    for folder in (Path(os.environ.get("NUMBA_CACHE_DIR") or home), temporary):
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            status = folder.lstat()
-        except OSError:
-            continue
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or home)
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
         # Compiled code is executed: it must not come from a folder or link of another user.
         is_own = status.st_uid == os.getuid() and not status.st_mode & 0o022
         if is_own and os.access(folder, os.W_OK):

@@ -81,11 +81,11 @@ def _keep_best(
 
 @compiled
 def top_rows(
+    first: int,
+    last: int,
     left: Csr,
     right: Csr,
     left_out: Csr,
-    first: int,
-    last: int,
     best: Int32Array,
     values: Float32Array,
 ) -> None:
@@ -101,7 +101,7 @@ def top_rows(
 
 @compiled
 def rows_at(
-    left: Csr, right: Csr, places: Csr, first: int, last: int, found: Float32Array
+    first: int, last: int, left: Csr, right: Csr, places: Csr, found: Float32Array
 ) -> None:
     """Find the products of some rows at some places."""
     sums = np.zeros(right.columns, np.float32)
@@ -116,12 +116,12 @@ def rows_at(
 
 @compiled
 def near_rows(
+    first: int,
+    last: int,
     plays: PlaysOfTracks,
     window: int,
     backward: float,
     weight: FloatArray,
-    first: int,
-    last: int,
     best: Int32Array,
     values: Float32Array,
 ) -> None:
