@@ -63,8 +63,7 @@ class Cluster:
 
     config: ClusterConfig
     stack: ExitStack  # what is started ends with it
-    read: Sequence[Path] = ()
-    written: Sequence[Path] = ()
+    seen: Sequence[Path] = ()
     client: Client | None = None
     modules: Sequence[str] = ()
 
@@ -163,10 +162,7 @@ class Cluster:
         self._without_workers_since = self._without_workers_since or now
         longest_s = self.config.wait_for_workers_s
         if now - self._without_workers_since > longest_s:
-            raise _lost(
-                self._address,
-                f"no worker for {longest_s:g} s; start some (dask worker {self._address})",
-            )
+            raise _without_workers(self._address, longest_s)
 
     def _threads(self) -> int:
         try:
@@ -192,7 +188,7 @@ class Cluster:
         if self.client or config.scheduler:
             _check_workers(client, config.wait_for_workers_s)
             check_software(client)
-            check_folders(client, self.read, self.written)
+            check_folders(client, self.seen)
         found = f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}"
         console.print(found, soft_wrap=True)
         return client
@@ -208,8 +204,7 @@ class Cluster:
 @contextmanager
 def open_cluster(
     config: ClusterConfig,
-    read: Sequence[Path] = (),
-    written: Sequence[Path] = (),
+    seen: Sequence[Path] = (),
     client: Client | None = None,
     modules: Sequence[str] = (),
 ) -> Iterator[Cluster]:
@@ -217,8 +212,7 @@ def open_cluster(
 
     Args:
         config: Where the workers are.
-        read: One file of each folder that calls read; every worker must see it.
-        written: The folders that calls write to, which every worker must see.
+        seen: One new file of each folder that calls read or write, which every worker must see.
         client: Runs the calls; nothing is started or closed then.
         modules: What processes of this machine import before they start.
 
@@ -228,7 +222,7 @@ def open_cluster(
     """
     end_repeated_script()
     with ExitStack() as stack:
-        yield Cluster(config, stack, read, written, client, modules)
+        yield Cluster(config, stack, seen, client, modules)
 
 
 class _Client(Client):
@@ -264,17 +258,19 @@ def _check_workers(client: Client, wait_for_workers_s: float) -> None:
         raise SearchError(
             "the client is closed or asynchronous; an open one is needed, such as Client(address)"
         )
-    address = client.scheduler.address
     try:
         client.wait_for_workers(1, timeout=wait_for_workers_s)
     except TimeoutError:
-        raise _lost(
-            str(address),
-            f"no worker for {wait_for_workers_s:g} s; start some (dask worker {address})",
-        ) from None
+        address = client.scheduler.address
+        raise _without_workers(address, wait_for_workers_s) from None
 
 
-def _lost(address: str, what: str) -> SearchError:
+def _without_workers(address: str | None, seconds: float) -> SearchError:
+    what = f"no worker for {seconds:g} s; start some (dask worker {address})"
+    return _lost(address, what)
+
+
+def _lost(address: str | None, what: str) -> SearchError:
     return SearchError(
         f"{address}: {what} and run the same command again: it continues where it stopped"
     )

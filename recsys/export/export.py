@@ -22,6 +22,7 @@ from recsys.errors import ExportError
 from recsys.export.version import Export, write_version
 from recsys.models.kinds import KINDS
 from recsys.models.model import Model, State
+from recsys.report.page import write_report
 from recsys.runs.folder import NO_BETTER, read_run, read_winner, write_winner
 from recsys.runs.trials import Trial
 from recsys.session_model.choice import NAME
@@ -93,11 +94,12 @@ def export_run(
             version.upload_all()
             if chosen:
                 _remark_choice(export.run, chosen)
+                write_report(export.run.address, store_address)
         return out.link(CURRENT, f"versions/{export.model_id}")
 
 
 def _remark_choice(run: Workspace, chosen: Mapping[str, Any]) -> None:
-    """Remark in the run what answers as the session model, for its report."""
+    """Remark in the run what answers as the session model."""
     winner = read_winner(run)
     remarks = [line for line in winner.remarks if not line.startswith(NAME)]
     remarks.append(f"{NAME}: {chosen['chosen']} is served, {chosen['reason']}")
@@ -144,15 +146,11 @@ def _refit_in_blocks(
     name = f"{PIECES}/{uuid4().hex}"
     scratch = export.run.sub(name)
     scratch.folder.mkdir(parents=True)
-    read = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
+    seen = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
+    seen += scratch.on_disk
+    modules = (fit_blocks.__module__,)
     try:
-        with open_cluster(
-            export.config.cluster,
-            read,
-            scratch.on_disk,
-            client,
-            (fit_blocks.__module__,),
-        ) as cluster:
+        with open_cluster(export.config.cluster, seen, client, modules) as cluster:
             blocks = cut_blocks(cluster, export.dataset, export.side)
             params, seed = trial.params, trial.seed
             fit = fit_blocks(cluster, blocks, params, seed, sweeps, scratch, report)

@@ -8,13 +8,13 @@ Jannach, "Evaluation of Session-based Recommendation Algorithms", 2018.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags, hstack, identity, vstack
+from scipy.sparse import csr_matrix, diags, identity
 
 from looplib.arrays import Int32Array, IntArray
 from looplib.next_track_file import LATEST
 from recsys.dataset.plays import UNKNOWN_ARTIST
 from recsys.models.repetition import activation, sum_plays
-from recsys.models.sparse import nearest, top_neighbours, top_products
+from recsys.models.sparse import nearest, top_neighbours
 from recsys.next_track.config import NextTrackConfig
 from recsys.next_track.sessions import Sessions
 
@@ -109,18 +109,6 @@ def combine(parts: Parts, weights: Weights) -> NextTrackModel:
     """Add up the parts with their weights."""
     near = parts.near + weights.same * parts.same + weights.artist * parts.artist
     return NextTrackModel(csr_matrix(near), csr_matrix(weights.own * parts.own))
-
-
-def recommend(
-    model: NextTrackModel, prefixes: Prefixes, k: int, threads: int
-) -> Int32Array:
-    """Return the k best tracks that the session has not heard, shape (prefixes, k)."""
-    count, listeners = len(prefixes.listeners), model.own.shape[0]
-    rows = np.arange(count)
-    is_of = csr_matrix((np.ones(count), (rows, prefixes.listeners)), (count, listeners))
-    left = csr_matrix(hstack([prefixes.latest, is_of]))
-    right = csr_matrix(vstack([model.near, model.own]))
-    return top_products(left, right, k, threads, prefixes.heard)[0]
 
 
 def cut_prefixes(

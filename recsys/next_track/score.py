@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, hstack, vstack
 
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
@@ -26,7 +26,6 @@ from recsys.next_track.model import (
     combine,
     cut_prefixes,
     fit_parts,
-    recommend,
 )
 from recsys.next_track.sessions import Sessions
 
@@ -72,15 +71,19 @@ class Task:
 
     def recommend(self, parts: Parts, weights: Weights) -> Int32Array:
         """Return the model's lists, shape (prefixes, K)."""
-        return recommend(
-            combine(parts, weights), self.prefixes, K, self.setting.threads
+        model = combine(parts, weights)
+        rows = np.arange(len(self.target))
+        owners = (rows, self.prefixes.listeners)
+        is_of = csr_matrix(
+            (np.ones(len(rows)), owners), (len(rows), model.own.shape[0])
         )
+        left = hstack([self.prefixes.latest, is_of], "csr")
+        return self.apply(left, vstack([model.near, model.own], "csr"))
 
     def apply(self, left: csr_matrix, right: csr_matrix) -> Int32Array:
-        """Return the lists of a simple rule, shape (prefixes, K)."""
-        return top_products(left, right, K, self.setting.threads, self.prefixes.heard)[
-            0
-        ]
+        """Return the best of a product that the session has not heard, shape (prefixes, K)."""
+        heard, threads = self.prefixes.heard, self.setting.threads
+        return top_products(left, right, K, threads, heard)[0]
 
     def find_hits(self, lists: Int32Array) -> tuple[BoolArray, FloatArray]:
         """Return whether each next track is in its list, and 1 / rank, 0 where it is not."""

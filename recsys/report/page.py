@@ -18,7 +18,7 @@ from recsys.runs.leaderboard import WARNING, describe_row
 from recsys.workspace import open_workspace
 
 
-def write_report(address: str, store_address: str | None = None) -> None:
+def write_report(address: str, store_address: str | Path | None = None) -> None:
     """Write the page of a finished search into its run folder, at a path or an address.
 
     The store is by default where the search read it.

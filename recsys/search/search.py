@@ -93,11 +93,10 @@ def search(
         raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
     candidates += plan_lists(digests, plan.digest, config.seed)
     baselines = plan_baselines(config.seed, is_ordered=is_ordered)
-    manifests = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
+    seen = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
+    seen += [folder / CONFIG for folder in run.on_disk]
     with (
-        open_cluster(
-            config.cluster, manifests, run.on_disk, client, _IMPORTED
-        ) as cluster,
+        open_cluster(config.cluster, seen, client, _IMPORTED) as cluster,
         locked_run(run) as lock,
     ):
         with run.create(CONFIG) as file:
