@@ -145,8 +145,8 @@ def _announce(settings: Settings, model: Model, port: int) -> None:
             f"{arm.name} {arm.recommender} {experiment.shares[arm.name]:.0%}"
             for arm in experiment.arms
         )
-        decides = experiment.name == settings.deciding.name
-        note = " (picks the recommender)" if decides else ""
+        is_deciding = experiment is settings.deciding
+        note = " (picks the recommender)" if is_deciding else ""
         logger.info("experiment %s%s: %s", experiment.name, note, arms)
     logger.info(
         "events are logged in %s; the file under way is hidden: %sevents-…",

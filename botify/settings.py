@@ -35,7 +35,6 @@ _TEXT_KEYS = {
     "rules",
     "redis_url",
     "admin_token",
-    "decides",
     "host",
 }
 
@@ -98,6 +97,7 @@ class Settings(Config):
     gone: ClassVar[Mapping[str, str]] = {
         "api_keys": _NGINX,
         "seed": "each process draws afresh",
+        "decides": "the first experiment decides",
     }
 
     catalogue: Path  # tracks.json of the catalogue
@@ -112,12 +112,11 @@ class Settings(Config):
     redis_timeout_s: PositiveFloat = 0.075  # after which an answer goes on without it
     # allows reload and rollback; else nobody may
     admin_token: SecretStr | None = Field(default=None, min_length=1)
-    # all that run: each its keys, or the path of its file
+    # all that run: each its keys, or the path of its file; the arm of the first picks the
+    # recommender
     experiments: tuple[Annotated[Experiment, BeforeValidator(_read_file)], ...] = Field(
         default=(_EVERYBODY,), min_length=1
     )
-    # the experiment whose arm picks the recommender; by default the first
-    decides: str = ""
     fallback: FallbackSettings = FallbackSettings()
     # a file of business rules: tracks left out, raised or lowered; read again when it changes
     rules: Path | None = None
@@ -141,17 +140,12 @@ class Settings(Config):
         names = [experiment.name for experiment in self.experiments]
         if len(set(names)) < len(names):
             raise ValueError(f"experiments: names repeat: {', '.join(names)}")
-        if self.decides and self.decides not in names:
-            raise ValueError(
-                f"decides: no experiment {self.decides}; allowed: {', '.join(names)}"
-            )
         return self
 
     @property
     def deciding(self) -> Experiment:
         """The experiment whose arm picks the recommender."""
-        named = (found for found in self.experiments if found.name == self.decides)
-        return next(named, self.experiments[0])
+        return self.experiments[0]
 
     @property
     def parts(self) -> Collection[Part[Any]]:

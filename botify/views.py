@@ -122,11 +122,10 @@ def experiments() -> ResponseReturnValue:
     """Answer with the running experiments and the version served."""
     service = _service()
     model = service.versions.model
-    decides = service.settings.deciding.name
     running = [
         {
             "name": experiment.name,
-            "decides": experiment.name == decides,
+            "decides": experiment is service.settings.deciding,
             "overrides": len(experiment.overrides),
             "arms": [
                 {

@@ -8,7 +8,6 @@ docs/for-implicit-users.md says where it goes beyond. It loads neither Dask nor 
 
 import os
 from collections.abc import Callable
-from copy import copy
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,18 +64,9 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             raise ValueError(
                 "use_gpu: True found; this class fits on the processor, implicit.als on a GPU"
             )
-        numbers = {"regularization": self.regularization, "nu": nu}
-        for name, value in numbers.items():
-            if not 0 <= value < np.inf:
-                raise ValueError(f"{name}: {value} found; at least 0 is expected")
-        if not 0 < unobserved_weight < np.inf:
-            raise ValueError(
-                f"unobserved_weight: {unobserved_weight} found; more than 0 is expected"
-            )
-        if self.factors < 1:
-            raise ValueError(f"factors: {self.factors} found; at least 1 is expected")
         self.unobserved_weight = unobserved_weight
         self.nu = nu
+        self._params(self.regularization)  # refuses what is not allowed
         # The equations divided by the weight, which the library's code solves too.
         self.alpha /= unobserved_weight
         self.regularization /= unobserved_weight
@@ -140,25 +130,10 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         found: AnyFloatArray = super().recalculate_item(itemid, item_users)
         return found
 
-    def explain(
-        self,
-        userid: int,
-        user_items: csr_matrix,
-        *args: Any,  # noqa: ANN401  the library's
-        **options: Any,  # noqa: ANN401  the library's
-    ) -> tuple[Any, ...]:
+    def explain(self, *args: Any, **options: Any) -> tuple[Any, ...]:  # noqa: ANN401
         """Explain a score by the liked items; see the library."""
-        user_items = check_csr(user_items)
-        model = self
-        if self.nu:
-            from looplib.als import row_regularization
-
-            likes = np.array([(user_items[userid] > 0).nnz])
-            params, items = self._params(self.regularization), len(self.item_factors)
-            model = copy(self)
-            (model.regularization,) = row_regularization(likes, items, params)
-        explain = als.AlternatingLeastSquares.explain
-        found: tuple[Any, ...] = explain(model, userid, user_items, *args, **options)
+        self._check_no_nu("explain")
+        found: tuple[Any, ...] = super().explain(*args, **options)
         return found
 
     def recommend(

@@ -6,7 +6,6 @@ it on.
 
 import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ import psutil
 
 from listening_loop.client import ServiceClient
 from listening_loop.errors import LoopError, ServiceError
+from looplib.cli import program
 from looplib.files import exclusive
 from looplib.progress import console
 
@@ -42,13 +42,6 @@ class Command:
     def __str__(self) -> str:
         """Return the command as a person would type it."""
         return shlex.join([program(), *self.words])
-
-
-def program() -> str:
-    """Return `listening-loop` as it was typed: with its folder, where the shell needs that."""
-    typed, name = sys.argv[0], "listening-loop"
-    is_path = Path(typed).name == name and shutil.which(name) != typed
-    return typed if is_path else name
 
 
 def command(title: str, name: str, *words: object, **options: object) -> Command:

@@ -1,8 +1,10 @@
 """Start and end every command: one line and exit code 2 for what the user can fix."""
 
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,6 +40,13 @@ def importing() -> Iterator[None]:
         advice = "pip install '.[all]' in the clone brings it"
         sys.stderr.write(f"error: {library} is not installed; {advice}\n")
         raise SystemExit(EXIT_USER_ERROR) from None
+
+
+def program() -> str:
+    """Return `listening-loop` as it was typed: with its folder, where the shell needs that."""
+    typed, name = sys.argv[0], "listening-loop"
+    is_path = Path(typed).name == name and shutil.which(name) != typed
+    return typed if is_path else name
 
 
 def make_app(help_text: str) -> typer.Typer:

@@ -138,9 +138,10 @@ class SessionModel:
         opening = find_id(self.organics[own], organic) if organic >= 0 else None
         others, opened = np.unique(self.interest_of[own], return_counts=True)
         if opening is None:
-            new = self.track_factors[organic] * (organic >= 0) @ self.new_map
+            vector = self.track_factors[organic] * (organic >= 0)
+            new = vector @ self.new_map
             off = self.interests[others] - new
-            distances = np.einsum("ij,ij->i", off @ self._new_precision, off)
+            distances = (off @ self._new_precision * off).sum(axis=1)
             log_odds = self.odds[others] - distances / 2
             order = np.argsort(-log_odds, kind="stable")[: _CANDIDATES - 1]
             means = np.concatenate([self.interests[others[order]], new[None]])
@@ -200,8 +201,8 @@ class SessionModel:
         design = self.track_factors[heard.tracks].astype(np.float64)
         spread = (design @ self._covariances)[expected.is_new]
         off, noise, slope = self._linearise(means @ design.T, heard)
-        total = spread @ design.T + noise[:, None] * np.eye(len(design))
-        lower = np.linalg.cholesky(total)
+        diagonal = noise[:, None] * np.eye(len(design))
+        lower = np.linalg.cholesky(spread @ design.T + diagonal)
         innovations = np.linalg.solve(lower, off[:, :, None])
         scale = np.diagonal(lower, axis1=1, axis2=2) * slope
         densities = -(innovations[:, :, 0] ** 2) / 2 - np.log(scale)

@@ -1,5 +1,11 @@
 """From logs to recommendations: ingest into the session store, search on Dask, export.
 
 In: event logs or tables. Out: the session store, a run folder, `recommendations.jsonl` with its
-manifest. Calls `analysis`. Read `config` first, then `ingest`, `search` and `export`.
+manifest. Calls `analysis`.
+
+The way of a search: `config` (every setting) → `dataset` (splits sessions, builds the matrices,
+from the store that `ingest` and `store` write) → `search` (plans, runs, decides) → `cluster` (runs
+functions on Dask) → `models`, `next_track`, `session_model` (what is fitted; `blockwise` fits on
+all workers) → `scoring` → `runs` (what a search leaves) → `report` and `export`. `workspace` and
+`lock` reach addresses such as `s3://bucket/folder`.
 """

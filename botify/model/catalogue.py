@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,9 +66,15 @@ class Catalogue:
             return track
         return UNKNOWN_TRACK
 
+    @cached_property
+    def _by_artist(self) -> IntArray:
+        return np.argsort(self.artist, kind="stable")
+
     def tracks_of(self, artist: int) -> IntArray:
-        """Return all tracks by an artist."""
-        return np.flatnonzero(self.artist == artist)
+        """Return all tracks by an artist, ascending."""
+        order = self._by_artist
+        first, end = self.artist.searchsorted([artist, artist + 1], sorter=order)
+        return order[first:end]
 
 
 def user_number(user: Id) -> int:

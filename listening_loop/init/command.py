@@ -15,8 +15,7 @@ from analysis.errors import InteractionFileError
 from analysis.logs.columns import parse_roles
 from analysis.page import numbers
 from listening_loop.init.look import look_at
-from listening_loop.processes import program
-from looplib.cli import make_app
+from looplib.cli import make_app, program
 from looplib.files import atomic_write_text
 from recsys.ingest.presets import Preset
 

@@ -1,11 +1,12 @@
 """`listening-loop search`: fit a grid of models on a Dask cluster and publish the best."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from looplib.cli import Overrides, importing, make_app, run
+from looplib.cli import Overrides, importing, make_app, program, run
 from looplib.config import load_config
 
 with importing():
@@ -74,10 +75,11 @@ def main(
         typer.echo(f"manifest         {version}/{MANIFEST}")
         service = config.with_name(f"{config.stem}-service.yaml")  # of `init`
         is_its_own = service.exists() and not (out or run_folder)
-        served = f"--config {service}" if is_its_own else f"--published {published}"
-        typer.echo(
-            f"Next: open the report; serve the lists: listening-loop serve {served}"
+        served = (
+            ("--config", str(service)) if is_its_own else ("--published", published)
         )
+        serve = shlex.join([program(), "serve", *served])
+        typer.echo(f"Next: open the report; serve the lists: {serve}")
 
 
 if __name__ == "__main__":

@@ -68,9 +68,11 @@ def choose(
     weights = 1 / ((_PLAYED + ranks) * sessions.propensity[events])
 
     def total(values: FloatArray) -> FloatArray:
-        return np.stack([np.bincount(unit, own, len(users)) for own in values], axis=1)
+        sums = [np.bincount(unit, own, len(users)) for own in values]
+        return np.stack(sums, axis=1)
 
-    ratios = bootstrap.Ratios(total(weights * sessions.time[events]), total(weights))
+    heard = total(weights * sessions.time[events])
+    ratios = bootstrap.Ratios(heard, total(weights))
     resamples = bootstrap.Resamples(len(users), _RESAMPLES, seed)
     intervals = bootstrap.ratio_intervals(resamples, ratios)
     shares = dict(zip(names, intervals, strict=True))

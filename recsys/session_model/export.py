@@ -122,7 +122,8 @@ def track_means(responses: Responses) -> SessionModel:
     counts = np.bincount(responses.track, minlength=len(responses.artist))
     times = np.bincount(responses.track, responses.time, len(responses.artist))
     prior = _TRACK_PRIOR * responses.time.mean()
-    means = np.clip((times + prior) / (counts + _TRACK_PRIOR), 1e-4, 1 - 1e-4)
+    means = (times + prior) / (counts + _TRACK_PRIOR)
+    means = means.clip(1e-4, 1 - 1e-4)
     logits = np.log(means / (1 - means)).astype(np.float32)
     none = np.zeros(0, np.int64)
     return SessionModel(
@@ -183,7 +184,8 @@ def _choose(
         vectors = _follow(tried, artist, sessions, some)
         tracks = model.track_factors[sessions.track[some]]
         logits = np.einsum("ij,ij->i", vectors, tracks)
-        return float(np.sum((sessions.time[some] - 1 / (1 + np.exp(-logits))) ** 2))
+        expected = 1 / (1 + np.exp(-logits))
+        return float(np.sum((sessions.time[some] - expected) ** 2))
 
     errors = {change: error(change) for change in _CHANGES}
     change = min(_CHANGES, key=lambda tried: errors[tried])

@@ -242,7 +242,8 @@ class Fit:
             rows = slice(start, start + _AT_ONCE)
             own = self.interest_of[heard.opening[rows], None]
             near = (own + _NEAR) % len(owner)
-            choices = np.where(owner[near] == owner[own], near, own)
+            is_theirs = owner[near] == owner[own]
+            choices = np.where(is_theirs, near, own)
             tracks = features[heard.track[rows], None]
             logits = np.einsum("rck,rck->rc", interests[choices], tracks)
             logs = heard.time[rows, None] * logits - np.logaddexp(0, logits)
@@ -252,7 +253,8 @@ class Fit:
                 is_same = heard.place[rows, None][apart:] >= apart
                 likely[apart:] += is_same * logs[:-apart]
                 likely[:-apart] += is_same * logs[apart:]
-            self.followed[rows] = choices[np.arange(len(own)), likely.argmax(axis=1)]
+            best = likely.argmax(axis=1)
+            self.followed[rows] = choices[np.arange(len(own)), best]
 
     def _logits(self, rows: IntArray) -> AnyFloatArray:
         """Return the logits of some responses."""
@@ -277,7 +279,8 @@ class Fit:
         interests, errors = self.interests.means, self.interests.covariance
         opened_by, followed = features[responses.organic], interests[self.interest_of]
         new_map = np.linalg.lstsq(opened_by, followed, rcond=None)[0]
-        new_precision = estimate_precision(followed - opened_by @ new_map, errors)
+        about = followed - opened_by @ new_map
+        new_precision = estimate_precision(about, errors)
         order = np.lexsort((responses.organic, responses.listener))
         return SessionModel(
             track_factors=features,
@@ -306,7 +309,8 @@ class Fit:
         owner = np.empty(len(opened), np.int64)
         owner[self.interest_of] = listener
         share = opened / np.bincount(listener)[owner]
-        is_new = (np.count_nonzero(opened == 1) + 1) / (len(self.interest_of) + 2)
+        once = np.count_nonzero(opened == 1)
+        is_new = (once + 1) / (len(self.interest_of) + 2)
         centred = interests - interests.mean(axis=0)
         precision = estimate_precision(centred, self.interests.covariance)
         volumes = [np.linalg.slogdet(own)[1] for own in (new_precision, precision)]

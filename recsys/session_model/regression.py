@@ -65,7 +65,9 @@ class Vectors:
     def with_constant(self) -> "Vectors":
         """Append the constant 1, which has no error."""
         ones = np.ones((len(self.means), 1), dtype=np.float32)
-        return Vectors(np.hstack([self.means, ones]), np.pad(self.covariance, (0, 1)))
+        means = np.hstack([self.means, ones])
+        covariance = np.pad(self.covariance, (0, 1))
+        return Vectors(means, covariance)
 
     def without_constant(self) -> "Vectors":
         """Leave out the last element."""
@@ -135,8 +137,10 @@ def regress(
             own = design[begin:last]
             gram[number] += own.T @ own
             moment[number] += off[begin:last] @ own
-        solved[first:end] = means + np.linalg.solve(gram, moment[:, :, None])[:, :, 0]
-        inverses: AnyFloatArray = np.linalg.inv(gram[-first % _INVERTED :: _INVERTED])
+        steps = np.linalg.solve(gram, moment[:, :, None])
+        solved[first:end] = means + steps[:, :, 0]
+        some = gram[-first % _INVERTED :: _INVERTED]
+        inverses: AnyFloatArray = np.linalg.inv(some)
         return np.asarray(inverses.sum(axis=0))
 
     covariances = _run(solve, by_row.blocks(), threads)
@@ -157,7 +161,8 @@ def working_responses(
 ) -> tuple[AnyFloatArray, AnyFloatArray]:
     """Return how far each logit is off by the share heard, and its weight; steps are damped."""
     mean, slope = mean_and_slope(logit)
-    damped = np.maximum(slope, np.float32(_LEAST_SLOPE * min(1.0, 10 * dispersion)))
+    least = _LEAST_SLOPE * min(1.0, 10 * dispersion)
+    damped = np.maximum(slope, np.float32(least))
     variance = np.float32(dispersion) * slope + np.float32(ROUNDING)
     return (time - mean) / damped, slope * damped / variance
 
@@ -170,8 +175,10 @@ def measure_dispersion(
     Squared errors that come from the `uncertainty` of the logits, their variance, do not count.
     """
     mean, slope = mean_and_slope(logit)
-    excess = np.sum((time - mean) ** 2 - ROUNDING - slope**2 * uncertainty)
-    found = (FIRST_DISPERSION + float(excess)) / (1 + float(slope.sum()))
+    known = ROUNDING + slope**2 * uncertainty
+    excess = float(np.sum((time - mean) ** 2 - known))
+    total = float(slope.sum())
+    found = (FIRST_DISPERSION + excess) / (1 + total)
     return max(_LEAST_DISPERSION, found)
 
 
@@ -193,7 +200,8 @@ def find_decay(mean: AnyFloatArray, time: AnyFloatArray, count: AnyIntArray) -> 
     logs = np.zeros(2)
     for _ in range(20):
         predicted = mean * np.exp(design @ logs)
-        information = (design.T * predicted) @ design + np.eye(2)
+        information = (design.T * predicted) @ design
+        information += np.eye(2)
         gradient = design.T @ (time - predicted) - logs
         logs += np.linalg.solve(information, gradient)
         logs[1] = np.clip(logs[1], np.log(0.01), 0)
@@ -212,16 +220,19 @@ def paired_dots(
 
     def multiply(block: Block) -> None:
         own = slice(*block)
-        np.einsum("ij,ij->i", left[i[own]], right[j[own]], out=dots[own])
+        one, other = left[i[own]], right[j[own]]
+        np.einsum("ij,ij->i", one, other, out=dots[own])
 
     starts = range(0, len(i), _BLOCK)
-    _run(multiply, [(start, start + _BLOCK) for start in starts], threads)
+    blocks = [(start, start + _BLOCK) for start in starts]
+    _run(multiply, blocks, threads)
     return dots
 
 
 def variances_along(directions: Float32Array, covariance: Float32Array) -> Float32Array:
     """Compute d' C d for each direction d, shape (directions,)."""
-    variances: Float32Array = np.einsum("ij,ij->i", directions @ covariance, directions)
+    turned = directions @ covariance
+    variances: Float32Array = np.einsum("ij,ij->i", turned, directions)
     return variances
 
 
@@ -239,7 +250,8 @@ def predict(
     features: AnyFloatArray, vectors: Float32Array, weights: AnyFloatArray
 ) -> Float32Array:
     """Regress vectors on features, with the square roots of weights; return the predictions."""
-    found = np.linalg.lstsq(features * weights, vectors * weights, rcond=None)[0]
+    weighted, wanted = features * weights, vectors * weights
+    found = np.linalg.lstsq(weighted, wanted, rcond=None)[0]
     predicted: Float32Array = (features @ found).astype(np.float32)
     return predicted
 
@@ -258,7 +270,8 @@ def estimate_precision(
         found = np.cov(deviations.T, bias=True)
         spread = np.atleast_2d(found) + covariance
     variance = max(float(np.trace(spread)) / size, 1e-4)
-    shrunk = (count * spread + size * variance * np.eye(size)) / (count + size)
+    sphere = variance * np.eye(size)
+    shrunk = (count * spread + size * sphere) / (count + size)
     return np.linalg.inv(shrunk).astype(np.float32)
 
 

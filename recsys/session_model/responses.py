@@ -79,8 +79,10 @@ def load_responses(store: Store, dataset: Dataset, rule: SplitRule) -> Responses
             "these; leave it out: --set session_model=null"
         )
     user, organic = (table[name].to_numpy() for name in ("user", "organic"))
-    is_first = np.append(True, (np.diff(user) != 0) | (np.diff(organic) != 0))
-    artist = np.where(known, artist, artist.max() + 1 + np.arange(len(artist)))
+    differs = (np.diff(user) != 0) | (np.diff(organic) != 0)
+    is_first = np.append(True, differs)
+    its_own = artist.max() + 1 + np.arange(len(artist))
+    artist = np.where(known, artist, its_own)
 
     def number(ids: IntArray, wanted: npt.NDArray[Any]) -> Int32Array:
         return np.searchsorted(ids, wanted).astype(np.int32)

@@ -131,7 +131,6 @@ def make_settings(
         "recommendations": str(root / "current" / "recommendations.jsonl"),
         "log_dir": str(root / "log"),
         "experiments": [{"name": "ONE", "arms": [{"recommender": recommender}]}],
-        "decides": "ONE",
         "watch_s": 0.05,
     }
     return parse_config(Settings, {**document, **changes}, "the test")

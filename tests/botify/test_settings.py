@@ -14,7 +14,6 @@ log_dir: log
 experiments:
   - name: A
     arms: [{recommender: random}, {recommender: indexed, weight: 3}]
-decides: A
 """
 
 
@@ -88,8 +87,7 @@ def test_an_experiment_may_be_a_file_and_the_first_decides(tmp_path: Path) -> No
         "{name: B, owner: us, arms: [{recommender: random}, {recommender: indexed}],"
         " changes: [{T1: 3}], metrics: [time], planned_listeners: 500}"
     )
-    text = BASIC.replace("decides: A", "")
-    found = load(tmp_path, text=text, experiments=f"[{file}]")
+    found = load(tmp_path, experiments=f"[{file}]")
     assert found.deciding.owner == "us"
     assert found.deciding.shares == {"C": 0.25, "T1": 0.75}
     file.write_text("{name: B, arms: [{recommender: best}]}")
@@ -108,7 +106,7 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
             {"BOTIFY_LOGDIR": "x"},
             "logdir: unknown key; the nearest known key is log_dir",
         ),
-        ({"BOTIFY_DECIDES": "Z"}, "no experiment Z; allowed: A"),
+        ({"BOTIFY_DECIDES": "Z"}, "decides: was removed; the first experiment"),
         (
             {"BOTIFY_EXPERIMENTS": "[{name: A, arms: [{recommender: best}]}]"},
             "no such recommender; allowed: random",

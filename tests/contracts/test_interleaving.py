@@ -34,7 +34,7 @@ def serve(folder: Path, liking: float) -> Path:
     publish(folder, "one", lists, catalogue=catalogue)
     arms = [{"recommender": "in_order"}, {"recommender": PAIR}]
     settings = make_settings(
-        folder, catalogue, experiments=[{"name": "MIX", "arms": arms}], decides="MIX"
+        folder, catalogue, experiments=[{"name": "MIX", "arms": arms}]
     )
     service = Service(settings, load_configured(settings))
     for user in range(LISTENERS):

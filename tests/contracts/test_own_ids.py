@@ -91,7 +91,6 @@ def serve(version: Path, log: Path, **settings: Any) -> Service:  # noqa: ANN401
         "recommendations": str(version / "recommendations.jsonl"),
         "log_dir": str(log),
         "experiments": [{"name": "ONE", "arms": [{"recommender": "in_order"}]}],
-        "decides": "ONE",
     }
     found = parse_config(Settings, document | settings, "the test")
     return Service(found, load_configured(found))

@@ -162,27 +162,6 @@ def test_the_page_of_the_service_has_every_metric() -> None:
     assert named == {name for name in counted if not name.endswith("_created")}
 
 
-@pytest.mark.parametrize("package", PARTS)
-def test_the_page_of_the_architecture_has_every_module(package: str) -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rows = (
-        text.split(f"| in `{package}/` | |\n|---|---|\n")[1]
-        .split("\n\n")[0]
-        .splitlines()
-    )
-    shown = {
-        name for row in rows for name in re.findall(r"`([\w./]+)`", row.split("|")[1])
-    }
-    files, folders = (
-        (ROOT / package).glob("[!_]*.py"),
-        (ROOT / package).glob("[!_]*/[!_]*"),
-    )
-    there = {file.name for file in files} | {
-        f"{inside.parent.name}/" for inside in folders
-    }
-    assert shown == there - {"errors.py"}
-
-
 def test_the_page_of_the_search_has_every_axis() -> None:
     text = (ROOT / "docs" / "searching.md").read_text(encoding="utf-8")
     named = re.findall(

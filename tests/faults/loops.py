@@ -80,7 +80,6 @@ def make_loop(folder: Path, episodes: int = 600) -> TinyLoop:
             "log_dir": "unused",
             "stop_grace_s": 60,
             "experiments": [{"name": "ALL", "arms": arms}],
-            "decides": "ALL",
         },
         "report": {},
     }

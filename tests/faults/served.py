@@ -101,7 +101,6 @@ class Served:
             "experiments": [
                 {"name": "ALL", "arms": [{"name": "C", "recommender": "indexed"}]}
             ],
-            "decides": "ALL",
             "redis_timeout_s": 30,
             "stop_grace_s": 60,  # a disk that others use takes its time over an fsync
             **settings,

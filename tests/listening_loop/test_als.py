@@ -135,8 +135,6 @@ def test_added_hyperparameters_solve_their_equation(tmp_path: Path) -> None:
         assert_allclose(ours.user_factors[user], expected, atol=1e-3)
         folded = ours.recalculate_user(user, made[user])
         assert_allclose(folded, expected, atol=1e-3)
-        total, *_ = ours.explain(user, made, 5)
-        assert total == pytest.approx(others[5] @ expected, abs=1e-3)
     batch = ours.recalculate_user(np.arange(150), made)
     assert_allclose(batch, ours.user_factors, atol=1e-3)
 
@@ -156,10 +154,10 @@ def test_added_hyperparameters_solve_their_equation(tmp_path: Path) -> None:
     [
         ({"nu": 1.0, "dtype": np.float64}, "dtype float64.*nu 1.0; leave"),
         ({"nu": 1.0, "calculate_training_loss": True}, "calculate_training_loss: the"),
-        ({"unobserved_weight": 0.0}, "unobserved_weight: 0.0 found; more than 0"),
-        ({"regularization": -0.1}, "regularization: -0.1 found; at least 0 is"),
-        ({"nu": np.nan}, "nu: nan found; at least 0 is"),
-        ({"factors": 0}, "factors: 0 found; at least 1 is"),
+        ({"unobserved_weight": 0.0}, "unobserved_weight\n.*greater than 0"),
+        ({"regularization": -0.1}, "regularization\n.*greater than or equal to 0"),
+        ({"nu": np.nan}, "nu\n.*greater than or equal to 0"),
+        ({"factors": 0}, "factors\n.*greater than or equal to 1"),
         ({"use_gpu": True}, "use_gpu: True found"),
     ],
 )
@@ -182,3 +180,6 @@ def test_matrices_that_do_not_fit_are_refused_before_a_sweep() -> None:
         ours.fit(matrix(users=151), show_progress=False)
     with pytest.raises(IndexError):
         ours.recommend(np.arange(1, 151), matrix())
+    ours.nu = 1.0
+    with pytest.raises(ValueError, match="explain: the library does it, without nu"):
+        ours.explain(0, matrix(), 5)

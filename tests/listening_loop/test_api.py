@@ -309,7 +309,7 @@ def test_an_external_model_goes_from_a_frame_to_a_verdict_in_fifteen_lines(
     run = ll.search(store, space, lists={"thirds": lists}, **options)
     run.export("published", publish_anyway=True, top=50)
     arms = [{"recommender": "in_order"}, {"recommender": "random"}]
-    experiment = {"experiments": [{"name": "MINE", "arms": arms}], "decides": "MINE"}
+    experiment = {"experiments": [{"name": "MINE", "arms": arms}]}
     with ll.serve("published", settings=experiment) as service:
         for user in own.index:
             track = service.next(user, "t0")

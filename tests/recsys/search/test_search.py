@@ -5,7 +5,9 @@ calls in the test's.
 """
 
 import json
+import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -342,12 +344,16 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
 
 
 def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sessions = random_sessions(6, listeners=20, tracks=60, sessions=300)
     newcomer = Session(999, sessions[-1].start_ms, [(1, 0.0), (2, 0.0)], "newcomer")
     store = make_store(tmp_path, [*sessions, newcomer], tracks=60)
-    search_ok(store, tmp_path / "run")
-    text = (tmp_path / "run/export/current/recommendations.jsonl").read_text()
+    monkeypatch.setattr("sys.argv", ["bin of mine/listening-loop"])
+    search_ok(store, tmp_path / "my run")
+    serve = shlex.split(capsys.readouterr().out.splitlines()[-1].split("lists: ")[1])
+    export = tmp_path / "my run/export"
+    assert serve == [*sys.argv, "serve", "--published", str(export)]
+    text = (export / "current/recommendations.jsonl").read_text()
     lists = [json.loads(line) for line in text.splitlines()]
     assert [line["user"] for line in lists] == [*range(20), 999]
