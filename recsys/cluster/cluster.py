@@ -18,7 +18,7 @@ from distributed import Future
 from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
-from looplib.progress import console
+from looplib.progress import say
 from recsys.cluster.config import ClusterConfig
 from recsys.cluster.preflight import EVERY_WORKER, check_folders, check_software
 from recsys.cluster.processes import end_repeated_script, start_processes
@@ -189,8 +189,7 @@ class Cluster:
             _check_workers(client, config.wait_for_workers_s)
             check_software(client)
             check_folders(client, self.seen)
-        found = f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}"
-        console.print(found, soft_wrap=True)
+        say(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}")
         return client
 
     @property

@@ -13,9 +13,8 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.store import Part
-from looplib.arrays import column_values
 from recsys.config import Feedback
-from recsys.dataset.split import SplitRule, find_cutoff_ms
+from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
 from recsys.store.remote import Store, download_stored
 from recsys.workspace import open_workspace
@@ -89,9 +88,11 @@ def complete_rule(store: Store, rule: SplitRule) -> SplitRule:
             attach_events(connection, files, rule)
             queries.materialize(connection, "sessions", "sessions/sessions")
             starts.append(queries.fetch_table(connection, "sessions/starts_by_minute"))
-    minutes, sessions = map(column_values, pa.concat_tables(starts).columns)
-    cutoff_ms = find_cutoff_ms(minutes, sessions, rule.split.holdout)
-    return replace(rule, cutoff_ms=cutoff_ms)
+    with queries.connect() as connection:
+        queries.attach_arrow(connection, "starts", pa.concat_tables(starts))
+        holdout = rule.split.holdout
+        found = queries.fetch_row(connection, "sessions/cutoff", holdout=holdout)
+    return replace(rule, cutoff_ms=found["cutoff_ms"])
 
 
 def attach_events(

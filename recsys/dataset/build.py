@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values
+from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values, offsets
 from looplib.checksums import seal
 from looplib.files import (
     atomic_directory,
@@ -23,7 +23,7 @@ from looplib.files import (
     remove_leftovers,
     sha256_file,
 )
-from looplib.progress import console
+from looplib.progress import say
 from recsys.cluster.cluster import Cluster
 from recsys.config import Feedback, Split
 from recsys.dataset.buckets import Kind, complete_rule, prepare_bucket
@@ -87,7 +87,7 @@ def _open_cached(cache: Workspace, digest: str) -> Dataset | None:
         return open_whole_dataset(cached)
     except DatasetError as error:
         damage = str(error).partition(";")[0]
-        console.print(f"{damage}; it is built again", soft_wrap=True, markup=False)
+        say(f"{damage}; it is built again")
         cache.delete(digest)
         return None
 
@@ -281,7 +281,7 @@ def _new_matrix(
     folder: Path, name: str, counts: IntArray
 ) -> tuple[IntArray, AnyIntArray, Float32Array]:
     """Create the files of a CSR matrix with so many values a row; return its arrays."""
-    indptr = np.concatenate([[0], counts.cumsum()])
+    indptr = offsets(counts)
     size = int(indptr[-1])
     _save(folder / f"{name}-indptr.npy", indptr)
     indices = new_array(folder / f"{name}-indices.npy", np.int32, (size,))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from analysis.logs.field_types import LARGEST_ID
 from analysis.store import number_of
-from looplib.arrays import Int32Array, IntArray
+from looplib.arrays import Int32Array, IntArray, offsets
 from recsys.dataset.dataset import Dataset, Side, new_array
 from recsys.store.ids import Title
 from recsys.store.remote import Store
@@ -48,7 +48,7 @@ class Plays:
 
     def select(self, is_kept: npt.NDArray[np.bool_]) -> "Plays":
         """Return some of the plays; a flag for each, shape (plays,)."""
-        before = np.concatenate([[0], np.cumsum(is_kept)])
+        before = offsets(is_kept)
         return Plays(before[self.indptr], self.tracks[is_kept])
 
 
@@ -63,7 +63,7 @@ def write_plays(
     counts = np.zeros(listeners, np.int64)
     for rows, _, _ in parts:
         counts += np.bincount(rows, minlength=listeners)
-    indptr = np.concatenate([[0], counts.cumsum()])
+    indptr = offsets(counts)
     tracks = new_array(folder / _TRACKS, np.int32, (int(indptr[-1]),))
     is_heldout = new_array(folder / _HELDOUT, np.bool_, (int(indptr[-1]),))
     for rows, columns, heldout in parts:

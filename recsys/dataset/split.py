@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
-import numpy as np
-
 from analysis.store import LOGGED, Source
-from looplib.arrays import IntArray
 from recsys.config import Split
 from recsys.errors import SplitError
 from recsys.store.remote import Store
@@ -80,20 +77,6 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
         train=train,
         test=test,
     )
-
-
-def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:
-    """Find the minute, in ms, from which on at most a share `holdout` of all sessions begins.
-
-    Both arrays are of shape (n,): minutes since the epoch, in any order and with repeats, and the
-    sessions of each.
-    """
-    distinct, position = np.unique(minutes, return_inverse=True)
-    counts = np.bincount(position, weights=sessions)
-    from_here_on = counts[::-1].cumsum()[::-1]
-    allowed = np.flatnonzero(from_here_on <= holdout * counts.sum())
-    first = int(distinct[allowed[0]]) if len(allowed) else int(distinct[-1]) + 1
-    return first * 60_000
 
 
 def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from looplib.arrays import Int32Array
@@ -31,7 +30,7 @@ from recsys.next_track.export import write_next_track
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
 from recsys.session_model.export import Learned, write_session_model
-from recsys.store.ids import Title, originals, read_titles
+from recsys.store.ids import Ids, Title, originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
@@ -45,7 +44,6 @@ HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 _SCHEMA = 1  # of the manifest
-Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import optimize, special
 from scipy.sparse import csr_matrix, vstack
 
-from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
+from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray, offsets
 from looplib.randomness import make_generator
 from recsys.dataset.plays import (
     UNKNOWN_ARTIST,
@@ -150,7 +150,6 @@ class Blend(Model):
 
     name = "blend"
     params_type = BlendParams
-    takes_sweeps = False
     needs_order = True
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
@@ -261,6 +260,6 @@ def _unite(heard: csr_matrix, new: Int32Array) -> csr_matrix:
 
 def _select(scores: csr_matrix, is_kept: BoolArray) -> csr_matrix:
     """Return some of the values of a matrix; a flag for each."""
-    before = np.concatenate([[0], is_kept.cumsum()])
+    before = offsets(is_kept)
     arrays = (scores.data[is_kept], scores.indices[is_kept], before[scores.indptr])
     return csr_matrix(arrays, scores.shape)

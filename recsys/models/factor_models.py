@@ -21,6 +21,7 @@ class Als(Model):
     name = "als"
     params_type = AlsParams
     main_params = ("factors", "regularization", "alpha")
+    takes_sweeps = True
     in_blocks = True
     fit: Fit
 

@@ -24,7 +24,6 @@ class ItemKnn(Model):
     name = "item_knn"
     params_type = ItemKnnParams
     main_params = ("neighbours", "weighting")
-    takes_sweeps = False
 
     @cached_property
     def _heard(self) -> csr_matrix:

@@ -38,9 +38,8 @@ class Model(ABC):
     main_params: ClassVar[tuple[str, ...]] = ()
     # scored once, beside the trials, and never wins
     is_baseline: ClassVar[bool] = False
-    takes_sweeps: ClassVar[bool] = (
-        True  # else it is fitted at once, when lists are asked for
-    )
+    # else it is fitted at once, when lists are asked for
+    takes_sweeps: ClassVar[bool] = False
     needs_order: ClassVar[bool] = False  # of the plays
     in_blocks: ClassVar[bool] = False  # `recsys.blockwise` fits it across all workers
     sweeps: int  # done so far

@@ -68,7 +68,6 @@ class Activation(Repetition):
     name = "activation"
     params_type = ActivationParams
     main_params = ("decay",)
-    takes_sweeps = False
     needs_order = True
 
     def scores(self) -> csr_matrix:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.arrays import Float32Array, Int32Array, IntArray, offsets
 
 NO_COLUMN = -1
 _ROWS = 256  # that a thread takes at once
@@ -108,7 +108,7 @@ def top_neighbours(
     plays = np.bincount(tracks, minlength=columns)
     weight = np.maximum(plays, 1).astype(np.float64) ** -power
     where = np.argsort(tracks, kind="stable")
-    starts = np.concatenate([[0], plays.cumsum()])
+    starts = offsets(plays)
     listener = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     ends = np.stack([indptr[:-1], indptr[1:]], axis=1)[listener]
     best = np.full((columns, k), NO_COLUMN, np.int32)
@@ -150,7 +150,7 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
 
 def _to_matrix(best: Int32Array, values: Float32Array, columns: int) -> csr_matrix:
     is_kept = best != NO_COLUMN
-    indptr = np.concatenate([[0], is_kept.sum(axis=1).cumsum()])
+    indptr = offsets(is_kept.sum(axis=1))
     arrays = (values[is_kept], best[is_kept], indptr)
     matrix = csr_matrix(arrays, shape=(len(best), columns))
     matrix.sort_indices()

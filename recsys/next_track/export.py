@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from looplib.next_track_file import ARRAYS, FILE_NAME
-from looplib.progress import console, progress
+from looplib.progress import progress, say
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plays import read_artists
@@ -24,9 +23,8 @@ from recsys.next_track.score import (
     compare,
 )
 from recsys.next_track.sessions import load_sessions
+from recsys.store.ids import Ids
 from recsys.store.remote import Store
-
-Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
 def write_next_track(
@@ -57,7 +55,7 @@ def write_next_track(
     try:
         found = compare(*sessions.split(HELD_OUT), setting, config.seed)
     except ExportError as error:
-        console.print(f"{NAME} is left out: {error}", soft_wrap=True, markup=False)
+        say(f"{NAME} is left out: {error}")
         return None
     with progress("Next track", 1, "fits") as report:
         is_published = found.is_better or anyway
@@ -66,8 +64,7 @@ def write_next_track(
             model = combine(parts, found.weights)
             _save(folder / FILE_NAME, model, users, tracks)
         report(1, "on all sessions")
-    line = describe(found, is_published=is_published)
-    console.print(line, soft_wrap=True, markup=False)
+    say(describe(found, is_published=is_published))
     return {
         "parameters": {**section.model_dump(), **asdict(found.weights)},
         "sessions": found.sessions,

@@ -40,7 +40,7 @@ class Trial:
     @property
     def takes_sweeps(self) -> bool:
         """Whether it is fitted sweep by sweep; else it is scored once, at sweep 0."""
-        return KINDS[self.kind].takes_sweeps and not self.is_baseline
+        return KINDS[self.kind].takes_sweeps
 
 
 def plan_candidates(

@@ -123,5 +123,5 @@ def _read(run: Workspace, name: str) -> State | None:
 
 def _write(arrays: State, run: Workspace, name: str) -> None:
     with run.create(name) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **arrays)
     run.evict(name)

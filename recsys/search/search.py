@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
 from looplib.files import sha256_file
-from looplib.progress import console, progress
+from looplib.progress import progress, say
 from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
@@ -182,7 +182,7 @@ def _check_dataset(
 def _say(text: str) -> None:
     """Print a line of text, in bold if it is a warning."""
     style = "bold" if text.startswith(WARNING) else None
-    console.print(text, soft_wrap=True, markup=False, style=style)
+    say(text, style)
 
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:

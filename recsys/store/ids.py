@@ -23,6 +23,7 @@ from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError, StoreError
 from recsys.store.remote import Store
 
+Ids = npt.NDArray[np.generic]  # numbers or texts, as they came in
 _ID_SCHEMA = pa.schema({"id": pa.int64(), "original": pa.string()})
 # without `pa.array`, which imports pandas where it is installed: a second of every command
 _NO_IDS = pa.Table.from_batches([], _ID_SCHEMA)
@@ -108,7 +109,7 @@ def write_ids(
 
 def originals(
     store: Store, of: IdsOf, numbers: IntArray, named: Iterable[str] = ()
-) -> npt.NDArray[np.generic]:
+) -> Ids:
     """Return the ids that came in, shape (n,): the numbers, or the texts they stand for.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numba
 
 from looplib.files import exclusive, user_cache
-from looplib.progress import console
+from looplib.progress import say
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -55,5 +55,5 @@ def compiling(function: Callable[..., Any]) -> Iterator[None]:
     with exclusive(_CACHE / "compiling.lock"):
         folder = function.stats.cache_path  # type: ignore[attr-defined]  # of numba's dispatcher
         if not any(Path(folder).glob("*.nbi")):
-            console.print("compiling the solver, once on this machine")
+            say("compiling the solver, once on this machine")
         yield
