@@ -4,10 +4,9 @@ A published version is a folder `versions/<model id>` that is renamed into place
 then points to it, in one step. Earlier versions stay for rollback.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from looplib.files import atomic_directory, exclusive, remove_leftovers
@@ -23,12 +22,12 @@ from recsys.export.version import Export, write_version
 from recsys.models.kinds import KINDS
 from recsys.models.model import Model, State
 from recsys.report.page import write_report
-from recsys.runs.folder import NO_BETTER, read_run, read_winner, write_winner
+from recsys.runs.folder import NO_BETTER, read_run
 from recsys.runs.trials import Trial
 from recsys.session_model.choice import NAME
 from recsys.session_model.export import Learned
 from recsys.store.remote import open_store
-from recsys.workspace import Workspace, open_workspace
+from recsys.workspace import open_workspace
 
 CURRENT = "current"
 
@@ -93,17 +92,9 @@ def export_run(
                 chosen = write_version(folder, export, learned, training)
             version.upload_all()
             if chosen:
-                _remark_choice(export.run, chosen)
-                write_report(export.run.address, store_address)
+                remark = f"{NAME}: {chosen['chosen']} is served, {chosen['reason']}"
+                write_report(export.run.address, store_address, remark)
         return out.link(CURRENT, f"versions/{export.model_id}")
-
-
-def _remark_choice(run: Workspace, chosen: Mapping[str, Any]) -> None:
-    """Remark in the run what answers as the session model."""
-    winner = read_winner(run)
-    remarks = [line for line in winner.remarks if not line.startswith(NAME)]
-    remarks.append(f"{NAME}: {chosen['chosen']} is served, {chosen['reason']}")
-    write_winner(run, replace(winner, remarks=tuple(remarks)))
 
 
 def _learn(export: Export, client: Client | None) -> Learned:

@@ -251,8 +251,7 @@ def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
 def _unite(heard: csr_matrix, new: Int32Array) -> csr_matrix:
     """Return 1 for each track heard and 0 for each new one, shape (listeners, tracks)."""
     listener, rank = np.nonzero(new != NO_TRACK)
-    listeners = np.repeat(np.arange(heard.shape[0]), np.diff(heard.indptr))
-    rows = np.concatenate([listeners, listener])
+    rows = np.concatenate([heard.tocoo(copy=False).row, listener])
     columns = np.concatenate([heard.indices, new[listener, rank]])
     values = np.concatenate([np.ones(heard.nnz), np.zeros(len(listener))])
     return csr_matrix((values, (rows, columns)), heard.shape)

@@ -51,7 +51,7 @@ def weigh(by_track: csr_matrix, params: ItemKnnParams) -> csr_matrix:
     """Weigh interactions, shape (tracks, listeners), for the comparison of tracks."""
     tracks, listeners = by_track.shape
     times = by_track.data.astype(np.float64)
-    track = np.repeat(np.arange(tracks), np.diff(by_track.indptr))
+    track = by_track.tocoo(copy=False).row
     if params.weighting != "cosine":
         heard = np.bincount(by_track.indices, minlength=listeners)
         rarity = (np.log(tracks) - np.log1p(heard))[by_track.indices]

@@ -140,7 +140,7 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
     Shape (rows, k), `NO_COLUMN` where a row has fewer.
     """
     best = np.full((scores.shape[0], k), NO_COLUMN, np.int32)
-    row = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+    row = scores.tocoo(copy=False).row
     order = np.lexsort((scores.indices, -scores.data, row))
     rank = np.arange(len(order)) - scores.indptr[row]
     is_kept = rank < k

@@ -90,7 +90,7 @@ def fit_parts(sessions: Sessions, setting: Setting) -> Parts:
             backward=_BACKWARD,
         )
     )
-    row = np.repeat(np.arange(tracks), np.diff(near.indptr))
+    row = near.tocoo(copy=False).row
     is_same = artists[row] == artists[near.indices]
     same = csr_matrix((near.data * is_same, near.indices, near.indptr), near.shape)
 
