@@ -220,7 +220,8 @@ class Search(Config):
         if self.strategy != "halving":
             regular = range(self.score_every, self.sweeps, self.score_every)
             return (*regular, self.sweeps)
-        scored, sweep = [], 1
+        scored = []
+        sweep = 1
         while sweep < self.sweeps:
             scored.append(sweep)
             sweep = max(sweep + 1, sweep * 3 // 2)

@@ -173,7 +173,8 @@ class Cluster:
 
     @cached_property
     def _client(self) -> Client:
-        config, stack = self.config, self.stack
+        config = self.config
+        stack = self.stack
         client = self.client
         if client is None:
             # the search itself reports a lost scheduler

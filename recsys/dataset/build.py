@@ -52,7 +52,11 @@ _AT_ONCE = 2**24  # interactions that are turned at once
 
 
 def build_dataset(
-    store: Store, plan: DatasetPlan, run: Workspace, cluster: Cluster, report: Report
+    store: Store,
+    plan: DatasetPlan,
+    run: Workspace,
+    cluster: Cluster,
+    report: Report,
 ) -> Dataset:
     """Open a dataset, or make it in the store's folder `cache` with a task for each bucket.
 
@@ -142,7 +146,8 @@ def _prepare(
 
 
 def _check_sides(counts: Mapping[str, int], split: Split) -> None:
-    sessions, heldout = counts["sessions"], counts["heldout_sessions"]
+    sessions = counts["sessions"]
+    heldout = counts["heldout_sessions"]
     if 0 < heldout < sessions:
         return
     share = ""
@@ -220,7 +225,10 @@ def _write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
 
 
 def _write_matrices(
-    folder: Path, users: IntArray, tracks: IntArray, feedback: Feedback
+    folder: Path,
+    users: IntArray,
+    tracks: IntArray,
+    feedback: Feedback,
 ) -> IntArray:
     """Write the interactions of both sides as CSR matrices.
 

@@ -120,14 +120,19 @@ class Dataset:
 
     def _heard(self, side: Side) -> Iterator[tuple[Int32Array, Float32Array]]:
         """Yield tracks and values of all interactions, some at a time."""
-        indices, values = self.array(side, "indices"), self.array(side, "values")
+        indices = self.array(side, "indices")
+        values = self.array(side, "values")
         for first in range(0, len(indices), _SUMMED):
             part = slice(first, first + _SUMMED)
             yield indices[part], values[part]
 
 
 def load_matrix(
-    folder: Path, name: str, columns: int, first: int = 0, last: int | None = None
+    folder: Path,
+    name: str,
+    columns: int,
+    first: int = 0,
+    last: int | None = None,
 ) -> csr_matrix:
     """Map rows of a matrix from its files, copied on write: solvers refuse read-only memory."""
     values, indices, indptr = (

@@ -68,7 +68,8 @@ def write_plays(
     is_heldout = new_array(folder / _HELDOUT, np.bool_, (int(indptr[-1]),))
     for rows, columns, heldout in parts:
         position = positions(rows, indptr)
-        tracks[position], is_heldout[position] = columns, heldout > 0
+        tracks[position] = columns
+        is_heldout[position] = heldout > 0
     np.save(folder / _INDPTR, indptr)
 
 

@@ -52,7 +52,8 @@ def export_run(
         UserError: The run is not finished, its winner is no better than a baseline, or the
             store is not the one that the search read.
     """
-    run, out = open_workspace(run_address), open_workspace(out_address)
+    run = open_workspace(run_address)
+    out = open_workspace(out_address)
     config, winner = read_run(run)
     if (
         not winner.beats_baselines
@@ -107,7 +108,12 @@ def _learn(export: Export, client: Client | None) -> Learned:
     return Learned(model, factors)
 
 
-def _refit(export: Export, trial: Trial, sweeps: int, client: Client | None) -> Model:
+def _refit(
+    export: Export,
+    trial: Trial,
+    sweeps: int,
+    client: Client | None,
+) -> Model:
     """Fit a trial again, on all sessions or on the training ones; in blocks as in the search."""
     kind = KINDS[trial.kind]
     with progress(
@@ -143,7 +149,8 @@ def _refit_in_blocks(
     try:
         with open_cluster(export.config.cluster, seen, client, modules) as cluster:
             blocks = cut_blocks(cluster, export.dataset, export.side)
-            params, seed = trial.params, trial.seed
+            params = trial.params
+            seed = trial.seed
             fit = fit_blocks(cluster, blocks, params, seed, sweeps, scratch, report)
         return vars(fit)
     finally:

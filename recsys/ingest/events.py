@@ -97,14 +97,16 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
     Raises:
         IngestError: They name different ones, or the store has events of none.
     """
-    agreed, namer = work.before.catalogue, str(work.workspace)
+    agreed = work.before.catalogue
+    namer = str(work.workspace)
     for file in sorted({log.path.parent / DESCRIPTION for log in work.files.all}):
         if not file.is_file():
             continue
         found = _read_catalogue(file)
         has_own_ids = found.own_ids and (agreed is None or agreed.own_ids)
         if agreed is None and (has_own_ids or not work.before.parts):
-            agreed, namer = found, str(file)
+            agreed = found
+            namer = str(file)
         elif agreed and has_own_ids:
             # ids mean the same in a catalogue that has grown
             agreed = max(agreed, found, key=lambda catalogue: catalogue.tracks)

@@ -77,7 +77,10 @@ def add_tables(work: Ingest, reading: Reading, memory: str) -> Additions:
 
 
 def _check_files(
-    files: NewFiles, reading: Reading, memory: str, scratch: Path
+    files: NewFiles,
+    reading: Reading,
+    memory: str,
+    scratch: Path,
 ) -> dict[str, _Checked]:
     """Write the checked rows of each new file; return the files by digest."""
     checked: dict[str, _Checked] = {}

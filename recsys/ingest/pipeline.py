@@ -130,7 +130,12 @@ def _earlier_parts(work: Ingest) -> dict[int, list[Path]]:
     return earlier
 
 
-def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestReport:
+def _commit(
+    lock: Lock,
+    work: Ingest,
+    added: Additions,
+    row: str,
+) -> IngestReport:
     """Commit what was added to the store, and report; a good line is called a `row`."""
     if not (added.parts or work.files.known):
         why = "no line but blank ones"

@@ -93,7 +93,12 @@ def first_factors(shape: tuple[int, int], factors: int, seed: int) -> Fit:
     return Fit(0, users, items)
 
 
-def sweep(fit: Fit, listeners: Equations, tracks: Equations, threads: int) -> None:
+def sweep(
+    fit: Fit,
+    listeners: Equations,
+    tracks: Equations,
+    threads: int,
+) -> None:
     """Solve the listeners of a fit, then the tracks, in place.
 
     Raises:

@@ -73,7 +73,8 @@ class Finder:
             threads: They change no result.
         """
         tracks = len(artists)
-        self._params, self._threads = params, threads
+        self._params = params
+        self._threads = threads
         self._activations = [
             sum_plays(plays, activation(plays, decay), tracks) for decay in _DECAYS
         ]
@@ -112,8 +113,11 @@ class Finder:
     def find(self, rows: IntArray) -> Candidates:
         """Find the candidates of some listeners."""
         activations = [matrix[rows] for matrix in self._activations]
-        heard, profile, artists = activations[0], activations[1], self._artists[rows]
-        near, threads = self._near, self._threads
+        heard = activations[0]
+        profile = activations[1]
+        artists = self._artists[rows]
+        near = self._near
+        threads = self._threads
         count = self._params.candidates
         new = [
             top_products(profile, near, count, threads, heard)[0],
@@ -166,7 +170,8 @@ class Blend(Model):
         """Return the log odds of the candidates of each listener, and 1 where they were heard."""
         weights = self._learn()
         finder = self._finder(self._plays, find_unplayed(self._dataset))
-        scores, heard = [], []
+        scores = []
+        heard = []
         listeners = np.arange(len(self._dataset.users))
         for rows in np.split(listeners, range(_LISTENERS, len(listeners), _LISTENERS)):
             found = finder.find(rows)
@@ -180,7 +185,8 @@ class Blend(Model):
         """Fit the probability that a candidate is among a listener's newest plays."""
         plays = self._plays
         is_newest = plays.age <= _NEWEST * np.repeat(plays.counts, plays.counts)
-        before, newest = plays.select(~is_newest), plays.select(is_newest)
+        before = plays.select(~is_newest)
+        newest = plays.select(is_newest)
         listeners = np.flatnonzero((newest.counts > 0) & (before.counts > 0))
         if not len(listeners):
             raise TrialError(
@@ -225,7 +231,8 @@ def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
         features: Shape (rows, features).
         is_true: What is predicted, shape (rows,).
     """
-    means, deviations = features.mean(axis=0), features.std(axis=0)
+    means = features.mean(axis=0)
+    deviations = features.std(axis=0)
     deviations[deviations == 0] = 1
     scaled = np.column_stack([(features - means) / deviations, np.ones(len(features))])
 

@@ -45,7 +45,9 @@ class Als(Model):
     @cached_property
     def _equations(self) -> tuple[Equations, Equations]:
         """Equations of the listeners and of the tracks; a fit in blocks needs none."""
-        data, side, params = self._dataset, self._side, self._params
+        data = self._dataset
+        side = self._side
+        params = self._params
         tracks = int(np.count_nonzero(data.popularity(side)))
         listeners = int(np.count_nonzero(data.counts(side)))
         return (

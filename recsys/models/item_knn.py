@@ -37,7 +37,9 @@ class ItemKnn(Model):
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the tracks that are nearest to what the listener heard."""
-        heard, near, threads = self._heard, self._neighbours, self._threads
+        heard = self._heard
+        near = self._neighbours
+        threads = self._threads
         if pool == "heard":
             scores = products_at(heard, near, heard, threads)
             arrays = (scores, heard.indices, heard.indptr)

@@ -59,8 +59,11 @@ class Model(ABC):
 
         What follows is the same to the bit.
         """
-        self._dataset, self._side = dataset, side
-        self._params, self._seed, self._threads = params, seed, threads
+        self._dataset = dataset
+        self._side = side
+        self._params = params
+        self._seed = seed
+        self._threads = threads
         self.sweeps = int(kept["sweeps"]) if kept else 0
 
     @classmethod

@@ -48,7 +48,8 @@ class Latest(Repetition):
 
     def scores(self) -> csr_matrix:
         """Return 1 by how many plays ago the newest play of the track was."""
-        plays, tracks = self._plays, len(self._dataset.tracks)
+        plays = self._plays
+        tracks = len(self._dataset.tracks)
         key = plays.listeners * tracks + plays.tracks
         _, from_the_end = np.unique(key[::-1], return_index=True)
         is_newest = np.zeros(len(key), np.bool_)

@@ -53,7 +53,10 @@ def top_products(
 
 
 def products_at(
-    left: csr_matrix, right: csr_matrix, places: csr_matrix, threads: int
+    left: csr_matrix,
+    right: csr_matrix,
+    places: csr_matrix,
+    threads: int,
 ) -> Float32Array:
     """Return a product of two sparse matrices where a third has values, in the order of these.
 

@@ -94,8 +94,14 @@ def describe(found: Comparison, *, is_published: bool) -> str:
     return line
 
 
-def _save(file: Path, model: NextTrackModel, users: Ids, tracks: Ids) -> None:
-    near, own = model.near, model.own
+def _save(
+    file: Path,
+    model: NextTrackModel,
+    users: Ids,
+    tracks: Ids,
+) -> None:
+    near = model.near
+    own = model.own
     arrays = {
         "tracks": tracks,
         "near_counts": np.diff(near.indptr),

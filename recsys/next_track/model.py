@@ -71,8 +71,11 @@ class Prefixes:
 
 def fit_parts(sessions: Sessions, setting: Setting) -> Parts:
     """Learn the parts of a score."""
-    config, threads, artists = setting.config, setting.threads, setting.artists
-    tracks, keep = len(artists), config.neighbours
+    config = setting.config
+    threads = setting.threads
+    artists = setting.artists
+    tracks = len(artists)
+    keep = config.neighbours
     itself = identity(tracks, format="csr")
     # a track of no known artist is alone
     alone = artists.max(initial=0) + 1 + np.arange(tracks, dtype=np.int32)
@@ -127,7 +130,8 @@ def cut_prefixes(
     def newest(most: int) -> csr_matrix:
         """Return 1 / (plays ago) of the newest tracks of each prefix."""
         ago = np.minimum(length, most)
-        row, back = np.repeat(np.arange(len(session)), ago), _count_up(ago) + 1
+        row = np.repeat(np.arange(len(session)), ago)
+        back = _count_up(ago) + 1
         played = sessions.tracks[end[row] - back]
         return csr_matrix((1 / back, (row, played)), (len(session), tracks))
 

@@ -69,7 +69,10 @@ def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
 
 
 def read_listeners(
-    run: Workspace, scorer: Scorer, trial: Trial, sweep: int
+    run: Workspace,
+    scorer: Scorer,
+    trial: Trial,
+    sweep: int,
 ) -> FloatArray:
     """Read what each listener adds to the choosing metric; shape (2, listeners)."""
     name = listeners_name(scorer, trial, sweep)
@@ -84,7 +87,12 @@ def read_listeners(
         ) from None
 
 
-def has_listeners(run: Workspace, scorer: Scorer, trial: Trial, sweep: int) -> bool:
+def has_listeners(
+    run: Workspace,
+    scorer: Scorer,
+    trial: Trial,
+    sweep: int,
+) -> bool:
     """Return whether `read_listeners` finds them whole."""
     with suppress(SearchError):
         read_listeners(run, scorer, trial, sweep)

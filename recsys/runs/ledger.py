@@ -88,7 +88,8 @@ class Ledger:
         Damaged lines are removed from the file. A failure that is not final is tried again, and so
         is a sweep that `is_kept` denies: what each listener adds to its score is gone.
         """
-        self._file, self._scorer = file, scorer
+        self._file = file
+        self._scorer = scorer
         lines, self.damaged = read_ledger(file)
         whole = b"".join(map(_encode, lines))
         if file.exists() and whole != file.read_bytes():
@@ -96,7 +97,8 @@ class Ledger:
                 written.write(whole)
         known = []
         for line in lines:
-            trial, score = line.trial, line.score
+            trial = line.trial
+            score = line.score
             if line.scorer != scorer or not score.is_final:
                 continue
             if score.error is None and not is_kept(trial, score.sweep):

@@ -44,7 +44,11 @@ class Trial:
 
 
 def plan_candidates(
-    search: Search, dataset_digest: str, seed: int, *, is_ordered: bool = False
+    search: Search,
+    dataset_digest: str,
+    seed: int,
+    *,
+    is_ordered: bool = False,
 ) -> tuple[Trial, ...]:
     """Plan the trials of a search; those with the most factors take longest and come first.
 

@@ -69,7 +69,11 @@ def run_step(
 
 
 def _fit(
-    trial: Trial, sweep: int, scorer: Scorer, run: Workspace, start: int
+    trial: Trial,
+    sweep: int,
+    scorer: Scorer,
+    run: Workspace,
+    start: int,
 ) -> tuple[Model, float]:
     """Fit a trial up to a sweep; return the model and the CPU seconds of the fit."""
     dataset = open_dataset(scorer.dataset)

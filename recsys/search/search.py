@@ -130,7 +130,10 @@ def _note_left_out(rule: SplitRule, store: Store) -> None:
 
 
 def _build(
-    store: Store, plan: DatasetPlan, run: Workspace, cluster: Cluster
+    store: Store,
+    plan: DatasetPlan,
+    run: Workspace,
+    cluster: Cluster,
 ) -> Dataset:
     with progress("Sessions to interactions", 100, "%") as report:
         dataset = build_dataset(store, plan, run, cluster, report)
@@ -145,7 +148,10 @@ def _build(
 
 
 def _check_dataset(
-    config: SearchConfig, store: Store, dataset: Dataset, titles: Mapping[str, Title]
+    config: SearchConfig,
+    store: Store,
+    dataset: Dataset,
+    titles: Mapping[str, Title],
 ) -> None:
     """Warn of settings that do not fit the data.
 
@@ -282,7 +288,8 @@ def _warnings(listeners: int, *, beats_baselines: bool) -> list[str]:
 
 def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner."""
-    run, metric = state.run, state.metric
+    run = state.run
+    metric = state.metric
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
     ranking = state.compare(state.rank(), best)

@@ -165,7 +165,8 @@ class SearchState:
 
     def _decide(self) -> Decisions:
         """Decide on what was planned, and once that is done, on what lies beyond its edges."""
-        self.candidates, self.widened = self._planned, ""
+        self.candidates = self._planned
+        self.widened = ""
         decisions = self._schedule(self._planned)
         if self.search.widen and not decisions.steps:
             decisions = self._widen(decisions)
@@ -241,7 +242,8 @@ class SearchState:
             )
             sums = parts.sum(axis=2)
             best = int(np.argmax(sums[:, 0] / sums[:, 1]))
-            resamples, seed = self.scorer.validation.resamples, self.scorer.seed
+            resamples = self.scorer.validation.resamples
+            seed = self.scorer.seed
             self._compared[steps] = differences(parts, best, resamples, seed)
         return self._compared[steps]
 

@@ -102,7 +102,8 @@ def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
             as it was.
     """
     after, files = _extended(before, added)
-    workspace, path = lock.workspace, lock.workspace.folder
+    workspace = lock.workspace
+    path = lock.workspace.folder
     for name, file in files.items():
         fsync(file)
         (path / name).parent.mkdir(parents=True, exist_ok=True)
