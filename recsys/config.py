@@ -97,7 +97,7 @@ class Split(Config):
 class Feedback(Config):
     """How events become interactions: listening time or weights, summed per listener and track."""
 
-    gone: ClassVar[Mapping[str, str]] = {
+    gone: ClassVar = {
         "skip_time": "a skip adds no listening time, which is all that counts",
         "organic": "all that was heard counts",
     }
@@ -113,7 +113,7 @@ class Feedback(Config):
 class _Axes(Config):
     """The values that the search combines; each list is one axis of the grid."""
 
-    gone: ClassVar[Mapping[str, str]] = {
+    gone: ClassVar = {
         "spark": "frequency-scaled regularization, nu: 1, comes nearest to Spark's",
         "solver": "rows are solved by cg; cg_steps: as many as factors goes all the way",
         "skip_weight": "a skip adds no listening time, which is all that counts",
@@ -171,7 +171,7 @@ class Models(Config):
 class Search(Config):
     """What is tried, and for how long."""
 
-    gone: ClassVar[Mapping[str, str]] = {
+    gone: ClassVar = {
         "trials": "halving gives up what cannot win any more: strategy: halving",
         "select": "the best wins, and the leaderboard says what is tied with it",
         "halving": "halving gives up what cannot win any more, not a share of the trials",
@@ -231,7 +231,7 @@ class Search(Config):
 class ValidationConfig(Config):
     """How a fit is scored on the held-out sessions."""
 
-    gone: ClassVar[Mapping[str, str]] = {"organic": "all that was heard counts"}
+    gone: ClassVar = {"organic": "all that was heard counts"}
 
     # lengths of the lists that are scored
     ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
@@ -284,7 +284,7 @@ class ValidationConfig(Config):
 class ExportConfig(Config):
     """What is published."""
 
-    gone: ClassVar[Mapping[str, str]] = {
+    gone: ClassVar = {
         "neighbours": "factors.npz has what is near; the service ranks by it"
     }
 
@@ -306,7 +306,7 @@ class ExportConfig(Config):
 class SearchConfig(Config):
     """A whole search."""
 
-    gone: ClassVar[Mapping[str, str]] = {"context": "it is session_model now"}
+    gone: ClassVar = {"context": "it is session_model now"}
 
     seed: Annotated[int, Ge(0)] = 42  # of all randomness
     # the session store: a folder, or an address such as s3://bucket/folder

@@ -23,24 +23,15 @@ class Als(Model):
     main_params = ("factors", "regularization", "alpha")
     takes_sweeps = True
     in_blocks = True
-    fit: Fit
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        side: Side,
-        params: AlsParams,
-        seed: int,
-        threads: int,
-        kept: State | None = None,
-    ) -> None:
-        """Take over the factors of both sides, or draw the first ones."""
-        super().__init__(dataset, side, params, seed, threads, kept)
+    @cached_property
+    def fit(self) -> Fit:
+        """The factors of both sides, as another fit left them or the first ones."""
+        kept = self._kept
         if kept:
-            self.fit = Fit(self.sweeps, kept["user_factors"], kept["item_factors"])
-        else:
-            shape = (len(dataset.users), len(dataset.tracks))
-            self.fit = first_factors(shape, params.factors, seed)
+            return Fit(self.sweeps, kept["user_factors"], kept["item_factors"])
+        shape = (len(self._dataset.users), len(self._dataset.tracks))
+        return first_factors(shape, self._params.factors, self._seed)
 
     @cached_property
     def _equations(self) -> tuple[Equations, Equations]:

@@ -43,8 +43,6 @@ class Model(ABC):
     needs_order: ClassVar[bool] = False  # of the plays
     in_blocks: ClassVar[bool] = False  # `recsys.blockwise` fits it across all workers
     sweeps: int  # done so far
-    # the factors of listeners and tracks; None of a kind without
-    fit: Fit | None = None
 
     def __init__(
         self,
@@ -64,6 +62,7 @@ class Model(ABC):
         self._params = params
         self._seed = seed
         self._threads = threads
+        self._kept = kept
         self.sweeps = int(kept["sweeps"]) if kept else 0
 
     @classmethod
@@ -77,6 +76,11 @@ class Model(ABC):
     @cached_property
     def _plays(self) -> Plays:
         return read_plays(self._dataset, self._side)
+
+    @property
+    def fit(self) -> Fit | None:
+        """The factors of listeners and tracks; None of a kind without."""
+        return None
 
     def sweep(self, count: int) -> None:
         """Go on with the fit, or raise a `TrialError` where that is not possible."""
