@@ -18,9 +18,9 @@ _SILENT_S = 8.0  # after so many seconds a line is printed again
 console = Console(stderr=True)
 
 
-def say(text: str, style: str | None = None) -> None:
+def say(text: str) -> None:
     """Print a text as it is, in one line however wide the terminal is."""
-    console.print(text, soft_wrap=True, markup=False, style=style)
+    console.print(text, soft_wrap=True, markup=False)
 
 
 class ProgressReport(Protocol):

@@ -32,7 +32,6 @@ from recsys.models.params import (
     FunctionParams,
     ItemKnnParams,
 )
-from recsys.next_track.config import NextTrackConfig
 from recsys.session_model.config import SessionModelConfig as SessionModelConfig
 
 # the off-policy estimate of the listening time of a recommended track
@@ -300,6 +299,17 @@ class ExportConfig(Config):
     publish_anyway: bool = Field(
         default=False,
         description="publish a model that is not significantly better than every baseline",
+    )
+
+
+class NextTrackConfig(Config):
+    """The next-track model that the export adds for the recommender `next_track`."""
+
+    window: Count = Field(
+        default=20, description="tracks of a session at most so far apart are close"
+    )
+    neighbours: Count = Field(
+        default=100, description="near tracks kept of each track and listener"
     )
 
 

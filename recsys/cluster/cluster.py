@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from uuid import uuid4
 
 import dask
 import distributed
@@ -114,9 +113,7 @@ class Cluster:
         return max(1, self._threads())
 
     def _start(self, function: Callable[..., T], call: Call) -> None:
-        # the dashboard groups calls by the text before the dash
-        key = f"{function.__name__}-{uuid4()}"
-        future = self._client.submit(function, *call.arguments, key=key, pure=False)
+        future = self._client.submit(function, *call.arguments, pure=False)
         self._running[future] = call
 
     def _wait(self) -> Sequence[Outcome[Any]]:

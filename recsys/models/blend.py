@@ -45,12 +45,6 @@ class Candidates:
     places: csr_matrix  # 1 where the track was heard, else 0; shape (listeners, tracks)
     features: FloatArray  # shape (candidates, features)
 
-    @property
-    def is_heard(self) -> BoolArray:
-        """Whether the listener has heard the track, shape (candidates,)."""
-        is_heard: BoolArray = self.places.data > 0
-        return is_heard
-
 
 class Finder:
     """Finds candidates by what was played."""

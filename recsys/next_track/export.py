@@ -9,11 +9,10 @@ import numpy as np
 
 from looplib.next_track_file import ARRAYS, FILE_NAME
 from looplib.progress import progress, say
-from recsys.config import SearchConfig
+from recsys.config import NextTrackConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plays import read_artists
 from recsys.errors import ExportError
-from recsys.next_track.config import NextTrackConfig
 from recsys.next_track.model import NextTrackModel, Setting, combine, fit_parts
 from recsys.next_track.score import (
     HELD_OUT,

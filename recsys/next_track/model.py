@@ -12,10 +12,10 @@ from scipy.sparse import csr_matrix, diags, identity
 
 from looplib.arrays import Int32Array, IntArray
 from looplib.next_track_file import LATEST
+from recsys.config import NextTrackConfig
 from recsys.dataset.plays import UNKNOWN_ARTIST
 from recsys.models.repetition import activation, sum_plays
 from recsys.models.sparse import nearest, top_neighbours
-from recsys.next_track.config import NextTrackConfig
 from recsys.next_track.sessions import Sessions
 
 _BACKWARD = 0.5  # of a play before a track, against one after it

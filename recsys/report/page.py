@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.page.render import render
+from looplib.files import sha256_file
 from recsys.dataset.dataset import Summary, open_dataset
 from recsys.report.runs import Run, is_baseline, read_folder
 from recsys.runs.folder import (
     REPORT,
     Winner,
-    digests_of,
     read_run,
     write_winner,
 )
@@ -36,7 +36,7 @@ def write_report(
     found = read_folder(run, run.folder.resolve().name)
     with run.create(REPORT) as file:
         file.write(render_report(found, winner, dataset.summary).encode())
-    files = winner.files | digests_of(run, REPORT)
+    files = winner.files | {REPORT: sha256_file(run.folder / REPORT)}
     write_winner(run, replace(winner, files=files))
 
 
