@@ -265,18 +265,15 @@ def write_by_track(folder: Path, side: Side, tracks: int) -> None:
     """Write the matrix of a side by track too, some interactions at a time."""
     indptr = np.load(folder / f"{side}-indptr.npy")
     edges = np.searchsorted(indptr, np.arange(0, indptr[-1], _AT_ONCE))
-    parts = [*pairwise([*np.unique(edges).tolist(), len(indptr) - 1])]
-
-    def load(first: int, last: int) -> csr_matrix:
-        return load_matrix(folder, side, tracks, first, last)
-
+    edges = np.unique(np.append(edges, len(indptr) - 1)).tolist()
+    parts = [load_matrix(folder, side, tracks, *ends) for ends in pairwise(edges)]
     counts = np.zeros(tracks, np.int64)
     for part in parts:
-        counts += np.bincount(load(*part).indices, minlength=tracks)
+        counts += np.bincount(part.indices, minlength=tracks)
     starts, indices, values = _new_matrix(folder, BY_TRACK.format(side), counts)
     begin = starts[:-1].copy()
-    for first, last in parts:
-        by_track = csr_matrix(load(first, last).T)
+    for first, part in zip(edges, parts, strict=False):
+        by_track = csr_matrix(part.T)
         own = np.diff(by_track.indptr)
         shift = np.repeat(begin - by_track.indptr[:-1], own)
         position = np.arange(by_track.nnz) + shift

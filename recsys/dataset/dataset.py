@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.arrays import AnyArray, Float32Array, Int32Array, IntArray
 from looplib.checksums import unseal
 from looplib.files import sha256_file
 from recsys.errors import DatasetError
@@ -81,13 +80,9 @@ class Dataset:
         name = BY_TRACK.format(side)
         return load_matrix(self.path, name, len(self.users), first, last)
 
-    def array(
-        self, side: Side, name: Literal["values", "indices", "indptr"]
-    ) -> npt.NDArray[Any]:
+    def array(self, side: Side, name: str) -> AnyArray:
         """Map one of the three arrays of all interactions of a side."""
-        found: npt.NDArray[Any] = np.load(
-            self.path / f"{side}-{name}.npy", mmap_mode="r"
-        )
+        found: AnyArray = np.load(self.path / f"{side}-{name}.npy", mmap_mode="r")
         return found
 
     def counts(self, side: Side) -> IntArray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from looplib.next_track_file import ARRAYS, FILE_NAME
-from looplib.progress import progress, say
+from looplib.progress import say
 from recsys.config import NextTrackConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plays import read_artists
@@ -56,13 +56,11 @@ def write_next_track(
     except ExportError as error:
         say(f"{NAME} is left out: {error}")
         return None
-    with progress("Next track", 1, "fits") as report:
-        is_published = found.is_better or anyway
-        if is_published:
-            parts = fit_parts(sessions, setting)
-            model = combine(parts, found.weights)
-            _save(folder / FILE_NAME, model, users, tracks)
-        report(1, "on all sessions")
+    is_published = found.is_better or anyway
+    if is_published:
+        parts = fit_parts(sessions, setting)
+        model = combine(parts, found.weights)
+        _save(folder / FILE_NAME, model, users, tracks)
     say(describe(found, is_published=is_published))
     return {
         "parameters": {**section.model_dump(), **asdict(found.weights)},
