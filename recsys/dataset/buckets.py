@@ -96,7 +96,9 @@ def complete_rule(store: Store, rule: SplitRule) -> SplitRule:
 
 
 def attach_events(
-    connection: queries.Connection, files: Sequence[Path], rule: SplitRule
+    connection: queries.Connection,
+    files: Sequence[Path],
+    rule: SplitRule,
 ) -> None:
     """Make the tables events and named_events of a bucket's files."""
     if rule.is_weighted:

@@ -283,7 +283,9 @@ def write_by_track(folder: Path, side: Side, tracks: int) -> None:
 
 
 def _new_matrix(
-    folder: Path, name: str, counts: IntArray
+    folder: Path,
+    name: str,
+    counts: IntArray,
 ) -> tuple[IntArray, AnyIntArray, Float32Array]:
     """Create the files of a CSR matrix with so many values a row; return its arrays."""
     indptr = offsets(counts)

@@ -74,7 +74,10 @@ class Dataset:
         return load_matrix(self.path, side, len(self.tracks), first, last)
 
     def by_track(
-        self, side: Side, first: int = 0, last: int | None = None
+        self,
+        side: Side,
+        first: int = 0,
+        last: int | None = None,
     ) -> csr_matrix:
         """Map the listening time of one side, float32, shape (tracks, listeners), from the disk."""
         name = BY_TRACK.format(side)
@@ -175,7 +178,9 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
 
 
 def new_array(
-    file: Path, dtype: type[np.generic], shape: tuple[int, ...]
+    file: Path,
+    dtype: type[np.generic],
+    shape: tuple[int, ...],
 ) -> "np.memmap[Any, np.dtype[Any]]":
     """Create an array file, mapped for writing, with its space on the disk reserved.
 

@@ -53,7 +53,9 @@ class Plays:
 
 
 def write_plays(
-    folder: Path, parts: Sequence[Sequence[IntArray]], listeners: int
+    folder: Path,
+    parts: Sequence[Sequence[IntArray]],
+    listeners: int,
 ) -> None:
     """Write the plays of some parts, each of which has all plays of its listeners.
 
@@ -94,7 +96,9 @@ def read_plays(dataset: Dataset, side: Side) -> Plays:
 
 
 def write_artists(
-    folder: Path, titles: Mapping[str, Title], originals: Sequence[object]
+    folder: Path,
+    titles: Mapping[str, Title],
+    originals: Sequence[object],
 ) -> None:
     """Number the artists of tracks, given by the ids that came in."""
     names = [
@@ -112,7 +116,9 @@ def read_artists(dataset: Dataset) -> Int32Array:
 
 
 def unplayed_of(
-    store: Store, titles: Mapping[str, Title], played: IntArray
+    store: Store,
+    titles: Mapping[str, Title],
+    played: IntArray,
 ) -> IntArray:
     """Return the other tracks of a catalogue that are by the artist of one that was played."""
     table = store.manifest.table

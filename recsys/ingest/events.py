@@ -65,7 +65,9 @@ def add_events(work: Ingest) -> Additions:
 
 
 def _read_events(
-    work: Ingest, kinds: IdKinds, lines: dict[LogFile, LineCounts]
+    work: Ingest,
+    kinds: IdKinds,
+    lines: dict[LogFile, LineCounts],
 ) -> Iterator[pa.Table]:
     """Yield the events of the new logs, count their lines, and write rejects and text ids."""
     files = work.files

@@ -97,7 +97,9 @@ def _check_files(
 
 
 def _check_written(
-    connection: queries.Connection, checked: Mapping[str, _Checked], reading: Reading
+    connection: queries.Connection,
+    checked: Mapping[str, _Checked],
+    reading: Reading,
 ) -> None:
     """Refuse files with timestamps of several formats, or shares that look like percentages."""
     for row in queries.fetch_table(connection, "interactions/written").to_pylist():
@@ -117,7 +119,9 @@ def _check_written(
 
 
 def _keep_rejects(
-    work: Ingest, checked: Mapping[str, _Checked], reading: Reading
+    work: Ingest,
+    checked: Mapping[str, _Checked],
+    reading: Reading,
 ) -> Counter[str]:
     """Keep the rejected lines of each file, and return their number by digest."""
     rejected: Counter[str] = Counter()

@@ -109,7 +109,9 @@ def ingest(
 
 
 def _check_columns(
-    workspace: Workspace, before: Manifest, reading: Reading | None
+    workspace: Workspace,
+    before: Manifest,
+    reading: Reading | None,
 ) -> None:
     """Refuse a store whose rows have other columns."""
     held = before.table.columns if before.table else LOGGED

@@ -37,7 +37,10 @@ class Equations:
     has_confidences: bool = False
 
     def solve(
-        self, rows: Float32Array, others: Sequence[Float32Array], threads: int
+        self,
+        rows: Float32Array,
+        others: Sequence[Float32Array],
+        threads: int,
     ) -> None:
         """Take steps from where rows are, shape (rows, factors), towards their solutions.
 

@@ -115,7 +115,9 @@ def combine(parts: Parts, weights: Weights) -> NextTrackModel:
 
 
 def cut_prefixes(
-    sessions: Sessions, tracks: int, longest: int
+    sessions: Sessions,
+    tracks: int,
+    longest: int,
 ) -> tuple[Prefixes, Int32Array]:
     """Cut sessions before each of their tracks but the first, up to the `longest`-th.
 

@@ -19,7 +19,9 @@ from recsys.workspace import open_workspace
 
 
 def write_report(
-    address: str, store_address: str | Path | None = None, *remarks: str
+    address: str,
+    store_address: str | Path | None = None,
+    *remarks: str,
 ) -> None:
     """Write the page of a finished search into its run folder, at a path or an address.
 

@@ -153,7 +153,10 @@ def name_axes(trial: Trial, axes: Iterable[str]) -> str:
 
 
 def remark_on_baselines(
-    baselines: Sequence[RankedTrial], metric: str, *, on_test: bool
+    baselines: Sequence[RankedTrial],
+    metric: str,
+    *,
+    on_test: bool,
 ) -> str:
     """Say how far the winner is above the best simple rule."""
     behind = {ranked.trial.id: ranked.behind for ranked in baselines if ranked.behind}

@@ -135,7 +135,9 @@ def differences(
 
 
 def _standard_errors(
-    numerators: FloatArray, denominators: FloatArray, values: FloatArray
+    numerators: FloatArray,
+    denominators: FloatArray,
+    values: FloatArray,
 ) -> FloatArray:
     """Return the standard error of the difference of each two models, by the delta method.
 

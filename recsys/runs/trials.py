@@ -65,7 +65,9 @@ def plan_candidates(
 
 
 def plan_lists(
-    digests: Mapping[str, str], dataset_digest: str, seed: int
+    digests: Mapping[str, str],
+    dataset_digest: str,
+    seed: int,
 ) -> tuple[Trial, ...]:
     """Plan the trials of lists of other models, by the digests of their files."""
     return tuple(
@@ -84,7 +86,9 @@ def plan_baselines(seed: int, *, is_ordered: bool = False) -> tuple[Trial, ...]:
 
 
 def plan_wider(
-    trial: Trial, tried: Iterable[Trial], dataset_digest: str
+    trial: Trial,
+    tried: Iterable[Trial],
+    dataset_digest: str,
 ) -> dict[str, Trial]:
     """Plan the trials one step beyond a trial, one for each axis at whose edge it is.
 

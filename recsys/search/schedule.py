@@ -149,7 +149,9 @@ def _race(
 
 
 def _catch_up(
-    curve: Sequence[float], best: Sequence[float], sweeps: Sequence[int]
+    curve: Sequence[float],
+    best: Sequence[float],
+    sweeps: Sequence[int],
 ) -> float:
     """Return by how much a fit may still come nearer to the best; below 0, fall behind further.
 
@@ -181,7 +183,9 @@ def _last_gains(curve: Sequence[float], sweeps: Sequence[int]) -> tuple[float, f
 
 
 def _curve(
-    scores: tuple[Score, ...], sweeps: Sequence[int], metric: str
+    scores: tuple[Score, ...],
+    sweeps: Sequence[int],
+    metric: str,
 ) -> list[float]:
     """Return a candidate's values at the scored sweeps so far; the last is -inf where it failed."""
     by_sweep = {score.sweep: score for score in scores if score.error is None}
