@@ -6,7 +6,7 @@ the experiment plans best; they arrive as they did in it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, log1p
 from pathlib import Path
 from typing import Annotated, Literal
@@ -165,12 +165,13 @@ def plan(
     config = config.model_copy(update={"horizon": horizon})
     weights = np.array([*config.shares.values()] or [1.0] * arms)
     decision = _decision(log, config, weights / weights.sum())
-    metric, so_far = log.metrics[0], int(log.arrivals.sum())
+    metric = log.metrics[0]
+    so_far = int(log.arrivals.sum())
     days: int | None = len(log.arrivals)
     # looks are daily, so the days that it takes depend a little on themselves
     for _ in range(2):
-        planned = replace(decision, looks=min(days or 1, _MOST_LOOKS))
-        needed = ceil(planned.needed(effect, config.power))
+        looks = min(days or 1, _MOST_LOOKS)
+        needed = ceil(decision.needed(effect, config.power, looks))
         days = log.days_until(needed)
     shares = metric.shares(log.columns)
     skewed = skewness(shares)
@@ -196,12 +197,13 @@ def plan(
 
 
 def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
-    """Return how an experiment on such listeners decides, with a look a day of the log.
+    """Return how an experiment on such listeners decides.
 
     Raises:
         AnalysisError: Too little is known of the first metric.
     """
-    metrics, columns = log.metrics, log.columns
+    metrics = log.metrics
+    columns = log.columns
     shares = np.stack([metric.shares(columns) for metric in metrics])
     means = np.array(
         [metric.moments(columns).mean(metric.quantity) for metric in metrics]
@@ -218,7 +220,8 @@ def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
             for metric, mean in zip(metrics[1:], means[1:].tolist(), strict=True)
         ]
     )
-    shares, means = shares[varies], means[varies]
+    shares = shares[varies]
+    means = means[varies]
 
     return Decision(
         deviations=shares.std(axis=1, ddof=1) / np.abs(means),
@@ -227,7 +230,6 @@ def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
         comparisons=len(config.deciding) * (len(weights) - 1),
         weights=weights,
         alpha=config.alpha,
-        looks=min(len(log.arrivals), _MOST_LOOKS),
         errors=lambda progress, listeners, level: Look(config, progress).errors(
             level, listeners
         ),

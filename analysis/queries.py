@@ -8,13 +8,14 @@ tables are attached here from files or Arrow tables, so no statement is ever bui
 
 import glob
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
+
+from analysis.errors import AnalysisError
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 
@@ -39,37 +40,38 @@ DataErrors = (
 OutOfMemory = duckdb.OutOfMemoryException
 DiskErrors = (duckdb.IOException,)
 _BYTES_AT_ONCE = 4 * 2**20
+_LONGEST_PROBLEM = 300  # characters of an error's message
 
 
-def connect(
-    *,
-    threads: int | None = None,
-    memory_limit: str | None = None,
-    temp_directory: Path | None = None,
-    keep_order: bool = True,
-) -> Connection:
-    """Open an in-memory database.
+def connect(**settings: int | str | Path) -> Connection:
+    """Open an in-memory database with DuckDB's own settings.
 
-    A query that needs more than the memory limit, such as "1GB", spills to the folder, which should
-    be on the disk that the result is written to. Without `keep_order`, which saves memory, rows
-    need not come in the order of their source.
+    A query that needs more than `memory_limit`, such as "1GB", spills to `temp_directory`, which
+    should be on the disk that the result is written to. Without `preserve_insertion_order`, which
+    saves memory, rows need not come in the order of their source.
     """
-    spilled = None if temp_directory is None else str(temp_directory)
-    options = {
-        "threads": threads,
-        "memory_limit": memory_limit,
-        "temp_directory": spilled,
-    }
-    config = {name: value for name, value in options.items() if value is not None}
-    flags = {
-        "autoinstall_known_extensions": False,
-        "preserve_insertion_order": keep_order,
-    }
-    connection = duckdb.connect(config={**config, **flags})
+    config = {name: str(value) for name, value in settings.items()}
+    defaults = {"autoinstall_known_extensions": "false"}
+    connection = duckdb.connect(config={**defaults, **config})
     # in Jupyter without ipywidgets there is no bar to switch off
     with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = false")
     return connection
+
+
+@contextmanager
+def naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of some kinds into one of one line that says what they are about."""
+    try:
+        yield
+    except kinds as problem:
+        raise AnalysisError(f"{what}: {one_line(problem)}") from None
+
+
+def one_line(problem: Exception) -> str:
+    """Return what is wrong, without the SQL."""
+    text = str(problem).partition("\n\n")[0]
+    return " ".join(text.split())[:_LONGEST_PROBLEM]
 
 
 def confine(connection: Connection, file: Path, folder: Path) -> None:
@@ -107,23 +109,6 @@ def fetch_table(connection: Connection, name: str, **values: object) -> pa.Table
     return open_rows(connection, name, **values).to_arrow_table()
 
 
-def fetch_row(connection: Connection, name: str, **values: object) -> Mapping[str, Any]:
-    """Run a SQL file that returns one row, and return that as a mapping from column to value."""
-    relation = open_rows(connection, name, **values)
-    (row,) = relation.fetchall()
-    return dict(zip(relation.columns, row, strict=True))
-
-
-def stream(
-    connection: Connection, name: str, rows: int, **values: object
-) -> Iterator[pa.RecordBatch]:
-    """Run a SQL file and yield its rows in Arrow batches of up to `rows`.
-
-    A DatabaseError may come at any of them.
-    """
-    return batches(open_rows(connection, name, **values), rows)
-
-
 def batches(found: Rows, rows: int) -> Iterator[pa.RecordBatch]:
     """Yield rows in Arrow batches; a DatabaseError may come at any of them."""
     try:
@@ -138,30 +123,39 @@ def batches(found: Rows, rows: int) -> Iterator[pa.RecordBatch]:
 
 
 def copy_to_parquet(
-    connection: Connection, name: str, file: Path, **values: object
+    connection: Connection,
+    name: str,
+    file: Path,
+    **values: object,
 ) -> int:
     """Write the rows of a SQL file to a Parquet file, and return their number."""
     values["copy_target"] = str(file)
-    written = connection.execute(
-        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)",
-        values,
-    ).fetchone()
-    return int(written[0]) if written else 0
+    copy = (
+        f"COPY ({statement(name)}) TO $copy_target (FORMAT parquet, COMPRESSION zstd)"
+    )
+    ((written,),) = connection.execute(copy, values).fetchall()
+    return int(written)
 
 
 def attach_query(
-    connection: Connection, table: str, name: str, **values: object
+    connection: Connection,
+    table: str,
+    name: str,
+    **values: object,
 ) -> None:
     """Make the rows of a SQL file readable under a table's name; it runs when they are read."""
     open_rows(connection, name, **values).create_view(table, replace=True)
 
 
 def materialize(
-    connection: Connection, table: str, name: str, **values: object
+    connection: Connection,
+    table: str,
+    name: str,
+    **values: object,
 ) -> None:
     """Run a SQL file and keep its rows as a table, instead of one of that name."""
-    connection.execute(f"DROP TABLE IF EXISTS {table}")
-    open_rows(connection, name, **values).create(table)
+    made = f"CREATE OR REPLACE TABLE {table} AS {statement(name)}"
+    connection.execute(made, values)
 
 
 def append(table: str, rows: Rows) -> None:
@@ -169,11 +163,6 @@ def append(table: str, rows: Rows) -> None:
     with suppress(duckdb.CatalogException):
         rows.limit(0).create(table)
     rows.insert_into(table)
-
-
-def attach_arrow(connection: Connection, table: str, rows: pa.Table) -> None:
-    """Make an Arrow table readable under a table's name, without a copy."""
-    connection.register(table, rows)
 
 
 def attach_parquet(connection: Connection, table: str, files: Sequence[Path]) -> None:
@@ -286,9 +275,9 @@ def json_pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
-def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
-    """Return rows with a further column for each key of a JSON column, as text."""
-    column = Column(document)
+def open_json(rows: Rows, keys: Sequence[str]) -> Rows:
+    """Return rows with a further column for each key of the column `(document)`, as text."""
+    column = Column("(document)")
     texts = (
         Function("json_extract_string", column, Constant(json_pointer(key))).alias(key)
         for key in keys
@@ -297,7 +286,10 @@ def open_json(rows: Rows, document: str, keys: Sequence[str]) -> Rows:
 
 
 def attach_columns(
-    table: str, rows: Rows, values: Mapping[str, Expression], where: str | None
+    table: str,
+    rows: Rows,
+    values: Mapping[str, Expression],
+    where: str | None,
 ) -> None:
     """Make expressions of rows readable as the columns of a table, as text.
 

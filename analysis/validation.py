@@ -41,7 +41,11 @@ METRICS = (*_RATIOS, "coverage")
 
 
 def align(
-    users: AnyIntArray, tracks: AnyIntArray, *, known: IntArray, depth: int
+    users: AnyIntArray,
+    tracks: AnyIntArray,
+    *,
+    known: IntArray,
+    depth: int,
 ) -> IntArray:
     """Return the list of each known user, filled up with -1; shape (known users, `depth`).
 
@@ -119,25 +123,30 @@ class Validator:
         self.users, listener = np.unique(users, return_inverse=True)
         truth = heldout.add_column(0, "listener", [listener])
         connection = self._connection = queries.connect(threads=threads)
-        queries.attach_arrow(connection, "truth", truth)
-        queries.attach_arrow(connection, "popularity", popularity)
+        connection.register("truth", truth)
+        connection.register("popularity", popularity)
         ideals = {"ks": list(self.ks), "min_time": min_time}
         queries.materialize(connection, "ideals", "validation/ideals", **ideals)
         # The same for equal held-out users and seed, so that intervals of differences are paired
         self.resamples = bootstrap.Resamples(len(self.users), resamples, seed)
 
     def score(
-        self, users: AnyIntArray, tracks: AnyIntArray, key: str | None = None
+        self,
+        users: AnyIntArray,
+        tracks: AnyIntArray,
+        key: str | None = None,
     ) -> Validation:
         """Score lists as `align` takes them, each at least as long as the largest k.
 
         A validated user without a list counts 0. `key`, such as "ndcg@30", asks for this metric
         alone.
         """
-        names, ks = list(METRICS), list(self.ks)
+        names = list(METRICS)
+        ks = list(self.ks)
         if key:
             name, _, cut_off = key.partition("@")
-            names, ks = [name], [int(cut_off)]
+            names = [name]
+            ks = [int(cut_off)]
         lists = align(users, tracks, known=self.users, depth=ks[-1])
         ratio_names = [name for name in names if name in _RATIOS]
         ratios = self._ratios(lists, ratio_names, ks)
@@ -153,7 +162,10 @@ class Validator:
         return Validation(metrics, dict(zip(keys, sums, strict=True)))
 
     def _ratios(
-        self, lists: IntArray, names: Sequence[str], ks: Sequence[int]
+        self,
+        lists: IntArray,
+        names: Sequence[str],
+        ks: Sequence[int],
     ) -> bootstrap.Ratios:
         """Return metrics that listener_metrics.sql defines; columns by metric, then cut-off."""
         listener, position = np.nonzero(lists != NO_TRACK)
@@ -162,7 +174,7 @@ class Validator:
             {"listener": listener, "rank": position + 1, "track": track}
         )
         with self._lock:
-            queries.attach_arrow(self._connection, "recommendations", recommendations)
+            self._connection.register("recommendations", recommendations)
             found = queries.open_rows(
                 self._connection,
                 "validation/listener_metrics",

@@ -52,7 +52,7 @@ def listen(
 
 def session_times(sessions: Sessions) -> FloatArray:
     """Return the listening time of each session, its organic track included."""
-    return sessions.total_hundredths(np.arange(len(sessions.length))) / 100
+    return sessions.total_hundredths / 100
 
 
 def recommend_from(lists: IntArray) -> Recommend:

@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from looplib.cli import Overrides, importing, make_app, run
-
-with importing():
-    from botify.errors import StartError
-    from botify.settings import load_settings
+from botify.errors import StartError
+from botify.settings import load_settings
+from looplib.cli import Overrides, make_app, run
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PROG = "listening-loop serve"
@@ -70,8 +68,7 @@ def main(
     ) as folder:
         # prometheus_client looks for its folder when it is imported
         os.environ[METRICS_VARIABLE] = folder
-        with importing():
-            from botify.serving import serve
+        from botify.serving import serve
 
         try:
             serve(settings)

@@ -172,7 +172,7 @@ def _check_head(scope: Message) -> None:
 
 
 def _environ(scope: Message, body: bytes) -> dict[str, Any]:
-    """Return what WSGI passes of a request."""
+    """Return what Flask reads of what WSGI passes of a request."""
     host, port = scope["server"]
     environ = {
         "REQUEST_METHOD": scope["method"],
@@ -183,14 +183,10 @@ def _environ(scope: Message, body: bytes) -> dict[str, Any]:
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "CONTENT_LENGTH": str(len(body)),
-        "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": io.BytesIO(body),
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
     }
     for name, value in scope["headers"]:
         key = name.decode("latin-1").upper().replace("-", "_")

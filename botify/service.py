@@ -131,10 +131,13 @@ class Service:
         sessions = self.sessions.hear(requests, is_last=message == "last")
         answers: Sequence[tuple[str | None, Drawn]] = [(None, IS_UNKNOWN)] * len(arms)
         if message == "next":
-            rows = [
-                _make_row(request, session, barred | request.exclude)
-                for request, session in zip(requests, sessions, strict=True)
-            ]
+            rows = []
+            for request, session in zip(requests, sessions, strict=True):
+                # without a session, the track just heard
+                alone = Session("", (request.track,), (request.time,))
+                _, tracks, times = session or alone
+                user, excluded = user_number(request.user), barred | request.exclude
+                rows.append(Row(user, tracks, times, excluded))
             answers = self._recommend(model, rows, sessions, arms)
         unknown = sum(request.track == UNKNOWN_TRACK for request in requests)
         self.metrics.unknown_tracks.inc(unknown)
@@ -192,8 +195,6 @@ class Service:
             problems.append("the session store cannot be reached")
         if self.log.failure:
             problems.append(f"events cannot be written ({self.log.failure})")
-        if not self.versions.is_watching():
-            problems.append("nothing watches for new versions")
         return problems
 
     def close(self) -> None:
@@ -249,13 +250,3 @@ def make_sessions(
         silence_s=settings.session_silence_s,
         timeout_s=settings.redis_timeout_s,
     )
-
-
-def _make_row(
-    request: Listening, session: Session | None, excluded: frozenset[int]
-) -> Row:
-    """Make what recommenders get: the session, or without one the track just heard."""
-    user = user_number(request.user)
-    if session is None:
-        return Row(user, (request.track,), (request.time,), excluded)
-    return Row(user, session.tracks, session.times, excluded)

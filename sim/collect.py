@@ -5,7 +5,6 @@ log, and beside them what they were collected from. A segment is a block of sess
 once, which follows from (seed, segment) alone.
 """
 
-import time
 from calendar import timegm
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -41,6 +40,7 @@ from sim.worlds.files import World, load_world
 COLLECTION_FILE = "collection.json"
 CONFIG_FILE = "collect.yaml"
 SCHEMA = 1
+START = date(2026, 1, 1)  # of the simulated clock
 
 # Returns a track for each of some sessions under way (rows,).
 Recommend = Callable[[Sessions, IntArray, np.random.Generator], IntArray]
@@ -49,7 +49,10 @@ Recommend = Callable[[Sessions, IntArray, np.random.Generator], IntArray]
 class CollectConfig(Config):
     """What to collect, from which world, and where to."""
 
-    gone: ClassVar[Mapping[str, str]] = {"processes": "one process does it in seconds"}
+    gone: ClassVar[Mapping[str, str]] = {
+        "processes": "one process does it in seconds",
+        "start": "the simulated clock begins in 2026",
+    }
 
     world: Path = Field(description="folder of the world")
     log: Path = Field(description="folder of the log")
@@ -58,9 +61,6 @@ class CollectConfig(Config):
         default="random", description="random or remote"
     )
     seed: int = Field(default=0, ge=0, description="decides all randomness")
-    start: date = Field(
-        default=date(2026, 1, 1), description="first day of the simulated clock"
-    )
     segment_sessions: Count = Field(
         default=20_000, description="sessions a segment; simulated side by side"
     )
@@ -80,21 +80,16 @@ class CollectConfig(Config):
         return self.log / f"events-{segment:05d}.jsonl"
 
 
-def collect(config: CollectConfig) -> int:
+def collect(config: CollectConfig) -> None:
     """Collect a log, or what is missing of one that an earlier run began.
 
-    Returns:
-        The number of segments that were there already.
-
     Raises:
-        SimError: The world cannot be used; the folder holds something else, is in use by another
-            collection, or cannot be written.
+        SimError: The world cannot be used; the folder holds something else, or is in use by another
+            collection.
+        OSError: The folder cannot be written.
     """
     world = load_world(config.world)
-    try:
-        config.log.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise SimError(f"{config.log}: a folder is expected, found a file") from None
+    config.log.mkdir(parents=True, exist_ok=True)
     refusal = SimError(f"{config.log}: another collection is writing here")
     with exclusive(config.log, refusal):
         _prepare_folder(config, world)
@@ -105,7 +100,6 @@ def collect(config: CollectConfig) -> int:
         ]
         if missing:
             _write_segments(config, missing, make_model(world))
-    return config.segments - len(missing)
 
 
 def _prepare_folder(config: CollectConfig, world: World) -> None:
@@ -118,7 +112,7 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
         "seed": config.seed,
         "episodes": config.episodes,
         "recommender": config.recommender,
-        "start": config.start.isoformat(),
+        "start": START.isoformat(),
         "segment_sessions": config.segment_sessions,
     }
     path = config.log / COLLECTION_FILE
@@ -152,7 +146,6 @@ def _write_segments(
 ) -> None:
     """Simulate segments and write each whole or not at all."""
     total = sum(len(config.sessions_in(segment)) for segment in missing)
-    begun = time.monotonic()
     done = 0
     with progress("collecting", total, "sessions") as report:
         for segment in missing:
@@ -161,8 +154,7 @@ def _write_segments(
             with atomic_write(config.segment_path(segment)) as file:
                 file.write(format_events(events, config.recommender, prefix))
             done += len(events.session)
-            rate = done / (time.monotonic() - begun)
-            report(done, f"{rate:,.0f} sessions/s")
+            report(done)
 
 
 def _simulate_segment(
@@ -175,7 +167,7 @@ def _simulate_segment(
     sessions = start_sessions(model, listeners, rng)
     play_out(sessions, recommend_random, rng)
     hundredths = sessions.hundredths[: sessions.length.max()].astype(np.int64)
-    midnight_ms = 1000 * timegm(config.start.timetuple())
+    midnight_ms = 1000 * timegm(START.timetuple())
     length_ms = window_ms(config.segment_sessions, model.world.listeners)
     window = (midnight_ms + segment * length_ms, length_ms)
     timestamp = event_times(listeners, sessions.length, hundredths, window, rng)

@@ -9,14 +9,12 @@ from typing import Annotated
 import typer
 from pydantic import ConfigDict
 
-from looplib.cli import Overrides, importing, make_app, run
+from looplib.cli import Overrides, make_app, run
 from looplib.config import Config, load_config
-
-with importing():
-    from sim.collect import CollectConfig, collect
-    from sim.errors import SimError
-    from sim.remote.config import RemoteConfig
-    from sim.remote.run import run_remote
+from sim.collect import CollectConfig, collect
+from sim.errors import SimError
+from sim.remote.config import RemoteConfig
+from sim.remote.run import run_remote
 
 PROG = "listening-loop simulate"
 RANDOM = "random"
@@ -74,7 +72,6 @@ def _main(
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     overrides: Overrides = None,
 ) -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     changes = overrides or []
     options = dict(_read_options(context.args))
     kind = load_config(_Kind, config, changes, options).recommender
@@ -85,11 +82,11 @@ def _main(
         fault = "was removed" if kind == "console" else "is unknown"
         raise SimError(f"recommender: {kind} {fault}; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, changes, options)
-    found = collect(collection)
-    earlier = f" ({found} of them there already)" if found else ""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    collect(collection)
     typer.echo(
         f"{collection.log}: {collection.episodes:,} sessions "
-        f"in {collection.segments} segments{earlier}"
+        f"in {collection.segments} segments"
     )
 
 

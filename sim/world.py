@@ -8,21 +8,19 @@ import numpy as np
 import orjson
 import typer
 
-from looplib.cli import Overrides, importing, make_app, run
+from looplib.cli import Overrides, make_app, run
 from looplib.config import dump_config, load_config
 from looplib.files import atomic_directory
-
-with importing():
-    from sim.errors import SimError
-    from sim.worlds.config import WorldConfig
-    from sim.worlds.files import (
-        CONFIG_FILE,
-        EMBEDDINGS_FILE,
-        TRACKS_FILE,
-        USERS_FILE,
-        load_world,
-    )
-    from sim.worlds.generate import generate_catalogue, generate_listeners
+from sim.errors import SimError
+from sim.worlds.config import WorldConfig
+from sim.worlds.files import (
+    CONFIG_FILE,
+    EMBEDDINGS_FILE,
+    TRACKS_FILE,
+    USERS_FILE,
+    load_world,
+)
+from sim.worlds.generate import generate_catalogue, generate_listeners
 
 PROG = "listening-loop world"
 HELP = f"""Invent a world: artists in genres, their tracks, and listeners with interests.

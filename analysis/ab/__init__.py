@@ -5,6 +5,6 @@ terminal. Read `report` first: it puts the parts together. `tables` reads the lo
 runs the SQL of the metrics (`metrics.yaml`, and your own) into one row a listener; a `table` of
 anybody's has their moments. `effects` compares the arms by these, `analysis.statistics` and the
 rule of `looks`. `parts` has what a report shows beside that, and
-`verdict` decides by the `evidence`, in the sentences of `words` and `waiting`. `config` is the
+`verdict` decides by the `evidence`, in the sentences of `words`. `config` is the
 YAML, `page` the HTML.
 """

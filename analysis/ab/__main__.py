@@ -43,7 +43,6 @@ _EFFECT_COLUMNS = (
     "control",
     "arm's",
 )
-_NEEDED_COLUMNS = 5
 
 app = make_app(
     "Report on an experiment: which arm won, by how much, how sure that is, "
@@ -90,7 +89,8 @@ def main(
     logs = logs or []
     tables = [sql] if sql else [Path(log) for log in logs if log.endswith(".parquet")]
     plan = load_experiment(experiment)
-    name, document = plan.name if plan else experiment, plan_document(plan)
+    name = plan.name if plan else experiment
+    document = plan_document(plan)
     if tables:
         document = table_document(document, plan.lower_is_better if plan else ())
     settings = load_config(AbConfig, config, overrides or [], above=document)
@@ -131,8 +131,7 @@ def print_report(report: Report) -> None:
     ]
     for columns, rows in ((_ARM_COLUMNS, arms), (_EFFECT_COLUMNS, deciding)):
         if rows:
-            needed = _NEEDED_COLUMNS
-            console.print(table(columns, rows, needed=needed, numbers_from=2))
+            console.print(table(columns, rows, needed=5, numbers_from=2))
     verdict = report.verdict
     for text in (
         *_margins(report),
@@ -157,7 +156,8 @@ def _margins(report: Report) -> Iterator[str]:
 
 
 def _counts(report: Report) -> Iterator[str]:
-    lines, kind = report.lines, "valid at any time"
+    lines = report.lines
+    kind = "valid at any time"
     if report.horizon:
         kind = f"valid at every look on the way to the horizon, {report.horizon}"
     days = " to ".join(report.dates)

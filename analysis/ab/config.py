@@ -198,7 +198,8 @@ def table_document(
     Raises:
         ConfigError: No metric is named.
     """
-    primary, limits = document.get("primary", []), document.get("guardrails", [])
+    primary = document.get("primary", [])
+    limits = document.get("guardrails", [])
     if not primary:
         example = "such as metrics=['minutes'], or metrics: [minutes] in the experiment's file"
         raise ConfigError(f"metrics: name the columns that decide, {example}")

@@ -13,7 +13,7 @@ from analysis.ab.config import AbConfig, Role
 from analysis.ab.looks import Look
 from analysis.ab.metrics import Metric
 from analysis.statistics import effects
-from analysis.statistics.effects import Effect
+from analysis.statistics.effects import Effect, Interval
 from analysis.statistics.moments import Quantity
 from analysis.statistics.multiplicity import benjamini_hochberg, holm
 from analysis.statistics.quantiles import compare_quantiles
@@ -106,17 +106,20 @@ class MetricEffect:
         return (self.margin_pct or 0.0) if self.margin is None else self.margin
 
     @property
-    def losses(self) -> tuple[float, float]:
-        """The least and the most by which a guardrail is worse, in the unit of its margin."""
-        lower, upper = self.lower, self.upper
+    def loss(self) -> Interval:
+        """How much worse a guardrail is, in the unit of its margin."""
+        change = Interval(self.effect, self.lower, self.upper)
+        relative = self.relative
         if self.margin is None:
-            lower, upper = self.relative.lower_pct, self.relative.upper_pct
-        return (-upper, -lower) if self.higher_is_better else (lower, upper)
+            ends = relative.lower_pct, relative.upper_pct
+            change = Interval(relative.effect_pct, *ends)
+        return change.scaled(-1 if self.higher_is_better else 1)
 
 
 def metric_effects(measured: Measured, look: Look) -> tuple[MetricEffect, ...]:
     """Estimate the effects on all metrics that were measured, primary ones first, then by arm."""
-    config, control = look.config, look.config.control
+    config = look.config
+    control = look.config.control
     found = []
     for metric in config.reported:
         by_arm = measured.values.get(metric.name, {})
@@ -170,10 +173,10 @@ def _compare(
     if metric.quantile is not None:
         return compare_quantiles(control, arm, metric.quantile, confidence), math.nan
     plain = effects.compare_moments(control, arm, metric.quantity, confidence)
-    past, both = metric.past, control + arm
-    if past is None or not both.count:
+    past = metric.past
+    if past is None:
         return plain, math.nan
-    if not both.mean(Quantity(past.denominator or past.numerator)):
+    if not (control + arm).mean(Quantity(past.denominator or past.numerator)):
         return plain, math.nan
     before, after, kept = effects.adjust(control, arm, metric.quantity, past)
     if not config.cuped:
@@ -189,10 +192,8 @@ def _describe(
     look: Look,
 ) -> MetricEffect:
     """Return the effect before any adjustment for many comparisons."""
-    role, guardrail = (
-        look.config.roles[metric.name],
-        look.config.limits.get(metric.name),
-    )
+    role = look.config.roles[metric.name]
+    guardrail = look.config.limits.get(metric.name)
     if role in {"primary", "guardrail"}:
         effect = look.widen(effect)
     found = MetricEffect(
@@ -219,7 +220,8 @@ def _describe(
 
 def relative_effect(effect: Effect) -> RelativeEffect:
     """Return the effect in %, or the p-value alone where the control's value may be 0."""
-    control, relative = effect.control, effect.relative.scaled(100)
+    control = effect.control
+    relative = effect.relative.scaled(100)
     may_be_zero = control.value**2 < _SURELY_NOT_ZERO**2 * control.squared_error
     if may_be_zero or relative.value > _MOST_PCT:
         relative = effects.NO_INTERVAL
@@ -230,7 +232,6 @@ def relative_effect(effect: Effect) -> RelativeEffect:
 
 def _state(effect: MetricEffect) -> GuardrailState:
     """Return "kept" if the interval is within the margin, "broken" if it is beyond."""
-    least, most = effect.losses
-    if least > effect.allowed_loss:
+    if effect.loss.lower > effect.allowed_loss:
         return "broken"
-    return "kept" if most <= effect.allowed_loss else "unclear"
+    return "kept" if effect.loss.upper <= effect.allowed_loss else "unclear"

@@ -70,13 +70,16 @@ class Evidence:
         return (last_ms - first_ms) / DAY_MS
 
     def name(self, arm: str) -> str:
-        """Return an arm with its recommender."""
-        return words.arm_name(arm, self.recommenders)
+        """Return an arm with its recommender, such as "T3 (in_order)"."""
+        recommender = self.recommenders.get(arm)
+        return arm if recommender in {None, "", arm} else f"{arm} ({recommender})"
 
 
 def distrust(evidence: Evidence, config: AbConfig) -> str | None:
     """Return what forbids any trust before an effect is looked at; None if nothing does."""
-    srm, lines, limits = evidence.srm, evidence.lines, config.trust
+    srm = evidence.srm
+    lines = evidence.lines
+    limits = config.trust
     if srm.mismatch:
         seen = ", ".join(
             f"{evidence.name(arm)} {count:,}" for arm, count in srm.observed.items()
@@ -98,8 +101,11 @@ def distrust(evidence: Evidence, config: AbConfig) -> str | None:
 
 def notes(evidence: Evidence, config: AbConfig) -> tuple[str, ...]:
     """Return what to know before acting on a report, a sentence each."""
-    quality, lines, left_out = evidence.quality, evidence.lines, evidence.left_out
-    changing, broken = quality.changing_listeners, quality.broken_chains
+    quality = evidence.quality
+    lines = evidence.lines
+    left_out = evidence.left_out
+    changing = quality.changing_listeners
+    broken = quality.broken_chains
     counted = {
         f"Lines that are not events: {lines.rejected:,} of {lines.read:,}.": lines.rejected,
         f"Listeners in more than one arm, who count in each: {changing:,}.": changing,
@@ -118,7 +124,7 @@ def notes(evidence: Evidence, config: AbConfig) -> tuple[str, ...]:
 def _not_compared(evidence: Evidence, config: AbConfig) -> Iterable[str]:
     """Yield the guardrails that some arm has no value of."""
     compared = {(effect.arm, effect.metric) for effect in evidence.effects}
-    arms = [arm for arm in evidence.listeners if arm != config.control]
+    _, *arms = evidence.listeners
     for name in config.limits:
         metric = config.known[name]
         lacking = [evidence.name(arm) for arm in arms if (arm, name) not in compared]

@@ -16,8 +16,7 @@ experiment, or a segment.
 
 import glob
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,7 +45,7 @@ def measure(loaded: Loaded, config: AbConfig) -> None:
         AnalysisError: A file of labels cannot be read, or lacks its columns.
     """
     connection = loaded.connection
-    _attach_recommenders(connection, own_recommenders(loaded, config))
+    own = own_recommenders(loaded, config)
     _read_labels(connection, config)
     summed = [metric for metric in config.reported if metric.quantile is None]
     quantiles = [metric for metric in config.reported if metric.quantile is not None]
@@ -56,12 +55,12 @@ def measure(loaded: Loaded, config: AbConfig) -> None:
     divisions[WHOLE] = summed
 
     def add(table: str, name: str, of: str = "", **values: object) -> None:
-        with _naming(of or name, *queries.DataErrors):
+        with queries.naming(of or name, *queries.DataErrors):
             rows = queries.open_rows(connection, name, **values)
             queries.append(table, rows)
 
     for events_file in loaded.slices:
-        _open_slice(connection, events_file, loaded.end_ms, config)
+        _open_slice(connection, events_file, loaded.end_ms, own, config)
         queries.append("all_sessions", connection.table("slice_sessions"))
         add("credited", "ab/credited")
         for by, metrics in divisions.items():
@@ -81,21 +80,12 @@ def own_recommenders(loaded: Loaded, config: AbConfig) -> dict[str, str]:
     return found | config.recommenders
 
 
-def _attach_recommenders(
-    connection: queries.Connection, own: Mapping[str, str]
-) -> None:
-    columns = [pa.array(names, pa.string()) for names in (own, own.values())]
-    queries.attach_arrow(
-        connection, "own_recommenders", pa.table(columns, ["arm", "own"])
-    )
-
-
 def _read_labels(connection: queries.Connection, config: AbConfig) -> None:
     """Keep the labels of segments as the table `labels`."""
     queries.materialize(connection, "labels", "ab/no_labels")
     for column, file in config.segments.items():
         where = f"segments {column}: {file}"
-        with _naming(where, OSError, queries.DatabaseError):
+        with queries.naming(where, OSError, queries.DatabaseError):
             rows = connection.table(glob.escape(str(file)))
             keys = [key for key in ("user", "track") if key in rows.columns]
             if len(keys) != 1 or column not in rows.columns:
@@ -112,7 +102,11 @@ def _read_labels(connection: queries.Connection, config: AbConfig) -> None:
 
 
 def _open_slice(
-    connection: queries.Connection, file: Path, end_ms: int, config: AbConfig
+    connection: queries.Connection,
+    file: Path,
+    end_ms: int,
+    own: Mapping[str, str],
+    config: AbConfig,
 ) -> None:
     """Make the tables `session_events` and `slice_sessions` of the file of a slice."""
     queries.materialize(
@@ -121,6 +115,8 @@ def _open_slice(
         "ab/session_events",
         assigned_file=str(file),
         end_ms=end_ms,
+        arms=[*own],
+        recommenders=[*own.values()],
     )
     queries.materialize(
         connection, "slice_sessions", "ab/sessions", skip_below=config.skip_below
@@ -137,17 +133,6 @@ def _divide(connection: queries.Connection, by: str, start_ms: int) -> None:
         )
     queries.attach_query(connection, "sessions", "ab/closed_sessions")
     queries.attach_query(connection, "events", "ab/closed_events")
-
-
-@contextmanager
-def _naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of some kinds into one that says what they are about."""
-    try:
-        yield
-    except kinds as error:
-        # what is wrong, without the SQL
-        problem = " ".join(str(error).partition("\n\n")[0].split())
-        raise AnalysisError(f"{what}: {problem}") from None
 
 
 def _files(metrics: Iterable[Metric]) -> dict[str, str]:
@@ -168,14 +153,13 @@ def check_files(config: AbConfig) -> None:
         _read_labels(connection, config)
         no_events = Path(folder) / "events.parquet"
         pq.write_table(EVENT_SCHEMA.empty_table(), no_events)
-        queries.attach_arrow(connection, "left_out", LEFT_OUT.empty_table())
+        connection.register("left_out", LEFT_OUT.empty_table())
         assign(connection, no_events, "")
-        _attach_recommenders(connection, {})
-        _open_slice(connection, no_events, 0, config)
+        _open_slice(connection, no_events, 0, {}, config)
         _divide(connection, WHOLE, 0)
         for metric in config.reported:
             where = f"metric {metric.name}: {metric.sql}"
-            with _naming(where, OSError, queries.DatabaseError):
+            with queries.naming(where, OSError, queries.DatabaseError):
                 rows = queries.open_rows(connection, metric.sql)
                 columns = map(queries.Column, metric.columns)
                 sums = [queries.Function("sum", column) for column in columns]
@@ -183,7 +167,9 @@ def check_files(config: AbConfig) -> None:
 
 
 def read_listeners(
-    connection: queries.Connection, arm: str, metrics: Iterable[Metric] = ()
+    connection: queries.Connection,
+    arm: str,
+    metrics: Iterable[Metric] = (),
 ) -> dict[str, FloatArray]:
     """Return the columns of an arm's listeners, shape (listeners,), and of their past as `past_…`.
 
@@ -207,7 +193,9 @@ def read_listeners(
 
 
 def read_histograms(
-    connection: queries.Connection, source: str, listeners: Mapping[str, int]
+    connection: queries.Connection,
+    source: str,
+    listeners: Mapping[str, int],
 ) -> dict[str, Histogram]:
     """Return the values of a quantile's source by arm, of which the listeners are given."""
     rows = connection.table(f"histogram_{source}").to_arrow_table()
@@ -221,7 +209,11 @@ def read_histograms(
 
 
 def read_rows(
-    connection: queries.Connection, source: str, by: str, arm: str, side: str | None
+    connection: queries.Connection,
+    source: str,
+    by: str,
+    arm: str,
+    side: str | None,
 ) -> pa.Table:
     """Return user, part and a source's columns of an arm's listeners; side None is their past."""
     rows = queries.fetch_table(

@@ -104,7 +104,8 @@ class Metric(Config):
         numerator = listeners[self.sums[0]]
         if not self.per_listener:
             return numerator
-        denominator, ratios = listeners[self.sums[1]], np.full_like(numerator, np.nan)
+        denominator = listeners[self.sums[1]]
+        ratios = np.full_like(numerator, np.nan)
         return np.divide(numerator, denominator, out=ratios, where=denominator > 0)
 
     def shares(self, listeners: Mapping[str, FloatArray]) -> FloatArray:

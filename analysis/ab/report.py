@@ -118,8 +118,8 @@ def build_report(
         plan: The experiment's file.
 
     Raises:
-        EventLogError: A path cannot be read.
-        AnalysisError: A metric's file is wrong, or there is nothing to compare.
+        AnalysisError: A path cannot be read, a metric's file is wrong, or there is nothing to
+            compare.
     """
     check_files(config)
     with load(paths, experiment, plan=plan, memory=config.memory) as loaded:
@@ -127,12 +127,13 @@ def build_report(
         if config.horizon:
             loaded.stop_at(config.horizon.listeners)
         measure(loaded, config)
-        connection, own = loaded.connection, own_recommenders(loaded, config)
+        connection = loaded.connection
+        own = own_recommenders(loaded, config)
         listeners = {
             arm: read_listeners(connection, arm, config.reported) for arm in arms
         }
         counts = {arm: len(rows["sessions"]) for arm, rows in listeners.items()}
-        counted = dict(queries.fetch_row(connection, "ab/quality"))
+        (counted,) = queries.fetch_table(connection, "ab/quality").to_pylist()
         look = Look(config, loaded.progress)
         facts = {
             "lines": loaded.lines,
@@ -160,7 +161,10 @@ def build_report(
 
 
 def report_on_table(
-    table: Table, config: AbConfig, name: str = "", plan: Experiment | None = None
+    table: Table,
+    config: AbConfig,
+    name: str = "",
+    plan: Experiment | None = None,
 ) -> Report:
     """Make the report on a table of listeners, of sessions, or of aggregates.
 
@@ -189,10 +193,9 @@ def report_on_moments(
     counts = {config.control: 0} | measured.listeners
     total = sum(counts.values())
     planned = config.horizon.listeners if config.horizon else 1
-    named = {arm.name: arm.recommender for arm in (plan.arms if plan else ())}
     facts = {
         "lines": LineCounts(total, total),
-        "recommenders": dict.fromkeys(counts) | named,
+        "recommenders": dict.fromkeys(counts) | config.recommenders,
         "span_ms": span_ms,
     }
     look = Look(config, total / planned)

@@ -5,8 +5,9 @@ or aggregates of them. Out: the moments of which `effects` makes the same estima
 The database sums up and checks; what comes here is a row an arm.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -32,7 +33,6 @@ _STATISTICS: Mapping[str, tuple[Any, ...]] = {
     "covariance": ("covar_samp", 0, 1),
 }
 _ROWS_AT_ONCE = 100_000
-_LONGEST = 300  # characters of a database's message
 _NO_ROWS = "it returns no rows; a SELECT of at least two is expected"
 
 
@@ -50,7 +50,7 @@ class Table:
         """Return a column; raise an AnalysisError where there is none."""
         if name in self.rows.columns:
             return Column(name)
-        found = ", ".join(self.rows.columns)[:_LONGEST]
+        found = ", ".join(self.rows.columns)[:200]
         raise AnalysisError(f"{self.name}: no column {name}; found are {found}")
 
 
@@ -69,17 +69,17 @@ def open_table(
     """
     names = {pa.Table: "the data frame", str: "the query"}
     name = names.get(type(source), str(source))
-    with queries.connect() as own:
-        try:
-            if isinstance(source, Path):
-                rows = own.read_parquet(str(source))
-            elif isinstance(source, str):
-                rows = _run(source, own if connection is None else connection, own)
-            else:
-                rows = own.from_arrow(source)
-            yield Table(rows, name, arm, listener)
-        except (queries.DatabaseError, pa.ArrowException) as error:
-            raise AnalysisError(f"{name}: {_in_one_line(error)}") from None
+    with (
+        queries.connect() as own,
+        queries.naming(name, queries.DatabaseError, pa.ArrowException),
+    ):
+        if isinstance(source, Path):
+            rows = own.read_parquet(str(source))
+        elif isinstance(source, str):
+            rows = _run(source, own if connection is None else connection, own)
+        else:
+            rows = own.from_arrow(source)
+        yield Table(rows, name, arm, listener)
 
 
 def _run(sql: str, connection: Any, own: queries.Connection) -> queries.Rows:  # noqa: ANN401
@@ -94,24 +94,17 @@ def _run(sql: str, connection: Any, own: queries.Connection) -> queries.Rows:  #
         raise AnalysisError(
             f"connection: one of DuckDB or of the Python DB API, not {found}"
         )
-    cursor, parts = connection.cursor(), []
-    try:
+    parts = []
+    fault = getattr(connection, "Error", Exception)
+    with closing(connection.cursor()) as cursor, queries.naming("the query", fault):
         cursor.execute(sql)
         names = [column[0] for column in cursor.description or ()]
         while names and (fetched := cursor.fetchmany(_ROWS_AT_ONCE)):
             columns = map(pa.array, zip(*fetched, strict=True))
             parts.append(pa.table(dict(zip(names, columns, strict=True))))
-    except getattr(connection, "Error", Exception) as error:
-        raise AnalysisError(f"the query: {_in_one_line(error)}") from None
-    finally:
-        cursor.close()
     if not parts:
         raise AnalysisError(f"the query: {_NO_ROWS}")
     return own.from_arrow(pa.concat_tables(parts, promote_options="permissive"))
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:_LONGEST]
 
 
 def read_table(
@@ -128,18 +121,14 @@ def read_table(
     """
     is_summed = set(_AGGREGATES) <= set(table.rows.columns)
     rows = (_read_aggregates if is_summed else _sum_up)(table, metrics)
-    moments = {
-        metric.name: {
-            row["arm"]: _moments(metric, row)
-            for row in rows
-            if row["metric"] == metric.name
-        }
-        for metric in metrics
-    }
-    skewness: dict[str, float] = {}
-    for row in () if is_summed else rows:
-        name, known = row["metric"], abs(row["skewness"] or 0.0)
-        skewness[name] = max(known, skewness.get(name, 0.0))
+    moments: dict[str, dict[str, Moments]] = {metric.name: {} for metric in metrics}
+    skewness: dict[str, float] = defaultdict(float)
+    sums = {metric.name: metric.sums for metric in metrics}
+    for row in rows:
+        name = row["metric"]
+        moments[name][row["arm"]] = _moments(sums[name], row)
+        if not is_summed:
+            skewness[name] = max(skewness[name], abs(row["skewness"] or 0.0))
     span = (
         min(row.get("first_ms", 0) for row in rows),
         max(row.get("last_ms", 0) for row in rows),
@@ -163,11 +152,10 @@ def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     wanted: dict[str, queries.Expression] = {
         "arm": Column("arm"),
         "count": Function("count", one),
-        "all_rows": Function("sum", Column("all_rows")),
         "in_two_arms": Function("count_if", Column("arm") != Column("other_arm")),
     }
-    for name in names:
-        wanted[f"known_{name}"] = Function("sum", Column(f"known_{name}"))
+    for missing in ("missing_arm", *(f"missing_{name}" for name in names)):
+        wanted[missing] = Function("sum", Column(missing))
     for metric in metrics:
         for name, (function, *places) in _STATISTICS.items():
             values = (Column(metric.columns[place]) for place in places)
@@ -185,16 +173,15 @@ def _sum_up(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
 
 
 def _check_rows(
-    table: Table, arms: Sequence[Mapping[str, Any]], columns: Iterable[str]
+    table: Table,
+    arms: Sequence[Mapping[str, Any]],
+    columns: Iterable[str],
 ) -> None:
     """Refuse rows without an arm or a number, and listeners in two arms."""
-    rows = sum(row["all_rows"] for row in arms)
-    gaps = {table.arm: sum(row["all_rows"] for row in arms if row["arm"] is None)}
-    for name in columns:
-        gaps[name] = rows - sum(row[f"known_{name}"] for row in arms)
-    for name, count in gaps.items():
-        if count:
-            problem = f"{count:,} rows have no {name}; leave them out, or fill them"
+    for name in ("arm", *columns):
+        if count := sum(row[f"missing_{name}"] for row in arms):
+            column = table.arm if name == "arm" else name
+            problem = f"{count:,} rows have no {column}; leave them out, or fill them"
             raise AnalysisError(f"{table.name}: {problem}")
     if count := sum(row["in_two_arms"] for row in arms):
         problem = f"a {table.listener} is in two values of {table.arm}; each is in one"
@@ -203,10 +190,11 @@ def _check_rows(
 
 def _read_aggregates(table: Table, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """Return the aggregates of metrics at the last time, if nothing is wrong with them."""
-    arm, others = table.column(table.arm).alias("arm"), Star(exclude=[table.arm])
+    arm = table.column(table.arm).alias("arm")
+    others = Star(exclude=[table.arm])
     aggregates = table.rows.select(arm, others).to_arrow_table()
     with queries.connect(threads=1) as connection:
-        queries.attach_arrow(connection, "aggregates", aggregates)
+        connection.register("aggregates", aggregates)
         wanted = [metric.name for metric in metrics]
         queries.materialize(connection, "timed", "ab/timed_aggregates", metrics=wanted)
         faults = queries.fetch_table(connection, "ab/aggregate_faults", metrics=wanted)
@@ -216,11 +204,11 @@ def _read_aggregates(table: Table, metrics: Sequence[Metric]) -> list[dict[str, 
     return list(rows.to_pylist())
 
 
-def _moments(metric: Metric, row: Mapping[str, Any]) -> Moments:
+def _moments(names: tuple[str, ...], row: Mapping[str, Any]) -> Moments:
     """Return the moments of a row of `last_aggregates.sql`."""
     means = np.array([row["mean"], row["denominator_mean"]])
     both = row["covariance"]
     covariances = [[row["variance"], both], [both, row["denominator_variance"]]]
     # there are no variances of fewer than two listeners
     known = np.array(covariances) if row["count"] > 1 else np.zeros((2, 2))
-    return Moments(metric.sums, row["count"], means, known)
+    return Moments(names, row["count"], means, known)

@@ -126,16 +126,18 @@ def load(
 
 @contextmanager
 def load_events(
-    paths: Sequence[str | Path], *, plan: Experiment | None = None, memory: str = "1GB"
+    paths: Sequence[str | Path],
+    *,
+    plan: Experiment | None = None,
+    memory: str = "1GB",
 ) -> Iterator[Loaded]:
     """Read logs and stores into slices, those of `Loaded` before anybody is in an arm.
 
     The view `events` has all of them. Files and views live as long as the block.
 
     Raises:
-        EventLogError: A path cannot be read.
         StoreError: A store is damaged, or has only hashes of the ids of those to be left out.
-        AnalysisError: No line is an event.
+        AnalysisError: A path cannot be read, or no line is an event.
     """
     folders = {
         Path(path).resolve(): Path(path)
@@ -149,7 +151,7 @@ def load_events(
         queries.connect(
             memory_limit=memory,
             temp_directory=Path(name) / "spilled",
-            keep_order=False,
+            preserve_insertion_order=False,
         ) as connection,
     ):
         loaded = Loaded(connection, logs, stores)
@@ -226,8 +228,8 @@ def _read_stores(loaded: Loaded, plan: Experiment | None) -> Iterator[pa.Table]:
         for source in store.manifest.sources:
             loaded.lines += source.lines
             rejects = store.path / source.rejects
-            if source.lines.rejected and rejects.is_file():
-                loaded.rejected += read_rejects(rejects, _SHOWN_REJECTS)
+            if rejects.is_file():
+                loaded.rejected += read_rejects(rejects)[:_SHOWN_REJECTS]
         for file in store.files(store.manifest.parts):
             for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
                 # earlier stores have fewer fields
@@ -235,7 +237,9 @@ def _read_stores(loaded: Loaded, plan: Experiment | None) -> Iterator[pa.Table]:
 
 
 def _read_logs(
-    loaded: Loaded, scratch: Path, plan: Experiment | None
+    loaded: Loaded,
+    scratch: Path,
+    plan: Experiment | None,
 ) -> Iterator[pa.Table]:
     """Yield the events of logs, and count their lines."""
     copies = [snapshot(log, scratch) for log in loaded.logs]
@@ -256,7 +260,8 @@ def _check_events(loaded: Loaded) -> None:
     if loaded.rejected:
         line = loaded.rejected[0]
         why = f"the first line refused is {line.file}:{line.line}: {line.reason}"
-    names, count = ", ".join(loaded.names), loaded.lines.read
+    names = ", ".join(loaded.names)
+    count = loaded.lines.read
     raise AnalysisError(f"{names}: no event in {count:,} lines; {why}")
 
 
@@ -283,7 +288,7 @@ def _attach_left_out(loaded: Loaded, plan: Experiment | None) -> None:
         ids = [loaded.texts.get(user, user) for user in users]
         users = list(compress(users, plan.left_out(ids)))
     left_out = pa.table([users], LEFT_OUT)
-    queries.attach_arrow(loaded.connection, "left_out", left_out)
+    loaded.connection.register("left_out", left_out)
 
 
 def members(recommender: str) -> tuple[str, str] | None:

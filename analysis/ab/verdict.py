@@ -17,11 +17,12 @@ from analysis.ab import words
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import MetricEffect
 from analysis.ab.evidence import Evidence, distrust, notes
-from analysis.ab.waiting import how_long, more_listeners, until
+from analysis.ab.looks import Look
 from analysis.page import numbers
 
 Decision = Literal["ship", "do not ship", "wait", "do not trust"]
 
+_LONGEST = 100.0  # times the listeners so far; what takes longer has no end in sight
 _Standing = Literal["ready", "as well", "beaten", "behind", "open", "lost"]
 
 
@@ -67,7 +68,7 @@ def _decide(evidence: Evidence, config: AbConfig) -> Verdict:
         more = math.ceil(missing * evidence.in_all / max(1, count))
         reason = (
             f"{evidence.name(smallest)} has {count:,} listeners, and {config.min_listeners:,} "
-            f"are asked for; {how_long(more, evidence)}."
+            f"are asked for; {_how_long(more, evidence)}."
         )
         return Verdict("wait", None, "Wait", reason, more_listeners=more)
     return _decide_arms(evidence, config)
@@ -102,11 +103,6 @@ class _Arm:
         gains = [effect.gain(effect.relative.effect_pct) for effect in self.primary]
         return next((gain for gain in gains if not math.isnan(gain)), -math.inf)
 
-    def more_listeners(self, evidence: Evidence, config: AbConfig) -> int | None:
-        """Return how many more listeners decide on it."""
-        open_effects = [] if self.gain else self.primary
-        return more_listeners(open_effects, self.unclear, evidence, config)
-
     @property
     def with_change(self) -> str:
         """Its name with its effect, such as "lists (+110 %)"."""
@@ -115,15 +111,13 @@ class _Arm:
 
 def _decide_arms(evidence: Evidence, config: AbConfig) -> Verdict:
     arms = []
-    for name in evidence.listeners:
-        if name != config.control:
-            effects = [effect for effect in evidence.effects if effect.arm == name]
-            loss = _loss(effects, evidence.name(config.control))
-            gains = [
-                row for row in effects if row.role == "primary" and row.significant
-            ]
-            gain = gains[0] if gains and not loss else None
-            arms.append(_Arm(name, evidence.name(name), effects, loss, gain))
+    control, *names = evidence.listeners
+    for name in names:
+        effects = [effect for effect in evidence.effects if effect.arm == name]
+        loss = _loss(effects, evidence.name(control))
+        gains = [row for row in effects if row.role == "primary" and row.significant]
+        gain = gains[0] if gains and not loss else None
+        arms.append(_Arm(name, evidence.name(name), effects, loss, gain))
     arms.sort(key=lambda arm: -arm.gain_pct)
     best = next((arm for arm in arms if arm.wins), None)
     open_arms = [arm for arm in arms if not arm.loss and not arm.wins]
@@ -144,7 +138,10 @@ def _decide_arms(evidence: Evidence, config: AbConfig) -> Verdict:
 
 
 def _undecided(
-    subject: _Arm, arms: Sequence[_Arm], evidence: Evidence, config: AbConfig
+    subject: _Arm,
+    arms: Sequence[_Arm],
+    evidence: Evidence,
+    config: AbConfig,
 ) -> Verdict:
     """Return the verdict on an arm that may win: to wait, or at the horizon not to ship it."""
     why = _why_undecided(subject)
@@ -153,8 +150,8 @@ def _undecided(
         reason = " ".join([f"{why}, and the horizon is reached.", *others])
         headline = f"Do not ship {subject.title}"
         return Verdict("do not ship", subject.name, headline, reason)
-    more = subject.more_listeners(evidence, config)
-    reason = " ".join([f"{why}; {until(more, evidence, config)}.", *others])
+    more = _more_listeners(subject, evidence, config)
+    reason = " ".join([f"{why}; {_until(more, evidence, config)}.", *others])
     headline = "Wait"
     if subject.gain:
         headline = f"Wait for {subject.title}: {words.change(subject.gain)}"
@@ -163,18 +160,15 @@ def _undecided(
 
 def _is_worth_waiting(arm: _Arm, best: _Arm, evidence: Evidence) -> bool:
     """Return whether an arm is surely better than the winner, and may keep its guardrails."""
-    within = (
-        -effect.gain(
-            effect.effect if effect.margin is not None else effect.relative.effect_pct
-        )
-        <= effect.allowed_loss
-        for effect in arm.unclear
-    )
+    within = (effect.loss.value <= effect.allowed_loss for effect in arm.unclear)
     return bool(arm.gain) and (arm.name, best.name) in evidence.beats and all(within)
 
 
 def _win(
-    best: _Arm, arms: Sequence[_Arm], evidence: Evidence, config: AbConfig
+    best: _Arm,
+    arms: Sequence[_Arm],
+    evidence: Evidence,
+    config: AbConfig,
 ) -> Iterable[str]:
     """Yield how the arm that is shipped is better, what the others are, and how sure that is."""
     control = evidence.name(config.control)
@@ -187,7 +181,10 @@ def _win(
 
 
 def _others(
-    arms: Sequence[_Arm], subject: _Arm, evidence: Evidence, config: AbConfig
+    arms: Sequence[_Arm],
+    subject: _Arm,
+    evidence: Evidence,
+    config: AbConfig,
 ) -> Iterable[str]:
     """Yield what is known of the other arms, beside the one that is shipped or waited for."""
     control = evidence.name(config.control)
@@ -204,7 +201,8 @@ def _others(
             yield f"{words.listed(titles)} {known}."
     for arm in found["open"]:
         known = f"{arm.with_change} is better than {control}, but " if arm.gain else ""
-        when = until(arm.more_listeners(evidence, config), evidence, config)
+        more = _more_listeners(arm, evidence, config)
+        when = _until(more, evidence, config)
         yield f"{known}{_why_undecided(arm)}; {when}."
     for arm in found["lost"]:
         yield f"{arm.title} {arm.loss}."
@@ -255,3 +253,62 @@ def _why_undecided(arm: _Arm) -> str:
         f"{words.quoted(first)} of {arm.title} changes by {words.change_with_range(first)}, "
         "which may be chance"
     )
+
+
+def _until(more: int | None, evidence: Evidence, config: AbConfig) -> str:
+    """Return by when an arm is decided."""
+    if evidence.at_horizon:
+        return "the horizon is reached"
+    if config.horizon:
+        return f"wait for the horizon, {config.horizon}"
+    if more is None:
+        return "no end is in sight"
+    return f"{_how_long(more, evidence)}, if the effect stays as it is"
+
+
+def _more_listeners(arm: _Arm, evidence: Evidence, config: AbConfig) -> int | None:
+    """Return how many more listeners decide on an arm if its effects stay as they are.
+
+    It is decided when a gain is significant and all guardrails are kept or broken. None stands for
+    no end in sight.
+    """
+    if config.horizon:
+        return max(0, config.horizon.listeners - evidence.in_all)
+    look = Look(config)
+    listeners = 2 * min(evidence.listeners.values())
+
+    def growth(lower: float, upper: float, bound: float, level: float) -> float:
+        """Return how many times as many listeners it takes until an interval excludes a bound."""
+        if not lower < upper < math.inf:
+            return math.inf
+        half_widths = abs(lower + upper - 2 * bound) / (upper - lower)
+        wider = look.errors(level, listeners) / look.errors(config.alpha, listeners)
+        return (wider / half_widths) ** 2 if half_widths else math.inf
+
+    losses = [(effect.loss, effect.allowed_loss) for effect in arm.unclear]
+    factors = [
+        growth(loss.lower, loss.upper, allowed, config.alpha)
+        for loss, allowed in losses
+    ]
+    if not arm.gain:
+        level = config.alpha / len(config.deciding) / (len(evidence.listeners) - 1)
+        gains = [effect.relative for effect in arm.primary]
+        needed = (growth(gain.lower_pct, gain.upper_pct, 0.0, level) for gain in gains)
+        factors.append(min(needed, default=math.inf))
+    factor = max(factors)
+    if factor > _LONGEST:
+        return None
+    return max(1, math.ceil((factor - 1) * evidence.in_all))
+
+
+def _how_long(more: int, evidence: Evidence) -> str:
+    """Return for how long to wait, in listeners and at the pace so far."""
+    needed = f"about {float(f'{more:.2g}'):,.0f} more listeners are needed"
+    if not evidence.days:
+        return needed
+    hours = 24 * evidence.days * more / max(1, evidence.in_all)
+    if hours < 1:
+        time = f"{60 * hours:,.1f} minutes"
+    else:
+        time = f"{hours:,.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
+    return f"{needed}, {time} at the pace so far"

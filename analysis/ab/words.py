@@ -5,18 +5,18 @@ the unit that it is given in.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from analysis.ab.effects import MetricEffect
 from analysis.page import numbers
 
-_COUNTS = {3: "three", 4: "four", 5: "five", 6: "six"}
-
-
-def arm_name(arm: str, recommenders: Mapping[str, str | None]) -> str:
-    """Return an arm with its recommender, such as "T3 (in_order)"."""
-    recommender = recommenders.get(arm)
-    return arm if recommender in {None, "", arm} else f"{arm} ({recommender})"
+_LIMITS_HOLD = {
+    0: "",
+    1: "The safety limit holds.",
+    2: "Both safety limits hold.",
+    3: "All three safety limits hold.",
+    4: "All four safety limits hold.",
+}
 
 
 def listed(names: Sequence[str]) -> str:
@@ -44,14 +44,16 @@ def change_with_range(effect: MetricEffect) -> str:
 
 def values(effect: MetricEffect) -> str:
     """Return the arm's value and the control's: "3.67 instead of 1.91 tracks"."""
-    arm, control = _short(effect.arm_value), _short(effect.control_value)
+    arm = _short(effect.arm_value)
+    control = _short(effect.control_value)
     unit = f" {effect.unit}" if effect.unit else ""
     return f"{arm} instead of {control}{unit}"
 
 
 def comparison(effect: MetricEffect, control: str) -> str:
     """Return how an arm's metric differs from the control's, as a sentence."""
-    pct, name = effect.relative.effect_pct, quoted(effect)
+    pct = effect.relative.effect_pct
+    name = quoted(effect)
     if math.isnan(pct):
         return f"{name} is {values(effect)} with {control}."
     amount = numbers.percent(abs(pct), _decimals(effect))
@@ -94,19 +96,13 @@ def quoted(effect: MetricEffect) -> str:
 
 def limits_hold(count: int) -> str:
     """Return that all guardrails are kept, as a sentence; nothing without any."""
-    if not count:
-        return ""
-    if count == 1:
-        return "The safety limit holds."
-    if count == 2:
-        return "Both safety limits hold."
-    number = _COUNTS.get(count, count)
-    return f"All {number} safety limits hold."
+    return _LIMITS_HOLD.get(count, f"All {count} safety limits hold.")
 
 
 def _likely(effect: MetricEffect) -> str:
     """Return where the true change probably lies, if all of that is on one side of 0."""
-    relative, decimals = effect.relative, _decimals(effect)
+    relative = effect.relative
+    decimals = _decimals(effect)
     ends = sorted((abs(relative.lower_pct), abs(relative.upper_pct)))
     if not (relative.lower_pct > 0 or relative.upper_pct < 0) or ends[1] == math.inf:
         return ""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
 
-from analysis.errors import InteractionFileError
+from analysis.errors import AnalysisError
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Columns:
     are interactions.
 
     Raises:
-        InteractionFileError: They do not go together.
+        AnalysisError: They do not go together.
     """
 
     user: str
@@ -56,7 +56,7 @@ class Columns:
             and not (self.timestamp or self.session),
         }
         if fault := next((text for text, is_one in faults.items() if is_one), None):
-            raise InteractionFileError(f"--columns: {fault}")
+            raise AnalysisError(f"--columns: {fault}")
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ def parse_columns(text: str) -> Columns:
     """Parse "user=uid,item=song,weight=seconds".
 
     Raises:
-        InteractionFileError: A name is unknown, missing, or given twice.
+        AnalysisError: A name is unknown, missing, or given twice.
     """
     return columns_by_name(parse_roles(text))
 
@@ -149,17 +149,17 @@ def parse_roles(text: str) -> dict[str, str]:
     """Parse "item=song,weight=seconds", which need not be complete, by what the columns hold.
 
     Raises:
-        InteractionFileError: A pair is none, or a name is given twice.
+        AnalysisError: A pair is none, or a name is given twice.
     """
     found: dict[str, str] = {}
     for pair in text.split(","):
         name, separator, column = (part.strip() for part in pair.partition("="))
         if not separator or not column:
-            raise InteractionFileError(
+            raise AnalysisError(
                 f"--columns {pair.strip()!r}: expected name=column, such as user=uid"
             )
         if name in found:
-            raise InteractionFileError(f"--columns {name}: given twice")
+            raise AnalysisError(f"--columns {name}: given twice")
         found[name] = column
     return found
 
@@ -168,15 +168,15 @@ def columns_by_name(named: Mapping[str, str]) -> Columns:
     """Return columns by the names of what they hold.
 
     Raises:
-        InteractionFileError: A name is unknown or missing.
+        AnalysisError: A name is unknown or missing.
     """
     known = [role.name for role in fields(Columns)]
     for name in named:
         if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise InteractionFileError(
+            raise AnalysisError(
                 f"columns: {name}: unknown; the nearest is {nearest}, of {', '.join(known)}"
             )
     if missing := [name for name in ("user", "item") if name not in named]:
-        raise InteractionFileError(f"columns: {' and '.join(missing)} not given")
+        raise AnalysisError(f"columns: {' and '.join(missing)} not given")
     return Columns(**named)

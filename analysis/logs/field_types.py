@@ -59,8 +59,6 @@ class IdKinds(NamedTuple):
 
 
 NUMBERS = IdKinds()
-USER_KEYS = tuple(field.name for field in EVENT_FIELDS if field.type == "listener")
-ARM_KEYS = tuple(field.name for field in EVENT_FIELDS if field.type == "arms")
 TRACK_KEYS = tuple(field.name for field in EVENT_FIELDS if field.type == "track")
 
 

@@ -14,7 +14,7 @@ from typing import IO
 
 import xxhash
 
-from analysis.errors import AnalysisError, EventLogError
+from analysis.errors import AnalysisError
 from looplib.checksums import check_name, unnamed
 from looplib.untrusted import open_untrusted
 
@@ -32,7 +32,7 @@ class LogFile:
     `name` is how it was found, for messages; of a segment that still grows, the name of the closed
     one.
 
-    Opening one raises an EventLogError where it cannot be read, or is not the gzip file that its
+    Opening one raises an AnalysisError where it cannot be read, or is not the gzip file that its
     name says.
     """
 
@@ -58,8 +58,8 @@ class LogFile:
     def open_packed(self) -> BufferedReader:
         """Open its bytes, even if the segment has been closed meanwhile."""
         try:
-            return open_untrusted(self.path, error=EventLogError)
-        except EventLogError:
+            return open_untrusted(self.path, error=AnalysisError)
+        except AnalysisError:
             if not self.is_open:
                 raise
             closed = self.path.with_name(self.path.name.removeprefix("."))
@@ -68,7 +68,7 @@ class LogFile:
                 for path in closed.parent.glob(f"{closed.stem}-*")
                 if unnamed(path) == closed
             )
-            return open_untrusted(next(named, closed), error=EventLogError)
+            return open_untrusted(next(named, closed), error=AnalysisError)
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -78,7 +78,7 @@ class LogFile:
                 # a binary file, too
                 yield gzip.GzipFile(fileobj=text) if self.is_gzipped else text  # type: ignore[misc]
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise EventLogError(
+                raise AnalysisError(
                     f"{self.name}: a damaged gzip file ({error})"
                 ) from None
 
@@ -90,7 +90,7 @@ class LogFile:
             advice = (
                 "restore it, or take -crc… out of its name to read what is left of it"
             )
-            raise EventLogError(f"{self.name}: damaged ({error}); {advice}") from None
+            raise AnalysisError(f"{self.name}: damaged ({error}); {advice}") from None
         return self
 
 
@@ -98,7 +98,6 @@ def discover(
     paths: Iterable[str | Path],
     suffixes: tuple[str, ...] = SUFFIXES,
     missing: str = f"no event log here; logs are files named {_NAMES}",
-    error: type[AnalysisError] = EventLogError,
 ) -> list[LogFile]:
     """Find the logs that files, folders and glob patterns stand for.
 
@@ -118,7 +117,9 @@ def discover(
         existing = [Path(path)] if Path(path).exists() else sorted(map(Path, matches))
         logs = [log for match in existing for log in _files_of(match, suffixes)]
         if not logs:
-            raise error(f"{path}: {missing if existing else 'no such file or folder'}")
+            raise AnalysisError(
+                f"{path}: {missing if existing else 'no such file or folder'}"
+            )
         found += logs
     return _distinct(found)
 
@@ -151,12 +152,12 @@ def _distinct(paths: Iterable[Path]) -> list[LogFile]:
         log = LogFile(path, str(closed))
         try:
             log.open_packed().close()
-        except EventLogError:
+        except AnalysisError:
             if log.is_open:  # closed meanwhile, and without an event
                 continue
             raise
         if not str(path).isprintable():
-            raise EventLogError(
+            raise AnalysisError(
                 f"{str(path)!r}: a name that is not printable UTF-8; rename it"
             )
         found.setdefault(unnamed(closed.resolve()), log)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from analysis import queries
-from analysis.errors import InteractionFileError
+from analysis.errors import AnalysisError
 from analysis.logs import files
 from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
@@ -34,12 +34,10 @@ def discover(paths: Sequence[str | Path]) -> list[LogFile]:
     Of a folder, those of a known kind at any depth.
 
     Raises:
-        InteractionFileError: There is none, or it is of no known kind.
+        AnalysisError: There is none, or it is of no known kind.
     """
     missing = f"no file of plays or interactions here; known are {_KNOWN}"
-    logs = files.discover(
-        paths, (*CSV, *JSON_LINES, *PARQUET), missing, InteractionFileError
-    )
+    logs = files.discover(paths, (*CSV, *JSON_LINES, *PARQUET), missing)
     for file in logs:
         suffix_of(file)
     return logs
@@ -49,15 +47,13 @@ def suffix_of(file: LogFile) -> str:
     """Return the suffix that says how a file is to be read.
 
     Raises:
-        InteractionFileError: It is not known.
+        AnalysisError: It is not known.
     """
     name = file.path.with_suffix("") if file.is_gzipped else file.path
     suffix = name.suffix.lower()
     known = (*CSV, *JSON_LINES, *(() if file.is_gzipped else PARQUET))
     if suffix not in known or not file.path.is_file():
-        raise InteractionFileError(
-            f"{file.name}: no file of interactions; known are {_KNOWN}"
-        )
+        raise AnalysisError(f"{file.name}: no file of interactions; known are {_KNOWN}")
     return suffix
 
 
@@ -87,10 +83,10 @@ def check_file(
         The number of rows, and the lines of a CSV file that are none.
 
     Raises:
-        InteractionFileError: The file is empty, not what its name says, or lacks a column.
+        AnalysisError: The file is empty, not what its name says, or lacks a column.
     """
     if not file.size_bytes:
-        raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
+        raise AnalysisError(f"{file.name}: empty; at least one row is expected")
     suffix = suffix_of(file)
     with queries.connect(
         memory_limit=memory, temp_directory=target.parent / "spilled"
@@ -115,7 +111,7 @@ def check_file(
                 lines = queries.fetch_table(connection, "interactions/malformed_rows")
                 malformed = [Malformed(**line) for line in lines.to_pylist()]
     if not written and not malformed:
-        raise InteractionFileError(f"{file.name}: empty; at least one row is expected")
+        raise AnalysisError(f"{file.name}: empty; at least one row is expected")
     return written, malformed
 
 
@@ -124,17 +120,18 @@ def _naming(problem: str) -> Iterator[None]:
     """Say what cannot be read where the file is to blame, and not the machine."""
     try:
         yield
-    except queries.OutOfMemory:
-        raise
     except queries.DatabaseError as error:
-        if isinstance(error, queries.DiskErrors) and "GZIP" not in str(error):
+        of_machine = (queries.OutOfMemory, *queries.DiskErrors)
+        if isinstance(error, of_machine) and "GZIP" not in str(error):
             raise
-        line = str(error).splitlines()[0]
-        raise InteractionFileError(f"{problem} ({line})") from None
+        line = queries.one_line(error)
+        raise AnalysisError(f"{problem} ({line})") from None
 
 
 def open_rows(
-    connection: queries.Connection, file: LogFile, reading: Reading
+    connection: queries.Connection,
+    file: LogFile,
+    reading: Reading,
 ) -> tuple[queries.Rows, Sequence[str]]:
     """Return the rows of a file, and the names that its columns have in it."""
     if reading.lists:
@@ -161,7 +158,9 @@ def open_rows(
 
 
 def _open_json(
-    connection: queries.Connection, file: LogFile, reading: Reading
+    connection: queries.Connection,
+    file: LogFile,
+    reading: Reading,
 ) -> queries.Rows:
     """Return the rows of JSON lines with the columns asked for.
 
@@ -183,19 +182,23 @@ def _open_json(
     if reading.where or reading.computed:
         found = queries.fetch_table(connection, "interactions/json_keys")
         keys = sorted(found["key"].to_pylist())
-    return queries.open_json(rows, "(document)", keys)
+    return queries.open_json(rows, keys)
 
 
 def find_columns(
-    file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]
+    file: LogFile,
+    reading: Reading,
+    rows: queries.Rows,
+    names: Sequence[str],
 ) -> dict[str, queries.Expression]:
     """Return what each of `Columns` is in the rows that `open_rows` returns, NULL without one.
 
     Raises:
-        InteractionFileError: The file lacks a column.
+        AnalysisError: The file lacks a column.
     """
     found = dict(zip(names, rows.columns, strict=True))
-    values, missing = {}, []
+    values = {}
+    missing = []
     for role, column in asdict(reading.columns).items():
         if column is None:
             values[role] = queries.Constant(None)
@@ -211,17 +214,21 @@ def find_columns(
             missing.append(column)
     if missing:
         shown = ", ".join(name for name in names if not name.startswith("("))
-        raise InteractionFileError(
+        raise AnalysisError(
             f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}"
         )
     return values
 
 
 def _attach_rows(
-    file: LogFile, reading: Reading, rows: queries.Rows, names: Sequence[str]
+    file: LogFile,
+    reading: Reading,
+    rows: queries.Rows,
+    names: Sequence[str],
 ) -> None:
     """Make the table `raw_rows` of what `open_rows` returns."""
-    columns, is_typed = reading.columns, suffix_of(file) in PARQUET
+    columns = reading.columns
+    is_typed = suffix_of(file) in PARQUET
     types = dict(zip(names, rows.types, strict=True)) if is_typed else {}
     values = find_columns(file, reading, rows, names)
     values["track"] = values.pop("item")
@@ -244,8 +251,8 @@ def _attach_rows(
         if is_typed:
             hint = ""
         what = "--where" if reading.where else "the preset"
-        raise InteractionFileError(
-            f"{file.name}: {what}: {str(error).splitlines()[0]}{hint}"
+        raise AnalysisError(
+            f"{file.name}: {what}: {queries.one_line(error)}{hint}"
         ) from None
 
 
@@ -260,7 +267,7 @@ def _kind(file: LogFile, column: str, database_type: str) -> str:
         return "whole number"
     if database_type == "VARCHAR" or database_type.startswith("ENUM"):
         return "text"
-    raise InteractionFileError(
+    raise AnalysisError(
         f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text "
         "(in pandas, a gap makes whole numbers DOUBLE)"
     )

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from analysis.logs.field_types import (
-    ARM_KEYS,
     EVENT_SCHEMA,
     LARGEST_ID,
     LONGEST_LATENCY,
@@ -55,7 +54,9 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def parse_line(
-    line: bytes, largest_track: int = LARGEST_ID, kinds: IdKinds = NUMBERS
+    line: bytes,
+    largest_track: int = LARGEST_ID,
+    kinds: IdKinds = NUMBERS,
 ) -> Any:  # noqa: ANN401  it has the attributes that `looplib.event_fields` says
     """Parse one line, without its line end.
 
@@ -103,9 +104,8 @@ def repeated_key(line: bytes) -> str | None:
     with suppress(ValueError, TypeError, RecursionError):
         members = json.loads(line, object_pairs_hook=tuple)
         names = [key for key, _ in members if key in EVENT_SCHEMA.names]
-        for field in ARM_KEYS:
-            arms = dict(members).get(field) or ()
-            names += [f"{field}.{name}" for name, _ in arms]
+        arms = dict(members).get("experiments") or ()
+        names += [f"experiments.{name}" for name, _ in arms]
         return next((name for name in names if names.count(name) > 1), None)
     return None
 
@@ -128,9 +128,3 @@ def canonical_arms(text: str) -> str | None:
         if len(arms) == len(json.loads(text, object_pairs_hook=tuple)):
             return _encode_sorted(arms).decode()
     return None
-
-
-def make_reject(name: str, number: int, reason: str, line: bytes) -> Reject:
-    """Return the reject of a line, without its line end."""
-    text = line[:KEPT_OF_A_REJECT].decode(errors="backslashreplace")
-    return Reject(name, number, reason, len(line), text)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import compress, islice
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -21,14 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis import queries
-from analysis.errors import EventLogError
+from analysis.errors import AnalysisError
 from analysis.logs.field_types import (
-    ARM_KEYS,
     EVENT_SCHEMA,
     LARGEST_ID,
     NUMBERS,
     TRACK_KEYS,
-    USER_KEYS,
     Id,
     IdKinds,
     TextId,
@@ -39,11 +37,11 @@ from analysis.logs.field_types import (
 from analysis.logs.files import LogFile
 from analysis.logs.lines import (
     BYTE_ORDER_MARK,
+    KEPT_OF_A_REJECT,
     LineCounts,
     Reject,
     canonical_arms,
     event_row,
-    make_reject,
     parse_line,
     repeated_key,
 )
@@ -81,7 +79,8 @@ class ReadLines:
     @property
     def lines(self) -> LineCounts:
         """How many lines there are."""
-        good, rejected = len(self.events), len(self.rejects)
+        good = len(self.events)
+        rejected = len(self.rejects)
         return LineCounts(good + rejected, good, rejected)
 
 
@@ -101,7 +100,7 @@ def read(
         The events and rejects of some lines, in the order of the files and the lines.
 
     Raises:
-        EventLogError: A log cannot be read.
+        AnalysisError: A log cannot be read.
     """
     with queries.connect() as connection:
         for file in files:
@@ -149,36 +148,37 @@ def kinds_of(files: Iterable[LogFile]) -> IdKinds:
     return NUMBERS
 
 
-def read_rejects(file: Path, limit: int | None = None) -> list[Reject]:
-    """Return the rejects of a file that an ingest wrote, at most so many.
+def read_rejects(file: Path) -> list[Reject]:
+    """Return the rejects of a file that an ingest wrote.
 
     Raises:
-        EventLogError: It is damaged.
+        AnalysisError: It is damaged.
     """
     with file.open("rb") as lines:
         try:
-            first = islice(lines, limit)
-            return [msgspec.json.decode(line, type=Reject) for line in first]
+            return [msgspec.json.decode(line, type=Reject) for line in lines]
         except msgspec.DecodeError as error:
-            raise EventLogError(
+            raise AnalysisError(
                 f"{file}: damaged ({error}); restore it, or delete it to read on without it"
             ) from None
 
 
 def _read_file(
-    connection: queries.Connection, file: LogFile, kinds: IdKinds, largest_track: int
+    connection: queries.Connection,
+    file: LogFile,
+    kinds: IdKinds,
+    largest_track: int,
 ) -> Iterator[ReadLines]:
+    read_rows = partial(_read_rows, connection, file, kinds, largest_track)
     done = 0
-    try:
+    problem = f"{file.name}: cannot be read"
+    with queries.naming(problem, queries.DatabaseError):
         try:
-            for chunk in _read_rows(connection, file, kinds, largest_track):
+            for chunk in read_rows():
                 yield chunk
                 done += chunk.lines.read
         except queries.DatabaseError:  # of a line that is not sound
-            yield from _read_rows(connection, file, kinds, largest_track, done)
-    except queries.DatabaseError as error:
-        line = str(error).splitlines()[0]
-        raise EventLogError(f"{file.name}: cannot be read ({line})") from None
+            yield from read_rows(done)
 
 
 def _read_rows(
@@ -189,7 +189,8 @@ def _read_rows(
     done: int | None = None,
 ) -> Iterator[ReadLines]:
     """Read lines that are all sound; where some are not, those behind so many that are done."""
-    types, condition = database_types(kinds), event_condition(kinds, largest_track)
+    types = database_types(kinds)
+    condition = event_condition(kinds, largest_track)
     is_sound = done is None
     log = queries.open_log(
         connection,
@@ -229,14 +230,13 @@ def _filled_lines(text: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 def _canonical(rows: pa.Table) -> pa.Table:
     """Return rows with experiments as canonical JSON; a row that has others is no event."""
-    is_event = rows["is_event"]
-    for key in ARM_KEYS:
-        encoded = rows[key].combine_chunks().dictionary_encode()
-        texts = [_cached_canonical(text) for text in encoded.dictionary.to_pylist()]
-        arms = pa.array(texts, pa.string()).take(encoded.indices)
-        is_event = pc.and_(is_event, pc.equal(pc.is_null(arms), pc.is_null(rows[key])))
-        rows = _with_column(rows, key, arms)
-    return _with_column(rows, "is_event", is_event)
+    given = rows["experiments"].combine_chunks()
+    encoded = given.dictionary_encode()
+    texts = map(_cached_canonical, encoded.dictionary.to_pylist())
+    arms = pa.array(texts, pa.string()).take(encoded.indices)
+    is_sound = pc.equal(pc.is_null(arms), pc.is_null(given))
+    rows = _with_column(rows, "experiments", arms)
+    return _with_column(rows, "is_event", pc.and_(rows["is_event"], is_sound))
 
 
 def _parse(
@@ -260,7 +260,9 @@ def _parse(
         try:
             event = parse_line(content, largest_track, kinds)
         except ValueError as error:
-            rejects.append(make_reject(file.name, number, str(error), content))
+            text = content[:KEPT_OF_A_REJECT].decode(errors="backslashreplace")
+            reject = Reject(file.name, number, str(error), len(content), text)
+            rejects.append(reject)
         else:
             parsed.append(event_row(event))
             positions.append(position)
@@ -274,9 +276,10 @@ def _parse(
 def _number_ids(events: pa.Table, kinds: IdKinds) -> tuple[pa.Table, pa.Table]:
     """Return events with the numbers that stand for text ids, and these ids."""
     text_ids = [_TEXT_IDS.empty_table()]
-    of_users = [(key, "user") for key in USER_KEYS if kinds.users]
-    of_tracks = [(key, "track") for key in TRACK_KEYS if kinds.tracks]
-    for key, column in of_users + of_tracks:
+    columns = {"user": "user"} if kinds.users else {}
+    if kinds.tracks:
+        columns |= dict.fromkeys(TRACK_KEYS, "track")
+    for key, column in columns.items():
         encoded = events[key].combine_chunks().dictionary_encode()
         texts = encoded.dictionary
         numbers = pa.array(map(_cached_number, texts.to_pylist()), pa.int64())

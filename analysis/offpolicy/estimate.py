@@ -70,7 +70,11 @@ class OffPolicy:
     """Estimates the value of policies on the same logged sessions and bootstrap resamples."""
 
     def __init__(
-        self, sessions: LoggedSessions, *, resamples: int = 1000, seed: int = 0
+        self,
+        sessions: LoggedSessions,
+        *,
+        resamples: int = 1000,
+        seed: int = 0,
     ) -> None:
         """Prepare what does not depend on a policy.
 
@@ -132,7 +136,8 @@ def _reasons(ess: float, sums: PerListener) -> tuple[str, ...]:
         )
     moments = Moments.of({"weights": sums.weights, "requests": sums.requests})
     mean_weight = estimate(moments, Quantity("weights", "requests"))
-    mean, error = mean_weight.value, math.sqrt(mean_weight.squared_error)
+    mean = mean_weight.value
+    error = math.sqrt(mean_weight.squared_error)
     if abs(mean - 1) <= _SUPPORT_ERRORS * error:
         return ()
     cause = "the policy was learned from these sessions"

@@ -59,8 +59,10 @@ def _rule_in(manifest: Mapping[str, Any]) -> Holdout:
             "holdout manifest: no manifest.json beside the recommendations"
         )
     try:
-        split, seed = manifest["split"], int(manifest["seed"])
-        kind, share = str(split["kind"]), float(split.get("holdout", 0))
+        split = manifest["split"]
+        seed = int(manifest["seed"])
+        kind = str(split["kind"])
+        share = float(split.get("holdout", 0))
     except (KeyError, TypeError, ValueError) as error:
         raise AnalysisError(
             f"holdout manifest: no split and seed in manifest.json ({error!r})"
@@ -123,7 +125,9 @@ class LoggedSessions:
 
 
 def read_sessions(
-    connection: queries.Connection, holdout: Holdout, uniform: int | None = None
+    connection: queries.Connection,
+    holdout: Holdout,
+    uniform: int | None = None,
 ) -> LoggedSessions:
     """Read the held-out sessions of the table `events`.
 
@@ -163,7 +167,8 @@ def logged_sessions(events: pa.Table, uniform: int | None = None) -> LoggedSessi
         AnalysisError: The catalogue is too small.
     """
     users, listener = np.unique(events["user"].to_numpy(), return_inverse=True)
-    position, track = events["position"].to_numpy(), events["track"].to_numpy()
+    position = events["position"].to_numpy()
+    track = events["track"].to_numpy()
     propensity = events["propensity"].cast(pa.float64()).to_numpy()
     if uniform is not None:
         if (largest := track.max()) >= uniform:
@@ -171,7 +176,8 @@ def logged_sessions(events: pa.Table, uniform: int | None = None) -> LoggedSessi
                 f"track {largest} was heard; a catalogue of {uniform} has 0 … {uniform - 1}"
             )
         propensity = np.where(np.isnan(propensity), 1 / uniform, propensity)
-    is_outcome, followed = position > 1, events["followed"].to_numpy()
+    is_outcome = position > 1
+    followed = events["followed"].to_numpy()
     is_answer = is_outcome & followed
     return LoggedSessions(
         users=users,

@@ -70,7 +70,9 @@ class Lists:
 
 
 def match_lists(
-    sessions: LoggedSessions, users: AnyIntArray, tracks: AnyIntArray
+    sessions: LoggedSessions,
+    users: AnyIntArray,
+    tracks: AnyIntArray,
 ) -> Lists:
     """Find where the tracks of lists were heard.
 

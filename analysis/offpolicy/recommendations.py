@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -71,22 +72,23 @@ def read_recommendations(text: str) -> Recommendations:
     text = text.removesuffix(_IN_ORDER)
     name, separator, path = text.partition("=")
     if not separator or Path(text).exists():
-        name, path = "", text
+        name = ""
+        path = text
     file = Path(path)
     manifest = _read_manifest(file.parent / MANIFEST)
     lines = _decode_lines(file, manifest.get("files", {}).get(file.name, {}))
     lists: dict[int, list[int]] = {}
     for line in lines:
-        user, listed = _number(line.user), [_number(track) for track in line.tracks]
+        user = _number(line.user)
+        listed = [_number(track) for track in line.tracks]
         if user in lists or len(set(listed)) < len(listed):
             problem = "more than one list, or a track more than once"
             raise AnalysisError(f"{file}: user {line.user}: {problem}")
         lists[user] = listed
     users = np.array(sorted(lists), np.int64)
-    longest = max(map(len, lists.values()))
-    tracks = np.full((len(users), max(1, longest)), NO_TRACK, np.int64)
-    for row, user in zip(tracks, sorted(lists), strict=True):
-        row[: len(lists[user])] = lists[user]
+    in_order = (lists[user] for user in users.tolist())
+    ranks = [*zip_longest(*in_order, fillvalue=NO_TRACK)]
+    tracks = np.array(ranks, np.int64).reshape(-1, len(users)).T
     return Recommendations(
         name or manifest.get("model") or file.stem,
         file,

@@ -47,7 +47,8 @@ class Forest:
         for rows in self.groups.values():
             for row in rows:
                 found += filter(_is_known, (row.value, row.lower, row.upper))
-        low, high = min(found, default=0.0), max(found, default=0.0)
+        low = min(found, default=0.0)
+        high = max(found, default=0.0)
         padding = _PADDING * (high - low) or 1.0
         return low - padding, high + padding
 
@@ -58,7 +59,8 @@ class Forest:
         power = 10 ** math.floor(math.log10((high - low) / _TICKS))
         step = power * next(s for s in _STEPS if s * power >= (high - low) / _TICKS)
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-        first, last = math.ceil(low / step), math.floor(high / step)
+        first = math.ceil(low / step)
+        last = math.floor(high / step)
         return [
             (
                 number * step,

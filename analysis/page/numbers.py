@@ -1,11 +1,13 @@
 """Numbers and texts as people read them: signs, thousands, and a dash for what does not exist."""
 
 import math
+from bisect import bisect_right
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 # a number is not parted from its unit or from its thousands
 _SPACE = "\N{NARROW NO-BREAK SPACE}"
+_FEWER_DECIMALS = (1, 10, 100, 1000)  # a value from here on has one less
 PERCENT = f"{_SPACE}%"
 
 
@@ -17,10 +19,7 @@ def count(value: float | None) -> str:
 def number(value: float | None) -> str:
     """Format a measured value with about four digits: 0.0123, 4.567, 45.67, 123.4, 12,345."""
     size = abs(value or 0)
-    decimals = 3 if size == 0 else 4
-    for least, fewer in ((1, 3), (10, 2), (100, 1), (1000, 0)):
-        if size >= least:
-            decimals = fewer
+    decimals = 4 - bisect_right(_FEWER_DECIMALS, size) if size else 3
     return _format(value, f",.{decimals}f")
 
 

@@ -124,7 +124,10 @@ def compare(control: Estimate, arm: Estimate, confidence: float = CONFIDENCE) ->
 
 
 def compare_moments(
-    control: Moments, arm: Moments, quantity: Quantity, confidence: float = CONFIDENCE
+    control: Moments,
+    arm: Moments,
+    quantity: Quantity,
+    confidence: float = CONFIDENCE,
 ) -> Effect:
     """Compare a metric of two arms by the moments of their listeners."""
     return compare(estimate(control, quantity), estimate(arm, quantity), confidence)
@@ -149,7 +152,10 @@ def _relative(control: Estimate, arm: Estimate, confidence: float) -> Interval:
 
 
 def _welch(
-    control: Estimate, arm: Estimate, control_square: float, arm_square: float
+    control: Estimate,
+    arm: Estimate,
+    control_square: float,
+    arm_square: float,
 ) -> tuple[float, float]:
     """Return the standard error of a difference and its degrees of freedom.
 
@@ -159,7 +165,8 @@ def _welch(
     if not total > 0:
         return math.sqrt(total), math.inf
     # In shares of the total, whose squares do not vanish when the errors are tiny.
-    control_share, arm_share = control_square / total, arm_square / total
+    control_share = control_square / total
+    arm_share = arm_square / total
     by_control = control_share**2 / (control.count - 1)
     by_arm = arm_share**2 / (arm.count - 1)
     return math.sqrt(total), 1 / (by_control + by_arm)
@@ -182,7 +189,10 @@ def p_value(difference: float, error: float, degrees: float) -> float:
 
 
 def adjust(
-    control: Moments, arm: Moments, quantity: Quantity, covariate: Quantity
+    control: Moments,
+    arm: Moments,
+    quantity: Quantity,
+    covariate: Quantity,
 ) -> tuple[Estimate, Estimate, float]:
     """Remove what a covariate predicts from a metric (CUPED), by the regression over both arms.
 
@@ -195,7 +205,8 @@ def adjust(
         of that without the adjustment.
     """
     both = control + arm
-    spread, centre = both.variance(covariate), both.mean(covariate)
+    spread = both.variance(covariate)
+    centre = both.mean(covariate)
     theta = both.covariance(quantity, covariate) / spread if spread else 0.0
     if not theta:
         return estimate(control, quantity), estimate(arm, quantity), 1.0

@@ -18,7 +18,8 @@ from scipy.interpolate import PchipInterpolator
 from looplib.arrays import FloatArray
 
 # A look that may spend less than the first has this bound in standard errors.
-_LEAST_SPENT, _FARTHEST = 1e-14, 8.0
+_LEAST_SPENT = 1e-14
+_FARTHEST = 8.0
 # levels between which p-values are interpolated; one below the least is given as that
 _LEVELS = np.concatenate([np.geomspace(1e-6, 0.1, 21), np.linspace(0.14, 1 - 1e-9, 11)])
 
@@ -31,11 +32,13 @@ def bounds(looks: int, level: float) -> tuple[float, ...]:
         looks: How many there are, at equal distances; the last is at the horizon.
         level: Chance that any look reaches its bound without an effect, at the horizon.
     """
-    shares, step = np.arange(1, looks + 1) / looks, 1 / math.sqrt(looks)
+    shares = np.arange(1, looks + 1) / looks
+    step = 1 / math.sqrt(looks)
     quantile = -special.ndtri(level / 4)
     spent = 4 * special.ndtr(-quantile / np.sqrt(shares))
     found: list[float] = []
-    nodes, density = np.zeros(1), np.ones(1)
+    nodes = np.zeros(1)
+    density = np.ones(1)
     for share, due in zip(shares.tolist(), np.diff(spent, prepend=0.0), strict=True):
         end = _FARTHEST * math.sqrt(share)
         if due > _LEAST_SPENT:
@@ -76,7 +79,11 @@ def _due(progress: float, looks: int) -> int:
 
 
 def _solve(
-    nodes: FloatArray, density: FloatArray, step: float, due: float, farthest: float
+    nodes: FloatArray,
+    density: FloatArray,
+    step: float,
+    due: float,
+    farthest: float,
 ) -> float:
     """Return the bound of the sum that is first reached at a look with the probability due."""
 

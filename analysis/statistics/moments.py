@@ -39,12 +39,13 @@ class Moments:
         if not count:
             return cls(names, 0, np.zeros(len(names)), np.zeros((len(names),) * 2))
         # Less the first value, so that a column whose values are all equal has no variance at all.
-        first = values[:, 0]
-        shifted = values - first[:, np.newaxis]
-        shifted_means = shifted.mean(axis=1)
-        deviations = shifted - shifted_means[:, np.newaxis]
+        first = values[:, :1]
+        shifted = values - first
+        shifted_means = shifted.mean(axis=1, keepdims=True)
+        deviations = shifted - shifted_means
         covariances = deviations @ deviations.T / max(1, count - 1)
-        return cls(names, count, first + shifted_means, covariances)
+        means = (first + shifted_means)[:, 0]
+        return cls(names, count, means, covariances)
 
     def __add__(self, other: "Moments") -> "Moments":
         """Return the moments of the listeners of both, which have the same columns.

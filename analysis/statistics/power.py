@@ -36,16 +36,15 @@ class Decision:
     comparisons: int  # of arms and primary metrics with the control
     weights: FloatArray  # the share of the listeners in each arm, the control first
     alpha: float
-    looks: int  # at equal distances, the last at the end
     errors: Errors
     least: int  # listeners that every arm needs before anything is decided
 
-    def power(self, effect: float, listeners: float) -> float:
+    def power(self, effect: float, listeners: float, looks: int) -> float:
         """Return the chance that a relative effect is shipped at any look.
 
-        `listeners` are those of all arms at the last one.
+        Looks are at equal distances; `listeners` are those of all arms at the last one.
         """
-        shares = np.arange(1, self.looks + 1) / self.looks
+        shares = np.arange(1, looks + 1) / looks
         so_far = listeners * shares
         control, arm = 1 / self.weights[:2]
         # everybody hears so many times as much, so that the deviation grows with the mean
@@ -59,32 +58,33 @@ class Decision:
             [self.errors(share, count, level) for level in levels]
             for share, count in zip(shares.tolist(), in_two.tolist(), strict=True)
         ]
-        reached = (self._noise() + true >= np.array(limits)).all(axis=2)
+        reached = (self._noise(looks) + true >= np.array(limits)).all(axis=2)
         is_ready = self.weights.min() * so_far >= self.least
         return float((reached & is_ready).any(axis=1).mean())
 
-    def needed(self, effect: float, power: float) -> float:
+    def needed(self, effect: float, power: float, looks: int) -> float:
         """Return the listeners in all arms of which the effect is shipped with this chance.
 
         Raises:
             AnalysisError: No number of listeners would do.
         """
         low = high = 2.0 * len(self.weights)
-        while self.power(effect, high) < power:
-            low, high = high, 2 * high
+        while self.power(effect, high, looks) < power:
+            low = high
+            high = 2 * high
             if high > _MOST:
                 raise AnalysisError(
                     f"power: no number of listeners finds an effect of {100 * effect:.3g} %"
                 )
         while high - low > 0.002 * high:
             middle = (low + high) / 2
-            if self.power(effect, middle) >= power:
+            if self.power(effect, middle, looks) >= power:
                 high = middle
             else:
                 low = middle
         return high
 
-    def _noise(self) -> FloatArray:
+    def _noise(self, looks: int) -> FloatArray:
         """Return differences without an effect, in standard errors.
 
         Returns:
@@ -93,7 +93,7 @@ class Decision:
         metrics = len(self.deviations)
         # with a trace of independence, so that equal metrics have a root too
         root = np.linalg.cholesky(self.correlations + 1e-9 * np.eye(metrics))
-        return np.asarray(_paths(self.looks, metrics) @ root.T)
+        return np.asarray(_paths(looks, metrics) @ root.T)
 
 
 @lru_cache(maxsize=1)

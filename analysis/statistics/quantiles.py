@@ -34,7 +34,11 @@ class Histogram:
 
     @classmethod
     def of(
-        cls, steps: IntArray, groups: IntArray, counts: IntArray, listeners: int
+        cls,
+        steps: IntArray,
+        groups: IntArray,
+        counts: IntArray,
+        listeners: int,
     ) -> "Histogram":
         """Make a histogram of rows of step, group and count, each of shape (rows,)."""
         known_steps, columns = np.unique(steps, return_inverse=True)
@@ -50,9 +54,9 @@ class Histogram:
         counts = self.values.sum(axis=0)
         ends = np.cumsum(counts)
         target = share * ends[-1]
-        position = min(int(np.searchsorted(ends, target)), len(counts) - 1)
+        position = int(np.searchsorted(ends, target))
         begin = ends[position] - counts[position]
-        within_step = min(max((target - begin) / counts[position], 0.0), 1.0)
+        within_step = (target - begin) / counts[position]
         return math.exp((self.steps[position] + within_step) * STEP) / _UNIT
 
     def interval(self, share: float, confidence: float) -> Interval:
@@ -65,7 +69,8 @@ class Histogram:
         Woodruff, Confidence Intervals for Medians and Other Position Measures, 1952. Wolter,
         Introduction to Variance Estimation, 2007, chapter 2.
         """
-        value, groups = self.quantile(share), len(self.values)
+        value = self.quantile(share)
+        groups = len(self.values)
         if groups < 2:
             return Interval(value, math.nan, math.nan)
         share_of_step = np.clip(math.log(value * _UNIT) / STEP - self.steps, 0.0, 1.0)
@@ -78,7 +83,10 @@ class Histogram:
 
 
 def compare_quantiles(
-    control: Histogram, arm: Histogram, share: float, confidence: float = CONFIDENCE
+    control: Histogram,
+    arm: Histogram,
+    share: float,
+    confidence: float = CONFIDENCE,
 ) -> Effect:
     """Compare a quantile of two arms' values.
 

@@ -45,9 +45,10 @@ def check_sample_ratio(
                 f"shares are given for {', '.join(shares)}"
             )
     observed = {arm: listeners.get(arm, 0) for arm in (*listeners, *shares)}
-    total, whole = sum(observed.values()), sum(shares.values())
+    total = sum(observed.values())
+    whole = sum(shares.values())
     expected = {arm: total * shares[arm] / whole for arm in observed}
-    if total == 0 or len(observed) < 2:
+    if not total:
         return SampleRatio(expected, observed)
     chi_square = sum((observed[arm] - n) ** 2 / n for arm, n in expected.items())
     p_value = float(special.chdtrc(len(expected) - 1, chi_square))

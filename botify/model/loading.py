@@ -42,12 +42,10 @@ def load_model(
     version = Version(recommendations, catalogue)
     lists = read_track_lists(version, recommendations.name)
     if text_users not in (None, lists.is_text):
-        found, served = "text", "whole numbers"
-        if not lists.is_text:
-            found, served = served, found
+        kinds = {True: "text", False: "whole numbers"}
         raise ModelError(
-            f"{version.folder}: ids of listeners are {found}, "
-            f"and those of the service are {served}"
+            f"{version.folder}: ids of listeners are {kinds[lists.is_text]}, "
+            f"and those of the service are {kinds[not lists.is_text]}"
         )
     loaded = {part.name: part.load(version) for part in parts if version.has(part.file)}
     facts = version.manifest.session_model

@@ -29,7 +29,6 @@ class Feedback(msgspec.Struct):
 class _FileFacts(msgspec.Struct):
     sha256: str
     bytes: _Count
-    rows: _Count | None = None
 
 
 class _CatalogueFacts(msgspec.Struct):

@@ -60,11 +60,6 @@ def read_track_lists(version: Version, name: str, of: str = "user") -> TrackList
     """
     with version.open(name) as file:
         users, lengths, tracks, is_text = _read_lines(file, version, of)
-    rows = version.manifest.files[name].rows
-    if len(users) != rows or not rows:
-        raise ModelError(
-            f"{file.name}: {len(users)} lines found, the manifest says {rows}"
-        )
     order = np.argsort(users, kind="stable")
     ids = users[order]
     repeated = np.flatnonzero(ids[1:] == ids[:-1])
@@ -97,10 +92,10 @@ def _read_lines(
             if len(kinds) > 1:
                 raise ValueError(f"id {line.user!r} found after ids of the other kind")
             listed = line.tracks
-            if version.may_lack:
-                listed = [track for track in listed if track in numbers]
             if numbers:
-                listed = [numbers[track] for track in listed]
+                may_lack = version.may_lack
+                known = (track for track in listed if track in numbers or not may_lack)
+                listed = [numbers[track] for track in known]
             tracks.fromlist(listed)
             lengths.append(len(listed))
             users.append(user_number(line.user))

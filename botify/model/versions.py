@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from botify.model.loading import load_model
 from botify.model.manifest import MANIFEST, read_manifest, version_folder
 from botify.model.model import Model, Part
 from looplib.files import atomic_symlink
-
-_LONGEST_LOAD_S = 120.0
 
 logger = logging.getLogger("botify")
 
@@ -55,7 +52,6 @@ class Versions:
         self._served = self._tried = self._state(model.folder)
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._checked_s = time.monotonic()
         self._watcher = threading.Thread(
             target=self._watch, name="versions", daemon=True
         )
@@ -106,14 +102,6 @@ class Versions:
         if self._recommendations is not None:
             self._watcher.start()
 
-    def is_watching(self) -> bool:
-        """Return whether the watcher lives and has looked lately."""
-        if self._recommendations is None:
-            return True
-        patience_s = 10 * self._watch_s + _LONGEST_LOAD_S
-        has_looked = time.monotonic() - self._checked_s < patience_s
-        return self._watcher.is_alive() and has_looked
-
     def close(self) -> None:
         """Stop watching."""
         self._stop.set()
@@ -129,7 +117,6 @@ class Versions:
                 logger.warning("%s", error)
             except Exception as error:
                 logger.exception("the watcher of versions goes on", exc_info=error)
-            self._checked_s = time.monotonic()
             self._metrics.versions_checked.set_to_current_time()
 
     @staticmethod

@@ -65,14 +65,7 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _check_plain(name: str) -> str:
-    if len(members(name)) > 1:
-        raise ValueError("an arm's recommender may be interleaved, a fallback may not")
-    return _check_name(name)
-
-
 RecommenderName = Annotated[str, AfterValidator(_check_name)]
-FallbackName = Annotated[str, AfterValidator(_check_plain)]
 
 
 class FallbackSettings(Config):
@@ -82,9 +75,9 @@ class FallbackSettings(Config):
     """
 
     # all it would recommend was heard in this session
-    exhausted: tuple[FallbackName, ...] = ("sticky_artist",)
+    exhausted: tuple[RecommenderName, ...] = ("sticky_artist",)
     # it knows nothing of this listener or track
-    unknown: tuple[FallbackName, ...] = ("fold_in", "top_pop")
+    unknown: tuple[RecommenderName, ...] = ("fold_in", "top_pop")
 
 
 def recommend(
@@ -101,14 +94,18 @@ def recommend(
     """
     answers = []
     for row, name in zip(batch, names, strict=True):
-        drawn = [asked.draw(model, row, rng) for asked in asked_for(name, model)]
-        answer = name, drawn[0]
-        if len(drawn) > 1:
-            answer = interleave(name, drawn, rng.random())
-        if answer[1].track < 0:
-            answer = _fall_back(model, row, answer[1], fallback, rng)
-        answers.append(answer)
+        credited, drawn = _ask(name, model, row, rng)
+        if drawn.track < 0:
+            credited, drawn = _fall_back(model, row, drawn, fallback, rng)
+        answers.append((credited, drawn))
     return answers
+
+
+def _ask(
+    name: str, model: Model, row: Row, rng: np.random.Generator
+) -> tuple[str, Drawn]:
+    drawn = [asked.draw(model, row, rng) for asked in asked_for(name, model)]
+    return interleave(name, drawn, rng.random()) if len(drawn) > 1 else (name, drawn[0])
 
 
 def _fall_back(
@@ -121,9 +118,9 @@ def _fall_back(
     is_exhausted = missing.track == EXHAUSTED
     names = fallback.exhausted if is_exhausted else fallback.unknown
     for name in (*names, "random"):
-        drawn = RECOMMENDERS[name].draw(model, row, rng)
+        credited, drawn = _ask(name, model, row, rng)
         if drawn.track >= 0:
-            return name, drawn
+            return credited, drawn
     # All else was heard in this session: a repeat is all there is.
     left = [track for track in range(len(model.catalogue)) if track not in row.excluded]
     return REPEAT, Drawn(left[int(rng.random() * len(left))], 1.0 / len(left))

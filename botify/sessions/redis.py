@@ -8,13 +8,12 @@ replaced.
 A Redis that is down costs one time-out, then nothing: one request in `PAUSE_S` tries it again.
 """
 
-import hashlib
 import secrets
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
@@ -54,7 +53,6 @@ for i, key in ipairs(KEYS) do
 end
 return sessions
 """
-_SHA1 = hashlib.sha1(_APPEND_AND_READ, usedforsecurity=False).hexdigest()
 
 
 class _Socket:
@@ -125,24 +123,15 @@ class RedisSessions:
         for request in requests:
             values.append(_HEAD.pack(_MARK, next(self._ids)))
             values.append(_RECORD.pack(request.track, request.time))
-        sessions = self._ask(lambda: self._append_and_read(keys, values))
+        words = ("EVAL", _APPEND_AND_READ, len(keys), *keys, *values)
+        sessions: list[bytes] | None = self._ask(*words)
         if sessions is None:
             return [None] * len(requests)
         return [_read_session(session) for session in sessions]
 
     def is_ready(self) -> bool:
         """Return whether Redis answers; during a pause it is not asked."""
-        return self._ask(lambda: self._command("PING")) is not None
-
-    def _append_and_read(
-        self, keys: list[str], values: list[int | bytes]
-    ) -> list[bytes]:
-        arguments = (len(keys), *keys, *values)
-        try:
-            sessions: list[bytes] = self._command("EVALSHA", _SHA1, *arguments)
-        except redis.exceptions.NoScriptError:
-            sessions = self._command("EVAL", _APPEND_AND_READ, *arguments)
-        return sessions
+        return self._ask("PING") is not None
 
     def _command(self, *words: str | int | bytes) -> Any:  # noqa: ANN401  a reply of Redis
         """Send a command over this thread's connection; a pool would cost 40 µs.
@@ -163,13 +152,13 @@ class RedisSessions:
         connection.send_command(*words)  # connects
         return connection.read_response()
 
-    def _ask(self, command: Callable[[], Any]) -> Any | None:  # noqa: ANN401  a reply of Redis
+    def _ask(self, *words: str | int | bytes) -> Any | None:  # noqa: ANN401  a reply of Redis
         """Return the reply to a command; None while Redis is down."""
         if self._down_until_s and not self._may_try():
             return None
         self._own.deadline_s = time.monotonic() + self._timeout_s
         try:
-            reply = command()
+            reply = self._command(*words)
         except (redis.RedisError, OSError):
             self._down_until_s = time.monotonic() + PAUSE_S
             return None

@@ -30,13 +30,6 @@ class Store:
         """What the store holds now."""
         return open_at(self.address).manifest
 
-    def __repr__(self) -> str:
-        """Return the address and the size."""
-        manifest = self.manifest
-        rows = "interactions" if manifest.interactions else "events"
-        size = f"{manifest.events:,} {rows} of {len(manifest.sources)} sources"
-        return f"<Store {self.address}: {size}>"
-
 
 def ingest(
     data: Source,

@@ -11,7 +11,7 @@ from typing import Annotated
 import jinja2
 import typer
 
-from analysis.errors import InteractionFileError
+from analysis.errors import AnalysisError
 from analysis.logs.columns import parse_roles
 from analysis.page import numbers
 from listening_loop.init.look import look_at
@@ -56,7 +56,7 @@ def main(
         targets[part] = search.with_name(f"{search.stem}-{part}.yaml")
     for target in targets.values():
         if target.exists():
-            raise InteractionFileError(
+            raise AnalysisError(
                 f"{target}: there already; remove it or choose another --out"
             )
     guess = look_at(file, parse_roles(columns) if columns else {}, preset)

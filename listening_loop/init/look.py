@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import queries
-from analysis.errors import InteractionFileError
+from analysis.errors import AnalysisError
 from analysis.logs.columns import Columns, Reading, columns_by_name
 from analysis.logs.files import LogFile
 from analysis.logs.interactions import check_file, discover, open_rows
@@ -86,13 +86,13 @@ def look_at(
         preset: The published data set that it is, where it is one.
 
     Raises:
-        InteractionFileError: A file cannot be read, or no columns of listeners and tracks can be
+        AnalysisError: A file cannot be read, or no columns of listeners and tracks can be
             guessed.
     """
     logs = discover([path])
     if not logs[0].size_bytes:
         problem = f"{logs[0].name}: empty; at least one row is expected"
-        raise InteractionFileError(problem)
+        raise AnalysisError(problem)
     try:
         reading, names = _guess(logs[0], given, preset)
         if reading is None:
@@ -103,12 +103,12 @@ def look_at(
             pair = replace(columns, item=f"{columns.artist}+{columns.item}")
             guess = _read(logs, replace(reading, columns=pair), names)
         if guess.rejected == guess.rows:
-            raise InteractionFileError(f"{logs[0].name}: no good row; {guess.why}")
+            raise AnalysisError(f"{logs[0].name}: no good row; {guess.why}")
         return guess
     except queries.DatabaseError as error:
-        reason = str(error).splitlines()[0]
+        reason = queries.one_line(error)
         problem = f"{logs[0].name}: {_UNREADABLE} ({reason})"
-        raise InteractionFileError(problem) from None
+        raise AnalysisError(problem) from None
 
 
 def _guess(
@@ -127,7 +127,7 @@ def _guess(
         reading = replace(reading, header=False)
         names, columns = _profile(log, reading)
     if not columns or "\0" in "".join(names):
-        raise InteractionFileError(f"{log.name}: {_UNREADABLE}")
+        raise AnalysisError(f"{log.name}: {_UNREADABLE}")
     if not given and set(names) >= _EVENT:
         return None, names
     if where := _find_plays(log, reading, columns):
@@ -135,7 +135,7 @@ def _guess(
     roles = guess_roles(columns, given, named=reading.header)
     if missing := [role for role in ("user", "item") if role not in roles]:
         guessed = ",".join(map("=".join, roles.items()))
-        raise InteractionFileError(
+        raise AnalysisError(
             f"{log.name}: which column is the {' and which the '.join(missing)}? Found are "
             f"{', '.join(names)[:200]}; say it with --columns {'=…,'.join(missing)}=…; an item "
             f"may be of several, item=artist+track; guessed so far: {guessed or 'nothing'}"
@@ -204,6 +204,8 @@ def _read(logs: Sequence[LogFile], reading: Reading, names: Sequence[str]) -> Gu
             if left <= 0:
                 break
         queries.attach_parquet(connection, "checked", files)
-        facts = queries.fetch_row(connection, "interactions/first_rows")
+        (facts,) = queries.fetch_table(
+            connection, "interactions/first_rows"
+        ).to_pylist()
         rows = queries.fetch_table(connection, "interactions/examples", rows=EXAMPLES)
     return Guess(reading, names, **facts, examples=rows.to_pylist())

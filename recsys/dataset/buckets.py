@@ -59,7 +59,7 @@ def prepare_bucket(
         )
         queries.materialize(connection, "split_events", "sessions/split_events")
         queries.attach_query(connection, "organic_events", "sessions/organic_events")
-        found = queries.fetch_row(connection, "sessions/split_summary")
+        (found,) = queries.fetch_table(connection, "sessions/split_summary").to_pylist()
         if found["sessions_on_both"] or found["split_events"] != found["events"]:
             raise SplitError(
                 f"bucket {bucket}: {found['sessions_on_both']} sessions are on both sides of the "

@@ -40,7 +40,7 @@ def add_tables(work: Ingest, reading: Reading, memory: str) -> Additions:
     """Read tables of plays or interactions into the buckets.
 
     Raises:
-        InteractionFileError: A table cannot be read, is empty, or lacks a column.
+        AnalysisError: A table cannot be read, is empty, or lacks a column.
         IngestError: Rows contradict each other.
     """
     checked = _check_files(work.files, reading, memory, work.scratch)
@@ -70,7 +70,8 @@ def add_tables(work: Ingest, reading: Reading, memory: str) -> Additions:
         queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
     has_share = reading.columns.has_share
     result = "interactions/plays" if has_share else "interactions/summed_rows"
-    for batch in queries.stream(connection, result, ROWS_AT_ONCE):
+    rows = queries.open_rows(connection, result)
+    for batch in queries.batches(rows, ROWS_AT_ONCE):
         work.bucketing.add(pa.Table.from_batches([batch]))
     table = Interactions(reading.columns.stored, *kinds)
     return Additions(scratch, sources, ids=ids, table=table)
@@ -137,8 +138,8 @@ def _keep_rejects(
 
     for digest, file in checked.items():
         keep(digest, file.malformed)
-    rows = queries.stream(work.connection, "interactions/rejected_rows", ROWS_AT_ONCE)
-    for batch in rows:
+    refused = queries.open_rows(work.connection, "interactions/rejected_rows")
+    for batch in queries.batches(refused, ROWS_AT_ONCE):
         found: defaultdict[str, list[Malformed]] = defaultdict(list)
         for row in batch.to_pylist():
             source = row["source"]

@@ -68,8 +68,7 @@ def ingest(
     "1GB", before it spills to the store's disk.
 
     Raises:
-        EventLogError: A log cannot be found or read.
-        InteractionFileError: A table cannot be found or read, is empty, or lacks a column.
+        AnalysisError: A log or table cannot be found or read, is empty, or lacks a column.
         IngestError: No row is good, rows contradict each other, logs are of another world, or the
             machine has too little disk or memory.
         StoreError: The store is damaged, holds something else, or has another number of buckets.
@@ -95,7 +94,9 @@ def ingest(
         new = NewFiles(files, before, reading.content if reading else "", scratch)
         bucketing = Bucketing(scratch, kind, before.buckets)
         with queries.connect(
-            memory_limit=memory, temp_directory=scratch / "spilled", keep_order=False
+            memory_limit=memory,
+            temp_directory=scratch / "spilled",
+            preserve_insertion_order=False,
         ) as connection:
             work = Ingest(workspace, before, new, connection, bucketing, scratch)
             if reading:
@@ -142,7 +143,7 @@ def _commit(
     if not (added.parts or work.files.known):
         why = "no line but blank ones"
         if refused := [source for source in added.sources if source.lines.rejected]:
-            (first,) = read_rejects(work.scratch / refused[0].rejects, 1)
+            first, *_ = read_rejects(work.scratch / refused[0].rejects)
             why = f"the first line refused is {first.file}:{first.line}: {first.reason}"
         raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
     if added.sources:
@@ -160,12 +161,12 @@ def _machine_errors_explained(store: Workspace) -> Iterator[None]:
     try:
         yield
     except queries.OutOfMemory as error:
-        line = str(error).splitlines()[0]
+        line = queries.one_line(error)
         raise IngestError(
             f"{store}: too little memory, allow more with --set memory=4GB ({line})"
         ) from None
     except (*queries.DiskErrors, OSError) as error:
         if getattr(error, "errno", None) not in _DISK_FULL:
             raise
-        line = str(error).splitlines()[0]
+        line = queries.one_line(error)
         raise IngestError(f"{store}: {line}; the store is as it was") from None

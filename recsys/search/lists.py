@@ -31,11 +31,11 @@ def take_lists(
     """
     given = _read(file)
     with queries.connect() as connection:
-        queries.attach_arrow(connection, "given", given)
+        connection.register("given", given)
         for table, numbers in (("users", dataset.users), ("tracks", dataset.tracks)):
             ids = originals(store, "users" if table == "users" else "items", numbers)
             columns = {"id": ids.astype(np.str_), "position": np.arange(len(ids))}
-            queries.attach_arrow(connection, f"known_{table}", pa.table(columns))
+            connection.register(f"known_{table}", pa.table(columns))
         listed = queries.fetch_table(connection, "validation/given_lists")
     if not listed.num_rows:
         raise SearchError(

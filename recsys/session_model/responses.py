@@ -105,7 +105,7 @@ def _bucket_responses(
 ) -> pa.Table:
     with queries.connect(threads=1) as connection:
         queries.attach_parquet(connection, "events", parts)
-        queries.attach_arrow(connection, "artists", artists)
+        connection.register("artists", artists)
         queries.attach_query(connection, "named_events", "sessions/named_events")
         queries.materialize(connection, "sessions", "sessions/sessions")
         queries.materialize(

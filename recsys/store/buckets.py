@@ -135,16 +135,16 @@ def _write_sorted(
         threads=1, memory_limit=_MEMORY, temp_directory=target.with_suffix(".spilled")
     ) as connection:
         rows = pa.Table.from_batches(list(_read(runs)))
-        queries.attach_arrow(connection, "unsorted", rows)
+        connection.register("unsorted", rows)
         if earlier is not None:
             known = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
             known += [
                 pq.read_table(part, columns=_REQUEST_KEYS, partitioning=None)
                 for part in earlier
             ]
-            queries.attach_arrow(connection, "earlier", pa.concat_tables(known))
+            connection.register("earlier", pa.concat_tables(known))
             rows = queries.fetch_table(connection, "store/counted_once")
-            queries.attach_arrow(connection, "unsorted", rows)
+            connection.register("unsorted", rows)
         queries.copy_to_parquet(connection, _SORTED[kind], target)
 
 

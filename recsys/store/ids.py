@@ -88,7 +88,7 @@ def write_ids(
     written: dict[IdsOf, Path] = {}
     for (of, table), is_text in zip(_TABLES.items(), kinds, strict=True):
         if not is_text:
-            queries.attach_arrow(connection, table, _NO_IDS)
+            connection.register(table, _NO_IDS)
             continue
         written[of] = file = scratch / f"{of}.parquet"
         queries.copy_to_parquet(

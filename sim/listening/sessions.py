@@ -160,23 +160,29 @@ class Sessions:
         """Make room for some sessions, none of which has begun: all are over."""
         self.world = model.world
         self.listener = np.zeros(count, dtype=np.int64)
-        self.interest = np.zeros(count, dtype=np.int64)  # the track that is it
         self.budget = np.zeros(count, dtype=np.int64)  # what is left; 0: over
         self.length = np.zeros(count, dtype=np.int64)  # tracks played
+        # the listening time in hundredths, organic tracks included
+        self.total_hundredths = np.zeros(count, dtype=np.int64)
         # the session's interest in the world's interests
         self._position = np.zeros(count, dtype=np.int64)
         # (capacity, sessions) in playing order; entries behind a session's last track are unused
         self.tracks = np.full((_CAPACITY, count), _NOBODY, dtype=np.int32)
         self.hundredths = np.zeros((_CAPACITY, count), dtype=np.uint8)
 
+    @property
+    def interest(self) -> IntArray:
+        """The track that is each session's interest."""
+        return self.world.interests[self._position]
+
     def start(self, rows: IntArray, starts: Starts) -> None:
         """Start sessions in these rows, whose earlier sessions are overwritten."""
         longest = int(self.length[rows].max(initial=0))
         self.tracks[:longest, rows] = _NOBODY
         self.listener[rows] = starts.listener
-        self._set_interest(rows, starts.position)
+        self._position[rows] = starts.position
         self.budget[rows] = self.world.session_budget[starts.listener]
-        self.length[rows] = 0
+        self.length[rows] = self.total_hundredths[rows] = 0
         self._append(rows, starts.organic, np.full(len(rows), 100))
 
     def under_way(self) -> IntArray:
@@ -199,14 +205,6 @@ class Sessions:
         """Return the tracks of one session in playing order."""
         return self.tracks[: self.length[row], row].astype(np.int64)
 
-    def total_hundredths(self, rows: IntArray) -> IntArray:
-        """Return the listening time of these sessions, in hundredths, organic tracks included."""
-        is_played = np.arange(len(self.hundredths))[:, None] < self.length[rows]
-        totals: IntArray = self.hundredths[:, rows].sum(
-            axis=0, dtype=np.int64, where=is_played
-        )
-        return totals
-
     def hear(self, rows: IntArray, tracks: IntArray, uniform: FloatArray) -> IntArray:
         """Play a recommended track in each of these sessions and let their budgets drop.
 
@@ -226,10 +224,6 @@ class Sessions:
         self.budget[rows] -= is_bored(heard, uniform, self.world.response.hazard)
         return heard
 
-    def _set_interest(self, rows: IntArray, position: IntArray) -> None:
-        self._position[rows] = position
-        self.interest[rows] = self.world.interests[position]
-
     def _change_interests(self, rows: IntArray, bits: WordArray) -> None:
         """Give some sessions another interest of their listener's, if there is one."""
         probability = self.world.response.interest_change
@@ -243,7 +237,7 @@ class Sessions:
         draws = hashes.uniforms(bits[changed], hashes.WHICH_CHANGE)
         step = 1 + scale_below(np.maximum(count - 1, 1), draws)
         current = self._position[rows] - first
-        self._set_interest(rows, first + (current + step) % count)
+        self._position[rows] = first + (current + step) % count
 
     def _draw_shares(
         self, rows: IntArray, tracks: IntArray, bits: WordArray
@@ -258,7 +252,7 @@ class Sessions:
         if response.momentum:
             own = own + response.momentum * (self.last_hundredths(rows) / 100 - 0.5)
         raw = raw_share(
-            taste_products(world, tracks, self.interest[rows]),
+            taste_products(world, tracks, world.interests[self._position[rows]]),
             world.consume_bias[listener],
             world.consume_sharpness[listener],
             own,
@@ -292,6 +286,7 @@ class Sessions:
         self.tracks[position, rows] = tracks
         self.hundredths[position, rows] = hundredths
         self.length[rows] += 1
+        self.total_hundredths[rows] += hundredths
 
     def _double_capacity(self) -> None:
         more = ((0, len(self.tracks)), (0, 0))

@@ -59,7 +59,6 @@ class SessionPool:
         self._queue = queue
         self._client = client
         self._number = np.zeros(size, dtype=np.int64)
-        self._is_open = np.zeros(size, dtype=np.bool_)
 
     async def run(self, note: Callable[[IntArray, IntArray], object]) -> None:
         """Play sessions until there are none to open.
@@ -74,28 +73,25 @@ class SessionPool:
         sessions = self._sessions
         while True:
             self._open_sessions()
-            rows = np.flatnonzero(self._is_open)
+            rows = sessions.under_way()
             if not len(rows):
                 return
             tracks = await self._client.next(*self._just_heard(rows))
             draws = self._draws.boredom(self._number[rows], sessions.length[rows])
             sessions.hear(rows, tracks, draws)
-            is_bored = sessions.budget[rows] <= 0
-            is_long = sessions.length[rows] >= LONGEST_SESSION
-            over = rows[is_bored | is_long]
+            sessions.budget[sessions.length >= LONGEST_SESSION] = 0
+            over = rows[sessions.budget[rows] <= 0]
             if len(over):
                 await self._client.last(*self._just_heard(over))
-                self._is_open[over] = False
                 self._queue.free(sessions.listener[over].tolist())
-                note(sessions.length[over], sessions.total_hundredths(over))
+                note(sessions.length[over], sessions.total_hundredths[over])
 
     def _open_sessions(self) -> None:
-        free = np.flatnonzero(~self._is_open)
+        free = np.flatnonzero(self._sessions.budget <= 0)
         numbers = self._queue.take(len(free))
         rows = free[: len(numbers)]
         if len(rows):
             self._number[rows] = numbers
-            self._is_open[rows] = True
             self._sessions.start(rows, self._draws.starts(numbers))
 
     def _just_heard(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:

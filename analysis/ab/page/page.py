@@ -1,10 +1,9 @@
 """An A/B report as one HTML page."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from analysis.ab.effects import MetricEffect
+from analysis.ab import words
 from analysis.ab.report import Report
 from analysis.ab.verdict import Decision
 from analysis.page import numbers
@@ -46,7 +45,7 @@ def draw_effects(report: Report) -> Forest:
         groups.setdefault(numbers.capitalized(effect.title), []).append(
             IntervalRow(
                 label=effect.arm,
-                text=_change(effect),
+                text=words.change_with_range(effect),
                 value=relative.effect_pct,
                 lower=relative.lower_pct,
                 upper=relative.upper_pct,
@@ -63,17 +62,6 @@ def draw_effects(report: Report) -> Forest:
         "effect, %",
         groups,
         from_zero=True,
-    )
-
-
-def _change(effect: MetricEffect) -> str:
-    """Format the effect with its interval, or both values where the control's is 0."""
-    relative = effect.relative
-    if math.isfinite(relative.effect_pct):
-        ends = numbers.interval(relative.lower_pct, relative.upper_pct, 1)
-        return f"{numbers.change(relative.effect_pct, 1)} ({ends})"
-    return (
-        f"{numbers.number(effect.control_value)} → {numbers.number(effect.arm_value)}"
     )
 
 

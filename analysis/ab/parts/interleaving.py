@@ -74,7 +74,10 @@ def preferences(
 
 
 def compare_pair(
-    arm: str, pair: tuple[str, str], columns: Mapping[str, FloatArray], look: Look
+    arm: str,
+    pair: tuple[str, str],
+    columns: Mapping[str, FloatArray],
+    look: Look,
 ) -> Preference:
     """Compare two ratios of the same listeners by the logarithm of their quotient.
 
@@ -83,7 +86,8 @@ def compare_pair(
     """
     moments = Moments.of(columns)
     count = moments.count
-    before, after = moments.mean(_FIRST), moments.mean(_SECOND)
+    before = moments.mean(_FIRST)
+    after = moments.mean(_SECOND)
     # relative variances and covariance of one listener's shares
     variance = moments.variance(_FIRST) / before**2
     variance += moments.variance(_SECOND) / after**2

@@ -49,7 +49,9 @@ class SegmentEffect:
 
 
 def segment_effects(
-    connection: queries.Connection, arms: Sequence[str], config: AbConfig
+    connection: queries.Connection,
+    arms: Sequence[str],
+    config: AbConfig,
 ) -> tuple[SegmentEffect, ...]:
     """Compare the arms on primary metrics wherever there is more than one segment."""
     found: list[SegmentEffect] = []

@@ -2,11 +2,11 @@
 -- FROM ab_rows(arm VARCHAR, listener VARCHAR, minutes DOUBLE, plays DOUBLE)
 -- Columns:
 --   arm, other_arm      the listener's arm, twice
---   all_rows            INTEGER, 1
---   minutes, plays              DOUBLE, with what else there is
---   known_minutes, known_plays  BIGINT, 1 where it is a number, else 0
+--   missing_arm         BIGINT, 1 where there is none, else 0
+--   minutes, plays                  DOUBLE, with what else there is
+--   missing_minutes, missing_plays  BIGINT, 1 where it is no number, else 0
 SELECT
-    arm, arm AS other_arm, 1 AS all_rows,
+    arm, arm AS other_arm, CAST(arm IS NULL AS BIGINT) AS missing_arm,
     COLUMNS(* EXCLUDE (arm, listener)),
-    CAST(coalesce(isfinite(COLUMNS(* EXCLUDE (arm, listener))), false) AS BIGINT) AS 'known_\0'
+    CAST(isfinite(COLUMNS(* EXCLUDE (arm, listener))) IS NOT TRUE AS BIGINT) AS 'missing_\0'
 FROM ab_rows

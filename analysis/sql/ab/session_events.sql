@@ -3,9 +3,10 @@
 -- of equal ones the shorter listening. A 'last' closes a session and the next event opens another. What was
 -- logged as the session's name plays no part: the original service logs none.
 -- $assigned_file  VARCHAR, Parquet file of the events of a slice: assigned_events.sql
+-- $arms           VARCHAR[], arms with a recommender of their own
+-- $recommenders   VARCHAR[], theirs
 -- $end_ms         BIGINT, the first millisecond after the horizon of the experiment
 -- FROM assigned(user BIGINT, arm VARCHAR, timestamp BIGINT, message VARCHAR, track BIGINT, time DOUBLE, latency DOUBLE, recommendation BIGINT, recommender VARCHAR, side INTEGER)
--- FROM own_recommenders(arm VARCHAR, own VARCHAR)
 -- Columns:
 --   user, arm, timestamp, is_last, track, time, latency  as in assigned; the message is 'last'
 --   position     BIGINT, 1 for the listener's first event in the arm
@@ -68,4 +69,7 @@ SELECT
     ) AS is_repeated,
     is_broken
 FROM compared
-LEFT JOIN own_recommenders ON own_recommenders.arm = compared.arm
+LEFT JOIN (
+    SELECT unnest(CAST($arms AS VARCHAR[])) AS arm, unnest(CAST($recommenders AS VARCHAR[])) AS own
+) AS own_recommenders
+    ON own_recommenders.arm = compared.arm

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import EventLogError
+from analysis.errors import AnalysisError
 from analysis.logs import interactions
 from analysis.logs.files import LogFile, discover
 from tests.analysis.logs.lines import write
@@ -56,7 +56,7 @@ def test_what_is_no_file_of_text_is_refused_at_once(
         path.symlink_to("/dev/zero")
     else:
         path = write(tmp_path / os.fsdecode(b"\xff.jsonl"))
-    with pytest.raises(EventLogError, match=r"not a regular file|not printable UTF-8"):
+    with pytest.raises(AnalysisError, match=r"not a regular file|not printable UTF-8"):
         find([path])
 
 
@@ -72,5 +72,5 @@ def test_a_path_without_logs_is_an_error_that_names_it(
     tmp_path: Path, name: str, why: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(EventLogError, match=why):
+    with pytest.raises(AnalysisError, match=why):
         discover([tmp_path / name])

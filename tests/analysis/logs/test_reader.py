@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analysis.errors import EventLogError
+from analysis.errors import AnalysisError
 from analysis.logs import reader as event_log
 from analysis.logs.field_types import IdKinds
 from analysis.logs.files import LogFile, discover
@@ -321,7 +321,7 @@ def test_a_damaged_gzip_file_is_an_error_that_names_it(
 ) -> None:
     file = tmp_path / "a.jsonl.gz"
     file.write_bytes(content)
-    with pytest.raises(EventLogError, match=r"a\.jsonl\.gz: "):
+    with pytest.raises(AnalysisError, match=r"a\.jsonl\.gz: "):
         read_all(discover([file]))
 
 

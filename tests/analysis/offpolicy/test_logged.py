@@ -42,7 +42,7 @@ def connect(rows: Sequence[Row]) -> queries.Connection:
     columns = dict(zip(COLUMNS.names, zip(*rows, strict=True), strict=True))
     columns["timestamp"] = [START_MS + ms for ms in columns["timestamp"]]
     connection = queries.connect(threads=1)
-    queries.attach_arrow(connection, "events", pa.table(columns, schema=COLUMNS))
+    connection.register("events", pa.table(columns, schema=COLUMNS))
     return connection
 
 

@@ -184,10 +184,6 @@ def _say(folder: Path, **facts: int) -> None:
             "Expected `int` >= 0 - at `$.user`",
         ),
         (
-            _line_edit('{"user": 99, "tracks": [1]}\n{"user": 98, "tracks": [1]}'),
-            "the manifest says 20",
-        ),
-        (
             _line_edit('{"user": 99, "tracks": [1]}, {"user": 98, "tracks": [1]}'),
             "recommendations.jsonl:4: ",
         ),
@@ -237,11 +233,6 @@ def _say(folder: Path, **facts: int) -> None:
             lambda folder: _link(folder, "recommendations.jsonl"),
             "a link that leads out of",
         ),
-        (
-            lambda folder: _say(folder, rows=10**15),
-            "20 lines found, the manifest says 1000000000000000",
-        ),
-        (lambda folder: _say(folder, rows=21), "20 lines found, the manifest says 21"),
         (lambda folder: _say(folder, bytes=-1), "bytes"),
         (_manifest(padding="x" * 2**20), "bytes found, at most 1048576 are read"),
         (

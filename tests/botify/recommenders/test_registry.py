@@ -335,6 +335,3 @@ def test_an_interleaved_recommender_of_others_than_two_known_ones_is_refused(
         match=r"no such recommender; allowed: .*, and interleaved\(a, b\) of two of these",
     ):
         make_settings(tmp_path, tmp_path / "tracks.json", name)
-    fallback = {"unknown": ["interleaved(random, top_pop)"]}
-    with pytest.raises(ConfigError, match="a fallback may not"):
-        make_settings(tmp_path, tmp_path / "tracks.json", "in_order", fallback=fallback)

@@ -71,15 +71,15 @@ def test_a_redis_that_never_was_there_is_no_error() -> None:
 
 
 def count_calls(store: RedisSessions, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Note the keys of each call of Redis."""
-    ask = store._append_and_read
+    """Note each command to Redis."""
+    command = store._command
     called: list[str] = []
 
-    def count(keys: list[str], values: list[int | bytes]) -> object:
-        called.extend(keys)
-        return ask(keys, values)
+    def count(*words: str | int | bytes) -> object:
+        called.append(str(words[0]))
+        return command(*words)
 
-    monkeypatch.setattr(store, "_append_and_read", count)
+    monkeypatch.setattr(store, "_command", count)
     return called
 
 

@@ -198,7 +198,7 @@ def test_rejects_are_kept_counted_and_reported(
     (source,) = open_store(tmp_path / "store").manifest.sources
     kept = tmp_path / "store" / "rejects" / f"{source.digest}.jsonl"
     assert str(kept.parent) in printed
-    assert [reject.text for reject in event_log.read_rejects(kept, 9)] == [
+    assert [reject.text for reject in event_log.read_rejects(kept)] == [
         '{"user": 1}',
         "x" * 20,
     ]
@@ -265,7 +265,7 @@ def test_a_known_catalogue_rejects_ids_beyond_it(tmp_path: Path) -> None:
     report = ingest.ingest([log], tmp_path / "store")
     assert report.lines == LineCounts(read=3, good=1, rejected=2)
     kept = report.store.path / report.added[0].rejects
-    reasons = [reject.reason for reject in event_log.read_rejects(kept, 9)]
+    reasons = [reject.reason for reject in event_log.read_rejects(kept)]
     assert reasons[0] == "the catalogue's last track is 9, found 10 - at `$.track`"
     assert report.store.manifest.catalogue
     assert report.store.manifest.catalogue.tracks == 10

@@ -219,7 +219,7 @@ def test_bad_rows_are_kept_with_their_lines_and_reasons_and_the_others_come_in(
     (source,) = store.manifest.sources
     assert (source.lines.good, source.lines.rejected) == (2, len(BAD))
     rejects = sorted(
-        read_rejects(store.path / source.rejects, 99), key=lambda reject: reject.line
+        read_rejects(store.path / source.rejects), key=lambda reject: reject.line
     )
     assert [(reject.line, reject.reason) for reject in rejects] == list(
         enumerate((why for _, why in BAD), start=2)
@@ -238,7 +238,7 @@ def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_kee
     )
     store = ingested(tmp_path, file)
     (source,) = store.manifest.sources
-    rejects = read_rejects(store.path / "rejects" / f"{source.digest}.jsonl", 9)
+    rejects = read_rejects(store.path / "rejects" / f"{source.digest}.jsonl")
     assert sorted(reject.line for reject in rejects) == [3, 5, 6, 7]
     assert store.manifest.events == 2
 

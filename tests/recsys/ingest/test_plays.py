@@ -243,7 +243,7 @@ def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
     )
     store = ingested(tmp_path, file, columns=f"{COLUMNS},organic=own,propensity=p")
     (source,) = store.manifest.sources
-    rejects = read_rejects(store.path / source.rejects, 9)
+    rejects = read_rejects(store.path / source.rejects)
     assert [(reject.line, reject.reason) for reject in rejects] == list(
         enumerate(faults, start=3)
     )
