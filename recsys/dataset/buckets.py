@@ -89,10 +89,10 @@ def complete_rule(store: Store, rule: SplitRule) -> SplitRule:
             queries.materialize(connection, "sessions", "sessions/sessions")
             starts.append(queries.fetch_table(connection, "sessions/starts_by_minute"))
     with queries.connect() as connection:
-        queries.attach_arrow(connection, "starts", pa.concat_tables(starts))
+        connection.register("starts", pa.concat_tables(starts))
         holdout = rule.split.holdout
-        found = queries.fetch_row(connection, "sessions/cutoff", holdout=holdout)
-    return replace(rule, cutoff_ms=found["cutoff_ms"])
+        found = queries.fetch_table(connection, "sessions/cutoff", holdout=holdout)
+    return replace(rule, cutoff_ms=found["cutoff_ms"][0].as_py())
 
 
 def attach_events(

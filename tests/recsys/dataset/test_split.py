@@ -272,6 +272,6 @@ def test_the_cutoff_holds_out_at_most_the_share(
 ) -> None:
     starts = pa.table({"minute": list(counts), "sessions": list(counts.values())})
     with queries.connect() as connection:
-        queries.attach_arrow(connection, "starts", starts)
-        found = queries.fetch_row(connection, "sessions/cutoff", holdout=holdout)
-    assert found == {"cutoff_ms": cutoff * 60_000}
+        connection.register("starts", starts)
+        found = queries.fetch_table(connection, "sessions/cutoff", holdout=holdout)
+    assert found.to_pylist() == [{"cutoff_ms": cutoff * 60_000}]
