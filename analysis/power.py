@@ -30,7 +30,7 @@ with importing():
     from analysis.statistics.moments import skewness
     from analysis.statistics.power import Decision
     from looplib.config import load_config
-    from looplib.experiments import Experiment, Guardrail
+    from looplib.experiments import Experiment
     from looplib.files import atomic_write_json
 
 _FEWEST = 10  # listeners of whom a variance says anything
@@ -166,7 +166,6 @@ def plan(
     weights = np.array([*config.shares.values()] or [1.0] * arms)
     decision = _decision(log, config, weights / weights.sum())
     metric = log.metrics[0]
-    so_far = int(log.arrivals.sum())
     days: int | None = len(log.arrivals)
     # looks are daily, so the days that it takes depend a little on themselves
     for _ in range(2):
@@ -191,7 +190,7 @@ def plan(
         listeners=needed,
         least=ceil(enough / min(weights) * sum(weights)),
         days=days,
-        log_listeners=so_far,
+        log_listeners=int(log.arrivals.sum()),
         log_days=len(log.arrivals),
     )
 
@@ -214,19 +213,21 @@ def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
             f"metric {metrics[0].name}: the log has too few listeners, or all have the same; "
             "nothing to plan from"
         )
-    margins = np.array(
-        [
-            _margin(config.limits[metric.name], metric, mean)
-            for metric, mean in zip(metrics[1:], means[1:].tolist(), strict=True)
-        ]
-    )
+    margins = []
+    for metric, mean in zip(metrics[1:], means[1:].tolist(), strict=True):
+        guardrail = config.limits[metric.name]
+        relative = (guardrail.margin_pct or 0.0) / 100
+        if guardrail.margin is not None:
+            relative = guardrail.margin / (abs(mean) or 1.0)
+        falls = -log1p(-min(relative, 0.99))
+        margins.append(falls if metric.is_higher else log1p(relative))
     shares = shares[varies]
     means = means[varies]
 
     return Decision(
         deviations=shares.std(axis=1, ddof=1) / np.abs(means),
         correlations=np.atleast_2d(np.corrcoef(shares)),
-        margins=margins[varies[1:]],
+        margins=np.array(margins)[varies[1:]],
         comparisons=len(config.deciding) * (len(weights) - 1),
         weights=weights,
         alpha=config.alpha,
@@ -235,14 +236,6 @@ def _decision(log: Log, config: AbConfig, weights: FloatArray) -> Decision:
         ),
         least=config.min_listeners,
     )
-
-
-def _margin(guardrail: Guardrail, metric: Metric, mean: float) -> float:
-    """Return how much worse a guardrail may get, as the logarithm of a ratio above 0."""
-    relative = (guardrail.margin_pct or 0.0) / 100
-    if guardrail.margin is not None:
-        relative = guardrail.margin / (abs(mean) or 1.0)
-    return -log1p(-min(relative, 0.99)) if metric.is_higher else log1p(relative)
 
 
 def describe(planned: Plan) -> str:

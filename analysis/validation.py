@@ -125,8 +125,13 @@ class Validator:
         connection = self._connection = queries.connect(threads=threads)
         connection.register("truth", truth)
         connection.register("popularity", popularity)
-        ideals = {"ks": list(self.ks), "min_time": min_time}
-        queries.materialize(connection, "ideals", "validation/ideals", **ideals)
+        queries.materialize(
+            connection,
+            "ideals",
+            "validation/ideals",
+            ks=list(self.ks),
+            min_time=min_time,
+        )
         # The same for equal held-out users and seed, so that intervals of differences are paired
         self.resamples = bootstrap.Resamples(len(self.users), resamples, seed)
 

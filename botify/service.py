@@ -116,7 +116,14 @@ class Service:
             events += self._hear(message, part, model, barred)
         latency = None if in_batch else time.perf_counter() - start_s
         facts = {"message": message, "timestamp": timestamp, "latency": latency}
-        self._write(message, [event_line(**facts, **e) for e in events], start_s)
+        lines = [event_line(**facts, **event) for event in events]
+        try:
+            self.log.append(b"".join(lines))
+        except OSError:
+            self.metrics.log_failures.inc()
+            raise
+        self.metrics.events[message].inc(len(lines))
+        self.metrics.latency[message].observe(time.perf_counter() - start_s)
         return [event["recommendation"] for event in events]
 
     def _hear(
@@ -222,15 +229,6 @@ class Service:
         if None in sessions:
             self.metrics.without_memory.inc(sessions.count(None))
         return answers
-
-    def _write(self, message: Message, lines: Sequence[bytes], start_s: float) -> None:
-        try:
-            self.log.append(b"".join(lines))
-        except OSError:
-            self.metrics.log_failures.inc()
-            raise
-        self.metrics.events[message].inc(len(lines))
-        self.metrics.latency[message].observe(time.perf_counter() - start_s)
 
 
 def make_sessions(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.random import Generator
 from pydantic import Field
 
 from looplib.arrays import IntArray
@@ -43,7 +44,7 @@ SCHEMA = 1
 START = date(2026, 1, 1)  # of the simulated clock
 
 # Returns a track for each of some sessions under way (rows,).
-Recommend = Callable[[Sessions, IntArray, np.random.Generator], IntArray]
+Recommend = Callable[[Sessions, IntArray, Generator], IntArray]
 
 
 class CollectConfig(Config):
@@ -186,16 +187,12 @@ def _simulate_segment(
     )
 
 
-def recommend_random(
-    sessions: Sessions, rows: IntArray, rng: np.random.Generator
-) -> IntArray:
+def recommend_random(sessions: Sessions, rows: IntArray, rng: Generator) -> IntArray:
     """Draw any track of the catalogue, all equally likely, repeats included."""
     return rng.integers(sessions.world.tracks, size=len(rows))
 
 
-def play_out(
-    sessions: Sessions, recommend: Recommend, rng: np.random.Generator
-) -> None:
+def play_out(sessions: Sessions, recommend: Recommend, rng: Generator) -> None:
     """Play all sessions to their ends.
 
     Raises:

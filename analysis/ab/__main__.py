@@ -134,9 +134,8 @@ def print_report(report: Report) -> None:
             console.print(table(columns, rows, needed=5, numbers_from=2))
     verdict = report.verdict
     for text in (
-        *_margins(report),
         *map(str, report.preferences),
-        *_counts(report),
+        *_facts(report),
         *(f"  - {note}" for note in verdict.notes),
     ):
         console.print(Text(text))
@@ -145,7 +144,8 @@ def print_report(report: Report) -> None:
     console.print(Text(verdict.reason))
 
 
-def _margins(report: Report) -> Iterator[str]:
+def _facts(report: Report) -> Iterator[str]:
+    """Yield limits, dates, the sample ratio and the counts of lines."""
     margins = {
         f"{effect.metric} {words.limit(effect)}"
         for effect in report.effects
@@ -153,9 +153,6 @@ def _margins(report: Report) -> Iterator[str]:
     }
     if margins:
         yield f"guardrails: {'; '.join(sorted(margins))}"
-
-
-def _counts(report: Report) -> Iterator[str]:
     lines = report.lines
     kind = "valid at any time"
     if report.horizon:

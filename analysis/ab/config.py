@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from analysis.ab.metrics import METRICS, ROWS, SUMS, Metric
+from analysis.ab.metrics import METRICS, ROWS, Metric
 from looplib.config import Config, Memory, Positive, Share
 from looplib.errors import ConfigError
 from looplib.experiments import Experiment, Guardrail
@@ -208,7 +208,6 @@ def table_document(
         numerator, _, denominator = (part.strip() for part in column.partition("/"))
         metrics[column] = {
             "label": column,
-            "sql": SUMS,
             "numerator": numerator,
             "denominator": denominator or ROWS,
             "better": "lower" if column in lower_is_better else "higher",

@@ -20,7 +20,6 @@ ORIGINAL_METRICS = (
     "mean_tracks_per_session",
     "mean_time_per_session",
 )
-SUMS = "ab/listener_sums"
 ROWS = "number of rows"  # in a table, the denominator that counts a listener's rows
 _VALUE = "value"  # the column of a mean over listeners of their ratios
 
@@ -39,7 +38,7 @@ class Metric(Config):
     sql: Annotated[
         str,
         Field(pattern=r"\.sql$|^ab/(listener_sums|request_latencies|session_times)$"),
-    ] = SUMS
+    ] = "ab/listener_sums"
     numerator: str = "numerator"  # a column of the file
     # another; null for the mean of the numerator over listeners
     denominator: str | None = "denominator"

@@ -6,7 +6,7 @@ parts of the tree are defined beside what computes them.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -30,7 +30,7 @@ from analysis.ab.metrics import METRICS, ORIGINAL_METRICS
 from analysis.ab.parts.interleaving import Preference, preferences
 from analysis.ab.parts.segments import SegmentEffect, segment_effects
 from analysis.ab.table import Table, read_table
-from analysis.ab.tables import Loaded, load
+from analysis.ab.tables import load
 from analysis.ab.verdict import Verdict, decide
 from analysis.errors import AnalysisError
 from analysis.logs.lines import LineCounts
@@ -123,7 +123,10 @@ def build_report(
     """
     check_files(config)
     with load(paths, experiment, plan=plan, memory=config.memory) as loaded:
-        arms = _arms(loaded, config.control)
+        named = ", ".join(loaded.experiments) or "no experiment"
+        where = f"experiment {loaded.experiment} (events name {named})"
+        _check_arms(loaded.arms, config.control, where)
+        arms = sorted(loaded.arms, key=lambda arm: arm != config.control)
         if config.horizon:
             loaded.stop_at(config.horizon.listeners)
         measure(loaded, config)
@@ -175,10 +178,7 @@ def report_on_table(
     """
     measured, span_ms = read_table(table, config.reported)
     for by_arm in measured.values.values():
-        if config.control not in by_arm or len(by_arm) < 2:
-            problem = f"{config.control} and another {table.arm} are expected"
-            found = ", ".join(by_arm)
-            raise AnalysisError(f"{table.name}: {problem}; found are {found}")
+        _check_arms(by_arm, config.control, table.name)
     return report_on_moments(measured, config, name or table.name, span_ms, plan)
 
 
@@ -301,20 +301,10 @@ def original_table(
     return tuple(rows)
 
 
-def _arms(loaded: Loaded, control: str) -> tuple[str, ...]:
-    """Return the arms, the control first.
-
-    Raises:
-        AnalysisError: There are not two, or no control.
-    """
-    arms = tuple(loaded.arms)
+def _check_arms(arms: Collection[str], control: str, where: str) -> None:
+    """Refuse arms without the control, or with that alone."""
     if control not in arms or len(arms) < 2:
-        found = ", ".join(arms)
-        if not arms:
-            named = ", ".join(loaded.experiments) or "no experiment"
-            found = f"none, and events name {named}"
+        found = ", ".join(arms) or "none"
         raise AnalysisError(
-            f"experiment {loaded.experiment}: {control} and another arm are expected; "
-            f"found are {found}"
+            f"{where}: {control} and another arm are expected; found are {found}"
         )
-    return (control, *(arm for arm in arms if arm != control))

@@ -130,8 +130,8 @@ def read_table(
         if not is_summed:
             skewness[name] = max(skewness[name], abs(row["skewness"] or 0.0))
     span = (
-        min(row.get("first_ms", 0) for row in rows),
-        max(row.get("last_ms", 0) for row in rows),
+        min((row.get("first_ms", 0) for row in rows), default=0),
+        max((row.get("last_ms", 0) for row in rows), default=0),
     )
     return Measured(moments, skewness=skewness), span
 

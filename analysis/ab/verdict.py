@@ -23,11 +23,10 @@ from analysis.page import numbers
 Decision = Literal["ship", "do not ship", "wait", "do not trust"]
 
 _LONGEST = 100.0  # times the listeners so far; what takes longer has no end in sight
-_Standing = Literal["ready", "as well", "beaten", "behind", "open", "lost"]
 
 
 # what is said of arms that stand alike beside the one that is shipped or waited for
-_TOGETHER: dict[_Standing, str] = {
+_TOGETHER = {
     "as well": "did about as well; this test cannot tell {them} apart",
     "beaten": "{are} better than {control}, worse than {than}",
     "behind": "{are} worse than {than}",
@@ -208,7 +207,7 @@ def _others(
         yield f"{arm.title} {arm.loss}."
 
 
-def _standing(arm: _Arm, subject: _Arm, evidence: Evidence) -> _Standing:
+def _standing(arm: _Arm, subject: _Arm, evidence: Evidence) -> str:
     """Return how an arm stands beside the one that is shipped or waited for."""
     if arm.loss:
         return "lost"

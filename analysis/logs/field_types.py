@@ -33,7 +33,7 @@ class FieldRule(NamedTuple):
 # an object or a list is read as its JSON text
 _ANY_TEXT = "left({0}, 1) NOT IN ('{{', '[')"
 _TEXT_ID = FieldRule(TextId, "VARCHAR", "left({0}, 1) NOT IN ('', '{{', '[')")
-_RULES: dict[FieldType, FieldRule] = {
+_RULES = {
     "message": FieldRule(Message, "VARCHAR", "{0} IN ('next', 'last')"),
     "milliseconds": FieldRule(
         Milliseconds, "BIGINT", "{0} >= 100000000000 AND {0} < 100000000000000"

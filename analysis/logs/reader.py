@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import compress, islice
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import msgspec
 import numpy as np
@@ -46,8 +46,6 @@ from analysis.logs.lines import (
     repeated_key,
 )
 from analysis.store import number_of
-
-T = TypeVar("T")
 
 _ROWS_AT_ONCE = 100_000
 _ALL_ROWS = 2**62
@@ -107,14 +105,14 @@ def read(
             yield from _read_file(connection, file.check(), kinds, largest_track)
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
-    """Yield items, while a thread computes the next one."""
-    iterator = iter(items)
+def ahead(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables, while a thread computes the next one."""
+    iterator = iter(tables)
     with ThreadPoolExecutor(1) as pool:
         upcoming = pool.submit(next, iterator, None)
-        while (item := upcoming.result()) is not None:
+        while (table := upcoming.result()) is not None:
             upcoming = pool.submit(next, iterator, None)
-            yield item
+            yield table
 
 
 def gather(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -216,8 +214,8 @@ def _read_rows(
                     is_event &= [repeated_key(line) is None for _, line in of_batch]
                 others = list(compress(of_batch, ~is_event))
             events = rows.select(schema_of(kinds).names)
-            parsed = _parse(file, events, is_event, others, kinds, largest_track)
-            yield ReadLines(file, *_number_ids(parsed[0], kinds), parsed[1])
+            read, rejects = _parse(file, events, is_event, others, kinds, largest_track)
+            yield ReadLines(file, *_number_ids(read, kinds), rejects)
 
 
 def _filled_lines(text: IO[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -1,7 +1,7 @@
 """The command `listening-loop offpolicy`: what lists would be worth."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
@@ -15,8 +15,9 @@ with importing():
     import numpy as np
 
     from analysis import queries
-    from analysis.ab.tables import load_events
+    from analysis.ab.tables import Loaded, load_events
     from analysis.errors import AnalysisError
+    from analysis.logs.files import digest
     from analysis.offpolicy.estimate import OffPolicy, OffPolicyEstimate
     from analysis.offpolicy.logged import (
         HOLDOUTS,
@@ -30,6 +31,7 @@ with importing():
     )
     from analysis.planning import Logs, OutFile
     from analysis.statistics.effects import Interval
+    from analysis.store import content_digest
 
 PROG = "listening-loop offpolicy"
 GONE = {
@@ -88,7 +90,7 @@ def main(
     # of the policy that logged the recommendations every weight is 1
     drawn = np.where(sessions.counted, sessions.propensity, 0.0)
     logged = scorer.value(Policy(drawn, sessions.counted)).snips
-    estimates = [(listed, _estimate(scorer, listed)) for listed in lists]
+    estimates = [(listed, _estimate(scorer, listed, loaded)) for listed in lists]
     if out:
         document = {
             "sources": loaded.names,
@@ -118,12 +120,23 @@ def _uniform_tracks(text: str) -> int | None:
     raise AnalysisError(f"logging policy {text}: allowed are {LOGGING_HELP}")
 
 
-def _estimate(scorer: OffPolicy, lists: Recommendations) -> OffPolicyEstimate:
+def _estimate(
+    scorer: OffPolicy,
+    lists: Recommendations,
+    loaded: Loaded,
+) -> OffPolicyEstimate:
     matched = match_lists(scorer.sessions, lists.users, lists.tracks)
     try:
-        return scorer.value(matched.serve(lists.serving))
+        estimate = scorer.value(matched.serve(lists.serving))
     except AnalysisError as error:
         raise AnalysisError(f"{lists.file}: {error}") from None
+    data = lists.manifest.get("data", {})
+    known = {store.manifest.digest for store in loaded.stores}
+    known.add(content_digest(map(digest, loaded.logs)))
+    if data.get("store") in known and data.get("learned_from", "all") == "all":
+        reason = "the lists were learned from all sessions of these very logs"
+        return replace(estimate, reasons=(reason, *estimate.reasons))
+    return estimate
 
 
 def _document(lists: Recommendations, estimate: OffPolicyEstimate) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class _File(TypedDict, total=False):
 class _Manifest(TypedDict, total=False):
     files: dict[str, _File]  # by name
     model: str
+    data: dict[str, Any]  # what the lists were learned from
     split: Any  # how sessions were held out of that
     seed: Any  # of the split
 

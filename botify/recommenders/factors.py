@@ -1,6 +1,7 @@
 """Recommenders that follow the session by item factors; the same session gets the same track."""
 
 import numpy as np
+from numpy.random import Generator
 
 from botify.model.factors import FACTORS, HISTORY
 from botify.model.model import LISTS, Model
@@ -20,7 +21,7 @@ class FoldIn(Recommender):
     reads = (FACTORS,)
     reads_for_arms = (HISTORY,)
 
-    def draw(self, model: Model, row: Row, _: np.random.Generator) -> Drawn:
+    def draw(self, model: Model, row: Row, _: Generator) -> Drawn:
         """Solve the listener's factor, and take the track of the highest score."""
         factors, history = model.get(FACTORS), model.get(HISTORY)
         known = history.of(row.user) if history else {}
@@ -38,7 +39,7 @@ class Contextual(Recommender):
 
     reads = (FACTORS,)
 
-    def draw(self, model: Model, row: Row, _: np.random.Generator) -> Drawn:
+    def draw(self, model: Model, row: Row, _: Generator) -> Drawn:
         """Weigh each track of the session by the share heard, and take the nearest track."""
         factors = model.get(FACTORS)
         if factors is None:
@@ -59,7 +60,7 @@ class SessionAls(Recommender):
     liked_time = 0.3  # share heard from which a track counts as liked
     fading = 0.8  # weight of a track against the next one
 
-    def draw(self, model: Model, row: Row, _: np.random.Generator) -> Drawn:
+    def draw(self, model: Model, row: Row, _: Generator) -> Drawn:
         """Rank the own list anew, and take the first track that is not taken."""
         factors, tracks = model.get(FACTORS), model.recommendations.list_of(row.user)
         if not tracks or factors is None:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
-import numpy as np
+from numpy.random import Generator
 
 from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.model import LISTS, Model, Part
@@ -21,7 +21,7 @@ from botify.recommenders.base import (
 class Random(Recommender):
     """Draws any track of the catalogue, each equally likely."""
 
-    def draw(self, model: Model, row: Row, rng: np.random.Generator) -> Drawn:
+    def draw(self, model: Model, row: Row, rng: Generator) -> Drawn:
         """Draw until a track is not taken."""
         total = len(model.catalogue)
         count = total - len(row.taken)
@@ -40,7 +40,7 @@ class OneOf(Recommender):
     def _candidates(self, model: Model, row: Row) -> Sequence[int]:
         """Return the tracks for a row; none where nothing is known of it."""
 
-    def draw(self, model: Model, row: Row, rng: np.random.Generator) -> Drawn:
+    def draw(self, model: Model, row: Row, rng: Generator) -> Drawn:
         """Draw one of the candidates that are not taken."""
         tracks, chance = self._candidates(model, row), rng.random()
         free = [track for track in tracks if track not in row.taken]
@@ -86,7 +86,7 @@ class InOrder(Recommender):
         self.reads = (part,)
         self._part = part
 
-    def draw(self, model: Model, row: Row, _: np.random.Generator) -> Drawn:
+    def draw(self, model: Model, row: Row, _: Generator) -> Drawn:
         """Take the first track that is not taken."""
         own = (model.get(self._part) or NO_LISTS).list_of(row.user)
         return take_first(own, row.taken) if own else IS_UNKNOWN

@@ -8,7 +8,7 @@ A new recommender is a class like those of `lists` in a file of its own, and a l
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-import numpy as np
+from numpy.random import Generator
 from pydantic import AfterValidator
 
 from botify.model.model import Model, lists_in
@@ -85,7 +85,7 @@ def recommend(
     batch: Sequence[Row],
     names: Sequence[str],
     fallback: FallbackSettings,
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> list[tuple[str, Drawn]]:
     """Recommend a track to each row, by the recommender named for it, or by fallbacks.
 
@@ -101,11 +101,11 @@ def recommend(
     return answers
 
 
-def _ask(
-    name: str, model: Model, row: Row, rng: np.random.Generator
-) -> tuple[str, Drawn]:
+def _ask(name: str, model: Model, row: Row, rng: Generator) -> tuple[str, Drawn]:
     drawn = [asked.draw(model, row, rng) for asked in asked_for(name, model)]
-    return interleave(name, drawn, rng.random()) if len(drawn) > 1 else (name, drawn[0])
+    if len(drawn) == 1:
+        return name, drawn[0]
+    return interleave(name, drawn, rng.random())
 
 
 def _fall_back(
@@ -113,7 +113,7 @@ def _fall_back(
     row: Row,
     missing: Drawn,
     fallback: FallbackSettings,
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> tuple[str, Drawn]:
     is_exhausted = missing.track == EXHAUSTED
     names = fallback.exhausted if is_exhausted else fallback.unknown

@@ -19,7 +19,6 @@ from listening_loop.lab.folders import AB_REPORT, find_entries
 from listening_loop.processes import command
 from looplib.errors import UserError
 from recsys.report.figures import draw_leaderboard
-from recsys.report.runs import Run
 from recsys.runs.folder import (
     LEDGER,
     REPORT,
@@ -113,7 +112,7 @@ def report(name: str) -> Response:
 @pages.get("/runs/<path:name>")
 def run(name: str) -> str:
     """Show a run, finished or not."""
-    found = _read_run(name)
+    found = folders.read_run(_lab().root, _find(LEDGER, name))
     return _page(
         "run",
         run=found,
@@ -158,10 +157,6 @@ def _find(file: str, name: str) -> Path:
     if folder is None:
         abort(404, f"no {file} of {name} below {root}")
     return folder
-
-
-def _read_run(name: str) -> Run:
-    return folders.read_run(_lab().root, _find(LEDGER, name))
 
 
 def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the template uses

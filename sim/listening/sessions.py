@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray, WordArray
 from sim.listening import hashes
@@ -71,9 +72,7 @@ def make_model(world: World) -> ListeningModel:
     )
 
 
-def draw_starts(
-    model: ListeningModel, listeners: IntArray, rng: np.random.Generator
-) -> Starts:
+def draw_starts(model: ListeningModel, listeners: IntArray, rng: Generator) -> Starts:
     """Draw an interest of each listener and a track near it."""
     interest = rng.integers(0, model.interests[listeners])
     near = rng.integers(0, model.neighbours[listeners])
@@ -282,20 +281,17 @@ class Sessions:
     def _append(self, rows: IntArray, tracks: IntArray, hundredths: IntArray) -> None:
         position = self.length[rows]
         if position.max(initial=0) == len(self.tracks):
-            self._double_capacity()
+            more = ((0, len(self.tracks)), (0, 0))
+            self.tracks = np.pad(self.tracks, more, constant_values=_NOBODY)
+            self.hundredths = np.pad(self.hundredths, more)
         self.tracks[position, rows] = tracks
         self.hundredths[position, rows] = hundredths
         self.length[rows] += 1
         self.total_hundredths[rows] += hundredths
 
-    def _double_capacity(self) -> None:
-        more = ((0, len(self.tracks)), (0, 0))
-        self.tracks = np.pad(self.tracks, more, constant_values=_NOBODY)
-        self.hundredths = np.pad(self.hundredths, more)
-
 
 def start_sessions(
-    model: ListeningModel, listeners: IntArray, rng: np.random.Generator
+    model: ListeningModel, listeners: IntArray, rng: Generator
 ) -> Sessions:
     """Start a session of each of these listeners and play its organic track."""
     sessions = Sessions(model, len(listeners))

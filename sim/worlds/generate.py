@@ -1,6 +1,7 @@
 """A world's catalogue and listeners, drawn from its configuration."""
 
 import numpy as np
+from numpy.random import Generator
 
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.randomness import make_generator
@@ -74,7 +75,7 @@ def generate_listeners(
     ]
 
 
-def _draw_artists(section: CatalogueConfig, rng: np.random.Generator) -> IntArray:
+def _draw_artists(section: CatalogueConfig, rng: Generator) -> IntArray:
     """Draw the artist of each track; every artist has one track at least."""
     weights = rng.exponential(size=section.artists)
     rest = rng.choice(
@@ -89,7 +90,7 @@ def _place_tracks(
     section: CatalogueConfig,
     genre: IntArray,
     artist: IntArray,
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> Float32Array:
     """Draw embeddings (tracks, dimensions): genre centre + artist's deviation + own deviation."""
     own_share = max(1.0 - section.genre_share - section.artist_share, 0.0)
@@ -106,7 +107,7 @@ def _place_tracks(
 
 
 def _deviations(
-    count: int, section: CatalogueConfig, share: float, rng: np.random.Generator
+    count: int, section: CatalogueConfig, share: float, rng: Generator
 ) -> FloatArray:
     """Draw Gaussian vectors (count, dimensions) of this share of a track's squared length."""
     variances = np.arange(1, section.dimensions + 1) ** -section.axis_decay
@@ -116,7 +117,7 @@ def _deviations(
 
 
 def _draw_popularity(
-    section: CatalogueConfig, embeddings: Float32Array, rng: np.random.Generator
+    section: CatalogueConfig, embeddings: Float32Array, rng: Generator
 ) -> FloatArray:
     """Draw popularities (tracks,), which sum to 1: luck, and lying far out along the first axis."""
     along = embeddings[:, 0].astype(np.float64)
@@ -133,7 +134,7 @@ def _draw_interests(
     section: ListenersConfig,
     counts: IntArray,
     popularity: FloatArray,
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> list[list[int]]:
     """Draw different tracks for each listener; draws are repeated until they differ."""
     cumulative = np.cumsum(popularity)
@@ -156,7 +157,7 @@ def _draw_interests(
     return interests
 
 
-def _draw_span(span: Span, count: int, rng: np.random.Generator) -> FloatArray:
+def _draw_span(span: Span, count: int, rng: Generator) -> FloatArray:
     """Draw uniformly from a range, or its logarithm (count,), rounded as in users.json."""
     if isinstance(span, PositiveSpan) and span.log:
         logs = rng.uniform(np.log(span.low), np.log(span.high), size=count)

@@ -38,6 +38,7 @@ def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
         (rows.assign(time=rows["time"].where(rows["user"] > 3)), "4 rows have no time"),
         (pd.concat([rows, rows.assign(arm="T2")]), "a user is in two values of arm"),
         (rows.assign(arm="C"), "C and another arm are expected"),
+        (rows[:0], "C and another arm are expected; found are none"),
         (rows[["time"]], "no column arm"),
     ):
         with pytest.raises(ll.Error, match=message):

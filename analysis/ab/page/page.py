@@ -5,12 +5,11 @@ from pathlib import Path
 
 from analysis.ab import words
 from analysis.ab.report import Report
-from analysis.ab.verdict import Decision
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
 from analysis.page.render import render as render_template
 
-TONES: dict[Decision, str] = {
+TONES = {
     "ship": "good",
     "do not ship": "bad",
     "do not trust": "bad",
@@ -26,8 +25,6 @@ def render(report: Report) -> str:
         "page.html.jinja",
         report=report,
         tone=TONES[report.verdict.decision],
-        level=numbers.level(report.alpha),
-        arm_numbers={arm: number for number, arm in enumerate(report.arms)},
         effect_figure=draw_effects(report),
         heard=_heard_by_position(report),
     )
@@ -68,8 +65,11 @@ def draw_effects(report: Report) -> Forest:
 def _heard_by_position(report: Report) -> Mapping[str, Mapping[int, float]]:
     """Return arm → position in the session → mean share heard; rare positions are left out."""
     opened = {spot.arm: spot.events for spot in report.positions if spot.position == 1}
-    heard: dict[str, dict[int, float]] = {arm: {} for arm in opened}
-    for spot in report.positions:
-        if spot.events >= _RARE * opened[spot.arm]:
-            heard[spot.arm][spot.position] = spot.mean_time
-    return heard
+    return {
+        arm: {
+            spot.position: spot.mean_time
+            for spot in report.positions
+            if spot.arm == arm and spot.events >= _RARE * first
+        }
+        for arm, first in opened.items()
+    }

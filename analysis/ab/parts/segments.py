@@ -6,8 +6,9 @@ effect that fades was novelty. Segments explain and decide nothing, so their int
 look.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +17,6 @@ from analysis import queries
 from analysis.ab.config import AbConfig
 from analysis.ab.effects import RelativeEffect, relative_effect
 from analysis.ab.measures import LABELS, NOVELTY, PAST, read_rows
-from analysis.ab.metrics import Metric
 from analysis.statistics.effects import compare_moments
 
 _MOST = 8  # segments of a kind; smaller ones are left out
@@ -56,48 +56,41 @@ def segment_effects(
     """Compare the arms on primary metrics wherever there is more than one segment."""
     found: list[SegmentEffect] = []
     names = _NAMES | {f"{LABELS}{column}": column for column in config.segments}
-    for by, name in names.items():
-        for metric in config.deciding:
-            tables = {
-                arm: read_rows(connection, metric.source, by, arm, arm) for arm in arms
+    for by, metric in product(names, config.deciding):
+        tables = {
+            arm: read_rows(connection, metric.source, by, arm, arm) for arm in arms
+        }
+        labels = _largest(tables.values(), by)
+        for label in labels if len(labels) > 1 else ():
+            parts = {
+                arm: rows.filter(pc.field("part") == label)
+                for arm, rows in tables.items()
             }
-            labels = _largest(tables.values(), by)
-            for label in labels if len(labels) > 1 else ():
-                parts = {
-                    arm: rows.filter(pc.field("part") == label)
-                    for arm, rows in tables.items()
-                }
-                found += _compare(parts, metric, name, label, config)
+            moments = {
+                arm: metric.moments(
+                    {name: rows[name].to_numpy() for name in metric.sums}
+                )
+                for arm, rows in parts.items()
+            }
+            control = moments.pop(config.control)
+            for arm, treated in moments.items():
+                effect = compare_moments(
+                    control, treated, metric.quantity, 1 - config.alpha
+                )
+                of_arm = SegmentEffect(
+                    by=names[by],
+                    segment=label,
+                    arm=arm,
+                    metric=metric.name,
+                    label=metric.label,
+                    control_listeners=len(parts[config.control]),
+                    arm_listeners=len(parts[arm]),
+                    control_value=effect.control.value,
+                    arm_value=effect.arm.value,
+                    relative=relative_effect(effect),
+                )
+                found.append(of_arm)
     return tuple(found)
-
-
-def _compare(
-    parts: Mapping[str, pa.Table],
-    metric: Metric,
-    by: str,
-    segment: str,
-    config: AbConfig,
-) -> Iterator[SegmentEffect]:
-    """Yield the effects in a segment, of which the rows are given by arm."""
-    moments = {
-        arm: metric.moments({name: rows[name].to_numpy() for name in metric.sums})
-        for arm, rows in parts.items()
-    }
-    control = moments.pop(config.control)
-    for arm, treated in moments.items():
-        effect = compare_moments(control, treated, metric.quantity, 1 - config.alpha)
-        yield SegmentEffect(
-            by=by,
-            segment=segment,
-            arm=arm,
-            metric=metric.name,
-            label=metric.label,
-            control_listeners=len(parts[config.control]),
-            arm_listeners=len(parts[arm]),
-            control_value=effect.control.value,
-            arm_value=effect.arm.value,
-            relative=relative_effect(effect),
-        )
 
 
 def _largest(tables: Iterable[pa.Table], by: str) -> list[str]:

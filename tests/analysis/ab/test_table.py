@@ -221,6 +221,7 @@ T1 = {"arm": "T1", "metric": "minutes", "time": DAYS[1]}
             ),
             "arm T1 ends at 2026-01-02, and arm B begins at 2026-01-03; if it was renamed",
         ),
+        (lambda rows: rows[:0], "no metric minutes.*; found are"),
         (
             lambda rows: rows[rows["arm"] == "C"],
             "C and another arm are expected; found are C",

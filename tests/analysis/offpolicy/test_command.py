@@ -10,7 +10,9 @@ import numpy as np
 import orjson
 import pytest
 
+from analysis.logs.files import digest, discover
 from analysis.offpolicy.__main__ import GONE, PROG, app
+from analysis.store import content_digest
 from looplib.cli import run
 from tests.analysis.offpolicy.logged import LISTED, MEANS, TOP, TRACKS, USERS
 from tests.recsys.logs import make_store, random_sessions
@@ -86,6 +88,26 @@ def test_the_command_prints_a_table_and_writes_the_same_as_json(
     assert document["sessions"] == 3000
     assert f"{found['value']:.4f}" in printed
     assert f"{document['logged']['value']:.4f}" in printed
+
+
+def test_lists_that_were_learned_from_these_logs_are_not_conclusive(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (log,) = discover([folder / "log"])
+    store = content_digest([digest(log)])  # what an export of a store of this log names
+    (folder / "manifest.json").write_text(
+        json.dumps({"model": "m1", "data": {"store": store}})
+    )
+    assert (
+        command(
+            folder, "--recommendations", str(folder / "lists.jsonl"), "--holdout", "all"
+        )
+        == 0
+    )
+    assert (
+        "m1: not conclusive: the lists were learned from all sessions"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_session_store_gives_the_same_as_its_log(tmp_path: Path) -> None:

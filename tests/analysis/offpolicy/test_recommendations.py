@@ -24,7 +24,7 @@ def test_short_lists_are_filled_up_and_users_sorted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["{", "[]", '{"files": {"lists.jsonl": 3}}', '{"model": 3}'],
+    ["{", "[]", '{"data": 3}', '{"files": {"lists.jsonl": 3}}', '{"model": 3}'],
 )
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "lists.jsonl").write_text('{"user": 3, "tracks": [2, 8]}\n')
