@@ -16,6 +16,11 @@ PLAIN_INTERVAL_S = 5.0
 console = Console(stderr=True)
 
 
+def say(text: str) -> None:
+    """Print a text as it is, in one line however wide the terminal is."""
+    console.print(text, soft_wrap=True, markup=False)
+
+
 class ProgressReport(Protocol):
     """Reports the progress of a long job."""
 

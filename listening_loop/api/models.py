@@ -233,7 +233,7 @@ def _fit(config: SearchConfig, scratch: Workspace, client: "Client | None") -> M
     plan = plan_dataset(store, config)
     scratch.folder.mkdir(parents=True, exist_ok=True)
     modules = (fit_blocks.__module__,)
-    with open_cluster(config.cluster, (), scratch.on_disk, client, modules) as cluster:
+    with open_cluster(config.cluster, scratch.on_disk, client, modules) as cluster:
         with progress("Interactions", 100, "%") as report:
             dataset = build_dataset(store, plan, scratch, cluster, report)
         with progress("Fit", sweeps, "sweeps") as report:
