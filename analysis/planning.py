@@ -24,11 +24,12 @@ def parse_effect(text: str) -> float:
     Raises:
         AnalysisError: It stands for none, for one of -100 % or less, or may be meant in %.
     """
+    is_percent = text.endswith("%")
     try:
-        effect = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        effect = float(text.removesuffix("%")) / (100 if is_percent else 1)
     except ValueError:
         effect = float("nan")
-    if abs(effect) >= 1 and not text.endswith("%"):
+    if abs(effect) >= 1 and not is_percent:
         raise AnalysisError(
             f"effect {text}: is {text} % meant? Write {text}% or {effect / 100:g}; "
             f"{100 * effect:g}% for {effect:g} times the mean"

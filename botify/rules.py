@@ -43,7 +43,8 @@ class Rules:
     ) -> Self:
         """Make the rules for the tracks that a catalogue has, given by their ids."""
         barred = frozenset(map(catalogue.number, exclude)) - {UNKNOWN_TRACK}
-        return cls(barred, {catalogue.number(track): by for track, by in boost.items()})
+        boosts = {catalogue.number(track): by for track, by in boost.items()}
+        return cls(barred, boosts)
 
     def rank(self, tracks: Iterable[int], request: "Rules") -> list[int]:
         """Return what is left of a list, best first, by these rules and those of a request."""

@@ -107,7 +107,8 @@ class Service:
         start_s = time.perf_counter()
         model = self.versions.model
         barred = self.rules.current().exclude
-        if max(len(barred | r.exclude) for r in requests) >= len(model.catalogue):
+        most_barred = max(len(barred | request.exclude) for request in requests)
+        if most_barred >= len(model.catalogue):
             raise BodyError("exclude: no track of the catalogue is left")
         timestamp = time.time_ns() // 1_000_000
         events: list[dict[str, Any]] = []

@@ -94,7 +94,8 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
     store, published = folder / "store", folder / "published"
     traffic, report = day / "traffic.json", day / "report" / "report.json"
 
-    earlier = [day.with_name(str(before)) / "log" for before in range(1, number)]
+    days = [day.with_name(str(before)) for before in range(1, number)]
+    earlier = [before / "log" for before in days]
     logs = [folder / "log", *earlier]
     ingest = command("Logs to sessions", "ingest", *logs, store=store)
     run_step(ingest, done=traffic)

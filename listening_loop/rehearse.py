@@ -41,7 +41,8 @@ def main(
     model, service = Model.load(export / "current"), ServiceClient(url)
     generator = make_generator(1, "rehearse")
     rows = {item: row for row, item in enumerate(model.items.tolist())}
-    chosen = generator.permutation(len(model.users))[:listeners].tolist() * _SESSIONS
+    shuffled = generator.permutation(len(model.users))
+    chosen = shuffled[:listeners].tolist() * _SESSIONS
     with progress("rehearsal", len(chosen), "sessions") as report:
         for done, row in enumerate(chosen, start=1):
             play(model, rows, row, service, generator)
@@ -68,7 +69,8 @@ def play(
     for _ in range(_LONGEST):
         track = service.next(user, track, heard)
         liked = likes[rows[track]] / likes[first] if track in rows else 0.0
-        is_skipped = rng.random() > _LEAST + _LIKING * min(max(liked, 0.0), 1.0)
+        chance = _LEAST + _LIKING * min(max(liked, 0.0), 1.0)
+        is_skipped = rng.random() > chance
         heard = _SKIPPED if is_skipped else 1.0
         skips += is_skipped
         if skips == _SKIPS:

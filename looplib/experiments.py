@@ -202,7 +202,8 @@ def _move(
     Of an arm that falls to a part of its share so large a part stays; the others go to the rising
     arms in proportion to their rises. No fewer listeners can move.
     """
-    rises = [max(0.0, new - old) for old, new in zip(before, after, strict=True)]
+    pairs = zip(before, after, strict=True)
+    rises = [max(0.0, new - old) for old, new in pairs]
     if not any(rises):
         return positions
     limits = [_HASHES * part for part in _staying(before, after)]

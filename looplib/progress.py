@@ -1,6 +1,5 @@
 """Progress for people: a live bar on a terminal, a plain line every few seconds in a log."""
 
-import math
 import sys
 import threading
 import time
@@ -12,10 +11,14 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 PLAIN_INTERVAL_S = 5.0
-_SILENT_S = 8.0  # after so many seconds a line is printed again
 
 # Progress goes to stderr, so that what a command prints on stdout can be piped.
 console = Console(stderr=True)
+
+
+def say(text: str) -> None:
+    """Print a text as it is, in one line however wide the terminal is."""
+    console.print(text, soft_wrap=True, markup=False)
 
 
 class ProgressReport(Protocol):
@@ -29,18 +32,17 @@ class ProgressReport(Protocol):
 def progress(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
     """Show the progress of a job; the block calls the report with what is done so far, in units.
 
-    On a terminal it is a bar with the time left; elsewhere (CI) a line at the start, at the end,
-    and every few seconds in between, also where nothing is reported.
+    On a terminal it is a bar with the time left; elsewhere (CI) a line every few seconds, also
+    where nothing is reported, and at the end.
     """
     if not console.is_terminal:
-        plain, ended = _Plain(title, total, unit), threading.Event()
-        repeater = threading.Thread(target=plain.repeat, args=(ended,), daemon=True)
-        repeater.start()
+        plain = _Plain(title, total, unit)
+        plain.start()
         try:
             yield plain.report
         finally:
-            ended.set()
-            repeater.join()
+            plain.ended.set()
+            plain.join()
         return
     columns = (
         MofNCompleteColumn(),
@@ -57,30 +59,29 @@ def progress(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
         yield report
 
 
-class _Plain:
-    """Plain lines on what is done."""
+class _Plain(threading.Thread):
+    """Prints a line on what is done every few seconds, and at the end."""
 
     def __init__(self, title: str, total: float, unit: str) -> None:
+        super().__init__(daemon=True)
         self._title, self._total, self._unit = title, total, unit
-        self._start, self._shown = time.monotonic(), -math.inf
-        self._last = (0.0, "")
+        self._reported: tuple[float, str] | None = None
+        self.ended = threading.Event()
 
     def report(self, done: float, note: str = "") -> None:
-        """Print a line, unless another was just printed."""
-        self._last = (done, note)
-        now = time.monotonic()
-        if done < self._total and now - self._shown < PLAIN_INTERVAL_S:
-            return
-        self._shown = now
-        words = [
-            f"{self._title}: {done:,.0f}/{self._total:,.0f} {self._unit}",
-            f"{now - self._start:.0f} s",
-        ]
-        words += [note] if note else []
-        print(", ".join(words), file=sys.stderr, flush=True)  # noqa: T201  the plain display
+        """Keep what the next line says."""
+        self._reported = (done, note)
 
-    def repeat(self, ended: threading.Event) -> None:
-        """Print what was reported last, again and again, until the job has ended."""
-        while not ended.wait(_SILENT_S):
-            if self._last[0] < self._total:
-                self.report(*self._last)
+    def run(self) -> None:
+        """Print lines until the job has ended."""
+        began = time.monotonic()
+        is_over = False
+        while not is_over:
+            is_over = self.ended.wait(PLAIN_INTERVAL_S)
+            if is_over and self._reported is None:  # it failed before it began
+                return
+            done, note = self._reported or (0, "")
+            line = f"{self._title}: {done:,.0f}/{self._total:,.0f} {self._unit}"
+            seconds = f"{time.monotonic() - began:.0f} s"
+            text = ", ".join(filter(None, (line, seconds, note)))
+            print(text, file=sys.stderr, flush=True)  # noqa: T201  the plain display

@@ -30,10 +30,12 @@ def table(
     Columns from `numbers_from` on are aligned to the right and never broken; those before them are
     folded where the terminal is narrow.
     """
-    widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+    columns = zip(names, *rows, strict=True)
+    widths = [max(map(cell_len, column)) for column in columns]
     shown = len(names)
     needed = len(names) if needed is None else needed
-    while shown > needed and sum(widths[:shown]) + _GAP * shown > output().width:
+    room = output().width
+    while shown > needed and sum(widths[:shown]) + _GAP * shown > room:
         shown -= 1
     made = Table(box=None, pad_edge=False, caption=caption or None)
     made.caption_justify = "left"

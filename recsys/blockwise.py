@@ -80,14 +80,18 @@ class Block:
 
 
 def cut_blocks(
-    cluster: Cluster, dataset: Dataset, side: Side, blocks: int | None = None
+    cluster: Cluster,
+    dataset: Dataset,
+    side: Side,
+    blocks: int | None = None,
 ) -> Blocks:
     """Cut a dataset into blocks of about as many interactions.
 
     By default each side has as many blocks as the cluster runs calls at once, or a multiple of that
     so that none holds more than `LARGEST_BLOCK` interactions.
     """
-    counts, popularity = dataset.counts(side), dataset.popularity(side)
+    counts = dataset.counts(side)
+    popularity = dataset.popularity(side)
     at_once = cluster.slots()
     rounds = -(-int(counts.sum()) // (at_once * LARGEST_BLOCK))
     number = blocks or at_once * max(1, rounds)
@@ -203,7 +207,10 @@ def _write(workspace: Workspace, part: Part, factors: Float32Array) -> None:
 
 
 def _load(
-    workspace: Workspace, parts: Sequence[Part], first: int = 0, last: int | None = None
+    workspace: Workspace,
+    parts: Sequence[Part],
+    first: int = 0,
+    last: int | None = None,
 ) -> list[Float32Array]:
     """Map the factors of all rows, or from a first to a last one, from their files."""
     last = parts[-1].last if last is None else last

@@ -32,7 +32,6 @@ from recsys.models.params import (
     FunctionParams,
     ItemKnnParams,
 )
-from recsys.next_track.config import NextTrackConfig
 from recsys.session_model.config import SessionModelConfig as SessionModelConfig
 
 # the off-policy estimate of the listening time of a recommended track
@@ -97,7 +96,7 @@ class Split(Config):
 class Feedback(Config):
     """How events become interactions: listening time or weights, summed per listener and track."""
 
-    gone: ClassVar[Mapping[str, str]] = {
+    gone: ClassVar = {
         "skip_time": "a skip adds no listening time, which is all that counts",
         "organic": "all that was heard counts",
     }
@@ -113,7 +112,7 @@ class Feedback(Config):
 class _Axes(Config):
     """The values that the search combines; each list is one axis of the grid."""
 
-    gone: ClassVar[Mapping[str, str]] = {
+    gone: ClassVar = {
         "spark": "frequency-scaled regularization, nu: 1, comes nearest to Spark's",
         "solver": "rows are solved by cg; cg_steps: as many as factors goes all the way",
         "skip_weight": "a skip adds no listening time, which is all that counts",
@@ -171,7 +170,7 @@ class Models(Config):
 class Search(Config):
     """What is tried, and for how long."""
 
-    gone: ClassVar[Mapping[str, str]] = {
+    gone: ClassVar = {
         "trials": "halving gives up what cannot win any more: strategy: halving",
         "select": "the best wins, and the leaderboard says what is tied with it",
         "halving": "halving gives up what cannot win any more, not a share of the trials",
@@ -220,7 +219,8 @@ class Search(Config):
         if self.strategy != "halving":
             regular = range(self.score_every, self.sweeps, self.score_every)
             return (*regular, self.sweeps)
-        scored, sweep = [], 1
+        scored = []
+        sweep = 1
         while sweep < self.sweeps:
             scored.append(sweep)
             sweep = max(sweep + 1, sweep * 3 // 2)
@@ -230,7 +230,7 @@ class Search(Config):
 class ValidationConfig(Config):
     """How a fit is scored on the held-out sessions."""
 
-    gone: ClassVar[Mapping[str, str]] = {"organic": "all that was heard counts"}
+    gone: ClassVar = {"organic": "all that was heard counts"}
 
     # lengths of the lists that are scored
     ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
@@ -283,7 +283,7 @@ class ValidationConfig(Config):
 class ExportConfig(Config):
     """What is published."""
 
-    gone: ClassVar[Mapping[str, str]] = {
+    gone: ClassVar = {
         "neighbours": "factors.npz has what is near; the service ranks by it"
     }
 
@@ -302,10 +302,21 @@ class ExportConfig(Config):
     )
 
 
+class NextTrackConfig(Config):
+    """The next-track model that the export adds for the recommender `next_track`."""
+
+    window: Count = Field(
+        default=20, description="tracks of a session at most so far apart are close"
+    )
+    neighbours: Count = Field(
+        default=100, description="near tracks kept of each track and listener"
+    )
+
+
 class SearchConfig(Config):
     """A whole search."""
 
-    gone: ClassVar[Mapping[str, str]] = {"context": "it is session_model now"}
+    gone: ClassVar = {"context": "it is session_model now"}
 
     seed: Annotated[int, Ge(0)] = 42  # of all randomness
     # the session store: a folder, or an address such as s3://bucket/folder

@@ -35,7 +35,9 @@ from recsys.dataset.dataset import open_dataset
 from recsys.errors import SearchError
 from recsys.models.topk import NO_TRACK, Pool
 
-_TEST_SHARE, _FEWEST_IN_TEST = 0.2, 200  # of the listeners with held-out sessions
+# of the listeners with held-out sessions
+_TEST_SHARE = 0.2
+_FEWEST_IN_TEST = 200
 # pools of lists that are scored apart, on the held-out tracks in the same pool
 SEGMENTS: Mapping[str, Pool] = {"again": "heard", "new": "new"}
 _OF_SEGMENTS = tuple(name for name in METRICS if name not in ("novelty", "coverage"))
@@ -93,7 +95,8 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
 
     A list for each listener, best track first; shape (listeners, ≤ largest k).
     """
-    ks, select = scorer.validation.ks, scorer.validation.select
+    ks = scorer.validation.ks
+    select = scorer.validation.select
     by_time = select.startswith(f"{OPE_TIME}@")
     padded = _pad(lists, max(ks))
     found = ListMetrics({}, {}, {})
@@ -177,14 +180,18 @@ def settle(scorer: Scorer, catalogue: int | None) -> Scorer:
 
 
 def _add_listening_time(
-    found: ListMetrics, estimator: OffPolicy, lists: IntArray, ks: Sequence[int]
+    found: ListMetrics,
+    estimator: OffPolicy,
+    lists: IntArray,
+    ks: Sequence[int],
 ) -> None:
     """Add `ope_time@k` of lists, filled up with -1; shape (listeners, largest k)."""
     matched = match_lists(estimator.sessions, np.arange(len(lists)), lists)
     for k in ks:
         key = f"{OPE_TIME}@{k}"
         estimate = estimator.value(matched.head(k).serve("random"))
-        snips, listener = estimate.snips, estimate.per_listener
+        snips = estimate.snips
+        listener = estimate.per_listener
         found.metrics[key] = (snips.value, snips.lower, snips.upper)
         found.listeners[key] = np.stack([listener.times, listener.weights])
         if estimate.reasons:
@@ -204,7 +211,8 @@ def _read_part(scorer: Scorer, file: Path) -> pa.Table:
 @lru_cache(maxsize=3)
 def _estimator_for(scorer: Scorer) -> OffPolicy | None:
     """Prepare the process's estimator; None where no propensity is known."""
-    dataset, validation = open_dataset(scorer.dataset), scorer.validation
+    dataset = open_dataset(scorer.dataset)
+    validation = scorer.validation
     if not dataset.logged.exists():
         return None
     events = _read_part(scorer, dataset.logged)

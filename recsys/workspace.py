@@ -40,7 +40,8 @@ SCRATCH = "LISTENING_LOOP_SCRATCH"
 OBJECTS = "objects.json"
 # An upload may take this long, plus what its bytes take at this speed: the file system's own
 # time-outs are those of downloads.
-_SEND_S, _SLOWEST_BYTES_S = 60.0, 100_000
+_SEND_S = 60.0
+_SLOWEST_BYTES_S = 100_000
 _AT_ONCE = 8
 # Bound the time that a server which does not answer takes: attempts, and seconds of each.
 _S3_TIMEOUTS = {
@@ -87,14 +88,11 @@ class Workspace:
         """Return the workspace of a folder in this one."""
         return Workspace(f"{self.name}/{name}", self.folder / name, self.is_remote)
 
-    def sizes(self) -> dict[str, int]:
-        """Return the bytes of all files at the address, by name relative to it."""
+    def files(self) -> set[str]:
+        """Return the names of all files at the address, relative to it."""
         with suppress(FileNotFoundError), open_files(self.address) as files:
-            return {
-                name: facts["size"]
-                for name, facts in files.find("", detail=True).items()
-            }
-        return {}
+            return set(files.find(""))
+        return set()
 
     def names(self) -> set[str]:
         """Return the names of files and folders on the first level at the address."""
@@ -168,7 +166,8 @@ class Workspace:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         # processes of a machine download it once
         with exclusive(self.folder.with_name(f".{self.folder.name}.lock")):
-            content, table = self.read(OBJECTS), self.folder / OBJECTS
+            content = self.read(OBJECTS)
+            table = self.folder / OBJECTS
             if content is None or not table.exists() or table.read_bytes() != content:
                 self.evict(".")
             if content is not None and not table.exists():
@@ -192,7 +191,8 @@ class Workspace:
             self.upload(OBJECTS)
 
     def _download(self, name: str, sha256: str = "") -> None:
-        file, url = self.folder / name, f"{self}/{name}"
+        file = self.folder / name
+        url = f"{self}/{name}"
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             prefix=TEMPORARY_PREFIX, dir=file.parent

@@ -204,4 +204,5 @@ def play_out(sessions: Sessions, recommend: Recommend, rng: Generator) -> None:
                 f"listener {sessions.listener[rows[0]]} is not bored "
                 f"after {LONGEST_SESSION} tracks in one session"
             )
-        sessions.hear(rows, recommend(sessions, rows, rng), rng.random(len(rows)))
+        tracks = recommend(sessions, rows, rng)
+        sessions.hear(rows, tracks, rng.random(len(rows)))

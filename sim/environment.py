@@ -88,8 +88,9 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
             raise InvalidAction(f"{action} found; {self.action_space} is due")
         track = np.full(1, action, dtype=np.int64)
         heard = self._sessions.hear(self._row, track, self.np_random.random(1))
+        reward = float(heard[0]) / 100.0
         is_over = not len(self._sessions.under_way())
-        return self._observe(), float(heard[0]) / 100.0, is_over, False, {}
+        return self._observe(), reward, is_over, False, {}
 
     def _observe(self) -> Observation:
         sessions = self._sessions

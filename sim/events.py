@@ -118,7 +118,8 @@ def event_times(
         )
     ends = np.cumsum(SKIP_MS + hundredths * (TRACK_MS // 100), axis=0)
     total = ends[lengths - 1, np.arange(len(lengths))]
-    evenly = np.arange(1, len(ends) + 1)[:, None] * (room // lengths)
+    number = np.arange(1, len(ends) + 1)
+    evenly = number[:, None] * (room // lengths)
     spare = room - np.minimum(total, room)
     pause = (rng.random(len(listeners)) * spare).astype(np.int64)
     starts = start_ms + earlier * slot + pause

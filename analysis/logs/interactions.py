@@ -173,7 +173,7 @@ def _open_json(
         track=queries.json_pointer(columns.item),
     )
     named = (getattr(columns, role) for role in columns.known)
-    keys = sorted({part for column in named for part in _parts(column)})
+    keys = sorted({part for column in named for part in column.split("+")})
     if reading.where or reading.computed:
         found = queries.fetch_table(connection, "interactions/json_keys")
         keys = sorted(found["key"].to_pylist())
@@ -201,8 +201,8 @@ def find_columns(
             values[role] = queries.Sql(reading.computed[column])
         elif column in found:
             values[role] = queries.Column(found[column])
-        elif found.keys() >= set(_parts(column)):
-            parts = [queries.Column(found[part]) for part in _parts(column)]
+        elif found.keys() >= set(column.split("+")):
+            parts = [queries.Column(found[part]) for part in column.split("+")]
             join = queries.Constant(" - ")
             values[role] = queries.Function("concat_ws", join, *parts)
         else:
@@ -235,7 +235,7 @@ def _attach_rows(
         if column in types:
             kind = _kind(file, column, str(types[column]))
             values[role] = queries.Constant(kind)
-        elif column not in names and len(_parts(column)) > 1:
+        elif column not in names and "+" in column:
             values[role] = queries.Constant("text")
         else:
             values.setdefault(role, queries.Constant("untyped"))
@@ -249,11 +249,6 @@ def _attach_rows(
         raise AnalysisError(
             f"{file.name}: {what}: {queries.one_line(error)}{hint}"
         ) from None
-
-
-def _parts(column: str) -> list[str]:
-    """Return the columns that an id is made of."""
-    return column.split("+")
 
 
 def _kind(file: LogFile, column: str, database_type: str) -> str:

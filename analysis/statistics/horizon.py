@@ -101,8 +101,8 @@ def p_value_at(errors: float, progress: float, looks: int) -> float:
     It is the level at which the bound is just reached.
     """
     due = _due(progress, looks)
-    if not due or math.isnan(errors):
-        return math.nan if math.isnan(errors) else 1.0
+    if not due:
+        return 1.0
     log_levels = _log_levels(looks, due)
     log_level = log_levels(min(errors**2, log_levels.x[-1]))
     return min(1.0, math.exp(float(log_level)))

@@ -15,7 +15,7 @@ from benchmarks.real.peers import Work
 from benchmarks.real.product import THREADS
 from benchmarks.real.tables import SEED, Table, text
 from looplib.arrays import Int32Array
-from recsys.next_track.config import NextTrackConfig
+from recsys.config import NextTrackConfig
 from recsys.next_track.model import Setting
 from recsys.next_track.score import HELD_OUT, MRR, NAME, PRECISION, compare
 from recsys.next_track.sessions import Sessions

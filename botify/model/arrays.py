@@ -75,7 +75,8 @@ def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Array
         if kind == "f" and not np.isfinite(array).all():
             raise ModelError(f"{path}: {name} holds NaN or infinite numbers")
         if kind == "user" and array.dtype.kind == "U":
-            arrays[name] = np.array([*map(user_number, array.tolist())], np.int64)
+            numbers = [*map(user_number, array.tolist())]
+            arrays[name] = np.array(numbers, np.int64)
         elif kind == "track":
             arrays[name] = _track_numbers(path, name, array, version)
     return arrays
@@ -117,7 +118,8 @@ def by_number(
 ) -> Float32Array:
     """Return the factors of the catalogue's tracks, shape (tracks, factors); without any, zeros."""
     is_known = tracks != UNKNOWN_TRACK
-    found = np.zeros((len(catalogue), factors.shape[1]), dtype=np.float32)
+    shape = len(catalogue), factors.shape[1]
+    found = np.zeros(shape, dtype=np.float32)
     found[tracks[is_known]] = factors[is_known]
     return found
 

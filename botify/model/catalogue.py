@@ -141,11 +141,9 @@ def _order(path: Path, ids: Sequence[Any]) -> list[int]:
     first: dict[object, int] = {}
     for line, track in enumerate(ids, start=1):
         if type(track) is not type(ids[0]):
-            kinds = (
-                "a number and text" if isinstance(ids[0], int) else "text and a number"
-            )
             raise CatalogueError(
-                f"{path}:{line}: track {track!r} found after {ids[0]!r}: {kinds}; write all as one"
+                f"{path}:{line}: track {track!r} found after {ids[0]!r}; write all as numbers, "
+                "or all as text"
             )
         if first.setdefault(track, line) != line:
             raise CatalogueError(

@@ -62,10 +62,6 @@ def read_track_lists(version: Version, name: str, of: str = "user") -> TrackList
         users, lengths, tracks, is_text = _read_lines(file, version, of)
     order = np.argsort(users, kind="stable")
     ids = users[order]
-    repeated = np.flatnonzero(ids[1:] == ids[:-1])
-    if len(repeated):
-        line, again = order[repeated[0] :][:2] + 1
-        raise ModelError(f"{file.name}:{again}: the {of} of line {line} again")
     ends = lengths.cumsum()
     return TrackLists(ids, (ends - lengths)[order], ends[order], tracks, is_text)
 

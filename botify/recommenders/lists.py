@@ -45,7 +45,8 @@ class OneOf(Recommender):
         tracks, chance = self._candidates(model, row), rng.random()
         free = [track for track in tracks if track not in row.taken]
         if free:
-            return Drawn(free[int(chance * len(free))], 1.0 / len(free))
+            track = free[int(chance * len(free))]
+            return Drawn(track, 1.0 / len(free))
         return IS_EXHAUSTED if tracks else IS_UNKNOWN
 
 

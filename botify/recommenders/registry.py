@@ -57,7 +57,8 @@ def find_missing(name: str, model: Model) -> list[str]:
 
 def _check_name(name: str) -> str:
     asked = members(name)
-    if not RECOMMENDERS.keys() >= set(asked) or len(set(asked)) < len(asked):
+    distinct = set(asked)
+    if not RECOMMENDERS.keys() >= distinct or len(distinct) < len(asked):
         known = ", ".join(RECOMMENDERS)
         raise ValueError(
             f"no such recommender; allowed: {known}, and interleaved(a, b) of two of these"
@@ -122,5 +123,7 @@ def _fall_back(
         if drawn.track >= 0:
             return credited, drawn
     # All else was heard in this session: a repeat is all there is.
-    left = [track for track in range(len(model.catalogue)) if track not in row.excluded]
-    return REPEAT, Drawn(left[int(rng.random() * len(left))], 1.0 / len(left))
+    tracks = range(len(model.catalogue))
+    left = [track for track in tracks if track not in row.excluded]
+    repeat = left[int(rng.random() * len(left))]
+    return REPEAT, Drawn(repeat, 1.0 / len(left))

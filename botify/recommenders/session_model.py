@@ -55,4 +55,5 @@ def _best(
         if rest >= 1:
             return Drawn(track, 1.0)
         own, rest = catalogue.tracks_of(artist), max(rest, LEAST_SHARE)
-        scores[own] = np.log(rest) - np.logaddexp(np.log(1 - rest), -scores[own])
+        against = np.logaddexp(np.log(1 - rest), -scores[own])
+        scores[own] = np.log(rest) - against

@@ -115,7 +115,8 @@ class Model:
         )
         scores = self.item_factors @ factors.astype(np.float32)
         scores[rows] = -np.inf
-        best = np.argsort(-scores, kind="stable")[: min(n, len(items) - len(rows))]
+        count = min(n, len(items) - len(rows))
+        best = np.argsort(-scores, kind="stable")[:count]
         return self._to_frame(best[None], scores[best][None])
 
     def save(self, folder: str | Path) -> None:
@@ -232,7 +233,7 @@ def _fit(config: SearchConfig, scratch: Workspace, client: "Client | None") -> M
     plan = plan_dataset(store, config)
     scratch.folder.mkdir(parents=True, exist_ok=True)
     modules = (fit_blocks.__module__,)
-    with open_cluster(config.cluster, (), scratch.on_disk, client, modules) as cluster:
+    with open_cluster(config.cluster, scratch.on_disk, client, modules) as cluster:
         with progress("Interactions", 100, "%") as report:
             dataset = build_dataset(store, plan, scratch, cluster, report)
         with progress("Fit", sweeps, "sweeps") as report:

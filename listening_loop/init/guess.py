@@ -51,7 +51,10 @@ class Column:
 
 def find(role: str, columns: Iterable[Column], *, check: bool = True) -> Column | None:
     """Find the column with the first of a role's names, or whose name ends so, and that fits."""
-    plain = {"".join(filter(str.isalnum, c.name.lower())): c for c in columns}
+    plain = {}
+    for column in columns:
+        letters = filter(str.isalnum, column.name.lower())
+        plain["".join(letters)] = column
     for least in (_FILLED, _HALF) if role in ("user", "item") else (_FILLED,):
         for name in NAMES[role]:
             for found, column in plain.items():

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from uuid import uuid4
 
 import dask
 import distributed
@@ -18,7 +17,7 @@ from distributed import Future
 from distributed.scheduler import KilledWorker
 from distributed.utils import silence_logging_cmgr
 
-from looplib.progress import console
+from looplib.progress import say
 from recsys.cluster.config import ClusterConfig
 from recsys.cluster.preflight import EVERY_WORKER, check_folders, check_software
 from recsys.cluster.processes import end_repeated_script, start_processes
@@ -63,8 +62,7 @@ class Cluster:
 
     config: ClusterConfig
     stack: ExitStack  # what is started ends with it
-    read: Sequence[Path] = ()
-    written: Sequence[Path] = ()
+    seen: Sequence[Path] = ()
     client: Client | None = None
     modules: Sequence[str] = ()
 
@@ -115,9 +113,7 @@ class Cluster:
         return max(1, self._threads())
 
     def _start(self, function: Callable[..., T], call: Call) -> None:
-        # the dashboard groups calls by the text before the dash
-        key = f"{function.__name__}-{uuid4()}"
-        future = self._client.submit(function, *call.arguments, key=key, pure=False)
+        future = self._client.submit(function, *call.arguments, pure=False)
         self._running[future] = call
 
     def _wait(self) -> Sequence[Outcome[Any]]:
@@ -163,10 +159,7 @@ class Cluster:
         self._without_workers_since = self._without_workers_since or now
         longest_s = self.config.wait_for_workers_s
         if now - self._without_workers_since > longest_s:
-            raise _lost(
-                self._address,
-                f"no worker for {longest_s:g} s; start some (dask worker {self._address})",
-            )
+            raise _without_workers(self._address, longest_s)
 
     def _threads(self) -> int:
         try:
@@ -177,7 +170,8 @@ class Cluster:
 
     @cached_property
     def _client(self) -> Client:
-        config, stack = self.config, self.stack
+        config = self.config
+        stack = self.stack
         client = self.client
         if client is None:
             # the search itself reports a lost scheduler
@@ -192,9 +186,8 @@ class Cluster:
         if self.client or config.scheduler:
             _check_workers(client, config.wait_for_workers_s)
             check_software(client)
-            check_folders(client, self.read, self.written)
-        found = f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}"
-        console.print(found, soft_wrap=True)
+            check_folders(client, self.seen)
+        say(f"{len(client.nthreads())} workers, dashboard {client.dashboard_link}")
         return client
 
     @property
@@ -208,8 +201,7 @@ class Cluster:
 @contextmanager
 def open_cluster(
     config: ClusterConfig,
-    read: Sequence[Path] = (),
-    written: Sequence[Path] = (),
+    seen: Sequence[Path] = (),
     client: Client | None = None,
     modules: Sequence[str] = (),
 ) -> Iterator[Cluster]:
@@ -217,8 +209,7 @@ def open_cluster(
 
     Args:
         config: Where the workers are.
-        read: One file of each folder that calls read; every worker must see it.
-        written: The folders that calls write to, which every worker must see.
+        seen: One new file of each folder that calls read or write, which every worker must see.
         client: Runs the calls; nothing is started or closed then.
         modules: What processes of this machine import before they start.
 
@@ -228,7 +219,7 @@ def open_cluster(
     """
     end_repeated_script()
     with ExitStack() as stack:
-        yield Cluster(config, stack, read, written, client, modules)
+        yield Cluster(config, stack, seen, client, modules)
 
 
 class _Client(Client):
@@ -264,17 +255,19 @@ def _check_workers(client: Client, wait_for_workers_s: float) -> None:
         raise SearchError(
             "the client is closed or asynchronous; an open one is needed, such as Client(address)"
         )
-    address = client.scheduler.address
     try:
         client.wait_for_workers(1, timeout=wait_for_workers_s)
     except TimeoutError:
-        raise _lost(
-            str(address),
-            f"no worker for {wait_for_workers_s:g} s; start some (dask worker {address})",
-        ) from None
+        address = client.scheduler.address
+        raise _without_workers(address, wait_for_workers_s) from None
 
 
-def _lost(address: str, what: str) -> SearchError:
+def _without_workers(address: str | None, seconds: float) -> SearchError:
+    what = f"no worker for {seconds:g} s; start some (dask worker {address})"
+    return _lost(address, what)
+
+
+def _lost(address: str | None, what: str) -> SearchError:
     return SearchError(
         f"{address}: {what} and run the same command again: it continues where it stopped"
     )

@@ -2,15 +2,12 @@
 
 import os
 import socket
-import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from distributed import Client
 
-from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import SearchError
 
 _PACKAGE = "listening-loop"
@@ -45,37 +42,23 @@ def check_software(client: Client) -> None:
                 )
 
 
-def check_folders(
-    client: Client, read: Iterable[Path], written: Iterable[Path]
-) -> None:
-    """Check that every worker sees the files that are read and the folders that are written.
-
-    Each of these gets a new folder for a moment, so that a folder of the same path on a worker's
-    own disk is not mistaken for the search's.
+def check_folders(client: Client, seen: Sequence[Path]) -> None:
+    """Check that every worker sees the same files and folders as this process.
 
     Raises:
         SearchError: A worker misses one.
     """
-    paths = [file.absolute() for file in read]
-    prefix = f"{TEMPORARY_PREFIX}seen-"
-    with ExitStack() as stack:
-        for folder in written:
-            made = tempfile.TemporaryDirectory(
-                prefix=prefix, dir=folder.absolute(), ignore_cleanup_errors=True
-            )
-            paths.append(Path(stack.enter_context(made)))
-        # a worker that dies meanwhile sees none
-        unseen: Any = client.run(find_unseen, paths, on_error="ignore")
-        for found in filter(None, unseen.values()):
-            raise SearchError(f"{found}; {EVERY_WORKER}")
+    paths = [path.absolute() for path in seen]
+    # a worker that dies meanwhile sees none
+    unseen: Any = client.run(find_unseen, paths, on_error="ignore")
+    for found in filter(None, unseen.values()):
+        raise SearchError(f"{found}; {EVERY_WORKER}")
 
 
 def find_unseen(paths: Sequence[Path]) -> str | None:
     """Return which of the paths this worker does not see; None if it sees all."""
     for path in paths:
         if not path.exists():
-            is_probe = path.name.startswith(TEMPORARY_PREFIX)
-            missing = path.parent if is_probe else path
             worker = f"the worker on {socket.gethostname()} (process {os.getpid()})"
-            return f"{missing}: {worker} does not see it"
+            return f"{path}: {worker} does not see it"
     return None

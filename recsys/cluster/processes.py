@@ -48,7 +48,9 @@ def usable_cores() -> int:
 
 
 def start_processes(
-    config: ClusterConfig, modules: Sequence[str], stack: ExitStack
+    config: ClusterConfig,
+    modules: Sequence[str],
+    stack: ExitStack,
 ) -> Client:
     """Start workers on this machine, which end with the stack.
 

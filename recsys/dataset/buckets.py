@@ -13,9 +13,8 @@ import pyarrow as pa
 
 from analysis import queries
 from analysis.store import Part
-from looplib.arrays import column_values
 from recsys.config import Feedback
-from recsys.dataset.split import SplitRule, find_cutoff_ms
+from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
 from recsys.store.remote import Store, download_stored
 from recsys.workspace import open_workspace
@@ -89,13 +88,17 @@ def complete_rule(store: Store, rule: SplitRule) -> SplitRule:
             attach_events(connection, files, rule)
             queries.materialize(connection, "sessions", "sessions/sessions")
             starts.append(queries.fetch_table(connection, "sessions/starts_by_minute"))
-    minutes, sessions = map(column_values, pa.concat_tables(starts).columns)
-    cutoff_ms = find_cutoff_ms(minutes, sessions, rule.split.holdout)
-    return replace(rule, cutoff_ms=cutoff_ms)
+    with queries.connect() as connection:
+        connection.register("starts", pa.concat_tables(starts))
+        holdout = rule.split.holdout
+        found = queries.fetch_table(connection, "sessions/cutoff", holdout=holdout)
+    return replace(rule, cutoff_ms=found["cutoff_ms"][0].as_py())
 
 
 def attach_events(
-    connection: queries.Connection, files: Sequence[Path], rule: SplitRule
+    connection: queries.Connection,
+    files: Sequence[Path],
+    rule: SplitRule,
 ) -> None:
     """Make the tables events and named_events of a bucket's files."""
     if rule.is_weighted:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values
+from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values, offsets
 from looplib.checksums import seal
 from looplib.files import (
     atomic_directory,
@@ -23,7 +23,7 @@ from looplib.files import (
     remove_leftovers,
     sha256_file,
 )
-from looplib.progress import console
+from looplib.progress import say
 from recsys.cluster.cluster import Cluster
 from recsys.config import Feedback, Split
 from recsys.dataset.buckets import Kind, complete_rule, prepare_bucket
@@ -52,7 +52,11 @@ _AT_ONCE = 2**24  # interactions that are turned at once
 
 
 def build_dataset(
-    store: Store, plan: DatasetPlan, run: Workspace, cluster: Cluster, report: Report
+    store: Store,
+    plan: DatasetPlan,
+    run: Workspace,
+    cluster: Cluster,
+    report: Report,
 ) -> Dataset:
     """Open a dataset, or make it in the store's folder `cache` with a task for each bucket.
 
@@ -87,7 +91,7 @@ def _open_cached(cache: Workspace, digest: str) -> Dataset | None:
         return open_whole_dataset(cached)
     except DatasetError as error:
         damage = str(error).partition(";")[0]
-        console.print(f"{damage}; it is built again", soft_wrap=True, markup=False)
+        say(f"{damage}; it is built again")
         cache.delete(digest)
         return None
 
@@ -142,7 +146,8 @@ def _prepare(
 
 
 def _check_sides(counts: Mapping[str, int], split: Split) -> None:
-    sessions, heldout = counts["sessions"], counts["heldout_sessions"]
+    sessions = counts["sessions"]
+    heldout = counts["heldout_sessions"]
     if 0 < heldout < sessions:
         return
     share = ""
@@ -220,7 +225,10 @@ def _write_plays(folder: Path, users: IntArray, tracks: IntArray) -> None:
 
 
 def _write_matrices(
-    folder: Path, users: IntArray, tracks: IntArray, feedback: Feedback
+    folder: Path,
+    users: IntArray,
+    tracks: IntArray,
+    feedback: Feedback,
 ) -> IntArray:
     """Write the interactions of both sides as CSR matrices.
 
@@ -257,18 +265,15 @@ def write_by_track(folder: Path, side: Side, tracks: int) -> None:
     """Write the matrix of a side by track too, some interactions at a time."""
     indptr = np.load(folder / f"{side}-indptr.npy")
     edges = np.searchsorted(indptr, np.arange(0, indptr[-1], _AT_ONCE))
-    parts = [*pairwise([*np.unique(edges).tolist(), len(indptr) - 1])]
-
-    def load(first: int, last: int) -> csr_matrix:
-        return load_matrix(folder, side, tracks, first, last)
-
+    edges = np.unique(np.append(edges, len(indptr) - 1)).tolist()
+    parts = [load_matrix(folder, side, tracks, *ends) for ends in pairwise(edges)]
     counts = np.zeros(tracks, np.int64)
     for part in parts:
-        counts += np.bincount(load(*part).indices, minlength=tracks)
+        counts += np.bincount(part.indices, minlength=tracks)
     starts, indices, values = _new_matrix(folder, BY_TRACK.format(side), counts)
     begin = starts[:-1].copy()
-    for first, last in parts:
-        by_track = csr_matrix(load(first, last).T)
+    for first, part in zip(edges, parts, strict=False):
+        by_track = csr_matrix(part.T)
         own = np.diff(by_track.indptr)
         shift = np.repeat(begin - by_track.indptr[:-1], own)
         position = np.arange(by_track.nnz) + shift
@@ -278,10 +283,12 @@ def write_by_track(folder: Path, side: Side, tracks: int) -> None:
 
 
 def _new_matrix(
-    folder: Path, name: str, counts: IntArray
+    folder: Path,
+    name: str,
+    counts: IntArray,
 ) -> tuple[IntArray, AnyIntArray, Float32Array]:
     """Create the files of a CSR matrix with so many values a row; return its arrays."""
-    indptr = np.concatenate([[0], counts.cumsum()])
+    indptr = offsets(counts)
     size = int(indptr[-1])
     _save(folder / f"{name}-indptr.npy", indptr)
     indices = new_array(folder / f"{name}-indices.npy", np.int32, (size,))

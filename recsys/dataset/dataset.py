@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.arrays import AnyArray, Float32Array, Int32Array, IntArray
 from looplib.checksums import unseal
 from looplib.files import sha256_file
 from recsys.errors import DatasetError
@@ -75,19 +74,18 @@ class Dataset:
         return load_matrix(self.path, side, len(self.tracks), first, last)
 
     def by_track(
-        self, side: Side, first: int = 0, last: int | None = None
+        self,
+        side: Side,
+        first: int = 0,
+        last: int | None = None,
     ) -> csr_matrix:
         """Map the listening time of one side, float32, shape (tracks, listeners), from the disk."""
         name = BY_TRACK.format(side)
         return load_matrix(self.path, name, len(self.users), first, last)
 
-    def array(
-        self, side: Side, name: Literal["values", "indices", "indptr"]
-    ) -> npt.NDArray[Any]:
+    def array(self, side: Side, name: str) -> AnyArray:
         """Map one of the three arrays of all interactions of a side."""
-        found: npt.NDArray[Any] = np.load(
-            self.path / f"{side}-{name}.npy", mmap_mode="r"
-        )
+        found: AnyArray = np.load(self.path / f"{side}-{name}.npy", mmap_mode="r")
         return found
 
     def counts(self, side: Side) -> IntArray:
@@ -120,14 +118,19 @@ class Dataset:
 
     def _heard(self, side: Side) -> Iterator[tuple[Int32Array, Float32Array]]:
         """Yield tracks and values of all interactions, some at a time."""
-        indices, values = self.array(side, "indices"), self.array(side, "values")
+        indices = self.array(side, "indices")
+        values = self.array(side, "values")
         for first in range(0, len(indices), _SUMMED):
             part = slice(first, first + _SUMMED)
             yield indices[part], values[part]
 
 
 def load_matrix(
-    folder: Path, name: str, columns: int, first: int = 0, last: int | None = None
+    folder: Path,
+    name: str,
+    columns: int,
+    first: int = 0,
+    last: int | None = None,
 ) -> csr_matrix:
     """Map rows of a matrix from its files, copied on write: solvers refuse read-only memory."""
     values, indices, indptr = (
@@ -175,7 +178,9 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
 
 
 def new_array(
-    file: Path, dtype: type[np.generic], shape: tuple[int, ...]
+    file: Path,
+    dtype: type[np.generic],
+    shape: tuple[int, ...],
 ) -> "np.memmap[Any, np.dtype[Any]]":
     """Create an array file, mapped for writing, with its space on the disk reserved.
 

@@ -30,7 +30,8 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
         SplitError: A setting needs events, or the split something that the store lacks.
     """
     rule = split_rule(store, config.split, config.seed)
-    feedback, validation = config.feedback, config.validation
+    feedback = config.feedback
+    validation = config.validation
     selects_by_ope = validation.select.startswith(f"{OPE_TIME}@")
     needs_events = {
         f"validation.select: {validation.select}": selects_by_ope,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from analysis.logs.field_types import LARGEST_ID
 from analysis.store import number_of
-from looplib.arrays import Int32Array, IntArray
+from looplib.arrays import Int32Array, IntArray, offsets
 from recsys.dataset.dataset import Dataset, Side, new_array
 from recsys.store.ids import Title
 from recsys.store.remote import Store
@@ -48,12 +48,14 @@ class Plays:
 
     def select(self, is_kept: npt.NDArray[np.bool_]) -> "Plays":
         """Return some of the plays; a flag for each, shape (plays,)."""
-        before = np.concatenate([[0], np.cumsum(is_kept)])
+        before = offsets(is_kept)
         return Plays(before[self.indptr], self.tracks[is_kept])
 
 
 def write_plays(
-    folder: Path, parts: Sequence[Sequence[IntArray]], listeners: int
+    folder: Path,
+    parts: Sequence[Sequence[IntArray]],
+    listeners: int,
 ) -> None:
     """Write the plays of some parts, each of which has all plays of its listeners.
 
@@ -63,12 +65,13 @@ def write_plays(
     counts = np.zeros(listeners, np.int64)
     for rows, _, _ in parts:
         counts += np.bincount(rows, minlength=listeners)
-    indptr = np.concatenate([[0], counts.cumsum()])
+    indptr = offsets(counts)
     tracks = new_array(folder / _TRACKS, np.int32, (int(indptr[-1]),))
     is_heldout = new_array(folder / _HELDOUT, np.bool_, (int(indptr[-1]),))
     for rows, columns, heldout in parts:
         position = positions(rows, indptr)
-        tracks[position], is_heldout[position] = columns, heldout > 0
+        tracks[position] = columns
+        is_heldout[position] = heldout > 0
     np.save(folder / _INDPTR, indptr)
 
 
@@ -93,7 +96,9 @@ def read_plays(dataset: Dataset, side: Side) -> Plays:
 
 
 def write_artists(
-    folder: Path, titles: Mapping[str, Title], originals: Sequence[object]
+    folder: Path,
+    titles: Mapping[str, Title],
+    originals: Sequence[object],
 ) -> None:
     """Number the artists of tracks, given by the ids that came in."""
     names = [
@@ -111,7 +116,9 @@ def read_artists(dataset: Dataset) -> Int32Array:
 
 
 def unplayed_of(
-    store: Store, titles: Mapping[str, Title], played: IntArray
+    store: Store,
+    titles: Mapping[str, Title],
+    played: IntArray,
 ) -> IntArray:
     """Return the other tracks of a catalogue that are by the artist of one that was played."""
     table = store.manifest.table

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
-import numpy as np
-
-from analysis.store import Source
-from looplib.arrays import IntArray
+from analysis.store import LOGGED, Source
 from recsys.config import Split
 from recsys.errors import SplitError
 from recsys.store.remote import Store
@@ -55,22 +52,19 @@ class SplitRule:
 def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     """Return the rule of a split, without the cutoff of a split by time."""
     table = store.manifest.table
-    if (
-        table
-        and split.kind in ("time", "last_session")
-        and "timestamp" not in table.columns
-    ):
-        raise SplitError(
-            f"split.kind {split.kind} needs timestamps, and the rows of {store.workspace} have "
-            "none; session_hash and files do without"
-        )
+    columns = table.columns if table else LOGGED
     is_weighted = store.manifest.interactions is not None
-    columns = table.columns if table and is_weighted else ("timestamp",)
-    is_ordered = "timestamp" in columns or "position" in columns
+    has_moments = not is_weighted or "timestamp" in columns
+    is_ordered = has_moments or "position" in columns
+    lacking = None
     if split.kind == "newest" and not is_ordered:
+        lacking = "timestamps or positions"
+    elif split.kind in ("time", "last_session") and "timestamp" not in columns:
+        lacking = "timestamps"
+    if lacking:
         raise SplitError(
-            f"split.kind newest needs the order of the plays, and the rows of {store.workspace} "
-            "have neither timestamp nor position; session_hash and files do without"
+            f"split.kind {split.kind} needs {lacking}, and the rows of {store.workspace} have "
+            "none; session_hash and files do without"
         )
     train, test = _file_sides(store, split)
     return SplitRule(
@@ -78,25 +72,11 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
         seed,
         is_weighted=is_weighted,
         is_ordered=is_ordered,
-        has_moments="timestamp" in columns,
+        has_moments=has_moments,
         has_catalogue=store.catalogue_size is not None,
         train=train,
         test=test,
     )
-
-
-def find_cutoff_ms(minutes: IntArray, sessions: IntArray, holdout: float) -> int:
-    """Find the minute, in ms, from which on at most a share `holdout` of all sessions begins.
-
-    Both arrays are of shape (n,): minutes since the epoch, in any order and with repeats, and the
-    sessions of each.
-    """
-    distinct, position = np.unique(minutes, return_inverse=True)
-    counts = np.bincount(position, weights=sessions)
-    from_here_on = counts[::-1].cumsum()[::-1]
-    allowed = np.flatnonzero(from_here_on <= holdout * counts.sum())
-    first = int(distinct[allowed[0]]) if len(allowed) else int(distinct[-1]) + 1
-    return first * 60_000
 
 
 def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -9,7 +9,6 @@ from looplib.cli import Overrides, importing, make_app, run
 with importing():
     from recsys.export.export import export_run
     from recsys.export.version import MANIFEST, RECOMMENDATIONS
-    from recsys.report.page import write_report
     from recsys.runs.folder import read_run
     from recsys.workspace import open_workspace
 
@@ -47,8 +46,6 @@ def main(
     """Publish a run's winner."""
     config, _ = read_run(open_workspace(run_folder), set_ or ())
     version = export_run(run_folder, out, config.export, store)
-    if config.session_model:
-        write_report(run_folder, store)  # it says what answers as the session model
     typer.echo(
         f"recommendations  {version}/{RECOMMENDATIONS}\nmanifest         {version}/{MANIFEST}"
     )

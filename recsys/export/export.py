@@ -4,10 +4,9 @@ A published version is a folder `versions/<model id>` that is renamed into place
 then points to it, in one step. Earlier versions stay for rollback.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from looplib.files import atomic_directory, exclusive, remove_leftovers
@@ -22,12 +21,13 @@ from recsys.errors import ExportError
 from recsys.export.version import Export, write_version
 from recsys.models.kinds import KINDS
 from recsys.models.model import Model, State
-from recsys.runs.folder import NO_BETTER, read_run, read_winner, write_winner
+from recsys.report.page import write_report
+from recsys.runs.folder import NO_BETTER, read_run
 from recsys.runs.trials import Trial
 from recsys.session_model.choice import NAME
 from recsys.session_model.export import Learned
 from recsys.store.remote import open_store
-from recsys.workspace import Workspace, open_workspace
+from recsys.workspace import open_workspace
 
 CURRENT = "current"
 
@@ -52,7 +52,8 @@ def export_run(
         UserError: The run is not finished, its winner is no better than a baseline, or the
             store is not the one that the search read.
     """
-    run, out = open_workspace(run_address), open_workspace(out_address)
+    run = open_workspace(run_address)
+    out = open_workspace(out_address)
     config, winner = read_run(run)
     if (
         not winner.beats_baselines
@@ -92,16 +93,9 @@ def export_run(
                 chosen = write_version(folder, export, learned, training)
             version.upload_all()
             if chosen:
-                _remark_choice(export.run, chosen)
+                remark = f"{NAME}: {chosen['chosen']} is served, {chosen['reason']}"
+                write_report(export.run.address, store_address, remark)
         return out.link(CURRENT, f"versions/{export.model_id}")
-
-
-def _remark_choice(run: Workspace, chosen: Mapping[str, Any]) -> None:
-    """Remark in the run what answers as the session model, for its report."""
-    winner = read_winner(run)
-    remarks = [line for line in winner.remarks if not line.startswith(NAME)]
-    remarks.append(f"{NAME}: {chosen['chosen']} is served, {chosen['reason']}")
-    write_winner(run, replace(winner, remarks=tuple(remarks)))
 
 
 def _learn(export: Export, client: Client | None) -> Learned:
@@ -114,7 +108,12 @@ def _learn(export: Export, client: Client | None) -> Learned:
     return Learned(model, factors)
 
 
-def _refit(export: Export, trial: Trial, sweeps: int, client: Client | None) -> Model:
+def _refit(
+    export: Export,
+    trial: Trial,
+    sweeps: int,
+    client: Client | None,
+) -> Model:
     """Fit a trial again, on all sessions or on the training ones; in blocks as in the search."""
     kind = KINDS[trial.kind]
     with progress(
@@ -144,17 +143,14 @@ def _refit_in_blocks(
     name = f"{PIECES}/{uuid4().hex}"
     scratch = export.run.sub(name)
     scratch.folder.mkdir(parents=True)
-    read = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
+    seen = [folder / SUMMARY for folder in export.dataset.workspace.on_disk]
+    seen += scratch.on_disk
+    modules = (fit_blocks.__module__,)
     try:
-        with open_cluster(
-            export.config.cluster,
-            read,
-            scratch.on_disk,
-            client,
-            (fit_blocks.__module__,),
-        ) as cluster:
+        with open_cluster(export.config.cluster, seen, client, modules) as cluster:
             blocks = cut_blocks(cluster, export.dataset, export.side)
-            params, seed = trial.params, trial.seed
+            params = trial.params
+            seed = trial.seed
             fit = fit_blocks(cluster, blocks, params, seed, sweeps, scratch, report)
         return vars(fit)
     finally:

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from looplib.arrays import Int32Array
@@ -31,7 +30,7 @@ from recsys.next_track.export import write_next_track
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
 from recsys.session_model.export import Learned, write_session_model
-from recsys.store.ids import Title, originals, read_titles
+from recsys.store.ids import Ids, Title, originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
@@ -45,7 +44,6 @@ HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 _SCHEMA = 1  # of the manifest
-Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,8 @@ class Export:
     @property
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
-        winner, config = self.winner, self.config
+        winner = self.winner
+        config = self.config
         facts = {
             "trial": winner.trial.id,
             "sweeps": winner.sweeps,
@@ -81,7 +80,10 @@ class Export:
 
 
 def write_version(
-    folder: Path, export: Export, learned: Learned, training: Learned | None
+    folder: Path,
+    export: Export,
+    learned: Learned,
+    training: Learned | None,
 ) -> Mapping[str, Any] | None:
     """Write the files of a version into an empty folder, the manifest last.
 
@@ -90,7 +92,9 @@ def write_version(
     Returns:
         What the manifest says of the session model.
     """
-    store, dataset, config = export.store, export.dataset, export.config
+    store = export.store
+    dataset = export.dataset
+    config = export.config
     users = originals(store, "users", dataset.users)
     titles: Mapping[str, Title] = {}
     if store.catalogue_size is None:
@@ -101,7 +105,8 @@ def write_version(
         factors = place_unplayed(learned.factors, dataset, export.side)
         _write_factors(folder, export, factors, users, tracks)
     _write_titles(folder, export, titles, tracks)
-    threads, seed = usable_cores(), export.winner.trial.seed
+    threads = usable_cores()
+    seed = export.winner.trial.seed
     session_model = next_track = None
     if training:
         ids = (users, tracks)
@@ -124,7 +129,11 @@ def write_version(
 
 
 def _write_recommendations(
-    folder: Path, export: Export, model: Model, users: Ids, tracks: Ids
+    folder: Path,
+    export: Export,
+    model: Model,
+    users: Ids,
+    tracks: Ids,
 ) -> None:
     """Write a model's lists of each listener."""
     top = export.options.top
@@ -139,7 +148,11 @@ def _write_recommendations(
 
 
 def _write_factors(
-    folder: Path, export: Export, fit: Fit, users: Ids, tracks: Ids
+    folder: Path,
+    export: Export,
+    fit: Fit,
+    users: Ids,
+    tracks: Ids,
 ) -> None:
     """Write the factors, what they were fitted to, and which tracks are similar by them."""
     ids = {"users": users, "tracks": tracks}
@@ -155,28 +168,38 @@ def _write_factors(
     known = np.flatnonzero(fit.item_factors.any(axis=1))
     if not 0 < len(known) <= _MOST_SIMILAR:
         return
-    items, own = fit.item_factors[known], np.arange(len(known))
+    items = fit.item_factors[known]
+    own = np.arange(len(known))
     similar, _ = similar_tracks(items, own, export.options.top, usable_cores())
     _write_lists(folder / SIMILAR, tracks[known], tracks[known], similar, of="track")
 
 
 def _write_titles(
-    folder: Path, export: Export, titles: Mapping[str, Title], tracks: Ids
+    folder: Path,
+    export: Export,
+    titles: Mapping[str, Title],
+    tracks: Ids,
 ) -> None:
     """Write what tables say of the tracks, or the catalogue of the logs."""
-    manifest, config = export.store.manifest, export.config
+    manifest = export.store.manifest
+    config = export.config
     if manifest.has_tables:
         records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
         lines = msgspec.json.Encoder().encode_lines(records)
         (folder / TRACKS).write_bytes(lines)
         return
-    file, known = config.catalogue, manifest.catalogue
+    file = config.catalogue
+    known = manifest.catalogue
     if file and file.is_file() and (not known or sha256_file(file) == known.sha256):
         shutil.copyfile(file, folder / TRACKS)
 
 
 def _write_lists(
-    file: Path, ids: Ids, tracks: Ids, lists: Int32Array, of: str = "user"
+    file: Path,
+    ids: Ids,
+    tracks: Ids,
+    lists: Int32Array,
+    of: str = "user",
 ) -> None:
     """Write a line for each listener, or what the ids are of; `NO_TRACK` is left out."""
     with file.open("wb") as lines:

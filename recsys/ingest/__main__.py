@@ -138,7 +138,8 @@ def main(
 
 def print_report(report: IngestReport) -> None:
     """Print what was read, why lines are no good, and what the store holds now."""
-    store, counts = report.store, report.lines
+    store = report.store
+    counts = report.lines
     manifest = store.manifest
     lines = [
         f"{len(report.added):,} new files: {counts.read:,} lines = "

@@ -65,7 +65,9 @@ def add_events(work: Ingest) -> Additions:
 
 
 def _read_events(
-    work: Ingest, kinds: IdKinds, lines: dict[LogFile, LineCounts]
+    work: Ingest,
+    kinds: IdKinds,
+    lines: dict[LogFile, LineCounts],
 ) -> Iterator[pa.Table]:
     """Yield the events of the new logs, count their lines, and write rejects and text ids."""
     files = work.files
@@ -97,14 +99,16 @@ def _agreed_catalogue(work: Ingest) -> Catalogue | None:
     Raises:
         IngestError: They name different ones, or the store has events of none.
     """
-    agreed, namer = work.before.catalogue, str(work.workspace)
+    agreed = work.before.catalogue
+    namer = str(work.workspace)
     for file in sorted({log.path.parent / DESCRIPTION for log in work.files.all}):
         if not file.is_file():
             continue
         found = _read_catalogue(file)
         has_own_ids = found.own_ids and (agreed is None or agreed.own_ids)
         if agreed is None and (has_own_ids or not work.before.parts):
-            agreed, namer = found, str(file)
+            agreed = found
+            namer = str(file)
         elif agreed and has_own_ids:
             # ids mean the same in a catalogue that has grown
             agreed = max(agreed, found, key=lambda catalogue: catalogue.tracks)

@@ -44,28 +44,8 @@ def add_tables(work: Ingest, reading: Reading, memory: str) -> Additions:
         IngestError: Rows contradict each other.
     """
     checked = _check_files(work.files, reading, memory, work.scratch)
-    return _load(work, checked, reading) if checked else Additions(work.scratch, ())
-
-
-def _check_files(
-    files: NewFiles, reading: Reading, memory: str, scratch: Path
-) -> dict[str, _Checked]:
-    """Write the checked rows of each new file; return the files by digest."""
-    checked: dict[str, _Checked] = {}
-    done_mb = 0.0
-    with progress("ingest", files.megabytes, "MB") as report:
-        for file in files:
-            target = scratch / f"checked-{len(checked):06}.parquet"
-            digest = files.digests[file]
-            count, malformed = check_file(file, reading, digest, target, memory)
-            checked[digest] = _Checked(file, count, malformed)
-            done_mb += file.size_bytes / 1e6
-            report(done_mb, file.name)
-    return checked
-
-
-def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Additions:
-    """Check the ids of all files, and add the good rows to the buckets."""
+    if not checked:
+        return Additions(work.scratch, ())
     connection = work.connection
     scratch = work.scratch
     queries.attach_parquet(connection, "checked", sorted(scratch.glob("checked-*")))
@@ -97,8 +77,30 @@ def _load(work: Ingest, checked: Mapping[str, _Checked], reading: Reading) -> Ad
     return Additions(scratch, sources, ids=ids, table=table)
 
 
+def _check_files(
+    files: NewFiles,
+    reading: Reading,
+    memory: str,
+    scratch: Path,
+) -> dict[str, _Checked]:
+    """Write the checked rows of each new file; return the files by digest."""
+    checked: dict[str, _Checked] = {}
+    done_mb = 0.0
+    with progress("ingest", files.megabytes, "MB") as report:
+        for file in files:
+            target = scratch / f"checked-{len(checked):06}.parquet"
+            digest = files.digests[file]
+            count, malformed = check_file(file, reading, digest, target, memory)
+            checked[digest] = _Checked(file, count, malformed)
+            done_mb += file.size_bytes / 1e6
+            report(done_mb, file.name)
+    return checked
+
+
 def _check_written(
-    connection: queries.Connection, checked: Mapping[str, _Checked], reading: Reading
+    connection: queries.Connection,
+    checked: Mapping[str, _Checked],
+    reading: Reading,
 ) -> None:
     """Refuse files with timestamps of several formats, or shares that look like percentages."""
     for row in queries.fetch_table(connection, "interactions/written").to_pylist():
@@ -118,7 +120,9 @@ def _check_written(
 
 
 def _keep_rejects(
-    work: Ingest, checked: Mapping[str, _Checked], reading: Reading
+    work: Ingest,
+    checked: Mapping[str, _Checked],
+    reading: Reading,
 ) -> Counter[str]:
     """Keep the rejected lines of each file, and return their number by digest."""
     rejected: Counter[str] = Counter()

@@ -110,7 +110,9 @@ def ingest(
 
 
 def _check_columns(
-    workspace: Workspace, before: Manifest, reading: Reading | None
+    workspace: Workspace,
+    before: Manifest,
+    reading: Reading | None,
 ) -> None:
     """Refuse a store whose rows have other columns."""
     held = before.table.columns if before.table else LOGGED
@@ -131,7 +133,12 @@ def _earlier_parts(work: Ingest) -> dict[int, list[Path]]:
     return earlier
 
 
-def _commit(lock: Lock, work: Ingest, added: Additions, row: str) -> IngestReport:
+def _commit(
+    lock: Lock,
+    work: Ingest,
+    added: Additions,
+    row: str,
+) -> IngestReport:
     """Commit what was added to the store, and report; a good line is called a `row`."""
     if not (added.parts or work.files.known):
         why = "no line but blank ones"

@@ -30,7 +30,11 @@ class NewFiles:
     """
 
     def __init__(
-        self, files: Sequence[LogFile], manifest: Manifest, reading: str, scratch: Path
+        self,
+        files: Sequence[LogFile],
+        manifest: Manifest,
+        reading: str,
+        scratch: Path,
     ) -> None:
         """Take the files and the manifest of the store."""
         self.digests: dict[LogFile, str] = {}  # of the new ones so far

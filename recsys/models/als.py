@@ -37,7 +37,10 @@ class Equations:
     has_confidences: bool = False
 
     def solve(
-        self, rows: Float32Array, others: Sequence[Float32Array], threads: int
+        self,
+        rows: Float32Array,
+        others: Sequence[Float32Array],
+        threads: int,
     ) -> None:
         """Take steps from where rows are, shape (rows, factors), towards their solutions.
 
@@ -93,7 +96,12 @@ def first_factors(shape: tuple[int, int], factors: int, seed: int) -> Fit:
     return Fit(0, users, items)
 
 
-def sweep(fit: Fit, listeners: Equations, tracks: Equations, threads: int) -> None:
+def sweep(
+    fit: Fit,
+    listeners: Equations,
+    tracks: Equations,
+    threads: int,
+) -> None:
     """Solve the listeners of a fit, then the tracks, in place.
 
     Raises:

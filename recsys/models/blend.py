@@ -13,7 +13,7 @@ import numpy as np
 from scipy import optimize, special
 from scipy.sparse import csr_matrix, vstack
 
-from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
+from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray, offsets
 from looplib.randomness import make_generator
 from recsys.dataset.plays import (
     UNKNOWN_ARTIST,
@@ -45,12 +45,6 @@ class Candidates:
     places: csr_matrix  # 1 where the track was heard, else 0; shape (listeners, tracks)
     features: FloatArray  # shape (candidates, features)
 
-    @property
-    def is_heard(self) -> BoolArray:
-        """Whether the listener has heard the track, shape (candidates,)."""
-        is_heard: BoolArray = self.places.data > 0
-        return is_heard
-
 
 class Finder:
     """Finds candidates by what was played."""
@@ -73,7 +67,8 @@ class Finder:
             threads: They change no result.
         """
         tracks = len(artists)
-        self._params, self._threads = params, threads
+        self._params = params
+        self._threads = threads
         self._activations = [
             sum_plays(plays, activation(plays, decay), tracks) for decay in _DECAYS
         ]
@@ -112,8 +107,11 @@ class Finder:
     def find(self, rows: IntArray) -> Candidates:
         """Find the candidates of some listeners."""
         activations = [matrix[rows] for matrix in self._activations]
-        heard, profile, artists = activations[0], activations[1], self._artists[rows]
-        near, threads = self._near, self._threads
+        heard = activations[0]
+        profile = activations[1]
+        artists = self._artists[rows]
+        near = self._near
+        threads = self._threads
         count = self._params.candidates
         new = [
             top_products(profile, near, count, threads, heard)[0],
@@ -150,7 +148,6 @@ class Blend(Model):
 
     name = "blend"
     params_type = BlendParams
-    takes_sweeps = False
     needs_order = True
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
@@ -167,7 +164,8 @@ class Blend(Model):
         """Return the log odds of the candidates of each listener, and 1 where they were heard."""
         weights = self._learn()
         finder = self._finder(self._plays, find_unplayed(self._dataset))
-        scores, heard = [], []
+        scores = []
+        heard = []
         listeners = np.arange(len(self._dataset.users))
         for rows in np.split(listeners, range(_LISTENERS, len(listeners), _LISTENERS)):
             found = finder.find(rows)
@@ -181,7 +179,8 @@ class Blend(Model):
         """Fit the probability that a candidate is among a listener's newest plays."""
         plays = self._plays
         is_newest = plays.age <= _NEWEST * np.repeat(plays.counts, plays.counts)
-        before, newest = plays.select(~is_newest), plays.select(is_newest)
+        before = plays.select(~is_newest)
+        newest = plays.select(is_newest)
         listeners = np.flatnonzero((newest.counts > 0) & (before.counts > 0))
         if not len(listeners):
             raise TrialError(
@@ -226,7 +225,8 @@ def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
         features: Shape (rows, features).
         is_true: What is predicted, shape (rows,).
     """
-    means, deviations = features.mean(axis=0), features.std(axis=0)
+    means = features.mean(axis=0)
+    deviations = features.std(axis=0)
     deviations[deviations == 0] = 1
     scaled = np.column_stack([(features - means) / deviations, np.ones(len(features))])
 
@@ -252,8 +252,7 @@ def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
 def _unite(heard: csr_matrix, new: Int32Array) -> csr_matrix:
     """Return 1 for each track heard and 0 for each new one, shape (listeners, tracks)."""
     listener, rank = np.nonzero(new != NO_TRACK)
-    listeners = np.repeat(np.arange(heard.shape[0]), np.diff(heard.indptr))
-    rows = np.concatenate([listeners, listener])
+    rows = np.concatenate([heard.tocoo(copy=False).row, listener])
     columns = np.concatenate([heard.indices, new[listener, rank]])
     values = np.concatenate([np.ones(heard.nnz), np.zeros(len(listener))])
     return csr_matrix((values, (rows, columns)), heard.shape)
@@ -261,6 +260,6 @@ def _unite(heard: csr_matrix, new: Int32Array) -> csr_matrix:
 
 def _select(scores: csr_matrix, is_kept: BoolArray) -> csr_matrix:
     """Return some of the values of a matrix; a flag for each."""
-    before = np.concatenate([[0], is_kept.cumsum()])
+    before = offsets(is_kept)
     arrays = (scores.data[is_kept], scores.indices[is_kept], before[scores.indptr])
     return csr_matrix(arrays, scores.shape)

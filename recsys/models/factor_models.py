@@ -12,7 +12,7 @@ from recsys.dataset.dataset import Dataset, Side
 from recsys.dataset.plays import UNKNOWN_ARTIST, find_unplayed, read_artists
 from recsys.models.als import Equations, Fit, first_factors, make_equations, sweep
 from recsys.models.model import Model, State
-from recsys.models.topk import Pool, personal_lists, popular_lists
+from recsys.models.topk import Pool, personal_lists
 
 
 class Als(Model):
@@ -21,30 +21,24 @@ class Als(Model):
     name = "als"
     params_type = AlsParams
     main_params = ("factors", "regularization", "alpha")
+    takes_sweeps = True
     in_blocks = True
-    fit: Fit
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        side: Side,
-        params: AlsParams,
-        seed: int,
-        threads: int,
-        kept: State | None = None,
-    ) -> None:
-        """Take over the factors of both sides, or draw the first ones."""
-        super().__init__(dataset, side, params, seed, threads, kept)
+    @cached_property
+    def fit(self) -> Fit:
+        """The factors of both sides, as another fit left them or the first ones."""
+        kept = self._kept
         if kept:
-            self.fit = Fit(self.sweeps, kept["user_factors"], kept["item_factors"])
-        else:
-            shape = (len(dataset.users), len(dataset.tracks))
-            self.fit = first_factors(shape, params.factors, seed)
+            return Fit(self.sweeps, kept["user_factors"], kept["item_factors"])
+        shape = (len(self._dataset.users), len(self._dataset.tracks))
+        return first_factors(shape, self._params.factors, self._seed)
 
     @cached_property
     def _equations(self) -> tuple[Equations, Equations]:
         """Equations of the listeners and of the tracks; a fit in blocks needs none."""
-        data, side, params = self._dataset, self._side, self._params
+        data = self._dataset
+        side = self._side
+        params = self._params
         tracks = int(np.count_nonzero(data.popularity(side)))
         listeners = int(np.count_nonzero(data.counts(side)))
         return (
@@ -94,4 +88,4 @@ class Popular(Model):
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the same list for each listener, but for what is not in the pool."""
-        return popular_lists(self._dataset, self._side, k, self._threads, pool)
+        return self._popular(k, pool)

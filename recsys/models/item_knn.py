@@ -24,7 +24,6 @@ class ItemKnn(Model):
     name = "item_knn"
     params_type = ItemKnnParams
     main_params = ("neighbours", "weighting")
-    takes_sweeps = False
 
     @cached_property
     def _heard(self) -> csr_matrix:
@@ -38,7 +37,9 @@ class ItemKnn(Model):
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the tracks that are nearest to what the listener heard."""
-        heard, near, threads = self._heard, self._neighbours, self._threads
+        heard = self._heard
+        near = self._neighbours
+        threads = self._threads
         if pool == "heard":
             scores = products_at(heard, near, heard, threads)
             arrays = (scores, heard.indices, heard.indptr)
@@ -52,7 +53,7 @@ def weigh(by_track: csr_matrix, params: ItemKnnParams) -> csr_matrix:
     """Weigh interactions, shape (tracks, listeners), for the comparison of tracks."""
     tracks, listeners = by_track.shape
     times = by_track.data.astype(np.float64)
-    track = np.repeat(np.arange(tracks), np.diff(by_track.indptr))
+    track = by_track.tocoo(copy=False).row
     if params.weighting != "cosine":
         heard = np.bincount(by_track.indices, minlength=listeners)
         rarity = (np.log(tracks) - np.log1p(heard))[by_track.indices]

@@ -26,7 +26,6 @@ class Lists(Model):
     name = "lists"
     params_type = ListsParams
     main_params = ("name",)
-    takes_sweeps = False
 
     @cached_property
     def _best(self) -> Int32Array:

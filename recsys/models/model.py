@@ -38,14 +38,11 @@ class Model(ABC):
     main_params: ClassVar[tuple[str, ...]] = ()
     # scored once, beside the trials, and never wins
     is_baseline: ClassVar[bool] = False
-    takes_sweeps: ClassVar[bool] = (
-        True  # else it is fitted at once, when lists are asked for
-    )
+    # else it is fitted at once, when lists are asked for
+    takes_sweeps: ClassVar[bool] = False
     needs_order: ClassVar[bool] = False  # of the plays
     in_blocks: ClassVar[bool] = False  # `recsys.blockwise` fits it across all workers
     sweeps: int  # done so far
-    # the factors of listeners and tracks; None of a kind without
-    fit: Fit | None = None
 
     def __init__(
         self,
@@ -60,8 +57,12 @@ class Model(ABC):
 
         What follows is the same to the bit.
         """
-        self._dataset, self._side = dataset, side
-        self._params, self._seed, self._threads = params, seed, threads
+        self._dataset = dataset
+        self._side = side
+        self._params = params
+        self._seed = seed
+        self._threads = threads
+        self._kept = kept
         self.sweeps = int(kept["sweeps"]) if kept else 0
 
     @classmethod
@@ -76,6 +77,11 @@ class Model(ABC):
     def _plays(self) -> Plays:
         return read_plays(self._dataset, self._side)
 
+    @property
+    def fit(self) -> Fit | None:
+        """The factors of listeners and tracks; None of a kind without."""
+        return None
+
     def sweep(self, count: int) -> None:
         """Go on with the fit, or raise a `TrialError` where that is not possible."""
         self.sweeps += count
@@ -84,11 +90,13 @@ class Model(ABC):
         """Return the arrays from which a fit is taken up."""
         return {"sweeps": self.sweeps}
 
+    def _popular(self, k: int, pool: Pool) -> Int32Array:
+        """Return the tracks with the most listening time, for everybody."""
+        return popular_lists(self._dataset, self._side, k, self._threads, pool)
+
     def _fill_up(self, lists: Int32Array) -> Int32Array:
         """Put popular tracks that are new to the listener at the end of short lists."""
-        k = lists.shape[1]
-        popular = popular_lists(self._dataset, self._side, k, self._threads, "new")
-        return fill_up(lists, popular)
+        return fill_up(lists, self._popular(lists.shape[1], "new"))
 
     @abstractmethod
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:

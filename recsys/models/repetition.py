@@ -10,7 +10,7 @@ from recsys.dataset.plays import Plays
 from recsys.models.model import Model
 from recsys.models.params import ActivationParams
 from recsys.models.sparse import rank_rows
-from recsys.models.topk import Pool, popular_lists
+from recsys.models.topk import Pool
 
 
 class Repetition(Model):
@@ -23,7 +23,7 @@ class Repetition(Model):
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the tracks heard with the largest scores, or popular ones that are new."""
         if pool == "new":
-            return popular_lists(self._dataset, self._side, k, self._threads, pool)
+            return self._popular(k, pool)
         heard = rank_rows(self.scores(), k)
         return heard if pool == "heard" else self._fill_up(heard)
 
@@ -48,7 +48,8 @@ class Latest(Repetition):
 
     def scores(self) -> csr_matrix:
         """Return 1 by how many plays ago the newest play of the track was."""
-        plays, tracks = self._plays, len(self._dataset.tracks)
+        plays = self._plays
+        tracks = len(self._dataset.tracks)
         key = plays.listeners * tracks + plays.tracks
         _, from_the_end = np.unique(key[::-1], return_index=True)
         is_newest = np.zeros(len(key), np.bool_)
@@ -68,7 +69,6 @@ class Activation(Repetition):
     name = "activation"
     params_type = ActivationParams
     main_params = ("decay",)
-    takes_sweeps = False
     needs_order = True
 
     def scores(self) -> csr_matrix:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array, Int32Array, IntArray
+from looplib.arrays import Float32Array, Int32Array, IntArray, offsets
 
 NO_COLUMN = -1
 _ROWS = 256  # that a thread takes at once
@@ -42,22 +42,21 @@ def top_products(
     rows = left.shape[0]
     best = np.full((rows, k), NO_COLUMN, np.int32)
     values = np.zeros((rows, k), np.float32)
-    arrays = _arrays(left), _arrays(right)
-    excluded = _arrays(
-        csr_matrix((rows, right.shape[1])) if left_out is None else left_out
-    )
+    if left_out is None:
+        left_out = csr_matrix((rows, right.shape[1]))
 
     from recsys.models.kernels import products as kernels
 
-    def run(first: int, last: int) -> None:
-        kernels.top_rows(*arrays, excluded, first, last, best, values)
-
-    _share_out(kernels.top_rows, run, rows, threads)
+    arrays = map(_arrays, (left, right, left_out))
+    _share_out(kernels.top_rows, rows, threads, *arrays, best, values)
     return best, values
 
 
 def products_at(
-    left: csr_matrix, right: csr_matrix, places: csr_matrix, threads: int
+    left: csr_matrix,
+    right: csr_matrix,
+    places: csr_matrix,
+    threads: int,
 ) -> Float32Array:
     """Return a product of two sparse matrices where a third has values, in the order of these.
 
@@ -71,14 +70,11 @@ def products_at(
         Values, shape (values of `places`,).
     """
     found = np.zeros(places.nnz, np.float32)
-    arrays = _arrays(left), _arrays(right), _arrays(places)
 
     from recsys.models.kernels import products as kernels
 
-    def run(first: int, last: int) -> None:
-        kernels.rows_at(*arrays, first, last, found)
-
-    _share_out(kernels.rows_at, run, places.shape[0], threads)
+    arrays = map(_arrays, (left, right, places))
+    _share_out(kernels.rows_at, places.shape[0], threads, *arrays, found)
     return found
 
 
@@ -115,7 +111,7 @@ def top_neighbours(
     plays = np.bincount(tracks, minlength=columns)
     weight = np.maximum(plays, 1).astype(np.float64) ** -power
     where = np.argsort(tracks, kind="stable")
-    starts = np.concatenate([[0], plays.cumsum()])
+    starts = offsets(plays)
     listener = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     ends = np.stack([indptr[:-1], indptr[1:]], axis=1)[listener]
     best = np.full((columns, k), NO_COLUMN, np.int32)
@@ -123,11 +119,9 @@ def top_neighbours(
 
     from recsys.models.kernels import products as kernels
 
-    def run(first: int, last: int) -> None:
-        plays = kernels.PlaysOfTracks(tracks, where, starts, ends)
-        kernels.near_rows(plays, window, backward, weight, first, last, best, values)
-
-    _share_out(kernels.near_rows, run, columns, threads)
+    of_tracks = kernels.PlaysOfTracks(tracks, where, starts, ends)
+    learned = (of_tracks, window, backward, weight, best, values)
+    _share_out(kernels.near_rows, columns, threads, *learned)
     return _to_matrix(best, values, columns)
 
 
@@ -149,7 +143,7 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
     Shape (rows, k), `NO_COLUMN` where a row has fewer.
     """
     best = np.full((scores.shape[0], k), NO_COLUMN, np.int32)
-    row = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+    row = scores.tocoo(copy=False).row
     order = np.lexsort((scores.indices, -scores.data, row))
     rank = np.arange(len(order)) - scores.indptr[row]
     is_kept = rank < k
@@ -159,7 +153,7 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
 
 def _to_matrix(best: Int32Array, values: Float32Array, columns: int) -> csr_matrix:
     is_kept = best != NO_COLUMN
-    indptr = np.concatenate([[0], is_kept.sum(axis=1).cumsum()])
+    indptr = offsets(is_kept.sum(axis=1))
     arrays = (values[is_kept], best[is_kept], indptr)
     matrix = csr_matrix(arrays, shape=(len(best), columns))
     matrix.sort_indices()
@@ -179,16 +173,18 @@ def _arrays(matrix: csr_matrix) -> Any:  # noqa: ANN401  compiled code's tuple o
 
 def _share_out(
     function: Callable[..., None],
-    run: Callable[[int, int], None],
     rows: int,
     threads: int,
+    *arguments: Any,  # noqa: ANN401  of any kind
 ) -> None:
-    """Run a compiled function's loop over all rows, some at a time."""
+    """Call a compiled function for all rows, some at a time: the first, the last, the arguments."""
     from recsys.models.kernels.compiled import compiling
 
-    firsts = range(0, rows, _ROWS)
-    lasts = [min(first + _ROWS, rows) for first in firsts]
     with compiling(function):
-        run(0, 0)
+        function(0, 0, *arguments)
+
+    def run(first: int) -> None:
+        function(first, min(first + _ROWS, rows), *arguments)
+
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(run, firsts, lasts))
+        list(pool.map(run, range(0, rows, _ROWS)))

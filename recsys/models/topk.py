@@ -38,7 +38,10 @@ def top_tracks(
 
 
 def similar_tracks(
-    item_factors: Float32Array, tracks: IntArray, k: int, threads: int
+    item_factors: Float32Array,
+    tracks: IntArray,
+    k: int,
+    threads: int,
 ) -> tuple[Int32Array, FloatArray]:
     """Find the k other tracks with the largest cosine with each of some tracks, as `top_tracks`."""
     lengths = np.linalg.norm(item_factors, axis=1, keepdims=True)
@@ -74,7 +77,12 @@ def personal_lists(
     return lists
 
 
-def _rank_heard(model: Fit, dataset: Dataset, side: Side, k: int) -> Int32Array:
+def _rank_heard(
+    model: Fit,
+    dataset: Dataset,
+    side: Side,
+    k: int,
+) -> Int32Array:
     listeners = len(dataset.users)
     lists = np.empty((listeners, k), np.int32)
     for first in range(0, listeners, _LISTENERS):
@@ -87,7 +95,11 @@ def _rank_heard(model: Fit, dataset: Dataset, side: Side, k: int) -> Int32Array:
 
 
 def popular_lists(
-    dataset: Dataset, side: Side, k: int, threads: int, pool: Pool = "all"
+    dataset: Dataset,
+    side: Side,
+    k: int,
+    threads: int,
+    pool: Pool = "all",
 ) -> Int32Array:
     """Recommend the tracks with the most listening time to all listeners."""
     tracks = len(dataset.tracks)
@@ -107,7 +119,8 @@ def keep_some(lists: Int32Array, is_kept: BoolArray) -> Int32Array:
 def fill_up(lists: Int32Array, others: Int32Array) -> Int32Array:
     """Put other tracks at the end of short lists, each once; both of shape (listeners, k)."""
     is_short = (lists == NO_TRACK).any(axis=1)
-    short, more = lists[is_short], others[is_short]
+    short = lists[is_short]
+    more = others[is_short]
     is_there = (more[:, :, np.newaxis] == short[:, np.newaxis, :]).any(axis=2)
     both = np.concatenate([short, np.where(is_there, NO_TRACK, more)], axis=1)
     filled = lists.copy()

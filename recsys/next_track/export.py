@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from looplib.next_track_file import ARRAYS, FILE_NAME
-from looplib.progress import console, progress
-from recsys.config import SearchConfig
+from looplib.progress import say
+from recsys.config import NextTrackConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plays import read_artists
 from recsys.errors import ExportError
-from recsys.next_track.config import NextTrackConfig
 from recsys.next_track.model import NextTrackModel, Setting, combine, fit_parts
 from recsys.next_track.score import (
     HELD_OUT,
@@ -24,9 +22,8 @@ from recsys.next_track.score import (
     compare,
 )
 from recsys.next_track.sessions import load_sessions
+from recsys.store.ids import Ids
 from recsys.store.remote import Store
-
-Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
 def write_next_track(
@@ -57,17 +54,14 @@ def write_next_track(
     try:
         found = compare(*sessions.split(HELD_OUT), setting, config.seed)
     except ExportError as error:
-        console.print(f"{NAME} is left out: {error}", soft_wrap=True, markup=False)
+        say(f"{NAME} is left out: {error}")
         return None
-    with progress("Next track", 1, "fits") as report:
-        is_published = found.is_better or anyway
-        if is_published:
-            parts = fit_parts(sessions, setting)
-            model = combine(parts, found.weights)
-            _save(folder / FILE_NAME, model, users, tracks)
-        report(1, "on all sessions")
-    line = describe(found, is_published=is_published)
-    console.print(line, soft_wrap=True, markup=False)
+    is_published = found.is_better or anyway
+    if is_published:
+        parts = fit_parts(sessions, setting)
+        model = combine(parts, found.weights)
+        _save(folder / FILE_NAME, model, users, tracks)
+    say(describe(found, is_published=is_published))
     return {
         "parameters": {**section.model_dump(), **asdict(found.weights)},
         "sessions": found.sessions,
@@ -97,8 +91,14 @@ def describe(found: Comparison, *, is_published: bool) -> str:
     return line
 
 
-def _save(file: Path, model: NextTrackModel, users: Ids, tracks: Ids) -> None:
-    near, own = model.near, model.own
+def _save(
+    file: Path,
+    model: NextTrackModel,
+    users: Ids,
+    tracks: Ids,
+) -> None:
+    near = model.near
+    own = model.own
     arrays = {
         "tracks": tracks,
         "near_counts": np.diff(near.indptr),

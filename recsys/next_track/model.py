@@ -8,14 +8,14 @@ Jannach, "Evaluation of Session-based Recommendation Algorithms", 2018.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags, hstack, identity, vstack
+from scipy.sparse import csr_matrix, diags, identity
 
 from looplib.arrays import Int32Array, IntArray
 from looplib.next_track_file import LATEST
+from recsys.config import NextTrackConfig
 from recsys.dataset.plays import UNKNOWN_ARTIST
 from recsys.models.repetition import activation, sum_plays
-from recsys.models.sparse import nearest, top_neighbours, top_products
-from recsys.next_track.config import NextTrackConfig
+from recsys.models.sparse import nearest, top_neighbours
 from recsys.next_track.sessions import Sessions
 
 _BACKWARD = 0.5  # of a play before a track, against one after it
@@ -71,8 +71,11 @@ class Prefixes:
 
 def fit_parts(sessions: Sessions, setting: Setting) -> Parts:
     """Learn the parts of a score."""
-    config, threads, artists = setting.config, setting.threads, setting.artists
-    tracks, keep = len(artists), config.neighbours
+    config = setting.config
+    threads = setting.threads
+    artists = setting.artists
+    tracks = len(artists)
+    keep = config.neighbours
     itself = identity(tracks, format="csr")
     # a track of no known artist is alone
     alone = artists.max(initial=0) + 1 + np.arange(tracks, dtype=np.int32)
@@ -90,7 +93,7 @@ def fit_parts(sessions: Sessions, setting: Setting) -> Parts:
             backward=_BACKWARD,
         )
     )
-    row = np.repeat(np.arange(tracks), np.diff(near.indptr))
+    row = near.tocoo(copy=False).row
     is_same = artists[row] == artists[near.indices]
     same = csr_matrix((near.data * is_same, near.indices, near.indptr), near.shape)
 
@@ -111,20 +114,10 @@ def combine(parts: Parts, weights: Weights) -> NextTrackModel:
     return NextTrackModel(csr_matrix(near), csr_matrix(weights.own * parts.own))
 
 
-def recommend(
-    model: NextTrackModel, prefixes: Prefixes, k: int, threads: int
-) -> Int32Array:
-    """Return the k best tracks that the session has not heard, shape (prefixes, k)."""
-    count, listeners = len(prefixes.listeners), model.own.shape[0]
-    rows = np.arange(count)
-    is_of = csr_matrix((np.ones(count), (rows, prefixes.listeners)), (count, listeners))
-    left = csr_matrix(hstack([prefixes.latest, is_of]))
-    right = csr_matrix(vstack([model.near, model.own]))
-    return top_products(left, right, k, threads, prefixes.heard)[0]
-
-
 def cut_prefixes(
-    sessions: Sessions, tracks: int, longest: int
+    sessions: Sessions,
+    tracks: int,
+    longest: int,
 ) -> tuple[Prefixes, Int32Array]:
     """Cut sessions before each of their tracks but the first, up to the `longest`-th.
 
@@ -139,7 +132,8 @@ def cut_prefixes(
     def newest(most: int) -> csr_matrix:
         """Return 1 / (plays ago) of the newest tracks of each prefix."""
         ago = np.minimum(length, most)
-        row, back = np.repeat(np.arange(len(session)), ago), _count_up(ago) + 1
+        row = np.repeat(np.arange(len(session)), ago)
+        back = _count_up(ago) + 1
         played = sessions.tracks[end[row] - back]
         return csr_matrix((1 / back, (row, played)), (len(session), tracks))
 

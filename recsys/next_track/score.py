@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, hstack, vstack
 
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
@@ -26,12 +26,12 @@ from recsys.next_track.model import (
     combine,
     cut_prefixes,
     fit_parts,
-    recommend,
 )
 from recsys.next_track.sessions import Sessions
 
 K = 20
-PRECISION, MRR = f"precision@{K}", f"mrr@{K}"
+PRECISION = f"precision@{K}"
+MRR = f"mrr@{K}"
 NAME = "next_track"
 HELD_OUT = 0.2  # share of the sessions, the newest
 _SCORED = 5_000  # sessions at most
@@ -72,15 +72,20 @@ class Task:
 
     def recommend(self, parts: Parts, weights: Weights) -> Int32Array:
         """Return the model's lists, shape (prefixes, K)."""
-        return recommend(
-            combine(parts, weights), self.prefixes, K, self.setting.threads
+        model = combine(parts, weights)
+        rows = np.arange(len(self.target))
+        owners = (rows, self.prefixes.listeners)
+        is_of = csr_matrix(
+            (np.ones(len(rows)), owners), (len(rows), model.own.shape[0])
         )
+        left = hstack([self.prefixes.latest, is_of], "csr")
+        return self.apply(left, vstack([model.near, model.own], "csr"))
 
     def apply(self, left: csr_matrix, right: csr_matrix) -> Int32Array:
-        """Return the lists of a simple rule, shape (prefixes, K)."""
-        return top_products(left, right, K, self.setting.threads, self.prefixes.heard)[
-            0
-        ]
+        """Return the best of a product that the session has not heard, shape (prefixes, K)."""
+        heard = self.prefixes.heard
+        threads = self.setting.threads
+        return top_products(left, right, K, threads, heard)[0]
 
     def find_hits(self, lists: Int32Array) -> tuple[BoolArray, FloatArray]:
         """Return whether each next track is in its list, and 1 / rank, 0 where it is not."""
@@ -90,7 +95,10 @@ class Task:
 
 
 def compare(
-    known: Sessions, later: Sessions, setting: Setting, seed: int
+    known: Sessions,
+    later: Sessions,
+    setting: Setting,
+    seed: int,
 ) -> Comparison:
     """Learn from the sessions known, choose the weights on the newest of these, and score.
 
@@ -104,7 +112,12 @@ def compare(
     return _summarise(task, weights, lists, seed)
 
 
-def _make_task(known: Sessions, later: Sessions, setting: Setting, seed: int) -> Task:
+def _make_task(
+    known: Sessions,
+    later: Sessions,
+    setting: Setting,
+    seed: int,
+) -> Task:
     scored = np.flatnonzero(later.counts > 1)
     if not len(scored) or not len(known):
         raise ExportError(
@@ -121,7 +134,8 @@ def _make_task(known: Sessions, later: Sessions, setting: Setting, seed: int) ->
 
 def _choose_weights(task: Task) -> Weights:
     """Choose one weight after the other by the sum of both metrics."""
-    parts, best = fit_parts(task.known, task.setting), Weights()
+    parts = fit_parts(task.known, task.setting)
+    best = Weights()
 
     @cache
     def worth(weights: Weights) -> float:
@@ -137,7 +151,9 @@ def _choose_weights(task: Task) -> Weights:
 
 def _simple_rules(task: Task, parts: Parts) -> dict[str, Int32Array]:
     """Return the lists of popular, item-kNN of the last track, and sticky artist."""
-    known, last, tracks = task.known, task.prefixes.last, len(task.setting.artists)
+    known = task.known
+    last = task.prefixes.last
+    tracks = len(task.setting.artists)
     plays = np.bincount(known.tracks, minlength=tracks)
     best = np.argsort(-plays, kind="stable")[:_POPULAR]
     first_row = np.zeros(len(best), np.int64)
@@ -159,7 +175,10 @@ def _simple_rules(task: Task, parts: Parts) -> dict[str, Int32Array]:
 
 
 def _summarise(
-    task: Task, weights: Weights, lists: Mapping[str, Int32Array], seed: int
+    task: Task,
+    weights: Weights,
+    lists: Mapping[str, Int32Array],
+    seed: int,
 ) -> Comparison:
     """Compute metrics with intervals by a bootstrap over listeners."""
     _, listener = np.unique(task.prefixes.listeners, return_inverse=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis import queries
-from looplib.arrays import BoolArray, Int32Array, IntArray, column_values
+from looplib.arrays import BoolArray, Int32Array, IntArray, column_values, offsets
 from recsys.config import SearchConfig, Split
 from recsys.dataset.buckets import attach_events
 from recsys.dataset.dataset import Dataset
@@ -41,7 +41,7 @@ class Sessions:
         """Return some of the sessions; a flag for each, shape (sessions,)."""
         counts = self.counts
         return Sessions(
-            np.concatenate([[0], counts[is_kept].cumsum()]),
+            offsets(counts[is_kept]),
             self.tracks[np.repeat(is_kept, counts)],
             self.listeners[is_kept],
             self.start_ms[is_kept],
@@ -57,8 +57,7 @@ class Sessions:
     def by_listener(self, listeners: int) -> Plays:
         """Return the plays of each listener, all sessions one after the other."""
         counts = np.bincount(self.listeners, self.counts, minlength=listeners)
-        ends = counts.astype(np.int64).cumsum()
-        return Plays(np.concatenate([[0], ends]), self.tracks)
+        return Plays(offsets(counts.astype(np.int64)), self.tracks)
 
 
 def find_sessions(store: Store, config: SearchConfig) -> SplitRule:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.page.render import render
+from looplib.files import sha256_file
 from recsys.dataset.dataset import Summary, open_dataset
 from recsys.report.runs import Run, is_baseline, read_folder
 from recsys.runs.folder import (
     REPORT,
     Winner,
-    digests_of,
     read_run,
     write_winner,
 )
@@ -18,22 +18,27 @@ from recsys.runs.leaderboard import WARNING, describe_row
 from recsys.workspace import open_workspace
 
 
-def write_report(address: str, store_address: str | None = None) -> None:
+def write_report(
+    address: str,
+    store_address: str | Path | None = None,
+    *remarks: str,
+) -> None:
     """Write the page of a finished search into its run folder, at a path or an address.
 
-    The store is by default where the search read it.
+    The store is by default where the search read it. Further remarks are kept with the winner.
 
     Raises:
         UserError: The run is not finished.
     """
     run = open_workspace(address)
     config, winner = read_run(run)
+    winner = replace(winner, remarks=tuple(dict.fromkeys(winner.remarks + remarks)))
     store = open_workspace(store_address or config.store)
     dataset = open_dataset(store.sub(f"cache/{winner.dataset}").address)
     found = read_folder(run, run.folder.resolve().name)
     with run.create(REPORT) as file:
         file.write(render_report(found, winner, dataset.summary).encode())
-    files = winner.files | digests_of(run, REPORT)
+    files = winner.files | {REPORT: sha256_file(run.folder / REPORT)}
     write_winner(run, replace(winner, files=files))
 
 

@@ -69,7 +69,10 @@ def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
 
 
 def read_listeners(
-    run: Workspace, scorer: Scorer, trial: Trial, sweep: int
+    run: Workspace,
+    scorer: Scorer,
+    trial: Trial,
+    sweep: int,
 ) -> FloatArray:
     """Read what each listener adds to the choosing metric; shape (2, listeners)."""
     name = listeners_name(scorer, trial, sweep)
@@ -84,7 +87,12 @@ def read_listeners(
         ) from None
 
 
-def has_listeners(run: Workspace, scorer: Scorer, trial: Trial, sweep: int) -> bool:
+def has_listeners(
+    run: Workspace,
+    scorer: Scorer,
+    trial: Trial,
+    sweep: int,
+) -> bool:
     """Return whether `read_listeners` finds them whole."""
     with suppress(SearchError):
         read_listeners(run, scorer, trial, sweep)
@@ -120,11 +128,6 @@ def write_winner(run: Workspace, winner: Winner) -> None:
         file.write(orjson.dumps(seal(winner), option=orjson.OPT_INDENT_2))
 
 
-def digests_of(run: Workspace, *names: str) -> dict[str, str]:
-    """Return the SHA-256 of files of a run on this machine, by name."""
-    return {name: sha256_file(run.folder / name) for name in names}
-
-
 def digest_config(config: SearchConfig) -> str:
     """Return the SHA-256 of a configuration, wherever its run is."""
     return json_digest(config.model_dump(mode="json", exclude={"run"}))
@@ -138,7 +141,7 @@ def check_digest(run: Workspace, winner: Winner, name: str) -> Path:
     """
     run.download(name)
     given = winner.files.get(name)
-    if given and digests_of(run, name)[name] != given:
+    if given and sha256_file(run.folder / name) != given:
         raise SearchError(f"{run}/{name}: {_DAMAGED}")
     return run.folder / name
 

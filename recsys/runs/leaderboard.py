@@ -80,7 +80,8 @@ def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:
     by_kind: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         by_kind.setdefault(row["model"], {})[row["trial"]] = _values(row["model"], row)
-    labels, constant = {}, []
+    labels = {}
+    constant = []
     for kind, trials in by_kind.items():
         first, *others = trials.values()
         same = [text for text in first if others and all(text in own for own in others)]
@@ -108,7 +109,10 @@ def _join(kind: str, values: Iterable[str]) -> str:
 
 
 def remarks(
-    ranking: Sequence[RankedTrial], chosen: RankedTrial, metric: str, search: Search
+    ranking: Sequence[RankedTrial],
+    chosen: RankedTrial,
+    metric: str,
+    search: Search,
 ) -> list[str]:
     """Say whether the order is noise, why the winner won, and what to try next."""
     found = []
@@ -149,7 +153,10 @@ def name_axes(trial: Trial, axes: Iterable[str]) -> str:
 
 
 def remark_on_baselines(
-    baselines: Sequence[RankedTrial], metric: str, *, on_test: bool
+    baselines: Sequence[RankedTrial],
+    metric: str,
+    *,
+    on_test: bool,
 ) -> str:
     """Say how far the winner is above the best simple rule."""
     behind = {ranked.trial.id: ranked.behind for ranked in baselines if ranked.behind}
@@ -165,7 +172,8 @@ def remark_on_baselines(
 
 
 def _record(rank: int, ranked: RankedTrial) -> dict[str, Any]:
-    score, stop = ranked.score or Score(0), ranked.stop
+    score = ranked.score or Score(0)
+    stop = ranked.stop
     record: dict[str, Any] = {
         "rank": rank,
         "trial": ranked.trial.id,

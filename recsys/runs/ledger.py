@@ -10,6 +10,7 @@ is wrong, that step is run again.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,51 +75,40 @@ def failure_of(scores: Sequence[Score]) -> Score | None:
 
 
 class Ledger:
-    """The scores of a search's trials, in memory and in a file."""
-
-    scores: Scores
+    """The scores of trials, in memory and in a file."""
 
     def __init__(
         self,
         file: Path,
         scorer: str,
-        trials: Iterable[Trial],
         is_kept: Callable[[Trial, int], bool] = lambda *_: True,
     ) -> None:
-        """Read what a scorer of this digest found of the trials, if the file is there.
+        """Read what a scorer of this digest found, if the file is there.
 
         Damaged lines are removed from the file. A failure that is not final is tried again, and so
         is a sweep that `is_kept` denies: what each listener adds to its score is gone.
         """
-        self._file, self._scorer = file, scorer
+        self._file = file
+        self._scorer = scorer
         lines, self.damaged = read_ledger(file)
         whole = b"".join(map(_encode, lines))
         if file.exists() and whole != file.read_bytes():
             with atomic_write(file) as written:
                 written.write(whole)
-        self._lines = [
-            line for line in lines if line.scorer == scorer and line.score.is_final
-        ]
-        self._is_kept = is_kept
-        self.scores = {}
-        self.watch(trials)
-
-    def watch(self, trials: Iterable[Trial]) -> None:
-        """Take in what is known of further trials."""
-        new: Scores = {trial.id: () for trial in trials if trial.id not in self.scores}
         known = []
-        for line in self._lines:
-            trial, score = line.trial, line.score
-            if trial.id not in new:
+        for line in lines:
+            trial = line.trial
+            score = line.score
+            if line.scorer != scorer or not score.is_final:
                 continue
-            if score.error is None and not self._is_kept(trial, score.sweep):
+            if score.error is None and not is_kept(trial, score.sweep):
                 self.damaged.append(
                     f"trial {trial.id} after sweep {score.sweep}: "
                     "what its listeners add is not whole"
                 )
             else:
                 known.append(line)
-        self.scores = {**self.scores, **new, **scores_of(known)}
+        self.scores = scores_of(known)
 
     def add(self, trial: Trial, score: Score) -> None:
         """Add a score or a failure; it is on disk when this returns."""
@@ -126,7 +116,7 @@ class Ledger:
             lines.write(_encode(Line(self._scorer, trial, score)))
             lines.flush()
             os.fsync(lines.fileno())
-        self.scores = {**self.scores, trial.id: _with(self.scores[trial.id], score)}
+        self.scores[trial.id] = _with(self.scores[trial.id], score)
 
 
 def read_ledger(file: Path) -> tuple[list[Line], list[str]]:
@@ -156,12 +146,11 @@ def read_ledger(file: Path) -> tuple[list[Line], list[str]]:
     return lines, damaged
 
 
-def scores_of(lines: Iterable[Line]) -> Scores:
-    """Return the scores of all trials in lines of a ledger."""
-    scores: dict[str, tuple[Score, ...]] = {}
+def scores_of(lines: Iterable[Line]) -> defaultdict[str, tuple[Score, ...]]:
+    """Return the scores of all trials in lines of a ledger; none of others."""
+    scores: defaultdict[str, tuple[Score, ...]] = defaultdict(tuple)
     for line in lines:
-        earlier = scores.get(line.trial.id, ())
-        scores[line.trial.id] = _with(earlier, line.score)
+        scores[line.trial.id] = _with(scores[line.trial.id], line.score)
     return scores
 
 

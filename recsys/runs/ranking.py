@@ -52,7 +52,10 @@ class RankedTrial:
 
 
 def rank(
-    trials: Iterable[Trial], stopped: Mapping[str, Stop], scores: Scores, metric: str
+    trials: Iterable[Trial],
+    stopped: Mapping[str, Stop],
+    scores: Scores,
+    metric: str,
 ) -> list[RankedTrial]:
     """Rank trials and baselines, best first; those without a score last, equals by their id."""
     ranking = [
@@ -95,7 +98,10 @@ def compare(
 
 
 def differences(
-    parts: FloatArray, reference: int, resamples: int, seed: int
+    parts: FloatArray,
+    reference: int,
+    resamples: int,
+    seed: int,
 ) -> list[Interval]:
     """Estimate how far each model's metric is from a reference's, with simultaneous 95 % intervals.
 
@@ -110,7 +116,8 @@ def differences(
         resamples: How many resamples of the listeners there are.
         seed: Decides which.
     """
-    numerators, denominators = parts[:, 0], parts[:, 1]
+    numerators = parts[:, 0]
+    denominators = parts[:, 1]
     listeners = parts.shape[2]
     ratios = bootstrap.Ratios(numerators.T, denominators.T)
     drawn = bootstrap.Resamples(listeners, resamples, seed)
@@ -128,7 +135,9 @@ def differences(
 
 
 def _standard_errors(
-    numerators: FloatArray, denominators: FloatArray, values: FloatArray
+    numerators: FloatArray,
+    denominators: FloatArray,
+    values: FloatArray,
 ) -> FloatArray:
     """Return the standard error of the difference of each two models, by the delta method.
 
@@ -160,7 +169,10 @@ def _critical(largest: FloatArray, listeners: int) -> float:
 
 
 def _best_sweep(
-    trial: Trial, stop: Stop | None, scores: Sequence[Score], metric: str
+    trial: Trial,
+    stop: Stop | None,
+    scores: Sequence[Score],
+    metric: str,
 ) -> RankedTrial:
     if failure := failure_of(scores):
         stop = Stop(failure.sweep, failure.error or "")

@@ -40,11 +40,15 @@ class Trial:
     @property
     def takes_sweeps(self) -> bool:
         """Whether it is fitted sweep by sweep; else it is scored once, at sweep 0."""
-        return KINDS[self.kind].takes_sweeps and not self.is_baseline
+        return KINDS[self.kind].takes_sweeps
 
 
 def plan_candidates(
-    search: Search, dataset_digest: str, seed: int, *, is_ordered: bool = False
+    search: Search,
+    dataset_digest: str,
+    seed: int,
+    *,
+    is_ordered: bool = False,
 ) -> tuple[Trial, ...]:
     """Plan the trials of a search; those with the most factors take longest and come first.
 
@@ -61,7 +65,9 @@ def plan_candidates(
 
 
 def plan_lists(
-    digests: Mapping[str, str], dataset_digest: str, seed: int
+    digests: Mapping[str, str],
+    dataset_digest: str,
+    seed: int,
 ) -> tuple[Trial, ...]:
     """Plan the trials of lists of other models, by the digests of their files."""
     return tuple(
@@ -80,7 +86,9 @@ def plan_baselines(seed: int, *, is_ordered: bool = False) -> tuple[Trial, ...]:
 
 
 def plan_wider(
-    trial: Trial, tried: Iterable[Trial], dataset_digest: str
+    trial: Trial,
+    tried: Iterable[Trial],
+    dataset_digest: str,
 ) -> dict[str, Trial]:
     """Plan the trials one step beyond a trial, one for each axis at whose edge it is.
 

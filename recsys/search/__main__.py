@@ -71,8 +71,6 @@ def main(
     if export:
         published = out or f"{settings.run}/export"
         version = export_run(settings.run, published, settings.export)
-        if settings.session_model:
-            write_report(settings.run)  # it says what answers as the session model
         typer.echo(f"recommendations  {version}/{RECOMMENDATIONS}")
         typer.echo(f"manifest         {version}/{MANIFEST}")
         service = config.with_name(f"{config.stem}-service.yaml")  # of `init`

@@ -69,7 +69,11 @@ def run_step(
 
 
 def _fit(
-    trial: Trial, sweep: int, scorer: Scorer, run: Workspace, start: int
+    trial: Trial,
+    sweep: int,
+    scorer: Scorer,
+    run: Workspace,
+    start: int,
 ) -> tuple[Model, float]:
     """Fit a trial up to a sweep; return the model and the CPU seconds of the fit."""
     dataset = open_dataset(scorer.dataset)
@@ -123,5 +127,5 @@ def _read(run: Workspace, name: str) -> State | None:
 
 def _write(arrays: State, run: Workspace, name: str) -> None:
     with run.create(name) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **arrays)
     run.evict(name)

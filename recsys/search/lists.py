@@ -15,7 +15,12 @@ from recsys.store.ids import originals
 from recsys.store.remote import Store
 
 
-def take_lists(file: Path, digest: str, store: Store, dataset: Dataset) -> str:
+def take_lists(
+    file: Path,
+    digest: str,
+    store: Store,
+    dataset: Dataset,
+) -> str:
     """Write the lists of a file beside the dataset, as its rows and columns.
 
     Returns:

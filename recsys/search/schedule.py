@@ -26,7 +26,8 @@ _RANKED = 3  # scores of a fit from which on its learning curve can be told
 # What a fit may still come nearer to the best, in gains of its last sweep; and in what it gained
 # more than the best. Gains shrink from sweep to sweep: on six real sets, no fit of another grid
 # that came near to the best made up for more.
-_CATCHES_UP, _CATCHES_UP_MORE = 0.75, 2.0
+_CATCHES_UP = 0.75
+_CATCHES_UP_MORE = 2.0
 # Of its best score: below that a fit has ceased to gain. Strong regularization keeps a fit near to
 # popular for some sweeps before it learns.
 _FALLEN = 0.99
@@ -77,7 +78,8 @@ def decide(
     flat: set[str] = set()
     if search.strategy == "halving":
         limit, stopped, flat = _race(candidates, scored, curves, limit, compare)
-    steps, done = [], set()
+    steps = []
+    done = set()
     for trial in candidates:
         curve = curves[trial.id]
         is_complete = _FAILED in curve or len(curve) == len(scored[trial.id])
@@ -147,7 +149,9 @@ def _race(
 
 
 def _catch_up(
-    curve: Sequence[float], best: Sequence[float], sweeps: Sequence[int]
+    curve: Sequence[float],
+    best: Sequence[float],
+    sweeps: Sequence[int],
 ) -> float:
     """Return by how much a fit may still come nearer to the best; below 0, fall behind further.
 
@@ -179,7 +183,9 @@ def _last_gains(curve: Sequence[float], sweeps: Sequence[int]) -> tuple[float, f
 
 
 def _curve(
-    scores: tuple[Score, ...], sweeps: Sequence[int], metric: str
+    scores: tuple[Score, ...],
+    sweeps: Sequence[int],
+    metric: str,
 ) -> list[float]:
     """Return a candidate's values at the scored sweeps so far; the last is -inf where it failed."""
     by_sweep = {score.sweep: score for score in scores if score.error is None}

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from analysis.store import MANIFEST as STORE_MANIFEST
 from looplib.config import dump_config
 from looplib.files import sha256_file
-from looplib.progress import console, progress
+from looplib.progress import progress, say
 from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
@@ -29,7 +29,6 @@ from recsys.runs.folder import (
     NO_BETTER,
     Winner,
     digest_config,
-    digests_of,
     locked_run,
     read_config,
     read_listeners,
@@ -93,11 +92,10 @@ def search(
         raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
     candidates += plan_lists(digests, plan.digest, config.seed)
     baselines = plan_baselines(config.seed, is_ordered=is_ordered)
-    manifests = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
+    seen = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
+    seen += [folder / CONFIG for folder in run.on_disk]
     with (
-        open_cluster(
-            config.cluster, manifests, run.on_disk, client, _IMPORTED
-        ) as cluster,
+        open_cluster(config.cluster, seen, client, _IMPORTED) as cluster,
         locked_run(run) as lock,
     ):
         with run.create(CONFIG) as file:
@@ -105,7 +103,7 @@ def search(
         dataset = _build(store, plan, run, cluster)
         _check_dataset(config, store, dataset, titles)
         for name, digest in digests.items():
-            _say(take_lists(config.lists[name], digest, store, dataset))
+            say(take_lists(config.lists[name], digest, store, dataset))
         scorer = Scorer(
             dataset.address, config.validation, config.seed, cluster.threads
         )
@@ -113,7 +111,7 @@ def search(
         _note_left_out(plan.rule, store)
         state = SearchState(config.search, candidates, baselines, scorer, lock)
         for damage in state.ledger.damaged:
-            _say(f"{run}/{LEDGER}, {damage}; its step is run again")
+            say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
         winner = _conclude(cluster, state)
         run.delete(CHECKPOINTS)
@@ -124,19 +122,22 @@ def _note_left_out(rule: SplitRule, store: Store) -> None:
     """Say which kinds of model need an order of the plays that the store lacks."""
     if not rule.is_ordered:
         kinds = ", ".join(name for name, kind in KINDS.items() if kind.needs_order)
-        _say(
+        say(
             f"left out, as the rows of {store.workspace} have no order: {kinds}; "
             "ingest them with timestamp= or position= to try these"
         )
 
 
 def _build(
-    store: Store, plan: DatasetPlan, run: Workspace, cluster: Cluster
+    store: Store,
+    plan: DatasetPlan,
+    run: Workspace,
+    cluster: Cluster,
 ) -> Dataset:
     with progress("Sessions to interactions", 100, "%") as report:
         dataset = build_dataset(store, plan, run, cluster, report)
     facts = dataset.summary
-    _say(
+    say(
         f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, "
         f"{facts.interactions:,} training interactions; "
         f"{facts.heldout_sessions:,} of {facts.sessions:,} sessions held out, "
@@ -146,7 +147,10 @@ def _build(
 
 
 def _check_dataset(
-    config: SearchConfig, store: Store, dataset: Dataset, titles: Mapping[str, Title]
+    config: SearchConfig,
+    store: Store,
+    dataset: Dataset,
+    titles: Mapping[str, Title],
 ) -> None:
     """Warn of settings that do not fit the data.
 
@@ -173,17 +177,11 @@ def _check_dataset(
     shown = config.export.filter_seen
     scored = config.validation.filter_seen
     if shown != scored:
-        _say(
+        say(
             f"{WARNING} validation.filter_seen is {str(scored).lower()} and "
             f"export.filter_seen {str(shown).lower()}: "
             "the lists that are published are not those that are scored"
         )
-
-
-def _say(text: str) -> None:
-    """Print a line of text, in bold if it is a warning."""
-    style = "bold" if text.startswith(WARNING) else None
-    console.print(text, soft_wrap=True, markup=False, style=style)
 
 
 def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None:
@@ -283,7 +281,8 @@ def _warnings(listeners: int, *, beats_baselines: bool) -> list[str]:
 
 def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner."""
-    run, metric = state.run, state.metric
+    run = state.run
+    metric = state.metric
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
     ranking = state.compare(state.rank(), best)
@@ -307,7 +306,7 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     found.append(remark_on_baselines(baselines, metric, on_test=has_test))
     found += _warnings(listeners, beats_baselines=beats_baselines)
     for remark in found:
-        _say(remark)
+        say(remark)
     score = best.score or Score(best.sweep)
     factors = None
     if best.trial.kind != Als.name:
@@ -324,7 +323,10 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         score.test,
         factors.trial if factors else None,
         factors.sweep if factors else 0,
-        {CONFIG: digest_config(read_config(run)), **digests_of(run, LEADERBOARD)},
+        {
+            CONFIG: digest_config(read_config(run)),
+            LEADERBOARD: sha256_file(run.folder / LEADERBOARD),
+        },
     )
     write_winner(run, winner)
     return winner

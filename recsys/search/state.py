@@ -55,7 +55,6 @@ class SearchState:
         self.ledger = Ledger(
             self.run.folder / LEDGER,
             scorer.digest,
-            (*candidates, *baselines),
             partial(has_listeners, self.run, scorer),
         )
         self._compared: dict[tuple[Step, ...], list[Interval]] = {}
@@ -166,7 +165,8 @@ class SearchState:
 
     def _decide(self) -> Decisions:
         """Decide on what was planned, and once that is done, on what lies beyond its edges."""
-        self.candidates, self.widened = self._planned, ""
+        self.candidates = self._planned
+        self.widened = ""
         decisions = self._schedule(self._planned)
         if self.search.widen and not decisions.steps:
             decisions = self._widen(decisions)
@@ -188,7 +188,6 @@ class SearchState:
                 )
             else:
                 self.candidates = (*self.candidates, *wider)
-                self.ledger.watch(wider)
                 decisions = decisions.join(self._schedule([best, *wider]))
                 if not decisions.steps:
                     self.widened = self._describe_tie(best)
@@ -201,15 +200,17 @@ class SearchState:
 
     def _affordable(self, trials: Iterable[Trial]) -> list[Trial]:
         """Return which trials may be added; of more factors than planned they count more."""
-        left = float(self.search.widen_trials)
-        largest = max(_factors(trial) for trial in self._planned)
-        left -= sum(max(1, _factors(trial) / largest) for trial in self.added)
+        largest = max(map(_factors, self._planned))
+
+        def cost(trial: Trial) -> float:
+            return max(1, _factors(trial) / largest)
+
+        left = self.search.widen_trials - sum(map(cost, self.added))
         found = []
         for trial in trials:
-            cost = max(1, _factors(trial) / largest)
-            if cost <= left:
+            if cost(trial) <= left:
                 found.append(trial)
-                left -= cost
+                left -= cost(trial)
         return found
 
     def _ranked(self) -> list[RankedTrial]:
@@ -241,7 +242,8 @@ class SearchState:
             )
             sums = parts.sum(axis=2)
             best = int(np.argmax(sums[:, 0] / sums[:, 1]))
-            resamples, seed = self.scorer.validation.resamples, self.scorer.seed
+            resamples = self.scorer.validation.resamples
+            seed = self.scorer.seed
             self._compared[steps] = differences(parts, best, resamples, seed)
         return self._compared[steps]
 

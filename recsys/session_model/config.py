@@ -1,6 +1,5 @@
 """The configuration of the session model."""
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -11,7 +10,7 @@ from looplib.config import Config, Count
 class SessionModelConfig(Config):
     """The session model that the export adds for the recommender `session_model`."""
 
-    gone: ClassVar[Mapping[str, str]] = {
+    gone: ClassVar = {
         "catalogue": "the artists are those of the search's catalogue",
         **dict.fromkeys(
             ("sweeps", "rough_sweeps", "coarse_sweeps", "distance", "coarse_distance"),

@@ -52,7 +52,9 @@ class Bucketing:
 
     def __init__(self, folder: Path, kind: Kind, buckets: int) -> None:
         """Work in an empty folder, towards parts of a kind of rows, for a number of buckets."""
-        self._folder, self._kind, self._buckets = folder, kind, buckets
+        self._folder = folder
+        self._kind = kind
+        self._buckets = buckets
         self._runs: dict[int, list[Run]] = defaultdict(list)
         self._files = 0
         # the buckets with events that have a request number
@@ -123,7 +125,10 @@ def _by_bucket(rows: pa.Table, buckets: int) -> Iterator[tuple[int, pa.Table]]:
 
 
 def _write_sorted(
-    runs: Sequence[Run], kind: Kind, target: Path, earlier: Sequence[Path] | None
+    runs: Sequence[Run],
+    kind: Kind,
+    target: Path,
+    earlier: Sequence[Path] | None,
 ) -> None:
     """Write the rows of some runs in order; with earlier parts, what was sent again but once."""
     with queries.connect(

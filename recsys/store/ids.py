@@ -23,6 +23,7 @@ from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError, StoreError
 from recsys.store.remote import Store
 
+Ids = npt.NDArray[np.generic]  # numbers or texts, as they came in
 _ID_SCHEMA = pa.schema({"id": pa.int64(), "original": pa.string()})
 # without `pa.array`, which imports pandas where it is installed: a second of every command
 _NO_IDS = pa.Table.from_batches([], _ID_SCHEMA)
@@ -68,7 +69,10 @@ def decide_kinds(connection: queries.Connection, known: Interactions | None) -> 
 
 
 def write_ids(
-    connection: queries.Connection, kinds: IdKinds, known: Sequence[Path], scratch: Path
+    connection: queries.Connection,
+    kinds: IdKinds,
+    known: Sequence[Path],
+    scratch: Path,
 ) -> dict[IdsOf, Path]:
     """Write the text ids of the table `verified` to files in `scratch`.
 
@@ -98,7 +102,9 @@ def write_ids(
         if same := queries.fetch_table(
             connection, "interactions/repeated_numbers"
         ).to_pylist():
-            first, second, number = same[0]["first"], same[0]["second"], same[0]["id"]
+            first = same[0]["first"]
+            second = same[0]["second"]
+            number = same[0]["id"]
             raise IngestError(
                 f"{of} {first!r} and {second!r} have the same number {number}; rename one"
             )
@@ -107,8 +113,11 @@ def write_ids(
 
 
 def originals(
-    store: Store, of: IdsOf, numbers: IntArray, named: Iterable[str] = ()
-) -> npt.NDArray[np.generic]:
+    store: Store,
+    of: IdsOf,
+    numbers: IntArray,
+    named: Iterable[str] = (),
+) -> Ids:
     """Return the ids that came in, shape (n,): the numbers, or the texts they stand for.
 
     Args:
@@ -123,7 +132,8 @@ def originals(
     table = _stored(store, of)
     if table is None:
         return numbers
-    ids, texts = table["id"].to_pylist(), table["original"].to_pylist()
+    ids = table["id"].to_pylist()
+    texts = table["original"].to_pylist()
     known = dict(zip(ids, texts, strict=True))
     known |= {number_of(text): text for text in named}
     try:
@@ -142,7 +152,8 @@ def titles_by_id(store: Store) -> dict[str, Title]:
     smallest = [("title", "min"), ("artist", "min")]
     table = table.group_by("id").aggregate(smallest).sort_by("id")
     tracks = originals(store, "items", table["id"].to_numpy()).tolist()
-    titles, artists = table["title_min"].to_pylist(), table["artist_min"].to_pylist()
+    titles = table["title_min"].to_pylist()
+    artists = table["artist_min"].to_pylist()
     return {
         str(track): Title(track, title or "", artist or "")
         for track, title, artist in zip(tracks, titles, artists, strict=True)
@@ -169,7 +180,8 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
     if file is None:
         return titles_by_id(store)
     content = read_catalogue(file)
-    catalogue, titles = store.manifest.catalogue, {}
+    catalogue = store.manifest.catalogue
+    titles = {}
     digest = hashlib.sha256(content).hexdigest()
     if catalogue and digest != catalogue.sha256:
         raise StoreError(

@@ -74,7 +74,7 @@ def locked(
         named |= {file.path for file in manifest.id_files}
         named |= {source.rejects for source in manifest.sources}
         ours = (_BUCKET, f"{store.REJECTS}/", f"{_IDS}/")
-        found = {name for name in workspace.sizes() if name.startswith(ours)}
+        found = {name for name in workspace.files() if name.startswith(ours)}
         workspace.delete(*(found - named))
         yield lock, manifest
 
@@ -102,7 +102,8 @@ def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
             as it was.
     """
     after, files = _extended(before, added)
-    workspace, path = lock.workspace, lock.workspace.folder
+    workspace = lock.workspace
+    path = lock.workspace.folder
     for name, file in files.items():
         fsync(file)
         (path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 from looplib.arrays import FloatArray, IntArray
 from sim.listening import hashes
 from sim.listening.response import scale_below
-from sim.listening.sessions import ListeningModel, Starts, scale_starts
+from sim.listening.sessions import ListeningModel, Starts, make_starts
 
 _LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(4)  # which draws are for what
 
@@ -29,12 +29,13 @@ class SessionDraws:
 
     def starts(self, sessions: IntArray) -> Starts:
         """Return how each session begins."""
-        return scale_starts(
-            self._model,
-            self.listeners(sessions),
-            self._draw(sessions, _INTEREST),
-            self._draw(sessions, _ORGANIC),
-        )
+        model, listeners = self._model, self.listeners(sessions)
+        chosen = self._draw(sessions, _INTEREST)
+        interest = scale_below(model.interests[listeners], chosen)
+        near = scale_below(model.neighbours[listeners], self._draw(sessions, _ORGANIC))
+        returns = hashes.uniforms(hashes.float_bits(chosen), hashes.RETURN)
+        is_repeat = returns < model.world.response.repeats
+        return make_starts(model, listeners, interest, near, is_repeat)
 
     def boredom(self, sessions: IntArray, lengths: IntArray) -> FloatArray:
         """Return each session's draw for its next track, after `lengths` tracks were played."""

@@ -78,24 +78,10 @@ def draw_starts(model: ListeningModel, listeners: IntArray, rng: Generator) -> S
     near = rng.integers(0, model.neighbours[listeners])
     repeats = model.world.response.repeats
     is_repeat = rng.random(len(listeners)) < repeats if repeats else False
-    return _make_starts(model, listeners, interest, near, is_repeat)
+    return make_starts(model, listeners, interest, near, is_repeat)
 
 
-def scale_starts(
-    model: ListeningModel,
-    listeners: IntArray,
-    interest_draws: FloatArray,
-    organic_draws: FloatArray,
-) -> Starts:
-    """Choose an interest of each listener and a track near it by two draws from [0, 1)."""
-    interest = scale_below(model.interests[listeners], interest_draws)
-    near = scale_below(model.neighbours[listeners], organic_draws)
-    bits = hashes.float_bits(interest_draws)
-    is_repeat = hashes.uniforms(bits, hashes.RETURN) < model.world.response.repeats
-    return _make_starts(model, listeners, interest, near, is_repeat)
-
-
-def _make_starts(
+def make_starts(
     model: ListeningModel,
     listeners: IntArray,
     interest: IntArray,
@@ -114,16 +100,16 @@ def own_logits(
 ) -> FloatArray | float:
     """Return what listeners hear in tracks whatever their interest; both are broadcast."""
     response = world.response
-    parts: list[FloatArray] = []
+    own: FloatArray | float = 0.0
     if response.idiosyncrasy:
         bits = hashes.pair_bits(world.seed, listeners, tracks)
-        parts.append(response.idiosyncrasy * hashes.normals(bits, 0))
+        own = response.idiosyncrasy * hashes.normals(bits, 0)
     if response.popularity:
-        parts.append(response.popularity * world.popularity[tracks])
+        own = own + response.popularity * world.popularity[tracks]
     if response.foreign:
         foreign = is_foreign(world, listeners, tracks).astype(np.float64)
-        parts.append(-response.foreign * foreign)
-    return sum(parts, start=0.0)
+        own = own - response.foreign * foreign
+    return own
 
 
 def is_foreign(world: World, listeners: IntArray, tracks: IntArray) -> BoolArray:
@@ -295,7 +281,8 @@ def start_sessions(
 ) -> Sessions:
     """Start a session of each of these listeners and play its organic track."""
     sessions = Sessions(model, len(listeners))
-    sessions.start(np.arange(len(listeners)), draw_starts(model, listeners, rng))
+    starts = draw_starts(model, listeners, rng)
+    sessions.start(np.arange(len(listeners)), starts)
     return sessions
 
 

@@ -27,7 +27,8 @@ class SessionQueue:
 
     def take(self, most: int) -> IntArray:
         """Return the numbers of up to so many sessions, to be opened now."""
-        taken = [heappop(self._ready) for _ in range(min(most, len(self._ready)))]
+        count = min(most, len(self._ready))
+        taken = [heappop(self._ready) for _ in range(count)]
         return np.array([number for number, _ in taken], dtype=np.int64)
 
     def free(self, listeners: Iterable[int]) -> None:

@@ -126,7 +126,8 @@ def load_world(folder: Path) -> World:
     _check_interests(folder / USERS_FILE, users, len(tracks))
     settings = folder / CONFIG_FILE
     config = load_config(_Settings, settings if settings.exists() else None)
-    log_popularity = np.log(np.maximum([track.popularity for track in tracks], 1e-4))
+    popularity = [track.popularity for track in tracks]
+    log_popularity = np.log(np.maximum(popularity, 1e-4))
     spread = float(log_popularity.std()) or 1.0
     interests = [track for user in users for track in user.interests]
     interest_counts = [len(user.interests) for user in users]

@@ -20,10 +20,9 @@ from botify.recommenders.registry import RECOMMENDERS, FallbackSettings, recomme
 from botify.service import load_configured
 from looplib.cli import run
 from looplib.progress import console
-from recsys.config import ExportConfig
+from recsys.config import ExportConfig, NextTrackConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from recsys.next_track.config import NextTrackConfig
 from recsys.search import __main__ as search
 from tests.botify.exports import make_settings
 from tests.recsys.commands import error_line

@@ -88,7 +88,7 @@ def write_run(folder: Path) -> Winner:
     )
     folder.mkdir()
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-    ledger = Ledger(folder / "ledger.jsonl", "scorer", [good])
+    ledger = Ledger(folder / "ledger.jsonl", "scorer")
     for score in scores:
         ledger.add(good, score)
     ranking = [

@@ -65,8 +65,11 @@ def draw_effects(report: Report) -> Forest:
 def _heard_by_position(report: Report) -> Mapping[str, Mapping[int, float]]:
     """Return arm → position in the session → mean share heard; rare positions are left out."""
     opened = {spot.arm: spot.events for spot in report.positions if spot.position == 1}
-    heard: dict[str, dict[int, float]] = {arm: {} for arm in opened}
-    for spot in report.positions:
-        if spot.events >= _RARE * opened[spot.arm]:
-            heard[spot.arm][spot.position] = spot.mean_time
-    return heard
+    return {
+        arm: {
+            spot.position: spot.mean_time
+            for spot in report.positions
+            if spot.arm == arm and spot.events >= _RARE * first
+        }
+        for arm, first in opened.items()
+    }

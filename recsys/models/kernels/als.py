@@ -100,7 +100,13 @@ def solve(
 
 
 @compiled
-def _weigh(side: Side, weights: Weights, first: int, last: int, buffer: Buffer) -> None:
+def _weigh(
+    side: Side,
+    weights: Weights,
+    first: int,
+    last: int,
+    buffer: Buffer,
+) -> None:
     """Write the weights of interactions, and behind them the zeros that fill the last step."""
     count = last - first
     left = buffer.left
@@ -160,7 +166,10 @@ def _add_pairs(
 
 @compiled
 def _multiply_gram(
-    gram: Float32Array, diagonal: float, direction: Float32Array, out: Float32Array
+    gram: Float32Array,
+    diagonal: float,
+    direction: Float32Array,
+    out: Float32Array,
 ) -> None:
     """Write (gram + diagonal I) direction; the matrix is symmetric."""
     for k in range(direction.size):
@@ -207,7 +216,10 @@ def solve_rows(
     width = len(gram)
     buffer = _new_buffer(side.indptr, width)
     state = aligned(4, width)
-    solution, residual, direction, image = state[0], state[1], state[2], state[3]
+    solution = state[0]
+    residual = state[1]
+    direction = state[2]
+    image = state[3]
     # The steps add nothing to the right side.
     nothing = np.zeros_like(buffer.right)
     left_side = Buffer(buffer.vectors, nothing, buffer.left, buffer.products)

@@ -3,14 +3,14 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 
 from looplib.files import exclusive, user_cache
-from looplib.progress import console
+from looplib.progress import say
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -21,13 +21,10 @@ def cache_folder() -> Path:
     The installation may be read-only.
     """
     home = user_cache() / "compiled"
-    temporary = Path(tempfile.gettempdir()) / f"listening-loop-{os.getuid()}"
-    for folder in (Path(os.environ.get("NUMBA_CACHE_DIR") or home), temporary):
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            status = folder.lstat()
-        except OSError:
-            continue
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or home)
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
         # Compiled code is executed: it must not come from a folder or link of another user.
         is_own = status.st_uid == os.getuid() and not status.st_mode & 0o022
         if is_own and os.access(folder, os.W_OK):
@@ -58,5 +55,5 @@ def compiling(function: Callable[..., Any]) -> Iterator[None]:
     with exclusive(_CACHE / "compiling.lock"):
         folder = function.stats.cache_path  # type: ignore[attr-defined]  # of numba's dispatcher
         if not any(Path(folder).glob("*.nbi")):
-            console.print("compiling the solver, once on this machine")
+            say("compiling the solver, once on this machine")
         yield

@@ -31,7 +31,11 @@ class PlaysOfTracks(NamedTuple):
 
 @compiled
 def _add(
-    sums: Float32Array, touched: Int32Array, count: int, column: int, value: float
+    sums: Float32Array,
+    touched: Int32Array,
+    count: int,
+    column: int,
+    value: float,
 ) -> int:
     """Add a value to a column, and return how many columns were touched."""
     if sums[column] == 0:
@@ -43,12 +47,17 @@ def _add(
 
 @compiled
 def _multiply_row(
-    left: Csr, right: Csr, row: int, sums: Float32Array, touched: Int32Array
+    left: Csr,
+    right: Csr,
+    row: int,
+    sums: Float32Array,
+    touched: Int32Array,
 ) -> int:
     """Add a row of the product to `sums`; return how many columns were touched."""
     count = 0
     for at in range(left.indptr[row], left.indptr[row + 1]):
-        inner, factor = left.indices[at], left.data[at]
+        inner = left.indices[at]
+        factor = left.data[at]
         for other in range(right.indptr[inner], right.indptr[inner + 1]):
             product = factor * right.data[other]
             if product > 0:
@@ -58,7 +67,10 @@ def _multiply_row(
 
 @compiled
 def _keep_best(
-    sums: Float32Array, touched: Int32Array, best: Int32Array, values: Float32Array
+    sums: Float32Array,
+    touched: Int32Array,
+    best: Int32Array,
+    values: Float32Array,
 ) -> None:
     """Keep the largest sums of the touched columns, and set all of them to 0."""
     found = sums[touched]
@@ -81,11 +93,11 @@ def _keep_best(
 
 @compiled
 def top_rows(
+    first: int,
+    last: int,
     left: Csr,
     right: Csr,
     left_out: Csr,
-    first: int,
-    last: int,
     best: Int32Array,
     values: Float32Array,
 ) -> None:
@@ -101,7 +113,12 @@ def top_rows(
 
 @compiled
 def rows_at(
-    left: Csr, right: Csr, places: Csr, first: int, last: int, found: Float32Array
+    first: int,
+    last: int,
+    left: Csr,
+    right: Csr,
+    places: Csr,
+    found: Float32Array,
 ) -> None:
     """Find the products of some rows at some places."""
     sums = np.zeros(right.columns, np.float32)
@@ -116,12 +133,12 @@ def rows_at(
 
 @compiled
 def near_rows(
+    first: int,
+    last: int,
     plays: PlaysOfTracks,
     window: int,
     backward: float,
     weight: FloatArray,
-    first: int,
-    last: int,
     best: Int32Array,
     values: Float32Array,
 ) -> None:

@@ -62,7 +62,8 @@ def rank_tracks(
     """
     lengths = np.linalg.norm(items, axis=1)
     columns = np.argsort(-lengths, kind="stable").astype(np.int32)
-    lengths, items = lengths[columns], items[columns]
+    lengths = lengths[columns]
+    items = items[columns]
     lists = np.full((len(users), k), -1, dtype=np.int32)
     products = np.full(lists.shape, -np.inf)
     if seen is None:
@@ -101,7 +102,8 @@ def rank_tracks(
 
 @compiled
 def _is_seen(listeners: Listeners, row: int, column: np.int32) -> bool:
-    first, last = listeners.seen_from[row], listeners.seen_from[row + 1]
+    first = listeners.seen_from[row]
+    last = listeners.seen_from[row + 1]
     if first == last:
         return False
     own = listeners.seen[first:last]
@@ -110,12 +112,18 @@ def _is_seen(listeners: Listeners, row: int, column: np.int32) -> bool:
 
 
 @compiled
-def _insert(best: Best, row: int, column: int, product: float) -> None:
+def _insert(
+    best: Best,
+    row: int,
+    column: int,
+    product: float,
+) -> None:
     """Put a track in its place of a list, if it has one."""
     k = best.columns.shape[1]
     at = k
     while at:
-        column_before, before = best.columns[row, at - 1], best.products[row, at - 1]
+        column_before = best.columns[row, at - 1]
+        before = best.products[row, at - 1]
         if before > product or (before == product and column_before < column):
             break
         if at < k:
@@ -151,7 +159,8 @@ def keep_best(
     count = len(tracks.columns)
     for candidate in candidates:
         number, track = divmod(candidate, count)
-        row, column = rows[number], tracks.columns[track]
+        row = rows[number]
+        column = tracks.columns[track]
         least = best.products[row, -1] - errors[row]
         if rounded[number, track] < least or _is_seen(listeners, row, column):
             continue

@@ -38,7 +38,12 @@ def aligned(rows: int, columns: int) -> Float32Array:
     return numbers[start : start + rows * columns].reshape(rows, columns)
 
 
-def _open_arrays(context, builder, signature, values):
+def _open_arrays(
+    context,
+    builder,
+    signature,
+    values,
+):
     """Return two functions that take the number of an array among an intrinsic's arguments.
 
     The first returns the address of an element, as the address of a kind of value, and the second
@@ -59,7 +64,12 @@ def _open_arrays(context, builder, signature, values):
     return pointer, lambda number: cgutils.unpack_tuple(builder, array(number).shape)
 
 
-def _shuffle(builder, positions, first, second=None):
+def _shuffle(
+    builder,
+    positions,
+    first,
+    second=None,
+):
     """Return the numbers at these positions of a vector, or of two, the second behind the first."""
     chosen = [_WORD(position) for position in positions]
     mask = ir.Constant(ir.VectorType(_WORD, len(chosen)), chosen)
@@ -73,13 +83,23 @@ def _spread(builder, value):
     return _shuffle(builder, [0] * LANES, first)
 
 
-def _instruction(builder, name, returned, *values):
+def _instruction(
+    builder,
+    name,
+    returned,
+    *values,
+):
     signature = ir.FunctionType(returned, [value.type for value in values])
     function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}")
     return builder.call(function, values)
 
 
-def _multiply_add(builder, address, factor, total):
+def _multiply_add(
+    builder,
+    address,
+    factor,
+    total,
+):
     # Sums written as such LLVM would put in an order that takes longer.
     vector = builder.load(address, align=4)
     name = f"fmuladd.v{LANES}f32"
@@ -119,10 +139,22 @@ def _add_lanes(builder, vectors):
 
 
 @intrinsic
-def copy(_context, source, _row, _ahead, target, _to):
+def copy(
+    _context,
+    source,
+    _row,
+    _ahead,
+    target,
+    _to,
+):
     """Copy a row, and ask the memory for the row `ahead`, which is copied soon."""
 
-    def generate(context, builder, signature, values):
+    def generate(
+        context,
+        builder,
+        signature,
+        values,
+    ):
         pointer, shape = _open_arrays(context, builder, signature, values)
         _, row, ahead, _, to = values
         # To read (0), keep in all caches (3), data (1).
@@ -138,13 +170,26 @@ def copy(_context, source, _row, _ahead, target, _to):
 
 
 @intrinsic
-def multiply(_context, vectors, _first, direction, left, right, out):
+def multiply(
+    _context,
+    vectors,
+    _first,
+    direction,
+    left,
+    right,
+    out,
+):
     """Write right_j + left_j p_j for eight vectors, where p_j = y_j · direction.
 
     Returns Σ_j left_j p_j².
     """
 
-    def generate(context, builder, signature, values):
+    def generate(
+        context,
+        builder,
+        signature,
+        values,
+    ):
         pointer, shape = _open_arrays(context, builder, signature, values)
         first = values[1]
         rows = [builder.add(first, first.type(n)) for n in range(TOGETHER)]
@@ -170,10 +215,21 @@ def multiply(_context, vectors, _first, direction, left, right, out):
 
 
 @intrinsic
-def add_multiples(_context, vectors, _first, weights, out):
+def add_multiples(
+    _context,
+    vectors,
+    _first,
+    weights,
+    out,
+):
     """Add eight vectors to `out`, each times its weight."""
 
-    def generate(context, builder, signature, values):
+    def generate(
+        context,
+        builder,
+        signature,
+        values,
+    ):
         pointer, shape = _open_arrays(context, builder, signature, values)
         first = values[1]
         rows = [builder.add(first, first.type(n)) for n in range(TOGETHER)]

@@ -66,7 +66,7 @@ def test_own_ids_are_numbered_in_their_order_and_unknown_artists_are_different(
         ),
         (
             '{"track":"a","artist":"A"}\n{"track":3,"artist":"A"}\n',
-            "tracks.json:2: track 3 found after 'a': text and",
+            "tracks.json:2: track 3 found after 'a'; write all",
         ),
         (
             '{"track":-1,"artist":"A"}',

@@ -30,7 +30,7 @@ def test_an_address_that_is_no_scheduler_s_is_refused(address: str) -> None:
 
 def test_without_a_call_nothing_is_started_or_joined(tmp_path: Path) -> None:
     with open_cluster(
-        ClusterConfig(scheduler="tcp://nowhere:1"), (tmp_path / "missing",), (tmp_path,)
+        ClusterConfig(scheduler="tcp://nowhere:1"), (tmp_path / "missing",)
     ) as cluster:
         assert list(cluster.run(max, [])) == []
     assert not list(tmp_path.iterdir())
@@ -151,7 +151,7 @@ def test_a_client_that_is_given_is_used_and_stays_open(tmp_path: Path) -> None:
         ) as started,
         Client(started) as client,
     ):
-        with open_cluster(ClusterConfig(), (), (tmp_path,), client) as cluster:
+        with open_cluster(ClusterConfig(), (tmp_path,), client) as cluster:
             assert [outcome.result() for outcome in cluster.run(max, [(1, 2)])] == [2]
         assert client.status == "running"
     with (

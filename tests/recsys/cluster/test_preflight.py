@@ -62,13 +62,9 @@ def test_a_difference_names_the_process_and_both_versions(
         check(scheduler, worker)
 
 
-def test_a_missing_file_and_a_missing_probe_are_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert find_unseen([tmp_path]) is None
     found = find_unseen([tmp_path, tmp_path / "manifest.json"])
     assert found
     assert f"{tmp_path / 'manifest.json'}: the worker on" in found
     assert f"(process {os.getpid()}) does not see it" in found
-    # the folder is there, and another
-    found = find_unseen([tmp_path / ".tmp-seen-1"])
-    assert found
-    assert found.startswith(f"{tmp_path}: the worker")

@@ -61,7 +61,7 @@ def test_without_an_order_what_needs_one_is_left_out_with_one_line(
     dataset = dataset_of(config)
     with pytest.raises(FileNotFoundError):
         read_plays(dataset, "train")
-    with pytest.raises(SplitError, match="neither timestamp nor position"):
+    with pytest.raises(SplitError, match="needs timestamps or positions"):
         dataset_of(
             config.model_copy(
                 update={"split": config.split.model_copy(update={"kind": "newest"})}

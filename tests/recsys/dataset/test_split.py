@@ -14,7 +14,7 @@ from analysis import queries
 from analysis.store import Part
 from recsys.config import Feedback, Split
 from recsys.dataset.buckets import bucket_file, prepare_bucket
-from recsys.dataset.split import SplitRule, find_cutoff_ms
+from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
 
@@ -270,5 +270,8 @@ def test_a_session_on_both_sides_is_refused(
 def test_the_cutoff_holds_out_at_most_the_share(
     counts: dict[int, int], holdout: float, cutoff: int
 ) -> None:
-    minutes, sessions = np.array(list(counts)), np.array(list(counts.values()))
-    assert find_cutoff_ms(minutes, sessions, holdout) == cutoff * 60_000
+    starts = pa.table({"minute": list(counts), "sessions": list(counts.values())})
+    with queries.connect() as connection:
+        connection.register("starts", starts)
+        found = queries.fetch_table(connection, "sessions/cutoff", holdout=holdout)
+    assert found.to_pylist() == [{"cutoff_ms": cutoff * 60_000}]

@@ -19,7 +19,7 @@ def test_scores_of_an_earlier_search_in_the_folder_are_not_those_of_this_one(
     (tmp_path / CONFIG).write_text(dump_config(SearchConfig(store="s", run="r")))
     for scorer, factors in (("earlier", 8), ("this", 16)):
         trial = Trial(f"of {scorer}", "als", AlsParams(factors, 0.1, 1.0), 1)
-        ledger = Ledger(tmp_path / LEDGER, scorer, [trial])
+        ledger = Ledger(tmp_path / LEDGER, scorer)
         ledger.add(trial, Score(5, {"ndcg@30": (0.5, 0.4, 0.6)}))
     found = read_folder(run, "name")
     assert [row["trial"] for row in found.rows] == ["of this"]

@@ -12,7 +12,6 @@ from recsys.runs.trials import Trial
 TRIAL = Trial("abc", "als", AlsParams(8, 0.1, 10.0), 1)
 OTHER = Trial("def", "als", AlsParams(16, 0.1, 10.0), 1)
 POPULAR = Trial("popular", "popular", NoParams(), 1)
-TRIALS = [TRIAL, OTHER, POPULAR]
 
 
 def score(sweep: int, value: float = 1 / 3) -> Score:
@@ -20,7 +19,7 @@ def score(sweep: int, value: float = 1 / 3) -> Score:
 
 
 def read(file: Path, scorer: str = "scorer") -> Ledger:
-    return Ledger(file, scorer, TRIALS)
+    return Ledger(file, scorer)
 
 
 @pytest.fixture
@@ -30,7 +29,6 @@ def file(tmp_path: Path) -> Path:
         ledger.add(trial, found)
     assert ledger.scores == {
         "abc": (score(5), score(10)),
-        "def": (),
         "popular": (score(0),),
     }
     return tmp_path / "ledger.jsonl"
@@ -39,7 +37,6 @@ def file(tmp_path: Path) -> Path:
 def test_what_is_read_is_what_was_written(file: Path) -> None:
     assert read(file).scores == {
         "abc": (score(5), score(10)),
-        "def": (),
         "popular": (score(0),),
     }
 
@@ -74,7 +71,7 @@ def test_a_damaged_line_before_the_last_costs_its_own_step(
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(lines[0] + line + b"\n" + lines[2])
     ledger = read(file)
-    assert ledger.scores == {"abc": (score(5),), "def": (), "popular": (score(0),)}
+    assert ledger.scores == {"abc": (score(5),), "popular": (score(0),)}
     assert [damage[:16] for damage in ledger.damaged] == ["line 2: damaged "]
     assert file.read_bytes() == lines[0] + lines[2]
     ledger.add(TRIAL, score(10))
@@ -101,7 +98,7 @@ def test_no_changed_byte_changes_a_score(file: Path) -> None:
 
 def test_a_score_whose_listeners_are_gone_is_scored_again(file: Path) -> None:
     ledger = Ledger(
-        file, "scorer", TRIALS, lambda trial, sweep: (trial.id, sweep) != ("abc", 10)
+        file, "scorer", lambda trial, sweep: (trial.id, sweep) != ("abc", 10)
     )
     assert ledger.scores["abc"] == (score(5),)
     assert ledger.damaged == [
@@ -109,11 +106,8 @@ def test_a_score_whose_listeners_are_gone_is_scored_again(file: Path) -> None:
     ]
 
 
-def test_lines_scored_otherwise_or_of_other_trials_count_for_nothing(
-    file: Path,
-) -> None:
+def test_lines_scored_otherwise_count_for_nothing(file: Path) -> None:
     assert read(file, "other data").scores["popular"] == ()
-    assert set(Ledger(file, "scorer", [OTHER]).scores) == {"def"}
 
 
 def test_of_a_sweep_that_stands_twice_the_last_score_counts(file: Path) -> None:

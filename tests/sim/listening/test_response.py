@@ -14,6 +14,7 @@ from looplib.config import load_config
 from looplib.randomness import make_generator
 from sim.collect import CollectConfig, collect, play_out, recommend_random
 from sim.listening import hashes
+from sim.listening.draws import SessionDraws
 from sim.listening.sessions import (
     ListeningModel,
     Sessions,
@@ -21,7 +22,6 @@ from sim.listening.sessions import (
     is_foreign,
     make_model,
     own_logits,
-    scale_starts,
     start_sessions,
     taste_products,
 )
@@ -79,23 +79,18 @@ def test_a_world_without_response_keeps_its_logs_to_the_byte(tmp_path: Path) -> 
 def test_a_session_goes_the_same_way_alone_and_beside_others(tmp_path: Path) -> None:
     """As remote traffic plays them: draws of a session's own, and rows that come and go."""
     model = _model(tmp_path, **NOISY)
-    listeners, draws = (
-        np.array([2, 0, 2, 1, 2]),
-        make_generator(8, "draws").random((9, 5)),
-    )
+    draws = make_generator(8, "draws").random((7, 5))
     together = Sessions(model, 5)
-    together.start(np.arange(5), scale_starts(model, listeners, *draws[:2]))
+    numbers, starts = np.arange(5), SessionDraws(8, model).starts
+    together.start(numbers, starts(numbers))
     together.budget[:] = 99
     tracks = make_generator(8, "tracks").integers(12, size=(7, 5))
-    for step, played in zip(draws[2:], tracks, strict=True):
+    for step, played in zip(draws, tracks, strict=True):
         together.hear(np.arange(5), played, step)
     for row in range(5):
         alone = Sessions(model, 1)
-        alone.start(
-            np.zeros(1, dtype=np.int64),
-            scale_starts(model, listeners[row : row + 1], *draws[:2, row, None]),
-        )
-        for step, played in zip(draws[2:, row], tracks[:, row], strict=True):
+        alone.start(np.zeros(1, dtype=np.int64), starts(numbers[row : row + 1]))
+        for step, played in zip(draws[:, row], tracks[:, row], strict=True):
             alone.hear(
                 np.zeros(1, dtype=np.int64), np.array([played]), np.array([step])
             )
@@ -234,14 +229,15 @@ def test_sessions_come_back_to_the_first_interest_by_its_own_track(
     model, n = _model(tmp_path, repeats=0.6, organic_neighbours=4), 20_000
     for starts in (
         draw_starts(model, np.full(n, 2), make_generator(1, "starts")),
-        scale_starts(model, np.full(n, 2), *make_generator(2, "starts").random((2, n))),
+        SessionDraws(2, model).starts(np.arange(n)),
     ):
         first = int(model.world.interest_offsets[2])
         favourite = (starts.position == first) & (
             starts.organic == model.nearest[first, 0]
         )
-        assert favourite.mean() == pytest.approx(
-            0.6 + 0.4 / 12, abs=5 * math.sqrt(0.24 / n)
+        own = favourite[starts.listener == 2]
+        assert own.mean() == pytest.approx(
+            0.6 + 0.4 / 12, abs=5 * math.sqrt(0.24 / len(own))
         )
 
 
