@@ -33,8 +33,7 @@ from sim.worlds.files import load_world
 
 
 def _nothing(listeners: AnyFloatArray, tracks: AnyFloatArray) -> Chosen:
-    sizes = len(listeners), len(tracks)
-    return Chosen(*(np.zeros((size, 0), np.float32) for size in sizes))
+    return Chosen.nothing(len(listeners), len(tracks))
 
 
 def _without_artists(fit: Fit) -> Float32Array:

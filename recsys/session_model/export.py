@@ -144,8 +144,7 @@ def track_means(responses: Responses) -> SessionModel:
 def find_chosen(dataset: Dataset, learned: Learned) -> Chosen:
     """Return what ALS knows of listeners and tracks; nothing where there are no factors."""
     if learned.factors is None:
-        sizes = len(dataset.users), len(dataset.tracks)
-        return Chosen(*(np.zeros((size, 0), np.float32) for size in sizes))
+        return Chosen.nothing(len(dataset.users), len(dataset.tracks))
     return Chosen.of_factors(learned.factors.user_factors, learned.factors.item_factors)
 
 

@@ -16,12 +16,12 @@ finds them:
 3. over all sessions, which may change to another interest of the listener.
 
 What listeners choose themselves comes first: ALS has learned from it which tracks and listeners are
-alike. An interest's vector is drawn towards what its organic tracks and the listener's ALS factor
-say, through one linear map for all; a track's towards what the other tracks of its artist say, in
-the coarse stage its ALS factor too, where it starts. Every ridge is the inverse of the
-spread that the fit itself shows (empirical Bayes), and every regression knows how uncertain its
-features are, so that factors which the data do not support shrink to nothing. Held-out responses
-show how noisy shares are.
+alike. An interest's vector is drawn towards what its organic tracks say, through one linear map for
+all, and a track's towards what the other tracks of its artist say; in the coarse stage what the ALS
+factors of listeners and tracks say counts too. Tracks start from theirs. Every ridge is the inverse
+of the spread that the fit itself shows (empirical Bayes), and every regression knows how uncertain
+its features are, so that factors which the data do not support shrink to nothing. Held-out
+responses show how noisy shares are.
 """
 
 from collections.abc import Callable
@@ -81,6 +81,13 @@ class Chosen:
         main = axes[:, ::-1][:, :_AXES]
         return cls(_unit(listeners @ main), _unit(tracks @ main))
 
+    @classmethod
+    def nothing(cls, listeners: int, tracks: int) -> "Chosen":
+        """Return what is known of so many listeners and tracks without ALS."""
+        return cls(
+            np.zeros((listeners, 0), np.float32), np.zeros((tracks, 0), np.float32)
+        )
+
 
 class Fit:
     """A fit under way."""
@@ -126,6 +133,10 @@ class Fit:
         self.known = np.arange(len(responses.organic))
         self.interest_of = np.zeros(len(self.known), np.int32)
         self._sweep(responses.organic, COARSE)
+        # ALS has learned from the same shares: what it says is no prior to the end.
+        self.chosen = Chosen.nothing(
+            len(self.chosen.listeners), len(self.chosen.tracks)
+        )
         self._sweep(self._group(responses), FINAL)
 
     def extend(self, responses: Responses, change: float) -> None:
@@ -201,7 +212,7 @@ class Fit:
         self.tracks = after
 
     def _expected_interests(self, counts: IntArray) -> Float32Array:
-        """Predict each interest's vector from its organic tracks and listener."""
+        """Predict each interest's vector from its organic tracks, at first by ALS too."""
         features = np.hstack(
             [
                 self.tracks.with_constant().means[self.responses.organic],
@@ -212,20 +223,15 @@ class Fit:
         return predict(middles, self.interests.means, np.sqrt(counts)[:, None])
 
     def _expected_tracks(self) -> Float32Array:
-        """Predict each track's vector from the others of its artist, at first by ALS too.
-
-        ALS has learned from the same shares: what it says of a track is no prior to the end.
-        """
+        """Predict each track's vector from the others of its artist, at first by ALS too."""
         vectors, artist = self.tracks.means, self.responses.artist
         counts = np.bincount(artist)
         means = grouped_means(artist, len(counts), vectors)[artist]
         count = counts[artist, None]
         usual = (means * count - vectors) / np.maximum(count - 1, 1)
         ones = np.ones((len(vectors), 1))
-        features: list[AnyFloatArray] = [usual, ones]
-        if self.done < COARSE:
-            features.append(self.chosen.tracks)
-        return predict(np.hstack(features), vectors, ones)
+        features = np.hstack([usual, ones, self.chosen.tracks])
+        return predict(features, vectors, ones)
 
     def _follow(self, change: float) -> None:
         """Give responses to the interests of listeners that their sessions have changed to.
