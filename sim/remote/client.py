@@ -138,4 +138,5 @@ class ServiceClient:
 
 
 def _shorten(content: bytes) -> str:
-    return content[:200].decode(errors="replace")
+    words = content.decode(errors="replace").split()
+    return " ".join(words)[:200]
