@@ -24,7 +24,6 @@ from botify.model.loading import no_model
 from botify.model.session_model import SESSION_MODEL
 from looplib.arrays import AnyFloatArray, Float32Array, FloatArray
 from looplib.session_model import SessionModel
-from recsys.session_model import fit as fits
 from recsys.session_model.config import SessionModelConfig
 from recsys.session_model.fit import Chosen, Fit
 from sim.collect import recommend_random
@@ -48,7 +47,6 @@ COLLECTED = 100_000  # sessions that models learn from
 WITHOUT_IN_FIT: Mapping[str, tuple[Any, str, Any]] = {
     "what was chosen": (Chosen, "of_factors", _nothing),
     "artists of tracks": (Fit, "_expected_tracks", _without_artists),
-    "longer steps": (fits, "_OVERSHOOT", 0),
 }
 # What the service is given in place of the model.
 WITHOUT_IN_SERVICE: Mapping[str, Callable[[SessionModel], SessionModel]] = {

@@ -54,13 +54,11 @@ from recsys.session_model.responses import Responses
 
 Report = Callable[[float, str], None]
 
-COARSE, FINAL, MORE = 3, 6, 3  # sweeps of each stage, and over all sessions
+COARSE, FINAL, MORE = 3, 8, 3  # sweeps of each stage, and over all sessions
 SWEEPS = COARSE + FINAL + MORE
 _DISTANCE = 0.75  # by 1 - cosine, the largest between organic tracks of one interest
 _FIRST_SPREAD = 0.3  # of a track's vector, of which this part is noise:
 _FIRST_NOISE = 0.3
-# By how much a sweep's step of the tracks is made longer: ALS goes slowly along a curved valley.
-_OVERSHOOT = 0.7
 _AXES = 32  # of the ALS factors, those along which tracks differ most
 _HELD_OUT = 20  # one response in so many
 _NEAR = np.arange(-4, 5)  # by number: interests that a session may change to
@@ -175,7 +173,7 @@ class Fit:
         self.interests = Vectors(means, self.interests.covariance)
         self.interest_of = interest_of
         expected = np.zeros((count, size + 1), dtype=np.float32)
-        after, usual = self.tracks, np.zeros_like(self.tracks.means)
+        usual = np.zeros_like(self.tracks.means)
         for _ in range(sweeps):
             if change:
                 self._follow(change)
@@ -193,8 +191,7 @@ class Fit:
                 self.threads,
             )
             constant = self.interests.means[by_interest.row, size]
-            before = after.means
-            after = regress(
+            self.tracks = regress(
                 Shares(self.time, constant, self.dispersion),
                 self.by_track,
                 by_interest.row,
@@ -203,13 +200,9 @@ class Fit:
                 usual,
                 self.threads,
             )
-            overshoot = np.float32(_OVERSHOOT if self.done else 0)
-            ahead = after.means + overshoot * (after.means - before)
-            self.tracks = Vectors(ahead, after.covariance)
             self._measure()
             self.done += 1
             self.report(self.done, f"dispersion {self.dispersion:.3f}")
-        self.tracks = after
 
     def _expected_interests(self, counts: IntArray) -> Float32Array:
         """Predict each interest's vector from its organic tracks, at first by ALS too."""
