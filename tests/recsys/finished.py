@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from looplib.als import AlsParams
 from looplib.config import dump_config
 from recsys.config import SearchConfig, SessionModelConfig
-from recsys.runs.folder import CONFIG, WINNER, Winner
+from recsys.runs.folder import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner
+from recsys.runs.leaderboard import leaderboard_rows
+from recsys.runs.ledger import Ledger, Score
+from recsys.runs.ranking import rank
 from recsys.runs.trials import Trial
 from tests.recsys.opened import dataset_of
 
@@ -30,8 +35,12 @@ def finish_run(
     run.mkdir(exist_ok=True)
     (run / CONFIG).write_text(dump_config(config))
     trial = Trial("trial", "als", AlsParams(4, 0.1, 1.0), 42)
-    winner = Winner(
-        trial, 2, {"ndcg@30": (0.0, 0.0, 0.0)}, "ndcg@30", dataset.summary.digest
-    )
+    metric, metrics = "ndcg@30", {"ndcg@30": (0.0, 0.0, 0.0)}
+    score = Score(2, metrics)
+    Ledger(run / LEDGER, "scorer").add(trial, score)
+    ranking = rank([trial], {}, {trial.id: (score,)}, metric)
+    rows = pa.Table.from_pylist(leaderboard_rows(ranking))
+    pq.write_table(rows, run / LEADERBOARD)
+    winner = Winner(trial, 2, metrics, metric, dataset.summary.digest)
     (run / WINNER).write_bytes(orjson.dumps(winner))
     return run
