@@ -136,7 +136,11 @@ class SessionModel:
         first = self.listeners.searchsorted(listener)
         own = slice(first, self.listeners.searchsorted(listener, side="right"))
         opening = find_id(self.organics[own], organic) if organic >= 0 else None
-        others, opened = np.unique(self.interest_of[own], return_counts=True)
+        followed = self.interest_of[own]
+        least = followed.min(initial=len(self.interests))  # theirs are side by side
+        opened = np.bincount(followed - least)
+        others = least + np.flatnonzero(opened)
+        opened = opened[opened > 0]
         if opening is None:
             vector = self.track_factors[organic] * (organic >= 0)
             new = vector @ self.new_map
@@ -201,8 +205,9 @@ class SessionModel:
         design = self.track_factors[heard.tracks].astype(np.float64)
         spread = (design @ self._covariances)[expected.is_new]
         off, noise, slope = self._linearise(means @ design.T, heard)
-        diagonal = noise[:, None] * np.eye(len(design))
-        lower = np.linalg.cholesky(spread @ design.T + diagonal)
+        total = spread @ design.T
+        np.einsum("vtt->vt", total)[:] += noise  # the diagonals
+        lower = np.linalg.cholesky(total)
         innovations = np.linalg.solve(lower, off[:, :, None])
         scale = np.diagonal(lower, axis1=1, axis2=2) * slope
         densities = -(innovations[:, :, 0] ** 2) / 2 - np.log(scale)
