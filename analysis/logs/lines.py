@@ -80,7 +80,7 @@ def parse_line(
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
     except msgspec.DecodeError as error:
-        is_text = "UTF-8" not in str(error)  # msgspec says it either way
+        is_text = "UTF-8" not in str(error)  # msgspec raises either error
         raise ValueError(f"not JSON: {error}" if is_text else "not UTF-8") from None
     if key := repeated_key(line):
         raise ValueError(f"given twice - at `$.{key}`")

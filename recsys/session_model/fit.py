@@ -81,7 +81,7 @@ class Chosen:
 
     @classmethod
     def nothing(cls, listeners: int, tracks: int) -> "Chosen":
-        """Return what is known of so many listeners and tracks without ALS."""
+        """Return vectors without axes, of listeners and tracks of which nothing is known."""
         return cls(
             np.zeros((listeners, 0), np.float32), np.zeros((tracks, 0), np.float32)
         )
