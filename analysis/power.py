@@ -163,7 +163,9 @@ def plan(
     rule = rule or ("horizon" if config.horizon else "any-time")
     horizon = (config.horizon or Horizon(listeners=1)) if rule == "horizon" else None
     config = config.model_copy(update={"horizon": horizon})
-    weights = np.array([*config.shares.values()] or [1.0] * arms)
+    # the control first
+    by_arm = sorted(config.shares.items(), key=lambda arm: arm[0] != config.control)
+    weights = np.array([share for _, share in by_arm] or [1.0] * arms)
     decision = _decision(log, config, weights / weights.sum())
     metric = log.metrics[0]
     days: int | None = len(log.arrivals)

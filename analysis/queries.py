@@ -3,7 +3,8 @@
 No other module opens DuckDB.
 
 A SQL file holds one statement and names in its header its parameters and the tables it reads. Those
-tables are attached here from files or Arrow tables, so no statement is ever built from strings.
+tables are attached here from files or Arrow tables, so no value of a user ever stands in the
+text of a statement.
 """
 
 import glob
@@ -61,7 +62,11 @@ def connect(**settings: int | str | Path) -> Connection:
 
 @contextmanager
 def naming(what: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of some kinds into one of one line that says what they are about."""
+    """Turn errors of some kinds into one of one line that says what they are about.
+
+    Raises:
+        AnalysisError: One of them was raised.
+    """
     try:
         yield
     except kinds as problem:
@@ -244,7 +249,7 @@ def open_csv(
     *,
     header: bool,
     delimiter: str | None,
-    quoted: bool = True,
+    quoted: bool,
 ) -> Rows:
     """Return the rows of a CSV file, every value as text.
 

@@ -121,7 +121,7 @@ class Validator:
             )
         users = heldout["user"].to_numpy()
         self.users, listener = np.unique(users, return_inverse=True)
-        truth = heldout.add_column(0, "listener", [listener])
+        truth = heldout.select(["track", "time"]).append_column("listener", [listener])
         connection = self._connection = queries.connect(threads=threads)
         connection.register("truth", truth)
         connection.register("popularity", popularity)

@@ -48,7 +48,7 @@ def main(
         report = partial(_report, folder / "log", folder)
         report()  # warms the page cache
         if times > 1:
-            larger = enlarge(folder / "log", folder / "larger", times)
+            larger = enlarge(folder / "log", folder / "larger", range(times))
             kinds: dict[str, Callable[[], Measured]] = {
                 "report": report,
                 f"report of {times} x": partial(_report, larger, folder),

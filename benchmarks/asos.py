@@ -28,9 +28,8 @@ from looplib.arrays import FloatArray
 STREAM = ("experiment_id", "variant_id", "metric_id")
 SIDES = ("count", "mean", "variance")
 LEVEL = 0.05
-LONGEST = (
-    100.0  # times the last look's listeners at which a stream counts as never called
-)
+# times the last look's listeners at which a stream counts as never called
+LONGEST = 100.0
 
 # the standard errors that a rule asks for, by the listeners so far and those at the last look
 Rule = Callable[[float, float], float]

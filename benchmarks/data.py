@@ -3,6 +3,7 @@
 `python -m benchmarks.data` makes the first three in out/seed.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import mmh3
@@ -38,15 +39,15 @@ def dataset_of(config: SearchConfig, cluster: Cluster) -> Dataset:
     )
 
 
-def enlarge(log: Path, folder: Path, times: int) -> Path:
-    """Write a log's files several times under other user ids; return the folder."""
+def enlarge(log: Path, folder: Path, copies: Iterable[int]) -> Path:
+    """Write a log's files once for each number, under user ids of its own; return the folder."""
     folder.mkdir(parents=True)
     for file in discover([log]):
         content = file.path.read_bytes()
-        for number in range(1, times + 1):
+        for number in copies:
             target = folder / f"{number:03}-{file.path.name}"
             target.write_bytes(
-                content.replace(b'"user":', f'"user":{number}0000000'.encode())
+                content.replace(b'"user":', f'"user":{number + 1}0000000'.encode())
             )
     return folder
 

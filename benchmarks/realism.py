@@ -134,7 +134,9 @@ def skipped_at(sessions: Sessions, position: int) -> float:
 def main(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Worlds of configs/world; by default all."),
+        typer.Argument(
+            help="Worlds of configs/world; by default course, demo, seed, easy."
+        ),
     ] = None,
 ) -> None:
     """Make the worlds and print the table in Markdown."""

@@ -1,9 +1,10 @@
-"""Ten times the sessions: how the time and memory of each step grow.
+"""Many times the listeners: how the time and memory of ingest and search grow.
 
-    python -m benchmarks.scale
+    python -m benchmarks.scale --times 10
 
-Collects, ingests and searches the full-size log and one of so many times its sessions, through the
-commands that users run. The search is one trial of five sweeps, cold, so that it ends in minutes.
+The full-size log (`python -m benchmarks.data` makes it once) and so many copies of it under other
+listener ids, so that listeners, events and interactions grow alike, through the commands that users
+run. The search is one trial of five sweeps, cold, so that it ends in minutes.
 """
 
 import json
@@ -13,18 +14,19 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.data import enlarge
 from benchmarks.harness import (
     SEED_CONFIG,
+    SEED_LOG,
     Measured,
     console,
     measure_module,
     show,
     show_machine,
 )
-from looplib.config import load_config
-from sim.collect import CollectConfig
 
-COLLECT = Path("configs/collect/seed.yaml")
+# of 20 GB of files, which are deleted once they are in the store
+COPIES_A_LOAD = 10
 ONE_TRIAL = (
     "search.space={factors: [64], regularization: [10.0], alpha: [10.0]}",
     "search.sweeps=5",
@@ -32,58 +34,55 @@ ONE_TRIAL = (
 
 
 def main(
-    times: Annotated[
-        int, typer.Option(min=2, help="How many times the sessions.")
-    ] = 10,
+    times: Annotated[int, typer.Option(min=2, help="How many copies.")] = 10,
+    log: Annotated[Path, typer.Option(help="The log that is copied.")] = SEED_LOG,
     out: Annotated[
-        Path, typer.Option(help="Scratch folder; takes 2 GB and as many times 2 GB.")
+        Path, typer.Option(help="Scratch folder; takes up to 25 GB.")
     ] = Path("out/scale"),
 ) -> None:
     """Run each step at both sizes and print the table."""
-    sessions = load_config(CollectConfig, COLLECT).episodes
-    folders = (out / "1", out / str(times))
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(out, ignore_errors=True)
     rows = []
-    for step in ("collect", "ingest", "search"):
-        small, large = (
-            _run(step, folder, sessions * size)
-            for folder, size in zip(folders, (1, times), strict=True)
-        )
-        pairs = ((small.wall_s, large.wall_s), (small.peak_mib, large.peak_mib))
-        cells = (
-            cell
-            for one, many in pairs
-            for cell in (f"{one:,.1f}", f"{many:,.1f}", f"{many / one:.1f}")
-        )
-        rows.append((step, *cells))
-    header = ("step", "s", f"s, {times} x", "ratio", "MiB", f"MiB, {times} x", "ratio")
+    interactions = []
+    steps: list[list[Measured]] = []
+    for copies in (1, times):
+        store, run = out / f"store-{copies}", out / f"run-{copies}"
+        steps.append([_ingest(log, copies, store), _search(store, run)])
+        file = next((store / "cache").glob("*/dataset.json"))
+        interactions.append(int(json.loads(file.read_text())["interactions"]))
+    for name, small, large in zip(("ingest", "search"), *steps, strict=True):
+        for unit in ("wall_s", "cpu_s", "peak_mib"):
+            one, many = getattr(small, unit), getattr(large, unit)
+            rows.append(
+                (name, unit, f"{one:,.1f}", f"{many:,.1f}", f"{many / one:.1f}")
+            )
     show(
-        f"{sessions:,} sessions and {times} x as many; memory of all processes together",
-        header,
-        rows,
+        "memory is that of all processes", ("", "", "1 x", f"{times} x", "ratio"), rows
     )
-    few, many = (_interactions(folder) for folder in folders)
-    console.print(f"training interactions: {few:,} and {many:,}, {many / few:.1f} x")
-    show_machine("implicit", "dask", "duckdb", "numpy")
+    console.print("training interactions: {:,} and {:,}".format(*interactions))
+    show_machine("dask", "duckdb", "numpy")
 
 
-def _run(step: str, folder: Path, sessions: int) -> Measured:
-    log, store = folder / "log", folder / "store"
-    if step == "collect":
-        return measure_module("sim.run", config=COLLECT, episodes=sessions, log=log)
-    if step == "ingest":
-        return measure_module("recsys.ingest", log, store=store)
+def _ingest(log: Path, copies: int, store: Path) -> Measured:
+    """Ingest the copies, some at a time; return the sum of the loads, of memory the largest."""
+    loads = []
+    for first in range(0, copies, COPIES_A_LOAD):
+        last = min(first + COPIES_A_LOAD, copies)
+        folder = enlarge(log, store.with_name("log"), range(first, last))
+        loads.append(measure_module("recsys.ingest", folder, store=store))
+        shutil.rmtree(folder)
+    wall_s, cpu_s = (
+        sum(load.wall_s for load in loads),
+        sum(load.cpu_s for load in loads),
+    )
+    return Measured(wall_s, cpu_s, max(load.peak_mib for load in loads), "")
+
+
+def _search(store: Path, run: Path) -> Measured:
     sets = [f"--set={setting}" for setting in ONE_TRIAL]
-    run = folder / "run"
     return measure_module(
         "recsys.search", "--no-export", *sets, config=SEED_CONFIG, store=store, run=run
     )
-
-
-def _interactions(folder: Path) -> int:
-    file = next((folder / "store" / "cache").glob("*/dataset.json"))
-    return int(json.loads(file.read_text())["interactions"])
 
 
 if __name__ == "__main__":

@@ -40,8 +40,9 @@ from tests.botify.exports import (
     write_lists,
 )
 from tests.botify.redis_server import RedisServer
-from tests.faults.served import Published, Served, serve, wait_until
+from tests.faults.served import Published, Served, serve
 from tests.programs import free_port, is_open
+from tests.waiting import wait_until
 
 BATCH, BATCHES = 1000, 40
 LISTENERS, TRACKS = 10_000, 50_000

@@ -45,14 +45,19 @@ class BufferedApp:
         self,
         app: WSGIApplication,
         close: Callable[[], None],
+        refused: Callable[[int], object] = lambda _status: None,
         *,
         threads: int,
         body_s: float,
         body_limit: int,
     ) -> None:
-        """Put threads before an application; `close` is called when the server stops."""
+        """Put threads before an application; `close` is called when the server stops.
+
+        `refused` is called with the status of each request that the application does not get.
+        """
         self._app = app
         self._close = close
+        self._refused = refused
         self._body_s = body_s
         self._body_limit = body_limit
         self._threads = ThreadPoolExecutor(threads)
@@ -87,12 +92,17 @@ class BufferedApp:
                 await self._read_body(scope, receive, body)
             return await self._pass_on(_environ(scope, bytes(body)))
         except TimeoutError:
-            return _refusal(408, "the request did not come in time")
+            return self._refuse(408, "the request did not come in time")
         except _RefusedError as refused:
-            return _refusal(*refused.args)
+            return self._refuse(*refused.args)
         finally:
             self._bodies -= 1
             self._bodies_bytes -= len(body)
+
+    def _refuse(self, status: int, message: str) -> Answer:
+        self._refused(status)
+        headers = [(b"content-type", b"application/json")]
+        return status, headers, orjson.dumps({"error": message})
 
     async def _read_body(
         self, scope: Message, receive: Receive, body: bytearray
@@ -192,8 +202,3 @@ def _environ(scope: Message, body: bytes) -> dict[str, Any]:
         key = name.decode("latin-1").upper().replace("-", "_")
         environ[f"HTTP_{key}"] = value.decode("latin-1")
     return environ
-
-
-def _refusal(status: int, message: str) -> Answer:
-    headers = [(b"content-type", b"application/json")]
-    return status, headers, orjson.dumps({"error": message})

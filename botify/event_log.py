@@ -181,6 +181,8 @@ class SegmentWriter:
     def _tick(self) -> None:
         """Try a disk that failed, close an old segment, and fsync as `everysec` promises."""
         with self._lock:
+            if self._stopped.is_set():
+                return
             if self.failure:
                 self._open_segment().probe()
                 self._note(None)

@@ -67,7 +67,8 @@ class RulesFile:
             ConfigError: It cannot be read, or says something else.
         """
         self._path, self._catalogue, self._watch_s = path, catalogue, watch_s
-        self._looked_s, self._changed_ns = 0.0, -1
+        self._looked_s = 0.0
+        self._state: object = "not looked yet"
         self._rules = Rules()
         if path is not None:
             self._look(path)
@@ -83,9 +84,13 @@ class RulesFile:
 
     def _look(self, path: Path) -> None:
         self._looked_s = time.monotonic()
-        changed_ns = path.stat().st_mtime_ns if path.exists() else 0
-        if changed_ns == self._changed_ns:
+        try:
+            found = path.stat()
+            state = (found.st_mtime_ns, found.st_size, found.st_ino)
+        except OSError:
+            state = None  # refused below, once
+        if state == self._state:
             return
-        self._changed_ns = changed_ns
-        found = load_config(RulesDocument, path)
-        self._rules = Rules.read(found.exclude, found.boost, self._catalogue)
+        self._state = state
+        rules = load_config(RulesDocument, path)
+        self._rules = Rules.read(rules.exclude, rules.boost, self._catalogue)

@@ -98,6 +98,7 @@ def _load_worker(settings: Settings, model: Model, master: int) -> BufferedApp:
     return BufferedApp(
         make_app(service),
         service.close,
+        lambda status: service.metrics.refusals.labels(str(status)).inc(),
         threads=settings.threads,
         body_s=settings.http.body_s,
         body_limit=settings.body_limit_bytes,

@@ -1,6 +1,5 @@
 """Settings of the service: a YAML file, and a `BOTIFY_…` environment variable for each key."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -22,7 +21,7 @@ from botify.recommenders.registry import (
     find_missing,
 )
 from looplib import experiments
-from looplib.config import Config, load_config
+from looplib.config import Config, load_config, parse_yaml
 
 ENVIRONMENT_PREFIX = "BOTIFY_"
 FILE_VARIABLE = "BOTIFY_CONFIG"  # names a file for `botify.create_app()`
@@ -193,18 +192,16 @@ def load_settings(
     Raises:
         ConfigError: The file cannot be read, a key is unknown, or a value is not allowed.
     """
-    variables = []
+    above: dict[str, Any] = {}
     if published:
-        files = {
-            "recommendations": "current/recommendations.jsonl",
-            "catalogue": "current/tracks.json",
-            "log_dir": "log",
+        above = {
+            "recommendations": str(published / "current/recommendations.jsonl"),
+            "catalogue": str(published / "current/tracks.json"),
+            "log_dir": str(published / "log"),
         }
-        variables += [
-            f"{key}={json.dumps(str(published / file))}" for key, file in files.items()
-        ]
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX) and name != FILE_VARIABLE:
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
-            variables.append(f"{key}={json.dumps(text) if key in _TEXT_KEYS else text}")
-    return load_config(Settings, path, [*variables, *overrides])
+            is_text = key in _TEXT_KEYS
+            above[key] = text if is_text else parse_yaml(text, f"{name}: not YAML")
+    return load_config(Settings, path, overrides, above=above)

@@ -54,7 +54,8 @@ class ServiceClient:
             with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
                 return dict(orjson.loads(answer.read()))
         except HTTPError as refusal:
-            reason = refusal.read(500).decode(errors="replace")
+            with refusal:
+                reason = refusal.read(500).decode(errors="replace")
             problem = f"the service refuses ({refusal.code}): {reason}"
         except (OSError, HTTPException, TypeError, ValueError) as error:
             problem = f"the service at {self.url} does not answer ({error})"

@@ -22,7 +22,6 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import Field
 from pydantic.dataclasses import dataclass
-from pydantic.fields import FieldInfo
 
 from looplib.arrays import FloatArray
 from looplib.config import Count, Positive
@@ -76,13 +75,6 @@ class AlsParams:
         if missing := {"factors", "regularization", "alpha"} - parameters.keys():
             raise ValueError(f"no {', '.join(sorted(missing))}")
         return cls(**{name: parameters[name] for name in names & parameters.keys()})
-
-
-def hyperparameters(params: type = AlsParams) -> Mapping[str, FieldInfo]:
-    """Return what pydantic knows of each hyperparameter: type, default, description."""
-    # set by pydantic
-    found: Mapping[str, FieldInfo] = params.__pydantic_fields__  # type: ignore[attr-defined]
-    return found
 
 
 def row_regularization(heard: FloatArray, others: int, params: AlsParams) -> FloatArray:

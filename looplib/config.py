@@ -120,7 +120,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    document = _parse_yaml(content, f"{path}: not YAML")
+    document = parse_yaml(content, f"{path}: not YAML")
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -135,10 +135,15 @@ def _parse(override: str) -> tuple[str, Any]:
         raise ConfigError(
             f"--set {override}: expected key=value, such as search.sweeps=10"
         )
-    return key.strip(), _parse_yaml(text, f"--set {key}: the value is not YAML")
+    return key.strip(), parse_yaml(text, f"--set {key}: the value is not YAML")
 
 
-def _parse_yaml(content: str | bytes, refusal: str) -> Any:  # noqa: ANN401
+def parse_yaml(content: str | bytes, refusal: str) -> Any:  # noqa: ANN401  any YAML
+    """Return what YAML says.
+
+    Raises:
+        ConfigError: It is none; the message begins with `refusal`.
+    """
     try:
         return yaml.safe_load(content)
     # of dates such as 2020-13-01 PyYAML raises a ValueError, of a thousand brackets the last

@@ -8,9 +8,10 @@ and every later change from where they are then; each moves no more than its wei
 Experiments with different seeds are independent of one another.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -28,6 +29,7 @@ from pydantic import (
 from looplib.config import Config, load_config
 
 _HASHES = 2**32
+_INTERLEAVED = re.compile(r"interleaved\((\w+), ?(\w+)\)")
 
 
 def arm_name(index: int) -> str:
@@ -224,3 +226,10 @@ def load_experiment(name: str) -> Experiment | None:
     """
     is_file = name.endswith((".yaml", ".yml"))
     return load_config(Experiment, Path(name)) if is_file else None
+
+
+@cache
+def members(recommender: str) -> tuple[str, ...]:
+    """Return the two recommenders of a name such as `interleaved(a, b)`; of another itself."""
+    found = _INTERLEAVED.fullmatch(recommender)
+    return found.groups() if found else (recommender,)

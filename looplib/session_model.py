@@ -42,8 +42,11 @@ _CANDIDATES = 4  # interests that a session may follow
 _LEAST_CHANCE = 1e-3  # of a vector that counts
 _LEAST_LOG = -20.0  # of a response's likelihood, against that by the best vector
 _LATEST = 32  # tracks of a session that count; earlier ones are ignored
-_FARTHEST_LOGIT, _LEAST_SLOPE = 8.0, 0.1  # as in the fit
-_ROUNDING = 0.01**2 / 12  # as in the fit
+ROUNDING = 0.01**2 / 12  # variance of an error that is uniform within a hundredth
+FARTHEST_LOGIT = 8.0
+# A slope counts as no less than this, or a tenth of it where shares have little noise: steps of a
+# logit that is far off stay short.
+LEAST_SLOPE = 0.1
 LEAST_SHARE = 1e-6  # of a time that fatigue leaves; less says nothing
 
 
@@ -232,11 +235,11 @@ class SessionModel:
         Returns:
             How far each is off by the share heard, the variance of that, and the slope divided by.
         """
-        near = logits.clip(-_FARTHEST_LOGIT, _FARTHEST_LOGIT)
+        near = logits.clip(-FARTHEST_LOGIT, FARTHEST_LOGIT)
         fresh = 1 / (1 + np.exp(-near))
         mean = heard.rest * fresh
         slope = mean * (1 - fresh)
-        least = heard.rest * _LEAST_SLOPE * min(1.0, 10 * self.dispersion)
+        least = heard.rest * LEAST_SLOPE * min(1.0, 10 * self.dispersion)
         damped = np.maximum(slope, least)
-        noise = (self.dispersion * mean * (1 - mean) + _ROUNDING) / (slope * damped)
+        noise = (self.dispersion * mean * (1 - mean) + ROUNDING) / (slope * damped)
         return (heard.times - mean) / damped, noise, damped

@@ -31,7 +31,11 @@ def open_untrusted(
         if not found.is_file():
             raise OSError("not a regular file")
         file = found.open("rb")
-        problem = _find_problem(file, longest, sha256)
+        try:
+            problem = _find_problem(file, longest, sha256)
+        except OSError:
+            file.close()
+            raise
     # also a loop of links, and a name that no file can have
     except (OSError, RuntimeError, ValueError) as refused:
         reason = getattr(refused, "strerror", None) or refused

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from analysis.validation import METRICS
-from looplib.als import AlsParams, NonNegative, hyperparameters
+from looplib.als import AlsParams, NonNegative
 from looplib.config import Config, Count, Positive
 from recsys.cluster.config import ClusterConfig
 from recsys.models.params import (
@@ -123,7 +123,8 @@ def _make_space(name: str, params: type) -> type[_Axes]:
     """Make an axis of each hyperparameter, by default of its default alone."""
     allowed = get_type_hints(params, include_extras=True)
     axes: dict[str, Any] = {}
-    for axis_name, parameter in hyperparameters(params).items():
+    known = params.__pydantic_fields__  # type: ignore[attr-defined]  # set by pydantic
+    for axis_name, parameter in known.items():
         axis = Field(default=(parameter.default,), description=parameter.description)
         axes[axis_name] = (Axis[allowed[axis_name]], axis)  # type: ignore[valid-type]  # made here
     return create_model(name, __base__=_Axes, **axes)

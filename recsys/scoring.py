@@ -3,9 +3,9 @@
 Ranking metrics are defined in `analysis.validation` and `analysis/sql/validation/`; here a metric
 is known by its key alone ("ndcg@30").
 
-What a listener plays again and what is new are told apart: `again_ndcg@30` is that of the best 30
-of the tracks heard before, on the held-out tracks that were heard before; `new_ndcg@30` of the
-others.
+What a listener plays again and what is new have metrics of their own: `again_ndcg@30` is that of
+the best 30 of the tracks heard before, on the held-out tracks that were heard before;
+`new_ndcg@30` of the others.
 
 `ope_time@k` is the mean listening time of a recommended track when any of the best k is served, all
 equally likely: the self-normalised estimate of `analysis.offpolicy` on the held-out sessions, a
@@ -151,6 +151,7 @@ def settle(scorer: Scorer, catalogue: int | None) -> Scorer:
 
     Raises:
         SearchError: The number of tracks is not known and matters, or the metric cannot choose.
+        AnalysisError: Nothing can be scored in the test part.
     """
     validation = scorer.validation
     if validation.logging_policy != "logged" and catalogue is None:

@@ -26,7 +26,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Run one process more than there are cores: many tests wait for programs that they start."""
+    """Run one process more than there are cores, at most four: many tests wait for programs."""
     return min(4, (os.cpu_count() or 1) + 1)
 
 

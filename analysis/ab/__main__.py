@@ -88,6 +88,11 @@ def main(
         raise ConfigError("name logs, a store or a Parquet file; or --sql")
     logs = logs or []
     tables = [sql] if sql else [Path(log) for log in logs if log.endswith(".parquet")]
+    if tables and len(logs) + bool(sql) > 1:
+        raise ConfigError(
+            f"{len(logs)} paths, one of them a table, or --sql beside them: name one Parquet file, "
+            "or --sql alone, or logs alone"
+        )
     plan = load_experiment(experiment)
     name = plan.name if plan else experiment
     document = plan_document(plan)

@@ -45,7 +45,10 @@ class TrustConfig(Config):
 class AbConfig(Config):
     """Configuration of a report."""
 
-    gone: ClassVar = {"diagnostics": "name the metrics in `secondary`"}
+    gone: ClassVar = {
+        "diagnostics": "name the metrics in `secondary`",
+        "planned_listeners": "it is smallest_experiment; when an experiment ends is its horizon",
+    }
 
     control: str = "C"  # the arm that the others are compared with
     # Share of the listeners that each arm should have, in any unit; equal ones where none is given
@@ -92,7 +95,7 @@ class AbConfig(Config):
     # Listeners of two arms in a small experiment: from so many to ten thousand times as many the
     # sequential intervals are narrow, 3.3 to 3.6 standard errors to each side; not to be
     # chosen after a look at the data
-    planned_listeners: Annotated[int, Field(ge=2)] = 2000
+    smallest_experiment: Annotated[int, Field(ge=2)] = 2000
     # a recommended track that is heard for less was skipped, share of the track
     skip_below: Share = 0.1
     # the last position in a session that is shown

@@ -38,7 +38,7 @@ class Look:
             p_value = horizon.p_value_at(errors, self.progress, config.horizon.looks)
         else:
             p_value = sequential.p_value_at(
-                errors, listeners, config.planned_listeners, config.alpha
+                errors, listeners, config.smallest_experiment, config.alpha
             )
         return effect.widened(factor, p_value)
 
@@ -51,5 +51,5 @@ class Look:
         if config.horizon:
             return horizon.bound(self.progress, config.horizon.looks, level)
         return sequential.widening(
-            listeners, config.planned_listeners, level, config.alpha
+            listeners, config.smallest_experiment, level, config.alpha
         )

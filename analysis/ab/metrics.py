@@ -32,7 +32,7 @@ class Metric(Config):
     label: str  # its name for people
     unit: str = ""  # of its values, such as ms
     # How a verdict says a change of it, such as "listeners hear {} per session", of "5 % more"
-    phrase: str = ""
+    phrase: Annotated[str, Field(pattern=r"^([^{}]*\{\}[^{}]*)?$")] = ""
     # Its file: one of `analysis/sql`, or a path that ends in .sql; one row a user, arm and part of
     # the experiment
     sql: Annotated[

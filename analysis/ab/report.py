@@ -166,8 +166,8 @@ def build_report(
 def report_on_table(
     table: Table,
     config: AbConfig,
-    name: str = "",
-    plan: Experiment | None = None,
+    name: str,
+    plan: Experiment | None,
 ) -> Report:
     """Make the report on a table of listeners, of sessions, or of aggregates.
 

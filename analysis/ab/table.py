@@ -42,9 +42,9 @@ class Table:
 
     rows: queries.Rows
     name: str  # what messages call it, such as "the query"
-    arm: str = "arm"  # the column of arms
+    arm: str  # the column of arms
     # the column of listeners who may have several rows; None where each row is another's
-    listener: str | None = None
+    listener: str | None
 
     def column(self, name: str) -> queries.Expression:
         """Return a column; raise an AnalysisError where there is none."""
@@ -59,8 +59,8 @@ def open_table(
     source: pa.Table | Path | str,
     connection: Any = None,  # noqa: ANN401  of DuckDB, or any of the Python DB API
     *,
-    arm: str = "arm",
-    listener: str | None = None,
+    arm: str,
+    listener: str | None,
 ) -> Iterator[Table]:
     """Open an Arrow table, a Parquet file, or a SQL query; by default DuckDB runs it, in memory.
 

@@ -5,10 +5,9 @@ is ordered at a time (`measures`). A store has the events that an ingest made of
 counts of the lines, so logs and their store give the same report.
 """
 
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, compress
 from pathlib import Path
@@ -33,7 +32,6 @@ EVERYBODY = ""  # the arm of all listeners where no experiment is asked for
 DAY_MS = 86_400_000
 _SHOWN_REJECTS = 5
 _LONG_AFTER = 2**63 - 1
-_INTERLEAVED = re.compile(r"interleaved\((\w+), ?(\w+)\)")
 _EVENTS_OF_A_SLICE = 2_000_000
 _EVENTS_AT_ONCE = 100_000
 _BYTES_OF_AN_EVENT = 200  # a line of a log; only to guess how many there are
@@ -199,21 +197,19 @@ def _write_slices(loaded: Loaded, folder: Path, plan: Experiment | None) -> None
     expected = _count_events(loaded)
     count = 1 + expected // _EVENTS_OF_A_SLICE
     loaded.slices = [folder / f"events-{number:03}.parquet" for number in range(count)]
-    writers = [
-        pq.ParquetWriter(file, EVENT_SCHEMA, compression="lz4")
-        for file in loaded.slices
-    ]
     tables = chain(_read_stores(loaded, plan), _read_logs(loaded, folder, plan))
     read_events = 0
-    with progress("read", expected, "events") as report:
+    with ExitStack() as stack, progress("read", expected, "events") as report:
+        writers = [
+            stack.enter_context(pq.ParquetWriter(file, EVENT_SCHEMA, compression="lz4"))
+            for file in loaded.slices
+        ]
         for rows in ahead(gather(tables, _EVENTS_AT_ONCE)):
             slice_of = ((rows["user"].to_numpy() * _LARGE_ODD) >> 32) % len(writers)
             for number, writer in enumerate(writers):
                 writer.write_table(rows.filter(pa.array(slice_of == number)))
             read_events += len(rows)
             report(read_events)
-    for writer in writers:
-        writer.close()
     loaded.rejected.sort(key=lambda rejected: (rejected.file, rejected.line))
     del loaded.rejected[_SHOWN_REJECTS:]
 
@@ -289,9 +285,3 @@ def _attach_left_out(loaded: Loaded, plan: Experiment | None) -> None:
         users = list(compress(users, plan.left_out(ids)))
     left_out = pa.table([users], LEFT_OUT)
     loaded.connection.register("left_out", left_out)
-
-
-def members(recommender: str) -> tuple[str, str] | None:
-    """Return the two recommenders of a name of the form `interleaved(a, b)`; None for another."""
-    found = _INTERLEAVED.fullmatch(recommender)
-    return (found[1], found[2]) if found else None

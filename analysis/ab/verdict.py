@@ -27,7 +27,7 @@ _LONGEST = 100.0  # times the listeners so far; what takes longer has no end in 
 
 # what is said of arms that stand alike beside the one that is shipped or waited for
 _TOGETHER = {
-    "as well": "did about as well; this test cannot tell {them} apart",
+    "as well": "did about as well; this test finds no difference between {them}",
     "beaten": "{are} better than {control}, worse than {than}",
     "behind": "{are} worse than {than}",
 }

@@ -47,7 +47,7 @@ class LogFile:
     @property
     def is_gzipped(self) -> bool:
         """Whether its name says so."""
-        return self.path.suffix == ".gz"
+        return self.path.suffix.lower() == ".gz"
 
     @property
     def size_bytes(self) -> int:
@@ -83,7 +83,11 @@ class LogFile:
                 ) from None
 
     def check(self) -> "LogFile":
-        """Return the log, once its content has the checksum in its name, if it has one."""
+        """Return the log, once its content has the checksum in its name, if it has one.
+
+        Raises:
+            AnalysisError: It has another.
+        """
         try:
             check_name(self.path)
         except ValueError as error:
@@ -130,7 +134,7 @@ def _files_of(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return [
         file
         for file in sorted(path.rglob("*"))
-        if file.name.removesuffix(".gz").endswith(suffixes)
+        if file.name.lower().removesuffix(".gz").endswith(suffixes)
         and file.name != DESCRIPTION
         and not any(
             part.startswith(".") for part in file.relative_to(path).parent.parts

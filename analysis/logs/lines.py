@@ -17,7 +17,7 @@ from analysis.logs.field_types import (
     decoder,
 )
 
-KEPT_OF_A_REJECT = 4096
+KEPT_OF_A_REJECT = 4096  # bytes of a log's line, characters of a table's row
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -46,7 +46,7 @@ class Reject:
     line: int  # number of the line, from 1
     reason: str  # what is wrong with it
     bytes: int  # its length without the line end
-    # its first `KEPT_OF_A_REJECT` bytes, those that are not UTF-8 such as \\xff; None of old stores
+    # its first `KEPT_OF_A_REJECT`, bytes that are not UTF-8 such as \\xff; None of old stores
     text: str | None
 
 
@@ -80,7 +80,7 @@ def parse_line(
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
     except msgspec.DecodeError as error:
-        is_text = "UTF-8" not in str(error)  # msgspec raises either error
+        is_text = "UTF-8" not in str(error)  # before 0.23 it was a UnicodeDecodeError
         raise ValueError(f"not JSON: {error}" if is_text else "not UTF-8") from None
     if key := repeated_key(line):
         raise ValueError(f"given twice - at `$.{key}`")

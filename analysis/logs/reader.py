@@ -155,7 +155,7 @@ def read_rejects(file: Path) -> list[Reject]:
     with file.open("rb") as lines:
         try:
             return [msgspec.json.decode(line, type=Reject) for line in lines]
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise AnalysisError(
                 f"{file}: damaged ({error}); restore it, or delete it to read on without it"
             ) from None

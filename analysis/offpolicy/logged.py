@@ -67,7 +67,7 @@ def _rule_in(manifest: Mapping[str, Any]) -> Holdout:
         raise AnalysisError(
             f"holdout manifest: no split and seed in manifest.json ({error!r})"
         ) from None
-    if kind not in ("session_hash", "last_session"):
+    if kind not in ("session_hash", "newest", "last_session"):
         raise AnalysisError(
             f"holdout manifest: a split by {kind}; name the moment it was cut at, since:MOMENT"
         )

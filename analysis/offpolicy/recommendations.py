@@ -121,7 +121,7 @@ def _decode_lines(file: Path, facts: _File) -> list[_Line]:
             file, facts.get("bytes"), sha256=facts.get("sha256"), error=AnalysisError
         ) as text:
             lines.extend(_DECODER.decode(line) for line in text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AnalysisError(
             f"{file}: line {len(lines) + 1} is not {shape} ({error})"
         ) from None

@@ -7,7 +7,6 @@ import numpy as np
 from scipy import special
 
 from analysis.statistics.effects import (
-    CONFIDENCE,
     Effect,
     Estimate,
     Interval,
@@ -86,7 +85,7 @@ def compare_quantiles(
     control: Histogram,
     arm: Histogram,
     share: float,
-    confidence: float = CONFIDENCE,
+    confidence: float,
 ) -> Effect:
     """Compare a quantile of two arms' values.
 

@@ -8,20 +8,10 @@ b)`; where both have the same track, or only one has any, it says `interleaved(a
 is credited.
 """
 
-import re
 from collections.abc import Sequence
-from functools import cache
 
 from botify.recommenders.base import Drawn
-
-_FORM = re.compile(r"interleaved\((\w+), ?(\w+)\)")
-
-
-@cache
-def members(name: str) -> tuple[str, ...]:
-    """Return the two recommenders of an interleaved one; of another its own name."""
-    found = _FORM.fullmatch(name)
-    return found.groups() if found else (name,)
+from looplib.experiments import members
 
 
 def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Drawn]:

@@ -19,11 +19,12 @@ from botify.recommenders.base import (
     Row,
 )
 from botify.recommenders.factors import Contextual, FoldIn, SessionAls
-from botify.recommenders.interleaved import interleave, members
+from botify.recommenders.interleaved import interleave
 from botify.recommenders.lists import Indexed, InOrder, Random, StickyArtist, TopPop
 from botify.recommenders.next_track import FollowSession
 from botify.recommenders.session_model import FollowInterest
 from looplib.config import Config
+from looplib.experiments import members
 
 RECOMMENDERS: Mapping[str, Recommender] = {
     "random": Random(),

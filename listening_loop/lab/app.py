@@ -167,4 +167,4 @@ def _page(template: str, **values: Any) -> str:  # noqa: ANN401  what the templa
 
 
 def _when(moment: datetime | str) -> str:
-    return f"{str(moment)[:10]} UTC"
+    return f"{str(moment)[:16].replace('T', ' ')} UTC"

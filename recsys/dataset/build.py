@@ -151,7 +151,7 @@ def _check_sides(counts: Mapping[str, int], split: Split) -> None:
     if 0 < heldout < sessions:
         return
     share = ""
-    if split.kind in ("session_hash", "time"):
+    if split.kind in ("session_hash", "newest", "time"):
         share = f" and holdout {split.holdout}"
     raise SplitError(
         f"split {split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; "

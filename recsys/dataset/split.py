@@ -50,7 +50,11 @@ class SplitRule:
 
 
 def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
-    """Return the rule of a split, without the cutoff of a split by time."""
+    """Return the rule of a split, without the cutoff of a split by time.
+
+    Raises:
+        SplitError: The store's rows lack what the split needs.
+    """
     table = store.manifest.table
     columns = table.columns if table else LOGGED
     is_weighted = store.manifest.interactions is not None

@@ -130,8 +130,9 @@ def main(
     if allow_rejects or share <= MOST_REJECTED:
         return 0
     typer.echo(
-        f"{share:.0%} of the lines are rejected, above 5 %: read them otherwise, into a new store, "
-        "or say --allow-rejects"
+        f"{share:.1%} of the lines are rejected, above {MOST_REJECTED:.0%}: read them otherwise, "
+        "into a new store, or say --allow-rejects",
+        err=True,
     )
     return 1
 

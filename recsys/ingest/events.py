@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.logs.field_types import LARGEST_ID, NUMBERS, IdKinds
 from analysis.logs.files import DESCRIPTION, LogFile, discover
-from analysis.logs.interactions import PARQUET
+from analysis.logs.interactions import PARQUET, suffix_of
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import ahead, gather, kinds_of, read
 from analysis.store import LOGGED, Catalogue, Interactions
@@ -35,7 +35,7 @@ def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
     """
     files = discover(paths)
     for file in files:
-        if file.path.suffix.lower() in _TABLES:
+        if suffix_of(file) in _TABLES:
             raise IngestError(
                 f"{file.name}: a table, no event log; name its columns with "
                 "--columns user=…,item=…, or a --preset, in Python user=, item= or preset="
@@ -55,13 +55,13 @@ def add_events(work: Ingest) -> Additions:
     for rows in ahead(tables):
         work.bucketing.add(rows)
     sources = [work.files.source(file, counts) for file, counts in lines.items()]
-    if not (any(kinds) and sources):
-        return Additions(work.scratch, sources)
+    table = Interactions(LOGGED, *kinds) if any(kinds) else None
+    additions = Additions(work.scratch, sources, table=table)
     text_ids = sorted(work.scratch.glob("text-ids-*"))
+    if not text_ids:
+        return additions
     queries.attach_parquet(work.connection, "verified", text_ids)
-    ids = work.write_ids(kinds)
-    table = Interactions(LOGGED, *kinds)
-    return Additions(work.scratch, sources, ids=ids, table=table)
+    return replace(additions, ids=work.write_ids(kinds))
 
 
 def _read_events(

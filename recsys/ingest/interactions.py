@@ -15,7 +15,7 @@ from analysis import queries
 from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
 from analysis.logs.interactions import CSV, Malformed, check_file
-from analysis.logs.lines import LineCounts, Reject
+from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
 from analysis.store import Interactions
 from looplib.progress import progress
 from recsys.errors import IngestError
@@ -23,8 +23,6 @@ from recsys.ingest.sources import Ingest, NewFiles
 from recsys.store.buckets import ROWS_AT_ONCE
 from recsys.store.ids import decide_kinds
 from recsys.store.writer import Additions
-
-_KEPT_OF_A_REJECT = 1000
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def _keep_rejects(
         name = checked[digest].file.name
         rejected[digest] += len(lines)
         rejects = (
-            Reject(name, line, reason, len(text.encode()), text[:_KEPT_OF_A_REJECT])
+            Reject(name, line, reason, len(text.encode()), text[:KEPT_OF_A_REJECT])
             for line, reason, text in lines
         )
         work.keep_rejects(digest, rejects)

@@ -47,7 +47,7 @@ class Equations:
         The factors of the others may come in several arrays, each of shape (some, factors). A row's
         result depends neither on the rows beside it nor on the threads.
         """
-        # takes half a second, which who reads a finished fit does without
+        # takes half a second, and only a fit needs it
         from recsys.models.kernels import als as kernels
 
         params = self.params

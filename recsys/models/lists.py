@@ -61,7 +61,10 @@ class Function(Lists):
         points = entry_points(group=GROUP)
         if name not in points.names:
             known = ", ".join(sorted(points.names)) or "none"
-            raise TrialError(f"models.function: {name} found; entry points are {known}")
+            raise TrialError(
+                f"search.models.function.name: no entry point {name} of the group {GROUP}; "
+                f"there are {known}"
+            )
         heard = self._dataset.matrix(self._side)
         best = np.asarray(points[name].load()(heard))
         tracks = heard.shape[1]

@@ -1,11 +1,12 @@
 """Models of repetition: what a listener has played is played again."""
 
 from abc import abstractmethod
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
-from looplib.arrays import AnyFloatArray, Int32Array
+from looplib.arrays import AnyFloatArray, Int32Array, offsets
 from recsys.dataset.plays import Plays
 from recsys.models.model import Model
 from recsys.models.params import ActivationParams
@@ -49,12 +50,16 @@ class Latest(Repetition):
     def scores(self) -> csr_matrix:
         """Return 1 by how many plays ago the newest play of the track was."""
         plays = self._plays
-        tracks = len(self._dataset.tracks)
-        key = plays.listeners * tracks + plays.tracks
-        _, from_the_end = np.unique(key[::-1], return_index=True)
-        is_newest = np.zeros(len(key), np.bool_)
-        is_newest[len(key) - 1 - from_the_end] = True
-        return sum_plays(plays.select(is_newest), 1 / plays.age[is_newest], tracks)
+        columns, ages = [], []
+        for first, last in pairwise(plays.indptr):
+            newest = plays.tracks[first:last][::-1]
+            heard, index = np.unique(newest, return_index=True)
+            columns.append(heard)
+            ages.append(index + 1)
+        indptr = offsets(np.array([len(heard) for heard in columns]))
+        arrays = (1 / np.concatenate(ages), np.concatenate(columns), indptr)
+        shape = (len(columns), len(self._dataset.tracks))
+        return csr_matrix(arrays, shape=shape, dtype=np.float32)
 
 
 class Activation(Repetition):

@@ -99,7 +99,7 @@ def popular_lists(
     side: Side,
     k: int,
     threads: int,
-    pool: Pool = "all",
+    pool: Pool,
 ) -> Int32Array:
     """Recommend the tracks with the most listening time to all listeners."""
     tracks = len(dataset.tracks)

@@ -60,7 +60,7 @@ class Sessions:
         return Plays(offsets(counts.astype(np.int64)), self.tracks)
 
 
-def find_sessions(store: Store, config: SearchConfig) -> SplitRule:
+def session_rule(store: Store, config: SearchConfig) -> SplitRule:
     """Return how the sessions of a store are found.
 
     Raises:
@@ -84,7 +84,7 @@ def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessi
     Raises:
         SplitError: The store has no sessions.
     """
-    rule = find_sessions(store, config)
+    rule = session_rule(store, config)
     # the sessions of both sides, whatever the split is
     both = (*rule.train, *rule.test)
     whole = replace(rule, split=Split(), train=both, test=())

@@ -7,6 +7,7 @@ from pathlib import Path
 from analysis.page.render import render
 from looplib.files import sha256_file
 from recsys.dataset.dataset import Summary, open_dataset
+from recsys.report.figures import draw_leaderboard
 from recsys.report.runs import Run, is_baseline, read_folder
 from recsys.runs.folder import (
     REPORT,
@@ -44,9 +45,6 @@ def write_report(
 
 def render_report(run: Run, winner: Winner, facts: Summary) -> str:
     """Render the page of a finished run."""
-    # imports altair: half a second that only those who render a page pay
-    from recsys.report import figures
-
     return render(
         Path(__file__).parent,
         "page.html.jinja",
@@ -56,7 +54,7 @@ def render_report(run: Run, winner: Winner, facts: Summary) -> str:
         states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] for row in run.candidates),
-        leaderboard=figures.draw_leaderboard(run),
+        leaderboard=draw_leaderboard(run),
         baselines=list(filter(is_baseline, run.rows)),
         describe=describe_row,
         facts=facts,

@@ -74,7 +74,12 @@ def read_listeners(
     trial: Trial,
     sweep: int,
 ) -> FloatArray:
-    """Read what each listener adds to the choosing metric; shape (2, listeners)."""
+    """Read what each listener adds to the choosing metric; shape (2, listeners).
+
+    Raises:
+        SearchError: It is damaged.
+        StorageError: It is missing, or cannot be read.
+    """
     name = listeners_name(scorer, trial, sweep)
     try:
         with np.load(run.cached(name)) as kept:

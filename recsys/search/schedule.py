@@ -22,7 +22,7 @@ from recsys.runs.trials import Trial
 from recsys.scoring import Interval
 
 _FAILED = -math.inf
-_RANKED = 3  # scores of a fit from which on its learning curve can be told
+_RANKED = 3  # scores of a fit from which on its learning curve is known
 # What a fit may still come nearer to the best, in gains of its last sweep; and in what it gained
 # more than the best. Gains shrink from sweep to sweep: on six real sets, no fit of another grid
 # that came near to the best made up for more.

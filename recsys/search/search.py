@@ -20,7 +20,7 @@ from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
 from recsys.models.factor_models import Als
 from recsys.models.kinds import KINDS
-from recsys.next_track.sessions import find_sessions
+from recsys.next_track.sessions import session_rule
 from recsys.runs.folder import (
     CHECKPOINTS,
     CONFIG,
@@ -81,7 +81,7 @@ def search(
     plan = plan_dataset(store, config)
     titles = read_titles(config.catalogue, store)
     if config.next_track:
-        find_sessions(store, config)
+        session_rule(store, config)
     is_ordered = plan.rule.is_ordered
     candidates = plan_candidates(
         config.search, plan.digest, config.seed, is_ordered=is_ordered

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from analysis.offpolicy.logged import LoggedSessions, logged_sessions
@@ -26,6 +25,7 @@ from recsys.session_model.config import SessionModelConfig
 from recsys.session_model.fit import SWEEPS, Chosen, Fit
 from recsys.session_model.regression import FIRST_DISPERSION
 from recsys.session_model.responses import Responses, load_responses
+from recsys.store.ids import Ids
 from recsys.store.remote import Store
 
 MEAN = "track_mean"  # the recommender of the tracks that are heard longest
@@ -34,8 +34,6 @@ _WORTH_IT = 0.99  # of the error without
 _LISTED = 100  # tracks of a list
 _TRACK_PRIOR = 10.0  # a track's responses are averaged with so many of any
 _TRIED = 5_000  # held-out responses that choose among changes
-
-Ids = npt.NDArray[np.generic]  # numbers or texts
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,12 @@ from typing import Any
 import numpy as np
 
 from looplib.arrays import AnyFloatArray, AnyIntArray, Float32Array
+from looplib.session_model import FARTHEST_LOGIT, LEAST_SLOPE, ROUNDING
 
 _BLOCK = 100_000  # observations whose features are in memory at once, for each thread
 _INVERTED = 7  # one row in so many is inverted for the average covariance
 FIRST_DISPERSION = 0.3  # where nothing is known yet
-ROUNDING = 0.01**2 / 12  # variance of an error that is uniform within a hundredth
 _LEAST_DISPERSION = 1e-4
-_FARTHEST_LOGIT = 8.0
-# A slope counts as no less than this, or a tenth of it where shares have little noise: steps of a
-# logit that is far off stay short.
-_LEAST_SLOPE = 0.1
 
 Block = tuple[int, int]  # the first and the end
 
@@ -151,7 +147,7 @@ def regress(
 
 def mean_and_slope(logit: AnyFloatArray) -> tuple[AnyFloatArray, AnyFloatArray]:
     """Return the mean share of each logit, and its slope."""
-    near = np.clip(logit, -_FARTHEST_LOGIT, _FARTHEST_LOGIT)
+    near = np.clip(logit, -FARTHEST_LOGIT, FARTHEST_LOGIT)
     mean: AnyFloatArray = 1 / (1 + np.exp(-near))
     return mean, mean * (1 - mean)
 
@@ -161,7 +157,7 @@ def working_responses(
 ) -> tuple[AnyFloatArray, AnyFloatArray]:
     """Return how far each logit is off by the share heard, and its weight; steps are damped."""
     mean, slope = mean_and_slope(logit)
-    least = _LEAST_SLOPE * min(1.0, 10 * dispersion)
+    least = LEAST_SLOPE * min(1.0, 10 * dispersion)
     damped = np.maximum(slope, np.float32(least))
     variance = np.float32(dispersion) * slope + np.float32(ROUNDING)
     return (time - mean) / damped, slope * damped / variance

@@ -40,7 +40,7 @@ class Additions:
     parts: Mapping[int, Path] = field(default_factory=dict)  # by bucket
     # text ids, and titles
     ids: Mapping[store.IdsOf, Path] = field(default_factory=dict)
-    # what a store of tables holds, without id files; None of event logs
+    # what its tables hold, or its logs with text ids, without id files; None of other logs
     table: store.Interactions | None = None
 
 

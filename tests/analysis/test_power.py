@@ -109,6 +109,15 @@ def draw_listeners(
     }
 
 
+def test_shares_are_of_the_arms_that_they_name_in_any_order() -> None:
+    log = arriving([100] * 20)
+    shares = [{"C": 80.0, "T1": 10.0}, {"T1": 10.0, "C": 80.0}, {"T1": 80.0, "C": 10.0}]
+    needed = [
+        plan(log, 0.05, FREE.model_copy(update={"shares": given})) for given in shares
+    ]
+    assert needed[0] == needed[1] != needed[2]
+
+
 def test_beyond_the_log_days_follow_from_the_latest_arrivals() -> None:
     planned = plan(arriving([400, 0, 20, 20]), 0.02, FREE)
     assert planned.log_listeners == 440

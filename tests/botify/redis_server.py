@@ -6,10 +6,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 from tests.programs import free_port, need
+from tests.waiting import wait_until
 
 
 class RedisServer:
@@ -39,11 +39,7 @@ class RedisServer:
         self.process = subprocess.Popen(
             [self._program, *words], stdout=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 60
-        while not self._answers():
-            assert self.process.poll() is None, "redis-server ended"
-            assert time.monotonic() < deadline, "redis-server does not answer"
-            time.sleep(0.01)
+        wait_until(self._answers, "redis-server to answer", [self.process])
 
     def stop(self) -> None:
         """Stop it; everything in it is lost."""

@@ -84,9 +84,18 @@ def test_only_a_whole_body_is_answered_and_logged(
 ) -> None:
     service = make_service(body_limit_bytes=2000)
     flask = make_app(service)
-    app = BufferedApp(flask, service.close, threads=1, body_s=0.2, body_limit=2000)
+    app = BufferedApp(
+        flask,
+        service.close,
+        lambda status: service.metrics.refusals.labels(str(status)).inc(),
+        threads=1,
+        body_s=0.2,
+        body_limit=2000,
+    )
     found, answer = ask(app, list(messages))
     assert (found, answer.get("error")) == (status, error)
+    counted = f'botify_refused_requests_total{{status="{status}"}} 1.0'
+    assert (counted in flask.test_client().get("/metrics").text) == (status != 200)
     assert len(events(service)) == (status == 200)
 
 

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from botify.settings import EventLogSettings
 from looplib.checksums import unseal
 from looplib.files import sha256_file
 from tests.botify.exports import write_catalogue
+from tests.waiting import wait_until
 
 Open = Callable[..., SegmentWriter]
 
@@ -124,10 +124,7 @@ def test_a_segment_is_closed_at_its_age_though_nobody_writes(
 ) -> None:
     monkeypatch.setattr(event_log, "TICK_S", 0.01)
     open_log(segment_age_s=0.05).append(b"old\n")
-    deadline = time.monotonic() + 60
-    while not final(tmp_path):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: bool(final(tmp_path)), "the segment")
     assert final(tmp_path) == [b"old\n"]
 
 

@@ -19,7 +19,7 @@ from tests.botify.exports import (
     write_catalogue,
     write_lists,
 )
-from tests.faults.served import wait_until
+from tests.waiting import wait_until
 
 SIMILAR = {0: [3, 2, 1], 3: [0, 5]}
 

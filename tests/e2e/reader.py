@@ -23,8 +23,8 @@ from tests.botify.redis_server import RedisServer
 from tests.commands import MODULES, run_module
 from tests.contracts.test_packaging import modules_of_tests
 from tests.e2e.pages import ROOT, Block, blocks_of
-from tests.faults.served import wait_until
 from tests.programs import find, free_port
+from tests.waiting import wait_until
 
 REPLACED = {
     ".venv/bin/python": sys.executable,
@@ -203,7 +203,7 @@ class Reader:
             except OSError:
                 return False
 
-        wait_until(answers, f"{block.position}: {name} to answer", 120)
+        wait_until(answers, f"{block.position}: {name} to answer")
 
     def press_ctrl_c(self) -> None:
         for module in list(self._wanted):

@@ -14,9 +14,10 @@ from tests.commands import run_module
 from tests.hosts import network
 from tests.machines import make_machine, object_store
 from tests.programs import free_port, is_open
-from tests.recsys.by_hand import processes, scheduler, wait_until
+from tests.recsys.by_hand import processes, scheduler
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
+from tests.waiting import wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
 NO_SHARED_DISK = "## No shared disk"
@@ -86,7 +87,7 @@ def test_three_commands_give_on_a_cluster_what_a_laptop_gives(
     serve, work, (_, *argv) = (words(command, host, port) for command in commands)
 
     with processes() as start:
-        wait_until(lambda: is_open(port), [start(*serve, cwd=folder)])
+        wait_until(lambda: is_open(port), "the service", [start(*serve, cwd=folder)])
         worker = start(*work, cwd=folder)
         done = run_module(COMMAND, argv, os.environ, folder)
         assert done.returncode == 0, done.stderr

@@ -20,10 +20,11 @@ from recsys.export.export import export_run
 from recsys.lock import LOCK
 from recsys.report.page import write_report
 from tests.e2e.conftest import TIMEOUT_MS
-from tests.faults.served import Published, Served, wait_until
+from tests.faults.served import Published, Served
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import events_of, make_store, random_sessions
 from tests.recsys.opened import search_of
+from tests.waiting import wait_until
 
 TRACKS = 90
 
@@ -179,7 +180,6 @@ def test_a_run_says_how_to_publish_it_and_the_command_does_so(
     wait_until(
         lambda: service.ask("GET", "/experiments")[1]["version"] != first,
         "the service to follow",
-        60,
     )
 
 
@@ -198,7 +198,7 @@ def test_the_live_experiment_shows_what_is_logged_so_far(
     ]
     events = f"{sum(float(line.split()[-1]) for line in counts):,.0f}"
     wait_until(
-        lambda: _sees_events(page, lab, events), "the lab to look at the log again", 60
+        lambda: _sees_events(page, lab, events), "the lab to look at the log again"
     )
     expect(page.get_by_role("row", name="C indexed")).to_be_visible()
     expect(page.locator(".forest .label", has_text="T1").first).to_be_visible()

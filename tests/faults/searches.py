@@ -4,8 +4,7 @@ ended alike."""
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -86,18 +85,6 @@ def refusal(process: subprocess.Popen[str], timeout_s: float) -> str:
     assert "Traceback" not in errors
     (line,) = (line for line in errors.splitlines() if "error:" in line)
     return line
-
-
-def wait_until(
-    condition: Callable[[], bool],
-    process: "subprocess.Popen[str]",
-    timeout_s: float = 240,
-) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def results(run: Path) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,22 +21,11 @@ from analysis.logs.lines import parse_line
 from botify.event_log import adopt_segments
 from tests.botify.exports import publish, write_catalogue
 from tests.programs import free_port
+from tests.waiting import wait_until
 
 LISTENERS, TRACKS, LENGTH = 2000, 3000, 30
 
 Lists = dict[int, list[int]]
-
-
-def wait_until(
-    condition: Callable[[], bool],
-    what: str,
-    timeout_s: float = 60,
-    pause_s: float = 0.03,
-) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(pause_s)
 
 
 @dataclass(frozen=True)
@@ -127,6 +116,13 @@ class Served:
             )
         wait_until(self._lives, f"the service to start: {self.errors}")
         return self
+
+    def answers(self) -> bool:
+        """Whether it is ready."""
+        try:
+            return self.ask("GET", "/health/ready")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
     def workers(self) -> list[psutil.Process]:
         children: list[psutil.Process] = psutil.Process(self.process.pid).children(
@@ -229,7 +225,6 @@ class Load:
         wait_until(
             lambda: len(self.answers) >= goal,
             f"{count} more answers; {self.statuses}, {self.broken[-3:]}",
-            60,
         )
 
     def _run(self, client: int) -> None:

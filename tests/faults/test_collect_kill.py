@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,16 +60,12 @@ def _start(world: Path, log: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
-    _wait_until(lambda: len(list(log.glob("events-*.jsonl"))) >= 5)
-    os.killpg(process.pid, signal.SIGSTOP)
-    return process
-
-
-def _wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
+    deadline = time.monotonic() + 600
+    while len(list(log.glob("events-*.jsonl"))) < 5:
         assert time.monotonic() < deadline, "timed out"
         time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGSTOP)
+    return process
 
 
 def _assert_unfinished_but_whole(log: Path, undisturbed: dict[str, bytes]) -> None:

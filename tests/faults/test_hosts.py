@@ -12,13 +12,13 @@ from tests.faults.searches import (
     refusal,
     rows,
     started,
-    wait_until,
 )
 from tests.hosts import network
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
+from tests.waiting import wait_until
 
 SILENCE = (
     "env",
@@ -56,11 +56,11 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
             "--no-export",
             under=under,
         ) as process:
-            wait_until(lambda: len(rows(run)) >= 2, process)
+            wait_until(lambda: len(rows(run)) >= 2, "the search", [process])
             others[0].cut()
             others[1].cut()
             before = len(rows(run))
-            wait_until(lambda: len(rows(run)) > before, process)
+            wait_until(lambda: len(rows(run)) > before, "the search", [process])
             others[0].restore()
             _, errors = process.communicate(timeout=BOUND_S)
         assert process.returncode == 0, errors
@@ -72,7 +72,7 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
             "--no-export",
             under=under,
         ) as process:
-            wait_until(lambda: len(rows(run)) >= 2, process)
+            wait_until(lambda: len(rows(run)) >= 2, "the search", [process])
             first.cut()
             line = refusal(process, timeout_s=BOUND_S)
         assert (

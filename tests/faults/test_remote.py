@@ -13,7 +13,6 @@ import pytest
 
 from sim.errors import SimError
 from sim.listening.sessions import ListeningModel
-from tests.faults.served import wait_until
 from tests.programs import free_port
 from tests.sim.remote.fake_service import (
     CLOSE_AFTER,
@@ -29,6 +28,7 @@ from tests.sim.remote.fake_service import (
     fake_service,
 )
 from tests.sim.remote.test_run import TRACKS, play
+from tests.waiting import wait_until
 
 FEW = 60
 
@@ -76,7 +76,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again(
         TRACKS, mishap=lambda number, _: HANG if number == 5 else None
     ) as service:
         played = play(demo_model, service.url, concurrency=1, timeout_s=1, episodes=20)
-    assert played.retries == 1
+    assert played.retries >= 1
     assert played.sessions == len(service.sessions) == 20
 
 
@@ -160,7 +160,7 @@ def test_an_interrupted_run_says_so_in_one_line(demo_world: Path) -> None:
         argv += [f"--world={demo_world}", f"--url={service.url}", "--episodes=1000000"]
         with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
             try:
-                wait_until(lambda: len(service.sessions) > 50, "some sessions", 120)
+                wait_until(lambda: len(service.sessions) > 50, "some sessions")
                 process.send_signal(signal.SIGINT)
                 _, err = process.communicate(timeout=120)
             finally:

@@ -21,11 +21,11 @@ import pytest
 from looplib.checksums import unseal
 from looplib.cli import run
 from recsys.search.__main__ import PROG, app
-from tests.recsys.by_hand import wait_until
 from tests.recsys.in_process import without_processes
 from tests.recsys.ledgers import rows_of, untimed
 from tests.recsys.logs import make_store, random_sessions
-from tests.recsys.s3 import BUCKET, S3, server
+from tests.recsys.s3 import BUCKET, S3, refusal, server
+from tests.waiting import wait_until
 
 STORE, RUN = f"s3://{BUCKET}/store", f"s3://{BUCKET}/run"
 RECOMMENDATIONS = "recommendations.jsonl"
@@ -109,14 +109,6 @@ def sha256_of(version: Path) -> str:
     return found
 
 
-def refusal(done: "subprocess.CompletedProcess[str]") -> str:
-    """The one line of a search that could not go on."""
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    (line,) = (line for line in done.stderr.splitlines() if "error:" in line)
-    return line
-
-
 class Searching:
     """A search as a process of its own."""
 
@@ -159,7 +151,7 @@ def lines(s3: S3, run: str) -> int:
 
 
 def wait_for(search: Searching, condition: Callable[[], bool]) -> None:
-    wait_until(condition, [cast("subprocess.Popen[bytes]", search.process)])
+    wait_until(condition, "the search", [search.process])
 
 
 class Passing(BaseRequestHandler):

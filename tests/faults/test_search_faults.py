@@ -15,13 +15,13 @@ from tests.faults.searches import (
     config_of,
     rows,
     started,
-    wait_until,
     workers_below,
 )
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
+from tests.waiting import wait_until
 
 # seconds without a worker, on a machine with more to do than start another
 PATIENT = 300.0
@@ -50,10 +50,10 @@ def test_a_killed_worker_and_then_a_killed_search_refit_nothing(
     run = tmp_path / "run"
     with started(config_of(store, run, ONE, LONG), "--no-export") as process:
         search = psutil.Process(process.pid)
-        wait_until(lambda: len(rows(run)) >= 2, process)
+        wait_until(lambda: len(rows(run)) >= 2, "the search", [process])
         workers_below(search)[0].kill()
         before = len(rows(run))
-        wait_until(lambda: len(rows(run)) > before + 1, process)
+        wait_until(lambda: len(rows(run)) > before + 1, "the search", [process])
         children = search.children(recursive=True)
         process.kill()
         process.communicate(timeout=60)
@@ -82,7 +82,7 @@ def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(
 ) -> None:
     run = tmp_path / "run"
     with started(config_of(store, run, ONE, LONG)) as process:
-        wait_until(lambda: len(rows(run)) >= 1, process)
+        wait_until(lambda: len(rows(run)) >= 1, "the search", [process])
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)

@@ -29,9 +29,9 @@ from tests.faults.served import (
     logged_answers,
     publish_first,
     serve,
-    wait_until,
 )
 from tests.programs import free_port, is_open, need
+from tests.waiting import wait_until
 
 BOTIFY = Path(__file__).parents[2] / "botify"
 
@@ -101,15 +101,8 @@ def services(tmp_path: Path, redis_url: str) -> Iterator[tuple[list[Served], Ser
         stack.callback(process.terminate)
         front = Served(published, log)
         front.port, front.process = nginx.port, replicas[0].process
-        wait_until(lambda: answers(front), "nginx to answer")
+        wait_until(lambda: front.answers(), "nginx to answer")
         yield replicas, front
-
-
-def answers(served: Served) -> bool:
-    try:
-        return served.ask("GET", "/health/ready")[0] == 200
-    except OSError:
-        return False
 
 
 def test_two_recommenders_share_load_sessions_and_log_and_one_may_leave(

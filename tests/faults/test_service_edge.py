@@ -22,6 +22,7 @@ from tests.faults.served import (
     logged_answers,
     serve,
 )
+from tests.waiting import wait_until
 
 HEALTH = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"POST /next/7 HTTP/1.1\r\nHost: botify\r\n"
@@ -193,7 +194,10 @@ def test_unfinished_requests_hold_up_neither_others_nor_the_end(
     assert not list(log.glob(".events-*")), "a segment is still open"
     logged = logged_answers(log)
     assert not Counter(load.answers) - logged
-    assert logged.total() <= len(load.answers) + 1, "nothing unfinished was logged"
+    most = (
+        len(load.answers) + 1 + len(load.users)
+    )  # the service may end before it answers
+    assert logged.total() <= most, "nothing unfinished was logged"
 
 
 def test_requests_sent_without_waiting_are_answered_in_their_order(
@@ -216,7 +220,7 @@ def test_requests_sent_without_waiting_are_answered_in_their_order(
 def test_unfinished_and_idle_connections_are_closed_in_time(
     published: Published, tmp_path: Path
 ) -> None:
-    limits = {"header_s": 0.2, "body_s": 0.2}
+    limits = {"header_s": 2.0, "body_s": 2.0}
     with (
         serve(published, tmp_path / "log", http=limits) as served,
         held(served.port, [b"", HEAD, HALF, HEALTH]) as sockets,
@@ -239,7 +243,7 @@ def test_a_full_pool_with_a_full_backlog_empties_in_time(
             client = stack.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(("127.0.0.1", served.port))
-        assert_serves(served)
+        wait_until(served.answers, "a connection")
         assert served.stop() == 0
         assert "Traceback" not in served.errors.read_text()
 

@@ -12,8 +12,8 @@ from tests.faults.served import (
     logged_answers,
     publish_first,
     serve,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 
 def test_while_the_disk_is_full_requests_are_refused_and_nothing_acknowledged_is_lost(
@@ -24,7 +24,7 @@ def test_while_the_disk_is_full_requests_are_refused_and_nothing_acknowledged_is
     settings = {"event_log": {"fsync": "always"}}
     with serve(published, tmp_path / "log", prefix=limited, **settings) as served:
         with Load(served.port, clients(4)) as load:
-            wait_until(lambda: load.statuses[503] > 50, "requests to be refused", 60)
+            wait_until(lambda: load.statuses[503] > 50, "requests to be refused")
             status, answer = served.ask("POST", "/next/7", {"track": 1, "time": 0.5})
             assert status == 503
             assert "could not be written" in answer["error"]

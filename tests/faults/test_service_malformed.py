@@ -30,10 +30,10 @@ from tests.faults.served import (
     publish_first,
     read_events,
     serve,
-    wait_until,
 )
 from tests.faults.test_service_compose import Nginx
 from tests.programs import is_open
+from tests.waiting import wait_until
 
 BODIES, BROKEN = 3_000, 250
 REFUSED = {100, *range(400, 500)}  # 100: go on, and let us see

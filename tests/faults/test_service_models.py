@@ -12,8 +12,8 @@ from tests.faults.served import (
     clients,
     publish_first,
     serve,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 RELOADS = 40
 

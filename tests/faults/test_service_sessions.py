@@ -10,8 +10,8 @@ from tests.faults.served import (
     assert_all_logged,
     clients,
     serve,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 
 def test_without_redis_answers_go_on_and_with_it_they_remember_again(

@@ -29,8 +29,8 @@ from tests.faults.served import (
     logged_answers,
     publish_first,
     serve,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 
 def test_a_worker_that_dies_again_and_again_leaves_the_others_serving(

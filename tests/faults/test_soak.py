@@ -22,8 +22,8 @@ from tests.faults.served import (
     Published,
     Served,
     assert_each_logged,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 SECONDS, KILLS = (
     float(os.environ.get("SOAK_S", "4")),

@@ -14,8 +14,8 @@ from distributed import Client
 
 from listening_loop.client import ServiceClient
 from listening_loop.command import main
-from tests.faults.served import wait_until
 from tests.programs import free_port, is_open
+from tests.waiting import wait_until
 
 ROWS, LISTENERS, TRACKS = 10_000, 250, 300
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"

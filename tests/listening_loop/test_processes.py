@@ -13,11 +13,11 @@ from listening_loop.errors import LoopError
 from listening_loop.processes import (
     Command,
     command,
-    free_port,
     locked_folder,
     run_step,
     serving,
 )
+from tests.programs import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +83,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
+        self.wfile.write(b"{}")
+        os._exit(7)
 
     def log_message(self, *args):
         pass
@@ -95,16 +97,15 @@ def test_a_service_that_fails_meanwhile_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
-    step = make_module(
-        tmp_path,
-        SERVER.replace("self.end_headers()", "self.end_headers(); os._exit(7)"),
-    )
+    step = make_module(tmp_path, SERVER)
     monkeypatch.setenv("PORT", str(port))
+    ended = []
     with (
         pytest.raises(LoopError, match=r"^A step failed: exit code 7$"),
         serving(step, port) as process,
     ):
-        process.wait(60)
+        ended.append(process.wait(60))
+    assert ended == [7]
 
 
 HOLDER = """

@@ -3,34 +3,15 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
+from tests.waiting import wait_until
+
 DASK = str(Path(sys.executable).with_name("dask"))
-START_S = 600.0  # on a machine with much more to do
-
-
-def wait_until(
-    condition: Callable[[], bool], alive: Sequence[subprocess.Popen[bytes]] = ()
-) -> None:
-    """Wait for a condition, as long as the processes that it depends on run."""
-    deadline = time.monotonic() + START_S
-    while not condition():
-        for process in alive:
-            assert process.poll() is None, (
-                f"{process.args!r} ended with {process.returncode}: {_errors(process)!r}"
-            )
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-
-
-def _errors(process: subprocess.Popen[bytes]) -> bytes | str:
-    """Return what it said on stderr, where that is kept."""
-    return process.stderr.read() if process.stderr else ""
 
 
 @contextmanager
@@ -82,7 +63,7 @@ def scheduler(
                 address = json.loads(file.read_text())["address"]
             return bool(address)
 
-        wait_until(answers, [process])
+        wait_until(answers, "the scheduler", [process])
 
         def worker(
             *options: str, under: Sequence[str] = (), dask: Sequence[str] = (DASK,)
@@ -96,7 +77,7 @@ def scheduler(
                 "--no-dashboard",
             )
             process = start(*under, *dask, *words, *options, cwd=folder)
-            wait_until(lambda: _is_connected(process), [process])
+            wait_until(lambda: _is_connected(process), "a worker", [process])
             return process
 
         yield address, worker

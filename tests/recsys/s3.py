@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.commands import run_module
 from tests.programs import free_port
-from tests.recsys.by_hand import processes, wait_until
+from tests.recsys.by_hand import processes
+from tests.waiting import wait_until
 
 BUCKET = "music"
 # The server looks whether there is a signature, not at it.
@@ -95,6 +96,14 @@ class S3:
             connection.close()
 
 
+def refusal(done: "subprocess.CompletedProcess[str]") -> str:
+    """The one line of a command that could not go on."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if "error:" in line)
+    return line
+
+
 @contextmanager
 def server(folder: Path) -> Iterator[S3]:
     """Start a server with an empty bucket; both end with the block."""
@@ -104,6 +113,6 @@ def server(folder: Path) -> Iterator[S3]:
         process = start(
             sys.executable, "-m", "moto.server", "-p", str(port), cwd=folder
         )
-        wait_until(there.answers, [process])
+        wait_until(there.answers, "the server", [process])
         there.make_bucket()
         yield there

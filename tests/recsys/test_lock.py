@@ -11,7 +11,7 @@ from recsys import lock
 from recsys.errors import StorageError
 from recsys.lock import LOCK, Holder, hold_lock
 from recsys.workspace import Workspace, open_files, open_workspace
-from tests.recsys.by_hand import wait_until
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_holder_gives_signs_of_life(
     monkeypatch.setattr(lock, "SIGN_S", 0.01)
     with hold_lock(there, "search"), open_files(there.address, LOCK) as files:
         first = files.modified(LOCK)
-        wait_until(lambda: files.modified(LOCK) > first)
+        wait_until(lambda: files.modified(LOCK) > first, "a sign")
 
 
 def test_a_process_that_was_taken_for_dead_writes_no_more(there: Workspace) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.programs import free_port
 from tests.recsys.logs import random_sessions, write_log
-from tests.recsys.s3 import BUCKET, S3, server
+from tests.recsys.s3 import BUCKET, S3, refusal, server
 
 # Asks for a file in one environment after the other, in one process: importing s3fs is slow.
 ASK = """
@@ -60,13 +60,6 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("log") / "events.jsonl",
         random_sessions(5, listeners=20, tracks=30, sessions=50),
     )
-
-
-def refusal(done: "subprocess.CompletedProcess[str]") -> str:
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    (line,) = (line for line in done.stderr.splitlines() if "error:" in line)
-    return line
 
 
 def test_a_store_that_is_not_there_is_one_line(s3: S3) -> None:

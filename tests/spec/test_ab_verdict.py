@@ -206,8 +206,9 @@ def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> No
     assert said(case) == (
         "Ship T3 (in_order). Listeners hear 92 % more per session than with C (random): 3.67 "
         "instead of 1.91 tracks; the true gain is likely between 74 and 110 %. The safety limit "
-        "holds. T4 (session_model) and T1 (sticky_artist) did about as well; this test cannot "
-        "tell them apart. T2 (top_pop) is better than C (random), worse than T3 (in_order). "
+        "holds. T4 (session_model) and T1 (sticky_artist) did about as well; this test finds "
+        "no difference between them. T2 (top_pop) is better than C (random), worse than T3 "
+        "(in_order). "
         "T6 (mine) breaks a safety limit: 'Sessions per listener' was to stay above -10 %, and is "
         "-40 % (-52 to -28 %). T5 (latest) is worse than C (random): 'Listening time per session' "
         "-30 % (-48 to -12 %). A test that stops at a win shows too large a gain; plan with 74 %."

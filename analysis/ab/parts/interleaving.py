@@ -10,11 +10,11 @@ from scipy import special
 from analysis import queries
 from analysis.ab.effects import RelativeEffect, relative_effect
 from analysis.ab.looks import Look
-from analysis.ab.tables import members
 from analysis.page import numbers
 from analysis.statistics.effects import NO_INTERVAL, Effect, Estimate, Interval, p_value
 from analysis.statistics.moments import Moments, Quantity
 from looplib.arrays import FloatArray
+from looplib.experiments import members
 
 _FIRST = Quantity("first_time", "first_tracks")
 _SECOND = Quantity("second_time", "second_tracks")
@@ -64,7 +64,7 @@ def preferences(
     credited = connection.table("credited").to_arrow_table()
     for arm in arms:
         pair = members(recommenders.get(arm, ""))
-        if pair is None:
+        if len(pair) == 1:
             continue
         rows = credited.filter(pc.field("arm") == arm).sort_by("user")
         columns = {name: rows[name].to_numpy() for name in rows.column_names[2:]}
@@ -75,7 +75,7 @@ def preferences(
 
 def compare_pair(
     arm: str,
-    pair: tuple[str, str],
+    pair: tuple[str, ...],
     columns: Mapping[str, FloatArray],
     look: Look,
 ) -> Preference:

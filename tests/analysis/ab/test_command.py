@@ -81,7 +81,7 @@ def test_the_shipped_configuration_is_the_default_one() -> None:
 def test_the_command_writes_the_report_and_prints_the_table(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ("positions=12", "min_listeners=20", "planned_listeners=60")
+    given = ("positions=12", "min_listeners=20", "smallest_experiment=60")
     argv = [
         str(log),
         "--experiment",
@@ -129,6 +129,9 @@ def test_a_control_can_be_named_on_the_command_line(
         (["--experiment", "ALS", "--dry-run"], "--dry-run was removed; a metric's"),
         (["--experiment", "ALS", "--warehouse", "w"], "--warehouse was removed; a"),
         (["--experiment", "ALS", "--set", "memory=much"], "memory: "),
+        (["--sql", "SELECT 1"], "or --sql alone"),
+        (["a.parquet"], "name one Parquet file"),
+        (["--set=metrics.a={sql: a.sql, phrase: 'hear {more}'}"], "phrase"),
         (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),
         (
             [

@@ -20,7 +20,7 @@ from looplib.experiments import Experiment
 from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import DAY_MS, START_MS, event, experiment, write
 
-CONFIG = AbConfig(min_listeners=20, planned_listeners=60)
+CONFIG = AbConfig(min_listeners=20, smallest_experiment=60)
 
 
 @pytest.fixture(scope="module")

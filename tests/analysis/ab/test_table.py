@@ -126,7 +126,7 @@ def test_rows_and_moments_from_anywhere_give_the_same_report(
 
 def test_the_listeners_of_a_log_as_a_table_have_the_log_s_effects(log: Path) -> None:
     config = AbConfig(
-        min_listeners=20, planned_listeners=60, primary=("time", "sessions")
+        min_listeners=20, smallest_experiment=60, primary=("time", "sessions")
     )
     with load([log], "ALS") as loaded:
         measure(loaded, config)
@@ -143,7 +143,7 @@ def test_the_listeners_of_a_log_as_a_table_have_the_log_s_effects(log: Path) -> 
         "time / sessions": "time_per_session",
     }
     of_table = ll.ab(
-        table, metrics=list(names), min_listeners=20, planned_listeners=60
+        table, metrics=list(names), min_listeners=20, smallest_experiment=60
     ).report.effects
     of_log = {row.metric: row for row in build_report([log], "ALS", config).effects}
     for found in of_table:

@@ -14,10 +14,10 @@ from tests.analysis.logs.lines import write
 
 def test_a_folder_stands_for_its_logs_at_any_depth(tmp_path: Path) -> None:
     logs = [
+        "B.JSON",
         "a.jsonl",
-        "b.json",
         "c.log",
-        "d.jsonl.gz",
+        "d.jsonl.GZ",
         "sub/deep/f.jsonl",
         "sub/e.log.gz",
     ]

@@ -126,6 +126,8 @@ def test_each_holdout_keeps_the_sessions_that_it_names() -> None:
     assert 30 < sessions("manifest") < 60
     manifest["split"] = {"kind": "last_session"}
     assert sessions("manifest") == 30
+    manifest["split"] = {"kind": "newest", "holdout": 0.5}
+    assert sessions("manifest") == 30  # one of each listener's three
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_the_mixture_is_narrow_from_small_experiments_to_large_ones() -> None:
 
 
 def test_the_interval_is_the_effect_and_a_widened_error() -> None:
-    look = Look(AbConfig(planned_listeners=1000))
+    look = Look(AbConfig(smallest_experiment=1000))
     effect = compare(Estimate(4.0, 1.0, 400_000), Estimate(5.0, 3.0, 600_000))
     interval = look.widen(effect).absolute
     margin = math.sqrt(1 / 400_000 + 3 / 600_000) * look.errors(0.05, 1_000_000)
@@ -128,7 +128,7 @@ def test_the_p_value_is_the_level_at_which_the_interval_touches_zero(
 
 
 def test_without_an_error_there_is_no_sequence() -> None:
-    look = Look(AbConfig(planned_listeners=10))
+    look = Look(AbConfig(smallest_experiment=10))
     none, sure = (
         compare(Estimate(1.0, 0.0, 10), Estimate(2.0, 0.0, count)) for count in (1, 10)
     )

@@ -1,6 +1,4 @@
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from tests.botify.exports import (
     point_to,
     publish,
 )
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -65,13 +64,12 @@ def test_the_watcher_picks_up_a_new_version_and_survives_a_bad_one(
     try:
         bad = publish(tmp_path, "bad", {0: [7]}, catalogue=catalogue, day=1)
         (bad / "recommendations.jsonl").write_bytes(b"")
-        _wait_for(lambda: versions.refused is not None)
+        wait_until(lambda: versions.refused is not None, "the reason")
         assert versions.model.version == "one"
         publish(tmp_path, "good", {0: [7]}, catalogue=catalogue, day=2)
-        _wait_for(lambda: versions.model.version == "good")
-        _wait_for(
-            lambda: versions.refused is None
-        )  # which is said after the version is served
+        wait_until(lambda: versions.model.version == "good", "the version")
+        # which is said after the version is served
+        wait_until(lambda: versions.refused is None, "no reason")
     finally:
         versions.close()
 
@@ -154,13 +152,6 @@ def test_the_watcher_survives_links_in_a_circle_and_any_error(
     with monkeypatch.context() as patch:
         patch.setattr("botify.model.versions.load_model", lambda *_, **__: 1 // 0)
         publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
-        _wait_for(lambda: "ZeroDivisionError" in str(versions.refused))
+        wait_until(lambda: "ZeroDivisionError" in str(versions.refused), "the reason")
     publish(tmp_path, "three", {0: [1]}, catalogue=tmp_path / "tracks.json", day=2)
-    _wait_for(lambda: versions.model.version == "three")
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: versions.model.version == "three", "the version")

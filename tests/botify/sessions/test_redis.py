@@ -17,17 +17,11 @@ from botify.sessions.redis import RedisSessions
 from looplib.errors import ConfigError
 from tests.botify.redis_server import RedisServer
 from tests.botify.sessions.stores import PREFIX, connect, end, hear, new_listener
+from tests.waiting import wait_until
 
 
 def batch(*users: int, track: int = 1) -> list[Listening]:
     return [Listening(user, track, 1.0) for user in users]
-
-
-def wait_until_ready(store: RedisSessions) -> None:
-    deadline = time.monotonic() + 60
-    while not store.is_ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_replicas_share_sessions(redis_url: str) -> None:
@@ -50,7 +44,7 @@ def test_a_redis_that_goes_away_is_done_without_and_picked_up_again(
     assert store.hear(batch(1), is_last=True) == [None]
     assert not store.is_ready()
     own_redis.start()
-    wait_until_ready(store)
+    wait_until(store.is_ready, "Redis")
     assert hear(store, 1, 2).tracks == (2,), "this Redis keeps nothing on the disk"
 
 
@@ -87,9 +81,10 @@ def test_a_redis_that_hangs_costs_one_time_out_and_not_one_a_request(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_sessions, "PAUSE_S", 3600)
-    store = connect(own_redis.url, timeout_s=0.2)
+    store = connect(own_redis.url)
     called = count_calls(store, monkeypatch)
     hear(store, 1, 1)
+    monkeypatch.setattr(store, "_timeout_s", 0.2)
     own_redis.pause()
     for track in range(50):
         assert store.hear(batch(1, track=track)) == [None]

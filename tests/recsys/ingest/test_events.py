@@ -340,6 +340,16 @@ def test_a_log_that_grows_meanwhile_is_refused(
         ingest.ingest([log], tmp_path / "store")
 
 
+def test_a_log_without_events_changes_no_text_ids(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.jsonl", [event(user="ann"), event(user="bob")])
+    before = ingested(tmp_path, [tmp_path / "a.jsonl"])
+    (tmp_path / "b.jsonl").write_text("\n")
+    after = ingested(tmp_path, [tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
+    assert len(after.manifest.sources) == 2
+    assert after.manifest.table == before.manifest.table
+    assert len(read_rows(after)) == 2
+
+
 def test_too_little_memory_says_so(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text("user,item\n1,2\n")

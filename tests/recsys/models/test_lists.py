@@ -63,7 +63,7 @@ def test_a_function_of_an_entry_point_is_fitted_to_the_side(dataset: Dataset) ->
     assert not heard[np.arange(40)[:, None], model.lists(4, "new")].any()
     for name, message in (
         ("wrong", r"wrong returned int64 of shape \(40, 2\); columns from -1 to"),
-        ("none", "none found; entry points are bpr, wrong"),
+        ("none", "no entry point none of the group .*; there are bpr, wrong"),
     ):
         with pytest.raises(TrialError, match=message):
             Function(dataset, "train", FunctionParams(name), 1, 1).lists(4)

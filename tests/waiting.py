@@ -1,0 +1,23 @@
+"""Wait for what other processes and threads do."""
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+WAIT_S = 600.0  # on a machine with much more to do
+
+
+def wait_until(
+    condition: Callable[[], bool],
+    what: str,
+    alive: Sequence[subprocess.Popen[Any]] = (),
+) -> None:
+    """Wait for a condition, as long as the processes that it depends on run."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        for process in alive:
+            said = process.stderr.read() if process.poll() and process.stderr else ""
+            assert process.poll() is None, f"{process.args!r} has ended: {said!r}"
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.01)
