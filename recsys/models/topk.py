@@ -1,5 +1,6 @@
 """Rank the whole catalogue by factors: lists for listeners, which search and export share."""
 
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -8,10 +9,8 @@ from scipy.sparse import csr_matrix, eye_array
 from looplib.arrays import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
 from recsys.dataset.dataset import Dataset, Side
 from recsys.models.als import Fit
-from recsys.models.sparse import rank_rows
 
 NO_TRACK = -1
-_LISTENERS = 2**10  # whose tracks are in memory at once
 Pool = Literal["all", "heard", "new"]
 """Which tracks a list is made of: any, those that its listener has heard, or the others."""
 
@@ -83,14 +82,13 @@ def _rank_heard(
     side: Side,
     k: int,
 ) -> Int32Array:
-    listeners = len(dataset.users)
-    lists = np.empty((listeners, k), np.int32)
-    for first in range(0, listeners, _LISTENERS):
-        part = slice(first, first + _LISTENERS)
-        heard = dataset.matrix(side, part.start, min(part.stop, listeners))
-        users = np.repeat(model.user_factors[part], np.diff(heard.indptr), axis=0)
-        heard.data = np.einsum("ij,ij->i", users, model.item_factors[heard.indices])
-        lists[part] = rank_rows(heard, k)
+    heard = dataset.matrix(side)
+    lists = np.full((len(dataset.users), k), NO_TRACK, np.int32)
+    for row, (start, end) in enumerate(pairwise(heard.indptr)):
+        tracks = heard.indices[start:end]
+        scores = model.item_factors[tracks] @ model.user_factors[row]
+        best = tracks[np.lexsort((tracks, -scores))[:k]]
+        lists[row, : len(best)] = best
     return lists
 
 

@@ -72,9 +72,11 @@ class SearchState:
 
     def ready(self) -> list[Call]:
         """Return the steps that can run now as calls of `run_step`, the most urgent first."""
-        # what takes no sweeps is scored by every metric at once: its fit is not kept
+        # What takes no sweeps is scored by every metric at once, as its fit is not kept, and so is
+        # the end of a fit: few that come there are not left at the end of the search.
+        last = self.search.scored_sweeps[-1]
         calls = [
-            self._call(trial, sweep, is_whole=not trial.takes_sweeps)
+            self._call(trial, sweep, is_whole=sweep == last or not trial.takes_sweeps)
             for trial, sweep in self.decisions.steps
         ]
         for trial in self.baselines:
