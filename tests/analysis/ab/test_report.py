@@ -150,7 +150,9 @@ def test_logs_of_the_original_and_of_our_service_can_be_mixed_and_packed(
         gzip.compress("".join(json.dumps(one) + "\n" for one in events[1::2]).encode())
     )
     mixed = build_report([tmp_path / "mixed"], "ALS", CONFIG)
-    assert mixed.original_table == build_report([ours], "ALS", CONFIG).original_table
+    alone = build_report([ours], "ALS", CONFIG)
+    # as text: a value that is none is like none
+    assert repr(mixed.original_table) == repr(alone.original_table)
 
 
 def test_every_line_is_counted_once_and_the_first_bad_ones_are_named(
@@ -303,7 +305,7 @@ def test_what_is_later_than_the_horizon_is_left_out(log: Path, tmp_path: Path) -
     assert found.at_horizon
     assert found.dates[1] == "2026-01-01"
     assert any("after the horizon" in note for note in found.verdict.notes)
-    assert found.original_table == cut.original_table
+    assert repr(found.original_table) == repr(cut.original_table)
     at_the_end = CONFIG.model_copy(update={"horizon": Horizon(listeners=61, looks=1)})
     waiting = build_report([log], "ALS", at_the_end)
     assert not waiting.at_horizon
