@@ -71,10 +71,8 @@ def _ingest(log: Path, copies: int, store: Path) -> Measured:
         folder = enlarge(log, store.with_name("log"), range(first, last))
         loads.append(measure_module("recsys.ingest", folder, store=store))
         shutil.rmtree(folder)
-    wall_s, cpu_s = (
-        sum(load.wall_s for load in loads),
-        sum(load.cpu_s for load in loads),
-    )
+    wall_s = sum(load.wall_s for load in loads)
+    cpu_s = sum(load.cpu_s for load in loads)
     return Measured(wall_s, cpu_s, max(load.peak_mib for load in loads), "")
 
 
