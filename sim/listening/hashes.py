@@ -12,7 +12,7 @@ import numpy as np
 from looplib.arrays import FloatArray, IntArray, WordArray
 
 # purposes: of what follows from a track's draw, and of a session's own draws
-CHANGE, WHICH_CHANGE, RETURN, SHARE, REST, SESSION, ARTIST, LISTENER = range(1, 9)
+CHANGE, WHICH_CHANGE, RETURN, SHARE, REST, SESSION = range(1, 7)
 _STEP = 0x9E3779B97F4A7C15
 _WORDS = 2**64
 _PER_ATTEMPT = 3  # purposes of a Gamma's draw that can be rejected

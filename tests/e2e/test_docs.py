@@ -22,7 +22,6 @@ from tests.programs import need
 MEASURED = {
     "homework.md",
     "predictions.md",
-    "results.md",
     "scale.md",
     "session-model.md",
 }

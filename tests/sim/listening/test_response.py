@@ -19,11 +19,9 @@ from sim.listening.sessions import (
     ListeningModel,
     Sessions,
     draw_starts,
-    is_foreign,
+    idiosyncrasies,
     make_model,
-    own_logits,
     start_sessions,
-    taste_products,
 )
 from sim.world import make_world
 from sim.worlds.config import ResponseConfig, WorldConfig
@@ -43,8 +41,7 @@ SMALL = [
     "catalogue.genres=9",
     "listeners.listeners=200",
 ]
-# Of a log collected before there was a response section.
-LOG_SHA256 = "5de012ae6a2431f7ac169f3b21f0910e0af41f1e7aad2875a47330c9cebbd096"
+LOG_SHA256 = "c6592fa3408c627c0e2928209bd1468820a6f963bbca54ace11473feeec22678"
 
 
 def _model(folder: Path, **response: object) -> ListeningModel:
@@ -64,7 +61,7 @@ def _play(model: ListeningModel, listeners: IntArray) -> Sessions:
 
 def test_a_world_without_response_keeps_its_logs_to_the_byte(tmp_path: Path) -> None:
     make_world(
-        load_config(WorldConfig, Path("configs/world/easy.yaml"), SMALL),
+        load_config(WorldConfig, Path("configs/world/course.yaml"), SMALL),
         tmp_path / "world",
     )
     collect(
@@ -139,10 +136,11 @@ def test_what_follows_from_one_draw_is_uniform_and_independent_of_it() -> None:
 def test_idiosyncrasy_is_normal_and_belongs_to_the_pair(tmp_path: Path) -> None:
     world = _model(tmp_path, idiosyncrasy=2.0).world
     listeners, tracks = np.arange(300)[:, None], np.arange(100)
-    found = np.asarray(own_logits(world, listeners, tracks))
+    found = np.asarray(idiosyncrasies(world, listeners, tracks))
     assert stats.kstest(found.ravel() / 2, "norm").pvalue > 1e-4
     assert (
-        found[7, 31] == np.asarray(own_logits(world, np.array([7]), np.array([31])))[0]
+        found[7, 31]
+        == np.asarray(idiosyncrasies(world, np.array([7]), np.array([31])))[0]
     )
     spreads = [
         found.mean(axis=axis).std() * math.sqrt(found.shape[axis]) for axis in (0, 1)
@@ -151,42 +149,8 @@ def test_idiosyncrasy_is_normal_and_belongs_to_the_pair(tmp_path: Path) -> None:
         "no listener and no track is shifted as a whole"
     )
     assert not np.array_equal(
-        found, own_logits(replace(world, seed=4), listeners, tracks)
+        found, idiosyncrasies(replace(world, seed=4), listeners, tracks)
     )
-
-
-def test_popular_tracks_please_more_and_those_in_another_language_less(
-    tmp_path: Path,
-) -> None:
-    model = _model(tmp_path, popularity=0.5, languages=3, foreign=2.0)
-    world = replace(model.world, popularity=np.linspace(-1, 1, 12))
-    who, what = np.arange(world.listeners)[:, None], np.arange(12)[None]
-    foreign = is_foreign(world, who, what)
-    assert np.asarray(own_logits(world, who, what)) == pytest.approx(
-        0.5 * world.popularity - 2.0 * foreign
-    )
-    same_artist = world.artist[:, None] == world.artist
-    assert (foreign[:, :, None] == foreign[:, None])[:, same_artist].all()
-    many = is_foreign(world, np.arange(30_000), np.zeros(30_000, dtype=np.int64))
-    assert many.mean() == pytest.approx(2 / 3, abs=0.02)
-
-
-def test_listeners_choose_what_is_in_their_language(tmp_path: Path) -> None:
-    model = _model(tmp_path, languages=2)
-    foreign = is_foreign(
-        model.world,
-        np.repeat(np.arange(model.world.listeners), model.interests)[:, None],
-        model.nearest,
-    )
-    assert (np.diff(foreign.astype(int), axis=1) >= 0).all()  # own ones first
-    assert not foreign[:, 0].any()
-
-
-def test_what_is_popular_is_all_that_counts(tmp_path: Path) -> None:
-    model = _model(tmp_path, taste="popularity")
-    world = replace(model.world, popularity=np.arange(12.0))
-    tracks, interests = np.array([3, 7]), np.array([0, 1])
-    assert taste_products(world, tracks, interests).tolist() == [3, 7]
 
 
 def test_interests_change_to_another_own_one_with_that_probability(
