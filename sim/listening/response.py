@@ -6,15 +6,13 @@ nearest to the interest, heard whole. Every recommended track is then heard to t
     expit((track . interest - consume_bias) * consume_sharpness + idiosyncrasy * z(listener, track))
         * gamma ** (earlier tracks of its artist) * (1 - tiredness) ** (recommended tracks before)
 
-or, with noise, to a share drawn from the Beta distribution of this mean m whose parameters are
-noise * m and noise * (1 - m); in hundredths, or not at all when it was already played in this
-session. z is standard normal, and always the same for a listener and a track. The session budget
-drops by one with probability 1 - share, and the session ends when it is spent. "Nearest" means
-least Euclidean distance between embeddings, the interest's own track included, or largest inner
-product (`sim.worlds.neighbours`).
+in hundredths, or not at all when it was already played in this session. z is standard normal, and
+always the same for a listener and a track. The session budget drops by one with probability
+1 - share, and the session ends when it is spent. "Nearest" means least Euclidean distance between
+embeddings, the interest's own track included, or largest inner product (`sim.worlds.neighbours`).
 
 Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between
-them, `sim.listening.hashes` has the randomness beyond boredom, and `sim.worlds.config` the numbers
+them, `sim.listening.hashes` has z, and `sim.worlds.config` the numbers
 of the rules (`ResponseConfig`).
 """
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray, WordArray
+from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
 from sim.listening import hashes
 from sim.listening.response import (
     dot_rows,
@@ -13,7 +13,6 @@ from sim.listening.response import (
     is_bored,
     mean_share,
     raw_share,
-    scale_below,
 )
 from sim.worlds.files import World
 from sim.worlds.neighbours import nearest_tracks
@@ -154,37 +153,17 @@ class Sessions:
         Args:
             rows: Different sessions, none of them over, ascending.
             tracks: A track for each.
-            uniform: A draw from [0, 1) for each, which decides on boredom, and from whose bits all
-                else that is random follows.
+            uniform: A draw from [0, 1) for each, which decides on boredom.
 
         Returns:
             The shares heard, in hundredths.
         """
-        bits = hashes.float_bits(uniform)
-        self._change_interests(rows, bits)
-        heard = self._draw_shares(rows, tracks, bits)
+        heard = self._shares(rows, tracks)
         self._append(rows, tracks, heard)
         self.budget[rows] -= is_bored(heard, uniform)
         return heard
 
-    def _change_interests(self, rows: IntArray, bits: WordArray) -> None:
-        """Give some sessions another interest of their listener's, if there is one."""
-        probability = self.world.response.interest_change
-        if not probability:
-            return
-        changed = hashes.uniforms(bits, hashes.CHANGE) < probability
-        rows = rows[changed]
-        listener = self.listener[rows]
-        first = self.world.interest_offsets[listener]
-        count = self.world.interest_offsets[listener + 1] - first
-        draws = hashes.uniforms(bits[changed], hashes.WHICH_CHANGE)
-        step = 1 + scale_below(np.maximum(count - 1, 1), draws)
-        current = self._position[rows] - first
-        self._position[rows] = first + (current + step) % count
-
-    def _draw_shares(
-        self, rows: IntArray, tracks: IntArray, bits: WordArray
-    ) -> IntArray:
+    def _shares(self, rows: IntArray, tracks: IntArray) -> IntArray:
         world = self.world
         response = world.response
         listener = self.listener[rows]
@@ -205,8 +184,6 @@ class Sessions:
             response.tiredness,
             recommended=self.length[rows] - 1,
         )
-        if response.noise is not None:
-            share = hashes.betas(share, response.noise, bits)
         return in_hundredths(share, is_repeated)
 
     def _count_like(

@@ -117,18 +117,9 @@ class ListenersConfig(Config):
 class ResponseConfig(Config):
     """What a listener does beyond the formula of `sim.listening.response`; by default nothing."""
 
-    noise: float | None = Field(
-        default=None,
-        ge=0,
-        le=1e6,
-        description="concentration of the shares' Beta; 0: all or none",
-    )
     tiredness: Share = Field(
         default=0.0,
         description="share of the listening lost with each recommended track before",
-    )
-    interest_change: Share = Field(
-        default=0.0, description="probability, before a track, of another own interest"
     )
     idiosyncrasy: float = Field(
         default=0.0,
