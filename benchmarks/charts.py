@@ -11,8 +11,8 @@ from analysis import page
 
 Layer = alt.Chart | alt.LayerChart
 
-WIDTH = 440  # px, labels included; the page scales it to its columns
 _PAGE_COLOURS = Path(page.__file__).with_name("templates") / "colours.css"
+WIDTH = 440  # px, labels included; the page scales it to its columns
 _PLAIN = {
     "labelColor": "var(--soft)",
     "labelFontSize": 11,

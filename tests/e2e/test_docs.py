@@ -23,7 +23,6 @@ MEASURED = {
     "homework.md",
     "predictions.md",
     "scale.md",
-    "session-model.md",
 }
 PAGES_TO_RUN = [
     page
