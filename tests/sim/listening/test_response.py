@@ -43,7 +43,7 @@ SMALL = [
     "catalogue.genres=9",
     "listeners.listeners=200",
 ]
-# Of a log collected before there was a response section.
+# Of a log collected without a response section.
 LOG_SHA256 = "5de012ae6a2431f7ac169f3b21f0910e0af41f1e7aad2875a47330c9cebbd096"
 
 
