@@ -33,7 +33,6 @@ EMBEDDINGS_FILE = "tracks.npy"
 USERS_FILE = "users.json"
 CONFIG_FILE = "world.yaml"  # absent from the original course service's files
 WORLD_FILES = (TRACKS_FILE, EMBEDDINGS_FILE, USERS_FILE, CONFIG_FILE)
-_FITTED_FILE = "fit.yaml"  # of worlds that earlier versions fitted to data
 
 
 @dataclass(frozen=True)
@@ -111,11 +110,6 @@ def load_world(folder: Path) -> World:
         SimError: A file is missing, a line is torn or out of order, or the files contradict each
             other; the message names the file and the line.
     """
-    if (folder / _FITTED_FILE).exists():
-        raise SimError(
-            f"{folder}: worlds fitted to data were removed; "
-            "make one by listening-loop world"
-        )
     tracks = _read_numbered(folder / TRACKS_FILE, _TrackRecord, "track")
     embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(tracks))
     users = _read_numbered(folder / USERS_FILE, _UserRecord, "user")
