@@ -15,5 +15,5 @@ def test_the_queue_keeps_a_listeners_sessions_in_their_order_one_at_a_time() -> 
         queue.free(listeners[numbers].tolist())
     assert sorted(taken) == list(range(3000))
     for listener in range(3):
-        numbers = [number for number in taken if listeners[number] == listener]
-        assert all(earlier < later for earlier, later in pairwise(numbers))
+        ordered = [number for number in taken if listeners[number] == listener]
+        assert all(earlier < later for earlier, later in pairwise(ordered))

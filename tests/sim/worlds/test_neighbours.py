@@ -28,8 +28,8 @@ def test_nearest_tracks_are_those_of_a_full_sort(
 
 def test_largest_inner_products_come_first() -> None:
     rng = np.random.default_rng(4)
-    embeddings = rng.normal(size=(12, 3)) * rng.uniform(0.5, 3, size=(12, 1))
-    embeddings, points = embeddings.astype(np.float32), np.array([0, 5, 8])
+    vectors = rng.normal(size=(12, 3)) * rng.uniform(0.5, 3, size=(12, 1))
+    embeddings, points = vectors.astype(np.float32), np.array([0, 5, 8])
     nearest = nearest_tracks(embeddings, points, 4, by_inner_product=True)
     products = embeddings[points] @ embeddings.T
     assert nearest.tolist() == np.argsort(-products, axis=1)[:, :4].tolist()
