@@ -130,11 +130,21 @@ class Served:
         children: list[psutil.Process] = master.children(recursive=True)
         return children
 
-    def wait_for_workers(self, count: int) -> None:
-        """Wait, under load, until so many workers have logged an event."""
-        wait_until(
-            lambda: sum(map(_is_at_work, self.workers())) == count, f"{count} workers"
-        )
+    def wait_for_workers(self, count: int) -> int:
+        """Ask over one connection after the other until so many workers have logged an event.
+
+        Returns:
+            How many events that took, each of which ends a session.
+        """
+        asked = itertools.count()
+
+        def are_at_work() -> bool:
+            body = {"track": 1, "time": 0.5}
+            assert self.ask("POST", f"/last/{LISTENERS + next(asked)}", body)[0] == 200
+            return sum(map(_is_at_work, self.workers())) == count
+
+        wait_until(are_at_work, f"{count} workers")
+        return next(asked)
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Send a request, and return the status and the body, parsed where it is JSON."""
