@@ -91,15 +91,3 @@ def test_the_services_log_holds_the_sessions_that_were_played_and_ingests_withou
         tracks += len(events)
         hundredths += round(sum(100 * event.time for event in events))
     assert (tracks, hundredths) == (played.tracks, played.hundredths)
-
-
-def test_two_processes_of_the_service_share_the_sessions(
-    published: Published, model: ListeningModel, tmp_path: Path, redis_url: str
-) -> None:
-    with serve(published, tmp_path / "log", processes=2, redis_url=redis_url) as served:
-        played = _play(model, served, concurrency=4, batch=15)
-        assert served.stop() == 0
-    assert played.sessions == SESSIONS
-    sessions = _sessions(tmp_path / "log")
-    assert len(sessions) == SESSIONS
-    assert sum(len(events) for events in sessions.values()) == played.tracks
