@@ -192,7 +192,7 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
     with without_processes():
         search_of(config_of(store, undisturbed, SHORT))
     with (
-        network(5) as (first, last, *others),
+        network(4) as (first, last, *others),
         scheduler(tmp_path, host=first.address, under=(*first.under, *SILENCE)) as (
             address,
             start_worker,
@@ -204,9 +204,9 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
         config = config_of(store, run, SHORT, scheduler=address)
         with searching(config, under) as process:
             others[0].cut()
-            others[1].cut()
             wait_for_rows(run, 1, process)
             others[0].restore()
+            others[1].cut()
             _, errors = process.communicate(timeout=BOUND_S)
         assert process.returncode == 0, errors
         assert_same_end(run, undisturbed)
