@@ -37,7 +37,8 @@ REPLACED = {
 FEW = "--set search.sweeps=1 --set search.space.factors=4"
 SERVERS = {"serve": "/health/live", "lab": "/"}
 INSTALLS = re.compile(
-    r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?)( [^&;|]+)?"
+    r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?|bash \.ci/run)"
+    r"( [^&;|]+)?"
 )
 # Modules of tests that `pip install '.[all]'`, the pages' command, does not bring are not found
 WITH_ALL_ALONE = f"""
