@@ -13,7 +13,6 @@ Layer = alt.Chart | alt.LayerChart
 
 _PAGE_COLOURS = Path(page.__file__).with_name("templates") / "colours.css"
 WIDTH = 440  # px, labels included; the page scales it to its columns
-_LEGEND_LABEL = 380  # px at most
 _PLAIN = {
     "labelColor": "var(--soft)",
     "labelFontSize": 11,
@@ -42,15 +41,6 @@ CONFIG = {
         "titleX": -34,
         "titleY": -10,
     },
-    "legend": _PLAIN
-    | {
-        "orient": "top",
-        "offset": 22,
-        "title": None,
-        "labelLimit": _LEGEND_LABEL,
-        "columnPadding": 26,
-    }
-    | {"symbolOpacity": 1, "symbolStrokeWidth": 2},
     "rule": {"color": "var(--soft)"},
     "text": {"color": "var(--text)", "fontSize": 12},
 }
@@ -64,16 +54,6 @@ def plot(rows: Iterable[dict[str, Any]]) -> alt.Chart:
 def layered(height: int, *layers: Layer) -> alt.LayerChart:
     """Lay charts over one another, `WIDTH` px wide in all; `height` is that of the plot in px."""
     return alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=height)
-
-
-def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
-    """Return colours by the values of a field, with a legend if there are several."""
-    legend = None
-    if len(colours) > 1:
-        label_width = min(_LEGEND_LABEL, 6 * max(map(len, colours)))
-        legend = alt.Legend(columns=max(1, WIDTH // (label_width + 34)))
-    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    return alt.Color(f"{field}:N", legend=legend, scale=scale)
 
 
 def to_svg(chart: alt.LayerChart) -> str:

@@ -1,7 +1,7 @@
 """The configuration of the loop."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from annotated_types import Ge
 from pydantic import Field
@@ -20,7 +20,6 @@ class Traffic(Config):
     )
     concurrency: Count = Field(default=4, description="requests in flight at once")
     seed: Annotated[int, Ge(0)] = 1337  # of the listeners; each day adds its number
-    gone: ClassVar = {"most_lost": "a lost session ends the day, which is served again"}
 
 
 class LoopConfig(Config):
@@ -37,7 +36,6 @@ class LoopConfig(Config):
     )
     traffic: Traffic = Traffic()
     days: Count = 1  # each learns from the logs of all before
-    gone: ClassVar = {"port": "the service takes a free one"}
 
 
 def keep_config(config: LoopConfig) -> None:

@@ -65,12 +65,8 @@ class AlsParams:
         """Read the hyperparameters among the parameters of a published manifest.
 
         Raises:
-            ValueError: One is missing or not allowed, or the model is of a kind that was removed.
+            ValueError: One is missing or not allowed.
         """
-        if parameters.get("spark"):
-            raise ValueError(
-                "spark: fits in parity with Spark's ALS were removed; fit again with nu: 1"
-            )
         names = {field.name for field in fields(cls)}
         if missing := {"factors", "regularization", "alpha"} - parameters.keys():
             raise ValueError(f"no {', '.join(sorted(missing))}")

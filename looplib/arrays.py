@@ -16,6 +16,8 @@ ByteArray = npt.NDArray[np.uint8]
 WordArray = npt.NDArray[np.uint64]
 AnyArray = npt.NDArray[Any]
 
+NO_TRACK = -1  # stands in arrays of track numbers where there is none
+
 
 def column_values(column: Any) -> AnyArray:  # noqa: ANN401
     """Return the numbers of an Arrow column without gaps; its `to_numpy` would import pandas."""

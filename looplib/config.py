@@ -4,7 +4,7 @@ import difflib
 import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from annotated_types import Ge, Gt, Le
@@ -31,8 +31,6 @@ class Config(BaseModel):
     """Base of every configuration section: immutable, unknown keys refused, numbers finite."""
 
     # Keys that were removed, and what replaces each: named to a user who still sets them.
-    gone: ClassVar[Mapping[str, str]] = {}
-
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
     )
@@ -40,18 +38,15 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _name_unknown_keys(cls, document: Any) -> Any:  # noqa: ANN401  as it came
-        """Refuse keys that do not exist: name the nearest one, or what replaces them."""
+        """Refuse keys that do not exist, and name the nearest one."""
         is_strict = cls.model_config["extra"] == "forbid"
         if not (is_strict and isinstance(document, Mapping)):
             return document
         faults = []
         for key in document.keys() - cls.model_fields.keys():
-            if key in cls.gone:
-                text = f"was removed; {cls.gone[key]}"
-            else:
-                known = sorted(cls.model_fields)
-                nearest = difflib.get_close_matches(str(key), known, 1, cutoff=0)
-                text = f"unknown key; the nearest known key is {''.join(nearest)}"
+            names = sorted(cls.model_fields)
+            nearest = difflib.get_close_matches(str(key), names, 1, cutoff=0)
+            text = f"unknown key; the nearest known key is {''.join(nearest)}"
             fault = PydanticCustomError(_UNKNOWN, "{text}", {"text": text})
             faults.append(InitErrorDetails(type=fault, loc=(key,), input=None))
         if faults:

@@ -6,10 +6,10 @@ once, which follows from (seed, segment) alone.
 """
 
 from calendar import timegm
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -49,11 +49,6 @@ Recommend = Callable[[Sessions, IntArray, Generator], IntArray]
 
 class CollectConfig(Config):
     """What to collect, from which world, and where to."""
-
-    gone: ClassVar[Mapping[str, str]] = {
-        "processes": "one process does it in seconds",
-        "start": "the simulated clock begins in 2026",
-    }
 
     world: Path = Field(description="folder of the world")
     log: Path = Field(description="folder of the log")

@@ -79,8 +79,7 @@ def _main(
         run_remote(load_config(RemoteConfig, config, changes, options), typer.echo)
         return
     if kind != RANDOM:
-        fault = "was removed" if kind == "console" else "is unknown"
-        raise SimError(f"recommender: {kind} {fault}; allowed: {', '.join(KINDS)}")
+        raise SimError(f"recommender: {kind} is unknown; allowed: {', '.join(KINDS)}")
     collection = load_config(CollectConfig, config, changes, options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     collect(collection)
@@ -95,8 +94,6 @@ def _read_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     rest = iter(words)
     for word in rest:
         key, separator, value = word.partition("=")
-        if key == "--yes":
-            raise SimError("--yes was removed with --days: there is nothing to ask")
         if not key.startswith("--"):
             raise SimError(f"{word} found; --key value is expected (see {PROG} --help)")
         text = value if separator else next(rest, None)

@@ -31,7 +31,6 @@ Writes tracks.json, tracks.npy, users.json and world.yaml into a new folder, who
 Example:
   {PROG} --config configs/world/demo.yaml --out out/demo/world --set seed=7
 """
-GONE = {"--card": "docs/realism.md compares worlds with published figures"}
 
 app = make_app(HELP)
 
@@ -89,4 +88,4 @@ def make_world(config: WorldConfig, folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(run(app, PROG, gone=GONE))
+    sys.exit(run(app, PROG))

@@ -1,9 +1,6 @@
 """Random numbers that are hashes, of a pair of ids or of another draw: no state, no order.
 
-A track that is heard has one draw from [0, 1), which decides on boredom. Whatever else is random
-about it follows from the bits of that draw, hashed with a number for the purpose: so collection,
-environment and remote traffic need no other stream, and a world without noise keeps its logs to the
-byte. The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
+The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
 number generators", OOPSLA 2014).
 """
 
@@ -11,12 +8,9 @@ import numpy as np
 
 from looplib.arrays import FloatArray, IntArray, WordArray
 
-# purposes: of what follows from a track's draw, and of a session's own draws
-CHANGE, WHICH_CHANGE, RETURN, SHARE, REST, SESSION, ARTIST, LISTENER = range(1, 9)
+RETURN, SESSION = 3, 6  # purposes of a session's draws
 _STEP = 0x9E3779B97F4A7C15
 _WORDS = 2**64
-_PER_ATTEMPT = 3  # purposes of a Gamma's draw that can be rejected
-_LEAST = 1e-9  # of a shape; the draw is all or nothing long before
 
 
 def float_bits(uniform: FloatArray) -> WordArray:
@@ -45,53 +39,6 @@ def normals(bits: WordArray, purpose: int) -> FloatArray:
     """
     radius = np.sqrt(-2.0 * np.log(uniforms(bits, purpose)))
     return radius * np.cos(2.0 * np.pi * uniforms(bits, purpose + 1))
-
-
-def betas(mean: FloatArray, concentration: float, bits: WordArray) -> FloatArray:
-    """Return a draw for each mean from Beta(concentration * mean, concentration * (1 - mean)).
-
-    Its variance is mean * (1 - mean) / (concentration + 1); at concentration 0 it is 1 with
-    probability mean, else 0.
-    """
-    if concentration == 0:
-        return (uniforms(bits, SHARE) < mean).astype(np.float64)
-    alpha = np.maximum(concentration * mean, _LEAST)
-    beta = np.maximum(concentration * (1.0 - mean), _LEAST)
-    log_x = _log_gammas(alpha, bits, SHARE)
-    log_y = _log_gammas(beta, bits, REST)
-    # x / (x + y), of logarithms
-    drawn: FloatArray = 0.5 * (1.0 + np.tanh(0.5 * (log_x - log_y)))
-    return np.where((mean <= 0.0) | (mean >= 1.0), mean, drawn)
-
-
-def _log_gammas(shape: FloatArray, bits: WordArray, purpose: int) -> FloatArray:
-    """Return the logarithm of a Gamma draw for each shape.
-
-    Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000); a
-    shape below 1 takes a draw of shape + 1 times U ** (1 / shape), which would underflow as a
-    number.
-    """
-    is_small = shape < 1.0
-    offset = np.where(is_small, shape + 1.0, shape) - 1.0 / 3.0
-    salted = _salt(bits, purpose)
-    found = np.empty(len(shape))
-    waiting = np.arange(len(shape))
-    attempt = 1
-    while len(waiting):
-        d = offset[waiting]
-        words = salted[waiting]
-        normal = normals(words, attempt)
-        v = np.maximum(1.0 + normal / np.sqrt(9.0 * d), 0.0) ** 3
-        with np.errstate(divide="ignore", invalid="ignore"):
-            log_v = np.log(v)
-            bound = 0.5 * normal**2 + d - d * v + d * log_v
-        is_accepted = np.log(uniforms(words, attempt + 2)) < bound
-        found[waiting[is_accepted]] = np.log(d[is_accepted]) + log_v[is_accepted]
-        waiting = waiting[~is_accepted]
-        attempt += _PER_ATTEMPT
-    boost = np.where(is_small, np.log(uniforms(salted, 0)) / shape, 0.0)
-    total: FloatArray = found + boost
-    return total
 
 
 def _salt(bits: WordArray, purpose: int) -> WordArray:

@@ -5,19 +5,14 @@ nearest to the interest, heard whole. Every recommended track is then heard to t
 
     expit((track . interest - consume_bias) * consume_sharpness + idiosyncrasy * z(listener, track))
         * gamma ** (earlier tracks of its artist) * (1 - tiredness) ** (recommended tracks before)
-        * (1 - satiation) ** (earlier tracks of its genre)
 
-or, with noise, to a share drawn from the Beta distribution of this mean m whose parameters are
-noise * m and noise * (1 - m); in hundredths, or not at all when it was already played in this
-session. z is standard normal, and always the same for a listener and a track. The logit also has
-what is popular, in which language, and how the track before was heard; in worlds of moods 1 or 0
-stands for the inner product. The session budget drops by one with probability hazard * (1 - share),
-and the session ends when it is spent. "Nearest" means
-least Euclidean distance between embeddings, the interest's own track included, or largest inner
-product (`sim.worlds.neighbours`).
+in hundredths, or not at all when it was already played in this session. z is standard normal, and
+always the same for a listener and a track. The session budget drops by one with probability
+1 - share, and the session ends when it is spent. "Nearest" means least Euclidean distance between
+embeddings, the interest's own track included, or largest inner product (`sim.worlds.neighbours`).
 
 Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between
-them, `sim.listening.hashes` has the randomness beyond boredom, and `sim.worlds.config` the numbers
+them, `sim.listening.hashes` has z, and `sim.worlds.config` the numbers
 of the rules (`ResponseConfig`).
 """
 
@@ -63,11 +58,9 @@ def in_hundredths(share: FloatArray, repeated: BoolArray) -> IntArray:
     return np.rint(np.where(repeated, 0.0, share) * 100.0).astype(np.int64)
 
 
-def is_bored(
-    hundredths: IntArray, uniform: FloatArray, hazard: float = 1.0
-) -> BoolArray:
+def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
     """Return whether each track costs a point of the session budget, by a draw from [0, 1)."""
-    return uniform < hazard * (1.0 - hundredths / 100.0)
+    return uniform < 1.0 - hundredths / 100.0
 
 
 def dot_rows(

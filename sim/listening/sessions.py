@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray, WordArray
+from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
 from sim.listening import hashes
 from sim.listening.response import (
     dot_rows,
@@ -13,7 +13,6 @@ from sim.listening.response import (
     is_bored,
     mean_share,
     raw_share,
-    scale_below,
 )
 from sim.worlds.files import World
 from sim.worlds.neighbours import nearest_tracks
@@ -47,23 +46,13 @@ class Starts:
 
 def make_model(world: World) -> ListeningModel:
     """Find the tracks nearest to every interest, which takes seconds in a large world."""
-    response = world.response
     count = min(int(world.interest_neighbours.max()), world.tracks)
-    # enough for some in each language
-    looked_at = min(2 * count * response.languages, world.tracks)
     nearest = nearest_tracks(
         world.embeddings,
         world.interests,
-        count if response.languages == 1 else looked_at,
-        by_inner_product=response.organic_metric == "inner_product",
+        count,
+        by_inner_product=world.response.organic_metric == "inner_product",
     )
-    if response.languages > 1:
-        listeners = np.repeat(
-            np.arange(world.listeners), np.diff(world.interest_offsets)
-        )
-        is_last = is_foreign(world, listeners[:, None], nearest)
-        order = np.argsort(is_last, axis=1, kind="stable")[:, :count]
-        nearest = np.take_along_axis(nearest, order, axis=1)
     return ListeningModel(
         world,
         nearest=nearest,
@@ -95,47 +84,15 @@ def make_starts(
     return Starts(listeners, position, model.nearest[position, near])
 
 
-def own_logits(
+def idiosyncrasies(
     world: World, listeners: IntArray, tracks: IntArray
 ) -> FloatArray | float:
-    """Return what listeners hear in tracks whatever their interest; both are broadcast."""
-    response = world.response
-    own: FloatArray | float = 0.0
-    if response.idiosyncrasy:
-        bits = hashes.pair_bits(world.seed, listeners, tracks)
-        own = response.idiosyncrasy * hashes.normals(bits, 0)
-    if response.popularity:
-        own = own + response.popularity * world.popularity[tracks]
-    if response.foreign:
-        foreign = is_foreign(world, listeners, tracks).astype(np.float64)
-        own = own - response.foreign * foreign
-    return own
-
-
-def is_foreign(world: World, listeners: IntArray, tracks: IntArray) -> BoolArray:
-    """Return whether tracks are in another language than listeners choose; both are broadcast."""
-
-    def language(ids: IntArray, purpose: int) -> IntArray:
-        bits = hashes.pair_bits(world.seed, ids, np.zeros_like(ids))
-        draws = hashes.uniforms(bits, purpose)
-        return scale_below(np.full(ids.shape, world.response.languages), draws)
-
-    sung = language(world.artist[tracks], hashes.ARTIST)
-    found: BoolArray = sung != language(listeners, hashes.LISTENER)
-    return found
-
-
-def taste_products(world: World, tracks: IntArray, interests: IntArray) -> FloatArray:
-    """Return what tracks have for interests, which are tracks: see `ResponseConfig.taste`."""
-    taste = world.response.taste
-    if taste == "mood":
-        is_same = world.genre[tracks] == world.genre[interests]
-        return np.asarray(is_same, dtype=np.float64)
-    if taste == "popularity":
-        popularity: FloatArray = world.popularity[tracks]
-        return popularity
-    wanted = world.embeddings[interests].astype(np.float64)
-    return dot_rows(world.embeddings, tracks, wanted)
+    """Compute what each pair of listener and track adds to the logit; both are broadcast."""
+    sigma = world.response.idiosyncrasy
+    if not sigma:
+        return 0.0
+    bits = hashes.pair_bits(world.seed, listeners, tracks)
+    return sigma * hashes.normals(bits, 0)
 
 
 class Sessions:
@@ -196,55 +153,30 @@ class Sessions:
         Args:
             rows: Different sessions, none of them over, ascending.
             tracks: A track for each.
-            uniform: A draw from [0, 1) for each, which decides on boredom, and from whose bits all
-                else that is random follows.
+            uniform: A draw from [0, 1) for each, which decides on boredom.
 
         Returns:
             The shares heard, in hundredths.
         """
-        bits = hashes.float_bits(uniform)
-        self._change_interests(rows, bits)
-        heard = self._draw_shares(rows, tracks, bits)
+        heard = self._shares(rows, tracks)
         self._append(rows, tracks, heard)
-        self.budget[rows] -= is_bored(heard, uniform, self.world.response.hazard)
+        self.budget[rows] -= is_bored(heard, uniform)
         return heard
 
-    def _change_interests(self, rows: IntArray, bits: WordArray) -> None:
-        """Give some sessions another interest of their listener's, if there is one."""
-        probability = self.world.response.interest_change
-        if not probability:
-            return
-        changed = hashes.uniforms(bits, hashes.CHANGE) < probability
-        rows = rows[changed]
-        listener = self.listener[rows]
-        first = self.world.interest_offsets[listener]
-        count = self.world.interest_offsets[listener + 1] - first
-        draws = hashes.uniforms(bits[changed], hashes.WHICH_CHANGE)
-        step = 1 + scale_below(np.maximum(count - 1, 1), draws)
-        current = self._position[rows] - first
-        self._position[rows] = first + (current + step) % count
-
-    def _draw_shares(
-        self, rows: IntArray, tracks: IntArray, bits: WordArray
-    ) -> IntArray:
+    def _shares(self, rows: IntArray, tracks: IntArray) -> IntArray:
         world = self.world
         response = world.response
         listener = self.listener[rows]
         longest = int(self.length[rows].max(initial=0))
         artist_plays = self._count_like(world.artist, rows, tracks)
         is_repeated = _count_equal(self.tracks[:longest], rows, tracks) > 0
-        own = own_logits(world, listener, tracks)
-        if response.momentum:
-            own = own + response.momentum * (self.last_hundredths(rows) / 100 - 0.5)
+        wanted = world.embeddings[world.interests[self._position[rows]]]
         raw = raw_share(
-            taste_products(world, tracks, world.interests[self._position[rows]]),
+            dot_rows(world.embeddings, tracks, wanted.astype(np.float64)),
             world.consume_bias[listener],
             world.consume_sharpness[listener],
-            own,
+            idiosyncrasies(world, listener, tracks),
         )
-        if response.satiation:
-            plays = self._count_like(world.genre, rows, tracks)
-            raw = raw * (1.0 - response.satiation) ** plays
         share = mean_share(
             raw,
             world.gamma[listener],
@@ -252,8 +184,6 @@ class Sessions:
             response.tiredness,
             recommended=self.length[rows] - 1,
         )
-        if response.noise is not None:
-            share = hashes.betas(share, response.noise, bits)
         return in_hundredths(share, is_repeated)
 
     def _count_like(

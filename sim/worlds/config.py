@@ -117,48 +117,9 @@ class ListenersConfig(Config):
 class ResponseConfig(Config):
     """What a listener does beyond the formula of `sim.listening.response`; by default nothing."""
 
-    taste: Literal["inner_product", "mood", "popularity"] = Field(
-        default="inner_product",
-        description="what a track has for an interest: the product of their embeddings; 1 if they "
-        "are of one genre, else 0; or how many sigmas its popularity is above the mean",
-    )
-    popularity: float = Field(
-        default=0.0, description="added to the logit for each sigma of log popularity"
-    )
-    languages: Count = Field(
-        default=1,
-        description="an artist and a listener have one each; listeners choose their own",
-    )
-    foreign: float = Field(
-        default=0.0,
-        ge=0,
-        description="taken from the logit of a track in another language",
-    )
-    momentum: float = Field(
-        default=0.0,
-        ge=0,
-        description="added to the logit if the track before was heard whole, over not at all",
-    )
-    satiation: Share = Field(
-        default=0.0,
-        description="share of the listening lost with each earlier track of the genre",
-    )
-    hazard: Share = Field(
-        default=1.0,
-        description="probability that a track not heard at all costs a point of the budget",
-    )
-    noise: float | None = Field(
-        default=None,
-        ge=0,
-        le=1e6,
-        description="concentration of the shares' Beta; 0: all or none",
-    )
     tiredness: Share = Field(
         default=0.0,
         description="share of the listening lost with each recommended track before",
-    )
-    interest_change: Share = Field(
-        default=0.0, description="probability, before a track, of another own interest"
     )
     idiosyncrasy: float = Field(
         default=0.0,

@@ -33,7 +33,6 @@ EMBEDDINGS_FILE = "tracks.npy"
 USERS_FILE = "users.json"
 CONFIG_FILE = "world.yaml"  # absent from the original course service's files
 WORLD_FILES = (TRACKS_FILE, EMBEDDINGS_FILE, USERS_FILE, CONFIG_FILE)
-_FITTED_FILE = "fit.yaml"  # of worlds that earlier versions fitted to data
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,6 @@ class World:
 
     embeddings: Float32Array  # (tracks, dimensions)
     artist: IntArray  # (tracks,), one number an artist
-    genre: IntArray  # (tracks,), one number a genre
-    popularity: FloatArray  # (tracks,), its logarithm in sigmas above the mean
     interests: IntArray  # track ids, listener after listener
     # (listeners + 1,): listener u has interests[offsets[u]:offsets[u + 1]]
     interest_offsets: IntArray
@@ -89,8 +86,6 @@ class _TrackRecord(_Record):
 
     track: int
     artist: int | str
-    genre: str | None = None
-    popularity: FiniteFloat = 1.0
 
 
 class _UserRecord(_Record):
@@ -115,20 +110,12 @@ def load_world(folder: Path) -> World:
         SimError: A file is missing, a line is torn or out of order, or the files contradict each
             other; the message names the file and the line.
     """
-    if (folder / _FITTED_FILE).exists():
-        raise SimError(
-            f"{folder}: worlds fitted to data were removed; "
-            "make one by listening-loop world"
-        )
     tracks = _read_numbered(folder / TRACKS_FILE, _TrackRecord, "track")
     embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(tracks))
     users = _read_numbered(folder / USERS_FILE, _UserRecord, "user")
     _check_interests(folder / USERS_FILE, users, len(tracks))
     settings = folder / CONFIG_FILE
     config = load_config(_Settings, settings if settings.exists() else None)
-    popularity = [track.popularity for track in tracks]
-    log_popularity = np.log(np.maximum(popularity, 1e-4))
-    spread = float(log_popularity.std()) or 1.0
     interests = [track for user in users for track in user.interests]
     interest_counts = [len(user.interests) for user in users]
     neighbours = [
@@ -143,8 +130,6 @@ def load_world(folder: Path) -> World:
     return World(
         embeddings=embeddings,
         artist=_number([track.artist for track in tracks]),
-        genre=_number([track.genre for track in tracks]),
-        popularity=(log_popularity - log_popularity.mean()) / spread,
         interests=np.array(interests, dtype=np.int64),
         interest_offsets=np.cumsum([0, *interest_counts], dtype=np.int64),
         interest_neighbours=np.array(neighbours, dtype=np.int64),
@@ -189,7 +174,7 @@ def _read_numbered(path: Path, model: type[_AnyRecord], key: str) -> list[_AnyRe
     return records
 
 
-def _number(names: Sequence[str | int | None]) -> IntArray:
+def _number(names: Sequence[str | int]) -> IntArray:
     """Number names; equal ones get the same number."""
     numbers: IntArray = np.unique(np.array(names, np.str_), return_inverse=True)[1]
     return numbers

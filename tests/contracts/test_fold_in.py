@@ -141,19 +141,19 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
             model.catalogue.ids[drawn.track] not in heard
         )  # as in the lists of this export
     assert history.of(user_number("nobody")) == {}
-    (version / "history.npz").unlink()  # as exports were before
+    (version / "history.npz").unlink()  # the session alone then counts
     manifest = unseal((version / "manifest.json").read_bytes())
     manifest["files"].pop("history.npz")
     (version / "manifest.json").write_bytes(orjson.dumps(manifest))
-    older = load_configured(service)
-    assert older.get(HISTORY) is None
+    alone = load_configured(service)
+    assert alone.get(HISTORY) is None
     row = Row(user_number("u3"), [number["i4"]], [0.5])
-    drawn = RECOMMENDERS["fold_in"].draw(older, row, generator)
-    alone = folding.solve(row.tracks, row.times)
-    assert alone is not None
+    drawn = RECOMMENDERS["fold_in"].draw(alone, row, generator)
+    factor = folding.solve(row.tracks, row.times)
+    assert factor is not None
     assert (
         drawn.track
-        == take_best(folding.items @ alone.astype(np.float32), row.tracks).track
+        == take_best(folding.items @ factor.astype(np.float32), row.tracks).track
     )
 
 

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import pytest
 
@@ -139,14 +139,3 @@ def test_options_win_over_all(tmp_path: Path) -> None:
     assert load_config(Outer, file, ["seed=2"], options) == Outer(seed=3)
     with pytest.raises(ConfigError, match=r"search\.sweeps: Input should be a valid"):
         load_config(Outer, file, (), {"search.sweeps": "many"})
-
-
-def test_a_key_that_was_removed_names_what_replaces_it() -> None:
-    class Served(Config):
-        gone: ClassVar = {"certificate": "let nginx end TLS"}
-        port: int = 1
-
-    with pytest.raises(
-        ConfigError, match="certificate: was removed; let nginx end TLS"
-    ):
-        load_config(Served, overrides=["certificate=x.pem"])

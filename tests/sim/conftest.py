@@ -10,7 +10,7 @@ from sim.world import make_world
 from sim.worlds.config import WorldConfig
 from sim.worlds.files import load_world
 
-DEMO = Path("configs/world/easy.yaml")  # whose listeners do what the formula says
+DEMO = Path("configs/world/demo.yaml")
 
 
 @pytest.fixture(scope="session")

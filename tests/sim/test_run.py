@@ -75,13 +75,11 @@ def test_flags_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
         ),
         (["--seed"], "--seed: a value is expected after it"),
         (["out"], "out found; --key value is expected"),
-        (["--processes", "2"], "processes: was removed; one process does it"),
         (
             ["--seed", "-1"],
             "seed: Input should be greater than or equal to 0 (found '-1')",
         ),
         (["--recommender", "best"], "recommender: best is unknown; allowed: random"),
-        (["--set", "start=2025-01-01"], "start: was removed; the simulated clock"),
         (
             ["--world", "nowhere"],
             "nowhere/tracks.json: cannot be read (No such file or directory)",

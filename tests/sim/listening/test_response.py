@@ -19,21 +19,17 @@ from sim.listening.sessions import (
     ListeningModel,
     Sessions,
     draw_starts,
-    is_foreign,
+    idiosyncrasies,
     make_model,
-    own_logits,
     start_sessions,
-    taste_products,
 )
 from sim.world import make_world
 from sim.worlds.config import ResponseConfig, WorldConfig
 from sim.worlds.files import load_world
 from tests.sim.small_world import write_world
 
-NOISY = {
-    "noise": 1.0,
+PERSONAL = {
     "tiredness": 0.05,
-    "interest_change": 0.2,
     "idiosyncrasy": 1.0,
     "repeats": 0.3,
 }
@@ -43,8 +39,10 @@ SMALL = [
     "catalogue.genres=9",
     "listeners.listeners=200",
 ]
-# Of a log collected before there was a response section.
-LOG_SHA256 = "5de012ae6a2431f7ac169f3b21f0910e0af41f1e7aad2875a47330c9cebbd096"
+LOGS = {
+    "demo": "c51f546239b8c783e7e22dc128c1ede74fece7a767167f138f6af34ef9e7a12e",
+    "course": "c6592fa3408c627c0e2928209bd1468820a6f963bbca54ace11473feeec22678",
+}
 
 
 def _model(folder: Path, **response: object) -> ListeningModel:
@@ -62,23 +60,22 @@ def _play(model: ListeningModel, listeners: IntArray) -> Sessions:
     return sessions
 
 
-def test_a_world_without_response_keeps_its_logs_to_the_byte(tmp_path: Path) -> None:
-    make_world(
-        load_config(WorldConfig, Path("configs/world/easy.yaml"), SMALL),
-        tmp_path / "world",
-    )
+@pytest.mark.parametrize("name", LOGS)
+def test_a_world_keeps_its_logs_to_the_byte(tmp_path: Path, name: str) -> None:
+    file = Path(f"configs/world/{name}.yaml")
+    make_world(load_config(WorldConfig, file, SMALL), tmp_path / "world")
     collect(
         CollectConfig(
             world=tmp_path / "world", log=tmp_path / "log", episodes=2000, seed=7
         )
     )
     (log,) = (tmp_path / "log").glob("*.jsonl")
-    assert hashlib.sha256(log.read_bytes()).hexdigest() == LOG_SHA256
+    assert hashlib.sha256(log.read_bytes()).hexdigest() == LOGS[name]
 
 
 def test_a_session_goes_the_same_way_alone_and_beside_others(tmp_path: Path) -> None:
     """As remote traffic plays them: draws of a session's own, and rows that come and go."""
-    model = _model(tmp_path, **NOISY)
+    model = _model(tmp_path, **PERSONAL)
     draws = make_generator(8, "draws").random((7, 5))
     together = Sessions(model, 5)
     numbers, starts = np.arange(5), SessionDraws(8, model).starts
@@ -101,31 +98,6 @@ def test_a_session_goes_the_same_way_alone_and_beside_others(tmp_path: Path) -> 
         assert alone.played(0).tolist() == together.played(row).tolist()
 
 
-@pytest.mark.parametrize(
-    ("mean", "concentration"), [(0.02, 1.0), (0.3, 0.1), (0.3, 300.0), (0.9, 10.0)]
-)
-def test_noise_is_a_beta_of_that_mean(mean: float, concentration: float) -> None:
-    bits = hashes.float_bits(make_generator(1, "bits").random(20_000))
-    drawn = hashes.betas(np.full(20_000, mean), concentration, bits)
-    expected = stats.beta(concentration * mean, concentration * (1 - mean))
-    # Draws nearer to 1 than double precision are 1.
-    inside = drawn[(drawn > 1e-12) & (drawn < 1 - 1e-12)]
-    low, high = expected.cdf([1e-12, 1 - 1e-12])
-    assert (
-        stats.kstest(inside, lambda x: (expected.cdf(x) - low) / (high - low)).pvalue
-        > 1e-4
-    )
-    assert drawn.mean() == pytest.approx(mean, abs=5 * drawn.std() / math.sqrt(20_000))
-
-
-def test_noise_at_its_limits() -> None:
-    bits = hashes.float_bits(make_generator(1, "bits").random(40_000))
-    assert hashes.betas(np.array([0.0, 1.0]), 1.0, bits[:2]).tolist() == [0, 1]
-    whole = hashes.betas(np.full(40_000, 0.3), 0.0, bits)
-    assert set(whole.tolist()) == {0.0, 1.0}
-    assert whole.mean() == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 40_000))
-
-
 def test_what_follows_from_one_draw_is_uniform_and_independent_of_it() -> None:
     uniform = make_generator(2, "bits").random(50_000)
     bits = hashes.float_bits(uniform)
@@ -139,10 +111,11 @@ def test_what_follows_from_one_draw_is_uniform_and_independent_of_it() -> None:
 def test_idiosyncrasy_is_normal_and_belongs_to_the_pair(tmp_path: Path) -> None:
     world = _model(tmp_path, idiosyncrasy=2.0).world
     listeners, tracks = np.arange(300)[:, None], np.arange(100)
-    found = np.asarray(own_logits(world, listeners, tracks))
+    found = np.asarray(idiosyncrasies(world, listeners, tracks))
     assert stats.kstest(found.ravel() / 2, "norm").pvalue > 1e-4
     assert (
-        found[7, 31] == np.asarray(own_logits(world, np.array([7]), np.array([31])))[0]
+        found[7, 31]
+        == np.asarray(idiosyncrasies(world, np.array([7]), np.array([31])))[0]
     )
     spreads = [
         found.mean(axis=axis).std() * math.sqrt(found.shape[axis]) for axis in (0, 1)
@@ -151,65 +124,8 @@ def test_idiosyncrasy_is_normal_and_belongs_to_the_pair(tmp_path: Path) -> None:
         "no listener and no track is shifted as a whole"
     )
     assert not np.array_equal(
-        found, own_logits(replace(world, seed=4), listeners, tracks)
+        found, idiosyncrasies(replace(world, seed=4), listeners, tracks)
     )
-
-
-def test_popular_tracks_please_more_and_those_in_another_language_less(
-    tmp_path: Path,
-) -> None:
-    model = _model(tmp_path, popularity=0.5, languages=3, foreign=2.0)
-    world = replace(model.world, popularity=np.linspace(-1, 1, 12))
-    who, what = np.arange(world.listeners)[:, None], np.arange(12)[None]
-    foreign = is_foreign(world, who, what)
-    assert np.asarray(own_logits(world, who, what)) == pytest.approx(
-        0.5 * world.popularity - 2.0 * foreign
-    )
-    same_artist = world.artist[:, None] == world.artist
-    assert (foreign[:, :, None] == foreign[:, None])[:, same_artist].all()
-    many = is_foreign(world, np.arange(30_000), np.zeros(30_000, dtype=np.int64))
-    assert many.mean() == pytest.approx(2 / 3, abs=0.02)
-
-
-def test_listeners_choose_what_is_in_their_language(tmp_path: Path) -> None:
-    model = _model(tmp_path, languages=2)
-    foreign = is_foreign(
-        model.world,
-        np.repeat(np.arange(model.world.listeners), model.interests)[:, None],
-        model.nearest,
-    )
-    assert (np.diff(foreign.astype(int), axis=1) >= 0).all()  # own ones first
-    assert not foreign[:, 0].any()
-
-
-def test_what_is_popular_is_all_that_counts(tmp_path: Path) -> None:
-    model = _model(tmp_path, taste="popularity")
-    world = replace(model.world, popularity=np.arange(12.0))
-    tracks, interests = np.array([3, 7]), np.array([0, 1])
-    assert taste_products(world, tracks, interests).tolist() == [3, 7]
-
-
-def test_interests_change_to_another_own_one_with_that_probability(
-    tmp_path: Path,
-) -> None:
-    model, n = _model(tmp_path, interest_change=0.3), 20_000
-    sessions = start_sessions(model, np.full(n, 2), make_generator(1, "test"))
-    before = sessions.interest.copy()
-    sessions.hear(
-        np.arange(n), np.zeros(n, dtype=np.int64), make_generator(2, "test").random(n)
-    )
-    changed = sessions.interest != before
-    assert changed.mean() == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / n))
-    assert set(sessions.interest.tolist()) == {3, 4, 11}
-    from_three = np.bincount(sessions.interest[changed & (before == 3)], minlength=12)
-    assert from_three[4] == pytest.approx(from_three[11], rel=0.15)
-    only = start_sessions(model, np.ones(50, dtype=np.int64), make_generator(1, "test"))
-    only.hear(
-        np.arange(50),
-        np.zeros(50, dtype=np.int64),
-        make_generator(2, "test").random(50),
-    )
-    assert set(only.interest.tolist()) == {7}, "who has one interest keeps it"
 
 
 def test_tiredness_takes_its_share_with_every_recommended_track(tmp_path: Path) -> None:

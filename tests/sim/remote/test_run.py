@@ -216,14 +216,10 @@ def test_a_service_without_batches_is_said(
             "url: Input should be a valid URL, invalid port number",
         ),
         (["--log", "somewhere"], "log: unknown key"),
-        (["--days", "3"], "days: was removed; run it again with another seed"),
-        (["--yes"], "--yes was removed"),
-        (["--recommender", "console"], "recommender: console was removed"),
         (
             ["--batch", "-1"],
             "batch: Input should be greater than or equal to 0 (found '-1')",
         ),
-        (["--set", "patience_s=0"], "patience_s: was removed; it is 10 seconds"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(

@@ -185,10 +185,3 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(SimError, match=r"nowhere/tracks\.json: cannot be read"):
         load_world(tmp_path / "nowhere")
-
-
-def test_a_world_that_was_fitted_to_data_is_refused(tmp_path: Path) -> None:
-    folder = write_world(tmp_path / "world")
-    (folder / "fit.yaml").write_text("seed: 1\n")
-    with pytest.raises(SimError, match="worlds fitted to data were removed"):
-        load_world(folder)
