@@ -77,9 +77,13 @@ def _is_later(name: Path) -> bool:
     return any(name.is_relative_to(place) for place in LATER)
 
 
-def _definitions(tree: ast.Module) -> Iterator[ast.AST]:
-    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Module)
-    return (node for node in ast.walk(tree) if isinstance(node, kinds))
+def _docstrings(tree: ast.Module) -> Iterator[str]:
+    """Yield the docstrings of a module and of what it defines."""
+    for node in ast.walk(tree):
+        if isinstance(
+            node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Module)
+        ):
+            yield ast.get_docstring(node) or ""
 
 
 def _assigned(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -113,10 +117,8 @@ def python_of_packages() -> list[Path]:
 def test_variables_and_docstrings_name_their_thing(file: Path) -> None:
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     vague = [f"{file}:{row}: {name}" for name, row in _assigned(tree) if name in NAMES]
-    docstrings = filter(None, map(ast.get_docstring, _definitions(tree)))
-    vague += [
-        f"{file}: {text.splitlines()[0]}" for text in docstrings if _VAGUE.match(text)
-    ]
+    firsts = [text.partition("\n")[0] for text in _docstrings(tree)]
+    vague += [f"{file}: {first}" for first in firsts if _VAGUE.match(first)]
     assert vague == []
 
 
