@@ -19,6 +19,7 @@ LATER: tuple[str, ...] = (
     "configs",
     "docs",
     "listening_loop/als.py",
+    "looplib/als.py",
     "listening_loop/api/models.py",
     "listening_loop/api/runs.py",
     "listening_loop/init/templates",
