@@ -156,7 +156,7 @@ class BufferedApp:
 
         def start_response(*start: object) -> Callable[[bytes], object]:
             head.extend(start)
-            return head.append  # which nobody calls
+            return head.append  # which is never called
 
         content = b"".join(self._app(environ, start_response))
         status, headers = head
@@ -182,7 +182,7 @@ def _check_head(scope: Message) -> None:
 
 
 def _environ(scope: Message, body: bytes) -> dict[str, Any]:
-    """Return what Flask reads of what WSGI passes of a request."""
+    """Make the environment of a request as WSGI passes it, as far as Flask reads it."""
     host, port = scope["server"]
     environ = {
         "REQUEST_METHOD": scope["method"],

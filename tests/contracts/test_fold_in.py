@@ -12,8 +12,8 @@ from scipy.sparse import csr_matrix, vstack
 from analysis.logs.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.factors import FACTORS, HISTORY, ItemFactors
-from botify.model.manifest import Feedback
-from botify.recommenders.base import IS_EXHAUSTED, Row, take_best
+from botify.model.manifest import FittedFeedback
+from botify.recommenders.base import EXHAUSTED, Query, take_best
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
 from looplib.als import AlsParams
@@ -33,7 +33,9 @@ LISTENERS, NEW, TRACKS, HEARD = 600, 150, 400, 20
 def make_folding(
     items: Float32Array, params: AlsParams, **feedback: float | bool | str
 ) -> ItemFactors:
-    return ItemFactors(items, len(items), params, msgspec.convert(feedback, Feedback))
+    return ItemFactors(
+        items, len(items), params, msgspec.convert(feedback, FittedFeedback)
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_the_best_track_is_that_of_all_scores() -> None:
         found = [take_best(scores.copy(), best[:taken]).track for taken in (0, 1, 29)]
         assert found == [best[0], best[1], best[29]]
         assert take_best(-scores, set(range(7000)) - {3}).track == 3
-    assert take_best(items @ items[0], range(7000)) == IS_EXHAUSTED
+    assert take_best(items @ items[0], range(7000)) == EXHAUSTED
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
@@ -135,8 +137,8 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         assert found == pytest.approx(
             np.linalg.solve(left, rows.T @ (1 + values)), rel=1e-4
         )
-        row = Row(user_number(user), [number["i4"]], [0.5])
-        drawn = RECOMMENDERS["fold_in"].draw(model, row, generator)
+        query = Query(user_number(user), [number["i4"]], [0.5])
+        drawn = RECOMMENDERS["fold_in"].draw(model, query, generator)
         assert (
             model.catalogue.ids[drawn.track] not in heard
         )  # as in the lists of this export
@@ -147,13 +149,13 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
     (version / "manifest.json").write_bytes(orjson.dumps(manifest))
     older = load_configured(service)
     assert older.get(HISTORY) is None
-    row = Row(user_number("u3"), [number["i4"]], [0.5])
-    drawn = RECOMMENDERS["fold_in"].draw(older, row, generator)
-    alone = folding.solve(row.tracks, row.times)
+    query = Query(user_number("u3"), [number["i4"]], [0.5])
+    drawn = RECOMMENDERS["fold_in"].draw(older, query, generator)
+    alone = folding.solve(query.tracks, query.times)
     assert alone is not None
     assert (
         drawn.track
-        == take_best(folding.items @ alone.astype(np.float32), row.tracks).track
+        == take_best(folding.items @ alone.astype(np.float32), query.tracks).track
     )
 
 

@@ -20,7 +20,7 @@ from analysis.offpolicy import __main__ as offpolicy
 from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.service import Service, load_configured
-from botify.settings import Settings
+from botify.settings import ServiceSettings
 from looplib.cli import run
 from looplib.config import dump_config, parse_config
 from recsys.config import ExportConfig, SearchConfig, ValidationConfig
@@ -89,7 +89,7 @@ def serve(version: Path, log: Path, **settings: Any) -> Service:  # noqa: ANN401
         "log_dir": str(log),
         "experiments": [{"name": "ONE", "arms": [{"recommender": "in_order"}]}],
     }
-    found = parse_config(Settings, document | settings, "the test")
+    found = parse_config(ServiceSettings, document | settings, "the test")
     return Service(found, load_configured(found))
 
 

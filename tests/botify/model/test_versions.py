@@ -1,14 +1,15 @@
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
-from botify.model.model import Model
+from botify.model.model import ServedModel
 from botify.model.versions import Versions
 from botify.service import load_configured
-from botify.settings import Settings
+from botify.settings import ServiceSettings
 from tests.botify.exports import (
     edit_manifest,
     point_to,
@@ -18,14 +19,20 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture
-def versions(settings: Settings) -> Versions:
+def versions(settings: ServiceSettings) -> Versions:
     return _versions(settings)
 
 
-def _versions(settings: Settings) -> Versions:
-    model = load_configured(settings)
+def _versions(
+    settings: ServiceSettings, on_load: Callable[[ServedModel], None] = lambda _: None
+) -> Versions:
     return Versions(
-        settings.recommendations, model, settings.parts, Metrics(), watch_s=0.05
+        settings.recommendations,
+        load_configured(settings),
+        settings.artifacts,
+        Metrics(),
+        watch_s=0.05,
+        on_load=on_load,
     )
 
 
@@ -74,16 +81,11 @@ def test_the_watcher_picks_up_a_new_version_and_survives_a_bad_one(
         versions.close()
 
 
-def test_a_link_to_nowhere_is_refused(versions: Versions, tmp_path: Path) -> None:
-    point_to(tmp_path, "nowhere")
-    with pytest.raises(ModelError, match="cannot be read"):
-        versions.reload()
-    assert versions.model.version == "one"
-
-
 def test_rollback_goes_to_the_version_before_and_moves_the_link(
-    versions: Versions, tmp_path: Path
+    settings: ServiceSettings, tmp_path: Path
 ) -> None:
+    loaded: list[ServedModel] = []
+    versions = _versions(settings, loaded.append)
     for day, name in enumerate(("two", "three"), start=1):
         publish(tmp_path, name, {0: [day]}, catalogue=tmp_path / "tracks.json", day=day)
     versions.reload()
@@ -93,23 +95,7 @@ def test_rollback_goes_to_the_version_before_and_moves_the_link(
     assert versions.roll_back().version == "one"
     with pytest.raises(ModelError, match="no version earlier than one"):
         versions.roll_back()
-
-
-def test_each_version_that_comes_to_be_served_is_noted(
-    settings: Settings, tmp_path: Path
-) -> None:
-    noted: list[Model] = []
-    versions = Versions(
-        settings.recommendations,
-        load_configured(settings),
-        settings.parts,
-        Metrics(),
-        on_load=noted.append,
-    )
-    publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
-    for change in (versions.reload, versions.reload, versions.roll_back):
-        change()
-    assert [model.version for model in noted] == ["two", "one"]
+    assert [model.version for model in loaded] == ["three", "two", "one"]
 
 
 def test_rollback_to_a_bad_version_is_refused(
@@ -125,7 +111,7 @@ def test_rollback_to_a_bad_version_is_refused(
 
 
 def test_a_version_without_a_link_can_be_served_but_not_rolled_back(
-    tmp_path: Path, settings: Settings
+    tmp_path: Path, settings: ServiceSettings
 ) -> None:
     shutil.copytree(tmp_path / "versions" / "one", tmp_path / "versions" / "zero")
     edit_manifest(
