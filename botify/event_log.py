@@ -40,19 +40,20 @@ _logger = logging.getLogger(__name__)
 Message = Literal["next", "last"]
 
 _FIELDS = tuple(field.name for field in EVENT_FIELDS)
-_SENT = frozenset(field.name for field in EVENT_FIELDS if field.from_client)
+_ABSENT = tuple(
+    field.name for field in EVENT_FIELDS if field.from_client and field.optional
+)
 
 
 def event_line(**values: object) -> bytes:
     """Format a line of the event log from values of `EVENT_FIELDS`.
 
-    What a client may send and has not is left out; of the other fields what is left out is null.
+    Fields without a value are null, but for those that clients may send, which are absent.
     """
-    event = {
-        name: values.get(name)
-        for name in _FIELDS
-        if name not in _SENT or values.get(name) is not None
-    }
+    event = {name: values.get(name) for name in _FIELDS}
+    for name in _ABSENT:
+        if event[name] is None:
+            del event[name]
     return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -50,7 +50,7 @@ class Rules:
     def rank(self, tracks: Iterable[int], request: "Rules") -> list[int]:
         """Rank a list of tracks again, by these rules and those of a request.
 
-        >>> Rules(exclude=frozenset({17}), boost={5: 3.0}).rank([1, 17, 3, 5], Rules())
+        >>> Rules(exclude=frozenset({17}), boost={5: 4.0}).rank([1, 17, 3, 5], Rules())
         [5, 1, 3]
         """
         barred = self.exclude | request.exclude

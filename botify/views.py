@@ -39,7 +39,7 @@ admin = Blueprint("admin", __name__, url_prefix="/admin")
 @views.post("/next/<id:user>", defaults={"message": "next"})
 @views.post("/last/<id:user>", defaults={"message": "last"})
 def hear(message: Message, user: str) -> ResponseReturnValue:
-    """Take what a listener heard; answer with the next track, or end the session."""
+    """Add a track to a listener's session; answer with the next track, or end the session."""
     service = _service()
     listener = service.bodies.user(user)
     listening = service.bodies.one(request.get_data(), listener)
@@ -50,7 +50,7 @@ def hear(message: Message, user: str) -> ResponseReturnValue:
 @views.post("/next", defaults={"message": "next"})
 @views.post("/last", defaults={"message": "last"})
 def hear_many(message: Message) -> ResponseReturnValue:
-    """Take what many listeners heard; answer with the next tracks, or end the sessions."""
+    """Add tracks to many listeners' sessions, as `hear` does."""
     service = _service()
     requests = service.bodies.many(request.get_data())
     tracks = service.answer(message, requests, in_batch=True)
@@ -172,7 +172,7 @@ def page() -> ResponseReturnValue:
 
 @admin.before_request
 def check_token() -> None:
-    """Refuse everyone but the administrator."""
+    """Refuse requests without the administrator's token."""
     token = _service().settings.admin_token
     if token is None:
         abort(403, "no admin_token is configured, so nobody may do this")

@@ -27,9 +27,3 @@ def column_values(column: Any) -> AnyArray:  # noqa: ANN401
 def offsets(counts: AnyArray) -> IntArray:
     """Return where each of some groups of these sizes begins, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(counts)])
-
-
-def find_id(ids: IntArray, wanted: int) -> int | None:
-    """Return the position of an id among ascending ones; None where it is not there."""
-    position = int(ids.searchsorted(wanted))
-    return position if position < len(ids) and ids[position] == wanted else None

@@ -1,4 +1,4 @@
-"""What the service serves from: the published recommendations and the catalogue, in memory.
+"""Load the published recommendations and the catalogue into memory.
 
 In: an export's folder and `tracks.json`. Out: arrays that recommenders read.
 

@@ -28,13 +28,13 @@ class WeightedLists(TrackLists):
 
     values: Float32Array  # like `tracks`
 
-    def of(self, wanted: int) -> tuple[Int32Array, Float32Array]:
+    def find(self, number: int) -> tuple[Int32Array, Float32Array]:
         """Look up the tracks of the catalogue in a list, and their values.
 
         Args:
-            wanted: Number of the listener or track; of one without a list both are empty.
+            number: Of the listener or track; of one without a list both are empty.
         """
-        span = self.span(wanted)
+        span = self.span(number)
         is_in_catalogue = self.tracks[span] != NO_TRACK
         return self.tracks[span][is_in_catalogue], self.values[span][is_in_catalogue]
 

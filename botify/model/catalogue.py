@@ -47,7 +47,7 @@ class Catalogue:
 
     @property
     def is_text(self) -> bool:
-        """Whether ids are text."""
+        """True where ids are text, False where they are whole numbers."""
         return isinstance(self.ids[0], str)
 
     @property

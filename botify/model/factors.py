@@ -15,14 +15,14 @@ from looplib.arrays import NO_TRACK, Float32Array, FloatArray
 
 @dataclass(frozen=True)
 class History:
-    """What the model was fitted to: each listener's tracks, and how much of them was heard."""
+    """The values that the model was fitted to: by listener, how much of each track was heard."""
 
     heard: WeightedLists  # of each listener, before a logarithm
     filter_seen: bool  # the export leaves out what a listener has heard
 
-    def of(self, user: int) -> dict[int, float]:
+    def find(self, user: int) -> dict[int, float]:
         """Look up a listener's values by track; of an unknown listener there are none."""
-        tracks, values = self.heard.of(user)
+        tracks, values = self.heard.find(user)
         return dict(zip(tracks.tolist(), values.tolist(), strict=True))
 
 

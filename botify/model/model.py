@@ -35,7 +35,7 @@ SIMILAR = lists_in("similar.jsonl", of="track")
 
 @dataclass(frozen=True)
 class ServedModel:
-    """What recommenders draw from."""
+    """A version in memory, from which recommenders draw."""
 
     version: str
     created_at: datetime

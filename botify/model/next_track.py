@@ -29,9 +29,9 @@ class NextTrackScores:
         scores = np.zeros(self.tracks)
         for ago, track in enumerate(reversed(tracks[-LATEST:]), start=1):
             if track != NO_TRACK:
-                near, closeness = self.near.of(track)
+                near, closeness = self.near.find(track)
                 scores[near] += closeness / ago
-        listened, added = self.listened.of(user)
+        listened, added = self.listened.find(user)
         scores[listened] += added
         return scores
 

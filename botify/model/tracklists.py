@@ -11,7 +11,7 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.catalogue import Text, WholeNumber, user_number
 from botify.model.manifest import Version
-from looplib.arrays import Int32Array, IntArray, find_id
+from looplib.arrays import Int32Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,16 @@ class TrackLists:
     tracks: Int32Array  # of all lists
     is_text: bool = False  # ids in the file are text
 
-    def span(self, wanted: int) -> slice:
-        """Find the list of an id in `tracks`; that of an unknown id is empty."""
-        row = find_id(self.ids, wanted)
-        return slice(0) if row is None else slice(self.starts[row], self.ends[row])
+    def span(self, number: int) -> slice:
+        """Find the list of a listener or track in `tracks`; that of an unknown one is empty."""
+        row = int(self.ids.searchsorted(number))
+        if row == len(self.ids) or self.ids[row] != number:
+            return slice(0)
+        return slice(self.starts[row], self.ends[row])
 
-    def list_of(self, wanted: int) -> list[int]:
-        """Look up the list of an id; that of an unknown id is empty."""
-        tracks: list[int] = self.tracks[self.span(wanted)].tolist()
+    def list_of(self, number: int) -> list[int]:
+        """Look up the list of a listener or track; that of an unknown one is empty."""
+        tracks: list[int] = self.tracks[self.span(number)].tolist()
         return tracks
 
     def most_listed(self, count: int) -> list[int]:

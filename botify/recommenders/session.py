@@ -27,7 +27,7 @@ class FoldIn(Recommender):
         factors, history = model.get(FACTORS), model.get(HISTORY)
         if factors is None:
             return UNKNOWN
-        values = history.of(query.user) if history else {}
+        values = history.find(query.user) if history else {}
         factor = factors.solve(query.tracks, query.times, values)
         if factor is None:
             return UNKNOWN

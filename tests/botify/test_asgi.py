@@ -7,12 +7,12 @@ import orjson
 import pytest
 
 from botify.app import make_app
-from botify.asgi import BufferedApp, Message
+from botify.asgi import AsgiMessage, BufferedApp
 from tests.botify.client import events
 from tests.botify.conftest import MakeService
 
 BODY = b'{"track":1,"time":0.5}'
-CLOSED: Message = {"type": "http.disconnect"}
+CLOSED: AsgiMessage = {"type": "http.disconnect"}
 OK = "200 OK", [("content-type", "application/json")]
 Header = tuple[bytes, bytes]
 Answer = tuple[int, dict[str, Any]]
@@ -20,7 +20,7 @@ Answer = tuple[int, dict[str, Any]]
 
 async def ask(
     app: BufferedApp,
-    *messages: Message,
+    *messages: AsgiMessage,
     raw_path: bytes = b"/next/7",
     header: Header = (b"x-a", b""),
 ) -> Answer:
@@ -35,14 +35,14 @@ async def ask(
         "query_string": b"",
         "headers": [(b"host", b"botify"), header],
     }
-    left, sent = list(messages), list[Message]()
+    left, sent = list(messages), list[AsgiMessage]()
 
-    async def receive() -> Message:
+    async def receive() -> AsgiMessage:
         if not left:
             await asyncio.Event().wait()
         return left.pop(0)
 
-    async def send(message: Message) -> None:
+    async def send(message: AsgiMessage) -> None:
         sent.append(message)
 
     await app(scope, receive, send)
@@ -52,7 +52,7 @@ async def ask(
     return start["status"], orjson.loads(body["body"])
 
 
-def part(body: bytes, *, more: bool = True) -> Message:
+def part(body: bytes, *, more: bool = True) -> AsgiMessage:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
@@ -75,7 +75,10 @@ def make_buffered(app: Any, body_s: float = 60) -> BufferedApp:  # noqa: ANN401 
     ],
 )
 def test_only_a_whole_body_is_answered_and_logged(
-    make_service: MakeService, messages: list[Message], status: int, error: str | None
+    make_service: MakeService,
+    messages: list[AsgiMessage],
+    status: int,
+    error: str | None,
 ) -> None:
     service = make_service(body_limit_bytes=2000)
     flask = make_app(service)

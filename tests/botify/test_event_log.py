@@ -77,11 +77,10 @@ def test_a_line_has_the_fields_of_the_log_null_or_absent_where_nothing_is_known(
     assert orjson.loads(event_line(**event)) == event
 
 
-@pytest.mark.parametrize("fsync", ["always", "everysec", "never"])
 def test_an_append_is_on_file_at_once_and_seen_by_readers_once_closed(
-    tmp_path: Path, open_log: Open, fsync: str
+    tmp_path: Path, open_log: Open
 ) -> None:
-    log = open_log(fsync=fsync)
+    log = open_log()
     log.append(b"one\ntwo\n")
     assert [path.read_bytes() for path in growing(tmp_path)] == [b"one\ntwo\n"]
     assert final(tmp_path) == []
@@ -212,7 +211,6 @@ def test_the_segment_of_a_living_process_is_left_alone(
 
 WRITER = """
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from botify.event_log import SegmentWriter
 from botify.settings import EventLogSettings
@@ -235,9 +233,8 @@ def test_after_kill_9_every_acknowledged_line_is_in_the_log(tmp_path: Path) -> N
     SegmentWriter(tmp_path, EventLogSettings(), "next").close()
     logged = sorted(int(text) for text in b"".join(final(tmp_path)).splitlines())
     assert logged[: len(acknowledged)] == acknowledged
-    assert (
-        len(logged) - len(acknowledged) <= 1
-    )  # written, and killed before the acknowledgement
+    # written, and killed before the acknowledgement
+    assert len(logged) - len(acknowledged) <= 1
     assert growing(tmp_path) == []
 
 

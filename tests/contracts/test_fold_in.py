@@ -132,7 +132,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
             else np.array(list(heard.values()))
         )
         left = items.T @ items + (rows.T * values) @ rows + 0.1 * np.eye(4)
-        known = history.of(user_number(user))
+        known = history.find(user_number(user))
         found = folding.solve([number["i4"]], [0.5], known)
         assert found == pytest.approx(
             np.linalg.solve(left, rows.T @ (1 + values)), rel=1e-4
@@ -142,7 +142,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         assert (
             model.catalogue.ids[drawn.track] not in heard
         )  # as in the lists of this export
-    assert history.of(user_number("nobody")) == {}
+    assert history.find(user_number("nobody")) == {}
     (version / "history.npz").unlink()  # as exports were before
     manifest = unseal((version / "manifest.json").read_bytes())
     manifest["files"].pop("history.npz")

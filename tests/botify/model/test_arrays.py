@@ -35,8 +35,11 @@ def history(counts: list[int], heard: list[int]) -> Damage:
 
 
 def pack(version: Path) -> None:
-    arrays = {"item_factors": np.zeros((60, 100), np.float32)}
-    np.savez_compressed(version / "factors.npz", tracks=np.arange(60), **arrays)
+    np.savez_compressed(
+        version / "factors.npz",
+        tracks=np.arange(60),
+        item_factors=np.zeros((60, 100), np.float32),
+    )
 
 
 def claim(*shape: int) -> Damage:
