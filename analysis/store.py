@@ -24,7 +24,6 @@ from typing import Literal
 
 import msgspec
 import xxhash
-from msgspec import UNSET, UnsetType
 
 from analysis.errors import StoreError
 from analysis.logs.lines import LineCounts
@@ -33,7 +32,7 @@ from looplib.untrusted import open_untrusted
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects"
-SCHEMA = 3  # 1 had no interactions, 2 no plays and titles
+SCHEMA = 3
 LOGGED = ("user", "item", "timestamp", "share", "recommendation")
 IdsOf = Literal["users", "items", "titles"]
 _REMEDY = (
@@ -81,7 +80,7 @@ class Part:
     bucket: int
     rows: int
     bytes: int
-    sha256: str | UnsetType = UNSET
+    sha256: str
 
 
 @dataclass(frozen=True, order=True)
@@ -92,7 +91,7 @@ class IdFile:
     of: IdsOf
     rows: int
     bytes: int
-    sha256: str | UnsetType = UNSET
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ def open_store(folder: Path) -> Store:
     """Open the store of a folder.
 
     Raises:
-        StoreError: There is no store, or its manifest is damaged or of a newer version.
+        StoreError: There is no store, or its manifest is damaged or of another version.
     """
     file = folder / MANIFEST
     content = file.read_bytes() if file.is_file() else None
@@ -183,7 +182,7 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
     """Decode the manifest of a store.
 
     Raises:
-        StoreError: It has none, or a damaged or newer one.
+        StoreError: It has none, or a damaged one, or one of another version.
     """
     if content is None:
         missing = (
@@ -194,9 +193,11 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
     file = f"{store}/{MANIFEST}"
     try:
         document = unseal(content)
-        if isinstance(schema := document.get("schema"), int) and schema > SCHEMA:
+        schema = document.get("schema")
+        if isinstance(schema, int) and schema != SCHEMA:
             raise StoreError(
-                f"{file}: schema {schema} is newer than this program's {SCHEMA}; upgrade to read it"
+                f"{file}: schema {schema} found, this version reads {SCHEMA}; "
+                "ingest the logs into a new store"
             )
         manifest = msgspec.convert(document, Manifest)
         if manifest.digest != content_digest(
@@ -218,8 +219,10 @@ def check_digests(files: Mapping[Path, Part | IdFile]) -> list[Path]:
     """
     for file, stored in files.items():
         try:
-            digest = stored.sha256 or None
-            open_untrusted(file, stored.bytes, sha256=digest, error=StoreError).close()
+            expected = stored.sha256
+            open_untrusted(
+                file, stored.bytes, sha256=expected, error=StoreError
+            ).close()
         except StoreError as error:
             raise StoreError(f"{error}; {_REMEDY}") from None
     return list(files)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -71,18 +71,8 @@ class EventLogSettings(Config):
     segment_age_s: PositiveFloat = 3600.0  # at which it is closed, too
 
 
-_NGINX = "nginx in front does this; see botify/nginx.conf"
-
-
 class HttpSettings(Config):
     """How long the server waits for clients, and how many connections each process keeps."""
-
-    gone: ClassVar[Mapping[str, str]] = {
-        "idle_s": "header_s bounds idle connections too",
-        "client_connections": _NGINX,
-        "certificate": _NGINX,
-        "certificate_key": _NGINX,
-    }
 
     # for the head of a request to come, and between requests
     header_s: PositiveFloat = 30.0
@@ -92,12 +82,6 @@ class HttpSettings(Config):
 
 class ServiceSettings(Config):
     """The service's configuration."""
-
-    gone: ClassVar[Mapping[str, str]] = {
-        "api_keys": _NGINX,
-        "seed": "each process draws afresh",
-        "decides": "the first experiment decides",
-    }
 
     catalogue: Path  # tracks.json of the catalogue
     # Its manifest and factors lie beside it; without it, the catalogue alone is served from

@@ -7,7 +7,6 @@ from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
-    ClassVar,
     Literal,
     TypeVar,
     get_type_hints,
@@ -95,11 +94,6 @@ class Split(Config):
 class Feedback(Config):
     """How events become interactions: listening time or weights, summed per listener and track."""
 
-    gone: ClassVar = {
-        "skip_time": "a skip adds no listening time, which is all that counts",
-        "organic": "all that was heard counts",
-    }
-
     min_time: NonNegative = Field(
         default=0.0, description="leave out events or interactions of less than this"
     )
@@ -110,12 +104,6 @@ class Feedback(Config):
 
 class _Axes(Config):
     """The values that the search combines; each list is one axis of the grid."""
-
-    gone: ClassVar = {
-        "spark": "frequency-scaled regularization, nu: 1, comes nearest to Spark's",
-        "solver": "rows are solved by cg; cg_steps: as many as factors goes all the way",
-        "skip_weight": "a skip adds no listening time, which is all that counts",
-    }
 
 
 def _make_space(name: str, params: type) -> type[_Axes]:
@@ -169,12 +157,6 @@ class Models(Config):
 
 class Search(Config):
     """What is tried, and for how long."""
-
-    gone: ClassVar = {
-        "trials": "halving gives up what cannot win any more: strategy: halving",
-        "select": "the best wins, and the leaderboard says what is tied with it",
-        "halving": "halving gives up what cannot win any more, not a share of the trials",
-    }
 
     strategy: Literal["grid", "halving"] = Field(
         default="grid",
@@ -230,8 +212,6 @@ class Search(Config):
 class ValidationConfig(Config):
     """How a fit is scored on the held-out sessions."""
 
-    gone: ClassVar = {"organic": "all that was heard counts"}
-
     # lengths of the lists that are scored
     ks: Annotated[tuple[Count, ...], Len(1)] = (10, 30)
     min_time: Positive = Field(
@@ -282,10 +262,6 @@ class ValidationConfig(Config):
 
 class ExportConfig(Config):
     """What is published."""
-
-    gone: ClassVar = {
-        "neighbours": "factors.npz has what is near; the service ranks by it"
-    }
 
     top: Count = Field(default=30, description="recommendations for each listener")
     filter_seen: bool = Field(

@@ -1,6 +1,7 @@
 """Say what the columns of a table of plays or interactions hold, and how it is read."""
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
@@ -106,34 +107,13 @@ class Reading:
 
     @property
     def content(self) -> str:
-        """The settings that decide what is read from the same bytes; titles do not.
-
-        It is a part of the digests in stores, so that its form must stay.
-        """
-        columns = asdict(self.columns)
-        first = ", ".join(
-            f"{name}={columns[name]!r}"
-            for name in ("user", "item", "weight", "timestamp", "session")
-        )
-        more = {
-            name: columns[name]
-            for name in (
-                "share",
-                "played",
-                "duration",
-                "position",
-                "organic",
-                "propensity",
-            )
-        }
-        more |= {
-            "where": self.where,
-            "percent": self.percent,
-            "computed": dict(self.computed),
-            "lists": self.lists,
-        }
-        given = [f"{name}={value!r}" for name, value in more.items() if value]
-        return " ".join([f"Columns({first})", *given])
+        """The settings that decide what is read from the same bytes, as JSON; titles do not."""
+        settings = asdict(self)
+        for name in ("header", "delimiter", "quoted"):
+            del settings[name]
+        for name in ("title", "artist"):
+            del settings["columns"][name]
+        return json.dumps(settings)
 
 
 def parse_columns(text: str) -> Columns:

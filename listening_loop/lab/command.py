@@ -13,13 +13,6 @@ from looplib.cli import make_app
 
 PROG = "listening-loop lab"
 HOST = "127.0.0.1"  # there is no login
-GONE = {
-    **dict.fromkeys(
-        ("--host", "--host-name"),
-        "the lab is for its own machine; from others use an SSH tunnel",
-    ),
-    "--published": "listening-loop export publishes, and the service rolls back",
-}
 app = make_app("Show runs, reports and the live experiment in the browser.")
 
 

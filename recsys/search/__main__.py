@@ -20,7 +20,6 @@ with importing():
     from recsys.workspace import open_workspace
 
 PROG = "listening-loop search"
-GONE = {"--fresh": "name another --run, or remove the folder of the earlier one"}
 _FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 app = make_app(
     "Fit a grid of ALS models on a Dask cluster, score them on held-out sessions, "
@@ -83,4 +82,4 @@ def main(
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(app, PROG, gone=GONE))
+    raise SystemExit(run(app, PROG))

@@ -30,7 +30,7 @@ def open_store(address: str | Path) -> Store:
     """Open the store of a path or an address for reading.
 
     Raises:
-        StoreError: There is no store, or its manifest is damaged or of a newer version.
+        StoreError: There is no store, or its manifest is damaged or of another version.
         StorageError: The server of a store at an address does not answer or refuses.
     """
     workspace = open_workspace(address)
@@ -45,7 +45,7 @@ def download_stored(workspace: Workspace, files: Iterable[Part | IdFile]) -> lis
         StoreError: A file on this machine's disk is damaged.
         StorageError: Its server does not answer or refuses, or a file has another digest.
     """
-    stored = {workspace.cached(file.path, file.sha256 or ""): file for file in files}
+    stored = {workspace.cached(file.path, file.sha256): file for file in files}
     if workspace.is_remote:  # checked when it came
         return list(stored)
     return check_digests(stored)

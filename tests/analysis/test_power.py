@@ -15,7 +15,7 @@ from analysis.ab.report import report_on_moments
 from analysis.ab.verdict import Verdict
 from analysis.errors import AnalysisError
 from analysis.planning import parse_effect
-from analysis.power import GONE, PROG, Log, Rule, app, describe, plan, read_log
+from analysis.power import PROG, Log, Rule, app, describe, plan, read_log
 from analysis.statistics.moments import Moments
 from looplib.arrays import FloatArray
 from looplib.cli import run
@@ -211,19 +211,16 @@ def test_the_command_writes_what_it_says(
     ("arguments", "message"),
     [
         (["--effect", "x"], "effect x"),
-        (["--effect", "5%", "--metric", "time"], "write --set 'primary=[time]'"),
         (["--effect", "5%", "--set", "primary=[tim]"], "the nearest is time"),
         (["--effect", "5%", "--set", "primary=[latency_p99]"], "a quantile"),
         (
             ["--effect", "5%", "--set", "power=1.5"],
             "power",
         ),
-        (["--effect", "5%", "--power", "0.9"], "write --set power=0.9"),
-        (["--effect", "5%", "--share", "0.5"], "--share was removed"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(
     log: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(app, PROG, [str(log), *arguments], gone=GONE) == 2
+    assert run(app, PROG, [str(log), *arguments]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]

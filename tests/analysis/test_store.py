@@ -13,6 +13,7 @@ from analysis.errors import StoreError
 from analysis.logs.lines import LineCounts
 from analysis.store import (
     MANIFEST,
+    SCHEMA,
     Catalogue,
     Manifest,
     Part,
@@ -33,7 +34,7 @@ def write_store(path: Path) -> Manifest:
     parts = (Part("bucket=001/part-a.parquet", 1, 2, 5, digest),)
     catalogue = Catalogue("0" * 64, 90)
     manifest = Manifest(
-        1, 4, content_digest([SOURCE.digest]), catalogue, 2, (SOURCE,), parts
+        SCHEMA, 4, content_digest([SOURCE.digest]), catalogue, 2, (SOURCE,), parts
     )
     (path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
     return manifest
@@ -59,7 +60,7 @@ def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": "1"}', "\x00"]
+    "content", ["", "{", "[]", "{}", '{"schema": 3}', '{"schema": "1"}', "\x00"]
 )
 def test_a_damaged_manifest_is_said_to_be(tmp_path: Path, content: str) -> None:
     write_store(tmp_path)
@@ -68,13 +69,16 @@ def test_a_damaged_manifest_is_said_to_be(tmp_path: Path, content: str) -> None:
         open_store(tmp_path)
 
 
-def test_a_newer_store_is_not_guessed_at(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", [SCHEMA - 1, SCHEMA + 1])
+def test_a_store_of_another_schema_is_not_guessed_at(
+    tmp_path: Path, schema: int
+) -> None:
     write_store(tmp_path)
     document = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(
-        json.dumps({"schema": 4, "shards": document["parts"]})
+        json.dumps({"schema": schema, "shards": document["parts"]})
     )
-    with pytest.raises(StoreError, match="schema 4 is newer than this program's 3"):
+    with pytest.raises(StoreError, match=f"schema {schema} found, this version reads"):
         open_store(tmp_path)
 
 

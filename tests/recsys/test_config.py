@@ -27,14 +27,8 @@ PLACES = ["store=s", "run=r"]
             "kind: files needs train, and takes test too; other kinds take neither",
         ),
         (["validation.select=coverage@30"], "one of ndcg, .*, novelty, ope_time"),
-        (["search.space.spark=[true]"], "search.space.spark: was removed; "),
-        (
-            ["search.space.skip_weight=[0, 1]"],
-            "search.space.skip_weight: was removed; ",
-        ),
         (["search.space.nu=[0.5, 0.5]"], "a value stands twice in"),
         (["search.space.unobserved_weight=[0]"], "greater than 0"),
-        (["search.space.solver=[cholesky]"], "search.space.solver: was removed; "),
     ],
 )
 def test_settings_that_mean_nothing_together_are_refused(

@@ -4,21 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from looplib.cli import run
-from recsys.search import __main__ as search
 from tests.recsys.commands import search_argv
 from tests.recsys.logs import Session, make_store, random_sessions
 from tests.recsys.search.quick import QUICK, refusal
 
 pytestmark = pytest.mark.usefixtures("no_reports")
-
-
-def test_an_option_that_was_removed_names_what_replaces_it(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = search_argv(store, tmp_path / "run", QUICK, "--fresh")
-    assert run(search.app, search.PROG, argv, gone=search.GONE) == 2
-    assert "--fresh was removed; name another --run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
