@@ -33,7 +33,7 @@ _LATENCY_BUCKETS_S = (
 
 
 class Metrics:
-    """What the service counts."""
+    """Counters and gauges of the service."""
 
     def __init__(self) -> None:
         """Register all metrics, at zero."""
@@ -79,7 +79,7 @@ class Metrics:
         return Counter(name, help_text, labels, registry=self.registry)
 
     def text(self) -> bytes:
-        """Return all metrics, of all processes, in Prometheus' text format."""
+        """Format all metrics, of all processes, as Prometheus reads them."""
         registry = self.registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()
