@@ -1,4 +1,4 @@
-"""The whole loop in Python: `import listening_loop as ll`.
+"""Train, serve and compare recommenders from Python: `import listening_loop as ll`.
 
     store = ll.ingest(plays, user="listener", item="song", weight="seconds")
     run = ll.search(store, {"factors": [32, 64], "alpha": [1, 10]})
@@ -7,7 +7,7 @@
     ll.ab("logs/", experiment="RANKING").verdict
 
 In: data frames (pandas, polars, Arrow, Dask) or files. Out: frames, and the folders that the
-commands leave: the same engine runs both. What a user can fix is raised as `ll.Error`, one line.
+commands leave: the same engine runs both. Errors that a user can fix are `ll.Error`, in one line.
 These functions are in `api`. `command` is the command `listening-loop`, with `init` and `demo`;
 `loop` runs all steps day after day, and `lab` shows what came out in the browser. `als` has
 `AlternatingLeastSquares`, for users of `implicit`.

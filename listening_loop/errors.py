@@ -1,4 +1,4 @@
-"""The errors of the roof that users can fix; each is one line."""
+"""The errors of this package that users can fix; each is one line."""
 
 from looplib.errors import UserError
 
@@ -8,7 +8,7 @@ class LoopError(UserError):
 
 
 class LabError(UserError):
-    """What the lab is asked for and does not have."""
+    """A folder, report or port that the lab cannot show or use."""
 
 
 class ServiceError(UserError):

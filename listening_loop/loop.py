@@ -1,4 +1,4 @@
-"""The closed loop: listen, learn, publish, serve, experiment, report, and again.
+"""Run the closed loop day after day: listen, learn, publish, serve, experiment, report.
 
 In: a configuration that names the other parts' configurations. Out: one folder with everything.
 Each step is a command that can be run by itself; it is printed before it runs, and skipped where

@@ -15,7 +15,7 @@ Frame = Any  # of pandas, polars, pyarrow or dask.dataframe
 
 
 def is_frame(data: object) -> bool:
-    """Return whether this is to be read as a data frame: it is no path, and no list of paths."""
+    """Tell a data frame from a path and a list of paths."""
     return not isinstance(data, (str, Path, list, tuple))
 
 
@@ -39,7 +39,7 @@ def write_parquet(data: Frame, file: Path) -> None:
 
 
 def to_table(data: Frame) -> pa.Table:
-    """Return a data frame, whole, as an Arrow table.
+    """Convert a whole data frame to an Arrow table.
 
     Raises:
         FrameError: It is no data frame, has two columns of one name, or a column of mixed types.

@@ -110,7 +110,7 @@ class Model:
             gram=(self.item_factors.T @ self.item_factors).astype(np.float64),
             heard=self.item_factors[rows].astype(np.float64),
             times=times,
-            others=len(self.items),
+            columns=len(self.items),
             params=self.params,
         )
         scores = self.item_factors @ factors.astype(np.float32)

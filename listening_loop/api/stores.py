@@ -21,13 +21,18 @@ Source = Frame | str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True)
 class Store:
-    """A session store: what was heard, as Parquet, by listener."""
+    """A session store: what was heard, as Parquet, by listener.
+
+    Example:
+        >>> Store("s3://bucket/store").address
+        's3://bucket/store'
+    """
 
     address: str  # a path, or such as s3://bucket/folder
 
     @property
     def manifest(self) -> Manifest:
-        """What the store holds now."""
+        """The content of the store now."""
         return open_at(self.address).manifest
 
 
@@ -55,10 +60,21 @@ def ingest(
     Raises:
         Error: The data have no such column, no good row, mixed ids; or the store is another's, or
             damaged.
+
+    Example:
+        >>> import pandas as pd
+        >>> plays = pd.DataFrame(
+        ...     {"who": ["ann", "ann", "bob"], "song": [7, 8, 7], "seconds": [200, 15, 180]}
+        ... )
+        >>> store = ingest(plays, "store", user="who", item="song", weight="seconds")
+        >>> store.manifest.events
+        3
+        >>> store == ingest(plays, "store", user="who", item="song", weight="seconds")
+        True
     """
     tables = None
     if is_frame(data) or columns or preset or where or percent:
-        tables = _reading(preset, columns, where, percent)
+        tables = _plan_reading(preset, columns, where, percent)
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         frame = Path(folder, "frame.parquet")
         if is_frame(data):
@@ -66,10 +82,12 @@ def ingest(
             paths: list[str | Path] = [frame]
             facts = [sha256_file(frame)]
         else:
-            paths = _paths(data)
+            paths = [data] if isinstance(data, (str, Path)) else list(data)
+            if not paths or not all(isinstance(path, (str, Path)) for path in paths):
+                expected = "a data frame, or paths of files, is expected"
+                raise UserError(f"{data!r}: {expected}")
             facts = [*map(str, paths)]
-        if tables:
-            facts.append(repr(tables))
+        facts.append(repr(tables))
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
             pipeline.ingest(paths, address, tables)
@@ -79,24 +97,19 @@ def ingest(
     return Store(address)
 
 
-def _paths(data: Source) -> list[str | Path]:
-    paths = [data] if isinstance(data, (str, Path)) else list(data)
-    if not paths or not all(isinstance(path, (str, Path)) for path in paths):
-        raise UserError(f"{data!r}: a data frame, or paths of files, is expected")
-    return paths
-
-
-def _reading(
+def _plan_reading(
     preset: str | None, columns: Mapping[str, str], where: str | None, percent: bool
 ) -> Reading:
-    """Return how to read tables: by a preset, whose columns, condition and unit others replace."""
-    given: dict[str, Any] = {"where": where} if where else {}
+    """Plan the reading of tables by a preset, whose columns, condition and unit are replaced."""
+    changes: dict[str, Any] = {}
+    if where:
+        changes["where"] = where
     if percent:
-        given["percent"] = percent
+        changes["percent"] = True
     if columns or not preset:
-        given["columns"] = columns_by_name(columns)
+        changes["columns"] = columns_by_name(columns)
     if not preset:
-        return Reading(**given)
+        return Reading(**changes)
     if preset not in PRESETS:
         raise UserError(f"preset: {preset} is unknown; known are {', '.join(PRESETS)}")
-    return replace(PRESETS[preset], **given)
+    return replace(PRESETS[preset], **changes)

@@ -1,4 +1,4 @@
-"""`listening-loop init FILE`: look at plays; write the way from there to a verdict."""
+"""`listening-loop init FILE`: write the configurations that lead from plays to a verdict."""
 
 import json
 import shlex
@@ -49,7 +49,7 @@ def main(
         typer.Option(help="Published data set of FILE, in place of columns."),
     ] = None,
 ) -> None:
-    """Look at a file of plays; write what leads to a verdict."""
+    """Write configurations for a file of plays."""
     search = out or Path(f"{file.name.partition('.')[0]}.yaml")
     targets = {"search": search}
     for part in ("service", "experiment"):

@@ -16,7 +16,7 @@ from analysis.logs.columns import Reading, parse_columns
 from botify.model.catalogue import UNKNOWN_TRACK, user_number
 from botify.model.model import Model
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
-from botify.recommenders.registry import RECOMMENDERS, FallbackSettings, recommend
+from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
 from looplib.cli import run
 from looplib.progress import console
@@ -177,7 +177,7 @@ def test_a_model_that_is_no_better_than_a_rule_is_left_out_with_its_figures(
     assert (version / "next_track.npz").exists()
 
 
-def test_what_knows_nothing_falls_back_and_nothing_is_repeated(
+def test_what_knows_nothing_says_so_and_nothing_is_repeated(
     published: Path,
 ) -> None:
     model = serve(published)
@@ -188,17 +188,6 @@ def test_what_knows_nothing_falls_back_and_nothing_is_repeated(
     assert recommender.draw(model, unknown, RNG).track == UNKNOWN
     all_heard = Row(stranger, everything, [1.0] * len(everything))
     assert recommender.draw(model, all_heard, RNG).track == EXHAUSTED
-    plays = draw_plays(is_taste=True)
-    folder = published / "alone"
-    folder.mkdir()
-    alone = pd.DataFrame([("u0", "alone", 900, 10**8, None)], columns=list("uista"))
-    alone.columns = plays.columns
-    publish(folder, pd.concat([plays, alone]), publish_anyway=True)
-    model = serve(folder)
-    row = Row(stranger, [model.catalogue.numbers["alone"]], [1.0])
-    assert recommender.draw(model, row, RNG).track == UNKNOWN
-    ((name, _),) = recommend(model, [row], ["next_track"], FallbackSettings(), RNG)
-    assert name == "fold_in"
 
 
 def test_a_store_without_sessions_is_refused_before_any_fit(

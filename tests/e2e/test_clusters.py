@@ -11,8 +11,7 @@ from looplib.cli import run
 from recsys.search import __main__ as search
 from recsys.workspace import SCRATCH
 from tests.commands import run_module
-from tests.hosts import network
-from tests.machines import make_machine, object_store
+from tests.hosts import make_machine, network, object_store
 from tests.programs import free_port, is_open
 from tests.recsys.by_hand import processes, scheduler
 from tests.recsys.in_process import without_processes

@@ -12,6 +12,7 @@ import pytest
 
 from analysis import queries
 from analysis.store import Part
+from looplib.files import sha256_file
 from recsys.config import Feedback, Split
 from recsys.dataset.buckets import bucket_file, prepare_bucket
 from recsys.dataset.split import SplitRule
@@ -53,7 +54,7 @@ def stored(files: Iterable[Path]) -> tuple[str, tuple[Part, ...]]:
     """Files of one folder as bucket 0 of a store: its address and parts."""
     files = list(files)
     return str(files[0].parent), tuple(
-        Part(file.name, 0, 0, file.stat().st_size) for file in files
+        Part(file.name, 0, 0, file.stat().st_size, sha256_file(file)) for file in files
     )
 
 
