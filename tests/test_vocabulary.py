@@ -17,7 +17,6 @@ LATER: tuple[str, ...] = (
     "analysis",
     "botify",
     "configs",
-    "docs",
     "listening_loop/als.py",
     "listening_loop/api/models.py",
     "listening_loop/api/runs.py",
@@ -26,8 +25,6 @@ LATER: tuple[str, ...] = (
     "looplib/session_model.py",
     "recsys",
     "sim",
-    "CONTRIBUTING.md",
-    "README.md",
 )
 NAMES = {
     *("found", "known", "own", "given", "kept", "others", "chosen", "wanted"),
