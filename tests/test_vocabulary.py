@@ -17,7 +17,6 @@ LATER: tuple[str, ...] = (
     "analysis",
     "botify",
     "configs",
-    "docs",
     "listening_loop/als.py",
     "looplib/als.py",
     "listening_loop/api/models.py",
@@ -27,8 +26,6 @@ LATER: tuple[str, ...] = (
     "looplib/session_model.py",
     "recsys",
     "sim",
-    "CONTRIBUTING.md",
-    "README.md",
 )
 NAMES = {
     *("found", "known", "own", "given", "kept", "others", "chosen", "wanted"),
