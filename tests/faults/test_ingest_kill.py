@@ -90,7 +90,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 def start(
-    case: Case, store: Path, **how: Callable[[], None]
+    case: Case, store: Path, before: Callable[[], None] | None = None
 ) -> "subprocess.Popen[str]":
     words = [*map(str, case.logs), "--store", str(store)]
     return subprocess.Popen(
@@ -98,7 +98,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **how,
+        preexec_fn=before,
     )
 
 
@@ -154,7 +154,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_store_as_it_was(
     large.begin(store := tmp_path / "store")
     limit = (largest_file, largest_file)
     limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, limit)
-    process = start(large, store, preexec_fn=limited)
+    process = start(large, store, limited)
     printed, errors = process.communicate()
     assert (process.returncode, printed) == (2, ""), errors
     line = errors.splitlines()[-1]
