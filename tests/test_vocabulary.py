@@ -25,7 +25,6 @@ LATER: tuple[str, ...] = (
     "listening_loop/lab/templates",
     "looplib/session_model.py",
     "recsys",
-    "sim",
     "CONTRIBUTING.md",
     "README.md",
 )
