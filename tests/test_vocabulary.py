@@ -23,9 +23,7 @@ LATER: tuple[str, ...] = (
     "listening_loop/api/runs.py",
     "listening_loop/init/templates",
     "listening_loop/lab/templates",
-    "looplib/session_model.py",
     "recsys",
-    "sim",
 )
 NAMES = {
     *("found", "known", "own", "given", "kept", "others", "chosen", "wanted"),
