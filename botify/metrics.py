@@ -16,7 +16,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-_LATENCY_BUCKETS_S = (
+_LATENCY_BOUNDS_S = (
     0.0001,
     0.00025,
     0.0005,
@@ -42,7 +42,7 @@ class Metrics:
             "botify_latency_seconds",
             "Time spent on a request, single or batch.",
             ["message"],
-            buckets=_LATENCY_BUCKETS_S,
+            buckets=_LATENCY_BOUNDS_S,
             registry=self.registry,
         )
         self.latency = {

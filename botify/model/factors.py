@@ -31,7 +31,7 @@ class ItemFactors:
     """Solves listeners' factors by a model's tracks."""
 
     items: Float32Array  # factors of the tracks, by number, 0 where there are none
-    fitted_tracks: int  # tracks that somebody has heard
+    fitted_tracks: int  # tracks that any listener has heard
     params: AlsParams
     feedback: FittedFeedback
     # value of a track heard to its end in the fit: an interaction's mean weight

@@ -145,7 +145,7 @@ def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Dra
     """
     first, second = drawn
     if NO_TRACK in (first.track, second.track):  # one with a track, else an unknown one
-        return name, max(drawn, key=lambda one: (one.track, not one.is_exhausted))
+        return name, max(drawn, key=lambda draw: (draw.track, not draw.is_exhausted))
     index = int(coin < 0.5)
     is_same = first.track == second.track
     credited = name if is_same else f"{members(name)[index]} of {name}"

@@ -107,7 +107,7 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         vectors = factors["item_factors"].astype(np.float64)
     sums = plays.groupby(["u", "i"])["w"].sum()
     unit = (np.log1p(sums) if scale == "log" else sums).mean()
-    track = model.catalogue.numbers[4]
+    track = model.catalogue.number(4)
     for user in (3, 17):
         weights = sums[user].to_dict()
         weights[4] = weights.get(4, 0.0) + unit / 2  # half of it is heard now
