@@ -1,11 +1,11 @@
 """Read session stores: immutable listening events, or interactions, in Parquet.
 
-All rows of a user are in one bucket.
+All rows of a user are in one partition.
 
 A store is a folder::
 
     manifest.json                   the only truth: what is not named in it does not exist
-    bucket=000/part-….parquet       events of some users, one file an ingest, by user, time,
+    partition=000/part-….parquet       events of some users, one file an ingest, by user, time,
                                     next before last, track
     rejects/<digest>.jsonl          the lines of a source that were not events, and why
     ids/users-….parquet             the text ids that numbers in the parts stand for
@@ -75,10 +75,10 @@ class Source:
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """A Parquet file of one bucket; `path` is relative to the store."""
+    """A Parquet file of one partition; `path` is relative to the store."""
 
     path: str
-    bucket: int
+    partition: int
     rows: int
     bytes: int
     sha256: str | UnsetType = UNSET
@@ -115,7 +115,7 @@ class Manifest:
     """The content of `manifest.json`."""
 
     schema: int
-    buckets: int  # how many; fixed when the store is created
+    partitions: int  # how many; fixed when the store is created
     digest: str  # of the content: the same for the same set of sources, in whatever order they came
     catalogue: Catalogue | None = None  # None while no source named one
     events: int = 0  # rows in all parts
@@ -163,9 +163,11 @@ class Store:
         """Return the paths of files that the manifest names, their digests checked."""
         return check_digests({self.path / file.path: file for file in stored})
 
-    def bucket_files(self, bucket: int) -> list[Path]:
-        """Return the Parquet files of a bucket, in a fixed order; none if no user falls into it."""
-        return self.files(part for part in self.manifest.parts if part.bucket == bucket)
+    def partition_files(self, partition: int) -> list[Path]:
+        """Return the Parquet files of a partition, in a fixed order; none if no user falls into it."""
+        return self.files(
+            part for part in self.manifest.parts if part.partition == partition
+        )
 
 
 def open_store(folder: Path) -> Store:

@@ -17,7 +17,7 @@ from recsys.runs.leaderboard import describe_row
 from recsys.workspace import open_workspace
 
 AB_REPORT = "report.json"
-_SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
+_SKIPPED = (".", "partition=", "cache", "versions", "listeners", "checkpoints")
 _LONGEST = 2**28  # bytes of a file
 
 

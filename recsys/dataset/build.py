@@ -1,4 +1,4 @@
-"""Build a dataset from a session store: buckets are prepared on the cluster, then joined."""
+"""Build a dataset from a session store: partitions are prepared on the cluster, then joined."""
 
 import itertools
 import shutil
@@ -26,7 +26,6 @@ from looplib.files import (
 from looplib.progress import say
 from recsys.cluster.cluster import Cluster
 from recsys.config import Feedback, Split
-from recsys.dataset.buckets import Kind, complete_rule, prepare_bucket
 from recsys.dataset.dataset import (
     BY_TRACK,
     PIECES,
@@ -40,6 +39,7 @@ from recsys.dataset.dataset import (
     open_dataset,
     open_whole_dataset,
 )
+from recsys.dataset.partitions import Kind, complete_rule, prepare_partition
 from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.plays import positions, unplayed_of, write_artists, write_plays
 from recsys.errors import DatasetError, SplitError
@@ -58,7 +58,7 @@ def build_dataset(
     cluster: Cluster,
     report: Report,
 ) -> Dataset:
-    """Open a dataset, or make it in the store's folder `cache` with a task for each bucket.
+    """Open a dataset, or make it in the store's folder `cache` with a task for each partition.
 
     One process of a machine makes datasets of a store at a time. `report` is called with the
     percentage that is done, and a note.
@@ -107,10 +107,12 @@ def _build(
     rule = complete_rule(store, plan.rule)
     cached = cache.sub(plan.digest)
     # the parts are sorted by it
-    by_bucket = itertools.groupby(store.manifest.parts, key=lambda part: part.bucket)
-    buckets = [(store.workspace.address, tuple(parts)) for _, parts in by_bucket]
+    by_partition = itertools.groupby(
+        store.manifest.parts, key=lambda part: part.partition
+    )
+    partitions = [(store.workspace.address, tuple(parts)) for _, parts in by_partition]
     shared = (run.sub(PIECES).address, rule, plan.feedback)
-    tasks = [(*bucket, *shared) for bucket in buckets]
+    tasks = [(*partition, *shared) for partition in partitions]
     with atomic_directory(cached.folder) as folder:
         counts = _prepare(tasks, run, folder, cluster, report)
         _check_sides(counts, rule.split)
@@ -129,14 +131,14 @@ def _prepare(
     cluster: Cluster,
     report: Report,
 ) -> Counter[str]:
-    """Prepare all buckets, and move their files from the run into a folder."""
+    """Prepare all partitions, and move their files from the run into a folder."""
     pieces = run.sub(PIECES)
     run.delete(PIECES)
     counts: Counter[str] = Counter()
     try:
-        for done, outcome in enumerate(cluster.run(prepare_bucket, tasks), start=1):
+        for done, outcome in enumerate(cluster.run(prepare_partition, tasks), start=1):
             counts.update(outcome.result())
-            report(95 * done / len(tasks), f"{done} of {len(tasks)} buckets")
+            report(95 * done / len(tasks), f"{done} of {len(tasks)} partitions")
         pieces.download(*pieces.names())
         for file in pieces.folder.iterdir():
             shutil.move(file, folder / file.name)
@@ -160,7 +162,7 @@ def _check_sides(counts: Mapping[str, int], split: Split) -> None:
 
 
 def _assemble(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
-    """Join the buckets' files into the arrays and tables of a dataset, one in memory at a time.
+    """Join the partitions' files into the arrays and tables of a dataset, one in memory at a time.
 
     Returns:
         The sizes that a `Summary` has.
@@ -211,7 +213,7 @@ def _write_tables(folder: Path, users: IntArray, tracks: IntArray) -> None:
         for name, array in (("user", rows), ("track", _columns(table, tracks))):
             number = table.column_names.index(name)
             table = table.set_column(number, name, _arrow_column(array))
-        # Each bucket is in order, and has all of a listener.
+        # Each partition is in order, and has all of a listener.
         order = _arrow_column(np.argsort(rows, kind="stable"))
         pq.write_table(table.take(order), folder / f"{kind}.parquet")
 
@@ -318,7 +320,7 @@ def _arrow_column(values: IntArray) -> pa.Array:
 
 
 def _read(folder: Path, kind: Kind) -> Iterator[pa.Table]:
-    """Yield the tables of a kind, bucket by bucket."""
+    """Yield the tables of a kind, partition by partition."""
     for file in sorted(folder.glob(f"{kind}-*.arrow")):
         yield pa.ipc.open_file(pa.memory_map(str(file))).read_all()
 

@@ -1,9 +1,9 @@
 """The kinds of split: which sessions are held out of training, and what a store needs for it.
 
 A new kind is a name in `recsys.config.Split` and a case of
-`analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a bucket. What
+`analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a partition. What
 else it must know of the store goes into `SplitRule`, which every worker gets; what takes all
-buckets to know, such as the cutoff of `time`, is found in `recsys.dataset.buckets`. A kind whose
+partitions to know, such as the cutoff of `time`, is found in `recsys.dataset.partitions`. A kind whose
 held-out sessions can be found again from a manifest has a case in `analysis.offpolicy.logged` too.
 docs/searching.md lists the kinds.
 """

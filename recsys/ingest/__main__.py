@@ -54,7 +54,7 @@ class Settings(Config):
         default=None,
         description="CSV files begin with names, else their columns are 1, 2, …",
     )
-    buckets: Annotated[int, Ge(1), Le(4096)] | None = Field(
+    partitions: Annotated[int, Ge(1), Le(4096)] | None = Field(
         default=None, description="of a new store; 16 by default"
     )
     memory: Memory = Field(
@@ -123,7 +123,7 @@ def main(
             "with --columns or --preset"
         )
     report = ingest(
-        files, store, reading, buckets=settings.buckets, memory=settings.memory
+        files, store, reading, partitions=settings.partitions, memory=settings.memory
     )
     print_report(report)
     share = report.lines.rejected / max(report.lines.read, 1)
@@ -160,7 +160,7 @@ def print_report(report: IngestReport) -> None:
             "they are counted once"
         )
     rows = "interactions" if manifest.interactions else "events"
-    size = f"{manifest.events:,} {rows} in {manifest.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
+    size = f"{manifest.events:,} {rows} in {manifest.partitions} partitions, {store.bytes / 1e6:,.1f} MB"
     lines.append(f"{store.workspace}: {size}, digest {manifest.digest}")
     output().print(Text("\n".join(lines)), soft_wrap=True)
 

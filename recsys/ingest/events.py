@@ -21,7 +21,7 @@ from looplib.progress import progress
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
 from recsys.ingest.sources import Ingest
-from recsys.store.buckets import ROWS_AT_ONCE
+from recsys.store.partitions import ROWS_AT_ONCE
 from recsys.store.writer import Additions
 
 _TABLES = (".csv", ".tsv", *PARQUET)
@@ -44,7 +44,7 @@ def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
 
 
 def add_events(work: Ingest) -> Additions:
-    """Read event logs into the buckets; the store takes over the catalogue that they name."""
+    """Read event logs into the partitions; the store takes over the catalogue that they name."""
     plays = work.before.plays
     work.before = replace(work.before, catalogue=_agreed_catalogue(work))
     kinds = NUMBERS if work.before.parts else kinds_of(work.files.all)
@@ -53,7 +53,7 @@ def add_events(work: Ingest) -> Additions:
     lines: dict[LogFile, LineCounts] = defaultdict(LineCounts)
     tables = gather(_read_events(work, kinds, lines), ROWS_AT_ONCE)
     for rows in ahead(tables):
-        work.bucketing.add(rows)
+        work.partitioner.add(rows)
     sources = [work.files.source(file, counts) for file, counts in lines.items()]
     table = Interactions(LOGGED, *kinds) if any(kinds) else None
     additions = Additions(work.scratch, sources, table=table)

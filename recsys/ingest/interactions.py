@@ -1,6 +1,6 @@
 """Read tables of plays, which become events, or of interactions into a session store.
 
-Files are checked one by one and their ids together; then all rows go to the buckets in one pass.
+Files are checked one by one and their ids together; then all rows go to the partitions in one pass.
 What DuckDB cannot keep in memory it spills to the store's disk.
 """
 
@@ -20,8 +20,8 @@ from analysis.store import Interactions
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.ingest.sources import Ingest, NewFiles
-from recsys.store.buckets import ROWS_AT_ONCE
 from recsys.store.ids import decide_kinds
+from recsys.store.partitions import ROWS_AT_ONCE
 from recsys.store.writer import Additions
 
 
@@ -35,7 +35,7 @@ class _Checked:
 
 
 def add_tables(work: Ingest, reading: Reading, memory: str) -> Additions:
-    """Read tables of plays or interactions into the buckets.
+    """Read tables of plays or interactions into the partitions.
 
     Raises:
         AnalysisError: A table cannot be read, is empty, or lacks a column.
@@ -70,7 +70,7 @@ def add_tables(work: Ingest, reading: Reading, memory: str) -> Additions:
     result = "interactions/plays" if has_share else "interactions/summed_rows"
     rows = queries.open_rows(connection, result)
     for batch in queries.batches(rows, ROWS_AT_ONCE):
-        work.bucketing.add(pa.Table.from_batches([batch]))
+        work.partitioner.add(pa.Table.from_batches([batch]))
     table = Interactions(reading.columns.stored, *kinds)
     return Additions(scratch, sources, ids=ids, table=table)
 

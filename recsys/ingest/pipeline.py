@@ -1,4 +1,4 @@
-"""Add files to a session store, all of them or nothing: read, check, sort by bucket, commit."""
+"""Add files to a session store, all of them or nothing: read, check, sort by partition, commit."""
 
 import errno
 import tempfile
@@ -20,7 +20,7 @@ from recsys.ingest.events import add_events, find_logs
 from recsys.ingest.interactions import add_tables
 from recsys.ingest.sources import Ingest, NewFiles
 from recsys.lock import Lock
-from recsys.store.buckets import Bucketing, Kind
+from recsys.store.partitions import Kind, Partitioner
 from recsys.store.remote import Store, download_stored, open_store
 from recsys.store.writer import Additions, commit, locked
 from recsys.workspace import Workspace, open_workspace
@@ -56,7 +56,7 @@ def ingest(
     store: str | Path,
     reading: Reading | None = None,
     *,
-    buckets: int | None = None,
+    partitions: int | None = None,
     memory: str = DEFAULT_MEMORY,
 ) -> IngestReport:
     """Add files, folders and glob patterns to a session store, which is made if there is none.
@@ -71,7 +71,7 @@ def ingest(
         AnalysisError: A log or table cannot be found or read, is empty, or lacks a column.
         IngestError: No row is good, rows contradict each other, logs are of another world, or the
             machine has too little disk or memory.
-        StoreError: The store is damaged, holds something else, or has another number of buckets.
+        StoreError: The store is damaged, holds something else, or has another number of partitions.
         StorageError: Another ingest is at work.
     """
     files = interactions.discover(paths) if reading else find_logs(paths)
@@ -83,7 +83,7 @@ def ingest(
     workspace = open_workspace(store)
     with (
         _machine_errors_explained(workspace),
-        locked(workspace, buckets) as (lock, before),
+        locked(workspace, partitions) as (lock, before),
         # In the store, so on its disk; the next writer removes what a killed ingest leaves of it.
         tempfile.TemporaryDirectory(
             "", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True
@@ -92,20 +92,20 @@ def ingest(
         _check_columns(workspace, before, reading)
         scratch = Path(folder)
         new = NewFiles(files, before, reading.content if reading else "", scratch)
-        bucketing = Bucketing(scratch, kind, before.buckets)
+        partitioner = Partitioner(scratch, kind, before.partitions)
         with queries.connect(
             memory_limit=memory,
             temp_directory=scratch / "spilled",
             preserve_insertion_order=False,
         ) as connection:
-            work = Ingest(workspace, before, new, connection, bucketing, scratch)
+            work = Ingest(workspace, before, new, connection, partitioner, scratch)
             if reading:
                 added = add_tables(work, reading, memory)
             else:
                 added = add_events(work)
             new.check_unchanged()
         # The connection is closed: sorting needs the memory.
-        parts = bucketing.finish(_earlier_parts(work))
+        parts = partitioner.finish(_earlier_parts(work))
         return _commit(lock, work, replace(added, parts=parts), row)
 
 
@@ -125,11 +125,11 @@ def _check_columns(
 
 
 def _earlier_parts(work: Ingest) -> dict[int, list[Path]]:
-    """Return the store's parts of buckets whose new events may have been sent before."""
+    """Return the store's parts of partitions whose new events may have been sent before."""
     earlier = {}
-    for bucket in work.bucketing.with_requests:
-        parts = [part for part in work.before.parts if part.bucket == bucket]
-        earlier[bucket] = download_stored(work.workspace, parts)
+    for partition in work.partitioner.with_requests:
+        parts = [part for part in work.before.parts if part.partition == partition]
+        earlier[partition] = download_stored(work.workspace, parts)
     return earlier
 
 

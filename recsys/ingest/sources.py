@@ -14,8 +14,8 @@ from analysis.logs.lines import LineCounts, Reject
 from analysis.store import REJECTS, IdsOf, Manifest, Source
 from looplib.checksums import unnamed
 from recsys.errors import IngestError
-from recsys.store.buckets import Bucketing
 from recsys.store.ids import write_ids
+from recsys.store.partitions import Partitioner
 from recsys.store.remote import download_stored
 from recsys.workspace import Workspace
 
@@ -102,7 +102,7 @@ class Ingest:
     before: Manifest
     files: NewFiles
     connection: queries.Connection
-    bucketing: Bucketing
+    partitioner: Partitioner
     scratch: Path
 
     def keep_rejects(self, digest: str, rejects: Iterable[Reject]) -> None:

@@ -8,8 +8,8 @@ import pyarrow as pa
 from analysis import queries
 from looplib.arrays import BoolArray, Int32Array, IntArray, column_values, offsets
 from recsys.config import SearchConfig, Split
-from recsys.dataset.buckets import attach_events
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.partitions import attach_events
 from recsys.dataset.plays import Plays
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SplitError
@@ -88,9 +88,9 @@ def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessi
     # the sessions of both sides, whatever the split is
     both = (*rule.train, *rule.test)
     whole = replace(rule, split=Split(), train=both, test=())
-    buckets = map(store.bucket_files, range(store.manifest.buckets))
+    partitions = map(store.partition_files, range(store.manifest.partitions))
     tables = []
-    for files in filter(None, buckets):
+    for files in filter(None, partitions):
         with queries.connect(threads=1) as connection:
             attach_events(connection, files, whole)
             found = queries.fetch_table(

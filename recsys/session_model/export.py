@@ -13,8 +13,8 @@ from looplib.arrays import Float32Array, IntArray
 from looplib.progress import console, progress
 from looplib.session_model import ARRAYS, FILE_NAME, FORMAT, SessionModel
 from recsys.config import SearchConfig
-from recsys.dataset.buckets import complete_rule
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.partitions import complete_rule
 from recsys.dataset.plan import plan_dataset
 from recsys.errors import ExportError
 from recsys.models.als import Fit as Factors

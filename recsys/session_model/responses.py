@@ -1,6 +1,6 @@
 """Read how long recommended tracks were heard, and after which: the session model's data.
 
-They are read bucket by bucket from the session store into compact arrays, 16 bytes a response.
+They are read partition by partition from the session store into compact arrays, 16 bytes a response.
 """
 
 from dataclasses import dataclass, replace
@@ -70,8 +70,10 @@ def load_responses(store: Store, dataset: Dataset, rule: SplitRule) -> Responses
     artist = read_artists(dataset)
     known = artist != UNKNOWN_ARTIST
     artists = pa.table({"track": dataset.tracks[known], "artist": artist[known]})
-    buckets = map(store.bucket_files, range(store.manifest.buckets))
-    tables = [_bucket_responses(parts, artists, rule) for parts in buckets if parts]
+    partitions = map(store.partition_files, range(store.manifest.partitions))
+    tables = [
+        _partition_responses(parts, artists, rule) for parts in partitions if parts
+    ]
     table = pa.concat_tables(tables)
     if not len(table):
         raise ExportError(
@@ -100,7 +102,7 @@ def load_responses(store: Store, dataset: Dataset, rule: SplitRule) -> Responses
     )
 
 
-def _bucket_responses(
+def _partition_responses(
     parts: list[Path], artists: pa.Table, rule: SplitRule
 ) -> pa.Table:
     with queries.connect(threads=1) as connection:

@@ -26,9 +26,9 @@ from recsys.errors import StoreError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.workspace import Workspace
 
-DEFAULT_BUCKETS = 16
+DEFAULT_PARTITIONS = 16
 _IDS = "ids"
-_BUCKET = "bucket="
+_PARTITION = "partition="
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Additions:
 
     scratch: Path  # a folder with all files, rejected lines by `Source.rejects`
     sources: Sequence[store.Source]
-    parts: Mapping[int, Path] = field(default_factory=dict)  # by bucket
+    parts: Mapping[int, Path] = field(default_factory=dict)  # by partition
     # text ids, and titles
     ids: Mapping[store.IdsOf, Path] = field(default_factory=dict)
     # what its tables hold, or its logs with text ids, without id files; None of other logs
@@ -46,15 +46,15 @@ class Additions:
 
 @contextmanager
 def locked(
-    workspace: Workspace, buckets: int | None = None
+    workspace: Workspace, partitions: int | None = None
 ) -> Iterator[tuple[Lock, store.Manifest]]:
     """Make the block the only writer of a store, and clear what killed writers left.
 
     The store's folder is made if it is missing. The block gets the lock and the store's manifest:
-    of a new store, an empty one with the number of buckets, or with `DEFAULT_BUCKETS`.
+    of a new store, an empty one with the number of partitions, or with `DEFAULT_PARTITIONS`.
 
     Raises:
-        StoreError: The folder is not a store's, the store has another number of buckets, or its
+        StoreError: The folder is not a store's, the store has another number of partitions, or its
             manifest is damaged.
         StorageError: Another writer is at work.
     """
@@ -62,32 +62,32 @@ def locked(
     # a killed first ingest leaves no more than these
     for name in sorted(names if store.MANIFEST not in names else ()):
         if name not in (store.REJECTS, _IDS) and not name.startswith(
-            (LOCK, TEMPORARY_PREFIX, _BUCKET)
+            (LOCK, TEMPORARY_PREFIX, _PARTITION)
         ):
             raise StoreError(
                 f"{workspace}: not a session store, it holds {name}; name a new or an empty folder"
             )
     with hold_lock(workspace, "ingest") as lock:
         remove_leftovers(workspace.folder)
-        manifest = _manifest_to_extend(workspace, buckets)
+        manifest = _manifest_to_extend(workspace, partitions)
         named = {part.path for part in manifest.parts}
         named |= {file.path for file in manifest.id_files}
         named |= {source.rejects for source in manifest.sources}
-        ours = (_BUCKET, f"{store.REJECTS}/", f"{_IDS}/")
+        ours = (_PARTITION, f"{store.REJECTS}/", f"{_IDS}/")
         found = {name for name in workspace.files() if name.startswith(ours)}
         workspace.delete(*(found - named))
         yield lock, manifest
 
 
-def _manifest_to_extend(workspace: Workspace, buckets: int | None) -> store.Manifest:
+def _manifest_to_extend(workspace: Workspace, partitions: int | None) -> store.Manifest:
     content = workspace.read(store.MANIFEST)
     if content is None:
         digest = store.content_digest(())
-        return store.Manifest(store.SCHEMA, buckets or DEFAULT_BUCKETS, digest)
+        return store.Manifest(store.SCHEMA, partitions or DEFAULT_PARTITIONS, digest)
     manifest = store.decode_manifest(content, str(workspace))
-    if buckets not in (None, manifest.buckets):
+    if partitions not in (None, manifest.partitions):
         raise StoreError(
-            f"{workspace}: has {manifest.buckets} buckets, not {buckets}; "
+            f"{workspace}: has {manifest.partitions} partitions, not {partitions}; "
             "a new number needs a new store"
         )
     return manifest
@@ -126,7 +126,7 @@ def _extended(
     digest = store.content_digest(source.digest for source in sources)
     ending = f"-{digest[:16]}.parquet"
     parts = [
-        store.Part(f"{_BUCKET}{n:03}/part{ending}", n, *_facts(file))
+        store.Part(f"{_PARTITION}{n:03}/part{ending}", n, *_facts(file))
         for n, file in added.parts.items()
     ]
     ids = [
@@ -135,7 +135,7 @@ def _extended(
     ]
     rejected = [source.rejects for source in added.sources if source.lines.rejected]
     files = {name: added.scratch / name for name in rejected}
-    files |= {part.path: added.parts[part.bucket] for part in parts}
+    files |= {part.path: added.parts[part.partition] for part in parts}
     files |= {file.path: added.ids[file.of] for file in ids}
     table = added.table
     if table:

@@ -26,11 +26,11 @@ SOURCE = Source("events.jsonl", "ab" * 16, 120, LineCounts(3, 2, 1))
 
 def write_store(path: Path) -> Manifest:
     """Write a store of one part, which is no Parquet file."""
-    part = path / "bucket=001" / "part-a.parquet"
+    part = path / "partition=001" / "part-a.parquet"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"12345")
     digest = sha256(b"12345").hexdigest()
-    parts = (Part("bucket=001/part-a.parquet", 1, 2, 5, digest),)
+    parts = (Part("partition=001/part-a.parquet", 1, 2, 5, digest),)
     catalogue = Catalogue("0" * 64, 90)
     manifest = Manifest(
         1, 4, content_digest([SOURCE.digest]), catalogue, 2, (SOURCE,), parts
@@ -44,8 +44,8 @@ def test_a_store_reads_back_as_it_was_written(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     assert store.manifest == manifest
     assert (store.bytes, store.catalogue_size) == (5, 90)
-    assert store.bucket_files(1) == [tmp_path / "bucket=001" / "part-a.parquet"]
-    assert store.bucket_files(0) == []
+    assert store.partition_files(1) == [tmp_path / "partition=001" / "part-a.parquet"]
+    assert store.partition_files(0) == []
 
 
 @pytest.mark.parametrize("name", ["", "nowhere", "file"])
@@ -84,9 +84,9 @@ def test_a_missing_or_cut_part_is_named(
 ) -> None:
     write_store(tmp_path)
     store = open_store(tmp_path)
-    damage(tmp_path / "bucket=001" / "part-a.parquet")
+    damage(tmp_path / "partition=001" / "part-a.parquet")
     with pytest.raises(StoreError, match=r"part-a\.parquet: .*ingest the sources anew"):
-        store.bucket_files(1)
+        store.partition_files(1)
 
 
 def test_the_digest_is_that_of_the_set_of_sources() -> None:

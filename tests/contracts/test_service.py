@@ -43,7 +43,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "catalogue": {"sha256": sha256_file(catalogue), "tracks": TRACKS},
     }
     (log.parent / "collection.json").write_bytes(orjson.dumps(facts))
-    ingest([log], folder / "store", buckets=2)
+    ingest([log], folder / "store", partitions=2)
     (folder / "search.yaml").write_text(
         f"store: {folder / 'store'}\nrun: {folder / 'run'}\ncatalogue: {catalogue}\n"
         "session_model: {factors: 4}\n"
@@ -135,7 +135,7 @@ def test_what_the_service_logs_ingests_without_a_reject(tmp_path: Path) -> None:
     sent += 25
     service.close()
     assert len(list((tmp_path / "log").glob("*.jsonl"))) > 1
-    report = ingest([tmp_path / "log"], tmp_path / "store", buckets=2)
+    report = ingest([tmp_path / "log"], tmp_path / "store", partitions=2)
     assert (report.lines.read, report.lines.good, report.lines.rejected) == (
         sent,
         sent,
@@ -155,7 +155,7 @@ def test_a_store_refuses_the_logs_of_two_catalogues(tmp_path: Path) -> None:
             == 200
         )
         service.close()
-    ingest([tmp_path / "one" / "log"], tmp_path / "store", buckets=2)
+    ingest([tmp_path / "one" / "log"], tmp_path / "store", partitions=2)
     known = open_store(tmp_path / "store").manifest.catalogue
     assert known is not None
     assert (known.sha256, known.tracks) == (

@@ -9,7 +9,7 @@ import pytest
 from analysis.ab.__main__ import PROG, app
 from looplib.cli import run
 from recsys.config import Feedback, Split
-from recsys.dataset.buckets import prepare_bucket
+from recsys.dataset.partitions import prepare_partition
 from recsys.dataset.split import SplitRule
 from recsys.ingest.pipeline import ingest
 from tests.analysis.ab.logs import experiment, write
@@ -97,14 +97,14 @@ def test_a_jumping_clock_is_noted_and_counts_stay_right(
 
 def test_training_on_the_log_of_a_jumping_clock_loses_no_event(tmp_path: Path) -> None:
     store = ingest(
-        write_segments(tmp_path / "log", -HOUR_MS), tmp_path / "store", buckets=1
+        write_segments(tmp_path / "log", -HOUR_MS), tmp_path / "store", partitions=1
     ).store
     address, parts, rule = (
         store.workspace.address,
-        [part for part in store.manifest.parts if not part.bucket],
+        [part for part in store.manifest.parts if not part.partition],
         SplitRule(Split(), seed=1),
     )
-    found = prepare_bucket(address, parts, str(tmp_path), rule, Feedback())
+    found = prepare_partition(address, parts, str(tmp_path), rule, Feedback())
     events = experiment()
     assert (found["events"], found["sessions"]) == (
         len(events),

@@ -134,7 +134,7 @@ def small(
 ) -> tuple[list[Path], Content, Content]:
     folder = tmp_path_factory.mktemp("small")
     logs = [make_log(folder / f"{seed}.jsonl", seed, count=20) for seed in range(2)]
-    before = content(ingest.ingest(logs[:1], folder / "store", buckets=2).store)
+    before = content(ingest.ingest(logs[:1], folder / "store", partitions=2).store)
     return logs, before, content(ingest.ingest(logs, folder / "store").store)
 
 
@@ -142,7 +142,7 @@ class PowerCutError(BaseException):
     """Stops the program where it stands; nothing may be tidied up after it."""
 
 
-# The steps of a whole ingest into two buckets: the folders, syncs and renames, and clearing up.
+# The steps of a whole ingest into two partitions: the folders, syncs and renames, and clearing up.
 STEPS = 23
 
 
@@ -154,7 +154,7 @@ def test_cut_at_any_step_of_the_commit_the_store_is_as_before_or_after(
     step: int,
 ) -> None:
     logs, before, after = small
-    ingest.ingest(logs[:1], tmp_path / "store", buckets=2)
+    ingest.ingest(logs[:1], tmp_path / "store", partitions=2)
     count = 0
 
     def cut(function: Callable[..., object]) -> Callable[..., object]:

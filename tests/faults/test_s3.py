@@ -215,7 +215,7 @@ def test_a_lost_server_and_a_lost_machine_cost_no_score(
     Its run is exported from yet another.
     """
     done = s3.run(
-        "recsys.ingest", str(folder / "log"), "--store", STORE, "--set", "buckets=4"
+        "recsys.ingest", str(folder / "log"), "--store", STORE, "--set", "partitions=4"
     )
     assert done.returncode == 0, done.stderr
     passage = Passage(s3.endpoint)

@@ -56,11 +56,11 @@ def write_log(
 
 
 def read_rows(store: Store) -> list[dict[str, Any]]:
-    """Read all rows of a store, bucket by bucket."""
+    """Read all rows of a store, partition by partition."""
     files = [
         file
-        for bucket in range(store.manifest.buckets)
-        for file in store.bucket_files(bucket)
+        for partition in range(store.manifest.partitions)
+        for file in store.partition_files(partition)
     ]
     rows: list[dict[str, Any]] = [
         row

@@ -126,7 +126,7 @@ def test_an_ingest_is_whole_idempotent_and_alone(
     s3: S3, log: Path, tmp_path: Path
 ) -> None:
     store = f"s3://{BUCKET}/ingested"
-    done = s3.run("recsys.ingest", str(log), "--store", store, "--set", "buckets=2")
+    done = s3.run("recsys.ingest", str(log), "--store", store, "--set", "partitions=2")
     assert done.returncode == 0, done.stderr
     first = s3.get("ingested/manifest.json")
     assert first is not None
@@ -157,7 +157,7 @@ def test_an_ingest_is_whole_idempotent_and_alone(
         "--store",
         str(tmp_path / "local"),
         "--set",
-        "buckets=2",
+        "partitions=2",
     )
     assert whole.returncode == 0, whole.stderr
     assert json_digest(whole.stdout) == json_digest(
@@ -188,7 +188,7 @@ def test_a_part_that_is_gone_or_damaged_is_one_line(s3: S3, log: Path) -> None:
     store = f"s3://{BUCKET}/damaged"
     assert (
         s3.run(
-            "recsys.ingest", str(log), "--store", store, "--set", "buckets=1"
+            "recsys.ingest", str(log), "--store", store, "--set", "partitions=1"
         ).returncode
         == 0
     )

@@ -1,4 +1,4 @@
--- One row per interaction of a bucket, in the shape of events, with weights of the same one added, exactly to 1e-9.
+-- One row per interaction of a partition, in the shape of events, with weights of the same one added, exactly to 1e-9.
 -- The interactions of a listener with a track are a session of their own where neither sessions nor moments are known. In a split by
 -- files, each side is a session of its own where both are named, and what is on neither side is left out.
 -- $by_row  BOOLEAN, each moment of a listener is a session of its own, for a split by the newest

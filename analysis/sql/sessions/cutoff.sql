@@ -1,5 +1,5 @@
 -- One row per store: from when on a split by time holds sessions out. The table has the rows of
--- `sessions/starts_by_minute` of all buckets.
+-- `sessions/starts_by_minute` of all partitions.
 -- $holdout  DOUBLE, the share of all sessions that may be held out, 0..1
 -- FROM starts(minute BIGINT, sessions BIGINT)
 -- Columns:

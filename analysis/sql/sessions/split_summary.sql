@@ -1,8 +1,8 @@
--- One row per bucket: the size of both sides of the split, and what would betray a leak between them.
+-- One row per partition: the size of both sides of the split, and what would betray a leak between them.
 -- FROM events(user BIGINT)
 -- FROM split_events(number BIGINT, heldout BOOLEAN)
 -- Columns:
---   events, split_events  BIGINT, events of the bucket, and on either side; equal unless one was lost or doubled
+--   events, split_events  BIGINT, events of the partition, and on either side; equal unless one was lost or doubled
 --   heldout_events, sessions, heldout_sessions  BIGINT
 --   sessions_on_both   BIGINT, sessions with events on both sides; 0 unless training sees held-out listening
 WITH by_session AS (

@@ -13,7 +13,7 @@ import pytest
 from analysis import queries
 from analysis.store import Part
 from recsys.config import Feedback, Split
-from recsys.dataset.buckets import bucket_file, prepare_bucket
+from recsys.dataset.partitions import partition_file, prepare_partition
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
@@ -50,7 +50,7 @@ def read_pairs(file: Path, column: str) -> Pairs:
 
 
 def stored(files: Iterable[Path]) -> tuple[str, tuple[Part, ...]]:
-    """Files of one folder as bucket 0 of a store: its address and parts."""
+    """Files of one folder as partition 0 of a store: its address and parts."""
     files = list(files)
     return str(files[0].parent), tuple(
         Part(file.name, 0, 0, file.stat().st_size) for file in files
@@ -64,7 +64,7 @@ def prepare(
     feedback: Feedback | None = None,
 ) -> dict[str, int]:
     part = write_part(folder / "part.parquet", sessions)
-    return prepare_bucket(*stored([part]), str(folder), rule, feedback or Feedback())
+    return prepare_partition(*stored([part]), str(folder), rule, feedback or Feedback())
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -81,7 +81,7 @@ def test_interactions_are_the_sums_of_each_side(
     sessions = random_sessions(1, listeners=9, tracks=30, sessions=200, named=named)
     prepare(tmp_path, sessions, feedback=feedback)
     training = [session for session in sessions if not held_by_hash(session, HASH)]
-    file = bucket_file(tmp_path, "interactions", 0)
+    file = partition_file(tmp_path, "interactions", 0)
     assert read_pairs(file, "train") == pytest.approx(
         sums(training, feedback), rel=1e-6
     )
@@ -103,7 +103,7 @@ def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
                 expected[session.user, track] = max(
                     time, expected.get((session.user, track), 0)
                 )
-    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == pytest.approx(
+    assert read_pairs(partition_file(tmp_path, "heldout", 0), "time") == pytest.approx(
         expected
     )
     assert counts == {
@@ -141,11 +141,11 @@ def test_the_last_session_is_held_out_of_listeners_with_two(tmp_path: Path) -> N
         Session(2, START_MS, [(5, 1.0), (6, 0.5)]),
     ]
     prepare(tmp_path, sessions, SplitRule(Split(kind="last_session"), seed=1))
-    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == {
+    assert read_pairs(partition_file(tmp_path, "heldout", 0), "time") == {
         (1, 3): 1.0,
         (1, 4): 0.5,
     }
-    assert read_pairs(bucket_file(tmp_path, "interactions", 0), "train") == {
+    assert read_pairs(partition_file(tmp_path, "interactions", 0), "train") == {
         (1, 1): 1.0,
         (1, 2): 0.5,
         (2, 5): 1.0,
@@ -165,7 +165,7 @@ def test_by_time_whole_sessions_that_begin_from_the_cutoff_on_are_held_out(
         sessions,
         SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500),
     )
-    assert read_pairs(bucket_file(tmp_path, "heldout", 0), "time") == {
+    assert read_pairs(partition_file(tmp_path, "heldout", 0), "time") == {
         (2, 3): 1.0,
         (2, 4): 0.5,
     }
@@ -186,7 +186,7 @@ def test_without_a_name_a_session_ends_after_half_an_hour_of_silence(
         1, "timestamp", [[START_MS, START_MS + gap_ms, START_MS + gap_ms + 1000]]
     )
     pq.write_table(later, part)
-    counts = prepare_bucket(*stored([part]), str(tmp_path), HASH, Feedback())
+    counts = prepare_partition(*stored([part]), str(tmp_path), HASH, Feedback())
     assert counts["sessions"] == sessions
 
 
@@ -218,7 +218,9 @@ def test_named_sessions_of_a_listener_may_overlap(tmp_path: Path) -> None:
     assert prepare(tmp_path, sessions)["sessions"] == 2
 
 
-def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) -> None:
+def test_the_parts_of_a_partition_may_come_in_any_number_and_order(
+    tmp_path: Path,
+) -> None:
     sessions = random_sessions(4, listeners=9, tracks=30, sessions=100, named=False)
     files = []
     for name, parts in (
@@ -231,7 +233,7 @@ def test_the_parts_of_a_bucket_may_come_in_any_number_and_order(tmp_path: Path) 
             write_part(folder / f"{number}.parquet", part)
             for number, part in enumerate(parts)
         ]
-        prepare_bucket(*stored(written), str(folder), HASH, Feedback())
+        prepare_partition(*stored(written), str(folder), HASH, Feedback())
         files.append([file.read_bytes() for file in sorted(folder.glob("*-000.arrow"))])
     assert len(files[0]) == 6
     assert files[0] == files[1]
@@ -250,7 +252,7 @@ def test_a_session_on_both_sides_is_refused(
         leaking if name == "sessions/split_events" else original(name)
     )
     monkeypatch.setattr(queries, "statement", replaced)
-    with pytest.raises(SplitError, match="bucket 0: 1 sessions are on both sides"):
+    with pytest.raises(SplitError, match="partition 0: 1 sessions are on both sides"):
         prepare(tmp_path, [Session(1, START_MS, [(1, 1.0), (2, 0.5)])])
 
 

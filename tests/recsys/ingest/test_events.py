@@ -20,7 +20,7 @@ from recsys.errors import IngestError, StoreError
 from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import pipeline as ingest
 from recsys.ingest import sources
-from recsys.store.buckets import bucket_of
+from recsys.store.partitions import partition_of
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
 
@@ -57,16 +57,16 @@ def events(count: int, seed: int = 1) -> list[dict[str, Any]]:
     return made
 
 
-def ingested(folder: Path, logs: list[Path], buckets: int | None = None) -> Store:
-    return ingest.ingest(logs, folder / "store", buckets=buckets).store
+def ingested(folder: Path, logs: list[Path], partitions: int | None = None) -> Store:
+    return ingest.ingest(logs, folder / "store", partitions=partitions).store
 
 
 def test_the_store_has_the_documented_columns_and_order(tmp_path: Path) -> None:
     store = ingested(
-        tmp_path, [write_log(tmp_path / "a.jsonl", events(3000))], buckets=4
+        tmp_path, [write_log(tmp_path / "a.jsonl", events(3000))], partitions=4
     )
-    for bucket in range(4):
-        (file,) = store.bucket_files(bucket)
+    for partition in range(4):
+        (file,) = store.partition_files(partition)
         table = pq.read_table(file, partitioning=None)
         assert {
             name: table.schema.field(name).type for name in table.column_names
@@ -76,7 +76,7 @@ def test_the_store_has_the_documented_columns_and_order(tmp_path: Path) -> None:
             for row in table.to_pylist()
         ]
         assert keys == sorted(keys)
-        assert set(bucket_of(table["user"].to_numpy(), 4).tolist()) == {bucket}
+        assert set(partition_of(table["user"].to_numpy(), 4).tolist()) == {partition}
 
 
 def test_the_manifest_says_what_the_store_holds(tmp_path: Path) -> None:
@@ -144,11 +144,11 @@ def test_the_same_content_again_adds_nothing_under_any_name(
 
 def test_later_logs_make_further_parts(tmp_path: Path) -> None:
     first = ingested(
-        tmp_path, [write_log(tmp_path / "a.jsonl", events(400, seed=1))], buckets=2
+        tmp_path, [write_log(tmp_path / "a.jsonl", events(400, seed=1))], partitions=2
     )
     second = ingested(tmp_path, [write_log(tmp_path / "b.jsonl", events(400, seed=2))])
     assert second.manifest.events == 800
-    assert [len(second.bucket_files(bucket)) for bucket in range(2)] == [2, 2]
+    assert [len(second.partition_files(partition)) for partition in range(2)] == [2, 2]
     assert set(first.manifest.parts) < set(second.manifest.parts)
 
 
@@ -317,12 +317,14 @@ def test_a_damaged_description_is_an_error(tmp_path: Path, content: str) -> None
         ingest.ingest([log], tmp_path / "store")
 
 
-def test_the_number_of_buckets_is_the_stores(tmp_path: Path) -> None:
-    ingested(tmp_path, [write_log(tmp_path / "a.jsonl", events(5, seed=1))], buckets=3)
+def test_the_number_of_partitions_is_the_stores(tmp_path: Path) -> None:
+    ingested(
+        tmp_path, [write_log(tmp_path / "a.jsonl", events(5, seed=1))], partitions=3
+    )
     later = write_log(tmp_path / "b.jsonl", events(5, seed=2))
-    with pytest.raises(StoreError, match="has 3 buckets, not 4"):
-        ingest.ingest([later], tmp_path / "store", buckets=4)
-    assert ingested(tmp_path, [later]).manifest.buckets == 3
+    with pytest.raises(StoreError, match="has 3 partitions, not 4"):
+        ingest.ingest([later], tmp_path / "store", partitions=4)
+    assert ingested(tmp_path, [later]).manifest.partitions == 3
 
 
 def test_a_log_that_grows_meanwhile_is_refused(
@@ -360,7 +362,7 @@ def test_too_little_memory_says_so(tmp_path: Path) -> None:
         ingest.ingest([table], tmp_path / "store", reading, memory="1MB")
 
 
-def test_many_batches_of_many_buckets_lose_nothing(
+def test_many_batches_of_many_partitions_lose_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recsys.ingest.events.ROWS_AT_ONCE", 500)
@@ -368,7 +370,7 @@ def test_many_batches_of_many_buckets_lose_nothing(
         write_log(tmp_path / f"{part}.jsonl", events(1000, seed=part))
         for part in range(6)
     ]
-    store = ingested(tmp_path, logs, buckets=32)
+    store = ingested(tmp_path, logs, partitions=32)
     assert store.manifest.events == len(read_rows(store)) == 6000
 
 

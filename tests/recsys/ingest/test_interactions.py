@@ -18,8 +18,8 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.errors import SplitError
 from recsys.ingest import pipeline
-from recsys.store.buckets import bucket_of
 from recsys.store.ids import originals
+from recsys.store.partitions import partition_of
 from recsys.store.remote import Store, open_store
 from tests.recsys.events import read_rows
 from tests.recsys.opened import dataset_of
@@ -53,13 +53,13 @@ def random_rows(
 
 
 def ingested(
-    folder: Path, *files: Path, columns: str = COLUMNS, buckets: int | None = 4
+    folder: Path, *files: Path, columns: str = COLUMNS, partitions: int | None = 4
 ) -> Store:
     return pipeline.ingest(
         files,
         folder / "store",
         Reading(parse_columns(columns)),
-        buckets=buckets,
+        partitions=partitions,
         memory="200MB",
     ).store
 
@@ -103,9 +103,9 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(
     dataset = dataset_from(store, tmp_path)
     assert pairs(store, dataset, "total") == pytest.approx(sums(rows), rel=1e-6)
     stored = read_rows(store)
-    assert set(bucket_of(np.array([row["user"] for row in stored]), 4).tolist()) == set(
-        range(4)
-    )
+    assert set(
+        partition_of(np.array([row["user"] for row in stored]), 4).tolist()
+    ) == set(range(4))
     keys = {(row["uid"], row["song"], row["ts"]) for row in rows}
     assert len(stored) == store.manifest.events == len(keys) < len(rows)
     assert {row["timestamp"] for row in stored} == {row["ts"] * 1000 for row in rows}

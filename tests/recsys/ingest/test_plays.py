@@ -419,7 +419,7 @@ def test_a_published_data_set_is_read_as_its_preset_says(
             "--preset",
             preset,
             "--set",
-            "buckets=2",
+            "partitions=2",
         )
         == 0
     )

@@ -65,7 +65,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (log.parent / "collection.json").write_bytes(
         orjson.dumps({"schema": 1, "catalogue": facts})
     )
-    ingest.ingest([log], folder / "store", buckets=4)
+    ingest.ingest([log], folder / "store", partitions=4)
     assert search_world(folder, f"catalogue={catalogue}") == 0
     return folder
 

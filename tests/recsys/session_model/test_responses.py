@@ -40,7 +40,7 @@ def read(folder: Path, *, artists: bool = True) -> tuple[Responses, Dataset]:
     facts = {"sha256": sha256_file(catalogue), "tracks": TRACKS}
     content = orjson.dumps({"schema": 1, "catalogue": facts})
     (log.parent / "collection.json").write_bytes(content)
-    ingest([log], folder / "store", buckets=4)
+    ingest([log], folder / "store", partitions=4)
     return read_store(folder, catalogue if artists else None)
 
 

@@ -42,7 +42,7 @@ def test_what_the_manifest_does_not_name_is_cleared_by_the_next_writer(
     kept = tmp_path / "rejects" / f"{SOURCE.digest}.jsonl"
     left = [
         tmp_path / "rejects" / "other.jsonl",
-        tmp_path / "bucket=001" / "part-b.parquet",
+        tmp_path / "partition=001" / "part-b.parquet",
         tmp_path / "ids" / "users-b.parquet",
         tmp_path / ".tmp-x",
     ]
@@ -71,7 +71,7 @@ def test_a_commit_counts_and_sorts_what_it_adds(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     assert (store.manifest.events, store.bytes) == (4, 5 + size)
     assert store.manifest.sources == (source, SOURCE)
-    (part,) = store.bucket_files(2)
+    (part,) = store.partition_files(2)
     assert pq.ParquetFile(part).read() == rows
     assert (tmp_path / source.rejects).read_text() == "{}"
     assert store.manifest.digest != before.digest

@@ -1,7 +1,7 @@
-"""Turn a bucket of the session store into interactions and held-out listening, on a worker.
+"""Turn a partition of the session store into interactions and held-out listening, on a worker.
 
-Plain functions, paths in and a small result out. Every event of a listener is in one bucket, so a
-bucket is split, checked and summed without looking at any other.
+Plain functions, paths in and a small result out. Every event of a listener is in one partition, so a
+partition is split, checked and summed without looking at any other.
 """
 
 from collections.abc import Sequence
@@ -23,29 +23,29 @@ COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
 Kind = Literal["interactions", "plays", "heldout", "users", "tracks", "logged"]
 
 
-def bucket_file(folder: Path, kind: Kind, bucket: int) -> Path:
-    """Return the path of a file that `prepare_bucket` writes."""
-    return folder / f"{kind}-{bucket:03d}.arrow"
+def partition_file(folder: Path, kind: Kind, partition: int) -> Path:
+    """Return the path of a file that `prepare_partition` writes."""
+    return folder / f"{kind}-{partition:03d}.arrow"
 
 
-def prepare_bucket(
+def prepare_partition(
     store: str,
     parts: Sequence[Part],
     pieces: str,
     rule: SplitRule,
     feedback: Feedback,
 ) -> dict[str, int]:
-    """Split a bucket's sessions, and write its files to the address `pieces`.
+    """Split a partition's sessions, and write its files to the address `pieces`.
 
     Returns:
-        The bucket's events and sessions and the held-out ones of both, under the names in `COUNTS`.
+        The partition's events and sessions and the held-out ones of both, under the names in `COUNTS`.
 
     Raises:
         SplitError: A session is on both sides, or an event was lost: nothing learned from it could
             be trusted.
     """
     workspace = open_workspace(pieces)
-    bucket = parts[0].bucket
+    partition = parts[0].partition
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
         files = download_stored(open_workspace(store), parts)
@@ -62,12 +62,12 @@ def prepare_bucket(
         (found,) = queries.fetch_table(connection, "sessions/split_summary").to_pylist()
         if found["sessions_on_both"] or found["split_events"] != found["events"]:
             raise SplitError(
-                f"bucket {bucket}: {found['sessions_on_both']} sessions are on both sides of the "
+                f"partition {partition}: {found['sessions_on_both']} sessions are on both sides of the "
                 f"split and {found['split_events']} of {found['events']} events on either; "
                 "allowed are 0, and all"
             )
         for kind, (name, values) in _results(rule, feedback).items():
-            file = bucket_file(workspace.folder, kind, bucket)
+            file = partition_file(workspace.folder, kind, partition)
             table = queries.fetch_table(connection, name, **values)
             with pa.ipc.new_file(
                 file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
@@ -83,7 +83,9 @@ def complete_rule(store: Store, rule: SplitRule) -> SplitRule:
     if rule.split.kind != "time":
         return rule
     starts = []
-    for files in filter(None, map(store.bucket_files, range(store.manifest.buckets))):
+    for files in filter(
+        None, map(store.partition_files, range(store.manifest.partitions))
+    ):
         with queries.connect() as connection:
             attach_events(connection, files, rule)
             queries.materialize(connection, "sessions", "sessions/sessions")
@@ -100,7 +102,7 @@ def attach_events(
     files: Sequence[Path],
     rule: SplitRule,
 ) -> None:
-    """Make the tables events and named_events of a bucket's files."""
+    """Make the tables events and named_events of a partition's files."""
     if rule.is_weighted:
         queries.attach_parquet(connection, "stored", files)
         queries.materialize(

@@ -1,6 +1,6 @@
-"""Divide rows into user buckets, and sort each bucket into a Parquet part.
+"""Divide rows into user partitions, and sort each partition into a Parquet part.
 
-A run is the share of one bucket in some rows, by user. Neither step needs more memory for more
+A run is the share of one partition in some rows, by user. Neither step needs more memory for more
 rows: rows are written as they come, and what DuckDB sorts spills to the disk.
 """
 
@@ -47,17 +47,17 @@ SCHEMAS: dict[Kind, pa.Schema] = {
 }
 
 
-class Bucketing:
+class Partitioner:
     """Rows on their way into sorted parts: `add` takes them, and `finish` sorts them."""
 
-    def __init__(self, folder: Path, kind: Kind, buckets: int) -> None:
-        """Work in an empty folder, towards parts of a kind of rows, for a number of buckets."""
+    def __init__(self, folder: Path, kind: Kind, partitions: int) -> None:
+        """Work in an empty folder, towards parts of a kind of rows, for a number of partitions."""
         self._folder = folder
         self._kind = kind
-        self._buckets = buckets
+        self._partitions = partitions
         self._runs: dict[int, list[Run]] = defaultdict(list)
         self._files = 0
-        # the buckets with events that have a request number
+        # the partitions with events that have a request number
         self.with_requests: set[int] = set()
 
     def add(self, rows: pa.Table) -> None:
@@ -65,35 +65,37 @@ class Bucketing:
         rows = with_all_columns(rows, SCHEMAS[self._kind])
         file = self._folder / f"rows-{self._files:06}.arrow"
         self._files += 1
-        batches = list(_by_bucket(rows.combine_chunks(), self._buckets))
+        batches = list(_by_partition(rows.combine_chunks(), self._partitions))
         with file.open("wb") as sink, pa.ipc.new_file(sink, rows.schema) as written:
-            for position, (bucket, batch) in enumerate(batches):
+            for position, (partition, batch) in enumerate(batches):
                 written.write_table(batch, max_chunksize=len(batch))
-                self._runs[bucket].append((file, position))
+                self._runs[partition].append((file, position))
                 if self._kind == "events" and batch["request"].null_count < len(batch):
-                    self.with_requests.add(bucket)
+                    self.with_requests.add(partition)
 
     def finish(self, earlier: Mapping[int, Sequence[Path]]) -> dict[int, Path]:
-        """Sort every bucket that has rows, a few at a time.
+        """Sort every partition that has rows, a few at a time.
 
         An event is left out if its listener sent the same message with the same request number
-        before, in these rows or in the store's parts, which `earlier` has by bucket.
+        before, in these rows or in the store's parts, which `earlier` has by partition.
 
         Returns:
-            The parts by bucket, in order.
+            The parts by partition, in order.
         """
         parts = {
-            bucket: self._folder / f"bucket-{bucket:03}.parquet"
-            for bucket in sorted(self._runs)
+            partition: self._folder / f"partition-{partition:03}.parquet"
+            for partition in sorted(self._runs)
         }
 
-        def write(bucket: int) -> None:
-            known = earlier.get(bucket, ()) if bucket in self.with_requests else None
-            _write_sorted(self._runs[bucket], self._kind, parts[bucket], known)
+        def write(partition: int) -> None:
+            known = (
+                earlier.get(partition, ()) if partition in self.with_requests else None
+            )
+            _write_sorted(self._runs[partition], self._kind, parts[partition], known)
 
         workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
         with (
-            progress("sort", len(parts), "buckets") as report,
+            progress("sort", len(parts), "partitions") as report,
             ThreadPoolExecutor(workers) as pool,
         ):
             for done, _ in enumerate(pool.map(write, parts), start=1):
@@ -101,24 +103,24 @@ class Bucketing:
         return parts
 
 
-def bucket_of(users: IntArray, buckets: int) -> IntArray:
-    """Return the bucket of each user: the id folded into 32 bits, mixed, and scaled.
+def partition_of(users: IntArray, partitions: int) -> IntArray:
+    """Return the partition of each user: the id folded into 32 bits, mixed, and scaled.
 
     This function is part of the store's schema. Users are ids from 0, shape (n,); there are up to
-    2^31 buckets.
+    2^31 partitions.
     """
     mixed = (users ^ (users >> 32)) & _MASK
     mixed = (mixed * 1_640_531_527) & _MASK
     mixed = ((mixed ^ (mixed >> 15)) * 1_597_334_677) & _MASK
-    return (mixed * buckets) >> 32
+    return (mixed * partitions) >> 32
 
 
-def _by_bucket(rows: pa.Table, buckets: int) -> Iterator[tuple[int, pa.Table]]:
-    """Yield rows bucket by bucket, each by user; buckets without rows are left out."""
+def _by_partition(rows: pa.Table, partitions: int) -> Iterator[tuple[int, pa.Table]]:
+    """Yield rows partition by partition, each by user; partitions without rows are left out."""
     users = rows["user"].to_numpy()
-    bucket = bucket_of(users, buckets)
-    ordered = rows.take(pa.array(np.lexsort((users, bucket.astype(np.uint16)))))
-    ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
+    partition = partition_of(users, partitions)
+    ordered = rows.take(pa.array(np.lexsort((users, partition.astype(np.uint16)))))
+    ends = np.cumsum(np.bincount(partition, minlength=partitions)).tolist()
     for number, (start, end) in enumerate(itertools.pairwise([0, *ends])):
         if end > start:
             yield number, ordered.slice(start, end - start)
