@@ -1,12 +1,17 @@
 """Make the charts of the documentation, with the colours of the pages."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import altair as alt
+import vl_convert
+
+from analysis import page
 
 Layer = alt.Chart | alt.LayerChart
 
+_PAGE_COLOURS = Path(page.__file__).with_name("templates") / "colours.css"
 WIDTH = 440  # px, labels included; the page scales it to its columns
 _LEGEND_LABEL = 380  # px at most
 _PLAIN = {
@@ -69,3 +74,15 @@ def colour_by(field: str, colours: dict[str, str]) -> alt.Color:
         legend = alt.Legend(columns=max(1, WIDTH // (label_width + 34)))
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     return alt.Color(f"{field}:N", legend=legend, scale=scale)
+
+
+def to_svg(chart: alt.LayerChart) -> str:
+    """Render a chart to a file of its own, with the colours of the pages in light and in dark."""
+    svg: str = vl_convert.vegalite_to_svg(
+        chart.to_dict(), config=CONFIG | {"autosize": "pad"}
+    )
+    opening, _, body = svg.partition(">")
+    style = (
+        _PAGE_COLOURS.read_text(encoding="utf-8") + " svg { background: var(--page); }"
+    )
+    return f"{opening}><style>{style}</style>{body}"

@@ -21,7 +21,7 @@ import typer
 
 from analysis.page import numbers
 from analysis.page.forest import arm_colour
-from benchmarks.charts import layered, plot
+from benchmarks.charts import layered, plot, to_svg
 from benchmarks.harness import (
     Measured,
     children_cpu_s,
@@ -30,7 +30,6 @@ from benchmarks.harness import (
     show,
     show_machine,
 )
-from benchmarks.worlds import to_svg
 from listening_loop.processes import free_port, serve, serving
 from looplib.files import atomic_write_text
 

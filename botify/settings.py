@@ -100,8 +100,7 @@ class Settings(Config):
     }
 
     catalogue: Path  # tracks.json of the catalogue
-    # Its manifest, factors and session model lie beside it; without it, the catalogue
-    # alone is served from
+    # Its manifest and factors lie beside it; without it, the catalogue alone is served from
     recommendations: Path | None = None
     # ids of listeners; by default as in the recommendations, else as of the tracks
     text_users: bool | None = None
@@ -159,15 +158,10 @@ class Settings(Config):
         return parts
 
     def lacking(self, model: Model) -> list[str]:
-        """Say for which recommenders others answer, by choice of the export or as parts lack."""
+        """Say for which arms fallbacks answer, as the version lacks parts."""
         fallbacks = (*self.fallback.unknown, "random")
         instead = [name for name in fallbacks if not find_missing(name, model)]
-        notes = [
-            f"{name}: version {model.version} has {other} in its place, as held-out sessions "
-            "did not show that it is better"
-            for name, other in model.instead.items()
-            if other != name
-        ]
+        notes = []
         for arm in self.deciding.arms:
             missing = find_missing(arm.recommender, model)
             if missing:

@@ -32,7 +32,6 @@ from recsys.models.params import (
     FunctionParams,
     ItemKnnParams,
 )
-from recsys.session_model.config import SessionModelConfig as SessionModelConfig
 
 # the off-policy estimate of the listening time of a recommended track
 OPE_TIME = "ope_time"
@@ -295,7 +294,7 @@ class ExportConfig(Config):
     learn_from: Literal["all", "training"] = Field(
         default="all",
         description="training: leave out the held-out sessions, to value the lists; "
-        "no session model and no next-track model",
+        "no next-track model",
     )
     publish_anyway: bool = Field(
         default=False,
@@ -317,8 +316,6 @@ class NextTrackConfig(Config):
 class SearchConfig(Config):
     """A whole search."""
 
-    gone: ClassVar = {"context": "it is session_model now"}
-
     seed: Annotated[int, Ge(0)] = 42  # of all randomness
     # the session store: a folder, or an address such as s3://bucket/folder
     store: Address
@@ -339,7 +336,5 @@ class SearchConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     cluster: ClusterConfig = ClusterConfig()
     export: ExportConfig = ExportConfig()
-    # none: the export has no session model
-    session_model: SessionModelConfig | None = None
     # none: the export has no next-track model
     next_track: NextTrackConfig | None = None

@@ -48,7 +48,6 @@ def load_model(
             f"and those of the service are {kinds[not lists.is_text]}"
         )
     loaded = {part.name: part.load(version) for part in parts if version.has(part.file)}
-    facts = version.manifest.session_model
     return Model(
         version=version.manifest.model,
         created_at=version.manifest.created_at,
@@ -58,5 +57,4 @@ def load_model(
         recommendations=lists,
         popular=lists.most_listed(POPULAR),
         parts=loaded | {LISTS.name: lists},
-        instead={"session_model": facts.serves} if facts else {},
     )

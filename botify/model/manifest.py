@@ -47,12 +47,6 @@ class _ListFacts(msgspec.Struct):
     filter_seen: bool = False
 
 
-class _SessionModelFacts(msgspec.Struct):
-    format: int = 1
-    # what held-out sessions chose to answer in the session model's place
-    serves: Literal["session_model", "contextual", "in_order"] = "session_model"
-
-
 class ModelManifest(msgspec.Struct):
     """What the service reads of a version's manifest."""
 
@@ -60,7 +54,6 @@ class ModelManifest(msgspec.Struct):
     model: Annotated[str, msgspec.Meta(min_length=1)]
     created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     files: dict[str, _FileFacts]
-    session_model: _SessionModelFacts | None = None
     data: _DataFacts = msgspec.field(default_factory=_DataFacts)
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     # of the model whose factors these are, if it is not that of the lists

@@ -44,8 +44,6 @@ class Model:
     # the tracks that most lists hold, most popular first
     popular: Sequence[int] = ()
     parts: Mapping[str, Any] = field(default_factory=dict)  # by name; read with `get`
-    # recommenders that answer for others, which held-out sessions found no better
-    instead: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, part: Part[T]) -> T | None:
         """Return a part; None where the version lacks it."""

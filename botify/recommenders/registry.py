@@ -22,7 +22,6 @@ from botify.recommenders.factors import Contextual, FoldIn, SessionAls
 from botify.recommenders.interleaved import interleave
 from botify.recommenders.lists import Indexed, InOrder, Random, StickyArtist, TopPop
 from botify.recommenders.next_track import FollowSession
-from botify.recommenders.session_model import FollowInterest
 from looplib.config import Config
 from looplib.experiments import members
 
@@ -38,21 +37,19 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "contextual": Contextual(),
     "session_als": SessionAls(),
     "fold_in": FoldIn(),
-    "session_model": FollowInterest(),
     "next_track": FollowSession(),
 }
 REPEAT = "repeat"
 
 
-def asked_for(name: str, model: Model | None = None) -> list[Recommender]:
-    """Return the recommender of a name, or both of an interleaved one, as a model has them."""
-    instead = model.instead if model else {}
-    return [RECOMMENDERS[instead.get(member, member)] for member in members(name)]
+def asked_for(name: str) -> list[Recommender]:
+    """Return the recommender of a name, or both of an interleaved one."""
+    return [RECOMMENDERS[member] for member in members(name)]
 
 
 def find_missing(name: str, model: Model) -> list[str]:
     """Return the names of the parts that a recommender needs and a version lacks."""
-    parts = {part for asked in asked_for(name, model) for part in asked.reads}
+    parts = {part for asked in asked_for(name) for part in asked.reads}
     return sorted(part.name for part in parts if model.get(part) is None)
 
 
@@ -104,7 +101,7 @@ def recommend(
 
 
 def _ask(name: str, model: Model, row: Row, rng: Generator) -> tuple[str, Drawn]:
-    drawn = [asked.draw(model, row, rng) for asked in asked_for(name, model)]
+    drawn = [asked.draw(model, row, rng) for asked in asked_for(name)]
     if len(drawn) == 1:
         return name, drawn[0]
     return interleave(name, drawn, rng.random())

@@ -33,16 +33,11 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
     feedback = config.feedback
     validation = config.validation
     selects_by_ope = validation.select.startswith(f"{OPE_TIME}@")
-    needs_events = {
-        f"validation.select: {validation.select}": selects_by_ope,
-        "session_model": config.session_model,
-    }
-    wanted = [setting for setting, is_wanted in needs_events.items() if is_wanted]
-    if wanted and rule.is_weighted:
-        text = f"{wanted[0]} needs event logs, and {store.workspace} holds interactions"
-        if wanted[0] == "session_model":
-            text += "; leave it out: --set session_model=null"
-        raise SplitError(text)
+    if selects_by_ope and rule.is_weighted:
+        raise SplitError(
+            f"validation.select: {validation.select} needs event logs, and "
+            f"{store.workspace} holds interactions"
+        )
     facts = {
         "schema": SCHEMA,
         "store": store.manifest.digest,

@@ -5,7 +5,6 @@ then points to it, in one step. Earlier versions stay for rollback.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,14 +17,11 @@ from recsys.config import ExportConfig
 from recsys.dataset.dataset import PIECES, SUMMARY, open_whole_dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.errors import ExportError
-from recsys.export.version import Export, write_version
+from recsys.export.version import Export, Learned, write_version
 from recsys.models.kinds import KINDS
 from recsys.models.model import Model, State
-from recsys.report.page import write_report
 from recsys.runs.folder import NO_BETTER, read_run
 from recsys.runs.trials import Trial
-from recsys.session_model.choice import NAME
-from recsys.session_model.export import Learned
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
@@ -75,7 +71,7 @@ def export_run(
         raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
     dataset = open_whole_dataset(cached)
     if options.learn_from == "training":  # these know no held-out sessions
-        config = config.model_copy(update={"session_model": None, "next_track": None})
+        config = config.model_copy(update={"next_track": None})
     export = Export(run, store, dataset, config, winner, options)
     versions = out.sub("versions")
     version = versions.sub(export.model_id)
@@ -85,16 +81,8 @@ def export_run(
         if not version.download_all():
             remove_leftovers(versions.folder)
             with atomic_directory(version.folder) as folder:
-                training = None
-                if config.session_model:
-                    less = options.model_copy(update={"learn_from": "training"})
-                    training = _learn(replace(export, options=less), client)
-                learned = _learn(export, client)
-                chosen = write_version(folder, export, learned, training)
+                write_version(folder, export, _learn(export, client))
             version.upload_all()
-            if chosen:
-                remark = f"{NAME}: {chosen['chosen']} is served, {chosen['reason']}"
-                write_report(export.run.address, store_address, remark)
         return out.link(CURRENT, f"versions/{export.model_id}")
 
 

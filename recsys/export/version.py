@@ -18,7 +18,6 @@ import orjson
 from looplib.arrays import Int32Array
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
-from looplib.session_model import FORMAT
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset, Side
@@ -29,7 +28,6 @@ from recsys.models.topk import NO_TRACK, similar_tracks
 from recsys.next_track.export import write_next_track
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
-from recsys.session_model.export import Learned, write_session_model
 from recsys.store.ids import Ids, Title, originals, read_titles
 from recsys.store.remote import Store
 from recsys.workspace import Workspace
@@ -44,6 +42,14 @@ HISTORY = "history.npz"
 TRACKS = "tracks.json"
 MANIFEST = "manifest.json"
 _SCHEMA = 1  # of the manifest
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The refitted winner, and the factors that are published with it."""
+
+    model: Model
+    factors: Fit | None
 
 
 @dataclass(frozen=True)
@@ -72,26 +78,13 @@ class Export:
             "sweeps": winner.sweeps,
             "factors": winner.factors and (winner.factors.id, winner.factor_sweeps),
             "options": self.options.model_dump(mode="json"),
-            "session_model": config.session_model and config.session_model.model_dump(),
             "next_track": config.next_track and config.next_track.model_dump(),
-            "format": FORMAT,  # of the session model
         }
         return f"{winner.trial.kind}-{json_digest(facts)[:12]}"
 
 
-def write_version(
-    folder: Path,
-    export: Export,
-    learned: Learned,
-    training: Learned | None,
-) -> Mapping[str, Any] | None:
-    """Write the files of a version into an empty folder, the manifest last.
-
-    Where a session model is wanted, `training` has learned from the training sessions alone.
-
-    Returns:
-        What the manifest says of the session model.
-    """
+def write_version(folder: Path, export: Export, learned: Learned) -> None:
+    """Write the files of a version into an empty folder, the manifest last."""
     store = export.store
     dataset = export.dataset
     config = export.config
@@ -105,27 +98,24 @@ def write_version(
         factors = place_unplayed(learned.factors, dataset, export.side)
         _write_factors(folder, export, factors, users, tracks)
     _write_titles(folder, export, titles, tracks)
-    threads = usable_cores()
-    seed = export.winner.trial.seed
-    session_model = next_track = None
-    if training:
-        ids = (users, tracks)
-        session_model = write_session_model(
-            folder, store, dataset, config, training, ids, seed, threads
-        )
+    next_track = None
     if config.next_track:
-        anyway = export.options.publish_anyway
         next_track = write_next_track(
-            folder, store, dataset, config, users, tracks, threads, anyway=anyway
+            folder,
+            store,
+            dataset,
+            config,
+            users,
+            tracks,
+            usable_cores(),
+            anyway=export.options.publish_anyway,
         )
     manifest = {
         **_facts(export),
-        "session_model": session_model,
         "next_track": next_track,
         "files": {file.name: _describe(file) for file in sorted(folder.iterdir())},
     }
     atomic_write_json(folder / MANIFEST, seal(manifest))
-    return session_model
 
 
 def _write_recommendations(

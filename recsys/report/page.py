@@ -19,22 +19,15 @@ from recsys.runs.leaderboard import WARNING, describe_row
 from recsys.workspace import open_workspace
 
 
-def write_report(
-    address: str,
-    store_address: str | Path | None = None,
-    *remarks: str,
-) -> None:
+def write_report(address: str) -> None:
     """Write the page of a finished search into its run folder, at a path or an address.
-
-    The store is by default where the search read it. Further remarks are kept with the winner.
 
     Raises:
         UserError: The run is not finished.
     """
     run = open_workspace(address)
     config, winner = read_run(run)
-    winner = replace(winner, remarks=tuple(dict.fromkeys(winner.remarks + remarks)))
-    store = open_workspace(store_address or config.store)
+    store = open_workspace(config.store)
     dataset = open_dataset(store.sub(f"cache/{winner.dataset}").address)
     found = read_folder(run, run.folder.resolve().name)
     with run.create(REPORT) as file:

@@ -155,16 +155,8 @@ def _check_dataset(
     """Warn of settings that do not fit the data.
 
     Raises:
-        SearchError: The session model has nothing to learn from, or the catalogue names other
-            tracks.
+        SearchError: The catalogue names other tracks.
     """
-    facts = dataset.summary
-    # a session begins with a track that nobody recommended
-    if config.session_model and facts.events <= facts.sessions:
-        raise SearchError(
-            f"session_model learns from recommended tracks, and {store.workspace} has none; "
-            "leave it out: --set session_model=null"
-        )
     if config.catalogue is not None and not store.manifest.catalogue:
         tracks = originals(store, "items", dataset.tracks, titles).tolist()
         named = sum(str(track) in titles for track in tracks)

@@ -18,7 +18,7 @@ product (`sim.worlds.neighbours`).
 
 Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between
 them, `sim.listening.hashes` has the randomness beyond boredom, and `sim.worlds.config` the numbers
-of the rules (`ResponseConfig`). `benchmarks.oracle` knows the rules, too.
+of the rules (`ResponseConfig`).
 """
 
 import numpy as np

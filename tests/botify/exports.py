@@ -13,7 +13,6 @@ from botify.settings import Settings
 from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.files import sha256_file
-from looplib.session_model import FORMAT
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -103,13 +102,9 @@ def update_manifest(folder: Path, name: str) -> None:
     if file.suffix == ".jsonl":
         with file.open("rb") as lines:
             rows = sum(1 for _ in lines)
-    session_model = (
-        {"session_model": {"format": FORMAT}} if name == "session_model.npz" else {}
-    )
     edit_manifest(
         folder,
         files={**files, name: {"rows": rows, **files.get(name, {}), **facts}},
-        **session_model,
     )
 
 

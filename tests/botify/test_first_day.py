@@ -19,7 +19,6 @@ LEARNED = [
     "contextual",
     "session_als",
     "fold_in",
-    "session_model",
 ]
 
 
@@ -78,7 +77,7 @@ def test_the_start_says_where_what_and_to_whom(
     tmp_path: Path, catalogue_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(tmp_path, "one", random_lists(20, 60), catalogue=catalogue_file)
-    arms = [{"recommender": "indexed", "weight": 3}, {"recommender": "session_model"}]
+    arms = [{"recommender": "indexed", "weight": 3}, {"recommender": "next_track"}]
     settings = make_settings(
         tmp_path, catalogue_file, experiments=[{"name": "ONE", "arms": arms}]
     )
@@ -87,8 +86,8 @@ def test_the_start_says_where_what_and_to_whom(
     assert caplog.messages == [
         "http://127.0.0.1:5005, to read about it: http://127.0.0.1:5005/docs",
         "version one: lists of 20 listeners, a catalogue of 60 tracks",
-        "experiment ONE (picks the recommender): C indexed 75%, T1 session_model 25%",
+        "experiment ONE (picks the recommender): C indexed 75%, T1 next_track 25%",
         f"events are logged in {tmp_path / 'log'}; the file under way is hidden: .events-…",
-        "arm T1: session_model needs session_model.npz, which version one lacks; "
+        "arm T1: next_track needs next_track.npz, which version one lacks; "
         "instead: top_pop, random",
     ]

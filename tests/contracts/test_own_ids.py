@@ -23,7 +23,7 @@ from botify.service import Service, load_configured
 from botify.settings import Settings
 from looplib.cli import run
 from looplib.config import dump_config, parse_config
-from recsys.config import ExportConfig, SearchConfig, SessionModelConfig
+from recsys.config import ExportConfig, SearchConfig, ValidationConfig
 from recsys.errors import IngestError
 from recsys.export import __main__ as publish
 from recsys.export.export import export_run
@@ -46,7 +46,6 @@ def export(
     user: Callable[[int], object],
     item: Callable[[int], object],
     columns: str = PAIRS,
-    session_model: SessionModelConfig | None = None,
 ) -> Path:
     """Publishes a model of some interactions, or plays, whose ids are made by two functions."""
     generator = np.random.default_rng(3)
@@ -67,7 +66,7 @@ def export(
     (folder / "plays.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     reading = Reading(parse_columns(columns))
     ingest([folder / "plays.jsonl"], folder / "store", reading, memory="200MB")
-    return publish_model(folder, session_model)
+    return publish_model(folder)
 
 
 def read_lines(*files: Path) -> list[dict[str, Any]]:
@@ -76,11 +75,9 @@ def read_lines(*files: Path) -> list[dict[str, Any]]:
     ]
 
 
-def publish_model(
-    folder: Path, session_model: SessionModelConfig | None = None
-) -> Path:
+def publish_model(folder: Path) -> Path:
     """Publishes a model of the store in a folder."""
-    run = finish_run(folder, session_model)
+    run = finish_run(folder)
     return Path(export_run(run, folder / "out", ExportConfig(top=5)))
 
 
@@ -306,23 +303,16 @@ def test_ids_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
         serve(version, tmp_path / "other log")
 
 
-def test_plays_give_a_context_model_a_catalogue_and_estimates_in_the_ids_that_came_in(
+def test_plays_give_a_catalogue_and_estimates_in_the_ids_that_came_in(
     tmp_path: Path,
 ) -> None:
-    session_model = SessionModelConfig(factors=2)
-    version = export(
-        tmp_path, lambda user: f"u{user}", lambda item: f"i{item}", PLAYS, session_model
-    )
+    version = export(tmp_path, lambda user: f"u{user}", lambda item: f"i{item}", PLAYS)
     catalogue = read_lines(version / "tracks.json")
     with np.load(version / "factors.npz", allow_pickle=False) as factors:
         assert [line["track"] for line in catalogue] == factors["tracks"].tolist()
     assert {line["track"]: (line["title"], line["artist"]) for line in catalogue} == {
         f"i{item}": (f"No. {item}", f"A{item % 9}") for item in range(ITEMS)
     }
-    chosen = json.loads((version / "manifest.json").read_text())["session_model"]
-    assert chosen["serves"] == "contextual"
-    assert "fewer than 1000 responses" in chosen["reason"]
-    assert not (version / "session_model.npz").exists()
     titles = read_titles(None, open_store(tmp_path / "store"))
     assert titles["i7"] == Title("i7", "No. 7", "A7")
     lists = f"T1={version / 'recommendations.jsonl'}"
@@ -347,13 +337,15 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
     export(tmp_path, lambda user: user, lambda item: item)
     store = str(tmp_path / "store")
     config = SearchConfig(
-        store=store, run=str(tmp_path / "run"), session_model=SessionModelConfig()
+        store=store,
+        run=str(tmp_path / "run"),
+        validation=ValidationConfig(select="ope_time@30"),
     )
     (tmp_path / "run" / CONFIG).write_text(dump_config(config))
     (tmp_path / "search.yaml").write_text(dump_config(config))
     new, again = tmp_path / "new", tmp_path / "again"
     searched = ["--config", str(tmp_path / "search.yaml"), "--run", str(new)]
-    als = [*searched, "--set=session_model=null"]
+    by_rank = [*searched, "--set=validation.select=ndcg@30"]
     lists = str(tmp_path / "out/current/recommendations.jsonl")
     capsys.readouterr()
     for module, argv, message in (
@@ -364,17 +356,16 @@ def test_what_needs_events_is_refused_on_interactions_in_one_line(
             [store, "--recommendations", lists, "--holdout", "all"],
             NO_SESSIONS,
         ),
-        (search, searched, "session_model needs event logs, and"),
+        (search, searched, "ope_time@30 needs event logs, and"),
         (
             search,
-            [*als, "--set=validation.select=ope_time@30"],
-            "ope_time@30 needs event",
+            [*by_rank, "--set=split.kind=time"],
+            "split.kind time needs timestamps",
         ),
-        (search, [*als, "--set=split.kind=time"], "split.kind time needs timestamps"),
         (
             publish,
             ["--run", str(tmp_path / "run"), "--out", str(again)],
-            "session_model needs event logs, and",
+            "ope_time@30 needs event logs, and",
         ),
     ):
         assert run(module.app, module.PROG, argv) == 2

@@ -46,7 +46,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ingest([log], folder / "store", partitions=2)
     (folder / "search.yaml").write_text(
         f"store: {folder / 'store'}\nrun: {folder / 'run'}\ncatalogue: {catalogue}\n"
-        "session_model: {factors: 4}\n"
     )
     argv = ["--config", str(folder / "search.yaml"), "--no-export"]
     for setting in (
@@ -63,17 +62,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_report_says_what_answers_as_the_session_model(exported: Path) -> None:
-    manifest = (exported / "current" / "manifest.json").read_bytes()
-    chosen = orjson.loads(manifest)["session_model"]
-    line = f"session_model: {chosen['chosen']} is served, {chosen['reason']}"
-    page = (exported / "run" / "report.html").read_text()
-    assert page.count(line) == 1
-
-
 @pytest.mark.parametrize(
     "recommender",
-    ["indexed", "again", "discover", "contextual", "session_als", "session_model"],
+    ["indexed", "again", "discover", "contextual", "session_als"],
 )
 def test_what_the_export_publishes_is_served(
     exported: Path, tmp_path: Path, recommender: str

@@ -65,7 +65,6 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
         },
         "validation": {"resamples": 100},
         "cluster": {"scheduler": scheduler},
-        "session_model": {"factors": 8},
         # so little data need not beat the popular tracks
         "export": {"publish_anyway": True},
     }

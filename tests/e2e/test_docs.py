@@ -22,9 +22,7 @@ from tests.programs import need
 MEASURED = {
     "homework.md",
     "predictions.md",
-    "results.md",
     "scale.md",
-    "session-model.md",
 }
 PAGES_TO_RUN = [
     page

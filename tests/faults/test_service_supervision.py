@@ -116,11 +116,11 @@ def a_list_that_is_a_fifo(version: Path) -> None:
     os.mkfifo(version / "recommendations.jsonl")
 
 
-def _change_session_model(version: Path, change: Callable[[bytes], bytes]) -> None:
-    np.savez(version / "session_model.npz", tracks=np.arange(3))
-    text = (version / "session_model.npz").read_bytes()
-    (version / "session_model.npz").write_bytes(change(text))
-    update_manifest(version, "session_model.npz")
+def _change_next_track(version: Path, change: Callable[[bytes], bytes]) -> None:
+    np.savez(version / "next_track.npz", tracks=np.arange(3))
+    text = (version / "next_track.npz").read_bytes()
+    (version / "next_track.npz").write_bytes(change(text))
+    update_manifest(version, "next_track.npz")
 
 
 def _patch_archive(version: Path, at: int, value: bytes) -> None:
@@ -132,7 +132,7 @@ def _patch_archive(version: Path, at: int, value: bytes) -> None:
             text = text[:start] + value + text[start + 2 :]
         return text
 
-    _change_session_model(version, patch)
+    _change_next_track(version, patch)
 
 
 def an_encrypted_archive(version: Path) -> None:
@@ -157,8 +157,8 @@ def a_header_of_minus_signs(version: Path) -> None:
             + header
             + b"\0" * 8,
         )
-    (version / "session_model.npz").write_bytes(made.getvalue())
-    update_manifest(version, "session_model.npz")
+    (version / "next_track.npz").write_bytes(made.getvalue())
+    update_manifest(version, "next_track.npz")
 
 
 def a_name_that_nests(version: Path) -> None:
@@ -186,7 +186,7 @@ def test_hostile_versions_are_refused_and_the_next_good_one_is_served(
     """Met by the watcher, and by more reloads than there are threads."""
     published = publish_first(tmp_path / "published")
     experiments = [
-        {"name": "ALL", "arms": [{"name": "C", "recommender": "session_model"}]}
+        {"name": "ALL", "arms": [{"name": "C", "recommender": "next_track"}]}
     ]
     with serve(
         published, tmp_path / "log", watch_s=0.05, experiments=experiments, threads=2

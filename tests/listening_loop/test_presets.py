@@ -155,7 +155,6 @@ def test_four_commands_lead_from_a_file_to_a_track(
     search += ["--scheduler", str(client.scheduler_info()["address"])]
     changes = {
         "catalogue": "null",
-        "session_model": "null",
         "search.sweeps": 3,
         "validation.resamples": 100,
         "export.publish_anyway": "true",

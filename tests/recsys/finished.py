@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from looplib.als import AlsParams
 from looplib.config import dump_config
-from recsys.config import SearchConfig, SessionModelConfig
+from recsys.config import SearchConfig
 from recsys.runs.folder import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner
 from recsys.runs.leaderboard import leaderboard_rows
 from recsys.runs.ledger import Ledger, Score
@@ -20,14 +20,12 @@ from tests.recsys.opened import dataset_of
 
 def finish_run(
     folder: Path,
-    session_model: SessionModelConfig | None = None,
     **sections: Any,  # noqa: ANN401  of a search
 ) -> Path:
     """Make the folder `run` beside the folder `store`; returns it."""
     config = SearchConfig(
         store=str(folder / "store"),
         run=str(folder / "run"),
-        session_model=session_model,
         **sections,
     )
     dataset = dataset_of(config)

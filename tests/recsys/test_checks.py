@@ -20,7 +20,6 @@ from recsys.runs.folder import read_run
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.commands import error_line
-from tests.recsys.logs import make_store, random_sessions
 
 QUICK = (
     "search: {space: {factors: 4}, sweeps: 2}\n"
@@ -60,22 +59,12 @@ def test_what_a_later_step_cannot_do_is_refused_before_the_first_fit(
 ) -> None:
     other = tmp_path / "other.json"
     other.write_text('{"track": 1, "artist": "a", "title": "t"}\n')
-    for setting, message in {
-        "session_model={}": "session_model needs event logs, and",
-        f"catalogue={other}": "names 0 of the",
-    }.items():
-        assert (
-            run(
-                search.app,
-                search.PROG,
-                [*write_config(tmp_path, plays), "--set", setting],
-            )
-            == 2
-        )
-        line = error_line(capsys)
-        assert message in line
-        assert "leave it out: --set" in line
-        assert not (tmp_path / "run" / "ledger.jsonl").exists()
+    argv = [*write_config(tmp_path, plays), "--set", f"catalogue={other}"]
+    assert run(search.app, search.PROG, argv) == 2
+    line = error_line(capsys)
+    assert "names 0 of the" in line
+    assert "leave it out: --set" in line
+    assert not (tmp_path / "run" / "ledger.jsonl").exists()
 
 
 @pytest.mark.parametrize("command", [ab, power])
@@ -88,24 +77,6 @@ def test_commands_that_need_event_logs_refuse_interactions_in_one_line(
         "holds interactions, which have no sessions and arms; event logs are needed"
         in capsys.readouterr().err
     )
-
-
-def test_a_context_model_without_recommended_tracks_is_refused_before_the_first_fit(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sessions = random_sessions(1, listeners=20, tracks=30, sessions=200)
-    alone = [
-        type(session)(session.user, session.start_ms, session.heard[:1], session.name)
-        for session in sessions
-    ]
-    argv = [
-        *write_config(tmp_path, make_store(tmp_path, alone)),
-        "--set",
-        "session_model={}",
-    ]
-    assert run(search.app, search.PROG, argv) == 2
-    assert "session_model learns from recommended tracks" in capsys.readouterr().err
-    assert not (tmp_path / "run" / "ledger.jsonl").exists()
 
 
 def test_a_model_no_better_than_popular_is_published_on_demand_alone(

@@ -187,7 +187,7 @@ def test_an_arm_that_is_surely_far_better_is_named_before_a_small_winner() -> No
 
 def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> None:
     names = {"C": "random", "T1": "sticky_artist", "T2": "top_pop", "T3": "in_order"}
-    names |= {"T4": "session_model", "T5": "latest", "T6": "mine"}
+    names |= {"T4": "session_als", "T5": "latest", "T6": "mine"}
     values: dict[str, Any] = {
         "label": "listening time per session",
         "unit": "tracks",
@@ -206,7 +206,7 @@ def test_every_arm_is_named_with_its_recommender_and_what_is_known_of_it() -> No
     assert said(case) == (
         "Ship T3 (in_order). Listeners hear 92 % more per session than with C (random): 3.67 "
         "instead of 1.91 tracks; the true gain is likely between 74 and 110 %. The safety limit "
-        "holds. T4 (session_model) and T1 (sticky_artist) did about as well; this test finds "
+        "holds. T4 (session_als) and T1 (sticky_artist) did about as well; this test finds "
         "no difference between them. T2 (top_pop) is better than C (random), worse than T3 "
         "(in_order). "
         "T6 (mine) breaks a safety limit: 'Sessions per listener' was to stay above -10 %, and is "

@@ -208,6 +208,10 @@ def _say(folder: Path, **facts: int) -> None:
             _factors(tracks=np.array([{}], dtype=object), item_factors=np.ones((1, 2))),
             "factors.npz: cannot be read",
         ),
+        (
+            _factors(tracks=np.arange(4), item_factors=np.ones((4, 2), np.int32)),
+            "item_factors is int32 (4, 2), expected f with 2 axes",
+        ),
         (_factors(tracks=np.arange(3)), "factors.npz: cannot be read"),
         (_pack, "tracks.npy is compressed"),
         (
