@@ -11,8 +11,9 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from analysis.store import Store
 from listening_loop.api.frames import Frame
-from listening_loop.api.stores import Source, Store, ingest
+from listening_loop.api.stores import Source, ingest
 from listening_loop.errors import UnknownIdError
 from looplib.als import AlsParams, solve_row
 from looplib.arrays import (
@@ -37,7 +38,7 @@ from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.factor_models import Als
 from recsys.models.topk import NO_TRACK, similar_tracks, top_tracks
 from recsys.store.ids import originals
-from recsys.store.remote import open_store as open_at
+from recsys.store.remote import open_store
 from recsys.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def _fit(config: SearchConfig, scratch: Workspace, client: "Client | None") -> M
         advice = "a fit has one value for each hyperparameter"
         raise UserError(f"params: {len(grid)} combinations; {advice}")
     (params,), sweeps = grid, config.search.sweeps
-    store = open_at(config.store)
+    store = open_store(config.store)
     plan = plan_dataset(store, config)
     scratch.folder.mkdir(parents=True, exist_ok=True)
     modules = (fit_blocks.__module__,)

@@ -2,33 +2,20 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from analysis.logs.columns import Reading, columns_by_name
-from analysis.store import Manifest
+from analysis.store import Store
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
 from recsys.ingest import pipeline
 from recsys.ingest.presets import PRESETS
-from recsys.store.remote import open_store as open_at
 
 DEFAULT_FOLDER = Path("out")
 Source = Frame | str | Path | Sequence[str | Path]
-
-
-@dataclass(frozen=True)
-class Store:
-    """A session store: what was heard, as Parquet, by listener."""
-
-    address: str  # a path, or such as s3://bucket/folder
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the store holds now."""
-        return open_at(self.address).manifest
 
 
 def ingest(
@@ -72,11 +59,10 @@ def ingest(
             facts.append(repr(tables))
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
-            pipeline.ingest(paths, address, tables)
+            return pipeline.ingest(paths, address, tables).store
         except UserError as error:
             message = str(error).replace(str(frame), "the data frame")
             raise type(error)(message) from None
-    return Store(address)
 
 
 def _paths(data: Source) -> list[str | Path]:

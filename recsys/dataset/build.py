@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
+from analysis.store import Store
 from looplib.arrays import AnyIntArray, Float32Array, IntArray, column_values, offsets
 from looplib.checksums import seal
 from looplib.files import (
@@ -44,8 +45,7 @@ from recsys.dataset.plan import DatasetPlan
 from recsys.dataset.plays import positions, unplayed_of, write_artists, write_plays
 from recsys.errors import DatasetError, SplitError
 from recsys.store.ids import originals, read_titles
-from recsys.store.remote import Store
-from recsys.workspace import Workspace
+from recsys.workspace import Workspace, open_workspace
 
 Report = Callable[[float, str], None]
 _AT_ONCE = 2**24  # interactions that are turned at once
@@ -66,7 +66,7 @@ def build_dataset(
     Raises:
         SplitError: One side of the split is empty.
     """
-    cache = store.workspace.sub("cache")
+    cache = open_workspace(store.address).sub("cache")
     dataset = _open_cached(cache, plan.digest)
     how = "cached"
     if dataset is None:
@@ -110,7 +110,10 @@ def _build(
     by_partition = itertools.groupby(
         store.manifest.parts, key=lambda part: part.partition
     )
-    partitions = [(store.workspace.address, tuple(parts)) for _, parts in by_partition]
+    partitions = [
+        (open_workspace(store.address).address, tuple(parts))
+        for _, parts in by_partition
+    ]
     shared = (run.sub(PIECES).address, rule, plan.feedback)
     tasks = [(*partition, *shared) for partition in partitions]
     with atomic_directory(cached.folder) as folder:
@@ -174,13 +177,13 @@ def _assemble(folder: Path, store: Store, plan: DatasetPlan) -> dict[str, int]:
             "all rows are of one listener; recommendations are learned from what many heard"
         )
     titles = read_titles(plan.catalogue, store)
-    if store.catalogue_size is None:
+    if store.manifest.catalogue_size is None:
         heard = pa.concat_tables(_read(folder, "tracks"))
         tracks = np.unique(column_values(heard["track"]))
         if plan.catalogue:
             tracks = np.union1d(tracks, unplayed_of(store, titles, tracks))
     else:
-        tracks = np.arange(store.catalogue_size)
+        tracks = np.arange(store.manifest.catalogue_size)
     heard = _write_matrices(folder, users, tracks, plan.feedback)
     for side in SIDES:
         write_by_track(folder, side, len(tracks))

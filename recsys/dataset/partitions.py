@@ -12,11 +12,11 @@ from typing import Literal
 import pyarrow as pa
 
 from analysis import queries
-from analysis.store import Part
+from analysis.store import PartitionFile, Store
 from recsys.config import Feedback
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
-from recsys.store.remote import Store, download_stored
+from recsys.store.remote import download_files, partition_files
 from recsys.workspace import open_workspace
 
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
@@ -30,7 +30,7 @@ def partition_file(folder: Path, kind: Kind, partition: int) -> Path:
 
 def prepare_partition(
     store: str,
-    parts: Sequence[Part],
+    parts: Sequence[PartitionFile],
     pieces: str,
     rule: SplitRule,
     feedback: Feedback,
@@ -48,7 +48,7 @@ def prepare_partition(
     partition = parts[0].partition
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
-        files = download_stored(open_workspace(store), parts)
+        files = download_files(store, parts)
         attach_events(connection, files, rule)
         queries.materialize(connection, "sessions", "sessions/sessions")
         queries.materialize(
@@ -83,9 +83,7 @@ def complete_rule(store: Store, rule: SplitRule) -> SplitRule:
     if rule.split.kind != "time":
         return rule
     starts = []
-    for files in filter(
-        None, map(store.partition_files, range(store.manifest.partitions))
-    ):
+    for files in partition_files(store):
         with queries.connect() as connection:
             attach_events(connection, files, rule)
             queries.materialize(connection, "sessions", "sessions/sessions")

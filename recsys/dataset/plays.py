@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.logs.field_types import LARGEST_ID
-from analysis.store import number_of
+from analysis.store import Store, number_of
 from looplib.arrays import Int32Array, IntArray, offsets
 from recsys.dataset.dataset import Dataset, Side, new_array
 from recsys.store.ids import Title
-from recsys.store.remote import Store
 
 UNKNOWN_ARTIST = -1
 _INDPTR, _TRACKS, _HELDOUT = (
@@ -121,8 +120,7 @@ def unplayed_of(
     played: IntArray,
 ) -> IntArray:
     """Return the other tracks of a catalogue that are by the artist of one that was played."""
-    table = store.manifest.table
-    is_text = table is not None and table.text_items
+    is_text = store.manifest.text_items
     artist_of = {
         number_of(track) if is_text else int(track): title.artist
         for track, title in titles.items()

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
-from analysis.store import LOGGED, Source
+from analysis.store import Source, Store
 from recsys.config import Split
 from recsys.errors import SplitError
-from recsys.store.remote import Store
 
 _SHOWN_SOURCES = 5
 
@@ -55,9 +54,8 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     Raises:
         SplitError: The store's rows lack what the split needs.
     """
-    table = store.manifest.table
-    columns = table.columns if table else LOGGED
-    is_weighted = store.manifest.interactions is not None
+    columns = store.manifest.columns
+    is_weighted = store.manifest.holds == "interactions"
     has_moments = not is_weighted or "timestamp" in columns
     is_ordered = has_moments or "position" in columns
     lacking = None
@@ -67,7 +65,7 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
         lacking = "timestamps"
     if lacking:
         raise SplitError(
-            f"split.kind {split.kind} needs {lacking}, and the rows of {store.workspace} have "
+            f"split.kind {split.kind} needs {lacking}, and the rows of {store} have "
             "none; session_hash and files do without"
         )
     train, test = _file_sides(store, split)
@@ -77,7 +75,7 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
         is_weighted=is_weighted,
         is_ordered=is_ordered,
         has_moments=has_moments,
-        has_catalogue=store.catalogue_size is not None,
+        has_catalogue=store.manifest.catalogue_size is not None,
         train=train,
         test=test,
     )
@@ -87,9 +85,9 @@ def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str,
     """Find the sorted digests of the files to learn from and to validate on."""
     if split.kind != "files":
         return (), ()
-    if store.manifest.interactions is None:
+    if store.manifest.holds == "events":
         raise SplitError(
-            f"split.kind files needs a store of interactions; {store.workspace} holds events"
+            f"split.kind files needs a store of interactions; {store} holds events"
         )
     train, test = (
         {
@@ -119,7 +117,5 @@ def _named(store: Store, side: str, pattern: str) -> list[Source]:
     ]
     if not found:
         known = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])
-        raise SplitError(
-            f"split.{side}: no file {pattern} in {store.workspace}; it has {known}"
-        )
+        raise SplitError(f"split.{side}: no file {pattern} in {store}; it has {known}")
     return found

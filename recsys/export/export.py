@@ -63,10 +63,10 @@ def export_run(
     store = open_store(store_address or config.store)
     if plan_dataset(store, config).digest != winner.dataset:
         raise ExportError(
-            f"{store.workspace}: not the store that {run} was searched on, or it has grown "
+            f"{store}: not the store that {run} was searched on, or it has grown "
             "since; search again"
         )
-    cached = store.workspace.sub(f"cache/{winner.dataset}")
+    cached = open_workspace(store.address).sub(f"cache/{winner.dataset}")
     if not cached.download_all():
         raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
     dataset = open_whole_dataset(cached)

@@ -44,7 +44,7 @@ app = make_app(
 )
 
 
-class Settings(Config):
+class IngestSettings(Config):
     """Settings that few ingests change."""
 
     percent: bool | None = Field(
@@ -64,7 +64,8 @@ class Settings(Config):
 
 
 _SETTINGS = "; ".join(
-    f"{name}: {field.description}" for name, field in Settings.model_fields.items()
+    f"{name}: {field.description}"
+    for name, field in IngestSettings.model_fields.items()
 )
 
 
@@ -109,17 +110,17 @@ def main(
     ] = False,
 ) -> int:
     """Ingest the files."""
-    settings = load_config(Settings, None, set_ or ())
-    given = {"where": where, **settings.model_dump(include={"percent", "header"})}
-    given["delimiter"] = "\t" if delimiter == r"\t" else delimiter
-    given = {name: value for name, value in given.items() if value is not None}
+    settings = load_config(IngestSettings, None, set_ or ())
+    options = {"where": where, **settings.model_dump(include={"percent", "header"})}
+    options["delimiter"] = "\t" if delimiter == r"\t" else delimiter
+    options = {name: value for name, value in options.items() if value is not None}
     reading = None
     if columns or preset:
-        given |= {"columns": parse_columns(columns)} if columns else {}
-        reading = replace(PRESETS[preset], **given) if preset else Reading(**given)
-    elif given:
+        options |= {"columns": parse_columns(columns)} if columns else {}
+        reading = replace(PRESETS[preset], **options) if preset else Reading(**options)
+    elif options:
         raise IngestError(
-            f"{next(iter(given))} belongs to tables of plays or interactions, "
+            f"{next(iter(options))} belongs to tables of plays or interactions, "
             "with --columns or --preset"
         )
     report = ingest(
@@ -149,24 +150,26 @@ def print_report(report: IngestReport) -> None:
     ]
     lines += [
         f"{file.name}: its content is in the store already, nothing added"
-        for file in report.known
+        for file in report.repeated
     ]
     if report.repeats:
         lines.append(
             f"{report.repeats:,} rows repeat another's user, item, timestamp and session: their "
             "weights are added up"
-            if manifest.interactions
+            if manifest.holds == "interactions"
             else f"{report.repeats:,} events have another's user, message and request: "
             "they are counted once"
         )
-    rows = "interactions" if manifest.interactions else "events"
-    size = f"{manifest.events:,} {rows} in {manifest.partitions} partitions, {store.bytes / 1e6:,.1f} MB"
-    lines.append(f"{store.workspace}: {size}, digest {manifest.digest}")
+    size_mb = sum(part.bytes for part in manifest.parts) / 1e6
+    lines.append(
+        f"{store}: {manifest.events:,} {manifest.holds} in {manifest.partitions} partitions, "
+        f"{size_mb:,.1f} MB, digest {manifest.digest}"
+    )
     output().print(Text("\n".join(lines)), soft_wrap=True)
 
 
 def _describe_rejects(report: IngestReport) -> list[str]:
-    """Return the reasons, the most frequent first, with the first line of each."""
+    """Describe the reasons, the most frequent first, with the first line of each."""
     store = report.store.path
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
@@ -181,8 +184,9 @@ def _describe_rejects(report: IngestReport) -> list[str]:
         for reason, count in counts.most_common(SHOWN_REASONS)
     ]
     if lines:
-        kept = f"{counts.total():,} rejected lines are kept in {store / REJECTS}"
-        lines.insert(0, f"{kept}; by reason:")
+        total = counts.total()
+        place = store / REJECTS
+        lines.insert(0, f"{total:,} rejected lines are kept in {place}; by reason:")
     return lines
 
 

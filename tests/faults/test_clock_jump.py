@@ -100,7 +100,7 @@ def test_training_on_the_log_of_a_jumping_clock_loses_no_event(tmp_path: Path) -
         write_segments(tmp_path / "log", -HOUR_MS), tmp_path / "store", partitions=1
     ).store
     address, parts, rule = (
-        store.workspace.address,
+        store.address,
         [part for part in store.manifest.parts if not part.partition],
         SplitRule(Split(), seed=1),
     )

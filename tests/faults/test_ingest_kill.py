@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.store import Store
 from recsys.ingest import pipeline as ingest
-from recsys.store.remote import Store, open_store
+from recsys.store.remote import open_store
 from tests.recsys.events import event, read_rows, write_log
 
 EVENTS = 10_000

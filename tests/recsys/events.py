@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from recsys.store.remote import Store
+from analysis.store import Store
+from recsys.store.remote import partition_files
 
 COLLECTION = "collection.json"
 EVENT: dict[str, Any] = {
@@ -57,14 +58,9 @@ def write_log(
 
 def read_rows(store: Store) -> list[dict[str, Any]]:
     """Read all rows of a store, partition by partition."""
-    files = [
-        file
-        for partition in range(store.manifest.partitions)
-        for file in store.partition_files(partition)
-    ]
-    rows: list[dict[str, Any]] = [
+    return [
         row
+        for files in partition_files(store)
         for file in files
         for row in pq.read_table(file, partitioning=None).to_pylist()
     ]
-    return rows

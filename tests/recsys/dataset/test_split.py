@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import queries
-from analysis.store import Part
+from analysis.store import PartitionFile
+from looplib.files import sha256_file
 from recsys.config import Feedback, Split
 from recsys.dataset.partitions import partition_file, prepare_partition
 from recsys.dataset.split import SplitRule
@@ -49,11 +50,12 @@ def read_pairs(file: Path, column: str) -> Pairs:
     return {(row["user"], row["track"]): row[column] for row in rows if row[column]}
 
 
-def stored(files: Iterable[Path]) -> tuple[str, tuple[Part, ...]]:
+def stored(files: Iterable[Path]) -> tuple[str, tuple[PartitionFile, ...]]:
     """Files of one folder as partition 0 of a store: its address and parts."""
     files = list(files)
     return str(files[0].parent), tuple(
-        Part(file.name, 0, 0, file.stat().st_size) for file in files
+        PartitionFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
+        for file in files
     )
 
 

@@ -15,13 +15,14 @@ from analysis.logs import reader as event_log
 from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.files import LogFile, digest
 from analysis.logs.lines import LineCounts
+from analysis.store import Store
 from looplib.cli import run
 from recsys.errors import IngestError, StoreError
 from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import pipeline as ingest
 from recsys.ingest import sources
 from recsys.store.partitions import partition_of
-from recsys.store.remote import Store, open_store
+from recsys.store.remote import open_store, partition_files
 from tests.recsys.events import COLLECTION, event, read_rows, write_log
 
 COLUMNS = {
@@ -65,8 +66,8 @@ def test_the_store_has_the_documented_columns_and_order(tmp_path: Path) -> None:
     store = ingested(
         tmp_path, [write_log(tmp_path / "a.jsonl", events(3000))], partitions=4
     )
-    for partition in range(4):
-        (file,) = store.partition_files(partition)
+    for partition, files in enumerate(partition_files(store)):
+        (file,) = files
         table = pq.read_table(file, partitioning=None)
         assert {
             name: table.schema.field(name).type for name in table.column_names
@@ -123,7 +124,7 @@ def test_the_same_content_again_adds_nothing_under_any_name(
         write_log(tmp_path / name, events(50)) for name in ("a.jsonl", "copy.log")
     )
     report = ingest.ingest([log, copy], tmp_path / "store")
-    assert (report.store.manifest.events, [file.path for file in report.known]) == (
+    assert (report.store.manifest.events, [file.path for file in report.repeated]) == (
         50,
         [copy],
     )
@@ -148,7 +149,7 @@ def test_later_logs_make_further_parts(tmp_path: Path) -> None:
     )
     second = ingested(tmp_path, [write_log(tmp_path / "b.jsonl", events(400, seed=2))])
     assert second.manifest.events == 800
-    assert [len(second.partition_files(partition)) for partition in range(2)] == [2, 2]
+    assert [len(files) for files in partition_files(second)] == [2, 2]
     assert set(first.manifest.parts) < set(second.manifest.parts)
 
 
@@ -348,7 +349,7 @@ def test_a_log_without_events_changes_no_text_ids(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text("\n")
     after = ingested(tmp_path, [tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
     assert len(after.manifest.sources) == 2
-    assert after.manifest.table == before.manifest.table
+    assert after.manifest.columns == before.manifest.columns
     assert len(read_rows(after)) == 2
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.reader import read_rejects
+from analysis.store import Store
 from recsys.config import SearchConfig, Split, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset
@@ -20,7 +21,7 @@ from recsys.errors import SplitError
 from recsys.ingest import pipeline
 from recsys.store.ids import originals
 from recsys.store.partitions import partition_of
-from recsys.store.remote import Store, open_store
+from recsys.store.remote import open_store
 from tests.recsys.events import read_rows
 from tests.recsys.opened import dataset_of
 from tests.recsys.tables import (
@@ -159,10 +160,10 @@ def test_whole_numbers_stay_themselves(tmp_path: Path) -> None:
         folder.mkdir()
         store = ingested(folder, write(folder / name, rows))
         assert {row["user"] for row in read_rows(store)} == {row["uid"] for row in rows}
-        assert store.manifest.interactions is not None
+        assert store.manifest.holds == "interactions"
         assert (
-            store.manifest.interactions.text_users,
-            store.manifest.interactions.id_files,
+            store.manifest.text_users,
+            store.manifest.id_files,
         ) == (False, ())
 
 

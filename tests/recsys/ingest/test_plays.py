@@ -10,9 +10,10 @@ import pytest
 
 from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.reader import read_rejects
+from analysis.store import Store
 from recsys.ingest import pipeline
 from recsys.store.ids import originals, titles_by_id
-from recsys.store.remote import Store, open_store
+from recsys.store.remote import open_store
 from tests.recsys.events import event, read_rows, write_log
 from tests.recsys.tables import WRITERS, Row, ingest, write_csv, write_json
 
@@ -103,9 +104,8 @@ def test_half_an_hour_of_silence_ends_a_session_and_the_next_track_is_the_recomm
         ("b", "z", None, 0.25, "last", 5, None),
     ]
     assert len({row["session"] for row in read_rows(store)}) == 3
-    assert store.manifest.interactions is None
-    assert store.manifest.plays is not None
-    assert store.manifest.plays.columns == ("user", "item", "timestamp", "share")
+    assert store.manifest.holds == "events"
+    assert store.manifest.columns == ("user", "item", "timestamp", "share")
 
 
 def test_an_organic_play_opens_a_session_and_propensities_belong_to_the_request_before(
