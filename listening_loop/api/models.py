@@ -32,7 +32,7 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.factor_models import Als
@@ -236,10 +236,10 @@ def _fit(config: SearchConfig, scratch: Workspace, client: "Client | None") -> M
     modules = (fit_blocks.__module__,)
     with open_cluster(config.cluster, scratch.on_disk, client, modules) as cluster:
         with progress("Interactions", 100, "%") as report:
-            dataset = build_dataset(store, plan, scratch, cluster, report)
+            dataset = cached_dataset(store, plan, scratch, cluster, report)
         with progress("Fit", sweeps, "sweeps") as report:
             number = config.cluster.workers  # None: one for each
-            blocks = cut_blocks(cluster, dataset, "total", number)
+            blocks = cut_blocks(cluster, dataset, "all", number)
             fit, seed = scratch.sub("fit"), config.seed
             fitted = fit_blocks(cluster, blocks, params, seed, sweeps, fit, report)
         return Model(

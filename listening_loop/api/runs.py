@@ -66,7 +66,7 @@ class Run:
         """
         store = open_store(self.config.store)
         dataset = open_dataset(f"{store}/cache/{self.winner.dataset}")
-        matrix = dataset.matrix("train").tocoo()
+        matrix = dataset.matrix("training").tocoo()
         users = originals(store, "users", dataset.users)
         items = originals(store, "items", dataset.tracks)
         columns = (users[matrix.row], items[matrix.col], matrix.data)

@@ -1,31 +1,26 @@
 """Turn a partition of the session store into interactions and held-out listening, on a worker.
 
-Plain functions, paths in and a small result out. Every event of a listener is in one partition, so a
-partition is split, checked and summed without looking at any other.
+Plain functions, paths in and a small result out. Every event of a listener is in one partition,
+which is split, checked and summed without looking at any other.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 
 from analysis import queries
-from analysis.store import PartitionFile, Store
+from analysis.store import PartitionFile
+from looplib.arrays import column_values
 from recsys.config import Feedback
+from recsys.dataset.layout import Piece, piece_file
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
-from recsys.store.remote import download_files, partition_files
+from recsys.store.remote import download_files
 from recsys.workspace import open_workspace
 
 COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
-Kind = Literal["interactions", "plays", "heldout", "users", "tracks", "logged"]
-
-
-def partition_file(folder: Path, kind: Kind, partition: int) -> Path:
-    """Return the path of a file that `prepare_partition` writes."""
-    return folder / f"{kind}-{partition:03d}.arrow"
 
 
 def prepare_partition(
@@ -35,21 +30,20 @@ def prepare_partition(
     rule: SplitRule,
     feedback: Feedback,
 ) -> dict[str, int]:
-    """Split a partition's sessions, and write its files to the address `pieces`.
+    """Split a partition's sessions, and write its tables to the address `pieces`.
 
     Returns:
-        The partition's events and sessions and the held-out ones of both, under the names in `COUNTS`.
+        The events and sessions and the held-out ones of both, under the names in `COUNTS`.
 
     Raises:
-        SplitError: A session is on both sides, or an event was lost: nothing learned from it could
+        SplitError: A session is in both splits, or an event was lost: nothing learned from it could
             be trusted.
     """
     workspace = open_workspace(pieces)
-    partition = parts[0].partition
+    number = parts[0].partition
     workspace.folder.mkdir(parents=True, exist_ok=True)
     with queries.connect(threads=1) as connection:
-        files = download_files(store, parts)
-        attach_events(connection, files, rule)
+        attach_events(connection, download_files(store, parts), rule)
         queries.materialize(connection, "sessions", "sessions/sessions")
         queries.materialize(
             connection,
@@ -59,40 +53,56 @@ def prepare_partition(
         )
         queries.materialize(connection, "split_events", "sessions/split_events")
         queries.attach_query(connection, "organic_events", "sessions/organic_events")
-        (found,) = queries.fetch_table(connection, "sessions/split_summary").to_pylist()
-        if found["sessions_on_both"] or found["split_events"] != found["events"]:
+        summary = queries.fetch_table(connection, "sessions/split_summary")
+        (counts,) = summary.to_pylist()
+        in_both = counts["sessions_in_both"]
+        if in_both or counts["split_events"] != counts["events"]:
             raise SplitError(
-                f"partition {partition}: {found['sessions_on_both']} sessions are on both sides of the "
-                f"split and {found['split_events']} of {found['events']} events on either; "
+                f"partition {number}: {in_both} sessions are in both splits and "
+                f"{counts['split_events']} of {counts['events']} events in either; "
                 "allowed are 0, and all"
             )
-        for kind, (name, values) in _results(rule, feedback).items():
-            file = partition_file(workspace.folder, kind, partition)
-            table = queries.fetch_table(connection, name, **values)
+        for piece, (statement, values) in _statements(rule, feedback).items():
+            file = piece_file(workspace.folder, piece, number)
+            table = queries.fetch_table(connection, statement, **values)
             with pa.ipc.new_file(
                 file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
             ) as target:
                 target.write_table(table)
             workspace.upload(file.name)
             workspace.evict(file.name)
-    return {name: found[name] for name in COUNTS}
+    return {name: counts[name] for name in COUNTS}
 
 
-def complete_rule(store: Store, rule: SplitRule) -> SplitRule:
-    """Return a rule with the cutoff of a split by time, which follows from all sessions."""
-    if rule.split.kind != "time":
-        return rule
-    starts = []
-    for files in partition_files(store):
-        with queries.connect() as connection:
-            attach_events(connection, files, rule)
-            queries.materialize(connection, "sessions", "sessions/sessions")
-            starts.append(queries.fetch_table(connection, "sessions/starts_by_minute"))
-    with queries.connect() as connection:
-        connection.register("starts", pa.concat_tables(starts))
-        holdout = rule.split.holdout
-        found = queries.fetch_table(connection, "sessions/cutoff", holdout=holdout)
-    return replace(rule, cutoff_ms=found["cutoff_ms"][0].as_py())
+def count_starts(
+    store: str,
+    parts: Sequence[PartitionFile],
+    rule: SplitRule,
+) -> pa.Table:
+    """Count the sessions of a partition that begin in each minute (`sessions/starts_by_minute`)."""
+    with queries.connect(threads=1) as connection:
+        attach_events(connection, download_files(store, parts), rule)
+        queries.materialize(connection, "sessions", "sessions/sessions")
+        return queries.fetch_table(connection, "sessions/starts_by_minute")
+
+
+def find_cutoff(starts: Sequence[pa.Table], holdout: float) -> int:
+    """Find from when on a split by time holds sessions out.
+
+    Args:
+        starts: The rows of `sessions/starts_by_minute` of all partitions.
+        holdout: The share of all sessions that may be held out, 0..1.
+
+    Returns:
+        Milliseconds since the epoch, UTC: the first minute from which on at most the share begins,
+        or the one after the last.
+    """
+    table = pa.concat_tables(starts)
+    minutes, row = np.unique(column_values(table["minute"]), return_inverse=True)
+    sessions = np.bincount(row, column_values(table["sessions"]))
+    from_here_on = sessions[::-1].cumsum()[::-1]
+    allowed = minutes[from_here_on <= holdout * sessions.sum()]
+    return 60_000 * int(allowed[0] if len(allowed) else minutes[-1] + 1)
 
 
 def attach_events(
@@ -117,22 +127,22 @@ def attach_events(
     queries.attach_query(connection, "named_events", "sessions/named_events")
 
 
-def _results(
+def _statements(
     rule: SplitRule, feedback: Feedback
-) -> dict[Kind, tuple[str, dict[str, object]]]:
-    """Name the statement of each file, with its parameters."""
+) -> dict[Piece, tuple[str, dict[str, object]]]:
+    """Name the statement of each table, with its parameters."""
     counted: dict[str, object] = {"min_time": feedback.min_time}
-    results: dict[Kind, tuple[str, dict[str, object]]] = {
+    statements: dict[Piece, tuple[str, dict[str, object]]] = {
         "users": ("sessions/users", {}),
         "heldout": ("sessions/heldout", {"is_weighted": rule.is_weighted}),
     }
     if not rule.has_catalogue:
-        results["tracks"] = ("sessions/tracks", {})
+        statements["tracks"] = ("sessions/tracks", {})
     if rule.is_ordered:
-        results["plays"] = ("sessions/plays", counted)
+        statements["plays"] = ("sessions/plays", counted)
     if rule.is_weighted:
-        results["interactions"] = ("interactions/weights", counted)
+        statements["interactions"] = ("interactions/weights", counted)
     else:
-        results["interactions"] = ("sessions/interactions", counted)
-        results["logged"] = ("offpolicy/session_events", {})
-    return results
+        statements["interactions"] = ("sessions/interactions", counted)
+        statements["logged"] = ("offpolicy/session_events", {})
+    return statements

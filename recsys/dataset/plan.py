@@ -1,4 +1,4 @@
-"""Plan a dataset: what it follows from."""
+"""Plan a dataset: the settings and the content that decide it, and their digest."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from analysis.store import Store
 from looplib.files import json_digest
 from recsys.config import OPE_TIME, Feedback, SearchConfig
-from recsys.dataset.dataset import SCHEMA
+from recsys.dataset.layout import SCHEMA
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SplitError
 from recsys.store.ids import read_catalogue
@@ -15,7 +15,7 @@ from recsys.store.ids import read_catalogue
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What a dataset follows from, beside the store's content; `plan_dataset` makes it."""
+    """Settings that decide a dataset, beside the store's content; `plan_dataset` makes them."""
 
     rule: SplitRule
     feedback: Feedback

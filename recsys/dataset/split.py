@@ -1,10 +1,10 @@
 """The kinds of split: which sessions are held out of training, and what a store needs for it.
 
 A new kind is a name in `recsys.config.Split` and a case of
-`analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a partition. What
-else it must know of the store goes into `SplitRule`, which every worker gets; what takes all
-partitions to know, such as the cutoff of `time`, is found in `recsys.dataset.partitions`. A kind whose
-held-out sessions can be found again from a manifest has a case in `analysis.offpolicy.logged` too.
+`analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a partition.
+What else it must know of the store goes into `SplitRule`, which every worker gets; what takes all
+partitions to know, such as the cutoff of `time`, `recsys.dataset.build` adds. A kind whose held-out
+sessions can be found again from a manifest has a case in `analysis.offpolicy.logged` too.
 docs/searching.md lists the kinds.
 """
 
@@ -49,7 +49,7 @@ class SplitRule:
 
 
 def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
-    """Return the rule of a split, without the cutoff of a split by time.
+    """Resolve the rule of a split, without the cutoff of a split by time.
 
     Raises:
         SplitError: The store's rows lack what the split needs.
@@ -68,7 +68,7 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
             f"split.kind {split.kind} needs {lacking}, and the rows of {store} have "
             "none; session_hash and files do without"
         )
-    train, test = _file_sides(store, split)
+    train, test = _split_files(store, split)
     return SplitRule(
         split,
         seed,
@@ -81,7 +81,7 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
     )
 
 
-def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _split_files(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Find the sorted digests of the files to learn from and to validate on."""
     if split.kind != "files":
         return (), ()
@@ -93,21 +93,21 @@ def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str,
         {
             source.digest: source
             for name in names
-            for source in _named(store, side, name)
+            for source in _find_sources(store, key, name)
         }
-        for side, names in (("train", split.train), ("test", split.test))
+        for key, names in (("train", split.train), ("test", split.test))
     )
     if both := sorted(train.keys() & test.keys()):
         raise SplitError(
-            f"{train[both[0]].name}: in split.train and in split.test; a file is on one side"
+            f"{train[both[0]].name}: in split.train and in split.test; a file belongs to one"
         )
     return tuple(sorted(train)), tuple(sorted(test))
 
 
-def _named(store: Store, side: str, pattern: str) -> list[Source]:
+def _find_sources(store: Store, key: str, pattern: str) -> list[Source]:
     """Find files by a pattern of the names they were ingested by, or of the last part of these."""
     sources = store.manifest.sources
-    found = [
+    matches = [
         source
         for source in sources
         if any(
@@ -115,7 +115,7 @@ def _named(store: Store, side: str, pattern: str) -> list[Source]:
             for name in (source.name, PurePath(source.name).name)
         )
     ]
-    if not found:
-        known = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])
-        raise SplitError(f"split.{side}: no file {pattern} in {store}; it has {known}")
-    return found
+    if not matches:
+        names = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])
+        raise SplitError(f"split.{key}: no file {pattern} in {store}; it has {names}")
+    return matches

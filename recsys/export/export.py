@@ -14,7 +14,8 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig
-from recsys.dataset.dataset import PIECES, SUMMARY, open_whole_dataset
+from recsys.dataset.dataset import open_whole_dataset
+from recsys.dataset.layout import PIECES, SUMMARY
 from recsys.dataset.plan import plan_dataset
 from recsys.errors import ExportError
 from recsys.export.version import Export, Learned, write_version

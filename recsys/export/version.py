@@ -21,7 +21,8 @@ from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.dataset import Dataset, Side
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.layout import SplitName
 from recsys.models.als import Fit
 from recsys.models.factor_models import place_unplayed
 from recsys.models.model import Model
@@ -64,9 +65,9 @@ class Export:
     options: ExportConfig
 
     @property
-    def side(self) -> Side:
+    def side(self) -> SplitName:
         """The interactions that the published model learns from."""
-        return "train" if self.options.learn_from == "training" else "total"
+        return self.options.learn_from
 
     @property
     def model_id(self) -> str:

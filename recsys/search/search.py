@@ -14,7 +14,7 @@ from looplib.progress import progress, say
 from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import DatasetPlan, plan_dataset
 from recsys.dataset.split import SplitRule
@@ -135,7 +135,7 @@ def _build(
     cluster: Cluster,
 ) -> Dataset:
     with progress("Sessions to interactions", 100, "%") as report:
-        dataset = build_dataset(store, plan, run, cluster, report)
+        dataset = cached_dataset(store, plan, run, cluster, report)
     facts = dataset.summary
     say(
         f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, "

@@ -50,7 +50,7 @@ def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) 
             alive[0].kill()
 
     with open_cluster(ClusterConfig(workers=2)) as cluster:
-        blocks = cut_blocks(cluster, dataset, "train", 4)
+        blocks = cut_blocks(cluster, dataset, "training", 4)
         fit = fit_blocks(
             cluster,
             blocks,
@@ -60,7 +60,7 @@ def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) 
             open_workspace(tmp_path / "fit"),
             kill_one,
         )
-    model = fit_als(dataset.matrix("train"), PARAMS, seed=4, sweeps=SWEEPS)
+    model = fit_als(dataset.matrix("training"), PARAMS, seed=4, sweeps=SWEEPS)
     assert killed
     assert np.array_equal(fit.user_factors, model.user_factors)
     assert np.array_equal(fit.item_factors, model.item_factors)

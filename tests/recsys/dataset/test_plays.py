@@ -28,15 +28,15 @@ def test_positions_order_plays_as_timestamps_do(tmp_path: Path) -> None:
     by_time = dataset_of(
         SearchConfig(store=store, run=tmp_path / "run", split={"kind": "newest"})
     )
-    found = read_plays(by_position, "total"), read_plays(by_time, "total")
+    found = read_plays(by_position, "all"), read_plays(by_time, "all")
     assert found[0].tracks.tolist() == found[1].tracks.tolist()
     assert found[0].indptr.tolist() == found[1].indptr.tolist()
 
 
 def test_the_newest_are_a_share_of_each_listener(tmp_path: Path) -> None:
     dataset = dataset_of_plays(tmp_path, random_plays(1, listeners=5, plays=11))
-    assert read_plays(dataset, "total").counts.tolist() == [11] * 5
-    assert read_plays(dataset, "train").counts.tolist() == [9] * 5
+    assert read_plays(dataset, "all").counts.tolist() == [11] * 5
+    assert read_plays(dataset, "training").counts.tolist() == [9] * 5
 
 
 def test_without_an_order_what_needs_one_is_left_out_with_one_line(
@@ -60,7 +60,7 @@ def test_without_an_order_what_needs_one_is_left_out_with_one_line(
     assert "have no order: activation, blend, latest; ingest them with" in said
     dataset = dataset_of(config)
     with pytest.raises(FileNotFoundError):
-        read_plays(dataset, "train")
+        read_plays(dataset, "training")
     with pytest.raises(SplitError, match="needs timestamps or positions"):
         dataset_of(
             config.model_copy(

@@ -14,7 +14,8 @@ from analysis import queries
 from analysis.store import PartitionFile
 from looplib.files import sha256_file
 from recsys.config import Feedback, Split
-from recsys.dataset.partitions import partition_file, prepare_partition
+from recsys.dataset.layout import piece_file
+from recsys.dataset.partitions import find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
 from tests.recsys.logs import START_MS, Session, random_sessions, write_part
@@ -83,13 +84,11 @@ def test_interactions_are_the_sums_of_each_side(
     sessions = random_sessions(1, listeners=9, tracks=30, sessions=200, named=named)
     prepare(tmp_path, sessions, feedback=feedback)
     training = [session for session in sessions if not held_by_hash(session, HASH)]
-    file = partition_file(tmp_path, "interactions", 0)
-    assert read_pairs(file, "train") == pytest.approx(
+    file = piece_file(tmp_path, "interactions", 0)
+    assert read_pairs(file, "training") == pytest.approx(
         sums(training, feedback), rel=1e-6
     )
-    assert read_pairs(file, "total") == pytest.approx(
-        sums(sessions, feedback), rel=1e-6
-    )
+    assert read_pairs(file, "all") == pytest.approx(sums(sessions, feedback), rel=1e-6)
 
 
 def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
@@ -105,7 +104,7 @@ def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
                 expected[session.user, track] = max(
                     time, expected.get((session.user, track), 0)
                 )
-    assert read_pairs(partition_file(tmp_path, "heldout", 0), "time") == pytest.approx(
+    assert read_pairs(piece_file(tmp_path, "heldout", 0), "time") == pytest.approx(
         expected
     )
     assert counts == {
@@ -143,11 +142,11 @@ def test_the_last_session_is_held_out_of_listeners_with_two(tmp_path: Path) -> N
         Session(2, START_MS, [(5, 1.0), (6, 0.5)]),
     ]
     prepare(tmp_path, sessions, SplitRule(Split(kind="last_session"), seed=1))
-    assert read_pairs(partition_file(tmp_path, "heldout", 0), "time") == {
+    assert read_pairs(piece_file(tmp_path, "heldout", 0), "time") == {
         (1, 3): 1.0,
         (1, 4): 0.5,
     }
-    assert read_pairs(partition_file(tmp_path, "interactions", 0), "train") == {
+    assert read_pairs(piece_file(tmp_path, "interactions", 0), "training") == {
         (1, 1): 1.0,
         (1, 2): 0.5,
         (2, 5): 1.0,
@@ -167,7 +166,7 @@ def test_by_time_whole_sessions_that_begin_from_the_cutoff_on_are_held_out(
         sessions,
         SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500),
     )
-    assert read_pairs(partition_file(tmp_path, "heldout", 0), "time") == {
+    assert read_pairs(piece_file(tmp_path, "heldout", 0), "time") == {
         (2, 3): 1.0,
         (2, 4): 0.5,
     }
@@ -254,7 +253,7 @@ def test_a_session_on_both_sides_is_refused(
         leaking if name == "sessions/split_events" else original(name)
     )
     monkeypatch.setattr(queries, "statement", replaced)
-    with pytest.raises(SplitError, match="partition 0: 1 sessions are on both sides"):
+    with pytest.raises(SplitError, match="partition 0: 1 sessions are in both splits"):
         prepare(tmp_path, [Session(1, START_MS, [(1, 1.0), (2, 0.5)])])
 
 
@@ -274,8 +273,11 @@ def test_a_session_on_both_sides_is_refused(
 def test_the_cutoff_holds_out_at_most_the_share(
     counts: dict[int, int], holdout: float, cutoff: int
 ) -> None:
-    starts = pa.table({"minute": list(counts), "sessions": list(counts.values())})
-    with queries.connect() as connection:
-        connection.register("starts", starts)
-        found = queries.fetch_table(connection, "sessions/cutoff", holdout=holdout)
-    assert found.to_pylist() == [{"cutoff_ms": cutoff * 60_000}]
+    minutes = list(counts.items())
+    starts = [
+        pa.table(
+            {"minute": [minute for minute, _ in part], "sessions": [n for _, n in part]}
+        )
+        for part in (minutes[:1], minutes[1:])
+    ]
+    assert find_cutoff(starts, holdout) == cutoff * 60_000

@@ -102,7 +102,7 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(
     rows = random_rows(1, 3000)
     store = ingested(tmp_path, WRITERS[name](tmp_path / name, rows))
     dataset = dataset_from(store, tmp_path)
-    assert pairs(store, dataset, "total") == pytest.approx(sums(rows), rel=1e-6)
+    assert pairs(store, dataset, "all") == pytest.approx(sums(rows), rel=1e-6)
     stored = read_rows(store)
     assert set(
         partition_of(np.array([row["user"] for row in stored]), 4).tolist()
@@ -377,8 +377,8 @@ def test_without_weights_each_row_weighs_one_and_without_moments_a_pair_is_on_on
         validation=ValidationConfig(min_time=1.0),
     )
     expected = sums([row | {"seconds": 1.0} for row in rows])
-    train, heldout = pairs(store, dataset, "train"), heldout_pairs(store, dataset)
-    assert pairs(store, dataset, "total") == train | heldout == expected
+    train, heldout = pairs(store, dataset, "training"), heldout_pairs(store, dataset)
+    assert pairs(store, dataset, "all") == train | heldout == expected
     assert not train.keys() & heldout.keys()
     assert 0.2 < len(heldout) / len(expected) < 0.4
 
@@ -395,11 +395,11 @@ def test_a_published_split_is_kept(tmp_path: Path) -> None:
     )
     split = Split(kind="files", train=("train.csv",), test=(str(tmp_path / "te*.csv"),))
     dataset = dataset_from(store, tmp_path, split=split)
-    assert pairs(store, dataset, "train") == pytest.approx(
+    assert pairs(store, dataset, "training") == pytest.approx(
         sums(sides["train"]), rel=1e-6
     )
     assert heldout_pairs(store, dataset) == pytest.approx(sums(sides["test"]))
-    assert pairs(store, dataset, "total") == pytest.approx(
+    assert pairs(store, dataset, "all") == pytest.approx(
         sums(sides["train"] + sides["test"]), rel=1e-6
     )
 
@@ -417,9 +417,7 @@ def test_without_a_test_file_a_share_of_the_training_file_chooses_and_the_others
     dataset = dataset_from(
         store, tmp_path, split=Split(kind="files", train=("train.csv",), holdout=0.3)
     )
-    assert pairs(store, dataset, "total") == pytest.approx(
-        sums(sides["train"]), rel=1e-6
-    )
+    assert pairs(store, dataset, "all") == pytest.approx(sums(sides["train"]), rel=1e-6)
     facts = dataset.summary
     assert 0.2 * facts.sessions < facts.heldout_sessions < 0.4 * facts.sessions
 
@@ -433,7 +431,7 @@ def test_without_a_test_file_a_share_of_the_training_file_chooses_and_the_others
         ),
         (
             {"split": Split(kind="files", train=("a.csv",), test=("*.csv",))},
-            "a file is on one side",
+            "a file belongs to one",
         ),
         ({"split": Split(kind="time")}, "split.kind time needs timestamps"),
         (

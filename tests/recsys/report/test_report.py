@@ -149,7 +149,7 @@ def test_the_data_is_counted(world: Path, page: Element, run_folder: Path) -> No
     dataset = open_dataset(
         world / "store" / "cache" / read_run(open_workspace(run_folder))[1].dataset
     )
-    matrix = dataset.matrix("train")
+    matrix = dataset.matrix("training")
     density = 100 * matrix.nnz / (matrix.shape[0] * matrix.shape[1])
     (fact,) = [fact for fact in page.find("div") if fact.text.startswith("Density")]
     assert fact.text.startswith(f"Density{density:.2f}")

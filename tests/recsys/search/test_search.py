@@ -148,8 +148,8 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
     dataset = open_dataset(store / "cache" / winner["dataset"])
     params = AlsParams(**winner["trial"]["params"])
     seed, sweeps = winner["trial"]["seed"], winner["sweeps"]
-    model = fit_als(dataset.matrix("train"), params, seed, sweeps)
-    lists = personal_lists(model, dataset, "train", 30, threads=1)
+    model = fit_als(dataset.matrix("training"), params, seed, sweeps)
+    lists = personal_lists(model, dataset, "training", 30, threads=1)
     relevant: dict[int, set[int]] = {}
     for row in pq.read_table(dataset.heldout).to_pylist():
         if row["time"] >= 0.5:
