@@ -1,6 +1,5 @@
 """What goes wrong at an address is one line that names it; against a server of S3."""
 
-import json
 import os
 import subprocess
 import sys
@@ -168,8 +167,7 @@ def test_an_ingest_is_whole_idempotent_and_alone(
 def test_a_second_ingest_is_refused_while_another_machine_holds_the_lock(
     s3: S3, log: Path
 ) -> None:
-    holder = {"id": "other", "name": "process 4711 on node1"}
-    s3.put("locked/.lock", json.dumps(holder).encode())
+    s3.put("locked/.lock", b"process 4711 on node1")
     line = refusal(
         s3.run("recsys.ingest", str(log), "--store", f"s3://{BUCKET}/locked")
     )
