@@ -1,18 +1,16 @@
 """Ingest data frames and files into a session store."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from analysis.logs.columns import Reading, columns_by_name
+from analysis.logs.columns import columns_by_name
 from analysis.store import Store
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
 from recsys.ingest import pipeline
-from recsys.ingest.presets import PRESETS
+from recsys.ingest.presets import make_reading
 
 DEFAULT_FOLDER = Path("out")
 Source = Frame | str | Path | Sequence[str | Path]
@@ -43,9 +41,11 @@ def ingest(
         Error: The data have no such column, no good row, mixed ids; or the store is another's, or
             damaged.
     """
-    tables = None
-    if is_frame(data) or columns or preset or where or percent:
-        tables = _reading(preset, columns, where, percent)
+    table = None
+    if columns or (not preset and (is_frame(data) or where or percent)):
+        table = columns_by_name(columns)
+    options = {"where": where, "percent": percent or None}
+    reading = make_reading(preset, table, options)
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         frame = Path(folder, "frame.parquet")
         if is_frame(data):
@@ -55,11 +55,11 @@ def ingest(
         else:
             paths = _paths(data)
             facts = [*map(str, paths)]
-        if tables:
-            facts.append(repr(tables))
+        if reading:
+            facts.append(repr(reading))
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
-            return pipeline.ingest(paths, address, tables).store
+            return pipeline.ingest(paths, address, reading).store
         except UserError as error:
             message = str(error).replace(str(frame), "the data frame")
             raise type(error)(message) from None
@@ -70,19 +70,3 @@ def _paths(data: Source) -> list[str | Path]:
     if not paths or not all(isinstance(path, (str, Path)) for path in paths):
         raise UserError(f"{data!r}: a data frame, or paths of files, is expected")
     return paths
-
-
-def _reading(
-    preset: str | None, columns: Mapping[str, str], where: str | None, percent: bool
-) -> Reading:
-    """Return how to read tables: by a preset, whose columns, condition and unit others replace."""
-    given: dict[str, Any] = {"where": where} if where else {}
-    if percent:
-        given["percent"] = percent
-    if columns or not preset:
-        given["columns"] = columns_by_name(columns)
-    if not preset:
-        return Reading(**given)
-    if preset not in PRESETS:
-        raise UserError(f"preset: {preset} is unknown; known are {', '.join(PRESETS)}")
-    return replace(PRESETS[preset], **given)

@@ -13,7 +13,7 @@ from analysis.logs.files import LogFile
 from analysis.logs.interactions import check_file, discover, open_rows
 from listening_loop.init.guess import EVENT, NAMES, PLAYS, Column, find, guess_roles
 from recsys.ingest.pipeline import DEFAULT_MEMORY
-from recsys.ingest.presets import PRESETS, Preset
+from recsys.ingest.presets import make_reading
 
 EXAMPLES = 3  # rows that are shown
 _LOOKED_AT = 1_000_000  # rows
@@ -75,9 +75,7 @@ class Guess:
         return self.reading is None or self.repeated >= _REPEATS
 
 
-def look_at(
-    path: Path, given: Mapping[str, str], preset: Preset | None = None
-) -> Guess:
+def look_at(path: Path, given: Mapping[str, str], preset: str | None = None) -> Guess:
     """Look at the first rows of a file, or of the files of a folder.
 
     Args:
@@ -112,12 +110,12 @@ def look_at(
 
 
 def _guess(
-    log: LogFile, given: Mapping[str, str], preset: Preset | None
+    log: LogFile, given: Mapping[str, str], preset: str | None
 ) -> tuple[Reading | None, Sequence[str]]:
     """Return how a file is to be read, None of an event log, and the names of its columns."""
-    if preset:
+    if published := make_reading(preset, None, {}):
         with queries.connect() as connection:
-            return PRESETS[preset], open_rows(connection, log, PRESETS[preset])[1]
+            return published, open_rows(connection, log, published)[1]
     reading = Reading(Columns("user", "item"), where="true")  # all keys of JSON
     names, columns = _profile(log, reading)
     if len(names) == 1 and "::" in names[0]:

@@ -58,7 +58,7 @@ def build_dataset(
     note.
 
     Raises:
-        SplitError: One split is empty.
+        SplitError: No session is left for training, or for validation.
     """
     address = open_workspace(store.address).address
     # parts are sorted by it
@@ -113,8 +113,8 @@ def _check_splits(counts: Counter[str], rule: SplitRule) -> None:
         share = f" and holdout {split.holdout}"
     raise SplitError(
         f"split {split.kind}{share} holds out {heldout:,} of {sessions:,} sessions; "
-        "both splits need at least one: ingest more sessions or change split.kind and "
-        "split.holdout"
+        "training and validation need at least one each: ingest more sessions or change "
+        "split.kind and split.holdout"
     )
 
 

@@ -24,7 +24,7 @@ def cached_dataset(
     percentage that is done, and a note.
 
     Raises:
-        SplitError: One split is empty.
+        SplitError: No session is left for training, or for validation.
     """
     cache = open_workspace(store.address).sub("cache")
     dataset = _open_cached(cache, plan.digest)

@@ -7,7 +7,6 @@ interactions in CSV, JSON lines or Parquet. Out: a session store (`recsys.store`
 import re
 import sys
 from collections import Counter
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -20,12 +19,11 @@ from looplib.config import Config, Memory, load_config
 from looplib.tables import output
 
 with importing():
-    from analysis.logs.columns import Reading, parse_columns
+    from analysis.logs.columns import parse_columns
     from analysis.logs.reader import read_rejects
     from analysis.store import REJECTS
-    from recsys.errors import IngestError
     from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
-    from recsys.ingest.presets import PRESETS, Preset
+    from recsys.ingest.presets import PRESETS, make_reading
 
 PROG = "listening-loop ingest"
 SHOWN_REASONS = 10
@@ -88,8 +86,10 @@ def main(
     ],
     columns: Annotated[str | None, typer.Option(help=_ROLES)] = None,
     preset: Annotated[
-        Preset | None,
-        typer.Option(help="Published data set of the files; other options win."),
+        str | None,
+        typer.Option(
+            help=f"Published data set of the files: {', '.join(PRESETS)}; other options win."
+        ),
     ] = None,
     where: Annotated[
         str | None,
@@ -111,18 +111,10 @@ def main(
 ) -> int:
     """Ingest the files."""
     settings = load_config(IngestSettings, None, set_ or ())
-    options = {"where": where, **settings.model_dump(include={"percent", "header"})}
+    options = settings.model_dump(include={"percent", "header"})
+    options["where"] = where
     options["delimiter"] = "\t" if delimiter == r"\t" else delimiter
-    options = {name: value for name, value in options.items() if value is not None}
-    reading = None
-    if columns or preset:
-        options |= {"columns": parse_columns(columns)} if columns else {}
-        reading = replace(PRESETS[preset], **options) if preset else Reading(**options)
-    elif options:
-        raise IngestError(
-            f"{next(iter(options))} belongs to tables of plays or interactions, "
-            "with --columns or --preset"
-        )
+    reading = make_reading(preset, parse_columns(columns) if columns else None, options)
     report = ingest(
         files, store, reading, partitions=settings.partitions, memory=settings.memory
     )

@@ -190,7 +190,7 @@ def test_the_log_of_a_running_service_is_read_in_its_own_ids_and_each_event_once
     assert ingest([log], store).store.manifest.events == events
     service.close()
     again = ingest([log], store)
-    assert (again.added, len(again.known)) == ((), 1)
+    assert (again.added, len(again.repeated)) == ((), 1)
     assert again.store.manifest.events == events
     by_log, by_store = (
         build_report([path], "ONE", AbConfig()) for path in (log, store)

@@ -135,7 +135,7 @@ def test_an_ingest_is_whole_idempotent_and_alone(
     )
     assert "its content is in the store already" in again.stdout
     assert s3.get("ingested/manifest.json") == first
-    s3.put("ingested/bucket=001/part-left-by-a-killed-one.parquet", b"half")
+    s3.put("ingested/partition=001/part-left-by-a-killed-one.parquet", b"half")
     more = write_log(
         tmp_path / "more.jsonl", random_sessions(6, listeners=20, tracks=30, sessions=5)
     )
@@ -145,7 +145,7 @@ def test_an_ingest_is_whole_idempotent_and_alone(
         ).returncode
         == 0
     )
-    assert "ingested/bucket=001/part-left-by-a-killed-one.parquet" not in s3.keys(
+    assert "ingested/partition=001/part-left-by-a-killed-one.parquet" not in s3.keys(
         "ingested/"
     )
     assert not [key for key in s3.keys("ingested/") if ".lock" in key]
@@ -192,7 +192,7 @@ def test_a_part_that_is_gone_or_damaged_is_one_line(s3: S3, log: Path) -> None:
     )
     config = s3.folder / "damaged.yaml"
     config.write_text(f"store: {store}\nrun: s3://{BUCKET}/damaged-run\n")
-    (key,) = (key for key in s3.keys("damaged/bucket") if key.endswith(".parquet"))
+    (key,) = (key for key in s3.keys("damaged/partition") if key.endswith(".parquet"))
     part = s3.get(key)
     assert part is not None
     s3.put(key, os.urandom(len(part)))

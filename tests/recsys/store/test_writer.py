@@ -78,3 +78,13 @@ def test_a_commit_counts_and_sorts_what_it_adds(tmp_path: Path) -> None:
     assert pq.ParquetFile(tmp_path / part.path).read() == rows
     assert (tmp_path / source.rejects).read_text() == "{}"
     assert after.manifest.digest != before.manifest.digest
+
+
+def test_the_number_of_partitions_is_the_stores(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    workspace = open_workspace(tmp_path)
+    refused = pytest.raises(StoreError, match="has 4 partitions, not 3; a new number")
+    with refused, locked(workspace, 3):
+        pass
+    with locked(workspace) as (_, store):
+        assert store.manifest.partitions == 4

@@ -14,7 +14,7 @@ from analysis import queries
 from analysis.store import PartitionFile
 from looplib.files import sha256_file
 from recsys.config import Feedback, Split
-from recsys.dataset.layout import piece_file
+from recsys.dataset.layout import Piece, piece_file
 from recsys.dataset.partitions import find_cutoff, prepare_partition
 from recsys.dataset.split import SplitRule
 from recsys.errors import SplitError
@@ -46,8 +46,9 @@ def sums(sessions: Iterable[Session], feedback: Feedback) -> Pairs:
     return dict(total)
 
 
-def read_pairs(file: Path, column: str) -> Pairs:
-    rows = pa.ipc.open_file(file.read_bytes()).read_all().to_pylist()
+def read_pairs(folder: Path, piece: Piece, column: str) -> Pairs:
+    content = piece_file(folder, piece, 0).read_bytes()
+    rows = pa.ipc.open_file(content).read_all().to_pylist()
     return {(row["user"], row["track"]): row[column] for row in rows if row[column]}
 
 
@@ -71,24 +72,16 @@ def prepare(
 
 
 @pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize(
-    "feedback",
-    [
-        Feedback(),
-        Feedback(min_time=0.5),
-    ],
-)
+@pytest.mark.parametrize("feedback", [Feedback(), Feedback(min_time=0.5)])
 def test_interactions_are_the_sums_of_each_side(
     tmp_path: Path, named: bool, feedback: Feedback
 ) -> None:
     sessions = random_sessions(1, listeners=9, tracks=30, sessions=200, named=named)
     prepare(tmp_path, sessions, feedback=feedback)
     training = [session for session in sessions if not held_by_hash(session, HASH)]
-    file = piece_file(tmp_path, "interactions", 0)
-    assert read_pairs(file, "training") == pytest.approx(
-        sums(training, feedback), rel=1e-6
-    )
-    assert read_pairs(file, "all") == pytest.approx(sums(sessions, feedback), rel=1e-6)
+    for split, part in (("training", training), ("all", sessions)):
+        pairs = read_pairs(tmp_path, "interactions", split)
+        assert pairs == pytest.approx(sums(part, feedback), rel=1e-6)
 
 
 def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
@@ -104,9 +97,7 @@ def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
                 expected[session.user, track] = max(
                     time, expected.get((session.user, track), 0)
                 )
-    assert read_pairs(piece_file(tmp_path, "heldout", 0), "time") == pytest.approx(
-        expected
-    )
+    assert read_pairs(tmp_path, "heldout", "time") == pytest.approx(expected)
     assert counts == {
         "events": sum(len(session.heard) for session in sessions),
         "heldout_events": sum(len(session.heard) for session in held),
@@ -142,11 +133,11 @@ def test_the_last_session_is_held_out_of_listeners_with_two(tmp_path: Path) -> N
         Session(2, START_MS, [(5, 1.0), (6, 0.5)]),
     ]
     prepare(tmp_path, sessions, SplitRule(Split(kind="last_session"), seed=1))
-    assert read_pairs(piece_file(tmp_path, "heldout", 0), "time") == {
+    assert read_pairs(tmp_path, "heldout", "time") == {
         (1, 3): 1.0,
         (1, 4): 0.5,
     }
-    assert read_pairs(piece_file(tmp_path, "interactions", 0), "training") == {
+    assert read_pairs(tmp_path, "interactions", "training") == {
         (1, 1): 1.0,
         (1, 2): 0.5,
         (2, 5): 1.0,
@@ -166,7 +157,7 @@ def test_by_time_whole_sessions_that_begin_from_the_cutoff_on_are_held_out(
         sessions,
         SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500),
     )
-    assert read_pairs(piece_file(tmp_path, "heldout", 0), "time") == {
+    assert read_pairs(tmp_path, "heldout", "time") == {
         (2, 3): 1.0,
         (2, 4): 0.5,
     }
