@@ -8,6 +8,7 @@ sessions can be found again from a manifest has a case in `analysis.offpolicy.lo
 docs/searching.md lists the kinds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePath
@@ -89,14 +90,8 @@ def _split_files(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str
         raise SplitError(
             f"split.kind files needs a store of interactions; {store} holds events"
         )
-    train, test = (
-        {
-            source.digest: source
-            for name in names
-            for source in _find_sources(store, key, name)
-        }
-        for key, names in (("train", split.train), ("test", split.test))
-    )
+    train = _find_sources(store, "train", split.train)
+    test = _find_sources(store, "test", split.test)
     if both := sorted(train.keys() & test.keys()):
         raise SplitError(
             f"{train[both[0]].name}: in split.train and in split.test; a file belongs to one"
@@ -104,18 +99,25 @@ def _split_files(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str
     return tuple(sorted(train)), tuple(sorted(test))
 
 
-def _find_sources(store: Store, key: str, pattern: str) -> list[Source]:
-    """Find files by a pattern of the names they were ingested by, or of the last part of these."""
+def _find_sources(
+    store: Store,
+    key: str,
+    patterns: Sequence[str],
+) -> dict[str, Source]:
+    """Find files by patterns of the names they were ingested by, or of their last parts."""
     sources = store.manifest.sources
-    matches = [
-        source
-        for source in sources
-        if any(
-            fnmatchcase(name, pattern)
-            for name in (source.name, PurePath(source.name).name)
-        )
-    ]
-    if not matches:
-        names = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])
-        raise SplitError(f"split.{key}: no file {pattern} in {store}; it has {names}")
+    matches: dict[str, Source] = {}
+    for pattern in patterns:
+        files = {
+            source.digest: source
+            for source in sources
+            if fnmatchcase(source.name, pattern)
+            or fnmatchcase(PurePath(source.name).name, pattern)
+        }
+        if not files:
+            names = sorted(source.name for source in sources)[:_SHOWN_SOURCES]
+            raise SplitError(
+                f"split.{key}: no file {pattern} in {store}; it has {', '.join(names)}"
+            )
+        matches |= files
     return matches

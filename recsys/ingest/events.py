@@ -68,7 +68,10 @@ def add_events(
     tables = gather(_read_events(files, catalogue, kinds, lines), ROWS_AT_ONCE)
     for rows in ahead(tables):
         partitioner.add(rows)
-    sources = [files.source(file, counts) for file, counts in lines.items()]
+    # an empty file has no line
+    sources = [
+        replace(source, lines=lines[file]) for file, source in files.sources.items()
+    ]
     manifest = replace(
         manifest,
         text_users=kinds.users,
@@ -100,15 +103,13 @@ def _read_events(
                 done += part.file.size_bytes / 1e6
             lines[part.file] += part.lines
             if part.rejects:
-                files.keep_rejects(files.digests[part.file], part.rejects)
+                files.keep_rejects(files.sources[part.file].digest, part.rejects)
             if any(kinds):
                 target = files.scratch / f"text-ids-{number:06}.parquet"
                 pq.write_table(part.text_ids, target)
             events = sum(counts.good for counts in lines.values())
             report(done, f"{events:,} events")
             yield part.events
-    for file in files.digests:
-        lines[file] += LineCounts()  # an empty file has no line
 
 
 def _agreed_catalogue(

@@ -30,19 +30,19 @@ class NewFiles:
         scratch: Path,
     ) -> None:
         """Take all files, the sources of the store, how files are read, and a folder to work in."""
-        self.digests: dict[LogFile, str] = {}  # of the new ones so far
+        # the new ones so far, as sources of the store whose lines are not counted
+        self.sources: dict[LogFile, Source] = {}
         self.repeated: list[LogFile] = []  # those without new content, so far
         self.all = files
         self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
         self.scratch = scratch
-        self._sources = sources
+        self._stored = sources
         self._reading = reading
-        self._starts: dict[LogFile, int] = {}  # the first byte of each that was read
         self._states: dict[LogFile, tuple[int, int]] = {}
 
     def __iter__(self) -> Iterator[LogFile]:
         """Yield the new ones, one after the other."""
-        seen = {source.digest for source in self._sources}
+        seen = {source.digest for source in self._stored}
         for log in self.all:
             is_segment = log.path.name.startswith((OPEN, OPEN.removeprefix(".")))
             start = self._end_of_pieces(log) if is_segment else 0
@@ -50,7 +50,6 @@ class NewFiles:
             if file is not log and not file.size_bytes:
                 self.repeated.append(log)
                 continue
-            self._starts[file] = start
             self._states[file] = _state(file)
             content = digest(file)
             if self._reading:
@@ -60,13 +59,9 @@ class NewFiles:
                 self.repeated.append(file)
                 continue
             seen.add(content)
-            self.digests[file] = content
+            size = file.size_bytes
+            self.sources[file] = Source(file.name, content, size, LineCounts(), start)
             yield file
-
-    def source(self, file: LogFile, lines: LineCounts) -> Source:
-        """Describe a new file as a source of the store."""
-        content = self.digests[file]
-        return Source(file.name, content, file.size_bytes, lines, self._starts[file])
 
     def check_unchanged(self) -> None:
         """Refuse a file that was written to in the meantime."""
@@ -92,7 +87,7 @@ class NewFiles:
         """Find the byte of a segment up to which the store has its pieces."""
         end = 0
         name = unnamed(Path(log.name)).name
-        for piece in sorted(self._sources, key=lambda source: source.start):
+        for piece in sorted(self._stored, key=lambda source: source.start):
             is_next = piece.start == end and unnamed(Path(piece.name)).name == name
             if is_next and digest(log, end, piece.bytes) == piece.digest:
                 end += piece.bytes

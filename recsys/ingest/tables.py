@@ -4,9 +4,11 @@ Files are checked one by one and their ids together; then all rows go to the par
 What DuckDB cannot keep in memory it spills to the store's disk.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,7 +75,7 @@ def add_tables(
     for digest, table in checked.items():
         read = table.rows + len(table.malformed)
         lines = LineCounts(read, read - rejected[digest], rejected[digest])
-        sources.append(files.source(table.file, lines))
+        sources.append(replace(files.sources[table.file], lines=lines))
     ids = write_ids(connection, kinds, store, scratch)
     if reading.columns.title or reading.columns.artist:
         ids["titles"] = scratch / "titles.parquet"
@@ -105,7 +107,7 @@ def _check_files(
     with progress("ingest", files.megabytes, "MB") as report:
         for file in files:
             target = files.scratch / f"checked-{len(checked):06}.parquet"
-            digest = files.digests[file]
+            digest = files.sources[file].digest
             rows, malformed = check_file(file, reading, digest, target, memory)
             checked[digest] = _CheckedFile(file, rows, malformed)
             done_mb += file.size_bytes / 1e6
@@ -143,29 +145,41 @@ def _keep_rejects(
 ) -> Counter[str]:
     """Keep the rejected lines of each file, and count them by its digest."""
     rejected: Counter[str] = Counter()
-
-    def keep(digest: str, lines: Sequence[Malformed]) -> None:
-        name = checked[digest].file.name
+    for digest, lines in _refused_lines(connection, checked, reading):
         rejected[digest] += len(lines)
+        name = checked[digest].file.name
         rejects = (
             Reject(name, line, reason, len(text.encode()), text[:KEPT_OF_A_REJECT])
             for line, reason, text in lines
         )
         files.keep_rejects(digest, rejects)
+    return rejected
 
+
+def _refused_lines(
+    connection: queries.Connection,
+    checked: Mapping[str, _CheckedFile],
+    reading: Reading,
+) -> Iterator[tuple[str, list[Malformed]]]:
+    """Yield lines that are no rows and refused rows, some of one file at a time."""
     for digest, file in checked.items():
         if file.malformed:
-            keep(digest, file.malformed)
+            yield digest, file.malformed
     refused = queries.open_rows(connection, "interactions/rejected_rows")
     for batch in queries.batches(refused, ROWS_AT_ONCE):
-        by_digest: defaultdict[str, list[Malformed]] = defaultdict(list)
-        for row in batch.to_pylist():
-            digest = row["source"]
-            number = _line_number(row["row"], checked[digest], reading)
-            by_digest[digest].append(Malformed(number, row["reason"], row["text"]))
-        for digest, lines in by_digest.items():
-            keep(digest, lines)
-    return rejected
+        for digest, rows in groupby(batch.to_pylist(), itemgetter("source")):
+            file = checked[digest]
+            yield (
+                digest,
+                [
+                    Malformed(
+                        _line_number(row["row"], file, reading),
+                        row["reason"],
+                        row["text"],
+                    )
+                    for row in rows
+                ],
+            )
 
 
 def _line_number(row: int, file: _CheckedFile, reading: Reading) -> int:

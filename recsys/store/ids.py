@@ -47,22 +47,21 @@ def decide_kinds(connection: queries.Connection) -> IdKinds:
     Raises:
         IngestError: By the files' own types, some ids are numbers and some are text.
     """
-    counts: dict[str, Counter[str]] = {"users": Counter(), "items": Counter()}
-    for row in queries.fetch_table(connection, "interactions/id_kinds").to_pylist():
-        counts["users"][row["user_kind"]] += row["lines"]
-        counts["items"][row["track_kind"]] += row["lines"]
-    for of, rows in counts.items():
-        if rows["whole number"] and rows["text"]:
+    rows = queries.fetch_table(connection, "interactions/id_kinds").to_pylist()
+    is_text = []
+    for of, column in (("users", "user_kind"), ("items", "track_kind")):
+        lines: Counter[str] = Counter()
+        for row in rows:
+            lines[row[column]] += row["lines"]
+        numbers = lines["whole number"]
+        if numbers and lines["text"]:
             raise IngestError(
-                f"mixed {of}: {rows['whole number']:,} rows have a number "
-                f"and {rows['text']:,} have text; "
+                f"mixed {of}: {numbers:,} rows have a number "
+                f"and {lines['text']:,} have text; "
                 "one or the other is expected"
             )
-    kinds = (
-        not rows["whole number"] and rows["text"] + rows["characters"] > 0
-        for rows in counts.values()
-    )
-    return IdKinds(*kinds)
+        is_text.append(not numbers and lines["text"] + lines["characters"] > 0)
+    return IdKinds(*is_text)
 
 
 def write_ids(
@@ -133,22 +132,6 @@ def originals(
         ) from None
 
 
-def titles_by_id(store: Store) -> dict[str, Title]:
-    """Read the titles in a store, by the track id that came in, as text."""
-    table = _read_ids(store, "titles")
-    if table is None:
-        return {}
-    smallest = [("title", "min"), ("artist", "min")]
-    table = table.group_by("id").aggregate(smallest).sort_by("id")
-    tracks = originals(store, "items", table["id"].to_numpy()).tolist()
-    titles = table["title_min"].to_pylist()
-    artists = table["artist_min"].to_pylist()
-    return {
-        str(track): Title(track, title or "", artist or "")
-        for track, title, artist in zip(tracks, titles, artists, strict=True)
-    }
-
-
 def read_catalogue(file: Path) -> bytes:
     """Read the bytes of a catalogue.
 
@@ -167,7 +150,7 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
         StoreError: The catalogue is of other tracks, or cannot be read.
     """
     if file is None:
-        return titles_by_id(store)
+        return _read_stored_titles(store)
     content = read_catalogue(file)
     catalogue = store.manifest.catalogue
     digest = hashlib.sha256(content).hexdigest()
@@ -189,6 +172,21 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
                 f"{file}, line {number}: not {example} ({error})"
             ) from None
     return titles
+
+
+def _read_stored_titles(store: Store) -> dict[str, Title]:
+    table = _read_ids(store, "titles")
+    if table is None:
+        return {}
+    smallest = [("title", "min"), ("artist", "min")]
+    table = table.group_by("id").aggregate(smallest).sort_by("id")
+    tracks = originals(store, "items", table["id"].to_numpy()).tolist()
+    titles = table["title_min"].to_pylist()
+    artists = table["artist_min"].to_pylist()
+    return {
+        str(track): Title(track, title or "", artist or "")
+        for track, title, artist in zip(tracks, titles, artists, strict=True)
+    }
 
 
 def _read_ids(store: Store, of: IdsOf) -> pa.Table | None:

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
+from analysis.store import RowKind
 from looplib.arrays import IntArray
 from looplib.progress import progress
 
@@ -27,12 +27,11 @@ _MEMORY = "512MB"  # of each, before it spills to the disk
 _MASK = 2**32 - 1
 _REQUEST_KEYS = ["user", "message", "request"]
 Run = tuple[Path, int]  # an Arrow file, and which of its batches
-Kind = Literal["events", "interactions"]
-_SORTED: dict[Kind, str] = {
+_SORTED: dict[RowKind, str] = {
     "events": "store/sorted_events",
     "interactions": "store/sorted_interactions",
 }
-SCHEMAS: dict[Kind, pa.Schema] = {
+SCHEMAS: dict[RowKind, pa.Schema] = {
     "events": EVENT_SCHEMA,
     "interactions": pa.schema(
         {
@@ -50,8 +49,8 @@ SCHEMAS: dict[Kind, pa.Schema] = {
 class Partitioner:
     """Rows on their way into sorted parts: `add` takes them, and `finish` sorts them."""
 
-    def __init__(self, folder: Path, kind: Kind, partitions: int) -> None:
-        """Work in an empty folder, towards parts of a kind of rows, for a number of partitions."""
+    def __init__(self, folder: Path, kind: RowKind, partitions: int) -> None:
+        """Work in an empty folder, for a number of partitions of a kind of rows."""
         self._folder = folder
         self._kind = kind
         self._partitions = partitions
@@ -77,7 +76,8 @@ class Partitioner:
         """Sort every partition that has rows, a few at a time.
 
         An event is left out if its listener sent the same message with the same request number
-        before, in these rows or in the store's parts, which `earlier` has by partition.
+        before, in these rows or in the store's parts, which `earlier` has by partition; there is an
+        entry for each partition in `with_requests`.
 
         Returns:
             The parts by partition, in order.
@@ -88,10 +88,12 @@ class Partitioner:
         }
 
         def write(partition: int) -> None:
-            known = (
-                earlier.get(partition, ()) if partition in self.with_requests else None
+            _write_sorted(
+                self._runs[partition],
+                self._kind,
+                parts[partition],
+                earlier.get(partition),
             )
-            _write_sorted(self._runs[partition], self._kind, parts[partition], known)
 
         workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
         with (
@@ -104,7 +106,7 @@ class Partitioner:
 
 
 def partition_of(users: IntArray, partitions: int) -> IntArray:
-    """Return the partition of each user: the id folded into 32 bits, mixed, and scaled.
+    """Compute the partition of each user: the id folded into 32 bits, mixed, and scaled.
 
     This function is part of the store's schema. Users are ids from 0, shape (n,); there are up to
     2^31 partitions.
@@ -128,7 +130,7 @@ def _by_partition(rows: pa.Table, partitions: int) -> Iterator[tuple[int, pa.Tab
 
 def _write_sorted(
     runs: Sequence[Run],
-    kind: Kind,
+    kind: RowKind,
     target: Path,
     earlier: Sequence[Path] | None,
 ) -> None:
@@ -139,19 +141,19 @@ def _write_sorted(
         rows = pa.Table.from_batches(list(_read(runs)))
         connection.register("unsorted", rows)
         if earlier is not None:
-            known = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
-            known += [
+            requests = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
+            requests += [
                 pq.read_table(part, columns=_REQUEST_KEYS, partitioning=None)
                 for part in earlier
             ]
-            connection.register("earlier", pa.concat_tables(known))
+            connection.register("earlier", pa.concat_tables(requests))
             rows = queries.fetch_table(connection, "store/counted_once")
             connection.register("unsorted", rows)
         queries.copy_to_parquet(connection, _SORTED[kind], target)
 
 
 def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
-    """Yield the record batches, mapped from their files: only what is looked at is read."""
+    """Yield the record batches, mapped from their files, so that only they are read."""
     for file, position in runs:
         with pa.memory_map(str(file)) as mapped:
             yield pa.ipc.open_file(mapped).get_batch(position)

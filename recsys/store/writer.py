@@ -67,7 +67,15 @@ def locked(
             )
     with hold_lock(workspace, "ingest") as lock:
         remove_leftovers(workspace.folder)
-        manifest = _manifest_to_extend(workspace, partitions)
+        number = partitions or DEFAULT_PARTITIONS
+        manifest = Manifest(SCHEMA, number, content_digest(()))
+        if (content := workspace.read(MANIFEST)) is not None:
+            manifest = decode_manifest(content, str(workspace))
+        if partitions not in (None, manifest.partitions):
+            raise StoreError(
+                f"{workspace}: has {manifest.partitions} partitions, not {partitions}; "
+                "a new number needs a new store"
+            )
         named = {part.path for part in manifest.parts}
         named |= {file.path for file in manifest.id_files}
         named |= {source.rejects for source in manifest.sources}
@@ -75,19 +83,6 @@ def locked(
         files = {name for name in workspace.files() if name.startswith(folders)}
         workspace.delete(*(files - named))
         yield lock, Store(str(workspace), workspace.folder, manifest)
-
-
-def _manifest_to_extend(workspace: Workspace, partitions: int | None) -> Manifest:
-    content = workspace.read(MANIFEST)
-    if content is None:
-        return Manifest(SCHEMA, partitions or DEFAULT_PARTITIONS, content_digest(()))
-    manifest = decode_manifest(content, str(workspace))
-    if partitions not in (None, manifest.partitions):
-        raise StoreError(
-            f"{workspace}: has {manifest.partitions} partitions, not {partitions}; "
-            "a new number needs a new store"
-        )
-    return manifest
 
 
 def commit(

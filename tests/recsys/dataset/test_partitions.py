@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -52,28 +52,30 @@ def read_pairs(folder: Path, piece: Piece, column: str) -> Pairs:
     return {(row["user"], row["track"]): row[column] for row in rows if row[column]}
 
 
-def stored(files: Iterable[Path]) -> tuple[str, tuple[PartitionFile, ...]]:
-    """Files of one folder as partition 0 of a store: its address and parts."""
-    files = list(files)
-    return str(files[0].parent), tuple(
-        PartitionFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
-        for file in files
-    )
-
-
 def prepare(
     folder: Path,
-    sessions: list[Session],
+    *parts: list[Session],
     rule: SplitRule = HASH,
     feedback: Feedback | None = None,
 ) -> dict[str, int]:
-    part = write_part(folder / "part.parquet", sessions)
-    return prepare_partition(*stored([part]), str(folder), rule, feedback or Feedback())
+    """Prepare a partition of some parts, with all its files in a folder."""
+    folder.mkdir(exist_ok=True)
+    files = [
+        write_part(folder / f"{number}.parquet", part)
+        for number, part in enumerate(parts)
+    ]
+    stored = [
+        PartitionFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
+        for file in files
+    ]
+    return prepare_partition(
+        str(folder), stored, str(folder), rule, feedback or Feedback()
+    )
 
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("feedback", [Feedback(), Feedback(min_time=0.5)])
-def test_interactions_are_the_sums_of_each_side(
+def test_interactions_are_the_sums_of_each_split(
     tmp_path: Path, named: bool, feedback: Feedback
 ) -> None:
     sessions = random_sessions(1, listeners=9, tracks=30, sessions=200, named=named)
@@ -90,13 +92,11 @@ def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
     sessions = random_sessions(2, listeners=9, tracks=30, sessions=200)
     counts = prepare(tmp_path, sessions)
     held = [session for session in sessions if held_by_hash(session, HASH)]
-    expected: Pairs = {}
+    longest: Pairs = defaultdict(float)
     for session in held:
         for track, time in session.heard:
-            if time > 0:
-                expected[session.user, track] = max(
-                    time, expected.get((session.user, track), 0)
-                )
+            longest[session.user, track] = max(time, longest[session.user, track])
+    expected = {pair: time for pair, time in longest.items() if time}
     assert read_pairs(tmp_path, "heldout", "time") == pytest.approx(expected)
     assert counts == {
         "events": sum(len(session.heard) for session in sessions),
@@ -106,79 +106,71 @@ def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
     }
 
 
-def test_a_share_of_the_sessions_is_held_out_and_another_seed_holds_out_others(
-    tmp_path: Path,
-) -> None:
+def test_a_share_of_the_sessions_is_held_out_and_another_seed_holds_out_others() -> (
+    None
+):
     sessions = random_sessions(3, listeners=50, tracks=30, sessions=2000)
-    held = {
-        seed: frozenset(
-            session.name
-            for session in sessions
-            if held_by_hash(session, SplitRule(HASH.split, seed))
-        )
-        for seed in (7, 8)
-    }
-    counts = prepare(tmp_path, sessions)
-    assert counts["heldout_sessions"] == len(held[7])
-    assert counts["heldout_sessions"] == pytest.approx(
-        600, abs=4 * np.sqrt(2000 * 0.3 * 0.7)
+    rules = HASH, SplitRule(HASH.split, seed=8)
+    first, second = (
+        [held_by_hash(session, rule) for session in sessions] for rule in rules
     )
-    assert held[7] != held[8]
-
-
-def test_the_last_session_is_held_out_of_listeners_with_two(tmp_path: Path) -> None:
-    sessions = [
-        Session(1, START_MS, [(1, 1.0), (2, 0.5)]),
-        Session(1, START_MS + 10 * HALF_HOUR_MS, [(3, 1.0), (4, 0.5)]),
-        Session(2, START_MS, [(5, 1.0), (6, 0.5)]),
-    ]
-    prepare(tmp_path, sessions, SplitRule(Split(kind="last_session"), seed=1))
-    assert read_pairs(tmp_path, "heldout", "time") == {
-        (1, 3): 1.0,
-        (1, 4): 0.5,
-    }
-    assert read_pairs(tmp_path, "interactions", "training") == {
-        (1, 1): 1.0,
-        (1, 2): 0.5,
-        (2, 5): 1.0,
-        (2, 6): 0.5,
-    }
-
-
-def test_by_time_whole_sessions_that_begin_from_the_cutoff_on_are_held_out(
-    tmp_path: Path,
-) -> None:
-    sessions = [
-        Session(1, START_MS, [(1, 1.0), (2, 0.5)]),
-        Session(2, START_MS + 60_000, [(3, 1.0), (4, 0.5)]),
-    ]
-    prepare(
-        tmp_path,
-        sessions,
-        SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500),
-    )
-    assert read_pairs(tmp_path, "heldout", "time") == {
-        (2, 3): 1.0,
-        (2, 4): 0.5,
-    }
+    assert sum(first) == pytest.approx(600, abs=4 * np.sqrt(2000 * 0.3 * 0.7))
+    assert first != second
 
 
 @pytest.mark.parametrize(
-    ("gap_ms", "sessions"),
-    [(HALF_HOUR_MS, 1), (HALF_HOUR_MS + 1, 2)],
-    ids=["half an hour", "longer"],
+    ("rule", "heldout"),
+    [
+        # of listeners with at least two sessions
+        (SplitRule(Split(kind="last_session"), seed=1), {2}),
+        # whole sessions that begin then or later
+        (SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500), {2, 3}),
+    ],
+    ids=["the last session", "by time"],
 )
-def test_without_a_name_a_session_ends_after_half_an_hour_of_silence(
-    tmp_path: Path, gap_ms: int, sessions: int
+def test_sessions_are_held_out_whole(
+    tmp_path: Path, rule: SplitRule, heldout: set[int]
 ) -> None:
-    first = Session(1, START_MS, [(1, 1.0), (2, 0.5), (3, 0.5)])
-    part = write_part(tmp_path / "a.parquet", [first])
+    starts = {1: (1, 0), 2: (1, 10 * HALF_HOUR_MS), 3: (2, 60_000)}
+    sessions = {
+        number: Session(user, START_MS + start_ms, [(number, 1.0), (10 + number, 0.5)])
+        for number, (user, start_ms) in starts.items()
+    }
+    prepare(tmp_path, [*sessions.values()], rule=rule)
+    for piece, column, numbers in (
+        ("heldout", "time", heldout),
+        ("interactions", "training", sessions.keys() - heldout),
+    ):
+        part = [sessions[number] for number in numbers]
+        assert read_pairs(tmp_path, piece, column) == sums(part, Feedback())
+
+
+@pytest.mark.parametrize(
+    ("starts_ms", "name", "sessions"),
+    [
+        # half an hour of silence, and longer
+        ([0, HALF_HOUR_MS], None, 1),
+        ([0, HALF_HOUR_MS + 1], None, 2),
+        # at the same millisecond
+        ([0, 0], None, 1),
+        # named ones may overlap
+        ([0, 0], "s", 2),
+    ],
+)
+def test_a_session_has_a_name_or_ends_after_half_an_hour_of_silence(
+    tmp_path: Path, starts_ms: list[int], name: str | None, sessions: int
+) -> None:
+    events = [
+        Session(1, START_MS + start_ms, [(track, 1.0)], name and f"{name}{track}")
+        for track, start_ms in enumerate(starts_ms)
+    ]
+    part = write_part(tmp_path / "0.parquet", events)
     table = pq.read_table(part)
-    later = table.set_column(
-        1, "timestamp", [[START_MS, START_MS + gap_ms, START_MS + gap_ms + 1000]]
-    )
-    pq.write_table(later, part)
-    counts = prepare_partition(*stored([part]), str(tmp_path), HASH, Feedback())
+    number = table.column_names.index("message")
+    following = table.set_column(number, "message", [["next"] * len(events)])
+    pq.write_table(following, part)
+    stored = PartitionFile(part.name, 0, 0, part.stat().st_size, sha256_file(part))
+    counts = prepare_partition(str(tmp_path), [stored], str(tmp_path), HASH, Feedback())
     assert counts["sessions"] == sessions
 
 
@@ -192,83 +184,53 @@ def test_without_a_name_a_session_ends_after_last_however_soon_the_next_begins(
     assert prepare(tmp_path, sessions)["sessions"] == 2
 
 
-def test_without_a_name_what_begins_at_the_same_millisecond_is_one_session(
-    tmp_path: Path,
-) -> None:
-    sessions = [Session(1, START_MS, [(1, 1.0)]), Session(1, START_MS, [(2, 0.5)])]
-    rule = SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS)
-    assert prepare(tmp_path, sessions, rule) == dict.fromkeys(
-        ("events", "heldout_events"), 2
-    ) | dict.fromkeys(("sessions", "heldout_sessions"), 1)
-
-
-def test_named_sessions_of_a_listener_may_overlap(tmp_path: Path) -> None:
-    sessions = [
-        Session(1, START_MS, [(1, 1.0), (2, 0.5)], "a"),
-        Session(1, START_MS + 500, [(3, 1.0), (4, 0.5)], "b"),
-    ]
-    assert prepare(tmp_path, sessions)["sessions"] == 2
-
-
 def test_the_parts_of_a_partition_may_come_in_any_number_and_order(
     tmp_path: Path,
 ) -> None:
     sessions = random_sessions(4, listeners=9, tracks=30, sessions=100, named=False)
-    files = []
-    for name, parts in (
-        ("one", [sessions]),
-        ("many", [sessions[60:], sessions[:30], sessions[30:60]]),
-    ):
-        folder = tmp_path / name
-        folder.mkdir()
-        written = [
-            write_part(folder / f"{number}.parquet", part)
-            for number, part in enumerate(parts)
-        ]
-        prepare_partition(*stored(written), str(folder), HASH, Feedback())
-        files.append([file.read_bytes() for file in sorted(folder.glob("*-000.arrow"))])
-    assert len(files[0]) == 6
-    assert files[0] == files[1]
+    prepare(tmp_path / "one", sessions)
+    prepare(tmp_path / "many", sessions[60:], sessions[:30], sessions[30:60])
+    one, many = (
+        [file.read_bytes() for file in sorted((tmp_path / name).glob("*-000.arrow"))]
+        for name in ("one", "many")
+    )
+    assert len(one) == 6
+    assert one == many
 
 
-def test_a_session_on_both_sides_is_refused(
+def test_a_session_in_both_splits_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check itself: a split that leaks, here by holding out single events, must not come
     through."""
-    leaking = queries.statement("sessions/split_events").replace(
-        "number, heldout\nFROM", "number, track % 2 = 0 AS heldout\nFROM"
-    )
-    original = queries.statement
-    replaced: Callable[[str], str] = lambda name: (  # noqa: E731  a stand-in
-        leaking if name == "sessions/split_events" else original(name)
-    )
-    monkeypatch.setattr(queries, "statement", replaced)
+    read = queries.statement
+
+    def leaking(name: str) -> str:
+        return read(name).replace(
+            "number, heldout\nFROM named_events",
+            "number, track % 2 = 0 AS heldout\nFROM named_events",
+        )
+
+    monkeypatch.setattr(queries, "statement", leaking)
     with pytest.raises(SplitError, match="partition 0: 1 sessions are in both splits"):
         prepare(tmp_path, [Session(1, START_MS, [(1, 1.0), (2, 0.5)])])
 
 
 @pytest.mark.parametrize(
-    ("counts", "holdout", "cutoff"),
+    ("sessions", "holdout", "cutoff"),
     [
         ({10: 85, 11: 15}, 0.15, 11),
-        (
-            {10: 84, 11: 16},
-            0.15,
-            12,
-        ),  # the newest minute alone would be too many: none is held out
+        # the newest minute alone would be too many: none is held out
+        ({10: 84, 11: 16}, 0.15, 12),
         ({10: 50, 12: 40, 13: 5, 14: 5}, 0.15, 13),
         ({14: 5, 10: 50, 13: 5, 12: 40}, 0.15, 13),
     ],
 )
 def test_the_cutoff_holds_out_at_most_the_share(
-    counts: dict[int, int], holdout: float, cutoff: int
+    sessions: dict[int, int], holdout: float, cutoff: int
 ) -> None:
-    minutes = list(counts.items())
     starts = [
-        pa.table(
-            {"minute": [minute for minute, _ in part], "sessions": [n for _, n in part]}
-        )
-        for part in (minutes[:1], minutes[1:])
+        pa.table({"minute": [minute], "sessions": [count]})
+        for minute, count in sessions.items()
     ]
     assert find_cutoff(starts, holdout) == cutoff * 60_000

@@ -9,7 +9,7 @@ from analysis.errors import AnalysisError
 from analysis.logs.columns import parse_columns
 from analysis.logs.reader import read_rejects
 from analysis.store import Store
-from recsys.store.ids import Title, titles_by_id
+from recsys.store.ids import Title, read_titles
 from tests.recsys.commands import error_line
 from tests.recsys.events import event, read_rows, rows_by_original_id, write_log
 from tests.recsys.tables import (
@@ -195,11 +195,11 @@ def test_titles_come_with_the_ids(tmp_path: Path) -> None:
     ]
     file = write_csv(tmp_path / "a.csv", rows)
     columns = f"{COLUMNS},title=name,artist=by"
-    titles = titles_by_id(ingest_tables(tmp_path, file, columns=columns))
+    titles = read_titles(None, ingest_tables(tmp_path, file, columns=columns))
     assert titles == {"x": Title("x", "Song", "Ann"), "y": Title("y", "", "Bob")}
     later = write_csv(tmp_path / "b.csv", [play("c", "y", 1, 0, name="Late", by="Bob")])
     store = ingest_tables(tmp_path, later, columns=columns)
-    assert titles_by_id(store)["y"].title == "Late"
+    assert read_titles(None, store)["y"].title == "Late"
 
 
 def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
@@ -290,6 +290,10 @@ def test_bad_tables_are_refused_in_one_line(
         (
             "user=uid,item=song,share=heard,weight=heard,timestamp=ts",
             "weight and share both say how much was heard",
+        ),
+        (
+            "user=uid,item=song,position=n,timestamp=ts",
+            "timestamp and position both order interactions",
         ),
         (
             "user=uid,item=song,organic=heard,timestamp=ts",

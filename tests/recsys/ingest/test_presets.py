@@ -9,7 +9,7 @@ import pytest
 
 from recsys.errors import IngestError
 from recsys.ingest.presets import PRESETS, make_reading
-from recsys.store.ids import titles_by_id
+from recsys.store.ids import read_titles
 from recsys.store.remote import open_store
 from tests.recsys.events import rows_by_original_id
 from tests.recsys.tables import ingest, write_json
@@ -85,7 +85,7 @@ def test_a_published_data_set_is_read_as_its_preset_says(
     rows = rows_by_original_id(store)
     assert sorted(tuple(row[name] for name in columns) for row in rows) == expected
     if preset == "lastfm-1k":
-        titles = titles_by_id(store)
+        titles = read_titles(None, store)
         assert (titles["a-1"].title, titles["a-1"].artist) == (
             'Love "Song',
             "Deep “Dish",

@@ -147,6 +147,18 @@ def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_kee
     assert store.manifest.events == 2
 
 
+def test_a_row_whose_position_is_no_whole_number_is_rejected(tmp_path: Path) -> None:
+    rows = [{"uid": 1, "song": 2, "n": n} for n in ("", "x", "1.5", "-1", "2")]
+    file = write_csv(tmp_path / "a.csv", rows)
+    store = ingest_tables(tmp_path, file, columns="user=uid,item=song,position=n")
+    assert store.manifest.events == 1
+    (source,) = store.manifest.sources
+    reasons = [reject.reason for reject in read_rejects(store.path / source.rejects)]
+    assert len(reasons) == 4
+    assert reasons[0] == "position is missing"
+    assert reasons[1].startswith("position x; a whole number")
+
+
 def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(
     tmp_path: Path,
 ) -> None:
