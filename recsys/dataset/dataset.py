@@ -1,4 +1,4 @@
-"""The training data of a search: sparse arrays in a folder beside the store (docs/formats.md).
+"""Open the training data of a search: sparse arrays in a folder beside the store.
 
 It is written whole or not at all, under a digest of what it follows from (store, split, feedback).
 Workers map the arrays into memory, so that the processes of a machine share one copy.

@@ -1,4 +1,4 @@
-"""The plays of each listener in their order, repeats kept, and who the artist of a track is."""
+"""Read the plays of listeners in their order, repeats included, and the artists of tracks."""
 
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ def read_plays(dataset: Dataset, split: SplitName) -> Plays:
     """Read the plays of all sessions, or of the training ones.
 
     Raises:
-        FileNotFoundError: Their order is not known.
+        FileNotFoundError: The dataset has no order of plays.
     """
     folder = dataset.path
     tracks = np.load(folder / PLAYS_TRACKS, mmap_mode="r")

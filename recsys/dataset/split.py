@@ -1,4 +1,4 @@
-"""The kinds of split: which sessions are held out of training, and what a store needs for it.
+"""Resolve a split: which sessions are held out of training, and what a store needs for it.
 
 A new kind is a name in `recsys.config.Split` and a case of
 `analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a partition.
