@@ -35,7 +35,7 @@ class Choice:
 
     def fit(self, dataset: Dataset) -> Model:
         """Fit it to the training side of a dataset."""
-        model = KINDS[self.kind](dataset, "train", self.params, SEED, THREADS)
+        model = KINDS[self.kind](dataset, "training", self.params, SEED, THREADS)
         if self.sweeps:
             model.sweep(self.sweeps)
         return model

@@ -17,7 +17,6 @@ from analysis.page import numbers
 from listening_loop.init.look import look_at
 from looplib.cli import make_app, program
 from looplib.files import atomic_write_text
-from recsys.ingest.presets import Preset
 
 PROG = "listening-loop init"
 app = make_app(
@@ -45,7 +44,7 @@ def main(
         ),
     ] = "",
     preset: Annotated[
-        Preset | None,
+        str | None,
         typer.Option(help="Published data set of FILE, in place of columns."),
     ] = None,
 ) -> None:

@@ -1,54 +1,68 @@
 """Read tables of plays, which become events, or of interactions into a session store.
 
-Files are checked one by one and their ids together; then all rows go to the buckets in one pass.
+Files are checked one by one and their ids together; then all rows go to the partitions in one pass.
 What DuckDB cannot keep in memory it spills to the store's disk.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pyarrow as pa
 
 from analysis import queries
 from analysis.logs.columns import Reading
+from analysis.logs.field_types import IdKinds
 from analysis.logs.files import LogFile
 from analysis.logs.interactions import CSV, Malformed, check_file
 from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
-from analysis.store import Interactions
+from analysis.store import IdsOf, Manifest, Store
 from looplib.progress import progress
 from recsys.errors import IngestError
-from recsys.ingest.sources import Ingest, NewFiles
-from recsys.store.buckets import ROWS_AT_ONCE
-from recsys.store.ids import decide_kinds
-from recsys.store.writer import Additions
+from recsys.ingest.sources import NewFiles
+from recsys.store.ids import decide_kinds, write_ids
+from recsys.store.partitions import ROWS_AT_ONCE, Partitioner
 
 
 @dataclass(frozen=True)
-class _Checked:
+class _CheckedFile:
     """A file that was read: the number of its rows, and the lines that are no rows."""
 
     file: LogFile
-    count: int
+    rows: int
     malformed: list[Malformed]
 
 
-def add_tables(work: Ingest, reading: Reading, memory: str) -> Additions:
-    """Read tables of plays or interactions into the buckets.
+def add_tables(
+    store: Store,
+    files: NewFiles,
+    partitioner: Partitioner,
+    connection: queries.Connection,
+    reading: Reading,
+    memory: str,
+) -> tuple[Manifest, dict[IdsOf, Path]]:
+    """Read new tables of plays or interactions into the partitions.
+
+    Returns:
+        The store's manifest with the new sources, and the files of new text ids and titles.
 
     Raises:
         AnalysisError: A table cannot be read, is empty, or lacks a column.
         IngestError: Rows contradict each other.
     """
-    checked = _check_files(work.files, reading, memory, work.scratch)
+    manifest = store.manifest
+    scratch = files.scratch
+    checked = _check_files(files, reading, memory)
     if not checked:
-        return Additions(work.scratch, ())
-    connection = work.connection
-    scratch = work.scratch
+        return manifest, {}
     queries.attach_parquet(connection, "checked", sorted(scratch.glob("checked-*")))
     _check_written(connection, checked, reading)
-    kinds = decide_kinds(connection, work.before.table)
+    kinds = IdKinds(manifest.text_users, manifest.text_items)
+    if not manifest.parts:
+        kinds = decide_kinds(connection)
     queries.attach_query(
         connection,
         "verified",
@@ -56,13 +70,13 @@ def add_tables(work: Ingest, reading: Reading, memory: str) -> Additions:
         text_users=kinds.users,
         text_items=kinds.tracks,
     )
-    rejected = _keep_rejects(work, checked, reading)
+    rejected = _keep_rejects(connection, files, checked, reading)
     sources = []
-    for digest, file in checked.items():
-        read = file.count + len(file.malformed)
+    for digest, table in checked.items():
+        read = table.rows + len(table.malformed)
         lines = LineCounts(read, read - rejected[digest], rejected[digest])
-        sources.append(work.files.source(file.file, lines))
-    ids = work.write_ids(kinds)
+        sources.append(replace(files.sources[table.file], lines=lines))
+    ids = write_ids(connection, kinds, store, scratch)
     if reading.columns.title or reading.columns.artist:
         ids["titles"] = scratch / "titles.parquet"
         queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
@@ -70,26 +84,32 @@ def add_tables(work: Ingest, reading: Reading, memory: str) -> Additions:
     result = "interactions/plays" if has_share else "interactions/summed_rows"
     rows = queries.open_rows(connection, result)
     for batch in queries.batches(rows, ROWS_AT_ONCE):
-        work.bucketing.add(pa.Table.from_batches([batch]))
-    table = Interactions(reading.columns.stored, *kinds)
-    return Additions(scratch, sources, ids=ids, table=table)
+        partitioner.add(pa.Table.from_batches([batch]))
+    manifest = replace(
+        manifest,
+        holds="events" if has_share else "interactions",
+        columns=reading.columns.stored,
+        text_users=kinds.users,
+        text_items=kinds.tracks,
+        sources=(*manifest.sources, *sources),
+    )
+    return manifest, ids
 
 
 def _check_files(
     files: NewFiles,
     reading: Reading,
     memory: str,
-    scratch: Path,
-) -> dict[str, _Checked]:
+) -> dict[str, _CheckedFile]:
     """Write the checked rows of each new file; return the files by digest."""
-    checked: dict[str, _Checked] = {}
+    checked: dict[str, _CheckedFile] = {}
     done_mb = 0.0
     with progress("ingest", files.megabytes, "MB") as report:
         for file in files:
-            target = scratch / f"checked-{len(checked):06}.parquet"
-            digest = files.digests[file]
-            count, malformed = check_file(file, reading, digest, target, memory)
-            checked[digest] = _Checked(file, count, malformed)
+            target = files.scratch / f"checked-{len(checked):06}.parquet"
+            digest = files.sources[file].digest
+            rows, malformed = check_file(file, reading, digest, target, memory)
+            checked[digest] = _CheckedFile(file, rows, malformed)
             done_mb += file.size_bytes / 1e6
             report(done_mb, file.name)
     return checked
@@ -97,7 +117,7 @@ def _check_files(
 
 def _check_written(
     connection: queries.Connection,
-    checked: Mapping[str, _Checked],
+    checked: Mapping[str, _CheckedFile],
     reading: Reading,
 ) -> None:
     """Refuse files with timestamps of several formats, or shares that look like percentages."""
@@ -118,38 +138,52 @@ def _check_written(
 
 
 def _keep_rejects(
-    work: Ingest,
-    checked: Mapping[str, _Checked],
+    connection: queries.Connection,
+    files: NewFiles,
+    checked: Mapping[str, _CheckedFile],
     reading: Reading,
 ) -> Counter[str]:
-    """Keep the rejected lines of each file, and return their number by digest."""
+    """Keep the rejected lines of each file, and count them by its digest."""
     rejected: Counter[str] = Counter()
-
-    def keep(digest: str, lines: Sequence[Malformed]) -> None:
-        name = checked[digest].file.name
+    for digest, lines in _refused_lines(connection, checked, reading):
         rejected[digest] += len(lines)
+        name = checked[digest].file.name
         rejects = (
             Reject(name, line, reason, len(text.encode()), text[:KEPT_OF_A_REJECT])
             for line, reason, text in lines
         )
-        work.keep_rejects(digest, rejects)
-
-    for digest, file in checked.items():
-        keep(digest, file.malformed)
-    refused = queries.open_rows(work.connection, "interactions/rejected_rows")
-    for batch in queries.batches(refused, ROWS_AT_ONCE):
-        found: defaultdict[str, list[Malformed]] = defaultdict(list)
-        for row in batch.to_pylist():
-            source = row["source"]
-            number = _line_number(row["row"], checked[source], reading)
-            found[source].append(Malformed(number, row["reason"], row["text"]))
-        for source, lines in found.items():
-            keep(source, lines)
+        files.keep_rejects(digest, rejects)
     return rejected
 
 
-def _line_number(row: int, file: _Checked, reading: Reading) -> int:
-    """Return the line of a row.
+def _refused_lines(
+    connection: queries.Connection,
+    checked: Mapping[str, _CheckedFile],
+    reading: Reading,
+) -> Iterator[tuple[str, list[Malformed]]]:
+    """Yield lines that are no rows and refused rows, some of one file at a time."""
+    for digest, file in checked.items():
+        if file.malformed:
+            yield digest, file.malformed
+    refused = queries.open_rows(connection, "interactions/rejected_rows")
+    for batch in queries.batches(refused, ROWS_AT_ONCE):
+        for digest, rows in groupby(batch.to_pylist(), itemgetter("source")):
+            file = checked[digest]
+            yield (
+                digest,
+                [
+                    Malformed(
+                        _line_number(row["row"], file, reading),
+                        row["reason"],
+                        row["text"],
+                    )
+                    for row in rows
+                ],
+            )
+
+
+def _line_number(row: int, file: _CheckedFile, reading: Reading) -> int:
+    """Compute the line of a row.
 
     Blank lines of CSV, and line breaks within its values, are not counted.
     """
