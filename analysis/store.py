@@ -102,7 +102,7 @@ class Interactions:
     Ids that are whole numbers stand in the parts as they are.
     """
 
-    # "user", "item", and of `analysis.logs.columns.Columns.stored` those that it has; of event
+    # "user", "item", and of `analysis.tables.columns.Columns.stored` those that it has; of event
     # logs `LOGGED`
     columns: tuple[str, ...]
     text_users: bool

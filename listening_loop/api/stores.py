@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from analysis.logs.columns import Reading, columns_by_name
 from analysis.store import Manifest
+from analysis.tables.columns import Reading, columns_by_name
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file

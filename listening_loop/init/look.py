@@ -8,9 +8,9 @@ from typing import Any
 
 from analysis import queries
 from analysis.errors import AnalysisError
-from analysis.logs.columns import Columns, Reading, columns_by_name
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import check_file, discover, open_rows
+from analysis.tables.columns import Columns, Reading, columns_by_name
+from analysis.tables.reader import check_file, find_tables, open_rows
 from listening_loop.init.guess import EVENT, NAMES, PLAYS, Column, find, guess_roles
 from recsys.ingest.pipeline import DEFAULT_MEMORY
 from recsys.ingest.presets import PRESETS, Preset
@@ -89,7 +89,7 @@ def look_at(
         AnalysisError: A file cannot be read, or no columns of listeners and tracks can be
             guessed.
     """
-    logs = discover([path])
+    logs = find_tables([path])
     if not logs[0].size_bytes:
         problem = f"{logs[0].name}: empty; at least one row is expected"
         raise AnalysisError(problem)

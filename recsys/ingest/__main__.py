@@ -20,9 +20,9 @@ from looplib.config import Config, Memory, load_config
 from looplib.tables import output
 
 with importing():
-    from analysis.logs.columns import Reading, parse_columns
     from analysis.logs.reader import read_rejects
     from analysis.store import REJECTS
+    from analysis.tables.columns import Reading, parse_columns
     from recsys.errors import IngestError
     from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
     from recsys.ingest.presets import PRESETS, Preset

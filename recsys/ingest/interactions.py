@@ -12,11 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from analysis import queries
-from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import CSV, Malformed, check_file
 from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
 from analysis.store import Interactions
+from analysis.tables.columns import Reading
+from analysis.tables.reader import CSV, Malformed, check_file
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.ingest.sources import Ingest, NewFiles

@@ -6,7 +6,7 @@ A new one is a name in `Preset`, an entry of `PRESETS` and a row in docs/own-dat
 from collections.abc import Mapping
 from typing import Literal
 
-from analysis.logs.columns import Columns, Reading, parse_columns
+from analysis.tables.columns import Columns, Reading, parse_columns
 
 Preset = Literal[
     "lastfm-1k",

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.logs import reader as event_log
-from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.files import LogFile, digest
 from analysis.logs.lines import LineCounts
+from analysis.tables.columns import Reading, parse_columns
 from looplib.cli import run
 from recsys.errors import IngestError, StoreError
 from recsys.ingest import __main__ as ingest_command

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.reader import read_rejects
+from analysis.tables.columns import Reading, parse_columns
 from recsys.config import SearchConfig, Split, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.reader import read_rejects
+from analysis.tables.columns import Reading, parse_columns
 from recsys.ingest import pipeline
 from recsys.store.ids import originals, titles_by_id
 from recsys.store.remote import Store, open_store
