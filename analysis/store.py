@@ -106,7 +106,7 @@ class Manifest:
     partitions: int  # how many; fixed when the store is created
     digest: str  # of the content: the same for the same set of sources, in whatever order they came
     holds: RowKind = "events"
-    # what the rows say: `LOGGED` of event logs, of tables `analysis.logs.columns.Columns.stored`
+    # what the rows say: `LOGGED` of event logs, of tables `analysis.tables.columns.Columns.stored`
     columns: tuple[str, ...] = LOGGED
     text_users: bool = False
     text_items: bool = False

@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
-from analysis.logs.columns import Columns, Reading
+from analysis.tables.columns import Columns, Reading
 from benchmarks.real import peers
 from benchmarks.real.peers import Lister, Work
 from benchmarks.real.product import baseline, make_split

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from analysis.logs.columns import Reading
+from analysis.tables.columns import Reading
 from benchmarks.data import dataset_of
 from benchmarks.real.tables import SEED
 from recsys.cluster.cluster import open_cluster

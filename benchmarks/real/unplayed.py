@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 from scipy.sparse import csr_matrix
 
-from analysis.logs.columns import Columns, Reading
+from analysis.tables.columns import Columns, Reading
 from benchmarks.real.peers import Work
 from benchmarks.real.plays import HELD_OUT, K, first_plays
 from benchmarks.real.product import THREADS, make_split

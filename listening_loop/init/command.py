@@ -12,8 +12,8 @@ import jinja2
 import typer
 
 from analysis.errors import AnalysisError
-from analysis.logs.columns import parse_roles
 from analysis.page import numbers
+from analysis.tables.columns import parse_roles
 from listening_loop.init.look import look_at
 from looplib.cli import make_app, program
 from looplib.files import atomic_write_text

@@ -8,9 +8,9 @@ from typing import Any
 
 from analysis import queries
 from analysis.errors import AnalysisError
-from analysis.logs.columns import Columns, Reading, columns_by_name
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import check_file, discover, open_rows
+from analysis.tables.columns import Columns, Reading, columns_by_name
+from analysis.tables.reader import check_file, find_tables, open_rows
 from listening_loop.init.guess import EVENT, NAMES, PLAYS, Column, find, guess_roles
 from recsys.ingest.pipeline import DEFAULT_MEMORY
 from recsys.ingest.presets import make_reading
@@ -87,7 +87,7 @@ def look_at(path: Path, columns: Mapping[str, str], preset: str | None = None) -
         AnalysisError: A file cannot be read, or no columns of listeners and tracks can be
             guessed.
     """
-    logs = discover([path])
+    logs = find_tables([path])
     log = logs[0]
     if not log.size_bytes:
         raise AnalysisError(f"{log.name}: empty; at least one row is expected")

@@ -19,9 +19,9 @@ from looplib.config import Config, Memory, load_config
 from looplib.tables import output
 
 with importing():
-    from analysis.logs.columns import parse_columns
     from analysis.logs.reader import read_rejects
     from analysis.store import REJECTS
+    from analysis.tables.columns import parse_columns
     from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
     from recsys.ingest.presets import PRESETS, make_reading
 

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from analysis import queries
 from analysis.logs.field_types import LARGEST_ID, IdKinds
 from analysis.logs.files import DESCRIPTION, LogFile, discover
-from analysis.logs.interactions import PARQUET, suffix_of
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import ahead, gather, kinds_of, read
 from analysis.store import CatalogueSummary, IdsOf, Manifest, Store
+from analysis.tables.reader import PARQUET, suffix_of
 from looplib.checksums import unseal
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted

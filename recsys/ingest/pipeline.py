@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import queries
-from analysis.logs import interactions
-from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import read_rejects
 from analysis.store import LOGGED, RowKind, Source, Store
+from analysis.tables.columns import Reading
+from analysis.tables.reader import find_tables
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.events import add_events, find_logs
@@ -69,7 +69,7 @@ def ingest(
         StoreError: The store is damaged, holds something else, or has another number of partitions.
         StorageError: Another ingest is at work.
     """
-    files = interactions.discover(paths) if reading else find_logs(paths)
+    files = find_tables(paths) if reading else find_logs(paths)
     holds: RowKind = "events"
     if reading and not reading.columns.has_share:
         holds = "interactions"

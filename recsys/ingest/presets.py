@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from analysis.logs.columns import Columns, Reading, parse_columns
+from analysis.tables.columns import Columns, Reading, parse_columns
 from recsys.errors import IngestError
 
 PRESETS: Mapping[str, Reading] = {

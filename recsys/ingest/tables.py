@@ -14,12 +14,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from analysis import queries
-from analysis.logs.columns import Reading
 from analysis.logs.field_types import IdKinds
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import CSV, Malformed, check_file
 from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
 from analysis.store import IdsOf, Manifest, Store
+from analysis.tables.columns import Reading
+from analysis.tables.reader import CSV, Malformed, check_file
 from looplib.progress import progress
 from recsys.errors import IngestError
 from recsys.ingest.sources import NewFiles

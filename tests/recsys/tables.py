@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.logs.columns import Reading, parse_columns
 from analysis.store import Store
+from analysis.tables.columns import Reading, parse_columns
 from looplib.cli import run
 from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import pipeline

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.logs.columns import Reading, parse_columns
+from analysis.tables.columns import Reading, parse_columns
 from looplib.als import AlsParams
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.logs import reader as event_log
-from analysis.logs.columns import Reading, parse_columns
 from analysis.logs.files import LogFile, digest
 from analysis.logs.lines import LineCounts
 from analysis.store import Store
+from analysis.tables.columns import Reading, parse_columns
 from recsys.errors import IngestError
 from recsys.ingest import __main__ as ingest_command
 from recsys.ingest import pipeline as ingest

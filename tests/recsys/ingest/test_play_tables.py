@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.logs.columns import parse_columns
 from analysis.logs.reader import read_rejects
 from analysis.store import Store
+from analysis.tables.columns import parse_columns
 from recsys.store.ids import Title, read_titles
 from tests.recsys.commands import error_line
 from tests.recsys.events import event, read_rows, rows_by_original_id, write_log

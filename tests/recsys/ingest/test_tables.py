@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.logs.columns import parse_columns
 from analysis.logs.reader import read_rejects
+from analysis.tables.columns import parse_columns
 from recsys.store.remote import open_store
 from tests.recsys.commands import error_line
 from tests.recsys.events import read_rows, rows_by_original_id
