@@ -37,8 +37,6 @@ class World:
     consume_sharpness: FloatArray  # (listeners,)
     session_budget: IntArray  # (listeners,)
     gamma: FloatArray  # (listeners,), factor for each earlier track of an artist
-    catalogue_sha256: str  # of tracks.json
-    sha256: str  # of all files
     response: ResponseConfig = field(default_factory=ResponseConfig)
     seed: int = 0  # of what only one listener hears in one track
 
@@ -121,8 +119,6 @@ def load_world(folder: Path) -> World:
         consume_sharpness=column("consume_sharpness"),
         session_budget=column("session_budget"),
         gamma=column("artist_discount_gamma"),
-        catalogue_sha256=sha256_file(folder / TRACKS_FILE),
-        sha256=world_digest(folder),
         response=settings.response,
         seed=settings.seed,
     )
