@@ -40,9 +40,9 @@ def format_events(
 ) -> bytes:
     """Format the lines of the event log.
 
-    The fields have the order of `looplib.event_fields.EVENT_FIELDS`. The recommendation of an event is the session's next track; a session's last event is its `last`
-    message, with neither recommendation nor recommender. `session_prefix` stands before a session's
-    number in its id.
+    The fields have the order of `looplib.event_fields.EVENT_FIELDS`. The recommendation of an event
+    is the session's next track; a session's last event is its `last` message, with neither
+    recommendation nor recommender. `session_prefix` stands before a session's number in its id.
     """
     line = (
         '{"message":%s,"timestamp":%s,"user":%s,"track":%s,"time":%s,"latency":0.0,'
