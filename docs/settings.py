@@ -9,11 +9,11 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from analysis.ab.config import AbConfig
-from botify.settings import Settings
+from botify.settings import ServiceSettings
 from listening_loop.config import LoopConfig
 from looplib.experiments import Experiment
 from recsys.config import SearchConfig
-from recsys.ingest.__main__ import Settings as IngestSettings
+from recsys.ingest.__main__ import IngestSettings
 from sim.collect import CollectConfig
 from sim.remote.config import RemoteConfig
 from sim.worlds.config import WorldConfig
@@ -36,7 +36,7 @@ PARTS = {
         "one file for the service, `power` and `ab`: [the experiment's file](experiments.md)",
     ),
     "Service": (
-        Settings,
+        ServiceSettings,
         "`listening-loop serve --config FILE`; each key is also a variable `BOTIFY_…`",
     ),
     "World": (

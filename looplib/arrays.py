@@ -35,14 +35,3 @@ def offsets(counts: AnyArray) -> IntArray:
         array([0, 2, 2, 5])
     """
     return np.concatenate([[0], np.cumsum(counts)])
-
-
-def find_id(ids: IntArray, value: int) -> int | None:
-    """Find the position of an id among ascending ones; None where it is not there.
-
-    Example:
-        >>> find_id(np.array([3, 5, 8]), 5), find_id(np.array([3, 5, 8]), 6)
-        (1, None)
-    """
-    position = int(ids.searchsorted(value))
-    return position if position < len(ids) and ids[position] == value else None

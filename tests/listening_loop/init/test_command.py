@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from botify.settings import Settings
+from botify.settings import ServiceSettings
 from listening_loop.command import main
 from listening_loop.init.look import look_at
 from looplib.config import load_config
@@ -40,7 +40,7 @@ def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
     assert serve[4:] == ["--set", f"log_dir=out/{stem}/rehearsal"]
     assert report[1:3] == ["ab", f"out/{stem}/rehearsal"]
     load_config(SearchConfig, Path(search[3]))
-    service = load_config(Settings, Path(serve[3]))
+    service = load_config(ServiceSettings, Path(serve[3]))
     assert len(service.deciding.arms) == 3
     assert main(ingest[1:]) == 0
     assert "0 rejected" in capsys.readouterr().out
