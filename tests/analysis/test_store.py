@@ -68,7 +68,7 @@ def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"schema": 3}', '{"schema": "1"}', "\x00"]
+    "content", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": "1"}', "\x00"]
 )
 def test_a_damaged_manifest_is_said_to_be(tmp_path: Path, content: str) -> None:
     write_store(tmp_path)
