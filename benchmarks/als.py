@@ -50,8 +50,8 @@ from looplib.arrays import BoolArray, FloatArray
 from looplib.config import load_config
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
-from recsys.models.topk import top_tracks
-from recsys.scoring import Scorer
+from recsys.models.factors import top_tracks
+from recsys.search.scorer import Scorer
 
 ALPHA, REGULARIZATION, SPARK_REGULARIZATION = 10.0, 0.1, 0.001
 FIXED = 5  # sweeps of `implicit` whose loss is a goal

@@ -15,8 +15,8 @@ from scipy.sparse import csr_matrix
 from looplib.als import AlsParams
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Fit, first_factors, make_equations, sweep
-from recsys.models.topk import personal_lists
-from recsys.scoring import Scorer, validator_for
+from recsys.models.factors import personal_lists
+from recsys.search.scorer import Scorer, validator_for
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

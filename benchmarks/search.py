@@ -34,8 +34,8 @@ from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.plan import plan_dataset
-from recsys.runs.folder import read_run
-from recsys.runs.trials import plan_candidates
+from recsys.search.folder import read_run
+from recsys.search.trials import plan_candidates
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 

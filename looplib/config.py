@@ -24,7 +24,7 @@ Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 Memory = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")]
-_UNKNOWN = "unknown_key"
+UNKNOWN_KEY = "unknown_key"
 
 
 class Config(BaseModel):
@@ -34,7 +34,11 @@ class Config(BaseModel):
     gone: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,  # as the descriptions of fields
     )
 
     @model_validator(mode="before")
@@ -52,7 +56,7 @@ class Config(BaseModel):
                 known = sorted(cls.model_fields)
                 nearest = difflib.get_close_matches(str(key), known, 1, cutoff=0)
                 text = f"unknown key; the nearest known key is {''.join(nearest)}"
-            fault = PydanticCustomError(_UNKNOWN, "{text}", {"text": text})
+            fault = PydanticCustomError(UNKNOWN_KEY, "{text}", {"text": text})
             faults.append(InitErrorDetails(type=fault, loc=(key,), input=None))
         if faults:
             raise ValidationError.from_exception_data(cls.__name__, faults)
@@ -103,7 +107,7 @@ def parse_config(
         for detail in error.errors(include_url=False):
             key = ".".join(map(str, detail["loc"])) or "the document"
             fault = f"{key}: {detail['msg'].removeprefix('Value error, ')}"
-            if detail["type"] not in ("missing", _UNKNOWN):
+            if detail["type"] not in ("missing", UNKNOWN_KEY):
                 fault += f" (found {reprlib.repr(detail['input'])})"
             faults.append(fault)
         raise ConfigError(f"{source}: {'; '.join(faults)}") from None
@@ -133,7 +137,7 @@ def _parse(override: str) -> tuple[str, Any]:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise ConfigError(
-            f"--set {override}: expected key=value, such as search.sweeps=10"
+            f"--set {override}: expected key=value, such as search.iterations=10"
         )
     return key.strip(), parse_yaml(text, f"--set {key}: the value is not YAML")
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from recsys.models.als import load_kernels
-from recsys.models.topk import top_tracks
+from recsys.models.factors import top_tracks
 
 load_kernels()
 top_tracks(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), 1, 1)

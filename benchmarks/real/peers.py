@@ -26,7 +26,7 @@ from looplib.arrays import Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Fit
 from recsys.models.item_knn import ItemKnn
-from recsys.models.topk import Pool, personal_lists
+from recsys.models.factors import Pool, personal_lists
 
 SWEEPS = 15
 DRAWS = 8  # of irspack, as many models as of `implicit`

@@ -25,10 +25,10 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.plays import read_artists
 from recsys.models.als import Fit
 from recsys.models.blend import Blend
-from recsys.models.factor_models import Als, place_unplayed
+from recsys.models.als import Als, place_unplayed
 from recsys.models.params import BlendParams
 from recsys.models.sparse import rank_rows
-from recsys.models.topk import NO_TRACK, keep_some, top_tracks
+from recsys.models.factors import NO_TRACK, keep_some, top_tracks
 
 HIDDEN = 10  # one track of so many
 LISTED = 450  # as many candidates as the blend has

@@ -10,7 +10,7 @@ from botify.model.arrays import Rows, by_number, read_arrays, read_rows
 from botify.model.catalogue import UNKNOWN_TRACK
 from botify.model.manifest import Feedback, Version
 from botify.model.model import Part
-from looplib.als import AlsParams, solve_row
+from looplib.als import AlsConfig, solve_row
 from looplib.arrays import Float32Array, FloatArray
 
 
@@ -33,7 +33,7 @@ class ItemFactors:
 
     items: Float32Array  # factors of the tracks, by number, 0 where there are none
     known: int  # tracks that somebody has heard
-    params: AlsParams
+    params: AlsConfig
     feedback: Feedback
     # what the fit was given for a track heard to its end; an interaction's mean weight
     unit: float = 1.0
@@ -92,7 +92,7 @@ class ItemFactors:
 def _load_factors(version: Version) -> ItemFactors | None:
     manifest, catalogue = version.manifest, version.catalogue
     try:
-        params = AlsParams.read(manifest.factors or manifest.parameters)
+        params = AlsConfig.read(manifest.factors or manifest.parameters)
     except ValueError:
         return None
     shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}

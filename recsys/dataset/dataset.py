@@ -5,7 +5,6 @@ Workers map the arrays into memory, so that the processes of a machine share one
 """
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,14 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import AnyArray, Float32Array, Int32Array, IntArray
+from looplib.arrays import AnyArray, IntArray
 from looplib.checksums import unseal
 from looplib.files import sha256_file
 from recsys.errors import DatasetError
 from recsys.workspace import Workspace, open_workspace
 
 SCHEMA = 5  # 4 had skips, and no matrices by track
-_SUMMED = 2**24  # interactions that are added up at once
 SUMMARY = "dataset.json"
 PIECES = "pieces"  # in a run's folder, what its workers hand over
 BY_TRACK = "{}-by-track"  # names the files of a side's matrix by track
@@ -104,25 +102,9 @@ class Dataset:
 
     def popularity(self, side: Side) -> IntArray:
         """Count the listeners who heard each track; shape (tracks,)."""
-        found = np.zeros(len(self.tracks), np.int64)
-        for track, _ in self._heard(side):
-            found += np.bincount(track, minlength=len(found))
-        return found
-
-    def most_popular(self, side: Side, k: int) -> Int32Array:
-        """Return the columns of the k tracks with the most listening time, best first."""
-        times = np.zeros(len(self.tracks))
-        for track, time in self._heard(side):
-            times += np.bincount(track, time, len(times))
-        return np.argsort(-times, kind="stable")[:k].astype(np.int32)
-
-    def _heard(self, side: Side) -> Iterator[tuple[Int32Array, Float32Array]]:
-        """Yield tracks and values of all interactions, some at a time."""
-        indices = self.array(side, "indices")
-        values = self.array(side, "values")
-        for first in range(0, len(indices), _SUMMED):
-            part = slice(first, first + _SUMMED)
-            yield indices[part], values[part]
+        name = BY_TRACK.format(side)
+        indptr: IntArray = np.load(self.path / f"{name}-indptr.npy")
+        return np.diff(indptr)
 
 
 def load_matrix(

@@ -9,16 +9,10 @@ from looplib.cli import Overrides, importing, make_app, run
 with importing():
     from recsys.export.export import export_run
     from recsys.export.version import MANIFEST, RECOMMENDATIONS
-    from recsys.runs.folder import read_run
+    from recsys.search.folder import read_run
     from recsys.workspace import open_workspace
 
 PROG = "listening-loop export"
-GONE = {
-    "--top": "--set export.top=20 in its place",
-    "--filter-seen": "--set export.filter_seen=true in its place",
-    "--learn-from": "--set export.learn_from=training in its place",
-    "--publish-anyway": "--set export.publish_anyway=true in its place",
-}
 app = make_app("Refit a run's winner on all sessions, and publish its recommendations.")
 
 
@@ -52,4 +46,4 @@ def main(
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(app, PROG, gone=GONE))
+    raise SystemExit(run(app, PROG))

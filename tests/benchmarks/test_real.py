@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from benchmarks.real import __main__ as real
 from benchmarks.real import deezer, next_track, pairs, peers, plays, product, tables
 from looplib.arrays import IntArray
-from recsys.models.topk import NO_TRACK
+from recsys.models.factors import NO_TRACK
 from tests.recsys.in_process import in_process, without_processes
 
 LISTENERS, TRACKS, PLAYS = 30, 60, 40

@@ -22,11 +22,11 @@ from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Summary
 from recsys.report.page import render_report
 from recsys.report.runs import read_folder
-from recsys.runs.folder import Winner
-from recsys.runs.leaderboard import leaderboard_rows
-from recsys.runs.ledger import Ledger, Score, Stop
-from recsys.runs.ranking import RankedTrial
-from recsys.runs.trials import Trial
+from recsys.search.folder import Winner
+from recsys.search.leaderboard import leaderboard_rows
+from recsys.search.ledger import Ledger, Score, Stop
+from recsys.search.leaderboard import RankedTrial
+from recsys.search.trials import Trial
 from recsys.workspace import open_workspace
 from tests.analysis.ab.page.samples import make_report
 from tests.analysis.page.html import HOSTILE, Parser, read_table

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from recsys.cluster.config import ClusterConfig
 from recsys.config import Search, SearchConfig, Space, ValidationConfig
-from recsys.runs.folder import read_winner
+from recsys.search.folder import read_winner
 from recsys.workspace import open_workspace
 from tests.recsys.ledgers import ledger_rows, untimed
 

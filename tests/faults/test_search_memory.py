@@ -8,7 +8,7 @@ from pydantic import ByteSize
 
 from recsys.cluster.config import ClusterConfig
 from recsys.config import Space
-from recsys.runs.folder import read_run
+from recsys.search.folder import read_run
 from recsys.workspace import open_workspace
 from tests.faults.searches import config_of, rows
 from tests.recsys.logs import make_store, random_sessions

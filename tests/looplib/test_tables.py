@@ -11,7 +11,7 @@ import termios
 from pathlib import Path
 
 from analysis.page import numbers
-from recsys.scoring import SEGMENTS
+from recsys.search.scorer import SEGMENTS
 from tests.analysis.ab.page.samples import make_report
 
 COLUMNS = 80
@@ -24,7 +24,7 @@ from analysis.offpolicy.__main__ import estimates_table
 from analysis.statistics.effects import Interval
 from looplib.als import AlsParams
 from looplib.tables import output, table
-from recsys.runs.leaderboard import leaderboard_table
+from recsys.search.leaderboard import leaderboard_table
 from tests.analysis.ab.page.samples import make_report
 
 print_report(make_report(("C", "T1", {LONG!r})))

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 from looplib.als import AlsParams
 from looplib.config import dump_config
 from recsys.config import SearchConfig
-from recsys.runs.folder import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner
-from recsys.runs.leaderboard import leaderboard_rows
-from recsys.runs.ledger import Ledger, Score
-from recsys.runs.ranking import rank
-from recsys.runs.trials import Trial
+from recsys.search.folder import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner
+from recsys.search.leaderboard import leaderboard_rows
+from recsys.search.ledger import Ledger, Score
+from recsys.search.leaderboard import rank
+from recsys.search.trials import Trial
 from tests.recsys.opened import dataset_of
 
 

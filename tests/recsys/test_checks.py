@@ -16,7 +16,7 @@ from recsys.config import ExportConfig
 from recsys.errors import ExportError
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from recsys.runs.folder import read_run
+from recsys.search.folder import read_run
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.commands import error_line

@@ -17,7 +17,7 @@ from recsys.dataset.dataset import open_dataset
 from recsys.export import __main__ as export_command
 from recsys.export import export
 from recsys.ingest.pipeline import ingest
-from recsys.runs.folder import read_winner, write_winner
+from recsys.search.folder import read_winner, write_winner
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.finished import finish_run

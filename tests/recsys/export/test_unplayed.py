@@ -15,7 +15,7 @@ from recsys.dataset.plays import find_unplayed
 from recsys.errors import StoreError
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from recsys.models.factor_models import Als, place_unplayed
+from recsys.models.als import Als, place_unplayed
 from tests.recsys.finished import finish_run
 from tests.recsys.opened import dataset_of
 

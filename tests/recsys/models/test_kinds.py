@@ -13,10 +13,10 @@ from recsys.dataset.plays import UNKNOWN_ARTIST, read_artists, read_plays
 from recsys.errors import TrialError
 from recsys.models.blend import Blend, fit_logistic
 from recsys.models.item_knn import ItemKnn
-from recsys.models.kinds import KINDS
+from recsys.models.registry import KINDS
 from recsys.models.params import ActivationParams, BlendParams, ItemKnnParams
-from recsys.models.repetition import Activation, Latest, MostPlayed
-from recsys.models.topk import NO_TRACK, fill_up
+from recsys.models.activation import Activation, Latest, MostPlayed
+from recsys.models.factors import NO_TRACK, fill_up
 from tests.recsys.plays import dataset_of_plays, plays_of, random_plays
 from tests.recsys.tables import Row
 

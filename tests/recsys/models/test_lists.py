@@ -12,7 +12,7 @@ from recsys.errors import TrialError
 from recsys.models import lists
 from recsys.models.lists import Function, Lists, lists_name
 from recsys.models.params import FunctionParams, ListsParams
-from recsys.models.topk import NO_TRACK
+from recsys.models.factors import NO_TRACK
 from tests.recsys.plays import dataset_of_plays, random_plays
 
 

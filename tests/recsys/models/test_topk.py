@@ -12,7 +12,7 @@ from looplib.arrays import Float32Array
 from recsys.dataset.dataset import Dataset, Summary
 from recsys.models.als import Fit
 from recsys.models.kernels.ranking import rank_tracks
-from recsys.models.topk import NO_TRACK, keep_some, personal_lists, top_tracks
+from recsys.models.factors import NO_TRACK, keep_some, personal_lists, top_tracks
 from recsys.workspace import open_workspace
 
 

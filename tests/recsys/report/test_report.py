@@ -15,7 +15,7 @@ from looplib.errors import UserError
 from recsys.dataset.dataset import open_dataset
 from recsys.ingest import pipeline as ingest
 from recsys.report.page import write_report
-from recsys.runs.folder import read_run
+from recsys.search.folder import read_run
 from recsys.search import __main__ as search
 from recsys.store.ids import read_titles
 from recsys.store.remote import open_store

@@ -6,9 +6,9 @@ from looplib.als import AlsParams
 from looplib.config import dump_config
 from recsys.config import SearchConfig
 from recsys.report.runs import read_folder
-from recsys.runs.folder import CONFIG, LEDGER
-from recsys.runs.ledger import Ledger, Score
-from recsys.runs.trials import Trial
+from recsys.search.folder import CONFIG, LEDGER
+from recsys.search.ledger import Ledger, Score
+from recsys.search.trials import Trial
 from recsys.workspace import open_workspace
 
 

@@ -10,10 +10,10 @@ from scipy import stats
 from looplib.arrays import FloatArray
 from looplib.randomness import make_generator
 from recsys.config import Search, Space
-from recsys.runs.leaderboard import leaderboard_rows, leaderboard_table, remarks
-from recsys.runs.ledger import Score, Scores, Stop
-from recsys.runs.ranking import RankedTrial, compare, differences, rank
-from recsys.runs.trials import Trial, plan_baselines, plan_candidates
+from recsys.search.leaderboard import leaderboard_rows, leaderboard_table, remarks
+from recsys.search.ledger import Score, Scores, Stop
+from recsys.search.leaderboard import RankedTrial, compare, differences, rank
+from recsys.search.trials import Trial, plan_baselines, plan_candidates
 
 METRIC = "hit_time@30"
 LISTENERS = 400

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from looplib.als import AlsParams
-from recsys.models.model import NoParams
-from recsys.runs.ledger import Ledger, Score, read_ledger
-from recsys.runs.trials import Trial
+from recsys.models.base import NoParams
+from recsys.search.ledger import Ledger, Score, read_ledger
+from recsys.search.trials import Trial
 
 TRIAL = Trial("abc", "als", AlsParams(8, 0.1, 10.0), 1)
 OTHER = Trial("def", "als", AlsParams(16, 0.1, 10.0), 1)

@@ -4,8 +4,8 @@ import pytest
 
 from looplib.als import AlsParams
 from recsys.config import Models, Search, Space
-from recsys.runs.leaderboard import describe
-from recsys.runs.trials import plan_baselines, plan_candidates, plan_wider
+from recsys.search.leaderboard import describe
+from recsys.search.trials import plan_baselines, plan_candidates, plan_wider
 
 SPACE = Space(factors=(8, 16), regularization=(0.1, 1.0), alpha=(1.0, 10.0, 40.0))
 

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.models.factor_models import Popular
-from recsys.runs.ledger import Score
-from recsys.runs.trials import Trial
-from recsys.search.fit_step import run_step
+from recsys.models.als import Popular
+from recsys.search.ledger import Score
+from recsys.search.trials import Trial
+from recsys.search.step import run_step
 from tests.recsys.commands import search_argv
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.logs import Session, make_store

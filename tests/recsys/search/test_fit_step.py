@@ -12,16 +12,16 @@ from looplib.als import AlsParams
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError
-from recsys.models.topk import personal_lists
-from recsys.runs.folder import (
+from recsys.models.factors import personal_lists
+from recsys.search.folder import (
     CHECKPOINTS,
     checkpoint_name,
     listeners_name,
     read_listeners,
 )
-from recsys.runs.trials import Trial, plan_baselines
-from recsys.scoring import Scorer, score_lists, validator_for
-from recsys.search.fit_step import run_step
+from recsys.search.trials import Trial, plan_baselines
+from recsys.search.scorer import Scorer, score_lists, validator_for
+from recsys.search.step import run_step
 from recsys.workspace import open_workspace
 from tests.recsys.fits import fit_als
 from tests.recsys.logs import make_store, random_sessions
@@ -82,7 +82,7 @@ def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit
     partly = run_step(TRIAL, 3, scorer, str(tmp_path))
     run_step(TRIAL, 4, scorer, str(tmp_path), start=3)
     with monkeypatch.context() as patch:
-        patch.setattr("recsys.models.factor_models.sweep", None)
+        patch.setattr("recsys.models.als.sweep", None)
         whole = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True)
     assert (partly.is_whole, whole.is_whole) == (False, True)
     assert (whole.sweep, whole.fit_s) == (3, partly.fit_s)

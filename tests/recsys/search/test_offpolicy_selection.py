@@ -13,12 +13,12 @@ from looplib.cli import run
 from recsys.config import Search, SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
-from recsys.runs.folder import LEDGER, read_listeners, read_run
-from recsys.runs.leaderboard import WARNING, remarks
-from recsys.runs.ledger import Score, read_ledger, scores_of
-from recsys.runs.ranking import RankedTrial
-from recsys.runs.trials import plan_candidates
-from recsys.scoring import Scorer, score_lists, settle
+from recsys.search.folder import LEDGER, read_listeners, read_run
+from recsys.search.leaderboard import WARNING, remarks
+from recsys.search.ledger import Score, read_ledger, scores_of
+from recsys.search.leaderboard import RankedTrial
+from recsys.search.trials import plan_candidates
+from recsys.search.scorer import Scorer, score_lists, settle
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.commands import error_line, search_argv

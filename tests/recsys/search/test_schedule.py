@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from recsys.config import Models, Search, Space
-from recsys.runs.ledger import Score
-from recsys.runs.trials import Trial, plan_candidates
-from recsys.scoring import Interval
+from recsys.search.ledger import Score
+from recsys.search.trials import Trial, plan_candidates
+from recsys.search.scorer import Interval
 from recsys.search.schedule import Decisions, Step, decide
 
 METRIC = "ndcg@30"

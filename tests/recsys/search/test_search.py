@@ -21,8 +21,8 @@ from looplib.config import load_config
 from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
-from recsys.models.topk import personal_lists
-from recsys.runs.folder import Winner, read_winner
+from recsys.models.factors import personal_lists
+from recsys.search.folder import Winner, read_winner
 from recsys.search import __main__ as search
 from recsys.workspace import open_workspace
 from tests.recsys.commands import search_argv

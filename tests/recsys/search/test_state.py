@@ -4,10 +4,10 @@ from pathlib import Path
 
 from recsys.cluster.cluster import Outcome
 from recsys.config import Search, ValidationConfig
-from recsys.runs.folder import CHECKPOINTS, blocks_name, checkpoint_name, locked_run
-from recsys.runs.ledger import Score
-from recsys.runs.trials import plan_candidates
-from recsys.scoring import Scorer
+from recsys.search.folder import CHECKPOINTS, blocks_name, checkpoint_name, locked_run
+from recsys.search.ledger import Score
+from recsys.search.trials import plan_candidates
+from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
 from recsys.workspace import open_workspace
 
