@@ -111,10 +111,10 @@ def search_and_test(folder: Path) -> dict[str, Any]:
     chosen = read_run(open_workspace(folder / "run"))[1]
     axes = {name: getattr(chosen.trial.params, name) for name in AXES}
     settings = {
-        **{f"search.space.{name}": value for name, value in axes.items()},
+        **{f"models.als.{name}": value for name, value in axes.items()},
         "search.strategy": "grid",
-        "search.widen": False,
-        "search.sweeps": chosen.sweeps,
+        "search.expand": False,
+        "search.iterations": chosen.sweeps,
         "search.score_every": chosen.sweeps,
         "split.test": test.name,
         "validation.test_share": 0,

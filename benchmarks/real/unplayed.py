@@ -19,7 +19,7 @@ from benchmarks.real.peers import Work
 from benchmarks.real.plays import HELD_OUT, K, first_plays
 from benchmarks.real.product import THREADS, make_split
 from benchmarks.real.tables import SEED, Table, compare, mean_interval, ndcg, text
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.arrays import BoolArray, Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plays import read_artists
@@ -68,7 +68,7 @@ def measure(file: Path, work: Work, title: str) -> Table:
     targets = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
     targets.data[:] = 1
 
-    params = AlsParams(64, 0.1, 10.0)
+    params = AlsConfig(factors=64, regularization=0.1, alpha=10.0)
     als = Als(dataset, "total", params, SEED, THREADS)
     als.sweep(_SWEEPS)
     blend = Blend(dataset, "total", BlendParams(), SEED, THREADS)

@@ -203,7 +203,7 @@ def search(
         "validation": {"select": metric},
     }
     if models is not None:
-        document["models"] = dict(models)
+        document["models"] = models
     if split:
         document["split"] = {"kind": split} if isinstance(split, str) else dict(split)
     if catalogue:

@@ -53,17 +53,17 @@ def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
         By the kind, the values of every hyperparameter, its default where none is given.
 
     Raises:
-        ValidationError: A kind or a hyperparameter is unknown, or a value is not allowed.
+        ValueError: A kind or a hyperparameter is unknown, or a value is not allowed.
     """
     kinds = searched_models()
     axes = {}
-    for name, values in models.items():
+    for name, values in _as_mapping(models).items():
         if name not in kinds:
             nearest = difflib.get_close_matches(str(name), kinds, 1, cutoff=0)
             text = f"unknown model; the nearest is {''.join(nearest)}, allowed are "
             raise _refusal((name,), UNKNOWN_KEY, text + ", ".join(kinds))
         try:
-            axes[name] = _read_axes(kinds[name].config_type(), values or {})
+            axes[name] = _read_axes(kinds[name].config_type(), _as_mapping(values))
         except ValidationError as error:
             (detail, *_) = error.errors(include_url=False)
             loc = (name, *detail["loc"])
@@ -73,16 +73,21 @@ def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
     return axes
 
 
+def _as_mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping | None):
+        raise _refusal((), "mapping", "a mapping by name is expected", value)
+    return value or {}
+
+
 def _read_axes(config: type[Config], values: Mapping[str, Any]) -> Axes:
     axes = {name: (field.default,) for name, field in config.model_fields.items()}
     for name, value in values.items():
         axis = value if isinstance(value, (list, tuple)) else (value,)
         checked = [getattr(config.model_validate({name: item}), name) for item in axis]
-        if not checked or len(set(checked)) < len(checked):
-            fault = (
-                "a value stands twice" if checked else "at least one value is needed"
-            )
-            raise _refusal((name,), "value_error", fault, value)
+        if not checked:
+            raise _refusal((name,), "empty", "at least one value is needed", value)
+        if len(set(checked)) < len(checked):
+            raise _refusal((name,), "twice", "a value stands twice", value)
         axes[name] = tuple(checked)
     return axes
 

@@ -16,7 +16,7 @@ from botify.model.manifest import Feedback
 from botify.recommenders.base import IS_EXHAUSTED, Row, take_best
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.arrays import Float32Array
 from looplib.checksums import unseal
 from recsys.config import ExportConfig
@@ -31,7 +31,7 @@ LISTENERS, NEW, TRACKS, HEARD = 600, 150, 400, 20
 
 
 def make_folding(
-    items: Float32Array, params: AlsParams, **feedback: float | bool | str
+    items: Float32Array, params: AlsConfig, **feedback: float | bool | str
 ) -> ItemFactors:
     return ItemFactors(items, len(items), params, msgspec.convert(feedback, Feedback))
 
@@ -39,17 +39,27 @@ def make_folding(
 @pytest.mark.parametrize(
     ("params", "feedback"),
     [
-        (AlsParams(6, 0.1, 10.0, cg_steps=30), {}),
+        (AlsConfig(factors=6, regularization=0.1, alpha=10.0, cg_steps=30), {}),
         (
-            AlsParams(6, 0.2, 3.0, cg_steps=30, unobserved_weight=0.3, nu=0.7),
+            AlsConfig(
+                factors=6,
+                regularization=0.2,
+                alpha=3.0,
+                cg_steps=30,
+                unobserved_weight=0.3,
+                nu=0.7,
+            ),
             {"scale": "log"},
         ),
-        (AlsParams(6, 0.2, 3.0, cg_steps=30), {"min_time": 0.3}),
+        (
+            AlsConfig(factors=6, regularization=0.2, alpha=3.0, cg_steps=30),
+            {"min_time": 0.3},
+        ),
     ],
     ids=["plain", "nu and log", "min_time"],
 )
 def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
-    params: AlsParams, feedback: dict[str, float | bool | str]
+    params: AlsConfig, feedback: dict[str, float | bool | str]
 ) -> None:
     items = (
         np.random.default_rng(4).normal(size=(30, params.factors)).astype(np.float32)
@@ -68,7 +78,9 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
 
 
 def test_nothing_heard_gives_no_factor() -> None:
-    folding = make_folding(np.ones((4, 2), np.float32), AlsParams(2, 0.1, 1.0))
+    folding = make_folding(
+        np.ones((4, 2), np.float32), AlsConfig(factors=2, regularization=0.1, alpha=1.0)
+    )
     assert folding.solve((1,), (0.0,)) is None
 
 
@@ -190,7 +202,10 @@ def test_lists_of_new_listeners_are_nearly_as_good_as_those_of_a_model_that_know
     times = generator.uniform(0.3, 1, size=len(rows)).astype(np.float32)
     heard = csr_matrix((times, (rows, order[:, :HEARD].ravel())), shape)
     held_out = csr_matrix((times, (rows, order[:, HEARD:].ravel())), shape)
-    params, new = AlsParams(16, 0.1, 10.0), slice(LISTENERS, None)
+    params, new = (
+        AlsConfig(factors=16, regularization=0.1, alpha=10.0),
+        slice(LISTENERS, None),
+    )
     published, retrained = (
         fit_als(csr_matrix(matrix), params, seed=3, sweeps=15)
         for matrix in (heard[:LISTENERS], vstack([heard]))

@@ -49,8 +49,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     argv = ["--config", str(folder / "search.yaml"), "--no-export"]
     for setting in (
-        "search.space.factors=[4]",
-        "search.sweeps=2",
+        "models.als.factors=[4]",
+        "search.iterations=2",
         "validation.resamples=100",
     ):
         argv += ["--set", setting]

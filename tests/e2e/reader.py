@@ -34,7 +34,7 @@ REPLACED = {
     "--episodes 5000": "--episodes 1000",
     "--runs 200": "--runs 20",
 }
-FEW = "--set search.sweeps=1 --set search.space.factors=4"
+FEW = "--set search.iterations=1 --set models.als.factors=4"
 SERVERS = {"serve": "/health/live", "lab": "/"}
 INSTALLS = re.compile(
     r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?)( [^&;|]+)?"
@@ -89,7 +89,7 @@ class Reader:
         self._replaced = {
             **REPLACED,
             "tcp://HOST:8786": scheduler,
-            '"search.sweeps": 3': f'"search.sweeps": 1, "cluster.scheduler": "{scheduler}"',
+            '"search.iterations": 3': f'"search.iterations": 1, "cluster.scheduler": "{scheduler}"',
             "--config plays.yaml": f"--config plays.yaml --scheduler {scheduler}",
             "--config pair.yaml": f"--config pair.yaml --scheduler {scheduler} {FEW}",
             "localhost:5001": f"localhost:{self.port}",

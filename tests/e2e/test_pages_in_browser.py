@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page
 from analysis.ab.effects import RelativeEffect
 from analysis.ab.page.page import render
 from analysis.ab.report import Report
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.config import dump_config
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Summary
@@ -80,7 +80,7 @@ def write_run(folder: Path) -> Winner:
         validation=ValidationConfig(select="ndcg@30"),
     )
     good, bad = (
-        Trial(name, "als", AlsParams(8, 0.1, alpha), 1)
+        Trial(name, "als", AlsConfig(factors=8, regularization=0.1, alpha=alpha), 1)
         for name, alpha in (("good", 1.0), ("bad", 10.0))
     )
     scores = tuple(

@@ -6,7 +6,7 @@ import numpy as np
 import psutil
 import pytest
 
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
@@ -18,7 +18,7 @@ from tests.recsys.fits import fit_als
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
 
-PARAMS = AlsParams(8, 0.1, 10.0, nu=0.5)
+PARAMS = AlsConfig(factors=8, regularization=0.1, alpha=10.0, nu=0.5)
 SWEEPS = 3
 pytestmark = pytest.mark.dask
 

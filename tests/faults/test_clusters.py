@@ -17,7 +17,7 @@ from tests.programs import need
 from tests.recsys.by_hand import scheduler
 from tests.recsys.logs import make_store, random_sessions
 
-SETTINGS = ("search.space.factors=[4]", "search.sweeps=1", "validation.resamples=100")
+SETTINGS = ("models.als.factors=[4]", "search.iterations=1", "validation.resamples=100")
 ROLES = ("scheduler", "worker", "client")
 pytestmark = [pytest.mark.slow, pytest.mark.dask]
 

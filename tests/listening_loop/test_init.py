@@ -257,14 +257,14 @@ def test_what_is_heard_again_decides_models_and_lists() -> None:
     assert (again.split.kind, again.split.holdout) == ("newest", 0.2)
     assert not again.validation.filter_seen
     assert not again.export.filter_seen
-    kinds = {*again.search.models.model_dump(exclude_none=True)}
+    kinds = {*again.models} - {"als"}
     assert kinds == {"activation", "item_knn", "blend"}
-    assert again.search.widen
+    assert again.search.expand
     once = configured("once", table("user,item", lambda u, n: (u, f"t{n}")))
     assert (once.split.kind, once.split.holdout) == ("session_hash", 0.15)
     assert once.validation.filter_seen
     assert once.export.filter_seen
-    assert {*once.search.models.model_dump(exclude_none=True)} == {"item_knn"}
+    assert {*once.models} == {"als", "item_knn"}
     counts = configured("counts", FILES["counts.csv"][0])
     assert counts.feedback.scale == "log"
     assert "every row counts 1" not in Path("counts.yaml").read_text()

@@ -118,8 +118,8 @@ SHAPES: dict[str, tuple[Writer, int | str, int | str, Callable[[int], int | str]
 SCRIPT = """\
 import listening_loop as ll
 store = ll.ingest(file, f"{folder}/store", preset=preset)
-settings = {"search.sweeps": 3, "validation.resamples": 100}
-run = ll.search(store, space, run=f"{folder}/run", client=client, settings=settings)
+settings = {"search.iterations": 3, "validation.resamples": 100}
+run = ll.search(store, models, run=f"{folder}/run", client=client, settings=settings)
 run.export(f"{folder}/published", publish_anyway=True)
 with ll.serve(f"{folder}/published") as service:
     answer = service.next(user, track, time=0.9)
@@ -155,10 +155,10 @@ def test_four_commands_lead_from_a_file_to_a_track(
     search += ["--scheduler", str(client.scheduler_info()["address"])]
     changes = {
         "catalogue": "null",
-        "search.sweeps": 3,
+        "search.iterations": 3,
         "validation.resamples": 100,
         "export.publish_anyway": "true",
-        **{f"search.space.{axis}": value for axis, value in SMALL.items()},
+        **{f"models.als.{axis}": value for axis, value in SMALL.items()},
     }
     sets = [f"--set={key}={value}" for key, value in changes.items()]
     assert main([*search, *sets]) == 0
@@ -188,7 +188,7 @@ def test_fifteen_lines_of_python_lead_from_a_file_to_a_track(
         "preset": preset,
         "client": client,
     }
-    names |= {"space": SMALL, "user": user, "track": track}
+    names |= {"models": {"als": SMALL}, "user": user, "track": track}
     assert SCRIPT.count("\n") <= 15
     exec(SCRIPT, names)  # noqa: S102  it is above
     check(names["answer"], preset, tmp_path / "published" / "log")

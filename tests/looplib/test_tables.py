@@ -22,7 +22,7 @@ from dataclasses import asdict
 from analysis.ab.__main__ import print_report
 from analysis.offpolicy.__main__ import estimates_table
 from analysis.statistics.effects import Interval
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.tables import output, table
 from recsys.search.leaderboard import leaderboard_table
 from tests.analysis.ab.page.samples import make_report
@@ -32,7 +32,7 @@ rows = [
     {{
         "rank": rank, "trial": str(rank), "model": "als", "state": "pruned", "why": "worse",
         "stopped_at": 3, "sweep": 3, "fit_s": 1.5, "ties": True,
-        **asdict(AlsParams(64 * rank, 0.001 * rank, unobserved_weight=0.01 * rank)),
+        **asdict(AlsConfig(factors=64 * rank, regularization=0.001 * rank, unobserved_weight=0.01 * rank)),
         "ndcg@30": 0.2, "ndcg@30 lower": 0.1, "ndcg@30 upper": 0.3,
         **{{f"{{segment}}_ndcg@30": 0.1 for segment in {SEGMENTS!r}}},
     }}

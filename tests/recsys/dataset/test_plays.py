@@ -47,11 +47,13 @@ def test_without_an_order_what_needs_one_is_left_out_with_one_line(
         {
             "store": str(store),
             "run": str(tmp_path / "run"),
-            "search": {
-                "space": {"factors": 4},
-                "sweeps": 1,
-                "models": {"activation": {}, "item_knn": {}, "blend": {}},
+            "models": {
+                "als": {"factors": 4},
+                "activation": {},
+                "item_knn": {},
+                "blend": {},
             },
+            "search": {"iterations": 1},
             "validation": {"resamples": 100},
         }
     )

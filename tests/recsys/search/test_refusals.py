@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from looplib.cli import run
-from recsys.search import __main__ as search
 from tests.recsys.commands import search_argv
 from tests.recsys.logs import Session, make_store, random_sessions
 from tests.recsys.search.quick import QUICK, refusal
@@ -13,35 +11,15 @@ from tests.recsys.search.quick import QUICK, refusal
 pytestmark = pytest.mark.usefixtures("no_reports")
 
 
-def test_an_option_that_was_removed_names_what_replaces_it(
-    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = search_argv(store, tmp_path / "run", QUICK, "--fresh")
-    assert run(search.app, search.PROG, argv, gone=search.GONE) == 2
-    assert "--fresh was removed; name another --run" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("serch.sweeps=3", "serch: unknown key; the nearest known key is search"),
+        ("serch.iterations=3", "serch: unknown key; the nearest known key is search"),
         (
-            "search.space.factor=[3]",
-            "search.space.factor: unknown key; the nearest known key is factors",
+            "models.als.factor=[3]",
+            "models.als.factor: unknown key; the nearest known key is factors",
         ),
-        (
-            "search.space.factors=[]",
-            "search.space.factors: Value should have at least 1 item",
-        ),
-        ("search.space.factors=[8, 8]", "a value stands twice in [8, 8]"),
-        (
-            "search.space.alpha=[-1]",
-            "search.space.alpha.0: Input should be greater than 0",
-        ),
-        (
-            "search.space.regularization=[.nan]",
-            "search.space.regularization.0: Input should be a finite number",
-        ),
+        ("models={}", "models: none; at least one that the store allows"),
         (
             "search.strategy=random",
             "search.strategy: Input should be 'grid' or 'halving'",
@@ -53,8 +31,8 @@ def test_an_option_that_was_removed_names_what_replaces_it(
         ),
         ("validation.select=ndcg@20", "k one of 5, 30"),
         (
-            "search={strategy: halving, widen_trials: 0}",
-            "search.widen_trials: Input should be greater than or equal to 1",
+            "search={strategy: halving, expand_trials: 0}",
+            "search.expand_trials: Input should be greater than or equal to 1",
         ),
         ("cluster.memory_limit=huge", "cluster.memory_limit"),
     ],
