@@ -12,8 +12,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.real import __main__ as real
 from benchmarks.real import deezer, next_track, pairs, peers, plays, product, tables
-from looplib.arrays import IntArray
-from recsys.models.factors import NO_TRACK
+from looplib.arrays import NO_TRACK, IntArray
 from tests.recsys.in_process import in_process, without_processes
 
 LISTENERS, TRACKS, PLAYS = 30, 60, 40
@@ -74,17 +73,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small spaces, one model of each peer, and no processes."""
-    space = {"factors": [4], "alpha": [1.0], "regularization": [0.1]}
-    monkeypatch.setitem(
-        plays.SETTINGS,
-        "search",
-        {
-            "space": space,
-            "sweeps": 2,
-            "models": {"activation": {}, "item_knn": {}, "blend": {}},
-        },
-    )
-    monkeypatch.setattr(pairs, "SPACE", space)
+    als = {"factors": [4], "alpha": [1.0], "regularization": [0.1]}
+    models = {"als": als, "activation": {}, "item_knn": {}, "blend": {}}
+    monkeypatch.setitem(plays.SETTINGS, "models", models)
+    monkeypatch.setitem(plays.SETTINGS, "search", {"iterations": 2})
+    monkeypatch.setattr(pairs, "SPACE", als)
     whole = peers.candidates()
     few = {name: models[:1] for name, models in whole.items()}
     monkeypatch.setattr(real, "candidates", lambda: few)

@@ -22,7 +22,7 @@ from looplib.checksums import unseal
 from recsys.config import ExportConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from recsys.models.als import make_equations
+from recsys.models.solver import solve
 from tests.botify.exports import make_settings
 from tests.recsys.finished import finish_run
 from tests.recsys.fits import fit_als
@@ -71,8 +71,7 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
             heard[0, track] += time
     heard = np.log1p(heard) if feedback.get("scale") == "log" else heard
     expected = np.zeros((1, params.factors), dtype=np.float32)
-    equations = make_equations(csr_matrix(heard.astype(np.float32)), params)
-    equations.solve(expected, [items], 1)
+    solve(expected, [items], csr_matrix(heard.astype(np.float32)), params, 1)
     found = make_folding(items, params, **feedback).solve(tracks, times)
     assert found == pytest.approx(expected[0], rel=1e-3, abs=1e-5)
 
@@ -207,7 +206,7 @@ def test_lists_of_new_listeners_are_nearly_as_good_as_those_of_a_model_that_know
         slice(LISTENERS, None),
     )
     published, retrained = (
-        fit_als(csr_matrix(matrix), params, seed=3, sweeps=15)
+        fit_als(csr_matrix(matrix), params, seed=3, iterations=15).factors
         for matrix in (heard[:LISTENERS], vstack([heard]))
     )
     folding = make_folding(published.item_factors, params)

@@ -28,8 +28,8 @@ from recsys.errors import IngestError
 from recsys.export import __main__ as publish
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from recsys.search.folder import CONFIG
 from recsys.search import __main__ as search
+from recsys.search.folder import CONFIG
 from recsys.store.ids import Title, read_titles
 from recsys.store.remote import open_store
 from tests.botify.client import client_of

@@ -58,11 +58,8 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
     All searches share one cluster, which takes longer to start than they run.
     """
     search = {
-        "search": {
-            "space": {"factors": [4], "regularization": [0.1], "alpha": [10.0]},
-            "sweeps": 2,
-            "score_every": 2,
-        },
+        "models": {"als": {"factors": [4], "regularization": [0.1], "alpha": [10.0]}},
+        "search": {"iterations": 2, "score_every": 2},
         "validation": {"resamples": 100},
         "cluster": {"scheduler": scheduler},
         # so little data need not beat the popular tracks

@@ -36,12 +36,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sessions = random_sessions(3, listeners=60, tracks=TRACKS, sessions=900)
     store = make_store(folder, sessions)
     for name, factors in (("first", (4, 8)), ("second", (6, 12))):
-        space = {"factors": factors, "alpha": (10.0,)}
+        models = {"als": {"factors": factors, "alpha": 10.0}}
         config = SearchConfig.model_validate(
             {
                 "store": store,
                 "run": folder / "runs" / name,
-                "search": {"space": space, "sweeps": 4, "score_every": 2},
+                "models": models,
+                "search": {"iterations": 4, "score_every": 2},
                 "validation": {"resamples": 100},
                 "export": {"publish_anyway": True},
             }

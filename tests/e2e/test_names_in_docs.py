@@ -19,7 +19,8 @@ from analysis.ab import metrics
 from botify.metrics import Metrics
 from botify.recommenders.registry import RECOMMENDERS
 from listening_loop.command import STEPS
-from recsys.config import SearchConfig, Space
+from looplib.als import AlsConfig
+from recsys.config import SearchConfig
 from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
 
 FOLDERS = (
@@ -167,7 +168,7 @@ def test_the_page_of_the_search_has_every_axis() -> None:
     named = re.findall(
         r"`(\w+)`", text.split("Axes of the grid")[1].split("Sweeps are")[0]
     )
-    assert set(Space.model_fields) <= set(named)
+    assert set(AlsConfig.model_fields) <= set(named)
 
 
 def test_the_page_of_metrics_has_every_metric() -> None:

@@ -23,9 +23,8 @@ from recsys.dataset.dataset import Summary
 from recsys.report.page import render_report
 from recsys.report.runs import read_folder
 from recsys.search.folder import Winner
-from recsys.search.leaderboard import leaderboard_rows
-from recsys.search.ledger import Ledger, Score, Stop
-from recsys.search.leaderboard import RankedTrial
+from recsys.search.leaderboard import Entry, Leaderboard
+from recsys.search.ledger import Ledger, Score
 from recsys.search.trials import Trial
 from recsys.workspace import open_workspace
 from tests.analysis.ab.page.samples import make_report
@@ -79,23 +78,25 @@ def write_run(folder: Path) -> Winner:
         run=folder,
         validation=ValidationConfig(select="ndcg@30"),
     )
+    params = AlsConfig(factors=8).model_dump()
     good, bad = (
-        Trial(name, "als", AlsConfig(factors=8, regularization=0.1, alpha=alpha), 1)
+        Trial(name, "als", {**params, "alpha": alpha}, 1)
         for name, alpha in (("good", 1.0), ("bad", 10.0))
     )
     scores = tuple(
-        Score(sweep, {"ndcg@30": (0.1 * sweep, 0.05, 0.4)}, sweep) for sweep in (1, 3)
+        Score(good, done, "scorer", {"ndcg@30": (0.1 * done, 0.05, 0.4)}, done)
+        for done in (1, 3)
     )
     folder.mkdir()
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     ledger = Ledger(folder / "ledger.jsonl", "scorer")
     for score in scores:
-        ledger.add(good, score)
-    ranking = [
-        RankedTrial(good, "scored", None, scores[-1], (0.0, 0.0, 0.0)),
-        RankedTrial(bad, "failed", Stop(1, HOSTILE), None),
-    ]
-    rows = pa.Table.from_pylist(leaderboard_rows(ranking))
+        ledger.add(score)
+    entries = (
+        Entry(good, score=scores[-1], behind=(0.0, 0.0, 0.0)),
+        Entry(bad, "failed", stopped_at=1, why=HOSTILE),
+    )
+    rows = pa.Table.from_pylist(Leaderboard("ndcg@30", entries).rows())
     pq.write_table(rows, folder / "leaderboard.parquet")
     winner = Winner(
         good, 3, scores[-1].metrics, "ndcg@30", "dataset", (f"Warning: {HOSTILE}",)
@@ -153,7 +154,7 @@ def test_the_report_of_a_search_is_read_as_it_was_written_and_takes_nothing_for_
     assert verdict.find("li")[0].text == f"Warning: {HOSTILE}"
     assert [row[1] for row in read_table(read, "trials")[1:]] == [
         "winner",
-        f"failed at sweep 1: {HOSTILE}",
+        f"failed at iteration 1: {HOSTILE}",
     ]
 
 

@@ -12,26 +12,31 @@ import psutil
 import pyarrow.parquet as pq
 
 from recsys.cluster.config import ClusterConfig
-from recsys.config import Search, SearchConfig, Space, ValidationConfig
+from recsys.config import Models, Search, SearchConfig, ValidationConfig
 from recsys.search.folder import read_winner
 from recsys.workspace import open_workspace
 from tests.recsys.ledgers import ledger_rows, untimed
 
 TRIALS = 4
-LONG = 300  # sweeps that keep a fit busy for long enough to be found at work
-SPACE = Space(factors=(8, 16), alpha=(1.0, 10.0))
+LONG = 300  # iterations that keep a fit busy for long enough to be found at work
+MODELS: Models = {"als": {"factors": (8, 16), "alpha": (1.0, 10.0)}}
 VALIDATION = ValidationConfig(ks=(5, 30), resamples=100)
 rows = ledger_rows
 
 
 def config_of(
-    store: Path, run: Path, cluster: ClusterConfig, sweeps: int, space: Space = SPACE
+    store: Path,
+    run: Path,
+    cluster: ClusterConfig,
+    iterations: int,
+    models: Models = MODELS,
 ) -> SearchConfig:
     """A search that scores every fit twice."""
-    search = Search(space=space, sweeps=sweeps, score_every=sweeps // 2)
+    search = Search(iterations=iterations, score_every=iterations // 2)
     return SearchConfig(
         store=str(store),
         run=str(run),
+        models=models,
         search=search,
         validation=VALIDATION,
         cluster=cluster,

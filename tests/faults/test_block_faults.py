@@ -19,7 +19,7 @@ from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
 
 PARAMS = AlsConfig(factors=8, regularization=0.1, alpha=10.0, nu=0.5)
-SWEEPS = 3
+ITERATIONS = 3
 pytestmark = pytest.mark.dask
 
 
@@ -34,12 +34,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) -> None:
-    """One dies after each sweep but the last: what it is given before its death is known is
+    """One dies after each iteration but the last: what it is given before its death is known is
     lost."""
     killed: list[int] = []
 
-    def kill_one(sweep: float) -> None:
-        if sweep < SWEEPS and (
+    def kill_one(iteration: float) -> None:
+        if iteration < ITERATIONS and (
             alive := [
                 worker
                 for worker in workers_below(psutil.Process())
@@ -51,20 +51,20 @@ def test_killed_workers_cost_nothing_but_time(dataset: Dataset, tmp_path: Path) 
 
     with open_cluster(ClusterConfig(workers=2)) as cluster:
         blocks = cut_blocks(cluster, dataset, "train", 4)
-        fit = fit_blocks(
+        state = fit_blocks(
             cluster,
             blocks,
             PARAMS,
             4,
-            SWEEPS,
+            ITERATIONS,
             open_workspace(tmp_path / "fit"),
             kill_one,
         )
-    model = fit_als(dataset.matrix("train"), PARAMS, seed=4, sweeps=SWEEPS)
+    model = fit_als(dataset.matrix("train"), PARAMS, seed=4, iterations=ITERATIONS)
     assert killed
-    assert np.array_equal(fit.user_factors, model.user_factors)
-    assert np.array_equal(fit.item_factors, model.item_factors)
-    kept = {block.part(SWEEPS).name for side in blocks for block in side}
+    assert np.array_equal(state["user_factors"], model.factors.user_factors)
+    assert np.array_equal(state["item_factors"], model.factors.item_factors)
+    kept = {block.file(ITERATIONS).name for side in blocks for block in side}
     assert {"newest.json", *kept} == {
         *(file.name for file in (tmp_path / "fit").iterdir())
     }

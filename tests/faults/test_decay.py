@@ -20,7 +20,7 @@ from botify.service import load_configured
 from botify.settings import EventLogSettings
 from listening_loop.command import main
 from looplib.errors import UserError
-from recsys.config import ExportConfig, Search, SearchConfig, Space, ValidationConfig
+from recsys.config import ExportConfig, Search, SearchConfig, ValidationConfig
 from recsys.export.export import export_run
 from recsys.report.page import write_report
 from recsys.report.runs import read_folder
@@ -50,17 +50,17 @@ class Loop:
         config = SearchConfig(
             store=str(self.store),
             run=str(self.run),
-            search=Search(
-                space=Space(factors=(2, 4), alpha=(1.0,)), sweeps=2, score_every=1
-            ),
+            models={"als": {"factors": (2, 4), "alpha": (1.0,)}},
+            search=Search(iterations=2, score_every=1),
             validation=ValidationConfig(ks=(5, 30), resamples=100),
         )
         with without_processes():
             winner = search_of(config)
         rows = ledger_rows(self.run)
-        latest = {(row["trial"], row["sweep"]): row for row in rows}
+        latest = {(row["trial"], row["iteration"]): row for row in rows}
         scored = set(untimed(list(latest.values())))
-        return winner.trial.id, winner.sweeps, winner.metrics, winner.dataset, scored
+        facts = (winner.iterations, winner.metrics, winner.dataset)
+        return winner.trial.id, *facts, scored
 
     def export(self) -> None:
         with without_processes():
@@ -198,9 +198,9 @@ def test_a_damaged_line_costs_one_step_and_is_said(
     ledger = loop.run / "ledger.jsonl"
     lines = ledger.read_bytes().splitlines(keepends=True)
     ledger.write_bytes(
-        b"".join([lines[0].replace(b'"sweep":1', b'"sweep":2'), *lines[1:]]).replace(
-            b'"sweep":0', b'"sweep":9', 1
-        )
+        b"".join(
+            [lines[0].replace(b'"iteration":1', b'"iteration":2'), *lines[1:]]
+        ).replace(b'"iteration":0', b'"iteration":9', 1)
     )
     capsys.readouterr()
     assert loop.search() == whole.search()

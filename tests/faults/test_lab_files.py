@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from listening_loop.client import ServiceClient
 from listening_loop.lab.app import LabSettings, create_app
 from looplib.checksums import seal
-from recsys.config import Search, SearchConfig, Space, ValidationConfig
+from recsys.config import Search, SearchConfig, ValidationConfig
 from tests.analysis.page.html import Parser
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import make_store, random_sessions
@@ -84,7 +84,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = SearchConfig(
         store=str(store),
         run=str(folder / "root" / "good"),
-        search=Search(space=Space(factors=(2, 4), alpha=(1.0,)), sweeps=2),
+        models={"als": {"factors": (2, 4), "alpha": (1.0,)}},
+        search=Search(iterations=2),
         validation=ValidationConfig(ks=(5, 30), resamples=100),
     )
     with without_processes():

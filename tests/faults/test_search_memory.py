@@ -7,7 +7,6 @@ import pytest
 from pydantic import ByteSize
 
 from recsys.cluster.config import ClusterConfig
-from recsys.config import Space
 from recsys.search.folder import read_run
 from recsys.workspace import open_workspace
 from tests.faults.searches import config_of, rows
@@ -28,9 +27,8 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
     cluster = ClusterConfig(
         workers=1, memory_limit=ByteSize(2**30), wait_for_workers_s=300
     )
-    search_of(
-        config_of(store, tmp_path / "run", cluster, 2, Space(factors=(8, 40_000)))
-    )
+    models = {"als": {"factors": (8, 40_000)}}
+    search_of(config_of(store, tmp_path / "run", cluster, 2, models))
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     assert [(row["model"], row["state"]) for row in board[-1:]] == [("als", "failed")]
     assert [
@@ -42,7 +40,7 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
         "WorkerDiedError: 3 workers died running it; most likely out of memory"
     )
     _, winner = read_run(open_workspace(tmp_path / "run"))
-    assert winner.trial.params.factors == 8
+    assert winner.trial.params["factors"] == 8
     failed = [row for row in rows(tmp_path / "run") if row["error"]]
     assert [(row["params"]["factors"], row["is_final"]) for row in failed] == [
         (40_000, False)

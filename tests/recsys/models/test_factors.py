@@ -73,8 +73,10 @@ def test_compiled_lists_are_those_of_exact_products_and_equal_ones_go_by_column(
 
 
 def test_listeners_who_heard_none_get_the_popular_tracks() -> None:
-    train = Interactions(csr_matrix(np.float32([[3, 1, 2, 0], [0, 0, 0, 0]])))
-    factors = Factors(np.ones((2, 1), np.float32), np.float32([[1], [2], [3], [4]]))
+    heard = np.array([[3, 1, 2, 0], [0, 0, 0, 0]], np.float32)
+    train = Interactions(csr_matrix(heard))
+    items = np.array([[1], [2], [3], [4]], np.float32)
+    factors = Factors(np.ones((2, 1), np.float32), items)
     lists = factors.recommend(train, 3, threads=1)
     assert lists.tolist() == [[3, 2, 1], [0, 2, 1]]
     unseen = factors.recommend(train, 3, threads=1, pool="new")
