@@ -15,9 +15,9 @@ from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig
 from recsys.dataset.dataset import PIECES, SUMMARY, open_whole_dataset
+from recsys.dataset.interactions import load_interactions
 from recsys.dataset.plan import plan_dataset
 from recsys.errors import ExportError
-from recsys.dataset.interactions import load_interactions
 from recsys.export.version import Export, write_version
 from recsys.models.als import Als
 from recsys.models.base import IterativeModel, Model, State
