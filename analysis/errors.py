@@ -8,4 +8,4 @@ class AnalysisError(UserError):
 
 
 class StoreError(AnalysisError):
-    """A session store that is missing, damaged, or of a newer version."""
+    """A session store that is missing, damaged, or of another version."""

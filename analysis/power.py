@@ -39,12 +39,6 @@ _MOST_LOOKS = 60  # one a day, of more days so many at equal distances
 Rule = Literal["any-time", "horizon"]
 
 PROG = "listening-loop power"
-GONE = {
-    "--power": "write --set power=0.9",
-    "--metric": "write --set 'primary=[time]'",
-    "--ratio": "write --set 'shares={C: 90, T1: 10}'",
-    "--share": "of all listeners in the log that share arrives, so days take as many times longer",
-}
 
 app = make_app(
     "Plan an experiment: how many listeners and days until an effect is shipped, from a log."
@@ -272,4 +266,4 @@ def describe(planned: Plan) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(app, PROG, gone=GONE))
+    raise SystemExit(run(app, PROG))

@@ -62,12 +62,6 @@ STEPS = {
         "Let invented listeners listen, to random tracks or to a service.",
     ),
 }
-# Commands that were removed, and what replaces each.
-GONE = {
-    "verify": "what is damaged is found, and named, when it is read",
-    "--install-completion": "each command has --help",
-    "--show-completion": "each command has --help",
-}
 
 
 HELP = f"""Usage: {PROG} COMMAND …
@@ -92,8 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if first in STEPS:
         with importing():
             module = import_module(STEPS[first][0])
-        gone = getattr(module, "GONE", None)
-        return run(module.app, module.PROG, words[1:], gone=gone)
+        return run(module.app, module.PROG, words[1:])
     if first in ("--help", "-h"):
         rows = [f"  {name:<9} {text}\n" for name, (_, text) in STEPS.items()]
         sys.stdout.write(HELP + "".join(rows))
@@ -103,8 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     nearest = get_close_matches(first, STEPS, n=1, cutoff=0)[0]
     problem = f"no command {first}; the nearest is {nearest}"
-    if first in GONE:
-        problem = f"{first} was removed; {GONE[first]}"
     sys.stderr.write(f"{PROG}: error: {problem} (see {PROG} --help)\n")
     return EXIT_USER_ERROR
 

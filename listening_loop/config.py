@@ -1,7 +1,7 @@
 """The configuration of the loop."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from annotated_types import Ge
 from pydantic import Field
@@ -20,7 +20,6 @@ class Traffic(Config):
     )
     concurrency: Count = Field(default=4, description="requests in flight at once")
     seed: Annotated[int, Ge(0)] = 1337  # of the listeners; each day adds its number
-    gone: ClassVar = {"most_lost": "a lost session ends the day, which is served again"}
 
 
 class LoopConfig(Config):
@@ -37,7 +36,6 @@ class LoopConfig(Config):
     )
     traffic: Traffic = Traffic()
     days: Count = 1  # each learns from the logs of all before
-    gone: ClassVar = {"port": "the service takes a free one"}
 
 
 def keep_config(config: LoopConfig) -> None:
@@ -45,9 +43,9 @@ def keep_config(config: LoopConfig) -> None:
     file = config.folder / "loop.yaml"
     if file.exists():
         before = load_config(LoopConfig, file)
-        keys = LoopConfig.model_fields.keys() - {"days"}
+        keys = sorted(LoopConfig.model_fields.keys() - {"days"})
         changed = [key for key in keys if getattr(config, key) != getattr(before, key)]
         if changed:
-            began = f"this loop began with another {', '.join(sorted(changed))}"
+            began = f"this loop began with another {', '.join(changed)}"
             raise LoopError(f"{file}: {began}; name another folder")
     atomic_write_text(file, dump_config(config))

@@ -1,4 +1,4 @@
-"""`listening-loop demo`: the whole loop on a simulated world, as it is shipped."""
+"""`listening-loop demo`: run the whole loop on a simulated world by the shipped configuration."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,6 @@ from looplib.cli import make_app
 from looplib.config import load_config
 
 PROG = "listening-loop demo"
-GONE = {"--serve": "the last lines of the demo say how to serve and how to look at it"}
 app = make_app(
     "Run the whole loop on a simulated world; an interrupted one continues where it was."
 )

@@ -2,8 +2,9 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -60,16 +61,8 @@ def make_app(help_text: str) -> typer.Typer:
     )
 
 
-def run(
-    app: typer.Typer,
-    prog: str,
-    argv: Sequence[str] | None = None,
-    *,
-    gone: Mapping[str, str] | None = None,
-) -> int:
+def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
     """Run an application that help and errors name `prog`.
-
-    `gone` has options that were removed, and what replaces each, for users who still give them.
 
     Returns:
         The exit code: 2 after a `UserError`, an error of the operating system, such as a full disk,
@@ -87,9 +80,11 @@ def run(
         return _complain(prog, str(error))
     except _UsageError as error:
         message = getattr(error, "format_message", error.__str__)()
-        option = getattr(error, "option_name", "")
-        if gone and option in gone:
-            message = f"{option} was removed; {gone[option]}"
+        option = getattr(error, "option_name", None)
+        if option and hasattr(error, "possibilities"):  # there is no such option
+            names = [name for parameter in command.params for name in parameter.opts]
+            nearest = get_close_matches(option, names, n=1, cutoff=0)
+            message = f"no option {option}; the nearest is {''.join(nearest)}"
         return _complain(prog, f"{message} (see {prog} --help)")
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""

@@ -24,7 +24,8 @@ from looplib.als import AlsConfig
 from looplib.arrays import Float32Array, IntArray
 from looplib.checksums import seal, unseal
 from recsys.cluster.cluster import Cluster
-from recsys.dataset.dataset import Dataset, Side, open_dataset
+from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.layout import SplitName
 from recsys.models.base import State
 from recsys.models.solver import check_finite, first_factors, solve
 from recsys.workspace import Workspace, open_workspace
@@ -61,7 +62,7 @@ class Block:
     first: int
     last: int
     dataset: str  # its address
-    split: Side  # whose interactions are fitted
+    split: SplitName  # whose interactions are fitted
     count: int  # rows of the other axis that have interactions
 
     def file(self, iteration: int) -> FactorFile:
@@ -78,7 +79,7 @@ class Block:
 def cut_blocks(
     cluster: Cluster,
     dataset: Dataset,
-    split: Side,
+    split: SplitName,
     blocks: int | None = None,
 ) -> Blocks:
     """Cut a dataset into blocks of about as many interactions.

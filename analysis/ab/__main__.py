@@ -28,11 +28,6 @@ with importing():
     from looplib.experiments import load_experiment
 
 PROG = "listening-loop ab"
-GONE = {
-    "--warehouse": "a metric of your own reads the events, and duckdb a store's files",
-    "--all": "report.html has every metric: --out DIR",
-    "--dry-run": "a metric's file is checked before any log is read",
-}
 _ARM_COLUMNS = ("arm", "recommender", "listeners", "sessions")
 _EFFECT_COLUMNS = (
     "arm",
@@ -189,4 +184,4 @@ def _effect_cells(effect: MetricEffect) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(app, PROG, gone=GONE))
+    sys.exit(run(app, PROG))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -44,11 +44,6 @@ class TrustConfig(Config):
 
 class AbConfig(Config):
     """Configuration of a report."""
-
-    gone: ClassVar = {
-        "diagnostics": "name the metrics in `secondary`",
-        "planned_listeners": "it is smallest_experiment; when an experiment ends is its horizon",
-    }
 
     control: str = "C"  # the arm that the others are compared with
     # Share of the listeners that each arm should have, in any unit; equal ones where none is given

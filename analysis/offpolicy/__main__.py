@@ -34,10 +34,6 @@ with importing():
     from analysis.store import content_digest
 
 PROG = "listening-loop offpolicy"
-GONE = {
-    "--catalogue": "the time of a session is no longer predicted; leave it out",
-    "--measured": "compare with time_per_recommended_track of the experiment's report",
-}
 LOGGING_HELP = (
     "logged (nowhere) | uniform:TRACKS, where TRACKS are those of the catalogue"
 )
@@ -181,4 +177,4 @@ def _text(interval: Interval) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(app, PROG, gone=GONE))
+    raise SystemExit(run(app, PROG))

@@ -11,8 +11,9 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from analysis.store import Store
 from listening_loop.api.frames import Frame
-from listening_loop.api.stores import Source, Store, ingest
+from listening_loop.api.stores import Source, ingest
 from listening_loop.errors import UnknownIdError
 from looplib.als import AlsConfig, solve_row
 from looplib.arrays import (
@@ -32,12 +33,12 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.factors import Factors
 from recsys.store.ids import originals
-from recsys.store.remote import open_store as open_at
+from recsys.store.remote import open_store
 from recsys.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -230,17 +231,17 @@ def _fit(
     client: "Client | None",
 ) -> Model:
     """Fit a model to the data of a search, in a block for each worker."""
-    store = open_at(search.store)
+    store = open_store(search.store)
     plan = plan_dataset(store, search)
     scratch.folder.mkdir(parents=True, exist_ok=True)
     modules = (fit_blocks.__module__,)
     with open_cluster(search.cluster, scratch.on_disk, client, modules) as cluster:
         with progress("Interactions", 100, "%") as report:
-            dataset = build_dataset(store, plan, scratch, cluster, report)
+            dataset = cached_dataset(store, plan, scratch, cluster, report)
         iterations = search.search.iterations
         with progress("Fit", iterations, "iterations") as report:
             number = search.cluster.workers  # None: one for each
-            blocks = cut_blocks(cluster, dataset, "total", number)
+            blocks = cut_blocks(cluster, dataset, "all", number)
             seed = search.seed
             fit = scratch.sub("fit")
             state = fit_blocks(cluster, blocks, config, seed, iterations, fit, report)

@@ -7,19 +7,12 @@ import typer
 from werkzeug.serving import make_server
 
 from listening_loop.client import ServiceClient
-from listening_loop.errors import LabError
+from listening_loop.errors import LoopError
 from listening_loop.lab.app import LabSettings, create_app
 from looplib.cli import make_app
 
 PROG = "listening-loop lab"
 HOST = "127.0.0.1"  # there is no login
-GONE = {
-    **dict.fromkeys(
-        ("--host", "--host-name"),
-        "the lab is for its own machine; from others use an SSH tunnel",
-    ),
-    "--published": "listening-loop export publishes, and the service rolls back",
-}
 app = make_app("Show runs, reports and the live experiment in the browser.")
 
 
@@ -46,12 +39,12 @@ def main(
 ) -> None:
     """Serve the pages until Ctrl-C."""
     if not root.is_dir():
-        raise LabError(f"{root}: no such folder")
+        raise LoopError(f"{root}: no such folder")
     lab = LabSettings(root, ServiceClient(service), log)
     try:
         server = make_server(HOST, port, create_app(lab), threaded=True)
     except (OSError, SystemExit):  # werkzeug exits where the address is taken
         problem = f"{HOST}:{port}: cannot be listened on"
-        raise LabError(f"{problem}; choose another --port") from None
+        raise LoopError(f"{problem}; choose another --port") from None
     typer.echo(f"http://{HOST}:{server.server_port}/  (Ctrl-C ends it)")
     server.serve_forever()

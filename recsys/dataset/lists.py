@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
+from analysis.store import Store
 from looplib.arrays import NO_TRACK
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError
 from recsys.store.ids import originals
-from recsys.store.remote import Store
 
 
 def lists_name(digest: str) -> str:
@@ -37,9 +37,7 @@ def take_lists(file: Path, digest: str, store: Store, dataset: Dataset) -> str:
             connection.register(f"known_{table}", pa.table(columns))
         listed = queries.fetch_table(connection, "validation/given_lists")
     if not listed.num_rows:
-        raise SearchError(
-            f"{file}: no row has a listener and a track of {store.workspace}"
-        )
+        raise SearchError(f"{file}: no row has a listener and a track of {store}")
     users, tracks, ranks = (column.to_numpy() for column in listed.columns)
     best = np.full((len(dataset.users), ranks.max() + 1), NO_TRACK, np.int32)
     best[users, ranks] = tracks

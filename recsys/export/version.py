@@ -15,19 +15,20 @@ import msgspec
 import numpy as np
 import orjson
 
+from analysis.store import LOGGED, Store
 from looplib.arrays import NO_TRACK, Int32Array
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.dataset import Dataset, Side
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.layout import SplitName
 from recsys.models.base import Model
 from recsys.models.factors import Factors
 from recsys.next_track.export import write_next_track
 from recsys.search.folder import Winner
 from recsys.search.trials import Checkpoint
 from recsys.store.ids import Ids, Title, originals, read_titles
-from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
 RECOMMENDATIONS = "recommendations.jsonl"
@@ -54,9 +55,9 @@ class Export:
     options: ExportConfig
 
     @property
-    def split(self) -> Side:
+    def split(self) -> SplitName:
         """The interactions that the published model learns from."""
-        return "train" if self.options.learn_from == "training" else "total"
+        return self.options.learn_from
 
     @property
     def fitted(self) -> Checkpoint:
@@ -94,7 +95,7 @@ def write_version(
     config = export.config
     users = originals(store, "users", dataset.users)
     titles: Mapping[str, Title] = {}
-    if store.catalogue_size is None:
+    if store.manifest.catalogue_size is None:
         titles = read_titles(config.catalogue, store)
     tracks = originals(store, "items", dataset.tracks, titles)
     _write_recommendations(folder, export, model, users, tracks)
@@ -170,7 +171,7 @@ def _write_titles(
     """Write what tables say of the tracks, or the catalogue of the logs."""
     manifest = export.store.manifest
     config = export.config
-    if manifest.has_tables:
+    if manifest.columns != LOGGED:
         records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
         lines = msgspec.json.Encoder().encode_lines(records)
         (folder / TRACKS).write_bytes(lines)
@@ -217,7 +218,7 @@ def _facts(export: Export) -> dict[str, Any]:
     manifest = export.store.manifest
     summary = export.dataset.summary
     mean_weight = None  # of events, the weight is the share that was heard
-    if manifest.interactions:
+    if manifest.holds == "interactions":
         mean_weight = float(export.dataset.array(export.split, "values").mean())
     return {
         "schema": _SCHEMA,

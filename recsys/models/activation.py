@@ -7,7 +7,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 
 from looplib.arrays import AnyFloatArray
 from looplib.config import Positive
-from recsys.dataset.plays import Plays
+from recsys.dataset.interactions import Plays
 from recsys.models.base import ModelConfig
 from recsys.models.baselines import Repetition
 

@@ -7,8 +7,7 @@ from scipy.sparse import csr_matrix
 
 from looplib.als import AlsConfig
 from looplib.arrays import Int32Array, IntArray
-from recsys.dataset.interactions import Interactions
-from recsys.dataset.plays import UNKNOWN_ARTIST
+from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions
 from recsys.models.base import IterativeModel, State
 from recsys.models.factors import Factors, Pool
 from recsys.models.solver import check_finite, first_factors, solve

@@ -50,7 +50,7 @@ class Model(ABC):
         config_type: type[Config] = get_type_hints(cls)["config"]
         return config_type
 
-    def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
+    def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:  # noqa: ARG002  of kinds
         """Fit the model; a kind that learns more than what was heard extends this.
 
         Args:

@@ -24,8 +24,7 @@ from looplib.arrays import (
 )
 from looplib.config import Count
 from looplib.randomness import make_generator
-from recsys.dataset.interactions import Interactions
-from recsys.dataset.plays import UNKNOWN_ARTIST, Plays
+from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
 from recsys.models.activation import activation, sum_plays
 from recsys.models.base import Model, ModelConfig

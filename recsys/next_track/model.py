@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix, diags, hstack, identity, vstack
 from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray
 from looplib.next_track_file import LATEST
 from recsys.config import NextTrackConfig
-from recsys.dataset.plays import UNKNOWN_ARTIST
+from recsys.dataset.interactions import UNKNOWN_ARTIST
 from recsys.models.activation import activation, sum_plays
 from recsys.models.sparse import nearest, top_neighbours, top_products
 from recsys.next_track.sessions import Sessions

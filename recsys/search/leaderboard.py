@@ -1,4 +1,4 @@
-"""The leaderboard of a search: all that was tried, ranked, compared with the best, and described."""
+"""Rank all that a search tried, compare it with the best, and describe it."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -269,9 +269,9 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
     heldout = _read_part(scorer, dataset.heldout)
     if pool != "all":
         rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
-        is_repeat = np.ravel(dataset.matrix("train")[rows, columns]) > 0
+        is_repeat = np.ravel(dataset.matrix("training")[rows, columns]) > 0
         heldout = heldout.filter(pa.array(is_repeat == (pool == "repeat")))
-    popularity = dataset.popularity("train")
+    popularity = dataset.popularity("training")
     return Validator(
         heldout,
         pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),

@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import MANIFEST as STORE_MANIFEST
+from analysis.store import Store
 from looplib.config import dump_config
 from looplib.files import sha256_file
 from looplib.progress import progress, say
 from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.lists import take_lists
 from recsys.dataset.plan import DatasetPlan, plan_dataset
@@ -52,8 +53,7 @@ from recsys.search.trials import (
     plan_trials,
 )
 from recsys.store.ids import Title, originals, read_titles
-from recsys.store.remote import Store
-from recsys.workspace import Workspace
+from recsys.workspace import Workspace, open_workspace
 
 # what every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
@@ -98,7 +98,7 @@ def search(
             "or a file of lists, is needed"
         )
     baselines = plan_baselines(seed, is_ordered=is_ordered)
-    seen = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
+    seen = [folder / STORE_MANIFEST for folder in open_workspace(store.address).on_disk]
     seen += [folder / CONFIG for folder in run.on_disk]
     with (
         open_cluster(config.cluster, seen, client, _IMPORTED) as cluster,
@@ -111,11 +111,11 @@ def search(
         for name, digest in digests.items():
             say(take_lists(config.lists[name], digest, store, dataset))
         scorer = Scorer(dataset.address, config.validation, seed, cluster.threads)
-        scorer = resolve_split(scorer, store.catalogue_size)
+        scorer = resolve_split(scorer, store.manifest.catalogue_size)
         if not is_ordered:
             kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
             say(
-                f"left out, as the rows of {store.workspace} have no order: {kinds}; "
+                f"left out, as the rows of {store} have no order: {kinds}; "
                 "ingest them with timestamp= or position= to try these"
             )
         state = SearchState(config.search, trials, baselines, scorer, lock)
@@ -134,7 +134,7 @@ def _build(
     cluster: Cluster,
 ) -> Dataset:
     with progress("Sessions to interactions", 100, "%") as report:
-        dataset = build_dataset(store, plan, run, cluster, report)
+        dataset = cached_dataset(store, plan, run, cluster, report)
     facts = dataset.summary
     say(
         f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, "
@@ -162,7 +162,7 @@ def _check_dataset(
         if 2 * named < len(tracks):
             raise SearchError(
                 f"{config.catalogue}: names {named:,} of the {len(tracks):,} tracks of "
-                f"{store.workspace}, so it belongs to another store; "
+                f"{store}, so it belongs to another store; "
                 "leave it out: --set catalogue=null"
             )
     shown = config.export.filter_seen

@@ -79,7 +79,7 @@ def _fit(
     iteration = checkpoint.iteration
     dataset = open_dataset(scorer.dataset)
     is_ordered = trial.model_type.needs_order
-    train = load_interactions(dataset, "train", is_ordered=is_ordered)
+    train = load_interactions(dataset, "training", is_ordered=is_ordered)
     model = trial.model_type(**trial.params)
     threads = scorer.threads
     if isinstance(model, Als):
@@ -117,7 +117,7 @@ def fit_in_blocks(
     if state and state["iterations"] == iteration:
         return
     fit_s = float(state["fit_s"]) if state else 0.0
-    blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "train")
+    blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "training")
     config = Als(**trial.params).config
     folder = run.sub(trial.blocks)
     fitted = fit_blocks(cluster, blocks, config, trial.seed, iteration, folder)

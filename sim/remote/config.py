@@ -1,8 +1,7 @@
 """Configuration of a run against a service."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, HttpUrl
 
@@ -11,12 +10,6 @@ from looplib.config import Config, Count
 
 class RemoteConfig(Config):
     """Which listeners, which service, and how many requests at a time."""
-
-    gone: ClassVar[Mapping[str, str]] = {
-        "days": "run it again with another seed for another day",
-        "processes": "one process drives a service; --batch 500 is many times faster",
-        **dict.fromkeys(("timeout_s", "patience_s"), "it is 10 seconds"),
-    }
 
     world: Path = Field(
         default=Path("out/demo/world"),

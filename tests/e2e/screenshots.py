@@ -9,23 +9,24 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 import yaml
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import sync_playwright
 
-from listening_loop.processes import PROGRAM, command
 from looplib.cli import make_app, run
-from tests.faults.served import Published, Served
+from tests.faults.served import Published, serve
 from tests.programs import find
 
 PROG = "python -m tests.e2e.screenshots"
 WIDTHS = {"phone": 390, "desk": 1440}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-TIMEOUT_MS = 60_000
 FIRST_REPORT = Path("out/first/days/1/report/report.html")
+# of README and docs: the picture, the page and its visible height
+README = (("report", "first", 800), ("lab", "lab-live", 920))
 
 app = make_app("Takes pictures of the reports, the lab and the service's page.")
 
@@ -40,114 +41,63 @@ def main(
 ) -> None:
     """Take them."""
     out.mkdir(parents=True, exist_ok=True)
-    program = find("chromium")
     with pages_of(demo) as pages, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox"], timeout=TIMEOUT_MS
+            executable_path=find("chromium"), args=["--no-sandbox"]
         )
-        if every:
-            take_all(browser, pages, out)
-        else:
-            take_readme(browser, pages, out)
-        browser.close()
+        if not every:
+            for name, address, height in README:
+                page = browser.new_page(viewport={"width": 1440, "height": height})
+                page.goto(pages[address])
+                page.screenshot(path=out / f"{name}.png")
+            return
+        for (name, address), (kind, width), scheme in product(
+            pages.items(), WIDTHS.items(), SCHEMES
+        ):
+            page = browser.new_page(
+                viewport={"width": width, "height": 1000}, color_scheme=scheme
+            )
+            page.goto(address)
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            if needed > width:
+                typer.echo(f"{name}: {needed} px wide in a window of {width}")
+            page.screenshot(path=out / f"{name}-{kind}-{scheme}.png", full_page=True)
+            page.pdf(path=out / f"{name}.pdf", format="A4")
+            page.close()
 
 
 @contextmanager
 def pages_of(demo: Path) -> Iterator[dict[str, str]]:
     """The addresses of the pages, by name, while a service and a lab run."""
-    reports = (demo / "days").glob("*/report/report.html")
-    day = max(
-        (report.parents[1] for report in reports), key=lambda folder: int(folder.name)
-    )
+    days = (report.parents[1] for report in demo.glob("days/*/report/report.html"))
+    day = max(days, key=lambda folder: int(folder.name))
+    config = yaml.safe_load(Path("configs/botify.yaml").read_text(encoding="utf-8"))
+    del config["log_dir"]  # what it logs goes elsewhere
+    config["catalogue"] = str(demo / "world" / "tracks.json")
+    published = Published(demo / "published")
+    config["recommendations"] = str(published.recommendations)
     with (
         tempfile.TemporaryDirectory() as folder,
-        _service(demo, Path(folder)) as service,
+        serve(published, Path(folder) / "log", **config) as service,
     ):
-        lab_command = command(
-            "The lab",
-            "lab",
-            root=demo,
-            log=day / "log",
-            port=0,
-            service=f"http://localhost:{service.port}",
-        )
-        argv = [sys.executable, "-m", PROGRAM, *lab_command.words]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE) as lab:
-            try:
-                assert lab.stdout is not None
-                address = lab.stdout.readline().decode().partition("/  ")[0]
-                assert address.startswith("http://"), "the lab has not started"
-                of_run = f"days/{day.name}/run"
-                yield {
-                    "report": (day / "report" / "report.html").resolve().as_uri(),
-                    "search": (day / "run" / "report.html").resolve().as_uri(),
-                    "lab": address,
-                    "lab-run": f"{address}/runs/{of_run}",
-                    "lab-live": f"{address}/live",
-                    "lab-problem": f"{address}/runs/none",
-                    "service": f"http://localhost:{service.port}/docs",
-                }
-            finally:
-                lab.terminate()
-
-
-@contextmanager
-def _service(demo: Path, folder: Path) -> Iterator[Served]:
-    """The service as configured for the demo; what it logs goes elsewhere."""
-    config = yaml.safe_load(Path("configs/botify.yaml").read_text(encoding="utf-8"))
-    config["catalogue"] = str(demo / "world" / "tracks.json")
-    config["recommendations"] = str(
-        demo / "published" / "current" / "recommendations.jsonl"
-    )
-    del config["log_dir"]
-    served = Served(Published(demo / "published"), folder / "log", **config)
-    try:
-        yield served.start()
-    finally:
-        served.kill()
-
-
-def take_readme(browser: Browser, pages: dict[str, str], out: Path) -> None:
-    """The tops of the A/B report of `listening-loop demo` and of the live experiment."""
-    first = FIRST_REPORT.resolve().as_uri()
-    for name, address, height in (
-        ("report", first, 800),
-        ("lab", pages["lab-live"], 920),
-    ):
-        with _opened(browser, address, 1440, "light") as page:
-            page.screenshot(
-                path=out / f"{name}.png",
-                clip={"x": 0, "y": 0, "width": 1440, "height": height},
-            )
-
-
-def take_all(browser: Browser, pages: dict[str, str], out: Path) -> None:
-    """Each page whole; one that is wider than its window is named."""
-    for name, address in pages.items():
-        for width_name, width in WIDTHS.items():
-            for scheme in SCHEMES:
-                with _opened(browser, address, width, scheme) as page:
-                    found = page.evaluate("document.documentElement.scrollWidth")
-                    if found > width:
-                        typer.echo(f"{name}: {found} px wide in a window of {width}")
-                    page.screenshot(
-                        path=out / f"{name}-{width_name}-{scheme}.png", full_page=True
-                    )
-    for name in ("report", "search"):
-        with _opened(browser, pages[name], 1440, "light") as page:
-            page.pdf(path=out / f"{name}.pdf", format="A4")
-
-
-@contextmanager
-def _opened(
-    browser: Browser, address: str, width: int, scheme: Literal["light", "dark"]
-) -> Iterator[Page]:
-    page = browser.new_page(
-        viewport={"width": width, "height": 1000}, color_scheme=scheme
-    )
-    page.goto(address, timeout=TIMEOUT_MS)
-    yield page
-    page.close()
+        address = f"http://localhost:{service.port}"
+        argv = [sys.executable, "-m", "listening_loop.command", "lab", "--port", "0"]
+        argv += ["--root", str(demo), "--log", str(day / "log"), "--service", address]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            lab = process.stdout.readline().decode().partition("/  ")[0]
+            assert lab.startswith("http://"), "the lab has not started"
+            yield {
+                "first": FIRST_REPORT.resolve().as_uri(),
+                "report": (day / "report" / "report.html").resolve().as_uri(),
+                "search": (day / "run" / "report.html").resolve().as_uri(),
+                "lab": lab,
+                "lab-run": f"{lab}/runs/days/{day.name}/run",
+                "lab-live": f"{lab}/live",
+                "lab-problem": f"{lab}/runs/none",
+                "service": f"{address}/docs",
+            }
+            process.terminate()
 
 
 if __name__ == "__main__":

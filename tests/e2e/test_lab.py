@@ -15,18 +15,22 @@ from playwright.sync_api import Browser, Page, expect
 
 from analysis.ab import __main__ as ab
 from looplib.cli import run
-from recsys.config import SearchConfig
-from recsys.export.export import export_run
 from recsys.lock import LOCK
-from recsys.report.page import write_report
+from recsys.search import __main__ as search
 from tests.e2e.conftest import TIMEOUT_MS
-from tests.faults.served import Published, Served
+from tests.faults.served import Published, Served, serve
 from tests.recsys.in_process import without_processes
 from tests.recsys.logs import events_of, make_store, random_sessions
-from tests.recsys.opened import search_of
 from tests.waiting import wait_until
 
 TRACKS = 90
+PROGRAM = [sys.executable, "-m", "listening_loop.command"]
+SEARCH = """
+search: {iterations: 4, score_every: 2}
+validation: {resamples: 100}
+export: {publish_anyway: true}
+"""
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -34,39 +38,25 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs, the first of them published, and an A/B report."""
     folder = tmp_path_factory.mktemp("lab")
     sessions = random_sessions(3, listeners=60, tracks=TRACKS, sessions=900)
-    store = make_store(folder, sessions)
-    for name, factors in (("first", (4, 8)), ("second", (6, 12))):
-        models = {"als": {"factors": factors, "alpha": 10.0}}
-        config = SearchConfig.model_validate(
-            {
-                "store": store,
-                "run": folder / "runs" / name,
-                "models": models,
-                "search": {"iterations": 4, "score_every": 2},
-                "validation": {"resamples": 100},
-                "export": {"publish_anyway": True},
-            }
-        )
+    config = folder / "search.yaml"
+    config.write_text(f"store: {make_store(folder, sessions)}\nrun: unused\n{SEARCH}")
+    published = ["--out", str(folder / "published")]
+    for name, factors, out in (
+        ("first", "[4, 8]", published),
+        ("second", "[6, 12]", ["--no-export"]),
+    ):
+        argv = ["--config", str(config), "--run", str(folder / "runs" / name), *out]
+        argv += ["--set", f"models.als={{factors: {factors}, alpha: 10}}"]
         with without_processes():
-            search_of(config)
-            write_report(config.run)
-            if name == "first":
-                export_run(config.run, folder / "published", config.export)
-    arms = ("C", "T1")
+            assert run(search.app, search.PROG, argv) == 0
     events = [
-        event | {"experiments": {"ALS": arms[event["user"] % 2]}}
-        for one in sessions
-        for event in events_of(one)
+        event | {"experiments": {"ALS": ("C", "T1")[event["user"] % 2]}}
+        for session in sessions
+        for event in events_of(session)
     ]
-    write_lines(folder / "ab-log.jsonl", events)
-    argv = [
-        str(folder / "ab-log.jsonl"),
-        "--experiment",
-        "ALS",
-        "--out",
-        str(folder / "reports" / "als"),
-    ]
-    assert run(ab.app, ab.PROG, argv) == 0
+    log = write_lines(folder / "ab-log.jsonl", events)
+    argv = ["--experiment", "ALS", "--out", str(folder / "reports" / "als")]
+    assert run(ab.app, ab.PROG, [str(log), *argv]) == 0
     titles = [
         {"track": track, "artist": f"artist {track % 9}", "title": f"title {track}"}
         for track in range(TRACKS)
@@ -75,37 +65,30 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_lines(file: Path, rows: list[dict[str, Any]]) -> None:
+def write_lines(file: Path, rows: list[dict[str, Any]]) -> Path:
     file.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    return file
 
 
 @pytest.fixture(scope="module")
 def service(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    published = Published(root)
     log = tmp_path_factory.mktemp("service") / "log"
     arms = [{"name": name, "recommender": "indexed"} for name in ("C", "T1")]
-    served = Served(
-        published,
+    lists = Published(root / "published").recommendations
+    with serve(
+        Published(root),
         log,
-        recommendations=str(root / "published" / "current" / "recommendations.jsonl"),
+        recommendations=str(lists),
         experiments=[{"name": "ALL", "arms": arms}],
-    )
-    try:
-        yield served.start()
-    finally:
-        served.kill()
+    ) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
 def lab(root: Path, service: Served) -> Iterator[str]:
-    flags = [
-        "--root",
-        root,
-        "--service",
-        f"http://127.0.0.1:{service.port}",
-    ]
-    flags += ["--log", service.log, "--port", "0"]
-    argv = [sys.executable, "-m", "listening_loop.command", "lab", *map(str, flags)]
+    address = f"http://127.0.0.1:{service.port}"
+    argv = [*PROGRAM, "lab", "--root", str(root), "--log", str(service.log)]
+    argv += ["--service", address, "--port", "0"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -133,14 +116,12 @@ def test_a_search_under_way_shows_what_is_scored_so_far(
     shutil.copytree(root / "runs" / "first", folder)
     for name in ("winner.json", "leaderboard.parquet", "report.html"):
         (folder / name).unlink()
-    ledger = folder / "ledger.jsonl"
-    lines = map(orjson.loads, ledger.read_bytes().splitlines())
-    trials = {line["trial"]["id"] for line in lines}
+    lines = (folder / "ledger.jsonl").read_bytes().splitlines()
+    trials = {orjson.loads(line)["trial"]["id"] for line in lines}
     os.utime(folder / LOCK)
     page.goto(f"{lab}/runs/runs/going-on")
-    expect(page.locator("#running")).to_contain_text(
-        f"{len(trials)} trials have a score so far"
-    )
+    progress = f"{len(trials)} trials have a score so far"
+    expect(page.locator("#running")).to_contain_text(progress)
     expect(page.locator("#leaderboard tbody tr")).to_have_count(len(trials))
     os.utime(folder / LOCK, (0, 0))
     page.reload()
@@ -175,9 +156,8 @@ def test_a_run_says_how_to_publish_it_and_the_command_does_so(
     first = service.ask("GET", "/experiments")[1]["version"]
     page.get_by_role("link", name="runs/second", exact=True).click()
     shown = page.locator("code", has_text="listening-loop export").inner_text()
-    words = shlex.split(shown.replace("FOLDER", str(root / "published")))
-    argv = [sys.executable, "-m", "listening_loop.command", *words[1:]]
-    subprocess.run(argv, check=True, capture_output=True, timeout=300)
+    _, *words = shlex.split(shown.replace("FOLDER", str(root / "published")))
+    subprocess.run([*PROGRAM, *words], check=True, capture_output=True, timeout=300)
     wait_until(
         lambda: service.ask("GET", "/experiments")[1]["version"] != first,
         "the service to follow",
@@ -188,26 +168,15 @@ def test_the_live_experiment_shows_what_is_logged_so_far(
     page: Page, lab: str, service: Served
 ) -> None:
     for user in range(40):
-        assert service.ask("POST", f"/next/{user}", {"track": 1, "time": 0.5})[0] == 200
-        assert (
-            service.ask("POST", f"/last/{user}", {"track": 2, "time": 0.25})[0] == 200
-        )
-    counts = [
-        line
-        for line in service.ask("GET", "/metrics")[1].splitlines()
-        if line.startswith("botify_events_total")
-    ]
-    events = f"{sum(float(line.split()[-1]) for line in counts):,.0f}"
-    wait_until(
-        lambda: _sees_events(page, lab, events), "the lab to look at the log again"
-    )
+        for message, track in (("next", 1), ("last", 2)):
+            body = {"track": track, "time": 0.5}
+            assert service.ask("POST", f"/{message}/{user}", body)[0] == 200
+
+    def are_shown() -> bool:
+        page.goto(f"{lab}/live")
+        facts = page.locator("dl.facts div", has_text="Events read")
+        return "80" in facts.inner_text().split()
+
+    wait_until(are_shown, "the lab to look at the log again")
     expect(page.get_by_role("row", name="C indexed")).to_be_visible()
     expect(page.locator(".forest .label", has_text="T1").first).to_be_visible()
-
-
-def _sees_events(page: Page, lab: str, events: str) -> bool:
-    page.goto(f"{lab}/live")
-    return (
-        events
-        in page.locator("dl.facts div", has_text="Events read").inner_text().split()
-    )

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -24,8 +24,11 @@ from tests.programs import free_port
 from tests.waiting import wait_until
 
 LISTENERS, TRACKS, LENGTH = 2000, 3000, 30
+TIMEOUT_S = 60
 
 Lists = dict[int, list[int]]
+# Larger with each request of this process, so that no two requests of a listener share one.
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,8 @@ class Published:
             user: rng.permutation(np.arange(first, last))[:LENGTH].tolist()
             for user in range(LISTENERS)
         }
-        earlier = len(list((self.folder / "versions").glob("*")))
-        publish(
-            self.folder,
-            version,
-            lists,
-            catalogue=self.catalogue,
-            day=earlier,
-        )
+        day = len(list((self.folder / "versions").glob("*")))
+        publish(self.folder, version, lists, catalogue=self.catalogue, day=day)
         return lists
 
 
@@ -79,78 +76,86 @@ class Served:
         prefix: Sequence[str] = (),
         **settings: object,
     ) -> None:
-        self.log, self.port, self._prefix = log, free_port(), prefix
-        self._config = log.parent / f"{log.name}-{self.port}.yaml"
+        """Write its configuration.
+
+        Args:
+            published: What it serves.
+            log: The folder of its event log.
+            prefix: Words before its command line, such as another program.
+            settings: Of the service.
+        """
+        self.log, self.port = log, free_port()
+        config = log.parent / f"{log.name}-{self.port}.yaml"
+        arms = [{"name": "C", "recommender": "indexed"}]
         document = {
             "catalogue": str(published.catalogue),
             "recommendations": str(published.recommendations),
             "log_dir": str(log),
             "port": self.port,
             "admin_token": "secret",
-            "experiments": [
-                {"name": "ALL", "arms": [{"name": "C", "recommender": "indexed"}]}
-            ],
+            "experiments": [{"name": "ALL", "arms": arms}],
             "redis_timeout_s": 30,
             "stop_grace_s": 60,  # a disk that others use takes its time over an fsync
             **settings,
         }
-        self._config.write_bytes(orjson.dumps(document))  # JSON is YAML
+        config.write_bytes(orjson.dumps(document))  # JSON is YAML
+        program = [sys.executable, "-m", "botify", "--config", str(config)]
+        self._argv = [*prefix, *program]
+        self.errors = config.with_suffix(".stderr")
         self.process: subprocess.Popen[str]
 
-    @property
-    def argv(self) -> list[str]:
-        return [
-            *self._prefix,
-            sys.executable,
-            "-m",
-            "botify",
-            "--config",
-            str(self._config),
-        ]
-
     def start(self) -> Self:
-        self.errors = self._config.with_suffix(".stderr")
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
-                self.argv, stderr=errors, text=True, start_new_session=True
+                self._argv, stderr=errors, text=True, start_new_session=True
             )
         wait_until(self._lives, f"the service to start: {self.errors}")
         return self
 
-    def answers(self) -> bool:
-        """Whether it is ready."""
+    def _lives(self) -> bool:
+        assert self.process.poll() is None, self.errors.read_text()
+        return self._is_200("/health/live")
+
+    def is_ready(self) -> bool:
+        return self._is_200("/health/ready")
+
+    def _is_200(self, path: str) -> bool:
         try:
-            return self.ask("GET", "/health/ready")[0] == 200
+            return self.ask("GET", path)[0] == 200
         except (OSError, http.client.HTTPException):
             return False
 
     def workers(self) -> list[psutil.Process]:
-        children: list[psutil.Process] = psutil.Process(self.process.pid).children(
-            recursive=True
-        )
+        master = psutil.Process(self.process.pid)
+        children: list[psutil.Process] = master.children(recursive=True)
         return children
 
-    def _lives(self) -> bool:
-        assert self.process.poll() is None, self.errors.read_text()
-        try:
-            return self.ask("GET", "/health/live")[0] == 200
-        except OSError:
-            return False
+    def wait_for_workers(self, count: int) -> int:
+        """Ask over one connection after the other until so many workers have logged an event.
+
+        Returns:
+            How many events that took, each of which ends a session.
+        """
+        asked = itertools.count()
+
+        def are_at_work() -> bool:
+            body = {"track": 1, "time": 0.5}
+            assert self.ask("POST", f"/last/{LISTENERS + next(asked)}", body)[0] == 200
+            return sum(map(_is_at_work, self.workers())) == count
+
+        wait_until(are_at_work, f"{count} workers")
+        return next(asked)
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            headers = {"Authorization": "Bearer secret"}
-            connection.request(
-                method, path, None if body is None else orjson.dumps(body), headers
-            )
+        """Send a request, and return the status and the body, parsed where it is JSON."""
+        headers = {"Authorization": "Bearer secret"}
+        content = None if body is None else orjson.dumps(body)
+        with closing(connect(self.port)) as connection:
+            connection.request(method, path, content, headers)
             answer = connection.getresponse()
             text = answer.read()
-            return answer.status, orjson.loads(text) if text.startswith(
-                b"{"
-            ) else text.decode()
-        finally:
-            connection.close()
+        is_json = text.startswith(b"{")
+        return answer.status, orjson.loads(text) if is_json else text.decode()
 
     def stop(self) -> int:
         """Send SIGTERM, and return the exit code."""
@@ -170,10 +175,17 @@ class Served:
         psutil.wait_procs(workers, timeout=30)
 
 
+def _is_at_work(worker: psutil.Process) -> bool:
+    with suppress(psutil.Error):  # it ends meanwhile
+        return any("/.events-" in file.path for file in worker.open_files())
+    return False
+
+
 @contextmanager
 def serve(
     published: Published, log: Path, *, prefix: Sequence[str] = (), **settings: object
 ) -> Iterator[Served]:
+    """Run a service for the block."""
     served = Served(published, log, prefix=prefix, **settings)
     try:
         yield served.start()
@@ -181,33 +193,34 @@ def serve(
         served.kill()
 
 
+def connect(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+
+
 @dataclass(frozen=True)
 class Answer:
     """A request for the next track that was answered with 200."""
 
     user: int
-    track: int
-    time: float
+    request: int | None  # its number
     recommendation: int
 
 
 @dataclass
 class Load:
-    """Listeners that ask again and again over kept connections; times identify events."""
+    """Clients whose listeners ask in turn; each request is sent again until it is answered."""
 
     port: int
-    users: Sequence[Sequence[int]]  # of each client, in turn
+    clients: int
     answers: list[Answer] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
-    broken: list[str] = field(
-        default_factory=list
-    )  # requests without an answer, and why
+    broken: list[str] = field(default_factory=list)  # why there was no answer
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=[client])
-            for client in range(len(self.users))
+            for client in range(self.clients)
         ]
 
     def __enter__(self) -> Self:
@@ -218,9 +231,10 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout=60)
+            thread.join(timeout=TIMEOUT_S)
 
     def wait_for(self, count: int) -> None:
+        """Wait for so many more answers."""
         goal = len(self.answers) + count
         wait_until(
             lambda: len(self.answers) >= goal,
@@ -228,58 +242,52 @@ class Load:
         )
 
     def _run(self, client: int) -> None:
-        with closing(
-            http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        ) as connection:
-            for number in itertools.count():
+        users = range(client, LISTENERS, self.clients)
+        with closing(connect(self.port)) as connection:
+            for user in itertools.cycle(users):
+                number = next(_NUMBERS)
+                while not self._is_answered(connection, user, number):
+                    if self._stop.is_set():
+                        return
                 if self._stop.is_set():
                     return
-                self._ask(connection, client, number)
 
-    def _ask(
-        self, connection: http.client.HTTPConnection, client: int, number: int
-    ) -> None:
-        users = self.users[client]
-        user, track = users[number % len(users)], number % TRACKS
-        time_ = ((number * len(self.users) + client) % 10**7) / 10**7
+    def _is_answered(
+        self, connection: http.client.HTTPConnection, user: int, number: int
+    ) -> bool:
+        body = {"track": number % TRACKS, "time": 0.5, "request": number}
         try:
-            connection.request(
-                "POST", f"/next/{user}", orjson.dumps({"track": track, "time": time_})
-            )
+            connection.request("POST", f"/next/{user}", orjson.dumps(body))
             with connection.getresponse() as answer:
-                status, body = answer.status, answer.read()
+                text = answer.read()
         except (OSError, http.client.HTTPException) as error:
             self.broken.append(repr(error))
             connection.close()
             time.sleep(0.02)
-            return
-        self.statuses[status] += 1
-        if status == 200:
-            self.answers.append(Answer(user, track, time_, orjson.loads(body)["track"]))
-
-
-def clients(count: int) -> list[list[int]]:
-    """Divide all listeners among clients, so that no session grows long."""
-    return [list(range(client, LISTENERS, count)) for client in range(count)]
+            return False
+        self.statuses[answer.status] += 1
+        if answer.status != 200:
+            return False
+        track = orjson.loads(text)["track"]
+        self.answers.append(Answer(user, number, track))
+        return True
 
 
 def read_events(log: Path) -> list[Any]:
     """Read every event of a log whose writers are gone; a line that is none fails."""
     adopt_segments(log)
     assert not list(log.glob(".events-*"))
-    lines = [
-        line
+    return [
+        parse_line(line)
         for path in sorted(log.glob("events-*.jsonl"))
         for line in path.read_bytes().splitlines()
     ]
-    return [parse_line(line) for line in lines]
 
 
 def logged_answers(log: Path) -> Counter[Answer]:
-    events = [event for event in read_events(log) if event.message == "next"]
     return Counter(
-        Answer(event.user, event.track, event.time, event.recommendation)
-        for event in events
+        Answer(event.user, event.request, event.recommendation)
+        for event in read_events(log)
         if event.recommendation is not None
     )
 
@@ -287,56 +295,4 @@ def logged_answers(log: Path) -> Counter[Answer]:
 def assert_all_logged(load: Load, log: Path) -> None:
     """Check that every acknowledged event is in the log, with what was answered."""
     missing = Counter(load.answers) - logged_answers(log)
-    assert not missing, (
-        f"{missing.total()} of {len(load.answers)} acknowledged events are not in the log"
-    )
-
-
-@dataclass
-class Insistent:
-    """A listener that sends each of its requests, by number, until it is answered."""
-
-    port: int
-    user: int
-    count: int
-    answers: dict[int, int] = field(default_factory=dict)
-    # after the request that is under way
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        with closing(
-            http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        ) as connection:
-            for number in range(self.count):
-                if self.stop.is_set():
-                    return
-                body = orjson.dumps(
-                    {"track": number % TRACKS, "time": 0.5, "request": number}
-                )
-                while number not in self.answers:
-                    try:
-                        connection.request("POST", f"/next/{self.user}", body)
-                        with connection.getresponse() as answer:
-                            text = answer.read()
-                    except (OSError, http.client.HTTPException):
-                        connection.close()
-                        time.sleep(0.02)
-                        continue
-                    if answer.status == 200:
-                        self.answers[number] = orjson.loads(text)["track"]
-
-
-def assert_each_logged(listeners: Sequence[Insistent], log: Path) -> None:
-    """Check that each answered request is in the log by its number, as it was answered."""
-    adopt_segments(log)
-    logged = set()
-    for path in log.glob("events-*.jsonl"):
-        for line in path.read_bytes().splitlines():
-            event = orjson.loads(line)
-            logged.add((event["user"], event["request"], event["recommendation"]))
-    answered = {
-        (listener.user, number, track)
-        for listener in listeners
-        for number, track in listener.answers.items()
-    }
-    assert answered <= logged
+    assert not missing, f"{missing.total()} of {len(load.answers)} are not in the log"

@@ -3,36 +3,27 @@
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
-from analysis.ab.__main__ import PROG, app
-from looplib.cli import run
-from recsys.config import Feedback, Split
-from recsys.dataset.buckets import prepare_bucket
-from recsys.dataset.split import SplitRule
-from recsys.ingest.pipeline import ingest
+from analysis.ab.config import AbConfig
+from analysis.ab.report import Report, build_report
 from tests.analysis.ab.logs import experiment, write
 
 HOUR_MS = 3_600_000
-CONFIG = Path("configs/ab.yaml")
-Report = dict[str, Any]
+METRICS = ("time", "sessions", "mean_tracks_per_session", "mean_time_per_session")
 
 
-def write_segments(folder: Path, shift_ms: int) -> list[Path]:
-    """The experiment in three segments, the clock of the middle one off."""
+def report_of(folder: Path, shift_ms: int) -> Report:
+    """Report on the experiment in three segments, the clock of the middle one off."""
     events = sorted(experiment(), key=lambda event: event["timestamp"])
-    cuts = [
-        0,
-        *(_within_a_session(events, part * len(events) // 3) for part in (1, 2)),
-        len(events),
-    ]
+    third = len(events) // 3
+    starts = [0, *(_within_a_session(events, at) for at in (third, 2 * third))]
+    parts = zip(starts, [*starts[1:], len(events)], (0, shift_ms, 0), strict=True)
     files = []
-    for number, shift in enumerate((0, shift_ms, 0)):
-        part = events[cuts[number] : cuts[number + 1]]
-        moved = [event | {"timestamp": event["timestamp"] + shift} for event in part]
-        files.append(write(folder / f"events-{number}.jsonl", moved))
-    return files
+    for start, end, shift in parts:
+        moved = [e | {"timestamp": e["timestamp"] + shift} for e in events[start:end]]
+        files.append(write(folder / f"events-{start}.jsonl", moved))
+    return build_report(files, "ALS", AbConfig())
 
 
 def _within_a_session(events: list[dict[str, Any]], start: int) -> int:
@@ -43,30 +34,18 @@ def _within_a_session(events: list[dict[str, Any]], start: int) -> int:
     )
 
 
-def report_of(files: list[Path], out: Path) -> Report:
-    argv = [
-        *map(str, files),
-        "--experiment",
-        "ALS",
-        "--config",
-        str(CONFIG),
-        "--out",
-        str(out),
+def values_of(report: Report) -> list[float]:
+    return [
+        value
+        for effect in report.effects
+        if effect.metric in METRICS
+        for value in (effect.control_value, effect.arm_value)
     ]
-    assert run(app, PROG, argv) == 0
-    report: Report = orjson.loads((out / "report.json").read_bytes())
-    return report
 
 
 @pytest.fixture(scope="module")
 def right(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    folder = tmp_path_factory.mktemp("right")
-    return report_of(write_segments(folder / "log", 0), folder / "report")
-
-
-def value_of(report: Report, metric: str) -> tuple[float, float]:
-    (row,) = [row for row in report["effects"] if row["metric"] == metric]
-    return row["control_value"], row["arm_value"]
+    return report_of(tmp_path_factory.mktemp("right"), 0)
 
 
 @pytest.mark.parametrize(
@@ -75,38 +54,12 @@ def value_of(report: Report, metric: str) -> tuple[float, float]:
 def test_a_jumping_clock_is_noted_and_counts_stay_right(
     tmp_path: Path, right: Report, shift_ms: int
 ) -> None:
-    found = report_of(write_segments(tmp_path / "log", shift_ms), tmp_path / "report")
-    assert any("as when a clock jumps" in note for note in found["verdict"]["notes"])
-    assert not any("clock" in note for note in right["verdict"]["notes"])
+    report = report_of(tmp_path, shift_ms)
+    assert any("as when a clock jumps" in note for note in report.verdict.notes)
+    assert not any("clock" in note for note in right.verdict.notes)
     for count in ("lines", "listeners", "sessions", "srm"):
-        assert found[count] == right[count], count
-    for metric in (
-        "time",
-        "sessions",
-        "mean_tracks_per_session",
-        "mean_time_per_session",
-    ):
-        # What stands alone at the end, a year ahead, is a session without an end and left out.
-        assert value_of(found, metric) == pytest.approx(
-            value_of(right, metric), rel=0.01
-        ), metric
-    quality, whole = (report["quality"] for report in (found, right))
-    assert quality["events"] == whole["events"]
-    assert quality["dropped_events"] <= 2
-
-
-def test_training_on_the_log_of_a_jumping_clock_loses_no_event(tmp_path: Path) -> None:
-    store = ingest(
-        write_segments(tmp_path / "log", -HOUR_MS), tmp_path / "store", buckets=1
-    ).store
-    address, parts, rule = (
-        store.workspace.address,
-        [part for part in store.manifest.parts if not part.bucket],
-        SplitRule(Split(), seed=1),
-    )
-    found = prepare_bucket(address, parts, str(tmp_path), rule, Feedback())
-    events = experiment()
-    assert (found["events"], found["sessions"]) == (
-        len(events),
-        len({event["session"] for event in events}),
-    )
+        assert getattr(report, count) == getattr(right, count), count
+    # What stands alone at the end, a year ahead, is a session without an end and left out.
+    assert values_of(report) == pytest.approx(values_of(right), rel=0.01)
+    assert report.quality.events == right.quality.events
+    assert report.quality.dropped_events <= 2

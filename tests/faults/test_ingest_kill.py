@@ -5,20 +5,23 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recsys.ingest import pipeline as ingest
-from recsys.store.remote import Store, open_store
+from recsys.ingest.pipeline import ingest
+from recsys.store.remote import open_store
 from tests.recsys.events import event, read_rows, write_log
+from tests.waiting import wait_until
 
-EVENTS = 10_000
+START_MS = 1_767_225_600_000
+# The steps of a whole ingest into two partitions: the folders, syncs and renames, and clearing up.
+STEPS = 23
 
 
 @dataclass(frozen=True)
@@ -30,131 +33,96 @@ class Content:
     rows: tuple[str, ...]
 
 
-def make_log(file: Path, seed: int, count: int = EVENTS) -> Path:
-    generator = np.random.default_rng(seed)
-    users, tracks = (
-        generator.integers(500, size=count).tolist(),
-        generator.integers(1000, size=count).tolist(),
-    )
-    start = 1_767_225_600_000
-    pairs = enumerate(zip(users, tracks, strict=True))
-    rows = [
-        event(user=user, track=track, timestamp=start + number)
-        for number, (user, track) in pairs
-    ]
-    return write_log(file, rows, more=b"garbage\n")
+@dataclass(frozen=True)
+class Case:
+    """Two logs, and what a store says after the first and after both."""
+
+    logs: list[Path]
+    before: Content
+    after: Content
+
+    def begin(self, store: Path) -> None:
+        ingest(self.logs[:1], store, partitions=2)
+
+    def assert_completes(self, store: Path) -> None:
+        """The store is as before or after the second ingest, and after another one whole."""
+        assert content_of(store) in (self.before, self.after)
+        ingest(self.logs, store)
+        assert content_of(store) == self.after
+        manifest = open_store(store).manifest
+        names = {"manifest.json", ".lock", *(part.path for part in manifest.parts)}
+        names |= {f"rejects/{source.digest}.jsonl" for source in manifest.sources}
+        files = (file for file in store.rglob("*") if file.is_file())
+        assert {file.relative_to(store).as_posix() for file in files} == names
+
+
+def content_of(folder: Path) -> Content:
+    store = open_store(folder)
+    rows = sorted(map(repr, read_rows(store)))
+    return Content(store.manifest.digest, store.manifest.events, tuple(rows))
+
+
+def make_case(folder: Path, counts: tuple[int, int]) -> Case:
+    logs = []
+    for seed, count in enumerate(counts):
+        generator = np.random.default_rng(seed)
+        users = generator.integers(500, size=count).tolist()
+        tracks = generator.integers(1000, size=count).tolist()
+        rows = [
+            event(user=user, track=track, timestamp=START_MS + number)
+            for number, (user, track) in enumerate(zip(users, tracks, strict=True))
+        ]
+        logs.append(write_log(folder / f"{seed}.jsonl", rows, more=b"garbage\n"))
+    ingest(logs[:1], folder / "store", partitions=2)
+    before = content_of(folder / "store")
+    ingest(logs, folder / "store")
+    return Case(logs, before, content_of(folder / "store"))
 
 
 @pytest.fixture(scope="module")
-def logs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("logs")
-    return [
-        make_log(folder / f"{seed}.jsonl", seed, EVENTS if seed else 1000)
-        for seed in range(3)
-    ]
+def small(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return make_case(tmp_path_factory.mktemp("small"), (20, 20))
 
 
 @pytest.fixture(scope="module")
-def undisturbed(logs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = tmp_path_factory.mktemp("undisturbed") / "store"
-    ingest.ingest(logs[:1], store)
-    return ingest.ingest(logs, store).store
+def large(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return make_case(tmp_path_factory.mktemp("large"), (1000, 10_000))
 
 
-def content(store: Store) -> Content:
-    return Content(
-        store.manifest.digest,
-        store.manifest.events,
-        tuple(sorted(map(repr, read_rows(store)))),
-    )
-
-
-def start(logs: list[Path], store: Path, **limits: int) -> subprocess.Popen[str]:
-    def limit() -> None:
-        for name, value in limits.items():
-            resource.setrlimit(getattr(resource, name), (value, value))
-
-    argv = [
-        sys.executable,
-        "-m",
-        "recsys.ingest",
-        *map(str, logs),
-        "--store",
-        str(store),
-    ]
+def start(
+    case: Case, store: Path, before: Callable[[], None] | None = None
+) -> "subprocess.Popen[str]":
+    words = [*map(str, case.logs), "--store", str(store)]
     return subprocess.Popen(
-        argv,
+        [sys.executable, "-m", "recsys.ingest", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=limit if limits else None,
+        preexec_fn=before,
     )
 
 
-def assert_nothing_is_left_over(store: Path) -> None:
-    named = {part.path for part in open_store(store).manifest.parts}
-    named |= {
-        f"rejects/{source.digest}.jsonl"
-        for source in open_store(store).manifest.sources
-    }
-    assert {
-        file.relative_to(store).as_posix()
-        for file in store.rglob("*")
-        if file.is_file()
-    } == {
-        "manifest.json",
-        ".lock",
-    } | named
-
-
-def test_killed_at_any_moment_the_store_is_as_before_or_after_and_a_second_run_completes_it(
-    logs: list[Path], undisturbed: Store, tmp_path: Path
+@pytest.mark.slow
+def test_killed_at_work_the_store_is_as_before_and_a_second_run_completes_it(
+    large: Case, tmp_path: Path
 ) -> None:
-    began = time.monotonic()
-    whole = start(logs, tmp_path / "timed")
-    whole.communicate()
-    duration = time.monotonic() - began
-    before = content(ingest.ingest(logs[:1], tmp_path / "reference").store)
-    after = content(undisturbed)
-    for number, moment in enumerate((0.6, 0.9)):
-        store = tmp_path / f"store-{number}"
-        ingest.ingest(logs[:1], store)
-        process = start(logs, store)
-        time.sleep(moment * duration)
+    large.begin(store := tmp_path / "store")
+    files = set(store.rglob("*"))
+    with start(large, store) as process:
+        wait_until(lambda: set(store.rglob("*")) != files, "its first file")
         process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert content(open_store(store)) in (before, after)
-        assert content(ingest.ingest(logs, store).store) == after
-        assert_nothing_is_left_over(store)
-
-
-@pytest.fixture(scope="module")
-def small(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[list[Path], Content, Content]:
-    folder = tmp_path_factory.mktemp("small")
-    logs = [make_log(folder / f"{seed}.jsonl", seed, count=20) for seed in range(2)]
-    before = content(ingest.ingest(logs[:1], folder / "store", buckets=2).store)
-    return logs, before, content(ingest.ingest(logs, folder / "store").store)
+    large.assert_completes(store)
 
 
 class PowerCutError(BaseException):
     """Stops the program where it stands; nothing may be tidied up after it."""
 
 
-# The steps of a whole ingest into two buckets: the folders, syncs and renames, and clearing up.
-STEPS = 23
-
-
 @pytest.mark.parametrize("step", range(2, STEPS + 1))
 def test_cut_at_any_step_of_the_commit_the_store_is_as_before_or_after(
-    small: tuple[list[Path], Content, Content],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    step: int,
+    small: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    logs, before, after = small
-    ingest.ingest(logs[:1], tmp_path / "store", buckets=2)
+    small.begin(store := tmp_path / "store")
     count = 0
 
     def cut(function: Callable[..., object]) -> Callable[..., object]:
@@ -173,30 +141,25 @@ def test_cut_at_any_step_of_the_commit_the_store_is_as_before_or_after(
         for name in ("fsync", "rmdir", "unlink"):
             patch.setattr(f"os.{name}", cut(getattr(os, name)))
         with suppress(PowerCutError):
-            ingest.ingest(logs, tmp_path / "store")
+            ingest(small.logs, store)
     assert (step < count) == (step < STEPS), "STEPS is no longer their number"
-    assert content(open_store(tmp_path / "store")) in (before, after)
-    assert content(ingest.ingest(logs, tmp_path / "store").store) == after
-    assert_nothing_is_left_over(tmp_path / "store")
+    small.assert_completes(store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("largest_file", [0, 100_000])
 def test_a_full_disk_is_one_line_and_leaves_the_store_as_it_was(
-    logs: list[Path], undisturbed: Store, tmp_path: Path, largest_file: int
+    large: Case, tmp_path: Path, largest_file: int
 ) -> None:
-    store = tmp_path / "store"
-    before = content(ingest.ingest(logs[:1], store).store)
-    process = start(logs, store, RLIMIT_FSIZE=largest_file)
-    printed, complaint = process.communicate()
-    assert process.returncode == 2, complaint
-    assert printed == ""
-    (line,) = [
-        line
-        for line in complaint.splitlines()
-        if not line.startswith(("ingest: ", "sort: "))
-    ]
+    large.begin(store := tmp_path / "store")
+    limit = (largest_file, largest_file)
+    limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, limit)
+    process = start(large, store, limited)
+    printed, errors = process.communicate()
+    assert (process.returncode, printed) == (2, ""), errors
+    line = errors.splitlines()[-1]
     assert line.startswith("listening-loop ingest: error: ")
     assert "File too large" in line
-    assert content(open_store(store)) == before
-    assert content(ingest.ingest(logs, store).store) == content(undisturbed)
-    assert_nothing_is_left_over(store)
+    assert "Traceback" not in errors
+    assert content_of(store) == large.before
+    large.assert_completes(store)

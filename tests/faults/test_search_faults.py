@@ -1,31 +1,40 @@
-"""The search under kill -9, of a worker and of itself, and under Ctrl-C."""
+"""The search under kill -9, Ctrl-C, memory that runs out, and hosts that fall silent."""
 
+import json
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
+from looplib.config import parse_config
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
+from recsys.config import SearchConfig
 from recsys.errors import SearchError
-from tests.faults.searches import (
-    LONG,
-    assert_same_end,
-    config_of,
-    rows,
-    started,
-    workers_below,
-)
+from recsys.search.folder import read_winner
+from recsys.workspace import open_workspace
+from tests.hosts import network
 from tests.recsys.by_hand import scheduler
 from tests.recsys.in_process import without_processes
+from tests.recsys.ledgers import ledger_rows, untimed
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
 from tests.waiting import wait_until
 
-# seconds without a worker, on a machine with more to do than start another
-PATIENT = 300.0
-ONE = ClusterConfig(workers=1, wait_for_workers_s=PATIENT)
+AXES = {"factors": [8, 16], "alpha": [1.0, 10.0]}
+# so many that a fit is found at work
+LONG, SHORT = ({"iterations": n, "score_every": n // 2} for n in (300, 50))
+PATIENCE = {"workers": 1, "wait_for_workers_s": 300}
+# instead of Dask's 30 s; its least
+SILENCE = ("env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s")
+BOUND_S = 240  # less than the five minutes after which Dask misses a worker by its heartbeats alone
 pytestmark = [pytest.mark.slow, pytest.mark.dask]
 
 
@@ -35,79 +44,184 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_store(tmp_path_factory.mktemp("faults"), sessions, tracks=300)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A search of many sweeps, so that kills find it at work."""
-    run = tmp_path_factory.mktemp("undisturbed") / "run"
-    with without_processes():
-        search_of(config_of(store, run, ONE, LONG))
-    return run
+def config_of(
+    store: Path,
+    run: Path,
+    search: Mapping[str, Any],
+    als: Mapping[str, Any] = AXES,
+    **cluster: object,
+) -> SearchConfig:
+    document = {
+        "store": str(store),
+        "run": str(run),
+        "models": {"als": als},
+        "search": search,
+        "validation": {"ks": [5, 30], "resamples": 100},
+        "cluster": PATIENCE | cluster,
+    }
+    return parse_config(SearchConfig, document, "the test")
 
 
-def test_a_killed_worker_and_then_a_killed_search_refit_nothing(
-    store: Path, undisturbed: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    with started(config_of(store, run, ONE, LONG), "--no-export") as process:
-        search = psutil.Process(process.pid)
-        wait_until(lambda: len(rows(run)) >= 2, "the search", [process])
-        workers_below(search)[0].kill()
-        before = len(rows(run))
-        wait_until(lambda: len(rows(run)) > before + 1, "the search", [process])
-        children = search.children(recursive=True)
-        process.kill()
-        process.communicate(timeout=60)
-    assert_ended(children)
-    assert_goes_on(store, run, undisturbed)
+@contextmanager
+def searching(
+    config: SearchConfig, under: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a search as a process of its own for the block, below another program if one is given."""
+    file = Path(f"{config.run}.yaml")
+    file.write_text(json.dumps(config.model_dump(mode="json")))  # JSON is YAML
+    program = [sys.executable, "-m", "recsys.search", "--config", str(file)]
+    with subprocess.Popen(
+        [*under, *program, "--no-export"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            wait_until(lambda: len(ledger_rows(Path(config.run))) >= 2, "", [process])
+            yield process
+        finally:
+            process.kill()
 
 
-def assert_ended(processes: list[psutil.Process]) -> None:
+def wait_for_rows(run: Path, count: int, process: "subprocess.Popen[str]") -> None:
+    """Wait for so many more lines of the ledger."""
+    goal = len(ledger_rows(run)) + count
+    wait_until(lambda: len(ledger_rows(run)) >= goal, "the search", [process])
+
+
+def refusal(process: "subprocess.Popen[str]", code: int) -> str:
+    """Wait for the end of a search that cannot go on; return its one line."""
+    _, errors = process.communicate(timeout=BOUND_S)
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    (line,) = (line for line in errors.splitlines() if "error:" in line)
+    return line
+
+
+def assert_ended(processes: Sequence[psutil.Process]) -> None:
     psutil.wait_procs(processes, timeout=60)
     assert not any(process.is_running() for process in processes)
 
 
-def assert_goes_on(store: Path, run: Path, undisturbed: Path) -> None:
-    """What an interrupted search left is all there after the next one, which ends as an undisturbed
-    one."""
+def assert_goes_on(config: SearchConfig, undisturbed: Path) -> None:
+    """Nothing of an interrupted search is fitted again, and it ends as an undisturbed one."""
+    run = Path(config.run)
     assert not (run / "winner.json").exists()
-    before = rows(run)
+    assert not list(run.glob(".tmp-*"))
+    before = ledger_rows(run)
     with without_processes():
-        search_of(config_of(store, run, ONE, LONG))
-    assert rows(run)[: len(before)] == before
+        search_of(config)
+    assert ledger_rows(run)[: len(before)] == before
     assert_same_end(run, undisturbed)
 
 
-def test_an_interrupt_ends_in_one_line_and_leaves_what_was_found(
+def assert_same_end(run: Path, undisturbed: Path) -> None:
+    folders = (run, undisturbed)
+    rows, expected_rows = (untimed(ledger_rows(folder)) for folder in folders)
+    assert rows == expected_rows
+    winner, expected = (read_winner(open_workspace(folder)) for folder in folders)
+    assert winner == expected
+
+
+def test_killed_and_interrupted_searches_refit_nothing(
     store: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    with started(config_of(store, run, ONE, LONG)) as process:
-        wait_until(lambda: len(rows(run)) >= 1, "the search", [process])
+    """First a worker is killed, then the search; then another one is interrupted."""
+    undisturbed, run = tmp_path / "undisturbed", tmp_path / "run"
+    with without_processes():
+        search_of(config_of(store, undisturbed, LONG))
+    config = config_of(store, run, LONG)
+    with searching(config) as process:
+        search = psutil.Process(process.pid)
+        worker_of(search).kill()
+        wait_for_rows(run, 1, process)
+        children = search.children(recursive=True)
+        process.kill()
+        process.communicate(timeout=60)
+    assert_ended(children)
+    with searching(config) as process:
+        wait_for_rows(run, 1, process)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
-    said = [line for line in errors.splitlines() if "error:" in line]
-    assert len(said) == 1
-    assert said[0].startswith("listening-loop search: error: interrupted")
-    assert "Traceback" not in errors
-    assert not (run / "winner.json").exists()
+        line = refusal(process, 130)
+    assert line.startswith("listening-loop search: error: interrupted")
     assert_ended(children)
+    assert_goes_on(config, undisturbed)
+
+
+def worker_of(search: psutil.Process) -> psutil.Process:
+    """Dask's worker of a search, which the forkserver has started."""
+    return next(
+        child
+        for child in search.children(recursive=True)
+        if (parent := child.parent()) and "forkserver" in " ".join(parent.cmdline())
+    )
+
+
+def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
+    store: Path, tmp_path: Path
+) -> None:
+    """The matrix of 40,000 x 40,000 that such a fit begins with has 6 GiB; its process may have
+    one."""
+    als = {"factors": [8, 40_000]}
+    run = tmp_path / "run"
+    config = config_of(store, run, {"iterations": 2}, als, memory_limit="1 GiB")
+    winner = search_of(config)
+    assert winner.trial.params["factors"] == 8
+    board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
+    (failed,) = (row for row in board if row["state"] == "failed")
+    assert failed["factors"] == 40_000
+    assert failed["why"].startswith(
+        "WorkerDiedError: 3 workers died running it; most likely out of memory"
+    )
 
 
 def test_without_workers_calls_are_given_up(tmp_path: Path) -> None:
     with scheduler(tmp_path) as (address, start_worker):
         worker = start_worker()
-        with open_cluster(
-            ClusterConfig(scheduler=address, wait_for_workers_s=1)
-        ) as cluster:
+        config = ClusterConfig(scheduler=address, wait_for_workers_s=1)
+        with open_cluster(config) as cluster:
             outcomes = cluster.run(max, [(1, 2), (3, 4), (5, 6)])
             assert next(outcomes).result() in (2, 4, 6)
             worker.kill()
-            with pytest.raises(SearchError) as given_up:
+            with pytest.raises(SearchError, match="no worker for 1 s; start some"):
                 list(outcomes)
-    advice = (
-        f"start some (dask worker {address}) and run the same command again: "
-        "it continues where it stopped"
-    )
-    assert str(given_up.value) == f"{address}: no worker for 1 s; {advice}"
+
+
+def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
+    store: Path, tmp_path: Path
+) -> None:
+    """A short silence costs nothing; calls of a worker that is silent for good run again.
+
+    A scheduler that falls silent is one line, and the search goes on later.
+    """
+    undisturbed, run = tmp_path / "undisturbed", tmp_path / "workers-cut"
+    with without_processes():
+        search_of(config_of(store, undisturbed, SHORT))
+    with (
+        network(4) as (first, last, *others),
+        scheduler(tmp_path, host=first.address, under=(*first.under, *SILENCE)) as (
+            address,
+            start_worker,
+        ),
+    ):
+        for host in others:
+            start_worker(under=(*host.under, *SILENCE))
+        under = (*last.under, *SILENCE)
+        config = config_of(store, run, SHORT, scheduler=address)
+        with searching(config, under) as process:
+            others[0].cut()
+            wait_for_rows(run, 1, process)
+            others[0].restore()
+            others[1].cut()
+            _, errors = process.communicate(timeout=BOUND_S)
+        assert process.returncode == 0, errors
+        assert_same_end(run, undisturbed)
+
+        run = tmp_path / "scheduler-cut"
+        config = config_of(store, run, SHORT, scheduler=address)
+        with searching(config, under) as process:
+            first.cut()
+            line = refusal(process, 2)
+    assert f"{address}: the connection to the scheduler is lost; start it again" in line
+    assert_goes_on(config_of(store, run, SHORT), undisturbed)

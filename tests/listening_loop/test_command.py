@@ -23,8 +23,6 @@ def test_the_version_and_the_steps_are_told(capsys: pytest.CaptureFixture[str]) 
     assert main([]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {name} " in shown for name in STEPS)
-    assert main(["verify", "out"]) == 2
-    assert "verify was removed" in capsys.readouterr().err
     assert main(["serach"]) == 2
     assert capsys.readouterr().err.startswith(
         "listening-loop: error: no command serach; the nearest is search"
@@ -98,7 +96,6 @@ def test_the_demo_finds_the_configurations_that_are_shipped(
     monkeypatch.chdir(tmp_path)
     called: list[LoopConfig] = []
     monkeypatch.setattr(demo, "run_loop", called.append)
-    assert main(["demo", "--folder", "here", "--serve"]) == 2
     assert main(["demo", "--folder", "here"]) == 0
     (settings,) = called
     assert settings.folder == Path("here")

@@ -1,10 +1,12 @@
 import errno
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
 
-from looplib.cli import make_app, run
+from looplib.cli import make_app, program, run
 from looplib.errors import UserError
 
 app = make_app("Does one thing.")
@@ -42,7 +44,11 @@ def test_a_run_that_ends_well_returns_0(capsys: pytest.CaptureFixture[str]) -> N
         (["--count", "x"], "thing: error: Invalid value for '--count'"),
         (["--count", "0"], "thing: error: Invalid value for '--count'"),
         ([], "thing: error: Missing option '--count'"),
-        (["--cuont", "3"], "thing: error: No such option: --cuont"),
+        (
+            ["--cuont", "3"],
+            "thing: error: no option --cuont; the nearest is --count (see",
+        ),
+        (["--none"], "thing: error: no option --none; the nearest is --count (see"),
     ],
 )
 def test_what_the_user_can_fix_is_one_line_and_2(
@@ -62,3 +68,14 @@ def test_an_interrupt_returns_130(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_fault_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run(app, "thing", ["--count", "3", "--fail", "ours"])
+
+
+def test_the_program_is_named_with_the_folder_that_the_shell_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = Path(sys.executable).parent
+    typed = str(folder / "listening-loop")
+    monkeypatch.setattr(sys, "argv", [typed])
+    for path, name in (("/usr/bin", typed), (str(folder), "listening-loop")):
+        monkeypatch.setenv("PATH", path)
+        assert program() == name

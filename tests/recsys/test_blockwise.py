@@ -49,7 +49,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def assert_same(state: State, dataset: Dataset, config: AlsConfig) -> None:
     """As of the fit in one piece."""
     iterations = state["iterations"]
-    whole = fit_als(dataset.matrix("train"), config, seed=4, iterations=iterations)
+    whole = fit_als(dataset.matrix("training"), config, seed=4, iterations=iterations)
     assert np.array_equal(state["user_factors"], whole.factors.user_factors)
     assert np.array_equal(state["item_factors"], whole.factors.item_factors)
 
@@ -70,7 +70,7 @@ def fit(
 def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
     config: AlsConfig, number: int, dataset: Dataset, tmp_path: Path
 ) -> None:
-    blocks = cut_blocks(in_process(), dataset, "train", number)
+    blocks = cut_blocks(in_process(), dataset, "training", number)
     state = fit(blocks, config, 3, tmp_path)
     assert state["iterations"] == 3
     assert_same(state, dataset, config)
@@ -79,14 +79,14 @@ def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
 def test_more_blocks_than_rows_are_a_block_for_each_row(
     dataset: Dataset,
 ) -> None:
-    blocks = cut_blocks(in_process(), dataset, "train", 1000)
+    blocks = cut_blocks(in_process(), dataset, "training", 1000)
     assert tuple(map(len, blocks)) == (len(dataset.users), len(dataset.tracks))
 
 
 def test_blocks_cover_every_row_once_with_about_as_much_work(
     dataset: Dataset,
 ) -> None:
-    cut = cut_blocks(in_process(slots=4), dataset, "total")
+    cut = cut_blocks(in_process(slots=4), dataset, "all")
     for blocks, rows in zip(
         cut, (len(dataset.users), len(dataset.tracks)), strict=True
     ):
@@ -97,14 +97,14 @@ def test_blocks_cover_every_row_once_with_about_as_much_work(
         assert blocks[-1].last == rows
         sizes = [block.load().nnz for block in blocks]
         assert len(sizes) == 4
-        assert max(sizes) < 1.5 * dataset.matrix("total").nnz / 4
+        assert max(sizes) < 1.5 * dataset.matrix("all").nnz / 4
 
 
 def test_a_block_holds_no_more_interactions_than_allowed(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blockwise, "LARGEST_BLOCK", 300)
-    cut = cut_blocks(in_process(slots=2), dataset, "train")
+    cut = cut_blocks(in_process(slots=2), dataset, "training")
     assert len(cut[0]) >= dataset.summary.interactions / 300
     assert len(cut[0]) % 2 == 0
 
@@ -114,7 +114,7 @@ def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_ot
     number: int, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = KNOBS["cg"]
-    blocks = cut_blocks(in_process(), dataset, "train", 3)
+    blocks = cut_blocks(in_process(), dataset, "training", 3)
     solved: list[Block] = []
 
     def solve(block: Block, *arguments: Any) -> None:  # noqa: ANN401  those of `solve_block`
@@ -127,7 +127,7 @@ def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_ot
     with pytest.raises(KeyboardInterrupt):
         fit(blocks, config, 5, tmp_path)
     monkeypatch.undo()
-    blocks = cut_blocks(in_process(), dataset, "train", number)
+    blocks = cut_blocks(in_process(), dataset, "training", number)
     done: list[float] = []
     state = fit(blocks, config, 5, tmp_path, done.append)
     assert done == [3, 4, 5]
@@ -140,7 +140,7 @@ def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_ot
 def test_factors_out_of_bounds_are_a_trial_error(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    blocks = cut_blocks(in_process(), dataset, "train", 2)
+    blocks = cut_blocks(in_process(), dataset, "training", 2)
     with pytest.raises(TrialError, match="not finite after iteration 1"):
         fit(blocks, AlsConfig(factors=4, alpha=1e39), 3, tmp_path)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ab.__main__ import GONE, PROG, app
+from analysis.ab.__main__ import PROG, app
 from analysis.ab.config import AbConfig
 from analysis.ab.report import build_report
 from analysis.errors import AnalysisError
@@ -59,7 +59,7 @@ def test_a_place_without_logs_is_said(tmp_path: Path) -> None:
 
 def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
     log = write(tmp_path / "a.jsonl", experiment())
-    ingest([str(log)], tmp_path / "store", buckets=1)
+    ingest([str(log)], tmp_path / "store", partitions=1)
     next((tmp_path / "store").rglob("*.parquet")).unlink()
     with pytest.raises(AnalysisError, match="No such file"):
         build_report([tmp_path / "store"], "ALS", CONFIG)
@@ -67,7 +67,7 @@ def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
 
 def test_damaged_rejects_of_a_store_are_said(tmp_path: Path) -> None:
     log = write(tmp_path / "a.jsonl", experiment(), more=b"garbage\n")
-    ingest([str(log)], tmp_path / "store", buckets=1)
+    ingest([str(log)], tmp_path / "store", partitions=1)
     (rejects,) = (tmp_path / "store" / "rejects").iterdir()
     rejects.write_bytes(b"{")
     with pytest.raises(AnalysisError, match=r"\.jsonl: damaged"):
@@ -125,9 +125,6 @@ def test_a_control_can_be_named_on_the_command_line(
     ("options", "words"),
     [
         (["--experiment", "NONE"], "events name"),
-        (["--experiment", "ALS", "--all"], "--all was removed; report.html has"),
-        (["--experiment", "ALS", "--dry-run"], "--dry-run was removed; a metric's"),
-        (["--experiment", "ALS", "--warehouse", "w"], "--warehouse was removed; a"),
         (["--experiment", "ALS", "--set", "memory=much"], "memory: "),
         (["--sql", "SELECT 1"], "or --sql alone"),
         (["a.parquet"], "name one Parquet file"),
@@ -158,7 +155,7 @@ def test_a_wrong_command_says_so_in_one_line_and_leaves_nothing(
     words: str,
 ) -> None:
     argv = [str(log), *options, "--out", str(tmp_path / "out")]
-    assert run(app, PROG, argv, gone=GONE) == 2
+    assert run(app, PROG, argv) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(error) == 1
     assert words in error[0]

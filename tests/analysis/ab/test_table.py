@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import listening_loop as ll
-from analysis.ab.__main__ import GONE, PROG, app
+from analysis.ab.__main__ import PROG, app
 from analysis.ab.config import AbConfig
 from analysis.ab.measures import measure, read_listeners
 from analysis.ab.report import Report, build_report
@@ -297,7 +297,7 @@ planned_listeners: 900
     )
     argv = ["--experiment", str(plan), "--out", str(tmp_path / "out")]
     for source in ([str(parquet)], ["--sql", f"FROM '{parquet}'"]):
-        assert run(app, PROG, [*source, *argv], gone=GONE) == 0
+        assert run(app, PROG, [*source, *argv]) == 0
         assert "Ship T2" in capsys.readouterr().out
         report = json.loads((tmp_path / "out" / "report.json").read_bytes())
         assert report["experiment"] == "RANKING"
@@ -306,7 +306,7 @@ planned_listeners: 900
         assert report["at_horizon"]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "lists are heard longer" in page
-    assert run(app, PROG, ["--sql", "SELEC", *argv], gone=GONE) == 2
+    assert run(app, PROG, ["--sql", "SELEC", *argv]) == 2
     assert "error: the query: Parser Error" in capsys.readouterr().err
-    assert run(app, PROG, argv, gone=GONE) == 2
+    assert run(app, PROG, argv) == 2
     assert "name logs, a store or" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from analysis.logs.files import digest, discover
-from analysis.offpolicy.__main__ import GONE, PROG, app
+from analysis.offpolicy.__main__ import PROG, app
 from analysis.store import content_digest
 from looplib.cli import run
 from tests.analysis.offpolicy.logged import LISTED, MEANS, TOP, TRACKS, USERS
@@ -58,7 +58,7 @@ def _write_lines(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def command(folder: Path, *more: str) -> int:
-    return run(app, PROG, [str(folder / "log"), *more], gone=GONE)
+    return run(app, PROG, [str(folder / "log"), *more])
 
 
 def test_the_command_prints_a_table_and_writes_the_same_as_json(
@@ -182,7 +182,6 @@ def test_bad_lists_are_one_line_with_the_file_and_exit_code_2(
 @pytest.mark.parametrize(
     ("lists", "more", "message"),
     [
-        ("{folder}/lists.jsonl", ("--measured", "r.json"), "--measured was removed"),
         ("{folder}/none.jsonl", (), "cannot be read"),
         ("{folder}/lists.jsonl", ("--logging-policy", "uniform"), "allowed are logged"),
         (

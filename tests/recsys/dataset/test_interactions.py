@@ -4,21 +4,20 @@ from pathlib import Path
 
 import numpy as np
 
-from recsys.dataset.interactions import load_interactions
-from recsys.dataset.plays import UNKNOWN_ARTIST
+from recsys.dataset.interactions import UNKNOWN_ARTIST, load_interactions
 from tests.recsys.plays import dataset_of_plays, random_plays, training_plays
 
 
 def test_the_oldest_plays_train_and_the_newest_are_held_out(tmp_path: Path) -> None:
     rows = random_plays(3)
     dataset = dataset_of_plays(tmp_path, rows)
-    train = load_interactions(dataset, "train", is_ordered=True)
+    train = load_interactions(dataset, "training", is_ordered=True)
     plays = train.ordered_plays
     for row, (user, tracks) in enumerate(sorted(training_plays(rows).items())):
         columns = plays.tracks[plays.indptr[row] : plays.indptr[row + 1]]
         assert dataset.users[row] == user
         assert dataset.tracks[columns].tolist() == tracks
-    everything = load_interactions(dataset, "total", is_ordered=True).ordered_plays
+    everything = load_interactions(dataset, "all", is_ordered=True).ordered_plays
     assert everything.counts.tolist() == [60] * 40
     assert everything.age[:60].tolist() == list(range(60, 0, -1))
     artists = train.artists
@@ -27,7 +26,7 @@ def test_the_oldest_plays_train_and_the_newest_are_held_out(tmp_path: Path) -> N
 
 def test_what_it_counts_is_that_of_the_matrix_by_track_too(tmp_path: Path) -> None:
     rows = [row | {"artist": ""} for row in random_plays(4, 6, 20, 15)]
-    train = load_interactions(dataset_of_plays(tmp_path, rows), "train")
+    train = load_interactions(dataset_of_plays(tmp_path, rows), "training")
     times = train.matrix.toarray()
     assert np.array_equal(train.by_track.toarray(), times.T)
     assert train.popularity.tolist() == (times > 0).sum(axis=0).tolist()

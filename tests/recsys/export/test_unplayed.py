@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.logs.columns import Reading, parse_columns
+from analysis.tables.columns import Reading, parse_columns
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
-from recsys.dataset.interactions import load_interactions
-from recsys.dataset.plays import find_unplayed
+from recsys.dataset.interactions import find_unplayed, load_interactions
 from recsys.errors import StoreError
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
@@ -102,7 +101,7 @@ def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None
         520,
     ]
     als = Als(factors=4, alpha=1.0)
-    als.fit(load_interactions(dataset, "train"), seed=1, threads=1, iterations=2)
+    als.fit(load_interactions(dataset, "training"), seed=1, threads=1, iterations=2)
     before = als.state["item_factors"][played]
     assert np.array_equal(before, als.factors.item_factors[played])
     assert open_dataset(dataset.address).summary.tracks == ARTISTS * (TRACKS + 1)

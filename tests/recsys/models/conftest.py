@@ -20,4 +20,4 @@ def dataset(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Datase
 
 @pytest.fixture(scope="session")
 def train(dataset: Dataset) -> Interactions:
-    return load_interactions(dataset, "train", is_ordered=True)
+    return load_interactions(dataset, "training", is_ordered=True)

@@ -12,7 +12,7 @@ from recsys.models.blend import Blend, fit_logistic
 def test_the_blend_predicts_better_than_what_is_popular(
     dataset: Dataset, train: Interactions
 ) -> None:
-    heldout = dataset.matrix("total").toarray() - train.matrix.toarray()
+    heldout = dataset.matrix("all").toarray() - train.matrix.toarray()
 
     def hits(lists: np.ndarray) -> float:
         return float(np.take_along_axis(heldout > 0, lists, axis=1).mean())

@@ -72,7 +72,7 @@ def test_data_that_say_little_give_lists_or_one_line(
     tmp_path: Path, rows: list[Row]
 ) -> None:
     dataset = dataset_of_plays(tmp_path, rows)
-    train = load_interactions(dataset, "train", is_ordered=True)
+    train = load_interactions(dataset, "training", is_ordered=True)
     longest = max(map(len, training_plays(rows).values()))
     for name, kind in KINDS.items():
         if name == "blend" and longest < 5:

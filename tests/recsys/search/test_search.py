@@ -148,7 +148,7 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
     dataset = open_dataset(store / "cache" / winner["dataset"])
     config = AlsConfig(**winner["trial"]["params"])
     seed, iterations = winner["trial"]["seed"], winner["iterations"]
-    model = fit_als(dataset.matrix("train"), config, seed, iterations)
+    model = fit_als(dataset.matrix("training"), config, seed, iterations)
     lists = model.recommend(30)
     relevant: dict[int, set[int]] = {}
     for row in pq.read_table(dataset.heldout).to_pylist():
@@ -167,10 +167,10 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
     assert winner["metrics"]["ndcg@30"][0] == pytest.approx(np.mean(ndcg), abs=1e-9)
 
 
-def test_the_result_is_the_same_for_any_number_of_workers_threads_and_buckets(
+def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions(
     finished: Path, tmp_path: Path
 ) -> None:
-    store = make_store(tmp_path, draw_sessions(), tracks=TRACKS, buckets=1)
+    store = make_store(tmp_path, draw_sessions(), tracks=TRACKS, partitions=1)
     settings = [*QUICK, "cluster.threads_per_fit=2"]
     search_ok(store, tmp_path / "run", settings=settings)
     exported = "export/current/recommendations.jsonl"

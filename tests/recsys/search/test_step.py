@@ -44,7 +44,7 @@ def scorer(dataset: Dataset) -> Scorer:
 
 
 def fit(dataset: Dataset, iterations: int) -> Als:
-    return fit_als(dataset.matrix("train"), AlsConfig(**PARAMS), 7, iterations)
+    return fit_als(dataset.matrix("training"), AlsConfig(**PARAMS), 7, iterations)
 
 
 def step(
@@ -100,7 +100,7 @@ def test_repeats_and_new_tracks_are_scored_apart(
 ) -> None:
     """Against lists ranked by hand: the tracks heard, and the others, by products of factors."""
     metrics = step(scorer, tmp_path, 3, is_whole=True).metrics
-    heard = dataset.matrix("train").toarray() > 0
+    heard = dataset.matrix("training").toarray() > 0
     factors = fit(dataset, 3).factors
     products = factors.user_factors @ factors.item_factors.T
     heldout = pq.read_table(dataset.heldout)

@@ -1,0 +1,91 @@
+"""The image and the compose file fit the service, nginx and each other."""
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.programs import need
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "botify" / "Dockerfile").read_text()
+COMPOSE_FILE = ROOT / "botify" / "docker-compose.yml"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    document = yaml.safe_load(COMPOSE_FILE.read_text())
+    services: dict[str, Any] = document["services"]
+    volumes = [volume for service in services.values() for volume in service["volumes"]]
+    assert set(document["volumes"]) <= {volume.split(":")[0] for volume in volumes}
+    return services
+
+
+def test_every_service_is_confined(services: dict[str, Any]) -> None:
+    assert set(services) == {"nginx", "recommender", "redis"}
+    for service in services.values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["mem_limit"]
+        assert service["pids_limit"]
+
+
+def test_services_find_each_other_and_redis_asks_for_a_secret(
+    services: dict[str, Any],
+) -> None:
+    assert "server recommender:5001 " in (ROOT / "botify" / "nginx.conf").read_text()
+    password = services["redis"]["environment"]["REDISCLI_AUTH"]
+    assert password.startswith("${REDIS_PASSWORD:?"), "no password that all know"
+    address = f"redis://:{password}@redis:6379/0"
+    assert services["recommender"]["environment"]["BOTIFY_REDIS_URL"] == address
+    command = services["redis"]["command"]
+    assert command[command.index("--requirepass") + 1] == password
+
+
+def test_the_image_is_that_of_the_service_and_finds_what_the_demo_leaves(
+    services: dict[str, Any],
+) -> None:
+    context = services["recommender"]["build"]["context"]
+    assert (COMPOSE_FILE.parent / context).resolve() == ROOT
+    config = yaml.safe_load((ROOT / "configs" / "botify.yaml").read_text())
+    demo = [
+        f"BOTIFY_{key.upper()}={config[key].replace('out/demo/', '/data/')} "
+        for key in ("catalogue", "recommendations")
+    ]
+    lines = ("BOTIFY_PORT=5001", "EXPOSE 5001", "USER botify")
+    for text in (*demo, *lines, "VOLUME /var/log/botify"):
+        assert text in DOCKERFILE
+
+
+def test_every_image_has_a_fixed_digest(services: dict[str, Any]) -> None:
+    bases = services["recommender"]["build"]["additional_contexts"]
+    assert set(bases) == set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE))
+    images = [*bases.values(), services["nginx"]["image"], services["redis"]["image"]]
+    assert all(re.search("@sha256:[0-9a-f]{64}$", image) for image in images)
+
+
+def test_the_image_installs_pinned_releases_of_all_that_the_service_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["service"]
+    names = {re.split(r"[>\[]", requirement)[0] for requirement in needed}
+    lines = (ROOT / "botify" / "requirements.txt").read_text().splitlines()
+    releases = [line for line in lines if re.match(r"\w", line)]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+ \\", line) for line in releases)
+    assert names <= {line.partition("==")[0] for line in releases}
+    installed = re.findall(r".*pip install.*", DOCKERFILE)
+    assert len(installed) == 2
+    assert all("--require-hashes" in line for line in installed)
+    (built,) = re.findall(r".*pip wheel.*", DOCKERFILE)
+    assert "--no-build-isolation" in built, "what builds it has a digest too"
+
+
+@pytest.mark.slow
+def test_compose_accepts_its_file() -> None:
+    argv = [need("docker-compose"), "-f", str(COMPOSE_FILE), "config", "--quiet"]
+    secret = os.environ | {"REDIS_PASSWORD": "secret"}
+    subprocess.run(argv, check=True, timeout=60, env=secret)
