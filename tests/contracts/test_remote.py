@@ -57,10 +57,10 @@ def _play(
 
 
 def _sessions(log: Path) -> dict[str, list[Any]]:
-    found = defaultdict(list)
+    sessions = defaultdict(list)
     for event in read_events(log):
-        found[str(event.session)].append(event)
-    return dict(found)
+        sessions[str(event.session)].append(event)
+    return dict(sessions)
 
 
 @pytest.mark.parametrize(("concurrency", "batch"), [(1, 0), (3, 15)])

@@ -188,10 +188,10 @@ def test_every_interest_and_every_neighbour_is_equally_likely(tmp_path: Path) ->
     )
     of_two = batch.tracks[0, batch.interest == 2]
     shares = np.bincount(of_two, minlength=12) / len(of_two)
-    chosen = sorted(model.nearest[0].tolist())
-    assert len(chosen) == 10
-    assert 2 in chosen
-    assert shares[chosen] == pytest.approx(
+    neighbours = sorted(model.nearest[0].tolist())
+    assert len(neighbours) == 10
+    assert 2 in neighbours
+    assert shares[neighbours] == pytest.approx(
         np.full(10, 1 / 10), abs=5 * math.sqrt(0.09 / len(of_two))
     )
 
@@ -207,8 +207,8 @@ def test_nearest_tracks_are_those_of_a_full_sort(
     rng, count = make_generator(seed, "test nearest"), min(count, tracks)
     embeddings = rng.integers(-20, 20, size=(tracks, 4)).astype(np.float32)
     points = rng.integers(tracks, size=5)
-    found = nearest_tracks(embeddings, points, count)
-    for point, neighbours in zip(points.tolist(), found.tolist(), strict=True):
+    nearest = nearest_tracks(embeddings, points, count)
+    for point, neighbours in zip(points.tolist(), nearest.tolist(), strict=True):
         expected = _nearest(embeddings, point, count)
         assert neighbours[0] == point
         assert len(set(neighbours)) == count
@@ -219,8 +219,8 @@ def test_nearest_tracks_are_those_of_a_full_sort(
 
 def test_draws_from_0_to_1_become_whole_numbers_below_a_limit_alike() -> None:
     n = 60_000
-    found = scale_below(np.full(n, 6), make_generator(1, "test").random(n))
-    assert np.bincount(found, minlength=6) / n == pytest.approx(
+    numbers = scale_below(np.full(n, 6), make_generator(1, "test").random(n))
+    assert np.bincount(numbers, minlength=6) / n == pytest.approx(
         np.full(6, 1 / 6), abs=5 * math.sqrt(5 / 36 / n)
     )
     edges = scale_below(
