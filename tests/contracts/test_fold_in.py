@@ -87,8 +87,8 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
 ) -> None:
     generator = np.random.default_rng(6)
     users, items = generator.integers((30, 40), size=(900, 2)).T
-    columns = {"u": users, "i": items, "w": generator.uniform(1, 9, 900)}
-    plays = pd.DataFrame(columns)
+    names = {"u": [f"u{n}" for n in users], "i": [f"i{n}" for n in items]}
+    plays = pd.DataFrame({**names, "w": generator.uniform(1, 9, 900)})
     plays.to_parquet(tmp_path / "plays.parquet")
     reading = Reading(parse_columns("user=u,item=i,weight=w"))
     ingest([tmp_path / "plays.parquet"], tmp_path / "store", reading, memory="200MB")
@@ -105,10 +105,10 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         vectors = factors["item_factors"].astype(np.float64)
     sums = plays.groupby(["u", "i"])["w"].sum()
     unit = (np.log1p(sums) if scale == "log" else sums).mean()
-    track = model.catalogue.numbers[4]
-    for user in (3, 17):
+    track = model.catalogue.numbers["i4"]
+    for user in ("u3", "u17"):
         weights = sums[user].to_dict()
-        weights[4] = weights.get(4, 0.0) + unit / 2  # half of it is heard now
+        weights["i4"] = weights.get("i4", 0.0) + unit / 2  # half of it is heard now
         values = np.array(list(weights.values()))
         values = np.log1p(values) if scale == "log" else values
         rows = vectors[[ids.index(item) for item in weights]]
@@ -120,4 +120,4 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         drawn = RECOMMENDERS["fold_in"].draw(model, row, generator)
         # as in the lists of this export
         assert model.catalogue.ids[drawn.track] not in weights
-    assert history.of(user_number(99)) == {}
+    assert history.of(user_number("nobody")) == {}
