@@ -64,6 +64,7 @@ def _sessions(log: Path) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize(("concurrency", "batch"), [(1, 0), (3, 15)])
+@pytest.mark.slow
 def test_the_services_log_holds_the_sessions_that_were_played_and_ingests_without_a_reject(
     published: Published,
     model: ListeningModel,

@@ -102,6 +102,7 @@ def refusing() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_what_a_server_may_do_is_one_line_each(s3: S3, refusing: str) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     argv = [sys.executable, "-c", ASK, nowhere, refusing]
@@ -184,6 +185,7 @@ def json_digest(said: str) -> str:
     return said.rpartition("digest ")[2].split()[0]
 
 
+@pytest.mark.slow
 def test_a_part_that_is_gone_or_damaged_is_one_line(s3: S3, log: Path) -> None:
     store = f"s3://{BUCKET}/damaged"
     assert (

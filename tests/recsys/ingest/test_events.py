@@ -90,6 +90,7 @@ def test_the_manifest_says_what_the_store_holds(tmp_path: Path) -> None:
     assert store.manifest.events == 100
 
 
+@pytest.mark.slow
 def test_the_order_of_files_and_runs_changes_no_row_and_no_digest_and_that_of_lines_no_row(
     tmp_path: Path,
 ) -> None:

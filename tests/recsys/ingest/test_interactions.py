@@ -111,6 +111,7 @@ def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(
     assert {row["timestamp"] for row in stored} == {row["ts"] * 1000 for row in rows}
 
 
+@pytest.mark.slow
 def test_order_and_number_of_the_runs_do_not_matter(tmp_path: Path) -> None:
     datasets = []
     for name, parts in (("forward", [0, 1, 2]), ("backward", [2, 1, 0])):
