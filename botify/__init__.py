@@ -5,10 +5,13 @@ In: exported recommendations and a catalogue. Out: the event log. Installs witho
 or with `flask --app botify run` or any WSGI server.
 
 A request's way: `asgi` (reads its body) → `app` and `views` (a Flask application) → `schemas`
-(checks the body) → `service` → `sessions` (what was heard) → `experiments` (the arm) →
+(checks the body) → `service` → `sessions` (what was heard) → `looplib.experiments` (the arm) →
 `recommenders` (the track, from `model`) → `event_log`. `settings` are read by `__main__`, and
-`serving` starts granian. To add a recommender, write a class like those in `recommenders.lists`,
-in a file of its own, and name it in `recommenders.registry`.
+`serving` starts granian.
+
+To add a recommender, write a class like those in `recommenders.lists` and name it in
+`recommenders.registry`; to log a field more, begin at `looplib.event_fields`; to answer with
+another status, at `errors`.
 """
 
 from typing import TYPE_CHECKING
@@ -16,10 +19,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flask import Flask
 
-    from botify.settings import Settings
+    from botify.settings import ServiceSettings
 
 
-def create_app(settings: "Settings | None" = None) -> "Flask":
+def create_app(settings: "ServiceSettings | None" = None) -> "Flask":
     """Make the Flask application of a configuration: see `botify.app.create_app`."""
     from botify import (
         app,

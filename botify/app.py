@@ -1,7 +1,6 @@
 """The service as a Flask application: any WSGI server can run it."""
 
 import atexit
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -9,26 +8,22 @@ from typing import Any
 import flask
 import orjson
 from flask.json.provider import JSONProvider
-from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest
 from werkzeug.routing import PathConverter
 
-from botify.errors import ModelError
 from botify.event_log import describe_log
-from botify.model.model import Model
+from botify.model.model import ServedModel
 from botify.rules import RulesFile
-from botify.schemas import BodyError
 from botify.service import Service, load_configured
-from botify.settings import FILE_VARIABLE, Settings, load_settings
+from botify.settings import FILE_VARIABLE, ServiceSettings, load_settings
 from botify.views import admin, views
 from looplib.config import dump_config
 from looplib.files import atomic_write_text
 
 EFFECTIVE_CONFIG = "botify.yaml"
 
-logger = logging.getLogger("botify")
 
-
-def create_app(settings: Settings | None = None) -> flask.Flask:
+def create_app(settings: ServiceSettings | None = None) -> flask.Flask:
     """Make the application of a configuration, ready to answer.
 
     Make it in the process that answers, not before a fork: it has threads, a connection to Redis
@@ -48,7 +43,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     return make_app(service)
 
 
-def prepare(settings: Settings) -> Model:
+def prepare(settings: ServiceSettings) -> ServedModel:
     """Load what is served, and describe the event log in its folder.
 
     Raises:
@@ -75,7 +70,6 @@ def make_app(service: Service) -> flask.Flask:
     app.extensions["botify"] = service
     app.register_blueprint(views)
     app.register_blueprint(admin)
-    app.register_error_handler(Exception, _refuse)
     return app
 
 
@@ -100,34 +94,3 @@ class _IdConverter(PathConverter):
         if "\ufffd" in value:  # in place of bytes that could not be decoded
             raise BadRequest(f"{value[:100]} is not UTF-8")
         return value
-
-
-def _refuse(error: Exception) -> flask.typing.ResponseReturnValue:
-    """Answer a request that failed, in JSON."""
-    status, message = _explain(error)
-    service: Service = flask.current_app.extensions["botify"]
-    service.metrics.refusals.labels(str(status)).inc()
-    headers = {}
-    methods = getattr(error, "valid_methods", None)
-    if methods:
-        headers["Allow"] = ", ".join(sorted(methods))
-    return {"error": message}, status, headers
-
-
-def _explain(error: Exception) -> tuple[int, str]:
-    """Return the status and the message of a refusal."""
-    match error:
-        case BodyError():
-            return 400, str(error)
-        case ModelError():
-            return 409, str(error)
-        case OSError():
-            cause = error.strerror or error
-            return 503, f"the event could not be written ({cause}); ask again"
-        case RequestEntityTooLarge():
-            limit = flask.current_app.config["MAX_CONTENT_LENGTH"]
-            return 413, f"the body is larger than {limit} bytes"
-        case HTTPException():
-            return error.code or 500, error.description or error.name
-    logger.exception("unexpected error", exc_info=error)
-    return 500, "unexpected error; the details are in the service's log"

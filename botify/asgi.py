@@ -18,9 +18,9 @@ from wsgiref.types import WSGIApplication
 
 import orjson
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 """The status, the headers and the body."""
 _LEAST_OF_A_CHUNK = 512  # bytes that each chunk counts as: they cost time, too
@@ -29,8 +29,6 @@ _MOST_WAITING = 64  # requests for the thread of long ones
 # requests of one listener or track
 _OF_ONE = ("/next/", "/last/", "/recommend/", "/similar/", "/track/")
 _LATER = "ask again in a second"
-
-
 _HOST = re.compile(rb"[^\s,/?#@]+")
 
 
@@ -67,7 +65,7 @@ class BufferedApp:
         self._bodies = 0  # under way
         self._bodies_bytes = 0
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         """Answer a request, or begin and end with the server."""
         if scope["type"] == "lifespan":
             await receive()
@@ -83,7 +81,7 @@ class BufferedApp:
         await send(start)
         await send({"type": "http.response.body", "body": content})
 
-    async def _answer(self, scope: Message, receive: Receive) -> Answer:
+    async def _answer(self, scope: AsgiMessage, receive: Receive) -> Answer:
         body = bytearray()
         self._bodies += 1
         try:
@@ -105,7 +103,7 @@ class BufferedApp:
         return status, headers, orjson.dumps({"error": message})
 
     async def _read_body(
-        self, scope: Message, receive: Receive, body: bytearray
+        self, scope: AsgiMessage, receive: Receive, body: bytearray
     ) -> None:
         """Read a body to its end, or a part over the limit, which Flask refuses.
 
@@ -156,7 +154,7 @@ class BufferedApp:
 
         def start_response(*start: object) -> Callable[[bytes], object]:
             head.extend(start)
-            return head.append  # which nobody calls
+            return head.append  # which is never called
 
         content = b"".join(self._app(environ, start_response))
         status, headers = head
@@ -164,7 +162,7 @@ class BufferedApp:
         return int(status[:3]), encoded, content
 
 
-def _check_head(scope: Message) -> None:
+def _check_head(scope: AsgiMessage) -> None:
     """Refuse heads that RFC 9112 (3.2, 6.1) has servers refuse, and granian passes on.
 
     Raises:
@@ -181,8 +179,8 @@ def _check_head(scope: Message) -> None:
         raise _RefusedError(501, "of transfer encodings only chunked is known, once")
 
 
-def _environ(scope: Message, body: bytes) -> dict[str, Any]:
-    """Return what Flask reads of what WSGI passes of a request."""
+def _environ(scope: AsgiMessage, body: bytes) -> dict[str, Any]:
+    """Make the environment of a request as WSGI passes it, as far as Flask reads it."""
     host, port = scope["server"]
     environ = {
         "REQUEST_METHOD": scope["method"],

@@ -1,10 +1,26 @@
-"""Errors of the service that the user can fix."""
+"""Errors of the service, and the HTTP status that answers each.
+
+To refuse requests for one more reason, add a class with its status and raise it where the reason
+is seen: a limit for each listener would be a `TooManyRequests` of status 429, raised in
+`botify.service.Service.answer`. `botify.views.refuse` turns it into the answer; describe the status
+in `openapi.yaml`. What a view alone decides is a Flask `abort(404, …)` there. `botify.asgi` refuses
+requests that do not come whole before any of this.
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
 
 from looplib.errors import UserError
 
 
 class BotifyError(UserError):
-    """Base of the service's user errors."""
+    """Base of the service's errors."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class StartError(BotifyError):
+    """A service that cannot start with its settings."""
 
 
 class CatalogueError(BotifyError):
@@ -14,6 +30,16 @@ class CatalogueError(BotifyError):
 class ModelError(BotifyError):
     """Exported recommendations that cannot be used."""
 
+    status = HTTPStatus.CONFLICT
 
-class StartError(BotifyError):
-    """A service that cannot start with its settings."""
+
+class BodyError(BotifyError):
+    """A body, a query or an id in a path that cannot be answered."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+class EventLogError(BotifyError):
+    """An event that could not be written, so that it is not acknowledged."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""The event log: what was acknowledged is written, and a reader never sees a file that still grows.
+"""Write the event log: acknowledged events are on file, and readers see closed files alone.
 
 Every process appends to its own segment, whose name starts with a dot (readers skip it) and which
 it keeps locked. A segment that is large or old enough is closed: renamed to `events-…-crc….jsonl`,
@@ -40,13 +40,20 @@ _logger = logging.getLogger(__name__)
 Message = Literal["next", "last"]
 
 _FIELDS = tuple(field.name for field in EVENT_FIELDS)
+_ABSENT = tuple(
+    field.name for field in EVENT_FIELDS if field.from_client and field.optional
+)
 
 
 def event_line(**values: object) -> bytes:
-    """Format a line of the event log from values of `EVENT_FIELDS`; those left out are null."""
+    """Format a line of the event log from values of `EVENT_FIELDS`.
+
+    Fields without a value are null, but for those that clients may send, which are absent.
+    """
     event = {name: values.get(name) for name in _FIELDS}
-    if event["request"] is None:
-        del event["request"]
+    for name in _ABSENT:
+        if event[name] is None:
+            del event[name]
     return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -68,21 +75,21 @@ def describe_log(
         served["text_users"] = True
     if path.exists():
         try:
-            found = unseal(path.read_bytes())
+            described = unseal(path.read_bytes())
         except ValueError as error:
             raise StartError(
                 f"{path}: damaged ({error}); restore it, or name another folder in log_dir"
             ) from None
-        if _ids_of(found) != _ids_of(served):
+        if _ids_of(described) != _ids_of(served):
             raise StartError(
-                f"{path}: the log here is of other ids: {found} there, {served} now; "
+                f"{path}: the log here is of other ids: {described} there, {served} now; "
                 "name another folder in log_dir"
             )
     atomic_write_json(path, seal(served))
 
 
 def _ids_of(description: object) -> object:
-    """Return what says which ids a log has; own ones mean the same in another catalogue."""
+    """Extract the facts about ids; ids of the owner mean the same in another catalogue."""
     match description:
         case {"catalogue": {"own_ids": True}, **rest}:
             return rest
@@ -138,9 +145,9 @@ class SegmentWriter:
                     segment = self._open_segment()
                 segment.append(lines, sync=self._settings.fsync == "always")
             except OSError as error:
-                self._note(error)
+                self._remember(error)
                 raise
-            self._note(None)
+            self._remember(None)
 
     def close(self) -> None:
         """Close the segment; later appends are refused. Closing again does nothing."""
@@ -159,8 +166,8 @@ class SegmentWriter:
         if segment:
             segment.close(sync=self._settings.fsync != "never")
 
-    def _note(self, error: OSError | None) -> None:
-        """Keep whether events can be written; log the first failure, and its end."""
+    def _remember(self, error: OSError | None) -> None:
+        """Remember the failure to write events; log the first one, and its end."""
         if error and not self.failure:
             _logger.error(
                 "%s: events cannot be written, so requests are refused (%s)",
@@ -176,7 +183,7 @@ class SegmentWriter:
             try:
                 self._tick()
             except OSError as error:
-                self._note(error)
+                self._remember(error)
 
     def _tick(self) -> None:
         """Try a disk that failed, close an old segment, and fsync as `everysec` promises."""
@@ -185,7 +192,7 @@ class SegmentWriter:
                 return
             if self.failure:
                 self._open_segment().probe()
-                self._note(None)
+                self._remember(None)
             segment = self._segment
             if segment is None:
                 return

@@ -16,7 +16,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-_LATENCY_BUCKETS_S = (
+_LATENCY_BOUNDS_S = (
     0.0001,
     0.00025,
     0.0005,
@@ -33,7 +33,7 @@ _LATENCY_BUCKETS_S = (
 
 
 class Metrics:
-    """What the service counts."""
+    """Counters and gauges of the service."""
 
     def __init__(self) -> None:
         """Register all metrics, at zero."""
@@ -42,7 +42,7 @@ class Metrics:
             "botify_latency_seconds",
             "Time spent on a request, single or batch.",
             ["message"],
-            buckets=_LATENCY_BUCKETS_S,
+            buckets=_LATENCY_BOUNDS_S,
             registry=self.registry,
         )
         self.latency = {
@@ -79,7 +79,7 @@ class Metrics:
         return Counter(name, help_text, labels, registry=self.registry)
 
     def text(self) -> bytes:
-        """Return all metrics, of all processes, in Prometheus' text format."""
+        """Format all metrics, of all processes, as Prometheus reads them."""
         registry = self.registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()

@@ -15,7 +15,8 @@ from typing import Self
 
 from pydantic import PositiveFloat
 
-from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, Id
+from botify.model.catalogue import Catalogue, Id
+from looplib.arrays import NO_TRACK
 from looplib.config import Config, load_config
 from looplib.errors import UserError
 
@@ -42,23 +43,28 @@ class Rules:
         cls, exclude: Iterable[Id], boost: Mapping[Id, float], catalogue: Catalogue
     ) -> Self:
         """Make the rules for the tracks that a catalogue has, given by their ids."""
-        barred = frozenset(map(catalogue.number, exclude)) - {UNKNOWN_TRACK}
+        barred = frozenset(map(catalogue.number, exclude)) - {NO_TRACK}
         boosts = {catalogue.number(track): by for track, by in boost.items()}
         return cls(barred, boosts)
 
     def rank(self, tracks: Iterable[int], request: "Rules") -> list[int]:
-        """Return what is left of a list, best first, by these rules and those of a request."""
+        """Rank a list of tracks again, by these rules and those of a request.
+
+        >>> Rules(exclude=frozenset({17}), boost={5: 4.0}).rank([1, 17, 3, 5], Rules())
+        [5, 1, 3]
+        """
         barred = self.exclude | request.exclude
-        left = [track for track in tracks if track not in barred]
+        allowed = [track for track in tracks if track not in barred]
         boosts = {**self.boost, **request.boost}
         ranks = {
-            track: rank / boosts.get(track, 1.0) for rank, track in enumerate(left, 1)
+            track: rank / boosts.get(track, 1.0)
+            for rank, track in enumerate(allowed, 1)
         }
-        return sorted(left, key=ranks.__getitem__)
+        return sorted(allowed, key=ranks.__getitem__)
 
 
 class RulesFile:
-    """The rules of a file, as it is now."""
+    """The rules of a file, read again when it changes."""
 
     def __init__(self, path: Path | None, catalogue: Catalogue, watch_s: float) -> None:
         """Read the file, or have no rules without one.
@@ -67,26 +73,26 @@ class RulesFile:
             ConfigError: It cannot be read, or says something else.
         """
         self._path, self._catalogue, self._watch_s = path, catalogue, watch_s
-        self._looked_s = 0.0
-        self._state: object = "not looked yet"
+        self._checked_s = 0.0
+        self._state: object = "not read yet"
         self._rules = Rules()
         if path is not None:
-            self._look(path)
+            self._read(path)
 
     def current(self) -> Rules:
-        """Return the rules; a change is seen within `watch_s`, and a mistake in it is logged."""
-        if self._path and time.monotonic() - self._looked_s > self._watch_s:
+        """Read the current rules; a change is seen within `watch_s`, a mistake in it is logged."""
+        if self._path and time.monotonic() - self._checked_s > self._watch_s:
             try:
-                self._look(self._path)
+                self._read(self._path)
             except UserError as error:
                 logger.warning("%s; the rules before stay", error)
         return self._rules
 
-    def _look(self, path: Path) -> None:
-        self._looked_s = time.monotonic()
+    def _read(self, path: Path) -> None:
+        self._checked_s = time.monotonic()
         try:
-            found = path.stat()
-            state = (found.st_mtime_ns, found.st_size, found.st_ino)
+            stat = path.stat()
+            state = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         except OSError:
             state = None  # refused below, once
         if state == self._state:

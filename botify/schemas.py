@@ -3,41 +3,40 @@
 `openapi.yaml` describes them, and the answers.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
 from werkzeug.datastructures import MultiDict
 
-from botify.model.catalogue import (
-    LARGEST_ID,
-    UNKNOWN_TRACK,
-    Catalogue,
-    Id,
-    WholeNumber,
-)
+from botify.errors import BodyError
+from botify.model.catalogue import LARGEST_ID, Catalogue, Id, WholeNumber
 from botify.rules import Rules
+from looplib.arrays import NO_TRACK
+from looplib.event_fields import EVENT_FIELDS
 
 LONGEST_ID = 512  # characters
 MOST_TRACKS = 1000  # of a list that is asked for, and that a request may name
 
 _TextId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
-_Share = Annotated[float, Meta(ge=0, le=1)]
+# of the types of fields that clients may send, beside those of ids
+_VALUES: Mapping[str, Any] = {
+    "share": Annotated[float, Meta(ge=0, le=1)],
+    "number": WholeNumber,
+    "name": _TextId,
+    "text": Annotated[str, Meta(max_length=LONGEST_ID)],
+}
 
 
 class Listening(NamedTuple):
     """A request: who has just heard which track, and how much of it."""
 
     user: Id
-    track: int  # its number in the catalogue, or `UNKNOWN_TRACK`
+    track: int  # its number in the catalogue, or `NO_TRACK`
     time: float  # share that was heard, 0..1
-    request: int | None = None  # the client's number of it
-    track_id: Id | None = None  # the track's id as it came, for the log
     exclude: frozenset[int] = frozenset()  # tracks that are not to be answered
-
-
-class BodyError(ValueError):
-    """A body or an id in a path that is refused; the message says why."""
+    logged: Mapping[str, Any] = {}  # fields of the event log, as the client sent them
 
 
 class Bodies:
@@ -49,13 +48,16 @@ class Bodies:
         self.text_users = text_users
         user: Any = _TextId if text_users else WholeNumber
         track: Any = _TextId if catalogue.is_text else WholeNumber
+        values = {**_VALUES, "track": track}
         tracks = Annotated[tuple[track, ...], Meta(max_length=MOST_TRACKS)]
-        heard: list[Any] = [
-            ("track", track),
-            ("time", _Share),
-            ("request", WholeNumber | None, None),
-            ("exclude", tracks, ()),
-        ]
+        heard: list[Any] = []
+        for field in EVENT_FIELDS:
+            if field.from_client and field.type != "listener":
+                value = values[field.type]
+                optional = (field.name, value | None, None)
+                heard.append(optional if field.optional else (field.name, value))
+        self._logged = [name for name, *_ in heard]
+        heard.append(("exclude", tracks, ()))
         request: Any = _make_object([("user", user), *heard])
         requests: Any = list[request]
         users: Any = list[user]
@@ -65,7 +67,7 @@ class Bodies:
         self._many = _make_object([("requests", Annotated[requests, batch])])
         self._users = _make_object([("users", Annotated[users, batch])])
         self._version = _make_object([("version", str | None, None)])
-        self._wanted = _make_object(
+        self._query = _make_object(
             [
                 ("n", Annotated[int, Meta(ge=1, le=MOST_TRACKS)], 10),
                 ("exclude", tracks, ()),
@@ -90,12 +92,12 @@ class Bodies:
         """Read a track's id from a path, decoded.
 
         Returns:
-            Its number; `UNKNOWN_TRACK` where the catalogue lacks it.
+            Its number; `NO_TRACK` where the catalogue lacks it.
         """
         try:
             track = msgspec.convert(text, self.catalogue.id_type, strict=False)
         except msgspec.ValidationError:
-            return UNKNOWN_TRACK
+            return NO_TRACK
         return self.catalogue.number(track)
 
     def one(self, body: bytes, user: Id) -> Listening:
@@ -112,23 +114,23 @@ class Bodies:
         users: list[Id] = _read(self._users, body).users
         return users
 
-    def wanted(self, query: MultiDict[str, str]) -> tuple[int, Rules]:
+    def query(self, arguments: MultiDict[str, str]) -> tuple[int, Rules]:
         """Read `n=10&exclude=17&boost=5:3`; the last two may be there several times.
 
         Returns:
             How long a list is asked for, and the rules that hold for it.
         """
-        found: dict[str, Any] = dict(query)
-        if "exclude" in found:
-            found["exclude"] = query.getlist("exclude")
-        if "boost" in found:
-            boosts = (text.rpartition(":") for text in query.getlist("boost"))
-            found["boost"] = {track: by for track, _, by in boosts}
+        document: dict[str, Any] = dict(arguments)
+        if "exclude" in document:
+            document["exclude"] = arguments.getlist("exclude")
+        if "boost" in document:
+            boosts = (text.rpartition(":") for text in arguments.getlist("boost"))
+            document["boost"] = {track: by for track, _, by in boosts}
         try:
-            wanted: Any = msgspec.convert(found, self._wanted, strict=False)
+            query: Any = msgspec.convert(document, self._query, strict=False)
         except msgspec.ValidationError as error:
             raise BodyError(f"query: {error}") from None
-        return wanted.n, Rules.read(wanted.exclude, wanted.boost, self.catalogue)
+        return query.n, Rules.read(query.exclude, query.boost, self.catalogue)
 
     def version(self, body: bytes) -> str | None:
         """Read `{"version"}`, which may be left out, or the whole body."""
@@ -138,7 +140,9 @@ class Bodies:
     def _listening(self, user: Id, heard: Any) -> Listening:  # noqa: ANN401  a type made here
         track = self.catalogue.number(heard.track)
         exclude = Rules.read(heard.exclude, {}, self.catalogue).exclude
-        return Listening(user, track, heard.time, heard.request, heard.track, exclude)
+        logged = {name: getattr(heard, name) for name in self._logged}
+        logged["user"] = user
+        return Listening(user, track, heard.time, exclude, logged)
 
 
 def _make_object(fields: list[Any]) -> type[Struct]:

@@ -1,4 +1,4 @@
-"""What the service does with a request: session, arms, recommendation, event log, in this order.
+"""Answer requests: session, arms, recommendation and event log, in this order.
 
 An answer is given only after its event is in the log. The session is brought up to date before
 that, so a request whose event could not be written, and that is sent again, finds its track in the
@@ -15,19 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from botify.errors import BodyError, EventLogError
 from botify.event_log import Message, SegmentWriter, event_line
 from botify.metrics import Metrics
-from botify.model.catalogue import UNKNOWN_TRACK, Id, load_catalogue, user_number
-from botify.model.loading import load_model, no_model
-from botify.model.model import SIMILAR, Model
+from botify.model.catalogue import Id, load_catalogue, user_number
+from botify.model.model import SIMILAR, ServedModel, load_model, no_model
 from botify.model.versions import Versions
-from botify.recommenders.base import IS_UNKNOWN, Drawn, Row
+from botify.recommenders.base import UNKNOWN, Drawn, Query
 from botify.recommenders.registry import recommend
 from botify.rules import Rules, RulesFile
-from botify.schemas import Bodies, BodyError, Listening
+from botify.schemas import Bodies, Listening
 from botify.sessions.local import LocalSessions, Session
 from botify.sessions.redis import RedisSessions
-from botify.settings import Settings
+from botify.settings import ServiceSettings
+from looplib.arrays import NO_TRACK
 
 # requests of a batch, between which the others have their turn in this process and at Redis
 _AT_ONCE = 400
@@ -38,7 +39,7 @@ Arms = Mapping[str, str]
 """A listener's arm by experiment."""
 
 
-def load_configured(settings: Settings) -> Model:
+def load_configured(settings: ServiceSettings) -> ServedModel:
     """Load the catalogue and the current version that the settings name.
 
     Raises:
@@ -50,14 +51,14 @@ def load_configured(settings: Settings) -> Model:
     if settings.recommendations is None:
         return no_model(catalogue, text_users=text_users)
     return load_model(
-        settings.recommendations, catalogue, settings.parts, text_users=text_users
+        settings.recommendations, catalogue, settings.artifacts, text_users=text_users
     )
 
 
 class Service:
     """The service of one process. Make it in that process, not before a fork."""
 
-    def __init__(self, settings: Settings, model: Model) -> None:
+    def __init__(self, settings: ServiceSettings, model: ServedModel) -> None:
         """Put the parts of one process together, and start to watch for new versions.
 
         Raises:
@@ -70,17 +71,17 @@ class Service:
         self.versions = Versions(
             settings.recommendations,
             model,
-            settings.parts,
+            settings.artifacts,
             self.metrics,
             watch_s=settings.watch_s,
-            on_load=self._note_lacking,
+            on_load=self._log_warnings,
         )
         self.bodies = Bodies(
             model.catalogue, settings.batch_limit, text_users=model.text_users
         )
         self.sessions = make_sessions(settings, model.catalogue.sha256)
         self._rng = np.random.default_rng()
-        self._recommender_of_arm = {
+        self._arm_recommenders = {
             arm.name: arm.recommender for arm in settings.deciding.arms
         }
         self.log = SegmentWriter(
@@ -102,7 +103,7 @@ class Service:
 
         Raises:
             BodyError: A request excludes all tracks.
-            OSError: The events could not be written; no request is acknowledged.
+            EventLogError: The events could not be written; no request is acknowledged.
         """
         start_s = time.perf_counter()
         model = self.versions.model
@@ -113,16 +114,19 @@ class Service:
         timestamp = time.time_ns() // 1_000_000
         events: list[dict[str, Any]] = []
         for start in range(0, len(requests), _AT_ONCE):
-            part = requests[start : start + _AT_ONCE]
-            events += self._hear(message, part, model, barred)
+            some = requests[start : start + _AT_ONCE]
+            events += self._hear(message, some, model, barred)
         latency = None if in_batch else time.perf_counter() - start_s
-        facts = {"message": message, "timestamp": timestamp, "latency": latency}
-        lines = [event_line(**facts, **event) for event in events]
+        shared = {"message": message, "timestamp": timestamp, "latency": latency}
+        lines = [event_line(**shared, **event) for event in events]
         try:
             self.log.append(b"".join(lines))
-        except OSError:
+        except OSError as error:
             self.metrics.log_failures.inc()
-            raise
+            cause = error.strerror or error
+            raise EventLogError(
+                f"the event could not be written ({cause}); ask again"
+            ) from error
         self.metrics.events[message].inc(len(lines))
         self.metrics.latency[message].observe(time.perf_counter() - start_s)
         return [event["recommendation"] for event in events]
@@ -131,64 +135,65 @@ class Service:
         self,
         message: Message,
         requests: Sequence[Listening],
-        model: Model,
+        model: ServedModel,
         barred: frozenset[int],
     ) -> list[dict[str, Any]]:
-        """Bring sessions up to date and recommend; return what the log says of each request."""
+        """Bring sessions up to date, and recommend.
+
+        Returns:
+            The fields of the event log that are of one request, for each.
+        """
         arms = self.arms_of([request.user for request in requests])
         sessions = self.sessions.hear(requests, is_last=message == "last")
-        answers: Sequence[tuple[str | None, Drawn]] = [(None, IS_UNKNOWN)] * len(arms)
+        answers: Sequence[tuple[str | None, Drawn]] = [(None, UNKNOWN)] * len(arms)
         if message == "next":
-            rows = []
+            queries = []
             for request, session in zip(requests, sessions, strict=True):
                 # without a session, the track just heard
                 alone = Session("", (request.track,), (request.time,))
                 _, tracks, times = session or alone
                 user, excluded = user_number(request.user), barred | request.exclude
-                rows.append(Row(user, tracks, times, excluded))
-            answers = self._recommend(model, rows, sessions, arms)
-        unknown = sum(request.track == UNKNOWN_TRACK for request in requests)
+                queries.append(Query(user, tracks, times, excluded))
+            answers = self._recommend(model, queries, sessions, arms)
+        unknown = sum(request.track == NO_TRACK for request in requests)
         self.metrics.unknown_tracks.inc(unknown)
         ids = model.catalogue.ids
         return [
             {
-                "user": request.user,
-                "track": request.track_id,
-                "time": request.time,
+                **request.logged,
                 "recommendation": None if recommender is None else ids[drawn.track],
-                "experiments": own_arms,
+                "experiments": arms_by_experiment,
                 "session": session and session.id,
                 "recommender": recommender,
                 "propensity": drawn.propensity,
-                "request": request.request,
             }
-            for request, own_arms, session, (recommender, drawn) in zip(
+            for request, arms_by_experiment, session, (recommender, drawn) in zip(
                 requests, arms, sessions, answers, strict=True
             )
         ]
 
     def list_for(self, user: Id, count: int, rules: Rules) -> list[Id]:
-        """Recommend tracks without a session: the listener's own list, then popular ones."""
+        """Recommend tracks without a session: the listener's list, then popular ones."""
         model = self.versions.model
-        own = model.recommendations.list_of(user_number(user))
-        return self._list(model, [*own, *model.popular], count, rules)
+        tracks = model.recommendations.list_of(user_number(user))
+        return self._rank(model, [*tracks, *model.popular], count, rules)
 
     def similar_to(self, track: Id, count: int, rules: Rules) -> list[Id] | None:
-        """Return the tracks most similar to one; None where the version has no such lists."""
+        """List the tracks most similar to one; None where the version has no such lists."""
         model = self.versions.model
         lists = model.get(SIMILAR)
         if lists is None:
             return None
-        return self._list(model, lists.list_of(user_number(track)), count, rules)
+        return self._rank(model, lists.list_of(user_number(track)), count, rules)
 
-    def _list(
-        self, model: Model, tracks: Sequence[int], count: int, rules: Rules
+    def _rank(
+        self, model: ServedModel, tracks: Sequence[int], count: int, rules: Rules
     ) -> list[Id]:
         ranked = self.rules.current().rank(dict.fromkeys(tracks), rules)
         return [model.catalogue.ids[track] for track in ranked[:count]]
 
     def arms_of(self, users: Sequence[Id]) -> list[Arms]:
-        """Return each listener's arms, as the event log has them; nothing is logged."""
+        """Assign each listener to arms, as the event log has them; nothing is logged."""
         experiments = self.settings.experiments
         names = [experiment.name for experiment in experiments]
         columns = [experiment.assign(users) for experiment in experiments]
@@ -196,35 +201,39 @@ class Service:
             dict(zip(names, arms, strict=True)) for arms in zip(*columns, strict=True)
         ]
 
-    def problems(self) -> list[str]:
-        """Return why the service should get no requests now."""
-        problems = []
+    def warnings(self) -> list[str]:
+        """List the reasons for which the service should get no requests now."""
+        warnings = []
         if not self.sessions.is_ready():
-            problems.append("the session store cannot be reached")
+            warnings.append("the session store cannot be reached")
         if self.log.failure:
-            problems.append(f"events cannot be written ({self.log.failure})")
-        return problems
+            warnings.append(f"events cannot be written ({self.log.failure})")
+        return warnings
 
     def close(self) -> None:
         """Stop watching and close the event log's segment; no request may come after."""
         self.versions.close()
         self.log.close()
 
-    def _note_lacking(self, model: Model) -> None:
-        for note in self.settings.lacking(model):
-            logger.warning("%s", note)
+    def _log_warnings(self, model: ServedModel) -> None:
+        for warning in self.settings.warnings(model):
+            logger.warning("%s", warning)
 
     def _recommend(
         self,
-        model: Model,
-        rows: Sequence[Row],
+        model: ServedModel,
+        queries: Sequence[Query],
         sessions: Sequence[Session | None],
         arms: Sequence[Arms],
     ) -> list[tuple[str, Drawn]]:
-        """Return the recommender that had a track, and that track, for each request."""
+        """Recommend by the arms of the experiment that decides, and count the answers.
+
+        Returns:
+            The recommender that had a track, and that track, for each query.
+        """
         decides = self.settings.deciding.name
-        names = [self._recommender_of_arm[own_arms[decides]] for own_arms in arms]
-        answers = recommend(model, rows, names, self.settings.fallback, self._rng)
+        names = [self._arm_recommenders[assigned[decides]] for assigned in arms]
+        answers = recommend(model, queries, names, self.settings.fallback, self._rng)
         for name, count in Counter(name for name, _ in answers).items():
             self.metrics.recommendations.labels(name).inc(count)
         if None in sessions:
@@ -233,7 +242,7 @@ class Service:
 
 
 def make_sessions(
-    settings: Settings, catalogue_sha256: str
+    settings: ServiceSettings, catalogue_sha256: str
 ) -> LocalSessions | RedisSessions:
     """Make the session store of the settings.
 

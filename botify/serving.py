@@ -23,9 +23,9 @@ from botify.app import make_app, prepare
 from botify.asgi import BufferedApp
 from botify.errors import StartError
 from botify.event_log import OPEN_PREFIX, adopt_segments
-from botify.model.model import Model
+from botify.model.model import ServedModel
 from botify.service import Service, make_sessions
-from botify.settings import Settings
+from botify.settings import ServiceSettings
 from looplib.errors import UserError
 
 _RESPAWN_PAUSE_S = 0.5
@@ -37,7 +37,7 @@ _LOGGING = {"loggers": {"_granian": {"propagate": True}}, "handlers": {}}
 logger = logging.getLogger("botify")
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT; then requests under way are answered.
 
     Raises:
@@ -53,7 +53,7 @@ def serve(settings: Settings) -> None:
         # fails at once where every worker would
         make_sessions(settings, model.catalogue.sha256)
     port = _find_port(settings)
-    _announce(settings, model, port)
+    announce(settings, model, port)
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     set_start_method("fork", force=True)  # workers share the model's memory
@@ -83,7 +83,9 @@ def serve(settings: Settings) -> None:
         adopt_segments(settings.log_dir)  # of workers that had to be killed
 
 
-def _load_worker(settings: Settings, model: Model, master: int) -> BufferedApp:
+def _load_worker(
+    settings: ServiceSettings, model: ServedModel, master: int
+) -> BufferedApp:
     """Make the application of a worker, in its process."""
     # Ctrl-C reaches all processes; the master passes it on as SIGTERM
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
@@ -130,7 +132,7 @@ def _end_with(master: int) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _announce(settings: Settings, model: Model, port: int) -> None:
+def announce(settings: ServiceSettings, model: ServedModel, port: int) -> None:
     """Log where the service is, what it serves, to whom, and where its events go."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{port}"
@@ -154,12 +156,12 @@ def _announce(settings: Settings, model: Model, port: int) -> None:
         settings.log_dir,
         OPEN_PREFIX,
     )
-    for missing in settings.lacking(model):
-        logger.warning("%s", missing)
+    for warning in settings.warnings(model):
+        logger.warning("%s", warning)
 
 
-def _find_port(settings: Settings) -> int:
-    """Return the port, failing where another program listens: workers would share it."""
+def _find_port(settings: ServiceSettings) -> int:
+    """Find a free port, failing where another program listens: workers would share it."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     address = settings.host, settings.port
     deadline = time.monotonic() + _PORT_WAIT_S

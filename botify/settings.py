@@ -13,12 +13,12 @@ from pydantic import (
     model_validator,
 )
 
-from botify.model.model import SIMILAR, Model, Part
+from botify.model.model import SIMILAR, Artifact, ServedModel
 from botify.recommenders.registry import (
     FallbackSettings,
     RecommenderName,
-    asked_for,
-    find_missing,
+    find_recommenders,
+    missing_artifacts,
 )
 from looplib import experiments
 from looplib.config import Config, load_config, parse_yaml
@@ -38,27 +38,27 @@ _TEXT_KEYS = {
 }
 
 
-class Arm(experiments.Arm):
+class ServedArm(experiments.Arm):
     """One treatment of an experiment, by a recommender of the service."""
 
     recommender: RecommenderName  # that its listeners get, if the experiment decides
 
 
-class Experiment(experiments.Experiment):
+class ServedExperiment(experiments.Experiment):
     """An experiment that the service runs."""
 
     # control first; names left out are C, T1, T2 and so on
-    arms: tuple[Arm, ...] = Field(min_length=1)
+    arms: tuple[ServedArm, ...] = Field(min_length=1)
 
 
 def _read_file(row: Any) -> Any:  # noqa: ANN401  any YAML
     """Read the file of an experiment that is given by its path."""
-    return load_config(Experiment, Path(row)) if isinstance(row, str) else row
+    return load_config(ServedExperiment, Path(row)) if isinstance(row, str) else row
 
 
-_EVERYBODY = Experiment(
+_ONE_ARM = ServedExperiment(
     name="RECOMMENDERS",
-    arms=(Arm(name=experiments.arm_name(0), recommender="in_order"),),
+    arms=(ServedArm(name=experiments.arm_name(0), recommender="in_order"),),
 )
 
 
@@ -80,7 +80,7 @@ class HttpSettings(Config):
     connections: PositiveInt = 8192  # more wait until one is closed
 
 
-class Settings(Config):
+class ServiceSettings(Config):
     """The service's configuration."""
 
     catalogue: Path  # tracks.json of the catalogue
@@ -96,9 +96,9 @@ class Settings(Config):
     admin_token: SecretStr | None = Field(default=None, min_length=1)
     # all that run: each its keys, or the path of its file; the arm of the first picks the
     # recommender
-    experiments: tuple[Annotated[Experiment, BeforeValidator(_read_file)], ...] = Field(
-        default=(_EVERYBODY,), min_length=1
-    )
+    experiments: tuple[
+        Annotated[ServedExperiment, BeforeValidator(_read_file)], ...
+    ] = Field(default=(_ONE_ARM,), min_length=1)
     fallback: FallbackSettings = FallbackSettings()
     # a file of business rules: tracks left out, raised or lowered; read again when it changes
     rules: Path | None = None
@@ -112,7 +112,7 @@ class Settings(Config):
     session_silence_s: PositiveFloat = 1800.0  # after which a session is over
     # for the requests under way and the log's last fsync when the service is stopped
     stop_grace_s: PositiveInt = 5
-    # between looks for a new version of the recommendations
+    # between checks for a new version of the recommendations
     watch_s: PositiveFloat = 1.0
     body_limit_bytes: PositiveInt = 2**20  # larger bodies are refused
     batch_limit: PositiveInt = 10_000  # batches of more requests are refused
@@ -125,35 +125,35 @@ class Settings(Config):
         return self
 
     @property
-    def deciding(self) -> Experiment:
+    def deciding(self) -> ServedExperiment:
         """The experiment whose arm picks the recommender."""
         return self.experiments[0]
 
     @property
-    def parts(self) -> Collection[Part[Any]]:
-        """What recommenders read of a version."""
+    def artifacts(self) -> Collection[Artifact[Any]]:
+        """Artifacts of a version that its recommenders read."""
         arms = {arm.recommender for arm in self.deciding.arms}
-        parts: set[Part[Any]] = {SIMILAR}
+        artifacts: set[Artifact[Any]] = {SIMILAR}
         for name in arms.union(self.fallback.exhausted, self.fallback.unknown):
-            for recommender in asked_for(name):
-                parts.update(recommender.reads)
+            for recommender in find_recommenders(name):
+                artifacts.update(recommender.reads)
                 if name in arms:
-                    parts.update(recommender.reads_for_arms)
-        return parts
+                    artifacts.update(recommender.reads_for_arms)
+        return artifacts
 
-    def lacking(self, model: Model) -> list[str]:
-        """Say for which arms fallbacks answer, as the version lacks parts."""
+    def warnings(self, model: ServedModel) -> list[str]:
+        """List the arms for which fallbacks answer, as the version lacks artifacts."""
         fallbacks = (*self.fallback.unknown, "random")
-        instead = [name for name in fallbacks if not find_missing(name, model)]
-        notes = []
+        instead = [name for name in fallbacks if not missing_artifacts(name, model)]
+        warnings = []
         for arm in self.deciding.arms:
-            missing = find_missing(arm.recommender, model)
+            missing = missing_artifacts(arm.recommender, model)
             if missing:
-                notes.append(
+                warnings.append(
                     f"arm {arm.name}: {arm.recommender} needs {' and '.join(missing)}, "
                     f"which version {model.version} lacks; instead: {', '.join(instead)}"
                 )
-        return notes
+        return warnings
 
 
 def load_settings(
@@ -161,7 +161,7 @@ def load_settings(
     environment: Mapping[str, str],
     overrides: Sequence[str] = (),
     published: Path | None = None,
-) -> Settings:
+) -> ServiceSettings:
     """Read a YAML file; `BOTIFY_…` variables win over it, and `key=value` overrides over all.
 
     The recommendations, the catalogue and the log of a `published` folder, an export's, win over
@@ -182,4 +182,4 @@ def load_settings(
             key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
             is_text = key in _TEXT_KEYS
             above[key] = text if is_text else parse_yaml(text, f"{name}: not YAML")
-    return load_config(Settings, path, overrides, above=above)
+    return load_config(ServiceSettings, path, overrides, above=above)

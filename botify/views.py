@@ -1,6 +1,10 @@
-"""Views: players ask for tracks and end sessions, operators ask for the rest."""
+"""Answer requests: players ask for tracks and end sessions, operators ask for the rest.
+
+`refuse` answers every request that fails.
+"""
 
 import hmac
+import logging
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -16,12 +20,17 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from botify.errors import BotifyError
 from botify.event_log import Message
-from botify.model.catalogue import UNKNOWN_TRACK, Id
+from botify.model.catalogue import Id
 from botify.service import Service
+from looplib.arrays import NO_TRACK
 
 _DOCUMENT = Path(__file__).with_name("openapi.yaml")
+
+logger = logging.getLogger("botify")
 
 views = Blueprint("views", __name__)
 admin = Blueprint("admin", __name__, url_prefix="/admin")
@@ -30,38 +39,38 @@ admin = Blueprint("admin", __name__, url_prefix="/admin")
 @views.post("/next/<id:user>", defaults={"message": "next"})
 @views.post("/last/<id:user>", defaults={"message": "last"})
 def hear(message: Message, user: str) -> ResponseReturnValue:
-    """Take what a listener heard; answer with the next track, or end the session."""
+    """Add a track to a listener's session; answer with the next track, or end the session."""
     service = _service()
     listener = service.bodies.user(user)
     listening = service.bodies.one(request.get_data(), listener)
     (track,) = service.answer(message, [listening])
-    return _answer(listener, track)
+    return _next_track(listener, track)
 
 
 @views.post("/next", defaults={"message": "next"})
 @views.post("/last", defaults={"message": "last"})
 def hear_many(message: Message) -> ResponseReturnValue:
-    """Take what many listeners heard; answer with the next tracks, or end the sessions."""
+    """Add tracks to many listeners' sessions, as `hear` does."""
     service = _service()
     requests = service.bodies.many(request.get_data())
     tracks = service.answer(message, requests, in_batch=True)
     answers = [
-        _answer(heard.user, track)
-        for heard, track in zip(requests, tracks, strict=True)
+        _next_track(listening.user, track)
+        for listening, track in zip(requests, tracks, strict=True)
     ]
     return {"responses": answers}
 
 
 @views.post("/assignments")
 def assignments() -> ResponseReturnValue:
-    """Answer which arms listeners are in."""
+    """Answer with the arms of listeners."""
     service = _service()
     users = service.bodies.users(request.get_data())
-    found = [
+    assigned = [
         {"user": user, "experiments": arms}
         for user, arms in zip(users, service.arms_of(users), strict=True)
     ]
-    return {"assignments": found}
+    return {"assignments": assigned}
 
 
 @views.get("/recommend/<id:user>")
@@ -69,7 +78,7 @@ def recommended(user: str) -> ResponseReturnValue:
     """Answer with the best tracks for a listener, without a session; nothing is logged."""
     service = _service()
     listener = service.bodies.user(user)
-    tracks = service.list_for(listener, *service.bodies.wanted(request.args))
+    tracks = service.list_for(listener, *service.bodies.query(request.args))
     return {"user": listener, "tracks": tracks}
 
 
@@ -77,20 +86,20 @@ def recommended(user: str) -> ResponseReturnValue:
 def similar(track: str) -> ResponseReturnValue:
     """Answer with the tracks most similar to a track."""
     service = _service()
-    known = service.bodies.catalogue.ids[_known_track(track)]
-    tracks = service.similar_to(known, *service.bodies.wanted(request.args))
+    track_id = service.bodies.catalogue.ids[_track_number(track)]
+    tracks = service.similar_to(track_id, *service.bodies.query(request.args))
     if tracks is None:
         version = service.versions.model.version
         abort(
             404, f"version {version} has no similar tracks; export a run with factors"
         )
-    return {"track": known, "tracks": tracks}
+    return {"track": track_id, "tracks": tracks}
 
 
 @views.get("/track/<id:track>")
 def track_record(track: str) -> ResponseReturnValue:
     """Answer with the catalogue's record of a track."""
-    record = _service().bodies.catalogue.records[_known_track(track)]
+    record = _service().bodies.catalogue.records[_track_number(track)]
     return Response(record, mimetype="application/json")
 
 
@@ -103,10 +112,10 @@ def live() -> ResponseReturnValue:
 
 @views.get("/health/ready")
 def ready() -> ResponseReturnValue:
-    """Answer whether requests should come here, and why not."""
-    problems = _service().problems()
-    if problems:
-        return _status("degraded", *problems), HTTPStatus.SERVICE_UNAVAILABLE
+    """Answer 200 where requests should come here, or the reasons why not."""
+    warnings = _service().warnings()
+    if warnings:
+        return _status("degraded", *warnings), HTTPStatus.SERVICE_UNAVAILABLE
     return _status("ready")
 
 
@@ -163,7 +172,7 @@ def page() -> ResponseReturnValue:
 
 @admin.before_request
 def check_token() -> None:
-    """Refuse everyone but the administrator."""
+    """Refuse requests without the administrator's token."""
     token = _service().settings.admin_token
     if token is None:
         abort(403, "no admin_token is configured, so nobody may do this")
@@ -187,33 +196,54 @@ def roll_back() -> ResponseReturnValue:
     return {"version": service.versions.roll_back(version).version}
 
 
+@views.app_errorhandler(Exception)
+def refuse(error: Exception) -> ResponseReturnValue:
+    """Answer a request that failed, in JSON: with the status of its error, see `botify.errors`."""
+    headers = {}
+    match error:
+        case BotifyError():
+            status, message = int(error.status), str(error)
+        case RequestEntityTooLarge():
+            limit = current_app.config["MAX_CONTENT_LENGTH"]
+            status, message = 413, f"the body is larger than {limit} bytes"
+        case HTTPException():
+            status, message = error.code or 500, error.description or error.name
+            headers = dict(error.get_headers()) | {"Content-Type": "application/json"}
+        case _:
+            logger.exception("unexpected error", exc_info=error)
+            status = 500
+            message = "unexpected error; the details are in the service's log"
+    _service().metrics.refusals.labels(str(status)).inc()
+    return {"error": message}, status, headers
+
+
 def _service() -> Service:
     service: Service = current_app.extensions["botify"]
     return service
 
 
-def _known_track(track: str) -> int:
-    """Return the number of a track of the catalogue, or answer that there is none."""
+def _track_number(track: str) -> int:
+    """Look up the number of a track, or answer 404 where the catalogue lacks it."""
     bodies = _service().bodies
     number = bodies.track(track)
-    if number == UNKNOWN_TRACK:
+    if number == NO_TRACK:
         abort(404, f"track not found; the catalogue has {len(bodies.catalogue):,}")
     return number
 
 
-def _answer(user: Id, track: Id | None) -> dict[str, Id]:
+def _next_track(user: Id, track: Id | None) -> dict[str, Id]:
     if track is None:
         return {"user": user}
     return {"user": user, "track": track}
 
 
-def _status(status: str, *problems: str) -> dict[str, Any]:
+def _status(status: str, *warnings: str) -> dict[str, Any]:
     version = _service().versions.model.version
-    return {"status": status, "problems": problems, "version": version}
+    return {"status": status, "problems": warnings, "version": version}
 
 
 def _document() -> dict[str, Any]:
-    """Return the OpenAPI document, with the kinds of ids that the service has."""
+    """Read the OpenAPI document, and fill in the kinds of ids that the service has."""
     document: dict[str, Any] = yaml.safe_load(_DOCUMENT.read_bytes())
     bodies = _service().bodies
     schemas = document["components"]["schemas"]

@@ -1,28 +1,23 @@
-"""Write the pages `settings….md`, every setting of every part, from the models that read them.
-
-`python docs/settings.py`.
-"""
+"""Render the tables of all settings from the configuration classes, as the site is built."""
 
 import inspect
 import re
 import typing
 from collections.abc import Iterator
-from pathlib import Path
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from analysis.ab.config import AbConfig
-from botify.settings import Settings
+from botify.settings import ServiceSettings
 from listening_loop.config import LoopConfig
 from looplib.experiments import Experiment
 from recsys.config import SearchConfig
-from recsys.ingest.__main__ import Settings as IngestSettings
+from recsys.ingest.__main__ import IngestSettings
 from sim.collect import CollectConfig
 from sim.remote.config import RemoteConfig
 from sim.worlds.config import WorldConfig
 
-FOLDER = Path(__file__).parent
 PARTS = {
     "Ingest": (
         IngestSettings,
@@ -41,7 +36,7 @@ PARTS = {
         "one file for the service, `power` and `ab`: [the experiment's file](experiments.md)",
     ),
     "Service": (
-        Settings,
+        ServiceSettings,
         "`listening-loop serve --config FILE`; each key is also a variable `BOTIFY_…`",
     ),
     "World": (
@@ -58,47 +53,22 @@ PARTS = {
         "`listening-loop loop --config FILE`, such as `configs/loop/demo.yaml`",
     ),
 }
-PAGES = {
-    "settings.md": ("Every setting", ("Ingest", "Search")),
-    "settings-service.md": ("Settings of the service", ("Service",)),
-    "settings-experiment.md": (
-        "Settings of experiment and report",
-        ("Experiment", "A/B report"),
-    ),
-    "settings-simulator.md": (
-        "Settings of the simulator",
-        ("World", "Collected sessions", "Sessions over HTTP", "Loop"),
-    ),
-}
-HEAD = """# {title}
-
-Made from the code by `python docs/settings.py`. A key is set in the YAML file, or on the command
-line by `--set key=value`. Unknown keys are refused, and the nearest known one is named.
-
-[Ingest and search](settings.md), [service](settings-service.md),
-[experiment and report](settings-experiment.md), [simulator](settings-simulator.md)
-"""
 _FIELD = re.compile(r"^    (\w+): ")
 
 
-def render(page: str) -> str:
-    """Return a page."""
-    heading, chosen = PAGES[page]
-    parts = [HEAD.format(title=heading)]
-    for title in chosen:
-        model, command = PARTS[title]
-        rows = [
-            f"| `{key}` | {default} | {meaning} |"
-            for key, default, meaning in _settings(model)
-        ]
-        table = ["| setting | default | meaning |", "|---|---|---|", *rows]
-        parts.append(
-            "\n".join(
-                [f"## {title}", "", f"{command}: {_first_line(model)}", "", *table]
-            )
-            + "\n"
-        )
-    return "\n".join(parts)
+def render(part: str) -> str:
+    """Render the table of one part's settings in Markdown.
+
+    Args:
+        part: A key of `PARTS`.
+    """
+    model, command = PARTS[part]
+    rows = [
+        f"| `{key}` | {default} | {meaning} |"
+        for key, default, meaning in _settings(model)
+    ]
+    table = ["| setting | default | meaning |", "|---|---|---|", *rows]
+    return "\n".join([f"{command}: {_first_line(model)}", "", *table])
 
 
 def _settings(
@@ -198,8 +168,3 @@ def _first_line(model: type[BaseModel]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-if __name__ == "__main__":
-    for page in PAGES:
-        (FOLDER / page).write_text(render(page), encoding="utf-8")

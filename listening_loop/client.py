@@ -1,4 +1,4 @@
-"""Ask a running service."""
+"""Call a running service over HTTP."""
 
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -22,7 +22,7 @@ class ServiceClient:
     url: str
 
     def next(self, user: Any, track: Any, time: float = 1.0) -> Any:  # noqa: ANN401
-        """Log what share of a track a listener has heard, 0..1, and return the track to play next.
+        """Log the share of a track that a listener heard, 0..1, and return the track to play next.
 
         Raises:
             Error: The service refuses, as an id is of another kind or the share no share.
@@ -31,7 +31,7 @@ class ServiceClient:
         return self.ask("POST", path, {"track": track, "time": time})["track"]
 
     def last(self, user: Any, track: Any, time: float = 1.0) -> None:  # noqa: ANN401
-        """Log what share of a track a listener heard last, and end the session.
+        """Log the share that a listener heard of the last track, and end the session.
 
         Raises:
             Error: The service refuses.
@@ -40,7 +40,7 @@ class ServiceClient:
         self.ask("POST", path, {"track": track, "time": time})
 
     def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """Return the answer to a request with a JSON body.
+        """Send a request with a JSON body, and return the answer.
 
         Raises:
             Error: The service does not answer, or refuses.

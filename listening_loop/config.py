@@ -43,9 +43,9 @@ def keep_config(config: LoopConfig) -> None:
     file = config.folder / "loop.yaml"
     if file.exists():
         before = load_config(LoopConfig, file)
-        keys = LoopConfig.model_fields.keys() - {"days"}
+        keys = sorted(LoopConfig.model_fields.keys() - {"days"})
         changed = [key for key in keys if getattr(config, key) != getattr(before, key)]
         if changed:
-            began = f"this loop began with another {', '.join(sorted(changed))}"
+            began = f"this loop began with another {', '.join(changed)}"
             raise LoopError(f"{file}: {began}; name another folder")
     atomic_write_text(file, dump_config(config))

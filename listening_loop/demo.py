@@ -1,4 +1,4 @@
-"""`listening-loop demo`: the whole loop on a simulated world, as it is shipped."""
+"""`listening-loop demo`: run the whole loop on a simulated world by the shipped configuration."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,23 +1,15 @@
-"""The errors of the roof that users can fix; each is one line."""
+"""The errors of this package that users can fix; each is one line."""
 
 from looplib.errors import UserError
 
 
 class LoopError(UserError):
-    """A step of the loop that failed, or a folder that another loop left."""
+    """Base of the errors of this package."""
 
 
-class LabError(UserError):
-    """What the lab is asked for and does not have."""
-
-
-class ServiceError(UserError):
+class ServiceError(LoopError):
     """A service that does not answer, or refuses."""
 
 
-class FrameError(UserError):
-    """A data frame that cannot be used."""
-
-
-class UnknownIdError(UserError):
+class UnknownIdError(LoopError):
     """A listener or track that a model has not learned."""

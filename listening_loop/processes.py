@@ -36,30 +36,30 @@ _STOP_S = 120.0
 class Command:
     """A command of `listening-loop`."""
 
-    title: str  # what it does, for people
+    title: str  # says in a few words what it does
     words: list[str]  # its name and its arguments
 
     def __str__(self) -> str:
-        """Return the command as a person would type it."""
+        """Write the command as it is typed in a shell."""
         return shlex.join([program(), *self.words])
 
 
 def command(title: str, name: str, *words: object, **options: object) -> Command:
-    """Return a command: `run_folder="out"` becomes `--run-folder out`."""
+    """Build a command: `run_folder="out"` becomes `--run-folder out`."""
     arguments = [name, *map(str, words)]
-    for name, value in options.items():
-        arguments += [f"--{name.replace('_', '-')}", str(value)]
+    for option, value in options.items():
+        arguments += [f"--{option.replace('_', '-')}", str(value)]
     return Command(title, arguments)
 
 
 def serve(config: Path, folder: Path, log: Path, port: int) -> Command:
-    """Return the command that serves what was published in a loop's folder."""
+    """Build the command that serves the published version in a loop's folder."""
     options = {"config": config, "published": folder / "published", "port": port}
     return command("The service", "serve", f"--set=log_dir={log}", **options)
 
 
 def run_step(step: Command, done: Path | None = None) -> None:
-    """Print a command and run it, unless the file is there that it leaves when it is done.
+    """Print a command and run it, unless the file that it leaves at its end is there.
 
     Raises:
         LoopError: It failed; its own message is on stderr before this one.
@@ -116,7 +116,7 @@ def compiling_meanwhile() -> Iterator[None]:
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Keep other loops out of a folder, and end what a killed one left running.
+    """Lock a folder for a loop, and end the processes of a killed one.
 
     Raises:
         LoopError: Another loop runs there.
@@ -133,7 +133,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Find a free port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
@@ -151,7 +151,7 @@ def _end_leftovers(file: Path) -> None:
     """End the processes that still have a file open."""
     for process in psutil.process_iter(["open_files"]):
         opened = process.info["open_files"] or ()  # None of another user's process
-        if any(found.path == str(file.resolve()) for found in opened):
+        if any(entry.path == str(file.resolve()) for entry in opened):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
                 process.wait()

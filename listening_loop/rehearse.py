@@ -1,7 +1,7 @@
 """`listening-loop rehearse EXPORT`: send simulated listeners through a service, by the owner's ids.
 
-They show that everything fits together, from the service to the verdict, and nothing about people:
-a listener hears a track the more likely, the higher ALS scores it, so that its lists are right.
+They show that everything fits together, from the service to the verdict, and nothing about real
+listeners: a track is heard the more likely, the higher ALS scores it, so that its lists are right.
 """
 
 from collections.abc import Mapping
@@ -42,12 +42,12 @@ def main(
     generator = make_generator(1, "rehearse")
     rows = {item: row for row, item in enumerate(model.items.tolist())}
     shuffled = generator.permutation(len(model.users))
-    chosen = shuffled[:listeners].tolist() * _SESSIONS
-    with progress("rehearsal", len(chosen), "sessions") as report:
-        for done, row in enumerate(chosen, start=1):
+    sessions = shuffled[:listeners].tolist() * _SESSIONS
+    with progress("rehearsal", len(sessions), "sessions") as report:
+        for done, row in enumerate(sessions, start=1):
             play(model, rows, row, service, generator)
             report(done)
-    typer.echo(f"{len(chosen):,} sessions; the log has what was heard")
+    typer.echo(f"{len(sessions):,} sessions; the log has what was heard")
 
 
 def play(

@@ -20,16 +20,18 @@ NO_TRACK = -1  # stands in arrays of track numbers where there is none
 
 
 def column_values(column: Any) -> AnyArray:  # noqa: ANN401
-    """Return the numbers of an Arrow column without gaps; its `to_numpy` would import pandas."""
+    """Convert an Arrow column without gaps to numbers; its `to_numpy` would import pandas."""
     return np.from_dlpack(column.combine_chunks())
 
 
 def offsets(counts: AnyArray) -> IntArray:
-    """Return where each of some groups of these sizes begins, and where the last one ends."""
+    """Compute the bounds of consecutive groups from their sizes.
+
+    Returns:
+        The position at which each group begins, and the end of the last one, shape (groups + 1,).
+
+    Example:
+        >>> offsets(np.array([2, 0, 3]))
+        array([0, 2, 2, 5])
+    """
     return np.concatenate([[0], np.cumsum(counts)])
-
-
-def find_id(ids: IntArray, wanted: int) -> int | None:
-    """Return the position of an id among ascending ones; None where it is not there."""
-    position = int(ids.searchsorted(wanted))
-    return position if position < len(ids) and ids[position] == wanted else None

@@ -13,7 +13,12 @@ _CHUNK = 2**20
 
 
 def seal(document: object) -> dict[str, Any]:
-    """Return a JSON object with its checksum as a further key; data classes become objects."""
+    """Add the checksum of a JSON object as a further key; data classes become objects.
+
+    Example:
+        >>> seal({"tracks": 3})
+        {'tracks': 3, 'crc32': '524ce7ab'}
+    """
     plain = orjson.loads(orjson.dumps(document))
     return {**plain, CHECKSUM: _checksum(plain)}
 
@@ -24,26 +29,38 @@ def unseal(content: bytes, *, needed: bool = False) -> dict[str, Any]:
     Raises:
         ValueError: It is no JSON object, has changed since it was sealed, or, with `needed`, was
             not sealed.
+
+    Example:
+        >>> unseal(b'{"tracks": 4, "crc32": "524ce7ab"}')
+        Traceback (most recent call last):
+        ValueError: checksum 1d0d716c, and 524ce7ab was written
     """
     document = orjson.loads(content)
     if not isinstance(document, dict):
         raise ValueError("no JSON object")
-    given = document.pop(CHECKSUM, None)
-    if given is None and not needed:
-        return document
-    found = _checksum(document)
-    if given != found:
-        raise ValueError(f"checksum {found}, and {given or 'none'} was written")
+    written = document.pop(CHECKSUM, None)
+    if written is not None or needed:
+        _compare(_checksum(document), written)
     return document
 
 
 def named(path: Path, crc: int) -> Path:
-    """Return the path of a log with the checksum of its content in its name."""
+    """Add the checksum of a log's content to its name.
+
+    Example:
+        >>> named(Path("events-7.jsonl"), 255).name
+        'events-7-crc000000ff.jsonl'
+    """
     return path.with_name(f"{path.stem}-crc{crc:08x}.jsonl")
 
 
 def unnamed(path: Path) -> Path:
-    """Return the path of a log without the checksum in its name, if there is one."""
+    """Remove the checksum from the name of a log, if there is one.
+
+    Example:
+        >>> unnamed(Path("events-7-crc000000ff.jsonl")).name
+        'events-7.jsonl'
+    """
     return path.with_name(_IN_NAME.sub(".jsonl", path.name))
 
 
@@ -53,15 +70,18 @@ def check_name(path: Path) -> None:
     Raises:
         ValueError: The content has changed.
     """
-    if not (match := _IN_NAME.search(path.name)):
-        return
-    crc = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            crc = zlib.crc32(chunk, crc)
-    if f"{crc:08x}" != match[1]:
-        raise ValueError(f"checksum {crc:08x}, and {match[1]} was written")
+    if match := _IN_NAME.search(path.name):
+        crc = 0
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                crc = zlib.crc32(chunk, crc)
+        _compare(f"{crc:08x}", match[1])
 
 
 def _checksum(document: dict[str, Any]) -> str:
     return f"{zlib.crc32(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)):08x}"
+
+
+def _compare(checksum: str, written: str | None) -> None:
+    if checksum != written:
+        raise ValueError(f"checksum {checksum}, and {written or 'none'} was written")

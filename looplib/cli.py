@@ -80,8 +80,8 @@ def run(app: typer.Typer, prog: str, argv: Sequence[str] | None = None) -> int:
         return _complain(prog, str(error))
     except _UsageError as error:
         message = getattr(error, "format_message", error.__str__)()
-        if hasattr(error, "possibilities"):
-            option = error.option_name
+        option = getattr(error, "option_name", None)
+        if option and hasattr(error, "possibilities"):  # there is no such option
             names = [name for parameter in command.params for name in parameter.opts]
             nearest = get_close_matches(option, names, n=1, cutoff=0)
             message = f"no option {option}; the nearest is {''.join(nearest)}"

@@ -24,33 +24,42 @@ Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 Memory = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")]
-_UNKNOWN = "unknown_key"
+UNKNOWN_KEY = "unknown_key"
 
 
 class Config(BaseModel):
-    """Base of every configuration section: immutable, unknown keys refused, numbers finite."""
+    """Base of every configuration section: immutable, unknown keys refused, numbers finite.
 
-    # Keys that were removed, and what replaces each: named to a user who still sets them.
+    Example:
+        >>> class Traffic(Config):
+        ...     episodes: Count = 100
+        >>> Traffic(episodes=20)
+        Traffic(episodes=20)
+    """
+
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,  # as the descriptions of fields
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _name_unknown_keys(cls, document: Any) -> Any:  # noqa: ANN401  as it came
+    def _name_unknown_keys(cls, document: Any) -> Any:  # noqa: ANN401  any YAML
         """Refuse keys that do not exist, and name the nearest one."""
         is_strict = cls.model_config["extra"] == "forbid"
         if not (is_strict and isinstance(document, Mapping)):
             return document
-        faults = []
+        errors = []
         for key in document.keys() - cls.model_fields.keys():
-            names = sorted(cls.model_fields)
-            nearest = difflib.get_close_matches(str(key), names, 1, cutoff=0)
+            nearest = difflib.get_close_matches(str(key), cls.model_fields, 1, cutoff=0)
             text = f"unknown key; the nearest known key is {''.join(nearest)}"
-            fault = PydanticCustomError(_UNKNOWN, "{text}", {"text": text})
-            faults.append(InitErrorDetails(type=fault, loc=(key,), input=None))
-        if faults:
-            raise ValidationError.from_exception_data(cls.__name__, faults)
+            error = PydanticCustomError(UNKNOWN_KEY, "{text}", {"text": text})
+            errors.append(InitErrorDetails(type=error, loc=(key,), input=None))
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
         return document
 
 
@@ -66,17 +75,35 @@ def load_config(
 ) -> ConfigT:
     """Read a configuration from a YAML file, or the defaults alone.
 
-    Overrides are texts `dotted.key=value`, the value in YAML; later ones win, and all win over the
-    file. Values `above` the file win over it alone. Options are values by dotted key, None if not
-    given, and win over all.
+    Args:
+        model: The section that it is checked against.
+        path: The file.
+        overrides: Texts `dotted.key=value`, the value in YAML; later ones win, and all win over the
+            file.
+        options: Values by dotted key that win over all; None where an option was not set.
+        above: Values that win over the file alone.
 
     Raises:
         ConfigError: The file cannot be read, a key is unknown (the nearest known one is named), or
             a value is not allowed.
+
+    Example:
+        >>> class Traffic(Config):
+        ...     episodes: Count = 100
+        >>> load_config(Traffic, overrides=["episodes=20"])
+        Traffic(episodes=20)
     """
     document = (_read_yaml(path) if path else {}) | dict(above or {})
-    for key, value in map(_parse, overrides):
-        set_value(document, key, value, f"--set {key}")
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        key = key.strip()
+        if not separator or not key:
+            raise ConfigError(
+                f"--set {override}: expected key=value, such as search.iterations=10"
+            )
+        source = f"--set {key}"
+        value = parse_yaml(text, f"{source}: the value is not YAML")
+        set_value(document, key, value, source)
     for key, value in (options or {}).items():
         if value is not None:
             set_value(document, key, value, key)
@@ -90,22 +117,29 @@ def parse_config(
 
     Raises:
         ConfigError: A key is unknown or a value is not allowed.
+
+    Example:
+        >>> class Traffic(Config):
+        ...     seed: int = 1
+        >>> parse_config(Traffic, {"sede": 7}, "a.yaml")
+        Traceback (most recent call last):
+        looplib.errors.ConfigError: a.yaml: sede: unknown key; the nearest known key is seed
     """
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        faults = []
+        reasons = []
         for detail in error.errors(include_url=False):
             key = ".".join(map(str, detail["loc"])) or "the document"
-            fault = f"{key}: {detail['msg'].removeprefix('Value error, ')}"
-            if detail["type"] not in ("missing", _UNKNOWN):
-                fault += f" (found {reprlib.repr(detail['input'])})"
-            faults.append(fault)
-        raise ConfigError(f"{source}: {'; '.join(faults)}") from None
+            reason = f"{key}: {detail['msg'].removeprefix('Value error, ')}"
+            if detail["type"] not in ("missing", UNKNOWN_KEY):
+                reason += f" (found {reprlib.repr(detail['input'])})"
+            reasons.append(reason)
+        raise ConfigError(f"{source}: {'; '.join(reasons)}") from None
 
 
 def dump_config(config: Config) -> str:
-    """Return the effective configuration as YAML, defaults included."""
+    """Write the effective configuration as YAML, defaults included."""
     document = config.model_dump(mode="json")
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
 
@@ -119,22 +153,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if document is None:
         return {}
     if not isinstance(document, dict):
-        found = type(document).__name__
-        raise ConfigError(f"{path}: a mapping of keys is expected, found {found}")
+        kind = type(document).__name__
+        raise ConfigError(f"{path}: a mapping of keys is expected, found {kind}")
     return document
 
 
-def _parse(override: str) -> tuple[str, Any]:
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError(
-            f"--set {override}: expected key=value, such as search.sweeps=10"
-        )
-    return key.strip(), parse_yaml(text, f"--set {key}: the value is not YAML")
-
-
 def parse_yaml(content: str | bytes, refusal: str) -> Any:  # noqa: ANN401  any YAML
-    """Return what YAML says.
+    """Parse YAML.
 
     Raises:
         ConfigError: It is none; the message begins with `refusal`.
@@ -152,6 +177,12 @@ def set_value(document: dict[str, Any], key: str, value: Any, source: str) -> No
 
     Raises:
         ConfigError: A part of the key is a value already; the message begins with the source.
+
+    Example:
+        >>> document = {"seed": 1}
+        >>> set_value(document, "validation.ks", [10], "--set validation.ks")
+        >>> document
+        {'seed': 1, 'validation': {'ks': [10]}}
     """
     *parents, last = key.split(".")
     for parent in parents:

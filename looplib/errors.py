@@ -7,6 +7,11 @@ class UserError(Exception):
     The one argument is the message, so that an error survives pickling across process borders. The
     message says what was found, what is allowed, and where. Entry points print it in one line and
     exit with 2, without a traceback.
+
+    Example:
+        >>> raise UserError("plays.csv: no column song; it has listener and track")
+        Traceback (most recent call last):
+        looplib.errors.UserError: plays.csv: no column song; it has listener and track
     """
 
 

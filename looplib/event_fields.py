@@ -1,12 +1,12 @@
-"""List the fields of the event log.
+"""List the fields of the event log: name, type and meaning of each, told once.
 
-Writers and readers take names, order and types from here. To add a field, add it to `EVENT_FIELDS`
-and raise `SCHEMA` of `analysis.store`: it is then read, checked, stored and written as null.
-docs/formats.md has the same table for people, and `analysis.logs.field_types` says what a type is
-to JSON, DuckDB and Arrow. If the value comes from a client, `botify.schemas` and
-`botify/openapi.yaml` accept it, and `botify.service.Service` logs it. An A/B report sees
-what `sql/ab/assigned_events.sql` and `sql/ab/session_events.sql` pass on, a search
-what `sql/sessions/named_events.sql` and `split_events.sql` do. `sim.events` writes simulated ones.
+Writers and readers take names, order and types from `EVENT_FIELDS`; docs/formats.md shows it.
+
+To add a field, add it here, raise `SCHEMA` of `analysis.store`, and describe it in
+docs/formats.md: it is then read, checked and stored. One that clients send (`from_client`) is
+accepted in requests and logged as it came, once `botify/openapi.yaml` describes it; any other has
+its value from `botify.service.Service`, and is null until then. What a type is to the service says
+`botify.schemas`, to readers `analysis.logs`. Reports and searches see what their SQL passes on.
 """
 
 from typing import Literal, NamedTuple
@@ -31,20 +31,32 @@ class EventField(NamedTuple):
 
     name: str
     type: FieldType
+    meaning: str
     optional: bool = True  # may be absent or null
+    from_client: bool = False  # sent with what was heard; absent where it was not sent
 
 
 EVENT_FIELDS = (
-    EventField("message", "message", optional=False),  # what the service was asked
-    EventField("timestamp", "milliseconds", optional=False),  # when the event came
-    EventField("user", "listener", optional=False),  # who listens
-    EventField("track", "track", optional=False),  # the track just heard
-    EventField("time", "share", optional=False),  # share of that track that was heard
-    EventField("latency", "seconds"),  # spent in the service; not of batches
-    EventField("recommendation", "track"),  # the track recommended next
-    EventField("experiments", "arms"),  # the arm of each running experiment
-    EventField("session", "name"),  # the session; derived where absent
-    EventField("recommender", "text"),  # who answered, after fallbacks
-    EventField("propensity", "probability"),  # of drawing that recommendation
-    EventField("request", "number"),  # the client's number of the request
+    EventField("message", "message", "what the service was asked", optional=False),
+    EventField("timestamp", "milliseconds", "when the event came", optional=False),
+    EventField("user", "listener", "who listens", optional=False, from_client=True),
+    EventField(
+        "track", "track", "the track just heard", optional=False, from_client=True
+    ),
+    EventField(
+        "time",
+        "share",
+        "share of that track that was heard",
+        optional=False,
+        from_client=True,
+    ),
+    EventField("latency", "seconds", "spent in the service; not of batches"),
+    EventField("recommendation", "track", "the track recommended next"),
+    EventField("experiments", "arms", "the arm of each running experiment"),
+    EventField("session", "name", "the session; derived where absent"),
+    EventField("recommender", "text", "who answered, after fallbacks"),
+    EventField("propensity", "probability", "of drawing that recommendation"),
+    EventField(
+        "request", "number", "the client's number of the request", from_client=True
+    ),
 )

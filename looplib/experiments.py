@@ -1,4 +1,4 @@
-"""An experiment: who is in which arm, what decides, and the YAML file that says so.
+"""Describe an experiment in YAML, and assign listeners to its arms.
 
 The service, `power` and `ab` read the same file. The arm follows from the listener and the file
 alone. It begins with the original course service's rule, so its logged arms are reproduced: murmur3
@@ -33,7 +33,12 @@ _INTERLEAVED = re.compile(r"interleaved\((\w+), ?(\w+)\)")
 
 
 def arm_name(index: int) -> str:
-    """Return the default name of an arm: `C` (control) for the first, then `T1`, `T2` and so on."""
+    """Name an arm by its position: `C` (control) for the first, then `T1`, `T2` and so on.
+
+    Example:
+        >>> [arm_name(index) for index in range(3)]
+        ['C', 'T1', 'T2']
+    """
     return f"T{index}" if index else "C"
 
 
@@ -69,6 +74,14 @@ class Experiment(Config):
 
     The salt replaces the name in the hash's seed: the same name with another salt splits the
     listeners anew, and two experiments with one salt split them the same way.
+
+    Example:
+        >>> arms = [{"recommender": "top_pop"}, {"recommender": "indexed", "weight": 3}]
+        >>> experiment = Experiment(name="RANKING", arms=arms)
+        >>> experiment.shares
+        {'C': 0.25, 'T1': 0.75}
+        >>> experiment.assign([1, 2, 3, "ann"])
+        ['T1', 'T1', 'T1', 'C']
     """
 
     name: str = Field(min_length=1)  # as in the log
@@ -122,7 +135,7 @@ class Experiment(Config):
 
     @cached_property
     def _history(self) -> list[list[float]]:
-        """The arms' shares at the beginning and after each change; all 0 where nobody is in one."""
+        """The arms' shares at the beginning and after each change; all 0 where each weight is."""
         weights, history = {arm.name: arm.weight for arm in self.arms}, []
         for change in ({}, *self.changes):
             weights |= change
@@ -139,14 +152,18 @@ class Experiment(Config):
     @property
     def lasting_shares(self) -> dict[str, float]:
         """Share of the listeners who have been in each arm since it began, overrides aside."""
-        found = self._history[0]
+        shares = self._history[0]
         for before, after in pairwise(self._history):
-            staying = _staying(before, after)
-            found = [part * stay for part, stay in zip(found, staying, strict=True)]
-        return dict(zip(self.shares, found, strict=True))
+            staying = zip(shares, _staying(before, after), strict=True)
+            shares = [share * part for share, part in staying]
+        return dict(zip(self.shares, shares, strict=True))
 
     def assign(self, users: Sequence[int | str]) -> list[str]:
-        """Return the name of each listener's arm, which is always the same one."""
+        """Assign listeners to arms, each always to the same one.
+
+        Returns:
+            The name of each listener's arm.
+        """
         *_, positions = self._positions(users)
         names = list(self.shares)
         return [
@@ -156,11 +173,11 @@ class Experiment(Config):
 
     @property
     def leaves_out(self) -> bool:
-        """Whether reports leave anybody out."""
+        """Whether reports leave some listeners out."""
         return bool(self.changes or self.overrides)
 
     def left_out(self, users: Sequence[int | str]) -> list[bool]:
-        """Return whether reports leave each listener out: a tester, or one whom a change moved."""
+        """Mark the listeners whom reports leave out: testers, and those whom a change moved."""
         histories = zip(*self._positions(users), strict=True)
         return [
             user in self.overrides or len(set(arms)) > 1
@@ -179,13 +196,13 @@ class Experiment(Config):
 
 
 def _hash(users: Sequence[int | str], salt: str) -> list[int]:
-    """Return each listener's hash under a salt, 0 to 2^32 - 1."""
+    """Hash listeners under a salt, 0 to 2^32 - 1."""
     seed = mmh3.hash(salt, signed=False)
     return [mmh3.hash(str(user), seed, signed=False) for user in users]
 
 
 def _staying(before: Sequence[float], after: Sequence[float]) -> list[float]:
-    """Return the part of each arm's listeners who stay in it when its share changes."""
+    """Compute the part of each arm's listeners who stay in it when its share changes."""
     return [
         min(1.0, new / old) if old else 0.0
         for old, new in zip(before, after, strict=True)
@@ -201,7 +218,7 @@ def _move(
 ) -> list[int]:
     """Move listeners from arms whose share falls to those whose share rises.
 
-    Of an arm that falls to a part of its share so large a part stays; the others go to the rising
+    Of an arm that falls to a part of its share so large a part stays; the rest go to the rising
     arms in proportion to their rises. No fewer listeners can move.
     """
     pairs = zip(before, after, strict=True)
@@ -230,6 +247,11 @@ def load_experiment(name: str) -> Experiment | None:
 
 @cache
 def members(recommender: str) -> tuple[str, ...]:
-    """Return the two recommenders of a name such as `interleaved(a, b)`; of another itself."""
-    found = _INTERLEAVED.fullmatch(recommender)
-    return found.groups() if found else (recommender,)
+    """Parse the two recommenders of a name such as `interleaved(a, b)`; another is itself alone.
+
+    Example:
+        >>> members("interleaved(indexed, top_pop)"), members("indexed")
+        (('indexed', 'top_pop'), ('indexed',))
+    """
+    match = _INTERLEAVED.fullmatch(recommender)
+    return match.groups() if match else (recommender,)

@@ -49,7 +49,7 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def atomic_write_json(path: Path, document: object) -> None:
-    """Write a whole JSON file for programs and people, or nothing; data classes become objects."""
+    """Write a whole JSON file, indented, or nothing; data classes become objects."""
     with atomic_write(path) as file:
         option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         file.write(orjson.dumps(document, option=option))
@@ -107,18 +107,23 @@ def fsync(path: Path) -> None:
 
 
 def json_digest(facts: object) -> str:
-    """Return the SHA-256 of anything JSON can hold, in hex; the order of keys does not matter."""
+    """Compute the SHA-256 of anything JSON can hold, in hex; the order of keys does not matter.
+
+    Example:
+        >>> json_digest({"seed": 7, "kind": "als"}) == json_digest({"kind": "als", "seed": 7})
+        True
+    """
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hex."""
+    """Compute the SHA-256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def user_cache() -> Path:
-    """Return the project's folder for files of this user that can be made again."""
+    """Locate the cache of the project for this user, whose files can be made anew."""
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(caches) / "listening-loop"
 

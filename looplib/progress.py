@@ -1,4 +1,4 @@
-"""Progress for people: a live bar on a terminal, a plain line every few seconds in a log."""
+"""Show progress: a live bar on a terminal, a plain line every few seconds in a log."""
 
 import sys
 import threading
@@ -35,22 +35,21 @@ def progress(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
     On a terminal it is a bar with the time left; elsewhere (CI) a line every few seconds, also
     where nothing is reported, and at the end.
     """
-    if not console.is_terminal:
-        plain = _Plain(title, total, unit)
-        plain.start()
-        try:
-            yield plain.report
-        finally:
-            plain.ended.set()
-            plain.join()
-        return
+    show = _bar if console.is_terminal else _plain_lines
+    with show(title, total, unit) as report:
+        yield report
+
+
+@contextmanager
+def _bar(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
     columns = (
+        *Progress.get_default_columns(),
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*Progress.get_default_columns(), *columns, console=console) as bar:
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=total, note="")
 
         def report(done: float, note: str = "") -> None:
@@ -59,29 +58,34 @@ def progress(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
         yield report
 
 
-class _Plain(threading.Thread):
-    """Prints a line on what is done every few seconds, and at the end."""
+@contextmanager
+def _plain_lines(title: str, total: float, unit: str) -> Iterator[ProgressReport]:
+    latest: tuple[float, str] | None = None
+    has_ended = threading.Event()
+    began = time.monotonic()
 
-    def __init__(self, title: str, total: float, unit: str) -> None:
-        super().__init__(daemon=True)
-        self._title, self._total, self._unit = title, total, unit
-        self._reported: tuple[float, str] | None = None
-        self.ended = threading.Event()
+    def report(done: float, note: str = "") -> None:
+        nonlocal latest
+        latest = (done, note)
 
-    def report(self, done: float, note: str = "") -> None:
-        """Keep what the next line says."""
-        self._reported = (done, note)
+    def print_line() -> None:
+        done, note = latest or (0, "")
+        line = f"{title}: {done:,.0f}/{total:,.0f} {unit}"
+        text = ", ".join(
+            filter(None, (line, f"{time.monotonic() - began:.0f} s", note))
+        )
+        print(text, file=sys.stderr, flush=True)  # noqa: T201  the plain display
 
-    def run(self) -> None:
-        """Print lines until the job has ended."""
-        began = time.monotonic()
-        is_over = False
-        while not is_over:
-            is_over = self.ended.wait(PLAIN_INTERVAL_S)
-            if is_over and self._reported is None:  # it failed before it began
-                return
-            done, note = self._reported or (0, "")
-            line = f"{self._title}: {done:,.0f}/{self._total:,.0f} {self._unit}"
-            seconds = f"{time.monotonic() - began:.0f} s"
-            text = ", ".join(filter(None, (line, seconds, note)))
-            print(text, file=sys.stderr, flush=True)  # noqa: T201  the plain display
+    def print_lines() -> None:
+        while not has_ended.wait(PLAIN_INTERVAL_S):
+            print_line()
+
+    thread = threading.Thread(target=print_lines, daemon=True)
+    thread.start()
+    try:
+        yield report
+    finally:
+        has_ended.set()
+        thread.join()
+        if latest:  # else it failed before it began
+            print_line()

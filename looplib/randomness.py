@@ -6,10 +6,18 @@ import numpy as np
 
 
 def make_generator(seed: int, purpose: str, *ids: int) -> np.random.Generator:
-    """Return the generator for one purpose and one thing.
+    """Make the generator for one purpose and one thing, such as a segment of a log.
 
-    `make_generator(7, "collect", 3)` is for segment 3. Generators of different purposes are
-    independent; the seed and the ids are not negative.
+    Generators of different purposes are independent.
+
+    Args:
+        seed: The configured seed, from 0.
+        purpose: A name, such as "collect".
+        ids: What it is for, from 0.
+
+    Example:
+        >>> make_generator(7, "collect", 3).integers(100, size=3)
+        array([54, 18, 62])
     """
     digest = hashlib.sha256(purpose.encode()).digest()
     purpose_words = np.frombuffer(digest[:16], ">u4").tolist()

@@ -12,9 +12,9 @@ _GAP = 2
 
 
 def output() -> Console:
-    """Return a console for tables on stdout, wide where it is no terminal."""
-    found = Console()
-    return found if found.is_terminal else Console(width=WIDTH)
+    """Make a console for tables on stdout, wide where it is no terminal."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=WIDTH)
 
 
 def table(
@@ -25,10 +25,15 @@ def table(
     numbers_from: int | None = None,
     caption: str = "",
 ) -> Table:
-    """Lay out texts in columns: those that are needed, and of the others what there is room for.
+    """Lay out texts in columns.
 
-    Columns from `numbers_from` on are aligned to the right and never broken; those before them are
-    folded where the terminal is narrow.
+    Args:
+        names: Of the columns.
+        rows: Their texts.
+        needed: How many columns are shown in any case; the rest as far as there is room.
+        numbers_from: Columns from this position on are aligned to the right and never broken; those
+            before it are folded where the terminal is narrow.
+        caption: A line below the table.
     """
     columns = zip(names, *rows, strict=True)
     widths = [max(map(cell_len, column)) for column in columns]
@@ -37,13 +42,13 @@ def table(
     room = output().width
     while shown > needed and sum(widths[:shown]) + _GAP * shown > room:
         shown -= 1
-    made = Table(box=None, pad_edge=False, caption=caption or None)
-    made.caption_justify = "left"
+    layout = Table(box=None, pad_edge=False, caption=caption or None)
+    layout.caption_justify = "left"
     for position, name in enumerate(names[:shown]):
         if numbers_from is not None and position >= numbers_from:
-            made.add_column(name, justify="right", no_wrap=True)
+            layout.add_column(name, justify="right", no_wrap=True)
         else:
-            made.add_column(name, overflow="fold")
+            layout.add_column(name, overflow="fold")
     for cells in rows:
-        made.add_row(*map(Text, cells[:shown]))
-    return made
+        layout.add_row(*map(Text, cells[:shown]))
+    return layout

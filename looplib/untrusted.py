@@ -18,21 +18,25 @@ def open_untrusted(
 ) -> BufferedReader:
     """Open a regular file for reading; refuse a FIFO, a device or a socket without waiting.
 
-    It must have at most `longest` bytes, or with a digest just as many, and be `within` a folder at
-    any depth, links followed.
+    Args:
+        path: The file.
+        longest: The most bytes that it may have, or with a digest how many it must have.
+        within: A folder that it must be in at any depth, links followed.
+        sha256: The digest of its content.
+        error: The class of the errors.
 
     Raises:
         UserError: It is another file, or cannot be read; of the class `error`.
     """
     try:
-        found = path.resolve(strict=True)
-        if within is not None and not found.is_relative_to(within.resolve()):
+        target = path.resolve(strict=True)
+        if within is not None and not target.is_relative_to(within.resolve()):
             raise error(f"{path}: a link that leads out of {within}")
-        if not found.is_file():
+        if not target.is_file():
             raise OSError("not a regular file")
-        file = found.open("rb")
+        file = target.open("rb")
         try:
-            problem = _find_problem(file, longest, sha256)
+            mismatch = _find_mismatch(file, longest, sha256)
         except OSError:
             file.close()
             raise
@@ -40,9 +44,9 @@ def open_untrusted(
     except (OSError, RuntimeError, ValueError) as refused:
         reason = getattr(refused, "strerror", None) or refused
         raise error(f"{path}: cannot be read ({reason})") from None
-    if problem:
+    if mismatch:
         file.close()
-        raise error(f"{path}: {problem}")
+        raise error(f"{path}: {mismatch}")
     return file
 
 
@@ -53,7 +57,7 @@ def read_untrusted(
     within: Path | None = None,
     error: type[UserError] = UserError,
 ) -> bytes:
-    """Return the content of a regular file, at most `longest` bytes.
+    """Read the content of a regular file, at most `longest` bytes.
 
     Raises:
         UserError: As `open_untrusted` raises it.
@@ -62,8 +66,10 @@ def read_untrusted(
         return file.read(longest)
 
 
-def _find_problem(file: BufferedReader, longest: int | None, sha256: str | None) -> str:
-    """Return what is wrong with a file's size or digest; "" if nothing is."""
+def _find_mismatch(
+    file: BufferedReader, longest: int | None, sha256: str | None
+) -> str:
+    """Compare a file with the size and the digest that it should have; "" if they are right."""
     size = os.fstat(file.fileno()).st_size
     if longest is not None and sha256 is not None and size != longest:
         return f"{size} bytes found, the manifest says {longest}"
@@ -71,8 +77,8 @@ def _find_problem(file: BufferedReader, longest: int | None, sha256: str | None)
         return f"{size} bytes found, at most {longest} are read"
     if sha256 is None:
         return ""
-    found = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)
-    if found != sha256:
-        return f"sha256 {found[:12]}… found, the manifest says {sha256[:12]}…"
-    return ""
+    if digest == sha256:
+        return ""
+    return f"sha256 {digest[:12]}… found, the manifest says {sha256[:12]}…"

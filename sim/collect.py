@@ -6,16 +6,14 @@ once, which follows from (seed, segment) alone.
 """
 
 from calendar import timegm
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.random import Generator
 from pydantic import Field
 
-from looplib.arrays import IntArray
+from looplib.arrays import NO_TRACK
 from looplib.checksums import seal, unseal
 from looplib.config import Config, Count, dump_config
 from looplib.files import (
@@ -28,23 +26,14 @@ from looplib.files import (
 from looplib.progress import progress
 from looplib.randomness import make_generator
 from sim.errors import SimError
-from sim.events import Events, event_times, format_events, window_ms
-from sim.listening.sessions import (
-    LONGEST_SESSION,
-    ListeningModel,
-    Sessions,
-    make_model,
-    start_sessions,
-)
+from sim.events import SimulatedEvents, event_times, format_events, window_ms
+from sim.listening.sessions import LONGEST_SESSION, start_sessions
 from sim.worlds.files import World, load_world
 
 COLLECTION_FILE = "collection.json"
 CONFIG_FILE = "collect.yaml"
 SCHEMA = 1
 START = date(2026, 1, 1)  # of the simulated clock
-
-# Returns a track for each of some sessions under way (rows,).
-Recommend = Callable[[Sessions, IntArray, Generator], IntArray]
 
 
 class CollectConfig(Config):
@@ -67,12 +56,12 @@ class CollectConfig(Config):
         return -(-self.episodes // self.segment_sessions)
 
     def sessions_in(self, segment: int) -> range:
-        """Return the numbers of a segment's sessions in the whole collection."""
+        """List the numbers of a segment's sessions in the whole collection."""
         first = segment * self.segment_sessions
         return range(first, min(first + self.segment_sessions, self.episodes))
 
     def segment_path(self, segment: int) -> Path:
-        """Return the file of a segment."""
+        """Name the file of a segment."""
         return self.log / f"events-{segment:05d}.jsonl"
 
 
@@ -81,7 +70,7 @@ def collect(config: CollectConfig) -> None:
 
     Raises:
         SimError: The world cannot be used; the folder holds something else, or is in use by another
-            collection.
+            collection; a session does not end.
         OSError: The folder cannot be written.
     """
     world = load_world(config.world)
@@ -94,8 +83,16 @@ def collect(config: CollectConfig) -> None:
             for segment in range(config.segments)
             if not config.segment_path(segment).exists()
         ]
-        if missing:
-            _write_segments(config, missing, make_model(world))
+        total = sum(len(config.sessions_in(segment)) for segment in missing)
+        done = 0
+        with progress("collecting", total, "sessions") as report:
+            for segment in missing:
+                events = _simulate_segment(world, config, segment)
+                prefix = f"{config.recommender}-{config.seed}-"
+                with atomic_write(config.segment_path(segment)) as file:
+                    file.write(format_events(events, config.recommender, prefix))
+                done += len(config.sessions_in(segment))
+                report(done)
 
 
 def _prepare_folder(config: CollectConfig, world: World) -> None:
@@ -123,13 +120,13 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
         atomic_write_json(path, seal(facts))
         return
     try:
-        found = unseal(path.read_bytes())
+        earlier = unseal(path.read_bytes())
     except (ValueError, TypeError) as error:
         raise SimError(f"{path}: not a JSON object ({error})") from None
     differences = [
-        f"{key} {found.get(key)} there, {value} now"
+        f"{key} {earlier.get(key)} there, {value} now"
         for key, value in facts.items()
-        if found.get(key) != value
+        if earlier.get(key) != value
     ]
     if differences:
         raise SimError(
@@ -137,67 +134,38 @@ def _prepare_folder(config: CollectConfig, world: World) -> None:
         )
 
 
-def _write_segments(
-    config: CollectConfig, missing: list[int], model: ListeningModel
-) -> None:
-    """Simulate segments and write each whole or not at all."""
-    total = sum(len(config.sessions_in(segment)) for segment in missing)
-    done = 0
-    with progress("collecting", total, "sessions") as report:
-        for segment in missing:
-            events = _simulate_segment(model, config, segment)
-            prefix = f"{config.recommender}-{config.seed}-"
-            with atomic_write(config.segment_path(segment)) as file:
-                file.write(format_events(events, config.recommender, prefix))
-            done += len(events.session)
-            report(done)
-
-
 def _simulate_segment(
-    model: ListeningModel, config: CollectConfig, segment: int
-) -> Events:
-    """Play a segment's sessions, and number them in the order of their starts."""
+    world: World, config: CollectConfig, segment: int
+) -> SimulatedEvents:
+    """Play a segment's sessions to their ends, and number them in the order of their starts."""
     rng = make_generator(config.seed, "collect", segment)
-    numbers = config.sessions_in(segment)
-    listeners = rng.integers(model.world.listeners, size=len(numbers))
-    sessions = start_sessions(model, listeners, rng)
-    play_out(sessions, recommend_random, rng)
-    hundredths = sessions.hundredths[: sessions.length.max()].astype(np.int64)
-    midnight_ms = 1000 * timegm(START.timetuple())
-    length_ms = window_ms(config.segment_sessions, model.world.listeners)
-    window = (midnight_ms + segment * length_ms, length_ms)
-    timestamp = event_times(listeners, sessions.length, hundredths, window, rng)
-    order = np.argsort(timestamp[0], kind="stable")
-    # of each event: its session, its position in it
-    which, position = np.nonzero(sessions.is_played()[:, order].T)
-    session = order[which]
-    return Events(
-        session=np.array(numbers),
-        listener=listeners[order],
-        length=sessions.length[order],
-        timestamp=timestamp[position, session],
-        track=sessions.tracks[position, session].astype(np.int64),
-        hundredths=hundredths[position, session],
-        propensity=1.0 / model.world.tracks,
-    )
-
-
-def recommend_random(sessions: Sessions, rows: IntArray, rng: Generator) -> IntArray:
-    """Draw any track of the catalogue, all equally likely, repeats included."""
-    return rng.integers(sessions.world.tracks, size=len(rows))
-
-
-def play_out(sessions: Sessions, recommend: Recommend, rng: Generator) -> None:
-    """Play all sessions to their ends.
-
-    Raises:
-        SimError: A session does not end.
-    """
-    while len(rows := sessions.under_way()):
-        if sessions.length.max() > LONGEST_SESSION:
+    numbers = np.array(config.sessions_in(segment))
+    listeners = rng.integers(world.listeners, size=len(numbers))
+    batch = start_sessions(world, listeners, rng)
+    while len(rows := batch.under_way()):
+        if batch.length.max() > LONGEST_SESSION:
             raise SimError(
-                f"listener {sessions.listener[rows[0]]} is not bored "
+                f"listener {batch.listener[rows[0]]} is not bored "
                 f"after {LONGEST_SESSION} tracks in one session"
             )
-        tracks = recommend(sessions, rows, rng)
-        sessions.hear(rows, tracks, rng.random(len(rows)))
+        tracks = rng.integers(world.tracks, size=len(rows))
+        batch.hear(rows, tracks, rng.random(len(rows)))
+    played = batch.tracks[: batch.length.max()]
+    hundredths = batch.hundredths[: batch.length.max()].astype(np.int64)
+    midnight_ms = 1000 * timegm(START.timetuple())
+    length_ms = window_ms(config.segment_sessions, world.listeners)
+    window = (midnight_ms + segment * length_ms, length_ms)
+    timestamp = event_times(listeners, batch.length, hundredths, window, rng)
+    order = np.argsort(timestamp[0], kind="stable")
+    # of each event: its session in this order, its position in it
+    session, position = np.nonzero(played[:, order].T != NO_TRACK)
+    row = order[session]
+    return SimulatedEvents(
+        session=numbers[session],
+        listener=listeners[row],
+        is_last=position == batch.length[row] - 1,
+        timestamp=timestamp[position, row],
+        track=played[position, row].astype(np.int64),
+        hundredths=hundredths[position, row],
+        propensity=1.0 / world.tracks,
+    )

@@ -15,8 +15,8 @@ Importing this module registers it. An episode is a session.
 * Reset: all listeners are equally likely.
 
 All randomness is that of `np_random`: a seed and the actions give the same episodes again. `world`
-is a world's folder, or a `ListeningModel` that several environments share, as finding the tracks
-around the interests of a large world takes seconds.
+is a world's folder, or a `World` that several environments share, as loading a large one takes
+seconds.
 """
 
 from collections.abc import Mapping
@@ -28,14 +28,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
 
-from sim.listening.sessions import (
-    LONGEST_SESSION,
-    ListeningModel,
-    Sessions,
-    draw_starts,
-    make_model,
-)
-from sim.worlds.files import load_world
+from sim.listening.sessions import LONGEST_SESSION, SessionBatch, draw_starts
+from sim.worlds.files import World, load_world
 
 ENVIRONMENT = "sim/Listening-v0"
 
@@ -48,18 +42,16 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  Gymnasium declares it like this
 
-    def __init__(self, world: Path | str | ListeningModel) -> None:
-        """Take a world's folder, or its model; raises SimError if it cannot be used."""
-        if not isinstance(world, ListeningModel):
-            world = make_model(load_world(Path(world)))
-        self._model = world
-        self._sessions = Sessions(self._model, 1)
+    def __init__(self, world: Path | str | World) -> None:
+        """Take a world or its folder; raises SimError if it cannot be used."""
+        self._world = world if isinstance(world, World) else load_world(Path(world))
+        self._batch = SessionBatch(self._world, 1)
         self._row = np.zeros(1, dtype=np.int64)
-        tracks = spaces.Discrete(self._model.world.tracks)
+        tracks = spaces.Discrete(self._world.tracks)
         self.action_space = tracks
         self.observation_space = spaces.Dict(
             {
-                "user": spaces.Discrete(world.world.listeners),
+                "user": spaces.Discrete(self._world.listeners),
                 "track": tracks,
                 "time": spaces.Box(0.0, 1.0, shape=(), dtype=np.float32),
             }
@@ -70,9 +62,9 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
     ) -> tuple[Observation, Info]:
         """Start a session; see the module. There are no options."""
         super().reset(seed=seed, options=dict(options or {}))
-        listeners = self.np_random.integers(self._model.world.listeners, size=1)
-        starts = draw_starts(self._model, listeners, self.np_random)
-        self._sessions.start(self._row, starts)
+        listeners = self.np_random.integers(self._world.listeners, size=1)
+        starts = draw_starts(self._world, listeners, self.np_random)
+        self._batch.start(self._row, listeners, *starts)
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, Info]:
@@ -82,23 +74,21 @@ class ListeningEnv(gymnasium.Env[Observation, np.int64]):
             ResetNeeded: The session is over.
             InvalidAction: There is no such track.
         """
-        if not len(self._sessions.under_way()):
+        if not len(self._batch.under_way()):
             raise ResetNeeded("the session is over; call reset")
         if not self.action_space.contains(action):
             raise InvalidAction(f"{action} found; {self.action_space} is due")
         track = np.full(1, action, dtype=np.int64)
-        heard = self._sessions.hear(self._row, track, self.np_random.random(1))
-        reward = float(heard[0]) / 100.0
-        is_over = not len(self._sessions.under_way())
-        return self._observe(), reward, is_over, False, {}
+        hundredths = self._batch.hear(self._row, track, self.np_random.random(1))
+        is_over = not len(self._batch.under_way())
+        return self._observe(), float(hundredths[0]) / 100.0, is_over, False, {}
 
     def _observe(self) -> Observation:
-        sessions = self._sessions
-        time = sessions.last_hundredths(self._row)[0] / 100.0
+        tracks, hundredths = self._batch.last(self._row)
         return {
-            "user": sessions.listener[0],
-            "track": sessions.last_tracks(self._row)[0],
-            "time": np.asarray(time, dtype=np.float32),
+            "user": self._batch.listener[0],
+            "track": tracks[0],
+            "time": np.asarray(hundredths[0] / 100.0, dtype=np.float32),
         }
 
 

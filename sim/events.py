@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from looplib.arrays import IntArray
+from looplib.arrays import BoolArray, IntArray
 from looplib.event_fields import EVENT_FIELDS
 from sim.errors import SimError
 
@@ -24,37 +24,37 @@ _TIMES = np.array([str(hundredths / 100) for hundredths in range(101)], dtype=ob
 
 
 @dataclass(frozen=True)
-class Events:
-    """Sessions one after the other, a session's events in playing order."""
+class SimulatedEvents:
+    """Events session after session, a session's in playing order; all arrays are (events,)."""
 
-    session: IntArray  # (sessions,) number of the session in the whole collection
-    listener: IntArray  # (sessions,)
-    length: IntArray  # (sessions,) events of each, one at least
-    timestamp: IntArray  # (events,) ms since the epoch, UTC
-    track: IntArray  # (events,)
-    hundredths: IntArray  # (events,) share heard of the track, in hundredths
+    session: IntArray  # its number in the whole collection
+    listener: IntArray
+    is_last: BoolArray  # of its session
+    timestamp: IntArray  # ms since the epoch, UTC
+    track: IntArray
+    hundredths: IntArray  # share heard of the track, in hundredths
     propensity: float  # of every recommendation
 
 
-def format_events(events: Events, recommender: str, session_prefix: str) -> bytes:
-    """Return the lines of the event log, with the fields in the order of `EVENT_FIELDS`.
+def format_events(
+    events: SimulatedEvents, recommender: str, session_prefix: str
+) -> bytes:
+    """Format the lines of the event log, with the fields in the order of `EVENT_FIELDS`.
 
     The recommendation of an event is the session's next track; a session's last event is its `last`
     message, with neither recommendation nor recommender. `session_prefix` stands before a session's
     number in its id.
     """
-    is_last = np.zeros(len(events.track), dtype=np.bool_)
-    is_last[np.cumsum(events.length) - 1] = True
+    is_last = events.is_last
     recommendation = np.append(events.track[1:], 0).astype(object)
-    recommendation[is_last] = "null"
     columns = {
         "message": np.where(is_last, '"last"', '"next"'),
         "timestamp": events.timestamp,
-        "user": np.repeat(events.listener, events.length),
+        "user": events.listener,
         "track": events.track,
         "time": _TIMES[events.hundredths],
-        "recommendation": recommendation,
-        "session": np.repeat(events.session, events.length),
+        "recommendation": np.where(is_last, "null", recommendation),
+        "session": events.session,
         "recommender": np.where(is_last, "null", f'"{recommender}"'),
         "propensity": np.where(is_last, "null", repr(events.propensity)),
     }
@@ -72,7 +72,7 @@ def format_events(events: Events, recommender: str, session_prefix: str) -> byte
 
 
 def window_ms(segment_sessions: int, listeners: int) -> int:
-    """Return the length of a segment's window: a day for each session of a listener, on average."""
+    """Compute a segment's window: a day for each session of a listener, on average."""
     return math.ceil(max(1.0, segment_sessions / listeners)) * DAY_MS
 
 
@@ -83,7 +83,7 @@ def event_times(
     window: tuple[int, int],
     rng: np.random.Generator,
 ) -> IntArray:
-    """Return when each track ends and its event is logged, in ms since the epoch.
+    """Draw when each track ends and its event is logged, in ms since the epoch.
 
     A session longer than its slot, which takes a listener with far more sessions than others, has
     its events evenly spaced in what the slot has room for.
@@ -103,17 +103,17 @@ def event_times(
     """
     start_ms, window_length_ms = window
     _, which, counts = np.unique(listeners, return_inverse=True, return_counts=True)
-    sessions = counts[which]  # of the same listener
+    session_counts = counts[which]  # of the same listener
     # of a listener's sessions, in order of listeners
     first = np.cumsum(counts) - counts
     earlier = np.empty(len(listeners), dtype=np.int64)
     by_listener = np.argsort(which, kind="stable")
     earlier[by_listener] = np.arange(len(which)) - np.repeat(first, counts)
-    slot = window_length_ms // sessions
+    slot = window_length_ms // session_counts
     room = slot - SESSION_GAP_MS
     if np.any(room < lengths):
         raise SimError(
-            f"a listener has {sessions.max()} sessions "
+            f"a listener has {session_counts.max()} sessions "
             f"in {window_length_ms // DAY_MS} days, too many to keep apart"
         )
     ends = np.cumsum(SKIP_MS + hundredths * (TRACK_MS // 100), axis=0)

@@ -4,10 +4,9 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-from pydantic import ConfigDict
 
 from looplib.cli import Overrides, make_app, run
 from looplib.config import Config, load_config
@@ -17,13 +16,11 @@ from sim.remote.config import RemoteConfig
 from sim.remote.run import run_remote
 
 PROG = "listening-loop simulate"
-RANDOM = "random"
-REMOTE = "remote"
-KINDS: dict[str, type[Config]] = {RANDOM: CollectConfig, REMOTE: RemoteConfig}
+KINDS: dict[str, type[Config]] = {"random": CollectConfig, "remote": RemoteConfig}
 
 
 def _settings_text() -> str:
-    """Return a line for each setting, with the recommender that takes it if not both do."""
+    """Describe each setting in a line, with the recommender that takes it if not both do."""
     fields = RemoteConfig.model_fields | CollectConfig.model_fields
     lines = []
     for key, field in fields.items():
@@ -57,11 +54,10 @@ Examples:
 app = make_app(HELP)
 
 
-class _Kind(Config):
+class _RecommenderKind(Config, extra="ignore"):
     """The key that decides which configuration it is, which then checks the other keys."""
 
-    model_config = ConfigDict(extra="ignore")
-    recommender: str = RANDOM
+    recommender: Literal["random", "remote"] = "random"
 
 
 @app.command(
@@ -72,15 +68,11 @@ def _main(
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     overrides: Overrides = None,
 ) -> None:
-    changes = overrides or []
-    options = dict(_read_options(context.args))
-    kind = load_config(_Kind, config, changes, options).recommender
-    if kind == REMOTE:
-        run_remote(load_config(RemoteConfig, config, changes, options), typer.echo)
+    sources = (config, overrides or [], dict(_read_options(context.args)))
+    if load_config(_RecommenderKind, *sources).recommender == "remote":
+        run_remote(load_config(RemoteConfig, *sources), typer.echo)
         return
-    if kind != RANDOM:
-        raise SimError(f"recommender: {kind} is unknown; allowed: {', '.join(KINDS)}")
-    collection = load_config(CollectConfig, config, changes, options)
+    collection = load_config(CollectConfig, *sources)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     collect(collection)
     typer.echo(

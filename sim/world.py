@@ -13,13 +13,7 @@ from looplib.config import dump_config, load_config
 from looplib.files import atomic_directory
 from sim.errors import SimError
 from sim.worlds.config import WorldConfig
-from sim.worlds.files import (
-    CONFIG_FILE,
-    EMBEDDINGS_FILE,
-    TRACKS_FILE,
-    USERS_FILE,
-    load_world,
-)
+from sim.worlds.files import CONFIG_FILE, EMBEDDINGS_FILE, TRACKS_FILE, USERS_FILE
 from sim.worlds.generate import generate_catalogue, generate_listeners
 
 PROG = "listening-loop world"
@@ -41,13 +35,13 @@ def _main(
     out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("out/demo/world"),
     overrides: Overrides = None,
 ) -> None:
-    if not make_world(load_config(WorldConfig, config, overrides or []), out):
+    settings = load_config(WorldConfig, config, overrides or [])
+    if not make_world(settings, out):
         typer.echo(f"{out} holds this very world already; nothing done")
-    world = load_world(out)
-    artists = world.artist.max() + 1
+    catalogue = settings.catalogue
     typer.echo(
-        f"{out}: {world.tracks:,} tracks, {artists:,} artists, "
-        f"{world.listeners:,} listeners"
+        f"{out}: {catalogue.tracks:,} tracks, {catalogue.artists:,} artists, "
+        f"{settings.listeners:,} listeners"
     )
 
 

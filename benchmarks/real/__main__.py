@@ -2,7 +2,7 @@
 
     python -m benchmarks.real --data FOLDER [SET …]    # peers: the extra `peers`
 
-docs/real-sets.md says where the files of each set come from. Tables go to the terminal and, as
+docs/real-data.md says where the files of each set come from. Tables go to the terminal and, as
 Markdown, to `real-data.md` in the folder of the run.
 """
 
@@ -89,7 +89,7 @@ def main(
         missing = [file for file in files if not file.exists()]
         if missing:
             console.print(
-                f"{name}: left out, {missing[0]} is missing; see docs/real-sets.md"
+                f"{name}: left out, {missing[0]} is missing; see docs/real-data.md"
             )
             continue
         with TemporaryDirectory(prefix=f"{name}-", dir=out) as folder:

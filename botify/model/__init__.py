@@ -1,5 +1,8 @@
-"""What the service serves from: the published recommendations and the catalogue, in memory.
+"""Load the published recommendations and the catalogue into memory.
 
-In: an export's folder and `tracks.json`. Out: arrays that recommenders read. Read `model` first,
-then `manifest`, `loading`, and `versions`, which watches the folder for a newer export.
+In: an export's folder and `tracks.json`. Out: arrays that recommenders read.
+
+Read `catalogue` (tracks by number) and `manifest` (a version's files) first, then `tracklists` and
+`arrays` (how files of lists and of arrays are read), `factors` and `next_track` (what recommenders
+read of them), `model` (a version in memory), and `versions`, which watches for a newer export.
 """

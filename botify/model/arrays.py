@@ -1,4 +1,4 @@
-"""Arrays from files that are not trusted.
+"""Read arrays from `.npz` files that are not trusted.
 
 No pickle, nothing compressed, checked against the shapes expected.
 """
@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from botify.errors import ModelError
-from botify.model.catalogue import UNKNOWN_TRACK, Catalogue, user_number
+from botify.model.catalogue import user_number
 from botify.model.manifest import Version
 from botify.model.tracklists import TrackLists
-from looplib.arrays import AnyArray, Float32Array, Int32Array, IntArray
+from looplib.arrays import NO_TRACK, AnyArray, Float32Array, Int32Array
 
 # characters; ours have 118, and parsing a deeper one takes all the stack
 _LONGEST_HEADER = 200
@@ -23,24 +23,27 @@ Arrays = dict[str, AnyArray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows(TrackLists):
-    """Tracks with values, some for each listener or track."""
+class WeightedLists(TrackLists):
+    """Lists of tracks with a value each, by listener or track."""
 
     values: Float32Array  # like `tracks`
 
-    def of(self, wanted: int) -> tuple[Int32Array, Float32Array]:
-        """Return the known tracks of an id and their values, none of one that is not there."""
-        own = self.span(wanted)
-        is_known = self.tracks[own] != UNKNOWN_TRACK
-        return self.tracks[own][is_known], self.values[own][is_known]
+    def find(self, number: int) -> tuple[Int32Array, Float32Array]:
+        """Look up the tracks of the catalogue in a list, and their values.
+
+        Args:
+            number: Of the listener or track; of one without a list both are empty.
+        """
+        span = self.span(number)
+        is_in_catalogue = self.tracks[span] != NO_TRACK
+        return self.tracks[span][is_in_catalogue], self.values[span][is_in_catalogue]
 
 
 def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Arrays:
     """Read the arrays of an `.npz` that `numpy.savez` wrote; ids are replaced by their numbers.
 
     Args:
-        version: Whose file it is; tracks that its catalogue may lack get the number
-            `UNKNOWN_TRACK`.
+        version: Whose file it is; tracks that its catalogue may lack get the number `NO_TRACK`.
         name: Of the file.
         shapes: Of each array, the kind of its numbers, `i`, `f` (finite), or `track` or `user` for
             ids, and the names of its axes: `"f tracks factors"`. Axes of one name have one length.
@@ -60,12 +63,12 @@ def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Array
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
         kind, *axes = shapes[name].split()
-        of_ids = {"track": "U" if version.catalogue.is_text else "i", "user": "iU"}
-        expected = of_ids.get(kind, kind)
+        id_kinds = {"track": "U" if version.catalogue.is_text else "i", "user": "iU"}
+        expected = id_kinds.get(kind, kind)
         if array.dtype.kind not in expected or array.ndim != len(axes):
-            found = f"{array.dtype} {array.shape}"
             raise ModelError(
-                f"{path}: {name} is {found}, expected {expected} with {len(axes)} axes"
+                f"{path}: {name} is {array.dtype} {array.shape}, "
+                f"expected {expected} with {len(axes)} axes"
             )
         for axis, length in zip(axes, array.shape, strict=True):
             if lengths.setdefault(axis, length) != length:
@@ -82,8 +85,10 @@ def read_arrays(version: Version, name: str, shapes: Mapping[str, str]) -> Array
     return arrays
 
 
-def read_rows(path: Path, arrays: Arrays, ids: str, names: Sequence[str]) -> Rows:
-    """Read rows from arrays by their names.
+def read_weighted_lists(
+    path: Path, arrays: Arrays, ids: str, names: Sequence[str]
+) -> WeightedLists:
+    """Put lists together from the arrays of a file.
 
     Args:
         path: The file, for messages.
@@ -96,15 +101,15 @@ def read_rows(path: Path, arrays: Arrays, ids: str, names: Sequence[str]) -> Row
     """
     counts, positions, values = (arrays[name] for name in names)
     numbers = arrays["tracks"].astype(np.int32)
-    check_ids(path, names[1], positions, len(numbers))
-    check_ids(path, names[0], counts, len(positions) + 1)
+    _check_range(path, names[1], positions, len(numbers))
+    _check_range(path, names[0], counts, len(positions) + 1)
     if counts.sum() != len(positions):
         raise ModelError(
             f"{path}: {names[0]} add up to {counts.sum()}, not {len(positions)} tracks"
         )
     ends = counts.astype(np.int64).cumsum()
     order = np.argsort(arrays[ids], kind="stable")
-    return Rows(
+    return WeightedLists(
         ids=arrays[ids][order],
         starts=(ends - counts)[order],
         ends=ends[order],
@@ -113,35 +118,25 @@ def read_rows(path: Path, arrays: Arrays, ids: str, names: Sequence[str]) -> Row
     )
 
 
-def by_number(
-    tracks: IntArray, factors: AnyArray, catalogue: Catalogue
-) -> Float32Array:
-    """Return the factors of the catalogue's tracks, shape (tracks, factors); without any, zeros."""
-    is_known = tracks != UNKNOWN_TRACK
-    shape = len(catalogue), factors.shape[1]
-    found = np.zeros(shape, dtype=np.float32)
-    found[tracks[is_known]] = factors[is_known]
-    return found
-
-
-def check_ids(path: Path, name: str, ids: AnyArray, limit: int) -> None:
-    """Raise a `ModelError` unless all ids are in 0..limit-1."""
-    if len(ids) and not (ids.min() >= 0 and ids.max() < limit):
+def _check_range(path: Path, name: str, numbers: AnyArray, limit: int) -> None:
+    """Raise a `ModelError` unless all numbers are in 0..limit-1."""
+    if len(numbers) and not (numbers.min() >= 0 and numbers.max() < limit):
         raise ModelError(
-            f"{path}: {name} has {ids.min()}..{ids.max()}; allowed is 0..{limit - 1}"
+            f"{path}: {name} has {numbers.min()}..{numbers.max()}; "
+            f"allowed is 0..{limit - 1}"
         )
 
 
 def _track_numbers(
     path: Path, name: str, tracks: AnyArray, version: Version
 ) -> AnyArray:
+    """Look up the numbers of tracks in the catalogue."""
     catalogue = version.catalogue
     if not catalogue.numbers:
-        check_ids(path, name, tracks, len(catalogue))
+        _check_range(path, name, tracks, len(catalogue))
         return tracks
-    found = [catalogue.numbers.get(track, UNKNOWN_TRACK) for track in tracks.tolist()]
-    numbers = np.array(found, dtype=np.int64)
-    unknown = tracks[numbers == UNKNOWN_TRACK]
+    numbers = np.array([*map(catalogue.number, tracks.tolist())], np.int64)
+    unknown = tracks[numbers == NO_TRACK]
     if len(unknown) and not version.may_lack:
         raise ModelError(
             f"{path}: {name} has {unknown[0]!r}, which is not in the catalogue"

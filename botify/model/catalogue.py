@@ -13,10 +13,9 @@ import numpy as np
 from msgspec import Meta
 
 from botify.errors import CatalogueError
-from looplib.arrays import IntArray
+from looplib.arrays import NO_TRACK, IntArray
 
 LARGEST_ID = 2**63 - 1
-UNKNOWN_TRACK = -1  # the number of each track that the catalogue lacks
 Id = int | str
 """The owner's id of a listener or a track; those of one service are all numbers, or all text."""
 
@@ -24,12 +23,12 @@ WholeNumber = Annotated[int, Meta(ge=0, le=LARGEST_ID)]
 Text = Annotated[str, Meta(min_length=1)]
 
 
-class _Record(msgspec.Struct):
+class _TrackRecord(msgspec.Struct):
     track: WholeNumber | Text
     artist: str | int
 
 
-_decode = msgspec.json.Decoder(_Record).decode
+_decode = msgspec.json.Decoder(_TrackRecord).decode
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Catalogue:
 
     @property
     def is_text(self) -> bool:
-        """Whether ids are text."""
+        """True where ids are text, False where they are whole numbers."""
         return isinstance(self.ids[0], str)
 
     @property
@@ -59,28 +58,34 @@ class Catalogue:
         return Text if self.is_text else WholeNumber
 
     def number(self, track: Id) -> int:
-        """Return the number of a track; `UNKNOWN_TRACK` where the catalogue lacks it."""
+        """Look up the number of a track; `NO_TRACK` where the catalogue lacks it."""
         if self.numbers:
-            return self.numbers.get(track, UNKNOWN_TRACK)
+            return self.numbers.get(track, NO_TRACK)
         if isinstance(track, int) and 0 <= track < len(self):
             return track
-        return UNKNOWN_TRACK
+        return NO_TRACK
 
     @cached_property
     def _by_artist(self) -> IntArray:
         return np.argsort(self.artist, kind="stable")
 
     def tracks_of(self, artist: int) -> IntArray:
-        """Return all tracks by an artist, ascending."""
+        """List the numbers of all tracks by an artist, ascending, shape (tracks of the artist,)."""
         order = self._by_artist
         first, end = self.artist.searchsorted([artist, artist + 1], sorter=order)
         return order[first:end]
 
 
 def user_number(user: Id) -> int:
-    """Return the number by which a listener's lists are found.
+    """Compute the number by which a listener's lists are looked up.
 
-    A whole number is its own; of a text it is 63 bits of its hash.
+    Returns:
+        A whole number itself; of a text 63 bits of its hash.
+
+    >>> user_number(7)
+    7
+    >>> user_number("zoë")
+    2962756792818587815
     """
     return user if isinstance(user, int) else mmh3.hash64(user, signed=False)[0] >> 1
 
@@ -121,8 +126,8 @@ def load_catalogue(path: Path) -> Catalogue:
     )
 
 
-def _read_records(path: Path, lines: Sequence[bytes]) -> list[_Record]:
-    records: list[_Record] = []
+def _read_records(path: Path, lines: Sequence[bytes]) -> list[_TrackRecord]:
+    records: list[_TrackRecord] = []
     try:
         records.extend(map(_decode, lines))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -133,7 +138,7 @@ def _read_records(path: Path, lines: Sequence[bytes]) -> list[_Record]:
 
 
 def _order(path: Path, ids: Sequence[Any]) -> list[int]:
-    """Return the lines of ids by ascending id.
+    """Sort the lines of a catalogue by their ids.
 
     Raises:
         CatalogueError: Ids are of two kinds, or one is there twice.

@@ -1,4 +1,4 @@
-"""The item side of a published ALS model, and a listener's factor by it."""
+"""The item factors of a published ALS model, and a listener's factor by them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,24 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from botify.model.arrays import Rows, by_number, read_arrays, read_rows
-from botify.model.catalogue import UNKNOWN_TRACK
-from botify.model.manifest import Feedback, Version
-from botify.model.model import Part
+from botify.model.arrays import WeightedLists, read_arrays, read_weighted_lists
+from botify.model.manifest import FittedFeedback, Version
+from botify.model.model import Artifact
 from looplib.als import AlsParams, solve_row
-from looplib.arrays import Float32Array, FloatArray
+from looplib.arrays import NO_TRACK, Float32Array, FloatArray
 
 
 @dataclass(frozen=True)
 class History:
-    """What the fit was given of each listener: tracks, and how much of them was heard."""
+    """The values that the model was fitted to: by listener, how much of each track was heard."""
 
-    heard: Rows  # of each listener, before a logarithm
+    heard: WeightedLists  # of each listener, before a logarithm
     filter_seen: bool  # the export leaves out what a listener has heard
 
-    def of(self, user: int) -> dict[int, float]:
-        """Return the values of a listener by track; nothing of one who is not known."""
-        tracks, values = self.heard.of(user)
+    def find(self, user: int) -> dict[int, float]:
+        """Look up a listener's values by track; of an unknown listener there are none."""
+        tracks, values = self.heard.find(user)
         return dict(zip(tracks.tolist(), values.tolist(), strict=True))
 
 
@@ -32,10 +31,10 @@ class ItemFactors:
     """Solves listeners' factors by a model's tracks."""
 
     items: Float32Array  # factors of the tracks, by number, 0 where there are none
-    known: int  # tracks that somebody has heard
+    fitted_tracks: int  # tracks that any listener has heard
     params: AlsParams
-    feedback: Feedback
-    # what the fit was given for a track heard to its end; an interaction's mean weight
+    feedback: FittedFeedback
+    # value of a track heard to its end in the fit: an interaction's mean weight
     unit: float = 1.0
 
     def __post_init__(self) -> None:
@@ -45,11 +44,19 @@ class ItemFactors:
         self._lengths = np.where(lengths > 0, lengths, 1).astype(np.float32)
 
     def closeness(self, tracks: Sequence[int], weights: FloatArray) -> Float32Array:
-        """Return the weighted sum of cosines with some tracks, of each track by number."""
+        """Sum the weighted cosines of each track with some tracks.
+
+        Args:
+            tracks: Their numbers, or `NO_TRACK`, which is close to none.
+            weights: Of the cosines with each, shape (tracks given,).
+
+        Returns:
+            The sum of each track of the catalogue, shape (tracks,).
+        """
         numbers = np.array(tracks)
-        is_known = numbers != UNKNOWN_TRACK
-        known = numbers[is_known]
-        session = weights[is_known] / self._lengths[known] @ self.items[known]
+        has_factors = numbers != NO_TRACK
+        rows = numbers[has_factors]
+        session = weights[has_factors] / self._lengths[rows] @ self.items[rows]
         products = self.items @ session.astype(np.float32)
         closeness: Float32Array = products / self._lengths
         return closeness
@@ -58,23 +65,23 @@ class ItemFactors:
         self,
         tracks: Sequence[int],
         times: Sequence[float],
-        known: Mapping[int, float] | None = None,
+        history: Mapping[int, float] | None = None,
     ) -> FloatArray | None:
         """Solve a listener's factor, shape (factors,), by the history and the session so far.
 
         Args:
             tracks: Heard, in order.
             times: Share heard of each, 0..1.
-            known: The listener's values in the history.
+            history: The listener's values in the history, by track.
 
         Returns:
             The solution of `looplib.als` for this row; None where nothing counts as heard.
         """
-        heard = dict(known or {})
+        heard = dict(history or {})
         for track, time in zip(tracks, times, strict=True):
             value = self.unit * time
-            is_heard = time > 0 and value >= self.feedback.min_time
-            if is_heard and track != UNKNOWN_TRACK:
+            counts = time > 0 and value >= self.feedback.min_time
+            if counts and track != NO_TRACK:
                 heard[track] = heard.get(track, 0.0) + value
         if self.feedback.scale == "log":
             heard = {track: math.log1p(time) for track, time in heard.items()}
@@ -84,23 +91,30 @@ class ItemFactors:
             self._gram,
             self.items[list(heard)].astype(np.float64),
             np.array(list(heard.values())),
-            self.known,
+            self.fitted_tracks,
             self.params,
         )
 
 
 def _load_factors(version: Version) -> ItemFactors | None:
-    manifest, catalogue = version.manifest, version.catalogue
+    manifest = version.manifest
     try:
         params = AlsParams.read(manifest.factors or manifest.parameters)
     except ValueError:
         return None
     shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}
     arrays = read_arrays(version, FACTORS.file, shapes)
-    factors = by_number(arrays["tracks"], arrays["item_factors"], catalogue)
-    unit = manifest.data.mean_weight or 1.0
-    known = manifest.data.fitted_tracks or len(arrays["tracks"])
-    return ItemFactors(factors, known, params, manifest.feedback, unit)
+    tracks, factors = arrays["tracks"], arrays["item_factors"]
+    is_in_catalogue = tracks != NO_TRACK
+    items = np.zeros((len(version.catalogue), factors.shape[1]), np.float32)
+    items[tracks[is_in_catalogue]] = factors[is_in_catalogue]
+    return ItemFactors(
+        items,
+        manifest.data.fitted_tracks or len(tracks),
+        params,
+        manifest.feedback,
+        manifest.data.mean_weight or 1.0,
+    )
 
 
 def _load_history(version: Version) -> History:
@@ -115,9 +129,10 @@ def _load_history(version: Version) -> History:
     if version.manifest.feedback.scale == "log":
         arrays["values"] = np.expm1(arrays["values"])
     path = version.folder / HISTORY.file
-    heard = read_rows(path, arrays, "users", ("counts", "heard", "values"))
+    names = ("counts", "heard", "values")
+    heard = read_weighted_lists(path, arrays, "users", names)
     return History(heard, version.manifest.lists.filter_seen)
 
 
-FACTORS = Part("factors of an ALS model", "factors.npz", _load_factors)
-HISTORY = Part("history.npz", "history.npz", _load_history)
+FACTORS = Artifact("factors of an ALS model", "factors.npz", _load_factors)
+HISTORY = Artifact("history.npz", "history.npz", _load_history)

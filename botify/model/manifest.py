@@ -19,8 +19,8 @@ _LONGEST_MANIFEST = 2**20
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class Feedback(msgspec.Struct):
-    """How listening became what the fit was given, as in the search's configuration."""
+class FittedFeedback(msgspec.Struct):
+    """How listening became the values of the fit, as in the search's configuration."""
 
     min_time: float = 0.0
     scale: Literal["linear", "log"] = "linear"
@@ -48,7 +48,7 @@ class _ListFacts(msgspec.Struct):
 
 
 class ModelManifest(msgspec.Struct):
-    """What the service reads of a version's manifest."""
+    """A version's manifest, as far as the service reads it."""
 
     schema: Literal[1]
     model: Annotated[str, msgspec.Meta(min_length=1)]
@@ -58,7 +58,7 @@ class ModelManifest(msgspec.Struct):
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     # of the model whose factors these are, if it is not that of the lists
     factors: dict[str, Any] | None = None
-    feedback: Feedback = msgspec.field(default_factory=Feedback)
+    feedback: FittedFeedback = msgspec.field(default_factory=FittedFeedback)
     lists: _ListFacts = msgspec.field(default_factory=_ListFacts)
 
 
@@ -77,7 +77,7 @@ def read_manifest(folder: Path) -> ModelManifest:
 
 
 def version_folder(recommendations: Path) -> Path:
-    """Return the folder of a file of lists, links followed: another folder is another version."""
+    """Resolve the folder of a file of lists: another folder is another version."""
     return Path(os.path.realpath(recommendations.parent))
 
 
@@ -97,15 +97,14 @@ class Version:
         # Listeners have played tracks that the catalogue of the service lacked.
         self.may_lack = bool(trained_on and trained_on.own_ids and catalogue.numbers)
         if trained_on and trained_on.sha256 != catalogue.sha256 and not self.may_lack:
-            theirs = f"{trained_on.tracks} tracks and sha256 {trained_on.sha256[:12]}…"
-            ours = f"{len(catalogue)} and {catalogue.sha256[:12]}…"
             raise ModelError(
-                f"{self.folder / MANIFEST}: trained on another catalogue, of {theirs}; "
-                f"that of the service has {ours}"
+                f"{self.folder / MANIFEST}: trained on another catalogue, of "
+                f"{trained_on.tracks} tracks and sha256 {trained_on.sha256[:12]}…; "
+                f"that of the service has {len(catalogue)} and {catalogue.sha256[:12]}…"
             )
 
     def has(self, name: str) -> bool:
-        """Return whether the manifest names a file."""
+        """Check that the manifest names a file."""
         return name in self.manifest.files
 
     def open(self, name: str) -> BufferedReader:

@@ -1,30 +1,32 @@
-"""A version of the recommendations in memory, as recommenders read it."""
+"""A version of the recommendations in memory, and how it is loaded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from botify.errors import ModelError
 from botify.model.catalogue import Catalogue
 from botify.model.manifest import Version
 from botify.model.tracklists import NO_LISTS, TrackLists, read_track_lists
 
 T = TypeVar("T")
+POPULAR = 100  # tracks
 
 
 @dataclass(frozen=True)
-class Part(Generic[T]):
-    """What recommenders read of a version; it is loaded where one of them may be asked."""
+class Artifact(Generic[T]):
+    """A file of an export that recommenders read; it is loaded where one of them may be asked."""
 
     name: str  # as messages call it
-    file: str  # a version without it lacks the part
+    file: str  # a version without this file lacks the artifact
     load: Callable[[Version], T | None]
 
 
-def lists_in(name: str, of: str = "user") -> Part[TrackLists]:
-    """Make the part that is a file of lists of listeners, or of tracks."""
-    return Part(name, name, lambda version: read_track_lists(version, name, of))
+def lists_in(name: str, of: str = "user") -> Artifact[TrackLists]:
+    """Make the artifact of a file of lists, each of a listener or of a track."""
+    return Artifact(name, name, lambda version: read_track_lists(version, name, of))
 
 
 LISTS = lists_in("lists")  # whose file the settings name
@@ -32,8 +34,8 @@ SIMILAR = lists_in("similar.jsonl", of="track")
 
 
 @dataclass(frozen=True)
-class Model:
-    """What recommenders draw from."""
+class ServedModel:
+    """A version in memory, from which recommenders draw."""
 
     version: str
     created_at: datetime
@@ -43,8 +45,58 @@ class Model:
     recommendations: TrackLists = NO_LISTS  # by listener
     # the tracks that most lists hold, most popular first
     popular: Sequence[int] = ()
-    parts: Mapping[str, Any] = field(default_factory=dict)  # by name; read with `get`
+    artifacts: Mapping[str, Any] = field(default_factory=dict)  # by name, for `get`
 
-    def get(self, part: Part[T]) -> T | None:
-        """Return a part; None where the version lacks it."""
-        return self.parts.get(part.name)
+    def get(self, artifact: Artifact[T]) -> T | None:
+        """Look up an artifact; None where the version lacks it."""
+        return self.artifacts.get(artifact.name)
+
+
+def no_model(catalogue: Catalogue, *, text_users: bool | None = None) -> ServedModel:
+    """Make the model that is served before anything is published: a catalogue alone."""
+    is_text = catalogue.is_text if text_users is None else text_users
+    return ServedModel("none", datetime.now(UTC), catalogue, is_text)
+
+
+def load_model(
+    recommendations: Path,
+    catalogue: Catalogue,
+    artifacts: Collection[Artifact[Any]],
+    *,
+    text_users: bool | None = None,
+) -> ServedModel:
+    """Load a version: its lists, and those of the artifacts that it has.
+
+    Args:
+        recommendations: The file of lists; the other files lie beside it.
+        catalogue: The tracks that the service knows.
+        artifacts: What recommenders read.
+        text_users: Whether ids of listeners are text; None: as in the lists.
+
+    Raises:
+        ModelError: A file is missing, is not what the manifest says, or does not fit the catalogue
+            or the kind of ids.
+    """
+    version = Version(recommendations, catalogue)
+    lists = read_track_lists(version, recommendations.name)
+    if text_users not in (None, lists.is_text):
+        kinds = {True: "text", False: "whole numbers"}
+        raise ModelError(
+            f"{version.folder}: ids of listeners are {kinds[lists.is_text]}, "
+            f"and those of the service are {kinds[not lists.is_text]}"
+        )
+    loaded = {
+        artifact.name: artifact.load(version)
+        for artifact in artifacts
+        if version.has(artifact.file)
+    }
+    return ServedModel(
+        version=version.manifest.model,
+        created_at=version.manifest.created_at,
+        folder=version.folder,
+        catalogue=catalogue,
+        text_users=lists.is_text,
+        recommendations=lists,
+        popular=lists.most_listed(POPULAR),
+        artifacts=loaded | {LISTS.name: lists},
+    )

@@ -11,7 +11,7 @@ import numpy as np
 from botify.errors import ModelError
 from botify.model.catalogue import Text, WholeNumber, user_number
 from botify.model.manifest import Version
-from looplib.arrays import Int32Array, IntArray, find_id
+from looplib.arrays import Int32Array, IntArray
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,20 @@ class TrackLists:
     tracks: Int32Array  # of all lists
     is_text: bool = False  # ids in the file are text
 
-    def span(self, wanted: int) -> slice:
-        """Return where the list of an id is in `tracks`; an empty one is of an unknown id."""
-        row = find_id(self.ids, wanted)
-        return slice(0) if row is None else slice(self.starts[row], self.ends[row])
+    def span(self, number: int) -> slice:
+        """Find the list of a listener or track in `tracks`; that of an unknown one is empty."""
+        row = int(self.ids.searchsorted(number))
+        if row == len(self.ids) or self.ids[row] != number:
+            return slice(0)
+        return slice(self.starts[row], self.ends[row])
 
-    def list_of(self, wanted: int) -> list[int]:
-        """Return the list of an id, empty if there is none."""
-        tracks: list[int] = self.tracks[self.span(wanted)].tolist()
+    def list_of(self, number: int) -> list[int]:
+        """Look up the list of a listener or track; that of an unknown one is empty."""
+        tracks: list[int] = self.tracks[self.span(number)].tolist()
         return tracks
 
     def most_listed(self, count: int) -> list[int]:
-        """Return the tracks that most lists hold, most listed first."""
+        """Rank tracks by the number of lists that hold them, most listed first."""
         counts = np.zeros(self.tracks.max(initial=-1) + 1, np.int64)
         np.add.at(counts, self.tracks, 1)  # without a copy
         ranked = np.argsort(-counts, kind="stable")[:count].tolist()
@@ -69,9 +71,13 @@ def read_track_lists(version: Version, name: str, of: str = "user") -> TrackList
 def _read_lines(
     file: BufferedReader, version: Version, of: str
 ) -> tuple[IntArray, IntArray, Int32Array, bool]:
-    """Return the users, the lengths of their lists, all tracks, and whether ids are text."""
+    """Read the lines of a file.
+
+    Returns:
+        The users, the lengths of their lists, all tracks, and whether ids are text.
+    """
     catalogue = version.catalogue
-    numbers = catalogue.numbers
+    numbers, may_lack = catalogue.numbers, version.may_lack
     # compact, and grow without a copy
     users, lengths, tracks = array("q"), array("q"), array("i")
     fields: list[Any] = [
@@ -89,9 +95,11 @@ def _read_lines(
                 raise ValueError(f"id {line.user!r} found after ids of the other kind")
             listed = line.tracks
             if numbers:
-                may_lack = version.may_lack
-                known = (track for track in listed if track in numbers or not may_lack)
-                listed = [numbers[track] for track in known]
+                listed = [
+                    numbers[track]
+                    for track in listed
+                    if track in numbers or not may_lack
+                ]
             tracks.fromlist(listed)
             lengths.append(len(listed))
             users.append(user_number(line.user))

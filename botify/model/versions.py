@@ -1,4 +1,4 @@
-"""Which version is served: loading a new one while serving, refusing a bad one, rolling back."""
+"""Serve one version after another: load a new one, refuse a bad one, roll back."""
 
 import contextlib
 import logging
@@ -9,9 +9,8 @@ from typing import Any
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
-from botify.model.loading import load_model
 from botify.model.manifest import MANIFEST, read_manifest, version_folder
-from botify.model.model import Model, Part
+from botify.model.model import Artifact, ServedModel, load_model
 from looplib.files import atomic_symlink
 
 logger = logging.getLogger("botify")
@@ -28,26 +27,26 @@ class Versions:
     def __init__(
         self,
         recommendations: Path | None,
-        model: Model,
-        parts: Collection[Part[Any]],
+        model: ServedModel,
+        artifacts: Collection[Artifact[Any]],
         metrics: Metrics,
         *,
         watch_s: float = 1.0,
-        on_load: Callable[[Model], None] = lambda _: None,
+        on_load: Callable[[ServedModel], None] = lambda _: None,
     ) -> None:
         """Begin with a model, which later versions must fit.
 
         Args:
             recommendations: The file of lists; without it there is nothing to watch.
             model: What is served first.
-            parts: What recommenders read of a version.
-            metrics: Counts refused versions, and notes each look for a new one.
-            watch_s: Seconds between looks.
+            artifacts: What recommenders read of a version.
+            metrics: Counts refused versions, and has the time of the latest check for a new one.
+            watch_s: Seconds between checks.
             on_load: Called with each model that is loaded later.
         """
         self.model, self._metrics = model, metrics
         self.refused: str | None = None  # why the current version is not the one served
-        self._recommendations, self._parts = recommendations, parts
+        self._recommendations, self._artifacts = recommendations, artifacts
         self._watch_s, self._on_load = watch_s, on_load
         self._served = self._tried = self._state(model.folder)
         self._lock = threading.Lock()
@@ -56,7 +55,7 @@ class Versions:
             target=self._watch, name="versions", daemon=True
         )
 
-    def reload(self) -> Model:
+    def reload(self) -> ServedModel:
         """Serve the current version, loading it unless it is the one served.
 
         Raises:
@@ -71,14 +70,14 @@ class Versions:
             except ModelError as error:
                 published = self._configured().parent.parent
                 # anyone may read it, so it has no path of this machine
-                found = str(error).replace(f"{published.resolve()}/", "")
-                self.refused = found.replace(f"{published}/", "")
+                reason = str(error).replace(f"{published.resolve()}/", "")
+                self.refused = reason.replace(f"{published}/", "")
                 self._metrics.versions_refused.inc()
                 raise
             self.refused = None
             return self.model
 
-    def roll_back(self, version: str | None = None) -> Model:
+    def roll_back(self, version: str | None = None) -> ServedModel:
         """Make an earlier version the current one, and serve it.
 
         Args:
@@ -98,7 +97,7 @@ class Versions:
             return model
 
     def watch(self) -> None:
-        """Look for a new version every `watch_s`, in a thread of its own, until `close`."""
+        """Check for a new version every `watch_s`, in a thread of its own, until `close`."""
         if self._recommendations is not None:
             self._watcher.start()
 
@@ -121,7 +120,7 @@ class Versions:
 
     @staticmethod
     def _state(folder: Path | None) -> tuple[Path | None, int]:
-        """Return what changes when there is something to load."""
+        """Read the folder and its manifest's time, which change with what there is to load."""
         try:
             return folder, (folder / MANIFEST).stat().st_mtime_ns if folder else 0
         except OSError:
@@ -134,12 +133,12 @@ class Versions:
             )
         return self._recommendations
 
-    def _load(self, folder: Path) -> Model:
+    def _load(self, folder: Path) -> ServedModel:
         recommendations = folder / self._configured().name
         catalogue, text_users = self.model.catalogue, self.model.text_users
         try:
             return load_model(
-                recommendations, catalogue, self._parts, text_users=text_users
+                recommendations, catalogue, self._artifacts, text_users=text_users
             )
         except ModelError:
             raise
@@ -147,28 +146,28 @@ class Versions:
             reason = f"{type(error).__name__}: {error}"
             raise ModelError(f"{folder}: cannot be loaded ({reason})") from error
 
-    def _serve(self, model: Model) -> None:
+    def _serve(self, model: ServedModel) -> None:
         self.model, self._served = model, self._tried
         logger.info("serving version %s", model.version)
         self._on_load(model)
 
     def _find(self, version: str | None) -> Path:
-        """Return the folder of a version, by default of the latest one before the served one."""
+        """Find the folder of a version, by default of the latest one before the served one."""
         served = self.model
-        folder = served.folder or version_folder(self._configured())
-        found = {}
-        for other in folder.parent.glob("[!.]*"):
+        versions = (served.folder or version_folder(self._configured())).parent
+        candidates = {}
+        for folder in versions.glob("[!.]*"):
             with contextlib.suppress(ModelError):  # no version
-                manifest = read_manifest(other)
+                manifest = read_manifest(folder)
                 is_earlier = manifest.created_at <= served.created_at
                 if manifest.model == version or (
-                    version is None and is_earlier and other != served.folder
+                    version is None and is_earlier and folder != served.folder
                 ):
-                    found[manifest.created_at] = other
-        if not found:
-            wanted = version or f"earlier than {served.version}"
-            raise ModelError(f"{folder.parent}: no version {wanted}")
-        return found[max(found)]
+                    candidates[manifest.created_at] = folder
+        if not candidates:
+            name = version or f"earlier than {served.version}"
+            raise ModelError(f"{versions}: no version {name}")
+        return candidates[max(candidates)]
 
     def _point_to(self, folder: Path) -> None:
         link = self._configured().parent

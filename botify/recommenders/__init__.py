@@ -1,6 +1,6 @@
-"""Recommenders of the next track, for a batch of listeners.
+"""Recommenders of the next track, by name.
 
-In: a model, rows (`base`) and a generator. Out: a track for each row and its propensity. Read
-`base`, then `lists`, the simplest recommenders, `registry`, which names them all and asks another
-one where one has no track, and `interleaved`.
+In: a version, a listener's session, a generator. Out: a track, and the probability with which it
+was drawn. Read `base` first, then `lists` and `session`, and `registry`, which has the names, the
+fallbacks and the interleaving.
 """

@@ -1,4 +1,4 @@
-"""What a recommender is: a draw by model, row and generator, beside the parts it reads."""
+"""Define a recommender: a draw by model, query and generator, and the artifacts it reads."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
@@ -8,64 +8,69 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from botify.model.catalogue import UNKNOWN_TRACK
-from botify.model.model import Model, Part
-from looplib.arrays import AnyFloatArray
-
-# In place of a track, where there is none to recommend.
-UNKNOWN = -1  # nothing is known of this listener or track
-EXHAUSTED = -2  # all that could be recommended is taken in this session
+from botify.model.model import Artifact, ServedModel
+from looplib.arrays import NO_TRACK, AnyFloatArray
 
 
 @dataclass
-class Row:
-    """A listener who needs the next track."""
+class Query:
+    """A listener who needs the next track, with the session so far."""
 
     user: int  # the listener's number, see `user_number`
     # heard in the open session, in order: not to be recommended; the last one was just heard;
-    # `UNKNOWN_TRACK` of one that the catalogue lacks
+    # `NO_TRACK` of one that the catalogue lacks
     tracks: Sequence[int]
     times: Sequence[float]  # share heard of each
     excluded: frozenset[int] = frozenset()  # not to be recommended either
 
     @cached_property
     def taken(self) -> frozenset[int]:
-        """The known tracks heard or excluded, made when first used."""
-        return self.excluded.union(self.tracks) - {UNKNOWN_TRACK}
+        """The tracks of the catalogue that were heard or are excluded."""
+        return self.excluded.union(self.tracks) - {NO_TRACK}
 
 
 class Drawn(NamedTuple):
-    """A track, or `UNKNOWN` or `EXHAUSTED`, and the probability with which it was drawn."""
+    """A track, and the probability with which it was drawn."""
 
-    track: int
-    propensity: float | None
+    track: int  # `NO_TRACK` where there is none to recommend
+    propensity: float | None = None
+    is_exhausted: bool = False  # all that could be recommended is taken in this session
 
 
-IS_UNKNOWN = Drawn(UNKNOWN, None)
-IS_EXHAUSTED = Drawn(EXHAUSTED, None)
+UNKNOWN = Drawn(NO_TRACK)  # nothing is known of this listener or track
+EXHAUSTED = Drawn(NO_TRACK, is_exhausted=True)
 
 
 def take_first(tracks: Iterable[int], taken: Collection[int]) -> Drawn:
-    """Take the first track that is not taken."""
+    """Take the first track that is not taken.
+
+    >>> take_first([3, 1, 2], taken={3}).track
+    1
+    """
     free = (track for track in tracks if track not in taken)
-    track = next(free, EXHAUSTED)
-    return IS_EXHAUSTED if track == EXHAUSTED else Drawn(track, 1.0)
+    track = next(free, NO_TRACK)
+    return EXHAUSTED if track == NO_TRACK else Drawn(track, 1.0)
 
 
 def take_best(scores: AnyFloatArray, taken: Collection[int]) -> Drawn:
     """Take the track with the highest score that is not taken; scores are changed in place."""
     scores[list(taken)] = -np.inf
     track = int(scores.argmax())
-    return IS_EXHAUSTED if scores[track] == -np.inf else Drawn(track, 1.0)
+    return EXHAUSTED if scores[track] == -np.inf else Drawn(track, 1.0)
 
 
 class Recommender(ABC):
     """A recommender of the next track; `registry.RECOMMENDERS` gives it a name."""
 
-    reads: Sequence[Part[Any]] = ()  # without these it has no track
+    reads: Sequence[Artifact[Any]] = ()  # without these it has no track
     # Read too where an arm asks for it and the version has them: a fallback does without.
-    reads_for_arms: Sequence[Part[Any]] = ()
+    reads_for_arms: Sequence[Artifact[Any]] = ()
 
     @abstractmethod
-    def draw(self, model: Model, row: Row, rng: np.random.Generator) -> Drawn:
-        """Draw a track for a listener."""
+    def draw(self, model: ServedModel, query: Query, rng: np.random.Generator) -> Drawn:
+        """Draw a track for a listener.
+
+        Returns:
+            The track, `UNKNOWN` where nothing is known of the listener or the track just heard, or
+            `EXHAUSTED` where all that could be recommended is taken.
+        """

@@ -5,58 +5,58 @@ from collections.abc import Sequence
 
 from numpy.random import Generator
 
-from botify.model.catalogue import UNKNOWN_TRACK
-from botify.model.model import LISTS, Model, Part
+from botify.model.model import LISTS, Artifact, ServedModel
 from botify.model.tracklists import NO_LISTS, TrackLists
 from botify.recommenders.base import (
-    IS_EXHAUSTED,
-    IS_UNKNOWN,
+    EXHAUSTED,
+    UNKNOWN,
     Drawn,
+    Query,
     Recommender,
-    Row,
     take_first,
 )
+from looplib.arrays import NO_TRACK
 
 
 class Random(Recommender):
     """Draws any track of the catalogue, each equally likely."""
 
-    def draw(self, model: Model, row: Row, rng: Generator) -> Drawn:
+    def draw(self, model: ServedModel, query: Query, rng: Generator) -> Drawn:
         """Draw until a track is not taken."""
         total = len(model.catalogue)
-        count = total - len(row.taken)
+        count = total - len(query.taken)
         if count <= 0:
-            return IS_EXHAUSTED
+            return EXHAUSTED
         track = int(rng.random() * total)
-        while track in row.taken:
+        while track in query.taken:
             track = int(rng.random() * total)
         return Drawn(track, 1.0 / count)
 
 
 class OneOf(Recommender):
-    """Draws one of some tracks for each row, each equally likely."""
+    """Draws one of some tracks for each listener, each equally likely."""
 
     @abstractmethod
-    def _candidates(self, model: Model, row: Row) -> Sequence[int]:
-        """Return the tracks for a row; none where nothing is known of it."""
+    def _candidates(self, model: ServedModel, query: Query) -> Sequence[int]:
+        """List the tracks for a listener; none where nothing is known."""
 
-    def draw(self, model: Model, row: Row, rng: Generator) -> Drawn:
+    def draw(self, model: ServedModel, query: Query, rng: Generator) -> Drawn:
         """Draw one of the candidates that are not taken."""
-        tracks, chance = self._candidates(model, row), rng.random()
-        free = [track for track in tracks if track not in row.taken]
+        tracks, chance = self._candidates(model, query), rng.random()
+        free = [track for track in tracks if track not in query.taken]
         if free:
             track = free[int(chance * len(free))]
             return Drawn(track, 1.0 / len(free))
-        return IS_EXHAUSTED if tracks else IS_UNKNOWN
+        return EXHAUSTED if tracks else UNKNOWN
 
 
 class StickyArtist(OneOf):
     """Draws another track of the artist just heard."""
 
-    def _candidates(self, model: Model, row: Row) -> Sequence[int]:
-        if row.tracks[-1] == UNKNOWN_TRACK:
+    def _candidates(self, model: ServedModel, query: Query) -> Sequence[int]:
+        if query.tracks[-1] == NO_TRACK:
             return []
-        artist = int(model.catalogue.artist[row.tracks[-1]])
+        artist = int(model.catalogue.artist[query.tracks[-1]])
         tracks: list[int] = model.catalogue.tracks_of(artist).tolist()
         return tracks
 
@@ -66,28 +66,29 @@ class TopPop(OneOf):
 
     reads = (LISTS,)
 
-    def _candidates(self, model: Model, row: Row) -> Sequence[int]:  # noqa: ARG002
+    def _candidates(self, model: ServedModel, query: Query) -> Sequence[int]:  # noqa: ARG002
         return model.popular
 
 
 class Indexed(OneOf):
-    """Draws one track of the listener's own list."""
+    """Draws one track of the listener's list."""
 
     reads = (LISTS,)
 
-    def _candidates(self, model: Model, row: Row) -> Sequence[int]:
-        return model.recommendations.list_of(row.user)
+    def _candidates(self, model: ServedModel, query: Query) -> Sequence[int]:
+        return model.recommendations.list_of(query.user)
 
 
 class InOrder(Recommender):
-    """Takes the best track of the listener's own list; the same session gets the same track."""
+    """Takes the best track of the listener's list; the same session gets the same track."""
 
-    def __init__(self, part: Part[TrackLists] = LISTS) -> None:
-        """Take tracks of the lists in a part of the version."""
-        self.reads = (part,)
-        self._part = part
+    def __init__(self, lists: Artifact[TrackLists] = LISTS) -> None:
+        """Take tracks of some lists of the export."""
+        self.reads = (lists,)
+        self._lists = lists
 
-    def draw(self, model: Model, row: Row, _: Generator) -> Drawn:
+    def draw(self, model: ServedModel, query: Query, _: Generator) -> Drawn:
         """Take the first track that is not taken."""
-        own = (model.get(self._part) or NO_LISTS).list_of(row.user)
-        return take_first(own, row.taken) if own else IS_UNKNOWN
+        lists = model.get(self._lists) or NO_LISTS
+        tracks = lists.list_of(query.user)
+        return take_first(tracks, query.taken) if tracks else UNKNOWN

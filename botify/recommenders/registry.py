@@ -1,8 +1,8 @@
-"""All recommenders by name; whom to ask for a row, and whom where that one has no track.
+"""All recommenders by name, and the answer to a query: a recommender's track, or a fallback's.
 
-A new recommender is a class like those of `lists` in a file of its own, and a line in
-`RECOMMENDERS`, and a row in docs/service.md. If it ranks as another exported list does, as
-`discover` does, the line is enough; what is read of another exported file becomes a `Part`.
+A new recommender is a class like those of `lists` in a file of its own, a line in `RECOMMENDERS`,
+and a row in docs/service.md. If it ranks as another exported list does, as `discover` does, the
+line is enough; what is read of another exported file becomes an `Artifact`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,11 @@ from typing import Annotated
 from numpy.random import Generator
 from pydantic import AfterValidator
 
-from botify.model.model import Model, lists_in
-from botify.recommenders.base import (
-    EXHAUSTED,
-    Drawn,
-    Recommender,
-    Row,
-)
-from botify.recommenders.factors import Contextual, FoldIn, SessionAls
-from botify.recommenders.interleaved import interleave
+from botify.model.model import ServedModel, lists_in
+from botify.recommenders.base import Drawn, Query, Recommender
 from botify.recommenders.lists import Indexed, InOrder, Random, StickyArtist, TopPop
-from botify.recommenders.next_track import FollowSession
+from botify.recommenders.session import Contextual, FoldIn, FollowSession, SessionAls
+from looplib.arrays import NO_TRACK
 from looplib.config import Config
 from looplib.experiments import members
 
@@ -42,24 +36,28 @@ RECOMMENDERS: Mapping[str, Recommender] = {
 REPEAT = "repeat"
 
 
-def asked_for(name: str) -> list[Recommender]:
-    """Return the recommender of a name, or both of an interleaved one."""
+def find_recommenders(name: str) -> list[Recommender]:
+    """Look up the recommender of a name, or both of an interleaved one."""
     return [RECOMMENDERS[member] for member in members(name)]
 
 
-def find_missing(name: str, model: Model) -> list[str]:
-    """Return the names of the parts that a recommender needs and a version lacks."""
-    parts = {part for asked in asked_for(name) for part in asked.reads}
-    return sorted(part.name for part in parts if model.get(part) is None)
+def missing_artifacts(name: str, model: ServedModel) -> list[str]:
+    """List the names of the artifacts that a recommender needs and a version lacks."""
+    needed = {
+        artifact
+        for recommender in find_recommenders(name)
+        for artifact in recommender.reads
+    }
+    return sorted(artifact.name for artifact in needed if model.get(artifact) is None)
 
 
 def _check_name(name: str) -> str:
-    asked = members(name)
-    distinct = set(asked)
-    if not RECOMMENDERS.keys() >= distinct or len(distinct) < len(asked):
-        known = ", ".join(RECOMMENDERS)
+    names = members(name)
+    distinct = set(names)
+    if not RECOMMENDERS.keys() >= distinct or len(distinct) < len(names):
+        allowed = ", ".join(RECOMMENDERS)
         raise ValueError(
-            f"no such recommender; allowed: {known}, and interleaved(a, b) of two of these"
+            f"no such recommender; allowed: {allowed}, and interleaved(a, b) of two of these"
         )
     return name
 
@@ -80,48 +78,75 @@ class FallbackSettings(Config):
 
 
 def recommend(
-    model: Model,
-    batch: Sequence[Row],
+    model: ServedModel,
+    queries: Sequence[Query],
     names: Sequence[str],
     fallback: FallbackSettings,
     rng: Generator,
 ) -> list[tuple[str, Drawn]]:
-    """Recommend a track to each row, by the recommender named for it, or by fallbacks.
+    """Recommend a track for each query, by the recommender named for it, or by fallbacks.
 
     Returns:
-        The recommender that had a track, and the track, for each row.
+        The recommender that had a track, and the track, for each query.
     """
     answers = []
-    for row, name in zip(batch, names, strict=True):
-        credited, drawn = _ask(name, model, row, rng)
-        if drawn.track < 0:
-            credited, drawn = _fall_back(model, row, drawn, fallback, rng)
+    for query, name in zip(queries, names, strict=True):
+        credited, drawn = _draw(name, model, query, rng)
+        if drawn.track == NO_TRACK:
+            names_after = fallback.exhausted if drawn.is_exhausted else fallback.unknown
+            credited, drawn = _fall_back(model, query, names_after, rng)
         answers.append((credited, drawn))
     return answers
 
 
-def _ask(name: str, model: Model, row: Row, rng: Generator) -> tuple[str, Drawn]:
-    drawn = [asked.draw(model, row, rng) for asked in asked_for(name)]
+def _draw(
+    name: str, model: ServedModel, query: Query, rng: Generator
+) -> tuple[str, Drawn]:
+    """Draw a track by a recommender, or by one of an interleaved pair."""
+    drawn = [member.draw(model, query, rng) for member in find_recommenders(name)]
     if len(drawn) == 1:
         return name, drawn[0]
     return interleave(name, drawn, rng.random())
 
 
 def _fall_back(
-    model: Model,
-    row: Row,
-    missing: Drawn,
-    fallback: FallbackSettings,
-    rng: Generator,
+    model: ServedModel, query: Query, names: Sequence[str], rng: Generator
 ) -> tuple[str, Drawn]:
-    is_exhausted = missing.track == EXHAUSTED
-    names = fallback.exhausted if is_exhausted else fallback.unknown
+    """Draw a track by the first recommender that has one, else any track, else a repeat."""
     for name in (*names, "random"):
-        credited, drawn = _ask(name, model, row, rng)
-        if drawn.track >= 0:
+        credited, drawn = _draw(name, model, query, rng)
+        if drawn.track != NO_TRACK:
             return credited, drawn
     # All else was heard in this session: a repeat is all there is.
     tracks = range(len(model.catalogue))
-    left = [track for track in tracks if track not in row.excluded]
-    repeat = left[int(rng.random() * len(left))]
-    return REPEAT, Drawn(repeat, 1.0 / len(left))
+    allowed = [track for track in tracks if track not in query.excluded]
+    repeat = allowed[int(rng.random() * len(allowed))]
+    return REPEAT, Drawn(repeat, 1.0 / len(allowed))
+
+
+def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Drawn]:
+    """Take one of the tracks that two interleaved recommenders have drawn, by a fair coin.
+
+    This is team draft interleaving with one track a draft (Radlinski, Kurup & Joachims, How Does
+    Clickthrough Data Reflect Retrieval Quality?, CIKM 2008).
+
+    Args:
+        name: Of the recommender, `interleaved(a, b)`.
+        drawn: The tracks of a and b.
+        coin: Uniform from 0 to 1.
+
+    Returns:
+        The name for the event log, `a of interleaved(a, b)`, and the track, whose probability is
+        not known. Where both have the same track, or only one has any, neither is credited: the
+        name is `interleaved(a, b)`.
+
+    >>> interleave("interleaved(indexed, top_pop)", [Drawn(3), Drawn(8)], coin=0.2)[0]
+    'top_pop of interleaved(indexed, top_pop)'
+    """
+    first, second = drawn
+    if NO_TRACK in (first.track, second.track):  # one with a track, else an unknown one
+        return name, max(drawn, key=lambda draw: (draw.track, not draw.is_exhausted))
+    index = int(coin < 0.5)
+    is_same = first.track == second.track
+    credited = name if is_same else f"{members(name)[index]} of {name}"
+    return credited, Drawn(drawn[index].track)

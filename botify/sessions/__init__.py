@@ -1,4 +1,4 @@
-"""What each listener has heard in the session under way.
+"""Keep the open session of each listener.
 
 In: a listener, the track heard. Out: the session so far. `local` keeps it in the memory of one
 process, `redis` shares it between processes.

@@ -22,7 +22,7 @@ class Session(NamedTuple):
     """A listener's session after a request."""
 
     id: str
-    # heard, in order, the last one by the request; `UNKNOWN_TRACK` of one that the catalogue lacks
+    # heard, in order, the last one by the request; `NO_TRACK` of one that the catalogue lacks
     tracks: tuple[int, ...]
     times: tuple[float, ...]  # share that was heard of each, 0..1
 
@@ -55,7 +55,7 @@ class LocalSessions:
             return [self._add(request, now_s, is_last=is_last) for request in requests]
 
     def is_ready(self) -> bool:
-        """Return whether the store can be reached now."""
+        """Check that the store can be reached now."""
         return True
 
     def _add(self, request: Listening, now_s: float, *, is_last: bool) -> Session:

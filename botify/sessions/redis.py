@@ -58,10 +58,10 @@ return sessions
 class _Socket:
     """A socket that waits for all bytes of a request and its reply until one deadline."""
 
-    def __init__(self, plain: socket.socket, own: threading.local) -> None:
-        """Wait until `own.deadline_s`."""
+    def __init__(self, plain: socket.socket, local: threading.local) -> None:
+        """Wait until `local.deadline_s`."""
         self._plain = plain
-        self._own = own
+        self._local = local
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  any other method
         return getattr(self._plain, name)
@@ -75,7 +75,7 @@ class _Socket:
         return self._plain.recv_into(buffer)
 
     def _limit(self) -> None:
-        left_s = self._own.deadline_s - time.monotonic()
+        left_s = self._local.deadline_s - time.monotonic()
         self._plain.settimeout(max(left_s, 0.001))
 
 
@@ -104,7 +104,7 @@ class RedisSessions:
         except ValueError as error:
             raise ConfigError(f"redis_url: {error}") from None
         self._timeout_s = timeout_s
-        self._own = threading.local()  # each thread's connection, and its deadline
+        self._local = threading.local()  # each thread's connection, and its deadline
         self._prefix = f"{prefix}session:"
         self._silence_ms = round(silence_s * 1000)
         self._ids = count(secrets.randbits(63))
@@ -130,19 +130,19 @@ class RedisSessions:
         return [_read_session(session) for session in sessions]
 
     def is_ready(self) -> bool:
-        """Return whether Redis answers; during a pause it is not asked."""
+        """Check that Redis answers; during a pause it is not asked."""
         return self._ask("PING") is not None
 
     def _command(self, *words: str | int | bytes) -> Any:  # noqa: ANN401  a reply of Redis
         """Send a command over this thread's connection; a pool would cost 40 µs.
 
-        A connection that broke while it was idle is made again; nobody waits twice.
+        A connection that broke while it was idle is made again; no request waits twice.
         """
-        connection: Any = getattr(self._own, "connection", None)
+        connection: Any = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._own.connection = self._pool.make_connection()
+            connection = self._local.connection = self._pool.make_connection()
             connect = connection._connect  # its public hooks come later
-            connection._connect = lambda: _Socket(connect(), self._own)
+            connection._connect = lambda: _Socket(connect(), self._local)
         elif connection.is_connected:
             try:
                 connection.send_command(*words)
@@ -153,10 +153,10 @@ class RedisSessions:
         return connection.read_response()
 
     def _ask(self, *words: str | int | bytes) -> Any | None:  # noqa: ANN401  a reply of Redis
-        """Return the reply to a command; None while Redis is down."""
+        """Ask for the reply to a command; None while Redis is down."""
         if self._down_until_s and not self._may_try():
             return None
-        self._own.deadline_s = time.monotonic() + self._timeout_s
+        self._local.deadline_s = time.monotonic() + self._timeout_s
         try:
             reply = self._command(*words)
         except (redis.RedisError, OSError):
@@ -166,7 +166,7 @@ class RedisSessions:
         return reply
 
     def _may_try(self) -> bool:
-        """Return whether this request tries a Redis that is down; the others do without."""
+        """Decide whether this request tries a Redis that is down; the others do without."""
         with self._lock:
             now_s = time.monotonic()
             if now_s < self._down_until_s:

@@ -21,14 +21,14 @@ from looplib.experiments import load_experiment
 
 
 @dataclass(frozen=True, repr=False)
-class Experiment:
+class AbReport:
     """An A/B report; a notebook shows its page."""
 
     report: Report
 
     @property
     def verdict(self) -> Verdict:
-        """What to do, and why."""
+        """The decision and its reason."""
         return self.report.verdict
 
     @property
@@ -50,7 +50,7 @@ class Experiment:
 
     def __repr__(self) -> str:
         """Return the verdict and its reason."""
-        return f"<Experiment {self.report.experiment}: {self.verdict}>"
+        return f"<AbReport {self.report.experiment}: {self.verdict}>"
 
     def _repr_html_(self) -> str:
         return page_frame(render(self.report))
@@ -67,7 +67,7 @@ def ab(
     arm: str = "arm",
     listener: str | None = None,
     **settings: Any,  # noqa: ANN401  values of AbConfig
-) -> Experiment:
+) -> AbReport:
     """Report on an experiment from event logs or a session store, or from a table.
 
     A table is a data frame, a Parquet file, or a SQL query on a connection. It has a row for each
@@ -94,6 +94,24 @@ def ab(
     Raises:
         Error: There is no such experiment, no control, or nothing to compare it with; a column is
             missing or has gaps, a listener is in two arms, or a query fails.
+
+    Example:
+        >>> import pandas as pd
+        >>> arms = pd.DataFrame(
+        ...     {
+        ...         "arm": ["C", "T1"],
+        ...         "metric": "minutes",
+        ...         "count": [5000, 5000],
+        ...         "mean": [30.0, 33.0],
+        ...         "variance": [25.0, 25.0],
+        ...     }
+        ... )
+        >>> report = ab(arms, metrics=["minutes"])
+        >>> report.verdict.decision, report.verdict.arm
+        ('ship', 'T1')
+        >>> report.effects[["arm", "metric", "effect_pct"]].round(1)
+          arm   metric  effect_pct
+        0  T1  minutes        10.0
     """
     plan = load_experiment(str(experiment))
     document = plan_document(plan)
@@ -107,7 +125,7 @@ def ab(
             raise UserError(f"{problem}; for logs, see docs/experiments.md")
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         config = parse_config(AbConfig, document | settings, "the arguments")
-        return Experiment(build_report(paths, name, config, plan))
+        return AbReport(build_report(paths, name, config, plan))
     lower = set(plan.lower_is_better if plan else ())
     lower |= {column for column, change in guardrails.items() if change > 0}
     if isinstance(metrics, Mapping):
@@ -122,14 +140,14 @@ def ab(
     document = table_document(document, lower)
     config = parse_config(AbConfig, document | settings, "the arguments")
     with open_table(source, connection, arm=arm, listener=listener) as table:
-        return Experiment(report_on_table(table, config, name, plan))
+        return AbReport(report_on_table(table, config, name, plan))
 
 
 def _table_source(
     data: Frame | str | Path | Sequence[str | Path],
     connection: Any,  # noqa: ANN401
 ) -> pa.Table | Path | str | None:
-    """Return a table; None for logs and stores."""
+    """Find the table in what was passed; None for logs and stores."""
     if connection is not None:
         return str(data)
     if is_frame(data):

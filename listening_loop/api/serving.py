@@ -1,4 +1,4 @@
-"""Serve what was published, from Python, in a process of its own for the time of a block."""
+"""Serve published recommendations from Python, in another process, for the time of a block."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,12 +28,17 @@ def serve(
 
     Raises:
         Error: The service does not start; its own message is on stderr.
+
+    Example, after `run.export("published")`::
+
+        with ll.serve("published") as service:
+            track = service.next("u17", 12)
     """
-    found = port or free_port()
-    changes = [
+    port = port or free_port()
+    options = [
         f"--set={key}={orjson.dumps(value).decode()}"
         for key, value in (settings or {}).items()
     ]
-    options = {"published": published, "port": found}
-    with serving(command("The service", "serve", *changes, **options), found):
-        yield ServiceClient(f"http://127.0.0.1:{found}")
+    server = command("The service", "serve", *options, published=published, port=port)
+    with serving(server, port):
+        yield ServiceClient(f"http://127.0.0.1:{port}")

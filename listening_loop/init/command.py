@@ -1,4 +1,4 @@
-"""`listening-loop init FILE`: look at plays; write the way from there to a verdict."""
+"""`listening-loop init FILE`: write the configurations that lead from plays to a verdict."""
 
 import json
 import shlex
@@ -12,12 +12,11 @@ import jinja2
 import typer
 
 from analysis.errors import AnalysisError
-from analysis.logs.columns import parse_roles
 from analysis.page import numbers
+from analysis.tables.columns import parse_roles
 from listening_loop.init.look import look_at
 from looplib.cli import make_app, program
 from looplib.files import atomic_write_text
-from recsys.ingest.presets import Preset
 
 PROG = "listening-loop init"
 app = make_app(
@@ -45,11 +44,11 @@ def main(
         ),
     ] = "",
     preset: Annotated[
-        Preset | None,
+        str | None,
         typer.Option(help="Published data set of FILE, in place of columns."),
     ] = None,
 ) -> None:
-    """Look at a file of plays; write what leads to a verdict."""
+    """Write configurations for a file of plays."""
     search = out or Path(f"{file.name.partition('.')[0]}.yaml")
     targets = {"search": search}
     for part in ("service", "experiment"):

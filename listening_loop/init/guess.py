@@ -1,4 +1,4 @@
-"""Say what the columns of a file hold, by their names and by what their values look like."""
+"""Guess what the columns of a file hold from their names and values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,26 +53,25 @@ def find(role: str, columns: Iterable[Column], *, check: bool = True) -> Column 
     """Find the column with the first of a role's names, or whose name ends so, and that fits."""
     plain = {}
     for column in columns:
-        letters = filter(str.isalnum, column.name.lower())
-        plain["".join(letters)] = column
+        plain["".join(filter(str.isalnum, column.name.lower()))] = column
     for least in (_FILLED, _HALF) if role in ("user", "item") else (_FILLED,):
         for name in NAMES[role]:
-            for found, column in plain.items():
-                is_end = len(name) >= _SHORTEST_END and found.endswith(name)
+            for letters, column in plain.items():
+                is_end = len(name) >= _SHORTEST_END and letters.endswith(name)
                 fits = not check or column.fits(role, least)
-                if fits and (name == found or is_end):
+                if fits and (name == letters or is_end):
                     return column
     return None
 
 
 def guess_roles(
-    columns: Sequence[Column], given: Mapping[str, str], *, named: bool = True
+    columns: Sequence[Column], named: Mapping[str, str], *, has_names: bool = True
 ) -> dict[str, str]:
-    """Guess which columns hold what, but for those that are given; by values if none has a name."""
-    roles = {} if named else _guess_by_values(columns)
-    roles |= given
+    """Guess the columns that the owner has not named; by their values if none has a name."""
+    roles = {} if has_names else _guess_by_values(columns)
+    roles |= named
     for role in NAMES:
-        if role in roles or role in (EVENT, PLAYS) or not named:
+        if role in roles or role in (EVENT, PLAYS) or not has_names:
             continue
         used = {part for name in roles.values() for part in name.split("+")}
         if role in _TEXTS:  # an id may be a title too
@@ -85,7 +84,7 @@ def guess_roles(
         roles["timestamp"] = dates[0]
     has_share = "share" in roles or roles.keys() >= {"played", "duration"}
     has_order = "timestamp" in roles or "session" in roles
-    if has_share and has_order and "weight" not in given:
+    if has_share and has_order and "weight" not in named:
         left_out = {"weight"} | ({"played", "duration"} if "share" in roles else set())
     else:
         amounts = [roles.get(role, "") for role in ("weight", "played", "share")]

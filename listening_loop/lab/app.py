@@ -1,4 +1,4 @@
-"""The lab's pages: a function of its settings."""
+"""Build the lab's Flask application from its settings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from analysis.ab.page.page import TONES, draw_effects
 from analysis.ab.report import build_report
 from analysis.page.render import render
 from listening_loop.client import ServiceClient
-from listening_loop.errors import LabError
+from listening_loop.errors import LoopError
 from listening_loop.lab import folders
 from listening_loop.lab.folders import AB_REPORT, find_entries
 from listening_loop.processes import command
@@ -40,7 +40,7 @@ pages = Blueprint("lab", __name__)
 
 @dataclass(frozen=True)
 class LabSettings:
-    """What the lab shows."""
+    """The folder, the service and the log that the lab shows."""
 
     root: Path  # folder below which runs and reports are looked for
     service: ServiceClient
@@ -69,7 +69,7 @@ def refuse_strangers() -> None:
 
 @pages.after_app_request
 def restrict(response: Response) -> Response:
-    """Forbid what no page of ours needs."""
+    """Set headers that forbid scripts and foreign hosts."""
     response.headers.setdefault("Content-Security-Policy", _POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
@@ -112,14 +112,14 @@ def report(name: str) -> Response:
 @pages.get("/runs/<path:name>")
 def run(name: str) -> str:
     """Show a run, finished or not."""
-    found = folders.read_run(_lab().root, _find(LEDGER, name))
+    record = folders.read_run(_lab().root, _find(LEDGER, name))
     return _page(
         "run",
-        run=found,
+        run=record,
         describe=describe_row,
-        figure=draw_leaderboard(found),
-        has_report=(found.folder / REPORT).exists(),
-        export=command("Publish", "export", run=found.folder, out="FOLDER"),
+        figure=draw_leaderboard(record),
+        has_report=(record.folder / REPORT).exists(),
+        export=command("Publish", "export", run=record.folder, out="FOLDER"),
     )
 
 
@@ -132,7 +132,7 @@ def live_experiment() -> str:
     try:
         served = lab.service.ask("GET", "/experiments")
         if lab.log is None:
-            raise LabError("no event log is given")
+            raise LoopError("no event log is given")
         deciding = next(row for row in served["experiments"] if row["decides"])
         shares = {arm["name"]: arm["share"] for arm in deciding["arms"]}
         control = deciding["arms"][0]["name"]
@@ -141,8 +141,8 @@ def live_experiment() -> str:
         figure = draw_effects(report) if report.effects else None
     except UserError as error:
         note = str(error)
-    found = {"served": served, "report": report, "figure": figure, "note": note}
-    return _page("live", url=lab.service.url, tones=TONES, **found)
+    values = {"served": served, "report": report, "figure": figure, "note": note}
+    return _page("live", url=lab.service.url, tones=TONES, **values)
 
 
 def _lab() -> LabSettings:

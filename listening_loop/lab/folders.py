@@ -1,4 +1,4 @@
-"""Runs and A/B reports below the lab's root; a damaged one is an entry that says so."""
+"""Find runs and A/B reports below the lab's root; a damaged one is an entry that says so."""
 
 import os
 from datetime import UTC, datetime
@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 
 from analysis.page import numbers
-from listening_loop.errors import LabError
 from looplib.errors import UserError
 from looplib.untrusted import open_untrusted, read_untrusted
 from recsys.report.runs import Run, interval_of, read_folder
@@ -17,26 +16,26 @@ from recsys.runs.leaderboard import describe_row
 from recsys.workspace import open_workspace
 
 AB_REPORT = "report.json"
-_SKIPPED = (".", "bucket=", "cache", "versions", "listeners", "checkpoints")
+_SKIPPED = (".", "partition=", "cache", "versions", "listeners", "checkpoints")
 _LONGEST = 2**28  # bytes of a file
 
 
 def find_folders(root: Path, file: str) -> dict[str, Path]:
     """Find the folders that hold a file, by name; skip those that hold many other files."""
-    found = {}
+    folders = {}
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if not name.startswith(_SKIPPED))
         if file in names:
-            found[_printable(os.path.relpath(folder, root))] = Path(folder)
-    return found
+            folders[_printable(os.path.relpath(folder, root))] = Path(folder)
+    return folders
 
 
 def find_entries(root: Path, file: str) -> list[dict[str, Any]]:
     """Find all runs (`LEDGER`), or all A/B reports (`AB_REPORT`), below a folder, the newest first.
 
     Returns:
-        For each its name, when its file was last written to, what is wrong with it, and if nothing
-        is, what the overview shows of it, as text.
+        For each its name, when its file was last written to, its damage, and if there is none, the
+        texts of the overview.
     """
     describe = _describe_run if file == LEDGER else _describe_report
     entries = []
@@ -52,7 +51,7 @@ def find_entries(root: Path, file: str) -> list[dict[str, Any]]:
 
 
 def describe_damage(name: str, error: Exception) -> str:
-    """Return what is wrong with the files of a run or report; our own errors say it."""
+    """Describe the damage of the files of a run or report; the project's errors say it."""
     if isinstance(error, UserError):
         return _printable(str(error))
     return _printable(f"{name}: damaged ({type(error).__name__}: {error})")
@@ -62,15 +61,15 @@ def read_run(root: Path, folder: Path) -> Run:
     """Read a run; refuse one with a file that is no regular one below the root."""
     for file in folder.iterdir():
         if not file.is_dir():
-            open_untrusted(file, _LONGEST, within=root, error=LabError).close()
+            open_untrusted(file, _LONGEST, within=root).close()
     return read_folder(
         open_workspace(folder), _printable(os.path.relpath(folder, root))
     )
 
 
 def read_file(root: Path, file: Path) -> bytes:
-    """Return the content of a regular file below the root; refuse any other with a LabError."""
-    return read_untrusted(file, _LONGEST, within=root, error=LabError)
+    """Read a regular file below the root; refuse any other."""
+    return read_untrusted(file, _LONGEST, within=root)
 
 
 def _describe_run(root: Path, folder: Path) -> dict[str, Any]:
@@ -96,5 +95,5 @@ def _describe_report(root: Path, folder: Path) -> dict[str, Any]:
 
 
 def _printable(text: str) -> str:
-    """Return a text that UTF-8 can hold: names of files may be any bytes."""
+    """Escape the bytes of a file's name that UTF-8 cannot hold."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")

@@ -1,47 +1,59 @@
-"""The random numbers of each session, which follow from (seed, session) alone.
+"""Draw random numbers that are hashes of ids: no state, no order.
 
-Session i has an endless row of draws from [0, 1): the listener, the interest, the organic track,
-then one for each recommended track.
+The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+generators", OOPSLA 2014).
 """
 
 import numpy as np
 
-from looplib.arrays import FloatArray, IntArray
-from sim.listening import hashes
-from sim.listening.response import scale_below
-from sim.listening.sessions import ListeningModel, Starts, make_starts
+from looplib.arrays import FloatArray, IntArray, WordArray
 
-_LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(4)  # which draws are for what
+_STEP = 0x9E3779B97F4A7C15
+_WORDS = 2**64
+_SESSION = 6  # a number for the purpose: the draws of `normals` have 0 and 1
 
 
-class SessionDraws:
-    """The draws of all sessions of a seed, in a world."""
+def normals(seed: int, first: IntArray, second: IntArray) -> FloatArray:
+    """Draw a standard normal number for each pair of ids, by Box and Muller's transform.
 
-    def __init__(self, seed: int, model: ListeningModel) -> None:
-        """Take the seed that all draws follow from."""
-        self._seed = seed
-        self._model = model
+    Args:
+        seed: What all draws follow from.
+        first: Ids, broadcast with the second.
+        second: Ids.
 
-    def listeners(self, sessions: IntArray) -> IntArray:
-        """Return the listener of each session."""
-        limits = np.full(len(sessions), self._model.world.listeners)
-        return scale_below(limits, self._draw(sessions, _LISTENER))
+    Returns:
+        One number a pair, always the same for a seed and a pair.
+    """
+    bits = _hash_pairs(seed, first, second)
+    radius = np.sqrt(-2.0 * np.log(_uniforms(bits, 0)))
+    return radius * np.cos(2.0 * np.pi * _uniforms(bits, 1))
 
-    def starts(self, sessions: IntArray) -> Starts:
-        """Return how each session begins."""
-        model, listeners = self._model, self.listeners(sessions)
-        chosen = self._draw(sessions, _INTEREST)
-        interest = scale_below(model.interests[listeners], chosen)
-        near = scale_below(model.neighbours[listeners], self._draw(sessions, _ORGANIC))
-        returns = hashes.uniforms(hashes.float_bits(chosen), hashes.RETURN)
-        is_repeat = returns < model.world.response.repeats
-        return make_starts(model, listeners, interest, near, is_repeat)
 
-    def boredom(self, sessions: IntArray, lengths: IntArray) -> FloatArray:
-        """Return each session's draw for its next track, after `lengths` tracks were played."""
-        return self._draw(sessions, _FIRST_TRACK + lengths - 1)
+def session_draws(seed: int, sessions: IntArray, index: IntArray | int) -> FloatArray:
+    """Draw from (0, 1) for each session, by its number and an index in its endless row of draws."""
+    return _uniforms(_hash_pairs(seed, sessions, np.asarray(index)), _SESSION)
 
-    def _draw(self, sessions: IntArray, index: IntArray | int) -> FloatArray:
-        """Return the draw of each session at an index of its row."""
-        bits = hashes.pair_bits(self._seed, sessions, np.asarray(index))
-        return hashes.uniforms(bits, hashes.SESSION)
+
+def scale_below(limits: IntArray, uniform: FloatArray) -> IntArray:
+    """Turn a draw from [0, 1) for each limit into a uniform whole number from 0 to below it."""
+    return np.minimum((uniform * limits).astype(np.int64), limits - 1)
+
+
+def _hash_pairs(seed: int, first: IntArray, second: IntArray) -> WordArray:
+    start = _mix(np.full(1, seed % _WORDS, dtype=np.uint64))
+    firsts = _mix(start + first.astype(np.uint64) * _STEP)
+    return _mix(firsts + second.astype(np.uint64) * _STEP)
+
+
+def _uniforms(bits: WordArray, purpose: int) -> FloatArray:
+    """Draw from (0, 1) for each word, another number for each purpose."""
+    words = _mix(bits + np.uint64(_STEP * purpose % _WORDS)) >> np.uint64(11)
+    return (words.astype(np.float64) + 0.5) * 2.0**-53
+
+
+def _mix(words: WordArray) -> WordArray:
+    """Compute SplitMix64's next words."""
+    words = words + np.uint64(_STEP)
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))

@@ -1,19 +1,20 @@
-"""The listening model: how much of a track is heard, and when the session ends.
+"""The listening model of the original course service: how much is heard, when a session ends.
 
-A session draws one of the listener's interests. Its first track is organic: one of the tracks
-nearest to the interest, heard whole. Every recommended track is then heard to the share
+A session has one of its listener's interests, which are tracks. Its first track is organic: one of
+the ten tracks nearest to the interest, heard whole. Every recommended track is then heard to the
+share
 
     expit((track . interest - consume_bias) * consume_sharpness + idiosyncrasy * z(listener, track))
         * gamma ** (earlier tracks of its artist) * (1 - tiredness) ** (recommended tracks before)
 
 in hundredths, or not at all when it was already played in this session. z is standard normal, and
-always the same for a listener and a track. The session budget drops by one with probability
-1 - share, and the session ends when it is spent. "Nearest" means least Euclidean distance between
-embeddings, the interest's own track included, or largest inner product (`sim.worlds.neighbours`).
+always the same for a listener and a track; the original has neither z nor tiredness. The session
+budget drops by one with probability 1 - share, and the session ends when it is spent. "Nearest"
+means least Euclidean distance between embeddings, the interest's own track included, or largest
+inner product (`sim.worlds.neighbours`).
 
-Pure rules, on arrays with one entry a session; `sim.listening.sessions` keeps the state between
-them, `sim.listening.hashes` has z, and `sim.worlds.config` the numbers
-of the rules (`ResponseConfig`).
+These are pure rules, on arrays with one entry a session; `sim.listening.sessions` has the state
+between them, and `sim.worlds.config` their numbers.
 """
 
 import numpy as np
@@ -22,60 +23,35 @@ from looplib.arrays import BoolArray, Float32Array, FloatArray, IntArray
 
 
 def expit(x: FloatArray) -> FloatArray:
-    """Return the logistic function 1 / (1 + exp(-x)) of any finite x."""
+    """Compute the logistic function 1 / (1 + exp(-x)) of any finite x."""
     return 0.5 * (1.0 + np.tanh(0.5 * x))
 
 
-def raw_share(
-    dot: FloatArray,
-    bias: FloatArray,
-    sharpness: FloatArray,
-    own: FloatArray | float = 0.0,
-) -> FloatArray:
-    """Return the mean share heard of a track of a new artist.
-
-    `dot` is track . interest; `own` adds to the logit.
-    """
-    return expit((dot - bias) * sharpness + own)
-
-
-def mean_share(
-    raw: FloatArray,
-    gamma: FloatArray,
-    artist_plays: IntArray,
-    tiredness: float,
-    recommended: IntArray,
-) -> FloatArray:
-    """Return the mean share heard after earlier tracks of the artist, and recommended ones."""
-    artist_wear = gamma**artist_plays
-    session_wear = (1.0 - tiredness) ** recommended
-    share: FloatArray = raw * artist_wear * session_wear
-    return share
-
-
-def in_hundredths(share: FloatArray, repeated: BoolArray) -> IntArray:
-    """Return shares in hundredths (0..100), 0 of tracks played before."""
-    return np.rint(np.where(repeated, 0.0, share) * 100.0).astype(np.int64)
-
-
-def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
-    """Return whether each track costs a point of the session budget, by a draw from [0, 1)."""
-    return uniform < 1.0 - hundredths / 100.0
-
-
 def dot_rows(
-    embeddings: Float32Array, tracks: IntArray, vectors: FloatArray
+    embeddings: Float32Array, tracks: IntArray, interests: IntArray
 ) -> FloatArray:
-    """Return inner products of tracks' embeddings with vectors (tracks, dimensions).
+    """Compute inner products of tracks with interests, which are tracks, pair by pair.
 
     They are in double precision, and a pair's product is the same to the bit whatever pairs are
     beside it.
     """
     rows = embeddings.take(tracks, axis=0).astype(np.float64)
+    vectors = embeddings.take(interests, axis=0).astype(np.float64)
     products: FloatArray = np.vecdot(rows, vectors)
     return products
 
 
-def scale_below(limits: IntArray, uniform: FloatArray) -> IntArray:
-    """Turn a draw from [0, 1) for each limit into a uniform whole number from 0 to below it."""
-    return np.minimum((uniform * limits).astype(np.int64), limits - 1)
+def heard_hundredths(
+    logit: FloatArray,
+    artist_wear: FloatArray,
+    session_wear: FloatArray,
+    is_repeat: BoolArray,
+) -> IntArray:
+    """Compute the shares heard, in hundredths (0..100); 0 of tracks played before."""
+    share = expit(logit) * artist_wear * session_wear
+    return np.rint(np.where(is_repeat, 0.0, share) * 100.0).astype(np.int64)
+
+
+def is_bored(hundredths: IntArray, uniform: FloatArray) -> BoolArray:
+    """Decide whether each track costs a point of the session budget, by a draw from [0, 1)."""
+    return uniform < 1.0 - hundredths / 100.0

@@ -1,4 +1,4 @@
-"""Requests to the service, each sent again until it is answered.
+"""Send requests to the service, each again until it is answered.
 
 One listener a request: `POST /next/<user>` and `/last/<user>` with `{"track", "time", "request"}`,
 the number of the request beside what the original course service has. Many: `POST /next` and
@@ -29,7 +29,7 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 
 
-class ServiceClient:
+class RecommendationClient:
     """A client for several callers."""
 
     def __init__(self, config: RemoteConfig, tracks: int) -> None:
@@ -65,14 +65,17 @@ class ServiceClient:
         try:
             answer = orjson.loads(content)
             responses = answer["responses"] if self._has_batches else [answer]
-            answered = [response["user"] for response in responses]
-            recommended = [response["track"] for response in responses]
+            answers = [(response["user"], response["track"]) for response in responses]
         except (orjson.JSONDecodeError, TypeError, KeyError):
-            answered = recommended = []
-        are_known = all(
-            type(track) is int and 0 <= track < self._tracks for track in recommended
-        )
-        if answered != users.tolist() or not are_known:
+            answers = []
+        recommended = [
+            track
+            for _, track in answers
+            if type(track) is int and 0 <= track < self._tracks
+        ]
+        if [user for user, _ in answers] != users.tolist() or len(recommended) < len(
+            answers
+        ):
             raise SimError(
                 f"{self._address}/next: the answer has no track of this world "
                 f"for each listener: {_shorten(content)}"
@@ -110,7 +113,11 @@ class ServiceClient:
         return await self._post(f"/{message}/{user}", request)
 
     async def _post(self, path: str, document: object) -> bytes:
-        """Send a request until it is answered; return the answer's body."""
+        """Send a request until it is answered.
+
+        Returns:
+            The body of the answer.
+        """
         url, body = f"{self._address}{path}", orjson.dumps(document)
         give_up_at = float("inf")
         pause_s = _FIRST_PAUSE_S

@@ -6,22 +6,23 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from looplib.arrays import IntArray
 from looplib.files import atomic_write_json
 from looplib.progress import progress
-from sim.listening.draws import SessionDraws
-from sim.listening.sessions import ListeningModel, make_model
-from sim.remote.client import ServiceClient
+from sim.listening.sessions import SessionBatch
+from sim.remote.client import RecommendationClient
 from sim.remote.config import RemoteConfig
-from sim.remote.sessions import SessionPool, SessionQueue
-from sim.worlds.files import load_world
+from sim.remote.sessions import SessionQueue, draw_session_starts, play_pool
+from sim.worlds.files import World, load_world
 
 SCHEMA = 5
 
 
 @dataclass
-class Played:
-    """What was heard."""
+class TrafficTotals:
+    """What all sessions of a run heard."""
 
     sessions: int = 0
     tracks: int = 0  # the organic ones included
@@ -35,26 +36,26 @@ def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
     Raises:
         SimError: World or service cannot be used.
     """
-    model = make_model(load_world(config.world))
+    world = load_world(config.world)
     began = time.monotonic()
     with progress("listening", config.episodes, "sessions") as report:
-        played = asyncio.run(play_sessions(model, config, report))
+        totals = asyncio.run(play_sessions(world, config, report))
     seconds = time.monotonic() - began
-    tracks = played.tracks / played.sessions
-    listened = played.hundredths / 100 / played.sessions
+    tracks = totals.tracks / totals.sessions
+    listened = totals.hundredths / 100 / totals.sessions
     say(
-        f"{played.sessions:,} sessions, {played.sessions / seconds:,.0f} a second; "
+        f"{totals.sessions:,} sessions, {totals.sessions / seconds:,.0f} a second; "
         f"tracks a session {tracks:.3f}, listening time {listened:.3f}"
     )
-    if played.retries:
-        say(f"{played.retries:,} requests sent again")
+    if totals.retries:
+        say(f"{totals.retries:,} requests sent again")
     if config.summary:
         document = {
             "schema": SCHEMA,
             **config.model_dump(mode="json"),
-            "world": {"sha256": model.world.sha256},
+            "world": {"sha256": world.sha256},
             "seconds": round(seconds, 3),
-            **asdict(played),
+            **asdict(totals),
             "tracks": tracks,
             "time": listened,
         }
@@ -62,35 +63,38 @@ def run_remote(config: RemoteConfig, say: Callable[[str], None]) -> None:
 
 
 async def play_sessions(
-    model: ListeningModel,
+    world: World,
     config: RemoteConfig,
     report: Callable[[int], object] = lambda _: None,
-) -> Played:
+) -> TrafficTotals:
     """Play the sessions of a run.
 
     Args:
-        model: The listeners.
+        world: The listeners.
         config: The service, and how many sessions.
-        report: Is called with how many sessions are through.
+        report: Is called with the number of sessions that are over.
 
     Raises:
         SimError: The service has no good answer.
     """
-    played = Played()
+    totals = TrafficTotals()
 
-    def note(lengths: IntArray, hundredths: IntArray) -> None:
-        played.sessions += len(lengths)
-        played.tracks += int(lengths.sum())
-        played.hundredths += int(hundredths.sum())
-        report(played.sessions)
+    def count(batch: SessionBatch, rows: IntArray) -> None:
+        totals.sessions += len(rows)
+        totals.tracks += int(batch.length[rows].sum())
+        totals.hundredths += int(batch.hundredths[:, rows].sum())
+        report(totals.sessions)
 
-    draws = SessionDraws(config.seed, model)
-    queue = SessionQueue(draws, config.episodes)
-    async with aclosing(ServiceClient(config, model.world.tracks)) as client:
-        pools = [
-            SessionPool(model, config.batch or 1, draws, queue, client)
-            for _ in range(config.concurrency)
+    seed = config.seed
+    starts = draw_session_starts(world, seed, np.arange(config.episodes))
+    queue = SessionQueue(starts.listeners)
+    async with aclosing(RecommendationClient(config, world.tracks)) as client:
+        batches = [
+            SessionBatch(world, config.batch or 1) for _ in range(config.concurrency)
         ]
-        await asyncio.gather(*(pool.run(note) for pool in pools))
-        played.retries = client.retries
-    return played
+        pools = [
+            play_pool(batch, starts, queue, client, seed, count) for batch in batches
+        ]
+        await asyncio.gather(*pools)
+        totals.retries = client.retries
+    return totals

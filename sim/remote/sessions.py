@@ -1,24 +1,68 @@
-"""Sessions under way: which one comes next, and pools of sessions that share a request."""
+"""Sessions of a run against a service: what each draws, which comes next, who shares a request.
+
+What a listener does follows from the seed and the number of the session alone, whatever is played
+beside it.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 import numpy as np
 
-from looplib.arrays import IntArray
-from sim.listening.draws import SessionDraws
-from sim.listening.sessions import LONGEST_SESSION, ListeningModel, Sessions
-from sim.remote.client import ServiceClient
+from looplib.arrays import FloatArray, IntArray
+from sim.listening.draws import scale_below, session_draws
+from sim.listening.sessions import (
+    LONGEST_SESSION,
+    SessionBatch,
+    find_starts,
+    interest_range,
+)
+from sim.remote.client import RecommendationClient
+from sim.worlds.files import World
+
+_LISTENER, _INTEREST, _ORGANIC, _FIRST_TRACK = range(
+    4
+)  # what a session's draws are for
+_REPEAT = _FIRST_TRACK + LONGEST_SESSION  # behind those of its tracks
+
+
+class SessionStarts(NamedTuple):
+    """How sessions begin; each array is (sessions,)."""
+
+    listeners: IntArray
+    interests: IntArray  # tracks
+    organic: IntArray  # tracks
+
+
+def draw_session_starts(world: World, seed: int, sessions: IntArray) -> SessionStarts:
+    """Draw how each session begins, by its number."""
+    limits = np.full(len(sessions), world.listeners)
+    listeners = scale_below(limits, session_draws(seed, sessions, _LISTENER))
+    first, end = interest_range(world, listeners)
+    neighbours = world.interest_neighbours[listeners]
+    starts = find_starts(
+        world,
+        listeners,
+        first + scale_below(end - first, session_draws(seed, sessions, _INTEREST)),
+        scale_below(neighbours, session_draws(seed, sessions, _ORGANIC)),
+        session_draws(seed, sessions, _REPEAT) < world.response.repeats,
+    )
+    return SessionStarts(listeners, *starts)
+
+
+def draw_boredom(seed: int, sessions: IntArray, lengths: IntArray) -> FloatArray:
+    """Draw from (0, 1) for each session's next track, after `lengths` tracks were played."""
+    return session_draws(seed, sessions, _FIRST_TRACK + lengths - 1)
 
 
 class SessionQueue:
     """Sessions in the order of their numbers, except that a listener has one at a time."""
 
-    def __init__(self, draws: SessionDraws, count: int) -> None:
-        """Queue the sessions 0..count-1."""
+    def __init__(self, listeners: IntArray) -> None:
+        """Queue the sessions 0..n-1 of these listeners (n,)."""
         self._waiting: dict[int, deque[int]] = {}  # by listener, ascending
-        listeners = draws.listeners(np.arange(count))
         for number, listener in enumerate(listeners.tolist()):
             self._waiting.setdefault(listener, deque()).append(number)
         # a heap of sessions and their listeners, who have none open
@@ -26,10 +70,10 @@ class SessionQueue:
         self.free(self._waiting)
 
     def take(self, most: int) -> IntArray:
-        """Return the numbers of up to so many sessions, to be opened now."""
+        """Take the numbers of up to so many sessions, to be opened now."""
         count = min(most, len(self._ready))
-        taken = [heappop(self._ready) for _ in range(count)]
-        return np.array([number for number, _ in taken], dtype=np.int64)
+        numbers = [heappop(self._ready)[0] for _ in range(count)]
+        return np.array(numbers, dtype=np.int64)
 
     def free(self, listeners: Iterable[int]) -> None:
         """Let these listeners have other sessions, as theirs are over."""
@@ -39,66 +83,46 @@ class SessionQueue:
                 heappush(self._ready, (waiting.popleft(), listener))
 
 
-class SessionPool:
-    """Open sessions that share a request: each round reports what all of them heard.
+async def play_pool(
+    batch: SessionBatch,
+    starts: SessionStarts,
+    queue: SessionQueue,
+    client: RecommendationClient,
+    seed: int,
+    report: Callable[[SessionBatch, IntArray], object],
+) -> None:
+    """Play sessions of a queue that share a request, until there are none to open.
 
-    A pool ends when it finds no session to open. The pool that ends a listener's session opens the
-    next one.
+    Each round reports what all of them heard. The pool that ends a listener's session opens the
+    next.
+
+    Args:
+        batch: Room for the sessions.
+        starts: How all sessions begin, by number.
+        queue: The sessions to come; other pools may take from it, too.
+        client: The service.
+        seed: What listeners do follows from it.
+        report: Takes the batch and the rows of sessions that are over.
+
+    Raises:
+        SimError: The service has no good answer.
     """
-
-    def __init__(
-        self,
-        model: ListeningModel,
-        size: int,
-        draws: SessionDraws,
-        queue: SessionQueue,
-        client: ServiceClient,
-    ) -> None:
-        """Make room for `size` sessions of a queue."""
-        self._sessions = Sessions(model, size)
-        self._draws = draws
-        self._queue = queue
-        self._client = client
-        self._number = np.zeros(size, dtype=np.int64)
-
-    async def run(self, note: Callable[[IntArray, IntArray], object]) -> None:
-        """Play sessions until there are none to open.
-
-        Args:
-            note: Takes the lengths of sessions that are over, in tracks, and their listening times,
-                in hundredths.
-
-        Raises:
-            SimError: The service has no good answer.
-        """
-        sessions = self._sessions
-        while True:
-            self._open_sessions()
-            rows = sessions.under_way()
-            if not len(rows):
-                return
-            tracks = await self._client.next(*self._just_heard(rows))
-            draws = self._draws.boredom(self._number[rows], sessions.length[rows])
-            sessions.hear(rows, tracks, draws)
-            sessions.budget[sessions.length >= LONGEST_SESSION] = 0
-            over = rows[sessions.budget[rows] <= 0]
-            if len(over):
-                await self._client.last(*self._just_heard(over))
-                self._queue.free(sessions.listener[over].tolist())
-                note(sessions.length[over], sessions.total_hundredths[over])
-
-    def _open_sessions(self) -> None:
-        free = np.flatnonzero(self._sessions.budget <= 0)
-        numbers = self._queue.take(len(free))
-        rows = free[: len(numbers)]
-        if len(rows):
-            self._number[rows] = numbers
-            self._sessions.start(rows, self._draws.starts(numbers))
-
-    def _just_heard(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-        sessions = self._sessions
-        return (
-            sessions.listener[rows],
-            sessions.last_tracks(rows),
-            sessions.last_hundredths(rows),
-        )
+    number = np.zeros(len(batch.budget), dtype=np.int64)
+    while True:
+        free = np.flatnonzero(batch.budget <= 0)
+        opened = queue.take(len(free))
+        if len(opened):
+            rows = free[: len(opened)]
+            number[rows] = opened
+            batch.start(rows, *(column[opened] for column in starts))
+        rows = batch.under_way()
+        if not len(rows):
+            return
+        tracks = await client.next(batch.listener[rows], *batch.last(rows))
+        batch.hear(rows, tracks, draw_boredom(seed, number[rows], batch.length[rows]))
+        batch.budget[batch.length >= LONGEST_SESSION] = 0
+        over = rows[batch.budget[rows] <= 0]
+        if len(over):
+            await client.last(batch.listener[over], *batch.last(over))
+            queue.free(batch.listener[over].tolist())
+            report(batch, over)

@@ -1,32 +1,19 @@
 """Read a world's files: `tracks.json`, `tracks.npy`, `users.json`, `world.yaml`."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    NonNegativeInt,
-    ValidationError,
-)
+from pydantic import BaseModel, Field, FiniteFloat, NonNegativeInt, ValidationError
 
-from looplib.arrays import Float32Array, FloatArray, IntArray
+from looplib.arrays import AnyArray, Float32Array, FloatArray, IntArray, offsets
 from looplib.config import Config, Count, load_config
 from looplib.files import sha256_file
 from sim.errors import SimError
-from sim.worlds.config import (
-    DEFAULT_CONSUME_BIAS,
-    DEFAULT_CONSUME_SHARPNESS,
-    DEFAULT_GAMMA,
-    DEFAULT_SESSION_BUDGET,
-    ResponseConfig,
-)
+from sim.worlds.config import ResponseConfig
+from sim.worlds.neighbours import nearest_tracks
 
 TRACKS_FILE = "tracks.json"
 EMBEDDINGS_FILE = "tracks.npy"
@@ -44,8 +31,8 @@ class World:
     interests: IntArray  # track ids, listener after listener
     # (listeners + 1,): listener u has interests[offsets[u]:offsets[u + 1]]
     interest_offsets: IntArray
-    # (listeners,), tracks around an interest that can be organic
-    interest_neighbours: IntArray
+    nearest: IntArray  # (interests, most neighbours), tracks around each, nearest first
+    interest_neighbours: IntArray  # (listeners,), how many of these can be organic
     consume_bias: FloatArray  # (listeners,)
     consume_sharpness: FloatArray  # (listeners,)
     session_budget: IntArray  # (listeners,)
@@ -66,118 +53,112 @@ class World:
         return len(self.consume_bias)
 
 
-class _Settings(Config):
+class _SessionSettings(Config, extra="ignore"):
     """What sessions need of a world's configuration."""
 
-    model_config = ConfigDict(extra="ignore")
     seed: int = 0
-    gamma: float = DEFAULT_GAMMA
     response: ResponseConfig = ResponseConfig()
 
 
-class _Record(BaseModel):
-    """A line of a file; unknown keys are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-
-class _TrackRecord(_Record):
-    """A line of `tracks.json`."""
+class _TrackRecord(BaseModel, strict=True):
+    """A line of `tracks.json`; unknown keys are ignored."""
 
     track: int
     artist: int | str
 
 
-class _UserRecord(_Record):
+class _UserRecord(BaseModel, strict=True):
     """A line of `users.json`; what is missing takes the original service's defaults."""
 
     user: int
     interests: list[NonNegativeInt] = Field(min_length=1)
-    interest_neighbours: Count | None = None
-    consume_bias: FiniteFloat = DEFAULT_CONSUME_BIAS
-    consume_sharpness: FiniteFloat = Field(default=DEFAULT_CONSUME_SHARPNESS, gt=0)
-    session_budget: Count = DEFAULT_SESSION_BUDGET
-    artist_discount_gamma: FiniteFloat | None = Field(default=None, ge=0, le=1)
+    interest_neighbours: Count = 10
+    consume_bias: FiniteFloat = 5.0
+    consume_sharpness: FiniteFloat = Field(default=1.0, gt=0)
+    session_budget: Count = 5
+    artist_discount_gamma: FiniteFloat = Field(default=0.8, ge=0, le=1)
 
 
-_AnyRecord = TypeVar("_AnyRecord", bound=_Record)
+_RecordT = TypeVar("_RecordT", bound=BaseModel)
 
 
 def load_world(folder: Path) -> World:
     """Read a world, ours or in the original course service's files.
 
+    Finding the tracks around the interests of a large world takes seconds.
+
     Raises:
         SimError: A file is missing, a line is torn or out of order, or the files contradict each
             other; the message names the file and the line.
     """
-    tracks = _read_numbered(folder / TRACKS_FILE, _TrackRecord, "track")
-    embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(tracks))
-    users = _read_numbered(folder / USERS_FILE, _UserRecord, "user")
-    _check_interests(folder / USERS_FILE, users, len(tracks))
-    settings = folder / CONFIG_FILE
-    config = load_config(_Settings, settings if settings.exists() else None)
-    interests = [track for user in users for track in user.interests]
-    interest_counts = [len(user.interests) for user in users]
-    neighbours = [
-        user.interest_neighbours or config.response.organic_neighbours for user in users
-    ]
-    gamma = [
-        config.gamma
-        if user.artist_discount_gamma is None
-        else user.artist_discount_gamma
-        for user in users
-    ]
+    tracks = _read_records(folder / TRACKS_FILE, _TrackRecord, "track")
+    artists = np.array([track.artist for track in tracks], np.str_)
+    del tracks  # a large catalogue's records take more memory than all arrays
+    embeddings = _read_embeddings(folder / EMBEDDINGS_FILE, len(artists))
+    users = _read_records(folder / USERS_FILE, _UserRecord, "user")
+    _check_interests(folder / USERS_FILE, users, len(artists))
+    file = folder / CONFIG_FILE
+    settings = load_config(_SessionSettings, file if file.exists() else None)
+
+    def column(name: str) -> AnyArray:
+        return np.array([getattr(user, name) for user in users])
+
+    interests = np.concatenate([user.interests for user in users])
+    neighbours = np.minimum(column("interest_neighbours"), len(artists))
     return World(
         embeddings=embeddings,
-        artist=_number([track.artist for track in tracks]),
-        interests=np.array(interests, dtype=np.int64),
-        interest_offsets=np.cumsum([0, *interest_counts], dtype=np.int64),
-        interest_neighbours=np.array(neighbours, dtype=np.int64),
-        consume_bias=np.array([user.consume_bias for user in users]),
-        consume_sharpness=np.array([user.consume_sharpness for user in users]),
-        session_budget=np.array([user.session_budget for user in users]),
-        gamma=np.array(gamma),
+        artist=np.unique(artists, return_inverse=True)[1],
+        interests=interests,
+        interest_offsets=offsets(np.array([len(user.interests) for user in users])),
+        nearest=nearest_tracks(
+            embeddings,
+            interests,
+            int(neighbours.max()),
+            by_inner_product=settings.response.organic_metric == "inner_product",
+        ),
+        interest_neighbours=neighbours,
+        consume_bias=column("consume_bias"),
+        consume_sharpness=column("consume_sharpness"),
+        session_budget=column("session_budget"),
+        gamma=column("artist_discount_gamma"),
         catalogue_sha256=sha256_file(folder / TRACKS_FILE),
         sha256=world_digest(folder),
-        response=config.response,
-        seed=config.seed,
+        response=settings.response,
+        seed=settings.seed,
     )
 
 
 def world_digest(folder: Path) -> str:
-    """Return one SHA-256 over all of a world's files."""
+    """Compute one SHA-256 over all of a world's files."""
     files = [folder / name for name in WORLD_FILES]
     lines = [f"{file.name} {sha256_file(file)}\n" for file in files if file.exists()]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _read_numbered(path: Path, model: type[_AnyRecord], key: str) -> list[_AnyRecord]:
-    """Read records whose ids are 0..n-1 in order."""
-    records: list[_AnyRecord] = []
+def _read_records(path: Path, model: type[_RecordT], key: str) -> list[_RecordT]:
+    """Read records whose ids, under the key, are 0..n-1 in order."""
+    records: list[_RecordT] = []
     try:
         with path.open("rb") as file:
-            for content in file:
-                record = model.model_validate_json(content)
-                found = getattr(record, key)
-                if found != len(records):
+            for line in file:
+                record = model.model_validate_json(line)
+                number = getattr(record, key)
+                if number != len(records):
                     raise SimError(
-                        f"{path}:{len(records) + 1}: {key} {found} found, "
+                        f"{path}:{len(records) + 1}: {key} {number} found, "
                         f"{len(records)} expected: ids must be 0..n-1 in order"
                     )
                 records.append(record)
     except OSError as error:
         raise SimError(f"{path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
-        raise SimError(f"{path}:{len(records) + 1}: {_first_fault(error)}") from None
+        detail = error.errors(include_url=False)[0]
+        words = [".".join(map(str, detail["loc"])), detail["msg"]]
+        message = ": ".join(filter(None, words))
+        raise SimError(f"{path}:{len(records) + 1}: {message}") from None
     if not records:
         raise SimError(f"{path}: holds no {key}s")
     return records
-
-
-def _number(names: Sequence[str | int]) -> IntArray:
-    """Number names; equal ones get the same number."""
-    numbers: IntArray = np.unique(np.array(names, np.str_), return_inverse=True)[1]
-    return numbers
 
 
 def _check_interests(path: Path, users: list[_UserRecord], tracks: int) -> None:
@@ -188,13 +169,6 @@ def _check_interests(path: Path, users: list[_UserRecord], tracks: int) -> None:
                 f"{path}:{line}: interest {interest} is no track; "
                 f"the catalogue has 0..{tracks - 1}"
             )
-
-
-def _first_fault(error: ValidationError) -> str:
-    """Return what is wrong with a record, in one line."""
-    detail = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in detail["loc"])
-    return f"{key}: {detail['msg']}" if key else detail["msg"]
 
 
 def _read_embeddings(path: Path, tracks: int) -> Float32Array:

@@ -1,4 +1,4 @@
-"""A world's catalogue and listeners, drawn from its configuration."""
+"""Draw a world's catalogue and listeners from its configuration."""
 
 import numpy as np
 from numpy.random import Generator
@@ -6,13 +6,19 @@ from numpy.random import Generator
 from looplib.arrays import Float32Array, FloatArray, IntArray
 from looplib.randomness import make_generator
 from sim.worlds.config import (
+    FEWEST_INTERESTS,
+    MOST_INTERESTS,
     CatalogueConfig,
-    ListenersConfig,
-    PositiveSpan,
-    Span,
     WorldConfig,
 )
 
+AXIS_DECAY = 0.5  # axis j of the embeddings has a variance proportional to j ** -0.5
+GENRE_SPREAD = 0.5  # sigma of the log of a genre's weight
+MAINSTREAM = 0.1  # growth of the log of popularity with each sigma along axis 1
+POPULARITY_SPREAD = 0.7  # sigma of the rest of the log of a track's popularity
+CONSUME_BIAS = (0.0, 10.0)  # uniform
+CONSUME_SHARPNESS = (0.5, 2.0)  # log-uniform: the median is 1
+SESSION_BUDGET = 5
 _DECIMALS = 3  # of bias and sharpness in users.json
 
 
@@ -27,12 +33,12 @@ def generate_catalogue(
     """
     section = config.catalogue
     rng = make_generator(config.seed, "catalogue")
-    genre_weights = rng.lognormal(0.0, section.genre_spread, size=section.genres)
+    genre_weights = rng.lognormal(0.0, GENRE_SPREAD, size=section.genres)
     genre = rng.choice(
         section.genres, size=section.artists, p=genre_weights / genre_weights.sum()
     )
     artist = _draw_artists(section, rng)
-    embeddings = _place_tracks(section, genre, artist, rng)
+    embeddings = _draw_embeddings(section, genre, artist, rng)
     popularity = _draw_popularity(section, embeddings, rng)
     relative_popularity = np.round(popularity * section.tracks, 4).tolist()
     records: list[dict[str, object]] = [
@@ -52,26 +58,22 @@ def generate_listeners(
     config: WorldConfig, popularity: FloatArray
 ) -> list[dict[str, object]]:
     """Draw the lines of `users.json`; popular tracks are interests more often."""
-    section = config.listeners
     rng = make_generator(config.seed, "listeners")
-    counts = rng.integers(
-        section.interests_low,
-        section.interests_high,
-        size=section.listeners,
-        endpoint=True,
-    )
-    interests = _draw_interests(section, counts, popularity, rng)
-    bias = _draw_span(section.consume_bias, section.listeners, rng).tolist()
-    sharpness = _draw_span(section.consume_sharpness, section.listeners, rng).tolist()
+    interests = _draw_interests(config.listeners, popularity, rng)
+    biases = rng.uniform(*CONSUME_BIAS, size=config.listeners)
+    log_low, log_high = np.log(CONSUME_SHARPNESS)
+    log_sharpnesses = rng.uniform(log_low, log_high, size=config.listeners)
+    consume_bias = np.round(biases, _DECIMALS).tolist()
+    consume_sharpness = np.round(np.exp(log_sharpnesses), _DECIMALS).tolist()
     return [
         {
             "user": user,
             "interests": interests[user],
-            "consume_bias": bias[user],
-            "consume_sharpness": sharpness[user],
-            "session_budget": section.session_budget,
+            "consume_bias": consume_bias[user],
+            "consume_sharpness": consume_sharpness[user],
+            "session_budget": SESSION_BUDGET,
         }
-        for user in range(section.listeners)
+        for user in range(config.listeners)
     ]
 
 
@@ -86,34 +88,30 @@ def _draw_artists(section: CatalogueConfig, rng: Generator) -> IntArray:
     return rng.permutation(np.concatenate([np.arange(section.artists), rest]))
 
 
-def _place_tracks(
+def _draw_embeddings(
     section: CatalogueConfig,
     genre: IntArray,
     artist: IntArray,
     rng: Generator,
 ) -> Float32Array:
-    """Draw embeddings (tracks, dimensions): genre centre + artist's deviation + own deviation."""
-    own_share = max(1.0 - section.genre_share - section.artist_share, 0.0)
-    genres = _deviations(section.genres, section, section.genre_share, rng)
-    artists = _deviations(section.artists, section, section.artist_share, rng)
-    own = _deviations(section.tracks, section, own_share, rng)
-    embeddings = (genres[genre] + artists)[artist] + own
+    """Draw embeddings (tracks, dimensions), each a sum of Gaussian deviations."""
+    variances = np.arange(1, section.dimensions + 1) ** -AXIS_DECAY
+    track_share = max(1.0 - section.genre_share - section.artist_share, 0.0)
+
+    def deviations(count: int, share: float) -> FloatArray:
+        scales = np.sqrt(section.squared_length * share * variances / variances.sum())
+        drawn: FloatArray = rng.standard_normal((count, section.dimensions)) * scales
+        return drawn
+
+    genres = deviations(section.genres, section.genre_share)
+    artists = deviations(section.artists, section.artist_share)
+    tracks = deviations(section.tracks, track_share)
+    embeddings = (genres[genre] + artists)[artist] + tracks
     spread = section.length_spread
-    if spread:
-        lengths = rng.lognormal(-(spread**2) / 2, spread, size=(section.artists, 1))
-        embeddings *= lengths[artist]
+    lengths = rng.lognormal(-(spread**2) / 2, spread, size=(section.artists, 1))
+    embeddings *= lengths[artist]
     embeddings[:, 0] += section.common
     return embeddings.astype(np.float32)
-
-
-def _deviations(
-    count: int, section: CatalogueConfig, share: float, rng: Generator
-) -> FloatArray:
-    """Draw Gaussian vectors (count, dimensions) of this share of a track's squared length."""
-    variances = np.arange(1, section.dimensions + 1) ** -section.axis_decay
-    scales = np.sqrt(section.squared_length * share * variances / variances.sum())
-    deviations: FloatArray = rng.standard_normal((count, section.dimensions)) * scales
-    return deviations
 
 
 def _draw_popularity(
@@ -122,46 +120,32 @@ def _draw_popularity(
     """Draw popularities (tracks,), which sum to 1: luck, and lying far out along the first axis."""
     along = embeddings[:, 0].astype(np.float64)
     scale = float(along.std()) or 1.0
-    mainstream = section.mainstream * along / scale
-    luck = rng.normal(0.0, section.popularity_spread, size=section.tracks)
-    logs = mainstream + luck
+    luck = rng.normal(0.0, POPULARITY_SPREAD, size=section.tracks)
+    logs = MAINSTREAM * along / scale + luck
     weights: FloatArray = np.exp(logs - logs.max())
     popularity: FloatArray = weights / weights.sum()
     return popularity
 
 
 def _draw_interests(
-    section: ListenersConfig,
-    counts: IntArray,
-    popularity: FloatArray,
-    rng: Generator,
+    listeners: int, popularity: FloatArray, rng: Generator
 ) -> list[list[int]]:
     """Draw different tracks for each listener; draws are repeated until they differ."""
+    counts = rng.integers(
+        FEWEST_INTERESTS, MOST_INTERESTS, size=listeners, endpoint=True
+    )
     cumulative = np.cumsum(popularity)
 
-    def draw(shape: tuple[int, ...]) -> IntArray:
-        uniform = rng.random(shape) * cumulative[-1]
+    def draw(size: int | tuple[int, int]) -> IntArray:
+        uniform = rng.random(size) * cumulative[-1]
         tracks: IntArray = np.searchsorted(cumulative, uniform, side="right")
         return tracks
 
-    drawn = draw((len(counts), section.interests_high)).tolist()
-    interests = [
-        list(dict.fromkeys(row[:count]))
-        for row, count in zip(drawn, counts.tolist(), strict=True)
-    ]
-    for own, count in zip(interests, counts.tolist(), strict=True):
-        while len(own) < count:
-            track = int(draw((1,))[0])
-            if track not in own:
-                own.append(track)
+    drawn = draw((listeners, MOST_INTERESTS)).tolist()
+    interests = []
+    for tracks, count in zip(drawn, counts.tolist(), strict=True):
+        distinct = dict.fromkeys(tracks[:count])
+        while len(distinct) < count:
+            distinct[int(draw(1)[0])] = None
+        interests.append(list(distinct))
     return interests
-
-
-def _draw_span(span: Span, count: int, rng: Generator) -> FloatArray:
-    """Draw uniformly from a range, or its logarithm (count,), rounded as in users.json."""
-    if isinstance(span, PositiveSpan) and span.log:
-        logs = rng.uniform(np.log(span.low), np.log(span.high), size=count)
-        drawn: FloatArray = np.exp(logs)
-    else:
-        drawn = rng.uniform(span.low, span.high, size=count)
-    return np.round(drawn, _DECIMALS)

@@ -1,4 +1,4 @@
-"""Nearest tracks by the distance of embeddings, or by their inner product."""
+"""Find nearest tracks by the distance of embeddings, or by their inner product."""
 
 import numpy as np
 
@@ -19,28 +19,28 @@ def nearest_tracks(
     They are the track itself, then others by growing Euclidean distance; or any by falling inner
     product.
 
+    Args:
+        embeddings: (tracks, dimensions).
+        points: The tracks to look around (points,).
+        count: How many to find, no more than there are.
+        by_inner_product: Whether the largest inner products are nearest.
+
     Returns:
-        Track ids (points, count); the embeddings are (tracks, dimensions), and `count` is no more
-            than there are.
+        Track ids (points, count).
     """
     distinct, inverse = np.unique(points, return_inverse=True)
     half_squares = 0.5 * np.einsum("ij,ij->i", embeddings, embeddings)
-    found = np.empty((len(distinct), count), dtype=np.int64)
+    nearest = np.empty((len(distinct), count), dtype=np.int64)
     for start in range(0, len(distinct), _CHUNK_ROWS):
         chunk = distinct[start : start + _CHUNK_ROWS]
-        # of equal order as the distances: dot - |track|^2 / 2
         closeness = embeddings[chunk] @ embeddings.T
         if not by_inner_product:
+            # of equal order as the distances: dot - |track|^2 / 2
             closeness -= half_squares
             closeness[np.arange(len(chunk)), chunk] = np.inf
-        found[start : start + len(chunk)] = _largest(closeness, count)
-    return found[inverse]
-
-
-def _largest(values: Float32Array, count: int) -> IntArray:
-    """Return columns of the `count` largest values of each row, largest first."""
-    chosen = np.argpartition(values, -count, axis=1)[:, -count:]
-    order = np.argsort(
-        -np.take_along_axis(values, chosen, axis=1), axis=1, kind="stable"
-    )
-    return np.take_along_axis(chosen, order, axis=1)
+        largest = np.argpartition(closeness, -count, axis=1)[:, -count:]
+        values = np.take_along_axis(closeness, largest, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        rows = slice(start, start + len(chunk))
+        nearest[rows] = np.take_along_axis(largest, order, axis=1)
+    return nearest[inverse]

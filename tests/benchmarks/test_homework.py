@@ -4,7 +4,7 @@ from pathlib import Path
 
 from analysis.page import numbers
 from benchmarks.homework import CONFIGS, EXPERIMENT, draw_results, steps_of
-from botify.settings import Settings
+from botify.settings import ServiceSettings
 from looplib.config import load_config
 from recsys.config import SearchConfig
 
@@ -15,7 +15,7 @@ def test_the_search_is_the_homeworks() -> None:
 
 
 def test_lists_at_random_are_compared_with_random_and_fall_back_to_the_artist() -> None:
-    settings = load_config(Settings, CONFIGS / "botify.yaml")
+    settings = load_config(ServiceSettings, CONFIGS / "botify.yaml")
     (experiment,) = settings.experiments
     assert (experiment.name, [arm.recommender for arm in experiment.arms]) == (
         EXPERIMENT,

@@ -6,12 +6,19 @@ import orjson
 from flask.testing import FlaskClient
 
 from botify.app import make_app
+from botify.schemas import Listening
 from botify.service import Service
 
 
 def client_of(service: Service) -> FlaskClient:
     """Make a client that asks the application of a service."""
     return make_app(service).test_client()
+
+
+def listening(user: int, track: int, time: float) -> Listening:
+    """Make a request of ids that are numbers."""
+    logged = {"user": user, "track": track, "time": time}
+    return Listening(user, track, time, logged=logged)
 
 
 def post(client: FlaskClient, path: str, body: object, status: int = 200) -> Any:  # noqa: ANN401  JSON

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from botify.settings import Settings
+from botify.settings import ServiceSettings
 from looplib.checksums import unseal
 from looplib.config import parse_config
 from looplib.files import sha256_file
@@ -119,7 +119,7 @@ def random_lists(listeners: int, tracks: int, length: int = 30) -> dict[int, lis
 
 def make_settings(
     root: Path, catalogue: Path, recommender: str = "indexed", **changes: object
-) -> Settings:
+) -> ServiceSettings:
     """Make the settings of a service of one arm, over what was published in `root`."""
     document: dict[str, Any] = {
         "catalogue": str(catalogue),
@@ -128,4 +128,4 @@ def make_settings(
         "experiments": [{"name": "ONE", "arms": [{"recommender": recommender}]}],
         "watch_s": 0.05,
     }
-    return parse_config(Settings, {**document, **changes}, "the test")
+    return parse_config(ServiceSettings, {**document, **changes}, "the test")

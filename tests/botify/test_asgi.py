@@ -7,29 +7,24 @@ import orjson
 import pytest
 
 from botify.app import make_app
-from botify.asgi import BufferedApp, Message
+from botify.asgi import AsgiMessage, BufferedApp
 from tests.botify.client import events
 from tests.botify.conftest import MakeService
 
 BODY = b'{"track":1,"time":0.5}'
+CLOSED: AsgiMessage = {"type": "http.disconnect"}
+OK = "200 OK", [("content-type", "application/json")]
+Header = tuple[bytes, bytes]
+Answer = tuple[int, dict[str, Any]]
 
 
-def ask(
+async def ask(
     app: BufferedApp,
-    messages: list[Message],
+    *messages: AsgiMessage,
     raw_path: bytes = b"/next/7",
-    headers: tuple[tuple[bytes, bytes], ...] = (),
-) -> tuple[int, dict[str, Any]]:
+    header: Header = (b"x-a", b""),
+) -> Answer:
     """Ask as an ASGI server does; after the messages nothing comes."""
-    return asyncio.run(ask_beside(app, messages, raw_path, headers))
-
-
-async def ask_beside(
-    app: BufferedApp,
-    messages: list[Message],
-    raw_path: bytes = b"/next/7",
-    headers: tuple[tuple[bytes, bytes], ...] = (),
-) -> tuple[int, dict[str, Any]]:
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -38,31 +33,31 @@ async def ask_beside(
         "method": "POST",
         "raw_path": raw_path,
         "query_string": b"",
-        "headers": [(b"host", b"botify"), *headers],
+        "headers": [(b"host", b"botify"), header],
     }
-    sent: list[Message] = []
+    left, sent = list(messages), list[AsgiMessage]()
 
-    async def receive() -> Message:
-        if not messages:
+    async def receive() -> AsgiMessage:
+        if not left:
             await asyncio.Event().wait()
-        return messages.pop(0)
+        return left.pop(0)
 
-    async def send(message: Message) -> None:
+    async def send(message: AsgiMessage) -> None:
         sent.append(message)
 
     await app(scope, receive, send)
     start, body = sent
-    assert (b"content-type", b"application/json") in {
-        (name.lower(), value) for name, value in start["headers"]
-    }
+    names = {(name.lower(), value) for name, value in start["headers"]}
+    assert (b"content-type", b"application/json") in names
     return start["status"], orjson.loads(body["body"])
 
 
-def part(body: bytes, *, more: bool = True) -> Message:
+def part(body: bytes, *, more: bool = True) -> AsgiMessage:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-CLOSED: Message = {"type": "http.disconnect"}
+def make_buffered(app: Any, body_s: float = 60) -> BufferedApp:  # noqa: ANN401  any WSGI application
+    return BufferedApp(app, lambda: None, threads=1, body_s=body_s, body_limit=900)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +75,10 @@ CLOSED: Message = {"type": "http.disconnect"}
     ],
 )
 def test_only_a_whole_body_is_answered_and_logged(
-    make_service: MakeService, messages: list[Message], status: int, error: str | None
+    make_service: MakeService,
+    messages: list[AsgiMessage],
+    status: int,
+    error: str | None,
 ) -> None:
     service = make_service(body_limit_bytes=2000)
     flask = make_app(service)
@@ -92,59 +90,51 @@ def test_only_a_whole_body_is_answered_and_logged(
         body_s=0.2,
         body_limit=2000,
     )
-    found, answer = ask(app, list(messages))
-    assert (found, answer.get("error")) == (status, error)
+    answered, answer = asyncio.run(ask(app, *messages))
+    assert (answered, answer.get("error")) == (status, error)
     counted = f'botify_refused_requests_total{{status="{status}"}} 1.0'
     assert (counted in flask.test_client().get("/metrics").text) == (status != 200)
     assert len(events(service)) == (status == 200)
 
 
-def test_a_body_of_known_length_is_taken_as_soon_as_it_is_there(
-    make_service: MakeService,
-) -> None:
-    service = make_service()
-    app = BufferedApp(
-        make_app(service), service.close, threads=1, body_s=60, body_limit=1000
-    )
-    length = (b"content-length", b"%d" % len(BODY))
-    assert ask(app, [part(BODY)], headers=(length,))[0] == 200
-
-
-def test_the_path_and_headers_are_passed_on_as_they_came() -> None:
+def test_requests_are_passed_on_as_they_came() -> None:
     seen: dict[str, Any] = {}
 
     def app(environ: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
         seen.update(environ)
-        start("200 OK", [("content-type", "application/json")])
+        start(*OK)
         return [b"{", b"}"]
 
-    buffered = BufferedApp(app, lambda: None, threads=1, body_s=60, body_limit=1000)
-    path = b"/next/zo%C3%AB%2F%25"
-    ask(buffered, [part(b"", more=False)], path, ((b"x-a", b"\xe9"),))
+    buffered = make_buffered(app)
+    whole, path = part(b"", more=False), b"/next/zo%C3%AB%2F%25"
+    asyncio.run(ask(buffered, whole, raw_path=path, header=(b"x-a", b"\xe9")))
     assert seen["PATH_INFO"].encode("latin-1").decode() == "/next/zo\u00eb/%"
     assert seen["HTTP_X_A"] == "\u00e9"
+    # a body of known length is taken as soon as it is there
+    length = (b"content-length", b"%d" % len(BODY))
+    assert asyncio.run(ask(buffered, part(BODY), header=length)) == (200, {})
+    assert seen["wsgi.input"].read() == BODY
 
 
 def answer_nothing(_: dict[str, Any], start: Callable[..., object]) -> list[bytes]:
-    start("200 OK", [("content-type", "application/json")])
+    start(*OK)
     return [b"{}"]
 
 
 def test_the_largest_of_too_many_bodies_are_refused() -> None:
     """Half-sent bodies that nobody finishes leave room for a small one."""
-    app = BufferedApp(answer_nothing, lambda: None, threads=1, body_s=1, body_limit=900)
+    app, large = make_buffered(answer_nothing, body_s=1), b"x" * 899
 
-    async def flood() -> list[tuple[int, dict[str, Any]]]:
-        large = [ask_beside(app, [part(b"x" * 899)]) for _ in range(20)]
-        small = ask_beside(app, [part(BODY, more=False)])
-        return await asyncio.gather(*large, small)
+    async def flood() -> list[Answer]:
+        unfinished = [ask(app, part(large)) for _ in range(20)]
+        return await asyncio.gather(*unfinished, ask(app, part(BODY, more=False)))
 
-    *of_large, of_small = asyncio.run(flood())
-    assert of_small == (200, {})
-    statuses = [status for status, _ in of_large]
-    assert statuses == [408] * 8 + [503] * 12
-    assert "too many large bodies" in of_large[-1][1]["error"]
-    assert ask(app, [part(b"x" * 899, more=False)])[0] == 200, "all are forgotten"
+    *large_answers, small_answer = asyncio.run(flood())
+    assert small_answer == (200, {})
+    assert [status for status, _ in large_answers] == [408] * 8 + [503] * 12
+    assert "too many large bodies" in large_answers[-1][1]["error"]
+    status, _ = asyncio.run(ask(app, part(large, more=False)))
+    assert status == 200, "all are forgotten"
 
 
 def test_of_too_many_long_requests_the_last_are_refused_and_short_ones_pass() -> None:
@@ -155,14 +145,12 @@ def test_of_too_many_long_requests_the_last_are_refused_and_short_ones_pass() ->
             assert short_answered.wait(60)
         return answer_nothing(environ, start)
 
-    app = BufferedApp(answer, lambda: None, threads=1, body_s=60, body_limit=900)
+    app, whole = make_buffered(answer), part(BODY, more=False)
 
-    async def flood() -> list[tuple[int, dict[str, Any]]]:
-        whole = part(BODY, more=False)
-        long = asyncio.gather(
-            *(ask_beside(app, [dict(whole)], b"/assignments") for _ in range(70))
-        )
-        assert await ask_beside(app, [dict(whole)]) == (200, {})
+    async def flood() -> list[Answer]:
+        asked = [ask(app, whole, raw_path=b"/assignments") for _ in range(70)]
+        long = asyncio.gather(*asked)
+        assert await ask(app, whole) == (200, {})
         short_answered.set()
         return await long
 

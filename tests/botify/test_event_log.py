@@ -3,8 +3,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -64,28 +64,23 @@ EVENT: dict[str, Any] = {
 }
 
 
-def test_a_line_is_an_event_by_the_fields_of_the_log() -> None:
+def test_a_line_has_the_fields_of_the_log_null_or_absent_where_nothing_is_known() -> (
+    None
+):
     line = event_line(**EVENT)
     assert line.endswith(b"\n")
-    assert line.count(b"\n") == 1
     assert orjson.loads(line) == EVENT
     assert parse_line(line).propensity == 1 / 30
-
-
-def test_what_is_not_known_is_null_and_a_request_without_number_has_none() -> None:
-    unknown = dict.fromkeys(
-        ("recommendation", "session", "recommender", "propensity", "request")
-    )
-    event = EVENT | {"message": "last"} | unknown
+    unknown = ("recommendation", "session", "recommender", "propensity")
+    event = EVENT | dict.fromkeys(unknown)
     del event["request"]
     assert orjson.loads(event_line(**event)) == event
 
 
-@pytest.mark.parametrize("fsync", ["always", "everysec", "never"])
 def test_an_append_is_on_file_at_once_and_seen_by_readers_once_closed(
-    tmp_path: Path, open_log: Open, fsync: str
+    tmp_path: Path, open_log: Open
 ) -> None:
-    log = open_log(fsync=fsync)
+    log = open_log()
     log.append(b"one\ntwo\n")
     assert [path.read_bytes() for path in growing(tmp_path)] == [b"one\ntwo\n"]
     assert final(tmp_path) == []
@@ -95,16 +90,14 @@ def test_an_append_is_on_file_at_once_and_seen_by_readers_once_closed(
     assert [file.path.read_bytes() for file in discover([tmp_path])] == [b"one\ntwo\n"]
 
 
-def test_a_log_without_events_leaves_no_file(tmp_path: Path, open_log: Open) -> None:
-    open_log().close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_closed_log_refuses_events(open_log: Open) -> None:
+def test_a_closed_log_refuses_events_and_leaves_no_empty_file(
+    tmp_path: Path, open_log: Open
+) -> None:
     log = open_log()
     log.close()
     with pytest.raises(OSError, match="the event log is closed"):
         log.append(b"late\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_segment_is_closed_before_it_grows_over_its_size(
@@ -128,63 +121,50 @@ def test_a_segment_is_closed_at_its_age_though_nobody_writes(
     assert final(tmp_path) == [b"old\n"]
 
 
-def _count_fsyncs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+@pytest.mark.parametrize(
+    ("fsync", "appends", "ticks"),
+    [
+        ("always", [1, 2, 3], [3, 3]),
+        ("everysec", [0] * 3, [1, 1]),
+        ("never", [0] * 3, [0, 0]),
+    ],
+)
+def test_the_log_is_fsynced_by_its_policy(
+    open_log: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    fsync: str,
+    appends: list[int],
+    ticks: list[int],
+) -> None:
+    monkeypatch.setattr(event_log, "TICK_S", 3600)  # the test ticks
     calls: list[int] = []
     monkeypatch.setattr(os, "fsync", calls.append)
-    return calls
-
-
-def test_fsync_always_is_before_the_append_returns(
-    open_log: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = _count_fsyncs(monkeypatch)
-    log = open_log(fsync="always")
-    for count in (1, 2, 3):
+    log = open_log(fsync=fsync)
+    for count in appends:
         log.append(b"x\n")
+        assert len(calls) == count
+    for count in ticks:
+        log._tick()
         assert len(calls) == count
 
 
-def test_fsync_everysec_is_once_a_tick_however_many_appends(
-    open_log: Open, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("call", ["pwrite", "fsync"])
+def test_a_disk_that_fails_raises_and_leaves_no_torn_line(
+    tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    monkeypatch.setattr(event_log, "TICK_S", 3600)  # the test ticks
-    calls = _count_fsyncs(monkeypatch)
-    log = open_log(fsync="everysec")
-    for _ in range(100):
-        log.append(b"x\n")
-    assert calls == []
-    for _ in range(2):
-        log._tick()
-        assert len(calls) == 1
-
-
-def test_fsync_never_is_left_to_the_operating_system(
-    open_log: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(event_log, "TICK_S", 3600)
-    calls = _count_fsyncs(monkeypatch)
-    log = open_log(fsync="never")
-    log.append(b"x\n")
-    log._tick()
-    assert calls == []
-
-
-def test_a_full_disk_raises_and_leaves_no_torn_line(
-    tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = open_log()
+    log = open_log(fsync="always")
     log.append(b"before\n")
     write, room = os.pwrite, [5]
 
-    def full(handle: int, data: bytes, at: int) -> int:
-        if not room[0]:
+    def fail(handle: int, data: bytes = b"", at: int = 0) -> int:
+        if not data[: room[0]]:
             raise OSError(errno.ENOSPC, "No space left on device")
         written = write(handle, data[: room[0]], at)
         room[0] -= written
         return written
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", full)
+        patch.setattr(os, call, fail)
         with pytest.raises(OSError, match="No space left"):
             log.append(b"does not fit\n")
         assert [path.read_bytes() for path in growing(tmp_path)] == [b"before\n"]
@@ -193,42 +173,14 @@ def test_a_full_disk_raises_and_leaves_no_torn_line(
     assert final(tmp_path) == [b"before\nafter\n"]
 
 
-def test_an_event_whose_fsync_fails_is_not_in_the_log(
-    tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = open_log(fsync="always")
-    log.append(b"before\n")
-
-    def fail(handle: int) -> None:
-        raise OSError(errno.EIO, f"Input/output error of {handle}")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fail)
-        with pytest.raises(OSError, match="Input/output error"):
-            log.append(b"lost\n")
-    log.close()
-    assert final(tmp_path) == [b"before\n"]
-
-
 def test_threads_lose_nothing_and_mix_no_lines(tmp_path: Path, open_log: Open) -> None:
     log = open_log(segment_bytes=2000)
-    texts = [
-        [f"{thread}-{number}\n".encode() for number in range(300)]
-        for thread in range(4)
-    ]
-
-    def write(mine: list[bytes]) -> None:
-        for text in mine:
-            log.append(text)
-
-    threads = [threading.Thread(target=write, args=[mine]) for mine in texts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    texts = [b"%d\n" % number for number in range(1200)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(log.append, texts))
     log.close()
     lines = b"".join(final(tmp_path)).splitlines(keepends=True)
-    assert sorted(lines) == sorted(text for mine in texts for text in mine)
+    assert sorted(lines) == sorted(texts)
     assert max(map(len, final(tmp_path))) <= 2000
 
 
@@ -281,21 +233,18 @@ def test_after_kill_9_every_acknowledged_line_is_in_the_log(tmp_path: Path) -> N
     SegmentWriter(tmp_path, EventLogSettings(), "next").close()
     logged = sorted(int(text) for text in b"".join(final(tmp_path)).splitlines())
     assert logged[: len(acknowledged)] == acknowledged
-    assert (
-        len(logged) - len(acknowledged) <= 1
-    )  # written, and killed before the acknowledgement
+    # written, and killed before the acknowledgement
+    assert len(logged) - len(acknowledged) <= 1
     assert growing(tmp_path) == []
 
 
-def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
+def test_the_catalogue_is_described(tmp_path: Path) -> None:
     file = write_catalogue(tmp_path / "tracks.json", [0, 1, 2])
     for _ in range(2):
         describe_log(tmp_path, load_catalogue(file))
-    found = unseal((tmp_path / "collection.json").read_bytes(), needed=True)
-    assert found == {
-        "schema": 1,
-        "catalogue": {"sha256": sha256_file(file), "tracks": 3},
-    }
+    catalogue = {"sha256": sha256_file(file), "tracks": 3}
+    described = unseal((tmp_path / "collection.json").read_bytes(), needed=True)
+    assert described == {"schema": 1, "catalogue": catalogue}
 
 
 @pytest.mark.parametrize(
@@ -314,10 +263,8 @@ def test_the_catalogue_is_described_once(tmp_path: Path) -> None:
 def test_a_log_of_another_catalogue_is_refused(
     tmp_path: Path, text: str, message: str
 ) -> None:
+    catalogue = load_catalogue(write_catalogue(tmp_path / "tracks.json", [0, 1, 2]))
     (tmp_path / "collection.json").write_text(text)
     with pytest.raises(StartError) as caught:
-        describe_log(
-            tmp_path,
-            load_catalogue(write_catalogue(tmp_path / "tracks.json", [0, 1, 2])),
-        )
+        describe_log(tmp_path, catalogue)
     assert message in str(caught.value)

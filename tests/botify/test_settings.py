@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from botify import __main__ as program
-from botify.settings import Settings, load_settings
+from botify.settings import ServiceSettings, load_settings
 from looplib.cli import run
 from looplib.errors import ConfigError
 
@@ -22,7 +22,7 @@ def load(
     environment: dict[str, str] | None = None,
     text: str = BASIC,
     **options: object,
-) -> Settings:
+) -> ServiceSettings:
     file = folder / "botify.yaml"
     file.write_text(text)
     return load_settings(

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from analysis.store import Store
 from looplib.event_fields import EVENT_FIELDS
 from recsys.ingest.pipeline import ingest
-from recsys.store.remote import Store
-from sim.events import Events, format_events
+from sim.events import SimulatedEvents, format_events
 from tests.recsys.events import read_rows
 
 # As the original course service logs: no session, recommender or propensity; white space as
@@ -31,10 +31,10 @@ ORIGINAL = (
 
 
 def simulated() -> bytes:
-    events = Events(
-        session=np.array([4, 5]),
-        listener=np.array([17, 0]),
-        length=np.array([3, 1]),
+    events = SimulatedEvents(
+        session=np.array([4, 4, 4, 5]),
+        listener=np.array([17, 17, 17, 0]),
+        is_last=np.array([False, False, True, True]),
         timestamp=np.array(
             [1_767_225_605_204, 1_767_225_624_204, 1_767_225_652_204, 1_767_225_700_000]
         ),

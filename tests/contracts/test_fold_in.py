@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from analysis.logs.columns import Reading, parse_columns
+from analysis.tables.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.factors import FACTORS, HISTORY, ItemFactors
-from botify.model.manifest import Feedback
-from botify.recommenders.base import IS_EXHAUSTED, Row, take_best
+from botify.model.manifest import FittedFeedback
+from botify.recommenders.base import EXHAUSTED, Query, take_best
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
 from looplib.als import AlsParams
@@ -28,7 +28,9 @@ from tests.recsys.finished import finish_run
 def make_folding(
     items: Float32Array, params: AlsParams, **feedback: float | bool | str
 ) -> ItemFactors:
-    return ItemFactors(items, len(items), params, msgspec.convert(feedback, Feedback))
+    return ItemFactors(
+        items, len(items), params, msgspec.convert(feedback, FittedFeedback)
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_the_best_track_is_that_of_all_scores() -> None:
         found = [take_best(scores.copy(), best[:taken]).track for taken in (0, 1, 29)]
         assert found == [best[0], best[1], best[29]]
         assert take_best(-scores, set(range(7000)) - {3}).track == 3
-    assert take_best(items @ items[0], range(7000)) == IS_EXHAUSTED
+    assert take_best(items @ items[0], range(7000)) == EXHAUSTED
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
@@ -87,8 +89,8 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
 ) -> None:
     generator = np.random.default_rng(6)
     users, items = generator.integers((30, 40), size=(900, 2)).T
-    names = {"u": [f"u{n}" for n in users], "i": [f"i{n}" for n in items]}
-    plays = pd.DataFrame({**names, "w": generator.uniform(1, 9, 900)})
+    columns = {"u": users, "i": items, "w": generator.uniform(1, 9, 900)}
+    plays = pd.DataFrame(columns)
     plays.to_parquet(tmp_path / "plays.parquet")
     reading = Reading(parse_columns("user=u,item=i,weight=w"))
     ingest([tmp_path / "plays.parquet"], tmp_path / "store", reading, memory="200MB")
@@ -105,19 +107,19 @@ def test_a_known_listener_s_factor_is_that_of_history_and_session(
         vectors = factors["item_factors"].astype(np.float64)
     sums = plays.groupby(["u", "i"])["w"].sum()
     unit = (np.log1p(sums) if scale == "log" else sums).mean()
-    track = model.catalogue.numbers["i4"]
-    for user in ("u3", "u17"):
+    track = model.catalogue.number(4)
+    for user in (3, 17):
         weights = sums[user].to_dict()
-        weights["i4"] = weights.get("i4", 0.0) + unit / 2  # half of it is heard now
+        weights[4] = weights.get(4, 0.0) + unit / 2  # half of it is heard now
         values = np.array(list(weights.values()))
         values = np.log1p(values) if scale == "log" else values
         rows = vectors[[ids.index(item) for item in weights]]
         left = vectors.T @ vectors + (rows.T * values) @ rows + 0.1 * np.eye(4)
         expected = np.linalg.solve(left, rows.T @ (1 + values))
-        factor = folding.solve([track], [0.5], history.of(user_number(user)))
+        factor = folding.solve([track], [0.5], history.find(user_number(user)))
         assert factor == pytest.approx(expected, rel=1e-4)
-        row = Row(user_number(user), [track], [0.5])
-        drawn = RECOMMENDERS["fold_in"].draw(model, row, generator)
+        query = Query(user_number(user), [track], [0.5])
+        drawn = RECOMMENDERS["fold_in"].draw(model, query, generator)
         # as in the lists of this export
         assert model.catalogue.ids[drawn.track] not in weights
-    assert history.of(user_number("nobody")) == {}
+    assert history.find(user_number(99)) == {}

@@ -10,10 +10,10 @@ import pytest
 
 from analysis.ab.config import AbConfig
 from analysis.ab.report import Report, build_report
-from botify.schemas import Listening
 from botify.service import Service, load_configured
 from looplib.randomness import make_generator
 from recsys.ingest.pipeline import ingest
+from tests.botify.client import listening
 from tests.botify.exports import make_settings, publish, write_catalogue
 
 LISTENERS, TRACKS = 300, 60
@@ -41,9 +41,7 @@ def serve(folder: Path, liking: float) -> Path:
         generator = make_generator(5, "interleaving", user)
         track, time = int(generator.integers(40, TRACKS)), 1.0
         for _ in range(6):
-            (answer,) = service.answer(
-                "next", [Listening(user, track, time, track_id=track)]
-            )
+            (answer,) = service.answer("next", [listening(user, track, time)])
             assert isinstance(answer, int)
             track = answer
             time = float(
@@ -53,7 +51,7 @@ def serve(folder: Path, liking: float) -> Path:
                     1,
                 )
             )
-        service.answer("last", [Listening(user, track, time, track_id=track)])
+        service.answer("last", [listening(user, track, time)])
     service.close()
     return settings.log_dir
 
@@ -74,7 +72,7 @@ def test_the_recommender_whose_tracks_are_heard_for_longer_is_preferred(
     assert preferred == "in_order"
     assert effect_pct < -10
     assert report.recommenders == {"C": "in_order", "T1": PAIR}
-    ingest([str(log)], tmp_path / "store", buckets=2)
+    ingest([str(log)], tmp_path / "store", partitions=2)
     assert (
         build_report([tmp_path / "store"], "MIX", config).preferences
         == report.preferences

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.logs.columns import Reading, parse_columns
-from botify.model.catalogue import UNKNOWN_TRACK, user_number
-from botify.model.model import Model
-from botify.recommenders.base import EXHAUSTED, UNKNOWN, Row
+from analysis.tables.columns import Reading, parse_columns
+from botify.model.catalogue import user_number
+from botify.model.model import ServedModel
+from botify.recommenders.base import EXHAUSTED, UNKNOWN, Query
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
+from looplib.arrays import NO_TRACK
 from looplib.cli import run
 from looplib.progress import console
 from recsys.config import ExportConfig, NextTrackConfig
@@ -70,7 +71,7 @@ def publish(folder: Path, plays: pd.DataFrame, **options: Any) -> dict[str, Any]
     return section
 
 
-def serve(folder: Path) -> Model:
+def serve(folder: Path) -> ServedModel:
     catalogue = folder / "current" / "tracks.json"
     return load_configured(make_settings(folder, catalogue, "next_track"))
 
@@ -144,8 +145,8 @@ def test_the_service_takes_the_track_that_the_reference_scores_highest(
     best = max(score for track, score in expected.items() if track not in session)
     model = serve(published)
     numbers = [model.catalogue.numbers[track] for track in session]
-    row = Row(user_number(user), numbers, [1.0] * len(numbers))
-    drawn = RECOMMENDERS["next_track"].draw(model, row, RNG)
+    query = Query(user_number(user), numbers, [1.0] * len(numbers))
+    drawn = RECOMMENDERS["next_track"].draw(model, query, RNG)
     found = model.catalogue.ids[drawn.track]
     assert found not in session
     assert math.isclose(expected[found], best, rel_tol=1e-5)
@@ -184,10 +185,10 @@ def test_what_knows_nothing_says_so_and_nothing_is_repeated(
     stranger = user_number("stranger")
     everything = list(range(len(model.catalogue)))
     recommender = RECOMMENDERS["next_track"]
-    unknown = Row(stranger, [UNKNOWN_TRACK], [1.0])
-    assert recommender.draw(model, unknown, RNG).track == UNKNOWN
-    all_heard = Row(stranger, everything, [1.0] * len(everything))
-    assert recommender.draw(model, all_heard, RNG).track == EXHAUSTED
+    unknown = Query(stranger, [NO_TRACK], [1.0])
+    assert recommender.draw(model, unknown, RNG) == UNKNOWN
+    all_heard = Query(stranger, everything, [1.0] * len(everything))
+    assert recommender.draw(model, all_heard, RNG) == EXHAUSTED
 
 
 def test_a_store_without_sessions_is_refused_before_any_fit(

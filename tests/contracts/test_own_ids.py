@@ -13,12 +13,12 @@ import pytest
 
 from analysis.ab.config import AbConfig
 from analysis.ab.report import build_report
-from analysis.logs.columns import Reading, parse_columns
 from analysis.offpolicy import __main__ as offpolicy
+from analysis.tables.columns import Reading, parse_columns
 from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.service import Service, load_configured
-from botify.settings import Settings
+from botify.settings import ServiceSettings
 from looplib.cli import run
 from looplib.config import parse_config
 from recsys.config import ExportConfig
@@ -83,7 +83,7 @@ def serve(version: Path, log: Path, *recommenders: str, **settings: Any) -> Serv
         "experiments": [{"name": "ONE", "arms": arms}],
         **settings,
     }
-    parsed = parse_config(Settings, document, "the test")
+    parsed = parse_config(ServiceSettings, document, "the test")
     service = Service(parsed, load_configured(parsed))
     describe_log(log, service.bodies.catalogue, text_users=service.bodies.text_users)
     return service

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.listening.sessions import ListeningModel, make_model
-from sim.remote.run import Played
-from sim.worlds.files import load_world
+from sim.remote.run import TrafficTotals
+from sim.worlds.files import World, load_world
 from tests.botify.exports import publish, random_lists
 from tests.faults.served import Published, Served, read_events, serve
 from tests.sim.remote.test_run import play
@@ -45,15 +44,13 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
 
 
 @pytest.fixture(scope="module")
-def model(published: Published) -> ListeningModel:
-    return make_model(load_world(published.folder / "world"))
+def world(published: Published) -> World:
+    return load_world(published.folder / "world")
 
 
-def _play(
-    model: ListeningModel, served: Served, concurrency: int, batch: int
-) -> Played:
+def _play(world: World, served: Served, concurrency: int, batch: int) -> TrafficTotals:
     url = f"http://127.0.0.1:{served.port}"
-    return play(model, url, episodes=SESSIONS, concurrency=concurrency, batch=batch)
+    return play(world, url, episodes=SESSIONS, concurrency=concurrency, batch=batch)
 
 
 def _sessions(log: Path) -> dict[str, list[Any]]:
@@ -67,18 +64,18 @@ def _sessions(log: Path) -> dict[str, list[Any]]:
 @pytest.mark.slow
 def test_the_services_log_holds_the_sessions_that_were_played_and_ingests_without_a_reject(
     published: Published,
-    model: ListeningModel,
+    world: World,
     tmp_path: Path,
     concurrency: int,
     batch: int,
 ) -> None:
     """Without concurrency and batches it is the original client's way: a request at a time."""
     with serve(published, tmp_path / "log") as served:
-        played = _play(model, served, concurrency=concurrency, batch=batch)
+        totals = _play(world, served, concurrency=concurrency, batch=batch)
         assert served.stop() == 0
-    assert played.retries == 0
+    assert totals.retries == 0
     sessions = _sessions(tmp_path / "log")
-    assert len(sessions) == played.sessions == SESSIONS
+    assert len(sessions) == totals.sessions == SESSIONS
     tracks = hundredths = 0
     for events in sessions.values():
         assert [event.message for event in events] == ["next"] * (len(events) - 1) + [
@@ -91,4 +88,4 @@ def test_the_services_log_holds_the_sessions_that_were_played_and_ingests_withou
         assert len({event.user for event in events}) == 1
         tracks += len(events)
         hundredths += round(sum(100 * event.time for event in events))
-    assert (tracks, hundredths) == (played.tracks, played.hundredths)
+    assert (tracks, hundredths) == (totals.tracks, totals.hundredths)

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MADE = "settings*.md"  # by programs
-PAGES = (
-    ROOT / "README.md",
-    *sorted(page for page in (ROOT / "docs").glob("*.md") if not page.match(MADE)),
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+_FENCE = re.compile(
+    r"^```([\w{}-]*)[^`\n]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE
 )
-_FENCE = re.compile(r"^```([\w{}-]*)[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 _PROGRAMS = (
     "python",
     "python3",

@@ -30,14 +30,15 @@ REPLACED = {
     ".venv/bin/python": sys.executable,
     ".venv/bin/listening-loop": f"{sys.executable} -m listening_loop.command",
     "factors=[64,128]": "factors=[4,8]",
-    "factors=64": "factors=8",
+    "factors: 64": "factors: 8",
     "--episodes 5000": "--episodes 1000",
     "--runs 200": "--runs 20",
 }
-FEW = "--set search.sweeps=1 --set search.space.factors=4"
+FEW = "--set search.iterations=1 --set models.als.factors=4"
 SERVERS = {"serve": "/health/live", "lab": "/"}
 INSTALLS = re.compile(
-    r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?)( [^&;|]+)?"
+    r"(python3 -m venv|(\.venv/bin/)?pip install|\.venv/bin/tox run(-parallel)?|bash \.ci/run)"
+    r"( [^&;|]+)?"
 )
 # Modules of tests that `pip install '.[all]'`, the pages' command, does not bring are not found
 WITH_ALL_ALONE = f"""
@@ -58,11 +59,8 @@ def smaller(scheduler: str, port: int) -> dict[str, dict[str, Any]]:
     All searches share one cluster, which takes longer to start than they run.
     """
     search = {
-        "search": {
-            "space": {"factors": [4], "regularization": [0.1], "alpha": [10.0]},
-            "sweeps": 2,
-            "score_every": 2,
-        },
+        "models": {"als": {"factors": 4, "regularization": 0.1, "alpha": 10.0}},
+        "search": {"iterations": 2, "score_every": 2},
         "validation": {"resamples": 100},
         "cluster": {"scheduler": scheduler},
         # so little data need not beat the popular tracks
@@ -86,10 +84,12 @@ class Reader:
         self.folder = folder
         self.port, self.lab = free_port(), free_port()
         shrink(folder / "configs", smaller(scheduler, self.port))
+        shared = f'"cluster.scheduler": "{scheduler}"'
         self._replaced = {
             **REPLACED,
             "tcp://HOST:8786": scheduler,
-            '"search.sweeps": 3': f'"search.sweeps": 1, "cluster.scheduler": "{scheduler}"',
+            "iterations=3, settings={": f"iterations=1, settings={{{shared}, ",
+            "iterations=3": f"iterations=1, settings={{{shared}}}",
             "--config plays.yaml": f"--config plays.yaml --scheduler {scheduler}",
             "--config pair.yaml": f"--config pair.yaml --scheduler {scheduler} {FEW}",
             "localhost:5001": f"localhost:{self.port}",

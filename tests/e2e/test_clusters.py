@@ -19,7 +19,7 @@ from tests.recsys.logs import make_store, random_sessions
 from tests.waiting import wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
-NO_SHARED_DISK = "## No shared disk"
+NO_SHARED_DISK = "## Work without a shared disk"
 PUBLISHED = ("recommendations.jsonl", "factors.npz")
 CONFIG = """
 store: out/demo/store
@@ -82,7 +82,7 @@ def test_three_commands_give_on_a_cluster_what_a_laptop_gives(
     laptop: Path, tmp_path: Path
 ) -> None:
     folder, host, port = make_demo(tmp_path), "127.0.0.1", free_port()
-    commands = block_of_the_page("# From laptop to cluster", 1)
+    commands = block_of_the_page("# Go from laptop to cluster", 1)
     serve, work, (_, *argv) = (words(command, host, port) for command in commands)
 
     with processes() as start:

@@ -16,10 +16,9 @@ from pydantic import BaseModel
 
 from analysis import validation
 from analysis.ab import metrics
-from botify.metrics import Metrics
 from botify.recommenders.registry import RECOMMENDERS
 from listening_loop.command import STEPS
-from recsys.config import SearchConfig, Space
+from recsys.config import SearchConfig
 from tests.e2e.pages import PAGES, ROOT, blocks_of, inline_code, prose_of
 
 FOLDERS = (
@@ -36,11 +35,24 @@ every_page = pytest.mark.parametrize(
 )
 
 
-def test_the_pages_of_all_settings_are_made_from_the_models() -> None:
+def test_the_page_of_settings_has_every_part() -> None:
     made = runpy.run_path(str(ROOT / "docs/settings.py"))
-    for page in made["PAGES"]:
-        written = (ROOT / "docs" / page).read_text(encoding="utf-8")
-        assert written == made["render"](page), "run python docs/settings.py"
+    assert sorted(_generated("settings.md", "settings")) == sorted(made["PARTS"])
+    for part in made["PARTS"]:
+        keys = re.findall(r"^\| `([^`]+)` \|", made["render"](part), re.MULTILINE)
+        assert set(made["PARTS"][part][0].model_fields) <= {
+            re.split(r"[.[]", key)[0] for key in keys
+        }
+
+
+def test_the_page_of_commands_has_every_command() -> None:
+    assert sorted(_generated("commands.md", "command")) == sorted(STEPS)
+
+
+def _generated(page: str, directive: str) -> list[str]:
+    """Return the arguments of the blocks that the site generates on a page."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{{{directive}}} (.+)$", text, re.MULTILINE)
 
 
 @every_page
@@ -147,29 +159,6 @@ def _exists(model: type[BaseModel], key: str) -> bool:
     return not rest or any(_exists(section, rest) for section in sections)
 
 
-def test_the_page_of_the_service_has_every_metric() -> None:
-    text = Metrics().text().decode()
-    counted = set(
-        re.findall(
-            r"^# TYPE (botify_\w+) (?:counter|gauge|histogram)$", text, re.MULTILINE
-        )
-    )
-    named = {
-        name
-        for name in _first_cells("service.md", "## Health and metrics")
-        if name.startswith("botify_")
-    }
-    assert named == {name for name in counted if not name.endswith("_created")}
-
-
-def test_the_page_of_the_search_has_every_axis() -> None:
-    text = (ROOT / "docs" / "searching.md").read_text(encoding="utf-8")
-    named = re.findall(
-        r"`(\w+)`", text.split("Axes of the grid")[1].split("Sweeps are")[0]
-    )
-    assert set(Space.model_fields) <= set(named)
-
-
 def test_the_page_of_metrics_has_every_metric() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     names = [*validation.METRICS, *metrics.METRICS]
@@ -190,14 +179,8 @@ def test_explained_messages_are_in_the_code() -> None:
 
 
 def test_the_page_of_the_service_names_every_recommender() -> None:
-    text = _section("service.md", "## Recommenders")
+    text = _section("service.md", "## Choose a recommender for each arm")
     assert [name for name in RECOMMENDERS if f"`{name}`" not in text] == []
-
-
-def _first_cells(page: str, heading: str) -> set[str]:
-    """The names in the first column of the tables below a heading."""
-    cells = re.findall(r"^\| (`[^|]+) \|", _section(page, heading), re.MULTILINE)
-    return {name for cell in cells for name in re.findall(r"`([\w/]+)`", cell)}
 
 
 def _section(page: str, heading: str) -> str:

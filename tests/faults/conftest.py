@@ -4,9 +4,9 @@ import pytest
 
 from tests.botify.conftest import own_redis, redis_url
 from tests.faults.served import Published, publish_first
-from tests.sim.conftest import demo_config, demo_model, demo_world
+from tests.sim.conftest import demo_folder, demo_world
 
-__all__ = ["demo_config", "demo_model", "demo_world", "own_redis", "redis_url"]
+__all__ = ["demo_folder", "demo_world", "own_redis", "redis_url"]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def write_configs(folder: Path) -> Path:
     out = folder / "out"
     world = yaml.safe_load((ROOT / "configs/world/demo.yaml").read_text())
     world["catalogue"] |= {"tracks": 200, "artists": 40, "genres": 8, "dimensions": 8}
-    world["listeners"] |= {"listeners": 150}
+    world["listeners"] = 150
     arms = [{"recommender": name} for name in ("random", "in_order")]
     documents: dict[str, dict[str, Any]] = {
         "world": world,

@@ -8,13 +8,12 @@ import threading
 import pytest
 
 from sim.errors import SimError
-from sim.listening.sessions import ListeningModel
+from sim.worlds.files import World
 from tests.programs import free_port
 from tests.sim.remote.fake_service import (
     CLOSE_AFTER,
     CLOSE_BEFORE,
     HANG,
-    NO_HTTP,
     SHORT,
     TEXT,
     UNKNOWN_TRACK,
@@ -41,37 +40,36 @@ def assert_nothing_heard_twice(service: FakeService) -> None:
         (CLOSE_AFTER, 0),
         (CLOSE_AFTER, 40),
         (CLOSE_BEFORE, 0),
-        (NO_HTTP, 0),
         ("500", 0),
         ("502", 40),
     ],
 )
 def test_a_request_without_an_answer_is_sent_again_under_its_number(
-    demo_model: ListeningModel, what: str, batch: int
+    demo_world: World, what: str, batch: int
 ) -> None:
-    def mishap(number: int, _: str) -> str | None:
+    def mishap(number: int) -> str | None:
         return what if number % 7 == 0 else None
 
     with fake_service(TRACKS, mishap=mishap) as service:
-        played = play(demo_model, service.url, batch=batch, concurrency=4, episodes=FEW)
-    assert played.retries
-    assert played.sessions == len(service.sessions) == FEW
-    assert played.tracks == sum(len(events) for _, events in service.sessions)
-    assert (service.repeats > 0) == (what in {CLOSE_AFTER, NO_HTTP})
+        totals = play(demo_world, service.url, batch=batch, concurrency=4, episodes=FEW)
+    assert totals.retries
+    assert totals.sessions == len(service.sessions) == FEW
+    assert totals.tracks == sum(len(events) for _, events in service.sessions)
+    assert (service.repeats > 0) == (what == CLOSE_AFTER)
     assert not service.open
     assert_nothing_heard_twice(service)
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again(
-    demo_model: ListeningModel,
+    demo_world: World,
 ) -> None:
-    def mishap(number: int, _: str) -> str | None:
+    def mishap(number: int) -> str | None:
         return HANG if number == 5 else None
 
     with fake_service(TRACKS, mishap=mishap) as service:
-        played = play(demo_model, service.url, concurrency=1, timeout_s=1, episodes=20)
-    assert played.retries >= 1
-    assert played.sessions == len(service.sessions) == 20
+        totals = play(demo_world, service.url, concurrency=1, timeout_s=1, episodes=20)
+    assert totals.retries >= 1
+    assert totals.sessions == len(service.sessions) == 20
 
 
 @pytest.mark.parametrize(
@@ -87,31 +85,31 @@ def test_an_answer_that_does_not_come_is_asked_for_again(
     ],
 )
 def test_a_service_without_good_answers_ends_the_run(
-    demo_model: ListeningModel, what: str, batch: int, message: str
+    demo_world: World, what: str, batch: int, message: str
 ) -> None:
-    def mishap(number: int, _: str) -> str | None:
+    def mishap(number: int) -> str | None:
         return what if number >= 13 else None
 
     with (
         fake_service(TRACKS, mishap=mishap) as service,
         pytest.raises(SimError, match=message),
     ):
-        play(demo_model, service.url, batch=batch, patience_s=0.2, episodes=9000)
+        play(demo_world, service.url, batch=batch, patience_s=0.2, episodes=9000)
     assert service.requests < 13 + 90
     assert_nothing_heard_twice(service)
 
 
 def test_a_track_heard_already_is_heard_not_at_all_and_no_failure(
-    demo_model: ListeningModel,
+    demo_world: World,
 ) -> None:
     with fake_service(1) as service:  # it recommends track 0 again and again
-        played = play(demo_model, service.url, concurrency=4, episodes=50)
-    assert played.sessions == 50
+        totals = play(demo_world, service.url, concurrency=4, episodes=50)
+    assert totals.sessions == 50
     times = [time_ for _, events in service.sessions for _, time_ in events[2:]]
     assert set(times) == {0.0}
 
 
-def test_a_service_that_comes_late_is_waited_for(demo_model: ListeningModel) -> None:
+def test_a_service_that_comes_late_is_waited_for(demo_world: World) -> None:
     port, ended = free_port(), threading.Event()
     sessions: list[int] = []
 
@@ -124,13 +122,13 @@ def test_a_service_that_comes_late_is_waited_for(demo_model: ListeningModel) -> 
     thread = threading.Thread(target=serve_late)
     thread.start()
     url = FakeService(TRACKS, port=port).url
-    play(demo_model, url, concurrency=3, episodes=30)
+    play(demo_world, url, concurrency=3, episodes=30)
     ended.set()
     thread.join(timeout=60)
     assert sessions == [30]
 
 
-def test_a_service_that_is_not_there_ends_the_run(demo_model: ListeningModel) -> None:
+def test_a_service_that_is_not_there_ends_the_run(demo_world: World) -> None:
     url = FakeService(TRACKS, port=free_port()).url
     with pytest.raises(SimError, match="is the service running"):
-        play(demo_model, url, concurrency=3, patience_s=0.2)
+        play(demo_world, url, concurrency=3, patience_s=0.2)

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 from botify.schemas import Listening
 from botify.service import Service
 from botify.sessions import redis as redis_sessions
+from tests.botify.client import listening
 from tests.botify.conftest import start_service
 from tests.botify.exports import publish, random_lists, write_catalogue
 from tests.botify.redis_server import RedisServer
@@ -85,7 +86,7 @@ class Sessions(RuleBasedStateMachine):
     def new_request(self, user: int, track: int) -> Listening:
         self.number += 1
         # the share tells the events apart
-        return Listening(user, track, self.number / 10**6, self.number, track)
+        return listening(user, track, self.number / 10**6)
 
     @rule(user=USERS, tracks=st.lists(TRACK, min_size=1, max_size=4), which=WHICH)
     def ask(self, user: int, tracks: list[int], which: int) -> None:

@@ -96,7 +96,6 @@ def test_the_demo_finds_the_configurations_that_are_shipped(
     monkeypatch.chdir(tmp_path)
     called: list[LoopConfig] = []
     monkeypatch.setattr(demo, "run_loop", called.append)
-    assert main(["demo", "--folder", "here", "--serve"]) == 2
     assert main(["demo", "--folder", "here"]) == 0
     (settings,) = called
     assert settings.folder == Path("here")

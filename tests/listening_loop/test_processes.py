@@ -108,29 +108,6 @@ def test_a_service_that_fails_meanwhile_is_said(
     assert ended == [7]
 
 
-HOLDER = """
-import sys
-from pathlib import Path
-from listening_loop.processes import locked_folder
-with locked_folder(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_a_folder_is_refused_to_a_second_loop(tmp_path: Path) -> None:
-    argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    with subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(LoopError, match="another loop runs here"):
-            locked_folder(tmp_path).__enter__()
-        assert holder.poll() is None
-        holder.kill()
-
-
 STARTER = """
 import sys
 from pathlib import Path
@@ -152,9 +129,14 @@ def start_step(folder: Path) -> tuple["subprocess.Popen[str]", psutil.Process]:
     return starter, psutil.Process(int(starter.stdout.readline()))
 
 
-def test_what_a_killed_loop_left_running_is_ended(tmp_path: Path) -> None:
+def test_a_second_loop_is_refused_until_the_first_is_killed_and_ends_its_step(
+    tmp_path: Path,
+) -> None:
     starter, step = start_step(tmp_path)
     with starter:
+        with pytest.raises(LoopError, match="another loop runs here"):
+            locked_folder(tmp_path).__enter__()
+        assert step.is_running()
         starter.kill()
         starter.wait(60)
         assert step.is_running()

@@ -1,10 +1,12 @@
 import errno
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
 
-from looplib.cli import make_app, run
+from looplib.cli import make_app, program, run
 from looplib.errors import UserError
 
 app = make_app("Does one thing.")
@@ -66,3 +68,14 @@ def test_an_interrupt_returns_130(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_fault_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run(app, "thing", ["--count", "3", "--fail", "ours"])
+
+
+def test_the_program_is_named_with_the_folder_that_the_shell_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = Path(sys.executable).parent
+    typed = str(folder / "listening-loop")
+    monkeypatch.setattr(sys, "argv", [typed])
+    for path, name in (("/usr/bin", typed), (str(folder), "listening-loop")):
+        monkeypatch.setenv("PATH", path)
+        assert program() == name

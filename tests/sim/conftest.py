@@ -5,28 +5,18 @@ from pathlib import Path
 import pytest
 
 from looplib.config import load_config
-from sim.listening.sessions import ListeningModel, make_model
 from sim.world import make_world
 from sim.worlds.config import WorldConfig
-from sim.worlds.files import load_world
-
-DEMO = Path("configs/world/demo.yaml")
+from sim.worlds.files import World, load_world
 
 
 @pytest.fixture(scope="session")
-def demo_config() -> WorldConfig:
-    return load_config(WorldConfig, DEMO)
-
-
-@pytest.fixture(scope="session")
-def demo_world(
-    tmp_path_factory: pytest.TempPathFactory, demo_config: WorldConfig
-) -> Path:
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "world"
-    make_world(demo_config, folder)
+    make_world(load_config(WorldConfig, Path("configs/world/demo.yaml")), folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def demo_model(demo_world: Path) -> ListeningModel:
-    return make_model(load_world(demo_world))
+def demo_world(demo_folder: Path) -> World:
+    return load_world(demo_folder)

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from botify.errors import CatalogueError
-from botify.model.catalogue import UNKNOWN_TRACK, load_catalogue
+from botify.model.catalogue import load_catalogue
+from looplib.arrays import NO_TRACK
 from tests.botify.exports import write_catalogue
 
 
@@ -43,8 +44,8 @@ def test_own_ids_are_numbered_in_their_order_and_unknown_artists_are_different(
     assert [catalogue.number(track) for track in (first, second, "x", 2**60)] == [
         1,
         0,
-        UNKNOWN_TRACK,
-        UNKNOWN_TRACK,
+        NO_TRACK,
+        NO_TRACK,
     ]
     assert [json.loads(catalogue.records[number])["track"] for number in (0, 1)] == [
         second,

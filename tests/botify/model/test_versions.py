@@ -1,145 +1,115 @@
-import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from botify.errors import ModelError
 from botify.metrics import Metrics
-from botify.model.model import Model
+from botify.model.model import ServedModel
 from botify.model.versions import Versions
 from botify.service import load_configured
-from botify.settings import Settings
-from tests.botify.exports import (
-    edit_manifest,
-    point_to,
-    publish,
-)
+from botify.settings import ServiceSettings
+from tests.botify.exports import point_to, publish
 from tests.waiting import wait_until
+
+Publish = Callable[[str, int], Path]
 
 
 @pytest.fixture
-def versions(settings: Settings) -> Versions:
-    return _versions(settings)
+def publish_next(tmp_path: Path) -> Publish:
+    """Publish a version with a list of its own, made on a day; returns its file of lists."""
+
+    def publish_(name: str, day: int) -> Path:
+        catalogue = tmp_path / "tracks.json"
+        folder = publish(tmp_path, name, {0: [day]}, catalogue=catalogue, day=day)
+        return folder / "recommendations.jsonl"
+
+    return publish_
 
 
-def _versions(settings: Settings) -> Versions:
-    model = load_configured(settings)
-    return Versions(
-        settings.recommendations, model, settings.parts, Metrics(), watch_s=0.05
+@pytest.fixture
+def loaded() -> list[str]:
+    """List the versions that came to be served later, in their order."""
+    return []
+
+
+@pytest.fixture
+def versions(settings: ServiceSettings, loaded: list[str]) -> Iterator[Versions]:
+    def note(model: ServedModel) -> None:
+        loaded.append(model.version)
+
+    versions = Versions(
+        settings.recommendations,
+        load_configured(settings),
+        settings.artifacts,
+        Metrics(),
+        watch_s=0.05,
+        on_load=note,
     )
+    yield versions
+    versions.close()
 
 
 def test_reload_serves_the_version_that_current_points_to(
-    versions: Versions, tmp_path: Path
+    versions: Versions, publish_next: Publish
 ) -> None:
     assert versions.reload().version == "one"
-    publish(tmp_path, "two", {0: [7]}, catalogue=tmp_path / "tracks.json", day=1)
+    publish_next("two", 7)
     assert versions.model.version == "one"
     assert versions.reload().version == "two"
     assert versions.model.recommendations.list_of(0) == [7]
 
 
 def test_a_refused_version_leaves_the_old_one_and_says_why(
-    versions: Versions, tmp_path: Path
+    versions: Versions, publish_next: Publish, tmp_path: Path
 ) -> None:
-    folder = publish(
-        tmp_path, "two", {0: [7]}, catalogue=tmp_path / "tracks.json", day=1
-    )
-    (folder / "recommendations.jsonl").write_bytes(b'{"user":0,"tracks":[8]}\n')
+    publish_next("two", 1).write_bytes(b'{"user":0,"tracks":[8]}\n')
     with pytest.raises(ModelError, match="sha256"):
         versions.reload()
     assert versions.model.version == "one"
-    assert versions.refused is not None
-    assert versions.refused.startswith("versions/two/recommendations.jsonl: sha256")
+    expected = "versions/two/recommendations.jsonl: sha256"
+    assert str(versions.refused).startswith(expected)
     point_to(tmp_path, "one")
     assert versions.reload().version == "one"
     assert versions.refused is None
 
 
-def test_the_watcher_picks_up_a_new_version_and_survives_a_bad_one(
-    versions: Versions, tmp_path: Path
-) -> None:
-    catalogue = tmp_path / "tracks.json"
-    versions.watch()
-    try:
-        bad = publish(tmp_path, "bad", {0: [7]}, catalogue=catalogue, day=1)
-        (bad / "recommendations.jsonl").write_bytes(b"")
-        wait_until(lambda: versions.refused is not None, "the reason")
-        assert versions.model.version == "one"
-        publish(tmp_path, "good", {0: [7]}, catalogue=catalogue, day=2)
-        wait_until(lambda: versions.model.version == "good", "the version")
-        # which is said after the version is served
-        wait_until(lambda: versions.refused is None, "no reason")
-    finally:
-        versions.close()
-
-
-def test_a_link_to_nowhere_is_refused(versions: Versions, tmp_path: Path) -> None:
-    point_to(tmp_path, "nowhere")
-    with pytest.raises(ModelError, match="cannot be read"):
-        versions.reload()
-    assert versions.model.version == "one"
-
-
 def test_rollback_goes_to_the_version_before_and_moves_the_link(
-    versions: Versions, tmp_path: Path
+    versions: Versions, publish_next: Publish, loaded: list[str], tmp_path: Path
 ) -> None:
     for day, name in enumerate(("two", "three"), start=1):
-        publish(tmp_path, name, {0: [day]}, catalogue=tmp_path / "tracks.json", day=day)
+        lists = publish_next(name, day)
     versions.reload()
     assert versions.roll_back().version == "two"
     assert (tmp_path / "current").resolve().name == "two"
     assert versions.reload().version == "two"
+    lists.write_bytes(b"")
+    with pytest.raises(ModelError, match="bytes found"):
+        versions.roll_back("three")
+    assert (tmp_path / "current").resolve().name == versions.model.version == "two"
     assert versions.roll_back().version == "one"
     with pytest.raises(ModelError, match="no version earlier than one"):
         versions.roll_back()
-
-
-def test_each_version_that_comes_to_be_served_is_noted(
-    settings: Settings, tmp_path: Path
-) -> None:
-    noted: list[Model] = []
-    versions = Versions(
-        settings.recommendations,
-        load_configured(settings),
-        settings.parts,
-        Metrics(),
-        on_load=noted.append,
-    )
-    publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
-    for change in (versions.reload, versions.reload, versions.roll_back):
-        change()
-    assert [model.version for model in noted] == ["two", "one"]
-
-
-def test_rollback_to_a_bad_version_is_refused(
-    versions: Versions, tmp_path: Path
-) -> None:
-    publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
-    versions.reload()
-    (tmp_path / "versions" / "one" / "recommendations.jsonl").write_bytes(b"")
-    with pytest.raises(ModelError, match="bytes found"):
-        versions.roll_back()
-    assert versions.model.version == "two"
-    assert (tmp_path / "current").resolve().name == "two"
+    assert loaded == ["three", "two", "one"]
 
 
 def test_a_version_without_a_link_can_be_served_but_not_rolled_back(
-    tmp_path: Path, settings: Settings
+    settings: ServiceSettings, publish_next: Publish
 ) -> None:
-    shutil.copytree(tmp_path / "versions" / "one", tmp_path / "versions" / "zero")
-    edit_manifest(
-        tmp_path / "versions" / "zero", created_at="2020-01-01T00:00:00Z", model="zero"
+    recommendations = publish_next("two", 1)
+    fixed = settings.model_copy(update={"recommendations": recommendations})
+    versions = Versions(
+        recommendations, load_configured(fixed), fixed.artifacts, Metrics()
     )
-    file = tmp_path / "versions" / "one" / "recommendations.jsonl"
-    fixed = settings.model_copy(update={"recommendations": file})
-    versions = _versions(fixed)
     with pytest.raises(ModelError, match="no link to a version"):
-        versions.roll_back()
+        versions.roll_back("one")
 
 
-def test_the_watcher_survives_links_in_a_circle_and_any_error(
-    versions: Versions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_watcher_serves_a_new_version_and_survives_any_error(
+    versions: Versions,
+    publish_next: Publish,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     versions.watch()
     link = tmp_path / "current"
@@ -151,7 +121,10 @@ def test_the_watcher_survives_links_in_a_circle_and_any_error(
     link.unlink()
     with monkeypatch.context() as patch:
         patch.setattr("botify.model.versions.load_model", lambda *_, **__: 1 // 0)
-        publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
+        publish_next("two", 1)
         wait_until(lambda: "ZeroDivisionError" in str(versions.refused), "the reason")
-    publish(tmp_path, "three", {0: [1]}, catalogue=tmp_path / "tracks.json", day=2)
+    assert versions.model.version == "one"
+    publish_next("three", 2)
     wait_until(lambda: versions.model.version == "three", "the version")
+    # which is said after the version is served
+    wait_until(lambda: versions.refused is None, "no reason")

@@ -4,29 +4,24 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from aiohttp import web
 
 Event = tuple[int, float]  # track and time
-Mishap = Callable[
-    [int, str], str | None
-]  # of the number of the request, from 1, and its path
+# of the number of the request, from 1: one of the names below, or a status of HTTP
+Mishap = Callable[[int], str | None]
 
 CLOSE_BEFORE = "close before"  # the request is not done, and the connection closed
 CLOSE_AFTER = "close after"  # it is done, and the connection closed without an answer
 HANG = "hang"  # it is done, and there is no answer
-NO_HTTP = "no HTTP"
 TEXT = "text"
 UNKNOWN_TRACK = "unknown track"
 WRONG_USER = "wrong user"
 SHORT = "short"
-
-
-def never(number: int, path: str) -> None:
-    del number, path
 
 
 @dataclass
@@ -34,13 +29,12 @@ class FakeService:
     """The state of a service; `sessions` are those that were ended, as (listener, events)."""
 
     tracks: int
-    mishap: Mishap = never
+    mishap: Mishap = lambda _: None
     has_batches: bool = True
     port: int = 0
     open: dict[int, list[Event]] = field(default_factory=dict)
     sessions: list[tuple[int, tuple[Event, ...]]] = field(default_factory=list)
     paths: Counter[str] = field(default_factory=Counter)
-    connections: int = 0
     requests: int = 0
     numbers: set[tuple[int, str, int]] = field(default_factory=set)
     repeats: int = 0  # events that came again under their number
@@ -49,62 +43,30 @@ class FakeService:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def handle(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self.connections += 1
-        with suppress(
-            ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
-        ):
-            while await self._one_request(reader, writer):
-                pass
-        writer.close()
-
-    async def _one_request(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        first, *lines = head.split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines if line)
-        body = await reader.readexactly(int(headers.get("content-length", 0)))
-        method, path, _ = first.split(" ")
+    async def handle(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
         self.requests += 1
-        mishap = self.mishap(self.requests, path)
-        if mishap == CLOSE_BEFORE:
-            return False
+        mishap = self.mishap(self.requests)
         if mishap and mishap.isdecimal():
-            return await self._send(
-                writer, int(mishap), orjson.dumps({"error": f"asked for {mishap}"})
+            return web.json_response(
+                {"error": f"asked for {mishap}"}, status=int(mishap)
             )
-        status, document = self._do(method, path, body)
-        if mishap == CLOSE_AFTER:
-            return False
+        document = {} if mishap == CLOSE_BEFORE else self._answer(request, body)
         if mishap == HANG:
             await asyncio.sleep(3600)
-        if mishap == NO_HTTP:
-            writer.write(b"220 mail ready\r\n")
-            return True
-        return await self._send(writer, status, _spoil(document, mishap))
+        if mishap in {CLOSE_BEFORE, CLOSE_AFTER}:
+            assert request.transport
+            request.transport.close()
+        return web.Response(body=_spoil(document, mishap))
 
-    async def _send(
-        self, writer: asyncio.StreamWriter, status: int, body: bytes
-    ) -> bool:
-        writer.write(b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\n" % status)
-        writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-        await writer.drain()
-        return True
-
-    def _do(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
-        name, _, user = path.removeprefix("/").partition("/")
-        self.paths[f"{method} /{name}{'/' if user else ''}"] += 1
-        if name not in {"next", "last"} or not (user or self.has_batches):
-            return 404, {"error": "no such address"}
+    def _answer(self, request: web.Request, body: dict[str, Any]) -> dict[str, Any]:
+        name, user = request.match_info["name"], request.match_info.get("user")
+        self.paths[f"/{name}/" if user else f"/{name}"] += 1
         if user:
-            return 200, self._hear(name, {"user": int(user), **orjson.loads(body)})
-        many = orjson.loads(body)["requests"]
-        if not many:
-            return 400, {"error": "no requests"}
-        return 200, {"responses": [self._hear(name, request) for request in many]}
+            return self._hear(name, {"user": int(user), **body})
+        if not self.has_batches:
+            raise web.HTTPNotFound(text="no such address")
+        return {"responses": [self._hear(name, event) for event in body["requests"]]}
 
     def _hear(self, name: str, request: dict[str, Any]) -> dict[str, int]:
         """Keep an event once, as readers of a log do; its repetition has another answer."""
@@ -123,7 +85,7 @@ class FakeService:
         return {"user": user, "track": (7 * track + 13 * user + played) % self.tracks}
 
 
-def _spoil(document: Any, mishap: str | None) -> bytes:  # noqa: ANN401  a JSON document
+def _spoil(document: dict[str, Any], mishap: str | None) -> bytes:
     if mishap == TEXT:
         return b"<html>it works!</html>"
     answers = document.get("responses", [document])
@@ -141,12 +103,13 @@ def fake_service(tracks: int, port: int = 0, **options: Any) -> Iterator[FakeSer
     """Runs one in a thread, on a free port unless told otherwise."""
     service = FakeService(tracks, **options)
     loop = asyncio.new_event_loop()
-
-    async def start() -> asyncio.Server:
-        return await asyncio.start_server(service.handle, "127.0.0.1", port)
-
-    server = loop.run_until_complete(start())
-    service.port = server.sockets[0].getsockname()[1]
+    app = web.Application(client_max_size=2**24)
+    app.add_routes([web.post("/{name:next|last}", service.handle)])
+    app.add_routes([web.post("/{name:next|last}/{user}", service.handle)])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    loop.run_until_complete(runner.setup())
+    loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", port).start())
+    service.port = runner.addresses[0][1]
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
@@ -154,13 +117,5 @@ def fake_service(tracks: int, port: int = 0, **options: Any) -> Iterator[FakeSer
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=60)
-        loop.run_until_complete(_shut(server))
+        loop.run_until_complete(runner.cleanup())
         loop.close()
-
-
-async def _shut(server: asyncio.Server) -> None:
-    server.close()
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -15,9 +15,7 @@ from tests.sim.small_world import TRACKS, Line, write_world
 
 def _tracks(line: int, new: Line) -> list[Line]:
     """The default tracks with another line in place of one; lines count from 1."""
-    return [
-        new if number == line else track for number, track in enumerate(TRACKS, start=1)
-    ]
+    return [*TRACKS[: line - 1], new, *TRACKS[line:]]
 
 
 def test_the_originals_files_load_with_its_defaults(tmp_path: Path) -> None:
@@ -39,13 +37,10 @@ def test_fields_that_the_model_does_not_need_are_passed_over(tmp_path: Path) -> 
         tracks=[{"track": i, "artist": i % 2, "mood": None} for i in range(12)],
         users=[{"user": 0, "interests": [3], "openness": 0.3}],
     )
-    assert load_world(folder).artist.tolist() == [0, 1] * 6
-
-
-def test_embeddings_of_another_number_type_become_float32(tmp_path: Path) -> None:
-    folder = write_world(tmp_path / "world")
     np.save(folder / "tracks.npy", np.arange(24, dtype=np.int16).reshape(12, 2))
-    assert load_world(folder).embeddings.dtype == np.float32
+    world = load_world(folder)
+    assert world.artist.tolist() == [0, 1] * 6
+    assert world.embeddings.dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -55,25 +50,10 @@ def test_embeddings_of_another_number_type_become_float32(tmp_path: Path) -> Non
             _tracks(3, {"track": 7, "artist": "x"}),
             r"tracks\.json:3: track 7 found, 2 expected: ids must be 0\.\.n-1",
         ),
-        (
-            _tracks(2, {"track": 0, "artist": "x"}),
-            r"tracks\.json:2: track 0 found, 1 expected",
-        ),
-        (
-            _tracks(2, '{"track": 1, "artist": "x"'),
-            r"tracks\.json:2: Invalid JSON: EOF",
-        ),
         (_tracks(12, ""), r"tracks\.json:12: Invalid JSON"),
         (_tracks(4, '{"track": 3}'), r"tracks\.json:4: artist: Field required"),
-        (
-            _tracks(4, {"track": "3", "artist": "x"}),
-            r"tracks\.json:4: track: Input should be a valid integer",
-        ),
         ([], r"tracks\.json: holds no tracks"),
-        (
-            TRACKS[:11],
-            r"tracks\.npy: .*12.* found; .* tracks\.json holds 11 tracks",
-        ),
+        (TRACKS[:11], r"tracks\.npy: .*12.* found; .* tracks\.json holds 11 tracks"),
     ],
 )
 def test_a_wrong_catalogue_is_refused(
@@ -86,73 +66,36 @@ def test_a_wrong_catalogue_is_refused(
 @pytest.mark.parametrize(
     ("user", "message"),
     [
-        ({"user": 2, "interests": [1]}, "user 2 found, 1 expected"),
-        (
-            {"user": 1, "interests": [12]},
-            r"interest 12 is no track; the catalogue has 0\.\.11",
-        ),
-        (
-            {"user": 1, "interests": [-1]},
-            r"interests\.0: Input should be greater than or equal to 0",
-        ),
-        ({"user": 1, "interests": []}, "interests: List should have at least 1 item"),
-        ({"user": 1}, "interests: Field required"),
-        (
-            {"user": 1, "interests": [1.5]},
-            r"interests\.0: Input should be a valid integer",
-        ),
-        (
-            {"user": 1, "interests": [1], "consume_sharpness": -1.0},
-            "consume_sharpness: Input should be greater than 0",
-        ),
-        (
-            {"user": 1, "interests": [1], "consume_bias": "high"},
-            "consume_bias: Input should be a valid number",
-        ),
-        (
-            '{"user": 1, "interests": [1], "consume_bias": NaN}',
-            "consume_bias: Input should be a finite number",
-        ),
-        (
-            {"user": 1, "interests": [1], "session_budget": 0},
-            "session_budget: Input should be greater than",
-        ),
-        (
-            {"user": 1, "interests": [1], "artist_discount_gamma": 2},
-            "artist_discount_gamma: Input should be less",
-        ),
-        ("[1, 2]", "Input should be an object"),
-        ("\xff", "Invalid JSON"),
+        ({"interests": [12]}, r"interest 12 is no track; the catalogue has 0\.\.11"),
+        ({"interests": [-1]}, r"interests\.0: Input should be greater than or equal"),
+        ({"interests": []}, "interests: List should have at least 1 item"),
+        ({"interests": [1.5]}, r"interests\.0: Input should be a valid integer"),
+        ({"consume_sharpness": -1.0}, "consume_sharpness: Input should be greater"),
+        ({"consume_bias": "high"}, "consume_bias: Input should be a valid number"),
+        ({"session_budget": 0}, "session_budget: Input should be greater than"),
+        ({"artist_discount_gamma": 2}, "artist_discount_gamma: Input should be less"),
     ],
 )
-def test_a_wrong_listener_is_refused(tmp_path: Path, user: Line, message: str) -> None:
+def test_a_wrong_listener_is_refused(
+    tmp_path: Path, user: dict[str, Any], message: str
+) -> None:
+    users = [{"user": 0, "interests": [0]}, {"user": 1, "interests": [1], **user}]
     with pytest.raises(SimError, match=rf"users\.json:2: {message}"):
-        load_world(
-            write_world(tmp_path / "world", users=[{"user": 0, "interests": [0]}, user])
-        )
-
-
-def test_a_world_without_listeners_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SimError, match=r"users\.json: holds no users"):
-        load_world(write_world(tmp_path / "world", users=[]))
+        load_world(write_world(tmp_path / "world", users=users))
 
 
 def test_an_embedding_that_is_no_number_is_refused(tmp_path: Path) -> None:
     embeddings = np.zeros((12, 2))
     embeddings[8, 1] = np.nan
-    with pytest.raises(
-        SimError, match=r"tracks\.npy: the embedding of track 8 holds NaN"
-    ):
-        load_world(write_world(tmp_path / "world", embeddings=embeddings))
+    folder = write_world(tmp_path / "world", embeddings=embeddings)
+    with pytest.raises(SimError, match=r"npy: the embedding of track 8 holds NaN"):
+        load_world(folder)
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (
-            np.zeros(12),
-            r"float64 \(12,\) found; numbers of shape \(tracks, dimensions\)",
-        ),
+        (np.zeros(12), r"float64 \(12,\) found; numbers of shape \(tracks, dim"),
         (np.full((12, 2), "x"), r"<U1 \(12, 2\) found"),
         (np.zeros((11, 2)), r"\(11, 2\) found"),
     ],
@@ -180,8 +123,3 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(SimError, match=rf"{name}: cannot be read \(No such file"):
         load_world(folder)
-
-
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SimError, match=r"nowhere/tracks\.json: cannot be read"):
-        load_world(tmp_path / "nowhere")

@@ -1,0 +1,263 @@
+"""Find tables of plays or interactions, and read them.
+
+`check_file` reads CSV, JSON lines or Parquet once, with columns of any names, and writes the rows,
+checked but for their ids, to a Parquet file of its own. Whether ids are numbers or text depends on
+all files of an ingest together, and is decided later.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from analysis import queries
+from analysis.errors import AnalysisError
+from analysis.logs import files
+from analysis.logs.files import LogFile
+from analysis.tables.columns import Reading
+
+CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
+JSON_LINES = (".jsonl", ".json", ".ndjson")
+PARQUET = (".parquet", ".pq")
+_KNOWN = (
+    f"{', '.join(CSV)} (CSV), {', '.join(JSON_LINES)} (JSON lines or an array), "
+    f"both also with .gz, {', '.join(PARQUET)}"
+)
+# columns of `sql/interactions/json_documents.sql`
+_OF_JSON = ("(fault)", "(text)", "(user_kind)", "(track_kind)")
+
+
+def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
+    """Find the files that names, folders and glob patterns stand for.
+
+    Of a folder, those of a known kind at any depth.
+
+    Raises:
+        AnalysisError: There is none, or it is of no known kind.
+    """
+    missing = f"no file of plays or interactions here; known are {_KNOWN}"
+    known = (*CSV, *JSON_LINES, *PARQUET)
+    logs = files.discover(paths, known, missing)
+    for file in logs:
+        if suffix_of(file) not in known:
+            problem = f"no file of interactions; known are {_KNOWN}"
+            raise AnalysisError(f"{file.name}: {problem}")
+    return logs
+
+
+def suffix_of(file: LogFile) -> str:
+    """Return the suffix that says how a file is to be read."""
+    name = file.path.with_suffix("") if file.is_gzipped else file.path
+    return name.suffix.lower()
+
+
+class Malformed(NamedTuple):
+    """A line of a CSV file that is no row."""
+
+    line: int
+    reason: str
+    text: str
+
+
+def check_file(
+    file: LogFile,
+    reading: Reading,
+    source: str,
+    target: Path,
+    memory: str,
+    limit: int | None = None,
+) -> tuple[int, list[Malformed]]:
+    """Read a file and write its rows, checked, to a Parquet file.
+
+    The columns are those of `sql/interactions/checked_rows.sql`; the source is the file's digest.
+    Beyond the allowed memory DuckDB spills beside the target. Of a file with more rows than the
+    limit, the first are read.
+
+    Returns:
+        The number of rows, and the lines of a CSV file that are none.
+
+    Raises:
+        AnalysisError: The file is empty, not what its name says, or lacks a column.
+    """
+    if not file.size_bytes:
+        raise AnalysisError(f"{file.name}: empty; at least one row is expected")
+    suffix = suffix_of(file)
+    with queries.connect(
+        memory_limit=memory, temp_directory=target.parent / "spilled"
+    ) as connection:
+        # `--where` is SQL of the caller
+        queries.confine(connection, file.path, target.parent)
+        with _naming(f"{file.name}: cannot be read as {suffix}"):
+            rows, names = open_rows(connection, file, reading)
+            _attach_rows(file, reading, rows.limit(limit) if limit else rows, names)
+            written = queries.copy_to_parquet(
+                connection,
+                "interactions/checked_rows",
+                target,
+                source=source,
+                has_share=reading.columns.has_share,
+                full_share=100.0 if reading.percent else 1.0,
+                has_order=reading.columns.orders_by_position,
+                known=[*reading.columns.known],
+            )
+            malformed = []
+            if suffix in CSV and not reading.lists:
+                lines = queries.fetch_table(connection, "interactions/malformed_rows")
+                malformed = [Malformed(**line) for line in lines.to_pylist()]
+    if not written and not malformed:
+        raise AnalysisError(f"{file.name}: empty; at least one row is expected")
+    return written, malformed
+
+
+@contextmanager
+def _naming(problem: str) -> Iterator[None]:
+    """Say what cannot be read where the file is to blame, and not the machine."""
+    try:
+        yield
+    except queries.DatabaseError as error:
+        of_machine = (queries.OutOfMemory, *queries.DiskErrors)
+        if isinstance(error, of_machine) and "GZIP" not in str(error):
+            raise
+        line = queries.one_line(error)
+        raise AnalysisError(f"{problem} ({line})") from None
+
+
+def open_rows(
+    connection: queries.Connection,
+    file: LogFile,
+    reading: Reading,
+) -> tuple[queries.Rows, Sequence[str]]:
+    """Return the rows of a file, and the names that its columns have in it."""
+    if reading.lists:
+        queries.attach_lines(connection, "text_lines", file.path)
+        rows = queries.open_rows(
+            connection, "interactions/list_rows", has_users=reading.lists == "named"
+        )
+    elif suffix_of(file) in JSON_LINES:
+        rows = _open_json(connection, file, reading)
+    elif suffix_of(file) in PARQUET:
+        queries.attach_parquet(connection, "parquet_rows", [file.path])
+        rows = connection.table("parquet_rows")
+    else:
+        rows = queries.open_csv(
+            connection,
+            file.path,
+            header=reading.header,
+            delimiter=reading.delimiter,
+            quoted=reading.quoted,
+        )
+        if not reading.header:
+            return rows, [str(number + 1) for number in range(len(rows.columns))]
+    return rows, rows.columns
+
+
+def _open_json(
+    connection: queries.Connection,
+    file: LogFile,
+    reading: Reading,
+) -> queries.Rows:
+    """Return the rows of JSON lines with the columns asked for.
+
+    They have all keys where SQL may ask for others.
+    """
+    with file.open() as text:
+        is_array = text.read(100).lstrip().startswith(b"[")
+    attach = queries.attach_array if is_array else queries.attach_lines
+    attach(connection, "text_lines", file.path)
+    columns = reading.columns
+    rows = queries.open_rows(
+        connection,
+        "interactions/json_documents",
+        user=queries.json_pointer(columns.user),
+        track=queries.json_pointer(columns.item),
+    )
+    named = (getattr(columns, role) for role in columns.known)
+    keys = sorted({part for column in named for part in column.split("+")})
+    if reading.where or reading.computed:
+        found = queries.fetch_table(connection, "interactions/json_keys")
+        keys = sorted(found["key"].to_pylist())
+    return queries.open_json(rows, keys)
+
+
+def find_columns(
+    file: LogFile,
+    reading: Reading,
+    rows: queries.Rows,
+    names: Sequence[str],
+) -> dict[str, queries.Expression]:
+    """Return what each of `Columns` is in the rows that `open_rows` returns, NULL without one.
+
+    Raises:
+        AnalysisError: The file lacks a column.
+    """
+    found = dict(zip(names, rows.columns, strict=True))
+    values = {}
+    missing = []
+    for role, column in asdict(reading.columns).items():
+        if column is None:
+            values[role] = queries.Constant(None)
+        elif column in reading.computed:
+            values[role] = queries.Sql(reading.computed[column])
+        elif column in found:
+            values[role] = queries.Column(found[column])
+        elif found.keys() >= set(column.split("+")):
+            parts = [queries.Column(found[part]) for part in column.split("+")]
+            join = queries.Constant(" - ")
+            values[role] = queries.Function("concat_ws", join, *parts)
+        else:
+            missing.append(column)
+    if missing:
+        shown = ", ".join(name for name in names if not name.startswith("("))
+        raise AnalysisError(
+            f"{file.name}: no column {', '.join(missing)}; found are {shown[:200]}"
+        )
+    return values
+
+
+def _attach_rows(
+    file: LogFile,
+    reading: Reading,
+    rows: queries.Rows,
+    names: Sequence[str],
+) -> None:
+    """Make the table `raw_rows` of what `open_rows` returns."""
+    columns = reading.columns
+    is_typed = suffix_of(file) in PARQUET
+    types = dict(zip(names, rows.types, strict=True)) if is_typed else {}
+    values = find_columns(file, reading, rows, names)
+    values["track"] = values.pop("item")
+    values["fault"] = values["text"] = queries.Constant(None)
+    for name in _OF_JSON:
+        if name in names:
+            values[name.strip("()")] = queries.Column(name)
+    for role, column in (("user_kind", columns.user), ("track_kind", columns.item)):
+        if column in types:
+            kind = _kind(file, column, str(types[column]))
+            values[role] = queries.Constant(kind)
+        elif column not in names and "+" in column:
+            values[role] = queries.Constant("text")
+        else:
+            values.setdefault(role, queries.Constant("untyped"))
+    try:
+        queries.attach_columns("raw_rows", rows, values, reading.where)
+    except queries.DatabaseError as error:
+        hint = "; values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)"
+        if is_typed:
+            hint = ""
+        what = "--where" if reading.where else "the preset"
+        raise AnalysisError(
+            f"{file.name}: {what}: {queries.one_line(error)}{hint}"
+        ) from None
+
+
+def _kind(file: LogFile, column: str, database_type: str) -> str:
+    """Return what ids of a column are by its type in a Parquet file."""
+    if database_type.endswith(("INT", "INTEGER")):
+        return "whole number"
+    if database_type == "VARCHAR" or database_type.startswith("ENUM"):
+        return "text"
+    raise AnalysisError(
+        f"{file.name}: column {column} is of type {database_type}; ids are whole numbers or text "
+        "(in pandas, a gap makes whole numbers DOUBLE)"
+    )

@@ -1,0 +1,159 @@
+"""Divide rows into user partitions, and sort each partition into a Parquet part.
+
+A run is the share of one partition in some rows, by user. Neither step needs more memory for more
+rows: rows are written as they come, and what DuckDB sorts spills to the disk.
+"""
+
+import itertools
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis import queries
+from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
+from analysis.store import RowKind
+from looplib.arrays import IntArray
+from looplib.progress import progress
+
+ROWS_AT_ONCE = 100_000
+_MOST_WORKERS = 4
+_MEMORY = "512MB"  # of each, before it spills to the disk
+_MASK = 2**32 - 1
+_REQUEST_KEYS = ["user", "message", "request"]
+Run = tuple[Path, int]  # an Arrow file, and which of its batches
+_SORTED: dict[RowKind, str] = {
+    "events": "store/sorted_events",
+    "interactions": "store/sorted_interactions",
+}
+SCHEMAS: dict[RowKind, pa.Schema] = {
+    "events": EVENT_SCHEMA,
+    "interactions": pa.schema(
+        {
+            "user": pa.int64(),
+            "timestamp": pa.int64(),
+            "track": pa.int64(),
+            "time": pa.float64(),
+            "session": pa.string(),
+            "source": pa.string(),
+        }
+    ),
+}
+
+
+class Partitioner:
+    """Rows on their way into sorted parts: `add` takes them, and `finish` sorts them."""
+
+    def __init__(self, folder: Path, kind: RowKind, partitions: int) -> None:
+        """Work in an empty folder, for a number of partitions of a kind of rows."""
+        self._folder = folder
+        self._kind = kind
+        self._partitions = partitions
+        self._runs: dict[int, list[Run]] = defaultdict(list)
+        self._files = 0
+        # the partitions with events that have a request number
+        self.with_requests: set[int] = set()
+
+    def add(self, rows: pa.Table) -> None:
+        """Take rows with columns of their kind; those that are missing become null."""
+        rows = with_all_columns(rows, SCHEMAS[self._kind])
+        file = self._folder / f"rows-{self._files:06}.arrow"
+        self._files += 1
+        batches = list(_by_partition(rows.combine_chunks(), self._partitions))
+        with file.open("wb") as sink, pa.ipc.new_file(sink, rows.schema) as written:
+            for position, (partition, batch) in enumerate(batches):
+                written.write_table(batch, max_chunksize=len(batch))
+                self._runs[partition].append((file, position))
+                if self._kind == "events" and batch["request"].null_count < len(batch):
+                    self.with_requests.add(partition)
+
+    def finish(self, earlier: Mapping[int, Sequence[Path]]) -> dict[int, Path]:
+        """Sort every partition that has rows, a few at a time.
+
+        An event is left out if its listener sent the same message with the same request number
+        before, in these rows or in the store's parts, which `earlier` has by partition; there is an
+        entry for each partition in `with_requests`.
+
+        Returns:
+            The parts by partition, in order.
+        """
+        parts = {
+            partition: self._folder / f"partition-{partition:03}.parquet"
+            for partition in sorted(self._runs)
+        }
+
+        def write(partition: int) -> None:
+            _write_sorted(
+                self._runs[partition],
+                self._kind,
+                parts[partition],
+                earlier.get(partition),
+            )
+
+        workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+        with (
+            progress("sort", len(parts), "partitions") as report,
+            ThreadPoolExecutor(workers) as pool,
+        ):
+            for done, _ in enumerate(pool.map(write, parts), start=1):
+                report(done)
+        return parts
+
+
+def partition_of(users: IntArray, partitions: int) -> IntArray:
+    """Compute the partition of each user: the id folded into 32 bits, mixed, and scaled.
+
+    This function is part of the store's schema. Users are ids from 0, shape (n,); there are up to
+    2^31 partitions.
+    """
+    mixed = (users ^ (users >> 32)) & _MASK
+    mixed = (mixed * 1_640_531_527) & _MASK
+    mixed = ((mixed ^ (mixed >> 15)) * 1_597_334_677) & _MASK
+    return (mixed * partitions) >> 32
+
+
+def _by_partition(rows: pa.Table, partitions: int) -> Iterator[tuple[int, pa.Table]]:
+    """Yield rows partition by partition, each by user; partitions without rows are left out."""
+    users = rows["user"].to_numpy()
+    partition = partition_of(users, partitions)
+    ordered = rows.take(pa.array(np.lexsort((users, partition.astype(np.uint16)))))
+    ends = np.cumsum(np.bincount(partition, minlength=partitions)).tolist()
+    for number, (start, end) in enumerate(itertools.pairwise([0, *ends])):
+        if end > start:
+            yield number, ordered.slice(start, end - start)
+
+
+def _write_sorted(
+    runs: Sequence[Run],
+    kind: RowKind,
+    target: Path,
+    earlier: Sequence[Path] | None,
+) -> None:
+    """Write the rows of some runs in order; with earlier parts, what was sent again but once."""
+    with queries.connect(
+        threads=1, memory_limit=_MEMORY, temp_directory=target.with_suffix(".spilled")
+    ) as connection:
+        rows = pa.Table.from_batches(list(_read(runs)))
+        connection.register("unsorted", rows)
+        if earlier is not None:
+            requests = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
+            requests += [
+                pq.read_table(part, columns=_REQUEST_KEYS, partitioning=None)
+                for part in earlier
+            ]
+            connection.register("earlier", pa.concat_tables(requests))
+            rows = queries.fetch_table(connection, "store/counted_once")
+            connection.register("unsorted", rows)
+        queries.copy_to_parquet(connection, _SORTED[kind], target)
+
+
+def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
+    """Yield the record batches, mapped from their files, so that only they are read."""
+    for file, position in runs:
+        with pa.memory_map(str(file)) as mapped:
+            yield pa.ipc.open_file(mapped).get_batch(position)

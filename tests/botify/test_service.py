@@ -1,0 +1,142 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from botify.errors import ModelError
+from botify.schemas import Listening
+from botify.service import Service, load_configured
+from botify.sessions.local import Session
+from tests.botify.client import client_of, events, post
+from tests.botify.conftest import LIMIT, MakeService
+from tests.botify.exports import make_settings, write_catalogue
+
+HEARD = {"track": 1, "time": 1}
+LEARNED = ["top_pop", "indexed", "in_order", "contextual", "session_als", "fold_in"]
+
+
+def test_every_acknowledged_event_is_logged_with_all_that_is_known(
+    client: FlaskClient, service: Service
+) -> None:
+    heard = {"track": 299, "time": 0.25}
+    track = post(client, "/next/4", heard)["track"]
+    post(client, "/next/3", {"track": 8, "time": 1, "request": 7})
+    post(client, "/last/4", {"track": track, "time": 0})
+    post(client, "/next/4", heard)
+    first, second, last, after = events(service)
+    assert first.pop("latency") < 1
+    session, timestamp = first.pop("session"), first.pop("timestamp")
+    assert first == {
+        "message": "next",
+        "user": 4,
+        "recommendation": track,
+        "experiments": {"ONE": "C", "OTHER": "on"},
+        "recommender": "indexed",
+        "propensity": 1 / 30,
+        **heard,
+    }
+    assert (second["recommender"], second["propensity"]) == ("sticky_artist", 0.25)
+    assert (second["experiments"]["ONE"], second["request"]) == ("T1", 7)
+    assert (last["message"], last["recommendation"]) == ("last", None)
+    assert last["session"] == session != after["session"]
+    assert last["timestamp"] >= timestamp
+
+
+def test_a_batch_answers_in_order_and_asks_the_sessions_in_parts(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = make_service()
+    client, sizes = client_of(service), list[int]()
+    hear = service.sessions.hear
+
+    def count(requests: Sequence[Listening], *, is_last: bool) -> list[Session | None]:
+        sizes.append(len(requests))
+        return hear(requests, is_last=is_last)
+
+    monkeypatch.setattr(service.sessions, "hear", count)
+    users = [5, 4, 4, 19, 4] * 100
+    requests = [{"user": user, **HEARD, "request": user} for user in users]
+    answers = post(client, "/next", {"requests": requests})["responses"]
+    assert [answer["user"] for answer in answers] == users
+    ended = post(client, "/last", {"requests": requests})
+    assert ended == {"responses": [{"user": user} for user in users]}
+    assert sizes == [400, 100] * 2
+    logged = events(service)
+    assert [event["user"] for event in logged] == users * 2
+    assert [event["request"] for event in logged] == users * 2
+    assert {event["latency"] for event in logged} == {None}
+    tracks = [answer["track"] for answer in answers]
+    assert [event["recommendation"] for event in logged[: len(users)]] == tracks
+
+
+def test_a_track_that_the_catalogue_lacks_is_logged_and_answered(
+    client: FlaskClient, service: Service
+) -> None:
+    new = {"track": 300, "time": 0.5}
+    answers = [post(client, "/next/4", new)]
+    batch = [{"user": 4, **new}, {"user": 3, "track": 10**15, "time": 1}]
+    answers += post(client, "/next", {"requests": batch})["responses"]
+    assert {answer["track"] for answer in answers} <= set(range(300))
+    post(client, "/last/4", new)
+    assert "botify_unknown_tracks_total 4.0" in client.get("/metrics").text
+    logged = events(service)
+    assert [event["track"] for event in logged] == [300, 300, 10**15, 300]
+    assert len({event["session"] for event in logged if event["user"] == 4}) == 1
+
+
+def test_without_a_store_answers_go_on_and_are_counted(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(requests: Sequence[Listening], **_: bool) -> list[None]:
+        return [None] * len(requests)
+
+    monkeypatch.setattr(service.sessions, "hear", lost)
+    for _ in range(3):
+        assert post(client, "/next/4", HEARD)["track"] != 1
+    counted = "botify_requests_without_session_store_total 3.0"
+    assert counted in client.get("/metrics").text
+    assert [event["session"] for event in events(service)] == [None] * 3
+
+
+def test_assigned_arms_are_those_of_the_log_and_asking_for_them_logs_nothing(
+    client: FlaskClient, service: Service
+) -> None:
+    users = list(range(LIMIT))
+    assigned = post(client, "/assignments", {"users": users})["assignments"]
+    assert 'botify_events_total{message="next"} 0.0' in client.get("/metrics").text
+    post(client, "/next", {"requests": [{"user": user, **HEARD} for user in users]})
+    logged = [(event["user"], event["experiments"]) for event in events(service)]
+    assert logged == [(answer["user"], answer["experiments"]) for answer in assigned]
+    assert {arms["ONE"] for _, arms in logged} == {"C", "T1"}
+
+
+def test_every_arm_answers_on_a_catalogue_alone(tmp_path: Path) -> None:
+    catalogue = write_catalogue(tmp_path / "tracks.json", [n % 9 for n in range(60)])
+    arms = [{"recommender": name} for name in ("random", "sticky_artist", *LEARNED)]
+    settings = make_settings(
+        tmp_path,
+        catalogue,
+        recommendations=None,
+        experiments=[{"name": "ONE", "arms": arms}],
+    )
+    service = Service(settings, load_configured(settings))
+    client = client_of(service)
+    for _ in range(3):
+        many = [{"user": user, "track": user % 60, "time": 0.8} for user in range(200)]
+        post(client, "/next", {"requests": many})
+    assert client.get("/experiments").get_json()["version"] == "none"
+    assert client.get("/health/ready").status_code == 200
+    for change in (service.versions.reload, service.versions.roll_back):
+        with pytest.raises(ModelError, match="recommendations: none are configured"):
+            change()
+    answered = {
+        (event["experiments"]["ONE"], event["recommender"]) for event in events(service)
+    }
+    assert {name for arm, name in answered if arm not in ("C", "T1")} == {"random"}
+    warnings = settings.warnings(service.versions.model)
+    assert [warning.split(" needs ")[0] for warning in warnings] == [
+        f"arm T{arm}: {name}" for arm, name in enumerate(LEARNED, 2)
+    ]
+    expected = "arm T3: indexed needs lists, which version none lacks; instead: random"
+    assert warnings[1] == expected

@@ -1,0 +1,172 @@
+import errno
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from flask.testing import FlaskClient
+
+from botify.service import Service
+from tests.botify.client import client_of, events, post
+from tests.botify.conftest import MakeService
+from tests.botify.exports import publish
+
+TOKEN = {"Authorization": "Bearer secret"}
+HEARD = {"track": 1, "time": 1}
+
+
+def test_a_track_is_the_catalogues_record(client: FlaskClient) -> None:
+    record = {"track": 7, "artist": "artist 1", "title": "track 7"}
+    assert client.get("/track/7").json == record
+    assert client.get("/track/300").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "message"),
+    [
+        ("POST", "/next/4", 400, "Input data was truncated"),
+        ("POST", "/last/4", 400, "Input data was truncated"),
+        ("POST", "/next/-4", 400, "user: "),
+        ("POST", "/next", 400, "Input data was truncated"),
+        ("POST", "/last", 400, "Input data was truncated"),
+        ("POST", "/assignments", 400, "Input data was truncated"),
+        ("GET", "/recommend/7?n=0", 400, "query: "),
+        ("GET", "/similar/4", 404, "version one has no similar tracks"),
+        ("GET", "/next/4", 405, "not allowed"),
+        ("GET", "/nowhere", 404, "not found"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_a_message_counted_and_not_logged(
+    client: FlaskClient,
+    service: Service,
+    method: str,
+    path: str,
+    status: int,
+    message: str,
+) -> None:
+    answer = client.open(path, method=method)
+    assert answer.status_code == status
+    assert message in answer.get_json()["error"]
+    assert answer.headers.get("Allow") == ("POST" if status == 405 else None)
+    counted = f'botify_refused_requests_total{{status="{status}"}} 1.0'
+    assert counted in client.get("/metrics").text
+    assert events(service) == []
+
+
+def test_an_event_that_cannot_be_written_is_not_acknowledged(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: bytes) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(service.log, "append", full)
+    batch = {"requests": [{"user": 1, **HEARD}]}
+    for path, body in (("/next/4", HEARD), ("/last/4", HEARD), ("/next", batch)):
+        answer = post(client, path, body, 503)
+        assert "No space left on device" in answer["error"]
+    monkeypatch.undo()
+    post(client, "/next/4", HEARD)
+
+
+def test_an_unexpected_error_is_500_without_its_details(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(service, "answer", fail)
+    assert "secret" not in post(client, "/next/4", HEARD, 500)["error"]
+
+
+def test_readiness_names_each_problem(
+    client: FlaskClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"problems": [], "version": "one"}
+    assert client.get("/").json == {"status": "alive", **facts}
+    assert client.get("/health/ready").json == {"status": "ready", **facts}
+    monkeypatch.setattr(service.sessions, "is_ready", lambda: False)
+    service.log.failure = "no room"
+    answer = client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.get_json()["problems"] == [
+        "the session store cannot be reached",
+        "events cannot be written (no room)",
+    ]
+    assert client.get("/health/live").status_code == 200
+
+
+def test_metrics_count_events_and_latencies(client: FlaskClient) -> None:
+    post(client, "/next/4", HEARD)
+    post(client, "/next", {"requests": [{"user": user, **HEARD} for user in (4, 5)]})
+    post(client, "/last/4", HEARD)
+    text = client.get("/metrics").text
+    for line in (
+        'botify_events_total{message="next"} 3.0',
+        'botify_events_total{message="last"} 1.0',
+        'botify_latency_seconds_count{message="next"} 2.0',
+    ):
+        assert line in text
+
+
+def test_experiments_are_described(client: FlaskClient) -> None:
+    described = client.get("/experiments").get_json()
+    assert described["version"] == "one"
+    one, other = described["experiments"]
+    assert one == {
+        "name": "ONE",
+        "decides": True,
+        "overrides": 2,
+        "arms": [
+            {"name": "C", "share": 0.5, "recommender": "indexed"},
+            {"name": "T1", "share": 0.5, "recommender": "sticky_artist"},
+        ],
+    }
+    assert (other["decides"], other["overrides"]) == (False, 0)
+
+
+def test_arms_are_answered_in_the_order_asked_even_of_a_listener_named_twice(
+    client: FlaskClient,
+) -> None:
+    users = [4, 2**63 - 1, 3, 4, 0]
+    assigned = post(client, "/assignments", {"users": users})["assignments"]
+    assert [answer["user"] for answer in assigned] == users
+    expected = {"user": 4, "experiments": {"ONE": "C", "OTHER": "on"}}
+    assert assigned[0] == assigned[3] == expected
+    assert assigned[2]["experiments"]["ONE"] == "T1"
+
+
+def test_only_the_token_reloads_and_rolls_back(
+    client: FlaskClient, tmp_path: Path
+) -> None:
+    publish(tmp_path, "two", {0: [1]}, catalogue=tmp_path / "tracks.json", day=1)
+    for token in ("", "Bearer no", "secret", "Bearer \xe9"):
+        headers = {"Authorization": token} if token else {}
+        assert client.post("/admin/reload", headers=headers).status_code == 401
+    assert client.post("/admin/reload", headers=TOKEN).json == {"version": "two"}
+    for body in ({}, {"version": "one"}):
+        answer = client.post("/admin/rollback", headers=TOKEN, json=body)
+        assert answer.json == {"version": "one"}
+    for body, message in (({}, "no version earlier"), ({"version": "x"}, "version x")):
+        answer = client.post("/admin/rollback", headers=TOKEN, json=body)
+        assert answer.status_code == 409
+        assert message in answer.get_json()["error"]
+    assert client.post("/admin/rollback", headers=TOKEN, data=b"[]").status_code == 400
+
+
+def test_a_refused_version_is_reported(client: FlaskClient, tmp_path: Path) -> None:
+    catalogue = tmp_path / "tracks.json"
+    folder = publish(tmp_path, "two", {0: [1]}, catalogue=catalogue, day=1)
+    (folder / "recommendations.jsonl").write_bytes(b"{}\n")
+    answer = client.post("/admin/reload", headers=TOKEN)
+    assert answer.status_code == 409
+    assert "recommendations.jsonl" in answer.get_json()["error"]
+    described = client.get("/experiments").get_json()
+    assert described["version"] == "one"
+    assert "recommendations.jsonl" in described["refused"]
+
+
+def test_without_a_configured_token_nobody_administers(
+    make_service: MakeService,
+) -> None:
+    client = client_of(make_service())
+    answer = client.post("/admin/reload", headers={"Authorization": "Bearer "})
+    assert answer.status_code == 403

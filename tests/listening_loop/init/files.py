@@ -1,0 +1,106 @@
+"""Files of plays as owners bring them, and how `ingest` is told to read them."""
+
+import json
+from collections.abc import Callable, Sequence
+
+PLAYS = [(user, play) for play in range(40) for user in range(6)]
+
+
+def table(names: str, row: Callable[[int, int], Sequence[object]]) -> str:
+    """Text of a CSV file with a row for each play of each listener."""
+    lines = [names, *(",".join(map(str, row(*play))) for play in PLAYS)]
+    return "\n".join(lines) + "\n"
+
+
+# file name → its text, and the words of the ingest that reads it
+FILES: dict[str, tuple[str, str]] = {
+    # tracks of several artists share a title
+    "scrobbles.csv": (
+        table(
+            "username;utc_time;artist;album;track",
+            lambda u, n: (
+                f"u{u};{1 + n % 28:02} Feb 2026 {n % 24:02}:30;Artist {n % 5};"
+                f"Album;Song {n % 3}",
+            ),
+        ),
+        "--columns user=username,item=artist+track,timestamp=utc_time,title=track,artist=artist",
+    ),
+    "stream.csv": (
+        table(
+            "ts,username,platform,ms_played,track_uri,duration_ms",
+            lambda u, n: (
+                f"2026-01-{1 + n % 28:02}T{n % 24:02}:00:00Z",
+                f"u{u}",
+                "ios",
+                n * 1000,
+                f"spotify:track:{n % 9}",
+                60_000,
+            ),
+        ),
+        "--columns user=username,item=track_uri,timestamp=ts,played=ms_played,duration=duration_ms",
+    ),
+    "seconds.csv": (
+        table(
+            "listener_name,played_at,song_title,artist_name,seconds_listened,song_seconds",
+            lambda u, n: (
+                f"u{u}",
+                f"2026-01-{1 + n % 28:02} {n % 24:02}:00:00",
+                f"Song {n % 9}",
+                f"Artist {n % 9 % 4}",
+                n * 4,
+                200,
+            ),
+        ),
+        "--columns user=listener_name,item=song_title,timestamp=played_at,"
+        "played=seconds_listened,duration=song_seconds,title=song_title,artist=artist_name",
+    ),
+    # a play begins and ends, and only the end has what was heard; searches have no track
+    "warehouse.csv": (
+        "event_time,event_type,user_id,track_id,played_ms,track_duration_ms\n"
+        + "".join(
+            f"2026-01-05 10:{n:02}:00 UTC,play_start,{u},{n},,9000\n"
+            f"2026-01-05 10:{n:02}:00 UTC,play_end,{u},{n},{n * 100},9000\n"
+            f"2026-01-05 10:{n:02}:00 UTC,search,{u},,,\n"
+            for u, n in PLAYS
+        ),
+        "--columns user=user_id,item=track_id,timestamp=event_time,played=played_ms,"
+        "duration=track_duration_ms --where '\"event_type\" IN ('\"'\"'play_end'\"'\"')'",
+    ),
+    "ratings.dat": (
+        "\n".join(f"{u + 1}::{n + 1}::{1 + n % 5}::{978300760 + n}" for u, n in PLAYS),
+        "--columns user=1,item=2,weight=3,timestamp=4 --delimiter :: --set header=false",
+    ),
+    "shares.jsonl": (
+        "\n".join(
+            json.dumps(
+                {
+                    "account_id": u,
+                    "song_id": n % 9,
+                    "percent_played": n,
+                    "session_id": n,
+                }
+            )
+            for u, n in PLAYS
+        ),
+        "--columns user=account_id,item=song_id,session=session_id,share=percent_played"
+        " --set percent=true",
+    ),
+    "counts.csv": (
+        table("User ID,Track ID,Play Count", lambda u, n: (f"u{u}", n, 10 ** (n % 4))),
+        "--columns 'user=User ID,item=Track ID,weight=Play Count'",
+    ),
+    "micros.csv": (
+        table(
+            "event_timestamp,user_pseudo_id,item_id,listen_ratio,is_organic",
+            lambda u, n: (
+                1_767_225_600_000_000 + n * 60_000_000,
+                f"{u}.5",
+                n % 9,
+                n / 40,
+                "true",
+            ),
+        ),
+        "--columns user=user_pseudo_id,item=item_id,timestamp=event_timestamp,"
+        "share=listen_ratio,organic=is_organic",
+    ),
+}

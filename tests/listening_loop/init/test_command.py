@@ -1,0 +1,132 @@
+"""`listening-loop init`: the commands that it prints, and the configurations that it writes."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from botify.settings import ServiceSettings
+from listening_loop.command import main
+from listening_loop.init.look import look_at
+from looplib.config import load_config
+from recsys.config import SearchConfig
+from tests.listening_loop.init.files import FILES, table
+from tests.recsys.logs import random_sessions, write_log
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def steps_of(printed: str) -> list[list[str]]:
+    lines = printed.partition("then:\n")[2].splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_read_as_it_is_meant_and_every_row_is_good(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, words = FILES[name]
+    Path(name).write_text(text)
+    assert main(["init", name]) == 0
+    ingest, search, serve, ask, rehearse, report = steps_of(capsys.readouterr().out)
+    stem = Path(name).stem
+    assert ingest[2:] == [name, "--store", f"out/{stem}/store", *shlex.split(words)]
+    assert (search[3], serve[3]) == (f"{stem}.yaml", f"{stem}-service.yaml")
+    assert ask[0] == "curl"
+    assert rehearse[1:] == ["rehearse", f"out/{stem}/run/export"]
+    assert serve[4:] == ["--set", f"log_dir=out/{stem}/rehearsal"]
+    assert report[1:3] == ["ab", f"out/{stem}/rehearsal"]
+    load_config(SearchConfig, Path(search[3]))
+    service = load_config(ServiceSettings, Path(serve[3]))
+    assert len(service.deciding.arms) == 3
+    assert main(ingest[1:]) == 0
+    assert "0 rejected" in capsys.readouterr().out
+
+
+def test_columns_that_are_named_win_and_the_others_are_guessed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = table("who,track,ts,len", lambda u, n: (u, n % 7, 1_767_225_600 + n, n))
+    Path("odd.csv").write_text(text)
+    assert main(["init", "odd.csv"]) == 2
+    refusal = capsys.readouterr().err
+    assert "which column is the user? Found are who, track, ts, len" in refusal
+    assert refusal.endswith("guessed so far: timestamp=ts,item=track\n")
+    words = ["init", "odd.csv", "--columns", "user=who,weight=len"]
+    assert main(words) == 0
+    ingest = steps_of(capsys.readouterr().out)[0]
+    assert ingest[-1] == "user=who,item=track,weight=len,timestamp=ts"
+    assert main(words) == 2
+    assert "odd.yaml: there already" in capsys.readouterr().err
+
+
+def test_titles_that_are_named_as_ids_are_said_and_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("scrobbles.csv").write_text(FILES["scrobbles.csv"][0])
+    assert main(["init", "scrobbles.csv", "--columns", "item=track"]) == 0
+    printed = capsys.readouterr().out
+    assert "3 texts in track are 15 pairs with artist" in printed
+    assert "--columns item=artist+track" in printed
+
+
+def configured(name: str, text: str) -> SearchConfig:
+    Path(f"{name}.csv").write_text(text)
+    assert main(["init", f"{name}.csv"]) == 0
+    return load_config(SearchConfig, Path(f"{name}.yaml"))
+
+
+def test_repeats_decide_models_and_lists() -> None:
+    repeated = table("listener,position,track", lambda u, n: (u, n, n % 7))
+    plays = configured("plays", repeated)
+    assert (plays.split.kind, plays.split.holdout) == ("newest", 0.2)
+    assert (plays.validation.filter_seen, plays.export.filter_seen) == (False, False)
+    kinds = {*plays.search.models.model_dump(exclude_none=True)}
+    assert kinds == {"activation", "item_knn", "blend"}
+    assert plays.search.widen
+    pairs = configured("pairs", table("user,item", lambda u, n: (u, f"t{n}")))
+    assert (pairs.split.kind, pairs.split.holdout) == ("session_hash", 0.15)
+    assert (pairs.validation.filter_seen, pairs.export.filter_seen) == (True, True)
+    assert {*pairs.search.models.model_dump(exclude_none=True)} == {"item_knn"}
+    counts = configured("counts", FILES["counts.csv"][0])
+    assert counts.feedback.scale == "log"
+    assert "every row counts 1" not in Path("counts.yaml").read_text()
+
+
+def test_an_event_log_and_a_published_pair_are_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sessions = random_sessions(1, listeners=3, tracks=9, sessions=5)
+    assert look_at(write_log(tmp_path / "events.jsonl", sessions), {}).reading is None
+    Path("train.dat").write_text("2 17 4\n0\n1 17\n")
+    assert (
+        main(["init", "train.dat", "--preset", "citeulike", "--out", "pair.yaml"]) == 0
+    )
+    command = "ingest train.dat --store out/pair/store --preset citeulike"
+    assert command in capsys.readouterr().out
+    config = load_config(SearchConfig, Path("pair.yaml"))
+    assert (config.split.kind, config.split.train) == ("files", ("train.dat",))
+    assert config.validation.filter_seen
+    assert config.validation.min_time == 1
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_file_in_another_encoding_is_refused_as_one(
+    encoding: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = table("user,track", lambda u, n: (f"Jürgen {u}", f"Lied {n}"))
+    Path("plays.csv").write_text(text, encoding)
+    assert main(["init", "plays.csv"]) == 2
+    assert "no row can be read; UTF-8 is expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_an_empty_file_is_called_empty(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(name).touch()
+    assert main(["init", name]) == 2
+    assert f"{name}: empty; at least one row is" in capsys.readouterr().err

@@ -1,0 +1,332 @@
+"""Plays of your own become events with sessions, recommendations and propensities."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.logs.reader import read_rejects
+from analysis.store import Store
+from analysis.tables.columns import parse_columns
+from recsys.store.ids import Title, read_titles
+from tests.recsys.commands import error_line
+from tests.recsys.events import event, read_rows, rows_by_original_id, write_log
+from tests.recsys.tables import (
+    WRITERS,
+    Row,
+    ingest,
+    ingest_tables,
+    write_csv,
+    write_json,
+)
+
+COLUMNS = "user=uid,item=song,share=heard,timestamp=ts"
+MINUTE = 60_000
+START_MS = 1_700_000_000_000
+
+
+def play(
+    user: object, song: object, heard: object, minute: float, **more: object
+) -> Row:
+    return {
+        "uid": user,
+        "song": song,
+        "heard": heard,
+        "ts": START_MS + round(minute * MINUTE),
+        **more,
+    }
+
+
+def events_of(store: Store) -> list[tuple[Any, ...]]:
+    """User, track, recommendation, time, message, minute and propensity of the events."""
+    keys = (
+        "user",
+        "track",
+        "recommendation",
+        "time",
+        "message",
+        "timestamp",
+        "propensity",
+    )
+    events = sorted(
+        (tuple(row[key] for key in keys) for row in rows_by_original_id(store)),
+        key=lambda event: (event[0], event[5]),
+    )
+    return [(*event[:5], (event[5] - START_MS) / MINUTE, event[6]) for event in events]
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS.keys() - {"a.csv.gz"}))
+def test_half_an_hour_of_silence_ends_a_session_and_the_next_track_is_the_recommendation(
+    name: str, tmp_path: Path
+) -> None:
+    rows = [
+        play("a", "x", 1.0, 0),
+        play("b", "z", 0.25, 5),
+        play("a", "y", 0.5, 3),
+        play("a", "z", 0.0, 33),
+        play("a", "x", 0.75, 63.001),
+    ]
+    store = ingest_tables(
+        tmp_path, WRITERS[name](tmp_path / name, rows), columns=COLUMNS
+    )
+    assert events_of(store) == [
+        ("a", "x", "y", 1.0, "next", 0, None),
+        ("a", "y", "z", 0.5, "next", 3, None),
+        ("a", "z", None, 0.0, "last", 33, None),
+        ("a", "x", None, 0.75, "last", pytest.approx(63.001), None),
+        ("b", "z", None, 0.25, "last", 5, None),
+    ]
+    assert len({row["session"] for row in read_rows(store)}) == 3
+    assert store.manifest.holds == "events"
+    assert store.manifest.columns == ("user", "item", "timestamp", "share")
+
+
+def test_an_organic_play_opens_a_session_and_propensities_belong_to_the_request_before(
+    tmp_path: Path,
+) -> None:
+    flags = [(1, None), (0, 0.5), (0, None), (1, 0.25), (0, 0.125)]
+    rows = [
+        play("a", f"s{number}", 0.5, number, organic=flag, chance=chance)
+        for number, (flag, chance) in enumerate(flags)
+    ]
+    store = ingest_tables(
+        tmp_path,
+        write_csv(tmp_path / "a.csv", rows),
+        columns=f"{COLUMNS},organic=organic,propensity=chance",
+    )
+    pairs = [(message, propensity) for *_, message, _, propensity in events_of(store)]
+    assert pairs == [
+        ("next", 0.5),
+        ("next", None),
+        ("last", None),
+        ("next", 0.125),
+        ("last", None),
+    ]
+
+
+def test_named_sessions_without_timestamps_keep_the_order_of_their_rows_or_of_their_positions(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {"uid": 7, "song": song, "heard": 1, "visit": visit, "at": at}
+        for song, visit, at in [
+            (5, "b", 2),
+            (4, "a", 1),
+            (3, "b", 1),
+            (9, "a", 2),
+            (2, "b", 10),
+        ]
+    ]
+    tracks: list[dict[str, list[int]]] = []
+    for name, more in (("rows", ""), ("positions", ",position=at")):
+        (tmp_path / name).mkdir()
+        file = write_csv(tmp_path / name / "a.csv", rows)
+        store = ingest_tables(
+            tmp_path / name,
+            file,
+            columns=f"user=uid,item=song,share=heard,session=visit{more}",
+        )
+        stored = sorted(read_rows(store), key=lambda row: row["timestamp"])
+        tracks.append(
+            {
+                visit: [row["track"] for row in stored if row["session"] == visit]
+                for visit in "ab"
+            }
+        )
+        assert [row["message"] for row in stored] == [
+            "next",
+            "last",
+            "next",
+            "next",
+            "last",
+        ]
+    assert tracks == [{"a": [4, 9], "b": [5, 3, 2]}, {"a": [4, 9], "b": [3, 5, 2]}]
+
+
+def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played_of_the_duration(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {"u": "a", "t": track, "ms": ms, "of": 200, "ts": 1_700_000_000}
+        for track, ms in (("q", 50), ("b", 900))
+    ]
+    file = write_csv(tmp_path / "a.csv", rows)
+    store = ingest_tables(
+        tmp_path, file, columns="user=u,item=t,played=ms,duration=of,timestamp=ts"
+    )
+    assert [(track, time) for _, track, _, time, *_ in events_of(store)] == [
+        ("q", 0.25),
+        ("b", 1.0),
+    ]
+
+
+def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None:
+    folder = tmp_path / "plays" / "2023"
+    folder.mkdir(parents=True)
+    (tmp_path / "plays" / "README").write_text("no data")
+    write_csv(
+        folder / "a.csv",
+        [play("a", "x", 50, 0, kind="radio"), play("a", "y", 100, 1, kind="own")],
+    )
+    write_json(
+        folder / "b.jsonl", [play("b", "x", 25, 0, kind="radio"), play("b", "y", 25, 1)]
+    )
+    with (folder / "b.jsonl").open("a") as lines:
+        lines.write("{torn")
+    store = ingest_tables(
+        tmp_path,
+        tmp_path / "plays",
+        columns=COLUMNS,
+        percent=True,
+        where="kind = 'radio'",
+    )
+    assert [(user, track, time) for user, track, _, time, *_ in events_of(store)] == [
+        ("a", "x", 0.5),
+        ("b", "x", 0.25),
+    ]
+    assert [source.lines.rejected for source in store.manifest.sources] == [0, 1]
+
+
+def test_titles_come_with_the_ids(tmp_path: Path) -> None:
+    rows = [
+        play("a", "x", 1, 0, name="Song", by="Ann"),
+        play("b", "y", 1, 0, name=None, by="Bob"),
+    ]
+    file = write_csv(tmp_path / "a.csv", rows)
+    columns = f"{COLUMNS},title=name,artist=by"
+    titles = read_titles(None, ingest_tables(tmp_path, file, columns=columns))
+    assert titles == {"x": Title("x", "Song", "Ann"), "y": Title("y", "", "Bob")}
+    later = write_csv(tmp_path / "b.csv", [play("c", "y", 1, 0, name="Late", by="Bob")])
+    store = ingest_tables(tmp_path, later, columns=columns)
+    assert read_titles(None, store)["y"].title == "Late"
+
+
+def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
+    good = play("a", "x", 1, 0, own="true", p=None)
+    faults: dict[str, Row] = {
+        "share is missing": {"heard": None},
+        "share 1.5; 0 to 1 is allowed": {"heard": 1.5},
+        "share much; 0 to 1 is allowed": {"heard": "much"},
+        "organic maybe; true, false, 1 and 0 are allowed": {"own": "maybe"},
+        "propensity 0; above 0 to 1 is allowed": {"p": 0},
+    }
+    file = write_csv(
+        tmp_path / "a.csv", [good, *(good | fault for fault in faults.values()), good]
+    )
+    store = ingest_tables(tmp_path, file, columns=f"{COLUMNS},organic=own,propensity=p")
+    (source,) = store.manifest.sources
+    rejects = read_rejects(store.path / source.rejects)
+    assert [(reject.line, reject.reason) for reject in rejects] == list(
+        enumerate(faults, start=3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (
+            [play("a", "x", 87, 0), play("a", "y", 12.5, 1)],
+            (),
+            "2 of 2 shares are above 1, up to 87; where they are 0",
+        ),
+        (
+            [
+                play("a", "x", 1, 0),
+                play("a", "x", 1, 0) | {"ts": "2020-01-01"},
+                play("a", "x", 1, 0) | {"ts": 5},
+            ],
+            (),
+            "timestamps in 3 formats, 1 dates, 1 milliseconds, 1 seconds; write them in one",
+        ),
+        (
+            [play("a", "x", 1, 0)],
+            ("--where", "nope = 1"),
+            '--where: Binder Error: Referenced column "nope" not found',
+        ),
+        (
+            [play("a", "x", 1, 0)],
+            ("--where", "heard > 0"),
+            "values of CSV and JSON lines are text, compare CAST(column AS DOUBLE)",
+        ),
+        (
+            [play("a", "x", 1, 0)],
+            ("--where", "heard = 'no'"),
+            "empty; at least one row is expected",
+        ),
+        (
+            [play("a", "x", 1, 0)],
+            ("--where", "(SELECT content FROM read_text('pyproject.toml')) > ''"),
+            '--where: Permission Error: Cannot access file "pyproject.toml"',
+        ),
+    ],
+)
+def test_bad_tables_are_refused_in_one_line(
+    rows: list[Row],
+    options: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = write_csv(tmp_path / "a.csv", rows)
+    store = tmp_path / "store"
+    assert ingest(store, file, "--columns", COLUMNS, *options) == 2
+    assert message in error_line(capsys)
+    assert not (store / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("user=uid,item=uid", "user and item are the same column, uid"),
+        (
+            "user=uid,item=song,share=heard",
+            "plays need timestamp= or session=; for interactions name the share weight=",
+        ),
+        (
+            "user=uid,item=song,played=heard,timestamp=ts",
+            "played and duration go together",
+        ),
+        (
+            "user=uid,item=song,share=heard,weight=heard,timestamp=ts",
+            "weight and share both say how much was heard",
+        ),
+        (
+            "user=uid,item=song,position=n,timestamp=ts",
+            "timestamp and position both order interactions",
+        ),
+        (
+            "user=uid,item=song,organic=heard,timestamp=ts",
+            "organic and propensity belong to plays, which need share=",
+        ),
+    ],
+)
+def test_columns_that_do_not_go_together_are_refused(
+    columns: str, message: str
+) -> None:
+    with pytest.raises(AnalysisError, match=f"--columns: {message}"):
+        parse_columns(columns)
+
+
+def test_plays_event_logs_and_interactions_have_stores_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_csv(tmp_path / "a.csv", [play("a", "x", 1, 0)])
+    ingest_tables(tmp_path, file, columns=COLUMNS)
+    log = write_log(tmp_path / "log.jsonl", [event()])
+    for argv, message in (
+        (
+            [str(log)],
+            "share, recommendation; name the same, or use a store of their own",
+        ),
+        (
+            [str(file), "--columns", "user=uid,item=song"],
+            "; name the same, or use a store of their own",
+        ),
+        (
+            [str(file), "--columns", f"{COLUMNS},organic=heard"],
+            "its rows have user, item, timestamp, share, and these",
+        ),
+    ):
+        assert ingest(tmp_path / "store", *argv) == 2
+        assert message in capsys.readouterr().err
