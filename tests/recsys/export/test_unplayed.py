@@ -54,6 +54,7 @@ def write_plays(folder: Path, name: Name) -> Path:
 @pytest.mark.parametrize(
     "name", [lambda track: track, "no. {}".format], ids=["numbers", "text"]
 )
+@pytest.mark.slow
 def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
     tmp_path: Path, name: Name
 ) -> None:
