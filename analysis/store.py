@@ -1,11 +1,11 @@
 """Read session stores: immutable listening events, or interactions, in Parquet.
 
-All rows of a user are in one bucket.
+All rows of a user are in one partition.
 
 A store is a folder::
 
     manifest.json                   the only truth: what is not named in it does not exist
-    bucket=000/part-….parquet       events of some users, one file an ingest, by user, time,
+    partition=000/part-….parquet       events of some users, one file an ingest, by user, time,
                                     next before last, track
     rejects/<digest>.jsonl          the lines of a source that were not events, and why
     ids/users-….parquet             the text ids that numbers in the parts stand for
@@ -17,8 +17,8 @@ time (the weight), session, and source (the digest of their file). `recsys.store
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -32,16 +32,17 @@ from looplib.untrusted import open_untrusted
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects"
-SCHEMA = 3
+SCHEMA = 1
 LOGGED = ("user", "item", "timestamp", "share", "recommendation")
 IdsOf = Literal["users", "items", "titles"]
+RowKind = Literal["events", "interactions"]
 _REMEDY = (
     "restore it, or ingest the sources anew: listening-loop ingest LOG… --store NEW"
 )
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class CatalogueSummary:
     """The tracks that a store's ids refer to."""
 
     sha256: str
@@ -49,7 +50,7 @@ class Catalogue:
     own_ids: bool = False  # else ids are 0..tracks-1
 
     def __str__(self) -> str:
-        """Short enough for an error message."""
+        """Describe it in an error message."""
         return f"{self.tracks:,} tracks, sha256 {self.sha256[:12]}"
 
 
@@ -73,11 +74,11 @@ class Source:
 
 
 @dataclass(frozen=True, order=True)
-class Part:
-    """A Parquet file of one bucket; `path` is relative to the store."""
+class PartitionFile:
+    """A Parquet file of one partition; `path` is relative to the store."""
 
     path: str
-    bucket: int
+    partition: int
     rows: int
     bytes: int
     sha256: str
@@ -95,76 +96,45 @@ class IdFile:
 
 
 @dataclass(frozen=True)
-class Interactions:
-    """What a store of interactions, or of plays, holds.
+class Manifest:
+    """The content of `manifest.json`.
 
     Ids that are whole numbers stand in the parts as they are.
     """
 
-    # "user", "item", and of `analysis.logs.columns.Columns.stored` those that it has; of event
-    # logs `LOGGED`
-    columns: tuple[str, ...]
-    text_users: bool
-    text_items: bool
-    id_files: tuple[IdFile, ...] = ()  # sorted by path; an id may be in several
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The content of `manifest.json`."""
-
     schema: int
-    buckets: int  # how many; fixed when the store is created
+    partitions: int  # how many; fixed when the store is created
     digest: str  # of the content: the same for the same set of sources, in whatever order they came
-    catalogue: Catalogue | None = None  # None while no source named one
+    holds: RowKind = "events"
+    # what the rows say: `LOGGED` of event logs, of tables `analysis.tables.columns.Columns.stored`
+    columns: tuple[str, ...] = LOGGED
+    text_users: bool = False
+    text_items: bool = False
+    catalogue: CatalogueSummary | None = None  # None while no source named one
     events: int = 0  # rows in all parts
     sources: tuple[Source, ...] = ()  # the files read, sorted by digest
-    parts: tuple[Part, ...] = ()  # sorted by path
-    interactions: Interactions | None = None  # None in a store of events
-    # of events that were the rows of a table; of event logs only with text ids
-    plays: Interactions | None = None
-
-    @property
-    def table(self) -> Interactions | None:
-        """What is known of the tables that were ingested, or of event logs with text ids."""
-        return self.interactions or self.plays
-
-    @property
-    def has_tables(self) -> bool:
-        """Whether tables were ingested, and not event logs."""
-        return self.table is not None and self.table.columns != LOGGED
-
-    @property
-    def id_files(self) -> tuple[IdFile, ...]:
-        """The files of text ids and of titles."""
-        return self.table.id_files if self.table else ()
-
-
-@dataclass(frozen=True)
-class Store:
-    """A store's folder, and what it held when opened; a later ingest does not rewrite a part."""
-
-    path: Path
-    manifest: Manifest
+    parts: tuple[PartitionFile, ...] = ()  # sorted by path
+    id_files: tuple[IdFile, ...] = ()  # sorted by path; an id may be in several
 
     @property
     def catalogue_size(self) -> int | None:
         """Number of tracks of the catalogue; None without one whose ids are 0..n-1."""
-        catalogue = self.manifest.catalogue
+        catalogue = self.catalogue
         return catalogue.tracks if catalogue and not catalogue.own_ids else None
 
-    @property
-    def bytes(self) -> int:
-        """Size of all parts."""
-        return sum(part.bytes for part in self.manifest.parts)
 
-    def files(self, stored: Iterable[Part | IdFile]) -> list[Path]:
-        """Return the paths of files that the manifest names, their digests checked."""
-        return check_digests({self.path / file.path: file for file in stored})
+@dataclass(frozen=True)
+class Store:
+    """A session store, and what it held when opened; a later ingest does not rewrite a part."""
 
-    def bucket_files(self, bucket: int) -> list[Path]:
-        """Return the Parquet files of a bucket, in a fixed order; none if no user falls into it."""
-        return self.files(part for part in self.manifest.parts if part.bucket == bucket)
+    address: str  # a path, or one such as s3://bucket/folder
+    # its folder on this machine; of a store elsewhere, the one to which its files are downloaded
+    path: Path
+    manifest: Manifest = field(repr=False)
+
+    def __str__(self) -> str:
+        """Name the store in a message."""
+        return self.address
 
 
 def open_store(folder: Path) -> Store:
@@ -175,7 +145,7 @@ def open_store(folder: Path) -> Store:
     """
     file = folder / MANIFEST
     content = file.read_bytes() if file.is_file() else None
-    return Store(folder, decode_manifest(content, str(folder)))
+    return Store(str(folder), folder, decode_manifest(content, str(folder)))
 
 
 def decode_manifest(content: bytes | None, store: str) -> Manifest:
@@ -211,25 +181,32 @@ def decode_manifest(content: bytes | None, store: str) -> Manifest:
         ) from None
 
 
-def check_digests(files: Mapping[Path, Part | IdFile]) -> list[Path]:
-    """Return files of a store.
+def check_files(
+    folder: Path,
+    files: Iterable[PartitionFile | IdFile],
+) -> list[Path]:
+    """Check the digests of files of a store in a folder.
+
+    Returns:
+        Their paths.
 
     Raises:
         StoreError: One is missing, cut or damaged.
     """
-    for file, stored in files.items():
+    paths = []
+    for file in files:
+        path = folder / file.path
         try:
-            expected = stored.sha256
-            open_untrusted(
-                file, stored.bytes, sha256=expected, error=StoreError
-            ).close()
+            digest = file.sha256
+            open_untrusted(path, file.bytes, sha256=digest, error=StoreError).close()
         except StoreError as error:
             raise StoreError(f"{error}; {_REMEDY}") from None
-    return list(files)
+        paths.append(path)
+    return paths
 
 
 def number_of(text: str) -> int:
-    """Return the number that stands for a text id (`sql/interactions/text_ids.sql`)."""
+    """Compute the number that stands for a text id (`sql/interactions/text_ids.sql`)."""
     return (
         int.from_bytes(
             hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little"
@@ -239,7 +216,7 @@ def number_of(text: str) -> int:
 
 
 def content_digest(source_digests: Iterable[str]) -> str:
-    """Return a store's digest: xxh3_128 of its sources' digests, sorted, in hex."""
+    """Compute a store's digest: xxh3_128 of its sources' digests, sorted, in hex."""
     return str(
         xxhash.xxh3_128_hexdigest("\n".join(sorted(set(source_digests))).encode())
     )

@@ -93,7 +93,7 @@ def main(
         dataset = dataset_of(settings, cluster)
     validation = settings.validation.model_copy(update={"ks": (TOP,)})
     scorer = Scorer(dataset.address, validation, settings.seed, threads)
-    given = Given(dataset, scorer, csr_matrix(dataset.matrix("train"), copy=True))
+    given = Given(dataset, scorer, csr_matrix(dataset.matrix("training"), copy=True))
     lines = rows.read_text().splitlines() if rows.exists() else ()
     found = {_key(row): row for row in map(json.loads, lines)}
     rows.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ in turns; the CPU seconds between callbacks make the million interactions a seco
 """
 
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -18,8 +17,9 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.harness import console, show, show_machine, take_turns
 from listening_loop import AlternatingLeastSquares
+from looplib.arrays import IntArray
 
-SWEEPS = 5
+ITERATIONS = 5
 RECOMMENDED = 10  # tracks of a list
 
 
@@ -30,29 +30,14 @@ class Shape(NamedTuple):
     items: int
     interactions: int
     spread: float  # of the logarithm of users' counts
-    # million interactions a second by rank: implicit on a core of an i7-7820X, and on an A6000
-    core: dict[int, float]
-    gpu: dict[int, float]
+    # million interactions a second of `implicit` on a core of an i7-7820X, by rank
+    published: dict[int, float]
 
 
 SHAPES = {
-    "360k": Shape(
-        358_868,
-        292_385,
-        17_600_000,
-        0.1,
-        {64: 0.95, 128: 0.77, 256: 0.41},
-        {64: 39.0, 128: 45.0, 256: 28.0},
-    ),
+    "360k": Shape(358_868, 292_385, 17_600_000, 0.1, {64: 0.95, 128: 0.77, 256: 0.41}),
     # published of the 10 million ratings of 4 and more
-    "ml20m": Shape(
-        138_493,
-        26_744,
-        10_000_000,
-        1.0,
-        {64: 1.49, 128: 1.03, 256: 0.53},
-        {64: 30.0, 128: 44.0, 256: 33.0},
-    ),
+    "ml20m": Shape(138_493, 26_744, 10_000_000, 1.0, {64: 1.49, 128: 1.03, 256: 0.53}),
 }
 
 
@@ -77,15 +62,6 @@ def make_matrix(shape: Shape) -> csr_matrix:
     return csr_matrix((plays, places), (shape.users, shape.items))
 
 
-class Fitted(NamedTuple):
-    """A fit: seconds of the whole, of its last sweep, and of lists for some users."""
-
-    cpu_s: float
-    sweep_cpu_s: float
-    sweep_s: float
-    lists_cpu_s: float
-
-
 def compare_shape(
     name: str, ranks: list[int], threads: int, repeats: int, share: float
 ) -> None:
@@ -97,67 +73,53 @@ def compare_shape(
     warm = AlternatingLeastSquares(8, iterations=1, random_state=1)
     warm.fit(matrix[:200], show_progress=False)  # loads the compiled code
     warm.recommend(np.arange(200), matrix[:200])
-    kinds: dict[str, type[Library]] = {
+    classes: dict[str, type[Library]] = {
         "ours": AlternatingLeastSquares,
         "implicit": Library,
     }
     rows = []
     for rank in ranks:
-        runs: dict[str, Callable[[], Fitted]] = {
-            kind: partial(_fit, make, rank, threads, matrix, users)
-            for kind, make in kinds.items()
+        runs = {
+            kind: partial(measure, model, rank, threads, matrix, users)
+            for kind, model in classes.items()
         }
-        found = {
-            kind: Fitted(*np.median(np.array(turns), axis=0).tolist())
-            for kind, turns in take_turns(runs, repeats).items()
-        }
-        for kind in kinds:
-            rows.append((str(rank), kind, *_cells(shape, rank, found[kind], found)))
+        turns = take_turns(runs, repeats)
+        medians = {kind: np.median(turns[kind], axis=0) for kind in classes}
+        for kind, (fit_s, iteration_s, lists_s) in medians.items():
+            fit_ratio, _, lists_ratio = medians["ours"] / (fit_s, 1.0, lists_s or 1.0)
+            rate = shape.interactions / 1e6 / iteration_s
+            published = shape.published.get(rank, 0.0)
+            numbers = (fit_s, fit_ratio, rate, published, lists_s, lists_ratio)
+            rows.append((rank, kind, *(f"{number:.2f}" for number in numbers)))
     header = (
-        *("rank", "", f"fit of {SWEEPS}, CPU s", "ours / it", "sweep, wall s"),
-        *("ours / it", "M/s and core", "implicit published", "cores for a GPU"),
+        *("rank", "", f"fit of {ITERATIONS}, CPU s", "ours / it"),
+        *("M/s and core", "implicit published"),
         *(f"lists of {len(users):,}, CPU s", "ours / it"),
     )
     show(f"{name}, {threads} threads", header, rows)
     show_machine("implicit", "numba", "numpy", "scipy")
 
 
-def _cells(
-    shape: Shape, rank: int, fitted: Fitted, found: Mapping[str, Fitted]
-) -> tuple[str, ...]:
-    """Return the figures of a row, each beside its ratio."""
-    ours = found["ours"]
-    rate = shape.interactions / 1e6 / fitted.sweep_cpu_s  # and core
-    lists = f"{ours.lists_cpu_s / fitted.lists_cpu_s:.2f}" if ours.lists_cpu_s else ""
-    return (
-        f"{fitted.cpu_s:.1f}",
-        f"{ours.cpu_s / fitted.cpu_s:.2f}",
-        f"{fitted.sweep_s:.2f}",
-        f"{ours.sweep_cpu_s / fitted.sweep_cpu_s:.2f}",
-        f"{rate:.2f}",
-        f"{shape.core.get(rank, 0):.2f}",
-        f"{shape.gpu.get(rank, 0) / rate:.0f}",
-        f"{fitted.lists_cpu_s:.1f}",
-        lists,
+def measure(
+    model_class: type[Library],
+    rank: int,
+    threads: int,
+    matrix: csr_matrix,
+    users: IntArray,
+) -> tuple[float, float, float]:
+    """Measure the CPU seconds of a fit, of an iteration of it, and of lists for some users."""
+    clocks = []
+    model = model_class(
+        factors=rank, iterations=ITERATIONS, num_threads=threads, random_state=42
     )
-
-
-def _fit(
-    make: type[Library], rank: int, threads: int, matrix: csr_matrix, users: np.ndarray
-) -> Fitted:
-    clocks: list[tuple[float, float]] = []
-    model = make(factors=rank, iterations=SWEEPS, num_threads=threads, random_state=42)
     began = time.process_time()
     model.fit(
         matrix,
         show_progress=False,
-        callback=lambda _, wall_s, __: clocks.append((time.process_time(), wall_s)),
+        callback=lambda *_: clocks.append(time.process_time()),
     )
-    cpu_s = time.process_time() - began
-    sweeps = np.diff([cpu for cpu, _ in clocks])
-    began = time.process_time()
+    fitted = time.process_time()
     if len(users):
         model.recommend(users, matrix[users], N=RECOMMENDED)
-    lists_cpu_s = time.process_time() - began
-    sweep_s = min(wall for _, wall in clocks)
-    return Fitted(cpu_s, float(np.median(sweeps)), sweep_s, lists_cpu_s)
+    iteration_s = float(np.median(np.diff(clocks)))
+    return fitted - began, iteration_s, time.process_time() - fitted

@@ -42,7 +42,7 @@ class Given:
 
     def ndcg(self, fit: Fit) -> float:
         """Return NDCG@30 of each listener's best tracks."""
-        lists = personal_lists(fit, self.dataset, "train", TOP, self.scorer.threads)
+        lists = personal_lists(fit, self.dataset, "training", TOP, self.scorer.threads)
         found = validator_for(self.scorer).score(
             np.arange(len(lists)), lists.astype(np.int64), f"ndcg@{TOP}"
         )

@@ -26,7 +26,7 @@ from benchmarks.harness import console, show
 from looplib.arrays import FloatArray
 
 STREAM = ("experiment_id", "variant_id", "metric_id")
-SIDES = ("count", "mean", "variance")
+MOMENTS = ("count", "mean", "variance")
 LEVEL = 0.05
 # times the last look's listeners at which a stream counts as never called
 LONGEST = 100.0
@@ -46,7 +46,7 @@ class Stream:
     is_significant: bool  # whether a single test at the last look finds an effect
 
     def stop(self, rule: Rule) -> float:
-        """Return when a rule first calls it, in parts of the experiment; infinite if never.
+        """Find when a rule first calls it, in parts of the experiment; infinite if never.
 
         Beyond the end the effect stays as it is, and listeners come as before.
         """
@@ -102,11 +102,11 @@ def read_streams(file: Path) -> Iterator[Stream]:
 
 
 def compare_arms(row: dict[str, float]) -> Effect:
-    """Return the effect of a look."""
+    """Compare the arms at an interim analysis."""
     control, arm = (
         Estimate(mean, variance, int(count))
         for count, mean, variance in (
-            (row[f"{name}_{arm}"] for name in SIDES) for arm in ("c", "t")
+            (row[f"{name}_{arm}"] for name in MOMENTS) for arm in ("c", "t")
         )
     )
     return compare(control, arm, 1 - LEVEL)
@@ -118,10 +118,10 @@ def main(
     """Replay every stream by every rule."""
     streams = list(read_streams(file))
     ended = [stream for stream in streams if stream.is_significant]
-    others = [stream for stream in streams if not stream.is_significant]
+    without = [stream for stream in streams if not stream.is_significant]
     rows = []
     for name, rule in RULES.items():
-        called = np.array([stream.stop(rule) <= 1 for stream in others])
+        called = np.array([stream.stop(rule) <= 1 for stream in without])
         stops = np.array([stream.stop(rule) for stream in ended])
         in_time = f"{(stops <= 1).mean():.0%}"
         rows.append([name, f"{called.mean():.1%}", in_time, f"{np.median(stops):.2f}"])

@@ -11,133 +11,127 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import psutil
 import typer
 
-from benchmarks.harness import show, show_machine
-from tests.botify.exports import write_catalogue
+from benchmarks.harness import seconds, show, show_machine
 from tests.botify.redis_server import RedisServer
-from tests.faults.served import TRACKS, Published, Served, serve
+from tests.faults.served import Served, publish_first, serve
 from tests.faults.test_service_edge import (
     GREEDY,
     H2C,
     HALF,
     HEAD,
     MANY,
-    greedy,
+    beside,
     held,
     post,
+    send_part,
 )
 
 PAUSE_S = 0.02
 # clients of an attack, where they are more than in the test
 COUNTS = {"bodies a byte short of the limit": 600, "long requests": 1000}
-Attack = Callable[[], AbstractContextManager[object]]
+# what is held or done at once while the service is asked
+Attack = Sequence[Callable[[], AbstractContextManager[object]]]
 
 
 def main(
-    seconds: Annotated[int, typer.Option(min=1, help="Of each attack.")] = 20,
-    slow_heads_s: Annotated[int, typer.Option(min=1)] = 60,
+    duration_s: Annotated[int, typer.Option(min=1, help="Of each attack.")] = 20,
 ) -> None:
     """Attack a service in several ways, one after the other."""
-    with tempfile.TemporaryDirectory(prefix="botify-attacks-") as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="botify-attacks-") as name,
+        ExitStack() as stack,
+    ):
         folder = Path(name)
         redis = RedisServer(folder)
-        write_catalogue(folder / "tracks.json", [t // 10 for t in range(TRACKS)])
-        published = Published(folder)
-        published.publish("one")
         redis.start()
-        try:
-            with serve(
-                published,
-                folder / "log",
-                processes=2,
-                redis_url=redis.url,
-                redis_timeout_s=0.075,
-            ) as served:
-                rows = [
-                    _row(title, served, attack, length_s)
-                    for title, (attack, length_s) in _attacks(
-                        served, redis, seconds, slow_heads_s
-                    ).items()
-                ]
-                rows.append(_kill_master(served))
-        finally:
-            redis.stop()
+        stack.callback(redis.stop)
+        settings: dict[str, Any] = {
+            "processes": 2,
+            "redis_url": redis.url,
+            "redis_timeout_s": 0.075,
+        }
+        service = serve(publish_first(folder), folder / "log", **settings)
+        served = stack.enter_context(service)
+        rows = [
+            measure(title, served, attack, duration_s)
+            for title, attack in list_attacks(served, redis).items()
+        ]
+        rows.append(kill_master(served))
     header = ("Attack", "health", "/next, p99", "/next", "MiB", "asked", "failed")
     show("Attacks: the longest time in ms, and memory of a process", header, rows)
     show_machine("flask", "granian", "redis")
 
 
-def _attacks(
-    served: Served, redis: RedisServer, seconds: int, slow_heads_s: int
-) -> dict[str, tuple[Attack, int]]:
-    """Return the attacks and how long each lasts, by name."""
+def list_attacks(served: Served, redis: RedisServer) -> dict[str, Attack]:
+    """List the attacks by name."""
     port = served.port
-    batches = [
-        partial(_ask_batches, port, post(b"/next", {"requests": MANY[:2000][::step]}))
-        for step in (1, -1)
-    ] * 2
-    kill = partial(_kill_workers, served)
-    pause, slow = (partial(_pause, redis, *times) for times in ((1, 1), (0.05, 0.1)))
-    attacks: dict[str, Attack] = {
-        "none": partial(held, port, []),
-        "200 unfinished bodies": partial(held, port, [HALF] * 200),
-        "200 unfinished bodies, HTTP/2": partial(held, port, [H2C] * 200),
-        "16 half-sent bodies": partial(held, port, [HALF] * 16),
-        "a worker killed every 3 s": partial(_meanwhile, kill),
-        "batches of 2,000 in opposite orders": partial(_meanwhile, *batches),
-        "the same, a worker killed": partial(_meanwhile, *batches, kill),
-        "the same, Redis paused for 1 s": partial(_meanwhile, *batches, pause),
-        "the same, a slow Redis": partial(_meanwhile, *batches, slow),
+    many = MANY[:2000]
+    requests = [post(b"/next", {"requests": order}) for order in (many, many[::-1])]
+    batches = [partial(beside, ask_batches, 2, port, data) for data in requests]
+    kill = partial(beside, kill_workers, 1, served)
+    pause = partial(beside, pause_redis, 1, redis, 1.0, 1.0)
+    slow = partial(beside, pause_redis, 1, redis, 0.05, 0.1)
+    greedy = {
+        title: [partial(beside, send_part, COUNTS.get(title, count), port, data)]
+        for title, (data, count) in GREEDY.items()
     }
-    for title, (data, count) in GREEDY.items():
-        attacks[title] = partial(greedy, port, data, COUNTS.get(title, count))
-    drip = partial(_meanwhile, partial(_drip, port, 200))
-    timed = {title: (attack, seconds) for title, attack in attacks.items()}
-    return timed | {"200 slow heads": (drip, slow_heads_s)}
+    return {
+        "none": [],
+        "200 unfinished bodies": [partial(held, port, [HALF] * 200)],
+        "200 unfinished bodies, HTTP/2": [partial(held, port, [H2C] * 200)],
+        "batches of 2,000 in opposite orders": batches,
+        "the same, a worker killed every 3 s": [*batches, kill],
+        "the same, Redis paused for 1 s": [*batches, pause],
+        "the same, a slow Redis": [*batches, slow],
+        **greedy,
+        "200 slow heads": [partial(beside, send_heads, 1, port, 200)],
+    }
 
 
-def _row(
-    title: str, served: Served, attack: Attack, length_s: float
+def measure(
+    title: str, served: Served, attack: Attack, duration_s: int
 ) -> tuple[str, ...]:
-    ended = threading.Event()
-    health, following = list[float](), list[float]()
-    failed = list[str]()
-    ask = partial(served.ask, "POST", "/next/1999", {"track": 1, "time": 0.5})
-    with attack():
-        for asked, times in (
-            (partial(served.ask, "GET", "/health/live"), health),
-            (ask, following),
-        ):
-            threading.Thread(
-                target=_ask_until, args=(ended, asked, times, failed)
-            ).start()
-        memory = 0
-        for _ in range(round(length_s)):
+    """Ask the service during an attack.
+
+    Returns:
+        The cells of a row.
+    """
+    health, following, failed = list[float](), list[float](), list[str]()
+    ask_health = partial(served.ask, "GET", "/health/live")
+    ask_next = partial(served.ask, "POST", "/next/1999", {"track": 1, "time": 0.5})
+    memory = 0
+    with ExitStack() as stack:
+        for begin in attack:
+            stack.enter_context(begin())
+        for ask, times_s in ((ask_health, health), (ask_next, following)):
+            stack.enter_context(beside(ask_on, 1, ask, times_s, failed))
+        for _ in range(duration_s):
             time.sleep(1)
             for worker in served.workers():
                 with suppress(psutil.NoSuchProcess):  # just killed
                     memory = max(memory, worker.memory_info().rss)
-        ended.set()
     p99 = sorted(following)[int(0.99 * len(following))]
-    shown = [f"{1000 * s:.0f}" for s in (max(health), p99, max(following))]
-    counts = len(health) + len(following), len(failed)
-    return (title, *shown, str(memory >> 20), *map(str, counts))
+    times = [f"{1000 * s:.0f}" for s in (max(health), p99, max(following))]
+    counts = (memory >> 20, len(health) + len(following), len(failed))
+    return (title, *times, *map(str, counts))
 
 
-def _ask_until(
-    ended: threading.Event,
+def ask_on(
     ask: Callable[[], tuple[int, object]],
     times_s: list[float],
     failed: list[str],
+    ended: threading.Event,
 ) -> None:
+    """Ask again and again, and keep the times of answers and what failed."""
     while not ended.wait(PAUSE_S):
         began_s = time.perf_counter()
         try:
@@ -150,20 +144,7 @@ def _ask_until(
             failed.append(str(status))
 
 
-@contextmanager
-def _meanwhile(*works: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Do works in threads until the block ends."""
-    ended = threading.Event()
-    with ExitStack() as stack:
-        for work in works:
-            thread = threading.Thread(target=work, args=(ended,))
-            thread.start()
-            stack.callback(thread.join)
-        stack.callback(ended.set)
-        yield
-
-
-def _drip(port: int, count: int, ended: threading.Event) -> None:
+def send_heads(port: int, count: int, ended: threading.Event) -> None:
     """Send heads one byte at a time, a byte of each every half second."""
     with held(port, [HEAD] * count) as connections:
         while not ended.wait(0.5):
@@ -172,7 +153,7 @@ def _drip(port: int, count: int, ended: threading.Event) -> None:
                     connection.sendall(b"x")
 
 
-def _ask_batches(port: int, data: bytes, ended: threading.Event) -> None:
+def ask_batches(port: int, data: bytes, ended: threading.Event) -> None:
     """Ask for a batch, one after the other, over new connections."""
     data = data.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
     while not ended.is_set():
@@ -185,27 +166,30 @@ def _ask_batches(port: int, data: bytes, ended: threading.Event) -> None:
                 pass
 
 
-def _kill_workers(served: Served, ended: threading.Event) -> None:
+def kill_workers(served: Served, ended: threading.Event) -> None:
+    """Kill a worker every three seconds."""
     while not ended.wait(3):
         with suppress(psutil.NoSuchProcess):
             served.workers()[-1].kill()
 
 
-def _pause(
+def pause_redis(
     redis: RedisServer, between_s: float, length_s: float, ended: threading.Event
 ) -> None:
+    """Pause Redis again and again."""
     while not ended.wait(between_s):
         redis.pause()
         time.sleep(length_s)
         redis.resume()
 
 
-def _kill_master(served: Served) -> tuple[str, ...]:
+def kill_master(served: Served) -> tuple[str, ...]:
+    """Kill the master, and wait for its workers to end."""
     workers = served.workers()
     served.process.kill()
-    began_s = time.perf_counter()
-    alive = psutil.wait_procs(workers, timeout=60)[1]
-    took = f"{len(alive)} orphans after {time.perf_counter() - began_s:.1f} s"
+    took_s = seconds(psutil.wait_procs, workers, 60)
+    orphans = sum(worker.is_running() for worker in workers)
+    took = f"{orphans} orphans after {took_s:.1f} s"
     return ("the master killed", took, *[""] * 5)
 
 

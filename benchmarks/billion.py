@@ -23,8 +23,9 @@ from looplib.checksums import seal
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
-from recsys.dataset.build import write_by_track
-from recsys.dataset.dataset import SUMMARY, Summary, new_array, open_dataset
+from recsys.dataset.dataset import Summary, open_dataset
+from recsys.dataset.layout import SUMMARY, new_array
+from recsys.dataset.matrices import write_by_track
 from recsys.models.als import load_kernels
 from recsys.workspace import open_workspace
 
@@ -47,14 +48,14 @@ def main(
     shutil.rmtree(out, ignore_errors=True)
     (out / "data").mkdir(parents=True)
     write_s = seconds(_write, out / "data", interactions, listeners, tracks)
-    turn_s = seconds(write_by_track, out / "data", "train", tracks)
+    turn_s = seconds(write_by_track, out / "data", "training", tracks)
     params = AlsParams(factors, 0.1, 10.0)
     load_kernels()
     with open_cluster(ClusterConfig(workers=workers)) as cluster:
         pids = import_fits(cluster, 4 * workers)
         idle = max(map(memory_mib, pids))
         dataset = open_dataset(str(out / "data"))
-        blocks = cut_blocks(cluster, dataset, "train")
+        blocks = cut_blocks(cluster, dataset, "training")
         with sampled(pids, interval_s=0.2) as sweeping:
             folder = open_workspace(out / "fit")
             sweep_s = seconds(fit_blocks, cluster, blocks, params, SEED, 1, folder)
@@ -78,14 +79,14 @@ def _write(folder: Path, interactions: int, listeners: int, tracks: int) -> None
     counts = np.ceil(activity * (interactions / activity.sum())).astype(np.int64)
     indptr = np.concatenate(([0], np.cumsum(counts)))
     total = int(indptr[-1])
-    values = new_array(folder / "train-values.npy", np.float32, (total,))
-    indices = new_array(folder / "train-indices.npy", np.int32, (total,))
+    values = new_array(folder / "training-values.npy", np.float32, (total,))
+    indices = new_array(folder / "training-indices.npy", np.int32, (total,))
     order = generator.permutation(tracks).astype(np.int32)
     for first in range(0, listeners, _AT_ONCE):
         start, end = indptr[first], indptr[min(first + _AT_ONCE, listeners)]
         indices[start:end] = order[_ranks(generator, int(end - start), tracks)]
         values[start:end] = generator.integers(1, 11, end - start)
-    np.save(folder / "train-indptr.npy", indptr)
+    np.save(folder / "training-indptr.npy", indptr)
     np.save(folder / "users.npy", np.arange(listeners))
     np.save(folder / "tracks.npy", np.arange(tracks))
     counted = (listeners, tracks, total, listeners, total, 0, listeners, 0)

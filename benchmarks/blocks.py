@@ -100,7 +100,7 @@ def _import_fit() -> int:
 
 
 def _fit_here(dataset: Dataset, params: AlsParams, sweeps: int) -> None:
-    fit_als(dataset.matrix("train"), params, SEED, sweeps, threads=2)
+    fit_als(dataset.matrix("training"), params, SEED, sweeps, threads=2)
 
 
 def _fit(
@@ -110,7 +110,7 @@ def _fit(
     sweeps: int,
     folder: Workspace,
 ) -> None:
-    blocks = cut_blocks(cluster, dataset, "train")
+    blocks = cut_blocks(cluster, dataset, "training")
     fit_blocks(cluster, blocks, params, SEED, sweeps, folder.sub("fit"))
 
 

@@ -14,7 +14,7 @@ from analysis.logs.files import discover
 from benchmarks.harness import SEED_LOG, SEED_STORE, SEED_WORLD, measure_module
 from recsys.cluster.cluster import Cluster
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.store.remote import open_store
@@ -34,7 +34,7 @@ def main() -> None:
 def dataset_of(config: SearchConfig, cluster: Cluster) -> Dataset:
     """Build the dataset of a search, or open it where it is cached."""
     store, run = open_store(config.store), open_workspace(config.run)
-    return build_dataset(
+    return cached_dataset(
         store, plan_dataset(store, config), run, cluster, lambda _done, _note: None
     )
 

@@ -42,33 +42,37 @@ class Measured:
 
 
 def python(*words: object) -> list[str]:
-    """Return the command line that runs Python with these words."""
-    return [sys.executable, *(str(word) for word in words)]
+    """Build the command line that runs Python with these words."""
+    return [sys.executable, *map(str, words)]
 
 
 def measure(argv: Sequence[str]) -> Measured:
-    """Run a command to its end; its stderr is shown, and a failure is a `CalledProcessError`."""
-    before = adopt_orphans()
+    """Run a command to its end; its stderr is shown, and a failure is a `CalledProcessError`.
+
+    What it leaves, such as a process that forks workers, becomes a child of this one and is waited
+    for, so that its CPU seconds count.
+    """
+    becomes_subreaper = 36
+    ctypes.CDLL(None).prctl(becomes_subreaper, 1, 0, 0, 0)
+    earlier = {child.pid for child in psutil.Process().children()}
     began, cpu_before_s = time.perf_counter(), children_cpu_s()
     # An installation has its bytecode: without it, a search with two workers compiles for six
     # seconds.
-    environment = {
-        **os.environ,
-        "OPENBLAS_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "",
-    }
+    settings = {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
     with subprocess.Popen(
-        list(argv), stdout=subprocess.PIPE, text=True, env=environment
+        argv, stdout=subprocess.PIPE, text=True, env={**os.environ, **settings}
     ) as process:
         with sampled([process.pid]) as peaks:
             output, _ = process.communicate()
         wall_s = time.perf_counter() - began
-    wait_for_orphans(before)
+    for child in psutil.Process().children():
+        if child.pid not in earlier:
+            with suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, list(argv))
-    return Measured(
-        wall_s, children_cpu_s() - cpu_before_s, max(peaks.values()), output
-    )
+        raise subprocess.CalledProcessError(process.returncode, argv)
+    cpu_s = children_cpu_s() - cpu_before_s
+    return Measured(wall_s, cpu_s, peaks[process.pid], output)
 
 
 def measure_module(module: str, *words: object, **options: object) -> Measured:
@@ -76,27 +80,8 @@ def measure_module(module: str, *words: object, **options: object) -> Measured:
     return measure(python("-m", *command(module, module, *words, **options).words))
 
 
-def adopt_orphans() -> set[int]:
-    """Become the parent of what a measured command leaves, such as a process that forks workers.
-
-    Returns:
-        The processes that this one has started so far.
-    """
-    becomes_subreaper = 36
-    ctypes.CDLL(None).prctl(becomes_subreaper, 1, 0, 0, 0)
-    return {child.pid for child in psutil.Process().children()}
-
-
-def wait_for_orphans(before: Collection[int]) -> None:
-    """Wait until all that a command left has ended, so that its CPU seconds count."""
-    for child in psutil.Process().children():
-        if child.pid not in before:
-            with suppress(ChildProcessError):
-                os.waitpid(child.pid, 0)
-
-
 def children_cpu_s() -> float:
-    """Return the CPU seconds, user and system, of all processes started here that have ended."""
+    """Read the CPU seconds, user and system, of all processes started here that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -124,7 +109,7 @@ def sampled(
 
 
 def memory_mib(pid: int) -> float:
-    """Return the memory (PSS) of a process and those below it; 0 once it has ended."""
+    """Sum the memory (PSS) of a process and those below it; 0 once it has ended."""
     total = 0
     with suppress(psutil.NoSuchProcess):
         tree = psutil.Process(pid)
@@ -134,22 +119,28 @@ def memory_mib(pid: int) -> float:
 
 
 def download(package: str, folder: Path, constraint: str = "") -> Path:
-    """Return the path of a source package, `name==version`; pip downloads it once.
+    """Download a source package, `name==version`, with pip, once.
 
-    The constraint is on what pip installs, in an environment of its own, to read the package's
-    metadata.
+    Args:
+        package: Its name and version.
+        folder: Where to.
+        constraint: On what pip installs, in an environment of its own, to read the package's
+            metadata.
+
+    Returns:
+        The path of its archive.
     """
     file = folder / f"{package.replace('==', '-')}.tar.gz"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "constraint.txt").write_text(constraint)
-        constrained = dict.fromkeys(
-            ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(folder / "constraint.txt")
-        )
-        words = ["--quiet", "--no-deps", "--no-binary=:all:"]
-        words += ["--ignore-requires-python", f"--dest={folder}"]
-        argv = python("-m", "pip", "download", *words, package)
-        subprocess.run(argv, check=True, env={**os.environ, **constrained})
+        constraints = folder / "constraint.txt"
+        constraints.write_text(constraint)
+        names = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT")
+        environment = {**os.environ, **dict.fromkeys(names, str(constraints))}
+        options = ["--quiet", "--no-deps", "--no-binary=:all:"]
+        options += ["--ignore-requires-python", f"--dest={folder}"]
+        argv = python("-m", "pip", "download", *options, package)
+        subprocess.run(argv, check=True, env=environment)
     return file
 
 
@@ -166,17 +157,16 @@ def take_turns(
 
 
 def seconds(run: Callable[..., object], *arguments: object) -> float:
-    """Call a function and return its wall seconds."""
+    """Measure the wall seconds of a call."""
     began = time.perf_counter()
     run(*arguments)
     return time.perf_counter() - began
 
 
-def median_ratio(ours: Sequence[float], others: Sequence[float]) -> float:
-    """Return the median over the turns of ours / other."""
-    return statistics.median(
-        our / other for our, other in zip(ours, others, strict=True)
-    )
+def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Compute the median over the turns of ours / theirs."""
+    pairs = zip(ours, theirs, strict=True)
+    return statistics.median(our / their for our, their in pairs)
 
 
 def show_commands(
@@ -186,17 +176,22 @@ def show_commands(
 
     Its rate is that of `count` events, sessions, …; 0 for none.
     """
+    base_walls = [run.wall_s for run in results[base]]
     rows = []
     for name, runs in results.items():
         walls = [run.wall_s for run in runs]
-        rate = f"{count / statistics.median(walls):,.0f}" if count else ""
-        ratio = median_ratio(walls, [run.wall_s for run in results[base]])
-        cpu = statistics.median(run.cpu_s for run in runs)
-        peak = max(run.peak_mib for run in runs)
-        every = ", ".join(f"{wall:.1f}" for wall in walls)
-        wall = f"{statistics.median(walls):.2f}"
-        shown = (every, f"{cpu:.2f}", rate, f"{peak:,.0f}", f"{ratio:.2f}")
-        rows.append((name, wall, *shown))
+        wall_s = statistics.median(walls)
+        cpu_s = statistics.median(run.cpu_s for run in runs)
+        peak_mib = max(run.peak_mib for run in runs)
+        cells = (
+            f"{wall_s:.2f}",
+            ", ".join(f"{wall:.1f}" for wall in walls),
+            f"{cpu_s:.2f}",
+            f"{count / wall_s:,.0f}" if count else "",
+            f"{peak_mib:,.0f}",
+            f"{median_ratio(walls, base_walls):.2f}",
+        )
+        rows.append((name, *cells))
     header = ("wall s", "all runs", "CPU s", "a second", "peak MiB", f"x {base}")
     show(title, ("", *header), rows)
 
@@ -210,20 +205,19 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) ->
 
 
 def show_machine(*libraries: str) -> None:
-    """Print the machine, its load and the versions, for the foot of a table."""
-    facts = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [fact.split(": ", 1)[1] for fact in facts if fact.startswith("model name")]
-    model = names[0] if names else "unknown"
-    found = {
-        known.name.lower(): known.version
-        for known in importlib.metadata.distributions()
+    """Print the machine, its load and the versions of installed libraries, below a table."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [
+        line.partition(": ")[2] for line in lines if line.startswith("model name")
+    ]
+    versions = {
+        distribution.name.lower(): distribution.version
+        for distribution in importlib.metadata.distributions()
     }
-    versions = ", ".join(
-        f"{library} {found.get(library, 'not installed')}" for library in libraries
-    )
+    installed = [f"{name} {versions[name]}" for name in libraries if name in versions]
     memory_gib = psutil.virtual_memory().total / 2**30
     cores = len(os.sched_getaffinity(0))
     console.print(
-        f"{model}, {cores} cores, {memory_gib:.0f} GiB, load {os.getloadavg()[0]:.1f}; "
-        f"Python {platform.python_version()}, {versions}"
+        f"{models[0]}, {cores} cores, {memory_gib:.0f} GiB, load {os.getloadavg()[0]:.1f}; "
+        f"Python {platform.python_version()}, {', '.join(installed)}"
     )

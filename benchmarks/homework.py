@@ -18,10 +18,11 @@ from typing import Annotated, Any
 import altair as alt
 import orjson
 import typer
+import vl_convert
 
+from analysis import page
 from analysis.page import numbers
 from analysis.page.forest import arm_colour
-from benchmarks.charts import layered, plot, to_svg
 from benchmarks.harness import (
     Measured,
     children_cpu_s,
@@ -34,8 +35,16 @@ from listening_loop.processes import free_port, serve, serving
 from looplib.files import atomic_write_text
 
 EXPERIMENT, SEED, CONFIGS = "HOMEWORK", 1337, Path("configs/homework")
-# What is known of the homework's own times
-IN_THE_HOMEWORK = {"search": "one to two hours on a YARN cluster"}
+COLOURS = Path(page.__file__).with_name("templates") / "colours.css"
+_SOFT = {"labelColor": "var(--soft)", "titleColor": "var(--soft)", "domain": False}
+CHART_CONFIG = {
+    "aria": False,  # a label for each mark would be read out one by one
+    "background": None,
+    "view": {"stroke": None},
+    "axis": {**_SOFT, "gridColor": "var(--faint)", "ticks": False},
+    "rule": {"color": "var(--soft)"},
+    "text": {"color": "var(--text)", "align": "right"},
+}
 
 
 def main(
@@ -59,14 +68,14 @@ def main(
         times[name] = step()
     report = orjson.loads((out / "report" / "report.json").read_bytes())
     atomic_write_text(out / "results.svg", draw_results(report["original_table"]))
-    rows = []
-    for name, found in times.items():
-        shown = (f"{found.wall_s:.0f}", f"{found.cpu_s:.0f}", f"{found.peak_mib:,.0f}")
-        rows.append((name, *shown, IN_THE_HOMEWORK.get(name, "")))
-    wall_s = sum(found.wall_s for found in times.values())
-    cpu_s = sum(found.cpu_s for found in times.values())
-    rows.append(("all", f"{wall_s:.0f}", f"{cpu_s:.0f}", "", ""))
-    show("The homework", ("step", "s", "CPU s", "peak MiB", "in the homework"), rows)
+    rows = [
+        (name, f"{run.wall_s:.0f}", f"{run.cpu_s:.0f}", f"{run.peak_mib:,.0f}")
+        for name, run in times.items()
+    ]
+    wall_s = sum(run.wall_s for run in times.values())
+    cpu_s = sum(run.cpu_s for run in times.values())
+    rows.append(("all", f"{wall_s:.0f}", f"{cpu_s:.0f}", ""))
+    show("The homework", ("step", "s", "CPU s", "peak MiB"), rows)
     show_machine("implicit", "dask", "duckdb", "numpy")
     console.print(times["report"].output)
     console.print(
@@ -77,26 +86,41 @@ def main(
 def steps_of(
     out: Path, sessions: int, episodes: int, changes: list[str]
 ) -> dict[str, Callable[[], Measured]]:
-    """Return the steps by name, in order."""
-    log, store, run = out / "log", out / "store", out / "run"
-    collect = partial(measure_module, "sim.run", world=out / "world", log=log)
-    changes = [f"catalogue={out / 'world' / 'tracks.json'}", *changes]
-    sets = [f"--set={change}" for change in changes]
-    search = partial(measure_module, "recsys.search", "--no-export", *sets)
-    report = partial(measure_module, "analysis.ab", out / "service" / "log")
+    """List the steps by name, in order."""
+    world, log, store, run = (out / name for name in ("world", "log", "store", "run"))
+    changes = [f"catalogue={world / 'tracks.json'}", *changes]
+    search = [
+        "recsys.search",
+        "--no-export",
+        *(f"--set={change}" for change in changes),
+    ]
     return {
-        "collect": partial(collect, episodes=sessions, seed=1),
+        "collect": partial(
+            measure_module, "sim.run", world=world, log=log, episodes=sessions, seed=1
+        ),
         "ingest": partial(measure_module, "recsys.ingest", log, store=store),
-        "search": partial(search, config=CONFIGS / "search.yaml", store=store, run=run),
+        "search": partial(
+            measure_module,
+            *search,
+            config=CONFIGS / "search.yaml",
+            store=store,
+            run=run,
+        ),
         "export": partial(
             measure_module, "recsys.export", run=run, out=out / "published"
         ),
-        "experiment": partial(_experiment, out, episodes),
-        "report": partial(report, experiment=EXPERIMENT, out=out / "report"),
+        "experiment": partial(play_experiment, out, episodes),
+        "report": partial(
+            measure_module,
+            "analysis.ab",
+            out / "service" / "log",
+            experiment=EXPERIMENT,
+            out=out / "report",
+        ),
     }
 
 
-def _experiment(out: Path, episodes: int) -> Measured:
+def play_experiment(out: Path, episodes: int) -> Measured:
     """Serve both arms, and let the listeners listen, one a request, 64 at a time."""
     port = free_port()
     service = serve(CONFIGS / "botify.yaml", out, out / "service" / "log", port)
@@ -116,38 +140,36 @@ def _experiment(out: Path, episodes: int) -> Measured:
 
 
 def draw_results(table: list[dict[str, Any]]) -> str:
-    """Draw the original table: each metric's effect in % with Welch's 95 % interval."""
+    """Draw the original table: each metric's effect in % with Welch's 95 % interval.
+
+    Returns:
+        SVG with the colours of the pages, in light and in dark.
+    """
     rows = []
-    for found in table:
+    for row in table:
         effect, lower, upper = (
-            found[key] for key in ("effect_pct", "lower_pct", "upper_pct")
+            row[f"{end}_pct"] for end in ("effect", "lower", "upper")
         )
-        row = {"metric": found["metric"], "text": ""}
-        row["colour"] = arm_colour(1 if found["significant"] else 0)
-        if effect is not None:
-            ends = numbers.interval(lower, upper, 1)
-            row |= {"value": effect, "lower": lower, "upper": upper}
-            row["text"] = f"{numbers.change(effect, 1)} ({ends})"
-        rows.append(row)
-    title = "effect against random, %; blue: significant"
-    x = alt.X("value:Q", title=title, axis=alt.Axis(grid=True, tickCount=5))
-    y, above = (
-        alt.Y("metric:O", axis=None, sort=None, bandPosition=place)
-        for place in (0.76, 0.28)
+        interval = numbers.interval(lower, upper, 1)
+        text = "" if effect is None else f"{numbers.change(effect, 1)} ({interval})"
+        colour = arm_colour(int(row["significant"]))
+        rows.append({**row, "text": text, "colour": colour})
+    y = alt.Y("metric:N", sort=None, title=None)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        y=y, color=alt.Color("colour:N", scale=None)
     )
-    colour, base = alt.Color("colour:N", scale=None), plot(rows)
-    layers = [
-        plot([{"value": 0}]).mark_rule().encode(x="value:Q"),
-        base.mark_rule(strokeWidth=2.5).encode(
-            x=alt.X("lower:Q"), x2="upper:Q", y=y, color=colour
-        ),
-        base.mark_point(size=80, filled=True, opacity=1).encode(x=x, y=y, color=colour),
-        base.mark_text(align="left").encode(x=alt.value(0), y=above, text="metric:N"),
-        base.mark_text(align="right").encode(
-            x=alt.value("width"), y=above, text="text:N"
-        ),
-    ]
-    return to_svg(layered(36 * len(rows), *layers))
+    x = alt.X("effect_pct:Q", title="effect against random, %; blue: significant")
+    intervals = base.mark_rule(strokeWidth=2.5).encode(
+        x="lower_pct:Q", x2="upper_pct:Q"
+    )
+    effects = base.mark_point(filled=True, size=80).encode(x=x)
+    texts = base.mark_text(dy=-12).encode(x=alt.value("width"), text="text:N")
+    layers = alt.LayerChart(layer=[intervals, effects, texts])
+    chart = layers.properties(width=440, height=40 * len(rows))
+    svg: str = vl_convert.vegalite_to_svg(chart.to_dict(), config=CHART_CONFIG)
+    opening, _, body = svg.partition(">")
+    style = f"{COLOURS.read_text(encoding='utf-8')} svg {{ background: var(--page); }}"
+    return f"{opening}><style>{style}</style>{body}"
 
 
 if __name__ == "__main__":

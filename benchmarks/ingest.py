@@ -2,7 +2,7 @@
 
     python -m benchmarks.ingest
 
-The plain copy reads the columns and types that it is told and checks, buckets, sorts and digests
+The plain copy reads the columns and types that it is told and checks, partitions, sorts and digests
 nothing. Both are whole processes, in turns, after one copy that warms the page cache.
 """
 

@@ -8,7 +8,7 @@ Rows of listeners, and of sessions of a million listeners, with two metrics and 
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import duckdb
 import typer
@@ -32,27 +32,23 @@ def main(
     repeats: Annotated[int, typer.Option(min=1)] = 3,
 ) -> None:
     """Make the files, and time reports on them in turns."""
-    found = []
+    cells = []
     with tempfile.TemporaryDirectory() as name, duckdb.connect() as connection:
         for listeners, column in ((rows, None), (rows // 10, "listener")):
             file = Path(name) / f"{listeners}.parquet"
-            given = {"rows": rows, "listeners": listeners}
-            connection.sql(ROWS, params=given).write_parquet(str(file))
-            query = f"SELECT * FROM '{file}'"  # noqa: S608  our own file
-            settings: dict[str, Any] = {
-                "metrics": ["minutes", "minutes / plays"],
-                "guardrails": {"ms": 5},
-                "listener": column,
-            }
-            times = [
-                harness.seconds(
-                    partial(ll.ab, query, connection=connection, **settings)
-                )
-                for _ in range(repeats)
-            ]
-            shown = ", ".join(f"{time:.1f}" for time in times)
-            found.append([f"{rows:,}", f"{listeners:,}", shown])
-    harness.show("An A/B report by SQL", ("rows", "listeners", "seconds"), found)
+            sizes = {"rows": rows, "listeners": listeners}
+            connection.sql(ROWS, params=sizes).write_parquet(str(file))
+            report = partial(
+                ll.ab,
+                f"SELECT * FROM '{file}'",  # noqa: S608  our own file
+                connection=connection,
+                metrics=["minutes", "minutes / plays"],
+                guardrails={"ms": 5},
+                listener=column,
+            )
+            times_s = [f"{harness.seconds(report):.1f}" for _ in range(repeats)]
+            cells.append([f"{rows:,}", f"{listeners:,}", ", ".join(times_s)])
+    harness.show("An A/B report by SQL", ("rows", "listeners", "seconds"), cells)
     harness.show_machine("duckdb")
 
 

@@ -29,12 +29,12 @@ from benchmarks.harness import console, download, show
 from looplib.arrays import FloatArray, IntArray
 
 PACKAGE = "obp==0.5.7"
-CAMPAIGNS, POLICIES = ("all", "men", "women"), ("random", "bts")
+CAMPAIGNS, POLICIES = ("all", "men", "women"), ("bts", "random")
 METHODS = ("IPS", "SNIPS")
 
 
 @dataclass(frozen=True)
-class Log:
+class Impressions:
     """Impressions of a policy; arrays of shape (impressions,)."""
 
     item: IntArray
@@ -49,21 +49,25 @@ def main(folder: Path = Path("out/obp")) -> None:
     rows, covered, refused = [], 0, []
     for campaign in CAMPAIGNS:
         logs = {policy: read_log(package, campaign, policy) for policy in POLICIES}
-        for valued, logging in (("bts", "random"), ("random", "bts")):
+        for valued, logging in (POLICIES, POLICIES[::-1]):
             policy = probabilities(logs[valued], is_uniform=valued == "random")
             intervals, estimate = value(logs[logging], policy)
             measured = logs[valued].click.mean()
-            is_contained = all(
-                interval.lower <= measured <= interval.upper for interval in intervals
+            is_covered = all(
+                lower <= measured <= upper for _, lower, upper in intervals
             )
-            covered += is_contained
-            refused += [f"{campaign}/{logging}"] if estimate.reasons else []
-            verdict = "MISSED"
-            if is_contained:
-                verdict = "; ".join(sorted(estimate.reasons)) or "contained"
-            name = f"{campaign}: {valued} from {logging}"
-            texts = (f"{1000 * measured:.1f}", *map(_text, intervals))
-            rows.append((name, *texts, f"{estimate.ess:,.0f}", verdict))
+            covered += is_covered
+            if estimate.reasons:
+                refused.append(f"{campaign}/{logging}")
+            verdict = "; ".join(sorted(estimate.reasons)) or "contained"
+            cells = (
+                f"{campaign}: {valued} from {logging}",
+                f"{1000 * measured:.1f}",
+                *map(_text, intervals),
+                f"{estimate.ess:,.0f}",
+                verdict if is_covered else "MISSED",
+            )
+            rows.append(cells)
     title = "Clicks in 1,000 impressions, 95 % intervals"
     show(title, ("", "measured", *METHODS, "ESS", ""), rows)
     console.print(
@@ -74,7 +78,7 @@ def main(folder: Path = Path("out/obp")) -> None:
         raise typer.Exit(1)
 
 
-def read_log(package: Path, campaign: str, policy: str) -> Log:
+def read_log(package: Path, campaign: str, policy: str) -> Impressions:
     """Read the impressions of a campaign under a policy."""
     folder = f"{package.name.removesuffix('.tar.gz')}/obp/dataset/obd"
     name = f"{folder}/{policy}/{campaign}/{campaign}.csv"
@@ -82,11 +86,13 @@ def read_log(package: Path, campaign: str, policy: str) -> Log:
         table = pyarrow.csv.read_csv(archive.extractfile(name))
     names = ("item_id", "position", "click", "propensity_score")
     item, position, click, propensity = (table[name].to_numpy() for name in names)
-    return Log(item, position, click.astype(np.float64), propensity.astype(np.float64))
+    return Impressions(
+        item, position, click.astype(np.float64), propensity.astype(np.float64)
+    )
 
 
-def probabilities(log: Log, *, is_uniform: bool) -> FloatArray:
-    """Return the probability of items by position in a log, shape (positions + 1, items)."""
+def probabilities(log: Impressions, *, is_uniform: bool) -> FloatArray:
+    """Compute the probability of items by position in a log, shape (positions + 1, items)."""
     shown = np.zeros((int(log.position.max()) + 1, int(log.item.max()) + 1))
     np.add.at(shown, (log.position, log.item), 1)
     if is_uniform:
@@ -94,20 +100,22 @@ def probabilities(log: Log, *, is_uniform: bool) -> FloatArray:
     return np.asarray(shown / np.maximum(shown.sum(axis=1, keepdims=True), 1))
 
 
-def value(log: Log, policy: FloatArray) -> tuple[Sequence[Interval], OffPolicyEstimate]:
+def value(
+    log: Impressions, policy: FloatArray
+) -> tuple[Sequence[Interval], OffPolicyEstimate]:
     """Estimate the clicks of a policy, given by `probabilities`, from another's log.
 
     Returns:
         An interval for each of `METHODS`, and what else the estimate says.
     """
-    each = np.arange(len(log.item))
+    rows = np.arange(len(log.item))
     impressions = LoggedSessions(
-        each, each, each, log.item, log.click, log.propensity, unknown=0, unfollowed=0
+        rows, rows, rows, log.item, log.click, log.propensity, unknown=0, unfollowed=0
     )
-    scorer = OffPolicy(impressions)
-    served = Policy(policy[log.position, log.item], np.full(len(each), fill_value=True))
-    found = scorer.value(served)
-    return (found.ips, found.snips), found
+    drawn = policy[log.position, log.item]
+    served = Policy(drawn, np.full(len(rows), fill_value=True))
+    estimate = OffPolicy(impressions).value(served)
+    return (estimate.ips, estimate.snips), estimate
 
 
 def _text(interval: Interval) -> str:

@@ -138,12 +138,12 @@ def score_irspack(
     config, winner = read_run(open_workspace(run))
     dataset = open_dataset(f"{config.store}/cache/{winner.dataset}")
     model = IALSRecommender(
-        dataset.matrix("train"), factors, alpha0, reg, train_epochs=EPOCHS
+        dataset.matrix("training"), factors, alpha0, reg, train_epochs=EPOCHS
     ).learn()
     items = model.get_item_embedding()
-    items[dataset.popularity("train") == 0] = 0  # tracks of the test file alone
+    items[dataset.popularity("training") == 0] = 0  # tracks of the test file alone
     fit = Fit(EPOCHS, model.get_user_embedding(), items)
-    lists = personal_lists(fit, dataset, "train", 30, 2, "new")
+    lists = personal_lists(fit, dataset, "training", 30, 2, "new")
     scorer = Scorer(dataset.address, config.validation, config.seed, 2)
     return score_lists(scorer, lists, is_whole=True).metrics
 

@@ -6,7 +6,6 @@ The service runs as users run it, in one process with random lists for the world
 cores the two take CPU time from each other.
 """
 
-import shutil
 import statistics
 import tempfile
 from functools import partial
@@ -45,38 +44,42 @@ def main(
 ) -> None:
     """Play all ways in turns and print the table."""
     with tempfile.TemporaryDirectory(prefix="remote-benchmark-") as name:
-        folder, loaded = Path(name), load_world(world)
-        catalogue = Path(shutil.copy(world / "tracks.json", folder / "tracks.json"))
-        lists = random_lists(loaded.listeners, loaded.tracks)
-        publish(folder, "one", lists, catalogue=catalogue)
-        with serve(Published(folder), folder / "log", processes=1, threads=1) as served:
-            play = partial(_play, world, served)
+        folder, size = Path(name), load_world(world)
+        (folder / "tracks.json").write_bytes((world / "tracks.json").read_bytes())
+        published = Published(folder)
+        lists = random_lists(size.listeners, size.tracks)
+        publish(folder, "one", lists, catalogue=published.catalogue)
+        with serve(published, folder / "log", processes=1, threads=1) as served:
             kinds = {
-                way: partial(play, times * sessions, options)
+                way: partial(play, world, served, times * sessions, options)
                 for way, (times, options) in WAYS.items()
             }
             rates = take_turns(kinds, repeats)
-    rows = [(way, f"{statistics.median(found):,.0f}") for way, found in rates.items()]
+    rows = [(way, f"{statistics.median(turns):,.0f}") for way, turns in rates.items()]
     show("One process of the service", ("", "sessions/s"), rows)
     show_machine("aiohttp", "numpy", "granian")
 
 
-def _play(world: Path, served: Served, sessions: int, options: dict[str, int]) -> float:
-    """Play sessions, all of which have to be whole; return how many a second."""
-    summary = served.log.with_name("summary.json")
+def play(world: Path, served: Served, sessions: int, options: dict[str, int]) -> float:
+    """Play sessions, all of which have to be whole.
+
+    Returns:
+        Sessions a second.
+    """
+    file = served.log.with_name("summary.json")
     measure_module(
         "sim.run",
         recommender="remote",
         world=world,
         episodes=sessions,
         url=f"http://127.0.0.1:{served.port}",
-        summary=summary,
+        summary=file,
         **options,
     )
-    found = orjson.loads(summary.read_bytes())
-    if found["sessions"] != sessions:
-        raise RuntimeError(f"not all of {sessions} sessions are whole: {found}")
-    return float(sessions / found["seconds"])
+    summary = orjson.loads(file.read_bytes())
+    if summary["sessions"] != sessions:
+        raise RuntimeError(f"not all of {sessions} sessions are whole: {summary}")
+    return float(sessions / summary["seconds"])
 
 
 if __name__ == "__main__":

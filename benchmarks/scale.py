@@ -42,29 +42,31 @@ def main(
 ) -> None:
     """Run each step at both sizes and print the table."""
     shutil.rmtree(out, ignore_errors=True)
-    rows = []
-    interactions = []
     steps: list[list[Measured]] = []
+    interactions = []
     for copies in (1, times):
         store, run = out / f"store-{copies}", out / f"run-{copies}"
-        steps.append([_ingest(log, copies, store), _search(store, run)])
+        steps.append([ingest(log, copies, store), search(store, run)])
         file = next((store / "cache").glob("*/dataset.json"))
         interactions.append(int(json.loads(file.read_text())["interactions"]))
+    rows = []
     for name, small, large in zip(("ingest", "search"), *steps, strict=True):
         for unit in ("wall_s", "cpu_s", "peak_mib"):
-            one, many = getattr(small, unit), getattr(large, unit)
-            rows.append(
-                (name, unit, f"{one:,.1f}", f"{many:,.1f}", f"{many / one:.1f}")
-            )
-    show(
-        "memory is that of all processes", ("", "", "1 x", f"{times} x", "ratio"), rows
-    )
+            pair = getattr(small, unit), getattr(large, unit)
+            ratio = f"{pair[1] / pair[0]:.1f}"
+            rows.append((name, unit, *(f"{value:,.1f}" for value in pair), ratio))
+    header = ("", "", "1 x", f"{times} x", "ratio")
+    show("memory is that of all processes", header, rows)
     console.print("training interactions: {:,} and {:,}".format(*interactions))
     show_machine("dask", "duckdb", "numpy")
 
 
-def _ingest(log: Path, copies: int, store: Path) -> Measured:
-    """Ingest the copies, some at a time; return the sum of the loads, of memory the largest."""
+def ingest(log: Path, copies: int, store: Path) -> Measured:
+    """Ingest the copies, some at a time.
+
+    Returns:
+        The sum of the loads, of memory the largest.
+    """
     loads = []
     for first in range(0, copies, COPIES_A_LOAD):
         last = min(first + COPIES_A_LOAD, copies)
@@ -76,7 +78,8 @@ def _ingest(log: Path, copies: int, store: Path) -> Measured:
     return Measured(wall_s, cpu_s, max(load.peak_mib for load in loads), "")
 
 
-def _search(store: Path, run: Path) -> Measured:
+def search(store: Path, run: Path) -> Measured:
+    """Search one trial."""
     sets = [f"--set={setting}" for setting in ONE_TRIAL]
     return measure_module(
         "recsys.search", "--no-export", *sets, config=SEED_CONFIG, store=store, run=run

@@ -127,7 +127,7 @@ def _search(config: Path, store: Path, out: Path, name: str) -> Measured:
 def _fit_bare(
     dataset: Dataset, params: AlsParams, sweeps: int, seed: int, threads: int
 ) -> None:
-    confidence = dataset.matrix("train").copy()
+    confidence = dataset.matrix("training").copy()
     confidence.data = 1 + np.float32(params.alpha) * confidence.data
     model = bare_implicit(params, sweeps, seed, threads)
     model.fit(confidence, show_progress=False)

@@ -14,8 +14,8 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +26,7 @@ import typer
 from benchmarks.harness import (
     console,
     median_ratio,
+    memory_mib,
     python,
     seconds,
     show,
@@ -40,7 +41,7 @@ from tests.botify.exports import (
     write_lists,
 )
 from tests.botify.redis_server import RedisServer
-from tests.faults.served import Published, Served, serve
+from tests.faults.served import Published, Served, connect, serve
 from tests.programs import free_port, is_open
 from tests.waiting import wait_until
 
@@ -76,116 +77,50 @@ def main(
     duration_s: Annotated[int, typer.Option(min=1, help="Of a turn.")] = 4,
 ) -> None:
     """Load one process without Redis, then two with it, each beside the bare view."""
-    with tempfile.TemporaryDirectory(prefix="botify-benchmark-") as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="botify-benchmark-") as name,
+        ExitStack() as stack,
+    ):
         folder = Path(name)
-        catalogue = write_catalogue(
-            folder / "tracks.json", [track // 10 for track in range(TRACKS)]
-        )
-        version = publish(
-            folder, "one", random_lists(LISTENERS, TRACKS), catalogue=catalogue
-        )
-        write_lists(version / "similar.jsonl", random_lists(TRACKS, TRACKS), of="track")
-        update_manifest(version, "similar.jsonl")
+        publish_similar(folder)
         (folder / "load.lua").write_text(LOAD_SCRIPT)
         redis = RedisServer(folder)
         redis.start()
-        try:
-            for processes, redis_url in ((1, None), (2, redis.url)):
-                began, log = time.perf_counter(), folder / f"log-{processes}"
-                with serve(
-                    Published(folder),
-                    log,
-                    redis_url=redis_url,
-                    processes=processes,
-                    threads=threads,
-                ) as served:
-                    wait_until(
-                        lambda: served.ask("GET", "/health/ready")[0] == http.client.OK,
-                        "the service",
-                    )
-                    title = f"{processes} process(es){', Redis' if redis_url else ''}"
-                    console.print(
-                        f"{title}: {time.perf_counter() - began:.2f} s to start"
-                    )
-                    with _bare(folder, redis_url, processes, threads) as bare_port:
-                        _compare(folder, bare_port, served, repeats, duration_s)
-        finally:
-            redis.stop()
+        stack.callback(redis.stop)
+        for processes, url in ((1, None), (2, redis.url)):
+            began, log = time.perf_counter(), folder / f"log-{processes}"
+            service = serve(
+                Published(folder),
+                log,
+                redis_url=url,
+                processes=processes,
+                threads=threads,
+            )
+            with service as served:
+                wait_until(served.is_ready, "the service")
+                started_s = time.perf_counter() - began
+                title = f"{processes} process(es){', Redis' if url else ''}"
+                console.print(f"{title}: {started_s:.2f} s to start")
+                with serve_bare(folder, url, processes, threads) as bare_port:
+                    compare(folder, bare_port, served, repeats, duration_s)
     show_machine("flask", "granian", "redis")
 
 
-def _compare(
-    folder: Path, bare_port: int, served: Served, repeats: int, duration_s: int
-) -> None:
-    kinds: dict[str, Callable[[], Load]] = {}
-    views = (
-        ("bare view", bare_port, "/bare/"),
-        *(
-            (path, served.port, f"{path}/")
-            for path in ("/next", "/recommend", "/similar")
-        ),
-    )
-    for connections in (32, 1):
-        for name, port, path in views:
-            load = partial(wrk, folder, port, path, connections, duration_s)
-            kinds[f"{name}, {connections}"] = load
-    loads = take_turns(kinds, repeats)
-    rows = [
-        _row(name, found, loads[f"bare view, {name.rpartition(' ')[2]}"])
-        for name, found in loads.items()
-    ]
-    header = ("", "requests/s", "x bare", "p50 ms", "p99 ms", "failed")
-    show("Connections", header, rows)
-    memory = max(worker.memory_full_info().pss for worker in served.workers()) / 2**20
-    rate = _batch_rate(served.port)
-    console.print(
-        f"a process {memory:.0f} MiB (PSS); "
-        f"batches of {BATCH:,} on one connection: {rate:,.0f} recommendations/s"
-    )
-
-
-def _row(name: str, loads: list[Load], bare: list[Load]) -> tuple[str, ...]:
-    rates, p50_ms, p99_ms, failed = zip(*loads, strict=True)
-    ratio = median_ratio(rates, [load[0] for load in bare])
-    rate, p50, p99 = map(statistics.median, (rates, p50_ms, p99_ms))
-    cells = (f"{rate:,.0f}", f"{ratio:.2f}", f"{p50:.2f}", f"{p99:.1f}")
-    return (name, *cells, str(sum(failed)))
-
-
-def wrk(
-    folder: Path, port: int, prefix: str, connections: int, duration_s: int
-) -> Load:
-    """Load a service."""
-    script = str(folder / "load.lua")
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "-s", script]
-    argv += [f"http://127.0.0.1:{port}", "--", prefix, str(LISTENERS), str(TRACKS)]
-    output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-    rate, p50_ms, p99_ms, failed = orjson.loads(output.splitlines()[-1])
-    return rate, p50_ms, p99_ms, failed
-
-
-def _batch_rate(port: int) -> float:
-    """Return the median rate of some batches."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-        return BATCH / statistics.median(
-            seconds(_ask, connection, number) for number in range(BATCHES)
-        )
-
-
-def _ask(connection: http.client.HTTPConnection, number: int) -> None:
-    users = range(number * BATCH % LISTENERS, number * BATCH % LISTENERS + BATCH)
-    requests = [{"user": user, "track": user % TRACKS, "time": 0.5} for user in users]
-    connection.request("POST", "/next", orjson.dumps({"requests": requests}))
-    answer = connection.getresponse()
-    answer.read()
-    if answer.status != http.client.OK:
-        raise RuntimeError(f"status {answer.status}")
+def publish_similar(folder: Path) -> None:
+    """Publish random lists for listeners, and of similar tracks."""
+    artists = [track // 10 for track in range(TRACKS)]
+    catalogue = write_catalogue(folder / "tracks.json", artists)
+    lists = random_lists(LISTENERS, TRACKS)
+    version = publish(folder, "one", lists, catalogue=catalogue)
+    write_lists(version / "similar.jsonl", random_lists(TRACKS, TRACKS), of="track")
+    update_manifest(version, "similar.jsonl")
 
 
 @contextmanager
-def _bare(
+def serve_bare(
     folder: Path, redis_url: str | None, processes: int, threads: int
 ) -> Iterator[int]:
+    """Serve the bare view for the block; yield its port."""
     port = free_port()
     options = ["--interface", "asgi", "--http", "1", "--no-ws"]
     options += ["--log-level", "warning", "--backpressure", "8192"]
@@ -203,6 +138,62 @@ def _bare(
             yield port
         finally:
             process.terminate()
+
+
+def compare(
+    folder: Path, bare_port: int, served: Served, repeats: int, duration_s: int
+) -> None:
+    """Load all paths in turns, and print the table."""
+    rows = []
+    for connections in (32, 1):
+        load = partial(load_path, folder, connections, duration_s)
+        kinds = {"bare view": partial(load, bare_port, "/bare/")}
+        for path in ("/next", "/recommend", "/similar"):
+            kinds[path] = partial(load, served.port, f"{path}/")
+        loads = take_turns(kinds, repeats)
+        bare_rates = [rate for rate, *_ in loads["bare view"]]
+        for name, turns in loads.items():
+            rates, p50_ms, p99_ms, failed = zip(*turns, strict=True)
+            rate, p50, p99 = map(statistics.median, (rates, p50_ms, p99_ms))
+            ratio = f"{median_ratio(rates, bare_rates):.2f}"
+            cells = (f"{rate:,.0f}", ratio, f"{p50:.2f}", f"{p99:.1f}", sum(failed))
+            rows.append((name, connections, *cells))
+    header = ("connections", "requests/s", "x bare", "p50 ms", "p99 ms", "failed")
+    show("", ("", *header), rows)
+    memory = max(memory_mib(worker.pid) for worker in served.workers())
+    with closing(connect(served.port)) as connection:
+        times_s = [seconds(ask_batch, connection, n) for n in range(BATCHES)]
+    rate = BATCH / statistics.median(times_s)
+    console.print(
+        f"a process {memory:.0f} MiB (PSS); "
+        f"batches of {BATCH:,} on one connection: {rate:,.0f} recommendations/s"
+    )
+
+
+def load_path(
+    folder: Path, connections: int, duration_s: int, port: int, prefix: str
+) -> Load:
+    """Load a path with wrk."""
+    script = str(folder / "load.lua")
+    argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "-s", script]
+    argv += [f"http://127.0.0.1:{port}", "--", prefix, str(LISTENERS), str(TRACKS)]
+    output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    rate, p50_ms, p99_ms, failed = orjson.loads(output.splitlines()[-1])
+    return rate, p50_ms, p99_ms, failed
+
+
+def ask_batch(connection: http.client.HTTPConnection, number: int) -> None:
+    """Ask for the next tracks of a batch of listeners."""
+    first = number * BATCH % LISTENERS
+    requests = [
+        {"user": user, "track": user % TRACKS, "time": 0.5}
+        for user in range(first, first + BATCH)
+    ]
+    connection.request("POST", "/next", orjson.dumps({"requests": requests}))
+    answer = connection.getresponse()
+    answer.read()
+    if answer.status != http.client.OK:
+        raise RuntimeError(f"status {answer.status}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from botify.settings import ServiceSettings
 from listening_loop.config import LoopConfig
 from looplib.experiments import Experiment
 from recsys.config import SearchConfig
-from recsys.ingest.__main__ import Settings as IngestSettings
+from recsys.ingest.__main__ import IngestSettings
 from sim.collect import CollectConfig
 from sim.remote.config import RemoteConfig
 from sim.worlds.config import WorldConfig

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 from looplib.errors import UserError as Error
 
 if TYPE_CHECKING:
+    from analysis.store import Store
     from listening_loop.als import AlternatingLeastSquares
     from listening_loop.api.experiments import ab
     from listening_loop.api.models import Model, fit
     from listening_loop.api.runs import Run, open_run, search
     from listening_loop.api.serving import serve
-    from listening_loop.api.stores import Store, ingest
+    from listening_loop.api.stores import ingest
+    from recsys.store.remote import open_store
 
 __all__ = [
     "AlternatingLeastSquares",
@@ -36,18 +38,21 @@ __all__ = [
     "fit",
     "ingest",
     "open_run",
+    "open_store",
     "search",
     "serve",
 ]
 # Modules are imported when they are first asked for: `import listening_loop` starts neither Dask
 # nor DuckDB.
 _MODULES = {
-    "AlternatingLeastSquares": "als",
-    "ab": "api.experiments",
-    **dict.fromkeys(("Model", "fit"), "api.models"),
-    **dict.fromkeys(("Run", "open_run", "search"), "api.runs"),
-    **dict.fromkeys(("Store", "ingest"), "api.stores"),
-    "serve": "api.serving",
+    "AlternatingLeastSquares": "listening_loop.als",
+    "Store": "analysis.store",
+    "ab": "listening_loop.api.experiments",
+    **dict.fromkeys(("Model", "fit"), "listening_loop.api.models"),
+    **dict.fromkeys(("Run", "open_run", "search"), "listening_loop.api.runs"),
+    "ingest": "listening_loop.api.stores",
+    "open_store": "recsys.store.remote",
+    "serve": "listening_loop.api.serving",
 }
 
 
@@ -56,7 +61,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  any of the names above
         return import_module("importlib.metadata").version("listening-loop")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

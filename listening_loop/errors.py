@@ -4,20 +4,12 @@ from looplib.errors import UserError
 
 
 class LoopError(UserError):
-    """A step of the loop that failed, or a folder that another loop left."""
+    """Base of the errors of this package."""
 
 
-class LabError(UserError):
-    """A folder, report or port that the lab cannot show or use."""
-
-
-class ServiceError(UserError):
+class ServiceError(LoopError):
     """A service that does not answer, or refuses."""
 
 
-class FrameError(UserError):
-    """A data frame that cannot be used."""
-
-
-class UnknownIdError(UserError):
+class UnknownIdError(LoopError):
     """A listener or track that a model has not learned."""

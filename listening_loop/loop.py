@@ -64,8 +64,8 @@ def run_loop(config: LoopConfig) -> None:
             for number in range(1, config.days + 1):
                 day = folder / "days" / str(number)
                 run_day(config, number, day)
-    report = orjson.loads((day / "report" / "report.json").read_bytes())
-    verdict = report["verdict"]
+    content = (day / "report" / "report.json").read_bytes()
+    verdict = orjson.loads(content)["verdict"]
     typer.echo(f"\n{verdict['headline']}. {verdict['reason']}\n")
     typer.echo(f"experiment  {day}/report/report.html")
     typer.echo(f"search      {day}/run/report.html")
@@ -79,8 +79,7 @@ def run_loop(config: LoopConfig) -> None:
 def begin(config: LoopConfig) -> None:
     """Make the world, and the first collection under random recommendations."""
     world, log = config.folder / "world", config.folder / "log"
-    make = command("A world of listeners", "world", config=config.world, out=world)
-    run_step(make)
+    run_step(command("A world of listeners", "world", config=config.world, out=world))
     title = "Listening under random recommendations"
     run_step(command(title, "simulate", config=config.collect, world=world, log=log))
 
@@ -90,25 +89,22 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
 
     An interrupted day continues with its first unfinished step; interrupted traffic starts over.
     """
-    folder, run = config.folder, day / "run"
-    store, published = folder / "store", folder / "published"
-    traffic, report = day / "traffic.json", day / "report" / "report.json"
+    folder, traffic = config.folder, day / "traffic.json"
+    store, report = folder / "store", day / "report"
 
     days = [day.with_name(str(before)) for before in range(1, number)]
-    earlier = [before / "log" for before in days]
-    logs = [folder / "log", *earlier]
+    logs = [before / "log" for before in (folder, *days)]
     ingest = command("Logs to sessions", "ingest", *logs, store=store)
     run_step(ingest, done=traffic)
 
-    catalogue = folder / "world" / "tracks.json"
     search = command(
         "The search",
         "search",
-        f"--set=catalogue={catalogue}",
+        f"--set=catalogue={folder / 'world' / 'tracks.json'}",
         config=config.search,
         store=store,
-        run=run,
-        out=published,
+        run=day / "run",
+        out=folder / "published",
     )
     run_step(search, done=traffic)
 
@@ -121,9 +117,9 @@ def run_day(config: LoopConfig, number: int, day: Path) -> None:
         day / "log",
         experiment=config.experiment,
         config=config.report,
-        out=report.parent,
+        out=report,
     )
-    run_step(compare, done=report)
+    run_step(compare, done=report / "report.json")
 
 
 def serve_listeners(config: LoopConfig, number: int, day: Path) -> None:

@@ -1,17 +1,17 @@
 """Solve a row of implicit ALS by its hyperparameters, which fit and fold-in share.
 
-A row u (a listener, or by symmetry a track) has interactions with n_u of N columns (the tracks that
-have been played, or by symmetry listeners), whose factors are y_i. It solves
+A row u (a listener, or by symmetry a track) solves, y being the factors of the N others on the
+other side that somebody has heard, or who have heard something,
 
     (w Σ_i y_i y_iᵀ + Σ_i (c_ui - w) y_i y_iᵀ + λ_u I) x_u = Σ_i c_ui y_i
 
-where the first sum is over all N columns, and the other two over those with interactions:
+where the first sum is over all others, the other two over those heard:
 
 - c_ui = w + alpha r_ui (Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback
   Datasets", ICDM 2008, equation 4, where the unobserved weight w is 1);
-- λ_u = λ (n_u + w N)^nu, which is λ for nu = 0 (Rendle, Krichene, Zhang and Koren, "Revisiting the
-  Performance of iALS on Item Recommendation Benchmarks", RecSys 2022: frequency-scaled
-  regularization).
+- λ_u = λ (n_u + w N)^nu with n_u others heard, which is λ for nu = 0 (Rendle, Krichene, Zhang and
+  Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022:
+  frequency-scaled regularization).
 """
 
 from collections.abc import Mapping
@@ -31,12 +31,7 @@ NonNegative = Annotated[float, Ge(0)]
 
 @dataclass(frozen=True)
 class AlsParams:
-    """The hyperparameters of a fit, in the formulas above; each is an axis of the search space.
-
-    Example:
-        >>> AlsParams(factors=128, nu=1).unobserved_weight
-        1.0
-    """
+    """The hyperparameters of a fit, in the formulas above; each is an axis of the search space."""
 
     factors: Annotated[
         Count, Field(description="length of the vectors of listeners and tracks")
@@ -51,7 +46,7 @@ class AlsParams:
     cg_steps: Annotated[
         Count,
         Field(
-            description="conjugate-gradient steps for each row and iteration; as many as factors "
+            description="conjugate-gradient steps for each row and sweep; as many as factors "
             "solve it"
         ),
     ] = 3
@@ -71,10 +66,6 @@ class AlsParams:
 
         Raises:
             ValueError: One is missing or not allowed.
-
-        Example:
-            >>> AlsParams.read({"kind": "als", "factors": 8, "regularization": 1, "alpha": 2}).alpha
-            2.0
         """
         names = {field.name for field in fields(cls)}
         if missing := {"factors", "regularization", "alpha"} - parameters.keys():
@@ -82,24 +73,9 @@ class AlsParams:
         return cls(**{name: parameters[name] for name in names & parameters.keys()})
 
 
-def row_regularization(
-    interactions: FloatArray, columns: int, params: AlsParams
-) -> FloatArray:
-    """Compute the regularization λ_u of rows.
-
-    Args:
-        interactions: n_u of each row, shape (rows,).
-        columns: N.
-        params: The hyperparameters.
-
-    Returns:
-        λ_u of each row, shape (rows,).
-
-    Example:
-        >>> row_regularization(np.array([5, 15]), 10, AlsParams(regularization=0.1, nu=1))
-        array([1.5, 2.5])
-    """
-    frequency = interactions + params.unobserved_weight * columns
+def row_regularization(heard: FloatArray, others: int, params: AlsParams) -> FloatArray:
+    """Return λ_u of rows by the number of others that each has heard, of so many others."""
+    frequency = heard + params.unobserved_weight * others
     scaled: FloatArray = params.regularization * frequency**params.nu
     return scaled
 
@@ -108,30 +84,24 @@ def solve_row(
     gram: FloatArray,
     heard: FloatArray,
     times: FloatArray,
-    columns: int,
+    others: int,
     params: AlsParams,
 ) -> FloatArray:
     """Solve the equation of one row exactly.
 
     Args:
-        gram: Σ y yᵀ over all columns, shape (factors, factors).
-        heard: Factors of the columns with interactions, shape (n, factors).
+        gram: Σ y yᵀ over all others, shape (factors, factors).
+        heard: Factors of the others heard, shape (n, factors).
         times: r, shape (n,).
-        columns: N.
+        others: N.
         params: The hyperparameters.
 
     Returns:
         The row's factors, shape (factors,).
-
-    Example:
-        >>> tracks = np.array([[1.0, 0.0], [0.0, 1.0]])
-        >>> params = AlsParams(factors=2, regularization=0, alpha=3)
-        >>> solve_row(tracks.T @ tracks, tracks[:1], np.array([1.0]), 2, params)
-        array([1., 0.])
     """
     confidence_added = params.alpha * times
     left = params.unobserved_weight * gram + (heard.T * confidence_added) @ heard
-    (regularization,) = row_regularization(np.array([len(times)]), columns, params)
+    (regularization,) = row_regularization(np.array([len(times)]), others, params)
     left += regularization * np.eye(len(left))
     right = heard.T @ (params.unobserved_weight + confidence_added)
     return np.linalg.solve(left, right).astype(np.float64)

@@ -24,7 +24,7 @@ Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 Memory = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")]
-_UNKNOWN = "unknown_key"
+UNKNOWN_KEY = "unknown_key"
 
 
 class Config(BaseModel):
@@ -38,7 +38,11 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,  # as the descriptions of fields
     )
 
     @model_validator(mode="before")
@@ -52,7 +56,7 @@ class Config(BaseModel):
         for key in document.keys() - cls.model_fields.keys():
             nearest = difflib.get_close_matches(str(key), cls.model_fields, 1, cutoff=0)
             text = f"unknown key; the nearest known key is {''.join(nearest)}"
-            error = PydanticCustomError(_UNKNOWN, "{text}", {"text": text})
+            error = PydanticCustomError(UNKNOWN_KEY, "{text}", {"text": text})
             errors.append(InitErrorDetails(type=error, loc=(key,), input=None))
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
@@ -94,8 +98,9 @@ def load_config(
         key, separator, text = override.partition("=")
         key = key.strip()
         if not separator or not key:
-            example = "expected key=value, such as seed=7"
-            raise ConfigError(f"--set {override}: {example}")
+            raise ConfigError(
+                f"--set {override}: expected key=value, such as search.iterations=10"
+            )
         source = f"--set {key}"
         value = parse_yaml(text, f"{source}: the value is not YAML")
         set_value(document, key, value, source)
@@ -127,7 +132,7 @@ def parse_config(
         for detail in error.errors(include_url=False):
             key = ".".join(map(str, detail["loc"])) or "the document"
             reason = f"{key}: {detail['msg'].removeprefix('Value error, ')}"
-            if detail["type"] not in ("missing", _UNKNOWN):
+            if detail["type"] not in ("missing", UNKNOWN_KEY):
                 reason += f" (found {reprlib.repr(detail['input'])})"
             reasons.append(reason)
         raise ConfigError(f"{source}: {'; '.join(reasons)}") from None

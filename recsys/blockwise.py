@@ -24,7 +24,8 @@ from looplib.als import AlsParams
 from looplib.arrays import Float32Array, IntArray
 from looplib.checksums import seal, unseal
 from recsys.cluster.cluster import Cluster
-from recsys.dataset.dataset import Dataset, Side, open_dataset
+from recsys.dataset.dataset import Dataset, open_dataset
+from recsys.dataset.layout import SplitName
 from recsys.models.als import (
     Fit,
     check_finite,
@@ -65,7 +66,7 @@ class Block:
     first: int
     last: int
     dataset: str  # its address
-    side: Side  # its interactions that are fitted
+    side: SplitName  # its interactions that are fitted
     others: int  # of the other side that have interactions
 
     def part(self, sweep: int) -> Part:
@@ -82,7 +83,7 @@ class Block:
 def cut_blocks(
     cluster: Cluster,
     dataset: Dataset,
-    side: Side,
+    side: SplitName,
     blocks: int | None = None,
 ) -> Blocks:
     """Cut a dataset into blocks of about as many interactions.

@@ -17,7 +17,7 @@ class IngestError(RecsysError):
 
 
 class SplitError(RecsysError):
-    """A split that leaves one side empty, or lets held-out listening into training."""
+    """A split without training or validation, or with held-out listening in training."""
 
 
 class DatasetError(RecsysError):

@@ -2,9 +2,9 @@
 
 At a path it is the kernel's lock of a file, which ends with its process; the file is touched as a
 sign of life. At an address it is the object `.lock`, made only where there is none, that names the
-holder and is written again as a sign of life. It is taken over from a process that has been silent
-for `EXPIRY_S`, by the clocks of the server and of this machine; should that process live after all,
-its next `check` fails, and it writes no more.
+holder in its first line and is written again as a sign of life. It is taken over from a process
+that has been silent for `EXPIRY_S`, by the clocks of the server and of this machine; should that
+process live after all, its next `check` fails, and it writes no more.
 """
 
 import math
@@ -17,8 +17,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
-import msgspec
-
 from looplib.files import exclusive
 from recsys.errors import StorageError
 from recsys.workspace import Workspace, open_files
@@ -29,27 +27,21 @@ EXPIRY_S = 90.0
 
 
 @dataclass(frozen=True)
-class Holder:
-    """A process that holds a lock at an address."""
-
-    id: str  # of this holding alone
-    name: str  # of the process, for messages
-
-
-@dataclass(frozen=True)
 class Lock:
     """A lock that is held; `hold_lock` makes one."""
 
     workspace: Workspace
-    # this process; None at a path, where nobody can take over
-    holder: Holder | None
+    # what the lock says of this process; None at a path, where nobody can take over
+    holder: bytes | None
 
     def check(self) -> None:
         """Refuse to go on where another process has taken over."""
-        if self.holder and (found := _read(self.workspace)) != self.holder:
-            who = f"{found.name} took over" if found else "its lock was removed"
+        if self.holder and (holder := self.workspace.read(LOCK)) != self.holder:
+            event = "its lock was removed"
+            if holder is not None:
+                event = f"{_name(holder)} took over"
             raise StorageError(
-                f"{self.workspace}: {who} while this process was silent; it writes no more"
+                f"{self.workspace}: {event} while this process was silent; it writes no more"
             )
 
 
@@ -68,37 +60,39 @@ def hold_lock(workspace: Workspace, what: str) -> Iterator[Lock]:
         with exclusive(file, refusal), _signs_of_life(lambda: os.utime(file)):
             yield Lock(workspace, None)
         return
-    me = Holder(uuid4().hex, f"process {os.getpid()} on {socket.gethostname()}")
+    name = f"process {os.getpid()} on {socket.gethostname()}"
+    holder = f"{name}\n{uuid4().hex}".encode()
 
     def renew() -> None:
-        if _read(workspace) == me:
-            _put(workspace, me)
+        if workspace.read(LOCK) == holder:
+            _put(workspace, holder)
 
-    _acquire(workspace, me, busy)
+    _acquire(workspace, holder, busy)
     try:
         with _signs_of_life(renew):
-            yield Lock(workspace, me)
+            yield Lock(workspace, holder)
     finally:
         with suppress(StorageError):
-            if _read(workspace) == me:
+            if workspace.read(LOCK) == holder:
                 workspace.delete(LOCK)
 
 
-def _acquire(workspace: Workspace, me: Holder, busy: str) -> None:
+def _acquire(workspace: Workspace, holder: bytes, busy: str) -> None:
     with suppress(FileExistsError):
-        _put(workspace, me, mode="create")
+        _put(workspace, holder, mode="create")
         return
-    holder = _read(workspace)
+    other = workspace.read(LOCK)
     silent_s = math.inf  # of a lock that was released just now
     with suppress(FileNotFoundError), open_files(workspace.address, LOCK) as files:
         silent_s = time.time() - files.modified(LOCK).timestamp()
-    if holder and silent_s < EXPIRY_S:
+    if other is not None and silent_s < EXPIRY_S:
         raise StorageError(
-            f"{busy} ({holder.name}, last heard from {silent_s:.0f} s ago); wait until it is done, "
+            f"{busy} ({_name(other)}, last heard from {silent_s:.0f} s ago); "
+            "wait until it is done, "
             f"or, if it is dead, until it has been silent for {EXPIRY_S:.0f} s"
         )
     # should two come here at once, the last to write holds it, and the other's check fails
-    _put(workspace, me)
+    _put(workspace, holder)
 
 
 @contextmanager
@@ -118,17 +112,11 @@ def _signs_of_life(give: Callable[[], None]) -> Iterator[None]:
         over.set()
 
 
-def _put(workspace: Workspace, holder: Holder, mode: str = "overwrite") -> None:
+def _put(workspace: Workspace, holder: bytes, mode: str = "overwrite") -> None:
     with open_files(workspace.address, LOCK) as files:
-        files.pipe_file(LOCK, msgspec.json.encode(holder), mode=mode)
+        files.pipe_file(LOCK, holder, mode=mode)
 
 
-def _read(workspace: Workspace) -> Holder | None:
-    content = workspace.read(LOCK)
-    try:
-        return None if content is None else msgspec.json.decode(content, type=Holder)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        where = f"{workspace}/{LOCK}"
-        raise StorageError(
-            f"{where}: damaged ({error}); remove it when nobody is at work there"
-        ) from None
+def _name(holder: bytes) -> str:
+    """Name the process that holds a lock, for messages."""
+    return holder.decode(errors="replace").partition("\n")[0]

@@ -237,9 +237,9 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
     heldout = _read_part(scorer, dataset.heldout)
     if pool != "all":
         rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
-        was_heard = np.ravel(dataset.matrix("train")[rows, columns]) > 0
+        was_heard = np.ravel(dataset.matrix("training")[rows, columns]) > 0
         heldout = heldout.filter(pa.array(was_heard == (pool == "heard")))
-    popularity = dataset.popularity("train")
+    popularity = dataset.popularity("training")
     return Validator(
         heldout,
         pa.table({"track": np.arange(len(popularity)), "listeners": popularity}),

@@ -71,7 +71,7 @@ class Workspace:
     is_remote: bool  # the address is another machine's
 
     def __str__(self) -> str:
-        """Return the name."""
+        """Name the workspace in a message."""
         return self.name
 
     @property
@@ -85,23 +85,23 @@ class Workspace:
         return () if self.is_remote else (self.folder,)
 
     def sub(self, name: str) -> "Workspace":
-        """Return the workspace of a folder in this one."""
+        """Open the workspace of a folder in this one."""
         return Workspace(f"{self.name}/{name}", self.folder / name, self.is_remote)
 
     def files(self) -> set[str]:
-        """Return the names of all files at the address, relative to it."""
+        """List all files at the address, by names relative to it."""
         with suppress(FileNotFoundError), open_files(self.address) as files:
             return set(files.find(""))
         return set()
 
     def names(self) -> set[str]:
-        """Return the names of files and folders on the first level at the address."""
+        """List the files and folders on the first level at the address."""
         with suppress(FileNotFoundError), open_files(self.address) as files:
             return set(files.ls("", detail=False))
         return set()
 
     def read(self, name: str) -> bytes | None:
-        """Return the content of a file as it is at the address now; None if there is none."""
+        """Read a file as it is at the address now; None if there is none."""
         with suppress(FileNotFoundError), open_files(self.address, name) as files:
             return bytes(files.cat_file(name))
         return None
@@ -119,7 +119,7 @@ class Workspace:
             _run_at_once(self._download, names)
 
     def cached(self, name: str, sha256: str = "") -> Path:
-        """Return a file that never changes, downloaded and checked unless it is there."""
+        """Download and check a file that never changes, unless it is there."""
         if self.is_remote and not (self.folder / name).exists():
             self._download(name, sha256)
         return self.folder / name
@@ -208,9 +208,9 @@ class Workspace:
                         f"{url}: was uploaded, and now it is missing; restore it"
                     ) from None
                 return
-            if sha256 and (found := sha256_file(part)) != sha256:
+            if sha256 and (digest := sha256_file(part)) != sha256:
                 raise StorageError(
-                    f"{url}: sha256 {sha256[:12]} was uploaded, and {found[:12]} came; restore it"
+                    f"{url}: sha256 {sha256[:12]} was uploaded, and {digest[:12]} came; restore it"
                 )
             part.replace(file)
 
@@ -226,7 +226,7 @@ class Workspace:
 
 
 def open_workspace(address: str | Path) -> Workspace:
-    """Return the workspace of a path, or of an address such as s3://bucket/folder.
+    """Open the workspace of a path, or of an address such as s3://bucket/folder.
 
     Raises:
         StorageError: The address names no bucket, or the path is a file's.

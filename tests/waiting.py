@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 WAIT_S = 600.0  # on a machine with much more to do
+LONGEST_PAUSE_S = 0.1  # as looking costs time that the others need
 
 
 def wait_until(
@@ -14,10 +15,11 @@ def wait_until(
     alive: Sequence[subprocess.Popen[Any]] = (),
 ) -> None:
     """Wait for a condition, as long as the processes that it depends on run."""
-    deadline = time.monotonic() + WAIT_S
+    deadline, pause_s = time.monotonic() + WAIT_S, 0.01
     while not condition():
         for process in alive:
             said = process.stderr.read() if process.poll() and process.stderr else ""
             assert process.poll() is None, f"{process.args!r} has ended: {said!r}"
         assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.01)
+        time.sleep(pause_s)
+        pause_s = min(1.1 * pause_s, LONGEST_PAUSE_S)

@@ -23,7 +23,7 @@ from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
 from analysis.logs.files import LogFile, discover, snapshot
 from analysis.logs.lines import LineCounts, Reject
 from analysis.logs.reader import ahead, gather, kinds_of, read, read_rejects
-from analysis.store import MANIFEST, Store, number_of, open_store
+from analysis.store import MANIFEST, Store, check_files, number_of, open_store
 from looplib.arrays import IntArray
 from looplib.experiments import Experiment
 from looplib.progress import progress
@@ -161,7 +161,7 @@ def load_events(
 
 def _open_store(folder: Path) -> Store:
     store = open_store(folder)
-    if store.manifest.interactions:
+    if store.manifest.holds == "interactions":
         problem = "holds interactions, which have no sessions and arms"
         raise StoreError(f"{folder}: {problem}; event logs are needed")
     return store
@@ -217,8 +217,7 @@ def _write_slices(loaded: Loaded, folder: Path, plan: Experiment | None) -> None
 def _read_stores(loaded: Loaded, plan: Experiment | None) -> Iterator[pa.Table]:
     """Yield the events of stores, and count the lines that they were read from."""
     for store in loaded.stores:
-        table = store.manifest.table
-        if plan and plan.leaves_out and table and table.text_users:
+        if plan and plan.leaves_out and store.manifest.text_users:
             problem = "has text ids, and the experiment has changes or overrides"
             raise StoreError(f"{store.path}: {problem}; report on its event logs")
         for source in store.manifest.sources:
@@ -226,9 +225,8 @@ def _read_stores(loaded: Loaded, plan: Experiment | None) -> Iterator[pa.Table]:
             rejects = store.path / source.rejects
             if rejects.is_file():
                 loaded.rejected += read_rejects(rejects)[:_SHOWN_REJECTS]
-        for file in store.files(store.manifest.parts):
+        for file in check_files(store.path, store.manifest.parts):
             for batch in pq.ParquetFile(file).iter_batches(_EVENTS_AT_ONCE):
-                # earlier stores have fewer fields
                 yield with_all_columns(pa.Table.from_batches([batch]), EVENT_SCHEMA)
 
 

@@ -1,7 +1,6 @@
-"""Read event logs and tables of interactions, every line checked.
+"""Read event logs, every line checked.
 
-In: files and folders of JSON lines, CSV or Parquet. Out: Arrow tables of events, or checked rows in
-Parquet files, and what was rejected with file, line and reason. Read `reader` first, then `files`
-(find logs), `field_types` (what the types of fields are) and `lines` (parse one line exactly);
-`columns` and `interactions` read tables of plays or interactions.
+In: files and folders of JSON lines. Out: Arrow tables of events, and what was rejected with file,
+line and reason. Read `reader` first, then `files` (find logs), `field_types` (the types of
+`looplib.event_fields`) and `lines` (parse one line exactly).
 """

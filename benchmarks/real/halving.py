@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from analysis.logs.columns import Reading
+from analysis.tables.columns import Reading
 from benchmarks.real import pairs
 from benchmarks.real.peers import Work
 from benchmarks.real.product import make_split

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 from scipy.sparse import csr_matrix
 
-from analysis.logs.columns import Columns, Reading
+from analysis.tables.columns import Columns, Reading
 from benchmarks.real import peers
 from benchmarks.real.peers import Lister, Peer, Work
 from benchmarks.real.plays import heldout_tracks

@@ -59,7 +59,7 @@ class Factors:
 
     def lists(self, k: int, pool: Pool = "all") -> Int32Array:
         """Return the tracks with the largest products."""
-        return personal_lists(self.found, self.dataset, "train", k, THREADS, pool)
+        return personal_lists(self.found, self.dataset, "training", k, THREADS, pool)
 
 
 class ImplicitKnn(ItemKnn):
@@ -74,12 +74,12 @@ class ImplicitKnn(ItemKnn):
 
 def item_knn(dataset: Dataset) -> Lister:
     """Find neighbours with `implicit`."""
-    return ImplicitKnn(dataset, "train", None, SEED, THREADS)
+    return ImplicitKnn(dataset, "training", None, SEED, THREADS)
 
 
 def implicit_als(params: AlsParams, dataset: Dataset) -> Lister:
     """Fit `implicit`'s ALS, whose confidence is 1 + alpha x weight as ours."""
-    matrix = dataset.matrix("train")
+    matrix = dataset.matrix("training")
     matrix.data = 1 + np.float32(params.alpha) * matrix.data
     with threadpool_limits(1, user_api="blas"):  # as implicit asks for
         model = bare_implicit(params, SWEEPS, SEED, THREADS)
@@ -93,7 +93,7 @@ def irspack_als(factors: int, alpha0: float, reg: float, dataset: Dataset) -> Li
 
     with redirect_stdout(StringIO()):  # its progress
         model = IALSRecommender(
-            dataset.matrix("train"),
+            dataset.matrix("training"),
             factors,
             alpha0,
             reg,

@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
-from analysis.logs.columns import Columns, Reading
+from analysis.tables.columns import Columns, Reading
 from benchmarks.real import peers
 from benchmarks.real.peers import Lister, Work
 from benchmarks.real.product import baseline, make_split
@@ -125,7 +125,7 @@ def score(
 ) -> dict[Pool, FloatArray]:
     """Return NDCG of each listener for all targets, those heard before and the new ones."""
     targets = heldout_tracks(dataset)
-    was_heard = dataset.matrix("train")
+    was_heard = dataset.matrix("training")
     was_heard.data[:] = 1
     heard = csr_matrix(targets.multiply(was_heard))
     of_pool = {"all": targets, "heard": heard, "new": csr_matrix(targets - heard)}

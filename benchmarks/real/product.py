@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from analysis.logs.columns import Reading
+from analysis.tables.columns import Reading
 from benchmarks.data import dataset_of
 from benchmarks.real.tables import SEED
 from recsys.cluster.cluster import open_cluster
@@ -35,7 +35,7 @@ class Choice:
 
     def fit(self, dataset: Dataset) -> Model:
         """Fit it to the training side of a dataset."""
-        model = KINDS[self.kind](dataset, "train", self.params, SEED, THREADS)
+        model = KINDS[self.kind](dataset, "training", self.params, SEED, THREADS)
         if self.sweeps:
             model.sweep(self.sweeps)
         return model

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 from scipy.sparse import csr_matrix
 
-from analysis.logs.columns import Columns, Reading
+from analysis.tables.columns import Columns, Reading
 from benchmarks.real.peers import Work
 from benchmarks.real.plays import HELD_OUT, K, first_plays
 from benchmarks.real.product import THREADS, make_split
@@ -69,9 +69,9 @@ def measure(file: Path, work: Work, title: str) -> Table:
     targets.data[:] = 1
 
     params = AlsParams(64, 0.1, 10.0)
-    als = Als(dataset, "total", params, SEED, THREADS)
+    als = Als(dataset, "all", params, SEED, THREADS)
     als.sweep(_SWEEPS)
-    blend = Blend(dataset, "total", BlendParams(), SEED, THREADS)
+    blend = Blend(dataset, "all", BlendParams(), SEED, THREADS)
     lists = {
         RULE: rank_by_artist(dataset),
         "als (ours)": rank_by_factors(als.fit, dataset),
@@ -104,7 +104,7 @@ def hidden_first(lists: Int32Array, dataset: Dataset) -> Int32Array:
 def rank_by_factors(fit: Fit, dataset: Dataset) -> Int32Array:
     """Return the hidden tracks with the largest products of factors, shape (listeners, K)."""
     hidden = np.flatnonzero(hide(dataset.tracks)).astype(np.int32)
-    placed = place_unplayed(fit, dataset, "total")
+    placed = place_unplayed(fit, dataset, "all")
     items = placed.item_factors[hidden]
     best, _ = top_tracks(placed.user_factors, items, K, THREADS)
     return hidden[best]
@@ -116,7 +116,7 @@ def rank_by_artist(dataset: Dataset) -> Int32Array:
     known = np.flatnonzero(artists >= 0)
     shape = (len(artists), int(artists.max()) + 1)
     artist_of = csr_matrix((np.ones(len(known)), (known, artists[known])), shape)
-    by_artist = dataset.matrix("total") @ artist_of
+    by_artist = dataset.matrix("all") @ artist_of
     is_hidden = hide(dataset.tracks)[known]
     hidden_by = csr_matrix(
         (np.ones(is_hidden.sum()), (artists[known[is_hidden]], known[is_hidden])),

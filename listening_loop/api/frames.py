@@ -9,7 +9,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from listening_loop.errors import FrameError
+from listening_loop.errors import LoopError
 
 Frame = Any  # of pandas, polars, pyarrow or dask.dataframe
 
@@ -23,7 +23,7 @@ def write_parquet(data: Frame, file: Path) -> None:
     """Write a data frame to a Parquet file, a Dask frame one partition at a time.
 
     Raises:
-        FrameError: It is no data frame or empty, has two columns of one name, or a column of mixed
+        LoopError: It is no data frame or empty, has two columns of one name, or a column of mixed
             types.
     """
     rows = 0
@@ -35,14 +35,14 @@ def write_parquet(data: Frame, file: Path) -> None:
                 writer.write_table(table.cast(first.schema))
                 rows += table.num_rows
     if not rows:
-        raise FrameError("the data frame: no row in it; at least one is expected")
+        raise LoopError("the data frame: no row in it; at least one is expected")
 
 
 def to_table(data: Frame) -> pa.Table:
     """Convert a whole data frame to an Arrow table.
 
     Raises:
-        FrameError: It is no data frame, has two columns of one name, or a column of mixed types.
+        LoopError: It is no data frame, has two columns of one name, or a column of mixed types.
     """
     with _refusing():
         return pa.concat_tables(_tables(data))
@@ -58,7 +58,7 @@ def _tables(data: Frame) -> Iterator[pa.Table]:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Raise a FrameError where a frame cannot be read."""
+    """Raise errors of the libraries as one line."""
     try:
         yield
     except (
@@ -68,4 +68,4 @@ def _refusing() -> Iterator[None]:
         ValueError,
     ) as error:
         reason = " ".join(str(error).split())
-        raise FrameError(f"the data frame: {reason}") from None
+        raise LoopError(f"the data frame: {reason}") from None

@@ -11,8 +11,9 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from analysis.store import Store
 from listening_loop.api.frames import Frame
-from listening_loop.api.stores import Source, Store, ingest
+from listening_loop.api.stores import Source, ingest
 from listening_loop.errors import UnknownIdError
 from looplib.als import AlsParams, solve_row
 from looplib.arrays import (
@@ -31,13 +32,13 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
 from recsys.models.factor_models import Als
 from recsys.models.topk import NO_TRACK, similar_tracks, top_tracks
 from recsys.store.ids import originals
-from recsys.store.remote import open_store as open_at
+from recsys.store.remote import open_store
 from recsys.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Model:
             gram=(self.item_factors.T @ self.item_factors).astype(np.float64),
             heard=self.item_factors[rows].astype(np.float64),
             times=times,
-            columns=len(self.items),
+            others=len(self.items),
             params=self.params,
         )
         scores = self.item_factors @ factors.astype(np.float32)
@@ -229,16 +230,16 @@ def _fit(config: SearchConfig, scratch: Workspace, client: "Client | None") -> M
         advice = "a fit has one value for each hyperparameter"
         raise UserError(f"params: {len(grid)} combinations; {advice}")
     (params,), sweeps = grid, config.search.sweeps
-    store = open_at(config.store)
+    store = open_store(config.store)
     plan = plan_dataset(store, config)
     scratch.folder.mkdir(parents=True, exist_ok=True)
     modules = (fit_blocks.__module__,)
     with open_cluster(config.cluster, scratch.on_disk, client, modules) as cluster:
         with progress("Interactions", 100, "%") as report:
-            dataset = build_dataset(store, plan, scratch, cluster, report)
+            dataset = cached_dataset(store, plan, scratch, cluster, report)
         with progress("Fit", sweeps, "sweeps") as report:
             number = config.cluster.workers  # None: one for each
-            blocks = cut_blocks(cluster, dataset, "total", number)
+            blocks = cut_blocks(cluster, dataset, "all", number)
             fit, seed = scratch.sub("fit"), config.seed
             fitted = fit_blocks(cluster, blocks, params, seed, sweeps, fit, report)
         return Model(

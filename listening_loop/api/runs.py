@@ -12,9 +12,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.store import Store
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from listening_loop.api.models import Model
-from listening_loop.api.stores import DEFAULT_FOLDER, Store
+from listening_loop.api.stores import DEFAULT_FOLDER
 from listening_loop.errors import UnknownIdError
 from looplib.config import parse_config, set_value
 from looplib.errors import UserError
@@ -34,7 +35,7 @@ from recsys.runs.folder import (
 )
 from recsys.search.search import search as run_search
 from recsys.store.ids import Title, originals, read_titles
-from recsys.store.remote import open_store as open_at
+from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ class Run:
 
         Its columns are user, item and weight: listening time, or the summed weights.
         """
-        store = open_at(self.config.store)
-        dataset = open_dataset(f"{store.workspace}/cache/{self.winner.dataset}")
-        matrix = dataset.matrix("train").tocoo()
+        store = open_store(self.config.store)
+        dataset = open_dataset(f"{store}/cache/{self.winner.dataset}")
+        matrix = dataset.matrix("training").tocoo()
         users = originals(store, "users", dataset.users)
         items = originals(store, "items", dataset.tracks)
         columns = (users[matrix.row], items[matrix.col], matrix.data)
@@ -91,7 +92,7 @@ class Run:
         if n > top:
             advice = f"search with settings={{'export.top': {n}}}"
             raise UserError(f"n is {n}; lists have {top}: {advice}")
-        titles = read_titles(self.config.catalogue, open_at(self.config.store))
+        titles = read_titles(self.config.catalogue, open_store(self.config.store))
         if isinstance(users, str):
             raise UserError(f"users: a list of ids is expected, such as [{users!r}]")
         rows = []
@@ -195,7 +196,7 @@ def search(
     document["run"] = str(run or beside)
     config = parse_config(SearchConfig, document, "the arguments")
     folder = open_workspace(config.run)
-    winner = run_search(open_at(config.store), folder, config, client=client)
+    winner = run_search(open_store(config.store), folder, config, client=client)
     write_report(config.run)
     return Run(config.run, config, winner, client)
 

@@ -1,39 +1,19 @@
 """Ingest data frames and files into a session store."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from analysis.logs.columns import Reading, columns_by_name
-from analysis.store import Manifest
+from analysis.store import Store
+from analysis.tables.columns import columns_by_name
 from listening_loop.api.frames import Frame, is_frame, write_parquet
 from looplib.errors import UserError
 from looplib.files import json_digest, sha256_file
 from recsys.ingest import pipeline
-from recsys.ingest.presets import PRESETS
-from recsys.store.remote import open_store as open_at
+from recsys.ingest.presets import make_reading
 
 DEFAULT_FOLDER = Path("out")
 Source = Frame | str | Path | Sequence[str | Path]
-
-
-@dataclass(frozen=True)
-class Store:
-    """A session store: what was heard, as Parquet, by listener.
-
-    Example:
-        >>> Store("s3://bucket/store").address
-        's3://bucket/store'
-    """
-
-    address: str  # a path, or such as s3://bucket/folder
-
-    @property
-    def manifest(self) -> Manifest:
-        """The content of the store now."""
-        return open_at(self.address).manifest
 
 
 def ingest(
@@ -72,9 +52,11 @@ def ingest(
         >>> store == ingest(plays, "store", user="who", item="song", weight="seconds")
         True
     """
-    tables = None
-    if is_frame(data) or columns or preset or where or percent:
-        tables = _plan_reading(preset, columns, where, percent)
+    table = None
+    if columns or (not preset and (is_frame(data) or where or percent)):
+        table = columns_by_name(columns)
+    options = {"where": where, "percent": percent or None}
+    reading = make_reading(preset, table, options)
     with tempfile.TemporaryDirectory(prefix="listening-loop-") as folder:
         frame = Path(folder, "frame.parquet")
         if is_frame(data):
@@ -87,29 +69,11 @@ def ingest(
                 expected = "a data frame, or paths of files, is expected"
                 raise UserError(f"{data!r}: {expected}")
             facts = [*map(str, paths)]
-        facts.append(repr(tables))
+        if reading:
+            facts.append(repr(reading))
         address = str(store or DEFAULT_FOLDER / f"store-{json_digest(facts)[:12]}")
         try:
-            pipeline.ingest(paths, address, tables)
+            return pipeline.ingest(paths, address, reading).store
         except UserError as error:
             message = str(error).replace(str(frame), "the data frame")
             raise type(error)(message) from None
-    return Store(address)
-
-
-def _plan_reading(
-    preset: str | None, columns: Mapping[str, str], where: str | None, percent: bool
-) -> Reading:
-    """Plan the reading of tables by a preset, whose columns, condition and unit are replaced."""
-    changes: dict[str, Any] = {}
-    if where:
-        changes["where"] = where
-    if percent:
-        changes["percent"] = True
-    if columns or not preset:
-        changes["columns"] = columns_by_name(columns)
-    if not preset:
-        return Reading(**changes)
-    if preset not in PRESETS:
-        raise UserError(f"preset: {preset} is unknown; known are {', '.join(PRESETS)}")
-    return replace(PRESETS[preset], **changes)

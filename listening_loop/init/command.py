@@ -12,12 +12,11 @@ import jinja2
 import typer
 
 from analysis.errors import AnalysisError
-from analysis.logs.columns import parse_roles
 from analysis.page import numbers
+from analysis.tables.columns import parse_roles
 from listening_loop.init.look import look_at
 from looplib.cli import make_app, program
 from looplib.files import atomic_write_text
-from recsys.ingest.presets import Preset
 
 PROG = "listening-loop init"
 app = make_app(
@@ -45,7 +44,7 @@ def main(
         ),
     ] = "",
     preset: Annotated[
-        Preset | None,
+        str | None,
         typer.Option(help="Published data set of FILE, in place of columns."),
     ] = None,
 ) -> None:

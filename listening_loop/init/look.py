@@ -8,12 +8,12 @@ from typing import Any
 
 from analysis import queries
 from analysis.errors import AnalysisError
-from analysis.logs.columns import Columns, Reading, columns_by_name
 from analysis.logs.files import LogFile
-from analysis.logs.interactions import check_file, discover, open_rows
+from analysis.tables.columns import Columns, Reading, columns_by_name
+from analysis.tables.reader import check_file, find_tables, open_rows
 from listening_loop.init.guess import EVENT, NAMES, PLAYS, Column, find, guess_roles
 from recsys.ingest.pipeline import DEFAULT_MEMORY
-from recsys.ingest.presets import PRESETS, Preset
+from recsys.ingest.presets import make_reading
 
 EXAMPLES = 3  # rows that are shown
 _LOOKED_AT = 1_000_000  # rows
@@ -75,9 +75,7 @@ class Guess:
         return self.reading is None or self.repeated >= _REPEATS
 
 
-def look_at(
-    path: Path, columns: Mapping[str, str], preset: Preset | None = None
-) -> Guess:
+def look_at(path: Path, columns: Mapping[str, str], preset: str | None = None) -> Guess:
     """Guess the columns of a file, or of the files of a folder, from the first rows.
 
     Args:
@@ -89,15 +87,15 @@ def look_at(
         AnalysisError: A file cannot be read, or no columns of listeners and tracks can be
             guessed.
     """
-    logs = discover([path])
+    logs = find_tables([path])
     log = logs[0]
     if not log.size_bytes:
         raise AnalysisError(f"{log.name}: empty; at least one row is expected")
     try:
         with queries.connect() as connection:
-            if preset:
-                reading: Reading | None = PRESETS[preset]
-                names = open_rows(connection, log, PRESETS[preset])[1]
+            reading = make_reading(preset, None, {})
+            if reading:
+                names: Sequence[str] = open_rows(connection, log, reading)[1]
             else:
                 reading, names = _plan_reading(connection, log, columns)
         if reading is None:

@@ -13,7 +13,7 @@ from analysis.ab.page.page import TONES, draw_effects
 from analysis.ab.report import build_report
 from analysis.page.render import render
 from listening_loop.client import ServiceClient
-from listening_loop.errors import LabError
+from listening_loop.errors import LoopError
 from listening_loop.lab import folders
 from listening_loop.lab.folders import AB_REPORT, find_entries
 from listening_loop.processes import command
@@ -132,7 +132,7 @@ def live_experiment() -> str:
     try:
         served = lab.service.ask("GET", "/experiments")
         if lab.log is None:
-            raise LabError("no event log is given")
+            raise LoopError("no event log is given")
         deciding = next(row for row in served["experiments"] if row["decides"])
         shares = {arm["name"]: arm["share"] for arm in deciding["arms"]}
         control = deciding["arms"][0]["name"]

@@ -7,7 +7,7 @@ import typer
 from werkzeug.serving import make_server
 
 from listening_loop.client import ServiceClient
-from listening_loop.errors import LabError
+from listening_loop.errors import LoopError
 from listening_loop.lab.app import LabSettings, create_app
 from looplib.cli import make_app
 
@@ -39,12 +39,12 @@ def main(
 ) -> None:
     """Serve the pages until Ctrl-C."""
     if not root.is_dir():
-        raise LabError(f"{root}: no such folder")
+        raise LoopError(f"{root}: no such folder")
     lab = LabSettings(root, ServiceClient(service), log)
     try:
         server = make_server(HOST, port, create_app(lab), threaded=True)
     except (OSError, SystemExit):  # werkzeug exits where the address is taken
         problem = f"{HOST}:{port}: cannot be listened on"
-        raise LabError(f"{problem}; choose another --port") from None
+        raise LoopError(f"{problem}; choose another --port") from None
     typer.echo(f"http://{HOST}:{server.server_port}/  (Ctrl-C ends it)")
     server.serve_forever()

@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 
 from analysis.page import numbers
-from listening_loop.errors import LabError
 from looplib.errors import UserError
 from looplib.untrusted import open_untrusted, read_untrusted
 from recsys.report.runs import Run, interval_of, read_folder
@@ -62,15 +61,15 @@ def read_run(root: Path, folder: Path) -> Run:
     """Read a run; refuse one with a file that is no regular one below the root."""
     for file in folder.iterdir():
         if not file.is_dir():
-            open_untrusted(file, _LONGEST, within=root, error=LabError).close()
+            open_untrusted(file, _LONGEST, within=root).close()
     return read_folder(
         open_workspace(folder), _printable(os.path.relpath(folder, root))
     )
 
 
 def read_file(root: Path, file: Path) -> bytes:
-    """Read a regular file below the root; refuse any other with a LabError."""
-    return read_untrusted(file, _LONGEST, within=root, error=LabError)
+    """Read a regular file below the root; refuse any other."""
+    return read_untrusted(file, _LONGEST, within=root)
 
 
 def _describe_run(root: Path, folder: Path) -> dict[str, Any]:

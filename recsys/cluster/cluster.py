@@ -46,7 +46,7 @@ class Outcome(Generic[T]):
     error: BaseException | None
 
     def result(self) -> T:
-        """Return what the call returned, or raise what it raised."""
+        """Unpack the value, or raise the error."""
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # a call that returned None has T = None
@@ -109,7 +109,7 @@ class Cluster:
             yield from self._wait()
 
     def slots(self) -> int:
-        """Return how many calls can run at once now; 1 even while there is no worker."""
+        """Count the calls that can run at once now; 1 even while there is no worker."""
         return max(1, self._threads())
 
     def _start(self, function: Callable[..., T], call: Call) -> None:
@@ -133,7 +133,7 @@ class Cluster:
             self._check_silence()
 
     def _collect(self, future: "Future[Any]") -> Outcome[Any] | None:
-        """Return the outcome of an ended call; None if Dask runs it again, as its worker died."""
+        """Collect the outcome of a call; None if Dask runs it again, as its worker died."""
         try:
             error = future.exception(timeout=POLL_S)
             value = future.result(timeout=POLL_S) if error is None else None

@@ -30,11 +30,11 @@ def check_software(client: Client) -> None:
     versions: Any = client.get_versions(packages=[_PACKAGE])
     ours = versions["client"]["packages"]
     processes = {"the scheduler": versions["scheduler"]}
-    for address, found in versions["workers"].items():
-        processes[f"the worker {address}"] = found
-    for process, found in processes.items():
+    for address, worker in versions["workers"].items():
+        processes[f"the worker {address}"] = worker
+    for process, software in processes.items():
         for name in _COMPARED:
-            version = found["packages"].get(name)
+            version = software["packages"].get(name)
             if version != ours[name]:
                 raise SearchError(
                     f"{process} has {name} {version}, and the search {name} {ours[name]}; "
@@ -51,12 +51,12 @@ def check_folders(client: Client, seen: Sequence[Path]) -> None:
     paths = [path.absolute() for path in seen]
     # a worker that dies meanwhile sees none
     unseen: Any = client.run(find_unseen, paths, on_error="ignore")
-    for found in filter(None, unseen.values()):
-        raise SearchError(f"{found}; {EVERY_WORKER}")
+    for problem in filter(None, unseen.values()):
+        raise SearchError(f"{problem}; {EVERY_WORKER}")
 
 
 def find_unseen(paths: Sequence[Path]) -> str | None:
-    """Return which of the paths this worker does not see; None if it sees all."""
+    """Describe a path that this worker does not see; None if it sees all."""
     for path in paths:
         if not path.exists():
             worker = f"the worker on {socket.gethostname()} (process {os.getpid()})"

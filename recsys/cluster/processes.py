@@ -43,7 +43,7 @@ _WORKER_NAME = "Dask Worker process"
 
 
 def usable_cores() -> int:
-    """Return the number of cores that this process may run on."""
+    """Count the cores that this process may run on."""
     return len(os.sched_getaffinity(0))
 
 

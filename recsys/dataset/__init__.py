@@ -1,6 +1,7 @@
 """From the session store to the matrices that are fitted and the listening that is held out.
 
 In: a session store and the configuration's split and feedback. Out: a folder of arrays, named by
-its digest. Read `dataset` first (what the folder holds), then `split` (its kinds), `buckets` (what
-runs on a worker) and `build`.
+its digest. Read `dataset` first (what the folder holds; `layout` names its files), then `split`
+(its kinds) and `plan`; `cache` opens or builds a dataset, `build` runs `partitions` on workers and
+joins their tables with `artists` and `matrices`; `plays` reads what was heard in order.
 """

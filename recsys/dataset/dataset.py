@@ -1,16 +1,14 @@
-"""The training data of a search: sparse arrays in a folder beside the store (docs/formats.md).
+"""Open the training data of a search: sparse arrays in a folder beside the store.
 
 It is written whole or not at all, under a digest of what it follows from (store, split, feedback).
 Workers map the arrays into memory, so that the processes of a machine share one copy.
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -18,17 +16,18 @@ from scipy.sparse import csr_matrix
 from looplib.arrays import AnyArray, Float32Array, Int32Array, IntArray
 from looplib.checksums import unseal
 from looplib.files import sha256_file
+from recsys.dataset.layout import (
+    BY_TRACK,
+    SUMMARY,
+    TRACKS,
+    USERS,
+    SplitName,
+    load_matrix,
+)
 from recsys.errors import DatasetError
 from recsys.workspace import Workspace, open_workspace
 
-SCHEMA = 5  # 4 had skips, and no matrices by track
 _SUMMED = 2**24  # interactions that are added up at once
-SUMMARY = "dataset.json"
-PIECES = "pieces"  # in a run's folder, what its workers hand over
-BY_TRACK = "{}-by-track"  # names the files of a side's matrix by track
-CSR = ("values", "indices", "indptr")  # the files of a matrix
-Side = Literal["train", "total"]
-SIDES: tuple[Side, Side] = ("train", "total")
 
 
 @dataclass(frozen=True)
@@ -66,31 +65,33 @@ class Dataset:
         """Where workers open it."""
         return self.workspace.address
 
-    def matrix(self, side: Side, first: int = 0, last: int | None = None) -> csr_matrix:
-        """Map the listening time of one side, float32, shape (listeners, tracks), from the disk.
+    def matrix(
+        self, split: SplitName, first: int = 0, last: int | None = None
+    ) -> csr_matrix:
+        """Map the listening time of a split, float32, shape (listeners, tracks), from the disk.
 
         It is that of all listeners, or from the row `first` to `last - 1`.
         """
-        return load_matrix(self.path, side, len(self.tracks), first, last)
+        return load_matrix(self.path, split, len(self.tracks), first, last)
 
     def by_track(
         self,
-        side: Side,
+        split: SplitName,
         first: int = 0,
         last: int | None = None,
     ) -> csr_matrix:
-        """Map the listening time of one side, float32, shape (tracks, listeners), from the disk."""
-        name = BY_TRACK.format(side)
+        """Map the listening time of a split, float32, shape (tracks, listeners), from the disk."""
+        name = BY_TRACK.format(split)
         return load_matrix(self.path, name, len(self.users), first, last)
 
-    def array(self, side: Side, name: str) -> AnyArray:
-        """Map one of the three arrays of all interactions of a side."""
-        found: AnyArray = np.load(self.path / f"{side}-{name}.npy", mmap_mode="r")
-        return found
+    def array(self, split: SplitName, name: str) -> AnyArray:
+        """Map one of the three arrays of all interactions of a split."""
+        array: AnyArray = np.load(self.path / f"{split}-{name}.npy", mmap_mode="r")
+        return array
 
-    def counts(self, side: Side) -> IntArray:
+    def counts(self, split: SplitName) -> IntArray:
         """Count the tracks that each listener heard; shape (listeners,)."""
-        return np.diff(self.array(side, "indptr"))
+        return np.diff(self.array(split, "indptr"))
 
     @property
     def heldout(self) -> Path:
@@ -102,44 +103,27 @@ class Dataset:
         """The held-out sessions, with the columns of `offpolicy/session_events`, of events."""
         return self.path / "logged.parquet"
 
-    def popularity(self, side: Side) -> IntArray:
+    def popularity(self, split: SplitName) -> IntArray:
         """Count the listeners who heard each track; shape (tracks,)."""
-        found = np.zeros(len(self.tracks), np.int64)
-        for track, _ in self._heard(side):
-            found += np.bincount(track, minlength=len(found))
-        return found
+        listeners = np.zeros(len(self.tracks), np.int64)
+        for track, _ in self._heard(split):
+            listeners += np.bincount(track, minlength=len(listeners))
+        return listeners
 
-    def most_popular(self, side: Side, k: int) -> Int32Array:
-        """Return the columns of the k tracks with the most listening time, best first."""
+    def most_popular(self, split: SplitName, k: int) -> Int32Array:
+        """Rank the k tracks with the most listening time, best first, by their columns."""
         times = np.zeros(len(self.tracks))
-        for track, time in self._heard(side):
+        for track, time in self._heard(split):
             times += np.bincount(track, time, len(times))
         return np.argsort(-times, kind="stable")[:k].astype(np.int32)
 
-    def _heard(self, side: Side) -> Iterator[tuple[Int32Array, Float32Array]]:
+    def _heard(self, split: SplitName) -> Iterator[tuple[Int32Array, Float32Array]]:
         """Yield tracks and values of all interactions, some at a time."""
-        indices = self.array(side, "indices")
-        values = self.array(side, "values")
+        indices = self.array(split, "indices")
+        values = self.array(split, "values")
         for first in range(0, len(indices), _SUMMED):
             part = slice(first, first + _SUMMED)
             yield indices[part], values[part]
-
-
-def load_matrix(
-    folder: Path,
-    name: str,
-    columns: int,
-    first: int = 0,
-    last: int | None = None,
-) -> csr_matrix:
-    """Map rows of a matrix from its files, copied on write: solvers refuse read-only memory."""
-    values, indices, indptr = (
-        np.load(folder / f"{name}-{array}.npy", mmap_mode="c") for array in CSR
-    )
-    own = indptr[first:] if last is None else indptr[first : last + 1]
-    part = slice(own[0], own[-1])
-    arrays = (values[part], indices[part], own - own[0])
-    return csr_matrix(arrays, shape=(len(own) - 1, columns), copy=False)
 
 
 @lru_cache(maxsize=2)
@@ -149,9 +133,7 @@ def open_dataset(address: str | Path) -> Dataset:
     workspace.download_all()
     path = workspace.folder
     summary = Summary(**unseal((path / SUMMARY).read_bytes()))
-    return Dataset(
-        workspace, summary, np.load(path / "users.npy"), np.load(path / "tracks.npy")
-    )
+    return Dataset(workspace, summary, np.load(path / USERS), np.load(path / TRACKS))
 
 
 def open_whole_dataset(workspace: Workspace) -> Dataset:
@@ -164,31 +146,14 @@ def open_whole_dataset(workspace: Workspace) -> Dataset:
     try:
         files = unseal((folder / SUMMARY).read_bytes())["files"]
         with ThreadPoolExecutor() as threads:
-            found = list(threads.map(sha256_file, (folder / name for name in files)))
+            digests = list(threads.map(sha256_file, map(folder.joinpath, files)))
     except (OSError, ValueError, KeyError) as error:
         raise DatasetError(
             f"{workspace}: damaged ({error}); run the search again, which builds it again"
         ) from None
-    for (name, sha256), digest in zip(files.items(), found, strict=True):
+    for (name, sha256), digest in zip(files.items(), digests, strict=True):
         if digest != sha256:
             raise DatasetError(
                 f"{workspace}/{name}: damaged; run the search again, which builds it again"
             )
     return open_dataset(workspace.address)
-
-
-def new_array(
-    file: Path,
-    dtype: type[np.generic],
-    shape: tuple[int, ...],
-) -> "np.memmap[Any, np.dtype[Any]]":
-    """Create an array file, mapped for writing, with its space on the disk reserved.
-
-    Raises:
-        OSError: The disk is full; without the reservation, writing to the map would kill the
-            process instead.
-    """
-    mapped = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
-    with file.open("r+b") as handle:
-        os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
-    return mapped

@@ -1,21 +1,21 @@
-"""Plan a dataset: what it follows from."""
+"""Plan a dataset: the settings and the content that decide it, and their digest."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.store import Store
 from looplib.files import json_digest
 from recsys.config import OPE_TIME, Feedback, SearchConfig
-from recsys.dataset.dataset import SCHEMA
+from recsys.dataset.layout import SCHEMA
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SplitError
 from recsys.store.ids import read_catalogue
-from recsys.store.remote import Store
 
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What a dataset follows from, beside the store's content; `plan_dataset` makes it."""
+    """Settings that decide a dataset, beside the store's content; `plan_dataset` makes them."""
 
     rule: SplitRule
     feedback: Feedback
@@ -36,12 +36,12 @@ def plan_dataset(store: Store, config: SearchConfig) -> DatasetPlan:
     if selects_by_ope and rule.is_weighted:
         raise SplitError(
             f"validation.select: {validation.select} needs event logs, and "
-            f"{store.workspace} holds interactions"
+            f"{store} holds interactions"
         )
     facts = {
         "schema": SCHEMA,
         "store": store.manifest.digest,
-        "tracks": store.catalogue_size,
+        "tracks": store.manifest.catalogue_size,
         "seed": config.seed,
         "split": config.split.model_dump(mode="json"),
         "feedback": feedback.model_dump(mode="json"),

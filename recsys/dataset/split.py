@@ -1,21 +1,21 @@
-"""The kinds of split: which sessions are held out of training, and what a store needs for it.
+"""Resolve a split: which sessions are held out of training, and what a store needs for it.
 
 A new kind is a name in `recsys.config.Split` and a case of
-`analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a bucket. What
-else it must know of the store goes into `SplitRule`, which every worker gets; what takes all
-buckets to know, such as the cutoff of `time`, is found in `recsys.dataset.buckets`. A kind whose
-held-out sessions can be found again from a manifest has a case in `analysis.offpolicy.logged` too.
+`analysis/sql/sessions/heldout_sessions.sql`, which selects the held-out sessions of a partition.
+What else it must know of the store goes into `SplitRule`, which every worker gets; what takes all
+partitions to know, such as the cutoff of `time`, `recsys.dataset.build` adds. A kind whose held-out
+sessions can be found again from a manifest has a case in `analysis.offpolicy.logged` too.
 docs/searching.md lists the kinds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
-from analysis.store import LOGGED, Source
+from analysis.store import Source, Store
 from recsys.config import Split
 from recsys.errors import SplitError
-from recsys.store.remote import Store
 
 _SHOWN_SOURCES = 5
 
@@ -50,14 +50,13 @@ class SplitRule:
 
 
 def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
-    """Return the rule of a split, without the cutoff of a split by time.
+    """Resolve the rule of a split, without the cutoff of a split by time.
 
     Raises:
         SplitError: The store's rows lack what the split needs.
     """
-    table = store.manifest.table
-    columns = table.columns if table else LOGGED
-    is_weighted = store.manifest.interactions is not None
+    columns = store.manifest.columns
+    is_weighted = store.manifest.holds == "interactions"
     has_moments = not is_weighted or "timestamp" in columns
     is_ordered = has_moments or "position" in columns
     lacking = None
@@ -67,59 +66,58 @@ def split_rule(store: Store, split: Split, seed: int) -> SplitRule:
         lacking = "timestamps"
     if lacking:
         raise SplitError(
-            f"split.kind {split.kind} needs {lacking}, and the rows of {store.workspace} have "
+            f"split.kind {split.kind} needs {lacking}, and the rows of {store} have "
             "none; session_hash and files do without"
         )
-    train, test = _file_sides(store, split)
+    train, test = _split_files(store, split)
     return SplitRule(
         split,
         seed,
         is_weighted=is_weighted,
         is_ordered=is_ordered,
         has_moments=has_moments,
-        has_catalogue=store.catalogue_size is not None,
+        has_catalogue=store.manifest.catalogue_size is not None,
         train=train,
         test=test,
     )
 
 
-def _file_sides(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _split_files(store: Store, split: Split) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Find the sorted digests of the files to learn from and to validate on."""
     if split.kind != "files":
         return (), ()
-    if store.manifest.interactions is None:
+    if store.manifest.holds == "events":
         raise SplitError(
-            f"split.kind files needs a store of interactions; {store.workspace} holds events"
+            f"split.kind files needs a store of interactions; {store} holds events"
         )
-    train, test = (
-        {
-            source.digest: source
-            for name in names
-            for source in _named(store, side, name)
-        }
-        for side, names in (("train", split.train), ("test", split.test))
-    )
+    train = _find_sources(store, "train", split.train)
+    test = _find_sources(store, "test", split.test)
     if both := sorted(train.keys() & test.keys()):
         raise SplitError(
-            f"{train[both[0]].name}: in split.train and in split.test; a file is on one side"
+            f"{train[both[0]].name}: in split.train and in split.test; a file belongs to one"
         )
     return tuple(sorted(train)), tuple(sorted(test))
 
 
-def _named(store: Store, side: str, pattern: str) -> list[Source]:
-    """Find files by a pattern of the names they were ingested by, or of the last part of these."""
+def _find_sources(
+    store: Store,
+    key: str,
+    patterns: Sequence[str],
+) -> dict[str, Source]:
+    """Find files by patterns of the names they were ingested by, or of their last parts."""
     sources = store.manifest.sources
-    found = [
-        source
-        for source in sources
-        if any(
-            fnmatchcase(name, pattern)
-            for name in (source.name, PurePath(source.name).name)
-        )
-    ]
-    if not found:
-        known = ", ".join(sorted(source.name for source in sources)[:_SHOWN_SOURCES])
-        raise SplitError(
-            f"split.{side}: no file {pattern} in {store.workspace}; it has {known}"
-        )
-    return found
+    matches: dict[str, Source] = {}
+    for pattern in patterns:
+        files = {
+            source.digest: source
+            for source in sources
+            if fnmatchcase(source.name, pattern)
+            or fnmatchcase(PurePath(source.name).name, pattern)
+        }
+        if not files:
+            names = sorted(source.name for source in sources)[:_SHOWN_SOURCES]
+            raise SplitError(
+                f"split.{key}: no file {pattern} in {store}; it has {', '.join(names)}"
+            )
+        matches |= files
+    return matches

@@ -14,7 +14,8 @@ from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig
-from recsys.dataset.dataset import PIECES, SUMMARY, open_whole_dataset
+from recsys.dataset.dataset import open_whole_dataset
+from recsys.dataset.layout import PIECES, SUMMARY
 from recsys.dataset.plan import plan_dataset
 from recsys.errors import ExportError
 from recsys.export.version import Export, Learned, write_version
@@ -63,10 +64,10 @@ def export_run(
     store = open_store(store_address or config.store)
     if plan_dataset(store, config).digest != winner.dataset:
         raise ExportError(
-            f"{store.workspace}: not the store that {run} was searched on, or it has grown "
+            f"{store}: not the store that {run} was searched on, or it has grown "
             "since; search again"
         )
-    cached = store.workspace.sub(f"cache/{winner.dataset}")
+    cached = open_workspace(store.address).sub(f"cache/{winner.dataset}")
     if not cached.download_all():
         raise ExportError(f"{cached}: the dataset of {run} is gone; search again")
     dataset = open_whole_dataset(cached)

@@ -15,12 +15,14 @@ import msgspec
 import numpy as np
 import orjson
 
+from analysis.store import LOGGED, Store
 from looplib.arrays import Int32Array
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
-from recsys.dataset.dataset import Dataset, Side
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.layout import SplitName
 from recsys.models.als import Fit
 from recsys.models.factor_models import place_unplayed
 from recsys.models.model import Model
@@ -29,7 +31,6 @@ from recsys.next_track.export import write_next_track
 from recsys.runs.folder import Winner
 from recsys.runs.trials import Trial
 from recsys.store.ids import Ids, Title, originals, read_titles
-from recsys.store.remote import Store
 from recsys.workspace import Workspace
 
 RECOMMENDATIONS = "recommendations.jsonl"
@@ -64,9 +65,9 @@ class Export:
     options: ExportConfig
 
     @property
-    def side(self) -> Side:
+    def side(self) -> SplitName:
         """The interactions that the published model learns from."""
-        return "train" if self.options.learn_from == "training" else "total"
+        return self.options.learn_from
 
     @property
     def model_id(self) -> str:
@@ -90,7 +91,7 @@ def write_version(folder: Path, export: Export, learned: Learned) -> None:
     config = export.config
     users = originals(store, "users", dataset.users)
     titles: Mapping[str, Title] = {}
-    if store.catalogue_size is None:
+    if store.manifest.catalogue_size is None:
         titles = read_titles(config.catalogue, store)
     tracks = originals(store, "items", dataset.tracks, titles)
     _write_recommendations(folder, export, learned.model, users, tracks)
@@ -173,7 +174,7 @@ def _write_titles(
     """Write what tables say of the tracks, or the catalogue of the logs."""
     manifest = export.store.manifest
     config = export.config
-    if manifest.has_tables:
+    if manifest.columns != LOGGED:
         records = [titles.get(str(track), Title(track)) for track in tracks.tolist()]
         lines = msgspec.json.Encoder().encode_lines(records)
         (folder / TRACKS).write_bytes(lines)
@@ -219,7 +220,7 @@ def _facts(export: Export) -> dict[str, Any]:
     manifest = export.store.manifest
     summary = export.dataset.summary
     mean_weight = None  # of events, the weight is the share that was heard
-    if manifest.interactions:
+    if manifest.holds == "interactions":
         mean_weight = float(export.dataset.array(export.side, "values").mean())
     return {
         "schema": _SCHEMA,

@@ -7,7 +7,6 @@ interactions in CSV, JSON lines or Parquet. Out: a session store (`recsys.store`
 import re
 import sys
 from collections import Counter
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -20,12 +19,11 @@ from looplib.config import Config, Memory, load_config
 from looplib.tables import output
 
 with importing():
-    from analysis.logs.columns import Reading, parse_columns
     from analysis.logs.reader import read_rejects
     from analysis.store import REJECTS
-    from recsys.errors import IngestError
+    from analysis.tables.columns import parse_columns
     from recsys.ingest.pipeline import DEFAULT_MEMORY, IngestReport, ingest
-    from recsys.ingest.presets import PRESETS, Preset
+    from recsys.ingest.presets import PRESETS, make_reading
 
 PROG = "listening-loop ingest"
 SHOWN_REASONS = 10
@@ -44,7 +42,7 @@ app = make_app(
 )
 
 
-class Settings(Config):
+class IngestSettings(Config):
     """Settings that few ingests change."""
 
     percent: bool | None = Field(
@@ -54,7 +52,7 @@ class Settings(Config):
         default=None,
         description="CSV files begin with names, else their columns are 1, 2, …",
     )
-    buckets: Annotated[int, Ge(1), Le(4096)] | None = Field(
+    partitions: Annotated[int, Ge(1), Le(4096)] | None = Field(
         default=None, description="of a new store; 16 by default"
     )
     memory: Memory = Field(
@@ -64,7 +62,8 @@ class Settings(Config):
 
 
 _SETTINGS = "; ".join(
-    f"{name}: {field.description}" for name, field in Settings.model_fields.items()
+    f"{name}: {field.description}"
+    for name, field in IngestSettings.model_fields.items()
 )
 
 
@@ -87,8 +86,10 @@ def main(
     ],
     columns: Annotated[str | None, typer.Option(help=_ROLES)] = None,
     preset: Annotated[
-        Preset | None,
-        typer.Option(help="Published data set of the files; other options win."),
+        str | None,
+        typer.Option(
+            help=f"Published data set of the files: {', '.join(PRESETS)}; other options win."
+        ),
     ] = None,
     where: Annotated[
         str | None,
@@ -109,21 +110,13 @@ def main(
     ] = False,
 ) -> int:
     """Ingest the files."""
-    settings = load_config(Settings, None, set_ or ())
-    given = {"where": where, **settings.model_dump(include={"percent", "header"})}
-    given["delimiter"] = "\t" if delimiter == r"\t" else delimiter
-    given = {name: value for name, value in given.items() if value is not None}
-    reading = None
-    if columns or preset:
-        given |= {"columns": parse_columns(columns)} if columns else {}
-        reading = replace(PRESETS[preset], **given) if preset else Reading(**given)
-    elif given:
-        raise IngestError(
-            f"{next(iter(given))} belongs to tables of plays or interactions, "
-            "with --columns or --preset"
-        )
+    settings = load_config(IngestSettings, None, set_ or ())
+    options = settings.model_dump(include={"percent", "header"})
+    options["where"] = where
+    options["delimiter"] = "\t" if delimiter == r"\t" else delimiter
+    reading = make_reading(preset, parse_columns(columns) if columns else None, options)
     report = ingest(
-        files, store, reading, buckets=settings.buckets, memory=settings.memory
+        files, store, reading, partitions=settings.partitions, memory=settings.memory
     )
     print_report(report)
     share = report.lines.rejected / max(report.lines.read, 1)
@@ -149,24 +142,26 @@ def print_report(report: IngestReport) -> None:
     ]
     lines += [
         f"{file.name}: its content is in the store already, nothing added"
-        for file in report.known
+        for file in report.repeated
     ]
     if report.repeats:
         lines.append(
             f"{report.repeats:,} rows repeat another's user, item, timestamp and session: their "
             "weights are added up"
-            if manifest.interactions
+            if manifest.holds == "interactions"
             else f"{report.repeats:,} events have another's user, message and request: "
             "they are counted once"
         )
-    rows = "interactions" if manifest.interactions else "events"
-    size = f"{manifest.events:,} {rows} in {manifest.buckets} buckets, {store.bytes / 1e6:,.1f} MB"
-    lines.append(f"{store.workspace}: {size}, digest {manifest.digest}")
+    size_mb = sum(part.bytes for part in manifest.parts) / 1e6
+    lines.append(
+        f"{store}: {manifest.events:,} {manifest.holds} in {manifest.partitions} partitions, "
+        f"{size_mb:,.1f} MB, digest {manifest.digest}"
+    )
     output().print(Text("\n".join(lines)), soft_wrap=True)
 
 
 def _describe_rejects(report: IngestReport) -> list[str]:
-    """Return the reasons, the most frequent first, with the first line of each."""
+    """Describe the reasons, the most frequent first, with the first line of each."""
     store = report.store.path
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
@@ -181,8 +176,9 @@ def _describe_rejects(report: IngestReport) -> list[str]:
         for reason, count in counts.most_common(SHOWN_REASONS)
     ]
     if lines:
-        kept = f"{counts.total():,} rejected lines are kept in {store / REJECTS}"
-        lines.insert(0, f"{kept}; by reason:")
+        total = counts.total()
+        place = store / REJECTS
+        lines.insert(0, f"{total:,} rejected lines are kept in {place}; by reason:")
     return lines
 
 

@@ -10,19 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
-from analysis.logs.field_types import LARGEST_ID, NUMBERS, IdKinds
+from analysis.logs.field_types import LARGEST_ID, IdKinds
 from analysis.logs.files import DESCRIPTION, LogFile, discover
-from analysis.logs.interactions import PARQUET, suffix_of
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import ahead, gather, kinds_of, read
-from analysis.store import LOGGED, Catalogue, Interactions
+from analysis.store import CatalogueSummary, IdsOf, Manifest, Store
+from analysis.tables.reader import PARQUET, suffix_of
 from looplib.checksums import unseal
 from looplib.progress import progress
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError
-from recsys.ingest.sources import Ingest
-from recsys.store.buckets import ROWS_AT_ONCE
-from recsys.store.writer import Additions
+from recsys.ingest.sources import NewFiles
+from recsys.store.ids import write_ids
+from recsys.store.partitions import ROWS_AT_ONCE, Partitioner
 
 _TABLES = (".csv", ".tsv", *PARQUET)
 
@@ -43,86 +43,111 @@ def find_logs(paths: Sequence[str | Path]) -> list[LogFile]:
     return files
 
 
-def add_events(work: Ingest) -> Additions:
-    """Read event logs into the buckets; the store takes over the catalogue that they name."""
-    plays = work.before.plays
-    work.before = replace(work.before, catalogue=_agreed_catalogue(work))
-    kinds = NUMBERS if work.before.parts else kinds_of(work.files.all)
-    if plays:
-        kinds = IdKinds(plays.text_users, plays.text_items)
+def add_events(
+    store: Store,
+    files: NewFiles,
+    partitioner: Partitioner,
+    connection: queries.Connection,
+) -> tuple[Manifest, dict[IdsOf, Path]]:
+    """Read the events of new logs into the partitions.
+
+    Returns:
+        The store's manifest with the new sources and the catalogue that they name, and the files of
+        new text ids.
+
+    Raises:
+        AnalysisError: A log cannot be read.
+        IngestError: The logs are of another catalogue than the store.
+    """
+    manifest = store.manifest
+    catalogue = _agreed_catalogue(store, files.all)
+    kinds = kinds_of(files.all)
+    if manifest.parts:
+        kinds = IdKinds(manifest.text_users, manifest.text_items)
     lines: dict[LogFile, LineCounts] = defaultdict(LineCounts)
-    tables = gather(_read_events(work, kinds, lines), ROWS_AT_ONCE)
+    tables = gather(_read_events(files, catalogue, kinds, lines), ROWS_AT_ONCE)
     for rows in ahead(tables):
-        work.bucketing.add(rows)
-    sources = [work.files.source(file, counts) for file, counts in lines.items()]
-    table = Interactions(LOGGED, *kinds) if any(kinds) else None
-    additions = Additions(work.scratch, sources, table=table)
-    text_ids = sorted(work.scratch.glob("text-ids-*"))
+        partitioner.add(rows)
+    # an empty file has no line
+    sources = [
+        replace(source, lines=lines[file]) for file, source in files.sources.items()
+    ]
+    manifest = replace(
+        manifest,
+        text_users=kinds.users,
+        text_items=kinds.tracks,
+        catalogue=catalogue,
+        sources=(*manifest.sources, *sources),
+    )
+    text_ids = sorted(files.scratch.glob("text-ids-*"))
     if not text_ids:
-        return additions
-    queries.attach_parquet(work.connection, "verified", text_ids)
-    return replace(additions, ids=work.write_ids(kinds))
+        return manifest, {}
+    queries.attach_parquet(connection, "verified", text_ids)
+    return manifest, write_ids(connection, kinds, store, files.scratch)
 
 
 def _read_events(
-    work: Ingest,
+    files: NewFiles,
+    catalogue: CatalogueSummary | None,
     kinds: IdKinds,
     lines: dict[LogFile, LineCounts],
 ) -> Iterator[pa.Table]:
     """Yield the events of the new logs, count their lines, and write rejects and text ids."""
-    files = work.files
-    catalogue = work.before.catalogue
     done = 0.0
     largest_track = LARGEST_ID
     if catalogue and not catalogue.own_ids:
         largest_track = catalogue.tracks - 1
     with progress("ingest", files.megabytes, "MB") as report:
-        for number, found in enumerate(read(files, kinds, largest_track)):
-            if found.file not in lines:
-                done += found.file.size_bytes / 1e6
-            lines[found.file] += found.lines
-            if found.rejects:
-                work.keep_rejects(files.digests[found.file], found.rejects)
+        for number, part in enumerate(read(files, kinds, largest_track)):
+            if part.file not in lines:
+                done += part.file.size_bytes / 1e6
+            lines[part.file] += part.lines
+            if part.rejects:
+                files.keep_rejects(files.sources[part.file].digest, part.rejects)
             if any(kinds):
-                target = work.scratch / f"text-ids-{number:06}.parquet"
-                pq.write_table(found.text_ids, target)
+                target = files.scratch / f"text-ids-{number:06}.parquet"
+                pq.write_table(part.text_ids, target)
             events = sum(counts.good for counts in lines.values())
             report(done, f"{events:,} events")
-            yield found.events
-    for file in files.digests:
-        lines[file] += LineCounts()  # an empty file has no line
+            yield part.events
 
 
-def _agreed_catalogue(work: Ingest) -> Catalogue | None:
-    """Return the catalogue that the store and the logs name, if any.
+def _agreed_catalogue(
+    store: Store,
+    logs: Sequence[LogFile],
+) -> CatalogueSummary | None:
+    """Compare the catalogues that the store and the logs name.
+
+    Returns:
+        The one of all, if any.
 
     Raises:
         IngestError: They name different ones, or the store has events of none.
     """
-    agreed = work.before.catalogue
-    namer = str(work.workspace)
-    for file in sorted({log.path.parent / DESCRIPTION for log in work.files.all}):
+    agreed = store.manifest.catalogue
+    namer = str(store)
+    for file in sorted({log.path.parent / DESCRIPTION for log in logs}):
         if not file.is_file():
             continue
-        found = _read_catalogue(file)
-        has_own_ids = found.own_ids and (agreed is None or agreed.own_ids)
-        if agreed is None and (has_own_ids or not work.before.parts):
-            agreed = found
+        catalogue = _read_catalogue(file)
+        has_own_ids = catalogue.own_ids and (agreed is None or agreed.own_ids)
+        if agreed is None and (has_own_ids or not store.manifest.parts):
+            agreed = catalogue
             namer = str(file)
         elif agreed and has_own_ids:
             # ids mean the same in a catalogue that has grown
-            agreed = max(agreed, found, key=lambda catalogue: catalogue.tracks)
-        elif found != agreed:
+            agreed = max(agreed, catalogue, key=lambda summary: summary.tracks)
+        elif catalogue != agreed:
             raise IngestError(
                 f"two worlds: {namer} has {agreed or 'events of no catalogue'}, and {file} has "
-                f"{found}; use a store for each world"
+                f"{catalogue}; use a store for each world"
             )
     return agreed
 
 
-def _read_catalogue(file: Path) -> Catalogue:
+def _read_catalogue(file: Path) -> CatalogueSummary:
     content = read_untrusted(file, 2**20, error=IngestError)
     try:
-        return msgspec.convert(unseal(content)["catalogue"], Catalogue)
+        return msgspec.convert(unseal(content)["catalogue"], CatalogueSummary)
     except (msgspec.MsgspecError, ValueError, KeyError) as error:
         raise IngestError(f"{file}: no description of a collection ({error})") from None

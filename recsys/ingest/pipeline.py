@@ -1,37 +1,32 @@
-"""Add files to a session store, all of them or nothing: read, check, sort by bucket, commit."""
+"""Add files to a session store, all of them or nothing: read, check, sort by partition, commit."""
 
 import errno
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import queries
-from analysis.logs import interactions
-from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
 from analysis.logs.lines import LineCounts
 from analysis.logs.reader import read_rejects
-from analysis.store import LOGGED, Manifest, Source
+from analysis.store import LOGGED, RowKind, Source, Store
+from analysis.tables.columns import Reading
+from analysis.tables.reader import find_tables
 from looplib.files import TEMPORARY_PREFIX
 from recsys.errors import IngestError
 from recsys.ingest.events import add_events, find_logs
-from recsys.ingest.interactions import add_tables
-from recsys.ingest.sources import Ingest, NewFiles
-from recsys.lock import Lock
-from recsys.store.buckets import Bucketing, Kind
-from recsys.store.remote import Store, download_stored, open_store
-from recsys.store.writer import Additions, commit, locked
+from recsys.ingest.sources import NewFiles
+from recsys.ingest.tables import add_tables
+from recsys.store.partitions import Partitioner
+from recsys.store.remote import download_files
+from recsys.store.writer import commit, locked
 from recsys.workspace import Workspace, open_workspace
 
 DEFAULT_MEMORY = "1GB"
-_DISK_FULL = {
-    None,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-}  # None: in the words of DuckDB
+# None: in the words of DuckDB
+_DISK_FULL = {None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,7 @@ class IngestReport:
 
     store: Store  # after the ingest
     added: tuple[Source, ...]  # the new files
-    known: tuple[LogFile, ...]  # files whose content the store had before
+    repeated: tuple[LogFile, ...]  # files whose content the store had before
     # good lines that are no row of their own: events that were sent again, and interactions whose
     # weight was added to another row
     repeats: int = 0
@@ -56,7 +51,7 @@ def ingest(
     store: str | Path,
     reading: Reading | None = None,
     *,
-    buckets: int | None = None,
+    partitions: int | None = None,
     memory: str = DEFAULT_MEMORY,
 ) -> IngestReport:
     """Add files, folders and glob patterns to a session store, which is made if there is none.
@@ -71,88 +66,79 @@ def ingest(
         AnalysisError: A log or table cannot be found or read, is empty, or lacks a column.
         IngestError: No row is good, rows contradict each other, logs are of another world, or the
             machine has too little disk or memory.
-        StoreError: The store is damaged, holds something else, or has another number of buckets.
+        StoreError: The store is damaged, holds something else, or has another number of partitions.
         StorageError: Another ingest is at work.
     """
-    files = interactions.discover(paths) if reading else find_logs(paths)
-    if reading is None:
-        row = "event"
-    else:
-        row = "play" if reading.columns.has_share else "interaction"
-    kind: Kind = "interactions" if row == "interaction" else "events"
+    files = find_tables(paths) if reading else find_logs(paths)
+    holds: RowKind = "events"
+    if reading and not reading.columns.has_share:
+        holds = "interactions"
     workspace = open_workspace(store)
     with (
         _machine_errors_explained(workspace),
-        locked(workspace, buckets) as (lock, before),
+        locked(workspace, partitions) as (lock, before),
         # In the store, so on its disk; the next writer removes what a killed ingest leaves of it.
         tempfile.TemporaryDirectory(
             "", TEMPORARY_PREFIX, workspace.folder, ignore_cleanup_errors=True
         ) as folder,
     ):
-        _check_columns(workspace, before, reading)
+        _check_columns(before, reading)
         scratch = Path(folder)
-        new = NewFiles(files, before, reading.content if reading else "", scratch)
-        bucketing = Bucketing(scratch, kind, before.buckets)
+        sources = before.manifest.sources
+        new = NewFiles(files, sources, reading.content if reading else "", scratch)
+        partitioner = Partitioner(scratch, holds, before.manifest.partitions)
         with queries.connect(
             memory_limit=memory,
             temp_directory=scratch / "spilled",
             preserve_insertion_order=False,
         ) as connection:
-            work = Ingest(workspace, before, new, connection, bucketing, scratch)
             if reading:
-                added = add_tables(work, reading, memory)
+                manifest, ids = add_tables(
+                    before, new, partitioner, connection, reading, memory
+                )
             else:
-                added = add_events(work)
+                manifest, ids = add_events(before, new, partitioner, connection)
             new.check_unchanged()
         # The connection is closed: sorting needs the memory.
-        parts = bucketing.finish(_earlier_parts(work))
-        return _commit(lock, work, replace(added, parts=parts), row)
+        parts = partitioner.finish(_earlier_parts(before, partitioner.with_requests))
+        added = manifest.sources[len(sources) :]
+        if not (parts or new.repeated):
+            row = "event" if reading is None else "play"
+            row = "interaction" if holds == "interactions" else row
+            raise IngestError(f"no {row} in {len(added)} files; {_why(added, scratch)}")
+        after = commit(lock, manifest, scratch, parts, ids) if added else before
+    good = sum(source.lines.good for source in added)
+    repeats = good - (after.manifest.events - before.manifest.events)
+    return IngestReport(after, added, tuple(new.repeated), repeats)
 
 
-def _check_columns(
-    workspace: Workspace,
-    before: Manifest,
-    reading: Reading | None,
-) -> None:
+def _check_columns(store: Store, reading: Reading | None) -> None:
     """Refuse a store whose rows have other columns."""
-    held = before.table.columns if before.table else LOGGED
     columns = reading.columns.stored if reading else LOGGED
-    if before.parts and held != columns:
+    stored = store.manifest.columns
+    if store.manifest.parts and stored != columns:
         raise IngestError(
-            f"{workspace}: its rows have {', '.join(held)}, and these {', '.join(columns)}; "
+            f"{store}: its rows have {', '.join(stored)}, and these {', '.join(columns)}; "
             "name the same, or use a store of their own"
         )
 
 
-def _earlier_parts(work: Ingest) -> dict[int, list[Path]]:
-    """Return the store's parts of buckets whose new events may have been sent before."""
+def _earlier_parts(store: Store, partitions: Iterable[int]) -> dict[int, list[Path]]:
+    """Download the store's parts of some partitions."""
     earlier = {}
-    for bucket in work.bucketing.with_requests:
-        parts = [part for part in work.before.parts if part.bucket == bucket]
-        earlier[bucket] = download_stored(work.workspace, parts)
+    for number in partitions:
+        parts = [part for part in store.manifest.parts if part.partition == number]
+        earlier[number] = download_files(store.address, parts)
     return earlier
 
 
-def _commit(
-    lock: Lock,
-    work: Ingest,
-    added: Additions,
-    row: str,
-) -> IngestReport:
-    """Commit what was added to the store, and report; a good line is called a `row`."""
-    if not (added.parts or work.files.known):
-        why = "no line but blank ones"
-        if refused := [source for source in added.sources if source.lines.rejected]:
-            first, *_ = read_rejects(work.scratch / refused[0].rejects)
-            why = f"the first line refused is {first.file}:{first.line}: {first.reason}"
-        raise IngestError(f"no {row} in {len(added.sources)} files; {why}")
-    if added.sources:
-        commit(lock, work.before, added)
-    store = open_store(work.workspace.address)
-    good = sum(source.lines.good for source in added.sources)
-    repeats = good - (store.manifest.events - work.before.events)
-    known = tuple(work.files.known)
-    return IngestReport(store, tuple(added.sources), known, repeats)
+def _why(added: Sequence[Source], scratch: Path) -> str:
+    """Say why no line of some files is good."""
+    for source in added:
+        if source.lines.rejected:
+            line, *_ = read_rejects(scratch / source.rejects)
+            return f"the first line refused is {line.file}:{line.line}: {line.reason}"
+    return "no line but blank ones"
 
 
 @contextmanager

@@ -1,22 +1,15 @@
 """Say how published data sets are read: columns, what is computed, and rows left out.
 
-A new one is a name in `Preset`, an entry of `PRESETS` and a row in docs/own-data.md.
+A new one is an entry of `PRESETS`, and a row in docs/own-data.md.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from dataclasses import replace
+from typing import Any
 
-from analysis.logs.columns import Columns, Reading, parse_columns
+from analysis.tables.columns import Columns, Reading, parse_columns
+from recsys.errors import IngestError
 
-Preset = Literal[
-    "lastfm-1k",
-    "yambda",
-    "kuairand",
-    "spotify-skips",
-    "movielens",
-    "citeulike",
-    "lightgcn",
-]
 PRESETS: Mapping[str, Reading] = {
     # userid-timestamp-artid-artname-traid-traname.tsv: no header, no quotation, and
     # tracks without an id.
@@ -73,3 +66,37 @@ PRESETS: Mapping[str, Reading] = {
     # train.txt and test.txt: a line has a listener and their items.
     "lightgcn": Reading(Columns("user", "item"), lists="named"),
 }
+
+
+def make_reading(
+    preset: str | None,
+    columns: Columns | None,
+    options: Mapping[str, Any],
+) -> Reading | None:
+    """Combine a preset with columns and options of a caller, which win.
+
+    Args:
+        preset: A name of `PRESETS`.
+        columns: What the columns hold.
+        options: Other values of a `Reading`; None where the caller has none.
+
+    Returns:
+        How tables are read; None where the caller says nothing of tables.
+
+    Raises:
+        IngestError: The preset is unknown, or there are options of tables alone.
+    """
+    values = {name: value for name, value in options.items() if value is not None}
+    if columns:
+        values["columns"] = columns
+    if preset:
+        if preset not in PRESETS:
+            names = ", ".join(PRESETS)
+            raise IngestError(f"preset: {preset} is unknown; known are {names}")
+        return replace(PRESETS[preset], **values)
+    if values and not columns:
+        raise IngestError(
+            f"{next(iter(values))} belongs to tables of plays or interactions, "
+            "with --columns or --preset"
+        )
+    return Reading(**values) if columns else None

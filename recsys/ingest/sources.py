@@ -1,23 +1,16 @@
-"""Find the files that are new to a store, and hold what an ingest works with."""
+"""Find the files that are new to a store, and keep their rejected lines."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import xxhash
 
-from analysis import queries
-from analysis.logs.field_types import IdKinds
 from analysis.logs.files import OPEN, LogFile, digest, snapshot
 from analysis.logs.lines import LineCounts, Reject
-from analysis.store import REJECTS, IdsOf, Manifest, Source
+from analysis.store import REJECTS, Source
 from looplib.checksums import unnamed
 from recsys.errors import IngestError
-from recsys.store.buckets import Bucketing
-from recsys.store.ids import write_ids
-from recsys.store.remote import download_stored
-from recsys.workspace import Workspace
 
 MOST_KEPT_BYTES = 16 * 2**20
 
@@ -32,48 +25,43 @@ class NewFiles:
     def __init__(
         self,
         files: Sequence[LogFile],
-        manifest: Manifest,
+        sources: Sequence[Source],
         reading: str,
         scratch: Path,
     ) -> None:
-        """Take the files and the manifest of the store."""
-        self.digests: dict[LogFile, str] = {}  # of the new ones so far
-        self.known: list[LogFile] = []  # the others so far
+        """Take all files, the sources of the store, how files are read, and a folder to work in."""
+        # the new ones so far, as sources of the store whose lines are not counted
+        self.sources: dict[LogFile, Source] = {}
+        self.repeated: list[LogFile] = []  # those without new content, so far
         self.all = files
         self.megabytes = sum(file.size_bytes for file in files) / 1e6  # of all
-        self._sources = manifest.sources
+        self.scratch = scratch
+        self._stored = sources
         self._reading = reading
-        self._scratch = scratch
-        self._starts: dict[LogFile, int] = {}  # the first byte of each that was read
         self._states: dict[LogFile, tuple[int, int]] = {}
 
     def __iter__(self) -> Iterator[LogFile]:
         """Yield the new ones, one after the other."""
-        seen = {source.digest for source in self._sources}
+        seen = {source.digest for source in self._stored}
         for log in self.all:
             is_segment = log.path.name.startswith((OPEN, OPEN.removeprefix(".")))
-            start = self._read_before(log) if is_segment else 0
-            file = snapshot(log, self._scratch, start)
+            start = self._end_of_pieces(log) if is_segment else 0
+            file = snapshot(log, self.scratch, start)
             if file is not log and not file.size_bytes:
-                self.known.append(log)
+                self.repeated.append(log)
                 continue
-            self._starts[file] = start
             self._states[file] = _state(file)
             content = digest(file)
             if self._reading:
                 text = f"{content} {self._reading}"
                 content = xxhash.xxh3_128_hexdigest(text.encode())
             if content in seen:
-                self.known.append(file)
+                self.repeated.append(file)
                 continue
             seen.add(content)
-            self.digests[file] = content
+            size = file.size_bytes
+            self.sources[file] = Source(file.name, content, size, LineCounts(), start)
             yield file
-
-    def source(self, file: LogFile, lines: LineCounts) -> Source:
-        """Return a new file as a source of the store."""
-        content = self.digests[file]
-        return Source(file.name, content, file.size_bytes, lines, self._starts[file])
 
     def check_unchanged(self) -> None:
         """Refuse a file that was written to in the meantime."""
@@ -83,41 +71,27 @@ class NewFiles:
                     f"{file.name}: changed while it was read; ingest it when it is complete"
                 )
 
-    def _read_before(self, log: LogFile) -> int:
-        """Return how many bytes of a segment the store has, by its pieces."""
+    def keep_rejects(self, content: str, rejects: Iterable[Reject]) -> None:
+        """Append rejected lines to those of a file, until these have `MOST_KEPT_BYTES`.
+
+        The file is the one with the digest `content`.
+        """
+        lines = msgspec.json.Encoder().encode_lines(rejects)
+        target = self.scratch / REJECTS / f"{content}.jsonl"
+        target.parent.mkdir(exist_ok=True)
+        with target.open("ab") as file:
+            room = max(MOST_KEPT_BYTES - file.tell(), 0)
+            file.write(lines[: lines.rfind(b"\n", 0, room) + 1])
+
+    def _end_of_pieces(self, log: LogFile) -> int:
+        """Find the byte of a segment up to which the store has its pieces."""
         end = 0
         name = unnamed(Path(log.name)).name
-        for piece in sorted(self._sources, key=lambda source: source.start):
+        for piece in sorted(self._stored, key=lambda source: source.start):
             is_next = piece.start == end and unnamed(Path(piece.name)).name == name
             if is_next and digest(log, end, piece.bytes) == piece.digest:
                 end += piece.bytes
         return end
-
-
-@dataclass
-class Ingest:
-    """An ingest under way into a locked store."""
-
-    workspace: Workspace  # the store
-    before: Manifest
-    files: NewFiles
-    connection: queries.Connection
-    bucketing: Bucketing
-    scratch: Path
-
-    def keep_rejects(self, digest: str, rejects: Iterable[Reject]) -> None:
-        """Append rejected lines to those of a source, until these have `MOST_KEPT_BYTES`."""
-        lines = msgspec.json.Encoder().encode_lines(rejects)
-        file = self.scratch / REJECTS / f"{digest}.jsonl"
-        file.parent.mkdir(exist_ok=True)
-        with file.open("ab") as kept:
-            room = max(MOST_KEPT_BYTES - kept.tell(), 0)
-            kept.write(lines[: lines.rfind(b"\n", 0, room) + 1])
-
-    def write_ids(self, kinds: IdKinds) -> dict[IdsOf, Path]:
-        """Write the text ids of the table `verified`, as `recsys.store.ids.write_ids` does."""
-        known = download_stored(self.workspace, self.before.id_files)
-        return write_ids(self.connection, kinds, known, self.scratch)
 
 
 def _state(file: LogFile) -> tuple[int, int]:

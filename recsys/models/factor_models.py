@@ -8,7 +8,8 @@ from scipy.sparse import csr_matrix
 
 from looplib.als import AlsParams
 from looplib.arrays import Int32Array
-from recsys.dataset.dataset import Dataset, Side
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.layout import SplitName
 from recsys.dataset.plays import UNKNOWN_ARTIST, find_unplayed, read_artists
 from recsys.models.als import Equations, Fit, first_factors, make_equations, sweep
 from recsys.models.model import Model, State
@@ -62,7 +63,7 @@ class Als(Model):
         return personal_lists(fit, self._dataset, self._side, k, self._threads, pool)
 
 
-def place_unplayed(fit: Fit, dataset: Dataset, side: Side) -> Fit:
+def place_unplayed(fit: Fit, dataset: Dataset, side: SplitName) -> Fit:
     """Give tracks that nobody has played the mean factors of their artists' tracks."""
     unplayed = find_unplayed(dataset)
     if not len(unplayed):

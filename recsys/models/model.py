@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from looplib.arrays import Int32Array
-from recsys.dataset.dataset import Dataset, Side
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.layout import SplitName
 from recsys.dataset.plays import Plays, read_plays
 from recsys.models.als import Fit
 from recsys.models.topk import Pool, fill_up, popular_lists
@@ -47,7 +48,7 @@ class Model(ABC):
     def __init__(
         self,
         dataset: Dataset,
-        side: Side,
+        side: SplitName,
         params: Any,  # noqa: ANN401  of its kind
         seed: int,
         threads: int,

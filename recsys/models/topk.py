@@ -7,7 +7,8 @@ import numpy as np
 from scipy.sparse import csr_matrix, eye_array
 
 from looplib.arrays import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
-from recsys.dataset.dataset import Dataset, Side
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.layout import SplitName
 from recsys.models.als import Fit
 
 NO_TRACK = -1
@@ -52,7 +53,7 @@ def similar_tracks(
 def personal_lists(
     model: Fit,
     dataset: Dataset,
-    side: Side,
+    side: SplitName,
     k: int,
     threads: int,
     pool: Pool = "all",
@@ -79,7 +80,7 @@ def personal_lists(
 def _rank_heard(
     model: Fit,
     dataset: Dataset,
-    side: Side,
+    side: SplitName,
     k: int,
 ) -> Int32Array:
     heard = dataset.matrix(side)
@@ -94,7 +95,7 @@ def _rank_heard(
 
 def popular_lists(
     dataset: Dataset,
-    side: Side,
+    side: SplitName,
     k: int,
     threads: int,
     pool: Pool,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.store import Store
 from looplib.next_track_file import ARRAYS, FILE_NAME
 from looplib.progress import say
 from recsys.config import NextTrackConfig, SearchConfig
@@ -23,7 +24,6 @@ from recsys.next_track.score import (
 )
 from recsys.next_track.sessions import load_sessions
 from recsys.store.ids import Ids
-from recsys.store.remote import Store
 
 
 def write_next_track(

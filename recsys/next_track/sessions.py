@@ -6,14 +6,15 @@ import numpy as np
 import pyarrow as pa
 
 from analysis import queries
+from analysis.store import Store
 from looplib.arrays import BoolArray, Int32Array, IntArray, column_values, offsets
 from recsys.config import SearchConfig, Split
-from recsys.dataset.buckets import attach_events
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.partitions import attach_events
 from recsys.dataset.plays import Plays
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SplitError
-from recsys.store.remote import Store
+from recsys.store.remote import partition_files
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ def session_rule(store: Store, config: SearchConfig) -> SplitRule:
         SplitError: Its rows have neither timestamps nor sessions in an order.
     """
     rule = split_rule(store, config.split, config.seed)
-    columns = store.manifest.table.columns if store.manifest.table else ()
+    columns = set(store.manifest.columns)
     if rule.is_weighted and not (
-        rule.has_moments or {"session", "position"} <= set(columns)
+        rule.has_moments or {"session", "position"} <= columns
     ):
         raise SplitError(
-            f"next_track learns from sessions, and the rows of {store.workspace} have neither "
+            f"next_track learns from sessions, and the rows of {store} have neither "
             "timestamps nor sessions with positions; leave it out: --set next_track=null"
         )
     return rule
@@ -88,9 +89,8 @@ def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessi
     # the sessions of both sides, whatever the split is
     both = (*rule.train, *rule.test)
     whole = replace(rule, split=Split(), train=both, test=())
-    buckets = map(store.bucket_files, range(store.manifest.buckets))
     tables = []
-    for files in filter(None, buckets):
+    for files in partition_files(store):
         with queries.connect(threads=1) as connection:
             attach_events(connection, files, whole)
             found = queries.fetch_table(

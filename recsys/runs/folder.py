@@ -14,7 +14,7 @@ from looplib.checksums import seal, unseal
 from looplib.config import load_config
 from looplib.files import json_digest, remove_leftovers, sha256_file
 from recsys.config import SearchConfig
-from recsys.dataset.dataset import PIECES
+from recsys.dataset.layout import PIECES
 from recsys.errors import SearchError, StorageError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.runs.trials import Trial

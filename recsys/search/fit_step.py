@@ -85,7 +85,7 @@ def _fit(
     began = time.process_time()
     fit_s = float(kept["fit_s"]) if kept else 0.0
     model = KINDS[trial.kind](
-        dataset, "train", trial.params, trial.seed, scorer.threads, kept
+        dataset, "training", trial.params, trial.seed, scorer.threads, kept
     )
     if model.sweeps < sweep:
         model.sweep(sweep - model.sweeps)
@@ -109,7 +109,7 @@ def fit_in_blocks(
     if _read(run, checkpoint_name(trial.id, sweep)):
         return
     kept = _read(run, checkpoint_name(trial.id, start)) if start else None
-    blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "train")
+    blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "training")
     folder = run.sub(blocks_name(trial.id))
     fit = fit_blocks(cluster, blocks, trial.params, trial.seed, sweep, folder)
     fit_s = (float(kept["fit_s"]) if kept else 0.0) + time.perf_counter() - began

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import queries
+from analysis.store import Store
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError
 from recsys.models.lists import lists_name
 from recsys.models.topk import NO_TRACK
 from recsys.store.ids import originals
-from recsys.store.remote import Store
 
 
 def take_lists(
@@ -38,9 +38,7 @@ def take_lists(
             connection.register(f"known_{table}", pa.table(columns))
         listed = queries.fetch_table(connection, "validation/given_lists")
     if not listed.num_rows:
-        raise SearchError(
-            f"{file}: no row has a listener and a track of {store.workspace}"
-        )
+        raise SearchError(f"{file}: no row has a listener and a track of {store}")
     users, tracks, ranks = (column.to_numpy() for column in listed.columns)
     best = np.full((len(dataset.users), ranks.max() + 1), NO_TRACK, np.int32)
     best[users, ranks] = tracks

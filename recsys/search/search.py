@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import MANIFEST as STORE_MANIFEST
+from analysis.store import Store
 from looplib.config import dump_config
 from looplib.files import sha256_file
 from looplib.progress import progress, say
 from looplib.tables import output
 from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
-from recsys.dataset.build import build_dataset
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import DatasetPlan, plan_dataset
 from recsys.dataset.split import SplitRule
@@ -50,8 +51,7 @@ from recsys.search.fit_step import fit_in_blocks, run_step
 from recsys.search.lists import take_lists
 from recsys.search.state import SearchState
 from recsys.store.ids import Title, originals, read_titles
-from recsys.store.remote import Store
-from recsys.workspace import Workspace
+from recsys.workspace import Workspace, open_workspace
 
 # what every worker imports, which takes longer than a score
 _IMPORTED = (run_step.__module__, "recsys.models.kernels.ranking", "pandas")
@@ -92,7 +92,7 @@ def search(
         raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
     candidates += plan_lists(digests, plan.digest, config.seed)
     baselines = plan_baselines(config.seed, is_ordered=is_ordered)
-    seen = [folder / STORE_MANIFEST for folder in store.workspace.on_disk]
+    seen = [folder / STORE_MANIFEST for folder in open_workspace(store.address).on_disk]
     seen += [folder / CONFIG for folder in run.on_disk]
     with (
         open_cluster(config.cluster, seen, client, _IMPORTED) as cluster,
@@ -107,7 +107,7 @@ def search(
         scorer = Scorer(
             dataset.address, config.validation, config.seed, cluster.threads
         )
-        scorer = settle(scorer, store.catalogue_size)
+        scorer = settle(scorer, store.manifest.catalogue_size)
         _note_left_out(plan.rule, store)
         state = SearchState(config.search, candidates, baselines, scorer, lock)
         for damage in state.ledger.damaged:
@@ -123,7 +123,7 @@ def _note_left_out(rule: SplitRule, store: Store) -> None:
     if not rule.is_ordered:
         kinds = ", ".join(name for name, kind in KINDS.items() if kind.needs_order)
         say(
-            f"left out, as the rows of {store.workspace} have no order: {kinds}; "
+            f"left out, as the rows of {store} have no order: {kinds}; "
             "ingest them with timestamp= or position= to try these"
         )
 
@@ -135,7 +135,7 @@ def _build(
     cluster: Cluster,
 ) -> Dataset:
     with progress("Sessions to interactions", 100, "%") as report:
-        dataset = build_dataset(store, plan, run, cluster, report)
+        dataset = cached_dataset(store, plan, run, cluster, report)
     facts = dataset.summary
     say(
         f"{facts.listeners:,} listeners, {facts.tracks:,} tracks, "
@@ -163,7 +163,7 @@ def _check_dataset(
         if 2 * named < len(tracks):
             raise SearchError(
                 f"{config.catalogue}: names {named:,} of the {len(tracks):,} tracks of "
-                f"{store.workspace}, so it belongs to another store; "
+                f"{store}, so it belongs to another store; "
                 "leave it out: --set catalogue=null"
             )
     shown = config.export.filter_seen

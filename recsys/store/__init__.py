@@ -1,7 +1,7 @@
-"""Write session stores: everything of a listener in one bucket, as Parquet, with digests.
+"""Write session stores: everything of a listener in one partition, as Parquet, with digests.
 
-`analysis.store` reads them.
+`analysis.store` says what a store is.
 
-In: batches of checked rows. Out: an immutable store. Read `buckets` first, then `writer` and `ids`;
-`remote` opens a store at an address.
+In: batches of checked rows. Out: an immutable store. Read `partitions` first, then `writer` and
+`ids`; `remote` opens a store at an address.
 """

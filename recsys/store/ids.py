@@ -6,7 +6,7 @@ the texts, so that exports carry the ids that came in.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.logs.field_types import IdKinds
-from analysis.store import IdsOf, Interactions, number_of
+from analysis.store import IdsOf, Store, number_of
 from looplib.arrays import IntArray
 from looplib.untrusted import read_untrusted
 from recsys.errors import IngestError, StoreError
-from recsys.store.remote import Store
+from recsys.store.remote import download_files
 
 Ids = npt.NDArray[np.generic]  # numbers or texts, as they came in
 _ID_SCHEMA = pa.schema({"id": pa.int64(), "original": pa.string()})
@@ -32,58 +32,53 @@ _TABLES: dict[IdsOf, str] = {"users": "user_ids", "items": "track_ids"}
 
 
 class Title(msgspec.Struct, frozen=True):
-    """Title and artist of a track; what is not known is empty."""
+    """Title and artist of a track, empty where unknown."""
 
     track: int | str
     title: str = ""
     artist: str = ""
 
 
-def decide_kinds(connection: queries.Connection, known: Interactions | None) -> IdKinds:
-    """Return which ids are text: as in the store, or by the rows of its first ingest.
+def decide_kinds(connection: queries.Connection) -> IdKinds:
+    """Decide which ids are text by the rows of a store's first ingest, the table `checked`.
 
-    The table `checked` has these rows. The types of a file decide; without types (CSV), ids are
-    whole numbers if each is one.
+    The types of a file decide; without types (CSV), ids are whole numbers if each is one.
 
     Raises:
         IngestError: By the files' own types, some ids are numbers and some are text.
     """
-    if known:
-        return IdKinds(known.text_users, known.text_items)
-    counts: dict[str, Counter[str]] = {"users": Counter(), "items": Counter()}
-    for row in queries.fetch_table(connection, "interactions/id_kinds").to_pylist():
-        counts["users"][row["user_kind"]] += row["lines"]
-        counts["items"][row["track_kind"]] += row["lines"]
-    for of, found in counts.items():
-        if found["whole number"] and found["text"]:
+    rows = queries.fetch_table(connection, "interactions/id_kinds").to_pylist()
+    is_text = []
+    for of, column in (("users", "user_kind"), ("items", "track_kind")):
+        lines: Counter[str] = Counter()
+        for row in rows:
+            lines[row[column]] += row["lines"]
+        numbers = lines["whole number"]
+        if numbers and lines["text"]:
             raise IngestError(
-                f"mixed {of}: {found['whole number']:,} rows have a number "
-                f"and {found['text']:,} have text; "
+                f"mixed {of}: {numbers:,} rows have a number "
+                f"and {lines['text']:,} have text; "
                 "one or the other is expected"
             )
-    kinds = (
-        not found["whole number"] and found["text"] + found["characters"] > 0
-        for found in counts.values()
-    )
-    return IdKinds(*kinds)
+        is_text.append(not numbers and lines["text"] + lines["characters"] > 0)
+    return IdKinds(*is_text)
 
 
 def write_ids(
     connection: queries.Connection,
     kinds: IdKinds,
-    known: Sequence[Path],
+    store: Store,
     scratch: Path,
 ) -> dict[IdsOf, Path]:
     """Write the text ids of the table `verified` to files in `scratch`.
 
-    The tables `user_ids` and `track_ids` are attached to these files; `known` are the files of the
-    ids that the store has.
+    The tables `user_ids` and `track_ids` are attached to these files.
 
     Returns:
         The new files of users and of items, where they are text.
 
     Raises:
-        IngestError: Two texts have the same number.
+        IngestError: Two texts, in these files or in the store's, have the same number.
     """
     written: dict[IdsOf, Path] = {}
     for (of, table), is_text in zip(_TABLES.items(), kinds, strict=True):
@@ -94,19 +89,12 @@ def write_ids(
         queries.copy_to_parquet(
             connection, "interactions/text_ids", file, users=of == "users"
         )
-        queries.attach_parquet(
-            connection,
-            "ids",
-            [file, *(path for path in known if path.name.startswith(of))],
-        )
-        if same := queries.fetch_table(
-            connection, "interactions/repeated_numbers"
-        ).to_pylist():
-            first = same[0]["first"]
-            second = same[0]["second"]
-            number = same[0]["id"]
+        queries.attach_parquet(connection, "ids", [file, *_id_files(store, of)])
+        repeated = queries.fetch_table(connection, "interactions/repeated_numbers")
+        for row in repeated.to_pylist():
             raise IngestError(
-                f"{of} {first!r} and {second!r} have the same number {number}; rename one"
+                f"{of} {row['first']!r} and {row['second']!r} have the same number "
+                f"{row['id']}; rename one"
             )
         queries.attach_parquet(connection, table, [file])
     return written
@@ -118,7 +106,7 @@ def originals(
     numbers: IntArray,
     named: Iterable[str] = (),
 ) -> Ids:
-    """Return the ids that came in, shape (n,): the numbers, or the texts they stand for.
+    """Look up the ids that came in, shape (n,): the numbers, or the texts they stand for.
 
     Args:
         store: What has the texts.
@@ -129,35 +117,19 @@ def originals(
     Raises:
         StoreError: A number stands for nothing.
     """
-    table = _stored(store, of)
+    table = _read_ids(store, of)
     if table is None:
         return numbers
     ids = table["id"].to_pylist()
     texts = table["original"].to_pylist()
-    known = dict(zip(ids, texts, strict=True))
-    known |= {number_of(text): text for text in named}
+    text_of = dict(zip(ids, texts, strict=True))
+    text_of |= {number_of(text): text for text in named}
     try:
-        return np.array([known[number] for number in numbers.tolist()], dtype=np.str_)
+        return np.array([text_of[number] for number in numbers.tolist()], dtype=np.str_)
     except KeyError:
         raise StoreError(
-            f"{store.workspace}: some {of} are not in its id files; restore them"
+            f"{store}: some {of} are not in its id files; restore them"
         ) from None
-
-
-def titles_by_id(store: Store) -> dict[str, Title]:
-    """Return the titles in a store, by the track id that came in, as text."""
-    table = _stored(store, "titles")
-    if table is None:
-        return {}
-    smallest = [("title", "min"), ("artist", "min")]
-    table = table.group_by("id").aggregate(smallest).sort_by("id")
-    tracks = originals(store, "items", table["id"].to_numpy()).tolist()
-    titles = table["title_min"].to_pylist()
-    artists = table["artist_min"].to_pylist()
-    return {
-        str(track): Title(track, title or "", artist or "")
-        for track, title, artist in zip(tracks, titles, artists, strict=True)
-    }
 
 
 def read_catalogue(file: Path) -> bytes:
@@ -178,16 +150,16 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
         StoreError: The catalogue is of other tracks, or cannot be read.
     """
     if file is None:
-        return titles_by_id(store)
+        return _read_stored_titles(store)
     content = read_catalogue(file)
     catalogue = store.manifest.catalogue
-    titles = {}
     digest = hashlib.sha256(content).hexdigest()
     if catalogue and digest != catalogue.sha256:
         raise StoreError(
-            f"{file}: not the catalogue of {store.workspace}: {catalogue}, "
+            f"{file}: not the catalogue of {store}: {catalogue}, "
             f"and this has {digest[:12]}"
         )
+    titles = {}
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             if line.strip():
@@ -195,12 +167,34 @@ def read_titles(file: Path | None, store: Store) -> dict[str, Title]:
                 titles[str(title.track)] = title
         # also text that is not UTF-8, or nested too deeply
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            wanted = '{"track": …, "artist": …, "title": …}'
-            raise StoreError(f"{file}, line {number}: not {wanted} ({error})") from None
+            example = '{"track": …, "artist": …, "title": …}'
+            raise StoreError(
+                f"{file}, line {number}: not {example} ({error})"
+            ) from None
     return titles
 
 
-def _stored(store: Store, of: IdsOf) -> pa.Table | None:
-    files = store.files(file for file in store.manifest.id_files if file.of == of)
+def _read_stored_titles(store: Store) -> dict[str, Title]:
+    table = _read_ids(store, "titles")
+    if table is None:
+        return {}
+    smallest = [("title", "min"), ("artist", "min")]
+    table = table.group_by("id").aggregate(smallest).sort_by("id")
+    tracks = originals(store, "items", table["id"].to_numpy()).tolist()
+    titles = table["title_min"].to_pylist()
+    artists = table["artist_min"].to_pylist()
+    return {
+        str(track): Title(track, title or "", artist or "")
+        for track, title, artist in zip(tracks, titles, artists, strict=True)
+    }
+
+
+def _read_ids(store: Store, of: IdsOf) -> pa.Table | None:
+    files = _id_files(store, of)
     tables = [pq.read_table(file, partitioning=None) for file in files]
     return pa.concat_tables(tables) if tables else None
+
+
+def _id_files(store: Store, of: IdsOf) -> list[Path]:
+    files = (file for file in store.manifest.id_files if file.of == of)
+    return download_files(store.address, files)

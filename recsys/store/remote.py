@@ -1,29 +1,18 @@
 """Open a session store at a path or an address; its parts are downloaded as they are read."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
-from analysis import store as local
 from analysis.store import (
     MANIFEST,
     IdFile,
-    Part,
-    check_digests,
+    PartitionFile,
+    Store,
+    check_files,
     decode_manifest,
 )
-from recsys.workspace import Workspace, open_workspace
-
-
-@dataclass(frozen=True)
-class Store(local.Store):
-    """A session store and where it is; every method that returns files may raise `StorageError`."""
-
-    workspace: Workspace
-
-    def files(self, stored: Iterable[Part | IdFile]) -> list[Path]:
-        """Return files that the manifest names, downloaded and their digests checked."""
-        return download_stored(self.workspace, stored)
+from recsys.workspace import open_workspace
 
 
 def open_store(address: str | Path) -> Store:
@@ -35,17 +24,30 @@ def open_store(address: str | Path) -> Store:
     """
     workspace = open_workspace(address)
     manifest = decode_manifest(workspace.read(MANIFEST), str(workspace))
-    return Store(workspace.folder, manifest, workspace)
+    return Store(str(workspace), workspace.folder, manifest)
 
 
-def download_stored(workspace: Workspace, files: Iterable[Part | IdFile]) -> list[Path]:
-    """Download files of a store that is at an address, and check their digests.
+def download_files(
+    address: str,
+    files: Iterable[PartitionFile | IdFile],
+) -> list[Path]:
+    """Download files of the store at an address, and check their digests.
+
+    Returns:
+        Their paths on this machine; those of a store on this machine's disk are its own.
 
     Raises:
         StoreError: A file on this machine's disk is damaged.
         StorageError: Its server does not answer or refuses, or a file has another digest.
     """
-    stored = {workspace.cached(file.path, file.sha256): file for file in files}
-    if workspace.is_remote:  # checked when it came
-        return list(stored)
-    return check_digests(stored)
+    workspace = open_workspace(address)
+    if workspace.is_remote:  # checked as they come
+        return [workspace.cached(file.path, file.sha256) for file in files]
+    return check_files(workspace.folder, files)
+
+
+def partition_files(store: Store) -> Iterator[list[Path]]:
+    """Download the files of a store, one partition after the other; empty ones are left out."""
+    # parts are sorted by it
+    for _, files in groupby(store.manifest.parts, key=lambda part: part.partition):
+        yield download_files(store.address, files)

@@ -5,15 +5,26 @@ names them. The manifest says what the store holds; what it does not name is rem
 writer.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pyarrow.parquet as pq
 
-from analysis import store
+from analysis.store import (
+    MANIFEST,
+    REJECTS,
+    SCHEMA,
+    IdFile,
+    IdsOf,
+    Manifest,
+    PartitionFile,
+    Store,
+    content_digest,
+    decode_manifest,
+)
 from looplib.checksums import seal
 from looplib.files import (
     TEMPORARY_PREFIX,
@@ -26,84 +37,98 @@ from recsys.errors import StoreError
 from recsys.lock import LOCK, Lock, hold_lock
 from recsys.workspace import Workspace
 
-DEFAULT_BUCKETS = 16
+DEFAULT_PARTITIONS = 16
 _IDS = "ids"
-_BUCKET = "bucket="
-
-
-@dataclass(frozen=True)
-class Additions:
-    """What an ingest adds to a store."""
-
-    scratch: Path  # a folder with all files, rejected lines by `Source.rejects`
-    sources: Sequence[store.Source]
-    parts: Mapping[int, Path] = field(default_factory=dict)  # by bucket
-    # text ids, and titles
-    ids: Mapping[store.IdsOf, Path] = field(default_factory=dict)
-    # what its tables hold, or its logs with text ids, without id files; None of other logs
-    table: store.Interactions | None = None
+_PARTITION = "partition="
 
 
 @contextmanager
 def locked(
-    workspace: Workspace, buckets: int | None = None
-) -> Iterator[tuple[Lock, store.Manifest]]:
+    workspace: Workspace, partitions: int | None = None
+) -> Iterator[tuple[Lock, Store]]:
     """Make the block the only writer of a store, and clear what killed writers left.
 
-    The store's folder is made if it is missing. The block gets the lock and the store's manifest:
-    of a new store, an empty one with the number of buckets, or with `DEFAULT_BUCKETS`.
+    The store's folder is made if it is missing. The block gets the lock and the store, a new one
+    with an empty manifest and the number of partitions, or `DEFAULT_PARTITIONS`.
 
     Raises:
-        StoreError: The folder is not a store's, the store has another number of buckets, or its
+        StoreError: The folder is not a store's, the store has another number of partitions, or its
             manifest is damaged.
         StorageError: Another writer is at work.
     """
     names = workspace.names()
     # a killed first ingest leaves no more than these
-    for name in sorted(names if store.MANIFEST not in names else ()):
-        if name not in (store.REJECTS, _IDS) and not name.startswith(
-            (LOCK, TEMPORARY_PREFIX, _BUCKET)
+    for name in sorted(names if MANIFEST not in names else ()):
+        if name not in (REJECTS, _IDS) and not name.startswith(
+            (LOCK, TEMPORARY_PREFIX, _PARTITION)
         ):
             raise StoreError(
                 f"{workspace}: not a session store, it holds {name}; name a new or an empty folder"
             )
     with hold_lock(workspace, "ingest") as lock:
         remove_leftovers(workspace.folder)
-        manifest = _manifest_to_extend(workspace, buckets)
+        number = partitions or DEFAULT_PARTITIONS
+        manifest = Manifest(SCHEMA, number, content_digest(()))
+        if (content := workspace.read(MANIFEST)) is not None:
+            manifest = decode_manifest(content, str(workspace))
+        if partitions not in (None, manifest.partitions):
+            raise StoreError(
+                f"{workspace}: has {manifest.partitions} partitions, not {partitions}; "
+                "a new number needs a new store"
+            )
         named = {part.path for part in manifest.parts}
         named |= {file.path for file in manifest.id_files}
         named |= {source.rejects for source in manifest.sources}
-        ours = (_BUCKET, f"{store.REJECTS}/", f"{_IDS}/")
-        found = {name for name in workspace.files() if name.startswith(ours)}
-        workspace.delete(*(found - named))
-        yield lock, manifest
+        folders = (_PARTITION, f"{REJECTS}/", f"{_IDS}/")
+        files = {name for name in workspace.files() if name.startswith(folders)}
+        workspace.delete(*(files - named))
+        yield lock, Store(str(workspace), workspace.folder, manifest)
 
 
-def _manifest_to_extend(workspace: Workspace, buckets: int | None) -> store.Manifest:
-    content = workspace.read(store.MANIFEST)
-    if content is None:
-        digest = store.content_digest(())
-        return store.Manifest(store.SCHEMA, buckets or DEFAULT_BUCKETS, digest)
-    manifest = store.decode_manifest(content, str(workspace))
-    if buckets not in (None, manifest.buckets):
-        raise StoreError(
-            f"{workspace}: has {manifest.buckets} buckets, not {buckets}; "
-            "a new number needs a new store"
-        )
-    return manifest
-
-
-def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
+def commit(
+    lock: Lock,
+    manifest: Manifest,
+    scratch: Path,
+    parts: Mapping[int, Path],
+    ids: Mapping[IdsOf, Path],
+) -> Store:
     """Move finished files into the locked store, then replace the manifest, which names them.
+
+    Args:
+        lock: The store's.
+        manifest: The store's, with the new sources, but without the new files.
+        scratch: A folder with the rejected lines of the new sources, by `Source.rejects`.
+        parts: New sorted rows by partition.
+        ids: New text ids, and titles.
 
     Raises:
         OSError: The disk is full; the store is as it was.
         StorageError: The server of a store at an address does not answer or refuses; the store is
             as it was.
     """
-    after, files = _extended(before, added)
+    digest = content_digest(source.digest for source in manifest.sources)
+    ending = f"-{digest[:16]}.parquet"
+    new_parts = [
+        PartitionFile(f"{_PARTITION}{n:03}/part{ending}", n, *_measure(file))
+        for n, file in parts.items()
+    ]
+    new_ids = [
+        IdFile(f"{_IDS}/{of}{ending}", of, *_measure(file)) for of, file in ids.items()
+    ]
+    rejected = scratch.glob(f"{REJECTS}/*")
+    files = {f"{REJECTS}/{file.name}": file for file in rejected}
+    files |= {part.path: parts[part.partition] for part in new_parts}
+    files |= {file.path: ids[file.of] for file in new_ids}
+    manifest = replace(
+        manifest,
+        digest=digest,
+        events=manifest.events + sum(part.rows for part in new_parts),
+        sources=tuple(sorted(manifest.sources, key=lambda source: source.digest)),
+        parts=tuple(sorted((*manifest.parts, *new_parts))),
+        id_files=tuple(sorted((*manifest.id_files, *new_ids))),
+    )
     workspace = lock.workspace
-    path = lock.workspace.folder
+    path = workspace.folder
     for name, file in files.items():
         fsync(file)
         (path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -112,48 +137,11 @@ def commit(lock: Lock, before: store.Manifest, added: Additions) -> None:
         fsync(folder)
     workspace.upload(*files)
     lock.check()
-    atomic_write_json(path / store.MANIFEST, seal(msgspec.to_builtins(after)))
-    workspace.upload(store.MANIFEST)
+    atomic_write_json(path / MANIFEST, seal(msgspec.to_builtins(manifest)))
+    workspace.upload(MANIFEST)
+    return Store(str(workspace), path, manifest)
 
 
-def _extended(
-    before: store.Manifest, added: Additions
-) -> tuple[store.Manifest, dict[str, Path]]:
-    """Return the manifest with what is added, and the new files by the names they get."""
-    sources = sorted(
-        (*before.sources, *added.sources), key=lambda source: source.digest
-    )
-    digest = store.content_digest(source.digest for source in sources)
-    ending = f"-{digest[:16]}.parquet"
-    parts = [
-        store.Part(f"{_BUCKET}{n:03}/part{ending}", n, *_facts(file))
-        for n, file in added.parts.items()
-    ]
-    ids = [
-        store.IdFile(f"{_IDS}/{of}{ending}", of, *_facts(file))
-        for of, file in added.ids.items()
-    ]
-    rejected = [source.rejects for source in added.sources if source.lines.rejected]
-    files = {name: added.scratch / name for name in rejected}
-    files |= {part.path: added.parts[part.bucket] for part in parts}
-    files |= {file.path: added.ids[file.of] for file in ids}
-    table = added.table
-    if table:
-        table = replace(table, id_files=tuple(sorted((*before.id_files, *ids))))
-    is_plays = table is not None and "share" in table.columns
-    after = replace(
-        before,
-        schema=store.SCHEMA,
-        digest=digest,
-        events=before.events + sum(part.rows for part in parts),
-        sources=tuple(sources),
-        parts=tuple(sorted((*before.parts, *parts))),
-        interactions=None if is_plays else table,
-        plays=table if is_plays else None,
-    )
-    return after, files
-
-
-def _facts(file: Path) -> tuple[int, int, str]:
-    """Return the rows, the bytes and the sha256 of a Parquet file."""
+def _measure(file: Path) -> tuple[int, int, str]:
+    """Count the rows and the bytes of a Parquet file, and take its sha256."""
     return pq.read_metadata(file).num_rows, file.stat().st_size, sha256_file(file)

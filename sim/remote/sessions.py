@@ -93,7 +93,8 @@ async def play_pool(
 ) -> None:
     """Play sessions of a queue that share a request, until there are none to open.
 
-    Each round reports what all of them heard. Whoever ends a listener's session opens the next one.
+    Each round reports what all of them heard. The pool that ends a listener's session opens the
+    next.
 
     Args:
         batch: Room for the sessions.

@@ -14,10 +14,11 @@ from analysis.logs.lines import LineCounts
 from analysis.store import (
     MANIFEST,
     SCHEMA,
-    Catalogue,
+    CatalogueSummary,
     Manifest,
-    Part,
+    PartitionFile,
     Source,
+    check_files,
     content_digest,
     open_store,
 )
@@ -27,14 +28,20 @@ SOURCE = Source("events.jsonl", "ab" * 16, 120, LineCounts(3, 2, 1))
 
 def write_store(path: Path) -> Manifest:
     """Write a store of one part, which is no Parquet file."""
-    part = path / "bucket=001" / "part-a.parquet"
+    part = path / "partition=001" / "part-a.parquet"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"12345")
     digest = sha256(b"12345").hexdigest()
-    parts = (Part("bucket=001/part-a.parquet", 1, 2, 5, digest),)
-    catalogue = Catalogue("0" * 64, 90)
+    parts = (PartitionFile("partition=001/part-a.parquet", 1, 2, 5, digest),)
+    catalogue = CatalogueSummary("0" * 64, 90)
     manifest = Manifest(
-        SCHEMA, 4, content_digest([SOURCE.digest]), catalogue, 2, (SOURCE,), parts
+        1,
+        4,
+        content_digest([SOURCE.digest]),
+        catalogue=catalogue,
+        events=2,
+        sources=(SOURCE,),
+        parts=parts,
     )
     (path / MANIFEST).write_bytes(msgspec.json.encode(manifest))
     return manifest
@@ -44,9 +51,10 @@ def test_a_store_reads_back_as_it_was_written(tmp_path: Path) -> None:
     manifest = write_store(tmp_path)
     store = open_store(tmp_path)
     assert store.manifest == manifest
-    assert (store.bytes, store.catalogue_size) == (5, 90)
-    assert store.bucket_files(1) == [tmp_path / "bucket=001" / "part-a.parquet"]
-    assert store.bucket_files(0) == []
+    assert store.manifest.catalogue_size == 90
+    assert check_files(tmp_path, manifest.parts) == [
+        tmp_path / "partition=001" / "part-a.parquet"
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "nowhere", "file"])
@@ -60,7 +68,7 @@ def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"schema": 3}', '{"schema": "1"}', "\x00"]
+    "content", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": "1"}', "\x00"]
 )
 def test_a_damaged_manifest_is_said_to_be(tmp_path: Path, content: str) -> None:
     write_store(tmp_path)
@@ -88,9 +96,9 @@ def test_a_missing_or_cut_part_is_named(
 ) -> None:
     write_store(tmp_path)
     store = open_store(tmp_path)
-    damage(tmp_path / "bucket=001" / "part-a.parquet")
+    damage(tmp_path / "partition=001" / "part-a.parquet")
     with pytest.raises(StoreError, match=r"part-a\.parquet: .*ingest the sources anew"):
-        store.bucket_files(1)
+        check_files(tmp_path, store.manifest.parts)
 
 
 def test_the_digest_is_that_of_the_set_of_sources() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from analysis.store import Store
 from looplib.event_fields import EVENT_FIELDS
 from recsys.ingest.pipeline import ingest
-from recsys.store.remote import Store
 from sim.events import SimulatedEvents, format_events
 from tests.recsys.events import read_rows
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from analysis.logs.columns import Reading, parse_columns
+from analysis.tables.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.factors import FACTORS, HISTORY, ItemFactors
 from botify.model.manifest import FittedFeedback

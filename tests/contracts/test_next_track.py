@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.logs.columns import Reading, parse_columns
+from analysis.tables.columns import Reading, parse_columns
 from botify.model.catalogue import user_number
 from botify.model.model import ServedModel
 from botify.recommenders.base import EXHAUSTED, UNKNOWN, Query

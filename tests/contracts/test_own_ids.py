@@ -13,8 +13,8 @@ import pytest
 
 from analysis.ab.config import AbConfig
 from analysis.ab.report import build_report
-from analysis.logs.columns import Reading, parse_columns
 from analysis.offpolicy import __main__ as offpolicy
+from analysis.tables.columns import Reading, parse_columns
 from botify.errors import ModelError
 from botify.event_log import describe_log
 from botify.service import Service, load_configured

@@ -42,7 +42,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     facts = {"sha256": sha256_file(catalogue), "tracks": TRACKS}
     collection = orjson.dumps({"schema": 1, "catalogue": facts})
     (log.parent / "collection.json").write_bytes(collection)
-    ingest([log], folder / "store", buckets=2)
+    ingest([log], folder / "store", partitions=2)
     (folder / "search.yaml").write_text(
         f"store: {folder / 'store'}\nrun: {folder / 'run'}\ncatalogue: {catalogue}\n"
         "search: {space: {factors: 4}, sweeps: 2}\nvalidation: {resamples: 100}\n"
@@ -104,7 +104,7 @@ def test_what_the_service_logs_ingests_without_a_reject(tmp_path: Path) -> None:
     post(client, "/next", {"requests": many})
     service.close()
     assert len(list((tmp_path / "log").glob("*.jsonl"))) > 1
-    report = ingest([tmp_path / "log"], tmp_path / "store", buckets=2)
+    report = ingest([tmp_path / "log"], tmp_path / "store", partitions=2)
     sent = 5 * len(users) + len(many)
     assert report.lines == LineCounts(read=sent, good=sent)
     assert report.store.manifest.events == sent
@@ -118,7 +118,7 @@ def test_a_store_refuses_the_logs_of_two_catalogues(tmp_path: Path) -> None:
         describe_log(service.settings.log_dir, load_catalogue(catalogue))
         post(client_of(service), "/next/0", {"track": 0, "time": 1})
         service.close()
-    ingest([tmp_path / "one" / "log"], tmp_path / "store", buckets=2)
+    ingest([tmp_path / "one" / "log"], tmp_path / "store", partitions=2)
     described = open_store(tmp_path / "store").manifest.catalogue
     assert described is not None
     assert described.sha256 == sha256_file(tmp_path / "one" / "tracks.json")

@@ -103,8 +103,8 @@ def test_the_longest_numbers_and_labels_have_room(width: int, opened: Open) -> N
 
 def test_an_effect_that_has_no_percentage_is_told_by_its_values(opened: Open) -> None:
     report = make_report()
-    values = {"control_value": 0.0, "arm_value": 0.079, "relative": NOTHING}
-    first = replace(report.effects[0], **values)
+    first = report.effects[0]
+    first = replace(first, control_value=0.0, arm_value=0.079, relative=NOTHING)
     with opened(render(replace(report, effects=(first,)))) as page:
         value = page.locator(".forest .value", has_text="0.079 instead of 0")
         assert value.count() == 1

@@ -57,9 +57,9 @@ def nginx(
     file = folder / "nginx.conf"
     file.write_text(text)
     settings = f"pid {folder}/nginx.pid; error_log stderr; daemon off;"
-    argv = [program, "-e", "stderr", "-p", folder, "-c", file, "-g", settings]
+    argv = [program, "-e", "stderr", "-p", str(folder), "-c", str(file)]
     with (folder / "nginx.stderr").open("wb") as errors:
-        process = subprocess.Popen(argv, stderr=errors)
+        process = subprocess.Popen([*argv, "-g", settings], stderr=errors)
     try:
         wait_until(lambda: is_open(front.port), "nginx to listen", [process])
         yield front

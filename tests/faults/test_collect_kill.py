@@ -11,7 +11,7 @@ import pytest
 from tests.sim.small_world import write_world
 from tests.waiting import wait_until
 
-SEGMENTS = 200  # more than are made before a signal is heeded
+SEGMENTS = 600  # more than are made before a signal is heeded
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.recsys.events import event, read_rows, write_log
 from tests.waiting import wait_until
 
 START_MS = 1_767_225_600_000
-# The steps of a whole ingest into two buckets: the folders, syncs and renames, and clearing up.
+# The steps of a whole ingest into two partitions: the folders, syncs and renames, and clearing up.
 STEPS = 23
 
 
@@ -42,7 +42,7 @@ class Case:
     after: Content
 
     def begin(self, store: Path) -> None:
-        ingest(self.logs[:1], store, buckets=2)
+        ingest(self.logs[:1], store, partitions=2)
 
     def assert_completes(self, store: Path) -> None:
         """The store is as before or after the second ingest, and after another one whole."""
@@ -73,7 +73,7 @@ def make_case(folder: Path, counts: tuple[int, int]) -> Case:
             for number, (user, track) in enumerate(zip(users, tracks, strict=True))
         ]
         logs.append(write_log(folder / f"{seed}.jsonl", rows, more=b"garbage\n"))
-    ingest(logs[:1], folder / "store", buckets=2)
+    ingest(logs[:1], folder / "store", partitions=2)
     before = content_of(folder / "store")
     ingest(logs, folder / "store")
     return Case(logs, before, content_of(folder / "store"))
@@ -90,7 +90,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 def start(
-    case: Case, store: Path, **how: Callable[[], None]
+    case: Case, store: Path, before: Callable[[], None] | None = None
 ) -> "subprocess.Popen[str]":
     words = [*map(str, case.logs), "--store", str(store)]
     return subprocess.Popen(
@@ -98,7 +98,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **how,
+        preexec_fn=before,
     )
 
 
@@ -154,7 +154,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_store_as_it_was(
     large.begin(store := tmp_path / "store")
     limit = (largest_file, largest_file)
     limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, limit)
-    process = start(large, store, preexec_fn=limited)
+    process = start(large, store, limited)
     printed, errors = process.communicate()
     assert (process.returncode, printed) == (2, ""), errors
     line = errors.splitlines()[-1]

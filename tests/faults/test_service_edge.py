@@ -6,6 +6,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -110,14 +111,10 @@ def send_part(port: int, data: bytes, ended: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def beside(
-    target: Callable[..., None], count: int, *arguments: object
-) -> Iterator[None]:
-    """Run threads beside the block, whose last argument is an event that ends them."""
+def beside(target: Callable[[threading.Event], None], count: int) -> Iterator[None]:
+    """Run threads beside the block until an event ends them."""
     ended = threading.Event()
-    threads = [
-        threading.Thread(target=target, args=(*arguments, ended)) for _ in range(count)
-    ]
+    threads = [threading.Thread(target=target, args=[ended]) for _ in range(count)]
     for thread in threads:
         thread.start()
     try:
@@ -128,10 +125,17 @@ def beside(
             thread.join()
 
 
+def greedy(
+    port: int, data: bytes, count: int
+) -> contextlib.AbstractContextManager[None]:
+    """Clients that send and read nothing."""
+    return beside(partial(send_part, port, data), count)
+
+
 @pytest.mark.parametrize("attack", GREEDY)
 def test_health_is_answered_beside_greedy_clients(shared: Served, attack: str) -> None:
     data, count = GREEDY[attack]
-    with beside(send_part, count, shared.port, data):
+    with greedy(shared.port, data, count):
         for _ in range(CHECKS):
             assert shared.ask("GET", "/health/live")[0] == 200
             assert shared.ask("POST", "/next/7", {"track": 1, "time": 0.5})[0] == 200
@@ -151,7 +155,10 @@ def drip(sockets: Sequence[socket.socket], ended: threading.Event) -> None:
 @pytest.mark.parametrize(("count", "start"), [(1500, b"POST /next/"), (16, HALF)])
 def test_slow_clients_hold_up_nobody(shared: Served, count: int, start: bytes) -> None:
     """More of them than threads."""
-    with held(shared.port, [start] * count) as sockets, beside(drip, 1, sockets[:200]):
+    with (
+        held(shared.port, [start] * count) as sockets,
+        beside(partial(drip, sockets[:200]), 1),
+    ):
         for _ in range(CHECKS):
             assert_serves(shared)
 
@@ -215,8 +222,9 @@ def test_health_is_answered_while_every_thread_waits(
     published: Published, tmp_path: Path, own_redis: RedisServer
 ) -> None:
     """A Redis that hangs holds up the threads; the bound on waiting for it is long here."""
-    settings = {"threads": 2, "redis_url": own_redis.url}
-    with serve(published, tmp_path / "log", **settings) as served:
+    with serve(
+        published, tmp_path / "log", threads=2, redis_url=own_redis.url
+    ) as served:
         assert_serves(served)
         own_redis.pause()
         with held(served.port, [HEAD + GOOD] * 8) as sockets:

@@ -32,9 +32,9 @@ RELOADS = 20
 def test_at_its_end_requests_under_way_are_answered_and_segments_closed(
     published: Published, tmp_path: Path, redis_url: str, interrupt: signal.Signals
 ) -> None:
-    log, settings = tmp_path / "log", {"processes": 2, "redis_url": redis_url}
+    log = tmp_path / "log"
     with (
-        serve(published, log, **settings) as served,
+        serve(published, log, processes=2, redis_url=redis_url) as served,
         Load(served.port, clients=8) as load,
     ):
         load.wait_for(300)
@@ -90,8 +90,7 @@ def test_hostile_versions_are_refused_and_the_next_good_one_is_served(
 ) -> None:
     """Met by the watcher, and by more reloads than there are threads."""
     published = publish_first(tmp_path / "published")
-    settings = {"watch_s": 0.05, "threads": 2}
-    with serve(published, tmp_path / "log", **settings) as served:
+    with serve(published, tmp_path / "log", watch_s=0.05, threads=2) as served:
         for harm in HARMS:
             bad = publish(
                 tmp_path / "stage",

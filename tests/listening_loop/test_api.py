@@ -88,7 +88,7 @@ def test_frames_of_any_library_and_files_are_the_same_plays(
         assert other.manifest.events == store.manifest.events
     # a second time adds nothing
     assert ll.ingest(plays, store.address, **COLUMNS).manifest == store.manifest
-    assert ll.Store(store.address) == store
+    assert ll.open_store(store.address) == store
 
 
 def test_plays_with_shares_become_events_and_presets_name_columns(
@@ -109,7 +109,7 @@ def test_plays_with_shares_become_events_and_presets_name_columns(
         where="ts > 0",
         **shares,
     )
-    assert events.manifest.interactions is None
+    assert events.manifest.holds == "events"
     ratings = pd.DataFrame(
         {
             "userId": [1, 1, 2],

@@ -33,17 +33,15 @@ def write(folder: Path, text: str) -> Path:
 
 def test_values_come_from_defaults_then_the_file_then_overrides(tmp_path: Path) -> None:
     file = write(tmp_path, "seed: 2\nsearch: {iterations: 7}\n")
-    config = load_config(
-        Outer,
-        file,
-        ["search.iterations=9", "search.iterations=10", "spaces=[{factors: [8, 16]}]"],
+    overrides = ["search.iterations=9", "search.iterations=10"]
+    overrides += ["spaces=[{factors: [8, 16]}]", "maybe.iterations=3"]
+    assert load_config(Outer, file, overrides) == Outer(
+        seed=2,
+        search=Inner(iterations=10),
+        spaces=(Space(factors=(8, 16)),),
+        maybe=Inner(iterations=3),
     )
-    assert config == Outer(
-        seed=2, search=Inner(iterations=10), spaces=(Space(factors=(8, 16)),)
-    )
-    assert load_config(
-        Outer, write(tmp_path, ""), ["maybe.iterations=3"]
-    ).maybe == Inner(iterations=3)
+    assert load_config(Outer, write(tmp_path, "")) == Outer()
 
 
 def test_a_dumped_configuration_reads_back_equal(tmp_path: Path) -> None:

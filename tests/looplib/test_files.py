@@ -94,20 +94,13 @@ def test_a_lock_refuses_other_processes_until_its_holder_dies(
     path = tmp_path / name
     if name == "folder":
         path.mkdir()
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with holder:
+    argv = [sys.executable, "-c", HOLD, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with (
-            pytest.raises(UserError, match="in use"),
-            exclusive(path, UserError("in use")),
-        ):
-            pass
+        with pytest.raises(UserError, match="in use"):
+            exclusive(path, UserError("in use")).__enter__()
         holder.kill()
     with exclusive(path, UserError("in use")):
         pass

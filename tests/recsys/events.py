@@ -1,13 +1,16 @@
-"""Event logs for tests of the ingest, event by event."""
+"""Event logs for tests of the ingest, event by event, and the rows of stores."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
-from recsys.store.remote import Store
+from analysis.store import Store
+from recsys.store.ids import originals
+from recsys.store.remote import partition_files
 
 COLLECTION = "collection.json"
 EVENT: dict[str, Any] = {
@@ -56,15 +59,31 @@ def write_log(
 
 
 def read_rows(store: Store) -> list[dict[str, Any]]:
-    """Read all rows of a store, bucket by bucket."""
-    files = [
-        file
-        for bucket in range(store.manifest.buckets)
-        for file in store.bucket_files(bucket)
-    ]
-    rows: list[dict[str, Any]] = [
+    """Read all rows of a store, partition by partition."""
+    return [
         row
+        for files in partition_files(store)
         for file in files
         for row in pq.read_table(file, partitioning=None).to_pylist()
     ]
-    return rows
+
+
+def rows_by_original_id(store: Store) -> list[dict[str, Any]]:
+    """Read all rows of a store, by user, time and track, with the ids that came in."""
+    rows = sorted(
+        read_rows(store),
+        key=lambda row: (row["user"], row["timestamp"] or 0, row["track"]),
+    )
+    users = originals(store, "users", np.array([row["user"] for row in rows])).tolist()
+    numbers = [row["track"] for row in rows]
+    tracks = originals(store, "items", np.array(numbers)).tolist()
+    track_of = dict(zip(numbers, tracks, strict=True))
+    return [
+        row
+        | {
+            "user": user,
+            "track": track_of[row["track"]],
+            "recommendation": track_of.get(row.get("recommendation")),
+        }
+        for user, row in zip(users, rows, strict=True)
+    ]

@@ -105,7 +105,7 @@ def make_store(
     folder: Path,
     sessions: Iterable[Session],
     *,
-    buckets: int = 4,
+    partitions: int = 4,
     tracks: int | None = None,
 ) -> Path:
     """Ingest sessions into a new store; `tracks` makes the catalogue known."""
@@ -113,7 +113,7 @@ def make_store(
     if tracks is not None:
         catalogue = {"schema": 1, "catalogue": {"sha256": "0" * 64, "tracks": tracks}}
         (log.parent / "collection.json").write_bytes(orjson.dumps(catalogue))
-    ingest.ingest([log], folder / "store", buckets=buckets)
+    ingest.ingest([log], folder / "store", partitions=partitions)
     return folder / "store"
 
 

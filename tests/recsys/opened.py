@@ -1,7 +1,8 @@
 """Run what a configuration describes: its dataset, and its search."""
 
 from recsys.config import SearchConfig
-from recsys.dataset.build import Report, build_dataset
+from recsys.dataset.build import Report
+from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.runs.folder import Winner
@@ -16,7 +17,7 @@ def dataset_of(
 ) -> Dataset:
     """Build the dataset of a search in this process."""
     store = open_store(config.store)
-    return build_dataset(
+    return cached_dataset(
         store,
         plan_dataset(store, config),
         open_workspace(config.run),

@@ -1,5 +1,4 @@
-"""Tables of plays and interactions for tests of the ingest: files in every format, and the command
-on them."""
+"""Tables of plays and interactions in every format, and two ways to ingest them."""
 
 import csv
 import gzip
@@ -9,13 +8,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.store import Store
+from analysis.tables.columns import Reading, parse_columns
 from looplib.cli import run
 from recsys.ingest import __main__ as ingest_command
+from recsys.ingest import pipeline
 
 Row = dict[str, Any]
+INTERACTIONS = "user=uid,item=song,weight=seconds,timestamp=ts"
 
 
 def write_csv(file: Path, rows: Sequence[Row]) -> Path:
@@ -49,6 +53,22 @@ WRITERS: dict[str, Callable[[Path, Sequence[Row]], Path]] = {
 }
 
 
+def random_interactions(
+    seed: int, count: int, *, users: int = 40, items: int = 60
+) -> list[Row]:
+    """Draw rows with text ids, some of them with the same user, item and moment."""
+    generator = np.random.default_rng(seed)
+    return [
+        {
+            "uid": f"user-{generator.integers(users)} ä,\"'",
+            "song": f"song {generator.integers(items)}",
+            "seconds": round(float(generator.gamma(2, 90)), 3),
+            "ts": 1_700_000_000 + int(generator.integers(50)) * 86_400,
+        }
+        for _ in range(count)
+    ]
+
+
 def ingest(store: Path, *argv: object) -> int:
     """Run the command; returns its exit code."""
     return run(
@@ -56,3 +76,17 @@ def ingest(store: Path, *argv: object) -> int:
         ingest_command.PROG,
         [*map(str, argv), "--store", str(store)],
     )
+
+
+def ingest_tables(
+    folder: Path,
+    *files: Path,
+    columns: str = INTERACTIONS,
+    partitions: int | None = None,
+    **settings: Any,  # noqa: ANN401  of `Reading`
+) -> Store:
+    """Ingest tables into the folder `store` of a folder."""
+    reading = Reading(parse_columns(columns), **settings)
+    return pipeline.ingest(
+        files, folder / "store", reading, partitions=partitions, memory="200MB"
+    ).store

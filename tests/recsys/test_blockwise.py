@@ -44,7 +44,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def whole(dataset: Dataset, params: AlsParams, sweeps: int) -> Fit:
-    return fit_als(dataset.matrix("train"), params, seed=4, sweeps=sweeps)
+    return fit_als(dataset.matrix("training"), params, seed=4, sweeps=sweeps)
 
 
 def assert_same(fit: Fit, model: Fit) -> None:
@@ -58,7 +58,7 @@ def assert_same(fit: Fit, model: Fit) -> None:
 def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
     params: AlsParams, number: int, dataset: Dataset, tmp_path: Path
 ) -> None:
-    blocks = cut_blocks(in_process(), dataset, "train", number)
+    blocks = cut_blocks(in_process(), dataset, "training", number)
     assert_same(
         fit_blocks(
             in_process(), blocks, params, 4, 3, open_workspace(tmp_path / "fit")
@@ -70,14 +70,14 @@ def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
 def test_more_blocks_than_rows_are_a_block_for_each_row(
     dataset: Dataset,
 ) -> None:
-    blocks = cut_blocks(in_process(), dataset, "train", 1000)
+    blocks = cut_blocks(in_process(), dataset, "training", 1000)
     assert tuple(map(len, blocks)) == (len(dataset.users), len(dataset.tracks))
 
 
 def test_blocks_cover_every_row_once_with_about_as_much_work(
     dataset: Dataset,
 ) -> None:
-    cut = cut_blocks(in_process(slots=4), dataset, "total")
+    cut = cut_blocks(in_process(slots=4), dataset, "all")
     for blocks, rows in zip(
         cut, (len(dataset.users), len(dataset.tracks)), strict=True
     ):
@@ -88,14 +88,14 @@ def test_blocks_cover_every_row_once_with_about_as_much_work(
         assert blocks[-1].last == rows
         sizes = [block.load().nnz for block in blocks]
         assert len(sizes) == 4
-        assert max(sizes) < 1.5 * dataset.matrix("total").nnz / 4
+        assert max(sizes) < 1.5 * dataset.matrix("all").nnz / 4
 
 
 def test_a_block_holds_no_more_interactions_than_allowed(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blockwise, "LARGEST_BLOCK", 300)
-    cut = cut_blocks(in_process(slots=2), dataset, "train")
+    cut = cut_blocks(in_process(slots=2), dataset, "training")
     assert len(cut[0]) >= dataset.summary.interactions / 300
     assert len(cut[0]) % 2 == 0
 
@@ -105,7 +105,7 @@ def test_a_fit_goes_on_from_its_last_whole_sweep_in_the_same_blocks_or_in_others
     number: int, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = KNOBS["cg"]
-    blocks = cut_blocks(in_process(), dataset, "train", 3)
+    blocks = cut_blocks(in_process(), dataset, "training", 3)
     solved: list[Block] = []
 
     def solve(block: Block, *arguments: Any) -> None:  # noqa: ANN401  those of `solve_block`
@@ -118,7 +118,7 @@ def test_a_fit_goes_on_from_its_last_whole_sweep_in_the_same_blocks_or_in_others
     with pytest.raises(KeyboardInterrupt):
         fit_blocks(in_process(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"))
     monkeypatch.undo()
-    blocks = cut_blocks(in_process(), dataset, "train", number)
+    blocks = cut_blocks(in_process(), dataset, "training", number)
     done: list[float] = []
     fit = fit_blocks(
         in_process(),
@@ -139,7 +139,7 @@ def test_a_fit_goes_on_from_its_last_whole_sweep_in_the_same_blocks_or_in_others
 def test_factors_out_of_bounds_are_a_trial_error(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    blocks = cut_blocks(in_process(), dataset, "train", 2)
+    blocks = cut_blocks(in_process(), dataset, "training", 2)
     with pytest.raises(TrialError, match="not finite after sweep 1"):
         fit_blocks(
             in_process(),

@@ -9,7 +9,7 @@ import pytest
 
 from analysis import power
 from analysis.ab import __main__ as ab
-from analysis.logs.columns import Reading, parse_columns
+from analysis.tables.columns import Reading, parse_columns
 from looplib.cli import run
 from looplib.progress import console
 from recsys.config import ExportConfig

@@ -1,7 +1,5 @@
 """What goes wrong at an address is one line that names it; against a server of S3."""
 
-import json
-import os
 import subprocess
 import sys
 import threading
@@ -126,81 +124,30 @@ def test_an_ingest_is_whole_idempotent_and_alone(
     s3: S3, log: Path, tmp_path: Path
 ) -> None:
     store = f"s3://{BUCKET}/ingested"
-    done = s3.run("recsys.ingest", str(log), "--store", store, "--set", "buckets=2")
-    assert done.returncode == 0, done.stderr
-    first = s3.get("ingested/manifest.json")
-    assert first is not None
-    assert b'"sha256"' in first
-    again = s3.run(
-        "recsys.ingest", str(log), "--store", store, scratch="another machine's"
-    )
-    assert "its content is in the store already" in again.stdout
-    assert s3.get("ingested/manifest.json") == first
-    s3.put("ingested/bucket=001/part-left-by-a-killed-one.parquet", b"half")
-    more = write_log(
-        tmp_path / "more.jsonl", random_sessions(6, listeners=20, tracks=30, sessions=5)
-    )
-    assert (
-        s3.run(
-            "recsys.ingest", str(more), "--store", store, scratch="a third"
-        ).returncode
-        == 0
-    )
-    assert "ingested/bucket=001/part-left-by-a-killed-one.parquet" not in s3.keys(
-        "ingested/"
-    )
-    assert not [key for key in s3.keys("ingested/") if ".lock" in key]
-    whole = s3.run(
-        "recsys.ingest",
-        str(log),
-        str(more),
-        "--store",
-        str(tmp_path / "local"),
-        "--set",
-        "buckets=2",
-    )
-    assert whole.returncode == 0, whole.stderr
-    assert json_digest(whole.stdout) == json_digest(
-        s3.run("recsys.ingest", str(more), "--store", store).stdout
-    )
 
+    def ingest(*files: Path, to: str = store, machine: str = "first") -> str:
+        argv = ("recsys.ingest", *map(str, files), "--store", to)
+        done = s3.run(*argv, "--set", "partitions=2", scratch=machine)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
-def test_a_second_ingest_is_refused_while_another_machine_holds_the_lock(
-    s3: S3, log: Path
-) -> None:
-    holder = {"id": "other", "name": "process 4711 on node1"}
-    s3.put("locked/.lock", json.dumps(holder).encode())
-    line = refusal(
-        s3.run("recsys.ingest", str(log), "--store", f"s3://{BUCKET}/locked")
-    )
-    assert (
-        f"s3://{BUCKET}/locked: another ingest is at work here "
-        "(process 4711 on node1, last heard from " in line
-    )
-    assert s3.keys("locked/") == ["locked/.lock"]
+    ingest(log)
+    manifest = s3.get("ingested/manifest.json")
+    assert "its content is in the store already" in ingest(log, machine="second")
+    assert s3.get("ingested/manifest.json") == manifest
+    s3.put("ingested/.lock", b"process 4711 on node1")
+    line = refusal(s3.run("recsys.ingest", str(log), "--store", store))
+    assert "is at work here (process 4711 on node1, last heard from " in line
+    s3.expire_lock("ingested")
+    left = "ingested/partition=001/part-left-by-a-killed-one.parquet"
+    s3.put(left, b"half")
+    sessions = random_sessions(6, listeners=20, tracks=30, sessions=5)
+    more = write_log(tmp_path / "more.jsonl", sessions)
+    shown = ingest(more, machine="third")
+    assert not {left, "ingested/.lock"} & {*s3.keys("ingested/")}
+    whole = ingest(log, more, to=str(tmp_path / "local"))
+    assert json_digest(whole) == json_digest(shown)
 
 
 def json_digest(said: str) -> str:
     return said.rpartition("digest ")[2].split()[0]
-
-
-def test_a_part_that_is_gone_or_damaged_is_one_line(s3: S3, log: Path) -> None:
-    store = f"s3://{BUCKET}/damaged"
-    assert (
-        s3.run(
-            "recsys.ingest", str(log), "--store", store, "--set", "buckets=1"
-        ).returncode
-        == 0
-    )
-    config = s3.folder / "damaged.yaml"
-    config.write_text(f"store: {store}\nrun: s3://{BUCKET}/damaged-run\n")
-    (key,) = (key for key in s3.keys("damaged/bucket") if key.endswith(".parquet"))
-    part = s3.get(key)
-    assert part is not None
-    s3.put(key, os.urandom(len(part)))
-    line = refusal(
-        s3.run(
-            "tests.recsys.search_in_process", "--config", str(config), scratch="fresh"
-        )
-    )
-    assert "was uploaded, and" in line

@@ -13,7 +13,7 @@ import pytest
 from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import LoggedSessions
 from analysis.offpolicy.policies import Policy
-from benchmarks.open_bandit import Log, probabilities, value
+from benchmarks.open_bandit import Impressions, probabilities, value
 
 ROUNDS, ACTIONS, POSITIONS = 3000, 12, 3
 
@@ -64,7 +64,7 @@ def test_one_impression_that_weighs_as_much_as_all_others_is_refused() -> None:
     items = rng.integers(4, size=1000)
     propensity = np.full(1000, 0.25)
     propensity[7] = 1e-6
-    log = Log(
+    log = Impressions(
         items,
         np.ones(1000, np.int64),
         (rng.random(1000) < 0.1).astype(float),

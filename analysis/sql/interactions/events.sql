@@ -1,6 +1,6 @@
--- One row per interaction of a bucket, in the shape of events, with weights of the same one added, exactly to 1e-9.
+-- One row per interaction of a partition, in the shape of events, with weights of the same one added, exactly to 1e-9.
 -- The interactions of a listener with a track are a session of their own where neither sessions nor moments are known. In a split by
--- files, each side is a session of its own where both are named, and what is on neither side is left out.
+-- files, training and validation are sessions of their own where both are named, and what is in neither is left out.
 -- $by_row  BOOLEAN, each moment of a listener is a session of its own, for a split by the newest
 -- $has_moments  BOOLEAN, timestamps are moments, not missing or mere positions
 -- $train  VARCHAR[], digests of the files to learn from; empty where the split is not by files
@@ -10,7 +10,7 @@
 --   user, track, timestamp, message  the timestamp in ms since the epoch, UTC, 0 without; the message is 'next'
 --   recommendation, propensity  NULL: nothing was recommended
 --   time, session  DOUBLE, the weight; VARCHAR, NULL where it is to be derived from the moments
-WITH sided AS (
+WITH named AS (
     SELECT
         user, track, time,
         coalesce(timestamp, 0) AS timestamp,
@@ -29,5 +29,5 @@ SELECT
     CAST(NULL AS BIGINT) AS recommendation, CAST(NULL AS DOUBLE) AS propensity,
     CAST(sum(CAST(time AS DECIMAL(38, 9))) AS DOUBLE) AS time,
     session
-FROM sided
+FROM named
 GROUP BY user, track, timestamp, session

@@ -4,12 +4,12 @@
 -- FROM split_events(user BIGINT, track BIGINT, time DOUBLE, heldout BOOLEAN)
 -- Columns:
 --   user, track
---   train        FLOAT, weight on the training side (0 where the track is on the other side alone)
---   total        FLOAT, weight on both sides
+--   training     FLOAT, weight in training (0 where the track is held out alone)
+--   all          FLOAT, weight in both splits
 SELECT
     user, track,
-    CAST(coalesce(sum(CAST(time AS DECIMAL(38, 9))) FILTER (WHERE NOT heldout), 0) AS FLOAT) AS train,
-    CAST(sum(CAST(time AS DECIMAL(38, 9))) AS FLOAT) AS total
+    CAST(coalesce(sum(CAST(time AS DECIMAL(38, 9))) FILTER (WHERE NOT heldout), 0) AS FLOAT) AS training,
+    CAST(sum(CAST(time AS DECIMAL(38, 9))) AS FLOAT) AS "all"
 FROM split_events
 WHERE time > 0 AND time >= $min_time
 GROUP BY user, track

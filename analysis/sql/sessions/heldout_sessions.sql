@@ -1,5 +1,5 @@
 -- One row per held-out session, by the kind of the split. A draw by hash depends on the seed, the listener and the
--- session's name alone, so that it is the same on any cluster and however the store is bucketed.
+-- session's name alone, so that it is the same on any cluster and however the store is partitioned.
 -- $kind       VARCHAR, 'session_hash', 'newest', 'last_session', 'time' or 'files'
 -- $seed       BIGINT, the configuration's seed
 -- $holdout    DOUBLE, share of the sessions that is drawn by hash, or of each listener's, 0..1

@@ -4,11 +4,11 @@
 -- FROM organic_events(user BIGINT, track BIGINT, time DOUBLE, organic BOOLEAN, heldout BOOLEAN)
 -- Columns:
 --   user, track
---   train, total  FLOAT, listening time in the training sessions, and in all
+--   training, all  FLOAT, listening time in the training sessions, and in all
 SELECT
     user, track,
-    CAST(coalesce(sum(CAST(time AS DECIMAL(9, 6))) FILTER (WHERE NOT heldout), 0) AS FLOAT) AS train,
-    CAST(sum(CAST(time AS DECIMAL(9, 6))) AS FLOAT) AS total
+    CAST(coalesce(sum(CAST(time AS DECIMAL(9, 6))) FILTER (WHERE NOT heldout), 0) AS FLOAT) AS training,
+    CAST(sum(CAST(time AS DECIMAL(9, 6))) AS FLOAT) AS "all"
 FROM organic_events
 WHERE time > 0 AND time >= $min_time
 GROUP BY user, track

@@ -1,4 +1,4 @@
--- One row per event of a bucket, in the order they came.
+-- One row per event of a partition, in the order they came.
 -- Of events with the same user, message and request the first one counts, and none that an earlier part has.
 -- Rows of the table have the other columns of events, too, and so has the result.
 -- FROM unsorted(user BIGINT, message VARCHAR, request BIGINT)

@@ -1,4 +1,4 @@
--- One row per event of a bucket, by user, timestamp, next before last, track; equal ones in the order they came.
+-- One row per event of a partition, by user, timestamp, next before last, track; equal ones in the order they came.
 -- Rows of the table have the other columns of events, too, and so has the result.
 -- FROM unsorted(user BIGINT, timestamp BIGINT, message VARCHAR, track BIGINT)
 -- Columns:

@@ -1,4 +1,4 @@
--- One row per interaction of a bucket, by user, timestamp, track; equal ones in the order they came.
+-- One row per interaction of a partition, by user, timestamp, track; equal ones in the order they came.
 -- Rows of the table have the other columns of interactions, too, and so has the result.
 -- FROM unsorted(user BIGINT, timestamp BIGINT, track BIGINT)
 -- Columns:

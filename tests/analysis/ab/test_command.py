@@ -59,7 +59,7 @@ def test_a_place_without_logs_is_said(tmp_path: Path) -> None:
 
 def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
     log = write(tmp_path / "a.jsonl", experiment())
-    ingest([str(log)], tmp_path / "store", buckets=1)
+    ingest([str(log)], tmp_path / "store", partitions=1)
     next((tmp_path / "store").rglob("*.parquet")).unlink()
     with pytest.raises(AnalysisError, match="No such file"):
         build_report([tmp_path / "store"], "ALS", CONFIG)
@@ -67,7 +67,7 @@ def test_a_store_whose_part_is_missing_is_said(tmp_path: Path) -> None:
 
 def test_damaged_rejects_of_a_store_are_said(tmp_path: Path) -> None:
     log = write(tmp_path / "a.jsonl", experiment(), more=b"garbage\n")
-    ingest([str(log)], tmp_path / "store", buckets=1)
+    ingest([str(log)], tmp_path / "store", partitions=1)
     (rejects,) = (tmp_path / "store" / "rejects").iterdir()
     rejects.write_bytes(b"{")
     with pytest.raises(AnalysisError, match=r"\.jsonl: damaged"):

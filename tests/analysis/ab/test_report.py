@@ -123,7 +123,7 @@ def test_a_store_and_its_logs_give_the_same_report(tmp_path: Path) -> None:
             tmp_path / "logs" / "b.jsonl", events[1::2], more=b'garbage\n{"message":'
         ),
     ]
-    ingest([str(log) for log in logs], tmp_path / "store", buckets=4)
+    ingest([str(log) for log in logs], tmp_path / "store", partitions=4)
     of_logs, of_store = (
         build_report([tmp_path / name], "ALS", CONFIG) for name in ("logs", "store")
     )
@@ -216,7 +216,7 @@ def test_listeners_whom_a_change_moved_are_left_out_and_the_others_trusted(
     moved = sum(changed.left_out(users))
     assert sum(found.listeners.values()) == len(users) - moved
     assert json.loads(orjson.dumps(found))["plan"]["changes"] == [{"T2": 0}, {"C": 3}]
-    ingest([str(log)], tmp_path / "store", buckets=1)
+    ingest([str(log)], tmp_path / "store", partitions=1)
     refused = pytest.raises(AnalysisError, match="report on its event logs")
     with refused if text_ids else nullcontext():
         of_store = build_report([tmp_path / "store"], "ALS", config, changed)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.logs import interactions
 from analysis.logs.files import LogFile, discover
+from analysis.tables.reader import find_tables
 from tests.analysis.logs.lines import write
 
 
@@ -44,7 +44,7 @@ def test_a_pattern_stands_for_what_matches_and_a_file_named_twice_is_read_once(
     assert [file.path for file in found] == [first, second]
 
 
-@pytest.mark.parametrize("find", [discover, interactions.discover])
+@pytest.mark.parametrize("find", [discover, find_tables])
 @pytest.mark.parametrize("kind", ["a pipe", "a device", "bytes"])
 def test_what_is_no_file_of_text_is_refused_at_once(
     tmp_path: Path, kind: str, find: Callable[[list[Path]], list[LogFile]]

@@ -94,8 +94,8 @@ def test_the_refit_learns_from_held_out_sessions_too(
     dataset = open_dataset(
         finished.parent / "store" / "cache" / manifest["data"]["dataset"]
     )
-    assert dataset.matrix("total").nnz > dataset.matrix("train").nnz
-    assert dataset.matrix("total").sum() > dataset.matrix("train").sum()
+    assert dataset.matrix("all").nnz > dataset.matrix("training").nnz
+    assert dataset.matrix("all").sum() > dataset.matrix("training").sum()
 
 
 def test_the_manifest_says_what_it_is_and_how_to_check_it(
@@ -128,7 +128,7 @@ def test_a_seen_track_is_left_out_on_request(finished: Path, tmp_path: Path) -> 
     dataset = open_dataset(
         finished.parent / "store" / "cache" / manifest["data"]["dataset"]
     )
-    seen = dataset.matrix("total")
+    seen = dataset.matrix("all")
     lines = read_lines(version / "recommendations.jsonl")
     for row, line in enumerate(lines):
         assert not set(line["tracks"]) & set(
@@ -145,7 +145,7 @@ def test_what_was_heard_and_what_is_new_have_lists_of_their_own(
     dataset = open_dataset(
         finished.parent / "store" / "cache" / manifest["data"]["dataset"]
     )
-    times = dataset.matrix("total")
+    times = dataset.matrix("all")
     names = ("recommendations.jsonl", "again.jsonl", "discover.jsonl")
     assert [manifest["files"][name]["rows"] for name in names] == [40, 40, 40]
     for row, (best, again, new) in enumerate(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.logs.columns import Reading, parse_columns
+from analysis.tables.columns import Reading, parse_columns
 from looplib.als import AlsParams
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
@@ -101,9 +101,9 @@ def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None
         420,
         520,
     ]
-    als = Als(dataset, "train", AlsParams(4, 0.1, 1.0), 1, 1)
+    als = Als(dataset, "training", AlsParams(4, 0.1, 1.0), 1, 1)
     als.sweep(2)
-    placed = place_unplayed(als.fit, dataset, "train")
+    placed = place_unplayed(als.fit, dataset, "training")
     before, after = als.fit.item_factors[played], placed.item_factors[played]
     assert np.array_equal(before, after)
     assert open_dataset(dataset.address).summary.tracks == ARTISTS * (TRACKS + 1)

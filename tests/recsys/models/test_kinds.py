@@ -52,12 +52,12 @@ def named(dataset: Dataset, row: np.ndarray) -> list[int]:
 def test_the_oldest_plays_train_and_the_newest_are_held_out(
     dataset: Dataset, rows: list[Row]
 ) -> None:
-    plays = read_plays(dataset, "train")
+    plays = read_plays(dataset, "training")
     for row, (user, tracks) in enumerate(sorted(training(rows).items())):
         own = plays.tracks[plays.indptr[row] : plays.indptr[row + 1]]
         assert dataset.users[row] == user
         assert dataset.tracks[own].tolist() == tracks
-    everything = read_plays(dataset, "total")
+    everything = read_plays(dataset, "all")
     assert everything.counts.tolist() == [60] * 40
     assert everything.age[:60].tolist() == list(range(60, 0, -1))
     artists = read_artists(dataset)
@@ -94,7 +94,7 @@ def test_repetition_ranks_what_was_heard_by_its_rule(
     params: ActivationParams | None,
     score: Callable[[list[int]], dict[int, float]],
 ) -> None:
-    lists = kind(dataset, "train", params, 1, 1).lists(5, "heard")
+    lists = kind(dataset, "training", params, 1, 1).lists(5, "heard")
     for row, (_, tracks) in enumerate(sorted(training(rows).items())):
         assert named(dataset, lists[row]) == ranked(score(tracks), 5)
 
@@ -105,10 +105,10 @@ def test_every_kind_keeps_to_its_pool_and_repeats_nothing(
 ) -> None:
     kind = KINDS[name]
     params = kind.params_type()
-    model = kind(dataset, "train", params, 7, 2)
+    model = kind(dataset, "training", params, 7, 2)
     if kind.takes_sweeps and not kind.is_baseline:
         model.sweep(2)
-    heard = dataset.matrix("train").toarray() > 0
+    heard = dataset.matrix("training").toarray() > 0
     for pool, allowed in (("all", heard | True), ("heard", heard), ("new", ~heard)):
         lists = model.lists(12, pool)  # type: ignore[arg-type]  # a pool
         for row, columns in enumerate(lists):
@@ -116,7 +116,7 @@ def test_every_kind_keeps_to_its_pool_and_repeats_nothing(
             assert len(set(known.tolist())) == len(known)
             assert allowed[row, known].all()
             assert len(known) == min(12, allowed[row].sum())
-        again = kind(dataset, "train", params, 7, 1)
+        again = kind(dataset, "training", params, 7, 1)
         if kind.takes_sweeps and not kind.is_baseline:
             again.sweep(2)
         assert np.array_equal(again.lists(12, pool), lists)  # type: ignore[arg-type]  # a pool
@@ -135,10 +135,10 @@ def test_nearest_neighbours_score_as_those_of_implicit(
     dataset: Dataset, weighting: str, peer: BM25Recommender
 ) -> None:
     """Lists differ where scores are equal; what they are worth does not."""
-    matrix = dataset.matrix("train")
+    matrix = dataset.matrix("training")
     peer.fit(matrix, show_progress=False)
     params = ItemKnnParams(neighbours=15, weighting=weighting)  # type: ignore[arg-type]  # one of them
-    lists = ItemKnn(dataset, "train", params, 1, 1).lists(10)
+    lists = ItemKnn(dataset, "training", params, 1, 1).lists(10)
     expected, scores = peer.recommend(
         np.arange(matrix.shape[0]), matrix, 10, filter_already_liked_items=False
     )
@@ -149,13 +149,13 @@ def test_nearest_neighbours_score_as_those_of_implicit(
 
 
 def test_the_blend_predicts_better_than_what_is_popular(dataset: Dataset) -> None:
-    heldout = dataset.matrix("total").toarray() - dataset.matrix("train").toarray()
+    heldout = dataset.matrix("all").toarray() - dataset.matrix("training").toarray()
 
     def hits(lists: np.ndarray) -> float:
         return float(np.take_along_axis(heldout > 0, lists, axis=1).mean())
 
-    blend = Blend(dataset, "train", BlendParams(candidates=20), 1, 2)
-    popular = KINDS["popular"](dataset, "train", None, 1, 1)
+    blend = Blend(dataset, "training", BlendParams(candidates=20), 1, 2)
+    popular = KINDS["popular"](dataset, "training", None, 1, 1)
     assert hits(blend.lists(8)) > hits(popular.lists(8))
     assert hits(blend.lists(8, "new")) > 1.5 * hits(popular.lists(8, "new"))
 
@@ -205,7 +205,7 @@ def test_data_that_say_little_give_lists_or_one_line(
 ) -> None:
     dataset = dataset_of_plays(tmp_path, rows)
     kind = KINDS[name]
-    model = kind(dataset, "train", kind.params_type(), 1, 1)
+    model = kind(dataset, "training", kind.params_type(), 1, 1)
     if name == "blend" and not has_five(rows):
         with pytest.raises(TrialError, match="no listener has five plays"):
             model.lists(3)

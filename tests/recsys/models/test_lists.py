@@ -48,9 +48,9 @@ def test_lists_of_a_file_are_cut_to_their_pool(dataset: Dataset) -> None:
     best[4, 5:] = NO_TRACK
     with dataset.workspace.create(lists_name("d")) as file:
         np.save(file, best.astype(np.int32))
-    model = Lists(dataset, "train", ListsParams("mine", "d"), 1, 1)
+    model = Lists(dataset, "training", ListsParams("mine", "d"), 1, 1)
     assert np.array_equal(model.lists(4), best[:, :4])
-    heard = dataset.matrix("train").toarray() > 0
+    heard = dataset.matrix("training").toarray() > 0
     for pool, allowed in (("heard", heard), ("new", ~heard)):
         for row, found in enumerate(model.lists(9, pool)):  # type: ignore[arg-type]  # a pool
             own = [track for track in best[row] if track >= 0 and allowed[row, track]]
@@ -58,12 +58,12 @@ def test_lists_of_a_file_are_cut_to_their_pool(dataset: Dataset) -> None:
 
 
 def test_a_function_of_an_entry_point_is_fitted_to_the_side(dataset: Dataset) -> None:
-    model = Function(dataset, "train", FunctionParams("bpr"), 1, 1)
-    heard = np.maximum(dataset.matrix("train").toarray(), 0)
+    model = Function(dataset, "training", FunctionParams("bpr"), 1, 1)
+    heard = np.maximum(dataset.matrix("training").toarray(), 0)
     assert not heard[np.arange(40)[:, None], model.lists(4, "new")].any()
     for name, message in (
         ("wrong", r"wrong returned int64 of shape \(40, 2\); columns from -1 to"),
         ("none", "no entry point none of the group .*; there are bpr, wrong"),
     ):
         with pytest.raises(TrialError, match=message):
-            Function(dataset, "train", FunctionParams(name), 1, 1).lists(4)
+            Function(dataset, "training", FunctionParams(name), 1, 1).lists(4)

@@ -80,16 +80,16 @@ def test_listeners_who_heard_none_get_the_popular_tracks(tmp_path: Path) -> None
     matrix = csr_matrix(np.array([[3, 1, 2, 0], [0, 0, 0, 0]], np.float32))
     for name in ("values", "indices", "indptr"):
         values = getattr(matrix, "data" if name == "values" else name)
-        np.save(tmp_path / f"total-{name}.npy", values)
+        np.save(tmp_path / f"all-{name}.npy", values)
     folder = open_workspace(tmp_path)
     summary = Summary("", 2, 4, 3, 1, 3, 0, 2, 0, {})
     dataset = Dataset(folder, summary, np.arange(2), np.arange(4))
     fit = Fit(
         1, np.ones((2, 1), np.float32), np.array([[1], [2], [3], [4]], np.float32)
     )
-    lists = personal_lists(fit, dataset, "total", 3, threads=1)
+    lists = personal_lists(fit, dataset, "all", 3, threads=1)
     assert lists.tolist() == [[3, 2, 1], [0, 2, 1]]
-    unseen = personal_lists(fit, dataset, "total", 3, threads=1, pool="new")
+    unseen = personal_lists(fit, dataset, "all", 3, threads=1, pool="new")
     assert unseen.tolist() == [[3, -1, -1], [0, 2, 1]]
 
 

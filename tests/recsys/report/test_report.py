@@ -65,7 +65,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (log.parent / "collection.json").write_bytes(
         orjson.dumps({"schema": 1, "catalogue": facts})
     )
-    ingest.ingest([log], folder / "store", buckets=4)
+    ingest.ingest([log], folder / "store", partitions=4)
     assert search_world(folder, f"catalogue={catalogue}") == 0
     return folder
 
@@ -149,7 +149,7 @@ def test_the_data_is_counted(world: Path, page: Element, run_folder: Path) -> No
     dataset = open_dataset(
         world / "store" / "cache" / read_run(open_workspace(run_folder))[1].dataset
     )
-    matrix = dataset.matrix("train")
+    matrix = dataset.matrix("training")
     density = 100 * matrix.nnz / (matrix.shape[0] * matrix.shape[1])
     (fact,) = [fact for fact in page.find("div") if fact.text.startswith("Density")]
     assert fact.text.startswith(f"Density{density:.2f}")

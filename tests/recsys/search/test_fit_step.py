@@ -50,9 +50,9 @@ def scorer(dataset: Dataset) -> Scorer:
 def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_scores(
     scorer: Scorer, dataset: Dataset, tmp_path: Path
 ) -> None:
-    whole = fit_als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, sweeps=5)
+    whole = fit_als(dataset.matrix("training"), TRIAL.params, TRIAL.seed, sweeps=5)
     expected = score_lists(
-        scorer, personal_lists(whole, dataset, "train", 30, threads=1), is_whole=True
+        scorer, personal_lists(whole, dataset, "training", 30, threads=1), is_whole=True
     )
     run_step(TRIAL, 2, scorer, str(tmp_path))
     with np.load(tmp_path / checkpoint_name(TRIAL.id, 2)) as kept:
@@ -96,8 +96,8 @@ def test_what_is_heard_again_and_what_is_new_are_scored_apart(
 ) -> None:
     """Against lists ranked by hand: the tracks heard, and the others, by products of factors."""
     metrics = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True).metrics
-    heard = dataset.matrix("train").toarray() > 0
-    fit = fit_als(dataset.matrix("train"), TRIAL.params, TRIAL.seed, sweeps=3)
+    heard = dataset.matrix("training").toarray() > 0
+    fit = fit_als(dataset.matrix("training"), TRIAL.params, TRIAL.seed, sweeps=3)
     products = fit.user_factors @ fit.item_factors.T
     heldout = pq.read_table(dataset.heldout)
     relevant = np.zeros(heard.shape, np.bool_)

@@ -76,12 +76,12 @@ def test_a_missing_store_is_one_line(
         (
             3,
             "split.holdout=0.0001",
-            "holds out 0 of 3 sessions; both sides need at least one",
+            "holds out 0 of 3 sessions; training and validation",
         ),
         (
             3,
             "split.holdout=0.9999",
-            "holds out 3 of 3 sessions; both sides need at least one",
+            "holds out 3 of 3 sessions; training and validation",
         ),
         (1, "split.kind=last_session", "split last_session holds out 0 of 1 sessions"),
         (1, "split.kind=time", "split time and holdout 0.15 holds out 0 of 1 sessions"),

@@ -148,8 +148,8 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
     dataset = open_dataset(store / "cache" / winner["dataset"])
     params = AlsParams(**winner["trial"]["params"])
     seed, sweeps = winner["trial"]["seed"], winner["sweeps"]
-    model = fit_als(dataset.matrix("train"), params, seed, sweeps)
-    lists = personal_lists(model, dataset, "train", 30, threads=1)
+    model = fit_als(dataset.matrix("training"), params, seed, sweeps)
+    lists = personal_lists(model, dataset, "training", 30, threads=1)
     relevant: dict[int, set[int]] = {}
     for row in pq.read_table(dataset.heldout).to_pylist():
         if row["time"] >= 0.5:
@@ -167,10 +167,10 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
     assert winner["metrics"]["ndcg@30"][0] == pytest.approx(np.mean(ndcg), abs=1e-9)
 
 
-def test_the_result_is_the_same_for_any_number_of_workers_threads_and_buckets(
+def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions(
     finished: Path, tmp_path: Path
 ) -> None:
-    store = make_store(tmp_path, draw_sessions(), tracks=TRACKS, buckets=1)
+    store = make_store(tmp_path, draw_sessions(), tracks=TRACKS, partitions=1)
     settings = [*QUICK, "cluster.threads_per_fit=2"]
     search_ok(store, tmp_path / "run", settings=settings)
     exported = "export/current/recommendations.jsonl"

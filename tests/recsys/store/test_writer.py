@@ -1,5 +1,6 @@
 """Writing to a session store: one writer at a time, and only to a store's own folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from analysis.logs.lines import LineCounts
 from analysis.store import Source, open_store
 from recsys.errors import StorageError, StoreError
-from recsys.store.writer import Additions, commit, locked
+from recsys.store.writer import commit, locked
 from recsys.workspace import open_workspace
 from tests.analysis.test_store import SOURCE, write_store
 
@@ -42,7 +43,7 @@ def test_what_the_manifest_does_not_name_is_cleared_by_the_next_writer(
     kept = tmp_path / "rejects" / f"{SOURCE.digest}.jsonl"
     left = [
         tmp_path / "rejects" / "other.jsonl",
-        tmp_path / "bucket=001" / "part-b.parquet",
+        tmp_path / "partition=001" / "part-b.parquet",
         tmp_path / "ids" / "users-b.parquet",
         tmp_path / ".tmp-x",
     ]
@@ -67,11 +68,23 @@ def test_a_commit_counts_and_sorts_what_it_adds(tmp_path: Path) -> None:
     with locked(workspace, 4) as (lock, before):
         (scratch / "rejects").mkdir(parents=True)
         (scratch / source.rejects).write_text("{}")
-        commit(lock, before, Additions(scratch, [source], parts))
-    store = open_store(tmp_path)
-    assert (store.manifest.events, store.bytes) == (4, 5 + size)
-    assert store.manifest.sources == (source, SOURCE)
-    (part,) = store.bucket_files(2)
-    assert pq.ParquetFile(part).read() == rows
+        extended = replace(before.manifest, sources=(SOURCE, source))
+        after = commit(lock, extended, scratch, parts, {})
+    assert open_store(tmp_path) == after
+    assert after.manifest.events == 4
+    assert after.manifest.sources == (source, SOURCE)
+    part = after.manifest.parts[1]
+    assert (part.partition, part.rows, part.bytes) == (2, 2, size)
+    assert pq.ParquetFile(tmp_path / part.path).read() == rows
     assert (tmp_path / source.rejects).read_text() == "{}"
-    assert store.manifest.digest != before.digest
+    assert after.manifest.digest != before.manifest.digest
+
+
+def test_the_number_of_partitions_is_the_stores(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    workspace = open_workspace(tmp_path)
+    refused = pytest.raises(StoreError, match="has 4 partitions, not 3; a new number")
+    with refused, locked(workspace, 3):
+        pass
+    with locked(workspace) as (_, store):
+        assert store.manifest.partitions == 4

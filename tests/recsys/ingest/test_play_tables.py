@@ -3,18 +3,23 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from analysis.logs.columns import Reading, parse_columns
+from analysis.errors import AnalysisError
 from analysis.logs.reader import read_rejects
-from recsys.ingest import pipeline
-from recsys.store.ids import originals, titles_by_id
-from recsys.store.remote import Store, open_store
-from tests.recsys.events import event, read_rows, write_log
-from tests.recsys.tables import WRITERS, Row, ingest, write_csv, write_json
+from analysis.store import Store
+from analysis.tables.columns import parse_columns
+from recsys.store.ids import Title, read_titles
+from tests.recsys.commands import error_line
+from tests.recsys.events import event, read_rows, rows_by_original_id, write_log
+from tests.recsys.tables import (
+    WRITERS,
+    Row,
+    ingest,
+    ingest_tables,
+    write_csv,
+    write_json,
+)
 
 COLUMNS = "user=uid,item=song,share=heard,timestamp=ts"
 MINUTE = 60_000
@@ -33,38 +38,6 @@ def play(
     }
 
 
-def ingested(
-    folder: Path,
-    *files: Path,
-    columns: str = COLUMNS,
-    **settings: Any,  # noqa: ANN401  of `Reading`
-) -> Store:
-    reading = Reading(parse_columns(columns), **settings)
-    return pipeline.ingest(files, folder / "store", reading, memory="200MB").store
-
-
-def rows_of(store: Store) -> list[Row]:
-    """All rows of a store, by user and time, with the ids that came in."""
-    rows = sorted(
-        read_rows(store),
-        key=lambda row: (row["user"], row["timestamp"] or 0, row["track"]),
-    )
-    users = originals(store, "users", np.array([row["user"] for row in rows])).tolist()
-    numbers = [row["track"] for row in rows]
-    tracks = dict(
-        zip(numbers, originals(store, "items", np.array(numbers)).tolist(), strict=True)
-    )
-    return [
-        row
-        | {
-            "user": user,
-            "track": tracks[row["track"]],
-            "recommendation": tracks.get(row.get("recommendation")),
-        }
-        for user, row in zip(users, rows, strict=True)
-    ]
-
-
 def events_of(store: Store) -> list[tuple[Any, ...]]:
     """User, track, recommendation, time, message, minute and propensity of the events."""
     keys = (
@@ -77,7 +50,7 @@ def events_of(store: Store) -> list[tuple[Any, ...]]:
         "propensity",
     )
     events = sorted(
-        (tuple(row[key] for key in keys) for row in rows_of(store)),
+        (tuple(row[key] for key in keys) for row in rows_by_original_id(store)),
         key=lambda event: (event[0], event[5]),
     )
     return [(*event[:5], (event[5] - START_MS) / MINUTE, event[6]) for event in events]
@@ -94,7 +67,9 @@ def test_half_an_hour_of_silence_ends_a_session_and_the_next_track_is_the_recomm
         play("a", "z", 0.0, 33),
         play("a", "x", 0.75, 63.001),
     ]
-    store = ingested(tmp_path, WRITERS[name](tmp_path / name, rows))
+    store = ingest_tables(
+        tmp_path, WRITERS[name](tmp_path / name, rows), columns=COLUMNS
+    )
     assert events_of(store) == [
         ("a", "x", "y", 1.0, "next", 0, None),
         ("a", "y", "z", 0.5, "next", 3, None),
@@ -103,9 +78,8 @@ def test_half_an_hour_of_silence_ends_a_session_and_the_next_track_is_the_recomm
         ("b", "z", None, 0.25, "last", 5, None),
     ]
     assert len({row["session"] for row in read_rows(store)}) == 3
-    assert store.manifest.interactions is None
-    assert store.manifest.plays is not None
-    assert store.manifest.plays.columns == ("user", "item", "timestamp", "share")
+    assert store.manifest.holds == "events"
+    assert store.manifest.columns == ("user", "item", "timestamp", "share")
 
 
 def test_an_organic_play_opens_a_session_and_propensities_belong_to_the_request_before(
@@ -116,13 +90,13 @@ def test_an_organic_play_opens_a_session_and_propensities_belong_to_the_request_
         play("a", f"s{number}", 0.5, number, organic=flag, chance=chance)
         for number, (flag, chance) in enumerate(flags)
     ]
-    store = ingested(
+    store = ingest_tables(
         tmp_path,
         write_csv(tmp_path / "a.csv", rows),
         columns=f"{COLUMNS},organic=organic,propensity=chance",
     )
-    found = [(message, propensity) for *_, message, _, propensity in events_of(store)]
-    assert found == [
+    pairs = [(message, propensity) for *_, message, _, propensity in events_of(store)]
+    assert pairs == [
         ("next", 0.5),
         ("next", None),
         ("last", None),
@@ -148,7 +122,7 @@ def test_named_sessions_without_timestamps_keep_the_order_of_their_rows_or_of_th
     for name, more in (("rows", ""), ("positions", ",position=at")):
         (tmp_path / name).mkdir()
         file = write_csv(tmp_path / name / "a.csv", rows)
-        store = ingested(
+        store = ingest_tables(
             tmp_path / name,
             file,
             columns=f"user=uid,item=song,share=heard,session=visit{more}",
@@ -178,7 +152,7 @@ def test_plays_at_the_same_second_stay_in_order_and_the_share_is_what_was_played
         for track, ms in (("q", 50), ("b", 900))
     ]
     file = write_csv(tmp_path / "a.csv", rows)
-    store = ingested(
+    store = ingest_tables(
         tmp_path, file, columns="user=u,item=t,played=ms,duration=of,timestamp=ts"
     )
     assert [(track, time) for _, track, _, time, *_ in events_of(store)] == [
@@ -200,7 +174,13 @@ def test_percentages_and_conditions_and_folders_of_files(tmp_path: Path) -> None
     )
     with (folder / "b.jsonl").open("a") as lines:
         lines.write("{torn")
-    store = ingested(tmp_path, tmp_path / "plays", percent=True, where="kind = 'radio'")
+    store = ingest_tables(
+        tmp_path,
+        tmp_path / "plays",
+        columns=COLUMNS,
+        percent=True,
+        where="kind = 'radio'",
+    )
     assert [(user, track, time) for user, track, _, time, *_ in events_of(store)] == [
         ("a", "x", 0.5),
         ("b", "x", 0.25),
@@ -214,19 +194,12 @@ def test_titles_come_with_the_ids(tmp_path: Path) -> None:
         play("b", "y", 1, 0, name=None, by="Bob"),
     ]
     file = write_csv(tmp_path / "a.csv", rows)
-    assert (
-        ingest(tmp_path / "store", file, "--columns", f"{COLUMNS},title=name,artist=by")
-        == 0
-    )
-    store = open_store(tmp_path / "store")
-    found = {
-        track: (title.title, title.artist)
-        for track, title in titles_by_id(store).items()
-    }
-    assert found == {"x": ("Song", "Ann"), "y": ("", "Bob")}
+    columns = f"{COLUMNS},title=name,artist=by"
+    titles = read_titles(None, ingest_tables(tmp_path, file, columns=columns))
+    assert titles == {"x": Title("x", "Song", "Ann"), "y": Title("y", "", "Bob")}
     later = write_csv(tmp_path / "b.csv", [play("c", "y", 1, 0, name="Late", by="Bob")])
-    store = ingested(tmp_path, later, columns=f"{COLUMNS},title=name,artist=by")
-    assert titles_by_id(store)["y"].title == "Late"
+    store = ingest_tables(tmp_path, later, columns=columns)
+    assert read_titles(None, store)["y"].title == "Late"
 
 
 def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
@@ -241,20 +214,12 @@ def test_a_bad_play_is_a_reject_with_its_line(tmp_path: Path) -> None:
     file = write_csv(
         tmp_path / "a.csv", [good, *(good | fault for fault in faults.values()), good]
     )
-    store = ingested(tmp_path, file, columns=f"{COLUMNS},organic=own,propensity=p")
+    store = ingest_tables(tmp_path, file, columns=f"{COLUMNS},organic=own,propensity=p")
     (source,) = store.manifest.sources
     rejects = read_rejects(store.path / source.rejects)
     assert [(reject.line, reject.reason) for reject in rejects] == list(
         enumerate(faults, start=3)
     )
-
-
-def refusal(capsys: pytest.CaptureFixture[str], folder: Path, *argv: object) -> str:
-    assert ingest(folder / "store", *argv) == 2
-    shown = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
-    assert len(shown) == 1
-    assert not (folder / "store" / "manifest.json").exists()
-    return shown[0]
 
 
 @pytest.mark.parametrize(
@@ -304,7 +269,10 @@ def test_bad_tables_are_refused_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = write_csv(tmp_path / "a.csv", rows)
-    assert message in refusal(capsys, tmp_path, file, "--columns", COLUMNS, *options)
+    store = tmp_path / "store"
+    assert ingest(store, file, "--columns", COLUMNS, *options) == 2
+    assert message in error_line(capsys)
+    assert not (store / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -324,23 +292,27 @@ def test_bad_tables_are_refused_in_one_line(
             "weight and share both say how much was heard",
         ),
         (
+            "user=uid,item=song,position=n,timestamp=ts",
+            "timestamp and position both order interactions",
+        ),
+        (
             "user=uid,item=song,organic=heard,timestamp=ts",
             "organic and propensity belong to plays, which need share=",
         ),
     ],
 )
 def test_columns_that_do_not_go_together_are_refused(
-    columns: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    columns: str, message: str
 ) -> None:
-    file = write_csv(tmp_path / "a.csv", [play("a", "x", 1, 0)])
-    assert message in refusal(capsys, tmp_path, file, "--columns", columns)
+    with pytest.raises(AnalysisError, match=f"--columns: {message}"):
+        parse_columns(columns)
 
 
 def test_plays_event_logs_and_interactions_have_stores_of_their_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write_csv(tmp_path / "a.csv", [play("a", "x", 1, 0)])
-    ingested(tmp_path, file)
+    ingest_tables(tmp_path, file, columns=COLUMNS)
     log = write_log(tmp_path / "log.jsonl", [event()])
     for argv, message in (
         (
@@ -358,113 +330,3 @@ def test_plays_event_logs_and_interactions_have_stores_of_their_own(
     ):
         assert ingest(tmp_path / "store", *argv) == 2
         assert message in capsys.readouterr().err
-
-
-PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
-    "lastfm-1k": (
-        "userid-timestamp-artid-artname-traid-traname.tsv",
-        'user_000001\t2009-05-04T23:08:57Z\tf1b1\tDeep “Dish\ta-1\tLove "Song\n'
-        'user_000001\t2009-05-04T13:54:10Z\tf1b1\t"Ann\t\tUntitled\n',
-        [("user_000001", '"Ann - Untitled', 1.0), ("user_000001", "a-1", 1.0)],
-    ),
-    "kuairand": (
-        "log_random_4_22_to_5_08_pure.csv",
-        "user_id,video_id,date,hourmin,time_ms,is_click,play_time_ms,duration_ms,is_rand,tab\n"
-        "7,40,20220409,1600,1649520000000,1,5000,20000,0,1\n"
-        "7,9,20220409,1600,1649520009000,1,30000,20000,1,1\n",
-        [(7, 9, 1.0, None, "last", None), (7, 40, 0.25, 9, "next", 1 / 7583)],
-    ),
-    "spotify-skips": (
-        "log_0_20180715_000000000000.csv",
-        "session_id,session_position,session_length,track_id_clean,skip_1,skip_2,skip_3,not_skipped,hour_of_day,date\n"
-        "0_a,1,4,t_1,true,true,true,false,16,2018-07-15\n"
-        "0_a,2,4,t_2,false,true,true,false,16,2018-07-15\n"
-        "0_a,3,4,t_3,false,false,true,false,16,2018-07-15\n"
-        "0_a,4,4,t_4,false,false,false,true,16,2018-07-15\n",
-        [
-            ("0_a", "t_1", 0.1, "t_2", "next", None),
-            ("0_a", "t_2", 0.4, "t_3", "next", None),
-            ("0_a", "t_3", 0.8, "t_4", "next", None),
-            ("0_a", "t_4", 1.0, None, "last", None),
-        ],
-    ),
-    "movielens": (
-        "ratings.csv",
-        "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,29,4.0,1260759179\n2,31,4.5,1260759182\n",
-        [(1, 29, 1.0), (2, 31, 1.0)],
-    ),
-    "citeulike": (
-        "train.dat",
-        "2 17 4\n0\n1 17\n",
-        [(0, 4, 1.0), (0, 17, 1.0), (2, 17, 1.0)],
-    ),
-    "lightgcn": (
-        "train.txt",
-        "2 17 4\n0\n1 17\n",
-        [(1, 17, 1.0), (2, 4, 1.0), (2, 17, 1.0)],
-    ),
-}
-
-
-@pytest.mark.parametrize("preset", PUBLISHED)
-def test_a_published_data_set_is_read_as_its_preset_says(
-    preset: str, tmp_path: Path
-) -> None:
-    name, text, expected = PUBLISHED[preset]
-    (tmp_path / name).write_text(text)
-    assert (
-        ingest(
-            tmp_path / "store",
-            tmp_path / name,
-            "--preset",
-            preset,
-            "--set",
-            "buckets=2",
-        )
-        == 0
-    )
-    store = open_store(tmp_path / "store")
-    keys = ("user", "track", "time", "recommendation", "message", "propensity")[
-        : len(expected[0])
-    ]
-    assert sorted(tuple(row[key] for key in keys) for row in rows_of(store)) == expected
-    if preset == "lastfm-1k":
-        assert {
-            key: (title.title, title.artist)
-            for key, title in titles_by_id(store).items()
-        } == {
-            "a-1": ('Love "Song', "Deep “Dish"),
-            '"Ann - Untitled': ("Untitled", '"Ann'),
-        }
-
-
-def test_yambda_has_units_of_five_seconds_and_percentages(tmp_path: Path) -> None:
-    columns = {
-        "uid": [100, 100],
-        "timestamp": [39_420, 39_460],
-        "item_id": [9000, 3000],
-        "is_organic": [1, 0],
-    }
-    types = pa.uint32(), pa.uint32(), pa.uint32(), pa.uint8()
-    table = {
-        name: pa.array(values, kind)
-        for (name, values), kind in zip(columns.items(), types, strict=True)
-    }
-    table |= {
-        "played_ratio_pct": pa.array([120, 25], pa.uint16()),
-        "track_length_seconds": pa.array([200, 90]),
-    }
-    pq.write_table(pa.table(table), tmp_path / "listens.parquet")
-    write_json(tmp_path / "listens.jsonl", pa.table(table).to_pylist())
-    for name in ("listens.parquet", "listens.jsonl"):
-        assert (
-            ingest(tmp_path / f"store of {name}", tmp_path / name, "--preset", "yambda")
-            == 0
-        )
-        rows = rows_of(open_store(tmp_path / f"store of {name}"))
-        found = [
-            (row["user"], row["track"], row["time"], row["recommendation"])
-            for row in rows
-        ]
-        assert found == [(100, 9000, 1.0, 3000), (100, 3000, 0.25, None)]
-        assert [row["timestamp"] for row in rows] == [39_420 * 5000, 39_460 * 5000]

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from analysis import queries
 from analysis.errors import AnalysisError
 from analysis.logs import files
-from analysis.logs.columns import Reading
 from analysis.logs.files import LogFile
+from analysis.tables.columns import Reading
 
 CSV = (".csv", ".tsv", ".txt", ".dat", ".data")
 JSON_LINES = (".jsonl", ".json", ".ndjson")
@@ -28,7 +28,7 @@ _KNOWN = (
 _OF_JSON = ("(fault)", "(text)", "(user_kind)", "(track_kind)")
 
 
-def discover(paths: Sequence[str | Path]) -> list[LogFile]:
+def find_tables(paths: Sequence[str | Path]) -> list[LogFile]:
     """Find the files that names, folders and glob patterns stand for.
 
     Of a folder, those of a known kind at any depth.

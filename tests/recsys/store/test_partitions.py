@@ -1,4 +1,4 @@
-"""The bucket of a user is part of the store's schema, and its rows are in order."""
+"""The partition of a user is part of the store's schema, and its rows are in order."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.store.buckets import SCHEMAS, Bucketing, bucket_of
+from recsys.store.partitions import SCHEMAS, Partitioner, partition_of
 
 USERS = [
     0,
@@ -29,23 +29,23 @@ MASK = 2**32 - 1
 START_MS = 1_767_225_600_000
 
 
-def by_definition(user: int, buckets: int) -> int:
+def by_definition(user: int, partitions: int) -> int:
     mixed = ((user ^ (user >> 32)) * 1640531527) & MASK
     mixed = ((mixed ^ (mixed >> 15)) * 1597334677) & MASK
-    return mixed * buckets >> 32
+    return mixed * partitions >> 32
 
 
-@given(user=st.integers(0, 2**63 - 1), buckets=st.integers(1, 4096))
-def test_a_bucket_is_that_of_the_definition_in_exact_integers(
-    user: int, buckets: int
+@given(user=st.integers(0, 2**63 - 1), partitions=st.integers(1, 4096))
+def test_a_partition_is_that_of_the_definition_in_exact_integers(
+    user: int, partitions: int
 ) -> None:
-    (bucket,) = bucket_of(np.array([user]), buckets).tolist()
-    assert bucket == by_definition(user, buckets)
-    assert 0 <= bucket < buckets
+    (partition,) = partition_of(np.array([user]), partitions).tolist()
+    assert partition == by_definition(user, partitions)
+    assert 0 <= partition < partitions
 
 
-def test_the_bucket_of_a_user_never_changes() -> None:
-    assert bucket_of(np.array(USERS), 16).tolist() == [
+def test_the_partition_of_a_user_never_changes() -> None:
+    assert partition_of(np.array(USERS), 16).tolist() == [
         0,
         0,
         0,
@@ -62,9 +62,9 @@ def test_the_bucket_of_a_user_never_changes() -> None:
 
 @pytest.mark.parametrize("stride", [1, 2, 16, 1000, 2**20, 2**32])
 def test_users_spread_evenly_whatever_the_step_between_their_ids(stride: int) -> None:
-    sizes = Counter(bucket_of(stride * np.arange(4096), 16).tolist())
+    sizes = Counter(partition_of(stride * np.arange(4096), 16).tolist())
     expected = 4096 / 16
-    assert min(sizes[bucket] for bucket in range(16)) > 0.5 * expected
+    assert min(sizes[partition] for partition in range(16)) > 0.5 * expected
     assert max(sizes.values()) < 1.5 * expected
 
 
@@ -85,10 +85,10 @@ def table(rows: int, seed: int) -> pa.Table:
 
 def test_a_part_has_the_rows_of_its_users_in_order(tmp_path: Path) -> None:
     tables = [table(200, 1), table(1, 2), table(300, 3)]
-    bucketing = Bucketing(tmp_path, "events", 2)
+    partitioner = Partitioner(tmp_path, "events", 2)
     for rows in tables:
-        bucketing.add(rows)
-    parts = bucketing.finish({})
+        partitioner.add(rows)
+    parts = partitioner.finish({})
     assert list(parts) == [0, 1]
     names = ("user", "timestamp", "message", "track", "time", "session")
     expected = [
@@ -96,12 +96,12 @@ def test_a_part_has_the_rows_of_its_users_in_order(tmp_path: Path) -> None:
         for row in pa.concat_tables(tables).to_pylist()
     ]
     expected.sort(key=lambda row: (*row[:2], row[2] == "last", row[3]))
-    for bucket, part in parts.items():
+    for partition, part in parts.items():
         found = pq.read_table(part)
         assert found.schema.equals(SCHEMAS["events"])
         rows = zip(*(found[name].to_pylist() for name in names), strict=True)
         assert list(rows) == [
-            row for row in expected if by_definition(row[0], 2) == bucket
+            row for row in expected if by_definition(row[0], 2) == partition
         ]
 
 
@@ -118,8 +118,8 @@ def test_interactions_without_timestamps_are_sorted_by_user_and_track(
             "source": ["a"] * 3,
         }
     )
-    bucketing = Bucketing(tmp_path, "interactions", 1)
-    bucketing.add(rows)
-    found = pq.read_table(bucketing.finish({})[0])
+    partitioner = Partitioner(tmp_path, "interactions", 1)
+    partitioner.add(rows)
+    found = pq.read_table(partitioner.finish({})[0])
     assert found["track"].to_pylist() == [5, 3, 9]
     assert found["timestamp"].to_pylist() == [None] * 3

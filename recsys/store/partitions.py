@@ -1,6 +1,6 @@
-"""Divide rows into user buckets, and sort each bucket into a Parquet part.
+"""Divide rows into user partitions, and sort each partition into a Parquet part.
 
-A run is the share of one bucket in some rows, by user. Neither step needs more memory for more
+A run is the share of one partition in some rows, by user. Neither step needs more memory for more
 rows: rows are written as they come, and what DuckDB sorts spills to the disk.
 """
 
@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.logs.field_types import EVENT_SCHEMA, with_all_columns
+from analysis.store import RowKind
 from looplib.arrays import IntArray
 from looplib.progress import progress
 
@@ -27,12 +27,11 @@ _MEMORY = "512MB"  # of each, before it spills to the disk
 _MASK = 2**32 - 1
 _REQUEST_KEYS = ["user", "message", "request"]
 Run = tuple[Path, int]  # an Arrow file, and which of its batches
-Kind = Literal["events", "interactions"]
-_SORTED: dict[Kind, str] = {
+_SORTED: dict[RowKind, str] = {
     "events": "store/sorted_events",
     "interactions": "store/sorted_interactions",
 }
-SCHEMAS: dict[Kind, pa.Schema] = {
+SCHEMAS: dict[RowKind, pa.Schema] = {
     "events": EVENT_SCHEMA,
     "interactions": pa.schema(
         {
@@ -47,17 +46,17 @@ SCHEMAS: dict[Kind, pa.Schema] = {
 }
 
 
-class Bucketing:
+class Partitioner:
     """Rows on their way into sorted parts: `add` takes them, and `finish` sorts them."""
 
-    def __init__(self, folder: Path, kind: Kind, buckets: int) -> None:
-        """Work in an empty folder, towards parts of a kind of rows, for a number of buckets."""
+    def __init__(self, folder: Path, kind: RowKind, partitions: int) -> None:
+        """Work in an empty folder, for a number of partitions of a kind of rows."""
         self._folder = folder
         self._kind = kind
-        self._buckets = buckets
+        self._partitions = partitions
         self._runs: dict[int, list[Run]] = defaultdict(list)
         self._files = 0
-        # the buckets with events that have a request number
+        # the partitions with events that have a request number
         self.with_requests: set[int] = set()
 
     def add(self, rows: pa.Table) -> None:
@@ -65,35 +64,40 @@ class Bucketing:
         rows = with_all_columns(rows, SCHEMAS[self._kind])
         file = self._folder / f"rows-{self._files:06}.arrow"
         self._files += 1
-        batches = list(_by_bucket(rows.combine_chunks(), self._buckets))
+        batches = list(_by_partition(rows.combine_chunks(), self._partitions))
         with file.open("wb") as sink, pa.ipc.new_file(sink, rows.schema) as written:
-            for position, (bucket, batch) in enumerate(batches):
+            for position, (partition, batch) in enumerate(batches):
                 written.write_table(batch, max_chunksize=len(batch))
-                self._runs[bucket].append((file, position))
+                self._runs[partition].append((file, position))
                 if self._kind == "events" and batch["request"].null_count < len(batch):
-                    self.with_requests.add(bucket)
+                    self.with_requests.add(partition)
 
     def finish(self, earlier: Mapping[int, Sequence[Path]]) -> dict[int, Path]:
-        """Sort every bucket that has rows, a few at a time.
+        """Sort every partition that has rows, a few at a time.
 
         An event is left out if its listener sent the same message with the same request number
-        before, in these rows or in the store's parts, which `earlier` has by bucket.
+        before, in these rows or in the store's parts, which `earlier` has by partition; there is an
+        entry for each partition in `with_requests`.
 
         Returns:
-            The parts by bucket, in order.
+            The parts by partition, in order.
         """
         parts = {
-            bucket: self._folder / f"bucket-{bucket:03}.parquet"
-            for bucket in sorted(self._runs)
+            partition: self._folder / f"partition-{partition:03}.parquet"
+            for partition in sorted(self._runs)
         }
 
-        def write(bucket: int) -> None:
-            known = earlier.get(bucket, ()) if bucket in self.with_requests else None
-            _write_sorted(self._runs[bucket], self._kind, parts[bucket], known)
+        def write(partition: int) -> None:
+            _write_sorted(
+                self._runs[partition],
+                self._kind,
+                parts[partition],
+                earlier.get(partition),
+            )
 
         workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
         with (
-            progress("sort", len(parts), "buckets") as report,
+            progress("sort", len(parts), "partitions") as report,
             ThreadPoolExecutor(workers) as pool,
         ):
             for done, _ in enumerate(pool.map(write, parts), start=1):
@@ -101,24 +105,24 @@ class Bucketing:
         return parts
 
 
-def bucket_of(users: IntArray, buckets: int) -> IntArray:
-    """Return the bucket of each user: the id folded into 32 bits, mixed, and scaled.
+def partition_of(users: IntArray, partitions: int) -> IntArray:
+    """Compute the partition of each user: the id folded into 32 bits, mixed, and scaled.
 
     This function is part of the store's schema. Users are ids from 0, shape (n,); there are up to
-    2^31 buckets.
+    2^31 partitions.
     """
     mixed = (users ^ (users >> 32)) & _MASK
     mixed = (mixed * 1_640_531_527) & _MASK
     mixed = ((mixed ^ (mixed >> 15)) * 1_597_334_677) & _MASK
-    return (mixed * buckets) >> 32
+    return (mixed * partitions) >> 32
 
 
-def _by_bucket(rows: pa.Table, buckets: int) -> Iterator[tuple[int, pa.Table]]:
-    """Yield rows bucket by bucket, each by user; buckets without rows are left out."""
+def _by_partition(rows: pa.Table, partitions: int) -> Iterator[tuple[int, pa.Table]]:
+    """Yield rows partition by partition, each by user; partitions without rows are left out."""
     users = rows["user"].to_numpy()
-    bucket = bucket_of(users, buckets)
-    ordered = rows.take(pa.array(np.lexsort((users, bucket.astype(np.uint16)))))
-    ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
+    partition = partition_of(users, partitions)
+    ordered = rows.take(pa.array(np.lexsort((users, partition.astype(np.uint16)))))
+    ends = np.cumsum(np.bincount(partition, minlength=partitions)).tolist()
     for number, (start, end) in enumerate(itertools.pairwise([0, *ends])):
         if end > start:
             yield number, ordered.slice(start, end - start)
@@ -126,7 +130,7 @@ def _by_bucket(rows: pa.Table, buckets: int) -> Iterator[tuple[int, pa.Table]]:
 
 def _write_sorted(
     runs: Sequence[Run],
-    kind: Kind,
+    kind: RowKind,
     target: Path,
     earlier: Sequence[Path] | None,
 ) -> None:
@@ -137,19 +141,19 @@ def _write_sorted(
         rows = pa.Table.from_batches(list(_read(runs)))
         connection.register("unsorted", rows)
         if earlier is not None:
-            known = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
-            known += [
+            requests = [EVENT_SCHEMA.empty_table().select(_REQUEST_KEYS)]
+            requests += [
                 pq.read_table(part, columns=_REQUEST_KEYS, partitioning=None)
                 for part in earlier
             ]
-            connection.register("earlier", pa.concat_tables(known))
+            connection.register("earlier", pa.concat_tables(requests))
             rows = queries.fetch_table(connection, "store/counted_once")
             connection.register("unsorted", rows)
         queries.copy_to_parquet(connection, _SORTED[kind], target)
 
 
 def _read(runs: Sequence[Run]) -> Iterator[pa.RecordBatch]:
-    """Yield the record batches, mapped from their files: only what is looked at is read."""
+    """Yield the record batches, mapped from their files, so that only they are read."""
     for file, position in runs:
         with pa.memory_map(str(file)) as mapped:
             yield pa.ipc.open_file(mapped).get_batch(position)

@@ -1,0 +1,69 @@
+"""Number the tracks of a dataset, and their artists."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from analysis.logs.field_types import LARGEST_ID
+from analysis.store import Store, number_of
+from looplib.arrays import Int32Array, IntArray
+from recsys.dataset.plays import UNKNOWN_ARTIST
+from recsys.store.ids import Title, originals, read_titles
+
+
+def number_tracks(
+    store: Store,
+    catalogue: Path | None,
+    heard: IntArray,
+) -> tuple[IntArray, Int32Array]:
+    """List the tracks of a dataset with the numbers of their artists.
+
+    They are all of the store's catalogue, whose ids are 0..n-1; or else those heard, and the other
+    tracks that a catalogue has of the artists heard.
+
+    Args:
+        store: Its titles name the artists where no catalogue does.
+        catalogue: A file of titles.
+        heard: Ids, ascending, shape (n,); not needed with a catalogue in the store.
+
+    Returns:
+        The ids of tracks, ascending, and the artist of each or `UNKNOWN_ARTIST`; shape (tracks,).
+
+    Raises:
+        StoreError: The catalogue is of other tracks, or cannot be read.
+    """
+    titles = read_titles(catalogue, store)
+    size = store.manifest.catalogue_size
+    tracks = heard if size is None else np.arange(size)
+    if catalogue and size is None:
+        unplayed = _find_unplayed(titles, heard, is_text=store.manifest.text_items)
+        tracks = np.union1d(heard, unplayed)
+    names = [
+        title.artist if (title := titles.get(str(track))) else ""
+        for track in originals(store, "items", tracks, titles).tolist()
+    ]
+    numbers = {name: number for number, name in enumerate(sorted({*names} - {""}))}
+    artists = [numbers.get(name, UNKNOWN_ARTIST) for name in names]
+    return tracks, np.array(artists, np.int32)
+
+
+def _find_unplayed(
+    titles: Mapping[str, Title],
+    heard: IntArray,
+    *,
+    is_text: bool,
+) -> IntArray:
+    """Find the tracks that are by the artist of one that was heard."""
+    artist_of = {
+        number_of(track) if is_text else int(track): title.artist
+        for track, title in titles.items()
+        if title.artist and (is_text or track.isdecimal())
+    }
+    artists = {artist_of[track] for track in heard.tolist() if track in artist_of}
+    tracks = [
+        track
+        for track, artist in artist_of.items()
+        if artist in artists and track <= LARGEST_ID
+    ]
+    return np.array(tracks, np.int64)

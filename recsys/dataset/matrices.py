@@ -1,0 +1,143 @@
+"""Write the matrices and the plays of a dataset from the tables that workers made."""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from looplib.arrays import IntArray, column_values, offsets
+from recsys.config import Feedback
+from recsys.dataset.layout import (
+    BY_TRACK,
+    PLAYS_HELDOUT,
+    PLAYS_INDPTR,
+    PLAYS_TRACKS,
+    SPLITS,
+    Piece,
+    SplitName,
+    load_matrix,
+    new_array,
+    new_matrix,
+    save_array,
+)
+from recsys.errors import SplitError
+
+_AT_ONCE = 2**24  # interactions that are turned at once
+
+
+def read_pieces(folder: Path, piece: Piece) -> Iterator[pa.Table]:
+    """Yield the tables of a kind, partition by partition."""
+    for file in sorted(folder.glob(f"{piece}-*.arrow")):
+        yield pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+
+
+def user_rows(table: pa.Table, users: IntArray) -> IntArray:
+    """Look up the row of the user of each line; the lines of a user are together."""
+    ids = column_values(table["user"])
+    first = np.flatnonzero(np.diff(ids, prepend=ids[:1] - 1))
+    rows = np.searchsorted(users, ids[first])
+    return np.repeat(rows, np.diff(first, append=len(ids)))
+
+
+def track_columns(table: pa.Table, tracks: IntArray) -> IntArray:
+    """Look up the column of the track of each line."""
+    ids: IntArray = column_values(table["track"])
+    are_all_ids = tracks[-1] - tracks[0] == len(tracks) - 1
+    return ids - tracks[0] if are_all_ids else np.searchsorted(tracks, ids)
+
+
+def write_matrices(
+    folder: Path,
+    users: IntArray,
+    tracks: IntArray,
+    feedback: Feedback,
+) -> IntArray:
+    """Write the interactions of both splits as CSR matrices, by user and by track.
+
+    Returns:
+        How many tracks each user heard in training, shape (users,).
+
+    Raises:
+        SplitError: There is no training interaction.
+    """
+    counts = {split: np.zeros(len(users), dtype=np.int64) for split in SPLITS}
+    for table in read_pieces(folder, "interactions"):
+        rows = user_rows(table, users)
+        for split in SPLITS:
+            is_heard = column_values(table[split]) > 0
+            counts[split] += np.bincount(rows[is_heard], minlength=len(users))
+    if not counts["training"].any():
+        raise SplitError(
+            "no training session has listening time that counts "
+            f"(feedback.min_time {feedback.min_time}); "
+            "at least one interaction is needed"
+        )
+    matrices = {split: new_matrix(folder, split, counts[split]) for split in SPLITS}
+    for table in read_pieces(folder, "interactions"):
+        rows = user_rows(table, users)
+        columns = track_columns(table, tracks)
+        for split, (indptr, indices, values) in matrices.items():
+            times = column_values(table[split])
+            heard = np.flatnonzero(times > 0)
+            position = _positions(rows[heard], indptr)
+            indices[position] = columns[heard]
+            is_log = feedback.scale == "log"
+            values[position] = np.log1p(times[heard]) if is_log else times[heard]
+    for split in SPLITS:
+        write_by_track(folder, split, len(tracks))
+    return counts["training"]
+
+
+def write_by_track(folder: Path, split: SplitName, tracks: int) -> None:
+    """Write the matrix of a split by track too, some interactions at a time."""
+    indptr = np.load(folder / f"{split}-indptr.npy")
+    edges = np.searchsorted(indptr, np.arange(0, indptr[-1], _AT_ONCE))
+    edges = np.unique(np.append(edges, len(indptr) - 1)).tolist()
+    blocks = [load_matrix(folder, split, tracks, *ends) for ends in pairwise(edges)]
+    counts = np.zeros(tracks, np.int64)
+    for block in blocks:
+        counts += np.bincount(block.indices, minlength=tracks)
+    starts, indices, values = new_matrix(folder, BY_TRACK.format(split), counts)
+    begin = starts[:-1].copy()
+    for first, block in zip(edges, blocks, strict=False):
+        by_track = csr_matrix(block.T)
+        added = np.diff(by_track.indptr)
+        shift = np.repeat(begin - by_track.indptr[:-1], added)
+        position = np.arange(by_track.nnz) + shift
+        indices[position] = by_track.indices + first
+        values[position] = by_track.data
+        begin += added
+
+
+def write_plays(
+    folder: Path,
+    tables: Iterable[pa.Table],
+    users: IntArray,
+    tracks: IntArray,
+) -> None:
+    """Write plays by user, the oldest first; a table has all plays of its users, in order."""
+    plays = [
+        (user_rows(table, users), track_columns(table, tracks), table["heldout"])
+        for table in tables
+    ]
+    counts = np.zeros(len(users), np.int64)
+    for rows, _, _ in plays:
+        counts += np.bincount(rows, minlength=len(users))
+    indptr = offsets(counts)
+    played = new_array(folder / PLAYS_TRACKS, np.int32, (int(indptr[-1]),))
+    is_heldout = new_array(folder / PLAYS_HELDOUT, np.bool_, (int(indptr[-1]),))
+    for rows, columns, heldout in plays:
+        position = _positions(rows, indptr)
+        played[position] = columns
+        is_heldout[position] = column_values(heldout) > 0
+    save_array(folder / PLAYS_INDPTR, indptr)
+
+
+def _positions(rows: IntArray, indptr: IntArray) -> IntArray:
+    """Compute where values of ascending rows belong, all of a row being here, shape (values,)."""
+    shifts = indptr[1:] - np.bincount(rows, minlength=len(indptr) - 1).cumsum()
+    position: IntArray = np.arange(len(rows)) + shifts[rows]
+    return position

@@ -1,0 +1,148 @@
+"""Turn a partition of the session store into interactions and held-out listening, on a worker.
+
+Plain functions, paths in and a small result out. Every event of a listener is in one partition,
+which is split, checked and summed without looking at any other.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from analysis import queries
+from analysis.store import PartitionFile
+from looplib.arrays import column_values
+from recsys.config import Feedback
+from recsys.dataset.layout import Piece, piece_file
+from recsys.dataset.split import SplitRule
+from recsys.errors import SplitError
+from recsys.store.remote import download_files
+from recsys.workspace import open_workspace
+
+COUNTS = ("events", "heldout_events", "sessions", "heldout_sessions")
+
+
+def prepare_partition(
+    store: str,
+    parts: Sequence[PartitionFile],
+    pieces: str,
+    rule: SplitRule,
+    feedback: Feedback,
+) -> dict[str, int]:
+    """Split a partition's sessions, and write its tables to the address `pieces`.
+
+    Returns:
+        The events and sessions and the held-out ones of both, under the names in `COUNTS`.
+
+    Raises:
+        SplitError: A session is in both splits, or an event was lost: nothing learned from it could
+            be trusted.
+    """
+    workspace = open_workspace(pieces)
+    number = parts[0].partition
+    workspace.folder.mkdir(parents=True, exist_ok=True)
+    with queries.connect(threads=1) as connection:
+        attach_events(connection, download_files(store, parts), rule)
+        queries.materialize(connection, "sessions", "sessions/sessions")
+        queries.materialize(
+            connection,
+            "heldout_sessions",
+            "sessions/heldout_sessions",
+            **rule.parameters,
+        )
+        queries.materialize(connection, "split_events", "sessions/split_events")
+        queries.attach_query(connection, "organic_events", "sessions/organic_events")
+        summary = queries.fetch_table(connection, "sessions/split_summary")
+        (counts,) = summary.to_pylist()
+        in_both = counts["sessions_in_both"]
+        if in_both or counts["split_events"] != counts["events"]:
+            raise SplitError(
+                f"partition {number}: {in_both} sessions are in both splits and "
+                f"{counts['split_events']} of {counts['events']} events in either; "
+                "allowed are 0, and all"
+            )
+        for piece, (statement, values) in _statements(rule, feedback).items():
+            file = piece_file(workspace.folder, piece, number)
+            table = queries.fetch_table(connection, statement, **values)
+            with pa.ipc.new_file(
+                file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+            ) as target:
+                target.write_table(table)
+            workspace.upload(file.name)
+            workspace.evict(file.name)
+    return {name: counts[name] for name in COUNTS}
+
+
+def count_starts(
+    store: str,
+    parts: Sequence[PartitionFile],
+    rule: SplitRule,
+) -> pa.Table:
+    """Count the sessions of a partition that begin in each minute (`sessions/starts_by_minute`)."""
+    with queries.connect(threads=1) as connection:
+        attach_events(connection, download_files(store, parts), rule)
+        queries.materialize(connection, "sessions", "sessions/sessions")
+        return queries.fetch_table(connection, "sessions/starts_by_minute")
+
+
+def find_cutoff(starts: Sequence[pa.Table], holdout: float) -> int:
+    """Find from when on a split by time holds sessions out.
+
+    Args:
+        starts: The rows of `sessions/starts_by_minute` of all partitions.
+        holdout: The share of all sessions that may be held out, 0..1.
+
+    Returns:
+        Milliseconds since the epoch, UTC: the first minute from which on at most the share begins,
+        or the one after the last.
+    """
+    table = pa.concat_tables(starts)
+    minutes, row = np.unique(column_values(table["minute"]), return_inverse=True)
+    sessions = np.bincount(row, column_values(table["sessions"]))
+    from_here_on = sessions[::-1].cumsum()[::-1]
+    allowed = minutes[from_here_on <= holdout * sessions.sum()]
+    return 60_000 * int(allowed[0] if len(allowed) else minutes[-1] + 1)
+
+
+def attach_events(
+    connection: queries.Connection,
+    files: Sequence[Path],
+    rule: SplitRule,
+) -> None:
+    """Make the tables events and named_events of a partition's files."""
+    if rule.is_weighted:
+        queries.attach_parquet(connection, "stored", files)
+        queries.materialize(
+            connection,
+            "events",
+            "interactions/events",
+            by_row=rule.split.kind == "newest",
+            has_moments=rule.has_moments,
+            train=list(rule.train),
+            test=list(rule.test),
+        )
+    else:
+        queries.attach_parquet(connection, "events", files)
+    queries.attach_query(connection, "named_events", "sessions/named_events")
+
+
+def _statements(
+    rule: SplitRule, feedback: Feedback
+) -> dict[Piece, tuple[str, dict[str, object]]]:
+    """Name the statement of each table, with its parameters."""
+    counted: dict[str, object] = {"min_time": feedback.min_time}
+    statements: dict[Piece, tuple[str, dict[str, object]]] = {
+        "users": ("sessions/users", {}),
+        "heldout": ("sessions/heldout", {"is_weighted": rule.is_weighted}),
+    }
+    if not rule.has_catalogue:
+        statements["tracks"] = ("sessions/tracks", {})
+    if rule.is_ordered:
+        statements["plays"] = ("sessions/plays", counted)
+    if rule.is_weighted:
+        statements["interactions"] = ("interactions/weights", counted)
+    else:
+        statements["interactions"] = ("sessions/interactions", counted)
+        statements["logged"] = ("offpolicy/session_events", {})
+    return statements

@@ -1,0 +1,197 @@
+"""Read tables of plays, which become events, or of interactions into a session store.
+
+Files are checked one by one and their ids together; then all rows go to the partitions in one pass.
+What DuckDB cannot keep in memory it spills to the store's disk.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+import pyarrow as pa
+
+from analysis import queries
+from analysis.logs.field_types import IdKinds
+from analysis.logs.files import LogFile
+from analysis.logs.lines import KEPT_OF_A_REJECT, LineCounts, Reject
+from analysis.store import IdsOf, Manifest, Store
+from analysis.tables.columns import Reading
+from analysis.tables.reader import CSV, Malformed, check_file
+from looplib.progress import progress
+from recsys.errors import IngestError
+from recsys.ingest.sources import NewFiles
+from recsys.store.ids import decide_kinds, write_ids
+from recsys.store.partitions import ROWS_AT_ONCE, Partitioner
+
+
+@dataclass(frozen=True)
+class _CheckedFile:
+    """A file that was read: the number of its rows, and the lines that are no rows."""
+
+    file: LogFile
+    rows: int
+    malformed: list[Malformed]
+
+
+def add_tables(
+    store: Store,
+    files: NewFiles,
+    partitioner: Partitioner,
+    connection: queries.Connection,
+    reading: Reading,
+    memory: str,
+) -> tuple[Manifest, dict[IdsOf, Path]]:
+    """Read new tables of plays or interactions into the partitions.
+
+    Returns:
+        The store's manifest with the new sources, and the files of new text ids and titles.
+
+    Raises:
+        AnalysisError: A table cannot be read, is empty, or lacks a column.
+        IngestError: Rows contradict each other.
+    """
+    manifest = store.manifest
+    scratch = files.scratch
+    checked = _check_files(files, reading, memory)
+    if not checked:
+        return manifest, {}
+    queries.attach_parquet(connection, "checked", sorted(scratch.glob("checked-*")))
+    _check_written(connection, checked, reading)
+    kinds = IdKinds(manifest.text_users, manifest.text_items)
+    if not manifest.parts:
+        kinds = decide_kinds(connection)
+    queries.attach_query(
+        connection,
+        "verified",
+        "interactions/verified_rows",
+        text_users=kinds.users,
+        text_items=kinds.tracks,
+    )
+    rejected = _keep_rejects(connection, files, checked, reading)
+    sources = []
+    for digest, table in checked.items():
+        read = table.rows + len(table.malformed)
+        lines = LineCounts(read, read - rejected[digest], rejected[digest])
+        sources.append(replace(files.sources[table.file], lines=lines))
+    ids = write_ids(connection, kinds, store, scratch)
+    if reading.columns.title or reading.columns.artist:
+        ids["titles"] = scratch / "titles.parquet"
+        queries.copy_to_parquet(connection, "interactions/titles", ids["titles"])
+    has_share = reading.columns.has_share
+    result = "interactions/plays" if has_share else "interactions/summed_rows"
+    rows = queries.open_rows(connection, result)
+    for batch in queries.batches(rows, ROWS_AT_ONCE):
+        partitioner.add(pa.Table.from_batches([batch]))
+    manifest = replace(
+        manifest,
+        holds="events" if has_share else "interactions",
+        columns=reading.columns.stored,
+        text_users=kinds.users,
+        text_items=kinds.tracks,
+        sources=(*manifest.sources, *sources),
+    )
+    return manifest, ids
+
+
+def _check_files(
+    files: NewFiles,
+    reading: Reading,
+    memory: str,
+) -> dict[str, _CheckedFile]:
+    """Write the checked rows of each new file; return the files by digest."""
+    checked: dict[str, _CheckedFile] = {}
+    done_mb = 0.0
+    with progress("ingest", files.megabytes, "MB") as report:
+        for file in files:
+            target = files.scratch / f"checked-{len(checked):06}.parquet"
+            digest = files.sources[file].digest
+            rows, malformed = check_file(file, reading, digest, target, memory)
+            checked[digest] = _CheckedFile(file, rows, malformed)
+            done_mb += file.size_bytes / 1e6
+            report(done_mb, file.name)
+    return checked
+
+
+def _check_written(
+    connection: queries.Connection,
+    checked: Mapping[str, _CheckedFile],
+    reading: Reading,
+) -> None:
+    """Refuse files with timestamps of several formats, or shares that look like percentages."""
+    for row in queries.fetch_table(connection, "interactions/written").to_pylist():
+        file = checked[row["source"]].file.name
+        if row["formats"] > 1:
+            raise IngestError(
+                f"{file}: timestamps in {row['formats']} formats, {row['clocks']}; "
+                "write them in one"
+            )
+        is_share = reading.columns.share and not reading.percent
+        if is_share and 2 * row["beyond"] > row["valued"]:
+            raise IngestError(
+                f"{file}: {row['beyond']:,} of {row['valued']:,} shares are above 1, "
+                f"up to {row['largest']:g}; "
+                "where they are 0 to 100, say --set percent=true, in Python percent=True"
+            )
+
+
+def _keep_rejects(
+    connection: queries.Connection,
+    files: NewFiles,
+    checked: Mapping[str, _CheckedFile],
+    reading: Reading,
+) -> Counter[str]:
+    """Keep the rejected lines of each file, and count them by its digest."""
+    rejected: Counter[str] = Counter()
+    for digest, lines in _refused_lines(connection, checked, reading):
+        rejected[digest] += len(lines)
+        name = checked[digest].file.name
+        rejects = (
+            Reject(name, line, reason, len(text.encode()), text[:KEPT_OF_A_REJECT])
+            for line, reason, text in lines
+        )
+        files.keep_rejects(digest, rejects)
+    return rejected
+
+
+def _refused_lines(
+    connection: queries.Connection,
+    checked: Mapping[str, _CheckedFile],
+    reading: Reading,
+) -> Iterator[tuple[str, list[Malformed]]]:
+    """Yield lines that are no rows and refused rows, some of one file at a time."""
+    for digest, file in checked.items():
+        if file.malformed:
+            yield digest, file.malformed
+    refused = queries.open_rows(connection, "interactions/rejected_rows")
+    for batch in queries.batches(refused, ROWS_AT_ONCE):
+        for digest, rows in groupby(batch.to_pylist(), itemgetter("source")):
+            file = checked[digest]
+            yield (
+                digest,
+                [
+                    Malformed(
+                        _line_number(row["row"], file, reading),
+                        row["reason"],
+                        row["text"],
+                    )
+                    for row in rows
+                ],
+            )
+
+
+def _line_number(row: int, file: _CheckedFile, reading: Reading) -> int:
+    """Compute the line of a row.
+
+    Blank lines of CSV, and line breaks within its values, are not counted.
+    """
+    if not file.file.path.name.removesuffix(".gz").lower().endswith(CSV):
+        return row
+    line = row + reading.header
+    for malformed in file.malformed:
+        if malformed.line > line:
+            break
+        line += 1
+    return line

@@ -1,0 +1,236 @@
+"""The split and the interactions, against plain Python that walks the events."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import queries
+from analysis.store import PartitionFile
+from looplib.files import sha256_file
+from recsys.config import Feedback, Split
+from recsys.dataset.layout import Piece, piece_file
+from recsys.dataset.partitions import find_cutoff, prepare_partition
+from recsys.dataset.split import SplitRule
+from recsys.errors import SplitError
+from tests.recsys.logs import START_MS, Session, random_sessions, write_part
+
+HALF_HOUR_MS = 30 * 60 * 1000
+HASH = SplitRule(Split(holdout=0.3), seed=7)
+Pairs = dict[tuple[int, int], float]
+
+
+def session_name(session: Session) -> str:
+    return session.name or f"@{session.start_ms}"
+
+
+def held_by_hash(session: Session, rule: SplitRule) -> bool:
+    text = f"{rule.seed} {session.user} {session_name(session)}"
+    drawn = int.from_bytes(
+        hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little"
+    )
+    return drawn / 2**64 < rule.split.holdout
+
+
+def sums(sessions: Iterable[Session], feedback: Feedback) -> Pairs:
+    total: Pairs = defaultdict(float)
+    for session in sessions:
+        for track, time in session.heard:
+            if time > 0 and time >= feedback.min_time:
+                total[session.user, track] += time
+    return dict(total)
+
+
+def read_pairs(folder: Path, piece: Piece, column: str) -> Pairs:
+    content = piece_file(folder, piece, 0).read_bytes()
+    rows = pa.ipc.open_file(content).read_all().to_pylist()
+    return {(row["user"], row["track"]): row[column] for row in rows if row[column]}
+
+
+def prepare(
+    folder: Path,
+    *parts: list[Session],
+    rule: SplitRule = HASH,
+    feedback: Feedback | None = None,
+) -> dict[str, int]:
+    """Prepare a partition of some parts, with all its files in a folder."""
+    folder.mkdir(exist_ok=True)
+    files = [
+        write_part(folder / f"{number}.parquet", part)
+        for number, part in enumerate(parts)
+    ]
+    stored = [
+        PartitionFile(file.name, 0, 0, file.stat().st_size, sha256_file(file))
+        for file in files
+    ]
+    return prepare_partition(
+        str(folder), stored, str(folder), rule, feedback or Feedback()
+    )
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("feedback", [Feedback(), Feedback(min_time=0.5)])
+def test_interactions_are_the_sums_of_each_split(
+    tmp_path: Path, named: bool, feedback: Feedback
+) -> None:
+    sessions = random_sessions(1, listeners=9, tracks=30, sessions=200, named=named)
+    prepare(tmp_path, sessions, feedback=feedback)
+    training = [session for session in sessions if not held_by_hash(session, HASH)]
+    for split, part in (("training", training), ("all", sessions)):
+        pairs = read_pairs(tmp_path, "interactions", split)
+        assert pairs == pytest.approx(sums(part, feedback), rel=1e-6)
+
+
+def test_held_out_listening_is_the_longest_hearing_in_held_out_sessions(
+    tmp_path: Path,
+) -> None:
+    sessions = random_sessions(2, listeners=9, tracks=30, sessions=200)
+    counts = prepare(tmp_path, sessions)
+    held = [session for session in sessions if held_by_hash(session, HASH)]
+    longest: Pairs = defaultdict(float)
+    for session in held:
+        for track, time in session.heard:
+            longest[session.user, track] = max(time, longest[session.user, track])
+    expected = {pair: time for pair, time in longest.items() if time}
+    assert read_pairs(tmp_path, "heldout", "time") == pytest.approx(expected)
+    assert counts == {
+        "events": sum(len(session.heard) for session in sessions),
+        "heldout_events": sum(len(session.heard) for session in held),
+        "sessions": len(sessions),
+        "heldout_sessions": len(held),
+    }
+
+
+def test_a_share_of_the_sessions_is_held_out_and_another_seed_holds_out_others() -> (
+    None
+):
+    sessions = random_sessions(3, listeners=50, tracks=30, sessions=2000)
+    rules = HASH, SplitRule(HASH.split, seed=8)
+    first, second = (
+        [held_by_hash(session, rule) for session in sessions] for rule in rules
+    )
+    assert sum(first) == pytest.approx(600, abs=4 * np.sqrt(2000 * 0.3 * 0.7))
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("rule", "heldout"),
+    [
+        # of listeners with at least two sessions
+        (SplitRule(Split(kind="last_session"), seed=1), {2}),
+        # whole sessions that begin then or later
+        (SplitRule(Split(kind="time"), seed=1, cutoff_ms=START_MS + 500), {2, 3}),
+    ],
+    ids=["the last session", "by time"],
+)
+def test_sessions_are_held_out_whole(
+    tmp_path: Path, rule: SplitRule, heldout: set[int]
+) -> None:
+    starts = {1: (1, 0), 2: (1, 10 * HALF_HOUR_MS), 3: (2, 60_000)}
+    sessions = {
+        number: Session(user, START_MS + start_ms, [(number, 1.0), (10 + number, 0.5)])
+        for number, (user, start_ms) in starts.items()
+    }
+    prepare(tmp_path, [*sessions.values()], rule=rule)
+    for piece, column, numbers in (
+        ("heldout", "time", heldout),
+        ("interactions", "training", sessions.keys() - heldout),
+    ):
+        part = [sessions[number] for number in numbers]
+        assert read_pairs(tmp_path, piece, column) == sums(part, Feedback())
+
+
+@pytest.mark.parametrize(
+    ("starts_ms", "name", "sessions"),
+    [
+        # half an hour of silence, and longer
+        ([0, HALF_HOUR_MS], None, 1),
+        ([0, HALF_HOUR_MS + 1], None, 2),
+        # at the same millisecond
+        ([0, 0], None, 1),
+        # named ones may overlap
+        ([0, 0], "s", 2),
+    ],
+)
+def test_a_session_has_a_name_or_ends_after_half_an_hour_of_silence(
+    tmp_path: Path, starts_ms: list[int], name: str | None, sessions: int
+) -> None:
+    events = [
+        Session(1, START_MS + start_ms, [(track, 1.0)], name and f"{name}{track}")
+        for track, start_ms in enumerate(starts_ms)
+    ]
+    part = write_part(tmp_path / "0.parquet", events)
+    table = pq.read_table(part)
+    number = table.column_names.index("message")
+    following = table.set_column(number, "message", [["next"] * len(events)])
+    pq.write_table(following, part)
+    stored = PartitionFile(part.name, 0, 0, part.stat().st_size, sha256_file(part))
+    counts = prepare_partition(str(tmp_path), [stored], str(tmp_path), HASH, Feedback())
+    assert counts["sessions"] == sessions
+
+
+def test_without_a_name_a_session_ends_after_last_however_soon_the_next_begins(
+    tmp_path: Path,
+) -> None:
+    sessions = [
+        Session(1, START_MS, [(1, 1.0), (2, 0.5)]),
+        Session(1, START_MS + 1500, [(3, 1.0), (4, 0.5)]),
+    ]
+    assert prepare(tmp_path, sessions)["sessions"] == 2
+
+
+def test_the_parts_of_a_partition_may_come_in_any_number_and_order(
+    tmp_path: Path,
+) -> None:
+    sessions = random_sessions(4, listeners=9, tracks=30, sessions=100, named=False)
+    prepare(tmp_path / "one", sessions)
+    prepare(tmp_path / "many", sessions[60:], sessions[:30], sessions[30:60])
+    one, many = (
+        [file.read_bytes() for file in sorted((tmp_path / name).glob("*-000.arrow"))]
+        for name in ("one", "many")
+    )
+    assert len(one) == 6
+    assert one == many
+
+
+def test_a_session_in_both_splits_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check itself: a split that leaks, here by holding out single events, must not come
+    through."""
+    read = queries.statement
+
+    def leaking(name: str) -> str:
+        return read(name).replace(
+            "number, heldout\nFROM named_events",
+            "number, track % 2 = 0 AS heldout\nFROM named_events",
+        )
+
+    monkeypatch.setattr(queries, "statement", leaking)
+    with pytest.raises(SplitError, match="partition 0: 1 sessions are in both splits"):
+        prepare(tmp_path, [Session(1, START_MS, [(1, 1.0), (2, 0.5)])])
+
+
+@pytest.mark.parametrize(
+    ("sessions", "holdout", "cutoff"),
+    [
+        ({10: 85, 11: 15}, 0.15, 11),
+        # the newest minute alone would be too many: none is held out
+        ({10: 84, 11: 16}, 0.15, 12),
+        ({10: 50, 12: 40, 13: 5, 14: 5}, 0.15, 13),
+        ({14: 5, 10: 50, 13: 5, 12: 40}, 0.15, 13),
+    ],
+)
+def test_the_cutoff_holds_out_at_most_the_share(
+    sessions: dict[int, int], holdout: float, cutoff: int
+) -> None:
+    starts = [
+        pa.table({"minute": [minute], "sessions": [count]})
+        for minute, count in sessions.items()
+    ]
+    assert find_cutoff(starts, holdout) == cutoff * 60_000

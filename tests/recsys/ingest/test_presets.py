@@ -1,0 +1,117 @@
+"""Published data sets are read as their presets say; a file of each, as it is published."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recsys.errors import IngestError
+from recsys.ingest.presets import PRESETS, make_reading
+from recsys.store.ids import read_titles
+from recsys.store.remote import open_store
+from tests.recsys.events import rows_by_original_id
+from tests.recsys.tables import ingest, write_json
+
+# the file's name and content, and of the first columns of COLUMNS what its rows have
+COLUMNS = ("user", "track", "time", "recommendation", "message", "propensity")
+PUBLISHED: dict[str, tuple[str, str, list[tuple[Any, ...]]]] = {
+    "lastfm-1k": (
+        "userid-timestamp-artid-artname-traid-traname.tsv",
+        'user_000001\t2009-05-04T23:08:57Z\tf1b1\tDeep “Dish\ta-1\tLove "Song\n'
+        'user_000001\t2009-05-04T13:54:10Z\tf1b1\t"Ann\t\tUntitled\n',
+        [("user_000001", '"Ann - Untitled', 1.0), ("user_000001", "a-1", 1.0)],
+    ),
+    "kuairand": (
+        "log_random_4_22_to_5_08_pure.csv",
+        "user_id,video_id,date,hourmin,time_ms,is_click,play_time_ms,duration_ms,is_rand,tab\n"
+        "7,40,20220409,1600,1649520000000,1,5000,20000,0,1\n"
+        "7,9,20220409,1600,1649520009000,1,30000,20000,1,1\n",
+        [(7, 9, 1.0, None, "last", None), (7, 40, 0.25, 9, "next", 1 / 7583)],
+    ),
+    "spotify-skips": (
+        "log_0_20180715_000000000000.csv",
+        "session_id,session_position,session_length,track_id_clean,skip_1,skip_2,skip_3,"
+        "not_skipped,hour_of_day,date\n"
+        "0_a,1,4,t_1,true,true,true,false,16,2018-07-15\n"
+        "0_a,2,4,t_2,false,true,true,false,16,2018-07-15\n"
+        "0_a,3,4,t_3,false,false,true,false,16,2018-07-15\n"
+        "0_a,4,4,t_4,false,false,false,true,16,2018-07-15\n",
+        [
+            ("0_a", "t_1", 0.1, "t_2", "next", None),
+            ("0_a", "t_2", 0.4, "t_3", "next", None),
+            ("0_a", "t_3", 0.8, "t_4", "next", None),
+            ("0_a", "t_4", 1.0, None, "last", None),
+        ],
+    ),
+    "movielens": (
+        "ratings.csv",
+        "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,29,4.0,1260759179\n"
+        "2,31,4.5,1260759182\n",
+        [(1, 29, 1.0), (2, 31, 1.0)],
+    ),
+    "citeulike": (
+        "train.dat",
+        "2 17 4\n0\n1 17\n",
+        [(0, 4, 1.0), (0, 17, 1.0), (2, 17, 1.0)],
+    ),
+    "lightgcn": (
+        "train.txt",
+        "2 17 4\n0\n1 17\n",
+        [(1, 17, 1.0), (2, 4, 1.0), (2, 17, 1.0)],
+    ),
+}
+
+
+def test_every_preset_is_proved_here() -> None:
+    assert {*PUBLISHED, "yambda"} == {*PRESETS}
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(IngestError, match="preset: lastfm is unknown; known are lastf"):
+        make_reading("lastfm", None, {})
+
+
+@pytest.mark.parametrize("preset", PUBLISHED)
+def test_a_published_data_set_is_read_as_its_preset_says(
+    preset: str, tmp_path: Path
+) -> None:
+    name, text, expected = PUBLISHED[preset]
+    (tmp_path / name).write_text(text)
+    assert ingest(tmp_path / "store", tmp_path / name, "--preset", preset) == 0
+    store = open_store(tmp_path / "store")
+    columns = COLUMNS[: len(expected[0])]
+    rows = rows_by_original_id(store)
+    assert sorted(tuple(row[name] for name in columns) for row in rows) == expected
+    if preset == "lastfm-1k":
+        titles = read_titles(None, store)
+        assert (titles["a-1"].title, titles["a-1"].artist) == (
+            'Love "Song',
+            "Deep “Dish",
+        )
+        assert titles['"Ann - Untitled'].artist == '"Ann'
+
+
+def test_yambda_has_units_of_five_seconds_and_percentages(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "uid": pa.array([100, 100], pa.uint32()),
+            "timestamp": pa.array([39_420, 39_460], pa.uint32()),
+            "item_id": pa.array([9000, 3000], pa.uint32()),
+            "is_organic": pa.array([1, 0], pa.uint8()),
+            "played_ratio_pct": pa.array([120, 25], pa.uint16()),
+            "track_length_seconds": pa.array([200, 90]),
+        }
+    )
+    pq.write_table(table, tmp_path / "listens.parquet")
+    write_json(tmp_path / "listens.jsonl", table.to_pylist())
+    for name in ("listens.parquet", "listens.jsonl"):
+        store = tmp_path / f"store of {name}"
+        assert ingest(store, tmp_path / name, "--preset", "yambda") == 0
+        rows = rows_by_original_id(open_store(store))
+        assert [
+            (row["user"], row["track"], row["time"], row["recommendation"])
+            for row in rows
+        ] == [(100, 9000, 1.0, 3000), (100, 3000, 0.25, None)]
+        assert [row["timestamp"] for row in rows] == [39_420 * 5000, 39_460 * 5000]

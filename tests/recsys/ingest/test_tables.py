@@ -1,0 +1,262 @@
+"""Interactions of your own: any format gives the same store, with the ids that came in."""
+
+import gzip
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.logs.reader import read_rejects
+from analysis.tables.columns import parse_columns
+from recsys.store.remote import open_store
+from tests.recsys.commands import error_line
+from tests.recsys.events import read_rows, rows_by_original_id
+from tests.recsys.tables import INTERACTIONS as COLUMNS
+from tests.recsys.tables import (
+    WRITERS,
+    Row,
+    ingest,
+    ingest_tables,
+    random_interactions,
+    write_csv,
+    write_json,
+    write_parquet,
+)
+
+ASKED = ("--columns", COLUMNS)
+GOOD = {"uid": "a", "song": "b", "seconds": 1.5, "ts": 1_700_000_000}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_gives_the_sums_of_its_rows_by_the_ids_that_came_in(
+    name: str, tmp_path: Path
+) -> None:
+    rows = random_interactions(1, 3000)
+    store = ingest_tables(tmp_path, WRITERS[name](tmp_path / name, rows))
+    sums: dict[tuple[Any, ...], float] = defaultdict(float)
+    for row in rows:
+        sums[row["uid"], row["song"], row["ts"] * 1000] += row["seconds"]
+    stored = {
+        (row["user"], row["track"], row["timestamp"]): row["time"]
+        for row in rows_by_original_id(store)
+    }
+    assert stored == pytest.approx(sums)
+    assert store.manifest.events == len(sums) < len(rows)
+    assert store.manifest.holds == "interactions"
+
+
+def test_repeated_rows_are_said_and_titles_make_no_other_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [GOOD | {"seconds": weight} for weight in (1, 2.5, 4)]
+    file = write_csv(tmp_path / "a.csv", rows)
+    assert ingest(tmp_path / "store", file, *ASKED) == 0
+    assert (
+        "2 rows repeat another's user, item, timestamp and session: their weights are added up"
+        in capsys.readouterr().out
+    )
+    titled = ("--columns", f"{COLUMNS},title=song")
+    assert ingest(tmp_path / "store", file, *titled) == 0
+    assert "its content is in the store already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_whole_numbers_stay_themselves(name: str, tmp_path: Path) -> None:
+    rows = [GOOD | {"uid": 10**12 + user, "song": 3 * user} for user in range(9)]
+    store = ingest_tables(tmp_path, WRITERS[name](tmp_path / name, rows))
+    assert {row["user"] for row in read_rows(store)} == {row["uid"] for row in rows}
+    assert not store.manifest.text_users
+    assert store.manifest.id_files == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "moment_ms"),
+    [
+        ("1700000000", 1_700_000_000_000),
+        ("1700000000.25", 1_700_000_000_250),
+        ("1700000000123", 1_700_000_000_123),
+        ("2020-01-01", 1_577_836_800_000),
+        ("2020-01-01 00:00:01", 1_577_836_801_000),
+        ("2020-01-01T02:00:00+02:00", 1_577_836_800_000),
+        ("2020-01-01T00:00:00Z", 1_577_836_800_000),
+        ("0", 0),
+    ],
+)
+def test_a_timestamp_is_seconds_or_milliseconds_or_a_date(
+    written: str, moment_ms: int, tmp_path: Path
+) -> None:
+    file = write_csv(tmp_path / "a.csv", [GOOD | {"ts": written}])
+    (row,) = read_rows(ingest_tables(tmp_path, file))
+    assert row["timestamp"] == moment_ms
+
+
+BAD: list[tuple[Row, str]] = [
+    ({"uid": None}, "user is missing"),
+    ({"uid": ""}, "user is empty"),
+    ({"uid": 1.5}, "user is of type double; a whole number or text is allowed"),
+    ({"uid": [1]}, "user is of type array; a whole number or text is allowed"),
+    ({"song": None}, "item is missing"),
+    ({"seconds": None}, "weight is missing"),
+    ({"seconds": "much"}, "weight much is no number"),
+    ({"seconds": float("nan")}, "weight NaN; 0 to 1e15 is allowed"),
+    ({"seconds": float("inf")}, "weight Infinity; 0 to 1e15 is allowed"),
+    ({"seconds": -0.5}, "weight -0.5; 0 to 1e15 is allowed"),
+    ({"seconds": 2e15}, "weight 2000000000000000.0; 0 to 1e15 is allowed"),
+    ({"ts": None}, "timestamp is missing"),
+    (
+        {"ts": "soon"},
+        "timestamp soon is neither a number of seconds or milliseconds since 1970 nor a date",
+    ),
+    ({"ts": -1}, "timestamp -1; 1970 to 5138 is allowed"),
+]
+
+
+def test_bad_rows_are_kept_with_their_lines_and_reasons_and_the_others_come_in(
+    tmp_path: Path,
+) -> None:
+    rows = [GOOD, *(GOOD | change for change, _ in BAD), GOOD | {"song": "c"}]
+    store = ingest_tables(tmp_path, write_json(tmp_path / "a.jsonl", rows))
+    assert store.manifest.events == 2
+    (source,) = store.manifest.sources
+    assert (source.lines.good, source.lines.rejected) == (2, len(BAD))
+    rejects = sorted(
+        read_rejects(store.path / source.rejects), key=lambda reject: reject.line
+    )
+    assert [(reject.line, reject.reason) for reject in rejects] == list(
+        enumerate((why for _, why in BAD), start=2)
+    )
+    assert [reject.text for reject in rejects] == [
+        json.dumps(row) for row in rows[1:-1]
+    ]
+
+
+def test_a_csv_line_with_another_number_of_values_is_a_reject_and_later_ones_keep_their_numbers(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(
+        "uid,song,seconds,ts\na,b,1,5\na,b\na,c,1,5\na,d,x,5\na,e,1,5,9\n,f,1,5\n"
+    )
+    store = ingest_tables(tmp_path, file)
+    (source,) = store.manifest.sources
+    rejects = read_rejects(store.path / "rejects" / f"{source.digest}.jsonl")
+    assert sorted(reject.line for reject in rejects) == [3, 5, 6, 7]
+    assert store.manifest.events == 2
+
+
+def test_a_row_whose_position_is_no_whole_number_is_rejected(tmp_path: Path) -> None:
+    rows = [{"uid": 1, "song": 2, "n": n} for n in ("", "x", "1.5", "-1", "2")]
+    file = write_csv(tmp_path / "a.csv", rows)
+    store = ingest_tables(tmp_path, file, columns="user=uid,item=song,position=n")
+    assert store.manifest.events == 1
+    (source,) = store.manifest.sources
+    reasons = [reject.reason for reject in read_rejects(store.path / source.rejects)]
+    assert len(reasons) == 4
+    assert reasons[0] == "position is missing"
+    assert reasons[1].startswith("position x; a whole number")
+
+
+def test_a_later_file_with_ids_of_the_other_kind_has_its_rows_rejected(
+    tmp_path: Path,
+) -> None:
+    ingest_tables(tmp_path, write_csv(tmp_path / "a.csv", [GOOD | {"uid": 7}]))
+    store = ingest_tables(
+        tmp_path,
+        write_csv(
+            tmp_path / "b.csv", [GOOD | {"uid": 8, "song": "c"}, GOOD | {"uid": "x"}]
+        ),
+    )
+    assert {row["user"] for row in read_rows(store)} == {7, 8}
+    assert sum(source.lines.rejected for source in store.manifest.sources) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "a.csv: empty; at least one row is expected"),
+        ("a.csv", b"uid,song,seconds,ts\n", "a.csv: empty; at least one row is"),
+        ("a.jsonl", b"\n\n", "a.jsonl: empty; at least one row is expected"),
+        (
+            "a.csv",
+            b"uid,song,ts\na,b,1\n",
+            "a.csv: no column seconds; found are uid, song, ts",
+        ),
+        ("a.parquet", b"PAR1", "a.parquet: cannot be read as .parquet"),
+        ("a.csv.gz", b"uid,song", "a.csv.gz: cannot be read as .csv"),
+        (
+            "a.jsonl.gz",
+            gzip.compress(b'{"uid": 1}' * 99, mtime=0)[:-12],
+            "a.jsonl.gz: cannot be read as .jsonl",
+        ),
+        ("a.xls", b"uid", "a.xls: no file of interactions; known are .csv"),
+        ("a.csv", b"uid,song,seconds,ts\na,b,-1,1\n", "the first line refused is"),
+        (
+            "a.jsonl",
+            b'{"uid": 1, "song": 1, "seconds": 1, "ts": 1}\n'
+            b'{"uid": "x", "song": 1, "seconds": 1, "ts": 1}\n',
+            "mixed users: 1 rows have a number and 1 have text",
+        ),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line_and_nothing_is_written(
+    name: str,
+    content: bytes,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    assert ingest(tmp_path / "store", file, *ASKED) == 2
+    assert message in error_line(capsys)
+    assert {path.name for path in tmp_path.rglob("*")} <= {name, "store", ".lock"}
+
+
+def test_an_id_column_that_is_neither_numbers_nor_text_is_refused(
+    tmp_path: Path,
+) -> None:
+    file = write_parquet(tmp_path / "a.parquet", [GOOD | {"uid": 1.0}])
+    message = "column uid is of type DOUBLE; ids are whole numbers or text"
+    with pytest.raises(AnalysisError, match=message):
+        ingest_tables(tmp_path, file)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("user=uid", "item not given"),
+        ("user=uid,item", "'item': expected name=column, such as user=uid"),
+        ("user=uid,item=song,wieght=s", "wieght: unknown; the nearest is weight"),
+        ("user=uid,item=song,user=x", "user: given twice"),
+    ],
+)
+def test_wrong_columns_are_refused(columns: str, message: str) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        parse_columns(columns)
+
+
+@pytest.mark.parametrize(
+    ("asked", "delimiter"), [(r"\t", "\t"), ("::", "::"), (None, "\t"), (None, ";")]
+)
+def test_a_file_without_header_is_read_by_position(
+    asked: str | None, delimiter: str, tmp_path: Path
+) -> None:
+    rows = ("196", "242", "3", "881250949"), ("186", "302", "3", "891717742")
+    (tmp_path / "u.data").write_text(
+        "".join(delimiter.join(row) + "\n" for row in rows)
+    )
+    argv = ["--set", "header=false", "--columns", "user=1,item=2,weight=3,timestamp=4"]
+    argv += ["--delimiter", asked] if asked else []
+    assert ingest(tmp_path / "store", tmp_path / "u.data", *argv) == 0
+    store = open_store(tmp_path / "store")
+    stored = {
+        (row["user"], row["track"], row["time"], row["timestamp"])
+        for row in read_rows(store)
+    }
+    assert stored == {
+        (196, 242, 3.0, 881_250_949_000),
+        (186, 302, 3.0, 891_717_742_000),
+    }
