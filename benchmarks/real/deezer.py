@@ -128,7 +128,16 @@ MODELS: Mapping[str, Scores] = {
     "als 32": als(AlsConfig(factors=32, regularization=0.1, alpha=1.0)),
     "als 8, weight 40": als(AlsConfig(factors=8, regularization=1.0, alpha=40.0)),
     "als 32, weight 40": als(AlsConfig(factors=32, regularization=1.0, alpha=40.0)),
-    "als 16, unobserved .1": als(AlsConfig(factors=16, regularization=0.003, alpha=1.0, cg_steps=3, unobserved_weight=0.1, nu=1.0)),
+    "als 16, unobserved .1": als(
+        AlsConfig(
+            factors=16,
+            regularization=0.003,
+            alpha=1.0,
+            cg_steps=3,
+            unobserved_weight=0.1,
+            nu=1.0,
+        )
+    ),
 }
 
 
