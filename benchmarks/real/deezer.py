@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from recsys.models.params import ItemKnnParams
 from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
@@ -32,7 +33,6 @@ from looplib.arrays import BoolArray, FloatArray, IntArray
 from looplib.randomness import make_generator
 from recsys.models.als import first_factors, make_equations, sweep
 from recsys.models.item_knn import weigh
-from recsys.models.params import ItemKnnParams
 from recsys.models.sparse import nearest
 
 FOLDS, K, SWEEPS = 5, 10, 15
