@@ -84,7 +84,7 @@ def test_a_winner_without_factors_is_exported_with_those_of_the_best_als_trial(
     assert winner.factors.iteration == best["iteration"]
     manifest = json.loads((tmp_path / "run/export/current/manifest.json").read_text())
     assert manifest["factors"]["alpha"] == winner.factors.trial.params["alpha"]
-    assert manifest["files"].keys() >= {"again.jsonl", "discover.jsonl", "factors.npz"}
+    assert manifest["files"].keys() >= {"repeat.jsonl", "new.jsonl", "factors.npz"}
 
 
 def test_the_ledger_has_a_row_for_each_trial_and_scored_iteration_and_the_baselines(
