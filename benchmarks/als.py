@@ -45,13 +45,13 @@ from benchmarks.als_systems import (
 )
 from benchmarks.data import dataset_of
 from benchmarks.harness import SEED_CONFIG, SEED_STORE, show, show_machine, take_turns
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.arrays import BoolArray, FloatArray
 from looplib.config import load_config
 from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
-from recsys.models.topk import top_tracks
-from recsys.scoring import Scorer
+from recsys.models.factors import top_tracks
+from recsys.search.scorer import Scorer
 
 ALPHA, REGULARIZATION, SPARK_REGULARIZATION = 10.0, 0.1, 0.001
 FIXED = 5  # sweeps of `implicit` whose loss is a goal
@@ -115,7 +115,10 @@ def main(
 
 def compare(given: Given, factors: int, sweeps: int, repeats: int) -> Iterator[Row]:
     """Measure each system until it has reached both goals, and the best tracks of all listeners."""
-    params, threads = AlsParams(factors, REGULARIZATION, ALPHA), given.scorer.threads
+    params, threads = (
+        AlsConfig(factors=factors, regularization=REGULARIZATION, alpha=ALPHA),
+        given.scorer.threads,
+    )
     scores = {
         name: np.array(list(_scores(system, given, params, sweeps)))
         for name, system in SYSTEMS.items()
@@ -147,7 +150,7 @@ def compare(given: Given, factors: int, sweeps: int, repeats: int) -> Iterator[R
 
 
 def _scores(
-    system: System, given: Given, params: AlsParams, sweeps: int
+    system: System, given: Given, params: AlsConfig, sweeps: int
 ) -> Iterator[tuple[float, float]]:
     """Compute the loss, as `implicit` defines it, and NDCG@30 after each sweep."""
     confidence = given.values(1, params.alpha)
@@ -192,7 +195,7 @@ def compare_with_spark(
     given: Given, factors: int, sweeps: int, repeats: int
 ) -> Iterator[Row]:
     """Measure so many sweeps of Spark, and ours until it is as good."""
-    params = AlsParams(factors, REGULARIZATION, ALPHA)
+    params = AlsConfig(factors=factors, regularization=REGULARIZATION, alpha=ALPHA)
     spark_params = replace(params, regularization=SPARK_REGULARIZATION)
     with open_spark(given.scorer.threads) as session:
         coordinates = given.interactions.tocoo()

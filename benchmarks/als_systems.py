@@ -12,11 +12,11 @@ import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Fit, first_factors, make_equations, sweep
-from recsys.models.topk import personal_lists
-from recsys.scoring import Scorer, validator_for
+from recsys.models.factors import personal_lists
+from recsys.search.scorer import Scorer, validator_for
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -50,10 +50,10 @@ class Given:
 
 
 # the fit after each of so many sweeps
-System = Callable[[Given, AlsParams, int], Iterator[Fit]]
+System = Callable[[Given, AlsConfig, int], Iterator[Fit]]
 
 
-def ours(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
+def ours(given: Given, params: AlsConfig, sweeps: int) -> Iterator[Fit]:
     """Fit with this project's model."""
     fit = first_factors(given.interactions.shape, params.factors, given.scorer.seed)
     listeners = make_equations(given.interactions, params)
@@ -64,7 +64,7 @@ def ours(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
 
 
 def bare_implicit(
-    params: AlsParams, sweeps: int, seed: int, threads: int
+    params: AlsConfig, sweeps: int, seed: int, threads: int
 ) -> AlternatingLeastSquares:
     """Return the model of `implicit` with these parameters.
 
@@ -80,7 +80,7 @@ def bare_implicit(
     )
 
 
-def implicit(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
+def implicit(given: Given, params: AlsConfig, sweeps: int) -> Iterator[Fit]:
     """Fit with `implicit`: the loop of its `fit`, which itself shows nothing between sweeps."""
     threads = given.scorer.threads
     by_listener = given.values(1, params.alpha)
@@ -96,7 +96,7 @@ def implicit(given: Given, params: AlsParams, sweeps: int) -> Iterator[Fit]:
 
 
 def irspack(
-    given: Given, params: AlsParams, sweeps: int, solver: Literal["CG", "IALSPP"] = "CG"
+    given: Given, params: AlsConfig, sweeps: int, solver: Literal["CG", "IALSPP"] = "CG"
 ) -> Iterator[Fit]:
     """Fit with irspack."""
     from irspack import IALSRecommender
@@ -127,7 +127,7 @@ SYSTEMS: dict[str, System] = {
 
 
 def fit_with_spark(
-    interactions: "DataFrame", given: Given, params: AlsParams, sweeps: int
+    interactions: "DataFrame", given: Given, params: AlsConfig, sweeps: int
 ) -> Fit:
     """Fit with the ALS of PySpark ML; a row that it does not know gets zeros."""
     from pyspark.ml.recommendation import ALS

@@ -17,7 +17,7 @@ import typer
 
 from benchmarks.blocks import import_fits
 from benchmarks.harness import console, memory_mib, sampled, seconds, show, show_machine
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.arrays import IntArray
 from looplib.checksums import seal
 from recsys.blockwise import cut_blocks, fit_blocks
@@ -48,8 +48,8 @@ def main(
     shutil.rmtree(out, ignore_errors=True)
     (out / "data").mkdir(parents=True)
     write_s = seconds(_write, out / "data", interactions, listeners, tracks)
-    turn_s = seconds(write_by_track, out / "data", "training", tracks)
-    params = AlsParams(factors, 0.1, 10.0)
+    turn_s = seconds(write_by_track, out / "data", "train", tracks)
+    params = AlsConfig(factors=factors, regularization=0.1, alpha=10.0)
     load_kernels()
     with open_cluster(ClusterConfig(workers=workers)) as cluster:
         pids = import_fits(cluster, 4 * workers)

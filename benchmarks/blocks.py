@@ -27,7 +27,7 @@ from benchmarks.harness import (
     show,
     show_machine,
 )
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from recsys.blockwise import cut_blocks, fit_blocks
 from recsys.cluster.cluster import Cluster, open_cluster
 from recsys.cluster.config import ClusterConfig
@@ -44,7 +44,7 @@ def main(
     store: Path = SEED_STORE, factors: int = 64, sweeps: int = 10, turns: int = 3
 ) -> None:
     """Fit on 1, 2, 4 and 8 workers, and in this process."""
-    params, rows = AlsParams(factors, 0.1, 10.0), []
+    params, rows = AlsConfig(factors=factors, regularization=0.1, alpha=10.0), []
     config = SearchConfig(store=str(store), run=str(store.parent / "no-run"))
     load_kernels()
     for workers in (1, 2, 4, 8):
@@ -99,14 +99,14 @@ def _import_fit() -> int:
     return os.getpid()
 
 
-def _fit_here(dataset: Dataset, params: AlsParams, sweeps: int) -> None:
+def _fit_here(dataset: Dataset, params: AlsConfig, sweeps: int) -> None:
     fit_als(dataset.matrix("training"), params, SEED, sweeps, threads=2)
 
 
 def _fit(
     cluster: Cluster,
     dataset: Dataset,
-    params: AlsParams,
+    params: AlsConfig,
     sweeps: int,
     folder: Workspace,
 ) -> None:

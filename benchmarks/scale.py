@@ -29,7 +29,7 @@ from benchmarks.harness import (
 COPIES_A_LOAD = 10
 ONE_TRIAL = (
     "search.space={factors: [64], regularization: [10.0], alpha: [10.0]}",
-    "search.sweeps=5",
+    "search.iterations=5",
 )
 
 

@@ -29,13 +29,13 @@ from benchmarks.harness import (
     median_ratio,
     python,
 )
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.config import load_config
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.dataset.plan import plan_dataset
-from recsys.runs.folder import read_run
-from recsys.runs.trials import plan_candidates
+from recsys.search.folder import read_run
+from recsys.search.trials import plan_candidates
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
@@ -108,7 +108,7 @@ def bare(config: Path, store: Path, processes: int, part: int = -1) -> None:
     digest = plan_dataset(open_store(store), settings).digest
     dataset = open_dataset(store / "cache" / digest)
     candidates = plan_candidates(settings.search, dataset.summary.digest, settings.seed)
-    sweeps, threads = settings.search.sweeps, 1 if processes > 1 else 0
+    sweeps, threads = settings.search.iterations, 1 if processes > 1 else 0
     for trial in candidates[max(part, 0) :: processes]:
         _fit_bare(dataset, trial.params, sweeps, settings.seed, threads)
 
@@ -125,7 +125,7 @@ def _search(config: Path, store: Path, out: Path, name: str) -> Measured:
 
 
 def _fit_bare(
-    dataset: Dataset, params: AlsParams, sweeps: int, seed: int, threads: int
+    dataset: Dataset, params: AlsConfig, sweeps: int, seed: int, threads: int
 ) -> None:
     confidence = dataset.matrix("training").copy()
     confidence.data = 1 + np.float32(params.alpha) * confidence.data

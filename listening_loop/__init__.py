@@ -1,7 +1,7 @@
 """Train, serve and compare recommenders from Python: `import listening_loop as ll`.
 
     store = ll.ingest(plays, user="listener", item="song", weight="seconds")
-    run = ll.search(store, {"factors": [32, 64], "alpha": [1, 10]})
+    run = ll.search(store, {"als": {"factors": [32, 64]}, "item_knn": {}})
     run.recommend(["u17"], n=10)
     run.export("published/")
     ll.ab("logs/", experiment="RANKING").verdict

@@ -22,9 +22,9 @@ from looplib.arrays import AnyFloatArray, Float32Array, Int32Array
 
 # Imported where they are used, so that this module is imported sooner.
 if TYPE_CHECKING:
-    from looplib.als import AlsParams
+    from looplib.als import AlsConfig
 
-_BATCH = 100  # rows from which packing the others for the ranking pays
+_BATCH = 100  # rows from which packing the items for the ranking pays
 _LONGEST = 256  # lists that the ranking is made for
 _EXACT = 2  # conjugate-gradient steps for each factor that solve a row
 _NO_LIKE = -np.finfo(np.float32).tiny  # a confidence of 0, with a preference of 0
@@ -66,7 +66,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             )
         self.unobserved_weight = unobserved_weight
         self.nu = nu
-        self._params(self.regularization)  # refuses what is not allowed
+        self._config(self.regularization)  # refuses what is not allowed
         # The equations divided by the weight, which the library's code solves too.
         self.alpha /= unobserved_weight
         self.regularization /= unobserved_weight
@@ -120,21 +120,21 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         """Solve users by their confidences, shape (users, items), without storing them."""
         if self.nu:
             return self._recalculate(userid, user_items, self.item_factors)
-        found: AnyFloatArray = super().recalculate_user(userid, user_items)
-        return found
+        factors: AnyFloatArray = super().recalculate_user(userid, user_items)
+        return factors
 
     def recalculate_item(self, itemid: Ids, item_users: csr_matrix) -> AnyFloatArray:
         """Solve items by their confidences, shape (items, users), without storing them."""
         if self.nu:
             return self._recalculate(itemid, item_users, self.user_factors)
-        found: AnyFloatArray = super().recalculate_item(itemid, item_users)
-        return found
+        factors: AnyFloatArray = super().recalculate_item(itemid, item_users)
+        return factors
 
     def explain(self, *args: Any, **options: Any) -> tuple[Any, ...]:  # noqa: ANN401
         """Explain a score by the liked items; see the library."""
         self._check_no_nu("explain")
-        found: tuple[Any, ...] = super().explain(*args, **options)
-        return found
+        explanation: tuple[Any, ...] = super().explain(*args, **options)
+        return explanation
 
     def recommend(
         self,
@@ -157,7 +157,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         is_fast = shape[0] >= _BATCH and 0 < N <= min(shape[1], _LONGEST)
         is_ours = is_fast and is_all and self.dtype == np.float32
         if not (is_ours and (fits or not is_read)):
-            found: tuple[Int32Array, AnyFloatArray] = super().recommend(
+            lists: tuple[Int32Array, AnyFloatArray] = super().recommend(
                 userid,
                 user_items,
                 N,
@@ -166,7 +166,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
                 recalculate_user,
                 items,
             )
-            return found
+            return lists
         users = self._user_factor(userid, user_items, recalculate_user)
         liked = user_items if filter_already_liked_items else None
         return self._rank(users, N, liked)
@@ -189,10 +189,10 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
     def _threads(self) -> int:
         return self.num_threads or len(os.sched_getaffinity(0))
 
-    def _params(self, regularization: float, cg_steps: int = 0) -> "AlsParams":
-        from looplib.als import AlsParams
+    def _config(self, regularization: float, cg_steps: int = 0) -> "AlsConfig":
+        from looplib.als import AlsConfig
 
-        return AlsParams(
+        return AlsConfig(
             factors=self.factors,
             regularization=regularization,
             cg_steps=cg_steps or self.cg_steps,
@@ -204,25 +204,25 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
         self,
         confidences: csr_matrix,
         rows: Float32Array,
-        others: Float32Array,
+        across: Float32Array,
         regularization: float,
         num_threads: int = 0,
         cg_steps: int = 0,
     ) -> None:
         """Solve rows in place; a confidence below 0 has the preference 0."""
-        from recsys.models.als import make_equations
+        from recsys.models.solver import solve
 
         values = confidences.data.astype(np.float32, copy=False)
         if not values.all():
             values = np.where(values == 0, _NO_LIKE, values)
         arrays = (values, confidences.indices, confidences.indptr)
-        matrix = csr_matrix(arrays, shape=(len(rows), len(others)))
-        params = self._params(regularization, cg_steps)
-        equations = make_equations(matrix, params, has_confidences=True)
-        equations.solve(rows, [others], num_threads or self._threads)
+        matrix = csr_matrix(arrays, shape=(len(rows), len(across)))
+        config = self._config(regularization, cg_steps)
+        threads = num_threads or self._threads
+        solve(rows, [across], matrix, config, threads, has_confidences=True)
 
     def _recalculate(
-        self, ids: Ids, confidences: csr_matrix, others: Float32Array
+        self, ids: Ids, confidences: csr_matrix, across: Float32Array
     ) -> Float32Array:
         confidences = self.alpha * check_csr(confidences)
         if confidences.shape[0] != np.size(ids):
@@ -231,7 +231,7 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
             )
         rows = np.zeros((np.size(ids), self.factors), np.float32)
         steps = _EXACT * self.factors
-        self._solve(confidences, rows, others, self.regularization, cg_steps=steps)
+        self._solve(confidences, rows, across, self.regularization, cg_steps=steps)
         return rows[0] if np.isscalar(ids) else rows
 
     def _check_no_nu(self, option: str) -> None:
@@ -248,10 +248,10 @@ class AlternatingLeastSquares(als.AlternatingLeastSquares):  # type: ignore[misc
 
         ids = np.full((len(rows), count), -1, np.int32)
         scores = np.zeros(ids.shape, np.float32)
-        own = np.flatnonzero(rows.any(axis=1))
-        seen = None if liked is None else liked[own]
-        ids[own], scores[own] = rank_tracks(
-            rows[own], self.item_factors, count, self._threads, seen
+        fitted = np.flatnonzero(rows.any(axis=1))
+        seen = None if liked is None else liked[fitted]
+        ids[fitted], scores[fitted] = rank_tracks(
+            rows[fitted], self.item_factors, count, self._threads, seen
         )
         rest = np.flatnonzero((ids < 0).any(axis=1))
         if len(rest):

@@ -105,7 +105,7 @@ def serving(server: Command, port: int) -> Iterator["subprocess.Popen[bytes]"]:
 @contextmanager
 def compiling_meanwhile() -> Iterator[None]:
     """Compile the solver, once on a machine, while the block does other things."""
-    code = "from recsys.models.als import load_kernels; load_kernels()"
+    code = "from recsys.models.solver import load_kernels; load_kernels()"
     argv = [sys.executable, "-c", code]
     with subprocess.Popen(argv, process_group=0, stderr=subprocess.DEVNULL) as child:  # noqa: S603
         try:

@@ -1,7 +1,7 @@
 """Solve a row of implicit ALS by its hyperparameters, which fit and fold-in share.
 
-A row u (a listener, or by symmetry a track) solves, y being the factors of the N others on the
-other side that somebody has heard, or who have heard something,
+A row u (a listener, or by symmetry a track) solves, y being the factors of the N tracks
+that any listener has heard, or of the N listeners who have heard any track,
 
     (w Σ_i y_i y_iᵀ + Σ_i (c_ui - w) y_i y_iᵀ + λ_u I) x_u = Σ_i c_ui y_i
 
@@ -15,50 +15,36 @@ where the first sum is over all others, the other two over those heard:
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Annotated, Any, Self
 
 import numpy as np
 from annotated_types import Ge
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 
 from looplib.arrays import FloatArray
-from looplib.config import Count, Positive
+from looplib.config import Config, Count, Positive
 
 NonNegative = Annotated[float, Ge(0)]
 
 
-@dataclass(frozen=True)
-class AlsParams:
-    """The hyperparameters of a fit, in the formulas above; each is an axis of the search space."""
+class AlsConfig(Config):
+    """The hyperparameters of ALS, in the formulas above.
 
-    factors: Annotated[
-        Count, Field(description="length of the vectors of listeners and tracks")
-    ] = 64
-    regularization: Annotated[
-        NonNegative,
-        Field(description="weight of the squared length of the vectors in the loss"),
-    ] = 0.1
-    alpha: Annotated[
-        Positive, Field(description="confidence is unobserved_weight + alpha r")
-    ] = 10.0
-    cg_steps: Annotated[
-        Count,
-        Field(
-            description="conjugate-gradient steps for each row and sweep; as many as factors "
-            "solve it"
-        ),
-    ] = 3
-    unobserved_weight: Annotated[
-        Positive, Field(description="confidence of a pair without interaction")
-    ] = 1.0
-    nu: Annotated[
-        NonNegative,
-        Field(
-            description="regularize a row with n of N by (n + unobserved_weight N) to this power"
-        ),
-    ] = 0.0
+    >>> AlsConfig(factors=128, alpha=1).regularization
+    0.1
+    """
+
+    factors: Count = 64
+    """length of the vectors of listeners and tracks"""
+    regularization: NonNegative = 0.1
+    """weight of the squared length of the vectors in the loss"""
+    alpha: Positive = 10.0
+    """confidence is unobserved_weight + alpha r"""
+    cg_steps: Count = 3
+    """conjugate-gradient steps for each row and iteration; as many as factors solve it"""
+    unobserved_weight: Positive = 1.0
+    """confidence of a pair without interaction"""
+    nu: NonNegative = 0.0
+    """regularize a row with n of N by (n + unobserved_weight N) to this power"""
 
     @classmethod
     def read(cls, parameters: Mapping[str, Any]) -> Self:
@@ -67,16 +53,28 @@ class AlsParams:
         Raises:
             ValueError: One is missing or not allowed.
         """
-        names = {field.name for field in fields(cls)}
         if missing := {"factors", "regularization", "alpha"} - parameters.keys():
             raise ValueError(f"no {', '.join(sorted(missing))}")
-        return cls(**{name: parameters[name] for name in names & parameters.keys()})
+        names = cls.model_fields.keys() & parameters.keys()
+        return cls(**{name: parameters[name] for name in names})
 
 
-def row_regularization(heard: FloatArray, others: int, params: AlsParams) -> FloatArray:
-    """Return λ_u of rows by the number of others that each has heard, of so many others."""
-    frequency = heard + params.unobserved_weight * others
-    scaled: FloatArray = params.regularization * frequency**params.nu
+def row_regularization(heard: FloatArray, count: int, config: AlsConfig) -> FloatArray:
+    """Compute λ_u of rows.
+
+    >>> row_regularization(np.array([1.0, 3.0]), 8, AlsConfig(nu=1))
+    array([0.9, 1.1])
+
+    Args:
+        heard: n_u, how many of the others each row has heard, shape (rows,).
+        count: N, how many others there are.
+        config: The hyperparameters.
+
+    Returns:
+        λ_u, shape (rows,).
+    """
+    frequency = heard + config.unobserved_weight * count
+    scaled: FloatArray = config.regularization * frequency**config.nu
     return scaled
 
 
@@ -84,24 +82,28 @@ def solve_row(
     gram: FloatArray,
     heard: FloatArray,
     times: FloatArray,
-    others: int,
-    params: AlsParams,
+    count: int,
+    config: AlsConfig,
 ) -> FloatArray:
     """Solve the equation of one row exactly.
+
+    >>> items = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> solve_row(items.T @ items, items[:1], np.array([2.0]), 3, AlsConfig()).round(2)
+    array([ 0.97, -0.46])
 
     Args:
         gram: Σ y yᵀ over all others, shape (factors, factors).
         heard: Factors of the others heard, shape (n, factors).
         times: r, shape (n,).
-        others: N.
-        params: The hyperparameters.
+        count: N, how many others there are.
+        config: The hyperparameters.
 
     Returns:
         The row's factors, shape (factors,).
     """
-    confidence_added = params.alpha * times
-    left = params.unobserved_weight * gram + (heard.T * confidence_added) @ heard
-    (regularization,) = row_regularization(np.array([len(times)]), others, params)
+    confidence_added = config.alpha * times
+    left = config.unobserved_weight * gram + (heard.T * confidence_added) @ heard
+    (regularization,) = row_regularization(np.array([len(times)]), count, config)
     left += regularization * np.eye(len(left))
-    right = heard.T @ (params.unobserved_weight + confidence_added)
+    right = heard.T @ (config.unobserved_weight + confidence_added)
     return np.linalg.solve(left, right).astype(np.float64)

@@ -20,7 +20,7 @@ MODULES = [
 # Each has an example but `serve`, which starts a server, and these, which are still to get one.
 LATER = {
     *("AlternatingLeastSquares", "Model", "Run", "fit", "open_run", "search"),
-    *("AlsParams", "row_regularization", "solve_row"),
+    *("AlsConfig", "row_regularization", "solve_row"),
 }
 PUBLIC = {name: getattr(ll, name) for name in ll.__all__}
 PUBLIC |= {

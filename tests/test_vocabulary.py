@@ -17,13 +17,10 @@ LATER: tuple[str, ...] = (
     "analysis",
     "botify/recommenders/registry.py",
     "configs",
-    "listening_loop/als.py",
-    "looplib/als.py",
-    "listening_loop/api/models.py",
-    "listening_loop/api/runs.py",
     "listening_loop/init/templates",
+    "recsys/export/version.py",
+    "recsys/workspace.py",
     "listening_loop/lab/templates",
-    "recsys",
 )
 NAMES = {
     *("found", "known", "own", "given", "kept", "others", "chosen", "wanted"),

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from recsys.models.als import load_kernels
-from recsys.models.topk import top_tracks
+from recsys.models.factors import Factors
+from recsys.models.solver import load_kernels
 
 load_kernels()
-top_tracks(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), 1, 1)
+Factors(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32)).rank(1, 1)

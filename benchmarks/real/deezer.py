@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from recsys.models.params import ItemKnnParams
 from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
@@ -27,12 +28,11 @@ from benchmarks.real.pairs import read_columns
 from benchmarks.real.peers import Work
 from benchmarks.real.product import THREADS
 from benchmarks.real.tables import RESAMPLES, SEED, Table, text
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from looplib.randomness import make_generator
 from recsys.models.als import first_factors, make_equations, sweep
 from recsys.models.item_knn import weigh
-from recsys.models.params import ItemKnnParams
 from recsys.models.sparse import nearest
 
 FOLDS, K, SWEEPS = 5, 10, 15
@@ -101,7 +101,7 @@ def item_knn(params: ItemKnnParams) -> Scores:
     return score
 
 
-def als(params: AlsParams) -> Scores:
+def als(params: AlsConfig) -> Scores:
     """Return a model of factors of what was liked."""
 
     def score(log: Log) -> FloatArray:
@@ -124,11 +124,20 @@ MODELS: Mapping[str, Scores] = {
     "item_knn bm25": item_knn(ItemKnnParams()),
     "item_knn cosine": item_knn(ItemKnnParams(weighting="cosine")),
     "item_knn cosine, 20": item_knn(ItemKnnParams(20, "cosine")),
-    "als 8": als(AlsParams(8, 0.1, 1.0)),
-    "als 32": als(AlsParams(32, 0.1, 1.0)),
-    "als 8, weight 40": als(AlsParams(8, 1.0, 40.0)),
-    "als 32, weight 40": als(AlsParams(32, 1.0, 40.0)),
-    "als 16, unobserved .1": als(AlsParams(16, 0.003, 1.0, 3, 0.1, 1.0)),
+    "als 8": als(AlsConfig(factors=8, regularization=0.1, alpha=1.0)),
+    "als 32": als(AlsConfig(factors=32, regularization=0.1, alpha=1.0)),
+    "als 8, weight 40": als(AlsConfig(factors=8, regularization=1.0, alpha=40.0)),
+    "als 32, weight 40": als(AlsConfig(factors=32, regularization=1.0, alpha=40.0)),
+    "als 16, unobserved .1": als(
+        AlsConfig(
+            factors=16,
+            regularization=0.003,
+            alpha=1.0,
+            cg_steps=3,
+            unobserved_weight=0.1,
+            nu=1.0,
+        )
+    ),
 }
 
 

@@ -16,9 +16,9 @@ from benchmarks.real.peers import Work
 from benchmarks.real.product import make_split
 from benchmarks.real.tables import Table
 from looplib.arrays import FloatArray, IntArray
-from recsys.runs.folder import LEADERBOARD, LEDGER
-from recsys.runs.leaderboard import describe
-from recsys.runs.ledger import read_ledger
+from recsys.search.folder import LEADERBOARD, LEDGER
+from recsys.search.leaderboard import describe
+from recsys.search.ledger import read_ledger
 
 SELECT = "ndcg@30"
 Space = Mapping[str, Sequence[float]]

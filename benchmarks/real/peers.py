@@ -21,12 +21,12 @@ from benchmarks.als_systems import bare_implicit
 from benchmarks.harness import console
 from benchmarks.real.product import THREADS
 from benchmarks.real.tables import SEED
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.arrays import Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Fit
+from recsys.models.factors import Pool, personal_lists
 from recsys.models.item_knn import ItemKnn
-from recsys.models.topk import Pool, personal_lists
 
 SWEEPS = 15
 DRAWS = 8  # of irspack, as many models as of `implicit`
@@ -77,7 +77,7 @@ def item_knn(dataset: Dataset) -> Lister:
     return ImplicitKnn(dataset, "training", None, SEED, THREADS)
 
 
-def implicit_als(params: AlsParams, dataset: Dataset) -> Lister:
+def implicit_als(params: AlsConfig, dataset: Dataset) -> Lister:
     """Fit `implicit`'s ALS, whose confidence is 1 + alpha x weight as ours."""
     matrix = dataset.matrix("training")
     matrix.data = 1 + np.float32(params.alpha) * matrix.data
@@ -109,7 +109,7 @@ def candidates() -> Mapping[str, list[Peer]]:
     grid = product((64, 128), (0.1, 10.0), (1.0, 10.0))
     found: dict[str, list[Peer]] = {
         "item-kNN, BM25 (implicit)": [item_knn],
-        "ALS (implicit)": [partial(implicit_als, AlsParams(*axes)) for axes in grid],
+        "ALS (implicit)": [partial(implicit_als, AlsConfig(*axes)) for axes in grid],
     }
     try:
         import irspack  # noqa: F401  only looked for

@@ -21,7 +21,7 @@ from benchmarks.real.product import baseline, make_split
 from benchmarks.real.tables import Table, compare, mean_interval, ndcg, text
 from looplib.arrays import BoolArray, FloatArray, IntArray
 from recsys.dataset.dataset import Dataset
-from recsys.models.topk import Pool
+from recsys.models.factors import Pool
 
 K, HELD_OUT = 30, 0.2
 POOLS: Mapping[Pool, str] = {

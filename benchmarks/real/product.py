@@ -15,9 +15,9 @@ from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.ingest.pipeline import ingest
-from recsys.models.kinds import KINDS
-from recsys.models.model import Model
-from recsys.runs.folder import LEADERBOARD
+from recsys.models.base import Model
+from recsys.models.registry import KINDS
+from recsys.search.folder import LEADERBOARD
 from recsys.search.search import search
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from analysis.statistics import bootstrap
 from analysis.statistics.effects import Interval
 from looplib.arrays import FloatArray, Int32Array
-from recsys.models.topk import NO_TRACK
+from recsys.models.factors import NO_TRACK
 
 RESAMPLES, SEED = 1000, 42
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from recsys.models.params import BlendParams
 from scipy.sparse import csr_matrix
 
 from analysis.tables.columns import Columns, Reading
@@ -19,16 +20,14 @@ from benchmarks.real.peers import Work
 from benchmarks.real.plays import HELD_OUT, K, first_plays
 from benchmarks.real.product import THREADS, make_split
 from benchmarks.real.tables import SEED, Table, compare, mean_interval, ndcg, text
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.arrays import BoolArray, Int32Array
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.plays import read_artists
-from recsys.models.als import Fit
+from recsys.dataset.interactions import read_artists
+from recsys.models.als import Als, Fit, place_unplayed
 from recsys.models.blend import Blend
-from recsys.models.factor_models import Als, place_unplayed
-from recsys.models.params import BlendParams
+from recsys.models.factors import NO_TRACK, keep_some, top_tracks
 from recsys.models.sparse import rank_rows
-from recsys.models.topk import NO_TRACK, keep_some, top_tracks
 
 HIDDEN = 10  # one track of so many
 LISTED = 450  # as many candidates as the blend has
@@ -68,8 +67,8 @@ def measure(file: Path, work: Work, title: str) -> Table:
     targets = csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
     targets.data[:] = 1
 
-    params = AlsParams(64, 0.1, 10.0)
-    als = Als(dataset, "all", params, SEED, THREADS)
+    params = AlsConfig(factors=64, regularization=0.1, alpha=10.0)
+    als = Als(dataset, "total", params, SEED, THREADS)
     als.sweep(_SWEEPS)
     blend = Blend(dataset, "all", BlendParams(), SEED, THREADS)
     lists = {

@@ -9,7 +9,7 @@ import numpy as np
 from botify.model.arrays import WeightedLists, read_arrays, read_weighted_lists
 from botify.model.manifest import FittedFeedback, Version
 from botify.model.model import Artifact
-from looplib.als import AlsParams, solve_row
+from looplib.als import AlsConfig, solve_row
 from looplib.arrays import NO_TRACK, Float32Array, FloatArray
 
 
@@ -32,7 +32,7 @@ class ItemFactors:
 
     items: Float32Array  # factors of the tracks, by number, 0 where there are none
     fitted_tracks: int  # tracks that any listener has heard
-    params: AlsParams
+    params: AlsConfig
     feedback: FittedFeedback
     # value of a track heard to its end in the fit: an interaction's mean weight
     unit: float = 1.0
@@ -99,7 +99,7 @@ class ItemFactors:
 def _load_factors(version: Version) -> ItemFactors | None:
     manifest = version.manifest
     try:
-        params = AlsParams.read(manifest.factors or manifest.parameters)
+        params = AlsConfig.read(manifest.factors or manifest.parameters)
     except ValueError:
         return None
     shapes = {"tracks": "track tracks", "item_factors": "f tracks factors"}

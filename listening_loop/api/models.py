@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ from analysis.store import Store
 from listening_loop.api.frames import Frame
 from listening_loop.api.stores import Source, ingest
 from listening_loop.errors import UnknownIdError
-from looplib.als import AlsParams, solve_row
+from looplib.als import AlsConfig, solve_row
 from looplib.arrays import (
+    NO_TRACK,
     AnyArray,
     AnyFloatArray,
     AnyIntArray,
@@ -35,8 +36,7 @@ from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.plan import plan_dataset
 from recsys.export.version import FACTORS, MANIFEST
-from recsys.models.factor_models import Als
-from recsys.models.topk import NO_TRACK, similar_tracks, top_tracks
+from recsys.models.factors import Factors
 from recsys.store.ids import originals
 from recsys.store.remote import open_store
 from recsys.workspace import Workspace, open_workspace
@@ -53,12 +53,12 @@ class Model:
     items: AnyArray  # ids, shape (tracks,)
     user_factors: Float32Array  # shape (listeners, factors)
     item_factors: Float32Array  # shape (tracks, factors)
-    params: AlsParams
+    config: AlsConfig
 
     def __repr__(self) -> str:
         """Return the size and the hyperparameters."""
         size = f"{len(self.users):,} listeners, {len(self.items):,} tracks"
-        return f"<Model of {size}: {self.params}>"
+        return f"<Model of {size}: {self.config!r}>"
 
     def recommend(self, users: Sequence[Any], n: int = 10) -> Frame:
         """Recommend the n tracks with the largest product of factors to each listener.
@@ -70,8 +70,8 @@ class Model:
             Error: A listener is unknown; `fold_in` recommends by a history instead.
         """
         rows = self.user_factors[_positions(self.users, users, "listener")]
-        found = top_tracks(rows, self.item_factors, n, usable_cores())
-        return self._to_frame(*found, user=users)
+        lists = Factors(rows, self.item_factors).rank(n, usable_cores())
+        return self._to_frame(*lists, user=users)
 
     def similar(self, items: Sequence[Any], n: int = 10) -> Frame:
         """Find the n other tracks whose factors are most similar (cosine) to a track's.
@@ -83,8 +83,9 @@ class Model:
             Error: A track is unknown.
         """
         positions = _positions(self.items, items, "track")
-        found = similar_tracks(self.item_factors, positions, n, usable_cores())
-        return self._to_frame(*found, of=items)
+        factors = Factors(self.user_factors, self.item_factors)
+        lists = factors.similar(positions, n, usable_cores())
+        return self._to_frame(*lists, of=items)
 
     def fold_in(self, history: Mapping[Any, float], n: int = 10) -> Frame:
         """Recommend to a listener whom the model does not know, by what the listener has heard.
@@ -111,8 +112,8 @@ class Model:
             gram=(self.item_factors.T @ self.item_factors).astype(np.float64),
             heard=self.item_factors[rows].astype(np.float64),
             times=times,
-            others=len(self.items),
-            params=self.params,
+            count=len(self.items),
+            config=self.config,
         )
         scores = self.item_factors @ factors.astype(np.float32)
         scores[rows] = -np.inf
@@ -138,7 +139,7 @@ class Model:
                 item_factors=self.item_factors,
             )
             files = {FACTORS: {"sha256": sha256_file(target / FACTORS)}}
-            manifest = {"parameters": asdict(self.params), "files": files}
+            manifest = {"parameters": self.config.model_dump(), "files": files}
             atomic_write_json(target / MANIFEST, manifest)
 
     @classmethod
@@ -152,7 +153,7 @@ class Model:
         workspace.download_all()
         try:
             manifest = orjson.loads((workspace.folder / MANIFEST).read_bytes())
-            params = AlsParams.read(manifest.get("factors") or manifest["parameters"])
+            config = AlsConfig.read(manifest.get("factors") or manifest["parameters"])
             sha256 = manifest["files"][FACTORS]["sha256"]
             file = open_untrusted(workspace.folder / FACTORS, sha256=sha256)
             with file, np.load(file, allow_pickle=False) as arrays:
@@ -161,7 +162,7 @@ class Model:
         except (OSError, ValueError, KeyError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"{folder}: no saved model ({reason})") from None
-        return cls(users, items, *factors, params)
+        return cls(users, items, *factors, config)
 
     def _to_frame(
         self, lists: AnyIntArray, scores: AnyFloatArray, **ids: Sequence[Any]
@@ -180,7 +181,7 @@ def fit(
     interactions: Source | Store,
     params: Mapping[str, Any],
     *,
-    sweeps: int = 15,
+    iterations: int = 15,
     seed: int = 42,
     blocks: bool = False,
     folder: str | Path | None = None,
@@ -191,9 +192,8 @@ def fit(
     Args:
         client: A Dask client, on whose workers to fit; None to start processes on this machine.
         interactions: A data frame of pandas, polars, Arrow or Dask, files, or a store.
-        params: Hyperparameters by name, such as `{"factors": 128, "alpha": 10}`; axes of a search
-            have them all.
-        sweeps: How often both sides are solved.
+        params: Hyperparameters by name, such as `{"factors": 128, "alpha": 10}`.
+        iterations: How often listeners and tracks are solved.
         seed: Decides the first factors.
         blocks: Solve blocks on all workers instead of all on one, with the same factors to the bit.
         folder: A path or address for what workers share, removed at the end; by default a folder
@@ -204,6 +204,7 @@ def fit(
     Raises:
         Error: The interactions, a hyperparameter or the cluster does not allow it.
     """
+    config = parse_config(AlsConfig, dict(params), "params")
     with _scratch(folder) as scratch:
         if not isinstance(interactions, Store):
             named: dict[str, Any] = {"user": "user", "item": "item", **columns}
@@ -217,37 +218,39 @@ def fit(
             "run": f"{scratch}/run",
             "seed": seed,
             "cluster": cluster,
-            "search": {"space": dict(params), "sweeps": sweeps},
+            "search": {"iterations": iterations},
         }
-        config = parse_config(SearchConfig, document, "params")
-        return _fit(config, scratch, client)
+        search = parse_config(SearchConfig, document, "the arguments")
+        return _fit(config, search, scratch, client)
 
 
-def _fit(config: SearchConfig, scratch: Workspace, client: "Client | None") -> Model:
-    """Fit the one model of a search's space, in a block for each worker."""
-    grid = Als.grid(config.search.space.model_dump())
-    if len(grid) > 1:
-        advice = "a fit has one value for each hyperparameter"
-        raise UserError(f"params: {len(grid)} combinations; {advice}")
-    (params,), sweeps = grid, config.search.sweeps
-    store = open_store(config.store)
-    plan = plan_dataset(store, config)
+def _fit(
+    config: AlsConfig,
+    search: SearchConfig,
+    scratch: Workspace,
+    client: "Client | None",
+) -> Model:
+    """Fit a model to the data of a search, in a block for each worker."""
+    store = open_store(search.store)
+    plan = plan_dataset(store, search)
     scratch.folder.mkdir(parents=True, exist_ok=True)
     modules = (fit_blocks.__module__,)
-    with open_cluster(config.cluster, scratch.on_disk, client, modules) as cluster:
+    with open_cluster(search.cluster, scratch.on_disk, client, modules) as cluster:
         with progress("Interactions", 100, "%") as report:
             dataset = cached_dataset(store, plan, scratch, cluster, report)
-        with progress("Fit", sweeps, "sweeps") as report:
-            number = config.cluster.workers  # None: one for each
+        iterations = search.search.iterations
+        with progress("Fit", iterations, "iterations") as report:
+            number = search.cluster.workers  # None: one for each
             blocks = cut_blocks(cluster, dataset, "all", number)
-            fit, seed = scratch.sub("fit"), config.seed
-            fitted = fit_blocks(cluster, blocks, params, seed, sweeps, fit, report)
+            seed = search.seed
+            fit = scratch.sub("fit")
+            state = fit_blocks(cluster, blocks, config, seed, iterations, fit, report)
         return Model(
             originals(store, "users", dataset.users),
             originals(store, "items", dataset.tracks),
-            np.array(fitted.user_factors),
-            np.array(fitted.item_factors),
-            params,
+            np.array(state["user_factors"]),
+            np.array(state["item_factors"]),
+            config,
         )
 
 
@@ -267,12 +270,18 @@ def _scratch(folder: str | Path | None) -> Iterator[Workspace]:
             workspace.delete("fit")
 
 
-def _positions(known: AnyArray, ids: Sequence[Any], kind: str) -> IntArray:
-    if isinstance(ids, str):
-        raise UserError(f"{ids!r}: a list of {kind}s is expected, such as [{ids!r}]")
-    rows = {found: row for row, found in enumerate(known.tolist())}
-    unknown = [found for found in ids if found not in rows]
+def _positions(ids: AnyArray, asked: Sequence[Any], kind: str) -> IntArray:
+    """Find the rows of some ids.
+
+    Raises:
+        Error: One is unknown.
+    """
+    if isinstance(asked, str):
+        advice = f"a list of {kind}s is expected, such as [{asked!r}]"
+        raise UserError(f"{asked!r}: {advice}")
+    rows = {name: row for row, name in enumerate(ids.tolist())}
+    unknown = [name for name in asked if name not in rows]
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnknownIdError(f"{kind} {unknown[0]!r}{more}: unknown to the model")
-    return np.array([rows[found] for found in ids], dtype=np.int64)
+    return np.array([rows[name] for name in asked], dtype=np.int64)

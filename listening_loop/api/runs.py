@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 import pyarrow as pa
@@ -25,7 +25,7 @@ from recsys.dataset.dataset import open_dataset
 from recsys.export.export import export_run
 from recsys.export.version import RECOMMENDATIONS
 from recsys.report.page import write_report
-from recsys.runs.folder import (
+from recsys.search.folder import (
     LEADERBOARD,
     REPORT,
     Winner,
@@ -103,8 +103,8 @@ class Run:
             for rank, item in enumerate(self._lists[user][:n], start=1):
                 row = {"user": user, "rank": rank, "item": item}
                 if titles:
-                    found = titles.get(str(item), Title(item))
-                    row |= {"title": found.title, "artist": found.artist}
+                    title = titles.get(str(item), Title(item))
+                    row |= {"title": title.title, "artist": title.artist}
                 rows.append(row)
         return pa.Table.from_pylist(rows).to_pandas()
 
@@ -123,10 +123,9 @@ class Run:
             Error: An option is not allowed, the winner is no better than a baseline
                 (`publish_anyway=True` publishes it), or the store has changed since the search.
         """
-        chosen = parse_config(
-            ExportConfig, self.config.export.model_dump() | options, "the options"
-        )
-        return export_run(self.address, folder, chosen, client=self.client)
+        document = self.config.export.model_dump() | options
+        export = parse_config(ExportConfig, document, "the options")
+        return export_run(self.address, folder, export, client=self.client)
 
     @cached_property
     def _version(self) -> str:
@@ -157,40 +156,63 @@ class Run:
 
 def search(
     store: Store | str | Path,
-    space: Mapping[str, Any] | None = None,
+    models: Mapping[str, Mapping[str, Any]] | None = None,
     *,
+    metric: str = "ndcg@30",
+    iterations: int = 15,
+    strategy: Literal["grid", "halving"] = "grid",
+    split: str | Mapping[str, Any] | None = None,
+    catalogue: str | Path | None = None,
+    seed: int = 42,
     lists: Mapping[str, Frame | str | Path] | None = None,
     run: str | Path | None = None,
     client: "Client | None" = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Fit the models of a search space, score them on held-out sessions, and rank them.
+    """Fit models, score them on held-out sessions, and rank them.
 
     A search that was interrupted, called again, continues where it was; one that is finished fits
     nothing again.
 
     Args:
         store: What to learn from.
-        space: Values to combine, by hyperparameter: `{"factors": [32, 64]}`; a single value stands
-            for itself.
+        models: By the kind of model, the values of its hyperparameters: a list is an axis, all
+            axes of a kind are combined. By default ALS alone.
+        metric: The metric that chooses, as name@k.
+        iterations: How many each fit takes.
+        strategy: Fit every trial to the end, or give up what cannot win.
+        split: How sessions are held out: a kind, such as "newest", or more settings of `split` in
+            a search's configuration.
+        catalogue: The file tracks.json of the catalogue, for titles and artists.
+        seed: Of all randomness.
         lists: Of other models, by name: a data frame, or a Parquet file, with the columns user,
             item, and rank or score.
         run: Folder of the run; by default beside the store, named by what is searched.
         client: A Dask client, on whose workers to run; None to start processes on this machine.
-        settings: Other values of a search's configuration by dotted key: `{"search.sweeps": 10,
-            "seed": 7}`.
+        settings: Other values of a search's configuration by dotted key:
+            `{"validation.min_time": 1}`.
 
     Raises:
-        Error: The store, the split, the space or the cluster does not allow it, or every trial
+        Error: The store, the split, the models or the cluster does not allow it, or every trial
             failed.
     """
     address = store.address if isinstance(store, Store) else str(store)
-    search = {"space": dict(space or {})}
-    document: dict[str, Any] = {"store": address, "search": search}
+    document: dict[str, Any] = {
+        "store": address,
+        "seed": seed,
+        "search": {"iterations": iterations, "strategy": strategy},
+        "validation": {"select": metric},
+    }
+    if models is not None:
+        document["models"] = models
+    if split:
+        document["split"] = {"kind": split} if isinstance(split, str) else dict(split)
+    if catalogue:
+        document["catalogue"] = catalogue
     for key, value in (settings or {}).items():
         set_value(document, key, value, "settings")
     if lists:
-        document["lists"] = {name: _to_file(found) for name, found in lists.items()}
+        document["lists"] = {name: _to_file(frame) for name, frame in lists.items()}
     plain = orjson.loads(orjson.dumps(document, default=str))
     beside = f"{address.rstrip('/')}-run-{json_digest(plain)[:12]}"
     document["run"] = str(run or beside)

@@ -19,14 +19,14 @@ from listening_loop.lab.folders import AB_REPORT, find_entries
 from listening_loop.processes import command
 from looplib.errors import UserError
 from recsys.report.figures import draw_leaderboard
-from recsys.runs.folder import (
+from recsys.search.folder import (
     LEDGER,
     REPORT,
     WINNER,
     check_digest,
     read_winner,
 )
-from recsys.runs.leaderboard import describe_row
+from recsys.search.leaderboard import describe_row
 from recsys.workspace import open_workspace
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")

@@ -10,9 +10,9 @@ import orjson
 from analysis.page import numbers
 from looplib.errors import UserError
 from looplib.untrusted import open_untrusted, read_untrusted
-from recsys.report.runs import Run, interval_of, read_folder
-from recsys.runs.folder import LEDGER
-from recsys.runs.leaderboard import describe_row
+from recsys.report.runs import RunFolder, interval_of, read_folder
+from recsys.search.folder import LEDGER
+from recsys.search.leaderboard import describe_row
 from recsys.workspace import open_workspace
 
 AB_REPORT = "report.json"
@@ -57,7 +57,7 @@ def describe_damage(name: str, error: Exception) -> str:
     return _printable(f"{name}: damaged ({type(error).__name__}: {error})")
 
 
-def read_run(root: Path, folder: Path) -> Run:
+def read_run(root: Path, folder: Path) -> RunFolder:
     """Read a run; refuse one with a file that is no regular one below the root."""
     for file in folder.iterdir():
         if not file.is_dir():

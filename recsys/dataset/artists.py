@@ -8,7 +8,7 @@ import numpy as np
 from analysis.logs.field_types import LARGEST_ID
 from analysis.store import Store, number_of
 from looplib.arrays import Int32Array, IntArray
-from recsys.dataset.plays import UNKNOWN_ARTIST
+from recsys.dataset.interactions import UNKNOWN_ARTIST
 from recsys.store.ids import Title, originals, read_titles
 
 

@@ -4,7 +4,6 @@ It is written whole or not at all, under a digest of what it follows from (store
 Workers map the arrays into memory, so that the processes of a machine share one copy.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import AnyArray, Float32Array, Int32Array, IntArray
+from looplib.arrays import AnyArray, IntArray
 from looplib.checksums import unseal
 from looplib.files import sha256_file
 from recsys.dataset.layout import (
@@ -26,8 +25,6 @@ from recsys.dataset.layout import (
 )
 from recsys.errors import DatasetError
 from recsys.workspace import Workspace, open_workspace
-
-_SUMMED = 2**24  # interactions that are added up at once
 
 
 @dataclass(frozen=True)
@@ -105,25 +102,9 @@ class Dataset:
 
     def popularity(self, split: SplitName) -> IntArray:
         """Count the listeners who heard each track; shape (tracks,)."""
-        listeners = np.zeros(len(self.tracks), np.int64)
-        for track, _ in self._heard(split):
-            listeners += np.bincount(track, minlength=len(listeners))
-        return listeners
-
-    def most_popular(self, split: SplitName, k: int) -> Int32Array:
-        """Rank the k tracks with the most listening time, best first, by their columns."""
-        times = np.zeros(len(self.tracks))
-        for track, time in self._heard(split):
-            times += np.bincount(track, time, len(times))
-        return np.argsort(-times, kind="stable")[:k].astype(np.int32)
-
-    def _heard(self, split: SplitName) -> Iterator[tuple[Int32Array, Float32Array]]:
-        """Yield tracks and values of all interactions, some at a time."""
-        indices = self.array(split, "indices")
-        values = self.array(split, "values")
-        for first in range(0, len(indices), _SUMMED):
-            part = slice(first, first + _SUMMED)
-            yield indices[part], values[part]
+        name = BY_TRACK.format(split)
+        indptr: IntArray = np.load(self.path / f"{name}-indptr.npy")
+        return np.diff(indptr)
 
 
 @lru_cache(maxsize=2)

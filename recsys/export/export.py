@@ -15,14 +15,15 @@ from recsys.cluster.cluster import Client, open_cluster
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig
 from recsys.dataset.dataset import open_whole_dataset
+from recsys.dataset.interactions import load_interactions
 from recsys.dataset.layout import PIECES, SUMMARY
 from recsys.dataset.plan import plan_dataset
 from recsys.errors import ExportError
-from recsys.export.version import Export, Learned, write_version
-from recsys.models.kinds import KINDS
-from recsys.models.model import Model, State
-from recsys.runs.folder import NO_BETTER, read_run
-from recsys.runs.trials import Trial
+from recsys.export.version import Export, write_version
+from recsys.models.als import Als
+from recsys.models.base import IterativeModel, Model, State
+from recsys.search.folder import NO_BETTER, read_run
+from recsys.search.trials import Checkpoint
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
 
@@ -82,53 +83,45 @@ def export_run(
         if not version.download_all():
             remove_leftovers(versions.folder)
             with atomic_directory(version.folder) as folder:
-                write_version(folder, export, _learn(export, client))
+                model = _refit(export, export.fitted, client)
+                factors = model.factors
+                if factors is None and winner.factors:
+                    factors = _refit(export, winner.factors, client).factors
+                write_version(folder, export, model, factors)
             version.upload_all()
         return out.link(CURRENT, f"versions/{export.model_id}")
 
 
-def _learn(export: Export, client: Client | None) -> Learned:
-    """Refit the winner, and where it has no factors, the best trial that has some."""
-    winner = export.winner
-    model = _refit(export, winner.trial, winner.sweeps, client)
-    factors = model.fit
-    if factors is None and winner.factors:
-        factors = _refit(export, winner.factors, winner.factor_sweeps, client).fit
-    return Learned(model, factors)
-
-
-def _refit(
-    export: Export,
-    trial: Trial,
-    sweeps: int,
-    client: Client | None,
-) -> Model:
+def _refit(export: Export, fitted: Checkpoint, client: Client | None) -> Model:
     """Fit a trial again, on all sessions or on the training ones; in blocks as in the search."""
-    kind = KINDS[trial.kind]
-    with progress(
-        f"Refit on {export.options.learn_from} sessions", sweeps, "sweeps"
-    ) as report:
-        in_blocks = kind.in_blocks and export.config.cluster.fit == "blocks"
-        kept = None
-        if in_blocks:
-            kept = _refit_in_blocks(export, trial, sweeps, client, report)
-        model = kind(
-            export.dataset, export.side, trial.params, trial.seed, usable_cores(), kept
-        )
-        while model.sweeps < sweeps:
-            model.sweep(1)
-            report(model.sweeps)
+    trial = fitted.trial
+    is_ordered = trial.model_type.needs_order
+    train = load_interactions(export.dataset, export.split, is_ordered=is_ordered)
+    model = trial.model_type(**trial.params)
+    seed = trial.seed
+    threads = usable_cores()
+    title = f"Refit on {export.options.learn_from} sessions"
+    with progress(title, fitted.iteration, "iterations") as report:
+        if not isinstance(model, IterativeModel):
+            return model.fit(train, seed=seed, threads=threads)
+        if isinstance(model, Als) and export.config.cluster.fit == "blocks":
+            state = _refit_in_blocks(export, fitted, client, report)
+            return model.restore(train, state, threads=threads)
+        model.fit(train, seed=seed, threads=threads, iterations=0)
+        while model.iterations < fitted.iteration:
+            model.partial_fit(1)
+            report(model.iterations)
     return model
 
 
 def _refit_in_blocks(
     export: Export,
-    trial: Trial,
-    sweeps: int,
+    fitted: Checkpoint,
     client: Client | None,
     report: Callable[[float], None],
 ) -> State:
-    """Return the fit after a trial's last sweep, across all workers, by a folder in the run."""
+    """Fit ALS again across all workers, by a folder in the run; return the state."""
+    trial = fitted.trial
     name = f"{PIECES}/{uuid4().hex}"
     scratch = export.run.sub(name)
     scratch.folder.mkdir(parents=True)
@@ -137,10 +130,14 @@ def _refit_in_blocks(
     modules = (fit_blocks.__module__,)
     try:
         with open_cluster(export.config.cluster, seen, client, modules) as cluster:
-            blocks = cut_blocks(cluster, export.dataset, export.side)
-            params = trial.params
-            seed = trial.seed
-            fit = fit_blocks(cluster, blocks, params, seed, sweeps, scratch, report)
-        return vars(fit)
+            return fit_blocks(
+                cluster,
+                cut_blocks(cluster, export.dataset, export.split),
+                Als(**trial.params).config,
+                trial.seed,
+                fitted.iteration,
+                scratch,
+                report,
+            )
     finally:
         export.run.delete(name)

@@ -16,20 +16,18 @@ import numpy as np
 import orjson
 
 from analysis.store import LOGGED, Store
-from looplib.arrays import Int32Array
+from looplib.arrays import NO_TRACK, Int32Array
 from looplib.checksums import seal
 from looplib.files import atomic_write_json, json_digest, sha256_file
 from recsys.cluster.processes import usable_cores
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.layout import SplitName
-from recsys.models.als import Fit
-from recsys.models.factor_models import place_unplayed
-from recsys.models.model import Model
-from recsys.models.topk import NO_TRACK, similar_tracks
+from recsys.models.base import Model
+from recsys.models.factors import Factors
 from recsys.next_track.export import write_next_track
-from recsys.runs.folder import Winner
-from recsys.runs.trials import Trial
+from recsys.search.folder import Winner
+from recsys.search.trials import Checkpoint
 from recsys.store.ids import Ids, Title, originals, read_titles
 from recsys.workspace import Workspace
 
@@ -46,14 +44,6 @@ _SCHEMA = 1  # of the manifest
 
 
 @dataclass(frozen=True)
-class Learned:
-    """The refitted winner, and the factors that are published with it."""
-
-    model: Model
-    factors: Fit | None
-
-
-@dataclass(frozen=True)
 class Export:
     """A finished run, and what is to be published of it."""
 
@@ -65,27 +55,41 @@ class Export:
     options: ExportConfig
 
     @property
-    def side(self) -> SplitName:
+    def split(self) -> SplitName:
         """The interactions that the published model learns from."""
         return self.options.learn_from
 
     @property
+    def fitted(self) -> Checkpoint:
+        """The winner, where it was best."""
+        return Checkpoint(self.winner.trial, self.winner.iterations)
+
+    @property
     def model_id(self) -> str:
         """The version's name: the same run and options give the same."""
-        winner = self.winner
-        config = self.config
+        factors = self.winner.factors
+        next_track = self.config.next_track
         facts = {
-            "trial": winner.trial.id,
-            "sweeps": winner.sweeps,
-            "factors": winner.factors and (winner.factors.id, winner.factor_sweeps),
+            "trial": self.fitted.trial.id,
+            "iterations": self.fitted.iteration,
+            "factors": factors and (factors.trial.id, factors.iteration),
             "options": self.options.model_dump(mode="json"),
-            "next_track": config.next_track and config.next_track.model_dump(),
+            "next_track": next_track and next_track.model_dump(),
         }
-        return f"{winner.trial.kind}-{json_digest(facts)[:12]}"
+        return f"{self.fitted.trial.kind}-{json_digest(facts)[:12]}"
 
 
-def write_version(folder: Path, export: Export, learned: Learned) -> None:
-    """Write the files of a version into an empty folder, the manifest last."""
+def write_version(
+    folder: Path, export: Export, model: Model, factors: Factors | None
+) -> None:
+    """Write the files of a version into an empty folder, the manifest last.
+
+    Args:
+        folder: Of the version.
+        export: What is published.
+        model: The refitted winner.
+        factors: Those that are published with it, if there are any.
+    """
     store = export.store
     dataset = export.dataset
     config = export.config
@@ -94,22 +98,15 @@ def write_version(folder: Path, export: Export, learned: Learned) -> None:
     if store.manifest.catalogue_size is None:
         titles = read_titles(config.catalogue, store)
     tracks = originals(store, "items", dataset.tracks, titles)
-    _write_recommendations(folder, export, learned.model, users, tracks)
-    if learned.factors is not None:
-        factors = place_unplayed(learned.factors, dataset, export.side)
+    _write_recommendations(folder, export, model, users, tracks)
+    if factors is not None:
         _write_factors(folder, export, factors, users, tracks)
     _write_titles(folder, export, titles, tracks)
     next_track = None
     if config.next_track:
+        anyway = export.options.publish_anyway
         next_track = write_next_track(
-            folder,
-            store,
-            dataset,
-            config,
-            users,
-            tracks,
-            usable_cores(),
-            anyway=export.options.publish_anyway,
+            folder, store, dataset, config, users, tracks, anyway=anyway
         )
     manifest = {
         **_facts(export),
@@ -126,12 +123,12 @@ def _write_recommendations(
     users: Ids,
     tracks: Ids,
 ) -> None:
-    """Write a model's lists of each listener."""
+    """Write what a model recommends to each listener."""
     top = export.options.top
-    new = model.lists(top, "new")
+    new = model.recommend(top, "new")
     lists = {
-        RECOMMENDATIONS: new if export.options.filter_seen else model.lists(top),
-        AGAIN: model.lists(top, "heard"),
+        RECOMMENDATIONS: new if export.options.filter_seen else model.recommend(top),
+        AGAIN: model.recommend(top, "repeat"),
         DISCOVER: new,
     }
     for name, best in lists.items():
@@ -141,28 +138,28 @@ def _write_recommendations(
 def _write_factors(
     folder: Path,
     export: Export,
-    fit: Fit,
+    factors: Factors,
     users: Ids,
     tracks: Ids,
 ) -> None:
     """Write the factors, what they were fitted to, and which tracks are similar by them."""
     ids = {"users": users, "tracks": tracks}
-    factors = {"user_factors": fit.user_factors, "item_factors": fit.item_factors}
-    np.savez(folder / FACTORS, allow_pickle=False, **ids, **factors)
-    fitted = export.dataset.matrix(export.side)
+    np.savez(folder / FACTORS, allow_pickle=False, **ids, **vars(factors))
+    fitted = export.dataset.matrix(export.split)
     arrays = {
         "counts": np.diff(fitted.indptr),
         "heard": fitted.indices,
         "values": fitted.data,
     }
     np.savez(folder / HISTORY, allow_pickle=False, **ids, **arrays)
-    known = np.flatnonzero(fit.item_factors.any(axis=1))
-    if not 0 < len(known) <= _MOST_SIMILAR:
+    fitted_tracks = np.flatnonzero(factors.item_factors.any(axis=1))
+    if not 0 < len(fitted_tracks) <= _MOST_SIMILAR:
         return
-    items = fit.item_factors[known]
-    own = np.arange(len(known))
-    similar, _ = similar_tracks(items, own, export.options.top, usable_cores())
-    _write_lists(folder / SIMILAR, tracks[known], tracks[known], similar, of="track")
+    compared = Factors(factors.user_factors, factors.item_factors[fitted_tracks])
+    rows = np.arange(len(fitted_tracks))
+    similar, _ = compared.similar(rows, export.options.top, usable_cores())
+    ids_of_rows = tracks[fitted_tracks]
+    _write_lists(folder / SIMILAR, ids_of_rows, ids_of_rows, similar, of="track")
 
 
 def _write_titles(
@@ -180,8 +177,8 @@ def _write_titles(
         (folder / TRACKS).write_bytes(lines)
         return
     file = config.catalogue
-    known = manifest.catalogue
-    if file and file.is_file() and (not known or sha256_file(file) == known.sha256):
+    digest = manifest.catalogue and manifest.catalogue.sha256
+    if file and file.is_file() and digest in (None, sha256_file(file)):
         shutil.copyfile(file, folder / TRACKS)
 
 
@@ -200,7 +197,7 @@ def _write_lists(
 
 
 def _describe(file: Path) -> dict[str, Any]:
-    """Return what the manifest says of a file; the rows are those of lists."""
+    """Describe a file for the manifest; the rows are those of lists."""
     rows = None
     if file.suffix == ".jsonl":
         with file.open("rb") as lines:
@@ -208,12 +205,13 @@ def _describe(file: Path) -> dict[str, Any]:
     return {"sha256": sha256_file(file), "bytes": file.stat().st_size, "rows": rows}
 
 
-def _parameters(trial: Trial, sweeps: int) -> dict[str, Any]:
-    return {"kind": trial.kind, **asdict(trial.params), "sweeps": sweeps}
+def _parameters(fitted: Checkpoint) -> dict[str, Any]:
+    trial = fitted.trial
+    return {"kind": trial.kind, **trial.params, "iterations": fitted.iteration}
 
 
 def _facts(export: Export) -> dict[str, Any]:
-    """Return what the manifest says of the model and of the data that it learned from."""
+    """Describe the model and the data that it learned from for the manifest."""
     winner = export.winner
     config = export.config
     options = export.options
@@ -221,14 +219,14 @@ def _facts(export: Export) -> dict[str, Any]:
     summary = export.dataset.summary
     mean_weight = None  # of events, the weight is the share that was heard
     if manifest.holds == "interactions":
-        mean_weight = float(export.dataset.array(export.side, "values").mean())
+        mean_weight = float(export.dataset.array(export.split, "values").mean())
     return {
         "schema": _SCHEMA,
         "model": export.model_id,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": _parameters(winner.trial, winner.sweeps),
+        "parameters": _parameters(export.fitted),
         # of the model whose factors these are, if it is not that of the lists
-        "factors": winner.factors and _parameters(winner.factors, winner.factor_sweeps),
+        "factors": winner.factors and _parameters(winner.factors),
         # of the split, which `analysis.offpolicy --holdout manifest` repeats, and of the fit
         "seed": config.seed,
         "metrics": winner.metrics,
@@ -242,7 +240,7 @@ def _facts(export: Export) -> dict[str, Any]:
             "tracks": summary.tracks,
             # that are counted in the regularization of a listener
             "fitted_tracks": int(
-                np.count_nonzero(export.dataset.popularity(export.side))
+                np.count_nonzero(export.dataset.popularity(export.split))
             ),
             "store": manifest.digest,
             "dataset": summary.digest,

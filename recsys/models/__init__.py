@@ -1,6 +1,7 @@
-"""Fit models and rank tracks by them. The only folder that imports numba.
+"""Models: a kind is a file with its configuration and its class, which has `fit` and `recommend`.
 
-In: matrices of interactions and hyperparameters. Out: factors and top-k lists. Read `als` first
-(the fit), then `topk` (lists), `model` (what a search knows of a model) and `kinds`; `kernels` has
-the compiled loops.
+In: `recsys.dataset.interactions.Interactions` and hyperparameters. Out: the best tracks of each
+listener. Read `base` first (the shape), then a kind, such as `item_knn` or `als`; `registry` names
+all kinds. `factors` and `sparse` rank, `solver` and `kernels` have the loops of ALS. The only
+folder that imports numba.
 """

@@ -1,126 +1,95 @@
-"""Fit implicit ALS, sweep by sweep.
+"""Implicit ALS: listeners and tracks are vectors, whose inner products are scores."""
 
-The hyperparameters and the equation of a row stand in `looplib.als`; the compiled solver in
-`recsys.models.kernels.als`.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.als import AlsParams, row_regularization
-from looplib.arrays import Float32Array
-from recsys.errors import TrialError
-
-_FIRST_SPREAD = np.float32(0.01)
-
-
-@dataclass
-class Fit:
-    """The factors of a model."""
-
-    sweeps: int  # done
-    user_factors: Float32Array  # shape (listeners, factors)
-    item_factors: Float32Array  # shape (tracks, factors)
+from looplib.als import AlsConfig
+from looplib.arrays import Int32Array, IntArray
+from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions
+from recsys.models.base import IterativeModel, State
+from recsys.models.factors import Factors, Pool
+from recsys.models.solver import check_finite, first_factors, solve
 
 
-@dataclass(frozen=True)
-class Equations:
-    """The equations of some rows."""
+class Als(IterativeModel):
+    """Factors by alternating least squares (`looplib.als`, `recsys.models.solver`).
 
-    interactions: csr_matrix  # listening time, float32, shape (rows, others)
-    regularization: Float32Array  # λ_u, shape (rows,)
-    params: AlsParams
-    # of `implicit`: the values are the confidences, below 0 where the preference is 0
-    has_confidences: bool = False
+    Listeners who have heard nothing get the popular tracks; tracks that nobody has played, the mean
+    factors of their artists' tracks.
 
-    def solve(
-        self,
-        rows: Float32Array,
-        others: Sequence[Float32Array],
-        threads: int,
-    ) -> None:
-        """Take steps from where rows are, shape (rows, factors), towards their solutions.
+    >>> train = Interactions(csr_matrix(np.float32([[3, 1, 0, 0], [2, 0, 5, 0], [0, 1, 0, 0]])))
+    >>> model = Als(factors=2).fit(train, seed=1, threads=1, iterations=5)
+    >>> model.recommend(2, "repeat")
+    array([[ 1,  0],
+           [ 0,  2],
+           [ 1, -1]], dtype=int32)
+    """
 
-        The factors of the others may come in several arrays, each of shape (some, factors). A row's
-        result depends neither on the rows beside it nor on the threads.
+    name = "als"
+    main_params: ClassVar = ("factors", "regularization", "alpha")
+    has_factors = True
+    config: AlsConfig
+
+    @property
+    def factors(self) -> Factors:
+        """The vectors, also of tracks that nobody has played."""
+        factors = Factors(self.state["user_factors"], self.state["item_factors"])
+        return place_unplayed(factors, self.train)
+
+    def first_state(self, train: Interactions, seed: int) -> State:
+        """Draw small positive factors."""
+        shape = train.matrix.shape
+        users, items = first_factors(shape, self.config.factors, seed)
+        return {"iterations": 0, "user_factors": users, "item_factors": items}
+
+    def partial_fit(self, iterations: int) -> Self:
+        """Solve the listeners, then the tracks, so many times.
+
+        Raises:
+            TrialError: A factor is not finite.
         """
-        # takes half a second, and only a fit needs it
-        from recsys.models.kernels import als as kernels
+        config = self.config
+        train = self.train
+        threads = self.threads
+        users = self.state["user_factors"]
+        items = self.state["item_factors"]
+        listeners = int(np.count_nonzero(train.counts))
+        tracks = int(np.count_nonzero(train.popularity))
+        for _ in range(iterations):
+            done = self.iterations + 1
+            solve(users, [items], train.matrix, config, threads, count=tracks)
+            solve(items, [users], train.by_track, config, threads, count=listeners)
+            check_finite(done, users, items)
+            self.state = {**self.state, "iterations": done}
+        return self
 
-        params = self.params
-        matrix = self.interactions
-        indptr = matrix.indptr.astype(np.int64)
-        indices = matrix.indices.astype(np.int32, copy=False)
-        side = kernels.Side(indptr, indices, matrix.data, self.regularization)
-        # What overflows is found when the factors are checked.
-        with np.errstate(all="ignore"):
-            numbers = (params.alpha, params.unobserved_weight, 0)
-            if self.has_confidences:
-                numbers = (1, 1, -1)
-            weights = kernels.Weights(*np.array(numbers, np.float32))
-            kernels.solve(rows, others, side, weights, params.cg_steps, threads)
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Recommend the tracks with the largest products of factors."""
+        return self.factors.recommend(self.train, k, self.threads, pool)
 
+    def similar(self, tracks: IntArray, k: int) -> Int32Array:
+        """Rank the other tracks by the cosine of their factors with those of some tracks.
 
-def make_equations(
-    interactions: csr_matrix,
-    params: AlsParams,
-    others: int | None = None,
-    *,
-    has_confidences: bool = False,
-) -> Equations:
-    """Make the equations of some rows, whose interactions are as in `Equations`.
-
-    The equations share the memory of the interactions. The regularization counts so many others, by
-    default all: what is right for a data set is not for one with tracks beside that nobody has
-    heard.
-    """
-    heard = np.diff(interactions.indptr)
-    if has_confidences:
-        heard = (interactions > 0).getnnz(axis=1)
-    count = interactions.shape[1] if others is None else others
-    regularization = row_regularization(heard.astype(np.float64), count, params)
-    weights = regularization.astype(np.float32)
-    return Equations(interactions, weights, params, has_confidences)
+        Returns:
+            Columns, best first, shape (tracks given, ≤ k).
+        """
+        return self.factors.similar(tracks, k, self.threads)[0]
 
 
-def first_factors(shape: tuple[int, int], factors: int, seed: int) -> Fit:
-    """Draw the factors that a fit begins with, shapes (rows, factors), (columns, factors)."""
-    generator = np.random.default_rng(seed)
-    users, items = (
-        _FIRST_SPREAD * generator.random((count, factors), dtype=np.float32)
-        for count in shape
-    )
-    return Fit(0, users, items)
-
-
-def sweep(
-    fit: Fit,
-    listeners: Equations,
-    tracks: Equations,
-    threads: int,
-) -> None:
-    """Solve the listeners of a fit, then the tracks, in place.
-
-    Raises:
-        TrialError: A factor is not finite.
-    """
-    listeners.solve(fit.user_factors, [fit.item_factors], threads)
-    tracks.solve(fit.item_factors, [fit.user_factors], threads)
-    fit.sweeps += 1
-    check_finite(fit.sweeps, fit.user_factors, fit.item_factors)
-
-
-def check_finite(sweep: int, *factors: Float32Array) -> None:
-    """Raise a `TrialError` if a factor is not finite."""
-    if not all(np.isfinite(side).all() for side in factors):
-        raise TrialError(f"the factors are not finite after sweep {sweep}")
-
-
-def load_kernels() -> None:
-    """Load the compiled solver, or compile it in the first process on a machine."""
-    ones = np.ones((1, 1), np.float32)
-    equations = make_equations(csr_matrix(ones), AlsParams(factors=1))
-    equations.solve(ones.copy(), [ones], 1)
+def place_unplayed(factors: Factors, train: Interactions) -> Factors:
+    """Give tracks that nobody has played the mean factors of their artists' tracks."""
+    unplayed = train.unplayed
+    if not len(unplayed):
+        return factors
+    artists = train.artists
+    played = np.flatnonzero((artists != UNKNOWN_ARTIST) & (train.popularity > 0))
+    positions = (artists[played], played)
+    shape = (int(artists.max()) + 1, len(artists))
+    is_by = csr_matrix((np.ones(len(played), np.float32), positions), shape)
+    tracks = np.maximum(is_by.getnnz(axis=1), 1)
+    means = is_by @ factors.item_factors / tracks[:, np.newaxis]
+    item_factors = factors.item_factors.copy()
+    item_factors[unplayed] = means[artists[unplayed]]
+    return Factors(factors.user_factors, item_factors)

@@ -7,26 +7,29 @@ that is held out is seen.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Annotated, Self
 
 import numpy as np
+from annotated_types import Ge
 from scipy import optimize, special
 from scipy.sparse import csr_matrix, vstack
 
-from looplib.arrays import BoolArray, FloatArray, Int32Array, IntArray, offsets
-from looplib.randomness import make_generator
-from recsys.dataset.plays import (
-    UNKNOWN_ARTIST,
-    Plays,
-    find_unplayed,
-    read_artists,
+from looplib.arrays import (
+    NO_TRACK,
+    BoolArray,
+    FloatArray,
+    Int32Array,
+    IntArray,
+    offsets,
 )
+from looplib.config import Count
+from looplib.randomness import make_generator
+from recsys.dataset.interactions import UNKNOWN_ARTIST, Interactions, Plays
 from recsys.errors import TrialError
-from recsys.models.model import Model
-from recsys.models.params import BlendParams
-from recsys.models.repetition import activation, sum_plays
+from recsys.models.activation import activation, sum_plays
+from recsys.models.base import Model, ModelConfig
+from recsys.models.factors import Pool
 from recsys.models.sparse import products_at, rank_rows, top_neighbours, top_products
-from recsys.models.topk import NO_TRACK, Pool
 
 _NEWEST = 0.2  # share of a listener's plays that is predicted from those before
 _DECAYS = (0.35, 0.8, 1.5)  # of the activations of a track
@@ -38,23 +41,26 @@ _RIDGE = 1.0
 _LEAST = 1e-4  # added to what may be 0 before its logarithm
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Tracks that may be recommended to some listeners, and what is known of each."""
+class BlendConfig(ModelConfig):
+    """The hyperparameters of `Blend`."""
 
-    places: csr_matrix  # 1 where the track was heard, else 0; shape (listeners, tracks)
-    features: FloatArray  # shape (candidates, features)
+    window: Count = 10
+    """tracks played at most so far apart are close"""
+    candidates: Count = 150
+    """new tracks that are considered, from each source"""
+    learned_from: Annotated[int, Ge(100)] = 5000
+    """listeners whose newest plays it learns from, at most"""
 
 
-class Finder:
-    """Finds candidates by what was played."""
+class CandidateFinder:
+    """Finds tracks that may be recommended to listeners, by what was played."""
 
     def __init__(
         self,
         plays: Plays,
         artists: Int32Array,
         unplayed: IntArray,
-        params: BlendParams,
+        config: BlendConfig,
         threads: int,
     ) -> None:
         """Count and compare.
@@ -63,34 +69,34 @@ class Finder:
             plays: Of all listeners.
             artists: The artist of each track, shape (tracks,).
             unplayed: Tracks that nobody has played and that are candidates by their artist.
-            params: How far to look.
+            config: How far to look.
             threads: They change no result.
         """
         tracks = len(artists)
-        self._params = params
+        self._config = config
         self._threads = threads
         self._activations = [
             sum_plays(plays, activation(plays, decay), tracks) for decay in _DECAYS
         ]
         self._counts = plays.counts
         self._track_plays = np.bincount(plays.tracks, minlength=tracks)
-        is_known = artists != UNKNOWN_ARTIST
+        has_name = artists != UNKNOWN_ARTIST
         shape = (int(artists.max(initial=0)) + 1, tracks)
 
         def by_artist(columns: IntArray, values: FloatArray | IntArray) -> csr_matrix:
-            """Return values of tracks, shape (artists, tracks)."""
+            """Arrange values of tracks, shape (artists, tracks)."""
             return csr_matrix((values, (artists[columns], columns)), shape)
 
-        known = np.flatnonzero(is_known)
-        self._is_by = by_artist(known, np.ones(len(known)))
-        self._by_artist = by_artist(known, self._track_plays[known])
+        named = np.flatnonzero(has_name)
+        self._is_by = by_artist(named, np.ones(len(named)))
+        self._by_artist = by_artist(named, self._track_plays[named])
         self._unplayed = by_artist(unplayed, np.ones(len(unplayed)))
         artist_plays = self._by_artist.sum(axis=1).A1
-        self._artist_plays = np.where(is_known, artist_plays[artists], 0)
-        has_artist = is_known[plays.tracks]
-        of_artists = plays.select(has_artist)
+        self._artist_plays = np.where(has_name, artist_plays[artists], 0)
+        has_artist = has_name[plays.tracks]
+        artist_plays_in_order = plays.select(has_artist)
         self._artists = sum_plays(
-            Plays(of_artists.indptr, artists[of_artists.tracks]),
+            Plays(artist_plays_in_order.indptr, artists[artist_plays_in_order.tracks]),
             activation(plays, _DECAY)[has_artist],
             shape[0],
         )
@@ -98,86 +104,94 @@ class Finder:
             plays.indptr,
             plays.tracks,
             tracks,
-            params.window,
+            config.window,
             _POWER,
             _NEIGHBOURS,
             threads,
         )
 
-    def find(self, rows: IntArray) -> Candidates:
-        """Find the candidates of some listeners."""
+    def find(self, rows: IntArray) -> tuple[csr_matrix, FloatArray]:
+        """Find the candidates of some listeners, and describe each.
+
+        Returns:
+            1 where the track was heard, else 0, shape (listeners, tracks); and features, shape
+                (candidates, features).
+        """
         activations = [matrix[rows] for matrix in self._activations]
         heard = activations[0]
         profile = activations[1]
         artists = self._artists[rows]
         near = self._near
         threads = self._threads
-        count = self._params.candidates
+        count = self._config.candidates
         new = [
             top_products(profile, near, count, threads, heard)[0],
             top_products(artists, self._by_artist, count, threads, heard)[0],
             top_products(artists, self._unplayed, count, threads)[0],
         ]
-        places = _unite(heard, np.concatenate(new, axis=1))
-        features = [np.zeros(places.nnz) for _ in activations]
-        is_heard = places.data > 0
+        candidates = _unite(heard, np.concatenate(new, axis=1))
+        features = [np.zeros(candidates.nnz) for _ in activations]
+        is_heard = candidates.data > 0
         for feature, matrix in zip(features, activations, strict=True):
             feature[is_heard] = np.log(matrix.data)
-        track = places.indices
-        of_track = [
-            np.log(products_at(artists, self._is_by, places, threads) + _LEAST),
-            np.log(products_at(profile, near, places, threads) + _LEAST),
+        track = candidates.indices
+        track_features = [
+            np.log(products_at(artists, self._is_by, candidates, threads) + _LEAST),
+            np.log(products_at(profile, near, candidates, threads) + _LEAST),
             np.log1p(self._track_plays[track]),
             np.log1p(self._artist_plays[track]),
         ]
         plays = np.maximum(self._counts[rows], 1)
-        of_listener = [np.diff(heard.indptr) / plays, np.log1p(plays)]
-        candidates = np.diff(places.indptr)
-        features += of_track
-        features += [np.repeat(values, candidates) for values in of_listener]
-        features.append(np.ones(places.nnz))
+        listener_features = [np.diff(heard.indptr) / plays, np.log1p(plays)]
+        counts = np.diff(candidates.indptr)
+        features += track_features
+        features += [np.repeat(values, counts) for values in listener_features]
+        features.append(np.ones(candidates.nnz))
         # each feature has another weight for new tracks than for those heard before
         features += [
             np.where(is_heard, 0, values) for values in features[len(_DECAYS) :]
         ]
-        return Candidates(places, np.stack(features, axis=1))
+        return candidates, np.stack(features, axis=1)
 
 
 class Blend(Model):
     """Rank candidates by the probability that they are played soon."""
 
     name = "blend"
-    params_type = BlendParams
     needs_order = True
+    config: BlendConfig
+    scores: csr_matrix  # log odds of the candidates of each listener
+    heard: csr_matrix  # 1 where such a candidate was heard, else 0
 
-    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
-        """Return the likeliest candidates, and popular tracks where there are too few new ones."""
-        scores, heard = self._scores
-        if pool != "all":
-            is_heard = heard.data > 0
-            scores = _select(scores, is_heard if pool == "heard" else ~is_heard)
-        best = rank_rows(scores, k)
-        return best if pool == "heard" else self._fill_up(best)
-
-    @cached_property
-    def _scores(self) -> tuple[csr_matrix, csr_matrix]:
-        """Return the log odds of the candidates of each listener, and 1 where they were heard."""
-        weights = self._learn()
-        finder = self._finder(self._plays, find_unplayed(self._dataset))
+    def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
+        """Learn the odds, and score the candidates of all listeners; see `Model.fit`."""
+        super().fit(train, seed=seed, threads=threads)
+        plays = train.ordered_plays
+        odds = self._learn(plays, seed)
+        finder = self._finder(plays, train.unplayed)
         scores = []
         heard = []
-        listeners = np.arange(len(self._dataset.users))
+        listeners = np.arange(len(plays.counts))
         for rows in np.split(listeners, range(_LISTENERS, len(listeners), _LISTENERS)):
-            found = finder.find(rows)
-            odds = weights.score(found.features)
-            heard.append(found.places)
-            scores.append(found.places.copy())
-            scores[-1].data = odds
-        return vstack(scores, "csr"), vstack(heard, "csr")
+            candidates, features = finder.find(rows)
+            heard.append(candidates)
+            scores.append(candidates.copy())
+            scores[-1].data = odds.score(features)
+        self.scores = vstack(scores, "csr")
+        self.heard = vstack(heard, "csr")
+        return self
 
-    def _learn(self) -> "Logistic":
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Recommend the likeliest candidates, then popular tracks where too few are new."""
+        scores = self.scores
+        if pool != "all":
+            is_repeat = self.heard.data > 0
+            scores = _select(scores, is_repeat == (pool == "repeat"))
+        best = rank_rows(scores, k)
+        return best if pool == "repeat" else self.fill_up(best)
+
+    def _learn(self, plays: Plays, seed: int) -> "Logistic":
         """Fit the probability that a candidate is among a listener's newest plays."""
-        plays = self._plays
         is_newest = plays.age <= _NEWEST * np.repeat(plays.counts, plays.counts)
         before = plays.select(~is_newest)
         newest = plays.select(is_newest)
@@ -186,21 +200,20 @@ class Blend(Model):
             raise TrialError(
                 "no listener has five plays, of which the newest are predicted"
             )
-        generator = make_generator(self._seed, "blend")
-        count = min(len(listeners), self._params.learned_from)
+        generator = make_generator(seed, "blend")
+        count = min(len(listeners), self.config.learned_from)
         rows = np.sort(generator.choice(listeners, count, replace=False))
-        found = self._finder(before, np.empty(0, np.int64)).find(rows)
-        targets = sum_plays(
-            newest, np.ones(len(newest.tracks)), len(self._dataset.tracks)
-        )
-        places = found.places
-        listener = np.repeat(rows, np.diff(places.indptr))
-        is_played = np.ravel(targets[listener, places.indices]) > 0
-        return fit_logistic(found.features, is_played)
+        finder = self._finder(before, np.empty(0, np.int64))
+        candidates, features = finder.find(rows)
+        tracks = candidates.shape[1]
+        targets = sum_plays(newest, np.ones(len(newest.tracks)), tracks)
+        listener = np.repeat(rows, np.diff(candidates.indptr))
+        is_played = np.ravel(targets[listener, candidates.indices]) > 0
+        return fit_logistic(features, is_played)
 
-    def _finder(self, plays: Plays, unplayed: IntArray) -> Finder:
-        artists = read_artists(self._dataset)
-        return Finder(plays, artists, unplayed, self._params, self._threads)
+    def _finder(self, plays: Plays, unplayed: IntArray) -> CandidateFinder:
+        artists = self.train.artists
+        return CandidateFinder(plays, artists, unplayed, self.config, self.threads)
 
 
 @dataclass(frozen=True)
@@ -212,7 +225,7 @@ class Logistic:
     weights: FloatArray  # shape (features + 1,), the intercept last
 
     def score(self, features: FloatArray) -> FloatArray:
-        """Return the log odds, shape (rows,)."""
+        """Compute the log odds, shape (rows,)."""
         scaled = (features - self.means) / self.deviations
         odds: FloatArray = scaled @ self.weights[:-1] + self.weights[-1]
         return odds
@@ -231,7 +244,7 @@ def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
     scaled = np.column_stack([(features - means) / deviations, np.ones(len(features))])
 
     def loss(weights: FloatArray) -> tuple[float, FloatArray]:
-        """Return the loss and its gradient."""
+        """Compute the loss and its gradient."""
         odds = scaled @ weights
         misfit = np.logaddexp(0, odds).sum() - odds[is_true].sum()
         gradient = scaled.T @ (special.expit(odds) - is_true) + _RIDGE * weights
@@ -243,14 +256,14 @@ def fit_logistic(features: FloatArray, is_true: BoolArray) -> Logistic:
         return scaled.T @ (scaled * spread) + _RIDGE * np.eye(len(weights))
 
     start = np.zeros(scaled.shape[1])
-    found = optimize.minimize(
+    fitted = optimize.minimize(
         loss, start, method="trust-exact", jac=True, hess=curvature
     )
-    return Logistic(means, deviations, found.x)
+    return Logistic(means, deviations, fitted.x)
 
 
 def _unite(heard: csr_matrix, new: Int32Array) -> csr_matrix:
-    """Return 1 for each track heard and 0 for each new one, shape (listeners, tracks)."""
+    """Mark each track heard by 1 and each new one by 0, shape (listeners, tracks)."""
     listener, rank = np.nonzero(new != NO_TRACK)
     rows = np.concatenate([heard.tocoo(copy=False).row, listener])
     columns = np.concatenate([heard.indices, new[listener, rank]])
@@ -259,7 +272,7 @@ def _unite(heard: csr_matrix, new: Int32Array) -> csr_matrix:
 
 
 def _select(scores: csr_matrix, is_kept: BoolArray) -> csr_matrix:
-    """Return some of the values of a matrix; a flag for each."""
+    """Keep some of the values of a matrix; a flag for each."""
     before = offsets(is_kept)
     arrays = (scores.data[is_kept], scores.indices[is_kept], before[scores.indptr])
     return csr_matrix(arrays, scores.shape)

@@ -1,71 +1,101 @@
 """Nearest neighbours of tracks: listeners are recommended what is near to what they heard."""
 
-from functools import cached_property
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags
 
-from looplib.arrays import Int32Array
-from recsys.models.model import Model
-from recsys.models.params import ItemKnnParams
+from looplib.arrays import Int32Array, IntArray
+from looplib.config import Count, Positive, Share
+from recsys.dataset.interactions import Interactions
+from recsys.models.base import Model, ModelConfig
+from recsys.models.factors import Pool
 from recsys.models.sparse import nearest, products_at, rank_rows, top_products
-from recsys.models.topk import Pool
 
 
-class ItemKnn(Model):
-    """Score a track by its closeness to the tracks heard, each by its listening time.
+class ItemKnnConfig(ModelConfig):
+    """The hyperparameters of `ItemKnn`."""
 
-    Closeness is the product of two tracks' weighted columns of interactions; the nearest ones of
-    each track are kept. Weights: Robertson and Zaragoza, "The Probabilistic Relevance Framework:
-    BM25 and Beyond", 2009, with a track as the document and a listener as the term; TF-IDF; or the
-    listening times, for the cosine. Popular tracks come after what is near.
+    neighbours: Count = 200
+    """nearest tracks kept of each"""
+    weighting: Literal["bm25", "tfidf", "cosine"] = "bm25"
+    """how interactions are weighted before tracks are compared"""
+    k1: Positive = 1.2
+    """bm25: how soon a large weight counts no more"""
+    b: Share = 0.75
+    """bm25: how much the plays of popular tracks count less"""
+
+
+class SimilarityModel(Model):
+    """Score a track by its similarity to the tracks heard, each by its listening time.
+
+    A kind fits `similarity`. Popular tracks come after what is similar.
     """
 
-    name = "item_knn"
-    params_type = ItemKnnParams
-    main_params = ("neighbours", "weighting")
+    similarity: csr_matrix  # shape (tracks, tracks)
 
-    @cached_property
-    def _heard(self) -> csr_matrix:
-        return self._dataset.matrix(self._side)
-
-    @cached_property
-    def _neighbours(self) -> csr_matrix:
-        by_track = weigh(csr_matrix(self._heard.T), self._params)
-        by_listener = csr_matrix(by_track.T)
-        return nearest(by_track, by_listener, self._params.neighbours, self._threads)
-
-    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
-        """Return the tracks that are nearest to what the listener heard."""
-        heard = self._heard
-        near = self._neighbours
-        threads = self._threads
-        if pool == "heard":
-            scores = products_at(heard, near, heard, threads)
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Recommend the tracks that are nearest to what the listener heard."""
+        heard = self.train.matrix
+        threads = self.threads
+        if pool == "repeat":
+            scores = products_at(heard, self.similarity, heard, threads)
             arrays = (scores, heard.indices, heard.indptr)
             return rank_rows(csr_matrix(arrays, shape=heard.shape), k)
         left_out = heard if pool == "new" else None
-        best, _ = top_products(heard, near, k, threads, left_out)
-        return self._fill_up(best)
+        best, _ = top_products(heard, self.similarity, k, threads, left_out)
+        return self.fill_up(best)
+
+    def similar(self, tracks: IntArray, k: int) -> Int32Array:
+        """Rank the tracks most similar to each of some, shape (tracks given, k)."""
+        return rank_rows(self.similarity[tracks], k)
 
 
-def weigh(by_track: csr_matrix, params: ItemKnnParams) -> csr_matrix:
+class ItemKnn(SimilarityModel):
+    """Keep the nearest tracks of each, by the product of their weighted columns of interactions.
+
+    Weights: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009,
+    with a track as the document and a listener as the term; TF-IDF; or the listening times, for the
+    cosine.
+
+    >>> train = Interactions(csr_matrix(np.float32([[3, 1, 0, 0], [2, 0, 5, 0], [0, 1, 0, 0]])))
+    >>> model = ItemKnn(weighting="cosine").fit(train, seed=1, threads=1)
+    >>> model.recommend(2, "new")
+    array([[2, 3],
+           [1, 3],
+           [0, 2]], dtype=int32)
+    """
+
+    name = "item_knn"
+    main_params: ClassVar = ("neighbours", "weighting")
+    config: ItemKnnConfig
+
+    def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
+        """Compare all tracks; see `Model.fit`."""
+        by_track = weigh(train.by_track, self.config)
+        by_listener = csr_matrix(by_track.T)
+        k = self.config.neighbours
+        self.similarity = nearest(by_track, by_listener, k, threads)
+        return super().fit(train, seed=seed, threads=threads)
+
+
+def weigh(by_track: csr_matrix, config: ItemKnnConfig) -> csr_matrix:
     """Weigh interactions, shape (tracks, listeners), for the comparison of tracks."""
     tracks, listeners = by_track.shape
     times = by_track.data.astype(np.float64)
     track = by_track.tocoo(copy=False).row
-    if params.weighting != "cosine":
+    if config.weighting != "cosine":
         heard = np.bincount(by_track.indices, minlength=listeners)
         rarity = (np.log(tracks) - np.log1p(heard))[by_track.indices]
-        if params.weighting == "tfidf":
+        if config.weighting == "tfidf":
             times = np.sqrt(times) * rarity
         else:
             total = np.bincount(track, times, minlength=tracks)
-            length = 1 - params.b + params.b * total / total.mean()
-            k1 = params.k1
+            length = 1 - config.b + config.b * total / total.mean()
+            k1 = config.k1
             times = times * (k1 + 1) / (k1 * length[track] + times) * rarity
     weighed = csr_matrix((times, by_track.indices, by_track.indptr), by_track.shape)
-    if params.weighting == "bm25":
+    if config.weighting == "bm25":
         return weighed
     norms = np.sqrt(np.bincount(track, times**2, minlength=tracks))
     return csr_matrix(diags(1 / np.where(norms > 0, norms, 1)) @ weighed)

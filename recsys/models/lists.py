@@ -1,50 +1,68 @@
 """Lists of other models: of a file, or of a function in another package."""
 
-from functools import cached_property
 from importlib.metadata import entry_points
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from looplib.arrays import Int32Array
+from recsys.dataset.interactions import Interactions
+from recsys.dataset.lists import lists_name
 from recsys.errors import TrialError
-from recsys.models.model import Model
-from recsys.models.params import FunctionParams, ListsParams
-from recsys.models.topk import Pool, keep_some
+from recsys.models.base import Model, ModelConfig
+from recsys.models.factors import Pool, keep_tracks
 
 GROUP = "listening_loop.models"  # of entry points
 
 
-def lists_name(digest: str) -> str:
-    """Name the file beside a dataset that has the lists of a file, as rows and columns."""
-    return f"lists-{digest}.npy"
+class FixedListsConfig(ModelConfig):
+    """What names a file of lists of another model."""
+
+    name: str = ""
+    digest: str = ""
+    """of the file"""
 
 
-class Lists(Model):
+class FixedLists(Model):
     """The lists of a file, as they are: neither the search nor an export learns anything."""
 
     name = "lists"
-    params_type = ListsParams
-    main_params = ("name",)
+    main_params: ClassVar = ("name",)
+    config: FixedListsConfig
+    lists: Int32Array  # columns, best first, shape (listeners, any)
 
-    @cached_property
-    def _best(self) -> Int32Array:
-        file = self._dataset.workspace.cached(lists_name(self._params.digest))
-        best: Int32Array = np.load(file)
-        return best
+    def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
+        """Read the lists; see `Model.fit`."""
+        self.lists = self.read(train)
+        return super().fit(train, seed=seed, threads=threads)
 
-    def lists(self, k: int, pool: Pool = "all") -> Int32Array:
-        """Return the first k tracks of each list that are in the pool."""
-        best = self._best
+    def read(self, train: Interactions) -> Int32Array:
+        """Read the lists that stand beside the dataset."""
+        if train.workspace is None:
+            raise TrialError("lists of a file need the dataset that they stand beside")
+        file = train.workspace.cached(lists_name(self.config.digest))
+        lists: Int32Array = np.load(file)
+        return lists
+
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Recommend the first k tracks of each list that are in the pool."""
+        lists = self.lists
         if pool == "all":
-            return best[:, :k]
-        heard = self._dataset.matrix(self._side)
-        rows = np.arange(len(best))[:, np.newaxis]
-        was_heard = csr_matrix(heard[rows, best]).toarray() > 0
-        return keep_some(best, was_heard == (pool == "heard"))[:, :k]
+            return lists[:, :k]
+        rows = np.arange(len(lists))[:, np.newaxis]
+        is_repeat = csr_matrix(self.train.matrix[rows, lists]).toarray() > 0
+        return keep_tracks(lists, is_repeat == (pool == "repeat"))[:, :k]
 
 
-class Function(Lists):
+class FunctionConfig(ModelConfig):
+    """The hyperparameters of `Function`."""
+
+    name: str = ""
+    """an entry point of the group listening_loop.models"""
+
+
+class Function(FixedLists):
     """The lists of a function `fit(heard)` that an entry point names.
 
     It is given listening time, a CSR matrix of shape (listeners, tracks), of the training data or,
@@ -53,27 +71,28 @@ class Function(Lists):
     """
 
     name = "function"
-    params_type = FunctionParams  # type: ignore[assignment]  # of another kind
+    config: FunctionConfig  # type: ignore[assignment]  # of another kind
 
-    @cached_property
-    def _best(self) -> Int32Array:
-        name = self._params.name
+    def read(self, train: Interactions) -> Int32Array:
+        """Call the function.
+
+        Raises:
+            TrialError: There is none of this name, or it returns no lists.
+        """
+        name = self.config.name
         points = entry_points(group=GROUP)
         if name not in points.names:
-            known = ", ".join(sorted(points.names)) or "none"
+            names = ", ".join(sorted(points.names)) or "none"
             raise TrialError(
-                f"search.models.function.name: no entry point {name} of the group {GROUP}; "
-                f"there are {known}"
+                f"models.function.name: no entry point {name} of the group {GROUP}; "
+                f"there are {names}"
             )
-        heard = self._dataset.matrix(self._side)
-        best = np.asarray(points[name].load()(heard))
-        tracks = heard.shape[1]
-        is_ok = (
-            best.ndim == 2 and len(best) == heard.shape[0] and best.dtype.kind in "iu"
-        )
-        if not is_ok or (best.size and not -1 <= best.min() <= best.max() < tracks):
+        lists = np.asarray(points[name].load()(train.matrix))
+        listeners, tracks = train.matrix.shape
+        is_ok = lists.ndim == 2 and len(lists) == listeners and lists.dtype.kind in "iu"
+        if not is_ok or (lists.size and not -1 <= lists.min() <= lists.max() < tracks):
             raise TrialError(
-                f"models.function: {name} returned {best.dtype} of shape {best.shape}; columns "
-                f"from -1 to {tracks - 1}, shape ({heard.shape[0]}, any), are expected"
+                f"models.function: {name} returned {lists.dtype} of shape {lists.shape}; columns "
+                f"from -1 to {tracks - 1}, shape ({listeners}, any), are expected"
             )
-        return best.astype(np.int32)
+        return lists.astype(np.int32)

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array, Int32Array, IntArray, offsets
+from looplib.arrays import NO_TRACK, Float32Array, Int32Array, IntArray, offsets
 
-NO_COLUMN = -1
 _ROWS = 256  # that a thread takes at once
 
 
@@ -38,10 +37,10 @@ def top_products(
         left_out: Places that are not kept, where it has a value; shape (rows, columns).
 
     Returns:
-        Columns, `NO_COLUMN` where fewer are positive, and their values; both (rows, k).
+        Columns, `NO_TRACK` where fewer are positive, and their values; both (rows, k).
     """
     rows = left.shape[0]
-    best = np.full((rows, k), NO_COLUMN, np.int32)
+    best = np.full((rows, k), NO_TRACK, np.int32)
     values = np.zeros((rows, k), np.float32)
     if left_out is None:
         left_out = csr_matrix((rows, right.shape[1]))
@@ -59,7 +58,7 @@ def products_at(
     places: csr_matrix,
     threads: int,
 ) -> Float32Array:
-    """Return a product of two sparse matrices where a third has values, in the order of these.
+    """Compute a product of two sparse matrices where a third has values, in the order of these.
 
     Args:
         left: Shape (rows, inner).
@@ -70,13 +69,13 @@ def products_at(
     Returns:
         Values, shape (values of `places`,).
     """
-    found = np.zeros(places.nnz, np.float32)
+    products = np.zeros(places.nnz, np.float32)
 
     from recsys.models.kernels import products as kernels
 
     arrays = map(_arrays, (left, right, places))
-    _share_out(kernels.rows_at, places.shape[0], threads, *arrays, found)
-    return found
+    _share_out(kernels.rows_at, places.shape[0], threads, *arrays, products)
+    return products
 
 
 def top_neighbours(
@@ -115,13 +114,13 @@ def top_neighbours(
     starts = offsets(plays)
     listener = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     ends = np.stack([indptr[:-1], indptr[1:]], axis=1)[listener]
-    best = np.full((columns, k), NO_COLUMN, np.int32)
+    best = np.full((columns, k), NO_TRACK, np.int32)
     values = np.zeros((columns, k), np.float32)
 
     from recsys.models.kernels import products as kernels
 
-    of_tracks = kernels.PlaysOfTracks(tracks, where, starts, ends)
-    learned = (of_tracks, window, backward, weight, best, values)
+    plays_of_tracks = kernels.PlaysOfTracks(tracks, where, starts, ends)
+    learned = (plays_of_tracks, window, backward, weight, best, values)
     _share_out(kernels.near_rows, columns, threads, *learned)
     return _to_matrix(best, values, columns)
 
@@ -133,17 +132,17 @@ def nearest(
     threads: int,
     left_out: csr_matrix | None = None,
 ) -> csr_matrix:
-    """Return the k largest values in each row of a product as a matrix; see `top_products`."""
-    found = top_products(left, right, k, threads, left_out)
-    return _to_matrix(*found, right.shape[1])
+    """Keep the k largest values in each row of a product as a matrix; see `top_products`."""
+    best, values = top_products(left, right, k, threads, left_out)
+    return _to_matrix(best, values, right.shape[1])
 
 
 def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
-    """Return the columns with the k largest values in each row; the smaller column of equals.
+    """Rank the columns of each row by its values; of equals the smaller column comes first.
 
-    Shape (rows, k), `NO_COLUMN` where a row has fewer.
+    Shape (rows, k), `NO_TRACK` where a row has fewer.
     """
-    best = np.full((scores.shape[0], k), NO_COLUMN, np.int32)
+    best = np.full((scores.shape[0], k), NO_TRACK, np.int32)
     # one row at a time is in the caches: eight times as fast as all at once
     for row, (start, end) in enumerate(pairwise(scores.indptr)):
         columns = scores.indices[start:end]
@@ -153,7 +152,7 @@ def rank_rows(scores: csr_matrix, k: int) -> Int32Array:
 
 
 def _to_matrix(best: Int32Array, values: Float32Array, columns: int) -> csr_matrix:
-    is_kept = best != NO_COLUMN
+    is_kept = best != NO_TRACK
     indptr = offsets(is_kept.sum(axis=1))
     arrays = (values[is_kept], best[is_kept], indptr)
     matrix = csr_matrix(arrays, shape=(len(best), columns))

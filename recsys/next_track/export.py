@@ -10,11 +10,11 @@ import numpy as np
 from analysis.store import Store
 from looplib.next_track_file import ARRAYS, FILE_NAME
 from looplib.progress import say
+from recsys.cluster.processes import usable_cores
 from recsys.config import NextTrackConfig, SearchConfig
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.plays import read_artists
 from recsys.errors import ExportError
-from recsys.next_track.model import NextTrackModel, Setting, combine, fit_parts
+from recsys.next_track.model import NextTrackModel
 from recsys.next_track.score import (
     HELD_OUT,
     NAME,
@@ -33,7 +33,6 @@ def write_next_track(
     config: SearchConfig,
     users: Ids,
     tracks: Ids,
-    threads: int,
     *,
     anyway: bool,
 ) -> Mapping[str, Any] | None:
@@ -50,63 +49,54 @@ def write_next_track(
     """
     sessions = load_sessions(store, config, dataset)
     section = config.next_track or NextTrackConfig()
-    setting = Setting(read_artists(dataset), len(users), section, threads)
+    threads = usable_cores()
+    older, newest = sessions.split(HELD_OUT)
     try:
-        found = compare(*sessions.split(HELD_OUT), setting, config.seed)
+        compared = compare(older, newest, section, config.seed, threads)
     except ExportError as error:
         say(f"{NAME} is left out: {error}")
         return None
-    is_published = found.is_better or anyway
+    is_published = compared.is_better or anyway
     if is_published:
-        parts = fit_parts(sessions, setting)
-        model = combine(parts, found.weights)
-        _save(folder / FILE_NAME, model, users, tracks)
-    say(describe(found, is_published=is_published))
+        model = NextTrackModel(section).fit(sessions, threads=threads)
+        near, listener = model.combine(compared.weights)
+        arrays = {
+            "tracks": tracks,
+            "near_counts": np.diff(near.indptr),
+            "near_tracks": near.indices,
+            "near_values": near.data.astype(np.float32),
+            "users": users,
+            "own_counts": np.diff(listener.indptr),
+            "own_tracks": listener.indices,
+            "own_values": listener.data.astype(np.float32),
+        }
+        ordered = {name: arrays[name] for name in ARRAYS}
+        np.savez(folder / FILE_NAME, allow_pickle=False, **ordered)
+    say(describe(compared, is_published=is_published))
     return {
-        "parameters": {**section.model_dump(), **asdict(found.weights)},
-        "sessions": found.sessions,
-        "predictions": found.predictions,
+        "parameters": {**section.model_dump(), **asdict(compared.weights)},
+        "sessions": compared.sessions,
+        "predictions": compared.predictions,
         "metrics": {
-            name: {metric: tuple(value) for metric, value in own.items()}
-            for name, own in found.metrics.items()
+            name: {metric: tuple(value) for metric, value in metrics.items()}
+            for name, metrics in compared.metrics.items()
         },
-        "best_rule": found.best_rule,
-        "ratio": tuple(found.ratio),
+        "best_rule": compared.best_rule,
+        "ratio": tuple(compared.ratio),
         "published": is_published,
     }
 
 
-def describe(found: Comparison, *, is_published: bool) -> str:
+def describe(compared: Comparison, *, is_published: bool) -> str:
     """Say how good a model is beside the best rule, and whether it is left out."""
-    precision = found.metrics[NAME][PRECISION].value
-    value, lower, upper = found.ratio
+    precision = compared.metrics[NAME][PRECISION].value
+    value, lower, upper = compared.ratio
     line = (
         f"{NAME}: {PRECISION} {precision:.4f}, {value:.2f} x ({lower:.2f} … {upper:.2f}) "
-        f"that of {found.best_rule}"
+        f"that of {compared.best_rule}"
     )
-    if not found.is_better:
+    if not compared.is_better:
         line += f"; {NAME} is not significantly better"
     if not is_published:
         line += ", so it is left out; --set export.publish_anyway=true publishes it"
     return line
-
-
-def _save(
-    file: Path,
-    model: NextTrackModel,
-    users: Ids,
-    tracks: Ids,
-) -> None:
-    near = model.near
-    own = model.own
-    arrays = {
-        "tracks": tracks,
-        "near_counts": np.diff(near.indptr),
-        "near_tracks": near.indices,
-        "near_values": near.data.astype(np.float32),
-        "users": users,
-        "own_counts": np.diff(own.indptr),
-        "own_tracks": own.indices,
-        "own_values": own.data.astype(np.float32),
-    }
-    np.savez(file, allow_pickle=False, **{name: arrays[name] for name in ARRAYS})

@@ -10,8 +10,8 @@ from analysis.store import Store
 from looplib.arrays import BoolArray, Int32Array, IntArray, column_values, offsets
 from recsys.config import SearchConfig, Split
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import Plays, read_artists
 from recsys.dataset.partitions import attach_events
-from recsys.dataset.plays import Plays
 from recsys.dataset.split import SplitRule, split_rule
 from recsys.errors import SplitError
 from recsys.store.remote import partition_files
@@ -28,6 +28,8 @@ class Sessions:
     tracks: Int32Array  # columns of the dataset, shape (plays,)
     listeners: IntArray  # row of each session's listener, ascending, shape (sessions,)
     start_ms: IntArray  # shape (sessions,)
+    artists: Int32Array  # of each track, shape (tracks,)
+    listener_count: int  # of the dataset
 
     def __len__(self) -> int:
         """Return the number of sessions."""
@@ -39,30 +41,32 @@ class Sessions:
         return np.diff(self.indptr)
 
     def select(self, is_kept: BoolArray) -> "Sessions":
-        """Return some of the sessions; a flag for each, shape (sessions,)."""
+        """Keep some of the sessions; a flag for each, shape (sessions,)."""
         counts = self.counts
-        return Sessions(
-            offsets(counts[is_kept]),
-            self.tracks[np.repeat(is_kept, counts)],
-            self.listeners[is_kept],
-            self.start_ms[is_kept],
+        return replace(
+            self,
+            indptr=offsets(counts[is_kept]),
+            tracks=self.tracks[np.repeat(is_kept, counts)],
+            listeners=self.listeners[is_kept],
+            start_ms=self.start_ms[is_kept],
         )
 
     def split(self, share: float) -> tuple["Sessions", "Sessions"]:
-        """Return the sessions without a share of them, the newest, and these."""
+        """Split off a share of the sessions, the newest: the older ones, and these."""
         oldest_first = np.argsort(self.start_ms, kind="stable")
         is_newest = np.zeros(len(self), np.bool_)
         is_newest[oldest_first[len(self) - int(share * len(self)) :]] = True
         return self.select(~is_newest), self.select(is_newest)
 
-    def by_listener(self, listeners: int) -> Plays:
-        """Return the plays of each listener, all sessions one after the other."""
-        counts = np.bincount(self.listeners, self.counts, minlength=listeners)
+    @property
+    def plays(self) -> Plays:
+        """The plays of each listener, all sessions one after the other."""
+        counts = np.bincount(self.listeners, self.counts, minlength=self.listener_count)
         return Plays(offsets(counts.astype(np.int64)), self.tracks)
 
 
 def session_rule(store: Store, config: SearchConfig) -> SplitRule:
-    """Return how the sessions of a store are found.
+    """Make the rule by which the sessions of a store are found.
 
     Raises:
         SplitError: Its rows have neither timestamps nor sessions in an order.
@@ -93,12 +97,12 @@ def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessi
     for files in partition_files(store):
         with queries.connect(threads=1) as connection:
             attach_events(connection, files, whole)
-            found = queries.fetch_table(
+            table = queries.fetch_table(
                 connection,
                 "sessions/session_plays",
                 min_time=config.feedback.min_time,
             )
-        tables.append(found)
+        tables.append(table)
     return _join(pa.concat_tables(tables), dataset)
 
 
@@ -114,4 +118,6 @@ def _join(table: pa.Table, dataset: Dataset) -> Sessions:
         track.astype(np.int32),
         listener[order][starts],
         column_values(table["start_ms"])[order][starts],
+        read_artists(dataset),
+        len(dataset.users),
     )

@@ -2,20 +2,20 @@
 
 from analysis.page import numbers
 from analysis.page.forest import Forest, IntervalRow, arm_colour
-from recsys.report.runs import Run, interval_of, is_baseline
-from recsys.runs.leaderboard import Row, label_rows
+from recsys.report.runs import RunFolder, interval_of, is_baseline
+from recsys.search.leaderboard import Row, label_rows
 
 _SHOWN = 12  # trials in the figure; the table has all
 
 
-def draw_leaderboard(run: Run) -> Forest | None:
+def draw_leaderboard(run: RunFolder) -> Forest | None:
     """Draw the best trials by the choosing metric; None without a score."""
     metric = run.select
-    known = [row for row in run.rows if row.get(metric) is not None]
-    if not known:
+    scored = [row for row in run.rows if row.get(metric) is not None]
+    if not scored:
         return None
     labels, same = label_rows(run.rows)
-    rows = [_leader(row, run, labels[row["trial"]]) for row in known[:_SHOWN]]
+    rows = [_leader(row, run, labels[row["trial"]]) for row in scored[:_SHOWN]]
     return Forest(
         f"The best {len(rows)} by {metric}",
         "With 95 % intervals over listeners. An open mark is tied with the best model: the "
@@ -27,7 +27,7 @@ def draw_leaderboard(run: Run) -> Forest | None:
     )
 
 
-def _leader(row: Row, run: Run, label: str) -> IntervalRow:
+def _leader(row: Row, run: RunFolder, label: str) -> IntervalRow:
     value, lower, upper = interval_of(row, run.select)
     is_tied = bool(row.get("ties")) and row is not run.candidates[0]
     text = f"{numbers.number(value)} ({numbers.limits(lower, upper)})"

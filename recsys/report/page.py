@@ -8,14 +8,14 @@ from analysis.page.render import render
 from looplib.files import sha256_file
 from recsys.dataset.dataset import Summary, open_dataset
 from recsys.report.figures import draw_leaderboard
-from recsys.report.runs import Run, is_baseline, read_folder
-from recsys.runs.folder import (
+from recsys.report.runs import RunFolder, is_baseline, read_folder
+from recsys.search.folder import (
     REPORT,
     Winner,
     read_run,
     write_winner,
 )
-from recsys.runs.leaderboard import WARNING, describe_row
+from recsys.search.leaderboard import WARNING, describe_row
 from recsys.workspace import open_workspace
 
 
@@ -29,21 +29,21 @@ def write_report(address: str) -> None:
     config, winner = read_run(run)
     store = open_workspace(config.store)
     dataset = open_dataset(store.sub(f"cache/{winner.dataset}").address)
-    found = read_folder(run, run.folder.resolve().name)
+    folder = read_folder(run, run.folder.resolve().name)
     with run.create(REPORT) as file:
-        file.write(render_report(found, winner, dataset.summary).encode())
+        file.write(render_report(folder, winner, dataset.summary).encode())
     files = winner.files | {REPORT: sha256_file(run.folder / REPORT)}
     write_winner(run, replace(winner, files=files))
 
 
-def render_report(run: Run, winner: Winner, facts: Summary) -> str:
+def render_report(run: RunFolder, winner: Winner, facts: Summary) -> str:
     """Render the page of a finished run."""
     return render(
         Path(__file__).parent,
         "page.html.jinja",
         run=run,
         winner=winner,
-        has_warnings=any(remark.startswith(WARNING) for remark in winner.remarks),
+        has_warnings=any(text.startswith(WARNING) for text in winner.warnings),
         states=Counter(row["state"] for row in run.candidates),
         tied=sum(bool(row["ties"]) for row in run.candidates[1:]),
         fit_s=sum(row["fit_s"] for row in run.candidates),

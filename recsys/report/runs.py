@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from recsys.config import SearchConfig
 from recsys.lock import EXPIRY_S, LOCK
-from recsys.models.kinds import KINDS
-from recsys.runs.folder import (
+from recsys.models.registry import MODELS
+from recsys.search.folder import (
     LEADERBOARD,
     LEDGER,
     WINNER,
@@ -18,14 +18,13 @@ from recsys.runs.folder import (
     read_config,
     read_run,
 )
-from recsys.runs.leaderboard import Row, is_better, leaderboard_rows
-from recsys.runs.ledger import read_ledger, scores_of
-from recsys.runs.ranking import rank
+from recsys.search.leaderboard import Row, is_better, rank
+from recsys.search.ledger import read_ledger, scores_of
 from recsys.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """The folder of a search."""
 
     name: str  # on the page
@@ -53,7 +52,7 @@ class Run:
 
     @property
     def state(self) -> str:
-        """What became of the search: "finished", "running" or "interrupted"."""
+        """The state of the search: "finished", "running" or "interrupted"."""
         if self.winner:
             return "finished"
         silent = datetime.now(UTC) - self.alive
@@ -70,10 +69,10 @@ class Run:
         return tuple(row for row in self.rows if not is_baseline(row))
 
     def state_of(self, row: Row) -> str:
-        """Say how a model ranks, or after which sweep it was stopped, and why."""
+        """Say how a model ranks, or after which iteration it was stopped, and why."""
         if row["state"] != "scored":
             reason = f": {row['why']}" if row["state"] == "failed" else ""
-            return f"{row['state']} at sweep {row['stopped_at']}{reason}"
+            return f"{row['state']} at iteration {row['stopped_at']}{reason}"
         if is_baseline(row):
             return "better baseline" if is_better(row) else "baseline"
         if row is self.winner:
@@ -81,26 +80,27 @@ class Run:
         return {True: "tied", False: "worse", None: "scored"}[row["ties"]]
 
 
-def read_folder(run: Workspace, name: str) -> Run:
+def read_folder(run: Workspace, name: str) -> RunFolder:
     """Read a run folder; the search may be running."""
     run.download(LEDGER)
     if run.read(WINNER) is not None:
         config, winner = read_run(run)
         rows = pq.read_table(check_digest(run, winner, LEADERBOARD)).to_pylist()
-        chosen = next((row for row in rows if row["trial"] == winner.trial.id), None)
-        return Run(name, run.folder, config, tuple(rows), chosen)
+        best = next((row for row in rows if row["trial"] == winner.trial.id), None)
+        return RunFolder(name, run.folder, config, tuple(rows), best)
     config = read_config(run)
     lines, _ = read_ledger(run.folder / LEDGER)
     # an earlier search in the folder may have had other data, or scored otherwise
     lines = [line for line in lines if line.scorer == lines[-1].scorer]
     trials = {line.trial.id: line.trial for line in lines}
-    ranking = rank(trials.values(), {}, scores_of(lines), config.validation.select)
-    return Run(name, run.folder, config, tuple(leaderboard_rows(ranking)), None)
+    metric = config.validation.select
+    leaderboard = rank(trials.values(), {}, scores_of(lines), metric)
+    return RunFolder(name, run.folder, config, tuple(leaderboard.rows()), None)
 
 
 def is_baseline(row: Row) -> bool:
-    """Return whether a row is of a baseline, which never wins."""
-    return KINDS[row["model"]].is_baseline
+    """Check whether a row is of a baseline, which never wins."""
+    return MODELS[row["model"]].is_baseline
 
 
 def interval_of(row: Row, metric: str) -> list[float | None]:

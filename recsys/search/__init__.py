@@ -1,6 +1,7 @@
-"""Search for the best hyperparameters: plan, run steps on the cluster, record, decide, conclude.
+"""Search for the best model: plan, run steps on the cluster, record, decide, conclude.
 
-In: a session store and a configuration. Out: a run folder (`recsys.runs`). Read `search` first, the
-whole loop, then `state` (what is known), `schedule` (what is done next) and `fit_step` (what runs
-on a worker); the package runs as a command, which also writes the report and the export.
+In: a session store and a configuration. Out: a run folder (`folder`). Read `search` first, the
+whole loop, then `trials` (what is tried), `schedule` (what is done next), `step` (what runs on a
+worker), `scorer`, `ledger` (the scores, on disk) and `leaderboard`; the package runs as a command,
+which also writes the report and the export.
 """

@@ -13,8 +13,9 @@ with importing():
     from recsys.config import SearchConfig
     from recsys.export.export import export_run
     from recsys.export.version import MANIFEST, RECOMMENDATIONS
+    from recsys.models.registry import searched_models
     from recsys.report.page import write_report
-    from recsys.runs.folder import LEADERBOARD, LEDGER, REPORT
+    from recsys.search.folder import LEADERBOARD, LEDGER, REPORT
     from recsys.search.search import search
     from recsys.store.remote import open_store
     from recsys.workspace import open_workspace
@@ -22,14 +23,14 @@ with importing():
 PROG = "listening-loop search"
 _FILES = {"leaderboard": LEADERBOARD, "ledger": LEDGER, "report": REPORT}
 app = make_app(
-    "Fit a grid of ALS models on a Dask cluster, score them on held-out sessions, "
-    "and publish the best."
+    "Fit models on a Dask cluster, score them on held-out sessions, and publish the best."
 )
 
 
 @app.command(
     epilog="Example: listening-loop search --config configs/demo.yaml "
-    "--set search.space.factors=[32,64]"
+    "--set models.als.factors=[32,64]; "
+    f"models are {', '.join(searched_models())}, their settings in docs/settings.md."
 )
 def main(
     config: Annotated[

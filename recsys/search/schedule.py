@@ -1,60 +1,53 @@
-"""Decide what a search does next: which fits go on to which scored sweep, and which are stopped.
+"""Decide what a search does next: which fits go on to which scored iteration, and which stop.
 
-A pure function of what is known, so a search that is run again after a crash goes on where it was,
-and nothing depends on the order in which results come.
+A pure function of the scores, so a search that is run again after a crash goes on where it was, and
+nothing depends on the order in which results come.
 
 Halving stops fits by their learning curves, in the manner of successive halving (Jamieson and
 Talwalkar, AISTATS 2016) and of freeze-thaw (Swersky, Snoek and Adams, arXiv 1406.3896): all fits go
-to a rung, a number of sweeps, and those that could still win go on to the next. The share that goes
-on is not fixed: a fit that is tied with the best is never stopped for it, and neither is one that
-still learns fast enough to catch up.
+to a rung, a number of iterations, and those that could still win go on to the next. The share that
+goes on is not fixed: a fit that is tied with the best is never stopped for it, and neither is one
+that still learns fast enough to catch up.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recsys.config import Search
-from recsys.runs.ledger import Score, Scores, Stop, failure_of
-from recsys.runs.trials import Trial
-from recsys.scoring import Interval
+from recsys.search.leaderboard import name_axes, rank
+from recsys.search.ledger import Score, Scores, failure_of
+from recsys.search.scorer import Interval
+from recsys.search.trials import Checkpoint, Trial, plan_beyond
 
 _FAILED = -math.inf
 _RANKED = 3  # scores of a fit from which on its learning curve is known
-# What a fit may still come nearer to the best, in gains of its last sweep; and in what it gained
-# more than the best. Gains shrink from sweep to sweep: on six real sets, no fit of another grid
-# that came near to the best made up for more.
+# What a fit may still come nearer to the best, in gains of its last iteration; and in what it
+# gained more than the best. Gains shrink from iteration to iteration: on six real sets, no fit of
+# another grid that came near to the best made up for more.
 _CATCHES_UP = 0.75
 _CATCHES_UP_MORE = 2.0
 # Of its best score: below that a fit has ceased to gain. Strong regularization keeps a fit near to
-# popular for some sweeps before it learns.
+# popular for some iterations before it learns.
 _FALLEN = 0.99
-# Of its best score: what a fit that is tied with the best has to gain in the sweeps that are left,
-# at its present pace, and by how much it has to be better then.
+# Of its best score: what a fit that is tied with the best has to gain in the iterations that are
+# left, at its present pace, and by how much it has to be better then.
 _GAINS = 0.01
-_BEHIND = "behind the best by more than its interval and what it may still gain"
-Step = tuple[Trial, int]  # a trial, and the sweep after which it is scored
-# How far the metric of each step is behind that of the best one, with the interval.
-Compare = Callable[[tuple[Step, ...]], Sequence[Interval]]
+# How far the metric at each checkpoint is behind that of the best one, with the interval.
+Compare = Callable[[tuple[Checkpoint, ...]], Sequence[Interval]]
 
 
 @dataclass(frozen=True)
-class Decisions:
-    """What follows from what is known; candidates go by their id."""
+class Schedule:
+    """What a search does next; trials go by their id."""
 
-    steps: tuple[Step, ...]  # all that can be done now, the most urgent first
-    stopped: dict[str, Stop]  # candidates that were stopped early
-    done: frozenset[str]  # candidates that take no further step
-
-    def join(self, others: "Decisions") -> "Decisions":
-        """Return these decisions with those on other candidates."""
-        return Decisions(
-            (*self.steps, *others.steps),
-            self.stopped | others.stopped,
-            self.done | others.done,
-        )
+    steps: tuple[Checkpoint, ...]  # all that can be reached now, the most urgent first
+    stopped: Mapping[str, int]  # after which iteration trials were stopped early
+    done: frozenset[str]  # trials that take no further step
+    added: tuple[Trial, ...] = ()  # beyond the edges of what was planned
+    ended: str = ""  # why no more are added
 
 
 def decide(
@@ -63,18 +56,18 @@ def decide(
     scores: Scores,
     metric: str,
     compare: Compare,
-) -> Decisions:
-    """Decide what to do next, given what is known of the candidates."""
+) -> Schedule:
+    """Schedule the next steps of some candidates by their scores."""
     scored = {
-        trial.id: search.scored_sweeps if trial.takes_sweeps else (0,)
+        trial.id: search.scored_iterations if trial.is_iterative else (0,)
         for trial in candidates
     }
     curves = {
         trial.id: _curve(scores[trial.id], scored[trial.id], metric)
         for trial in candidates
     }
-    limit = len(search.scored_sweeps)
-    stopped: dict[str, Stop] = {}
+    limit = len(search.scored_iterations)
+    stopped: dict[str, int] = {}
     flat: set[str] = set()
     if search.strategy == "halving":
         limit, stopped, flat = _race(candidates, scored, curves, limit, compare)
@@ -86,10 +79,94 @@ def decide(
         if is_complete or trial.id in stopped or trial.id in flat:
             done.add(trial.id)
         elif len(curve) < limit:
-            steps.append((trial, scored[trial.id][len(curve)]))
-    # what takes no sweeps is waited for; then fits that have begun
-    steps.sort(key=lambda step: (step[0].takes_sweeps, -len(curves[step[0].id])))
-    return Decisions(tuple(steps), stopped, frozenset(done))
+            steps.append(Checkpoint(trial, scored[trial.id][len(curve)]))
+    # what is scored once is waited for; then fits that have begun
+    steps.sort(key=lambda step: (step.trial.is_iterative, -len(curves[step.trial.id])))
+    return Schedule(tuple(steps), stopped, frozenset(done))
+
+
+def expand(
+    search: Search,
+    planned: Sequence[Trial],
+    scores: Scores,
+    metric: str,
+    compare: Compare,
+    dataset: str,
+) -> Schedule:
+    """Schedule what was planned, and then trials beyond the edges at which the best is.
+
+    They are added while the best gains and is allowed to. `dataset` is the digest of the data.
+    """
+    schedule = decide(search, planned, scores, metric, compare)
+    trials = [*planned]
+    ended = ""
+    while not (schedule.steps or ended):
+        candidates = rank(trials, {}, scores, metric).candidates
+        if not candidates:
+            break
+        best = candidates[0].trial
+        beyond = plan_beyond(best, trials, dataset)
+        further = _affordable(search.expand_trials, planned, trials, beyond.values())
+        if not beyond:
+            ended = "the winner is inside of what was tried"
+        elif not further:
+            ended = (
+                f"the winner is at the edge of {name_axes(best, beyond)}, and "
+                "search.expand_trials allows no more"
+            )
+        else:
+            trials += further
+            more = decide(search, [best, *further], scores, metric, compare)
+            stopped = {**schedule.stopped, **more.stopped}
+            schedule = Schedule(more.steps, stopped, schedule.done | more.done)
+            if not more.steps:
+                ended = _describe_tie(best, trials, scores, metric, compare)
+    return replace(schedule, added=tuple(trials[len(planned) :]), ended=ended)
+
+
+def _affordable(
+    allowed: int,
+    planned: Sequence[Trial],
+    trials: Sequence[Trial],
+    beyond: Iterable[Trial],
+) -> list[Trial]:
+    """Choose which trials may be added; of more factors than planned they count more."""
+    largest = max(map(_factors, planned))
+
+    def cost(trial: Trial) -> float:
+        return max(1, _factors(trial) / largest)
+
+    left = allowed - sum(map(cost, trials[len(planned) :]))
+    affordable = []
+    for trial in beyond:
+        if cost(trial) <= left:
+            affordable.append(trial)
+            left -= cost(trial)
+    return affordable
+
+
+def _factors(trial: Trial) -> int:
+    return int(trial.params.get("factors", 1))
+
+
+def _describe_tie(
+    earlier: Trial,
+    trials: Sequence[Trial],
+    scores: Scores,
+    metric: str,
+    compare: Compare,
+) -> str:
+    """Say that an earlier best trial is tied with the best now, if so."""
+    entries = rank(trials, {}, scores, metric).candidates
+    ranked = [entry.trial for entry in entries]
+    if ranked[0] == earlier:
+        return ""
+    steps = tuple(Checkpoint(entry.trial, entry.iteration) for entry in entries)
+    behind, lower, upper = compare(steps)[ranked.index(earlier)]
+    if upper < 0:
+        return ""
+    gain = f"{-behind:.4f} ({-upper:.4f} … {-lower:.4f})"
+    return f"the last step gained {gain} in {metric}, within its interval"
 
 
 def _race(
@@ -98,21 +175,21 @@ def _race(
     curves: Mapping[str, Sequence[float]],
     longest: int,
     compare: Compare,
-) -> tuple[int, dict[str, Stop], set[str]]:
+) -> tuple[int, dict[str, int], set[str]]:
     """Stop fits, rung by rung, as far as all of them have come.
 
     Args:
         candidates: What is compared; a fit goes on alone, if no other is left.
-        scored: The sweeps after which each is scored.
+        scored: The iterations after which each is scored.
         curves: The values of each so far.
         longest: The number of scores of a whole fit.
-        compare: Compares the best scored sweeps.
+        compare: Compares the best scored iterations.
 
     Returns:
         The number of scores to which fits may go on now; those that were stopped; and those that
         go no further, as they have ceased to gain, but can still win.
     """
-    stopped: dict[str, Stop] = {}
+    stopped: dict[str, int] = {}
     flat: set[str] = set()
     for rung in range(_RANKED, longest):
         inside = [
@@ -126,24 +203,24 @@ def _race(
                 return rung, stopped, flat
         values = [curves[trial.id][:rung] for trial in inside]
         steps = [
-            (trial, scored[trial.id][curve.index(max(curve))])
+            Checkpoint(trial, scored[trial.id][curve.index(max(curve))])
             for trial, curve in zip(inside, values, strict=True)
         ]
         behind = compare(tuple(steps)) if steps else []
         best = max(values, key=max, default=[])
         for trial, curve, interval in zip(inside, values, behind, strict=True):
-            if not trial.takes_sweeps or trial.id in flat:
+            if not trial.is_iterative or trial.id in flat:
                 continue
-            sweeps = scored[trial.id]
-            catch_up = _catch_up(curve, best, sweeps)
+            iterations = scored[trial.id]
+            catch_up = _catch_up(curve, best, iterations)
             if interval[2] < 0 and interval[2] + catch_up < 0:
-                stopped[trial.id] = Stop(sweeps[len(curve) - 1], _BEHIND)
+                stopped[trial.id] = iterations[len(curve) - 1]
             elif curve[-1] < _FALLEN * max(curve):
                 flat.add(trial.id)
             elif interval[2] >= 0 and len(curve) > _RANKED:
                 little = _GAINS * max(curve)
                 is_level = curve is not best and interval[0] + catch_up < little
-                if is_level or _may_gain(curve, sweeps) < little:
+                if is_level or _may_gain(curve, iterations) < little:
                     flat.add(trial.id)
     return longest, stopped, flat
 
@@ -151,47 +228,51 @@ def _race(
 def _catch_up(
     curve: Sequence[float],
     best: Sequence[float],
-    sweeps: Sequence[int],
+    iterations: Sequence[int],
 ) -> float:
-    """Return by how much a fit may still come nearer to the best; below 0, fall behind further.
+    """Estimate how much nearer to the best a fit may come; below 0, how much further behind.
 
-    While its gains grow, it may gain twice as much in every sweep that is left.
+    While its gains grow, it may gain twice as much in every iteration that is left.
 
     Args:
         curve: Its values so far.
-        best: Those of the best, fewer if that one goes no further or takes no sweeps.
-        sweeps: The sweeps after which a whole fit is scored.
+        best: Those of the best, fewer if that one goes no further or has none.
+        iterations: The iterations after which a whole fit is scored.
     """
-    before, last = _last_gains(curve, sweeps)
+    before, last = _last_gains(curve, iterations)
     if last > max(before, 0):
-        return 2 * _may_gain(curve, sweeps)
-    of_best = _last_gains(best, sweeps)[1] if len(best) == len(curve) else 0.0
-    more = max(last, 0) - max(of_best, 0)
+        return 2 * _may_gain(curve, iterations)
+    best_gain = _last_gains(best, iterations)[1] if len(best) == len(curve) else 0.0
+    more = max(last, 0) - max(best_gain, 0)
     return min(_CATCHES_UP * max(last, 0), _CATCHES_UP_MORE * more)
 
 
-def _may_gain(curve: Sequence[float], sweeps: Sequence[int]) -> float:
-    """Return what a fit would gain in the sweeps that are left, at its present pace."""
-    return (sweeps[-1] - sweeps[len(curve) - 1]) * _last_gains(curve, sweeps)[1]
+def _may_gain(curve: Sequence[float], iterations: Sequence[int]) -> float:
+    """Extrapolate what a fit would gain in the iterations that are left, at its present pace."""
+    return (iterations[-1] - iterations[len(curve) - 1]) * _last_gains(
+        curve, iterations
+    )[1]
 
 
-def _last_gains(curve: Sequence[float], sweeps: Sequence[int]) -> tuple[float, float]:
-    """Return what a fit gained a sweep before its last score but one, and from there on."""
-    steps = sweeps[len(curve) - 3 : len(curve)]
+def _last_gains(
+    curve: Sequence[float], iterations: Sequence[int]
+) -> tuple[float, float]:
+    """Compute the gain of an iteration before the last score but one, and from there on."""
+    steps = iterations[len(curve) - 3 : len(curve)]
     before, last = (np.diff(curve[-3:]) / np.diff(steps)).tolist()
     return before, last
 
 
 def _curve(
     scores: tuple[Score, ...],
-    sweeps: Sequence[int],
+    iterations: Sequence[int],
     metric: str,
 ) -> list[float]:
-    """Return a candidate's values at the scored sweeps so far; the last is -inf where it failed."""
-    by_sweep = {score.sweep: score for score in scores if score.error is None}
+    """List a candidate's values at the scored iterations so far; the last is -inf if it failed."""
+    by_iteration = {score.iteration: score for score in scores if score.error is None}
     values: list[float] = []
-    for sweep in sweeps:
-        if sweep not in by_sweep:
+    for iteration in iterations:
+        if iteration not in by_iteration:
             return [*values, _FAILED] if failure_of(scores) else values
-        values.append(by_sweep[sweep].metrics[metric][0])
+        values.append(by_iteration[iteration].metrics[metric][0])
     return values

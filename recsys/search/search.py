@@ -16,14 +16,13 @@ from recsys.cluster.cluster import Call, Client, Cluster, Outcome, open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.lists import take_lists
 from recsys.dataset.plan import DatasetPlan, plan_dataset
-from recsys.dataset.split import SplitRule
 from recsys.errors import SearchError
-from recsys.models.factor_models import Als
-from recsys.models.kinds import KINDS
+from recsys.models.als import Als
+from recsys.models.registry import MODELS
 from recsys.next_track.sessions import session_rule
-from recsys.runs.folder import (
-    CHECKPOINTS,
+from recsys.search.folder import (
     CONFIG,
     LEADERBOARD,
     LEDGER,
@@ -32,24 +31,27 @@ from recsys.runs.folder import (
     digest_config,
     locked_run,
     read_config,
-    read_listeners,
     write_winner,
 )
-from recsys.runs.leaderboard import (
+from recsys.search.leaderboard import (
     WARNING,
+    Entry,
     describe,
-    leaderboard_rows,
-    leaderboard_table,
-    remark_on_baselines,
-    remarks,
+    explain_baselines,
+    explain_winner,
+    print_rows,
 )
-from recsys.runs.ledger import Score
-from recsys.runs.ranking import RankedTrial, scored_candidates
-from recsys.runs.trials import plan_baselines, plan_candidates, plan_lists
-from recsys.scoring import Scorer, settle
-from recsys.search.fit_step import fit_in_blocks, run_step
-from recsys.search.lists import take_lists
+from recsys.search.ledger import Score
+from recsys.search.scorer import Scorer, resolve_split
 from recsys.search.state import SearchState
+from recsys.search.step import fit_in_blocks, run_step
+from recsys.search.trials import (
+    CHECKPOINTS,
+    Checkpoint,
+    plan_baselines,
+    plan_lists,
+    plan_trials,
+)
 from recsys.store.ids import Title, originals, read_titles
 from recsys.workspace import Workspace, open_workspace
 
@@ -75,23 +77,27 @@ def search(
             stays open.
 
     Raises:
-        UserError: The store, the split, the grid or the cluster does not allow it, or every trial
-            failed.
+        UserError: The store, the split, the models or the cluster does not allow it, or every
+            trial failed.
     """
     plan = plan_dataset(store, config)
     titles = read_titles(config.catalogue, store)
     if config.next_track:
         session_rule(store, config)
     is_ordered = plan.rule.is_ordered
-    candidates = plan_candidates(
-        config.search, plan.digest, config.seed, is_ordered=is_ordered
-    )
+    seed = config.seed
+    trials = plan_trials(config.models, plan.digest, seed, is_ordered=is_ordered)
     try:
         digests = {name: sha256_file(file)[:12] for name, file in config.lists.items()}
     except OSError as error:
         raise SearchError(f"lists: {error.filename}: {error.strerror}") from None
-    candidates += plan_lists(digests, plan.digest, config.seed)
-    baselines = plan_baselines(config.seed, is_ordered=is_ordered)
+    trials += plan_lists(digests, plan.digest, seed)
+    if not trials:
+        raise SearchError(
+            f"models: {', '.join(config.models) or 'none'}; at least one that the store allows, "
+            "or a file of lists, is needed"
+        )
+    baselines = plan_baselines(seed, is_ordered=is_ordered)
     seen = [folder / STORE_MANIFEST for folder in open_workspace(store.address).on_disk]
     seen += [folder / CONFIG for folder in run.on_disk]
     with (
@@ -104,28 +110,21 @@ def search(
         _check_dataset(config, store, dataset, titles)
         for name, digest in digests.items():
             say(take_lists(config.lists[name], digest, store, dataset))
-        scorer = Scorer(
-            dataset.address, config.validation, config.seed, cluster.threads
-        )
-        scorer = settle(scorer, store.manifest.catalogue_size)
-        _note_left_out(plan.rule, store)
-        state = SearchState(config.search, candidates, baselines, scorer, lock)
+        scorer = Scorer(dataset.address, config.validation, seed, cluster.threads)
+        scorer = resolve_split(scorer, store.manifest.catalogue_size)
+        if not is_ordered:
+            kinds = ", ".join(name for name, kind in MODELS.items() if kind.needs_order)
+            say(
+                f"left out, as the rows of {store} have no order: {kinds}; "
+                "ingest them with timestamp= or position= to try these"
+            )
+        state = SearchState(config.search, trials, baselines, scorer, lock)
         for damage in state.ledger.damaged:
             say(f"{run}/{LEDGER}, {damage}; its step is run again")
         _run_steps(cluster, state, in_blocks=config.cluster.fit == "blocks")
         winner = _conclude(cluster, state)
         run.delete(CHECKPOINTS)
         return winner
-
-
-def _note_left_out(rule: SplitRule, store: Store) -> None:
-    """Say which kinds of model need an order of the plays that the store lacks."""
-    if not rule.is_ordered:
-        kinds = ", ".join(name for name, kind in KINDS.items() if kind.needs_order)
-        say(
-            f"left out, as the rows of {store} have no order: {kinds}; "
-            "ingest them with timestamp= or position= to try these"
-        )
 
 
 def _build(
@@ -189,28 +188,26 @@ def _run_steps(cluster: Cluster, state: SearchState, *, in_blocks: bool) -> None
             outcomes = cluster.run_ready(run_step, state.ready)
         for outcome in outcomes:
             state.record(outcome)
-            # trials beyond the edges of the space come on top of the total
-            done = min(state.count_steps()[0], total - bool(state.decisions.steps))
+            # trials beyond the edges of the axes come on top of the total
+            done = min(state.count_steps()[0], total - bool(state.schedule.steps))
             report(done, _describe_best(state))
 
 
 def _describe_best(state: SearchState) -> str:
-    candidates = scored_candidates(state.rank())
+    candidates = state.rank().candidates
     if not candidates:
         return ""
-    best = candidates[0]
-    value = best.value(state.metric)
-    return f"best {state.metric} {value:.4f} ({describe(best.trial)})"
+    value = candidates[0].value(state.metric)
+    return f"best {state.metric} {value:.4f} ({describe(candidates[0].trial)})"
 
 
 def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Score]]:
-    """Run one step after the other, whose fit runs across all workers."""
+    """Run one step after the other; the fits of ALS run across all workers."""
     while calls := state.ready():
         call = calls[0]
-        trial, _ = call.key
         try:
-            if KINDS[trial.kind].in_blocks:
-                fit_in_blocks(cluster, *call.arguments[:5])
+            if issubclass(call.key.trial.model_type, Als):
+                fit_in_blocks(cluster, *call.arguments[:4])
             (outcome,) = cluster.run(run_step, [call.arguments])
         # of any kind, as of a call on a worker; `record` raises what is no trial's own
         except Exception as error:  # noqa: BLE001
@@ -218,20 +215,20 @@ def _run_in_blocks(cluster: Cluster, state: SearchState) -> Iterator[Outcome[Sco
         yield replace(outcome, key=call.key)
 
 
-def _finalists(state: SearchState) -> list[RankedTrial]:
-    """Return the best candidate, the best of each kind, and what is left at the end."""
-    ranking = state.rank()
-    candidates = scored_candidates(ranking)
+def _finalists(state: SearchState) -> list[Entry]:
+    """List the best candidate, the best of each kind, and what is left at the end."""
+    leaderboard = state.rank()
+    candidates = leaderboard.candidates
     if not candidates:
-        errors = sorted({ranked.stop.reason for ranked in ranking if ranked.stop})
+        errors = sorted({entry.why for entry in leaderboard.entries if entry.why})
         raise SearchError(
             f"every trial failed ({'; '.join(errors)}); see {state.run}/{LEDGER}"
         )
-    best_of_kind = {ranked.trial.kind: ranked for ranked in reversed(candidates)}
+    best_of_kind = {entry.trial.kind: entry for entry in reversed(candidates)}
     return [
-        ranked
-        for ranked in candidates
-        if ranked.state != "pruned" or best_of_kind[ranked.trial.kind] is ranked
+        entry
+        for entry in candidates
+        if entry.state != "pruned" or best_of_kind[entry.trial.kind] is entry
     ]
 
 
@@ -250,71 +247,66 @@ def _score_finalists(cluster: Cluster, state: SearchState) -> None:
             report(done, "every metric")
 
 
-def _describe_widening(state: SearchState) -> str:
-    """Say what was tried beyond the edges of the space, and how that ended."""
-    tried = "; ".join(describe(trial) for trial in state.added)
-    return f"Beyond the edges of the space, search.widen tried {tried}: {state.widened}"
-
-
-def _warnings(listeners: int, *, beats_baselines: bool) -> list[str]:
-    """Say why a winner should not be trusted, or is not published."""
-    found = []
-    if listeners < _FEWEST:
-        found.append(
-            f"{WARNING} {listeners} listeners with held-out tracks; of fewer than {_FEWEST} "
-            "nothing is significant"
-        )
-    if not beats_baselines:
-        found.append(
-            f"{WARNING} {NO_BETTER}, so only export.publish_anyway: true publishes it"
-        )
-    return found
-
-
 def _conclude(cluster: Cluster, state: SearchState) -> Winner:
     """Rank, compare and choose; leave the leaderboard and the winner."""
     run = state.run
     metric = state.metric
+    scorer = state.scorer
     _score_finalists(cluster, state)
     best = _finalists(state)[0]
-    ranking = state.compare(state.rank(), best)
+    leaderboard = state.compare(state.rank(), best, scorer)
     # the intervals hold for all pairs at once: the winner was chosen by the same listeners
-    baselines = [ranked for ranked in ranking if ranked.trial.is_baseline]
-    has_test = bool(state.scorer.validation.test_share)
+    baselines = leaderboard.baselines
+    has_test = bool(scorer.validation.test_share)
     if has_test:
-        scorer = replace(state.scorer, is_test=True)
-        _, *baselines = state.compare([best, *baselines], best, scorer)
-    listeners = read_listeners(run, state.scorer, best.trial, best.sweep).shape[1]
-    beats_baselines = listeners >= _FEWEST and all(
-        ranked.behind and ranked.behind[2] < 0 for ranked in baselines
-    )
-    rows = leaderboard_rows(ranking)
+        pair = replace(leaderboard, entries=(best, *baselines))
+        on_test = replace(scorer, is_test=True)
+        baselines = state.compare(pair, best, on_test).baselines
+    rows = leaderboard.rows()
     with run.create(LEADERBOARD) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
-    output().print(leaderboard_table(rows, metric))
-    found = remarks(ranking, best, metric, state.search)
-    if state.added:
-        found.append(_describe_widening(state))
-    found.append(remark_on_baselines(baselines, metric, on_test=has_test))
-    found += _warnings(listeners, beats_baselines=beats_baselines)
-    for remark in found:
-        say(remark)
-    score = best.score or Score(best.sweep)
+    output().print(print_rows(rows, metric))
+    score = best.score or Score(best.trial, best.iteration, scorer.digest)
+    listeners = scorer.read_listeners(run, score.checkpoint).shape[1]
+    beats_baselines = listeners >= _FEWEST and all(
+        entry.behind and entry.behind[2] < 0 for entry in baselines
+    )
+    texts = explain_winner(leaderboard, best, may_expand=state.search.expand)
+    if state.schedule.added:
+        tried = "; ".join(map(describe, state.schedule.added))
+        texts.append(
+            f"Beyond the edges of the axes, search.expand tried {tried}: {state.schedule.ended}"
+        )
+    texts.append(explain_baselines(baselines, metric, on_test=has_test))
+    if listeners < _FEWEST:
+        texts.append(
+            f"{WARNING} {listeners} listeners with held-out tracks; of fewer than {_FEWEST} "
+            "nothing is significant"
+        )
+    if not beats_baselines:
+        texts.append(
+            f"{WARNING} {NO_BETTER}, so only export.publish_anyway: true publishes it"
+        )
+    for text in texts:
+        say(text)
     factors = None
-    if best.trial.kind != Als.name:
-        als = [found for found in ranking if found.trial.kind == Als.name]
-        factors = next(iter(scored_candidates(als)), None)
+    if not best.trial.model_type.has_factors:
+        rows_with_factors = (
+            row for row in leaderboard.candidates if row.trial.model_type.has_factors
+        )
+        factors = next(
+            (Checkpoint(row.trial, row.iteration) for row in rows_with_factors), None
+        )
     winner = Winner(
         best.trial,
-        best.sweep,
+        best.iteration,
         score.metrics,
         metric,
-        state.scorer.dataset_digest,
-        tuple(found),
+        scorer.dataset_digest,
+        tuple(texts),
         beats_baselines,
         score.test,
-        factors.trial if factors else None,
-        factors.sweep if factors else 0,
+        factors,
         {
             CONFIG: digest_config(read_config(run)),
             LEADERBOARD: sha256_file(run.folder / LEADERBOARD),

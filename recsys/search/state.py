@@ -1,4 +1,4 @@
-"""Keep the state of a search: its ledger, and the decisions that follow from it."""
+"""Keep the state of a search: its ledger, and the schedule that follows from it."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -10,245 +10,160 @@ from recsys.cluster.cluster import Call, Outcome
 from recsys.config import Search
 from recsys.errors import TrialError, WorkerDiedError
 from recsys.lock import Lock
-from recsys.runs.folder import (
-    LEDGER,
-    blocks_name,
-    checkpoint_name,
-    has_listeners,
-    read_listeners,
-)
-from recsys.runs.leaderboard import name_axes
-from recsys.runs.ledger import Ledger, Score, failure_of
-from recsys.runs.ranking import (
-    RankedTrial,
-    compare,
-    differences,
-    rank,
-    scored_candidates,
-)
-from recsys.runs.trials import Trial, plan_wider
-from recsys.scoring import Interval, Scorer
-from recsys.search.schedule import Decisions, Step, decide
+from recsys.search.comparison import differences
+from recsys.search.folder import LEDGER
+from recsys.search.leaderboard import Entry, Leaderboard, rank
+from recsys.search.ledger import Ledger, Score, failure_of
+from recsys.search.schedule import Schedule, decide, expand
+from recsys.search.scorer import Interval, Scorer
+from recsys.search.trials import Checkpoint, Trial
 
 
 class SearchState:
-    """What a search knows and has left to do; begins with what its ledger holds."""
+    """The scores of a search and what is left to do; begins with what its ledger holds."""
 
     def __init__(
         self,
         search: Search,
-        candidates: Sequence[Trial],
+        planned: Sequence[Trial],
         baselines: Sequence[Trial],
         scorer: Scorer,
         lock: Lock,
     ) -> None:
-        """Read the ledger of a locked run, and decide."""
+        """Read the ledger of a locked run, and schedule."""
         self.search = search
         self._lock = lock
         self.scorer = scorer
-        self._planned = candidates
-        self.candidates = candidates  # with those beyond the edges of the space
-        self.widened = ""  # how that ended
+        self._planned = planned
         self.run = lock.workspace
         self.metric = scorer.validation.select
         self.baselines = baselines
-        self.ledger = Ledger(
-            self.run.folder / LEDGER,
-            scorer.digest,
-            partial(has_listeners, self.run, scorer),
-        )
-        self._compared: dict[tuple[Step, ...], list[Interval]] = {}
-        self.decisions = self._decide()
+        is_kept = partial(scorer.has_listeners, self.run)
+        self.ledger = Ledger(self.run.folder / LEDGER, scorer.digest, is_kept)
+        self._compared: dict[tuple[Checkpoint, ...], list[Interval]] = {}
+        self.schedule = self._decide()
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The candidates, with those beyond the edges of what was planned, and the baselines."""
+        return [*self._planned, *self.schedule.added, *self.baselines]
 
     def count_steps(self) -> tuple[int, int]:
         """Count the steps that are done, or left out by fits that were stopped early, and all."""
         done = total = 0
-        for trial in (*self.candidates, *self.baselines):
-            steps = len(self.search.scored_sweeps) if trial.takes_sweeps else 1
-            is_done = trial.id in self.decisions.done
+        for trial in self.trials:
+            steps = len(self.search.scored_iterations) if trial.is_iterative else 1
+            is_done = trial.id in self.schedule.done
             done += steps if is_done else len(self.ledger.scores[trial.id])
             total += steps
         return done, total
 
     def ready(self) -> list[Call]:
-        """Return the steps that can run now as calls of `run_step`, the most urgent first."""
-        # What takes no sweeps is scored by every metric at once, as its fit is not kept, and so is
-        # the end of a fit: few that come there are not left at the end of the search.
-        last = self.search.scored_sweeps[-1]
-        calls = [
-            self._call(trial, sweep, is_whole=sweep == last or not trial.takes_sweeps)
-            for trial, sweep in self.decisions.steps
+        """List the steps that can run now as calls of `run_step`, the most urgent first."""
+        # What has no iterations is scored by every metric at once, as its fit is not kept, and so
+        # is the end of a fit: few that come there are not left at the end of the search.
+        last = self.search.scored_iterations[-1]
+        steps = [*self.schedule.steps]
+        steps += [
+            Checkpoint(trial, 0)
+            for trial in self.baselines
+            if not self.ledger.scores[trial.id]
         ]
-        for trial in self.baselines:
-            if not self.ledger.scores[trial.id]:
-                calls.append(self._call(trial, 0, is_whole=True))
-        return calls
-
-    def partly_scored(self, ranking: Iterable[RankedTrial]) -> list[Call]:
-        """Return the calls of `run_step` that score ranked trials by every metric."""
         return [
-            self._call(ranked.trial, ranked.sweep, is_whole=True)
-            for ranked in ranking
-            if ranked.score and not ranked.score.is_whole
+            self._call(step, is_whole=step.iteration in (0, last)) for step in steps
         ]
 
-    def _call(self, trial: Trial, sweep: int, *, is_whole: bool) -> Call:
-        earlier = [score.sweep for score in self.ledger.scores[trial.id]]
-        start = max((scored for scored in earlier if scored <= sweep), default=0)
-        arguments = (trial, sweep, self.scorer, self.run.address, start, is_whole)
-        return Call((trial, sweep), arguments)
+    def partly_scored(self, entries: Iterable[Entry]) -> list[Call]:
+        """List the calls of `run_step` that score ranked trials by every metric."""
+        return [
+            self._call(entry.score.checkpoint, is_whole=True)
+            for entry in entries
+            if entry.score and not entry.score.is_whole
+        ]
+
+    def _call(self, step: Checkpoint, *, is_whole: bool) -> Call:
+        earlier = [score.iteration for score in self.ledger.scores[step.trial.id]]
+        start = max((done for done in earlier if done <= step.iteration), default=0)
+        return Call(step, (step, self.scorer, self.run.address, start, is_whole))
 
     def record(self, outcome: Outcome[Score]) -> None:
-        """Write an outcome to the ledger, and decide anew.
+        """Write an outcome to the ledger, and schedule anew.
 
         Of a trial's checkpoints the latest and the best stay; of one that was stopped, none.
 
         Raises:
             UserError, OSError: What failed is not the trial's own failure.
         """
-        trial, sweep = outcome.key
         error = outcome.error
-        is_own = isinstance(error, (TrialError, WorkerDiedError))
-        if error is None or (isinstance(error, (OSError, UserError)) and not is_own):
+        is_of_trial = isinstance(error, (TrialError, WorkerDiedError))
+        if error is None or (
+            isinstance(error, (OSError, UserError)) and not is_of_trial
+        ):
             score = outcome.result()
         else:
-            message = f"{type(error).__name__}: {error}"
-            is_final = isinstance(error, TrialError)
-            score = Score(sweep, error=message, is_final=is_final)
-        self.ledger.add(trial, score)
+            score = Score(
+                outcome.key.trial,
+                outcome.key.iteration,
+                self.scorer.digest,
+                error=f"{type(error).__name__}: {error}",
+                is_final=isinstance(error, TrialError),
+            )
+        self.ledger.add(score)
         self._lock.check()
         self.run.upload(LEDGER)
-        before = self.decisions
-        self.decisions = self._decide()
-        for trial_id in {trial.id, *(self.decisions.done - before.done)}:
-            self._clear(trial_id)
+        before = self.schedule
+        self.schedule = self._decide()
+        ended = self.schedule.done - before.done
+        for trial in self.trials:
+            if trial.id in ended or trial.id == score.trial.id:
+                self._clear(trial)
 
-    def _clear(self, trial_id: str) -> None:
+    def _clear(self, trial: Trial) -> None:
         """Delete the checkpoints of a trial that are not needed any more."""
-        scores = self.ledger.scores[trial_id]
-        kept = set()
-        if trial_id not in self.decisions.stopped and not failure_of(scores):
+        scores = self.ledger.scores[trial.id]
+        needed = set()
+        if trial.id not in self.schedule.stopped and not failure_of(scores):
             best = max(
-                scores, key=lambda score: (score.metrics[self.metric][0], -score.sweep)
+                scores,
+                key=lambda score: (score.metrics[self.metric][0], -score.iteration),
             )
-            kept = {best.sweep, max(score.sweep for score in scores)}
-        old = {score.sweep for score in scores} - kept
-        names = [checkpoint_name(trial_id, sweep) for sweep in sorted(old)]
-        if trial_id in self.decisions.done:
-            names.append(blocks_name(trial_id))
+            needed = {best.iteration, scores[-1].iteration}
+        names = [
+            score.checkpoint.file for score in scores if score.iteration not in needed
+        ]
+        if trial.id in self.schedule.done:
+            names.append(trial.blocks)
         self.run.delete(*names)
 
-    def rank(self) -> list[RankedTrial]:
-        """Return the ranking of candidates and baselines by the choosing metric."""
-        return rank(
-            (*self.candidates, *self.baselines),
-            self.decisions.stopped,
-            self.ledger.scores,
-            self.metric,
-        )
+    def rank(self) -> Leaderboard:
+        """Rank candidates and baselines by the choosing metric."""
+        stopped = self.schedule.stopped
+        return rank(self.trials, stopped, self.ledger.scores, self.metric)
 
     def compare(
-        self,
-        ranking: Sequence[RankedTrial],
-        best: RankedTrial,
-        scorer: Scorer | None = None,
-    ) -> list[RankedTrial]:
-        """Return ranked trials with how far they are behind the best, one of them.
+        self, leaderboard: Leaderboard, best: Entry, scorer: Scorer
+    ) -> Leaderboard:
+        """Estimate how far ranked trials are behind one of them, on a scorer's listeners."""
+        read = partial(scorer.read_listeners, self.run)
+        resamples = scorer.validation.resamples
+        return leaderboard.compare(best, read, resamples, scorer.seed)
 
-        They are compared on the listeners of the search's scorer, or of another.
-        """
-        return compare(
-            ranking,
-            best,
-            partial(read_listeners, self.run, scorer or self.scorer),
-            self.scorer.validation.resamples,
-            self.scorer.seed,
-        )
+    def _decide(self) -> Schedule:
+        facts = (self.search, self._planned, self.ledger.scores, self.metric)
+        if self.search.expand:
+            return expand(*facts, self._compare, self.scorer.dataset_digest)
+        return decide(*facts, self._compare)
 
-    def _decide(self) -> Decisions:
-        """Decide on what was planned, and once that is done, on what lies beyond its edges."""
-        self.candidates = self._planned
-        self.widened = ""
-        decisions = self._schedule(self._planned)
-        if self.search.widen and not decisions.steps:
-            decisions = self._widen(decisions)
-        return decisions
-
-    def _widen(self, decisions: Decisions) -> Decisions:
-        """Add trials beyond the edges at which the best is, while it gains and is allowed to."""
-        while (ranking := self._ranked()) and not (decisions.steps or self.widened):
-            best = ranking[0].trial
-            digest = self.scorer.dataset_digest
-            new = plan_wider(best, self.candidates, digest)
-            wider = self._affordable(new.values())
-            if not new:
-                self.widened = "the winner is inside of what was tried"
-            elif not wider:
-                self.widened = (
-                    f"the winner is at the edge of {name_axes(best, new)}, and "
-                    "search.widen_trials allows no more"
-                )
-            else:
-                self.candidates = (*self.candidates, *wider)
-                decisions = decisions.join(self._schedule([best, *wider]))
-                if not decisions.steps:
-                    self.widened = self._describe_tie(best)
-        return decisions
-
-    @property
-    def added(self) -> Sequence[Trial]:
-        """The candidates beyond the edges of the space."""
-        return self.candidates[len(self._planned) :]
-
-    def _affordable(self, trials: Iterable[Trial]) -> list[Trial]:
-        """Return which trials may be added; of more factors than planned they count more."""
-        largest = max(map(_factors, self._planned))
-
-        def cost(trial: Trial) -> float:
-            return max(1, _factors(trial) / largest)
-
-        left = self.search.widen_trials - sum(map(cost, self.added))
-        found = []
-        for trial in trials:
-            if cost(trial) <= left:
-                found.append(trial)
-                left -= cost(trial)
-        return found
-
-    def _ranked(self) -> list[RankedTrial]:
-        ranking = rank(self.candidates, {}, self.ledger.scores, self.metric)
-        return scored_candidates(ranking)
-
-    def _describe_tie(self, earlier: Trial) -> str:
-        """Say that an earlier best trial is tied with the best now, if so."""
-        ranking = self._ranked()
-        trials = [ranked.trial for ranked in ranking]
-        if trials[0] == earlier:
-            return ""
-        steps = tuple((ranked.trial, ranked.sweep) for ranked in ranking)
-        behind, lower, upper = self._compare(steps)[trials.index(earlier)]
-        if upper < 0:
-            return ""
-        gain = f"{-behind:.4f} ({-upper:.4f} … {-lower:.4f})"
-        return f"the last step gained {gain} in {self.metric}, within its interval"
-
-    def _schedule(self, candidates: Sequence[Trial]) -> Decisions:
-        scores = self.ledger.scores
-        return decide(self.search, candidates, scores, self.metric, self._compare)
-
-    def _compare(self, steps: tuple[Step, ...]) -> list[Interval]:
+    def _compare(self, steps: tuple[Checkpoint, ...]) -> list[Interval]:
         """Estimate how far each step is behind the best of them."""
         if steps not in self._compared:
             parts = np.stack(
-                [read_listeners(self.run, self.scorer, *step) for step in steps]
+                [self.scorer.read_listeners(self.run, step) for step in steps]
             )
             sums = parts.sum(axis=2)
             best = int(np.argmax(sums[:, 0] / sums[:, 1]))
             resamples = self.scorer.validation.resamples
-            seed = self.scorer.seed
-            self._compared[steps] = differences(parts, best, resamples, seed)
+            self._compared[steps] = differences(
+                parts, best, resamples, self.scorer.seed
+            )
         return self._compared[steps]
-
-
-def _factors(trial: Trial) -> int:
-    return int(getattr(trial.params, "factors", 1))

@@ -21,8 +21,7 @@ from benchmarks.real import (
     product,
     tables,
 )
-from looplib.arrays import IntArray
-from recsys.models.topk import NO_TRACK
+from looplib.arrays import NO_TRACK, IntArray
 from tests.recsys.in_process import in_process, without_processes
 
 LISTENERS, TRACKS, PLAYS = 30, 60, 40
@@ -83,17 +82,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small spaces, one model of each peer, and no processes."""
-    space = {"factors": [4], "alpha": [1.0], "regularization": [0.1]}
-    monkeypatch.setitem(
-        plays.SETTINGS,
-        "search",
-        {
-            "space": space,
-            "sweeps": 2,
-            "models": {"activation": {}, "item_knn": {}, "blend": {}},
-        },
-    )
-    monkeypatch.setattr(pairs, "SPACE", space)
+    als = {"factors": [4], "alpha": [1.0], "regularization": [0.1]}
+    models = {"als": als, "activation": {}, "item_knn": {}, "blend": {}}
+    monkeypatch.setitem(plays.SETTINGS, "models", models)
+    monkeypatch.setitem(plays.SETTINGS, "search", {"iterations": 2})
+    monkeypatch.setattr(pairs, "SPACE", als)
     monkeypatch.setattr(halving, "LFM2B", {"factors": [2, 4]})
     monkeypatch.setattr(halving, "MOVIELENS", {"factors": [2, 4]})
     whole = peers.candidates()

@@ -15,18 +15,18 @@ from botify.model.manifest import FittedFeedback
 from botify.recommenders.base import EXHAUSTED, Query, take_best
 from botify.recommenders.registry import RECOMMENDERS
 from botify.service import load_configured
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.arrays import Float32Array
 from recsys.config import ExportConfig
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from recsys.models.als import make_equations
+from recsys.models.solver import solve
 from tests.botify.exports import make_settings
 from tests.recsys.finished import finish_run
 
 
 def make_folding(
-    items: Float32Array, params: AlsParams, **feedback: float | bool | str
+    items: Float32Array, params: AlsConfig, **feedback: float | bool | str
 ) -> ItemFactors:
     return ItemFactors(
         items, len(items), params, msgspec.convert(feedback, FittedFeedback)
@@ -36,17 +36,27 @@ def make_folding(
 @pytest.mark.parametrize(
     ("params", "feedback"),
     [
-        (AlsParams(6, 0.1, 10.0, cg_steps=30), {}),
+        (AlsConfig(factors=6, regularization=0.1, alpha=10.0, cg_steps=30), {}),
         (
-            AlsParams(6, 0.2, 3.0, cg_steps=30, unobserved_weight=0.3, nu=0.7),
+            AlsConfig(
+                factors=6,
+                regularization=0.2,
+                alpha=3.0,
+                cg_steps=30,
+                unobserved_weight=0.3,
+                nu=0.7,
+            ),
             {"scale": "log"},
         ),
-        (AlsParams(6, 0.2, 3.0, cg_steps=30), {"min_time": 0.3}),
+        (
+            AlsConfig(factors=6, regularization=0.2, alpha=3.0, cg_steps=30),
+            {"min_time": 0.3},
+        ),
     ],
     ids=["plain", "nu and log", "min_time"],
 )
 def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
-    params: AlsParams, feedback: dict[str, float | bool | str]
+    params: AlsConfig, feedback: dict[str, float | bool | str]
 ) -> None:
     items = (
         np.random.default_rng(4).normal(size=(30, params.factors)).astype(np.float32)
@@ -58,14 +68,15 @@ def test_a_session_gives_the_factor_that_the_fit_s_solver_gives(
             heard[0, track] += time
     heard = np.log1p(heard) if feedback.get("scale") == "log" else heard
     expected = np.zeros((1, params.factors), dtype=np.float32)
-    equations = make_equations(csr_matrix(heard.astype(np.float32)), params)
-    equations.solve(expected, [items], 1)
+    solve(expected, [items], csr_matrix(heard.astype(np.float32)), params, 1)
     found = make_folding(items, params, **feedback).solve(tracks, times)
     assert found == pytest.approx(expected[0], rel=1e-3, abs=1e-5)
 
 
 def test_nothing_heard_gives_no_factor() -> None:
-    folding = make_folding(np.ones((4, 2), np.float32), AlsParams(2, 0.1, 1.0))
+    folding = make_folding(
+        np.ones((4, 2), np.float32), AlsConfig(factors=2, regularization=0.1, alpha=1.0)
+    )
     assert folding.solve((1,), (0.0,)) is None
 
 

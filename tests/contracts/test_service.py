@@ -45,7 +45,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ingest([log], folder / "store", partitions=2)
     (folder / "search.yaml").write_text(
         f"store: {folder / 'store'}\nrun: {folder / 'run'}\ncatalogue: {catalogue}\n"
-        "search: {space: {factors: 4}, sweeps: 2}\nvalidation: {resamples: 100}\n"
+        "models: {als: {factors: 4}}\nsearch: {iterations: 2}\nvalidation: {resamples: 100}\n"
         "export: {publish_anyway: true}\n"
     )
     argv = ["--config", str(folder / "search.yaml"), "--out", str(folder)]

@@ -24,7 +24,8 @@ PUBLISHED = ("recommendations.jsonl", "factors.npz")
 CONFIG = """
 store: out/demo/store
 run: out/demo/run
-search: {space: {factors: [4, 8]}, sweeps: 2}
+models: {als: {factors: [4, 8]}}
+search: {iterations: 2}
 validation: {resamples: 100}
 export: {publish_anyway: true}
 """

@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 TRACKS = 90
 PROGRAM = [sys.executable, "-m", "listening_loop.command"]
 SEARCH = """
-search: {sweeps: 4, score_every: 2}
+search: {iterations: 4, score_every: 2}
 validation: {resamples: 100}
 export: {publish_anyway: true}
 """
@@ -46,7 +46,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("second", "[6, 12]", ["--no-export"]),
     ):
         argv = ["--config", str(config), "--run", str(folder / "runs" / name), *out]
-        argv += ["--set", f"search.space={{factors: {factors}, alpha: 10}}"]
+        argv += ["--set", f"models.als={{factors: {factors}, alpha: 10}}"]
         with without_processes():
             assert run(search.app, search.PROG, argv) == 0
     events = [

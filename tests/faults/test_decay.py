@@ -22,7 +22,7 @@ from recsys.config import ExportConfig, SearchConfig
 from recsys.export.export import export_run
 from recsys.report.page import write_report
 from recsys.report.runs import read_folder
-from recsys.runs.folder import CONFIG, LEADERBOARD, REPORT, check_digest, read_winner
+from recsys.search.folder import CONFIG, LEADERBOARD, REPORT, check_digest, read_winner
 from recsys.workspace import open_workspace
 from tests.botify.exports import make_settings, write_catalogue
 from tests.recsys.in_process import without_processes
@@ -44,18 +44,19 @@ class Loop:
     def search(self) -> object:
         """Search again, with what is there already; return what comes of it."""
         run = self.folder / "run"
-        space = {"factors": [2, 4], "alpha": [1.0]}
         document = {
             "store": str(self.folder / "store"),
             "run": str(run),
-            "search": {"space": space, "sweeps": 2, "score_every": 1},
+            "models": {"als": {"factors": [2, 4], "alpha": 1.0}},
+            "search": {"iterations": 2, "score_every": 1},
             "validation": {"ks": [5, 30], "resamples": 100},
         }
         with without_processes():
             winner = search_of(parse_config(SearchConfig, document, "the test"))
-        latest = {(row["trial"], row["sweep"]): row for row in ledger_rows(run)}
+        latest = {(row["trial"], row["iteration"]): row for row in ledger_rows(run)}
         scored = set(untimed(list(latest.values())))
-        return winner.trial.id, winner.sweeps, winner.metrics, winner.dataset, scored
+        facts = (winner.iterations, winner.metrics, winner.dataset)
+        return winner.trial.id, *facts, scored
 
     def export(self) -> None:
         with without_processes():
@@ -180,7 +181,9 @@ def test_damage_is_named_with_what_follows_from_it(
     loop = copy()
     ledger = loop.folder / "run" / "ledger.jsonl"
     lines = ledger.read_bytes().splitlines(keepends=True)
-    ledger.write_bytes(ledger.read_bytes().replace(b'"sweep":1', b'"sweep":2', 1))
+    ledger.write_bytes(
+        ledger.read_bytes().replace(b'"iteration":1', b'"iteration":2', 1)
+    )
     capsys.readouterr()
     assert loop.search() == whole.search()
     assert len(ledger.read_bytes().splitlines()) == len(lines)

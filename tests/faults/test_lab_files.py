@@ -76,7 +76,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     document = {
         "store": str(make_store(folder, sessions)),
         "run": str(root / "good"),
-        "search": {"space": {"factors": [2, 4], "alpha": [1.0]}, "sweeps": 2},
+        "models": {"als": {"factors": [2, 4], "alpha": 1.0}},
+        "search": {"iterations": 2},
         "validation": {"ks": [5, 30], "resamples": 100},
     }
     with without_processes():

@@ -40,7 +40,8 @@ def write_configs(folder: Path) -> Path:
         "search": {
             "store": str(out / "store"),
             "run": str(out / "run"),
-            "search": {"space": {"factors": [4]}, "sweeps": 2, "score_every": 2},
+            "models": {"als": {"factors": 4}},
+            "search": {"iterations": 2, "score_every": 2},
             "validation": {"ks": [5], "select": "ndcg@5", "resamples": 100},
             "cluster": {"workers": 1, "wait_for_workers_s": 300},
             "export": {"top": 10, "publish_anyway": True},

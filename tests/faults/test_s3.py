@@ -24,7 +24,8 @@ from tests.waiting import wait_until
 STORE, RUN = f"s3://{BUCKET}/store", f"s3://{BUCKET}/run"
 # Keeps the search busy for long enough to be found at work.
 SEARCH = """
-search: {space: {factors: [8, 16]}, sweeps: 200, score_every: 100}
+models: {als: {factors: [8, 16]}}
+search: {iterations: 200, score_every: 100}
 validation: {resamples: 100}
 export: {publish_anyway: true}
 cluster: {workers: 1, wait_for_workers_s: 300}

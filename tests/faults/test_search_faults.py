@@ -18,7 +18,7 @@ from recsys.cluster.cluster import open_cluster
 from recsys.cluster.config import ClusterConfig
 from recsys.config import SearchConfig
 from recsys.errors import SearchError
-from recsys.runs.folder import read_winner
+from recsys.search.folder import read_winner
 from recsys.workspace import open_workspace
 from tests.hosts import network
 from tests.recsys.by_hand import scheduler
@@ -28,9 +28,9 @@ from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import search_of
 from tests.waiting import wait_until
 
-SPACE = {"factors": [8, 16], "alpha": [1.0, 10.0]}
+AXES = {"factors": [8, 16], "alpha": [1.0, 10.0]}
 # so many that a fit is found at work
-LONG, SHORT = ({"sweeps": n, "score_every": n // 2, "space": SPACE} for n in (300, 50))
+LONG, SHORT = ({"iterations": n, "score_every": n // 2} for n in (300, 50))
 PATIENCE = {"workers": 1, "wait_for_workers_s": 300}
 # instead of Dask's 30 s; its least
 SILENCE = ("env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=11s")
@@ -45,11 +45,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config_of(
-    store: Path, run: Path, search: Mapping[str, Any], **cluster: object
+    store: Path,
+    run: Path,
+    search: Mapping[str, Any],
+    als: Mapping[str, Any] = AXES,
+    **cluster: object,
 ) -> SearchConfig:
     document = {
         "store": str(store),
         "run": str(run),
+        "models": {"als": als},
         "search": search,
         "validation": {"ks": [5, 30], "resamples": 100},
         "cluster": PATIENCE | cluster,
@@ -158,9 +163,11 @@ def test_a_trial_that_runs_out_of_memory_is_a_failed_row_and_the_others_finish(
 ) -> None:
     """The matrix of 40,000 x 40,000 that such a fit begins with has 6 GiB; its process may have
     one."""
-    search = {"space": {"factors": [8, 40_000]}, "sweeps": 2}
-    winner = search_of(config_of(store, tmp_path / "run", search, memory_limit="1 GiB"))
-    assert winner.trial.params.factors == 8
+    als = {"factors": [8, 40_000]}
+    run = tmp_path / "run"
+    config = config_of(store, run, {"iterations": 2}, als, memory_limit="1 GiB")
+    winner = search_of(config)
+    assert winner.trial.params["factors"] == 8
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     (failed,) = (row for row in board if row["state"] == "failed")
     assert failed["factors"] == 40_000
@@ -192,21 +199,21 @@ def test_searches_outlast_silent_hosts_of_workers_and_of_the_scheduler(
     with without_processes():
         search_of(config_of(store, undisturbed, SHORT))
     with (
-        network(4) as (first, last, *others),
+        network(4) as (first, last, *workers),
         scheduler(tmp_path, host=first.address, under=(*first.under, *SILENCE)) as (
             address,
             start_worker,
         ),
     ):
-        for host in others:
+        for host in workers:
             start_worker(under=(*host.under, *SILENCE))
         under = (*last.under, *SILENCE)
         config = config_of(store, run, SHORT, scheduler=address)
         with searching(config, under) as process:
-            others[0].cut()
+            workers[0].cut()
             wait_for_rows(run, 1, process)
-            others[0].restore()
-            others[1].cut()
+            workers[0].restore()
+            workers[1].cut()
             _, errors = process.communicate(timeout=BOUND_S)
         assert process.returncode == 0, errors
         assert_same_end(run, undisturbed)

@@ -156,7 +156,7 @@ def test_added_hyperparameters_solve_their_equation(tmp_path: Path) -> None:
         ({"nu": 1.0, "calculate_training_loss": True}, "calculate_training_loss: the"),
         ({"unobserved_weight": 0.0}, "unobserved_weight\n.*greater than 0"),
         ({"regularization": -0.1}, "regularization\n.*greater than or equal to 0"),
-        ({"nu": np.nan}, "nu\n.*greater than or equal to 0"),
+        ({"nu": np.nan}, "nu\n.*a finite number"),
         ({"factors": 0}, "factors\n.*greater than or equal to 1"),
         ({"use_gpu": True}, "use_gpu: True found"),
     ],

@@ -22,7 +22,7 @@ from distributed import Client
 import listening_loop as ll
 import looplib.progress
 from listening_loop.api import models
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.cli import run
 from looplib.progress import ProgressReport
 from recsys.search import __main__ as search_command
@@ -34,7 +34,6 @@ COLUMNS: dict[str, Any] = {
     "title": "name",
 }
 SETTINGS = {
-    "search.sweeps": 2,
     "validation.resamples": 100,
     "validation.min_time": 5,
     "feedback.scale": "log",
@@ -66,9 +65,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ll.Store:
 
 @pytest.fixture(scope="module")
 def found(store: ll.Store, client: Client) -> ll.Run:
-    return ll.search(
-        store, {"factors": [4, 8], "alpha": 1}, client=client, settings=SETTINGS
-    )
+    models = {"als": {"factors": [4, 8], "alpha": 1}}
+    return ll.search(store, models, iterations=2, client=client, settings=SETTINGS)
 
 
 def test_frames_of_any_library_and_files_are_the_same_plays(
@@ -174,7 +172,8 @@ def test_a_search_with_a_client_publishes_the_bytes_of_the_command(
         "--scheduler",
         str(client.scheduler_info()["address"]),
     ]
-    settings = {**SETTINGS, "search.space.factors": [4, 8], "search.space.alpha": 1}
+    settings = {**SETTINGS, "models.als": "{factors: [4, 8], alpha: 1}"}
+    settings["search.iterations"] = 2
     argv += [
         word for key, value in settings.items() for word in ("--set", f"{key}={value}")
     ]
@@ -226,7 +225,7 @@ def test_what_a_run_does_not_know_is_one_line(found: ll.Run, store: ll.Store) ->
         (lambda: found.model.recommend("u1"), "a list of listeners is expected"),
         (lambda: found.model.similar(["t1", "x"]), "track 'x': unknown to the model"),
         (lambda: found.model.fold_in({"x": 1}), "none of its 1 tracks is known"),
-        (lambda: ll.search(store, {"factor": 3}), "the nearest known key is factors"),
+        (lambda: ll.search(store, {"als": {"x": 3}}), "models.als.x: unknown key"),
         (lambda: ll.open_run(store.address), "no finished run here"),
     ):
         with pytest.raises(ll.Error, match=message):
@@ -240,7 +239,7 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
         client,
         make_plays(),
         {"factors": 6, "alpha": 2},
-        sweeps=3,
+        iterations=3,
         user="listener",
         item="song",
         weight="seconds",
@@ -264,7 +263,7 @@ def test_a_fit_in_blocks_equals_the_fit_on_one_worker_and_survives_the_death_of_
         client,
         make_plays(),
         {"factors": 6, "alpha": 2},
-        sweeps=3,
+        iterations=3,
         user="listener",
         item="song",
         weight="seconds",
@@ -287,16 +286,16 @@ def test_an_external_model_goes_from_a_frame_to_a_verdict_in_fifteen_lines(
     store: ll.Store, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    space = {"factors": 1, "regularization": 9.0}
+    models = {"als": {"factors": 1, "regularization": 9.0}}
     options: dict[str, Any] = {"client": client, "settings": SETTINGS, "run": "run"}
-    plays = ll.search(store, space, **options).training
+    plays = ll.search(store, models, iterations=2, **options).training
     liked = plays.groupby(["user", plays["item"].str[1:].astype(int) % 3]).weight.sum()
     own = liked.reset_index().sort_values("weight").groupby("user").item.last()
     songs = pd.DataFrame({"item": plays["item"].unique()})
     songs["third"] = songs["item"].str[1:].astype(int) % 3
     lists = own.rename("third").reset_index().merge(songs, on="third")
     lists["score"] = -lists["item"].str[1:].astype(int)
-    run = ll.search(store, space, lists={"thirds": lists}, **options)
+    run = ll.search(store, models, iterations=2, lists={"thirds": lists}, **options)
     run.export("published", publish_anyway=True, top=50)
     arms = [{"recommender": "in_order"}, {"recommender": "random"}]
     experiment = {"experiments": [{"name": "MINE", "arms": arms}]}
@@ -339,32 +338,39 @@ def test_lists_that_do_not_fit_are_one_line(
 
 
 @pytest.mark.parametrize(
-    "params",
+    "config",
     [
-        AlsParams(5, 0.1, 10.0, cg_steps=30),
-        AlsParams(5, 0.2, 3.0, cg_steps=30, unobserved_weight=0.3, nu=0.7),
+        AlsConfig(factors=5, regularization=0.1, alpha=10.0, cg_steps=30),
+        AlsConfig(
+            factors=5,
+            regularization=0.2,
+            alpha=3.0,
+            cg_steps=30,
+            unobserved_weight=0.3,
+            nu=0.7,
+        ),
     ],
     ids=["plain", "nu"],
 )
-def test_folding_in_solves_the_equations_of_the_fit(params: AlsParams) -> None:
+def test_folding_in_solves_the_equations_of_the_fit(config: AlsConfig) -> None:
     generator = np.random.default_rng(2)
-    items = generator.standard_normal((30, params.factors)).astype(np.float32)
+    items = generator.standard_normal((30, config.factors)).astype(np.float32)
     history = {4: 0.5, 17: 2.0, 9: 1.0}
     heard, times, weight = (
         items[list(history)],
         np.array(list(history.values())),
-        params.unobserved_weight,
+        config.unobserved_weight,
     )
-    scale = (len(history) + weight * len(items)) ** params.nu
-    left = weight * items.T @ items + heard.T @ (params.alpha * times[:, None] * heard)
-    left += params.regularization * scale * np.eye(params.factors)
-    scores = items @ np.linalg.solve(left, heard.T @ (weight + params.alpha * times))
+    scale = (len(history) + weight * len(items)) ** config.nu
+    left = weight * items.T @ items + heard.T @ (config.alpha * times[:, None] * heard)
+    left += config.regularization * scale * np.eye(config.factors)
+    scores = items @ np.linalg.solve(left, heard.T @ (weight + config.alpha * times))
     model = ll.Model(
         np.arange(0),
         np.arange(30),
-        np.zeros((0, params.factors), np.float32),
+        np.zeros((0, config.factors), np.float32),
         items,
-        params,
+        config,
     )
     found = model.fold_in(history, n=27)
     assert sorted(found["item"]) == sorted(set(range(30)) - history.keys())

@@ -11,34 +11,35 @@ import termios
 from pathlib import Path
 
 from analysis.page import numbers
-from recsys.scoring import SEGMENTS
+from recsys.search.scorer import SEGMENTS
 from tests.analysis.ab.page.samples import make_report
 
 COLUMNS = 80
 LONG = "an-arm-whose-name-is-quite-long"
 # what the commands print, by the functions that print it
 SCRIPT = f"""
-from dataclasses import asdict
 from analysis.ab.__main__ import print_report
 from analysis.offpolicy.__main__ import estimates_table
 from analysis.statistics.effects import Interval
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.tables import output, table
-from recsys.runs.leaderboard import leaderboard_table
+from recsys.search.leaderboard import print_rows
 from tests.analysis.ab.page.samples import make_report
 
 print_report(make_report(("C", "T1", {LONG!r})))
 rows = [
     {{
         "rank": rank, "trial": str(rank), "model": "als", "state": "pruned", "why": "worse",
-        "stopped_at": 3, "sweep": 3, "fit_s": 1.5, "ties": True,
-        **asdict(AlsParams(64 * rank, 0.001 * rank, unobserved_weight=0.01 * rank)),
+        "stopped_at": 3, "iteration": 3, "fit_s": 1.5, "ties": True,
+        **AlsConfig(
+            factors=64 * rank, regularization=0.001 * rank, unobserved_weight=0.01 * rank
+        ).model_dump(),
         "ndcg@30": 0.2, "ndcg@30 lower": 0.1, "ndcg@30 upper": 0.3,
         **{{f"{{segment}}_ndcg@30": 0.1 for segment in {SEGMENTS!r}}},
     }}
     for rank in range(1, 5)
 ]
-output().print(leaderboard_table(rows, "ndcg@30"))
+output().print(print_rows(rows, "ndcg@30"))
 output().print(estimates_table([], Interval(0.1, 0.05, 0.2)))
 """
 

@@ -7,14 +7,13 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.config import dump_config
 from recsys.config import SearchConfig
-from recsys.runs.folder import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner
-from recsys.runs.leaderboard import leaderboard_rows
-from recsys.runs.ledger import Ledger, Score
-from recsys.runs.ranking import rank
-from recsys.runs.trials import Trial
+from recsys.search.folder import CONFIG, LEADERBOARD, LEDGER, WINNER, Winner
+from recsys.search.leaderboard import rank
+from recsys.search.ledger import Ledger, Score
+from recsys.search.trials import Trial
 from tests.recsys.opened import dataset_of
 
 
@@ -32,13 +31,13 @@ def finish_run(
     run = folder / "run"
     run.mkdir(exist_ok=True)
     (run / CONFIG).write_text(dump_config(config))
-    trial = Trial("trial", "als", AlsParams(4, 0.1, 1.0), 42)
+    params = {"factors": 4, "regularization": 0.1, "alpha": 1.0}
+    trial = Trial("trial", "als", AlsConfig(**params).model_dump(), 42)
     metric, metrics = "ndcg@30", {"ndcg@30": (0.0, 0.0, 0.0)}
-    score = Score(2, metrics)
-    Ledger(run / LEDGER, "scorer").add(trial, score)
-    ranking = rank([trial], {}, {trial.id: (score,)}, metric)
-    rows = pa.Table.from_pylist(leaderboard_rows(ranking))
-    pq.write_table(rows, run / LEADERBOARD)
+    score = Score(trial, 2, "scorer", metrics)
+    Ledger(run / LEDGER, "scorer").add(score)
+    rows = rank([trial], {}, {trial.id: (score,)}, metric).rows()
+    pq.write_table(pa.Table.from_pylist(rows), run / LEADERBOARD)
     winner = Winner(trial, 2, metrics, metric, dataset.summary.digest)
     (run / WINNER).write_bytes(orjson.dumps(winner))
     return run

@@ -22,12 +22,12 @@ def untimed(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:
-    trial, score = line["trial"], line["score"]
+    trial = line["trial"]
+    line.pop("crc32")
     return {
-        "scorer": line["scorer"],
+        **line,
         "trial": trial["id"],
         "model": trial["kind"],
         "params": trial["params"],
         "seed": trial["seed"],
-        **score,
     }

@@ -5,7 +5,7 @@ from recsys.dataset.build import Report
 from recsys.dataset.cache import cached_dataset
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.plan import plan_dataset
-from recsys.runs.folder import Winner
+from recsys.search.folder import Winner
 from recsys.search.search import search
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace

@@ -1,5 +1,6 @@
 """Plays of listeners who play again what they know, and datasets of them."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,14 @@ def plays_of(listener: int, tracks: Sequence[int]) -> list[Row]:
         }
         for position, track in enumerate(tracks)
     ]
+
+
+def training_plays(rows: Sequence[Row]) -> dict[int, list[int]]:
+    """Return the tracks of the first four fifths of each listener's plays."""
+    heard = defaultdict(list)
+    for row in rows:
+        heard[row["listener"]].append(row["track"])
+    return {user: tracks[: -(-4 * len(tracks) // 5)] for user, tracks in heard.items()}
 
 
 def make_plays_store(folder: Path, rows: Sequence[Row], columns: str = COLUMNS) -> Path:

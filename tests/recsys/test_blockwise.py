@@ -2,21 +2,22 @@
 stopped."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.cli import run
 from recsys import blockwise
-from recsys.blockwise import Block, cut_blocks, fit_blocks, solve_block
+from recsys.blockwise import Block, Blocks, cut_blocks, fit_blocks, solve_block
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import TrialError
 from recsys.export.version import FACTORS, HISTORY, RECOMMENDATIONS
-from recsys.models.als import Fit
+from recsys.models.base import State
 from recsys.search import __main__ as search
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
@@ -26,8 +27,10 @@ from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
 
 KNOBS = {
-    "cg": AlsParams(6, 0.1, 10.0),
-    "nu and weight": AlsParams(6, 0.01, 1.0, unobserved_weight=0.2, nu=0.8),
+    "cg": AlsConfig(factors=6, regularization=0.1, alpha=10.0),
+    "nu and weight": AlsConfig(
+        factors=6, regularization=0.01, alpha=1.0, unobserved_weight=0.2, nu=0.8
+    ),
 }
 
 
@@ -43,28 +46,34 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return dataset_of(config)
 
 
-def whole(dataset: Dataset, params: AlsParams, sweeps: int) -> Fit:
-    return fit_als(dataset.matrix("training"), params, seed=4, sweeps=sweeps)
+def assert_same(state: State, dataset: Dataset, config: AlsConfig) -> None:
+    """As of the fit in one piece."""
+    iterations = state["iterations"]
+    whole = fit_als(dataset.matrix("training"), config, seed=4, iterations=iterations)
+    assert np.array_equal(state["user_factors"], whole.factors.user_factors)
+    assert np.array_equal(state["item_factors"], whole.factors.item_factors)
 
 
-def assert_same(fit: Fit, model: Fit) -> None:
-    assert fit.sweeps == model.sweeps
-    assert np.array_equal(fit.user_factors, model.user_factors)
-    assert np.array_equal(fit.item_factors, model.item_factors)
+def fit(
+    blocks: Blocks,
+    config: AlsConfig,
+    iterations: int,
+    folder: Path,
+    report: Callable[[float], None] | None = None,
+) -> State:
+    workspace = open_workspace(folder / "fit")
+    return fit_blocks(in_process(), blocks, config, 4, iterations, workspace, report)
 
 
-@pytest.mark.parametrize("params", KNOBS.values(), ids=KNOBS)
+@pytest.mark.parametrize("config", KNOBS.values(), ids=KNOBS)
 @pytest.mark.parametrize("number", [1, 8])
 def test_any_number_of_blocks_gives_the_same_bytes_as_one_fit(
-    params: AlsParams, number: int, dataset: Dataset, tmp_path: Path
+    config: AlsConfig, number: int, dataset: Dataset, tmp_path: Path
 ) -> None:
     blocks = cut_blocks(in_process(), dataset, "training", number)
-    assert_same(
-        fit_blocks(
-            in_process(), blocks, params, 4, 3, open_workspace(tmp_path / "fit")
-        ),
-        whole(dataset, params, 3),
-    )
+    state = fit(blocks, config, 3, tmp_path)
+    assert state["iterations"] == 3
+    assert_same(state, dataset, config)
 
 
 def test_more_blocks_than_rows_are_a_block_for_each_row(
@@ -101,54 +110,39 @@ def test_a_block_holds_no_more_interactions_than_allowed(
 
 
 @pytest.mark.parametrize("number", [3, 2])
-def test_a_fit_goes_on_from_its_last_whole_sweep_in_the_same_blocks_or_in_others(
+def test_a_fit_goes_on_from_its_last_whole_iteration_in_the_same_blocks_or_in_others(
     number: int, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = KNOBS["cg"]
+    config = KNOBS["cg"]
     blocks = cut_blocks(in_process(), dataset, "training", 3)
     solved: list[Block] = []
 
     def solve(block: Block, *arguments: Any) -> None:  # noqa: ANN401  those of `solve_block`
-        if len(solved) == 16:  # the second block of tracks in sweep 3
+        if len(solved) == 16:  # the second block of tracks in iteration 3
             raise KeyboardInterrupt
         solved.append(block)
         solve_block(block, *arguments)
 
     monkeypatch.setattr(blockwise, "solve_block", solve)
     with pytest.raises(KeyboardInterrupt):
-        fit_blocks(in_process(), blocks, params, 4, 5, open_workspace(tmp_path / "fit"))
+        fit(blocks, config, 5, tmp_path)
     monkeypatch.undo()
     blocks = cut_blocks(in_process(), dataset, "training", number)
     done: list[float] = []
-    fit = fit_blocks(
-        in_process(),
-        blocks,
-        params,
-        4,
-        5,
-        open_workspace(tmp_path / "fit"),
-        report=done.append,
-    )
+    state = fit(blocks, config, 5, tmp_path, done.append)
     assert done == [3, 4, 5]
-    assert_same(fit, whole(dataset, params, 5))
-    kept = {block.part(5).name for side in blocks for block in side}
+    assert_same(state, dataset, config)
+    newest = {block.file(5).name for cut in blocks for block in cut}
     left = {file.name for file in (tmp_path / "fit").iterdir()}
-    assert left == {"newest.json", *kept}
+    assert left == {"newest.json", *newest}
 
 
 def test_factors_out_of_bounds_are_a_trial_error(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     blocks = cut_blocks(in_process(), dataset, "training", 2)
-    with pytest.raises(TrialError, match="not finite after sweep 1"):
-        fit_blocks(
-            in_process(),
-            blocks,
-            AlsParams(4, 0.1, alpha=1e39),
-            4,
-            3,
-            open_workspace(tmp_path / "fit"),
-        )
+    with pytest.raises(TrialError, match="not finite after iteration 1"):
+        fit(blocks, AlsConfig(factors=4, alpha=1e39), 3, tmp_path)
 
 
 def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[bytes]]:
@@ -157,7 +151,8 @@ def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[by
     run_folder, file = folder / fit, folder / f"{fit}.yaml"
     file.write_text(
         f"store: {folder / 'store'}\nrun: {run_folder}\ncluster: {{fit: {fit}}}\n"
-        "search: {space: {factors: [4], nu: [0, 0.5]}, sweeps: 3, score_every: 2}\n"
+        "models: {als: {factors: 4, nu: [0, 0.5]}}\n"
+        "search: {iterations: 3, score_every: 2}\n"
         f"validation: {{resamples: 100, filter_seen: {seen}}}\nexport: {{filter_seen: {seen}}}\n"
     )
     with without_processes(slots=2):
@@ -173,6 +168,7 @@ def search_and_publish(folder: Path, fit: str, seen: bool) -> tuple[int, list[by
 
 @pytest.mark.usefixtures("no_reports")
 @pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.slow
 def test_a_search_in_blocks_finds_and_publishes_the_same_as_whole_fits(
     seen: bool,
     tmp_path: Path,

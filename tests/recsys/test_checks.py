@@ -16,13 +16,13 @@ from recsys.config import ExportConfig
 from recsys.errors import ExportError
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from recsys.runs.folder import read_run
 from recsys.search import __main__ as search
+from recsys.search.folder import read_run
 from recsys.workspace import open_workspace
 from tests.recsys.commands import error_line
 
 QUICK = (
-    "search: {space: {factors: 4}, sweeps: 2}\n"
+    "models: {als: {factors: 4}}\nsearch: {iterations: 2}\n"
     "validation: {resamples: 100, min_time: 0.4}\n"
     "cluster: {workers: 1}\n"
 )
@@ -100,8 +100,8 @@ def test_a_model_no_better_than_popular_is_published_on_demand_alone(
     winner = read_run(open_workspace(run_folder))[1]
     assert winner.beats_baselines is False
     assert any(
-        "only export.publish_anyway: true publishes it" in remark
-        for remark in winner.remarks
+        "only export.publish_anyway: true publishes it" in warning
+        for warning in winner.warnings
     )
     with pytest.raises(ExportError, match=r"--set export\.publish_anyway=true"):
         export_run(run_folder, tmp_path / "out", ExportConfig())

@@ -27,8 +27,6 @@ PLACES = ["store=s", "run=r"]
             "kind: files needs train, and takes test too; other kinds take neither",
         ),
         (["validation.select=coverage@30"], "one of ndcg, .*, novelty, ope_time"),
-        (["search.space.nu=[0.5, 0.5]"], "a value stands twice in"),
-        (["search.space.unobserved_weight=[0]"], "greater than 0"),
     ],
 )
 def test_settings_that_mean_nothing_together_are_refused(
@@ -47,16 +45,20 @@ def test_a_split_by_files_takes_one_name_or_several(tmp_path: Path) -> None:
     assert (split.train, split.test) == (("a.csv", "b.csv"), ("c.csv",))
 
 
-def test_every_knob_of_the_model_is_an_axis() -> None:
-    axes = {
-        "cg_steps": [3, 30],
-        "unobserved_weight": [0.1, 1],
-        "nu": [0, 1],
-        "regularization": [0.003],
+def test_a_model_has_an_axis_of_each_hyperparameter() -> None:
+    """A list, a value, or its default; without any setting ALS is tried alone."""
+    settings = ["models.als.alpha=[1, 10]", "models.als.nu=1", "models.blend="]
+    models = load_config(SearchConfig, None, [*PLACES, *settings]).models
+    assert models["als"] == {
+        "factors": (64,),
+        "regularization": (0.1,),
+        "alpha": (1.0, 10.0),
+        "cg_steps": (3,),
+        "unobserved_weight": (1.0,),
+        "nu": (1.0,),
     }
-    settings = [f"search.space.{name}={values}" for name, values in axes.items()]
-    space = load_config(SearchConfig, None, [*PLACES, *settings]).search.space
-    assert {name: list(getattr(space, name)) for name in axes} == axes
+    assert set(models) == {"als", "blend"}
+    assert set(load_config(SearchConfig, None, PLACES).models) == {"als"}
 
 
 def test_a_path_or_an_address_stays_what_it_is() -> None:

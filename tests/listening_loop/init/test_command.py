@@ -84,13 +84,13 @@ def test_repeats_decide_models_and_lists() -> None:
     plays = configured("plays", repeated)
     assert (plays.split.kind, plays.split.holdout) == ("newest", 0.2)
     assert (plays.validation.filter_seen, plays.export.filter_seen) == (False, False)
-    kinds = {*plays.search.models.model_dump(exclude_none=True)}
+    kinds = {*plays.models} - {"als"}
     assert kinds == {"activation", "item_knn", "blend"}
-    assert plays.search.widen
+    assert plays.search.expand
     pairs = configured("pairs", table("user,item", lambda u, n: (u, f"t{n}")))
     assert (pairs.split.kind, pairs.split.holdout) == ("session_hash", 0.15)
     assert (pairs.validation.filter_seen, pairs.export.filter_seen) == (True, True)
-    assert {*pairs.search.models.model_dump(exclude_none=True)} == {"item_knn"}
+    assert {*pairs.models} == {"als", "item_knn"}
     counts = configured("counts", FILES["counts.csv"][0])
     assert counts.feedback.scale == "log"
     assert "every row counts 1" not in Path("counts.yaml").read_text()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recsys.config import SearchConfig
-from recsys.dataset.plays import read_plays
+from recsys.dataset.interactions import read_plays
 from recsys.errors import SplitError
 from tests.recsys.opened import dataset_of, search_of
 from tests.recsys.plays import dataset_of_plays, make_plays_store, random_plays
@@ -46,11 +46,13 @@ def test_without_an_order_what_needs_one_is_left_out_with_one_line(
         {
             "store": str(store),
             "run": str(tmp_path / "run"),
-            "search": {
-                "space": {"factors": 4},
-                "sweeps": 1,
-                "models": {"activation": {}, "item_knn": {}, "blend": {}},
+            "models": {
+                "als": {"factors": 4},
+                "activation": {},
+                "item_knn": {},
+                "blend": {},
             },
+            "search": {"iterations": 1},
             "validation": {"resamples": 100},
         }
     )

@@ -17,8 +17,8 @@ from recsys.dataset.dataset import open_dataset
 from recsys.export import __main__ as export_command
 from recsys.export import export
 from recsys.ingest.pipeline import ingest
-from recsys.runs.folder import read_winner, write_winner
 from recsys.search import __main__ as search
+from recsys.search.folder import read_winner, write_winner
 from recsys.workspace import open_workspace
 from tests.recsys.finished import finish_run
 from tests.recsys.logs import make_store, random_sessions, write_log
@@ -27,9 +27,9 @@ TRACKS = 90
 pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
 QUICK = [
     "--set",
-    "search.space.factors=[4]",
+    "models.als.factors=[4]",
     "--set",
-    "search.sweeps=2",
+    "search.iterations=2",
     "--set",
     "validation.resamples=100",
 ]
@@ -108,7 +108,7 @@ def test_the_manifest_says_what_it_is_and_how_to_check_it(
     assert manifest["parameters"] == {
         "kind": "als",
         **winner["trial"]["params"],
-        "sweeps": winner["sweeps"],
+        "iterations": winner["iterations"],
     }
     assert manifest["metrics"] == winner["metrics"]
     assert manifest["data"]["sessions"] == 600
@@ -164,13 +164,13 @@ def test_a_winner_without_factors_is_published_with_those_of_the_best_als_trial(
 ) -> None:
     shutil.copytree(finished, tmp_path / "run")
     written = json.loads((finished / "winner.json").read_text())
-    als, sweeps = written["trial"], written["sweeps"]
+    als, iterations = written["trial"], written["iterations"]
     trial = {"id": "knn", "kind": "item_knn", "params": {}, "seed": 1}
-    winner = {**written, "trial": trial, "sweeps": 1}
+    winner = {**written, "trial": trial, "iterations": 0}
     winner.pop("crc32", None)
-    factors = {"factors": als, "factor_sweeps": sweeps}
+    factors = {"trial": als, "iteration": iterations}
     versions = {}
-    for name, more in {"with": factors, "without": {}}.items():
+    for name, more in {"with": {"factors": factors}, "without": {}}.items():
         (tmp_path / "run/winner.json").write_text(json.dumps(winner | more))
         versions[name] = Path(
             export.export_run(tmp_path / "run", tmp_path / name, ExportConfig())
@@ -178,7 +178,11 @@ def test_a_winner_without_factors_is_published_with_those_of_the_best_als_trial(
     als_version = Path(export.export_run(finished, tmp_path / "als", ExportConfig()))
     manifest = json.loads((versions["with"] / "manifest.json").read_text())
     assert manifest["parameters"]["kind"] == "item_knn"
-    assert manifest["factors"] == {"kind": "als", **als["params"], "sweeps": sweeps}
+    assert manifest["factors"] == {
+        "kind": "als",
+        **als["params"],
+        "iterations": iterations,
+    }
     for name in ("factors.npz", "history.npz"):
         expected = (als_version / name).read_bytes()
         assert (versions["with"] / name).read_bytes() == expected

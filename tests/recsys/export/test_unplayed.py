@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from analysis.tables.columns import Reading, parse_columns
-from looplib.als import AlsParams
 from recsys.config import ExportConfig, SearchConfig
 from recsys.dataset.dataset import open_dataset
-from recsys.dataset.plays import find_unplayed
+from recsys.dataset.interactions import find_unplayed, load_interactions
 from recsys.errors import StoreError
 from recsys.export.export import export_run
 from recsys.ingest.pipeline import ingest
-from recsys.models.factor_models import Als, place_unplayed
+from recsys.models.als import Als
 from tests.recsys.finished import finish_run
 from tests.recsys.opened import dataset_of
 
@@ -55,13 +54,14 @@ def write_plays(folder: Path, name: Name) -> Path:
 @pytest.mark.parametrize(
     "name", [lambda track: track, "no. {}".format], ids=["numbers", "text"]
 )
+@pytest.mark.slow
 def test_an_unplayed_track_is_listed_and_placed_by_its_artist(
     tmp_path: Path, name: Name
 ) -> None:
     catalogue = write_plays(tmp_path, name)
     run = finish_run(tmp_path, catalogue=catalogue, split={"kind": "newest"})
     winner = json.loads((run / "winner.json").read_text())
-    factors = {"factors": winner["trial"], "factor_sweeps": 2}
+    factors = {"factors": {"trial": winner["trial"], "iteration": 2}}
     blend = {"id": "blend", "kind": "blend", "params": {}, "seed": 1}
     (run / "winner.json").write_text(json.dumps(winner | factors | {"trial": blend}))
     version = Path(export_run(run, tmp_path / "out", ExportConfig(top=130)))
@@ -101,11 +101,10 @@ def test_what_is_only_held_out_is_not_placed_in_a_search(tmp_path: Path) -> None
         420,
         520,
     ]
-    als = Als(dataset, "training", AlsParams(4, 0.1, 1.0), 1, 1)
-    als.sweep(2)
-    placed = place_unplayed(als.fit, dataset, "training")
-    before, after = als.fit.item_factors[played], placed.item_factors[played]
-    assert np.array_equal(before, after)
+    als = Als(factors=4, alpha=1.0)
+    als.fit(load_interactions(dataset, "training"), seed=1, threads=1, iterations=2)
+    before = als.state["item_factors"][played]
+    assert np.array_equal(before, als.factors.item_factors[played])
     assert open_dataset(dataset.address).summary.tracks == ARTISTS * (TRACKS + 1)
     catalogue.unlink()
     with pytest.raises(StoreError, match="cannot be read"):

@@ -6,8 +6,10 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
+from recsys.dataset.interactions import Interactions
 from recsys.errors import TrialError
+from recsys.models.als import Als
 from tests.recsys.fits import fit_als
 
 
@@ -21,10 +23,10 @@ def random_interactions(
     )
 
 
-def test_sweeps_give_the_fit_of_implicit() -> None:
+def test_iterations_give_the_fit_of_implicit() -> None:
     interactions = random_interactions()
-    params = AlsParams(factors=8, regularization=0.1, alpha=10, cg_steps=30)
-    model = fit_als(interactions, params, seed=3, sweeps=6)
+    config = AlsConfig(factors=8, regularization=0.1, alpha=10, cg_steps=30)
+    model = fit_als(interactions, config, seed=3, iterations=6)
     with threadpool_limits(1, user_api="blas"):
         library = AlternatingLeastSquares(
             factors=8,
@@ -38,38 +40,62 @@ def test_sweeps_give_the_fit_of_implicit() -> None:
         confidence = interactions.copy()
         confidence.data = 1 + 10 * confidence.data
         library.fit(confidence, show_progress=False)
-    assert model.sweeps == 6
-    assert model.user_factors == pytest.approx(library.user_factors, abs=1e-2)
-    assert model.item_factors == pytest.approx(library.item_factors, abs=1e-2)
+    assert model.iterations == 6
+    assert model.factors.user_factors == pytest.approx(library.user_factors, abs=1e-2)
+    assert model.factors.item_factors == pytest.approx(library.item_factors, abs=1e-2)
+
+
+def assert_same(model: Als, other: Als) -> None:
+    assert model.iterations == other.iterations
+    assert np.array_equal(model.factors.user_factors, other.factors.user_factors)
+    assert np.array_equal(model.factors.item_factors, other.factors.item_factors)
 
 
 def test_the_number_of_threads_does_not_change_a_bit() -> None:
-    params, interactions = AlsParams(8, 0.1, 10), random_interactions()
-    fits = [
-        fit_als(interactions, params, seed=3, sweeps=4, threads=threads)
+    config = AlsConfig(factors=8, regularization=0.1)
+    one, four = (
+        fit_als(random_interactions(), config, seed=3, iterations=4, threads=threads)
         for threads in (1, 4)
-    ]
-    assert np.array_equal(fits[0].user_factors, fits[1].user_factors)
-    assert np.array_equal(fits[0].item_factors, fits[1].item_factors)
+    )
+    assert_same(one, four)
 
 
 def test_a_fit_leaves_the_interactions_as_they_are() -> None:
     interactions = random_interactions()
     before = interactions.copy()
-    fit_als(interactions, AlsParams(4, 0.1, 10), seed=1, sweeps=2)
+    fit_als(
+        interactions,
+        AlsConfig(factors=4, regularization=0.1, alpha=10),
+        seed=1,
+        iterations=2,
+    )
     assert np.array_equal(interactions.data, before.data)
 
 
 def test_a_fit_that_diverges_is_a_trial_error_that_says_when() -> None:
-    with pytest.raises(TrialError, match="not finite after sweep 1"):
-        fit_als(random_interactions(), AlsParams(4, 0.1, alpha=1e39), seed=1, sweeps=2)
+    with pytest.raises(TrialError, match="not finite after iteration 1"):
+        fit_als(
+            random_interactions(),
+            AlsConfig(factors=4, regularization=0.1, alpha=1e39),
+            seed=1,
+            iterations=2,
+        )
 
 
 def test_a_restored_fit_goes_on_as_the_one_that_was_left_off() -> None:
-    interactions, params = random_interactions(), AlsParams(factors=4)
-    whole = fit_als(interactions, params, seed=1, sweeps=5)
-    first = fit_als(interactions, params, seed=1, sweeps=2)
-    second = fit_als(interactions, params, seed=1, sweeps=3, start=first)
-    assert second.sweeps == 5
-    assert np.array_equal(second.user_factors, whole.user_factors)
-    assert np.array_equal(second.item_factors, whole.item_factors)
+    interactions, config = random_interactions(), AlsConfig(factors=4)
+    whole = fit_als(interactions, config, seed=1, iterations=5)
+    first = fit_als(interactions, config, seed=1, iterations=2)
+    train = Interactions(interactions)
+    second = Als(config).restore(train, first.state, threads=1).partial_fit(3)
+    assert_same(second, whole)
+
+
+def test_similar_tracks_have_the_largest_cosines() -> None:
+    model = fit_als(random_interactions(), AlsConfig(factors=4), seed=1, iterations=3)
+    items = model.factors.item_factors
+    unit = items / np.linalg.norm(items, axis=1, keepdims=True)
+    cosines = unit[[3, 7]] @ unit.T
+    cosines[[0, 1], [3, 7]] = -2
+    expected = np.argsort(-cosines, axis=1)[:, :5]
+    assert np.array_equal(model.similar(np.array([3, 7]), 5), expected)

@@ -7,18 +7,13 @@ import numpy as np
 import pytest
 from implicit.bpr import BayesianPersonalizedRanking
 
+from looplib.arrays import NO_TRACK
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import Interactions
+from recsys.dataset.lists import lists_name
 from recsys.errors import TrialError
 from recsys.models import lists
-from recsys.models.lists import Function, Lists, lists_name
-from recsys.models.params import FunctionParams, ListsParams
-from recsys.models.topk import NO_TRACK
-from tests.recsys.plays import dataset_of_plays, random_plays
-
-
-@pytest.fixture(name="dataset", scope="module")
-def _dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return dataset_of_plays(tmp_path_factory.mktemp("plays"), random_plays(3))
+from recsys.models.lists import FixedLists, Function
 
 
 def bpr(heard: Any) -> Any:  # noqa: ANN401
@@ -40,7 +35,9 @@ def _entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists, "entry_points", lambda group: points.select(group=group))
 
 
-def test_lists_of_a_file_are_cut_to_their_pool(dataset: Dataset) -> None:
+def test_lists_of_a_file_are_cut_to_their_pool(
+    dataset: Dataset, train: Interactions
+) -> None:
     generator = np.random.default_rng(1)
     size = len(dataset.tracks)
     best = generator.permuted(np.tile(np.arange(size), (40, 1)), axis=1)[:, :9]
@@ -48,22 +45,24 @@ def test_lists_of_a_file_are_cut_to_their_pool(dataset: Dataset) -> None:
     best[4, 5:] = NO_TRACK
     with dataset.workspace.create(lists_name("d")) as file:
         np.save(file, best.astype(np.int32))
-    model = Lists(dataset, "training", ListsParams("mine", "d"), 1, 1)
-    assert np.array_equal(model.lists(4), best[:, :4])
-    heard = dataset.matrix("training").toarray() > 0
-    for pool, allowed in (("heard", heard), ("new", ~heard)):
-        for row, found in enumerate(model.lists(9, pool)):  # type: ignore[arg-type]  # a pool
-            own = [track for track in best[row] if track >= 0 and allowed[row, track]]
-            assert found.tolist() == own + [NO_TRACK] * (9 - len(own))
+    model = FixedLists(name="mine", digest="d").fit(train, seed=1, threads=1)
+    assert np.array_equal(model.recommend(4), best[:, :4])
+    heard = train.matrix.toarray() > 0
+    for pool, allowed in (("repeat", heard), ("new", ~heard)):
+        for row, columns in enumerate(model.recommend(9, pool)):  # type: ignore[arg-type]  # a pool
+            kept = [track for track in best[row] if track >= 0 and allowed[row, track]]
+            assert columns.tolist() == kept + [NO_TRACK] * (9 - len(kept))
 
 
-def test_a_function_of_an_entry_point_is_fitted_to_the_side(dataset: Dataset) -> None:
-    model = Function(dataset, "training", FunctionParams("bpr"), 1, 1)
-    heard = np.maximum(dataset.matrix("training").toarray(), 0)
-    assert not heard[np.arange(40)[:, None], model.lists(4, "new")].any()
+def test_a_function_of_an_entry_point_is_fitted_to_the_split(
+    train: Interactions,
+) -> None:
+    model = Function(name="bpr").fit(train, seed=1, threads=1)
+    heard = train.matrix.toarray()
+    assert not heard[np.arange(40)[:, None], model.recommend(4, "new")].any()
     for name, message in (
         ("wrong", r"wrong returned int64 of shape \(40, 2\); columns from -1 to"),
         ("none", "no entry point none of the group .*; there are bpr, wrong"),
     ):
         with pytest.raises(TrialError, match=message):
-            Function(dataset, "training", FunctionParams(name), 1, 1).lists(4)
+            Function(name=name).fit(train, seed=1, threads=1)

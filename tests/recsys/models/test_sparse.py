@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import FloatArray
+from looplib.arrays import NO_TRACK, FloatArray
 from recsys.models.sparse import (
-    NO_COLUMN,
     nearest,
     products_at,
     rank_rows,
@@ -34,7 +33,7 @@ def best_of(values: FloatArray, k: int) -> list[int]:
 
 
 def columns_of(row: np.ndarray) -> list[int]:
-    return [int(column) for column in row if column != NO_COLUMN]
+    return [int(column) for column in row if column != NO_TRACK]
 
 
 @settings(deadline=None)  # the first example compiles
@@ -75,7 +74,7 @@ def test_rows_are_ranked_by_their_values_negative_ones_too() -> None:
     scores = csr_matrix(
         ([0.5, -1.0, 0.5, -3.0], ([0, 0, 0, 2], [4, 1, 2, 0])), shape=(3, 5)
     )
-    assert rank_rows(scores, 2).tolist() == [[2, 4], [NO_COLUMN] * 2, [0, NO_COLUMN]]
+    assert rank_rows(scores, 2).tolist() == [[2, 4], [NO_TRACK] * 2, [0, NO_TRACK]]
 
 
 @pytest.mark.parametrize(("window", "power"), [(1, 0.0), (3, 0.5), (30, 0.3)])

@@ -15,8 +15,8 @@ from looplib.errors import UserError
 from recsys.dataset.dataset import open_dataset
 from recsys.ingest import pipeline as ingest
 from recsys.report.page import write_report
-from recsys.runs.folder import read_run
 from recsys.search import __main__ as search
+from recsys.search.folder import read_run
 from recsys.store.ids import read_titles
 from recsys.store.remote import open_store
 from recsys.workspace import open_workspace
@@ -29,10 +29,10 @@ SPACE = "\N{NARROW NO-BREAK SPACE}"
 pytestmark = pytest.mark.usefixtures("no_processes")
 SETTINGS = [
     "search.strategy=halving",
-    "search.space.factors=[4, 8]",
-    "search.space.regularization=[1.0, 1.0e+5, 1.0e+30]",
-    "search.space.alpha=[1.0, 10.0]",
-    "search.sweeps=4",
+    "models.als.factors=[4, 8]",
+    "models.als.regularization=[1.0, 1.0e+5, 1.0e+30]",
+    "models.als.alpha=[1.0, 10.0]",
+    "search.iterations=4",
     "validation.resamples=100",
     "validation.ks=[5, 30]",
     "validation.logging_policy=uniform",
@@ -96,11 +96,11 @@ def test_the_verdict_is_the_winner_with_its_interval(
     heading = verdict.find("h2")[0].text
     assert (
         heading
-        == f"Winner: als factors {params.factors}, reg {params.regularization:g}, "
-        f"alpha {params.alpha:g}"
+        == f"Winner: als factors {params['factors']}, reg {params['regularization']:g}, "
+        f"alpha {params['alpha']:g}"
     )
     assert f"ndcg@30 {winner.metrics['ndcg@30'][0]:.4f}" in verdict.text
-    assert all(remark in verdict.text for remark in winner.remarks)
+    assert all(warning in verdict.text for warning in winner.warnings)
 
 
 def test_every_candidate_and_baseline_has_a_row_with_its_state(
@@ -112,11 +112,11 @@ def test_every_candidate_and_baseline_has_a_row_with_its_state(
     shown = [row[1] for row in rows]
     assert shown.count("winner") == 1
     assert shown.count("baseline") == 3
-    pruned = [state for state in shown if state == "pruned at sweep 3"]
+    pruned = [state for state in shown if state == "pruned at iteration 3"]
     failed = [
         state
         for state in shown
-        if state.startswith("failed at sweep ") and "TrialError" in state
+        if state.startswith("failed at iteration ") and "TrialError" in state
     ]
     states = [row["state"] for row in board]
     assert (len(pruned), len(failed)) == (

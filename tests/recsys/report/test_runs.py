@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from looplib.als import AlsParams
 from looplib.config import dump_config
 from recsys.config import SearchConfig
 from recsys.report.runs import read_folder
-from recsys.runs.folder import CONFIG, LEDGER
-from recsys.runs.ledger import Ledger, Score
-from recsys.runs.trials import Trial
+from recsys.search.folder import CONFIG, LEDGER
+from recsys.search.ledger import Ledger, Score
+from recsys.search.trials import Trial
 from recsys.workspace import open_workspace
 
 
@@ -18,9 +17,9 @@ def test_scores_of_an_earlier_search_in_the_folder_are_not_those_of_this_one(
     run = open_workspace(tmp_path)
     (tmp_path / CONFIG).write_text(dump_config(SearchConfig(store="s", run="r")))
     for scorer, factors in (("earlier", 8), ("this", 16)):
-        trial = Trial(f"of {scorer}", "als", AlsParams(factors, 0.1, 1.0), 1)
+        trial = Trial(f"of {scorer}", "als", {"factors": factors}, 1)
         ledger = Ledger(tmp_path / LEDGER, scorer)
-        ledger.add(trial, Score(5, {"ndcg@30": (0.5, 0.4, 0.6)}))
-    found = read_folder(run, "name")
-    assert [row["trial"] for row in found.rows] == ["of this"]
-    assert found.state == "running"
+        ledger.add(Score(trial, 5, scorer, {"ndcg@30": (0.5, 0.4, 0.6)}))
+    folder = read_folder(run, "name")
+    assert [row["trial"] for row in folder.rows] == ["of this"]
+    assert folder.state == "running"

@@ -13,10 +13,10 @@ from tests.recsys.logs import Session, random_sessions
 
 LISTENERS, TRACKS = 60, 90
 QUICK = [
-    "search.space.factors=[4, 8]",
-    "search.space.regularization=[1.0]",
-    "search.space.alpha=[1.0, 10.0]",
-    "search.sweeps=4",
+    "models.als.factors=[4, 8]",
+    "models.als.regularization=[1.0]",
+    "models.als.alpha=[1.0, 10.0]",
+    "search.iterations=4",
     "search.score_every=2",
     "validation.resamples=100",
     "validation.ks=[5, 30]",

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.models.factor_models import Popular
-from recsys.runs.ledger import Score
-from recsys.runs.trials import Trial
-from recsys.search.fit_step import run_step
+from recsys.models.baselines import Popular
+from recsys.search.ledger import Score
+from recsys.search.step import run_step
+from recsys.search.trials import Checkpoint
 from tests.recsys.commands import search_argv
 from tests.recsys.ledgers import ledger_rows as ledger
 from tests.recsys.logs import Session, make_store
@@ -27,19 +27,22 @@ def test_trials_that_give_nan_or_raise_are_failed_rows_and_the_others_finish(
     """No memory has 2^40 factors, and no array 2^62."""
     settings = [
         *QUICK,
-        f"search.space.factors=[4, {2**40}, {2**62}]",
-        "search.space.alpha=[10.0, 1.0e+39]",
+        f"models.als.factors=[4, {2**40}, {2**62}]",
+        "models.als.alpha=[10.0, 1.0e+39]",
         f"cluster.fit={fit}",
     ]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     failed = {
-        (row["params"]["factors"], row["params"]["alpha"]): (row["sweep"], row["error"])
+        (row["params"]["factors"], row["params"]["alpha"]): (
+            row["iteration"],
+            row["error"],
+        )
         for row in ledger(tmp_path / "run")
         if row["error"]
     }
     assert failed.pop((4, 1e39)) == (
         2,
-        "TrialError: the factors are not finite after sweep 1",
+        "TrialError: the factors are not finite after iteration 1",
     )
     assert {
         (factors, error.split(":")[0]) for (factors, _), (_, error) in failed.items()
@@ -67,17 +70,18 @@ def test_what_takes_the_place_of_failed_finalists_has_every_metric(
     """The best two fail where every metric is computed."""
     failed: list[str] = []
 
-    def run_or_fail(trial: Trial, sweep: int, *arguments: Any) -> Score:  # noqa: ANN401
+    def run_or_fail(checkpoint: Checkpoint, *arguments: Any) -> Score:  # noqa: ANN401
         *_, is_whole = arguments
+        trial = checkpoint.trial
         if is_whole and not trial.is_baseline and len(failed) < 2:
             failed.append(trial.id)
             fail()
-        return run_step(trial, sweep, *arguments)
+        return run_step(checkpoint, *arguments)
 
     monkeypatch.setattr("recsys.search.search.run_step", run_or_fail)
     # two of four are left at the end
-    worse = ["search.strategy=halving", "search.space.regularization=[1.0, 1e5]"]
-    settings = [*QUICK, *worse, "search.space.factors=8"]
+    worse = ["search.strategy=halving", "models.als.regularization=[1.0, 1e5]"]
+    settings = [*QUICK, *worse, "models.als.factors=8"]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     winner = json.loads((tmp_path / "run" / "winner.json").read_text())
     assert winner["trial"]["id"] not in failed
@@ -90,7 +94,7 @@ def test_a_winner_that_popular_could_not_be_compared_with_is_not_published(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(Popular, "lists", fail)
+    monkeypatch.setattr(Popular, "recommend", fail)
     settings = [*QUICK, "export.publish_anyway=false"]
     line = refusal(capsys, search_argv(store, tmp_path / "run", settings))
     assert "not significantly better than every baseline" in line
@@ -113,6 +117,6 @@ def test_a_better_baseline_is_pointed_out(
         for order in [generator.permutation(12)[:4]]
     ]
     store = make_store(tmp_path, sessions, tracks=500)
-    space = ["search.space.regularization=[1000.0]", "search.space.alpha=[10]"]
+    space = ["models.als.regularization=[1000.0]", "models.als.alpha=[10]"]
     search_ok(store, tmp_path / "run", "--no-export", settings=[*QUICK, *space])
     assert "is not significantly better than every baseline" in capsys.readouterr().err

@@ -10,16 +10,15 @@ import pytest
 
 from looplib.arrays import Int32Array
 from looplib.cli import run
-from recsys.config import Search, SearchConfig, ValidationConfig
+from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.errors import SearchError
-from recsys.runs.folder import LEDGER, read_listeners, read_run
-from recsys.runs.leaderboard import WARNING, remarks
-from recsys.runs.ledger import Score, read_ledger, scores_of
-from recsys.runs.ranking import RankedTrial
-from recsys.runs.trials import plan_candidates
-from recsys.scoring import Scorer, score_lists, settle
 from recsys.search import __main__ as search
+from recsys.search.folder import LEDGER, read_run
+from recsys.search.leaderboard import WARNING, Entry, Leaderboard, explain_winner
+from recsys.search.ledger import Score, read_ledger, scores_of
+from recsys.search.scorer import Scorer, resolve_split, score_lists
+from recsys.search.trials import Checkpoint, Trial
 from recsys.workspace import open_workspace
 from tests.recsys.commands import error_line, search_argv
 from tests.recsys.logs import START_MS, Session, make_store
@@ -27,9 +26,9 @@ from tests.recsys.logs import START_MS, Session, make_store
 LISTENERS, TRACKS = 300, 60
 pytestmark = pytest.mark.usefixtures("no_processes", "no_reports")
 SETTINGS = [
-    "search.space.factors=[4]",
-    "search.space.alpha=[1.0, 10.0]",
-    "search.sweeps=2",
+    "models.als.factors=[4]",
+    "models.als.alpha=[1.0, 10.0]",
+    "search.iterations=2",
     "search.score_every=1",
     "validation.resamples=200",
     "validation.ks=[1, 10]",
@@ -103,7 +102,9 @@ def finished(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scorer(store: Path, finished: Path) -> Scorer:
     config, winner = read_run(open_workspace(finished))
     dataset = str(store / "cache" / winner.dataset)
-    return settle(Scorer(dataset, config.validation, config.seed, threads=1), TRACKS)
+    return resolve_split(
+        Scorer(dataset, config.validation, config.seed, threads=1), TRACKS
+    )
 
 
 def lists_of(dataset: Dataset) -> Mapping[str, Int32Array]:
@@ -159,9 +160,8 @@ def test_what_each_listener_adds_gives_the_metric(
     scorer: Scorer, finished: Path
 ) -> None:
     _, winner = read_run(open_workspace(finished))
-    heard = read_listeners(
-        open_workspace(finished), scorer, winner.trial, winner.sweeps
-    )
+    checkpoint = Checkpoint(winner.trial, winner.iterations)
+    heard = scorer.read_listeners(open_workspace(finished), checkpoint)
     assert heard[0].sum() / heard[1].sum() == pytest.approx(
         winner.metrics["ope_time@10"][0], abs=1e-12
     )
@@ -217,7 +217,7 @@ def test_a_uniform_policy_needs_the_catalogue(scorer: Scorer) -> None:
         SearchError,
         match=r"logging_policy is uniform, and the store does not know how many tracks",
     ):
-        settle(scorer, None)
+        resolve_split(scorer, None)
 
 
 def test_logged_propensities_count_for_themselves(
@@ -295,7 +295,7 @@ def test_the_winner_has_a_figure_of_listeners_who_chose_nothing(
     assert lower < value < upper
     assert value != winner.metrics["ope_time@10"][0]
     assert f"on the listeners who chose nothing it is {value:.4f}" in " ".join(
-        winner.remarks
+        winner.warnings
     )
     assert "who chose nothing" in " ".join(capsys.readouterr().err.split())
 
@@ -313,11 +313,12 @@ def test_an_unknown_metric_names_those_that_are_known() -> None:
 
 
 def test_a_choice_by_an_unreliable_metric_is_warned_of() -> None:
-    (trial,) = plan_candidates(Search(), "data", seed=1)
-    score = Score(
-        5, {"ope_time@30": (0.3, 0.2, 0.4)}, 1, warnings={"ope_time@30": "too few"}
-    )
-    unreliable = RankedTrial(trial, "scored", None, score)
-    assert remarks([unreliable], unreliable, "ope_time@30", Search()) == [
+    metric = "ope_time@30"
+    trial = Trial("a", "als", {"factors": 8}, 1)
+    metrics = {metric: (0.3, 0.2, 0.4)}
+    score = Score(trial, 5, "scorer", metrics, warnings={metric: "too few"})
+    entry = Entry(trial, score=score)
+    board = Leaderboard(metric, (entry,))
+    assert explain_winner(board, entry, may_expand=False) == [
         f"{WARNING} ope_time@30 chose, and should not be concluded from: too few"
     ]

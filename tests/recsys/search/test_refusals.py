@@ -14,24 +14,12 @@ pytestmark = pytest.mark.usefixtures("no_reports")
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("serch.sweeps=3", "serch: unknown key; the nearest known key is search"),
+        ("serch.iterations=3", "serch: unknown key; the nearest known key is search"),
         (
-            "search.space.factor=[3]",
-            "search.space.factor: unknown key; the nearest known key is factors",
+            "models.als.factor=[3]",
+            "models.als.factor: unknown key; the nearest known key is factors",
         ),
-        (
-            "search.space.factors=[]",
-            "search.space.factors: Value should have at least 1 item",
-        ),
-        ("search.space.factors=[8, 8]", "a value stands twice in [8, 8]"),
-        (
-            "search.space.alpha=[-1]",
-            "search.space.alpha.0: Input should be greater than 0",
-        ),
-        (
-            "search.space.regularization=[.nan]",
-            "search.space.regularization.0: Input should be a finite number",
-        ),
+        ("models={}", "models: none; at least one that the store allows"),
         (
             "search.strategy=random",
             "search.strategy: Input should be 'grid' or 'halving'",
@@ -43,8 +31,8 @@ pytestmark = pytest.mark.usefixtures("no_reports")
         ),
         ("validation.select=ndcg@20", "k one of 5, 30"),
         (
-            "search={strategy: halving, widen_trials: 0}",
-            "search.widen_trials: Input should be greater than or equal to 1",
+            "search={strategy: halving, expand_trials: 0}",
+            "search.expand_trials: Input should be greater than or equal to 1",
         ),
         ("cluster.memory_limit=huge", "cluster.memory_limit"),
     ],

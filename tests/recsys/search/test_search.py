@@ -15,15 +15,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.cli import run
 from looplib.config import load_config
 from recsys.cluster import cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import open_dataset
-from recsys.models.topk import personal_lists
-from recsys.runs.folder import Winner, read_winner
 from recsys.search import __main__ as search
+from recsys.search.folder import Winner, read_winner
 from recsys.workspace import open_workspace
 from tests.recsys.commands import search_argv
 from tests.recsys.fits import fit_als
@@ -70,9 +69,9 @@ def test_a_winner_without_factors_is_exported_with_those_of_the_best_als_trial(
     store: Path, tmp_path: Path
 ) -> None:
     settings = [
-        *("search.space.factors=[1]", "search.space.alpha=[1.0, 2.0]"),
-        *("search.sweeps=2", "validation.resamples=100"),
-        "search.models={activation: {decay: [0.5]}}",
+        *("models.als.factors=[1]", "models.als.alpha=[1.0, 2.0]"),
+        *("search.iterations=2", "validation.resamples=100"),
+        "models.activation.decay=[0.5]",
         "export.publish_anyway=true",
     ]
     search_ok(store, tmp_path / "run", settings=settings)
@@ -81,23 +80,23 @@ def test_a_winner_without_factors_is_exported_with_those_of_the_best_als_trial(
     best = next(row for row in table if row["model"] == "als")
     assert winner.trial.kind == "activation"
     assert winner.factors is not None
-    assert winner.factors.id == best["trial"]
-    assert winner.factor_sweeps == best["sweep"]
+    assert winner.factors.trial.id == best["trial"]
+    assert winner.factors.iteration == best["iteration"]
     manifest = json.loads((tmp_path / "run/export/current/manifest.json").read_text())
-    assert manifest["factors"]["alpha"] == winner.factors.params.alpha
+    assert manifest["factors"]["alpha"] == winner.factors.trial.params["alpha"]
     assert manifest["files"].keys() >= {"again.jsonl", "discover.jsonl", "factors.npz"}
 
 
-def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(
+def test_the_ledger_has_a_row_for_each_trial_and_scored_iteration_and_the_baselines(
     finished: Path,
 ) -> None:
     """The last has every metric; another has them of a trial that was better before its end."""
     rows = ledger(finished)
     whole = [row for row in rows if row not in of_one_metric(rows)]
-    assert len(rows) == 4 * 2 + 3 + sum(row["sweep"] == 2 for row in whole)
+    assert len(rows) == 4 * 2 + 3 + sum(row["iteration"] == 2 for row in whole)
     assert {row["trial"] for row in whole} == {row["trial"] for row in rows}
     curves = {
-        (row["params"]["factors"], row["params"]["alpha"], row["sweep"])
+        (row["params"]["factors"], row["params"]["alpha"], row["iteration"])
         for row in rows
         if row["model"] == "als"
     }
@@ -114,7 +113,7 @@ def test_the_ledger_has_a_row_for_each_trial_and_scored_sweep_and_the_baselines(
             assert lower <= value <= upper
 
 
-def test_the_leaderboard_has_the_best_sweep_of_each_entry_best_first(
+def test_the_leaderboard_has_the_best_iteration_of_each_entry_best_first(
     finished: Path,
 ) -> None:
     board = pq.read_table(finished / "leaderboard.parquet").to_pylist()
@@ -137,7 +136,8 @@ def test_als_is_better_than_popular(finished: Path) -> None:
 
 def test_the_effective_configuration_is_kept_with_its_defaults(finished: Path) -> None:
     config = load_config(SearchConfig, finished / "config.yaml")
-    assert config.search.space.model_dump()["factors"] == (4, 8)
+    assert config.models["als"]["factors"] == (4, 8)
+    assert config.models["als"]["cg_steps"] == (3,)
     assert config.split.holdout == 0.15
     assert config.validation.test_share is None
 
@@ -146,10 +146,10 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
     """One row of the ledger, from the dataset's arrays and plain Python."""
     winner = json.loads((finished / "winner.json").read_text())
     dataset = open_dataset(store / "cache" / winner["dataset"])
-    params = AlsParams(**winner["trial"]["params"])
-    seed, sweeps = winner["trial"]["seed"], winner["sweeps"]
-    model = fit_als(dataset.matrix("training"), params, seed, sweeps)
-    lists = personal_lists(model, dataset, "training", 30, threads=1)
+    config = AlsConfig(**winner["trial"]["params"])
+    seed, iterations = winner["trial"]["seed"], winner["iterations"]
+    model = fit_als(dataset.matrix("training"), config, seed, iterations)
+    lists = model.recommend(30)
     relevant: dict[int, set[int]] = {}
     for row in pq.read_table(dataset.heldout).to_pylist():
         if row["time"] >= 0.5:
@@ -167,6 +167,7 @@ def test_a_scored_row_is_what_a_fit_by_hand_scores(finished: Path, store: Path) 
     assert winner["metrics"]["ndcg@30"][0] == pytest.approx(np.mean(ndcg), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions(
     finished: Path, tmp_path: Path
 ) -> None:
@@ -180,10 +181,11 @@ def test_the_result_is_the_same_for_any_number_of_workers_threads_and_partitions
     assert results(tmp_path / "run") == results(finished)
 
 
+@pytest.mark.slow
 def test_halving_stops_early_and_says_when(store: Path, tmp_path: Path) -> None:
     """That workers and their order change nothing is claimed of the schedule, and of a grid."""
-    halving = ["search.strategy=halving", "search.space.regularization=[1.0, 1e5]"]
-    settings = [*QUICK, *halving, "search.sweeps=6"]
+    halving = ["search.strategy=halving", "models.als.regularization=[1.0, 1e5]"]
+    settings = [*QUICK, *halving, "search.iterations=6"]
     search_ok(store, tmp_path / "run", "--no-export", settings=settings)
     board = pq.read_table(tmp_path / "run" / "leaderboard.parquet").to_pylist()
     pruned = [row for row in board if row["state"] == "pruned"]
@@ -191,17 +193,18 @@ def test_halving_stops_early_and_says_when(store: Path, tmp_path: Path) -> None:
     assert 3 in {row["stopped_at"] for row in pruned}
 
 
-def test_a_search_goes_on_beyond_the_edges_of_its_space(
+@pytest.mark.slow
+def test_a_search_goes_on_beyond_the_edges_of_its_axes(
     store: Path, tmp_path: Path
 ) -> None:
     """As far as that is better or allowed, and the same if it was interrupted."""
     run = tmp_path / "run"
-    widen = [*QUICK, "search.space.regularization=[1e3, 1e4]", "search.widen=true"]
-    search_ok(store, run, "--no-export", settings=widen)
+    expand = [*QUICK, "models.als.regularization=[1e3, 1e4]", "search.expand=true"]
+    search_ok(store, run, "--no-export", settings=expand)
     (said,) = [
-        remark
-        for remark in json.loads((run / "winner.json").read_text())["remarks"]
-        if remark.startswith("Beyond the edges of the space")
+        text
+        for text in json.loads((run / "winner.json").read_text())["warnings"]
+        if text.startswith("Beyond the edges of the axes")
     ]
     assert "reg 100" in said
     tried = {row["params"]["regularization"] for row in ledger(run) if row["params"]}
@@ -210,18 +213,19 @@ def test_a_search_goes_on_beyond_the_edges_of_its_space(
     lines = (run / "ledger.jsonl").read_bytes().splitlines(keepends=True)
     kept = [line for line in lines if b'"regularization":100' not in line]
     (run / "ledger.jsonl").write_bytes(b"".join(kept))
-    search_ok(store, run, "--no-export", settings=widen)
+    search_ok(store, run, "--no-export", settings=expand)
     assert sorted(results(run)) == sorted(found)
-    search_ok(store, run, "--no-export", settings=[*widen, "search.widen_trials=1"])
-    remarks = json.loads((run / "winner.json").read_text())["remarks"]
-    (said,) = [remark for remark in remarks if remark.startswith("Beyond")]
+    search_ok(store, run, "--no-export", settings=[*expand, "search.expand_trials=1"])
+    texts = json.loads((run / "winner.json").read_text())["warnings"]
+    (said,) = [text for text in texts if text.startswith("Beyond")]
     assert said.count("als factors") == 1
-    search_ok(store, run, "--no-export", settings=[*widen, "search.widen=false"])
-    remarks = json.loads((run / "winner.json").read_text())["remarks"]
-    assert any("or set search.widen: true" in remark for remark in remarks)
+    search_ok(store, run, "--no-export", settings=[*expand, "search.expand=false"])
+    texts = json.loads((run / "winner.json").read_text())["warnings"]
+    assert any("or set search.expand: true" in text for text in texts)
 
 
 @pytest.mark.parametrize("kind", ["last_session", "time"])
+@pytest.mark.slow
 def test_other_splits_run_through(store: Path, tmp_path: Path, kind: str) -> None:
     search_ok(
         store, tmp_path / "run", "--no-export", settings=[*QUICK, f"split.kind={kind}"]
@@ -268,7 +272,7 @@ def test_a_finished_search_is_concluded_again_without_a_cluster(
     assert not (interrupted / "checkpoints").exists()
 
 
-def test_a_torn_ledger_costs_the_torn_sweep(
+def test_a_torn_ledger_costs_the_torn_step(
     store: Path, finished: Path, interrupted: Path
 ) -> None:
     whole = (finished / "ledger.jsonl").read_bytes()
@@ -286,13 +290,14 @@ def test_a_changed_grid_fits_only_what_is_new(
     store: Path, finished: Path, interrupted: Path
 ) -> None:
     before = ledger(finished)
-    settings = [*QUICK, "search.space.factors=[8, 12]", "search.sweeps=6"]
+    settings = [*QUICK, "models.als.factors=[8, 12]", "search.iterations=6"]
     search_ok(store, interrupted, "--no-export", settings=settings)
     rows = ledger(interrupted)
     assert rows[: len(before)] == before
     new = rows[len(before) :]
     assert {
-        (row["params"]["factors"], row["params"]["alpha"], row["sweep"]) for row in new
+        (row["params"]["factors"], row["params"]["alpha"], row["iteration"])
+        for row in new
     } == {
         *((8, alpha, 6) for alpha in (1.0, 10.0)),
         *((12, a, sweep) for a in (1.0, 10.0) for sweep in (2, 4, 6)),
@@ -307,14 +312,15 @@ def test_a_changed_grid_fits_only_what_is_new(
 
 
 def steps(rows: list[dict[str, Any]]) -> set[tuple[str, str, int]]:
-    return {(row["scorer"], row["trial"], row["sweep"]) for row in rows}
+    return {(row["scorer"], row["trial"], row["iteration"]) for row in rows}
 
 
+@pytest.mark.slow
 def test_scores_of_other_data_or_by_another_scorer_never_mix(
     finished: Path, interrupted: Path, tmp_path: Path
 ) -> None:
     store = make_store(tmp_path / "other", draw_sessions(6), tracks=TRACKS)
-    settings = [*QUICK, "search.space.alpha=[10.0]"]
+    settings = [*QUICK, "models.als.alpha=[10.0]"]
     search_ok(store, interrupted, "--no-export", settings=settings)
     before, rows = ledger(finished), ledger(interrupted)
     assert len(steps(rows)) == len(steps(before)) + 2 * 2 + 3
@@ -336,16 +342,17 @@ def test_when_every_trial_fails_there_is_no_winner_nor_one_of_an_earlier_search(
 ) -> None:
     line = refusal(
         capsys,
-        search_argv(store, interrupted, [*QUICK, "search.space.alpha=[1.0e+39]"]),
+        search_argv(store, interrupted, [*QUICK, "models.als.alpha=[1.0e+39]"]),
     )
     assert (
-        "every trial failed (TrialError: the factors are not finite after sweep 1)"
+        "every trial failed (TrialError: the factors are not finite after iteration 1)"
         in line
     )
     assert not (interrupted / "winner.json").exists()
     assert not (interrupted / "leaderboard.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_listener_the_model_does_not_know_counts_and_gets_the_popular_tracks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,27 +4,30 @@ from pathlib import Path
 
 from recsys.cluster.cluster import Outcome
 from recsys.config import Search, ValidationConfig
-from recsys.runs.folder import CHECKPOINTS, blocks_name, checkpoint_name, locked_run
-from recsys.runs.ledger import Score
-from recsys.runs.trials import plan_candidates
-from recsys.scoring import Scorer
+from recsys.models.registry import read_models
+from recsys.search.folder import locked_run
+from recsys.search.ledger import Score
+from recsys.search.scorer import Scorer
 from recsys.search.state import SearchState
+from recsys.search.trials import CHECKPOINTS, Checkpoint, plan_trials
 from recsys.workspace import open_workspace
 
 
 def test_of_a_fit_the_best_and_the_latest_checkpoint_stay(tmp_path: Path) -> None:
     """And nothing of its blocks once it is done."""
-    search = Search(sweeps=3, score_every=1)
-    (trial,) = plan_candidates(search, "data", seed=1)
+    search = Search(iterations=3, score_every=1)
+    (trial,) = plan_trials(read_models({"als": {}}), "data", seed=1)
     validation = ValidationConfig(ks=(30,), select="ndcg@30")
     with locked_run(open_workspace(tmp_path)) as lock:
         state = SearchState(search, [trial], [], Scorer("data", validation, 1, 1), lock)
-        (tmp_path / blocks_name(trial.id)).mkdir(parents=True)
-        for sweep, value in ((1, 0.5), (2, 0.4), (3, 0.45)):
-            name = checkpoint_name(trial.id, sweep)
-            (tmp_path / name).write_bytes(b"factors")
-            score = Score(sweep, {"ndcg@30": (value, value, value)})
-            state.record(Outcome((trial, sweep), score, None))
-        kept = [checkpoint_name(trial.id, sweep) for sweep in (1, 3)]
-        found = (tmp_path / CHECKPOINTS).iterdir()
-        assert sorted(f"{CHECKPOINTS}/{file.name}" for file in found) == sorted(kept)
+        (tmp_path / trial.blocks).mkdir(parents=True)
+        for iteration, value in ((1, 0.5), (2, 0.4), (3, 0.45)):
+            step = Checkpoint(trial, iteration)
+            (tmp_path / step.file).write_bytes(b"factors")
+            metrics = {"ndcg@30": (value, value, value)}
+            score = Score(trial, iteration, "scorer", metrics)
+            state.record(Outcome(step, score, None))
+        left = {
+            f"{CHECKPOINTS}/{file.name}" for file in (tmp_path / CHECKPOINTS).iterdir()
+        }
+        assert left == {Checkpoint(trial, iteration).file for iteration in (1, 3)}

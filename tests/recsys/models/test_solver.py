@@ -1,6 +1,5 @@
 """Every knob of the fit against a dense solution of the papers' equations, in float64."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +7,15 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from looplib.arrays import Float32Array, FloatArray
-from recsys.models.als import first_factors, make_equations
 from recsys.models.kernels.compiled import cache_folder
+from recsys.models.solver import first_factors, solve
 from tests.recsys.fits import fit_als
 
 FACTORS = 5
 # With as many steps as factors, conjugate gradients are exact but for rounding.
-PLAIN = AlsParams(factors=FACTORS, regularization=0.3, alpha=4.0, cg_steps=3 * FACTORS)
+PLAIN = AlsConfig(factors=FACTORS, regularization=0.3, alpha=4.0, cg_steps=3 * FACTORS)
 KNOBS: dict[str, dict[str, Any]] = {
     "plain": {},
     "unobserved_weight": {"unobserved_weight": 0.2},
@@ -44,37 +43,38 @@ def listening(seed: int = 0, rows: int = 30, others: int = 40) -> csr_matrix:
 
 
 def dense_solution(
-    heard: FloatArray, others: FloatArray, params: AlsParams
+    heard: FloatArray, others: FloatArray, config: AlsConfig, count: int | None = None
 ) -> FloatArray:
-    solution = np.zeros((len(heard), params.factors))
-    weight = params.unobserved_weight
+    """Of so many others, by default all."""
+    solution = np.zeros((len(heard), config.factors))
+    weight = config.unobserved_weight
     for row, r in enumerate(heard):
         likes = r > 0
-        confidence = weight + params.alpha * r
-        scale = (likes.sum() + weight * len(r)) ** params.nu
+        confidence = weight + config.alpha * r
+        scale = (likes.sum() + weight * (count or len(r))) ** config.nu
         left = (
             others.T * confidence
-        ) @ others + params.regularization * scale * np.eye(params.factors)
+        ) @ others + config.regularization * scale * np.eye(config.factors)
         solution[row] = np.linalg.solve(left, others.T @ (confidence * likes))
     return solution
 
 
 def solution_of(
-    heard: csr_matrix, others: Float32Array, params: AlsParams
+    heard: csr_matrix, others: Float32Array, config: AlsConfig
 ) -> FloatArray:
-    return dense_solution(heard.toarray().astype(float), others.astype(float), params)
+    return dense_solution(heard.toarray().astype(float), others.astype(float), config)
 
 
 @pytest.mark.parametrize("knobs", KNOBS.values(), ids=KNOBS)
 def test_a_side_is_solved_as_by_the_dense_equations(knobs: dict[str, Any]) -> None:
     heard = listening()
-    params = replace(PLAIN, **knobs)
+    config = PLAIN.model_copy(update=knobs)
     generator = np.random.default_rng(1)
     others = generator.normal(size=(heard.shape[1], FACTORS)).astype(np.float32)
     rows = generator.normal(scale=0.01, size=(heard.shape[0], FACTORS))
     solved = rows.astype(np.float32)
-    make_equations(heard, params).solve(solved, [others], threads=1)
-    expected = solution_of(heard, others, params)
+    solve(solved, [others], heard, config, threads=1)
+    expected = solution_of(heard, others, config)
     assert solved == pytest.approx(expected, abs=1e-5)
     assert np.abs(expected[2:]).max() > 0.1
 
@@ -84,45 +84,45 @@ def test_a_row_of_many_interactions_is_solved_as_by_the_dense_equations(
     factors: int,
 ) -> None:
     heard = listening(rows=7, others=4000)
-    params = AlsParams(factors, 0.5, alpha=2.0, cg_steps=60, nu=0.5)
+    config = AlsConfig(
+        factors=factors, regularization=0.5, alpha=2.0, cg_steps=60, nu=0.5
+    )
     generator = np.random.default_rng(1)
     others = generator.normal(size=(heard.shape[1], factors)).astype(np.float32)
     found = []
     for threads in (1, 3):
         rows = np.full((heard.shape[0], factors), 0.01, dtype=np.float32)
-        equations = make_equations(heard, params)
-        equations.solve(rows, [others], threads)
+        solve(rows, [others], heard, config, threads)
         found.append(rows)
-    expected = solution_of(heard, others, params)
+    expected = solution_of(heard, others, config)
     assert found[0] == pytest.approx(expected, abs=1e-5)
     assert np.array_equal(found[0], found[1])
 
 
-def test_sweeps_alternate_both_sides() -> None:
+def test_iterations_alternate_listeners_and_tracks() -> None:
     heard = listening()
-    params = replace(PLAIN, **KNOBS["everything"])
+    config = PLAIN.model_copy(update=KNOBS["everything"])
     start = first_factors(heard.shape, FACTORS, seed=3)
-    users, items = start.user_factors.astype(float), start.item_factors.astype(float)
+    users, items = (factors.astype(float) for factors in start)
     r = heard.toarray().astype(float)
     for _ in range(3):
-        users = dense_solution(r, items, params)
-        items = dense_solution(r.T, users, params)
-    model = fit_als(heard, params, seed=3, sweeps=3, threads=2)
-    scores = model.user_factors @ model.item_factors.T
+        users = dense_solution(r, items, config, int(r.any(axis=0).sum()))
+        items = dense_solution(r.T, users, config, int(r.any(axis=1).sum()))
+    factors = fit_als(heard, config, seed=3, iterations=3, threads=2).factors
+    scores = factors.user_factors @ factors.item_factors.T
     assert scores == pytest.approx(users @ items.T, abs=1e-4)
 
 
 def test_a_row_s_solution_does_not_depend_on_the_rows_beside_it() -> None:
     interactions = listening()
-    params = replace(PLAIN, **KNOBS["everything"])
+    config = PLAIN.model_copy(update=KNOBS["everything"])
     generator = np.random.default_rng(1)
     others = generator.normal(size=(interactions.shape[1], FACTORS)).astype(np.float32)
     shape = (interactions.shape[0], FACTORS)
     whole, parts = (np.zeros(shape, dtype=np.float32) for _ in range(2))
-    make_equations(interactions, params).solve(whole, [others], threads=1)
+    solve(whole, [others], interactions, config, threads=1)
     for block in (slice(0, 7), slice(7, 30)):
-        equations = make_equations(interactions[block], params)
-        equations.solve(parts[block], [others], threads=1)
+        solve(parts[block], [others], interactions[block], config, threads=1)
     assert np.array_equal(whole, parts)
 
 

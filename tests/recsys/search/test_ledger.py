@@ -4,18 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from looplib.als import AlsParams
-from recsys.models.model import NoParams
-from recsys.runs.ledger import Ledger, Score, read_ledger
-from recsys.runs.trials import Trial
+from recsys.search.ledger import Ledger, Score, read_ledger
+from recsys.search.trials import Trial
 
-TRIAL = Trial("abc", "als", AlsParams(8, 0.1, 10.0), 1)
-OTHER = Trial("def", "als", AlsParams(16, 0.1, 10.0), 1)
-POPULAR = Trial("popular", "popular", NoParams(), 1)
+TRIAL = Trial("abc", "als", {"factors": 8}, 1)
+OTHER = Trial("def", "als", {"factors": 16}, 1)
+POPULAR = Trial("popular", "popular", {}, 1)
 
 
-def score(sweep: int, value: float = 1 / 3) -> Score:
-    return Score(sweep, {"ndcg@30": (value, value - 0.1, value + 0.1)}, 1.5)
+def score(
+    iteration: int, value: float = 1 / 3, trial: Trial = TRIAL, scorer: str = "scorer"
+) -> Score:
+    metrics = {"ndcg@30": (value, value - 0.1, value + 0.1)}
+    return Score(trial, iteration, scorer, metrics, 1.5)
+
+
+def failure(iteration: int, trial: Trial, error: str, *, is_final: bool) -> Score:
+    return Score(trial, iteration, "scorer", error=error, is_final=is_final)
+
+
+OF_POPULAR = score(0, trial=POPULAR)
 
 
 def read(file: Path, scorer: str = "scorer") -> Ledger:
@@ -25,11 +33,11 @@ def read(file: Path, scorer: str = "scorer") -> Ledger:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     ledger = read(tmp_path / "ledger.jsonl")
-    for trial, found in ((TRIAL, score(5)), (TRIAL, score(10)), (POPULAR, score(0))):
-        ledger.add(trial, found)
+    for added in (score(5), score(10), OF_POPULAR):
+        ledger.add(added)
     assert ledger.scores == {
         "abc": (score(5), score(10)),
-        "popular": (score(0),),
+        "popular": (OF_POPULAR,),
     }
     return tmp_path / "ledger.jsonl"
 
@@ -37,7 +45,7 @@ def file(tmp_path: Path) -> Path:
 def test_what_is_read_is_what_was_written(file: Path) -> None:
     assert read(file).scores == {
         "abc": (score(5), score(10)),
-        "popular": (score(0),),
+        "popular": (OF_POPULAR,),
     }
 
 
@@ -50,7 +58,7 @@ def test_a_torn_last_line_is_dropped_and_the_next_one_is_whole(
     file.write_bytes(whole[: -min(cut, last - 1)])
     ledger = read(file)
     assert ledger.scores["popular"] == ()
-    ledger.add(POPULAR, score(0))
+    ledger.add(OF_POPULAR)
     assert file.read_bytes() == whole
 
 
@@ -61,7 +69,7 @@ def test_a_last_line_of_zeros_is_torn_too(file: Path) -> None:
     assert file.read_bytes() == whole
 
 
-UNSEALED = b'{"trial": "abc", "scorer": "scorer", "sweep": 10}'
+UNSEALED = b'{"trial": "abc", "scorer": "scorer", "iteration": 10}'
 
 
 @pytest.mark.parametrize("line", [b"123", b"{}", UNSEALED, b"\xff", b"[" * 9999])
@@ -71,10 +79,10 @@ def test_a_damaged_line_before_the_last_costs_its_own_step(
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(lines[0] + line + b"\n" + lines[2])
     ledger = read(file)
-    assert ledger.scores == {"abc": (score(5),), "popular": (score(0),)}
+    assert ledger.scores == {"abc": (score(5),), "popular": (OF_POPULAR,)}
     assert [damage[:16] for damage in ledger.damaged] == ["line 2: damaged "]
     assert file.read_bytes() == lines[0] + lines[2]
-    ledger.add(TRIAL, score(10))
+    ledger.add(score(10))
     assert read(file).scores["abc"] == (score(5), score(10))
 
 
@@ -83,7 +91,7 @@ def test_a_step_before_others_can_be_run_again(file: Path) -> None:
     file.write_bytes(first.replace(b"0.33333", b"0.93333", 1) + b"".join(rest))
     ledger = read(file)
     assert ledger.scores["abc"] == (score(10),)
-    ledger.add(TRIAL, score(5))
+    ledger.add(score(5))
     assert ledger.scores["abc"] == read(file).scores["abc"] == (score(5), score(10))
 
 
@@ -97,12 +105,10 @@ def test_no_changed_byte_changes_a_score(file: Path) -> None:
 
 
 def test_a_score_whose_listeners_are_gone_is_scored_again(file: Path) -> None:
-    ledger = Ledger(
-        file, "scorer", lambda trial, sweep: (trial.id, sweep) != ("abc", 10)
-    )
+    ledger = Ledger(file, "scorer", lambda checkpoint: checkpoint.iteration != 10)
     assert ledger.scores["abc"] == (score(5),)
     assert ledger.damaged == [
-        "trial abc after sweep 10: what its listeners add is not whole"
+        "trial abc after iteration 10: what its listeners add is not whole"
     ]
 
 
@@ -110,18 +116,19 @@ def test_lines_scored_otherwise_count_for_nothing(file: Path) -> None:
     assert read(file, "other data").scores["popular"] == ()
 
 
-def test_of_a_sweep_that_stands_twice_the_last_score_counts(file: Path) -> None:
+def test_of_an_iteration_that_stands_twice_the_last_score_counts(file: Path) -> None:
     """It has every metric, and the first the choosing one alone."""
-    read(file).add(TRIAL, score(5, 0.9))
+    read(file).add(score(5, 0.9))
     assert read(file).scores["abc"] == (score(5, 0.9), score(10))
 
 
 def test_only_a_final_failure_is_not_tried_again(file: Path) -> None:
-    ledger, nan = read(file), Score(5, error="NaN")
-    ledger.add(TRIAL, Score(15, error="out of memory", is_final=False))
-    ledger.add(OTHER, nan)
+    ledger = read(file)
+    nan = failure(5, OTHER, "NaN", is_final=True)
+    ledger.add(failure(15, TRIAL, "out of memory", is_final=False))
+    ledger.add(nan)
     assert read(file).scores == {
         "abc": (score(5), score(10)),
         "def": (nan,),
-        "popular": (score(0),),
+        "popular": (OF_POPULAR,),
     }

@@ -8,26 +8,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from looplib.als import AlsParams
+from looplib.als import AlsConfig
 from recsys.config import SearchConfig, ValidationConfig
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError, TrialError
-from recsys.models.topk import personal_lists
-from recsys.runs.folder import (
-    CHECKPOINTS,
-    checkpoint_name,
-    listeners_name,
-    read_listeners,
-)
-from recsys.runs.trials import Trial, plan_baselines
-from recsys.scoring import Scorer, score_lists, validator_for
-from recsys.search.fit_step import run_step
+from recsys.models.als import Als
+from recsys.search.ledger import Score
+from recsys.search.scorer import Scorer, score_lists, validator_for
+from recsys.search.step import run_step
+from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial, plan_baselines
 from recsys.workspace import open_workspace
 from tests.recsys.fits import fit_als
 from tests.recsys.logs import make_store, random_sessions
 from tests.recsys.opened import dataset_of
 
-TRIAL = Trial("abc", "als", AlsParams(4, 1.0, 10.0), 7)
+PARAMS = {"factors": 4, "regularization": 1.0}
+TRIAL = Trial("abc", "als", PARAMS, 7)
 BASELINES = {trial.id: trial for trial in plan_baselines(seed=1, is_ordered=True)}
 VALIDATION = ValidationConfig(ks=(5, 30), select="ndcg@30", resamples=100)
 
@@ -47,31 +43,39 @@ def scorer(dataset: Dataset) -> Scorer:
     return Scorer(dataset.address, VALIDATION, seed=1, threads=1)
 
 
+def fit(dataset: Dataset, iterations: int) -> Als:
+    return fit_als(dataset.matrix("training"), AlsConfig(**PARAMS), 7, iterations)
+
+
+def step(
+    scorer: Scorer, folder: Path, iteration: int, start: int = 0, is_whole: bool = False
+) -> Score:
+    return run_step(Checkpoint(TRIAL, iteration), scorer, str(folder), start, is_whole)
+
+
 def test_a_step_goes_on_from_its_checkpoint_and_scores_what_a_fit_in_one_piece_scores(
     scorer: Scorer, dataset: Dataset, tmp_path: Path
 ) -> None:
-    whole = fit_als(dataset.matrix("training"), TRIAL.params, TRIAL.seed, sweeps=5)
-    expected = score_lists(
-        scorer, personal_lists(whole, dataset, "training", 30, threads=1), is_whole=True
-    )
-    run_step(TRIAL, 2, scorer, str(tmp_path))
-    with np.load(tmp_path / checkpoint_name(TRIAL.id, 2)) as kept:
-        assert kept["sweeps"] == 2
-    score = run_step(TRIAL, 5, scorer, str(tmp_path), start=2)
+    whole = fit(dataset, 5)
+    expected = score_lists(scorer, whole.recommend(30), is_whole=True)
+    step(scorer, tmp_path, 2)
+    with np.load(tmp_path / Checkpoint(TRIAL, 2).file) as state:
+        assert state["iterations"] == 2
+    score = step(scorer, tmp_path, 5, start=2)
     assert score.metrics == {
         "ndcg@30": pytest.approx(expected.metrics["ndcg@30"], rel=1e-12)
     }
-    with np.load(tmp_path / checkpoint_name(TRIAL.id, 5)) as kept:
-        assert np.array_equal(kept["item_factors"], whole.item_factors)
-        assert kept["fit_s"] == pytest.approx(score.fit_s, abs=0.001)
+    with np.load(tmp_path / Checkpoint(TRIAL, 5).file) as state:
+        assert np.array_equal(state["item_factors"], whole.factors.item_factors)
+        assert state["fit_s"] == pytest.approx(score.fit_s, abs=0.001)
 
 
 def test_a_step_that_is_run_again_gives_the_same_and_fits_nothing(
     scorer: Scorer, tmp_path: Path
 ) -> None:
     """As after the death of a worker that had written its checkpoint and not yet answered."""
-    first = run_step(TRIAL, 3, scorer, str(tmp_path))
-    again = run_step(TRIAL, 3, scorer, str(tmp_path))
+    first = step(scorer, tmp_path, 3)
+    again = step(scorer, tmp_path, 3)
     assert (again.metrics, again.fit_s) == (first.metrics, first.fit_s)
 
 
@@ -79,32 +83,32 @@ def test_of_what_is_left_at_the_end_every_metric_is_computed_without_another_fit
     scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where its checkpoint is gone, as after the end of a search, there is another fit."""
-    partly = run_step(TRIAL, 3, scorer, str(tmp_path))
-    run_step(TRIAL, 4, scorer, str(tmp_path), start=3)
+    partly = step(scorer, tmp_path, 3)
+    step(scorer, tmp_path, 4, start=3)
     with monkeypatch.context() as patch:
-        patch.setattr("recsys.models.factor_models.sweep", None)
-        whole = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True)
+        patch.setattr(Als, "partial_fit", None)
+        whole = step(scorer, tmp_path, 3, is_whole=True)
     assert (partly.is_whole, whole.is_whole) == (False, True)
-    assert (whole.sweep, whole.fit_s) == (3, partly.fit_s)
+    assert (whole.iteration, whole.fit_s) == (3, partly.fit_s)
     shutil.rmtree(tmp_path / CHECKPOINTS)
-    again = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True)
+    again = step(scorer, tmp_path, 3, is_whole=True)
     assert again.metrics == whole.metrics
 
 
-def test_what_is_heard_again_and_what_is_new_are_scored_apart(
+def test_repeats_and_new_tracks_are_scored_apart(
     scorer: Scorer, dataset: Dataset, tmp_path: Path
 ) -> None:
     """Against lists ranked by hand: the tracks heard, and the others, by products of factors."""
-    metrics = run_step(TRIAL, 3, scorer, str(tmp_path), is_whole=True).metrics
+    metrics = step(scorer, tmp_path, 3, is_whole=True).metrics
     heard = dataset.matrix("training").toarray() > 0
-    fit = fit_als(dataset.matrix("training"), TRIAL.params, TRIAL.seed, sweeps=3)
-    products = fit.user_factors @ fit.item_factors.T
+    factors = fit(dataset, 3).factors
+    products = factors.user_factors @ factors.item_factors.T
     heldout = pq.read_table(dataset.heldout)
     relevant = np.zeros(heard.shape, np.bool_)
     is_relevant = heldout["time"].to_numpy() >= VALIDATION.min_time
     pairs = heldout.filter(pa.array(is_relevant))
     relevant[pairs["user"].to_numpy(), pairs["track"].to_numpy()] = True
-    for segment, pool in (("again", heard), ("new", ~heard)):
+    for segment, pool in (("repeat", heard), ("new", ~heard)):
         gains = []
         for row in np.flatnonzero((relevant & pool).any(axis=1)):
             order = np.argsort(-products[row], kind="stable")
@@ -120,16 +124,15 @@ def test_what_is_heard_again_and_what_is_new_are_scored_apart(
 def test_without_its_checkpoint_or_with_one_beyond_the_step_a_fit_begins_anew(
     scorer: Scorer, tmp_path: Path
 ) -> None:
-    expected = run_step(TRIAL, 2, scorer, str(tmp_path / "other")).metrics
-    run_step(TRIAL, 4, scorer, str(tmp_path))
-    assert run_step(TRIAL, 2, scorer, str(tmp_path)).metrics == expected
+    expected = step(scorer, tmp_path / "other", 2).metrics
+    step(scorer, tmp_path, 4)
+    assert step(scorer, tmp_path, 2).metrics == expected
 
 
 def test_what_listeners_add_makes_up_the_metric(scorer: Scorer, tmp_path: Path) -> None:
-    score = run_step(TRIAL, 2, scorer, str(tmp_path))
-    numerators, denominators = read_listeners(
-        open_workspace(tmp_path), scorer, TRIAL, 2
-    )
+    score = step(scorer, tmp_path, 2)
+    run = open_workspace(tmp_path)
+    numerators, denominators = scorer.read_listeners(run, score.checkpoint)
     assert len(numerators) == len(validator_for(scorer).users)
     assert numerators.sum() / denominators.sum() == pytest.approx(
         score.metrics["ndcg@30"][0], abs=1e-12
@@ -142,25 +145,26 @@ def test_a_score_whose_listeners_are_gone_is_one_line(
     with pytest.raises(
         SearchError, match=r"npz: damaged .*; search again, which runs this step again"
     ):
-        read_listeners(open_workspace(tmp_path), scorer, TRIAL, 2)
+        scorer.read_listeners(open_workspace(tmp_path), Checkpoint(TRIAL, 2))
 
 
 @pytest.mark.parametrize("name", ["popular", "most_played", "latest"])
-def test_a_baseline_is_scored_without_a_fit(
+def test_a_baseline_is_scored_without_iterations(
     scorer: Scorer, tmp_path: Path, name: str
 ) -> None:
-    score = run_step(BASELINES[name], 0, scorer, str(tmp_path))
-    assert score.sweep == 0
-    assert (tmp_path / listeners_name(scorer, BASELINES[name], 0)).exists()
+    checkpoint = Checkpoint(BASELINES[name], 0)
+    score = run_step(checkpoint, scorer, str(tmp_path))
+    assert score.checkpoint == checkpoint
+    assert (tmp_path / scorer.listeners_file(checkpoint)).exists()
 
 
 def test_factors_that_are_not_finite_leave_no_checkpoint(
     scorer: Scorer, tmp_path: Path
 ) -> None:
-    trial = Trial("nan", "als", AlsParams(4, 1.0, 1e39), 7)
-    with pytest.raises(TrialError, match="not finite after sweep 1"):
-        run_step(trial, 2, scorer, str(tmp_path))
-    assert not (tmp_path / checkpoint_name(trial.id, 2)).exists()
+    checkpoint = Checkpoint(Trial("nan", "als", {**PARAMS, "alpha": 1e39}, 7), 2)
+    with pytest.raises(TrialError, match="not finite after iteration 1"):
+        run_step(checkpoint, scorer, str(tmp_path))
+    assert not (tmp_path / checkpoint.file).exists()
 
 
 def test_scores_are_comparable_only_by_the_same_data_validation_and_seed(

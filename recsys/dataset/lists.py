@@ -1,4 +1,4 @@
-"""Read the lists of other models from Parquet files, for the kind `recsys.models.lists`."""
+"""Lists of other models, from Parquet files, as rows and columns of a dataset."""
 
 from pathlib import Path
 
@@ -8,19 +8,18 @@ import pyarrow.parquet as pq
 
 from analysis import queries
 from analysis.store import Store
+from looplib.arrays import NO_TRACK
 from recsys.dataset.dataset import Dataset
 from recsys.errors import SearchError
-from recsys.models.lists import lists_name
-from recsys.models.topk import NO_TRACK
 from recsys.store.ids import originals
 
 
-def take_lists(
-    file: Path,
-    digest: str,
-    store: Store,
-    dataset: Dataset,
-) -> str:
+def lists_name(digest: str) -> str:
+    """Name the file beside a dataset that has the lists of a file of this digest."""
+    return f"lists-{digest}.npy"
+
+
+def take_lists(file: Path, digest: str, store: Store, dataset: Dataset) -> str:
     """Write the lists of a file beside the dataset, as its rows and columns.
 
     Returns:
@@ -29,9 +28,9 @@ def take_lists(
     Raises:
         SearchError: The file is no table of lists, or of other listeners or tracks.
     """
-    given = _read(file)
+    lists = _read(file)
     with queries.connect() as connection:
-        connection.register("given", given)
+        connection.register("given", lists)
         for table, numbers in (("users", dataset.users), ("tracks", dataset.tracks)):
             ids = originals(store, "users" if table == "users" else "items", numbers)
             columns = {"id": ids.astype(np.str_), "position": np.arange(len(ids))}
@@ -46,19 +45,19 @@ def take_lists(
         np.save(target, best)
     return (
         f"{file}: lists of {len(np.unique(users)):,} of {len(best):,} listeners; of "
-        f"{given.num_rows:,} rows {listed.num_rows:,} are a listener's and a track's of the store"
+        f"{lists.num_rows:,} rows {listed.num_rows:,} are a listener's and a track's of the store"
     )
 
 
 def _read(file: Path) -> pa.Table:
-    """Return user and item as text, and a place, the smallest the best."""
+    """Read user and item as text, and a place, the smallest the best."""
     try:
-        found = pq.read_schema(file).names
-        by = "rank" if "rank" in found else "score"
-        if not {"user", "item", by} <= set(found):
+        columns = pq.read_schema(file).names
+        by = "rank" if "rank" in columns else "score"
+        if not {"user", "item", by} <= set(columns):
             raise SearchError(
-                f"{file}: columns {', '.join(found)[:200]} found; user, item, and rank or score "
-                "are expected"
+                f"{file}: columns {', '.join(columns)[:200]} found; user, item, and rank or "
+                "score are expected"
             )
         table = pq.read_table(file)
         places = table.column(by).cast(pa.float64()).to_numpy()

@@ -1,24 +1,22 @@
-"""Lock, read and write the run folder of a search."""
+"""Lock, read and write the run folder of a search, and what it concluded."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import orjson
 
-from looplib.arrays import FloatArray
 from looplib.checksums import seal, unseal
 from looplib.config import load_config
 from looplib.files import json_digest, remove_leftovers, sha256_file
 from recsys.config import SearchConfig
 from recsys.dataset.layout import PIECES
-from recsys.errors import SearchError, StorageError
+from recsys.errors import SearchError
 from recsys.lock import LOCK, Lock, hold_lock
-from recsys.runs.trials import Trial
-from recsys.scoring import Interval, Scorer
+from recsys.search.scorer import LISTENERS, Interval
+from recsys.search.trials import CHECKPOINTS, Checkpoint, Trial
 from recsys.workspace import Workspace
 
 CONFIG = "config.yaml"
@@ -26,8 +24,6 @@ LEDGER = "ledger.jsonl"
 LEADERBOARD = "leaderboard.parquet"
 WINNER = "winner.json"
 REPORT = "report.html"
-CHECKPOINTS = "checkpoints"
-LISTENERS = "listeners"
 _DAMAGED = "damaged; search again, which reads the ledger"
 NO_BETTER = "the best model is not significantly better than every baseline"
 
@@ -37,79 +33,25 @@ class Winner:
     """The best trial of a search, as `winner.json` has it."""
 
     trial: Trial
-    sweeps: int  # after which it was best
+    iterations: int  # after which it was best
     metrics: dict[str, Interval]
     select: str  # the metric that chose it
     dataset: str  # digest of the dataset that it was fitted and scored on
-    remarks: tuple[str, ...] = ()  # warnings about the choice
+    warnings: tuple[str, ...] = ()  # about the choice
     beats_baselines: bool = True  # each significantly, by the metric
     # metrics on the listeners who chose nothing
     test: dict[str, Interval] = field(default_factory=dict)
-    # of a winner without factors: the best trial that has some, and its sweeps
-    factors: Trial | None = None
-    factor_sweeps: int = 0
+    # of a winner without factors: the best trial that has some, where it was best
+    factors: Checkpoint | None = None
     # SHA-256 of other files of the run by name, and of its configuration
     files: dict[str, str] = field(default_factory=dict, compare=False)
-
-
-def checkpoint_name(trial_id: str, sweep: int) -> str:
-    """Name the file that holds a trial's factors after a scored sweep."""
-    return f"{CHECKPOINTS}/{trial_id}-{sweep}.npz"
-
-
-def blocks_name(trial_id: str) -> str:
-    """Name the folder that holds a trial's factors, block by block, where all workers fit it."""
-    return f"{CHECKPOINTS}/{trial_id}"
-
-
-def listeners_name(scorer: Scorer, trial: Trial, sweep: int) -> str:
-    """Name the file of what each listener adds to the choosing metric."""
-    part = "-test" if scorer.is_test else ""
-    return f"{LISTENERS}/{scorer.digest}/{trial.id}-{sweep}{part}.npz"
-
-
-def read_listeners(
-    run: Workspace,
-    scorer: Scorer,
-    trial: Trial,
-    sweep: int,
-) -> FloatArray:
-    """Read what each listener adds to the choosing metric; shape (2, listeners).
-
-    Raises:
-        SearchError: It is damaged.
-        StorageError: It is missing, or cannot be read.
-    """
-    name = listeners_name(scorer, trial, sweep)
-    try:
-        with np.load(run.cached(name)) as kept:
-            return kept[scorer.validation.select]  # type: ignore[no-any-return]  # numpy says Any
-    except StorageError:
-        raise
-    except Exception as error:  # noqa: BLE001  of any kind, by zipfile and NumPy
-        raise SearchError(
-            f"{run}/{name}: damaged ({error}); search again, which runs this step again"
-        ) from None
-
-
-def has_listeners(
-    run: Workspace,
-    scorer: Scorer,
-    trial: Trial,
-    sweep: int,
-) -> bool:
-    """Return whether `read_listeners` finds them whole."""
-    with suppress(SearchError):
-        read_listeners(run, scorer, trial, sweep)
-        return True
-    return False
 
 
 @contextmanager
 def locked_run(run: Workspace) -> Iterator[Lock]:
     """Make the block the only search in a run folder, new or with what an earlier search left.
 
-    An earlier winner and leaderboard are removed: until the block has found its own, there is none.
+    An earlier winner and leaderboard are removed: until the block has its own, there is none.
     Of a run at an address, nothing but the ledger is kept on this machine.
     """
     names = run.names()
@@ -128,25 +70,28 @@ def locked_run(run: Workspace) -> Iterator[Lock]:
 
 
 def write_winner(run: Workspace, winner: Winner) -> None:
-    """Write what a search found, with a checksum."""
+    """Write the winner of a search, with a checksum."""
     with run.create(WINNER) as file:
         file.write(orjson.dumps(seal(winner), option=orjson.OPT_INDENT_2))
 
 
 def digest_config(config: SearchConfig) -> str:
-    """Return the SHA-256 of a configuration, wherever its run is."""
+    """Compute the SHA-256 of a configuration, wherever its run is."""
     return json_digest(config.model_dump(mode="json", exclude={"run"}))
 
 
 def check_digest(run: Workspace, winner: Winner, name: str) -> Path:
-    """Return the path of a file of a finished run, once it has the digest that it should have.
+    """Check the digest of a file of a finished run.
+
+    Returns:
+        Its path.
 
     Raises:
-        SearchError: It has another one.
+        SearchError: It has another digest.
     """
     run.download(name)
-    given = winner.files.get(name)
-    if given and sha256_file(run.folder / name) != given:
+    digest = winner.files.get(name)
+    if digest and sha256_file(run.folder / name) != digest:
         raise SearchError(f"{run}/{name}: {_DAMAGED}")
     return run.folder / name
 
@@ -184,7 +129,7 @@ def read_run(
         SearchError: The folder holds no finished run.
     """
     winner = read_winner(run)
-    given = winner.files.get(CONFIG)
-    if given and given != digest_config(read_config(run)):
+    digest = winner.files.get(CONFIG)
+    if digest and digest != digest_config(read_config(run)):
         raise SearchError(f"{run}/{CONFIG}: {_DAMAGED}")
     return read_config(run, overrides), winner

@@ -1,19 +1,15 @@
 """Top-k lists against a full sort."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from looplib.arrays import Float32Array
-from recsys.dataset.dataset import Dataset, Summary
-from recsys.models.als import Fit
+from looplib.arrays import NO_TRACK, Float32Array
+from recsys.dataset.interactions import Interactions
+from recsys.models.factors import Factors, fill_up, keep_tracks
 from recsys.models.kernels.ranking import rank_tracks
-from recsys.models.topk import NO_TRACK, keep_some, personal_lists, top_tracks
-from recsys.workspace import open_workspace
 
 
 def random_factors(seed: int, rows: int, factors: int = 4) -> Float32Array:
@@ -26,7 +22,7 @@ def test_lists_are_the_largest_inner_products_best_first(
     seed: int, tracks: int, k: int
 ) -> None:
     users, items = random_factors(seed, 7), random_factors(seed + 1, tracks)
-    lists, _ = top_tracks(users, items, k, threads=1)
+    lists, _ = Factors(users, items).rank(k, threads=1)
     assert lists.shape == (7, min(k, tracks))
     scores = users @ items.T
     assert np.take_along_axis(scores, lists, axis=1) == pytest.approx(
@@ -39,7 +35,7 @@ def test_what_was_seen_is_left_out_and_short_lists_end_with_no_track() -> None:
     seen = csr_matrix(
         np.array([[1, 0, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=np.float32)
     )
-    lists, _ = top_tracks(users, items, 3, threads=1, seen=seen)
+    lists, _ = Factors(users, items).rank(3, threads=1, seen=seen)
     assert 0 not in lists[0]
     assert NO_TRACK not in lists[0]
     assert lists[1].tolist() == [3, NO_TRACK, NO_TRACK]
@@ -76,21 +72,25 @@ def test_compiled_lists_are_those_of_exact_products_and_equal_ones_go_by_column(
             assert np.array_equal(found, np.take_along_axis(products, expected, axis=1))
 
 
-def test_listeners_who_heard_none_get_the_popular_tracks(tmp_path: Path) -> None:
-    matrix = csr_matrix(np.array([[3, 1, 2, 0], [0, 0, 0, 0]], np.float32))
-    for name in ("values", "indices", "indptr"):
-        values = getattr(matrix, "data" if name == "values" else name)
-        np.save(tmp_path / f"all-{name}.npy", values)
-    folder = open_workspace(tmp_path)
-    summary = Summary("", 2, 4, 3, 1, 3, 0, 2, 0, {})
-    dataset = Dataset(folder, summary, np.arange(2), np.arange(4))
-    fit = Fit(
-        1, np.ones((2, 1), np.float32), np.array([[1], [2], [3], [4]], np.float32)
-    )
-    lists = personal_lists(fit, dataset, "all", 3, threads=1)
+def test_listeners_who_heard_none_get_the_popular_tracks() -> None:
+    heard = np.array([[3, 1, 2, 0], [0, 0, 0, 0]], np.float32)
+    train = Interactions(csr_matrix(heard))
+    items = np.array([[1], [2], [3], [4]], np.float32)
+    factors = Factors(np.ones((2, 1), np.float32), items)
+    lists = factors.recommend(train, 3, threads=1)
     assert lists.tolist() == [[3, 2, 1], [0, 2, 1]]
-    unseen = personal_lists(fit, dataset, "all", 3, threads=1, pool="new")
+    unseen = factors.recommend(train, 3, threads=1, pool="new")
     assert unseen.tolist() == [[3, -1, -1], [0, 2, 1]]
+
+
+def test_short_lists_are_filled_with_what_they_do_not_have() -> None:
+    lists = np.array([[3, NO_TRACK, NO_TRACK], [1, 2, 3], [NO_TRACK] * 3], np.int32)
+    more = np.array([[5, 3, 6], [7, 8, 9], [4, NO_TRACK, NO_TRACK]], np.int32)
+    assert fill_up(lists, more).tolist() == [
+        [3, 5, 6],
+        [1, 2, 3],
+        [4, NO_TRACK, NO_TRACK],
+    ]
 
 
 def test_what_is_left_out_leaves_the_order_of_the_rest_and_no_track_at_the_end() -> (
@@ -98,7 +98,7 @@ def test_what_is_left_out_leaves_the_order_of_the_rest_and_no_track_at_the_end()
 ):
     lists = np.tile(np.array([4, 0, 3], dtype=np.int32), (3, 1))
     is_kept = np.array([[1, 0, 1], [0, 0, 1], [1, 1, 1]], dtype=np.bool_)
-    assert keep_some(lists, is_kept).tolist() == [
+    assert keep_tracks(lists, is_kept).tolist() == [
         [4, 3, NO_TRACK],
         [3, NO_TRACK, NO_TRACK],
         [4, 0, 3],

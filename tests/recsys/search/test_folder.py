@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import SearchError, StorageError
-from recsys.runs.folder import locked_run, read_run
+from recsys.search.folder import locked_run, read_run
 from recsys.workspace import open_workspace
 
 

@@ -3,9 +3,8 @@
 Ranking metrics are defined in `analysis.validation` and `analysis/sql/validation/`; here a metric
 is known by its key alone ("ndcg@30").
 
-What a listener plays again and what is new have metrics of their own: `again_ndcg@30` is that of
-the best 30 of the tracks heard before, on the held-out tracks that were heard before;
-`new_ndcg@30` of the others.
+Repeats and new tracks have metrics of their own: `repeat_ndcg@30` is that of the best 30 of the
+tracks heard before, on the held-out tracks that were heard before; `new_ndcg@30` of the others.
 
 `ope_time@k` is the mean listening time of a recommended track when any of the best k is served, all
 equally likely: the self-normalised estimate of `analysis.offpolicy` on the held-out sessions, a
@@ -14,6 +13,7 @@ the tracks that listeners would have chosen themselves.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,20 +27,23 @@ from analysis.offpolicy.estimate import OffPolicy
 from analysis.offpolicy.logged import logged_sessions
 from analysis.offpolicy.policies import match_lists
 from analysis.validation import METRICS, Validator
-from looplib.arrays import FloatArray, Int32Array, IntArray
+from looplib.arrays import NO_TRACK, FloatArray, Int32Array, IntArray
 from looplib.files import json_digest
 from looplib.randomness import make_generator
 from recsys.config import OPE_TIME, ValidationConfig
 from recsys.dataset.dataset import open_dataset
-from recsys.errors import SearchError
-from recsys.models.topk import NO_TRACK, Pool
+from recsys.errors import SearchError, StorageError
+from recsys.models.factors import Pool
+from recsys.search.trials import Checkpoint
+from recsys.workspace import Workspace
 
 # of the listeners with held-out sessions
 _TEST_SHARE = 0.2
 _FEWEST_IN_TEST = 200
 # pools of lists that are scored apart, on the held-out tracks in the same pool
-SEGMENTS: Mapping[str, Pool] = {"again": "heard", "new": "new"}
-_OF_SEGMENTS = tuple(name for name in METRICS if name not in ("novelty", "coverage"))
+SEGMENTS: tuple[Pool, ...] = ("repeat", "new")
+_SEGMENT_METRICS = {*METRICS} - {"novelty", "coverage"}
+LISTENERS = "listeners"  # the folder of a run
 Interval = tuple[float, float, float]  # value and the ends of its 95 % interval
 
 
@@ -71,8 +74,8 @@ class Scorer:
     @property
     def pools(self) -> tuple[Pool, ...]:
         """The pools of the lists that are scored by every metric, the choosing one first."""
-        own = self.validation.pool
-        return (own, *SEGMENTS.values()) if own == "all" else (own,)
+        pool = self.validation.pool
+        return (pool, *SEGMENTS) if pool == "all" else (pool,)
 
     @property
     def dataset_digest(self) -> str:
@@ -89,6 +92,37 @@ class Scorer:
         }
         return json_digest(facts)[:12]
 
+    def listeners_file(self, checkpoint: Checkpoint) -> str:
+        """Name the file of the run with what each listener adds to the choosing metric."""
+        name = f"{checkpoint.trial.id}-{checkpoint.iteration}"
+        part = "-test" if self.is_test else ""
+        return f"{LISTENERS}/{self.digest}/{name}{part}.npz"
+
+    def read_listeners(self, run: Workspace, checkpoint: Checkpoint) -> FloatArray:
+        """Read what each listener adds to the choosing metric; shape (2, listeners).
+
+        Raises:
+            SearchError: It is damaged.
+            StorageError: It is missing, or cannot be read.
+        """
+        name = self.listeners_file(checkpoint)
+        try:
+            with np.load(run.cached(name)) as arrays:
+                return arrays[self.validation.select]  # type: ignore[no-any-return]  # numpy says Any
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001  of any kind, by zipfile and NumPy
+            raise SearchError(
+                f"{run}/{name}: damaged ({error}); search again, which runs this step again"
+            ) from None
+
+    def has_listeners(self, run: Workspace, checkpoint: Checkpoint) -> bool:
+        """Check that `read_listeners` can read them."""
+        with suppress(SearchError):
+            self.read_listeners(run, checkpoint)
+            return True
+        return False
+
 
 def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMetrics:
     """Score lists by every metric, or by the choosing one alone.
@@ -99,53 +133,51 @@ def score_lists(scorer: Scorer, lists: Int32Array, *, is_whole: bool) -> ListMet
     select = scorer.validation.select
     by_time = select.startswith(f"{OPE_TIME}@")
     padded = _pad(lists, max(ks))
-    found = ListMetrics({}, {}, {})
+    scored = ListMetrics({}, {}, {})
     if is_whole or not by_time:
         metric = None if is_whole else select
         validator = validator_for(scorer)
         validation = validator.score(np.arange(len(lists)), padded, metric)
         for key, value in validation.metrics.items():
-            found.metrics[key] = (value.value, value.lower, value.upper)
+            scored.metrics[key] = (value.value, value.lower, value.upper)
         if select in validation.ratios:
-            found.listeners[select] = validation.ratios[select]
+            scored.listeners[select] = validation.ratios[select]
     estimator = _estimator_for(scorer) if is_whole or by_time else None
     if estimator:
-        scored = ks if is_whole else [int(select.partition("@")[2])]
-        _add_listening_time(found, estimator, padded, scored)
-    return found
+        estimated = ks if is_whole else [int(select.partition("@")[2])]
+        _add_listening_time(scored, estimator, padded, estimated)
+    return scored
 
 
 def score_segments(
     scorer: Scorer, lists: Mapping[Pool, Int32Array]
 ) -> dict[str, Interval]:
-    """Score lists of the tracks heard and of new ones, each on the held-out tracks of its pool.
+    """Score lists of repeats and of new tracks, each on the held-out tracks of its pool.
 
     Where nothing that was held out is in a pool, there are no metrics of it.
     """
-    found: dict[str, Interval] = {}
-    for segment, pool in SEGMENTS.items():
-        if pool not in lists:
-            continue
+    metrics: dict[str, Interval] = {}
+    for pool, best in lists.items():
         try:
             validator = validator_for(scorer, pool)
         except AnalysisError:
             continue
-        padded = _pad(lists[pool], max(scorer.validation.ks))
+        padded = _pad(best, max(scorer.validation.ks))
         scored = validator.score(np.arange(len(padded)), padded).metrics
         for key, value in scored.items():
-            if key.partition("@")[0] in _OF_SEGMENTS:
-                found[f"{segment}_{key}"] = (value.value, value.lower, value.upper)
-    return found
+            if key.partition("@")[0] in _SEGMENT_METRICS:
+                metrics[f"{pool}_{key}"] = (value.value, value.lower, value.upper)
+    return metrics
 
 
 def _pad(lists: Int32Array, k: int) -> IntArray:
-    """Return lists of k tracks: a catalogue may be smaller."""
+    """Lengthen lists to k tracks: a catalogue may be smaller."""
     widths = ((0, 0), (0, max(0, k - lists.shape[1])))
     return np.pad(lists.astype(np.int64), widths, constant_values=NO_TRACK)
 
 
-def settle(scorer: Scorer, catalogue: int | None) -> Scorer:
-    """Decide the test part where the configuration leaves it open, and check the choosing metric.
+def resolve_split(scorer: Scorer, catalogue: int | None) -> Scorer:
+    """Resolve the test part where the configuration leaves it open; check the choosing metric.
 
     The number of tracks of the catalogue may be unknown.
 
@@ -181,7 +213,7 @@ def settle(scorer: Scorer, catalogue: int | None) -> Scorer:
 
 
 def _add_listening_time(
-    found: ListMetrics,
+    scored: ListMetrics,
     estimator: OffPolicy,
     lists: IntArray,
     ks: Sequence[int],
@@ -193,10 +225,10 @@ def _add_listening_time(
         estimate = estimator.value(matched.head(k).serve("random"))
         snips = estimate.snips
         listener = estimate.per_listener
-        found.metrics[key] = (snips.value, snips.lower, snips.upper)
-        found.listeners[key] = np.stack([listener.times, listener.weights])
+        scored.metrics[key] = (snips.value, snips.lower, snips.upper)
+        scored.listeners[key] = np.stack([listener.times, listener.weights])
         if estimate.reasons:
-            found.warnings[key] = "; ".join(estimate.reasons)
+            scored.warnings[key] = "; ".join(estimate.reasons)
 
 
 def _read_part(scorer: Scorer, file: Path) -> pa.Table:
@@ -237,8 +269,8 @@ def validator_for(scorer: Scorer, pool: Pool = "all") -> Validator:
     heldout = _read_part(scorer, dataset.heldout)
     if pool != "all":
         rows, columns = (heldout[name].to_numpy() for name in ("user", "track"))
-        was_heard = np.ravel(dataset.matrix("training")[rows, columns]) > 0
-        heldout = heldout.filter(pa.array(was_heard == (pool == "heard")))
+        is_repeat = np.ravel(dataset.matrix("training")[rows, columns]) > 0
+        heldout = heldout.filter(pa.array(is_repeat == (pool == "repeat")))
     popularity = dataset.popularity("training")
     return Validator(
         heldout,

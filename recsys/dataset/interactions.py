@@ -1,0 +1,178 @@
+"""What a model is fitted to: listening time, plays in their order, and artists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from looplib.arrays import BoolArray, Int32Array, IntArray, offsets
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.layout import (
+    ARTISTS,
+    PLAYS_HELDOUT,
+    PLAYS_INDPTR,
+    PLAYS_TRACKS,
+    SplitName,
+)
+from recsys.errors import TrialError
+from recsys.workspace import Workspace
+
+UNKNOWN_ARTIST = -1
+_SUMMED = 2**24  # interactions that are added up at once
+
+
+@dataclass(frozen=True)
+class Plays:
+    """Plays of some listeners, the oldest first.
+
+    Those of the listener in row u are `tracks[indptr[u] : indptr[u + 1]]`.
+    """
+
+    indptr: IntArray  # shape (listeners + 1,)
+    tracks: Int32Array  # columns, shape (plays,)
+
+    @property
+    def counts(self) -> IntArray:
+        """The number of plays of each listener, shape (listeners,)."""
+        return np.diff(self.indptr)
+
+    @property
+    def listeners(self) -> IntArray:
+        """The row of the listener of each play, shape (plays,)."""
+        return np.repeat(np.arange(len(self.indptr) - 1), self.counts)
+
+    @property
+    def age(self) -> IntArray:
+        """How many plays ago each play was, 1 for a listener's newest; shape (plays,)."""
+        return np.repeat(self.indptr[1:], self.counts) - np.arange(len(self.tracks))
+
+    def select(self, is_kept: BoolArray) -> "Plays":
+        """Select plays by a flag for each, shape (plays,)."""
+        before = offsets(is_kept)
+        return Plays(before[self.indptr], self.tracks[is_kept])
+
+
+class Interactions:
+    """Who has listened to what, for how long; rows are listeners, columns are tracks.
+
+    >>> train = Interactions(csr_matrix([[3.0, 1, 0, 0], [2, 0, 5, 0], [0, 1, 0, 0]]))
+    >>> train.popularity.tolist()
+    [2, 2, 1, 0]
+    >>> train.most_popular(2).tolist()
+    [0, 2]
+    """
+
+    def __init__(
+        self,
+        matrix: csr_matrix,
+        *,
+        by_track: csr_matrix | None = None,
+        plays: Plays | None = None,
+        artists: Int32Array | None = None,
+        unplayed: Sequence[int] | IntArray = (),
+        workspace: Workspace | None = None,
+    ) -> None:
+        """Keep the arrays, which nothing changes.
+
+        Args:
+            matrix: Listening time, float32, shape (listeners, tracks).
+            by_track: Its transpose; by default it is computed.
+            plays: All plays in their order, where it is known and needed.
+            artists: The number of the artist of each track, shape (tracks,); by default unknown.
+            unplayed: Tracks of known artists that nobody has played in any session.
+            workspace: The dataset's folder, which has the lists of other models.
+        """
+        self.matrix = matrix
+        self.by_track = csr_matrix(matrix.T) if by_track is None else by_track
+        self.plays = plays
+        if artists is None:
+            artists = np.full(matrix.shape[1], UNKNOWN_ARTIST, np.int32)
+        self.artists = artists
+        self.unplayed = np.asarray(unplayed, np.int64)
+        self.workspace = workspace
+
+    @property
+    def counts(self) -> IntArray:
+        """How many tracks each listener has heard, shape (listeners,)."""
+        return np.diff(self.matrix.indptr)
+
+    @property
+    def popularity(self) -> IntArray:
+        """How many listeners have heard each track, shape (tracks,)."""
+        return np.diff(self.by_track.indptr)
+
+    @property
+    def ordered_plays(self) -> Plays:
+        """All plays in their order.
+
+        Raises:
+            TrialError: The order is not known.
+        """
+        if self.plays is None:
+            raise TrialError("the order of the plays is not known")
+        return self.plays
+
+    def most_popular(self, k: int) -> Int32Array:
+        """Rank tracks by the listening time of all listeners.
+
+        Returns:
+            The columns of the best k, shape (k,).
+        """
+        matrix = self.matrix
+        times = np.zeros(matrix.shape[1])
+        for first in range(0, matrix.nnz, _SUMMED):
+            part = slice(first, first + _SUMMED)
+            times += np.bincount(matrix.indices[part], matrix.data[part], len(times))
+        return np.argsort(-times, kind="stable")[:k].astype(np.int32)
+
+
+def load_interactions(
+    dataset: Dataset, split: SplitName, *, is_ordered: bool = False
+) -> Interactions:
+    """Map the interactions of a split of a dataset from the disk.
+
+    Args:
+        dataset: What the search learns from.
+        split: The training sessions, or all.
+        is_ordered: Load the plays in their order, too.
+
+    Raises:
+        FileNotFoundError: The order is not known.
+    """
+    return Interactions(
+        dataset.matrix(split),
+        by_track=dataset.by_track(split),
+        plays=read_plays(dataset, split) if is_ordered else None,
+        artists=read_artists(dataset),
+        unplayed=find_unplayed(dataset),
+        workspace=dataset.workspace,
+    )
+
+
+def read_plays(dataset: Dataset, split: SplitName) -> Plays:
+    """Read the plays of all sessions, or of the training ones.
+
+    Raises:
+        FileNotFoundError: The dataset has no order of plays.
+    """
+    folder = dataset.path
+    tracks = np.load(folder / PLAYS_TRACKS, mmap_mode="r")
+    plays = Plays(np.load(folder / PLAYS_INDPTR), tracks)
+    if split == "all":
+        return plays
+    return plays.select(~np.load(folder / PLAYS_HELDOUT))
+
+
+def read_artists(dataset: Dataset) -> Int32Array:
+    """Read the number of the artist of each track, shape (tracks,); `UNKNOWN_ARTIST` of some."""
+    artists: Int32Array = np.load(dataset.path / ARTISTS)
+    return artists
+
+
+def find_unplayed(dataset: Dataset) -> IntArray:
+    """Find the columns of tracks of a known artist that nobody has played, in any session."""
+    has_artist = read_artists(dataset) != UNKNOWN_ARTIST
+    if not has_artist.any():
+        return np.empty(0, np.int64)
+    return np.flatnonzero(has_artist & (dataset.popularity("all") == 0))

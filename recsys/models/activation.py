@@ -1,0 +1,62 @@
+"""Base-level activation: what was played often and lately is played again."""
+
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
+
+from looplib.arrays import AnyFloatArray
+from looplib.config import Positive
+from recsys.dataset.interactions import Plays
+from recsys.models.base import ModelConfig
+from recsys.models.baselines import Repetition
+
+
+class ActivationConfig(ModelConfig):
+    """The hyperparameters of `Activation`."""
+
+    decay: Positive = 0.5
+    """how fast a play fades: it counts (plays ago)^-decay"""
+
+
+class Activation(Repetition):
+    """The sum of (plays ago)^-decay over the plays of a track.
+
+    Anderson and Schooler, "Reflections of the Environment in Memory", Psychological Science 1991;
+    in ACT-R the activation is its logarithm. Reiter-Haas, Parada-Cabaleiro, Schedl, Motamedi,
+    Tkalcic and Lex, "Predicting Music Relistening Behavior Using the ACT-R Framework", RecSys 2021,
+    rank tracks by it.
+
+    >>> from recsys.dataset.interactions import Interactions
+    >>> heard = csr_matrix(np.float32([[2, 1, 0, 0], [0, 0, 3, 0], [0, 1, 0, 1]]))
+    >>> plays = Plays(np.array([0, 3, 6, 8]), np.int32([0, 0, 1, 2, 2, 2, 3, 1]))
+    >>> model = Activation(decay=0.5).fit(Interactions(heard, plays=plays), seed=1, threads=1)
+    >>> model.recommend(2, "repeat")
+    array([[ 0,  1],
+           [ 2, -1],
+           [ 1,  3]], dtype=int32)
+    """
+
+    name = "activation"
+    main_params: ClassVar = ("decay",)
+    needs_order = True
+    config: ActivationConfig
+
+    def scores(self) -> csr_matrix:
+        """Compute the activation, before its logarithm."""
+        plays = self.train.ordered_plays
+        tracks = self.train.matrix.shape[1]
+        return sum_plays(plays, activation(plays, self.config.decay), tracks)
+
+
+def activation(plays: Plays, decay: float) -> AnyFloatArray:
+    """Compute what each play adds to the activation of its track, shape (plays,)."""
+    added: AnyFloatArray = plays.age.astype(np.float64) ** -decay
+    return added
+
+
+def sum_plays(plays: Plays, values: AnyFloatArray, tracks: int) -> csr_matrix:
+    """Add up a value of each play by listener and track, shape (listeners, tracks)."""
+    shape = (len(plays.indptr) - 1, tracks)
+    positions = (plays.listeners, plays.tracks)
+    return csr_matrix(coo_matrix((values, positions), shape=shape), dtype=np.float32)

@@ -1,0 +1,122 @@
+"""The shape of every model: a frozen configuration, `fit` and `recommend`.
+
+Another kind is a file with its `ModelConfig` and its `Model`, and a line in
+`recsys.models.registry`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, get_type_hints
+
+from looplib.arrays import Int32Array
+from looplib.config import Config
+from recsys.dataset.interactions import Interactions
+from recsys.models.factors import Factors, Pool, fill_up, recommend_popular
+
+State = Mapping[str, Any]  # arrays and numbers, as `np.savez` takes them
+
+
+class ModelConfig(Config):
+    """The hyperparameters of a kind, here of one without; each is an axis of a search."""
+
+
+class Model(ABC):
+    """A model of some kind, with its configuration.
+
+    A kind annotates `config` with its own class.
+    """
+
+    name: ClassVar[str]  # in configurations, ledger, leaderboard and manifest
+    # hyperparameters that are always shown; others are shown where they are no default
+    main_params: ClassVar[tuple[str, ...]] = ()
+    is_baseline: ClassVar[bool] = False  # scored once beside the trials, never wins
+    needs_order: ClassVar[bool] = False  # of the plays
+    has_factors: ClassVar[bool] = False
+    config: Config = ModelConfig()
+    train: Interactions
+    threads: int
+
+    def __init__(self, config: Config | None = None, **values: Any) -> None:  # noqa: ANN401
+        """Take a configuration, or values of its fields.
+
+        Raises:
+            ValueError: A value is not allowed.
+        """
+        self.config = config or self.config_type()(**values)
+
+    @classmethod
+    def config_type(cls) -> type[Config]:
+        """Return the class of the kind's configuration."""
+        config_type: type[Config] = get_type_hints(cls)["config"]
+        return config_type
+
+    def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:  # noqa: ARG002  of kinds
+        """Fit the model; a kind that learns more than what was heard extends this.
+
+        Args:
+            train: What it learns from, and whose listeners get recommendations.
+            seed: Decides all that is random.
+            threads: How many it may use; they change no result.
+
+        Raises:
+            TrialError: The interactions do not allow it.
+        """
+        self.train = train
+        self.threads = threads
+        return self
+
+    @abstractmethod
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Recommend the k best tracks of a pool to each listener.
+
+        Returns:
+            Columns, best first, shape (listeners, ≤ k); `NO_TRACK` at the end of short lists.
+        """
+
+    @property
+    def factors(self) -> Factors | None:
+        """The vectors of listeners and tracks; None of a kind without."""
+        return None
+
+    def popular(self, k: int, pool: Pool) -> Int32Array:
+        """Recommend the tracks with the most listening time."""
+        return recommend_popular(self.train, k, self.threads, pool)
+
+    def fill_up(self, lists: Int32Array) -> Int32Array:
+        """Put popular tracks that are new to the listener at the end of short lists."""
+        return fill_up(lists, self.popular(lists.shape[1], "new"))
+
+
+class IterativeModel(Model):
+    """A model that is fitted in iterations, between which its state can be stored."""
+
+    state: State  # the `iterations` done, and arrays
+
+    @property
+    def iterations(self) -> int:
+        """The number of iterations done."""
+        return int(self.state["iterations"])
+
+    def fit(
+        self, train: Interactions, *, seed: int, threads: int, iterations: int = 15
+    ) -> Self:
+        """Begin a fit and take it some iterations far; see `Model.fit`."""
+        self.restore(train, self.first_state(train, seed), threads=threads)
+        return self.partial_fit(iterations)
+
+    def restore(self, train: Interactions, state: State, *, threads: int) -> Self:
+        """Take up a fit to the same interactions at a state; it goes on the same to the bit."""
+        self.state = state
+        return super().fit(train, seed=0, threads=threads)
+
+    @abstractmethod
+    def first_state(self, train: Interactions, seed: int) -> State:
+        """Draw the state with which a fit begins, of 0 iterations."""
+
+    @abstractmethod
+    def partial_fit(self, iterations: int) -> Self:
+        """Take the fit some iterations further.
+
+        Raises:
+            TrialError: It cannot go on.
+        """

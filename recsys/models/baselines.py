@@ -1,0 +1,70 @@
+"""Rules without training, which every search compares its models with."""
+
+from abc import abstractmethod
+from itertools import pairwise
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from looplib.arrays import Int32Array, offsets
+from recsys.models.base import Model
+from recsys.models.factors import Pool
+from recsys.models.sparse import rank_rows
+
+
+class Popular(Model):
+    """The tracks with the most listening time, for all listeners."""
+
+    name = "popular"
+    is_baseline = True
+
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Recommend the same list to each listener, but for what is not in the pool."""
+        return self.popular(k, pool)
+
+
+class Repetition(Model):
+    """Rank what the listener has heard; popular tracks that are new come after it."""
+
+    @abstractmethod
+    def scores(self) -> csr_matrix:
+        """Compute a positive score of each track heard, shape (listeners, tracks)."""
+
+    def recommend(self, k: int, pool: Pool = "all") -> Int32Array:
+        """Recommend the tracks heard with the largest scores, or popular ones that are new."""
+        if pool == "new":
+            return self.popular(k, pool)
+        heard = rank_rows(self.scores(), k)
+        return heard if pool == "repeat" else self.fill_up(heard)
+
+
+class MostPlayed(Repetition):
+    """What the listener has heard for longest, or with the largest weight."""
+
+    name = "most_played"
+    is_baseline = True
+
+    def scores(self) -> csr_matrix:
+        """Take the listening time or the weight."""
+        return self.train.matrix
+
+
+class Latest(Repetition):
+    """What the listener has heard last."""
+
+    name = "latest"
+    is_baseline = True
+    needs_order = True
+
+    def scores(self) -> csr_matrix:
+        """Compute 1 by how many plays ago the newest play of the track was."""
+        plays = self.train.ordered_plays
+        columns, ages = [], []
+        for first, last in pairwise(plays.indptr):
+            newest = plays.tracks[first:last][::-1]
+            heard, index = np.unique(newest, return_index=True)
+            columns.append(heard)
+            ages.append(index + 1)
+        indptr = offsets(np.array([len(heard) for heard in columns]))
+        arrays = (1 / np.concatenate(ages), np.concatenate(columns), indptr)
+        return csr_matrix(arrays, shape=self.train.matrix.shape, dtype=np.float32)

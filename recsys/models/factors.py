@@ -1,0 +1,114 @@
+"""Rank the whole catalogue by factors, and fill lists up with popular tracks."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from scipy.sparse import csr_matrix, eye_array
+
+from looplib.arrays import (
+    NO_TRACK,
+    BoolArray,
+    Float32Array,
+    FloatArray,
+    Int32Array,
+    IntArray,
+)
+from recsys.dataset.interactions import Interactions
+
+Pool = Literal["all", "repeat", "new"]
+"""The tracks a list is made of: any, those that its listener has heard, or the others."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Vectors of listeners and tracks, whose inner products are scores."""
+
+    user_factors: Float32Array  # shape (listeners, factors)
+    item_factors: Float32Array  # shape (tracks, factors)
+
+    def rank(
+        self, k: int, threads: int, seen: csr_matrix | None = None
+    ) -> tuple[Int32Array, FloatArray]:
+        """Rank tracks by their inner products with each listener's vector.
+
+        Args:
+            k: The length of the lists.
+            threads: How many the ranking uses.
+            seen: Leave out what a listener has a value for, shape (listeners, tracks).
+
+        Returns:
+            Tracks, best first, `NO_TRACK` where `seen` leaves fewer, and products; both of shape
+                (listeners, min(k, tracks)).
+        """
+        from recsys.models.kernels.ranking import rank_tracks
+
+        k = min(k, len(self.item_factors))
+        return rank_tracks(self.user_factors, self.item_factors, k, threads, seen)
+
+    def similar(
+        self, tracks: IntArray, k: int, threads: int
+    ) -> tuple[Int32Array, FloatArray]:
+        """Rank the other tracks by their cosine with each of some tracks; see `rank`."""
+        lengths = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
+        unit = self.item_factors / np.maximum(lengths, np.finfo(np.float32).tiny)
+        itself = csr_matrix(eye_array(len(unit), format="csr"))[tracks]
+        return Factors(unit[tracks], unit).rank(k, threads, itself)
+
+    def recommend(
+        self, train: Interactions, k: int, threads: int, pool: Pool = "all"
+    ) -> Int32Array:
+        """Recommend tracks to listeners, and the popular ones to those who have heard none.
+
+        Returns:
+            Columns, best first, shape (listeners, ≤ k); `NO_TRACK` where the pool has fewer.
+        """
+        heard = train.matrix
+        if pool == "repeat":
+            return self._rank_heard(heard, k)
+        has_heard = train.counts > 0
+        lists = np.tile(train.most_popular(k), (len(has_heard), 1))
+        seen = heard[has_heard] if pool == "new" else None
+        listeners = Factors(self.user_factors[has_heard], self.item_factors)
+        lists[has_heard], _ = listeners.rank(k, threads, seen)
+        return lists
+
+    def _rank_heard(self, heard: csr_matrix, k: int) -> Int32Array:
+        lists = np.full((heard.shape[0], k), NO_TRACK, np.int32)
+        for row, (start, end) in enumerate(pairwise(heard.indptr)):
+            tracks = heard.indices[start:end]
+            scores = self.item_factors[tracks] @ self.user_factors[row]
+            best = tracks[np.lexsort((tracks, -scores))[:k]]
+            lists[row, : len(best)] = best
+        return lists
+
+
+def recommend_popular(
+    train: Interactions, k: int, threads: int, pool: Pool = "all"
+) -> Int32Array:
+    """Recommend the tracks with the most listening time to all listeners."""
+    listeners, tracks = train.matrix.shape
+    scores = np.empty((tracks, 1), np.float32)
+    scores[train.most_popular(tracks), 0] = np.arange(tracks, 0, -1)
+    factors = Factors(np.ones((listeners, 1), np.float32), scores)
+    return factors.recommend(train, k, threads, pool)
+
+
+def keep_tracks(lists: Int32Array, is_kept: BoolArray) -> Int32Array:
+    """Leave out some tracks of lists; `NO_TRACK` fills their ends."""
+    left = np.where(is_kept, lists, np.int32(NO_TRACK))
+    order = np.argsort(left == NO_TRACK, axis=1, kind="stable")
+    return np.take_along_axis(left, order, axis=1)
+
+
+def fill_up(lists: Int32Array, more: Int32Array) -> Int32Array:
+    """Put further tracks at the end of short lists, each once; both of shape (listeners, k)."""
+    is_short = (lists == NO_TRACK).any(axis=1)
+    short = lists[is_short]
+    added = more[is_short]
+    is_there = (added[:, :, np.newaxis] == short[:, np.newaxis, :]).any(axis=2)
+    both = np.concatenate([short, np.where(is_there, NO_TRACK, added)], axis=1)
+    filled = lists.copy()
+    filled[is_short] = keep_tracks(both, both != NO_TRACK)[:, : lists.shape[1]]
+    return filled

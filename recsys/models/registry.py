@@ -1,0 +1,100 @@
+"""The kinds of model that a search tries, and the values of their hyperparameters."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from looplib.config import UNKNOWN_KEY, Config
+from recsys.models.activation import Activation
+from recsys.models.als import Als
+from recsys.models.base import Model
+from recsys.models.baselines import Latest, MostPlayed, Popular
+from recsys.models.blend import Blend
+from recsys.models.item_knn import ItemKnn
+from recsys.models.lists import FixedLists, Function
+
+Axes = Mapping[str, tuple[Any, ...]]  # the values of each hyperparameter
+MODELS: dict[str, type[Model]] = {
+    kind.name: kind
+    for kind in (
+        Als,
+        Activation,
+        ItemKnn,
+        Blend,
+        Function,
+        FixedLists,
+        Popular,
+        MostPlayed,
+        Latest,
+    )
+}
+
+
+def searched_models() -> dict[str, type[Model]]:
+    """Name the kinds that a search may try: lists come as files, baselines unasked."""
+    return {
+        name: kind
+        for name, kind in MODELS.items()
+        if not kind.is_baseline and kind is not FixedLists
+    }
+
+
+def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
+    """Read the axes of kinds of model; a value stands for an axis of one.
+
+    >>> axes = read_models({"item_knn": {"neighbours": [50, 200]}})["item_knn"]
+    >>> axes["neighbours"], axes["weighting"]
+    ((50, 200), ('bm25',))
+
+    Returns:
+        By the kind, the values of every hyperparameter, its default where none is given.
+
+    Raises:
+        ValueError: A kind or a hyperparameter is unknown, or a value is not allowed.
+    """
+    kinds = searched_models()
+    axes = {}
+    for name, values in _as_mapping(models).items():
+        if name not in kinds:
+            nearest = difflib.get_close_matches(str(name), kinds, 1, cutoff=0)
+            text = f"unknown model; the nearest is {''.join(nearest)}, allowed are "
+            raise _refusal((name,), UNKNOWN_KEY, text + ", ".join(kinds))
+        try:
+            axes[name] = _read_axes(kinds[name].config_type(), _as_mapping(values))
+        except ValidationError as error:
+            (detail, *_) = error.errors(include_url=False)
+            loc = (name, *detail["loc"])
+            raise _refusal(
+                loc, detail["type"], detail["msg"], detail["input"]
+            ) from None
+    return axes
+
+
+def _as_mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping | None):
+        raise _refusal((), "mapping", "a mapping by name is expected", value)
+    return value or {}
+
+
+def _read_axes(config: type[Config], values: Mapping[str, Any]) -> Axes:
+    axes = {name: (field.default,) for name, field in config.model_fields.items()}
+    for name, value in values.items():
+        axis = value if isinstance(value, (list, tuple)) else (value,)
+        checked = [getattr(config.model_validate({name: item}), name) for item in axis]
+        if not checked:
+            raise _refusal((name,), "empty", "at least one value is needed", value)
+        if len(set(checked)) < len(checked):
+            raise _refusal((name,), "twice", "a value stands twice", value)
+        axes[name] = tuple(checked)
+    return axes
+
+
+def _refusal(
+    loc: tuple[Any, ...], kind: str, text: str, value: object = None
+) -> ValidationError:
+    fault = PydanticCustomError(kind, "{text}", {"text": text})
+    details = InitErrorDetails(type=fault, loc=loc, input=value)
+    return ValidationError.from_exception_data("models", [details])

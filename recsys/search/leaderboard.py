@@ -1,0 +1,292 @@
+"""Rank all that a search tried, compare it with the best, and describe it."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from rich.table import Table
+
+from analysis.page import numbers
+from looplib.arrays import FloatArray
+from looplib.tables import table
+from recsys.models.registry import MODELS
+from recsys.search.comparison import differences
+from recsys.search.ledger import Score, Scores, failure_of
+from recsys.search.scorer import SEGMENTS, Interval
+from recsys.search.trials import Checkpoint, Trial, plan_beyond
+
+Row = Mapping[str, Any]  # of the leaderboard's file
+WARNING = "Warning:"
+BEHIND = "behind the best by more than its interval and what it may still gain"
+_SHORT = {"regularization": "reg", "unobserved_weight": "unobserved"}
+_PRINTED = 20  # ranks
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A trial or a baseline at its best scored iteration."""
+
+    trial: Trial
+    state: Literal["scored", "pruned", "failed"] = "scored"
+    score: Score | None = None  # the best by the choosing metric; None of a failure
+    stopped_at: int | None = None  # the iteration, where it was stopped early or failed
+    why: str | None = None
+    # the choosing metric less the best candidate's, with the simultaneous interval
+    behind: Interval | None = None
+
+    @property
+    def iteration(self) -> int:
+        """After how many iterations it is scored; 0 for a baseline."""
+        return self.score.iteration if self.score else 0
+
+    @property
+    def ties(self) -> bool:
+        """Whether it is tied with the best candidate, rather than worse or, a baseline, better."""
+        return self.behind is not None and self.behind[1] <= 0 <= self.behind[2]
+
+    def value(self, metric: str) -> float:
+        """Return its value of a metric; -inf without a score."""
+        return self.score.metrics[metric][0] if self.score else -math.inf
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """All that was tried, best first."""
+
+    metric: str  # that chooses
+    entries: tuple[Entry, ...]
+
+    @property
+    def candidates(self) -> list[Entry]:
+        """Those that can win: the entries with a score, without the baselines."""
+        return [
+            entry
+            for entry in self.entries
+            if entry.score and not entry.trial.is_baseline
+        ]
+
+    @property
+    def baselines(self) -> list[Entry]:
+        """The rules without training."""
+        return [entry for entry in self.entries if entry.trial.is_baseline]
+
+    def compare(
+        self,
+        best: Entry,
+        read_listeners: Callable[[Checkpoint], FloatArray],
+        resamples: int,
+        seed: int,
+    ) -> "Leaderboard":
+        """Estimate how far each entry that has a score is behind the best, one of them.
+
+        `read_listeners` returns what each listener adds to the metric at a checkpoint, shape (2,
+        listeners).
+        """
+        scores = [entry.score for entry in self.entries if entry.score]
+        parts = np.stack([read_listeners(score.checkpoint) for score in scores])
+        reference = [score.trial for score in scores].index(best.trial)
+        behind = iter(differences(parts, reference, resamples, seed))
+        entries = [
+            replace(entry, behind=next(behind)) if entry.score else entry
+            for entry in self.entries
+        ]
+        return Leaderboard(self.metric, tuple(entries))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each entry, all with the same keys."""
+        records = [_record(rank, row) for rank, row in enumerate(self.entries, start=1)]
+        empty = dict.fromkeys(key for record in records for key in record)
+        return [empty | record for record in records]
+
+
+def rank(
+    trials: Iterable[Trial], stopped: Mapping[str, int], scores: Scores, metric: str
+) -> Leaderboard:
+    """Rank trials and baselines, best first; those without a score last, equals by their id.
+
+    Args:
+        trials: What was tried.
+        stopped: After which iteration some were stopped early, by their id.
+        scores: Those of each trial, by its id.
+        metric: The metric that chooses.
+    """
+    entries = [
+        _best_entry(trial, stopped.get(trial.id), scores[trial.id], metric)
+        for trial in trials
+    ]
+    entries.sort(key=lambda entry: (-entry.value(metric), entry.state, entry.trial.id))
+    return Leaderboard(metric, tuple(entries))
+
+
+def _best_entry(
+    trial: Trial, stopped_at: int | None, scores: Sequence[Score], metric: str
+) -> Entry:
+    if failure := failure_of(scores):
+        return Entry(trial, "failed", None, failure.iteration, failure.error)
+    scored = [score for score in scores if metric in score.metrics]
+    best = max(
+        scored,
+        key=lambda score: (score.metrics[metric][0], -score.iteration),
+        default=None,
+    )
+    if stopped_at is None:
+        return Entry(trial, "scored", best)
+    return Entry(trial, "pruned", best, stopped_at, BEHIND)
+
+
+def _record(rank: int, entry: Entry) -> dict[str, Any]:
+    score = entry.score or Score(entry.trial, 0, "")
+    record: dict[str, Any] = {
+        "rank": rank,
+        "trial": entry.trial.id,
+        "model": entry.trial.kind,
+        "state": entry.state,
+        "why": entry.why,
+        "stopped_at": entry.stopped_at,
+        "iteration": score.iteration,
+        "fit_s": score.fit_s,
+        "warnings": "; ".join(f"{key}: {why}" for key, why in score.warnings.items()),
+        "ties": entry.ties if entry.behind else None,
+        **entry.trial.params,
+    }
+    behind = entry.behind or (None, None, None)
+    for key, (value, lower, upper) in {"behind": behind, **score.metrics}.items():
+        record |= {key: value, f"{key} lower": lower, f"{key} upper": upper}
+    return record
+
+
+def print_rows(rows: Sequence[Row], select: str) -> Table:
+    """Make the table of the leaderboard that is printed: by the choosing metric."""
+    labels, same = label_rows(rows)
+    segments = [f"{segment}_{select}" for segment in SEGMENTS]
+    names = ("", "model", select, "interval", "vs best", *SEGMENTS)
+    names += ("iterations", "fit s", "stopped")
+    cells = [
+        [
+            str(row["rank"]),
+            labels[row["trial"]],
+            numbers.number(row.get(select)),
+            numbers.limits(row.get(f"{select} lower"), row.get(f"{select} upper")),
+            "tied" if row["ties"] else "better" if is_better(row) else "",
+            *(numbers.number(row.get(segment)) for segment in segments),
+            str(row["iteration"] or ""),
+            numbers.number(row["fit_s"]),
+            f"{row['state']} at {row['stopped_at']}" if row["why"] else "",
+        ]
+        for row in rows[:_PRINTED]
+    ]
+    caption = f"By {select}, with its 95 % interval over listeners."
+    if len(rows) > _PRINTED:
+        caption += f" The report has all {len(rows)}."
+    if same:
+        caption += f" The same in all: {same}."
+    return table(names, cells, needed=4, numbers_from=2, caption=caption)
+
+
+def is_better(row: Row) -> bool:
+    """Check whether a baseline is better than the best candidate by more than the interval."""
+    return bool(row["behind lower"] and row["behind lower"] > 0)
+
+
+def describe(trial: Trial) -> str:
+    """Describe a fit in a few words, such as "als factors 64, reg 0.1, alpha 10"."""
+    return _join(trial.kind, _values(trial.kind, trial.params))
+
+
+def describe_row(row: Row) -> str:
+    """Describe the model of a row of the leaderboard."""
+    return _join(row["model"], _values(row["model"], row))
+
+
+def label_rows(rows: Iterable[Row]) -> tuple[dict[str, str], str]:
+    """Label trials by the hyperparameters that differ between those of a kind.
+
+    Returns:
+        A label for each trial, and a text of what is the same in all, by kind.
+    """
+    by_kind: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        by_kind.setdefault(row["model"], {})[row["trial"]] = _values(row["model"], row)
+    labels = {}
+    constant = []
+    for kind, trials in by_kind.items():
+        first, *more = trials.values()
+        same = [text for text in first if more and all(text in texts for texts in more)]
+        for trial, texts in trials.items():
+            labels[trial] = _join(kind, [text for text in texts if text not in same])
+        if same:
+            constant.append(_join(kind, same))
+    return labels, "; ".join(constant)
+
+
+def _values(kind: str, params: Mapping[str, Any]) -> list[str]:
+    """Write out, such as "reg 0.1", the main hyperparameters and those that are no default."""
+    main = MODELS[kind].main_params
+    texts = []
+    for name, field in MODELS[kind].config_type().model_fields.items():
+        value = params[name]
+        if name in main or value != field.default:
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            texts.append(f"{_SHORT.get(name, name)} {text}")
+    return texts
+
+
+def _join(kind: str, values: Iterable[str]) -> str:
+    return f"{kind} {', '.join(values)}".strip()
+
+
+def name_axes(trial: Trial, axes: Iterable[str]) -> str:
+    """Name the settings that are axes of a trial's kind, such as "models.als.factors"."""
+    return ", ".join(f"models.{trial.kind}.{axis}" for axis in sorted(axes))
+
+
+def explain_winner(
+    leaderboard: Leaderboard, best: Entry, *, may_expand: bool
+) -> list[str]:
+    """Say whether the order is noise, why the winner won, and what to try next."""
+    metric = leaderboard.metric
+    texts = []
+    behind = leaderboard.candidates[1:]
+    ties = sum(entry.ties for entry in behind)
+    if ties:
+        texts.append(
+            f"Tied with the best: {ties} of the {len(behind)} candidates behind it; the interval "
+            f"of the difference in {metric}, at 95 % for all pairs at once, reaches 0"
+        )
+    score = best.score or Score(best.trial, best.iteration, "")
+    if metric in score.test:
+        value, lower, upper = score.test[metric]
+        texts.append(
+            f"The winner's {metric} of {best.value(metric):.4f} is the highest of many, and so "
+            "looks better than it is; on the listeners who chose nothing it is "
+            f"{value:.4f} ({lower:.4f} … {upper:.4f})"
+        )
+    if metric in score.warnings:
+        texts.append(
+            f"{WARNING} {metric} chose, and should not be concluded from: "
+            f"{score.warnings[metric]}"
+        )
+    trials = [entry.trial for entry in leaderboard.entries]
+    edges = plan_beyond(best.trial, trials, "")
+    if edges and not may_expand:
+        texts.append(
+            "The winner is at the edge of what was tried: go beyond "
+            f"{name_axes(best.trial, edges)}, or set search.expand: true"
+        )
+    return texts
+
+
+def explain_baselines(baselines: Sequence[Entry], metric: str, *, on_test: bool) -> str:
+    """Say how far the winner is above the best simple rule."""
+    behind = {entry.trial.id: entry.behind for entry in baselines if entry.behind}
+    if not behind:
+        return f"{WARNING} no baseline could be scored"
+    best = max(behind, key=lambda name: behind[name][0])
+    value, lower, upper = behind[best]
+    listeners = " on the listeners who chose nothing" if on_test else ""
+    return (
+        f"The best simple rule is {best}; the winner's {metric} less that of the rule: "
+        f"{-value:+.4f} ({-upper:+.4f} … {-lower:+.4f}){listeners}"
+    )

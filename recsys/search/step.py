@@ -1,0 +1,146 @@
+"""Fit and score: what runs on a worker, a step at a time.
+
+Plain functions, addresses in and a few numbers out. A step takes a fit from its last checkpoint to
+the next scored iteration, so a worker that dies takes no more than the step with it. Whatever a
+step leaves in the run is there whole or not at all, and the same however often the step is run::
+
+    checkpoints/<trial>-<iteration>.npz          the fit after a scored iteration, the best and the
+                                                 latest
+    checkpoints/<trial>/                         of a fit in blocks, the factors of the last
+                                                 iteration
+    listeners/<scorer>/<trial>-<iteration>.npz   what each listener adds to the metrics that fits
+                                                 are compared by
+"""
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+
+from recsys.blockwise import cut_blocks, fit_blocks
+from recsys.cluster.cluster import Cluster
+from recsys.dataset.dataset import open_dataset
+from recsys.dataset.interactions import load_interactions
+from recsys.models.als import Als
+from recsys.models.base import IterativeModel, Model, State
+from recsys.models.solver import load_kernels
+from recsys.search.ledger import Score
+from recsys.search.scorer import Scorer, score_lists, score_segments
+from recsys.search.trials import Checkpoint
+from recsys.workspace import Workspace, open_workspace
+
+
+def run_step(
+    checkpoint: Checkpoint,
+    scorer: Scorer,
+    address: str,
+    start: int = 0,
+    is_whole: bool = False,
+) -> Score:
+    """Fit a trial up to a checkpoint and score it, by every metric or by the one that chooses.
+
+    A score by every metric is of the listeners who choose nothing, too.
+    The fit goes on from the checkpoint after the iteration `start`, if there is one.
+    """
+    run = open_workspace(address)
+    model, fit_s = _fit(checkpoint, scorer, run, start)
+    k = max(scorer.validation.ks)
+    pool, *segments = scorer.pools
+    lists = model.recommend(k, pool)
+    scored = score_lists(scorer, lists, is_whole=is_whole)
+    _write(scored.listeners, run, scorer.listeners_file(checkpoint))
+    metrics = scored.metrics
+    test = {}
+    if is_whole:
+        parts = {segment: model.recommend(k, segment) for segment in segments}
+        metrics = metrics | score_segments(scorer, parts)
+    if is_whole and scorer.validation.test_share:
+        on_test = replace(scorer, is_test=True)
+        tested = score_lists(on_test, lists, is_whole=True)
+        _write(tested.listeners, run, on_test.listeners_file(checkpoint))
+        test = tested.metrics
+    return Score(
+        checkpoint.trial,
+        checkpoint.iteration,
+        scorer.digest,
+        metrics,
+        round(fit_s, 3),
+        scored.warnings,
+        test,
+    )
+
+
+def _fit(
+    checkpoint: Checkpoint, scorer: Scorer, run: Workspace, start: int
+) -> tuple[Model, float]:
+    """Fit a trial up to a checkpoint; return the model and the CPU seconds of the fit."""
+    trial = checkpoint.trial
+    iteration = checkpoint.iteration
+    dataset = open_dataset(scorer.dataset)
+    is_ordered = trial.model_type.needs_order
+    train = load_interactions(dataset, "training", is_ordered=is_ordered)
+    model = trial.model_type(**trial.params)
+    threads = scorer.threads
+    if isinstance(model, Als):
+        load_kernels()  # once in a process, and no part of a fit
+    began = time.process_time()
+    if not isinstance(model, IterativeModel):
+        model.fit(train, seed=trial.seed, threads=threads)
+        return model, time.process_time() - began
+    fit_s = 0.0
+    if state := _read_latest(run, checkpoint, start):
+        fit_s = float(state["fit_s"])
+        model.restore(train, state, threads=threads)
+    else:
+        model.fit(train, seed=trial.seed, threads=threads, iterations=0)
+    if model.iterations < iteration:
+        model.partial_fit(iteration - model.iterations)
+        fit_s += time.process_time() - began
+        _write({**model.state, "fit_s": fit_s}, run, checkpoint.file)
+    return model, fit_s
+
+
+def fit_in_blocks(
+    cluster: Cluster,
+    checkpoint: Checkpoint,
+    scorer: Scorer,
+    address: str,
+    start: int = 0,
+) -> None:
+    """Take an ALS fit to a checkpoint across all workers, so that its step has nothing to fit."""
+    began = time.perf_counter()
+    run = open_workspace(address)
+    trial = checkpoint.trial
+    iteration = checkpoint.iteration
+    state = _read_latest(run, checkpoint, start)
+    if state and state["iterations"] == iteration:
+        return
+    fit_s = float(state["fit_s"]) if state else 0.0
+    blocks = cut_blocks(cluster, open_dataset(scorer.dataset), "training")
+    config = Als(**trial.params).config
+    folder = run.sub(trial.blocks)
+    fitted = fit_blocks(cluster, blocks, config, trial.seed, iteration, folder)
+    fit_s += time.perf_counter() - began
+    _write({**fitted, "fit_s": fit_s}, run, checkpoint.file)
+
+
+def _read_latest(run: Workspace, checkpoint: Checkpoint, start: int) -> State | None:
+    """Read the state at a checkpoint, or else after the iteration `start`; None if there is none.
+
+    A file that is damaged counts as missing.
+    """
+    iterations = dict.fromkeys((checkpoint.iteration, start))
+    for iteration in filter(None, iterations):
+        name = Checkpoint(checkpoint.trial, iteration).file
+        run.download(name)
+        # NumPy raises errors of any kind for a damaged file
+        with suppress(Exception), np.load(run.folder / name) as arrays:
+            return dict(arrays)
+    return None
+
+
+def _write(arrays: State, run: Workspace, name: str) -> None:
+    with run.create(name) as file:
+        np.savez(file, **arrays)
+    run.evict(name)

@@ -1,0 +1,141 @@
+"""Plan the trials of a search: every combination of the values of each kind of model."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from looplib.files import json_digest
+from recsys.models.base import IterativeModel, Model
+from recsys.models.lists import FixedLists
+from recsys.models.registry import MODELS, Axes
+
+CHECKPOINTS = "checkpoints"  # the folder of a run
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One fit of the search."""
+
+    # digest of dataset, hyperparameters and seed, the same in every search; of a baseline its name
+    id: str
+    kind: str  # of model, a name of `recsys.models.registry`
+    params: Mapping[str, Any] = field(hash=False)  # all hyperparameters
+    seed: int  # decides all that is random in the fit
+
+    def __post_init__(self) -> None:
+        """Refuse a kind of another version."""
+        if self.kind not in MODELS:
+            raise ValueError(f"no kind of model is called {self.kind}")
+
+    @property
+    def model_type(self) -> type[Model]:
+        """The class of the model."""
+        return MODELS[self.kind]
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is scored beside the others and never wins."""
+        return self.model_type.is_baseline
+
+    @property
+    def is_iterative(self) -> bool:
+        """Whether it is fitted in iterations; else it is scored once, after 0."""
+        return issubclass(self.model_type, IterativeModel)
+
+    @property
+    def blocks(self) -> str:
+        """The folder of the run with its factors, block by block, where all workers fit it."""
+        return f"{CHECKPOINTS}/{self.id}"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trial after a scored iteration."""
+
+    trial: Trial
+    iteration: int  # 0 where it has none
+
+    @property
+    def file(self) -> str:
+        """The file of the run that has the state of the fit."""
+        return f"{CHECKPOINTS}/{self.trial.id}-{self.iteration}.npz"
+
+
+def plan_trials(
+    models: Mapping[str, Axes], dataset: str, seed: int, *, is_ordered: bool = False
+) -> list[Trial]:
+    """Plan the trials of some kinds of model.
+
+    Args:
+        models: The values of each hyperparameter, by the kind of model.
+        dataset: Digest of the data.
+        seed: Of each trial.
+        is_ordered: The order of the plays is known; else kinds that need it are left out.
+
+    Returns:
+        The trials; those with the most factors take longest and come first.
+    """
+    trials = [
+        _plan_trial(kind, dict(zip(axes, values, strict=True)), dataset, seed)
+        for kind, axes in models.items()
+        if is_ordered or not MODELS[kind].needs_order
+        for values in itertools.product(*axes.values())
+    ]
+    return sorted(trials, key=lambda trial: -trial.params.get("factors", 0))
+
+
+def plan_lists(digests: Mapping[str, str], dataset: str, seed: int) -> list[Trial]:
+    """Plan the trials of lists of other models, by the digests of their files."""
+    return [
+        _plan_trial(FixedLists.name, {"name": name, "digest": digest}, dataset, seed)
+        for name, digest in digests.items()
+    ]
+
+
+def plan_baselines(seed: int, *, is_ordered: bool = False) -> list[Trial]:
+    """Plan the baselines of a search, which have no hyperparameters."""
+    return [
+        Trial(name, name, {}, seed)
+        for name, kind in MODELS.items()
+        if kind.is_baseline and (is_ordered or not kind.needs_order)
+    ]
+
+
+def plan_beyond(trial: Trial, tried: Iterable[Trial], dataset: str) -> dict[str, Trial]:
+    """Plan the trials one step beyond a trial, one for each axis at whose edge it is.
+
+    Steps are geometric: as large as that between the last two values that were tried. An axis
+    of one value is left out, and so is a hyperparameter that does not go so far.
+
+    Returns:
+        The trials by the axis.
+    """
+    params = [other.params for other in tried if other.kind == trial.kind]
+    beyond = {}
+    for name, value in trial.params.items():
+        values = sorted({value, *(other[name] for other in params)})
+        if len(values) < 2 or isinstance(value, str):
+            continue
+        if value >= values[-1]:
+            step = values[-1] / (values[-2] or values[-1] / 2)
+        elif 0 < value <= values[0]:
+            step = values[0] / values[1]
+        else:
+            continue
+        is_whole = isinstance(value, int)
+        further = round(value * step) if is_whole else float(f"{value * step:.3g}")
+        with suppress(ValidationError):
+            config = trial.model_type.config_type()(**{**trial.params, name: further})
+            if further != value:
+                changed = config.model_dump()
+                beyond[name] = _plan_trial(trial.kind, changed, dataset, trial.seed)
+    return beyond
+
+
+def _plan_trial(kind: str, params: Mapping[str, Any], dataset: str, seed: int) -> Trial:
+    facts = {"kind": kind, "dataset": dataset, "params": params, "seed": seed}
+    return Trial(json_digest(facts)[:12], kind, params, seed)
