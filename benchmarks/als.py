@@ -115,7 +115,10 @@ def main(
 
 def compare(given: Given, factors: int, sweeps: int, repeats: int) -> Iterator[Row]:
     """Measure each system until it has reached both goals, and the best tracks of all listeners."""
-    params, threads = AlsConfig(factors=factors, regularization=REGULARIZATION, alpha=ALPHA), given.scorer.threads
+    params, threads = (
+        AlsConfig(factors=factors, regularization=REGULARIZATION, alpha=ALPHA),
+        given.scorer.threads,
+    )
     scores = {
         name: np.array(list(_scores(system, given, params, sweeps)))
         for name, system in SYSTEMS.items()

@@ -18,6 +18,8 @@ LATER: tuple[str, ...] = (
     "botify/recommenders/registry.py",
     "configs",
     "listening_loop/init/templates",
+    "recsys/export/version.py",
+    "recsys/workspace.py",
     "listening_loop/lab/templates",
 )
 NAMES = {

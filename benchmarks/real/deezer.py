@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from recsys.models.params import ItemKnnParams
 from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
@@ -32,7 +33,6 @@ from looplib.arrays import BoolArray, FloatArray, IntArray
 from looplib.randomness import make_generator
 from recsys.models.als import first_factors, make_equations, sweep
 from recsys.models.item_knn import weigh
-from recsys.models.params import ItemKnnParams
 from recsys.models.sparse import nearest
 
 FOLDS, K, SWEEPS = 5, 10, 15
@@ -128,7 +128,16 @@ MODELS: Mapping[str, Scores] = {
     "als 32": als(AlsConfig(factors=32, regularization=0.1, alpha=1.0)),
     "als 8, weight 40": als(AlsConfig(factors=8, regularization=1.0, alpha=40.0)),
     "als 32, weight 40": als(AlsConfig(factors=32, regularization=1.0, alpha=40.0)),
-    "als 16, unobserved .1": als(AlsConfig(factors=16, regularization=0.003, alpha=1.0, cg_steps=3, unobserved_weight=0.1, nu=1.0)),
+    "als 16, unobserved .1": als(
+        AlsConfig(
+            factors=16,
+            regularization=0.003,
+            alpha=1.0,
+            cg_steps=3,
+            unobserved_weight=0.1,
+            nu=1.0,
+        )
+    ),
 }
 
 

@@ -25,8 +25,8 @@ from looplib.als import AlsConfig
 from looplib.arrays import Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.models.als import Fit
-from recsys.models.item_knn import ItemKnn
 from recsys.models.factors import Pool, personal_lists
+from recsys.models.item_knn import ItemKnn
 
 SWEEPS = 15
 DRAWS = 8  # of irspack, as many models as of `implicit`

@@ -15,8 +15,8 @@ from recsys.cluster.cluster import open_cluster
 from recsys.config import SearchConfig
 from recsys.dataset.dataset import Dataset, open_dataset
 from recsys.ingest.pipeline import ingest
-from recsys.models.registry import KINDS
 from recsys.models.base import Model
+from recsys.models.registry import KINDS
 from recsys.search.folder import LEADERBOARD
 from recsys.search.search import search
 from recsys.store.remote import open_store

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from recsys.models.params import BlendParams
 from scipy.sparse import csr_matrix
 
 from analysis.tables.columns import Columns, Reading
@@ -23,12 +24,10 @@ from looplib.als import AlsConfig
 from looplib.arrays import BoolArray, Int32Array
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import read_artists
-from recsys.models.als import Fit
+from recsys.models.als import Als, Fit, place_unplayed
 from recsys.models.blend import Blend
-from recsys.models.als import Als, place_unplayed
-from recsys.models.params import BlendParams
-from recsys.models.sparse import rank_rows
 from recsys.models.factors import NO_TRACK, keep_some, top_tracks
+from recsys.models.sparse import rank_rows
 
 HIDDEN = 10  # one track of so many
 LISTED = 450  # as many candidates as the blend has

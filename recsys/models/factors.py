@@ -97,9 +97,9 @@ def recommend_popular(
 
 def keep_tracks(lists: Int32Array, is_kept: BoolArray) -> Int32Array:
     """Leave out some tracks of lists; `NO_TRACK` fills their ends."""
-    kept = np.where(is_kept, lists, np.int32(NO_TRACK))
-    order = np.argsort(kept == NO_TRACK, axis=1, kind="stable")
-    return np.take_along_axis(kept, order, axis=1)
+    left = np.where(is_kept, lists, np.int32(NO_TRACK))
+    order = np.argsort(left == NO_TRACK, axis=1, kind="stable")
+    return np.take_along_axis(left, order, axis=1)
 
 
 def fill_up(lists: Int32Array, more: Int32Array) -> Int32Array:

@@ -16,7 +16,7 @@ from recsys.models.factors import Pool, keep_tracks
 GROUP = "listening_loop.models"  # of entry points
 
 
-class ListsConfig(ModelConfig):
+class FixedListsConfig(ModelConfig):
     """What names a file of lists of another model."""
 
     name: str = ""
@@ -24,12 +24,12 @@ class ListsConfig(ModelConfig):
     """of the file"""
 
 
-class Lists(Model):
+class FixedLists(Model):
     """The lists of a file, as they are: neither the search nor an export learns anything."""
 
     name = "lists"
     main_params: ClassVar = ("name",)
-    config: ListsConfig
+    config: FixedListsConfig
     lists: Int32Array  # columns, best first, shape (listeners, any)
 
     def fit(self, train: Interactions, *, seed: int, threads: int) -> Self:
@@ -62,7 +62,7 @@ class FunctionConfig(ModelConfig):
     """an entry point of the group listening_loop.models"""
 
 
-class Function(Lists):
+class Function(FixedLists):
     """The lists of a function `fit(heard)` that an entry point names.
 
     It is given listening time, a CSR matrix of shape (listeners, tracks), of the training data or,

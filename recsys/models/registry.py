@@ -14,7 +14,7 @@ from recsys.models.base import Model
 from recsys.models.baselines import Latest, MostPlayed, Popular
 from recsys.models.blend import Blend
 from recsys.models.item_knn import ItemKnn
-from recsys.models.lists import Function, Lists
+from recsys.models.lists import FixedLists, Function
 
 Axes = Mapping[str, tuple[Any, ...]]  # the values of each hyperparameter
 MODELS: dict[str, type[Model]] = {
@@ -25,7 +25,7 @@ MODELS: dict[str, type[Model]] = {
         ItemKnn,
         Blend,
         Function,
-        Lists,
+        FixedLists,
         Popular,
         MostPlayed,
         Latest,
@@ -38,7 +38,7 @@ def searched_models() -> dict[str, type[Model]]:
     return {
         name: kind
         for name, kind in MODELS.items()
-        if not kind.is_baseline and kind is not Lists
+        if not kind.is_baseline and kind is not FixedLists
     }
 
 

@@ -117,7 +117,7 @@ def _simple_rules(
     best = np.argsort(-plays, kind="stable")[:_POPULAR]
     first_row = np.zeros(len(best), np.int64)
     popular = csr_matrix((plays[best], (first_row, best)), (1, tracks))
-    everybody = csr_matrix(np.ones((len(asked.target), 1)))
+    all_prefixes = csr_matrix(np.ones((len(asked.target), 1)))
 
     session = np.repeat(np.arange(len(train)), train.counts)
     shape = (tracks, len(train))
@@ -127,7 +127,7 @@ def _simple_rules(
     cosines = csr_matrix(diags(1 / lengths) @ in_session)
     together = nearest(cosines, csr_matrix(cosines.T), _POPULAR, model.threads)
     products = {
-        "popular": (everybody, popular),
+        "popular": (all_prefixes, popular),
         "item_knn": (asked.last, together),
         "sticky_artist": (asked.last, model.artist),
     }

@@ -66,7 +66,7 @@ class Sessions:
 
 
 def session_rule(store: Store, config: SearchConfig) -> SplitRule:
-    """Return how the sessions of a store are found.
+    """Make the rule by which the sessions of a store are found.
 
     Raises:
         SplitError: Its rows have neither timestamps nor sessions in an order.
@@ -97,12 +97,12 @@ def load_sessions(store: Store, config: SearchConfig, dataset: Dataset) -> Sessi
     for files in partition_files(store):
         with queries.connect(threads=1) as connection:
             attach_events(connection, files, whole)
-            found = queries.fetch_table(
+            table = queries.fetch_table(
                 connection,
                 "sessions/session_plays",
                 min_time=config.feedback.min_time,
             )
-        tables.append(found)
+        tables.append(table)
     return _join(pa.concat_tables(tables), dataset)
 
 

@@ -242,8 +242,8 @@ def _catch_up(
     before, last = _last_gains(curve, iterations)
     if last > max(before, 0):
         return 2 * _may_gain(curve, iterations)
-    of_best = _last_gains(best, iterations)[1] if len(best) == len(curve) else 0.0
-    more = max(last, 0) - max(of_best, 0)
+    best_gain = _last_gains(best, iterations)[1] if len(best) == len(curve) else 0.0
+    more = max(last, 0) - max(best_gain, 0)
     return min(_CATCHES_UP * max(last, 0), _CATCHES_UP_MORE * more)
 
 

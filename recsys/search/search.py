@@ -291,10 +291,12 @@ def _conclude(cluster: Cluster, state: SearchState) -> Winner:
         say(text)
     factors = None
     if not best.trial.model_type.has_factors:
-        others = (
+        rows_with_factors = (
             row for row in leaderboard.candidates if row.trial.model_type.has_factors
         )
-        factors = next((Checkpoint(row.trial, row.iteration) for row in others), None)
+        factors = next(
+            (Checkpoint(row.trial, row.iteration) for row in rows_with_factors), None
+        )
     winner = Winner(
         best.trial,
         best.iteration,

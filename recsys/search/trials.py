@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from looplib.files import json_digest
 from recsys.models.base import IterativeModel, Model
-from recsys.models.lists import Lists
+from recsys.models.lists import FixedLists
 from recsys.models.registry import MODELS, Axes
 
 CHECKPOINTS = "checkpoints"  # the folder of a run
@@ -91,7 +91,7 @@ def plan_trials(
 def plan_lists(digests: Mapping[str, str], dataset: str, seed: int) -> list[Trial]:
     """Plan the trials of lists of other models, by the digests of their files."""
     return [
-        _plan_trial(Lists.name, {"name": name, "digest": digest}, dataset, seed)
+        _plan_trial(FixedLists.name, {"name": name, "digest": digest}, dataset, seed)
         for name, digest in digests.items()
     ]
 

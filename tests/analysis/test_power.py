@@ -139,6 +139,7 @@ def test_a_metric_that_does_not_vary_is_refused() -> None:
         plan(same, 0.1, FREE)
 
 
+@pytest.mark.slow
 def test_metrics_are_the_sums_that_their_names_say(log: Path) -> None:
     """Against the events, a line at a time."""
     lines = [

@@ -80,6 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=logs())
+@pytest.mark.slow
 def test_any_log_gives_the_notebooks_table(
     folder: Path, events: list[dict[str, Any]]
 ) -> None:
