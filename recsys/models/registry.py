@@ -43,7 +43,9 @@ def searched_models() -> dict[str, type[Model]]:
 
 
 def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
-    """Read the axes of kinds of model; a value stands for an axis of one.
+    """Read the axes of kinds of model.
+
+    A value stands for an axis of one; a kind of null is left out.
 
     >>> axes = read_models({"item_knn": {"neighbours": [50, 200]}})["item_knn"]
     >>> axes["neighbours"], axes["weighting"]
@@ -58,6 +60,8 @@ def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
     kinds = searched_models()
     axes = {}
     for name, values in _as_mapping(models).items():
+        if values is None:
+            continue
         if name not in kinds:
             nearest = difflib.get_close_matches(str(name), kinds, 1, cutoff=0)
             text = f"unknown model; the nearest is {''.join(nearest)}, allowed are "
@@ -74,9 +78,9 @@ def read_models(models: Mapping[str, Any]) -> dict[str, Axes]:
 
 
 def _as_mapping(value: object) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping | None):
+    if not isinstance(value, Mapping):
         raise _refusal((), "mapping", "a mapping by name is expected", value)
-    return value or {}
+    return value
 
 
 def _read_axes(config: type[Config], values: Mapping[str, Any]) -> Axes:

@@ -62,7 +62,7 @@ def solve(
         numbers = (config.alpha, config.unobserved_weight, 0)
         if has_confidences:
             numbers = (1, 1, -1)
-        weights = kernels.Confidences(*np.array(numbers, np.float32))
+        weights = kernels.Weights(*np.array(numbers, np.float32))
         kernels.solve(rows, across, side, weights, config.cg_steps, threads)
 
 

@@ -39,7 +39,7 @@ class Side(NamedTuple):
     regularization: Float32Array  # λ_u, shape (rows,)
 
 
-class Confidences(NamedTuple):
+class Weights(NamedTuple):
     """Confidences, float32: of a unit of listening time, and of a pair without interaction.
 
     `added` is what an interaction adds to that of a pair without, beside its value's.
@@ -66,7 +66,7 @@ def solve(
     rows: Float32Array,
     across: Sequence[Float32Array],
     side: Side,
-    weights: Confidences,
+    weights: Weights,
     cg_steps: int,
     threads: int,
 ) -> None:
@@ -102,7 +102,7 @@ def solve(
 @compiled
 def _weigh(
     side: Side,
-    weights: Confidences,
+    weights: Weights,
     first: int,
     last: int,
     buffer: Buffer,
@@ -208,7 +208,7 @@ def solve_rows(
     across: Float32Array,
     gram: Float32Array,
     side: Side,
-    weights: Confidences,
+    weights: Weights,
     steps: int,
 ) -> None:
     """Take conjugate-gradient steps towards each solution (Takács et al., RecSys 2011)."""
