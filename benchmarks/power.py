@@ -2,9 +2,9 @@
 
     python -m benchmarks.power
 
-Listeners are drawn anew; one arm has an effect of 5 %, and sessions are a guardrail. Every day is a
-look. The arm is shipped at the first at which it is significantly better by Holm's procedure, and
-its guardrail is kept.
+Listeners are drawn anew; one arm has an effect of 5 %, and sessions are a guardrail. Every day has
+an interim analysis. The arm is shipped at the first at which it is significantly better by Holm's
+procedure, and its guardrail is kept.
 """
 
 from typing import Annotated
@@ -12,17 +12,17 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from analysis.ab.config import AbConfig, Horizon
-from analysis.ab.looks import Look
+from analysis.ab.config import AbConfig, FixedHorizon
+from analysis.ab.interim import InterimAnalysis
 from analysis.ab.metrics import METRICS
-from analysis.power import Log, Rule, plan
+from analysis.power import PastLog, Rule, plan
 from benchmarks.harness import show
 from looplib.arrays import FloatArray
 from looplib.experiments import Guardrail
 from looplib.randomness import make_generator
 
 LIFT, MARGIN_PCT, LISTENERS, DAYS = 0.05, 10.0, 20_000, 30
-RULES: tuple[Rule, ...] = ("any-time", "horizon")
+RULES: tuple[Rule, ...] = ("any-time", "fixed-horizon")
 CONFIG = AbConfig(
     primary=("time",),
     guardrails=(Guardrail(metric="sessions", margin_pct=MARGIN_PCT),),
@@ -38,7 +38,7 @@ def draw(generator: np.random.Generator, count: int, lift: float) -> FloatArray:
 
 
 def summarize(values: FloatArray, counts: np.ndarray) -> tuple[FloatArray, FloatArray]:
-    """Return means and their squared errors at each look, shape (metrics, looks)."""
+    """Return means and their squared errors at each analysis, shape (metrics, analyses)."""
     sums, squares = (
         np.cumsum(part, axis=1)[:, counts - 1] for part in (values, values**2)
     )
@@ -75,23 +75,24 @@ def measure(
     generator: np.random.Generator, arms: int, rule: Rule, runs: int
 ) -> list[str]:
     """Plan, and return what the plan says and how often the better arm is shipped, as texts."""
-    columns = dict(
-        zip(("time", "sessions"), draw(generator, LISTENERS, 1), strict=True)
-    )
-    metrics = [METRICS[name] for name in columns]
-    log = Log(metrics, columns, np.full(DAYS, LISTENERS / DAYS))
+    drawn = draw(generator, LISTENERS, 1)
+    metrics = [METRICS[name] for name in ("time", "sessions")]
+    values = np.stack([drawn, np.ones_like(drawn)], axis=1)
+    log = PastLog(metrics, values, np.full(DAYS, LISTENERS / DAYS))
     planned = plan(log, LIFT, CONFIG, arms=arms, rule=rule)
     config, count = CONFIG, planned.listeners // arms
-    if rule == "horizon":
-        horizon = Horizon(listeners=planned.listeners)
-        config = config.model_copy(update={"horizon": horizon})
+    if rule == "fixed-horizon":
+        horizon = FixedHorizon(listeners=planned.listeners)
+        config = config.model_copy(update={"fixed_horizon": horizon})
     days = min(planned.days or 1, 60)
     counts = np.linspace(count / days, count, days).astype(int)
-    looks = [Look(config, (day + 1) / days) for day in range(days)]
+    analyses = [InterimAnalysis(config, (day + 1) / days) for day in range(days)]
     levels = config.alpha / np.arange(arms - 1, 0, -1)
-    seen = list(zip(looks, counts.tolist(), strict=True))
-    limits = np.array([[look.errors(v, 2 * n) for v in levels] for look, n in seen])
-    kept = np.array([look.errors(config.alpha, 2 * n) for look, n in seen])
+    seen = list(zip(analyses, counts.tolist(), strict=True))
+    limits = np.array(
+        [[analysis.errors(v, 2 * n) for v in levels] for analysis, n in seen]
+    )
+    kept = np.array([analysis.errors(config.alpha, 2 * n) for analysis, n in seen])
     shipped = 0
     for _ in range(runs):
         drawn = [
@@ -107,7 +108,7 @@ def main(runs: Annotated[int, typer.Option(min=1)] = 1000) -> None:
     """Measure two and five arms by both rules."""
     generator = make_generator(1, "power")
     rows = [measure(generator, arms, rule, runs) for arms in (2, 5) for rule in RULES]
-    header = ("arms", "rule", "listeners", "looks", "shipped")
+    header = ("arms", "rule", "listeners", "analyses", "shipped")
     show("Planned for 80 %", header, rows)
 
 

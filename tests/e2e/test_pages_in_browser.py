@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, Page
 
-from analysis.ab.effects import RelativeEffect
-from analysis.ab.page.page import render
+from analysis.ab.page import render
 from analysis.ab.report import Report
+from analysis.statistics.effects import Interval
 from looplib.als import AlsParams
 from looplib.config import dump_config
 from recsys.config import SearchConfig, ValidationConfig
@@ -28,13 +28,13 @@ from recsys.runs.ledger import Ledger, Score, Stop
 from recsys.runs.ranking import RankedTrial
 from recsys.runs.trials import Trial
 from recsys.workspace import open_workspace
-from tests.analysis.ab.page.samples import make_report
+from tests.analysis.ab.samples import make_report
 from tests.analysis.page.html import HOSTILE, Parser, read_table
 from tests.e2e.conftest import TIMEOUT_MS
 
 Open = Callable[..., AbstractContextManager[Page]]
-LARGE = RelativeEffect(1150.47, 972.25, 1358.31, 0.0)
-NOTHING = RelativeEffect(nan, nan, nan, nan)
+LARGE = Interval(1150.47, 972.25, 1358.31)
+NOTHING = Interval(nan, nan, nan)
 # Texts of a chart that lie on one another or reach out of it, and values that are wider than their
 # room.
 SPILLED = """() => [...document.querySelectorAll("svg.chart")].flatMap(svg => {
@@ -112,7 +112,7 @@ def search_page(tmp_path: Path) -> str:
     return render_report(found, winner, facts)
 
 
-def with_effects(report: Report, relative: RelativeEffect) -> Report:
+def with_effects(report: Report, relative: Interval) -> Report:
     """The report with the longest numbers and labels."""
     label = f"listening time {'per session, mean of the means ' * 2}"
     effects = (

@@ -76,8 +76,8 @@ def test_a_jumping_clock_is_noted_and_counts_stay_right(
     tmp_path: Path, right: Report, shift_ms: int
 ) -> None:
     found = report_of(write_segments(tmp_path / "log", shift_ms), tmp_path / "report")
-    assert any("as when a clock jumps" in note for note in found["verdict"]["notes"])
-    assert not any("clock" in note for note in right["verdict"]["notes"])
+    assert found["quality"]["broken_chains"]
+    assert not right["quality"]["broken_chains"]
     for count in ("lines", "listeners", "sessions", "srm"):
         assert found[count] == right[count], count
     for metric in (

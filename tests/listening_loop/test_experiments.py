@@ -18,25 +18,33 @@ def test_arms_of_a_data_frame_are_compared_as_by_welch_s_test() -> None:
         }
     )
     control, arm = (rows["time"][rows["arm"] == name] for name in ("C", "T1"))
-    horizon = {"listeners": 100, "looks": 1}
-    (found,) = ll.ab(rows, metrics=["time"], horizon=horizon).effects.to_dict("records")
+    horizon = {"listeners": 100, "interim_analyses": 1}
+    (found,) = ll.ab(rows, metrics=["time"], fixed_horizon=horizon).effects.to_dict(
+        "records"
+    )
     assert found["p_value"] == pytest.approx(
         stats.ttest_ind(arm, control, equal_var=False).pvalue, rel=1e-3
     )
     assert found["effect_pct"] == pytest.approx(100 * (arm.mean() / control.mean() - 1))
     (by_listener,) = ll.ab(
-        rows, metrics=["time"], listener="user", horizon=horizon
+        rows, metrics=["time"], listener="user", fixed_horizon=horizon
     ).effects.to_dict("records")
     assert by_listener == pytest.approx(found)
     # the same sessions again say nothing new of the listeners
     twice = pd.concat([rows, rows])
     (of_sessions,) = ll.ab(
-        twice, metrics=["time"], listener="user", horizon=horizon
+        twice, metrics=["time"], listener="user", fixed_horizon=horizon
     ).effects.to_dict("records")
     assert of_sessions == pytest.approx(found)
     for data, message in (
-        (rows.assign(time=rows["time"].where(rows["user"] > 3)), "4 rows have no time"),
-        (pd.concat([rows, rows.assign(arm="T2")]), "a user is in two values of arm"),
+        (
+            rows.assign(time=rows["time"].where(rows["user"] > 3)),
+            "4 listeners have no time",
+        ),
+        (
+            pd.concat([rows, rows.assign(arm="T2")]),
+            "listener 0 is in two arms, C and T2",
+        ),
         (rows.assign(arm="C"), "C and another arm are expected"),
         (rows[:0], "C and another arm are expected; found are none"),
         (rows[["time"]], "no column arm"),
@@ -69,6 +77,6 @@ def test_a_data_frame_has_a_verdict_by_the_rules_of_reports(
     report = ll.ab(
         rows, metrics=["Time"], guardrails={"ms": 10}, arm="group", control="A"
     )
-    assert report.verdict.decision == decision, report.verdict.reason
+    assert report.verdict.decision == decision, str(report)
     assert {"Time", "ms"} == set(report.effects["metric"])
     assert f"{decision}" in report._repr_html_().lower()

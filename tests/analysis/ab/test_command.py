@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ab.__main__ import GONE, PROG, app
+from analysis.ab.__main__ import PROG, app
 from analysis.ab.config import AbConfig
 from analysis.ab.report import build_report
 from analysis.errors import AnalysisError
@@ -125,13 +125,12 @@ def test_a_control_can_be_named_on_the_command_line(
     ("options", "words"),
     [
         (["--experiment", "NONE"], "events name"),
-        (["--experiment", "ALS", "--all"], "--all was removed; report.html has"),
-        (["--experiment", "ALS", "--dry-run"], "--dry-run was removed; a metric's"),
-        (["--experiment", "ALS", "--warehouse", "w"], "--warehouse was removed; a"),
+        (["--set", "horizon={listeners: 9}"], "nearest known key is fixed_horizon"),
         (["--experiment", "ALS", "--set", "memory=much"], "memory: "),
         (["--sql", "SELECT 1"], "or --sql alone"),
         (["a.parquet"], "name one Parquet file"),
-        (["--set=metrics.a={sql: a.sql, phrase: 'hear {more}'}"], "phrase"),
+        (["--set=metrics.a={phrase: 'hear {more}'}"], "phrase"),
+        (["--set=metrics.a={sql: a.sql}"], "a.sql: cannot be read"),
         (["--experiment", "ALS", "--set", "primary=[tim]"], "the nearest is time"),
         (
             [
@@ -145,7 +144,7 @@ def test_a_control_can_be_named_on_the_command_line(
             "has no value by listener",
         ),
         (
-            ["--experiment", "ALS", "--set", "metrics.a={sql: a.sql, role: guardrail}"],
+            ["--experiment", "ALS", "--set", "metrics.a={unit: ms, role: guardrail}"],
             "metrics.a.role: unknown key; the nearest known key is label",
         ),
     ],
@@ -158,7 +157,7 @@ def test_a_wrong_command_says_so_in_one_line_and_leaves_nothing(
     words: str,
 ) -> None:
     argv = [str(log), *options, "--out", str(tmp_path / "out")]
-    assert run(app, PROG, argv, gone=GONE) == 2
+    assert run(app, PROG, argv) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(error) == 1
     assert words in error[0]
