@@ -108,7 +108,8 @@ def write_report(report: Report, settings: AbConfig, out: Path) -> None:
     """Write a report and its configuration to a folder."""
     atomic_write_text(out / "config.yaml", dump_config(settings))
     atomic_write_text(out / "report.html", render(report))
-    atomic_write_json(out / "report.json", report)
+    document = {**vars(report), "words": words.sentences(report)}
+    atomic_write_json(out / "report.json", document)
 
 
 def print_report(report: Report) -> None:

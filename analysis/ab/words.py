@@ -34,6 +34,15 @@ def summary(report: Report) -> str:
     return f"{headline(report)}. {reason(report)}"
 
 
+def sentences(report: Report) -> dict[str, str | list[str]]:
+    """Say all of it, as `report.json` has it."""
+    return {
+        "headline": headline(report),
+        "reason": reason(report),
+        "warnings": warnings(report),
+    }
+
+
 def preference(row: Preference) -> str:
     """Say which of two interleaved recommenders listeners prefer."""
     return _say("preference", row)
