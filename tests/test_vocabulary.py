@@ -15,7 +15,6 @@ SUFFIXES = {".py", ".sql", ".yaml", ".md", ".jinja"}
 # Folders and files that do not yet.
 LATER: tuple[str, ...] = (
     "analysis",
-    "botify/recommenders/registry.py",
     "configs",
     "listening_loop/init/templates",
     "recsys/export/version.py",

@@ -33,7 +33,7 @@ RECOMMENDERS: Mapping[str, Recommender] = {
     "fold_in": FoldIn(),
     "next_track": FollowSession(),
 }
-REPEAT = "repeat"
+ANY_REPEAT = "any_repeat"  # in the log, where all tracks were heard in the session
 
 
 def find_recommenders(name: str) -> list[Recommender]:
@@ -121,7 +121,7 @@ def _fall_back(
     tracks = range(len(model.catalogue))
     allowed = [track for track in tracks if track not in query.excluded]
     repeat = allowed[int(rng.random() * len(allowed))]
-    return REPEAT, Drawn(repeat, 1.0 / len(allowed))
+    return ANY_REPEAT, Drawn(repeat, 1.0 / len(allowed))
 
 
 def interleave(name: str, drawn: Sequence[Drawn], coin: float) -> tuple[str, Drawn]:
